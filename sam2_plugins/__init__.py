@@ -1,0 +1,8 @@
+"""A streaming SAM 2 core, and thin adapters for napari, Label Studio and FiftyOne.
+
+Importing this package is cheap and loads no torch; the work lives in `sam2_plugins.core`.
+"""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

@@ -1,0 +1,35 @@
+"""One exception tree. Every message names the thing that is wrong and the mend."""
+
+from __future__ import annotations
+
+
+class Sam2PluginsError(Exception):
+    """Base of every error that this package raises on purpose: its text may be shown to a person."""
+
+
+class UnknownVariantError(Sam2PluginsError):
+    """A model name that is not in the list of variants."""
+
+
+class CheckpointError(Sam2PluginsError):
+    """Weights that cannot be found, downloaded, verified or loaded."""
+
+
+class DownloadError(CheckpointError):
+    """Weights that could not be fetched."""
+
+
+class FrameSourceError(Sam2PluginsError):
+    """A movie, stack or folder that cannot be read as frames."""
+
+
+class PromptError(Sam2PluginsError):
+    """A prompt that does not fit its frame or its object."""
+
+
+class TrackingError(Sam2PluginsError):
+    """A propagation that cannot start or go on."""
+
+
+class ExportError(Sam2PluginsError):
+    """Results that cannot be written in the wanted format."""
