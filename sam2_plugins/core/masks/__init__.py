@@ -1,0 +1,22 @@
+"""Masks, kept small: the one home of every conversion between a mask and another form of it."""
+
+from __future__ import annotations
+
+from sam2_plugins.core.masks.label_images import (
+    compose_label_image,
+    label_dtype,
+    split_label_image,
+)
+from sam2_plugins.core.masks.masklet import Masklet
+from sam2_plugins.core.masks.object_mask import CocoRle, ObjectId, ObjectMask, PixelBox
+
+__all__ = [
+    "CocoRle",
+    "Masklet",
+    "ObjectId",
+    "ObjectMask",
+    "PixelBox",
+    "compose_label_image",
+    "label_dtype",
+    "split_label_image",
+]

@@ -1,0 +1,81 @@
+"""One object through time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import nan
+
+import numpy as np
+
+from sam2_plugins.core.masks.object_mask import ObjectId, ObjectMask
+
+
+@dataclass
+class Masklet:
+    """The masks of one object, by frame.
+
+    Frames may be added in any order, as propagation in both directions does; iteration and every
+    helper go forward in time.
+
+    Parameters
+    ----------
+    obj
+        The caller's id of the object.
+    label
+        What a person calls it; the id if nothing else was said.
+    masks
+        Frame (0-based) to mask. An object that is looked for and not there has an empty mask.
+    """
+
+    obj: ObjectId
+    label: str = ""
+    masks: dict[int, ObjectMask] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.label = self.label or str(self.obj)
+
+    def add(self, frame: int, mask: ObjectMask) -> None:
+        """Set the mask of a frame, replacing what was there."""
+        self.masks[frame] = mask
+
+    def __iter__(self) -> Iterator[tuple[int, ObjectMask]]:
+        return iter(sorted(self.masks.items(), key=lambda item: item[0]))
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        """Frames where the object has a pixel, in order of time."""
+        return tuple(frame for frame, mask in self if mask.visible)
+
+    @property
+    def first(self) -> int | None:
+        """First frame where the object is seen; None if never."""
+        return min(self.frames, default=None)
+
+    @property
+    def last(self) -> int | None:
+        """Last frame where the object is seen; None if never."""
+        return max(self.frames, default=None)
+
+    @property
+    def frames_seen(self) -> int:
+        """Number of frames where the object has a pixel."""
+        return len(self.frames)
+
+    @property
+    def mean_iou(self) -> float:
+        """Mean predicted IoU over the frames where the object is seen and the model spoke."""
+        return _mean([mask.iou for mask in self.masks.values() if mask.visible])
+
+    @property
+    def mean_score(self) -> float:
+        """Mean object score (a logit) over the frames where the object is seen."""
+        return _mean([mask.score for mask in self.masks.values() if mask.visible])
+
+
+def _mean(values: list[float]) -> float:
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else nan

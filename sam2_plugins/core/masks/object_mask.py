@@ -1,0 +1,259 @@
+"""One object in one frame: a crop, where it is, and how sure the model is of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import nan
+from typing import Any, TypeAlias, TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pycocotools import mask as coco_mask
+
+from sam2_plugins.core.masks import polygons
+
+ObjectId: TypeAlias = "int | str"
+Pixels: TypeAlias = NDArray[np.bool_]
+PixelBox: TypeAlias = tuple[int, int, int, int]
+
+
+class CocoRle(TypedDict):
+    """A COCO compressed run-length encoding: `size` is (height, width)."""
+
+    size: list[int]
+    counts: str
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectMask:
+    """The pixels of one object in one frame, kept as a tight crop.
+
+    Two masks are equal if they cover the same pixels of frames of the same size, whatever the
+    model said of them. The constructor takes any crop and tightens it.
+
+    Parameters
+    ----------
+    crop
+        bool [h, w], tight around the object and read-only; (0, 0) if the object has no pixel.
+    offset
+        (x, y) of the crop's first pixel in the frame.
+    frame_size
+        (height, width) of the frame.
+    iou
+        The IoU that the model predicts for this mask; nan if no model made it.
+    score
+        The object score, a logit: above 0, the model believes the object to be in the frame.
+
+    Raises
+    ------
+    ValueError
+        If the crop is not two-dimensional or reaches out of the frame.
+    """
+
+    crop: Pixels
+    offset: tuple[int, int]
+    frame_size: tuple[int, int]
+    iou: float = nan
+    score: float = nan
+
+    def __post_init__(self) -> None:
+        crop = np.asarray(self.crop, dtype=bool)
+        if crop.ndim != 2:
+            raise ValueError(f"A mask has two dimensions (height, width), not shape {crop.shape}.")
+        x, y, height, width = (int(n) for n in (*self.offset, *self.frame_size))
+        rows, columns = _tight(crop)
+        # A copy, so that neither a whole frame is kept alive nor the caller's array shared.
+        tight = crop[rows, columns].copy()
+        tight.flags.writeable = False
+        if tight.size:
+            x, y = x + columns.start, y + rows.start
+            if x < 0 or y < 0 or x + tight.shape[1] > width or y + tight.shape[0] > height:
+                raise ValueError(
+                    f"A mask of {tight.shape[1]}×{tight.shape[0]} pixels at ({x}, {y}) reaches "
+                    f"out of its frame of {width}×{height}."
+                )
+        object.__setattr__(self, "crop", tight)
+        object.__setattr__(self, "offset", (x, y) if tight.size else (0, 0))
+        object.__setattr__(self, "frame_size", (height, width))
+
+    @classmethod
+    def from_array(cls, mask: ArrayLike, iou: float = nan, score: float = nan) -> ObjectMask:
+        """Make a mask of an array [H, W] of the frame's size: whatever is not 0 is the object."""
+        pixels = np.asarray(mask, dtype=bool)
+        height, width = pixels.shape if pixels.ndim == 2 else (0, 0)
+        return cls(pixels, (0, 0), (height, width), iou, score)
+
+    @classmethod
+    def from_box(cls, box: Sequence[float], frame_size: tuple[int, int]) -> ObjectMask:
+        """Fill a box (x0, y0, x1, y1; ends exclusive), rounded to pixels and cut at the frame."""
+        height, width = frame_size
+        x0, x1 = (int(np.clip(round(x), 0, width)) for x in box[0::2])
+        y0, y1 = (int(np.clip(round(y), 0, height)) for y in box[1::2])
+        crop = np.ones((max(y1 - y0, 0), max(x1 - x0, 0)), bool)
+        return cls(crop, (x0, y0), frame_size)
+
+    @classmethod
+    def empty(cls, frame_size: tuple[int, int], iou: float = nan, score: float = nan) -> ObjectMask:
+        """Make the mask of an object that is not in the frame."""
+        return cls(np.zeros((0, 0), bool), (0, 0), frame_size, iou, score)
+
+    def to_array(self) -> Pixels:
+        """Return the mask as bool [H, W] of the frame's size."""
+        array = np.zeros(self.frame_size, bool)
+        self.paste_into(array, True)
+        return array
+
+    @property
+    def visible(self) -> bool:
+        """Whether the object has a pixel in the frame."""
+        return self.crop.size > 0
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return int(np.count_nonzero(self.crop))
+
+    @property
+    def box(self) -> PixelBox | None:
+        """The tight box (x0, y0, x1, y1), ends exclusive; None if there is no pixel."""
+        if not self.visible:
+            return None
+        (x, y), (h, w) = self.offset, self.crop.shape
+        return x, y, x + w, y + h
+
+    @property
+    def centroid(self) -> tuple[float, float] | None:
+        """Mean (x, y) of the pixels, whose centres are at whole numbers; None without pixels."""
+        if not self.visible:
+            return None
+        ys, xs = np.nonzero(self.crop)
+        return self.offset[0] + float(xs.mean()), self.offset[1] + float(ys.mean())
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns of the frame that the crop covers."""
+        (x, y), (h, w) = self.offset, self.crop.shape
+        return slice(y, y + h), slice(x, x + w)
+
+    def window(self, box: PixelBox) -> Pixels:
+        """Return the mask inside a box as bool [y1 - y0, x1 - x0]; outside the frame is False."""
+        x0, y0, x1, y1 = box
+        view = np.zeros((y1 - y0, x1 - x0), bool)
+        (x, y), (h, w) = self.offset, self.crop.shape
+        left, top = max(x, x0), max(y, y0)
+        right, bottom = min(x + w, x1), min(y + h, y1)
+        if left < right and top < bottom:
+            part = self.crop[top - y : bottom - y, left - x : right - x]
+            view[top - y0 : bottom - y0, left - x0 : right - x0] = part
+        return view
+
+    def paste_into(self, array: NDArray[Any], value: Any) -> None:
+        """Write `value` (a number, or one per channel) to this object's pixels of [H, W, ...]."""
+        if array.shape[:2] != self.frame_size:
+            raise ValueError(
+                f"A mask of a {self.frame_size} frame does not fit an array of {array.shape[:2]}."
+            )
+        array[self.slices][self.crop] = value
+
+    def intersection_with(self, other: ObjectMask) -> int:
+        """Return the number of pixels that both masks cover."""
+        if self.frame_size != other.frame_size:
+            raise ValueError(
+                f"Masks of frames of different size, {self.frame_size} and {other.frame_size}, "
+                "cannot be compared."
+            )
+        if self.box is None:
+            return 0
+        return int(np.count_nonzero(self.crop & other.window(self.box)))
+
+    def iou_with(self, other: ObjectMask) -> float:
+        """Return intersection over union; 1 if both are empty."""
+        intersection = self.intersection_with(other)
+        union = self.area + other.area - intersection
+        return intersection / union if union else 1.0
+
+    def to_rle(self) -> CocoRle:
+        """Encode as COCO compressed RLE, byte for byte what pycocotools makes of the frame."""
+        height, width = self.frame_size
+        # Runs go down the columns, so only the object's columns can hold a change.
+        x0, _, x1, _ = self.box or (0, 0, 0, 0)
+        columns = self.window((x0, 0, x1, height)).ravel(order="F")
+        changes = np.flatnonzero(np.diff(columns, prepend=False, append=False)) + x0 * height
+        counts = np.diff(changes, prepend=0).tolist()
+        if rest := height * width - sum(counts):
+            counts.append(rest)
+        rle = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+        return {"size": [height, width], "counts": rle["counts"].decode("ascii")}
+
+    @classmethod
+    def from_rle(
+        cls, rle: CocoRle | dict[str, Any], iou: float = nan, score: float = nan
+    ) -> ObjectMask:
+        """Decode a COCO RLE: compressed (str or bytes), or a list of counts.
+
+        Raises
+        ------
+        ValueError
+            If the runs do not fill a frame of the stated size.
+        """
+        try:
+            height, width = (int(n) for n in rle["size"])
+            counts = rle["counts"]
+            if isinstance(counts, list):
+                packed = coco_mask.frPyObjects(dict(rle), height, width)
+            else:
+                text = counts.encode("ascii") if isinstance(counts, str) else bytes(counts)
+                packed = {"size": [height, width], "counts": text}
+            pixels = coco_mask.decode(packed)
+        except (KeyError, TypeError, ValueError, UnicodeError) as error:
+            raise ValueError(f"This is no COCO run-length encoding: {error}") from error
+        return cls.from_array(pixels, iou, score)
+
+    def to_polygons(self, tolerance: float = 0.0) -> list[NDArray[np.float64]]:
+        """Return the outline as rings of (x, y), each [n, 2]; see `masks.polygons`.
+
+        Without `tolerance`, `from_polygons` gives the same mask back, exactly. With it, vertices
+        are dropped that lie within so many pixels of the line, and small detail may be lost.
+        """
+        offset = np.asarray(self.offset)
+        return [ring + offset for ring in polygons.trace(self.crop, tolerance)]
+
+    @classmethod
+    def from_polygons(
+        cls,
+        rings: Sequence[ArrayLike],
+        frame_size: tuple[int, int],
+        iou: float = nan,
+        score: float = nan,
+    ) -> ObjectMask:
+        """Fill rings of (x, y) by the even-odd rule, cut at the frame."""
+        crop, offset = polygons.fill(rings, frame_size)
+        return cls(crop, offset, frame_size, iou, score)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ObjectMask):
+            return NotImplemented
+        return (
+            self.frame_size == other.frame_size
+            and self.offset == other.offset
+            and np.array_equal(self.crop, other.crop)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.frame_size, self.offset, self.crop.shape, self.crop.tobytes()))
+
+    def __repr__(self) -> str:
+        where = "no pixel" if self.box is None else f"box={self.box}, area={self.area}"
+        sure = f"iou={self.iou:.3g}, score={self.score:.3g}"
+        return f"ObjectMask({where}, frame_size={self.frame_size}, {sure})"
+
+
+def _tight(mask: Pixels) -> tuple[slice, slice]:
+    """Rows and columns between the first and the last pixel of a mask."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not rows.size:
+        return slice(0, 0), slice(0, 0)
+    band = slice(int(rows[0]), int(rows[-1]) + 1)
+    columns = np.flatnonzero(mask[band].any(axis=0))
+    return band, slice(int(columns[0]), int(columns[-1]) + 1)
