@@ -1,0 +1,13 @@
+"""The SAM 2 network, one module per box of the paper's figure."""
+
+from __future__ import annotations
+
+from sam2_plugins.core.model.sam2 import (
+    Decoded,
+    ImageFeatures,
+    Memories,
+    Sam2Model,
+    build_model,
+)
+
+__all__ = ["Decoded", "ImageFeatures", "Memories", "Sam2Model", "build_model"]

@@ -1,0 +1,99 @@
+"""Layers that several parts of the network share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class LayerNorm2d(nn.Module):
+    """Layer normalisation over the channels of a feature map [B, C, H, W]."""
+
+    def __init__(self, channels: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise each pixel's channels."""
+        mean = x.mean(1, keepdim=True)
+        centred = x - mean
+        variance = centred.pow(2).mean(1, keepdim=True)
+        normal = centred / torch.sqrt(variance + self.eps)
+        return self.weight[:, None, None] * normal + self.bias[:, None, None]
+
+
+class MLP(nn.Module):
+    """Linear layers with an activation between them."""
+
+    def __init__(
+        self,
+        channels: int,
+        hidden: int,
+        out: int,
+        depth: int,
+        activation: Callable[[Tensor], Tensor] = F.relu,
+    ) -> None:
+        super().__init__()
+        sizes = [channels, *[hidden] * (depth - 1), out]
+        self.layers = nn.ModuleList(
+            nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+        )
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layers to the last dimension."""
+        for layer in self.layers[:-1]:
+            x = self.activation(layer(x))
+        out: Tensor = self.layers[-1](x)
+        return out
+
+
+class Attention(nn.Module):
+    """Multi-head attention whose projections may be narrower than its input.
+
+    Parameters
+    ----------
+    channels
+        Channels of the queries and of the output.
+    inner
+        Channels after projection; `channels` if None.
+    memory_channels
+        Channels of keys and values; `channels` if None.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        inner: int | None = None,
+        memory_channels: int | None = None,
+    ) -> None:
+        super().__init__()
+        inner = inner or channels
+        memory_channels = memory_channels or channels
+        self.heads = heads
+        self.q_proj = nn.Linear(channels, inner)
+        self.k_proj = nn.Linear(memory_channels, inner)
+        self.v_proj = nn.Linear(memory_channels, inner)
+        self.out_proj = nn.Linear(inner, channels)
+
+    def split(self, x: Tensor) -> Tensor:
+        """[B, N, C] to [B, heads, N, C / heads]."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attention of projected and split tokens, joined and projected out."""
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        out: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
+        return out
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attend from q [B, N, C] to k and v [B, M, memory_channels]."""
+        return self.attend(
+            self.split(self.q_proj(q)), self.split(self.k_proj(k)), self.split(self.v_proj(v))
+        )

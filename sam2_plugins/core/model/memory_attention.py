@@ -1,0 +1,102 @@
+"""Condition a frame's features on an object's memories (Ravi et al. 2024, section 4)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sam2_plugins.core.model.layers import Attention
+from sam2_plugins.core.model.position_encoding import rotary_table, rotate
+
+INPUT_POSITION_SCALE = 0.1
+
+
+class RotaryAttention(Attention):
+    """Attention on a grid with axial rotary position encoding of queries and keys."""
+
+    def forward(
+        self, q: Tensor, k: Tensor, v: Tensor, grid: int | None = None, unplaced: int = 0
+    ) -> Tensor:
+        """Attend from a grid to one or several grids of the same side.
+
+        Parameters
+        ----------
+        q
+            [B, grid * grid, C].
+        k, v
+            [B, M * grid * grid + unplaced, .]: the last `unplaced` tokens (object pointers) have no
+            place in the frame and are not rotated.
+        """
+        if grid is None:
+            raise ValueError("rotary attention needs the side of the grid")
+        queries, keys = self.split(self.q_proj(q)), self.split(self.k_proj(k))
+        table = rotary_table(grid, grid, queries.shape[-1], q.device)
+        placed = keys.shape[-2] - unplaced
+        frames = placed // (grid * grid)
+        keys = torch.cat(
+            (
+                rotate(keys[..., :placed, :].unflatten(-2, (frames, -1)), table).flatten(-3, -2),
+                keys[..., placed:, :],
+            ),
+            dim=-2,
+        )
+        return self.attend(rotate(queries, table), keys, self.split(self.v_proj(v)))
+
+
+class _Layer(nn.Module):
+    def __init__(self, width: int, memory_width: int, hidden: int) -> None:
+        super().__init__()
+        self.self_attn = RotaryAttention(width, heads=1)
+        self.cross_attn_image = RotaryAttention(width, heads=1, memory_channels=memory_width)
+        self.linear1 = nn.Linear(width, hidden)
+        self.linear2 = nn.Linear(hidden, width)
+        self.norm1 = nn.LayerNorm(width)
+        self.norm2 = nn.LayerNorm(width)
+        self.norm3 = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor, keys: Tensor, values: Tensor, grid: int, unplaced: int) -> Tensor:
+        normal = self.norm1(x)
+        x = x + self.self_attn(normal, normal, normal, grid)
+        # From here on objects differ: x may have served all of them with a batch of one.
+        x = x + self.cross_attn_image(
+            self.norm2(x).expand(len(keys), -1, -1), keys, values, grid, unplaced
+        )
+        out: Tensor = x + self.linear2(F.relu(self.linear1(self.norm3(x))))
+        return out
+
+
+class MemoryAttention(nn.Module):
+    """Layers of self-attention and cross-attention to the memory."""
+
+    def __init__(self, width: int, memory_width: int, hidden: int, depth: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(_Layer(width, memory_width, hidden) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(
+        self, features: Tensor, position: Tensor, memory: Tensor, memory_position: Tensor, unplaced: int
+    ) -> Tensor:
+        """Condition features on memory.
+
+        Parameters
+        ----------
+        features
+            [1, C, g, g], shared by all objects.
+        position
+            [C, g, g] sine encoding of the grid.
+        memory, memory_position
+            [B, M, memory_width] tokens of B objects: grids first, then `unplaced` pointer tokens.
+
+        Returns
+        -------
+        Tensor
+            [B, C, g, g].
+        """
+        grid = features.shape[-1]
+        x = (features + INPUT_POSITION_SCALE * position).flatten(2).transpose(1, 2)
+        keys = memory + memory_position
+        for layer in self.layers:
+            x = layer(x, keys, memory, grid, unplaced)
+        out: Tensor = self.norm(x)
+        return out.transpose(1, 2).unflatten(-1, (grid, grid))

@@ -1,0 +1,98 @@
+"""Where a token is: sine tables, random Fourier features for prompts, rotary tables for attention.
+
+Tables that depend on shapes only are made once and kept. They are made outside inference mode, so
+that training may use a table that an inference call made first.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+
+def _frequencies(channels: int, temperature: float = 10000.0) -> Tensor:
+    exponent = 2 * torch.div(torch.arange(channels), 2, rounding_mode="floor") / channels
+    return temperature**exponent
+
+
+@lru_cache(maxsize=64)
+def sine_grid(height: int, width: int, channels: int, device: torch.device) -> Tensor:
+    """Sine encoding of a grid, as in DETR (Carion et al. 2020), with coordinates scaled to 2π.
+
+    Returns
+    -------
+    Tensor
+        [channels, height, width]; the first half of the channels tells y, the second x.
+    """
+    with torch.inference_mode(False), torch.no_grad():
+        half = channels // 2
+        frequencies = _frequencies(half)
+
+        def along(size: int) -> Tensor:
+            angle = torch.arange(1, size + 1) / (size + 1e-6) * (2 * math.pi)
+            angle = angle[:, None] / frequencies
+            return torch.stack((angle[:, 0::2].sin(), angle[:, 1::2].cos()), dim=-1).flatten(1)
+
+        y = along(height)[:, None, :].expand(height, width, half)
+        x = along(width)[None, :, :].expand(height, width, half)
+        return torch.cat((y, x), dim=-1).permute(2, 0, 1).contiguous().to(device)
+
+
+def sine_of(positions: Tensor, channels: int) -> Tensor:
+    """Sine encoding of scalar positions: [...] to [..., channels]."""
+    angle = positions[..., None] / _frequencies(channels // 2).to(positions.device)
+    return torch.cat((angle.sin(), angle.cos()), dim=-1)
+
+
+@lru_cache(maxsize=32)
+def rotary_table(
+    height: int, width: int, channels: int, device: torch.device, theta: float = 10000.0
+) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of the axial rotary encoding (Su et al. 2021; Heo et al. 2024).
+
+    Returns
+    -------
+    tuple of Tensor
+        Two tensors [height * width, channels / 2]: half of the pairs turn with x, half with y.
+    """
+    with torch.inference_mode(False), torch.no_grad():
+        rates = 1.0 / theta ** (torch.arange(0, channels, 4)[: channels // 4].float() / channels)
+        index = torch.arange(height * width)
+        x = (index % width).float()
+        y = torch.div(index, width, rounding_mode="floor").float()
+        angle = torch.cat((torch.outer(x, rates), torch.outer(y, rates)), dim=-1)
+        return angle.cos().to(device), angle.sin().to(device)
+
+
+def rotate(tokens: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn each pair of neighbouring channels of `tokens` [..., N, C] by the table's angle."""
+    cos, sin = table
+    first, second = tokens[..., 0::2], tokens[..., 1::2]
+    turned = torch.stack((first * cos - second * sin, first * sin + second * cos), dim=-1)
+    return turned.flatten(-2)
+
+
+class RandomFourierEncoding(nn.Module):
+    """Random Fourier features of points in the unit square (Tancik et al. 2020)."""
+
+    positional_encoding_gaussian_matrix: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, channels // 2))
+
+    def forward(self, points: Tensor) -> Tensor:
+        """Encode (x, y) in [0, 1]: [..., 2] to [..., channels]."""
+        angle = (2 * points - 1) @ self.positional_encoding_gaussian_matrix * (2 * math.pi)
+        return torch.cat((angle.sin(), angle.cos()), dim=-1)
+
+    def grid(self, height: int, width: int) -> Tensor:
+        """Encode the centres of a grid's cells: [channels, height, width]."""
+        like = self.positional_encoding_gaussian_matrix
+        y = (torch.arange(height, device=like.device, dtype=like.dtype) + 0.5) / height
+        x = (torch.arange(width, device=like.device, dtype=like.dtype) + 0.5) / width
+        yy, xx = torch.meshgrid(y, x, indexing="ij")
+        return self(torch.stack((xx, yy), dim=-1)).permute(2, 0, 1)

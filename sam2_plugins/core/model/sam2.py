@@ -1,0 +1,350 @@
+"""The network: four operations, and no state but weights (Ravi et al. 2024, figure 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sam2_plugins.core.model.image_encoder import ImageEncoder
+from sam2_plugins.core.model.layers import MLP
+from sam2_plugins.core.model.mask_decoder import MaskCandidates, MaskDecoder
+from sam2_plugins.core.model.memory_attention import MemoryAttention
+from sam2_plugins.core.model.memory_encoder import MemoryEncoder
+from sam2_plugins.core.model.position_encoding import sine_grid, sine_of
+from sam2_plugins.core.model.prompt_encoder import PADDING, PromptEncoder
+from sam2_plugins.core.variants import Variant
+
+STRIDE = 16
+ABSENT_LOGIT = -1024.0
+MASK_SCALE, MASK_SHIFT = 20.0, -10.0
+"""How a mask's probability is scaled before it meets a convolution."""
+
+PREVIOUS_LOGIT_LIMIT = 32.0
+"""Earlier logits are clamped to this before they are fed back with a correcting click."""
+
+_MEAN = (0.485, 0.456, 0.406)
+_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """What the image encoder says of one frame.
+
+    Attributes
+    ----------
+    coarse
+        [1, C, g, g] at stride 16.
+    skips
+        Stride 4 and stride 8, reduced to the channels that the mask decoder adds.
+    """
+
+    coarse: Tensor
+    skips: tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Memories:
+    """What B objects remember, as tensors.
+
+    Attributes
+    ----------
+    maps
+        [B, M, memory_width, g, g].
+    slots
+        [B, M] indices of the temporal encoding: `num_memories - 1` for prompted frames, else the
+        distance in frames minus one.
+    pointers
+        [B, P, C] object pointers; P may be 0.
+    distances
+        [B, P] signed distance of each pointer in frames.
+    span
+        Distance that the pointers' temporal encoding is scaled by.
+    """
+
+    maps: Tensor
+    slots: Tensor
+    pointers: Tensor
+    distances: Tensor
+    span: int
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Masks of B objects on one frame.
+
+    Attributes
+    ----------
+    candidates
+        All masks that were predicted, logits [B, K, 4 g, 4 g], with their predicted IoU.
+    mask
+        [B, 1, 4 g, 4 g] logits of the best one; `ABSENT_LOGIT` where the object is not in the frame.
+    iou
+        [B] its predicted IoU.
+    pointer
+        [B, C] the object pointer.
+    object_score
+        [B, 1] logit; above 0 the object is in the frame.
+    """
+
+    candidates: Tensor
+    ious: Tensor
+    mask: Tensor
+    iou: Tensor
+    pointer: Tensor
+    object_score: Tensor
+
+
+class Sam2Model(nn.Module):
+    """SAM 2 and SAM 2.1 of any published size, or a smaller one of the same kind.
+
+    The tensor names are those of the published checkpoints.
+
+    Parameters
+    ----------
+    variant
+        The sizes.
+    image_size
+        Side of the square input in pixels, a multiple of 32; the variant's own if None.
+    """
+
+    def __init__(self, variant: Variant, image_size: int | None = None) -> None:
+        super().__init__()
+        self.variant = variant
+        self.image_size = image_size or variant.image_size
+        if self.image_size % 32:
+            raise ValueError(f"image_size must be a multiple of 32, not {self.image_size}")
+        width, memory_width = variant.width, variant.memory_width
+        self.image_encoder = ImageEncoder(variant)
+        self.sam_prompt_encoder = PromptEncoder(width)
+        self.sam_mask_decoder = MaskDecoder(width, variant.feedforward)
+        self.memory_attention = MemoryAttention(
+            width, memory_width, variant.feedforward, variant.memory_layers
+        )
+        self.memory_encoder = MemoryEncoder(width, memory_width)
+        self.mask_downsample = nn.Conv2d(1, 1, kernel_size=4, stride=4)
+        self.obj_ptr_proj = MLP(width, width, width, depth=3)
+        self.maskmem_tpos_enc = nn.Parameter(torch.zeros(variant.num_memories, 1, 1, memory_width))
+        self.no_mem_embed = nn.Parameter(torch.zeros(1, 1, width))
+        # Published with the weights, and used by nothing.
+        self.no_mem_pos_enc = nn.Parameter(torch.zeros(1, 1, width))
+        self.no_obj_ptr = nn.Parameter(torch.zeros(1, width))
+        if variant.absent_memory_embedding:
+            self.no_obj_embed_spatial = nn.Parameter(torch.zeros(1, memory_width))
+        if variant.pointer_time_encoding:
+            self.obj_ptr_tpos_proj = nn.Linear(width, memory_width)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.no_mem_embed.device
+
+    @property
+    def grid(self) -> int:
+        """Side of the coarse feature map."""
+        return self.image_size // STRIDE
+
+    @property
+    def mask_size(self) -> int:
+        """Side of the low-resolution masks."""
+        return self.image_size // 4
+
+    # -- frames
+
+    def preprocess(self, images: np.ndarray | Tensor) -> Tensor:
+        """Resize, antialiased bilinear on floats, and normalise with ImageNet's mean and deviation.
+
+        The official code has three different resizes; this one, its image predictor's, serves all.
+
+        Parameters
+        ----------
+        images
+            uint8 [H, W, 3] or [B, H, W, 3].
+
+        Returns
+        -------
+        Tensor
+            [B, 3, image_size, image_size].
+        """
+        pixels = torch.as_tensor(images).to(self.device)
+        if pixels.ndim == 3:
+            pixels = pixels[None]
+        pixels = pixels.permute(0, 3, 1, 2).float() / 255
+        size = (self.image_size, self.image_size)
+        if pixels.shape[-2:] != size:
+            pixels = F.interpolate(pixels, size=size, mode="bilinear", antialias=True)
+        mean, std = (pixels.new_tensor(v).view(3, 1, 1) for v in (_MEAN, _STD))
+        return (pixels - mean) / std
+
+    def encode_image(self, pixels: Tensor) -> ImageFeatures:
+        """Run the image encoder on [B, 3, S, S]."""
+        fine, middle, coarse = self.image_encoder(pixels)
+        decoder = self.sam_mask_decoder
+        return ImageFeatures(coarse, (decoder.conv_s0(fine), decoder.conv_s1(middle)))
+
+    # -- memory
+
+    def without_memory(self, coarse: Tensor) -> Tensor:
+        """Features of a frame on which the object has no memory yet."""
+        return coarse + self.no_mem_embed.view(1, -1, 1, 1)
+
+    def attend_to_memory(self, coarse: Tensor, memories: Memories) -> Tensor:
+        """Condition [1, C, g, g] on the memories of B objects: [B, C, g, g]."""
+        width = self.variant.memory_width
+        batch, _, _, *grid = memories.maps.shape
+        place = sine_grid(grid[0], grid[1], width, coarse.device)
+        when = self.maskmem_tpos_enc.view(-1, width)[memories.slots]
+        memory = memories.maps.flatten(3).transpose(2, 3)
+        position = place.flatten(1).T + when[:, :, None]
+        pointers, pointer_position = self._pointer_tokens(memories)
+        return self.memory_attention(
+            coarse,
+            sine_grid(*coarse.shape[-2:], coarse.shape[1], coarse.device),
+            torch.cat((memory.flatten(1, 2), pointers), dim=1),
+            torch.cat((position.expand(batch, -1, -1, -1).flatten(1, 2), pointer_position), dim=1),
+            unplaced=pointers.shape[1],
+        )
+
+    def _pointer_tokens(self, memories: Memories) -> tuple[Tensor, Tensor]:
+        """Cut each pointer into tokens as wide as a memory, and say when each was made."""
+        width = self.variant.memory_width
+        pieces = self.variant.width // width
+        tokens = memories.pointers.unflatten(-1, (pieces, width)).flatten(1, 2)
+        if not self.variant.pointer_time_encoding:
+            return tokens, torch.zeros_like(tokens)
+        when = sine_of(memories.distances.float() / memories.span, self.variant.width)
+        return tokens, self.obj_ptr_tpos_proj(when).repeat_interleave(pieces, dim=1)
+
+    def encode_memory(
+        self, coarse: Tensor, mask: Tensor, object_score: Tensor, prompted: bool
+    ) -> Tensor:
+        """Memories [B, memory_width, g, g] of a frame.
+
+        Parameters
+        ----------
+        coarse
+            [B or 1, C, g, g] features of the frame, without memory.
+        mask
+            [B, 1, h, w] logits, brought to the model's input size here.
+        object_score
+            [B, 1].
+        prompted
+            A person had a say in the mask: it is taken as sure.
+        """
+        size = (self.image_size, self.image_size)
+        mask = F.interpolate(mask.float(), size=size, mode="bilinear", align_corners=False)
+        mask = (mask > 0).float() if prompted else mask.sigmoid()
+        memory = self.memory_encoder(coarse, mask * MASK_SCALE + MASK_SHIFT)
+        if self.variant.absent_memory_embedding:
+            absent = (object_score <= 0).to(memory.dtype)[..., None, None]
+            memory = memory + absent * self.no_obj_embed_spatial[..., None, None]
+        return memory
+
+    # -- masks
+
+    def decode(
+        self,
+        coarse: Tensor,
+        skips: tuple[Tensor, Tensor],
+        points: Tensor | None = None,
+        labels: Tensor | None = None,
+        previous: Tensor | None = None,
+        multimask: bool | None = None,
+        batch: int | None = None,
+    ) -> Decoded:
+        """Predict masks of B objects.
+
+        Parameters
+        ----------
+        coarse, skips
+            Features with or without memory, and skip connections; batch B or 1.
+        points, labels
+            [B, P, 2] in pixels of the model's input and [B, P]; a box is two points.
+        previous
+            [B, 1, 4 g, 4 g] logits to refine.
+        multimask
+            By default three masks are predicted, and the best taken, for at most one point.
+        batch
+            B, where no other argument tells.
+        """
+        if points is None or labels is None:
+            batch = batch or max(len(coarse), 1 if previous is None else len(previous))
+            points = coarse.new_zeros(batch, 1, 2)
+            labels = torch.full((batch, 1), PADDING, device=coarse.device)
+            count = 0
+        else:
+            batch, count = points.shape[:2]
+        multimask = count <= 1 if multimask is None else multimask
+        prompt, decoder = self.sam_prompt_encoder, self.sam_mask_decoder
+        if previous is not None and previous.shape[-1] != 4 * coarse.shape[-1]:
+            size = (4 * coarse.shape[-2], 4 * coarse.shape[-1])
+            previous = F.interpolate(previous, size=size, mode="bilinear", antialias=True)
+        candidates: MaskCandidates = decoder(
+            coarse,
+            skips,
+            prompt.pe_layer.grid(*coarse.shape[-2:]),
+            prompt.sparse(points, labels, self.image_size),
+            prompt.dense(previous, batch, coarse.shape[-1]),
+            multimask,
+        )
+        return self._choose(candidates)
+
+    def _choose(self, found: MaskCandidates) -> Decoded:
+        rows = torch.arange(len(found.masks), device=found.masks.device)
+        best = found.ious.argmax(1)
+        present = (found.object_score > 0).to(found.masks.dtype)
+        mask = torch.where(present[..., None, None] > 0, found.masks[rows, best][:, None], ABSENT_LOGIT)
+        return Decoded(
+            candidates=found.masks,
+            ious=found.ious,
+            mask=mask,
+            iou=found.ious[rows, best],
+            pointer=self._or_absent(self.obj_ptr_proj(found.tokens[rows, best]), present),
+            object_score=found.object_score,
+        )
+
+    def _or_absent(self, pointer: Tensor, present: Tensor) -> Tensor:
+        return present * pointer + (1 - present) * self.no_obj_ptr
+
+    def adopt_mask(self, coarse: Tensor, skips: tuple[Tensor, Tensor], mask: Tensor) -> Decoded:
+        """Take masks that a person gave as the answer; the decoder only makes the pointers.
+
+        Parameters
+        ----------
+        coarse, skips
+            Features without memory.
+        mask
+            [B, 1, S, S], 0 or 1, at the model's input size.
+        """
+        mask = mask.to(coarse.dtype)
+        logits = mask * MASK_SCALE + MASK_SHIFT
+        size = (4 * coarse.shape[-2], 4 * coarse.shape[-1])
+        low = F.interpolate(logits, size=size, mode="bilinear", antialias=True)
+        decoded = self.decode(coarse, skips, previous=self.mask_downsample(mask), multimask=False)
+        present = mask.flatten(1).any(1, keepdim=True).to(coarse.dtype)
+        iou = torch.ones(len(mask), 1, device=mask.device)
+        return Decoded(
+            candidates=low,
+            ious=iou,
+            mask=low,
+            iou=iou[:, 0],
+            pointer=self._or_absent(decoded.pointer, present),
+            object_score=present * MASK_SCALE + MASK_SHIFT,
+        )
+
+
+def build_model(variant: Variant, image_size: int | None = None) -> Sam2Model:
+    """Make a model with fresh weights."""
+    return Sam2Model(variant, image_size)
+
+
+def gather_features(features: Sequence[ImageFeatures]) -> ImageFeatures:
+    """Join features of several frames into one batch."""
+    return ImageFeatures(
+        torch.cat([f.coarse for f in features]),
+        (torch.cat([f.skips[0] for f in features]), torch.cat([f.skips[1] for f in features])),
+    )
