@@ -70,10 +70,30 @@ def test_uncompressed_rle_is_understood():
 
 
 @pytest.mark.parametrize(
-    "rle", [{"counts": "04"}, {"size": [2], "counts": "04"}, {"size": [2, 2], "counts": None}]
+    "rle",
+    [
+        {"counts": "04"},
+        {"size": [2], "counts": "04"},
+        {"size": [2, 2], "counts": None},
+        {"size": [2, 2], "counts": "\x01"},
+        {"size": [2, 2], "counts": "é"},
+        {"size": [2, 2], "counts": "T"},
+        {"size": [2, 2], "counts": [[4]]},
+        {"size": [2, 2], "counts": [5, -1]},
+        {"size": [2, 2], "counts": "3"},
+        {"size": [2, 2], "counts": ""},
+    ],
 )
 def test_a_damaged_rle_is_named(rle):
-    with pytest.raises(ValueError, match="no COCO run-length encoding"):
+    with pytest.raises(ValueError, match="COCO run-length encoding"):
+        ObjectMask.from_rle(rle)
+
+
+@given(MASKS, st.data())
+def test_a_truncated_rle_is_never_read_as_a_mask(array, data):
+    rle = ObjectMask.from_array(array).to_rle()
+    rle["counts"] = rle["counts"][: data.draw(st.integers(0, len(rle["counts"]) - 1))]
+    with pytest.raises(ValueError, match="COCO run-length encoding"):
         ObjectMask.from_rle(rle)
 
 

@@ -8,7 +8,8 @@ from sam2_plugins.core.masks.label_images import (
     split_label_image,
 )
 from sam2_plugins.core.masks.masklet import Masklet
-from sam2_plugins.core.masks.object_mask import CocoRle, ObjectId, ObjectMask, PixelBox
+from sam2_plugins.core.masks.object_mask import ObjectId, ObjectMask, PixelBox
+from sam2_plugins.core.masks.rle import CocoRle
 
 __all__ = [
     "CocoRle",

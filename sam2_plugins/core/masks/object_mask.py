@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pycocotools import mask as coco_mask
 
-from sam2_plugins.core.masks import polygons
+from sam2_plugins.core.masks import polygons, rle
 
 ObjectId: TypeAlias = "int | str"
 Pixels: TypeAlias = NDArray[np.bool_]
 PixelBox: TypeAlias = tuple[int, int, int, int]
-
-
-class CocoRle(TypedDict):
-    """A COCO compressed run-length encoding: `size` is (height, width)."""
-
-    size: list[int]
-    counts: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,42 +165,24 @@ class ObjectMask:
         union = self.area + other.area - intersection
         return intersection / union if union else 1.0
 
-    def to_rle(self) -> CocoRle:
+    def to_rle(self) -> rle.CocoRle:
         """Encode as COCO compressed RLE, byte for byte what pycocotools makes of the frame."""
-        height, width = self.frame_size
-        # Runs go down the columns, so only the object's columns can hold a change.
         x0, _, x1, _ = self.box or (0, 0, 0, 0)
-        columns = self.window((x0, 0, x1, height)).ravel(order="F")
-        changes = np.flatnonzero(np.diff(columns, prepend=False, append=False)) + x0 * height
-        counts = np.diff(changes, prepend=0).tolist()
-        if rest := height * width - sum(counts):
-            counts.append(rest)
-        rle = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
-        return {"size": [height, width], "counts": rle["counts"].decode("ascii")}
+        columns = self.window((x0, 0, x1, self.frame_size[0]))
+        return rle.encode(columns, x0, self.frame_size)
 
     @classmethod
     def from_rle(
-        cls, rle: CocoRle | dict[str, Any], iou: float = nan, score: float = nan
+        cls, encoded: Mapping[str, Any], iou: float = nan, score: float = nan
     ) -> ObjectMask:
         """Decode a COCO RLE: compressed (str or bytes), or a list of counts.
 
         Raises
         ------
         ValueError
-            If the runs do not fill a frame of the stated size.
+            If it is damaged: its runs do not fill a frame of the stated size.
         """
-        try:
-            height, width = (int(n) for n in rle["size"])
-            counts = rle["counts"]
-            if isinstance(counts, list):
-                packed = coco_mask.frPyObjects(dict(rle), height, width)
-            else:
-                text = counts.encode("ascii") if isinstance(counts, str) else bytes(counts)
-                packed = {"size": [height, width], "counts": text}
-            pixels = coco_mask.decode(packed)
-        except (KeyError, TypeError, ValueError, UnicodeError) as error:
-            raise ValueError(f"This is no COCO run-length encoding: {error}") from error
-        return cls.from_array(pixels, iou, score)
+        return cls.from_array(rle.decode(encoded), iou, score)
 
     def to_polygons(self, tolerance: float = 0.0) -> list[NDArray[np.float64]]:
         """Return the outline as rings of (x, y), each [n, 2]; see `masks.polygons`.
