@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Sam2PluginsError(Exception):
-    """Base of every error that this package raises on purpose: its text may be shown to a person."""
+    """Base of every error that this package raises on purpose: its text is for a person."""
 
 
 class UnknownVariantError(Sam2PluginsError):
@@ -17,6 +17,10 @@ class CheckpointError(Sam2PluginsError):
 
 class DownloadError(CheckpointError):
     """Weights that could not be fetched."""
+
+
+class DeviceError(Sam2PluginsError):
+    """A processor that this machine, or this build of torch, does not have."""
 
 
 class FrameSourceError(Sam2PluginsError):

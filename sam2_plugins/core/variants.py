@@ -1,7 +1,7 @@
 """Every published SAM 2 size, and the embedded one, as data.
 
-The numbers of the published sizes are those of the paper's table of image encoders (Ravi et al. 2024, appendix; Ryali et
-al. 2023 for Hiera); the state dict shapes in `tests/reference` hold them to account.
+The numbers of the published sizes are those of the papers (Ravi et al. 2024; Ryali et al. 2023 for
+Hiera); the state dict shapes in `tests/reference` hold them to account.
 """
 
 from __future__ import annotations
@@ -52,10 +52,11 @@ class ConvTrunkConfig:
 
 @dataclass(frozen=True)
 class Published:
-    """Where the authors' weights are."""
+    """Where the authors' weights are; `sha256` is checked where the authors' digest is known."""
 
     url: str
     megabytes: int
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,25 @@
+"""Name or path → weights: find, download, verify, recognise, load safely, save.
+
+Importing this costs no torch; `load_model`, `cached_model` and `save_model` import it when called.
+"""
+
+from __future__ import annotations
+
+from sam2_plugins.core.checkpoints.cache import ModelStatus, cache_dir, find_weights, list_models
+from sam2_plugins.core.checkpoints.device import choose_device
+from sam2_plugins.core.checkpoints.download import download
+from sam2_plugins.core.checkpoints.files import read_card, save_model
+from sam2_plugins.core.checkpoints.load import cached_model, load_model
+
+__all__ = [
+    "ModelStatus",
+    "cache_dir",
+    "cached_model",
+    "choose_device",
+    "download",
+    "find_weights",
+    "list_models",
+    "load_model",
+    "read_card",
+    "save_model",
+]

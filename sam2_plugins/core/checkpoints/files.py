@@ -1,0 +1,205 @@
+"""Weights in files: .pt (PyTorch, read without running code) and .safetensors (with a card)."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sam2_plugins.core.checkpoints.recognise import variant_from_json, variant_to_json
+from sam2_plugins.core.errors import CheckpointError
+from sam2_plugins.core.variants import Variant
+
+if TYPE_CHECKING:
+    import torch
+
+    from sam2_plugins.core.model import Sam2Model
+
+_VARIANT_KEY = "variant"
+
+
+class FileKind(Enum):
+    """What a file is by its first bytes, whatever its name says."""
+
+    TORCH = "a PyTorch file"
+    SAFETENSORS = "a safetensors file"
+    WEB_PAGE = (
+        "a web page, saved in place of the weights: fetch the file itself "
+        "(a browser's 'save link as', not 'save page')"
+    )
+    LFS_POINTER = "a Git LFS pointer, not the weights: run `git lfs pull` in its repository"
+    EMPTY = "empty: fetch or save it again"
+    UNKNOWN = "neither a PyTorch nor a safetensors file: give a .pt or .safetensors of SAM 2"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The content of a file: tensors by name, and the variant if the file says it."""
+
+    tensors: dict[str, torch.Tensor]
+    variant: Variant | None
+
+
+def kind_of(path: Path) -> FileKind:
+    """Tell what a file is from its first bytes."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    if not head:
+        return FileKind.EMPTY
+    if head.startswith((b"PK\x03\x04", b"\x80")):
+        return FileKind.TORCH
+    if head[8:9] == b"{":  # after the 8 bytes of the header's length
+        return FileKind.SAFETENSORS
+    if head.startswith(b"version https://git-lfs"):
+        return FileKind.LFS_POINTER
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
+        return FileKind.WEB_PAGE
+    return FileKind.UNKNOWN
+
+
+def read_weights(path: Path) -> Weights:
+    """Read a state dict onto the CPU.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, is something else, is damaged, or would run code when read.
+    """
+    try:
+        kind = kind_of(path)
+        if kind is FileKind.TORCH:
+            return Weights(_read_torch(path), None)
+        if kind is FileKind.SAFETENSORS:
+            return _read_safetensors(path)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"There is no file {path}. Check the path.") from error
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be read: {error.strerror or error}. Give the path of a .pt or "
+            ".safetensors file that you may read."
+        ) from error
+    raise CheckpointError(f"{path} is {kind.value}.")
+
+
+def read_card(path: str | Path) -> dict[str, str]:
+    """Return the card that `save_model` put into a .safetensors file.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be read as safetensors.
+    """
+    card = _metadata(Path(path))
+    card.pop(_VARIANT_KEY, None)
+    return card
+
+
+def save_model(model: Sam2Model, path: str | Path, card: Mapping[str, str] | None = None) -> Path:
+    """Write a model as safetensors, with its variant, so that `load_model(path)` needs no more.
+
+    The file appears whole or not at all: an older one stays if writing fails.
+
+    Parameters
+    ----------
+    path
+        Ends in .safetensors.
+    card
+        What people should know of the weights: data, recipe, figures, limits, licence.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise CheckpointError(f"Models are saved as .safetensors: rename {path.name!r} so.")
+    card = dict(card or {})
+    if _VARIANT_KEY in card:
+        raise CheckpointError("The card's key 'variant' is taken: give that entry another name.")
+    variant = replace(model.variant, image_size=model.image_size)
+    tensors = {k: v.detach().cpu().clone().contiguous() for k, v in model.state_dict().items()}
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, fresh, metadata={**card, _VARIANT_KEY: variant_to_json(variant)})
+        fresh.replace(path)
+    except Exception as error:  # safetensors wraps the system's errors in its own
+        raise CheckpointError(
+            f"Cannot write {path}: {error}. Choose a folder that can be written and has room."
+        ) from error
+    finally:
+        fresh.unlink(missing_ok=True)
+    return path
+
+
+def _read_torch(path: Path) -> dict[str, torch.Tensor]:
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # torch's own text advises to load without the protection.
+        asked = re.search(r"GLOBAL (\S+)", str(error))
+        wants = f" (it asks for {asked[1]})" if asked else ""
+        raise CheckpointError(
+            f"{path} is refused: it is damaged, or holds more than tensors and would run code when "
+            f"loaded{wants}. Fetch it again from a source that you trust, or save its state dict "
+            "alone."
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"{path} is a damaged or incomplete PyTorch file: {str(error).splitlines()[0]} "
+            "Fetch it again."
+        ) from error
+    return _state_dict(path, content)
+
+
+def _state_dict(path: Path, content: Any) -> dict[str, torch.Tensor]:
+    import torch
+
+    state = content.get("model", content) if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not state:
+        raise CheckpointError(
+            f"{path} holds no state dict: it should be {{'model': state_dict}} or a state dict."
+        )
+    for name, value in state.items():
+        if not isinstance(value, torch.Tensor):
+            raise CheckpointError(
+                f"{path} holds no state dict: {name!r} is a {type(value).__name__}, not a tensor. "
+                "Save model.state_dict() alone, or under the key 'model'."
+            )
+    return state
+
+
+def _read_safetensors(path: Path) -> Weights:
+    from safetensors.torch import load_file
+
+    metadata = _metadata(path)
+    variant = None
+    if _VARIANT_KEY in metadata:
+        try:
+            variant = variant_from_json(metadata[_VARIANT_KEY])
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+    return Weights(load_file(path), variant)
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is missing, damaged or incomplete as a safetensors file: {error}. "
+            "Fetch or save it again."
+        ) from error

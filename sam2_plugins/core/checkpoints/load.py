@@ -1,0 +1,187 @@
+"""From a name or a path to a network that is ready to run."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from sam2_plugins.core.checkpoints.cache import (
+    check_sha256,
+    find_weights,
+    record_sha256,
+    recorded_sha256,
+    sha256_of,
+)
+from sam2_plugins.core.checkpoints.device import choose_device
+from sam2_plugins.core.checkpoints.download import download
+from sam2_plugins.core.checkpoints.files import Weights, read_weights
+from sam2_plugins.core.checkpoints.recognise import mismatch, recognise
+from sam2_plugins.core.checkpoints.transfer import Progress
+from sam2_plugins.core.errors import CheckpointError, UnknownVariantError
+from sam2_plugins.core.variants import VARIANTS, Variant, get_variant
+
+if TYPE_CHECKING:
+    import torch
+
+    from sam2_plugins.core.model import Sam2Model
+
+_SUFFIXES = {".pt", ".pth", ".safetensors"}
+_cache_lock = Lock()
+
+
+def load_model(
+    name_or_path: str | Path,
+    device: str | torch.device = "auto",
+    image_size: int | None = None,
+    compile: bool = False,
+    on_progress: Progress | None = None,
+) -> Sam2Model:
+    """Return a model in evaluation mode on a device.
+
+    Parameters
+    ----------
+    name_or_path
+        "nano" (embedded), a published name such as "sam2.1-tiny" (found in the cache, or
+        downloaded), or a .pt or .safetensors file, whose variant is recognised.
+    device
+        "auto" takes CUDA, else MPS, else the CPU.
+    image_size
+        Side in pixels of the square that the model sees, a multiple of 32; by default the
+        variant's own.
+    compile
+        Let `torch.compile` make the image encoder and memory attention faster, at the cost of
+        minutes when they first run.
+    on_progress
+        Called with bytes done and total while weights are downloaded.
+
+    Raises
+    ------
+    UnknownVariantError, DeviceError
+        If the name or the device is none.
+    CheckpointError
+        If the weights cannot be had (`DownloadError`), are damaged, or do not fit.
+    """
+    chosen = choose_device(device)
+    path, asked = _locate(name_or_path, on_progress)
+    return _load(path, asked, chosen, image_size, compile)
+
+
+def cached_model(
+    name_or_path: str | Path,
+    device: str | torch.device = "auto",
+    image_size: int | None = None,
+    compile: bool = False,
+    on_progress: Progress | None = None,
+) -> Sam2Model:
+    """Do what `load_model` does, once: the last two models stay and are handed out again.
+
+    A file that changed since is loaded anew. The model is shared, so do not train it.
+    """
+    chosen = choose_device(device)
+    path, asked = _locate(name_or_path, on_progress)
+    with _cache_lock:
+        return _load_once(path, path.stat().st_mtime_ns, asked, chosen, image_size, compile)
+
+
+def _locate(name_or_path: str | Path, on_progress: Progress | None) -> tuple[Path, Variant | None]:
+    """Return the file, and the variant that it should hold if one was named."""
+    path = _file_meant(name_or_path)
+    if path is None:
+        variant = get_variant(str(name_or_path))
+        return find_weights(variant.name) or download(variant.name, on_progress), variant
+    if not path.is_file():
+        raise CheckpointError(
+            f"There is no file {path}. Check the path, or name one of {', '.join(VARIANTS)}."
+        )
+    return path, None
+
+
+def _file_meant(name_or_path: str | Path) -> Path | None:
+    """Return the file that is meant, be it there or not, or None if a variant is."""
+    path = Path(name_or_path).expanduser().absolute()
+    if isinstance(name_or_path, Path):
+        return path
+    if name_or_path in VARIANTS:
+        return None
+    if path.is_file():
+        return path
+    try:
+        get_variant(name_or_path)
+    except UnknownVariantError:
+        if path.suffix in _SUFFIXES or Path(name_or_path).name != name_or_path:
+            return path
+        raise
+    return None
+
+
+@lru_cache(maxsize=2)
+def _load_once(
+    path: Path,
+    modified: int,
+    asked: Variant | None,
+    device: torch.device,
+    image_size: int | None,
+    compile: bool,
+) -> Sam2Model:
+    return _load(path, asked, device, image_size, compile)
+
+
+def _load(
+    path: Path,
+    asked: Variant | None,
+    device: torch.device,
+    image_size: int | None,
+    compile: bool,
+) -> Sam2Model:
+    if asked is not None:
+        check_sha256(asked, path)
+    try:
+        weights = read_weights(path)
+    except CheckpointError as error:
+        if asked is None or asked.published is None:
+            raise
+        raise CheckpointError(
+            f"{error} `sam2-plugins download {asked.name}` does so, once {path} is deleted."
+        ) from error
+    model = _fill(path, weights, asked, image_size)
+    if asked is not None and asked.published and recorded_sha256(path) is None:
+        # Put there by hand, and good; a cache that cannot be written serves without the record.
+        with suppress(OSError):
+            record_sha256(path, sha256_of(path))
+    model = model.to(device).eval()
+    if compile:
+        model.image_encoder.compile()
+        model.memory_attention.compile()
+    return model
+
+
+def _fill(path: Path, weights: Weights, asked: Variant | None, image_size: int | None) -> Sam2Model:
+    """Build the network that a file holds, and put the tensors in, each in its place."""
+    from sam2_plugins.core.model import build_model
+
+    shapes = {name: tuple(tensor.shape) for name, tensor in weights.tensors.items()}
+    held = weights.variant or recognise(shapes)
+    if asked is not None and held is not None and held.name != asked.name:
+        raise CheckpointError(
+            f"{path} holds {held.name}, asked for {asked.name}. Load {held.name} instead, or "
+            f"delete the file and run `sam2-plugins download {asked.name}`."
+        )
+    variant = held or asked
+    if variant is None:
+        raise CheckpointError(
+            f"{path} holds no SAM 2 that is known here: its tensors begin with "
+            f"{', '.join(list(shapes)[:3])}. Give a published checkpoint, or a file that "
+            "save_model wrote, which says what it is."
+        )
+    model = build_model(variant, image_size)
+    difference = mismatch(shapes, {n: tuple(t.shape) for n, t in model.state_dict().items()})
+    if difference:
+        raise CheckpointError(
+            f"{path} does not fit {variant.name}: {difference}. Fetch it again, or save the state "
+            "dict of the whole SAM 2 model under its published names."
+        )
+    model.load_state_dict(weights.tensors, strict=True)
+    return model
