@@ -1,0 +1,146 @@
+"""Prompts in a JSON file, to replay them in any host.
+
+The layout, version 1::
+
+    {
+      "format": "sam2_plugins prompts",
+      "version": 1,
+      "source": {"name": "movie.mp4", "frames": 200, "height": 540, "width": 960},
+      "prompts": [
+        {"frame": 0, "obj": "cell 1", "points": [[120, 80], [90, 40]], "labels": [1, 0]},
+        {"frame": 0, "obj": 2, "box": [200, 40, 260, 90]},
+        {"frame": 30, "obj": 2, "mask": {"size": [540, 960], "counts": "…"}}
+      ]
+    }
+
+`source` is free: whatever tells a person which movie it was. A prompt has `points` with `labels`,
+`box`, `mask`, or several of them, with the meaning of `core.prompts`; a mask is a COCO compressed
+RLE. `obj` is a number or a text, and 1 is not "1". A reader refuses keys that it does not know.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sam2_plugins.core.atomic import write_text
+from sam2_plugins.core.errors import PromptError
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.prompts import Prompt
+
+FORMAT = "sam2_plugins prompts"
+VERSION = 1
+_KEYS = {"frame", "obj", "points", "labels", "box", "mask"}
+
+
+@dataclass(frozen=True)
+class PromptFile:
+    """Prompts, and what is known of the movie they were made on."""
+
+    prompts: tuple[Prompt, ...]
+    source: Mapping[str, Any] = field(default_factory=dict)
+
+
+def save_prompts(
+    path: str | Path, prompts: Iterable[Prompt], source: Mapping[str, Any] | None = None
+) -> None:
+    """Save prompts as JSON, whole or not at all.
+
+    Parameters
+    ----------
+    source
+        Facts of the movie that JSON can hold: name, frames, height, width, …
+
+    Raises
+    ------
+    ExportError
+        If the file cannot be written.
+    """
+    # One prompt a line: such files are read, compared and mended by people.
+    entries = [json.dumps(_entry(p), ensure_ascii=False, allow_nan=False) for p in prompts]
+    facts = json.dumps(dict(source or {}), ensure_ascii=False, allow_nan=False)
+    listing = ",\n    ".join(entries)
+    write_text(
+        Path(path),
+        f'{{\n  "format": "{FORMAT}",\n  "version": {VERSION},\n  "source": {facts},\n'
+        f'  "prompts": [\n    {listing}\n  ]\n}}\n',
+    )
+
+
+def load_prompts(path: str | Path) -> PromptFile:
+    """Load what `save_prompts` saved.
+
+    Raises
+    ------
+    PromptError
+        If the file cannot be read or is damaged: the message names the line or the key.
+    """
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise PromptError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except json.JSONDecodeError as error:
+        raise PromptError(
+            f"{path}, line {error.lineno}, column {error.colno}: {error.msg}. This is no JSON; "
+            "restore the file or save the prompts again."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise PromptError(f"{path} is no text in UTF-8: save the prompts again.") from error
+    try:
+        return _document(document)
+    except PromptError as error:
+        raise PromptError(f"{path}: {error}") from error
+
+
+def _document(document: Any) -> PromptFile:
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise PromptError(f'"format" is not "{FORMAT}": this is not a file of prompts.')
+    if document.get("version") != VERSION:
+        raise PromptError(
+            f'"version" is {document.get("version")!r}, and this program reads {VERSION}: update '
+            "sam2_plugins."
+        )
+    source = document.get("source", {})
+    if not isinstance(source, dict):
+        raise PromptError('"source" is not an object of facts.')
+    entries = document.get("prompts")
+    if not isinstance(entries, list):
+        raise PromptError('"prompts" is missing or is not a list.')
+    return PromptFile(tuple(_read(entry, i) for i, entry in enumerate(entries)), source)
+
+
+def _entry(prompt: Prompt) -> dict[str, Any]:
+    entry: dict[str, Any] = {"frame": prompt.frame, "obj": prompt.obj}
+    if prompt.points is not None:
+        entry |= {"points": prompt.points.xy, "labels": prompt.points.labels}
+    if prompt.box is not None:
+        entry["box"] = tuple(prompt.box)
+    if prompt.mask is not None:
+        entry["mask"] = prompt.mask.to_rle()
+    return entry
+
+
+def _read(entry: Any, index: int) -> Prompt:
+    where = f"prompts[{index}]"
+    if not isinstance(entry, dict):
+        raise PromptError(f"{where} is not an object.")
+    for key in ("frame", "obj"):
+        if key not in entry:
+            raise PromptError(f'{where} has no "{key}".')
+    for key in entry:
+        if key not in _KEYS:
+            raise PromptError(f'{where} has the unknown key "{key}".')
+    if ("points" in entry) != ("labels" in entry):
+        raise PromptError(f'{where} has "points" without "labels", or the reverse.')
+    values = dict(entry)
+    try:
+        if "mask" in entry:
+            values["mask"] = ObjectMask.from_rle(entry["mask"])
+        return Prompt.of(**values)
+    except PromptError as error:
+        raise PromptError(f"{where}: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise PromptError(f'{where}, "mask": {error}') from error

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from sam2_plugins.core.errors import ExportError, PromptError
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.prompt_files import load_prompts, save_prompts
+from sam2_plugins.core.prompts import Box, Points, Prompt
+
+NUMBERS = st.floats(-1e6, 1e6)
+POINTS = st.lists(st.tuples(NUMBERS, NUMBERS, st.sampled_from([0, 1])), min_size=1).map(
+    lambda rows: Points(tuple((x, y) for x, y, _ in rows), tuple(label for *_, label in rows))
+)
+BOXES = st.tuples(NUMBERS, NUMBERS, st.floats(1, 99), st.floats(1, 99)).map(
+    lambda b: Box(b[0], b[1], b[0] + b[2], b[1] + b[3])
+)
+MASKS = arrays(bool, (5, 7)).map(ObjectMask.from_array)
+PROMPTS = st.tuples(
+    st.integers(0, 10**6),
+    st.integers() | st.text(st.characters(codec="utf-8")),
+    st.none() | POINTS,
+    st.none() | BOXES,
+    st.none() | MASKS,
+).filter(lambda values: values[2:] != (None, None, None))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(PROMPTS.map(lambda values: Prompt(*values)), max_size=4))
+def test_prompts_come_back_as_they_were(tmp_path, prompts):
+    path = tmp_path / "prompts.json"
+    source = {"name": "Zelle µ.mp4", "frames": 20}
+    save_prompts(path, prompts, source)
+    loaded = load_prompts(path)
+    assert loaded.prompts == tuple(prompts)
+    assert [type(p.obj) for p in loaded.prompts] == [type(p.obj) for p in prompts]
+    assert loaded.source == source
+
+
+def test_a_failed_save_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "prompts.json"
+    save_prompts(path, [Prompt.of(0, 1, points=(1, 2))])
+    before = path.read_bytes()
+    with pytest.raises(UnicodeEncodeError):
+        save_prompts(path, [Prompt.of(0, "\ud800", points=(1, 2))])
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ExportError, match=r"file/prompts\.json cannot be written"):
+        save_prompts(tmp_path / "file" / "prompts.json", [])
+
+
+GOOD = {
+    "format": "sam2_plugins prompts",
+    "version": 1,
+    "prompts": [{"frame": 0, "obj": 1, "points": [[1, 2]], "labels": [1]}],
+}
+
+
+def entry(**changes):
+    values = GOOD["prompts"][0] | changes
+    return {"prompts": [{key: value for key, value in values.items() if value is not ...}]}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "COCO"}, '"format"'),
+        ({"version": 2}, '"version" is 2'),
+        ({"source": 3}, '"source"'),
+        ({"prompts": {}}, '"prompts"'),
+        ({"prompts": [3]}, r"prompts\[0\] is not an object"),
+        (entry(frame=...), r'prompts\[0\] has no "frame"'),
+        (entry(obj=...), r'prompts\[0\] has no "obj"'),
+        (entry(labels=...), '"points" without "labels"'),
+        (entry(point=3), 'unknown key "point"'),
+        (entry(labels=[5]), r"prompts\[0\]: Object 1, frame 0: Point labels"),
+        (entry(frame=0.5), r"prompts\[0\]: .*whole number"),
+        (entry(box=[1, 2, 1, 2]), r"prompts\[0\]: .*empty"),
+        (entry(mask=[1, 2]), r'prompts\[0\], "mask": This is no COCO'),
+        (entry(mask={"size": [4, 4], "counts": "1"}), r'prompts\[0\], "mask": .* damaged'),
+    ],
+)
+def test_a_damaged_entry_is_named_by_its_key(tmp_path, change, message):
+    path = tmp_path / "prompts.json"
+    path.write_text(json.dumps(GOOD))
+    assert load_prompts(path).prompts == (Prompt.of(0, 1, points=(1, 2)),)
+    path.write_text(json.dumps(GOOD | change))
+    with pytest.raises(PromptError, match=rf"prompts\.json: .*{message}"):
+        load_prompts(path)
+
+
+def test_a_truncated_file_is_named_with_the_line(tmp_path):
+    path = tmp_path / "prompts.json"
+    save_prompts(path, [Prompt.of(0, 1, mask=np.eye(4)), Prompt.of(1, 1, mask=np.eye(4))])
+    path.write_text(path.read_text()[:-30])
+    with pytest.raises(PromptError, match=r"prompts.json, line 7, column \d+"):
+        load_prompts(path)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", None])
+def test_a_file_that_is_no_text_or_not_there_is_named(tmp_path, content):
+    path = tmp_path / "prompts.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(PromptError, match=r"prompts\.json"):
+        load_prompts(path)
