@@ -1,0 +1,3 @@
+"""The recipe behind the embedded checkpoint, and fine-tuning on a user's own masks."""
+
+from __future__ import annotations

@@ -1,0 +1,101 @@
+"""Micrographs: a colony, seen through one kind of microscope."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .bodies import press_together
+from .clip import Clip
+from .colony import Habits, MakeShape, MakeTexture, grow_colony
+from .exposure import Exposure, develop
+from .noise import log_uniform
+from .optics import BrightField, Fluorescence, Interference, Optics, PhaseContrast
+from .shapes import Shape, blob, drifting_rod, spread_cell
+from .stage import stage_path
+from .tiles import chromatin, cytoplasm, tile_size
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """What may lie under one kind of microscope: shares of rods and of spread cells, sizes."""
+
+    rods: float
+    spread_cells: float
+    diameters: tuple[float, float]
+
+
+SPECIMENS = {
+    "fluorescence": Specimen(0.12, 0.15, (0.05, 0.4)),
+    "membrane": Specimen(0.1, 0.25, (0.08, 0.5)),
+    "phase": Specimen(0.5, 0.4, (0.08, 0.5)),
+    "dic": Specimen(0.08, 0.3, (0.1, 0.55)),
+    "brightfield": Specimen(0.2, 0.3, (0.07, 0.5)),
+}
+
+
+def micrograph(rng: np.random.Generator, size: tuple[int, int], frames: int, kind: str) -> Clip:
+    """One clip of a kind in `SPECIMENS`."""
+    specimen = SPECIMENS[kind]
+    rods = rng.random() < specimen.rods
+    habits = Habits.draw(rng, size, rods, specimen.diameters)
+    stage = stage_path(rng, frames, min(size))
+    make_shape = _shape_maker(rng, frames, habits, specimen)
+    make_texture = _texture_maker(rng, habits, kind)
+    bodies, parents = grow_colony(rng, size, frames, habits, make_shape, make_texture, stage)
+    optics = _optics(rng, habits.diameter, kind)
+    dark = kind in ("fluorescence", "membrane")
+    exposure = Exposure.draw(rng, size, float(np.abs(stage).max()), habits.diameter, dark)
+    wobble = rng.choice([0.0, 0.0, 0.5]) * np.abs(rng.standard_normal(frames))
+    labels = np.zeros((frames, *size), np.uint8)
+    raw = np.zeros((frames, *size), np.float32)
+    for frame in range(frames):
+        layers = press_together(bodies, frame, size)
+        labels[frame] = layers.labels
+        light = optics.expose(layers, float(wobble[frame]))
+        raw[frame] = exposure.take(rng, light, frame, complex(stage[frame]))
+    return Clip(develop(rng, raw, invertible=not dark), labels, kind, parents)
+
+
+def _shape_maker(
+    rng: np.random.Generator, frames: int, habits: Habits, specimen: Specimen
+) -> MakeShape:
+    persistence = rng.choice([0.8, 0.95, 0.99])
+    if habits.rods:
+        bend = float(rng.choice([0.02, 0.1, 0.3]))
+        return lambda: drifting_rod(rng, frames, bend)
+    if rng.random() < specimen.spread_cells:
+        return lambda: spread_cell(rng, frames, persistence)
+    roughness = log_uniform(rng, 0.01, 0.16)
+    longest = float(rng.choice([1.1, 1.6, 2.6]))
+    orders = int(rng.integers(3, 12))
+    restless = rng.uniform(0.1, 1)
+
+    def make() -> Shape:
+        aspect = rng.uniform(1, longest)
+        return blob(rng, frames, roughness, aspect, orders, persistence, restless)
+
+    return make
+
+
+def _texture_maker(rng: np.random.Generator, habits: Habits, kind: str) -> MakeTexture:
+    n = tile_size(habits.diameter)
+    if kind in ("fluorescence", "membrane"):
+        coarse = log_uniform(rng, 2, 9)
+        spots = int(rng.integers(-5, 6))
+        return lambda: chromatin(rng, n, coarse, spots)
+    grains = float(rng.choice([0.0, 0.01, 0.03, 0.08]))
+    sigma = rng.uniform(0.5, 1.3)
+    nucleus = 0.0 if habits.rods else float(rng.choice([0.0, 0.6, 1.2]))
+    return lambda: cytoplasm(rng, n, grains, sigma, nucleus)
+
+
+def _optics(rng: np.random.Generator, diameter: float, kind: str) -> Optics:
+    if kind == "phase":
+        return PhaseContrast.draw(rng, diameter)
+    if kind == "dic":
+        return Interference.draw(rng)
+    if kind == "brightfield":
+        return BrightField.draw(rng, diameter)
+    return Fluorescence.draw(rng, membrane=kind == "membrane")

@@ -1,0 +1,173 @@
+"""How each kind of microscope turns cells into light: layers in, a bright or dark image out.
+
+Every `expose` returns the image without background: about −1 to 1, 0 where there is no cell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from .bodies import Layers
+from .noise import Field, blur, log_uniform
+
+
+class Optics(Protocol):
+    """One microscope, with its settings."""
+
+    def expose(self, layers: Layers, focus: float) -> Field:
+        """The image of the cells; `focus` adds to the blur, in pixels."""
+        ...
+
+
+def _dome(layers: Layers, power: float) -> Field:
+    """Thickness 0 to 1: a cap on each cell, flatter for smaller `power`."""
+    height = np.clip(layers.depth / (0.8 * layers.radius), 0, 1)
+    return np.asarray((1 - (1 - height) ** 2) ** np.float32(power), np.float32)
+
+
+@dataclass(frozen=True)
+class Fluorescence:
+    """Bright bodies: stained nuclei, whole cells or membranes, through a point spread."""
+
+    texture: float
+    power: float
+    membrane: float
+    rim: float
+    psf: float
+    haze: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, membrane: bool) -> Fluorescence:
+        """Random settings."""
+        return cls(
+            texture=rng.uniform(0.03, 0.4),
+            power=rng.uniform(0.0, 0.8),
+            membrane=rng.uniform(0.5, 1.0) if membrane else 0.0,
+            rim=rng.uniform(0.8, 2.5),
+            psf=log_uniform(rng, 0.4, 2.2),
+            haze=rng.uniform(0, 0.4) if rng.random() < 0.5 else 0.0,
+        )
+
+    def expose(self, layers: Layers, focus: float) -> Field:
+        """See `Optics`."""
+        light = _dome(layers, self.power)
+        if self.membrane:
+            ring = np.exp(-(((layers.depth - self.rim) / self.rim) ** 2))
+            light = self.membrane * ring + (1 - self.membrane) * light
+        light = light * np.clip(1 + self.texture * layers.texture, 0.1, 4) * layers.gain
+        light = np.asarray(light * layers.coverage, np.float32)
+        image = blur(light, float(np.hypot(self.psf, focus)))
+        if self.haze:
+            image = image + np.float32(self.haze) * blur(light, len(light) / 14)
+        return image
+
+
+@dataclass(frozen=True)
+class PhaseContrast:
+    """Dark (or bright) bodies in a halo; thick interiors fade back to the background."""
+
+    polarity: float
+    texture: float
+    halo: float
+    halo_width: float
+    shade_off: float
+    power: float
+    psf: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, diameter: float) -> PhaseContrast:
+        """Random settings for cells of about this diameter."""
+        return cls(
+            polarity=-1.0 if rng.random() < 0.75 else 1.0,
+            texture=rng.uniform(0.02, 0.25),
+            halo=rng.uniform(0.2, 1.4),
+            halo_width=float(np.clip(rng.uniform(0.08, 0.35) * diameter, 1.5, 14)),
+            shade_off=rng.uniform(0, 0.9) if rng.random() < 0.5 else 0.0,
+            power=rng.uniform(0.1, 0.7),
+            psf=log_uniform(rng, 0.5, 1.4),
+        )
+
+    def expose(self, layers: Layers, focus: float) -> Field:
+        """See `Optics`."""
+        seen = np.clip(layers.gain, 0, 1.5)
+        body = layers.coverage * seen
+        wide = blur(body, self.halo_width)
+        thick = _dome(layers, self.power) * seen
+        if self.shade_off:
+            thick = thick - np.float32(self.shade_off) * blur(thick, 1.5 * self.halo_width)
+        grain = np.float32(self.texture) * layers.texture * body
+        halo = np.float32(self.halo) * wide * (1 - 0.8 * body)
+        image = np.float32(self.polarity) * (thick + grain - halo)
+        return blur(np.asarray(image, np.float32), float(np.hypot(self.psf, focus)))
+
+
+@dataclass(frozen=True)
+class Interference:
+    """DIC: the slope of the optical path along one direction, a relief lit from the side."""
+
+    angle: float
+    relief: float
+    grain: float
+    absorption: float
+    power: float
+    psf: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Interference:
+        """Random settings."""
+        return cls(
+            angle=rng.uniform(0, 2 * np.pi),
+            relief=log_uniform(rng, 0.6, 5),
+            grain=log_uniform(rng, 0.08, 0.6),
+            absorption=rng.normal(0, 0.15),
+            power=rng.uniform(0.3, 1.0),
+            psf=log_uniform(rng, 0.4, 1.3),
+        )
+
+    def expose(self, layers: Layers, focus: float) -> Field:
+        """See `Optics`."""
+        seen = np.clip(layers.gain, 0, 1.5) * layers.coverage
+        # The path grows with the square root of size: big cells are flat.
+        dome = _dome(layers, self.power) * np.sqrt(layers.radius)
+        path = np.asarray((self.relief * dome + self.grain * layers.texture) * seen, np.float32)
+        path = blur(path, float(np.hypot(self.psf, focus)))
+        down, right = np.gradient(path)
+        slope = np.cos(self.angle) * right + np.sin(self.angle) * down
+        return np.asarray(np.tanh(1.5 * (slope + self.absorption * seen)), np.float32)
+
+
+@dataclass(frozen=True)
+class BrightField:
+    """Transparent bodies: a thin rim, dark or bright with the focus, and faint grains inside."""
+
+    rim: float
+    width: float
+    fringe: float
+    inside: float
+    texture: float
+    psf: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, diameter: float) -> BrightField:
+        """Random settings for cells of about this diameter."""
+        return cls(
+            rim=float(rng.choice([-1, -1, 1])) * rng.uniform(0.4, 1.0),
+            width=float(np.clip(rng.uniform(0.02, 0.08) * diameter, 0.8, 4)),
+            fringe=rng.uniform(-0.8, 0.8),
+            inside=rng.normal(0, 0.2),
+            texture=log_uniform(rng, 0.03, 0.3),
+            psf=log_uniform(rng, 0.4, 1.2),
+        )
+
+    def expose(self, layers: Layers, focus: float) -> Field:
+        """See `Optics`."""
+        seen = np.clip(layers.gain, 0, 1.5)
+        width = np.float32(self.width)
+        rim = np.exp(-(((layers.depth - width) / width) ** 2))
+        fringe = np.exp(-(((layers.depth + width) / (1.3 * width)) ** 2))
+        image = np.float32(self.rim) * (rim - np.float32(self.fringe) * fringe)
+        image += layers.coverage * (self.inside + np.float32(self.texture) * layers.texture)
+        return blur(np.asarray(image * seen, np.float32), float(np.hypot(self.psf, focus)))

@@ -1,0 +1,114 @@
+"""Textures that objects carry along: cell interiors (grey) and photo-like surfaces (colour)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .noise import Field, blur, fractal_field, log_uniform, smooth_field, white_noise
+
+
+def tile_size(diameter: float) -> int:
+    """Pixels of a square tile for an object of this diameter, at about the frame's sharpness."""
+    return int(np.clip(1.7 * diameter, 16, 256))
+
+
+def _distance_from(n: int, x: float, y: float) -> Field:
+    axis = np.linspace(-1, 1, n, dtype=np.float32)
+    return np.asarray(np.hypot(axis[None] - np.float32(x), axis[:, None] - np.float32(y)))
+
+
+def granules(rng: np.random.Generator, n: int, count: int, sigma: float, sign: float) -> Field:
+    """Point-like vesicles, mostly of one sign (`sign` from −1 to 1), blurred to `sigma` pixels."""
+    dots = np.zeros((n, n), np.float32)
+    place = np.clip(rng.normal(0.5, 0.17, (count, 2)), 0, 0.999) * n
+    polarity = np.where(rng.random(count) < (1 + sign) / 2, 1, -1)
+    index = place.astype(int)
+    np.add.at(dots, (index[:, 0], index[:, 1]), polarity * rng.gamma(2, 0.5, count))
+    return np.asarray(blur(dots, sigma) * (2 * np.pi * sigma**2 + 1), np.float32)
+
+
+def chromatin(rng: np.random.Generator, n: int, coarse: float, spots: int) -> Field:
+    """A nucleus in fluorescence: cloudy, with darker nucleoli or brighter spots."""
+    tile = fractal_field(rng, (n, n), coarse, 3)
+    for _ in range(abs(spots)):
+        x, y = rng.normal(0, 0.22, 2)
+        width = rng.uniform(0.04, 0.13)
+        spot = np.exp(-((_distance_from(n, x, y) / width) ** 2))
+        tile += np.float32(np.sign(spots) * rng.uniform(1, 3)) * spot
+    return tile
+
+
+def cytoplasm(
+    rng: np.random.Generator, n: int, grains: float, sigma: float, nucleus: float
+) -> Field:
+    """A transparent cell: grains around a smoother nucleus with a rim and nucleoli."""
+    tile = 0.35 * fractal_field(rng, (n, n), rng.uniform(4, 12), 3)
+    count = int(grains * n * n)
+    if count:
+        tile += granules(rng, n, count, sigma, rng.uniform(-1, 1))
+    if nucleus > 0:
+        x, y = rng.normal(0, 0.1, 2)
+        size = rng.uniform(0.2, 0.36)
+        away = _distance_from(n, x, y)
+        inside = 0.5 - 0.5 * np.tanh((away - size) * n / 6)
+        rim = np.exp(-(((away - size) * n / 3) ** 2))
+        tile = tile * (1 - 0.7 * np.float32(nucleus) * inside)
+        tile += np.float32(nucleus) * (np.float32(rng.normal(0, 0.5)) * inside + 0.8 * rim)
+        for _ in range(int(rng.integers(0, 4))):
+            dx, dy = rng.normal(0, size / 2.5, 2)
+            spot = np.exp(-((_distance_from(n, x + dx, y + dy) / rng.uniform(0.03, 0.09)) ** 2))
+            tile += np.float32(nucleus * rng.uniform(0.5, 1.5)) * spot
+    return np.asarray(tile, np.float32)
+
+
+def random_colour(rng: np.random.Generator, near: NDArray | None = None) -> Field:
+    """An RGB colour, 0 to 1, often muted; `near` another one when that is given."""
+    if near is not None:
+        return np.clip(near + rng.normal(0, 0.08, 3), 0, 1).astype(np.float32)
+    grey = rng.beta(1.3, 1.5)
+    chroma = rng.normal(0, 1, 3) * rng.choice([0.03, 0.12, 0.3])
+        return np.asarray(np.clip(near + rng.normal(0, 0.08, 3), 0, 1), np.float32)
+
+
+def surface(
+    rng: np.random.Generator, shape: tuple[int, int], near: NDArray | None = None, fine: float = 1.0
+) -> Field:
+    """A photo-like colour texture [H, W, 3], 0 to 1: clouds, stripes, patches, speckle, checks."""
+    first = random_colour(rng, near)
+    ramp = fractal_field(rng, shape, log_uniform(rng, 2, 14) * fine, 5, rng.uniform(0.4, 0.8))
+    second = random_colour(rng, first if rng.random() < 0.6 else None)
+    share = 1 / (1 + np.exp(-ramp * rng.choice([0.7, 2, 10])))
+    image = first + np.asarray(share, np.float32)[..., None] * (second - first)
+    style = rng.random()
+    if style < 0.55:
+        share = _pattern(rng, shape, fine)[..., None]
+        image = image + share * np.float32(rng.uniform(0.3, 1)) * (random_colour(rng) - image)
+    light = np.float32(log_uniform(rng, 0.02, 0.2)) * fractal_field(
+        rng, shape, log_uniform(rng, 8, 40) * fine, 3, 0.8, rng.choice([1, 1, 0.2, 4])
+    )
+    if rng.random() < 0.5:
+        light += np.float32(log_uniform(rng, 0.01, 0.06)) * white_noise(rng, shape)
+    return np.asarray(image * (1 + light[..., None]), np.float32)
+
+
+def _pattern(rng: np.random.Generator, shape: tuple[int, int], fine: float) -> Field:
+    """A mask 0 to 1: stripes, checks or windows (warped a little), patches, or spots."""
+    y = np.linspace(0, shape[0] / max(shape), shape[0], dtype=np.float32)[:, None]
+    x = np.linspace(0, shape[1] / max(shape), shape[1], dtype=np.float32)[None]
+    angle = np.float32(rng.uniform(0, np.pi) if rng.random() < 0.6 else rng.normal(0, 0.05))
+    rate = np.float32(2 * np.pi * log_uniform(rng, 2, 18) * fine)
+    warp = np.float32(rng.choice([0, 0.3, 1.5])) * smooth_field(rng, shape, 4)
+    along = rate * (np.cos(angle) * x + np.sin(angle) * y) + warp
+    across = rate * np.float32(rng.uniform(0.4, 1.5)) * (np.cos(angle) * y - np.sin(angle) * x)
+    level, sharp = np.float32(rng.uniform(-0.7, 0.7)), np.float32(rng.choice([3, 12]))
+    kind = int(rng.integers(4))
+    if kind == 0:
+        wave = np.sin(along) + level
+    elif kind == 1:
+        wave = np.minimum(np.sin(along), np.sin(across + warp)) + level
+    elif kind == 2:
+        wave = fractal_field(rng, shape, log_uniform(rng, 2, 8) * fine, 2, 0.3) + level
+    else:
+        wave = smooth_field(rng, shape, log_uniform(rng, 8, 30) * fine) - 1.2
+    return np.asarray(1 / (1 + np.exp(-np.clip(sharp * wave, -30, 30))), np.float32)
