@@ -68,7 +68,7 @@ def random_colour(rng: np.random.Generator, near: NDArray | None = None) -> Fiel
         return np.clip(near + rng.normal(0, 0.08, 3), 0, 1).astype(np.float32)
     grey = rng.beta(1.3, 1.5)
     chroma = rng.normal(0, 1, 3) * rng.choice([0.03, 0.12, 0.3])
-        return np.asarray(np.clip(near + rng.normal(0, 0.08, 3), 0, 1), np.float32)
+    return np.asarray(np.clip(grey + chroma, 0, 1), np.float32)
 
 
 def surface(
