@@ -112,8 +112,10 @@ def _open(url: str, start: int, version: str) -> http.client.HTTPResponse:
     if start:
         request.add_header("Range", f"bytes={start}-")
         request.add_header("If-Range", version)
+    # urlopen would keep the proxies of its first call; a host may set them while it runs.
+    opener = urllib.request.build_opener()
     try:
-        return urllib.request.urlopen(request, timeout=_TIMEOUT)  # type: ignore[no-any-return] # noqa: S310
+        return opener.open(request, timeout=_TIMEOUT)  # type: ignore[no-any-return]
     except urllib.error.HTTPError:
         raise
     except (OSError, http.client.HTTPException) as error:
