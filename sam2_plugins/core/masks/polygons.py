@@ -12,8 +12,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from skimage.draw import polygon
-from skimage.measure import approximate_polygon, find_contours
 
 Ring = NDArray[np.float64]
 
@@ -27,6 +25,9 @@ def trace(mask: NDArray[np.bool_], tolerance: float = 0.0) -> list[Ring]:
         Greatest distance in pixels between a dropped vertex and the simplified ring. With 0 the
         outline is exact.
     """
+    # skimage.measure takes half a second to import, and most uses of masks need no polygon.
+    from skimage.measure import approximate_polygon, find_contours
+
     rings = []
     for contour in find_contours(np.pad(mask, 1).astype(np.uint8), 0.5):
         closed = contour[:, ::-1] - 1.0
@@ -53,6 +54,8 @@ def fill(
     ValueError
         If a ring is not [n, 2] with three vertices or more, or has a vertex that is not finite.
     """
+    from skimage.draw import polygon
+
     vertices = [_checked(ring) for ring in rings]
     if not vertices:
         return np.zeros((0, 0), bool), (0, 0)
