@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from sam2_plugins.core.datasets import find_datasets, load_dataset, load_label_stack
+from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.metrics import evaluate
+
+STACK = np.arange(24, dtype=np.uint16).reshape(2, 3, 4) * 100
+
+
+def save_npy(folder):
+    np.save(folder / "stack.npy", STACK)
+    return folder / "stack.npy"
+
+
+def save_multipage(folder):
+    tifffile.imwrite(folder / "stack.tif", STACK, compression="zlib")
+    return folder / "stack.tif"
+
+
+def save_tracked(folder):
+    tifffile.imwrite(folder / "labels.tif", STACK)
+    Image.new("RGB", (8, 8)).save(folder / "contact_sheet.png")
+    return folder
+
+
+def save_tiffs(folder):
+    for name, image in zip(("mask2.tif", "mask10.tif"), STACK, strict=True):
+        tifffile.imwrite(folder / name, image)
+    (folder / "res_track.txt").write_text("1 0 1 0\n")
+    return folder
+
+
+def save_pngs(folder):
+    for i, image in enumerate(STACK):
+        Image.fromarray(image).save(folder / f"{i:05d}.png")
+    return folder
+
+
+@pytest.mark.parametrize("save", [save_npy, save_multipage, save_tracked, save_tiffs, save_pngs])
+def test_a_label_stack_is_loaded_from_every_layout(tmp_path, save):
+    assert np.array_equal(load_label_stack(save(tmp_path)), STACK)
+
+
+def test_labels_of_a_palette_image_are_its_indices(tmp_path):
+    image = Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8)).convert("P")
+    image.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    image.save(tmp_path / "0.png")
+    assert load_label_stack(tmp_path).tolist() == [[[0, 1], [2, 1]]]
+
+
+def test_one_label_image_is_a_stack_of_one(tmp_path):
+    np.save(tmp_path / "one.npy", STACK[0])
+    assert load_label_stack(tmp_path / "one.npy").shape == (1, 3, 4)
+
+
+def write_odd_sizes(folder):
+    for i, size in enumerate([(4, 3), (5, 3)]):
+        Image.new("L", size).save(folder / f"{i}.png")
+    return folder
+
+
+def write(name, content):
+    def save(folder):
+        (folder / name).write_bytes(content)
+        return folder / name
+
+    return save
+
+
+def write_array(array):
+    def save(folder):
+        np.save(folder / "x.npy", array)
+        return folder / "x.npy"
+
+    return save
+
+
+def write_colour(folder):
+    Image.new("RGB", (4, 3)).save(folder / "0.png")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("save", "message"),
+    [
+        (lambda folder: folder, "has no label images"),
+        (lambda folder: folder / "nowhere.tif", r"no .*nowhere\.tif"),
+        (write("x.tif", b"no tiff"), r"x\.tif cannot be read"),
+        (write("x.npy", b"no array"), r"x\.npy cannot be read"),
+        (write("x.png", b"no png"), r"x\.png is no image of labels"),
+        (write("x.mp4", b"no image"), r"x\.mp4 is no image of labels"),
+        (write_array(np.zeros((2, 3, 4))), "holds float64"),
+        (write_array(np.zeros((1, 2, 3, 4), int)), "label stack is"),
+        (write_odd_sizes, r"1\.png is .3, 5., but the first is .3, 4."),
+        (write_colour, "one number a pixel"),
+    ],
+)
+def test_what_is_no_label_stack_is_named(tmp_path, save, message):
+    with pytest.raises(FrameSourceError, match=message):
+        load_label_stack(save(tmp_path))
+
+
+def make_dataset(folder, **meta):
+    for part in ("frames", "masks"):
+        (folder / part).mkdir(parents=True)
+    for i, image in enumerate(np.array([[[0, 3], [5, 5]], [[3, 3], [0, 5]]], np.uint8)):
+        Image.fromarray(image).save(folder / "masks" / f"{i:05d}.png")
+    (folder / "meta.json").write_text(json.dumps(meta))
+    return folder
+
+
+def test_cells_and_films_are_scored_by_their_own_rules(tmp_path):
+    cells = load_dataset(
+        make_dataset(
+            tmp_path / "a",
+            kind="microscopy: phase",
+            prompt_frame=1,
+            eval_objects_frame0=[5],
+            eval_objects_any_frame={"5": 1},
+        )
+    )
+    assert cells.settings == {
+        "objects": [5],
+        "prompt_frame": 1,
+        "bound": 2,
+        "absent": "ignore",
+    }
+    assert cells.first_frames == {5: 1}
+    film = load_dataset(make_dataset(tmp_path / "b"))
+    assert film.settings == {
+        "objects": [3, 5],
+        "prompt_frame": 0,
+        "bound": None,
+        "absent": "davis",
+    }
+    assert film.first_frames == {3: 0, 5: 0}
+    assert film.name == "b"
+
+
+def test_every_dataset_of_a_folder_is_found(tmp_path):
+    make_dataset(tmp_path / "b", name="second")
+    make_dataset(tmp_path / "a", name="first")
+    (tmp_path / "videos").mkdir()
+    assert [dataset.name for dataset in find_datasets(tmp_path)] == ["first", "second"]
+    assert [dataset.name for dataset in find_datasets(tmp_path / "b")] == ["second"]
+    with pytest.raises(FrameSourceError, match="has no dataset"):
+        find_datasets(tmp_path / "videos")
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", "no frames"])
+def test_a_damaged_dataset_is_named(tmp_path, content):
+    folder = make_dataset(tmp_path / "a")
+    if content is None:
+        (folder / "meta.json").unlink()
+    elif content == "no frames":
+        (folder / "frames").rmdir()
+    else:
+        (folder / "meta.json").write_text(content)
+    with pytest.raises(FrameSourceError, match=r"no dataset|damaged"):
+        load_dataset(folder)
+
+
+def test_the_shared_sequences_load_and_their_truth_scores_1(shared_data):
+    datasets = find_datasets(shared_data)
+    assert len(datasets) >= 6
+    for dataset in datasets:
+        labels = dataset.labels[:3]
+        assert labels.shape[1:] == (dataset.meta["height"], dataset.meta["width"])
+        assert evaluate(labels, labels, **dataset.settings).JF == 1
