@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .noise import Field
 from .shapes import Pose, Rod, Shape
+from .tiles import Interior
 
 # Antialiased edges and rims reach this far, in pixels, beyond the outline.
 _MARGIN = 6
@@ -17,11 +18,11 @@ _MARGIN = 6
 
 @dataclass(frozen=True)
 class Body:
-    """One object. `texture` is [n, n] or [n, n, 3] and covers the square around the object."""
+    """One object; its texture covers the square around it and moves with it."""
 
     label: int
     shape: Shape
-    texture: Field
+    texture: Interior
     poses: Mapping[int, Pose]
 
     def pose_at(self, time: float) -> Pose | None:
@@ -125,7 +126,7 @@ def press_together(bodies: list[Body], frame: int, size: tuple[int, int]) -> Lay
         second[box] = np.where(wins, first[box], np.maximum(second[box], depth))
         first[box] = np.maximum(first[box], depth)
         np.copyto(labels[box], np.uint8(body.label), where=wins & (depth > 0))
-        np.copyto(texture[box], patch.sample(body.texture), where=wins)
+        np.copyto(texture[box], patch.sample(body.texture.at(frame)), where=wins)
         np.copyto(gain[box], np.float32(pose.gain), where=wins)
         np.copyto(radius[box], np.float32(pose.radius), where=wins)
     return Layers(labels, np.minimum(first, (first - second) / 2), texture, gain, radius)

@@ -3,294 +3,164 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .bodies import Body
-from .noise import Field, log_uniform
-from .shapes import Pose, Shape
+from .cell import Cell, separate
+from .habits import Habits
+from .shapes import Shape
+from .tiles import Interior
 
-MOST_CELLS = 40
-_SPLIT_FRAMES = 3  # a cell shows that it will divide this many frames before
+_LAST_LABEL = 255
+# Cells live beyond the frame too, by this share of it, so that a moving stage finds some.
+_BEYOND = 0.15
 
 
 @dataclass(frozen=True)
-class Habits:
-    """How the cells of one clip behave. Lengths are in pixels, times in frames.
+class Colony:
+    """Everything that makes the cells of one clip."""
 
-    `step` is the usual move per frame, `inertia` how much of a velocity lasts to the next frame,
-    `softness` how far cells may overlap before they push (0 not at all).
-    """
+    rng: np.random.Generator
+    size: tuple[int, int]
+    frames: int
+    habits: Habits
+    make_shape: Callable[[], Shape]
+    make_texture: Callable[[], Interior]
 
-    diameter: float
-    spread: float
-    count: int
-    clusters: int
-    rods: bool
-    step: float
-    inertia: float
-    flow: complex
-    spin: float
-    growth: float
-    division: float
-    hiding: float
-    softness: float
+    def grow(self, stage: NDArray[np.complex128]) -> tuple[list[Body], dict[int, int]]:
+        """Simulate the clip and return its bodies, and the mother of each daughter.
 
-    @classmethod
-    def draw(
-        cls,
-        rng: np.random.Generator,
-        size: tuple[int, int],
-        rods: bool,
-        diameters: tuple[float, float],
-    ) -> Habits:
-        """Random habits; diameters are shares of the shorter side."""
-        diameter = max(5.0, log_uniform(rng, *diameters) * min(size))
-        # Slow movers are the rule under a microscope.
-        tempo = log_uniform(rng, 0.004, 0.12) if rng.random() < 0.8 else rng.uniform(0.1, 0.35)
-        footprint = diameter**2 * (0.25 if rods else np.pi / 4)
-        cover = [log_uniform(rng, 0.02, 0.12), rng.uniform(0.1, 0.4), rng.uniform(0.5, 1.3)]
-        wanted = cover[int(rng.integers(3))] * size[0] * size[1] / footprint
-        return cls(
-            diameter=diameter,
-            spread=rng.uniform(0.03, 0.3),
-            count=int(np.clip(round(wanted), 1, MOST_CELLS)),
-            clusters=int(rng.choice([0, 1, 1, 2, 3])),
-            rods=rods,
-            step=tempo * diameter,
-            inertia=rng.uniform(0.2, 0.97),
-            flow=diameter * rng.choice([0, 0, 0.02, 0.08]) * np.exp(2j * np.pi * rng.random()),
-            spin=float(rng.choice([0.005, 0.03, 0.1])),
-            growth=float(rng.choice([0.0, 0.005, 0.02, 0.05])) * (2 if rods else 0.5),
-            division=float(rng.choice([0, 0, 0.01, 0.04])),
-            hiding=float(rng.choice([0, 0, 0.01, 0.03])),
-            softness=rng.uniform(0.03, 0.12) if rods else rng.uniform(0.0, 0.35),
-        )
+        `stage` is the way of the microscope's stage [frames], in pixels, x + iy: the frame moves,
+        so that the cells seem to move the other way.
+        """
+        cells = self._descend() if self.habits.lineage else self._sow()
+        separate(cells, self.habits.softness, rounds=25)
+        for label, cell in enumerate(cells, 1):
+            cell.label = label
+            # The first one stays, so that no clip is left with nothing to follow.
+            self._plan(cell, 0, hide=label > 1)
+        everyone, parents = list(cells), dict[int, int]()
+        for frame in range(self.frames):
+            for mother in [c for c in cells if c.divides_at == frame]:
+                cells.remove(mother)
+                for daughter in self._divide(mother, frame):
+                    if len(everyone) < _LAST_LABEL:
+                        daughter.label = len(everyone) + 1
+                        parents[daughter.label] = mother.label
+                        cells.append(daughter)
+                        everyone.append(daughter)
+            for cell in cells:
+                cell.poses[frame] = cell.pose(frame, complex(stage[frame]))
+            self._live(cells, frame)
+        return [Body(c.label, c.shape, c.texture, c.poses) for c in everyone], parents
 
+    def _centre(self) -> complex:
+        x, y = self.rng.uniform(0.3, 0.7, 2)
+        return complex(self.size[1] * x, self.size[0] * y)
 
-@dataclass
-class _Cell:
-    label: int
-    shape: Shape
-    texture: Field
-    place: complex
-    angle: float
-    radius: float
-    half_length: float
-    gain: float
-    velocity: complex = 0j
-    limit: float = np.inf
-    divides_at: int | None = None
-    hidden: tuple[int, int] = (0, 0)
-    poses: dict[int, Pose] = field(default_factory=dict)
+    def _anywhere(self, count: int) -> NDArray[np.complex128]:
+        x, y = self.rng.uniform(-_BEYOND, 1 + _BEYOND, (2, count))
+        return np.asarray(self.size[1] * x + 1j * self.size[0] * y)
 
-    def pinch(self, frame: int) -> float:
-        if self.divides_at is None:
-            return 0.0
-        return float(np.clip(1 - (self.divides_at - 1 - frame) / _SPLIT_FRAMES, 0, 1))
+    def _sow(self) -> list[Cell]:
+        """Cells here and there, or gathered in clusters; the first well in view."""
+        rng, habits = self.rng, self.habits
+        count = habits.count
+        places = self._anywhere(count)
+        if habits.clusters:
+            hearts = self._anywhere(habits.clusters)
+            hearts[0] = self._centre()
+            jitter = rng.standard_normal((count, 2)) @ np.array([1, 1j])
+            room = 0.3 * habits.diameter * np.sqrt(count / habits.clusters)
+            places = hearts[rng.integers(habits.clusters, size=count)] + room * jitter
+        places[0] = self._centre()
+        trend, disorder = rng.uniform(0, 2 * np.pi), rng.choice([0.15, 0.6, 3.0])
+        angles = trend + disorder * rng.standard_normal(count)
+        return [self._cell(complex(p), float(a)) for p, a in zip(places, angles, strict=True)]
 
-    def pose(self, frame: int) -> Pose:
-        start, stop = self.hidden
-        # Out of focus by degrees: half as bright just before and after it is lost.
-        seen = 0.0 if start <= frame < stop else 1.0
-        if stop > start and frame in (start - 1, stop):
-            seen = 0.5
-        return Pose(
-            self.place.real,
-            self.place.imag,
-            self.angle,
-            self.radius,
-            self.half_length,
-            self.pinch(frame),
-            self.gain * seen,
-        )
-
-
-MakeShape = Callable[[], Shape]
-MakeTexture = Callable[[], Field]
-
-
-def grow_colony(
-    rng: np.random.Generator,
-    size: tuple[int, int],
-    frames: int,
-    habits: Habits,
-    make_shape: MakeShape,
-    make_texture: MakeTexture,
-    stage: NDArray[np.complex128],
-) -> tuple[list[Body], dict[int, int]]:
-    """Simulate a colony and return its bodies and the mother of each daughter.
-
-    `stage` is the way of the microscope's stage [frames], in pixels, x + iy: the frame moves, so
-    that the cells seem to move the other way.
-    """
-    cells = _sow(rng, size, frames, habits, make_shape, make_texture)
-    everyone, parents = list(cells), dict[int, int]()
-    for frame in range(frames):
-        daughters: list[_Cell] = []
-        for cell in [c for c in cells if c.divides_at == frame]:
-            cells.remove(cell)
-            label = len(everyone) + 1
-            if label + 1 > 255:
-                continue
-            pair = _divide(rng, cell, (label, label + 1), make_shape, make_texture, habits)
-            parents.update(dict.fromkeys((label, label + 1), cell.label))
-            daughters += pair
-            everyone += pair
-        cells += daughters
+    def _descend(self) -> list[Cell]:
+        """A colony that grew from one rod per cluster."""
+        cells = [self._cell(self._centre(), self.rng.uniform(0, 2 * np.pi))]
+        for place in self._anywhere(self.habits.clusters)[1 : self.habits.count]:
+            cells.append(self._cell(complex(place), self.rng.uniform(0, 2 * np.pi)))
+        while len(cells) < self.habits.count:
+            for cell in list(cells):
+                cell.half_length *= 1.3
+                if cell.half_length > cell.longest and len(cells) < self.habits.count:
+                    cells.remove(cell)
+                    cells += self._divide(cell, None)
+            separate(cells, self.habits.softness, rounds=6)
         for cell in cells:
-            cell.poses[frame] = _shifted(cell.pose(frame), stage[frame])
-        _live(rng, cells, habits, frame, frames)
-    bodies = [Body(c.label, c.shape, c.texture, c.poses) for c in everyone]
-    return bodies, parents
+            cell.half_length = min(cell.half_length, cell.longest)
+        return cells
 
-
-def _shifted(pose: Pose, by: complex) -> Pose:
-    return Pose(pose.x - by.real, pose.y - by.imag, *list(vars(pose).values())[2:])
-
-
-def _sow(
-    rng: np.random.Generator,
-    size: tuple[int, int],
-    frames: int,
-    habits: Habits,
-    make_shape: MakeShape,
-    make_texture: MakeTexture,
-) -> list[_Cell]:
-    height, width = size
-    n = habits.count
-    places = rng.uniform(0, width, n) + 1j * rng.uniform(0, height, n)
-    if habits.clusters:
-        hearts = rng.uniform(0.15, 0.85, habits.clusters) * width + 1j * height * rng.uniform(
-            0.15, 0.85, habits.clusters
-        )
-        jitter = rng.standard_normal(n) + 1j * rng.standard_normal(n)
-        room = 0.3 * habits.diameter * np.sqrt(n / habits.clusters)
-        places = hearts[rng.integers(habits.clusters, size=n)] + room * jitter
-    # The first cell stays well in view, so that no clip begins empty.
-    places[0] = width * rng.uniform(0.3, 0.7) + 1j * height * rng.uniform(0.3, 0.7)
-    sizes = habits.diameter * np.exp(habits.spread * rng.standard_normal(n))
-    trend = rng.uniform(0, 2 * np.pi)
-    disorder = rng.choice([0.15, 0.6, 3.0])
-    thickness = habits.diameter * rng.uniform(0.09, 0.2)
-    cells = []
-    for index in range(n):
-        radius, half = sizes[index] / 2, 0.0
+    def _cell(self, place: complex, angle: float) -> Cell:
+        rng, habits = self.rng, self.habits
+        length = habits.diameter * float(np.exp(habits.spread * rng.standard_normal()))
+        radius, half, longest = length / 2, 0.0, np.inf
         if habits.rods:
-            radius = thickness * rng.uniform(0.93, 1.07)
-            half = max(sizes[index] * rng.uniform(0.5, 1.0) - 2 * radius, radius) / 2
-        cell = _Cell(
-            index + 1,
-            make_shape(),
-            make_texture(),
-            complex(places[index]),
-            trend + disorder * rng.standard_normal(),
-            radius,
-            half,
-            float(np.exp(rng.normal(0, habits.spread * 1.5))),
-            habits.step * complex(*rng.standard_normal(2)),
-        )
-        _make_plans(rng, cell, habits, 0, frames, hide=index > 0)
-        cells.append(cell)
-    _separate(cells, habits, rounds=25)
-    return cells
+            radius = habits.thickness / 2 * rng.uniform(0.93, 1.07)
+            longest = max(length / 2 - radius, 1.5 * radius)
+            half = longest * rng.uniform(0.45, 1.0)
+        gain = float(np.exp(rng.normal(0, habits.contrast_spread)))
+        velocity = habits.step * complex(*rng.standard_normal(2))
+        shape, texture = self.make_shape(), self.make_texture()
+        return Cell(shape, texture, place, angle, radius, half, gain, velocity, longest)
 
+    def _plan(self, cell: Cell, now: int, hide: bool = True) -> None:
+        """Decide when a cell divides and when it is lost from sight, if at all."""
+        rng, left = self.rng, self.frames - now
+        if left <= 2:
+            return
+        if rng.random() > (1 - self.habits.division) ** left:
+            cell.divides_at = int(rng.integers(now + 2, self.frames))
+        elif hide and rng.random() > (1 - self.habits.hiding) ** left:
+            start = int(rng.integers(now + 1, self.frames))
+            # One in three does not come back: it died or left the focal plane for good.
+            away = self.frames if rng.random() < 0.33 else int(rng.integers(1, 5))
+            cell.hidden = (start, start + away)
 
-def _make_plans(
-    rng: np.random.Generator, cell: _Cell, habits: Habits, now: int, frames: int, hide: bool = True
-) -> None:
-    """Decide when a cell divides and when it is lost from sight, if at all."""
-    if rng.random() < 1 - (1 - habits.division) ** frames and frames - now > 2:
-        cell.divides_at = int(rng.integers(now + 2, frames))
-    elif hide and rng.random() < 1 - (1 - habits.hiding) ** frames and frames - now > 2:
-        start = int(rng.integers(now + 1, frames))
-        # One in three does not come back: it died or left the focal plane for good.
-        stays = frames if rng.random() < 0.33 else int(rng.integers(1, 5))
-        cell.hidden = (start, start + stays)
+    def _divide(self, mother: Cell, frame: int | None) -> list[Cell]:
+        axis = np.exp(1j * mother.angle)
+        radius, half, gap = mother.radius * 0.74, 0.0, mother.radius * 0.72
+        turn = 0.4
+        if self.habits.rods:
+            radius = mother.radius
+            half = max((mother.half_length - radius) / 2, 0.3 * radius)
+            gap, turn = half + radius, 0.05
+        return [
+            Cell(
+                self.make_shape(),
+                self.make_texture(),
+                mother.place + side * gap * axis,
+                mother.angle + self.rng.normal(0, turn),
+                radius,
+                half,
+                mother.gain * float(np.exp(self.rng.normal(0, 0.05))),
+                mother.velocity + side * 0.08 * mother.radius * axis,
+                mother.longest * self.rng.uniform(0.93, 1.07),
+                born=frame,
+            )
+            for side in (-1, 1)
+        ]
 
-
-def _divide(
-    rng: np.random.Generator,
-    mother: _Cell,
-    labels: tuple[int, int],
-    make_shape: MakeShape,
-    make_texture: MakeTexture,
-    habits: Habits,
-) -> list[_Cell]:
-    axis = np.exp(1j * mother.angle)
-    if habits.rods:
-        radius = mother.radius
-        half = max((mother.half_length - radius) / 2, 0.3 * radius)
-        gap = half + radius
-    else:
-        radius, half = mother.radius * 0.74, 0.0
-        gap = mother.radius * 0.72
-    pair = []
-    for label, side in zip(labels, (-1, 1), strict=True):
-        turn = rng.normal(0, 0.05 if habits.rods else 0.4)
-        cell = _Cell(
-            label,
-            make_shape(),
-            make_texture(),
-            mother.place + side * gap * axis,
-            mother.angle + turn,
-            radius,
-            half,
-            mother.gain,
-            mother.velocity + side * 0.08 * mother.radius * axis,
-        )
-        pair.append(cell)
-    return pair
-
-
-def _live(
-    rng: np.random.Generator, cells: list[_Cell], habits: Habits, frame: int, frames: int
-) -> None:
-    """Move, turn and grow every cell by one frame."""
-    kick = habits.step * np.sqrt(1 - habits.inertia**2)
-    for cell in cells:
-        noise = complex(*rng.standard_normal(2))
-        cell.velocity = habits.inertia * cell.velocity + kick * noise
-        calm = 1 - 0.8 * cell.pinch(frame)
-        cell.place += calm * cell.velocity + habits.flow
-        cell.angle += calm * rng.normal(0, habits.spin)
-        cell.gain *= float(np.exp(rng.normal(0, 0.03)))
-        if habits.rods:
+    def _live(self, cells: list[Cell], frame: int) -> None:
+        """Move, turn and grow every cell by one frame."""
+        rng, habits = self.rng, self.habits
+        kick = habits.step * np.sqrt(1 - habits.inertia**2)
+        for cell in cells:
+            cell.velocity = habits.inertia * cell.velocity + kick * complex(*rng.standard_normal(2))
+            calm = 1 - 0.8 * cell.pinch(frame)
+            cell.place += calm * cell.velocity + habits.flow
+            cell.angle += calm * rng.normal(0, habits.spin)
+            cell.gain *= float(np.exp(rng.normal(0, 0.03)))
+            if not habits.rods:
+                cell.radius *= 1 + habits.growth
+                continue
             cell.half_length *= 1 + habits.growth
-        else:
-            cell.radius *= 1 + habits.growth * 0.3
-    _separate(cells, habits, rounds=3)
-
-
-def _separate(cells: list[_Cell], habits: Habits, rounds: int) -> None:
-    """Push overlapping cells apart, each seen as a chain of discs."""
-    if len(cells) < 2:
-        return
-    links = np.linspace(-1, 1, 5) if habits.rods else np.zeros(1)
-    place = np.array([c.place for c in cells])
-    angle = np.array([c.angle for c in cells])
-    half = np.array([c.half_length for c in cells])
-    radius = np.repeat([c.radius * (1 - habits.softness) for c in cells], len(links))
-    owner = np.repeat(np.arange(len(cells)), len(links))
-    touch = radius[:, None] + radius[None]
-    touch[owner[:, None] == owner[None]] = -1
-    for _ in range(rounds):
-        arms = (np.exp(1j * angle) * half)[:, None] * links
-        discs = (place[:, None] + arms).ravel()
-        gaps = discs[:, None] - discs[None]
-        distance = np.abs(gaps)
-        overlap = touch - distance
-        close = overlap > 0
-        if not close.any():
-            break
-        push = np.where(close, 0.5 * overlap / (distance + 1e-3), 0) * gaps
-        force = push.sum(1).reshape(len(cells), -1)
-        contacts = np.maximum(close.sum(1).reshape(len(cells), -1).sum(1), 1)
-        place = place + 1.2 * force.sum(1) / np.maximum(contacts, 2)
-        if habits.rods:
-            torque = (np.conj(arms) * force).imag.sum(1)
-            angle = angle + np.clip(torque / (np.abs(arms) ** 2).sum(1), -0.1, 0.1)
-    for cell, where, turn in zip(cells, place, angle, strict=True):
-        cell.place, cell.angle = complex(where), float(turn)
+            if cell.half_length > cell.longest and cell.divides_at is None and habits.growth:
+                cell.divides_at = frame + 2
+        separate(cells, habits.softness, rounds=3)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from .bodies import press_together
 from .clip import Clip
-from .colony import Habits, MakeShape, MakeTexture, grow_colony
+from .colony import Colony
 from .exposure import Exposure, develop
+from .habits import Habits
 from .noise import log_uniform
 from .optics import BrightField, Fluorescence, Interference, Optics, PhaseContrast
 from .shapes import Shape, blob, drifting_rod, spread_cell
 from .stage import stage_path
-from .tiles import chromatin, cytoplasm, tile_size
+from .tiles import Chromatin, Cytoplasm, Interior, tile_size
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,13 @@ def micrograph(rng: np.random.Generator, size: tuple[int, int], frames: int, kin
     """One clip of a kind in `SPECIMENS`."""
     specimen = SPECIMENS[kind]
     rods = rng.random() < specimen.rods
-    habits = Habits.draw(rng, size, rods, specimen.diameters)
+    arms = not rods and rng.random() < specimen.spread_cells
+    habits = Habits.draw(rng, size, rods, arms, specimen.diameters)
     stage = stage_path(rng, frames, min(size))
-    make_shape = _shape_maker(rng, frames, habits, specimen)
+    make_shape = _shape_maker(rng, frames, rods, arms)
     make_texture = _texture_maker(rng, habits, kind)
-    bodies, parents = grow_colony(rng, size, frames, habits, make_shape, make_texture, stage)
+    colony = Colony(rng, size, frames, habits, make_shape, make_texture)
+    bodies, parents = colony.grow(stage)
     optics = _optics(rng, habits.diameter, kind)
     dark = kind in ("fluorescence", "membrane")
     exposure = Exposure.draw(rng, size, float(np.abs(stage).max()), habits.diameter, dark)
@@ -59,13 +63,13 @@ def micrograph(rng: np.random.Generator, size: tuple[int, int], frames: int, kin
 
 
 def _shape_maker(
-    rng: np.random.Generator, frames: int, habits: Habits, specimen: Specimen
-) -> MakeShape:
+    rng: np.random.Generator, frames: int, rods: bool, arms: bool
+) -> Callable[[], Shape]:
     persistence = rng.choice([0.8, 0.95, 0.99])
-    if habits.rods:
+    if rods:
         bend = float(rng.choice([0.02, 0.1, 0.3]))
         return lambda: drifting_rod(rng, frames, bend)
-    if rng.random() < specimen.spread_cells:
+    if arms:
         return lambda: spread_cell(rng, frames, persistence)
     roughness = log_uniform(rng, 0.01, 0.16)
     longest = float(rng.choice([1.1, 1.6, 2.6]))
@@ -79,16 +83,24 @@ def _shape_maker(
     return make
 
 
-def _texture_maker(rng: np.random.Generator, habits: Habits, kind: str) -> MakeTexture:
+def _texture_maker(rng: np.random.Generator, habits: Habits, kind: str) -> Callable[[], Interior]:
     n = tile_size(habits.diameter)
+    # Vesicles are often elsewhere by the next frame, minutes later.
+    rate = float(rng.choice([0.0, 0.05, 0.2, 0.8]))
+    recipe: Chromatin | Cytoplasm
     if kind in ("fluorescence", "membrane"):
-        coarse = log_uniform(rng, 2, 9)
-        spots = int(rng.integers(-5, 6))
-        return lambda: chromatin(rng, n, coarse, spots)
-    grains = float(rng.choice([0.0, 0.01, 0.03, 0.08]))
-    sigma = rng.uniform(0.5, 1.3)
-    nucleus = 0.0 if habits.rods else float(rng.choice([0.0, 0.6, 1.2]))
-    return lambda: cytoplasm(rng, n, grains, sigma, nucleus)
+        recipe = Chromatin(n, log_uniform(rng, 2, 9), int(rng.integers(-5, 6)), rate)
+    else:
+        recipe = Cytoplasm(
+            n,
+            grains=float(rng.choice([0.0, 0.005, 0.02, 0.06])),
+            sigma=rng.uniform(0.5, 1.3),
+            sign=rng.uniform(-1, 1),
+            cloud=log_uniform(rng, 4, 20),
+            nucleus=0.0 if habits.rods else float(rng.choice([0.0, 0.6, 1.2])),
+            rate=rate,
+        )
+    return lambda: recipe.make(rng)
 
 
 def _optics(rng: np.random.Generator, diameter: float, kind: str) -> Optics:

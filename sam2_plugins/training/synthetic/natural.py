@@ -12,7 +12,7 @@ from .clip import Clip
 from .noise import Field, drifting, fractal_field, log_uniform, smooth_field, white_noise
 from .shapes import Pose, Shape, blob, drifting_rod, jointed, polygon, spread_cell
 from .stage import look_through, stage_path
-from .tiles import surface, tile_size
+from .tiles import Interior, surface, tile_size, two_toned
 
 _BLUR_TIMES = (-0.3, 0.0, 0.3)
 
@@ -127,8 +127,8 @@ def _actor(
     shadow = None
     if rng.random() < 0.35:
         shadow = (rng.uniform(-0.3, 0.3), rng.uniform(0.1, 0.5), rng.uniform(0.15, 0.6))
-    texture = surface(rng, (n, n), near, rng.uniform(0.5, 1.2))
-    return _Actor(Body(label, shape, texture, poses), rng.uniform(0, 0.7), shadow)
+    skin = Interior(two_toned(rng, n, near))
+    return _Actor(Body(label, shape, skin, poses), rng.uniform(0, 0.7), shadow)
 
 
 def _outline(rng: np.random.Generator, frames: int) -> tuple[Shape, bool, bool]:
@@ -157,7 +157,8 @@ def _occluder(
     angle = np.pi / 2 + rng.normal(0, 0.15)
     pose = Pose(x, y, angle, radius, half)
     n = tile_size(2 * max(radius, half))
-    body = Body(0, shape, surface(rng, (n, n), fine=2.0), dict.fromkeys(range(frames), pose))
+    bark = Interior(surface(rng, (n, n), fine=2.0))
+    body = Body(0, shape, bark, dict.fromkeys(range(frames), pose))
     return _Actor(body, rng.uniform(0, 0.5), None)
 
 
@@ -266,7 +267,7 @@ def _paint(
     if patch is None:
         return
     alpha = np.clip(patch.depth + np.float32(0.5), 0, 1)[..., None]
-    colour = patch.sample(actor.body.texture)
+    colour = patch.sample(actor.body.texture.at(time))
     if actor.rounding:
         edge = np.clip(patch.depth / np.float32(0.6 * pose.radius), 0, 1)
         colour = colour * (1 - np.float32(actor.rounding) * (1 - edge) ** 2)[..., None]

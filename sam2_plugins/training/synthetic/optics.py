@@ -22,10 +22,10 @@ class Optics(Protocol):
         ...
 
 
-def _dome(layers: Layers, power: float) -> Field:
-    """Thickness 0 to 1: a cap on each cell, flatter for smaller `power`."""
-    height = np.clip(layers.depth / (0.8 * layers.radius), 0, 1)
-    return np.asarray((1 - (1 - height) ** 2) ** np.float32(power), np.float32)
+def _dome(layers: Layers, slope: float) -> Field:
+    """Thickness 0 to 1: a rounded plateau on each cell, whose slope takes that share of it."""
+    height = np.clip(layers.depth / (np.float32(slope) * layers.radius), 0, 1)
+    return np.asarray(1 - (1 - height) ** 2, np.float32)
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Fluorescence:
     """Bright bodies: stained nuclei, whole cells or membranes, through a point spread."""
 
     texture: float
-    power: float
+    slope: float
     membrane: float
     rim: float
     psf: float
@@ -44,7 +44,7 @@ class Fluorescence:
         """Random settings."""
         return cls(
             texture=rng.uniform(0.03, 0.4),
-            power=rng.uniform(0.0, 0.8),
+            slope=log_uniform(rng, 0.05, 0.8),
             membrane=rng.uniform(0.5, 1.0) if membrane else 0.0,
             rim=rng.uniform(0.8, 2.5),
             psf=log_uniform(rng, 0.4, 2.2),
@@ -53,7 +53,7 @@ class Fluorescence:
 
     def expose(self, layers: Layers, focus: float) -> Field:
         """See `Optics`."""
-        light = _dome(layers, self.power)
+        light = _dome(layers, self.slope)
         if self.membrane:
             ring = np.exp(-(((layers.depth - self.rim) / self.rim) ** 2))
             light = self.membrane * ring + (1 - self.membrane) * light
@@ -74,7 +74,7 @@ class PhaseContrast:
     halo: float
     halo_width: float
     shade_off: float
-    power: float
+    slope: float
     psf: float
 
     @classmethod
@@ -86,7 +86,7 @@ class PhaseContrast:
             halo=rng.uniform(0.2, 1.4),
             halo_width=float(np.clip(rng.uniform(0.08, 0.35) * diameter, 1.5, 14)),
             shade_off=rng.uniform(0, 0.9) if rng.random() < 0.5 else 0.0,
-            power=rng.uniform(0.1, 0.7),
+            slope=log_uniform(rng, 0.1, 0.9),
             psf=log_uniform(rng, 0.5, 1.4),
         )
 
@@ -95,7 +95,7 @@ class PhaseContrast:
         seen = np.clip(layers.gain, 0, 1.5)
         body = layers.coverage * seen
         wide = blur(body, self.halo_width)
-        thick = _dome(layers, self.power) * seen
+        thick = _dome(layers, self.slope) * seen
         if self.shade_off:
             thick = thick - np.float32(self.shade_off) * blur(thick, 1.5 * self.halo_width)
         grain = np.float32(self.texture) * layers.texture * body
@@ -111,8 +111,9 @@ class Interference:
     angle: float
     relief: float
     grain: float
+    ridge: float
     absorption: float
-    power: float
+    slope: float
     psf: float
 
     @classmethod
@@ -120,10 +121,11 @@ class Interference:
         """Random settings."""
         return cls(
             angle=rng.uniform(0, 2 * np.pi),
-            relief=log_uniform(rng, 0.6, 5),
-            grain=log_uniform(rng, 0.08, 0.6),
+            relief=log_uniform(rng, 0.15, 3),
+            grain=log_uniform(rng, 0.08, 0.8),
+            ridge=log_uniform(rng, 0.05, 0.8),
             absorption=rng.normal(0, 0.15),
-            power=rng.uniform(0.3, 1.0),
+            slope=log_uniform(rng, 0.08, 0.6),
             psf=log_uniform(rng, 0.4, 1.3),
         )
 
@@ -131,9 +133,10 @@ class Interference:
         """See `Optics`."""
         seen = np.clip(layers.gain, 0, 1.5) * layers.coverage
         # The path grows with the square root of size: big cells are flat.
-        dome = _dome(layers, self.power) * np.sqrt(layers.radius)
-        path = np.asarray((self.relief * dome + self.grain * layers.texture) * seen, np.float32)
-        path = blur(path, float(np.hypot(self.psf, focus)))
+        dome = _dome(layers, self.slope) * np.sqrt(layers.radius)
+        ridge = np.exp(-(((layers.depth - 1.5) / 1.5) ** 2))
+        path = self.relief * dome + self.grain * layers.texture + self.ridge * ridge
+        path = blur(np.asarray(path * seen, np.float32), float(np.hypot(self.psf, focus)))
         down, right = np.gradient(path)
         slope = np.cos(self.angle) * right + np.sin(self.angle) * down
         return np.asarray(np.tanh(1.5 * (slope + self.absorption * seen)), np.float32)

@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bodies import press_together
-from .colony import Habits, grow_colony
+from .colony import Colony
 from .exposure import Exposure
+from .habits import Habits
 from .optics import Fluorescence
 from .shapes import blob
-from .tiles import chromatin, tile_size
+from .tiles import Chromatin, tile_size
 
 
 def sample_timelapse(
@@ -28,7 +29,9 @@ def sample_timelapse(
     rng = np.random.default_rng(seed)
     habits = Habits(
         diameter=31.0,
+        thickness=0.0,
         spread=0.07,
+        contrast_spread=0.2,
         count=max(3, round(30 * size**2 / 512**2)),
         clusters=0,
         rods=False,
@@ -40,18 +43,20 @@ def sample_timelapse(
         division=0.006,
         hiding=0.0,
         softness=0.1,
+        lineage=False,
     )
     shape = (size, size)
-    bodies, _ = grow_colony(
+    nucleus = Chromatin(tile_size(habits.diameter), coarse=4.0, spots=-3, rate=0.05)
+    colony = Colony(
         rng,
         shape,
         frames,
         habits,
         lambda: blob(rng, frames, 0.04, rng.uniform(1, 1.5), 5),
-        lambda: chromatin(rng, tile_size(habits.diameter), 4.0, -3),
-        np.zeros(frames, np.complex128),
+        lambda: nucleus.make(rng),
     )
-    optics = Fluorescence(texture=0.2, power=0.3, membrane=0.0, rim=1.0, psf=1.0, haze=0.15)
+    bodies, _ = colony.grow(np.zeros(frames, np.complex128))
+    optics = Fluorescence(texture=0.2, slope=0.4, membrane=0.0, rim=1.0, psf=1.0, haze=0.15)
     camera = Exposure(
         scenery=np.zeros((size + 4, size + 4), np.float32),
         lamp=np.ones(shape, np.float32),

@@ -19,7 +19,8 @@ class Pose:
     """Where an object is in one frame, in pixels and radians.
 
     `radius` is half the thickness of a rod and the mean radius of anything else; `pinch` runs from
-    0 to 1 as a cell prepares to divide; `gain` is its brightness, 0 when it cannot be seen.
+    0 to 1 as a cell prepares to divide, `rounded` as it gives up its own outline for a circle;
+    `gain` is its brightness, 0 when it cannot be seen.
     """
 
     x: float
@@ -28,6 +29,7 @@ class Pose:
     radius: float
     half_length: float = 0.0
     pinch: float = 0.0
+    rounded: float = 0.0
     gain: float = 1.0
 
 
@@ -71,10 +73,11 @@ class Star:
         row: NDArray[np.float64] = self.table[first] + (time - first) * (
             self.table[after] - self.table[first]
         )
+        if pose.rounded:
+            row = 1 + (row - 1) * (1 - pose.rounded)
         if pose.pinch:
-            # A dividing cell first rounds up, then becomes a peanut along its own x axis.
-            rounded = min(1.0, 2 * pose.pinch)
-            row = 1 + (row - 1) * (1 - rounded) + 0.38 * pose.pinch**2 * np.cos(2 * _THETA)
+            # A peanut along the cell's own x axis.
+            row = row + 0.38 * pose.pinch**2 * np.cos(2 * _THETA)
         return np.asarray(row)
 
 

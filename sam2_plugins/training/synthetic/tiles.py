@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .noise import Field, blur, fractal_field, log_uniform, smooth_field, white_noise
+
+
+@dataclass(frozen=True)
+class Interior:
+    """A tile [n, n] or [n, n, 3] whose grains may be replaced, little by little, by others.
+
+    By `rate` radians a frame the grains turn from `first` to `second`, over the `fixed` part.
+    """
+
+    fixed: Field
+    first: Field | None = None
+    second: Field | None = None
+    rate: float = 0.0
+
+    def at(self, frame: float) -> Field:
+        """The tile of one frame."""
+        if self.first is None or self.second is None:
+            return self.fixed
+        turn = self.rate * frame
+        now = np.float32(np.cos(turn)) * self.first + np.float32(np.sin(turn)) * self.second
+        return np.asarray(self.fixed + now, np.float32)
 
 
 def tile_size(diameter: float) -> int:
@@ -21,45 +44,74 @@ def _distance_from(n: int, x: float, y: float) -> Field:
 def granules(rng: np.random.Generator, n: int, count: int, sigma: float, sign: float) -> Field:
     """Point-like vesicles, mostly of one sign (`sign` from −1 to 1), blurred to `sigma` pixels."""
     dots = np.zeros((n, n), np.float32)
-    place = np.clip(rng.normal(0.5, 0.17, (count, 2)), 0, 0.999) * n
+    place = np.clip(rng.normal(0.5, 0.2, (count, 2)), 0, 0.999) * n
     polarity = np.where(rng.random(count) < (1 + sign) / 2, 1, -1)
     index = place.astype(int)
     np.add.at(dots, (index[:, 0], index[:, 1]), polarity * rng.gamma(2, 0.5, count))
     return np.asarray(blur(dots, sigma) * (2 * np.pi * sigma**2 + 1), np.float32)
 
 
-def chromatin(rng: np.random.Generator, n: int, coarse: float, spots: int) -> Field:
-    """A nucleus in fluorescence: cloudy, with darker nucleoli or brighter spots."""
-    tile = fractal_field(rng, (n, n), coarse, 3)
-    for _ in range(abs(spots)):
-        x, y = rng.normal(0, 0.22, 2)
-        width = rng.uniform(0.04, 0.13)
-        spot = np.exp(-((_distance_from(n, x, y) / width) ** 2))
-        tile += np.float32(np.sign(spots) * rng.uniform(1, 3)) * spot
-    return tile
+@dataclass(frozen=True)
+class Chromatin:
+    """Recipe of a stained nucleus: cloudy, with dark nucleoli (`spots` < 0) or bright spots."""
+
+    n: int
+    coarse: float
+    spots: int
+    rate: float
+
+    def make(self, rng: np.random.Generator) -> Interior:
+        """One nucleus."""
+        fixed = np.zeros((self.n, self.n), np.float32)
+        for _ in range(abs(self.spots)):
+            x, y = rng.normal(0, 0.22, 2)
+            spot = np.exp(-((_distance_from(self.n, x, y) / rng.uniform(0.04, 0.13)) ** 2))
+            fixed += np.float32(np.sign(self.spots) * rng.uniform(1, 3)) * spot
+        first, second = (fractal_field(rng, (self.n, self.n), self.coarse, 3) for _ in range(2))
+        return Interior(fixed, first, second, self.rate)
 
 
-def cytoplasm(
-    rng: np.random.Generator, n: int, grains: float, sigma: float, nucleus: float
-) -> Field:
-    """A transparent cell: grains around a smoother nucleus with a rim and nucleoli."""
-    tile = 0.35 * fractal_field(rng, (n, n), rng.uniform(4, 12), 3)
-    count = int(grains * n * n)
-    if count:
-        tile += granules(rng, n, count, sigma, rng.uniform(-1, 1))
-    if nucleus > 0:
-        x, y = rng.normal(0, 0.1, 2)
-        size = rng.uniform(0.2, 0.36)
-        away = _distance_from(n, x, y)
-        inside = 0.5 - 0.5 * np.tanh((away - size) * n / 6)
-        rim = np.exp(-(((away - size) * n / 3) ** 2))
-        tile = tile * (1 - 0.7 * np.float32(nucleus) * inside)
-        tile += np.float32(nucleus) * (np.float32(rng.normal(0, 0.5)) * inside + 0.8 * rim)
-        for _ in range(int(rng.integers(0, 4))):
-            dx, dy = rng.normal(0, size / 2.5, 2)
-            spot = np.exp(-((_distance_from(n, x + dx, y + dy) / rng.uniform(0.03, 0.09)) ** 2))
-            tile += np.float32(nucleus * rng.uniform(0.5, 1.5)) * spot
-    return np.asarray(tile, np.float32)
+@dataclass(frozen=True)
+class Cytoplasm:
+    """Recipe of a transparent cell: grains around a smoother nucleus with a rim and nucleoli.
+
+    `grains` is their number per pixel of the tile, `nucleus` how clearly the nucleus is seen.
+    """
+
+    n: int
+    grains: float
+    sigma: float
+    sign: float
+    cloud: float
+    nucleus: float
+    rate: float
+
+    def make(self, rng: np.random.Generator) -> Interior:
+        """One cell."""
+        first, second = self._grains(rng), self._grains(rng)
+        fixed = np.zeros((self.n, self.n), np.float32)
+        if self.nucleus:
+            x, y = rng.normal(0, 0.08, 2)
+            size = rng.uniform(0.2, 0.36)
+            edge = (_distance_from(self.n, x, y) - size) * self.n
+            inside = np.float32(0.5) - np.float32(0.5) * np.tanh(edge / 4)
+            clear = 1 - np.float32(0.75) * inside
+            first, second = clear * first, clear * second
+            fixed += np.float32(rng.normal(0, 0.5)) * inside + 0.8 * np.exp(-((edge / 3) ** 2))
+            for _ in range(int(rng.integers(0, 4))):
+                dx, dy = rng.normal(0, size / 2.5, 2)
+                away = _distance_from(self.n, x + dx, y + dy)
+                spot = np.exp(-((away / rng.uniform(0.03, 0.09)) ** 2))
+                fixed += np.float32(rng.uniform(0.5, 1.5)) * spot
+            fixed *= np.float32(self.nucleus)
+        return Interior(fixed, first, second, self.rate)
+
+    def _grains(self, rng: np.random.Generator) -> Field:
+        cloud = np.float32(0.35) * fractal_field(rng, (self.n, self.n), self.cloud, 3)
+        count = int(self.grains * self.n**2)
+        if not count:
+            return cloud
+        return cloud + granules(rng, self.n, count, self.sigma, self.sign)
 
 
 def random_colour(rng: np.random.Generator, near: NDArray | None = None) -> Field:
@@ -69,6 +121,20 @@ def random_colour(rng: np.random.Generator, near: NDArray | None = None) -> Fiel
     grey = rng.beta(1.3, 1.5)
     chroma = rng.normal(0, 1, 3) * rng.choice([0.03, 0.12, 0.3])
     return np.asarray(np.clip(grey + chroma, 0, 1), np.float32)
+
+
+def two_toned(rng: np.random.Generator, n: int, near: NDArray | None = None) -> Field:
+    """The surface [n, n, 3] of an object: one or two textures, lit from a side."""
+    fine = rng.uniform(0.5, 1.2)
+    tile = surface(rng, (n, n), near, fine)
+    if rng.random() < 0.5:
+        border = 12 * (smooth_field(rng, (n, n), rng.uniform(1, 3)) + rng.uniform(-0.6, 0.6))
+        share = np.asarray(0.5 + 0.5 * np.tanh(border), np.float32)[..., None]
+        tile = tile + share * (surface(rng, (n, n), None, fine) - tile)
+    ramp = np.linspace(-1, 1, n, dtype=np.float32)
+    slope_x, slope_y = rng.normal(0, 0.35, 2).astype(np.float32)
+    light = np.clip(1 + slope_x * ramp[None] + slope_y * ramp[:, None], 0.3, 1.8)
+    return np.asarray(tile * light[..., None], np.float32)
 
 
 def surface(
