@@ -254,6 +254,15 @@ def test_a_save_that_fails_leaves_the_older_file(small_model: Sam2Model, tmp_pat
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_save_that_cannot_take_its_place_leaves_nothing(
+    small_model: Sam2Model, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.safetensors").mkdir()
+    with pytest.raises(CheckpointError, match="Choose a folder"):
+        save_model(small_model, tmp_path / "mine.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.safetensors"]
+
+
 def test_a_model_is_saved_as_safetensors_only(small_model: Sam2Model, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"\.safetensors"):
         save_model(small_model, tmp_path / "mine.pt")

@@ -75,6 +75,7 @@ def test_a_file_that_changed_on_the_server_is_not_glued_to_the_old_part(
     server.body, server.etag = OTHER, '"v2"'
     fetch(server.url, part)
     assert part.read_bytes() == OTHER
+    assert len(server.requests) == 1
 
 
 def test_a_changed_file_is_not_glued_though_the_server_ignores_if_range(

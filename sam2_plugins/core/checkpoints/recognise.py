@@ -62,8 +62,8 @@ def _with_tuples(value: Any) -> Any:
 def recognise(shapes: Mapping[str, tuple[int, ...]]) -> Variant | None:
     """Return the published variant that a state dict's names and shapes belong to, or None.
 
-    The trunk's width and depth tell the size; SAM 2.1 has two tensors that SAM 2.0 lacks
-    (Ravi et al. 2024, the release notes of 2.1).
+    The trunk's width and depth tell the size; SAM 2.1 projects the time of object pointers,
+    which SAM 2.0 does not.
     """
     patches = shapes.get("image_encoder.trunk.patch_embed.proj.weight")
     if patches is None:
@@ -75,7 +75,6 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> Variant | None:
             and variant.trunk.embed_dim == embed_dim
             and sum(variant.trunk.stages) == depth
             and variant.pointer_time_encoding == ("obj_ptr_tpos_proj.weight" in shapes)
-            and variant.absent_memory_embedding == ("no_obj_embed_spatial" in shapes)
         ):
             return variant
     return None

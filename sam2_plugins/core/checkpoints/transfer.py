@@ -98,7 +98,7 @@ def _attempt(url: str, part: Path, on_progress: Progress | None) -> None:
         return _attempt(url, part, on_progress)
     with response:
         body = _body(response.status, response.headers)
-        if body.start and (body.start != held or (version and body.version not in ("", version))):
+        if body.start and (body.start != held or body.version not in ("", version)):
             discard(part)
             return _attempt(url, part, on_progress)
         kept = version if body.start else body.version
