@@ -81,7 +81,7 @@ class Habits:
             growth=float(rng.choice(growth)),
             # Rods divide when they are long enough, others when their time has come.
             division=0.0 if rods else float(rng.choice([0, 0, 0.01, 0.04])),
-            hiding=float(rng.choice([0, 0, 0.01, 0.03])),
+            hiding=float(rng.choice([0, 0.01, 0.02, 0.06])),
             softness=softness,
             lineage=bool(rods and clusters and rng.random() < 0.7),
         )

@@ -42,7 +42,9 @@ def micrograph(rng: np.random.Generator, size: tuple[int, int], frames: int, kin
     specimen = SPECIMENS[kind]
     rods = rng.random() < specimen.rods
     arms = not rods and rng.random() < specimen.spread_cells
-    habits = Habits.draw(rng, size, rods, arms, specimen.diameters)
+    low, high = specimen.diameters
+    # Protrusions need pixels to be seen.
+    habits = Habits.draw(rng, size, rods, arms, (2 * low if arms else low, high))
     stage = stage_path(rng, frames, min(size))
     make_shape = _shape_maker(rng, frames, rods, arms)
     make_texture = _texture_maker(rng, habits, kind)
@@ -93,7 +95,7 @@ def _texture_maker(rng: np.random.Generator, habits: Habits, kind: str) -> Calla
     else:
         recipe = Cytoplasm(
             n,
-            grains=float(rng.choice([0.0, 0.005, 0.02, 0.06])),
+            grains=float(rng.choice([0.0, 0.01, 0.03, 0.08])),
             sigma=rng.uniform(0.5, 1.3),
             sign=rng.uniform(-1, 1),
             cloud=log_uniform(rng, 4, 20),

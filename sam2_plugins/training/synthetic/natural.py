@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from .bodies import Body, cut_patch
 from .clip import Clip
-from .noise import Field, drifting, fractal_field, log_uniform, smooth_field, white_noise
+from .noise import Field, blur, drifting, fractal_field, log_uniform, smooth_field, white_noise
 from .shapes import Pose, Shape, blob, drifting_rod, jointed, polygon, spread_cell
 from .stage import look_through, stage_path
-from .tiles import Interior, surface, tile_size, two_toned
+from .tiles import Interior, random_colour, surface, tile_size, two_toned
 
 _BLUR_TIMES = (-0.3, 0.0, 0.3)
 
@@ -43,9 +43,9 @@ def natural_clip(rng: np.random.Generator, size: tuple[int, int], frames: int) -
     """One clip with one to eight objects; front objects hide those behind."""
     side = min(size)
     count = int(rng.choice([1, 2, 3, 4, 6, 8], p=[0.3, 0.25, 0.2, 0.1, 0.1, 0.05]))
-    typical = log_uniform(rng, 0.1, 0.5) * side
+    typical = log_uniform(rng, 0.14, 0.55 if count < 4 else 0.35) * side
     tempo = log_uniform(rng, 0.003, 0.12) * side
-    backdrop_colour = rng.random(3)
+    backdrop_colour = random_colour(rng)
     alike = rng.random() < 0.3
     ways = _ways(rng, size, frames, count, tempo)
     camera = _camera(rng, frames, side, ways[0])
@@ -55,7 +55,8 @@ def natural_clip(rng: np.random.Generator, size: tuple[int, int], frames: int) -
         near = backdrop_colour if alike else None
         actors.append(_actor(rng, label, frames, diameter, way, near))
     for _ in range(int(rng.choice([0, 1, 2], p=[0.6, 0.3, 0.1]))):
-        actors.append(_occluder(rng, size, frames, typical))
+        passed = ways[0][int(rng.integers(frames))] if rng.random() < 0.6 else None
+        actors.append(_occluder(rng, size, frames, typical, passed))
     backdrop = _backdrop(rng, size, camera, typical, backdrop_colour)
     return _film(rng, size, frames, backdrop, actors, camera)
 
@@ -146,13 +147,19 @@ def _outline(rng: np.random.Generator, frames: int) -> tuple[Shape, bool, bool]:
 
 
 def _occluder(
-    rng: np.random.Generator, size: tuple[int, int], frames: int, typical: float
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    frames: int,
+    typical: float,
+    passed: complex | None,
 ) -> _Actor:
-    """A pole, a bush or a block that stands in front of everything."""
+    """A pole, a bush or a block before everything, perhaps where an object comes by."""
     pole = rng.random() < 0.5
     shape = drifting_rod(rng, frames, 0.0) if pole else blob(rng, frames, 0.2, 1.5, 10, 1.0)
     x, y = (rng.uniform(-0.5, 0.5) * length for length in (size[1], size[0]))
-    radius = typical * (rng.uniform(0.06, 0.2) if pole else rng.uniform(0.2, 0.5))
+    if passed is not None:
+        x, y = passed.real, 0.0 if pole else passed.imag
+    radius = typical * (log_uniform(rng, 0.06, 0.5) if pole else rng.uniform(0.2, 0.7))
     half = size[0] * 0.7 if pole else 0.0
     angle = np.pi / 2 + rng.normal(0, 0.15)
     pose = Pose(x, y, angle, radius, half)
@@ -206,6 +213,7 @@ def _film(
     noise = log_uniform(rng, 0.002, 0.05)
     fade = np.float32(rng.normal(0, 0.015))
     grey = rng.random() < 0.15
+    softness = rng.uniform(0.4, 1.2) if rng.random() < 0.3 else 0.0
     movie = np.zeros((frames, *size, 3), np.uint8)
     labels = np.zeros((frames, *size), np.uint8)
     for frame in range(frames):
@@ -213,6 +221,8 @@ def _film(
         views = [_view(size, backdrop, actors, camera, t, None) for t in times if t != frame]
         views.append(_view(size, backdrop, actors, camera, float(frame), labels[frame]))
         image = sum(views[1:], views[0]) / np.float32(len(views))
+        if softness:
+            image = np.stack([blur(image[..., channel], softness) for channel in range(3)], -1)
         if grey:
             image = np.repeat(image.mean(-1, keepdims=True), 3, -1)
         image = image * (1 + fade * frame) + np.float32(noise) * white_noise(rng, (*size, 3))

@@ -118,12 +118,13 @@ class Interference:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Interference:
-        """Random settings."""
+        """Random settings: strong reliefs, or flat cells known by their grains and thin edges."""
+        flat = rng.random() < 0.5
         return cls(
             angle=rng.uniform(0, 2 * np.pi),
-            relief=log_uniform(rng, 0.15, 3),
-            grain=log_uniform(rng, 0.08, 0.8),
-            ridge=log_uniform(rng, 0.05, 0.8),
+            relief=log_uniform(rng, 0.05, 0.4) if flat else log_uniform(rng, 0.3, 3),
+            grain=log_uniform(rng, 0.4, 2.0) if flat else log_uniform(rng, 0.08, 0.6),
+            ridge=log_uniform(rng, 0.1, 1.0) if flat else log_uniform(rng, 0.03, 0.5),
             absorption=rng.normal(0, 0.15),
             slope=log_uniform(rng, 0.08, 0.6),
             psf=log_uniform(rng, 0.4, 1.3),

@@ -32,7 +32,7 @@ def sample_timelapse(
         thickness=0.0,
         spread=0.07,
         contrast_spread=0.2,
-        count=max(3, round(30 * size**2 / 512**2)),
+        count=max(3, round(46 * size**2 / 512**2)),
         clusters=0,
         rods=False,
         step=1.6,

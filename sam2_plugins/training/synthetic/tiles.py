@@ -119,7 +119,11 @@ def random_colour(rng: np.random.Generator, near: NDArray | None = None) -> Fiel
     if near is not None:
         return np.clip(near + rng.normal(0, 0.08, 3), 0, 1).astype(np.float32)
     grey = rng.beta(1.3, 1.5)
-    chroma = rng.normal(0, 1, 3) * rng.choice([0.03, 0.12, 0.3])
+    # Outdoors, colours vary most from blue to yellow, and less from green to purple.
+    warm, green = rng.normal(0, (1.0, 0.5)) * rng.choice([0.04, 0.12, 0.25])
+    chroma = warm * np.array([0.7, 0.3, -1.0]) + green * np.array([-0.8, 0.8, -0.6])
+    if rng.random() < 0.12:
+        chroma = rng.normal(0, 0.3, 3)
     return np.asarray(np.clip(grey + chroma, 0, 1), np.float32)
 
 
