@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, sparse
 
 Field = NDArray[np.float32]
 
@@ -14,8 +14,9 @@ Field = NDArray[np.float32]
 _SPLINE_GAIN = np.float32(315 / 151)
 
 
+# The weights are sparse, so that no threads of a linear algebra library wake up for small products.
 @lru_cache(maxsize=512)
-def _spline_weights(length: int, cells: int) -> Field:
+def _spline_weights(length: int, cells: int) -> sparse.csr_array:
     """Cubic B-spline weights [length, cells + 3] of `length` samples over `cells` cells."""
     place = np.linspace(0, cells, length, endpoint=False)
     base = np.minimum(place.astype(int), cells - 1)
@@ -23,21 +24,27 @@ def _spline_weights(length: int, cells: int) -> Field:
     basis = np.stack(
         [(1 - f) ** 3, 3 * f**3 - 6 * f**2 + 4, -3 * f**3 + 3 * f**2 + 3 * f + 1, f**3], 1
     )
-    weights = np.zeros((length, cells + 3), np.float32)
-    np.put_along_axis(weights, base[:, None] + np.arange(4), basis / 6, 1)
-    return weights
+    return _rows(basis / 6, base[:, None] + np.arange(4), cells + 3)
 
 
 @lru_cache(maxsize=64)
-def _linear_weights(length: int, blocks: int) -> Field:
+def _linear_weights(length: int, blocks: int) -> sparse.csr_array:
     """Linear weights [length, blocks] that enlarge block means to `length` samples."""
     place = np.clip((np.arange(length) + 0.5) * blocks / length - 0.5, 0, blocks - 1)
     base = np.minimum(place.astype(int), max(blocks - 2, 0))
-    weights = np.zeros((length, blocks), np.float32)
-    rows = np.arange(length)
-    weights[rows, base] += 1 - (place - base)
-    weights[rows, np.minimum(base + 1, blocks - 1)] += place - base
-    return weights
+    share = place - base
+    columns = np.minimum(base[:, None] + np.arange(2), blocks - 1)
+    return _rows(np.stack([1 - share, share], 1), columns, blocks)
+
+
+def _rows(values: NDArray, columns: NDArray, width: int) -> sparse.csr_array:
+    starts = np.arange(len(values) + 1) * values.shape[1]
+    parts = (values.ravel().astype(np.float32), columns.ravel(), starts)
+    return sparse.csr_array(parts, shape=(len(values), width))
+
+
+def _enlarge(rows: sparse.csr_array, grid: Field, columns: sparse.csr_array) -> Field:
+    return np.asarray((columns @ (rows @ grid).T).T, np.float32, order="C")
 
 
 def smooth_field(
@@ -52,9 +59,8 @@ def smooth_field(
     rows = max(1, round(height / step * stretch))
     columns = max(1, round(width / step))
     grid = rng.standard_normal((rows + 3, columns + 3), dtype=np.float32)
-    rows_to_pixels = _spline_weights(height, rows)
-    smooth = rows_to_pixels @ grid @ _spline_weights(width, columns).T
-    return np.asarray(_SPLINE_GAIN * smooth, np.float32)
+    smooth = _enlarge(_spline_weights(height, rows), grid, _spline_weights(width, columns))
+    return _SPLINE_GAIN * smooth
 
 
 def fractal_field(
@@ -95,8 +101,8 @@ def blur(image: Field, sigma: float) -> Field:
     rows, columns = padded.shape[0] // step, padded.shape[1] // step
     small = padded.reshape(rows, step, columns, step).mean((1, 3), dtype=np.float32)
     small = ndimage.gaussian_filter(small, sigma / step, truncate=3)
-    wide = _linear_weights(rows * step, rows) @ small @ _linear_weights(columns * step, columns).T
-    return np.asarray(wide[:height, :width], np.float32)
+    down, right = _linear_weights(rows * step, rows), _linear_weights(columns * step, columns)
+    return _enlarge(down, small, right)[:height, :width]
 
 
 def drifting(
