@@ -1,0 +1,147 @@
+"""A results folder of the Cell Tracking Challenge.
+
+One 16-bit label image per frame, and `res_track.txt` with a line "L B E P" per track: its label,
+its first and last frame, and the label of its parent, or 0. A track has no gap, and a parent ends
+before its daughters begin.
+The format: https://public.celltrackingchallenge.net/documents/Naming%20and%20file%20content%20conventions.pdf
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from sam2_plugins.core import atomic
+from sam2_plugins.core.errors import ExportError
+from sam2_plugins.core.export.numbering import Numbering
+from sam2_plugins.core.export.writer import Masks, naming
+from sam2_plugins.core.masks import ObjectId, compose_label_image
+
+TRACKS_NAME = "res_track.txt"
+_LONG = 1000  # from so many frames on, names have four digits instead of three
+
+
+@dataclass
+class _Track:
+    label: int
+    begin: int
+    end: int
+    parent: int
+
+
+class CtcWriter:
+    """Writes a Cell Tracking Challenge folder, image by image, and the table at the end.
+
+    The format's rules are kept for any result. An object that comes back after a gap goes on as a
+    new track whose parent is the old one. A mother that is still seen when her daughter appears
+    goes on as a new track too, so that the one which divided ends before. An object that others
+    cover completely does not count as seen on that frame.
+
+    Parameters
+    ----------
+    path
+        The folder. Label images and a table that it holds from before are removed.
+    frame_size
+        (height, width).
+    n_frames
+        Length of the movie; None if not known.
+    numbering
+        The label of each object's first track.
+    parents
+        Daughter to mother, where divisions are known.
+
+    Raises
+    ------
+    ExportError
+        If the folder cannot be written, or there are more tracks than 16 bits can number.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        frame_size: tuple[int, int],
+        n_frames: int | None = None,
+        numbering: Numbering | None = None,
+        parents: Mapping[ObjectId, ObjectId] | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.frame_size = frame_size
+        self._digits = 4 if (n_frames or 0) >= _LONG else 3
+        self._numbering = numbering or Numbering()
+        self._parents = parents or {}
+        self._tracks: dict[ObjectId, list[_Track]] = {}
+        self._planned: dict[ObjectId, int] = {}  # labels of tracks that have not been shown yet
+        self._next = 0
+        self._closed = False
+        with naming(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            for old in (*self.path.glob("mask*.tif"), *self.path.glob(TRACKS_NAME)):
+                old.unlink()
+
+    def write(self, frame: int, time: float, masks: Masks) -> None:
+        """Write a label image; frames that were left out before it get empty ones."""
+        while self._next < frame:
+            self._write_image(np.zeros(self.frame_size, np.uint16))
+        seen = [obj for obj, mask in masks.items() if mask.visible]
+        dividing = {self._parents.get(obj) for obj in seen if obj not in self._tracks}
+        labels = {obj: self._label(obj, frame, obj in dividing) for obj in seen}
+        labelled = {label: masks[obj] for obj, label in labels.items()}
+        try:
+            image = compose_label_image(labelled, self.frame_size, np.uint16)
+        except ValueError as error:
+            raise ExportError(
+                f"{self.path}, frame {frame}: {error} This format has 16 bits."
+            ) from error
+        self._write_image(image)
+        shown = set(np.unique(image).tolist())
+        for obj, label in labels.items():
+            if label in shown:
+                self._see(obj, label, frame)
+
+    def close(self) -> None:
+        """Write the table of tracks."""
+        if self._closed:
+            return
+        tracks = sorted(
+            (track for tracks in self._tracks.values() for track in tracks),
+            key=lambda track: track.label,
+        )
+        lines = [f"{t.label} {t.begin} {t.end} {t.parent}\n" for t in tracks]
+        atomic.write_text(self.path / TRACKS_NAME, "".join(lines))
+        self._closed = True
+
+    def _label(self, obj: ObjectId, frame: int, divides: bool) -> int:
+        """Label of an object on a frame: that of its track, or of a new one."""
+        tracks = self._tracks.get(obj)
+        if tracks and tracks[-1].end == frame - 1 and not divides:
+            return tracks[-1].label
+        if obj not in self._planned:
+            first = not tracks
+            self._planned[obj] = self._numbering.label(obj) if first else self._numbering.fresh()
+        return self._planned[obj]
+
+    def _see(self, obj: ObjectId, label: int, frame: int) -> None:
+        tracks = self._tracks.setdefault(obj, [])
+        if tracks and tracks[-1].label == label:
+            tracks[-1].end = frame
+            return
+        del self._planned[obj]
+        before = tracks or self._tracks.get(self._parents.get(obj, obj), [])
+        ended = [track.label for track in before if track.end < frame]
+        tracks.append(_Track(label, frame, frame, ended[-1] if ended else 0))
+
+    def _write_image(self, image: np.ndarray) -> None:
+        with naming(self.path):
+            if self._digits == 3 and self._next + 1 >= _LONG:
+                self._digits = 4
+                for index in range(self._next):
+                    (self.path / f"mask{index:03d}.tif").rename(self._image_path(index))
+            tifffile.imwrite(self._image_path(self._next), image, compression="zlib")
+        self._next += 1
+
+    def _image_path(self, index: int) -> Path:
+        return self.path / f"mask{index:0{self._digits}d}.tif"

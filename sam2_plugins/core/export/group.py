@@ -1,0 +1,199 @@
+"""Several formats at once, in one folder."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+
+from sam2_plugins.core.errors import ExportError
+from sam2_plugins.core.export.coco import CocoWriter
+from sam2_plugins.core.export.ctc import CtcWriter
+from sam2_plugins.core.export.numbering import Numbering
+from sam2_plugins.core.export.sheet import ContactSheetWriter
+from sam2_plugins.core.export.table import CsvWriter
+from sam2_plugins.core.export.tiff import LabelTiffWriter
+from sam2_plugins.core.export.video import VideoWriter
+from sam2_plugins.core.export.writer import Frames, Masks, TrackWriter
+from sam2_plugins.core.masks import ObjectId, ObjectMask
+
+FORMATS: Mapping[str, str] = {
+    "tiff": "labels.tif",
+    "mp4": "overlay.mp4",
+    "png": "contact_sheet.png",
+    "csv": "tracks.csv",
+    "coco": "coco.json",
+    "ctc": "ctc",
+}
+"""Name of a format to what it makes in the folder."""
+
+
+def parse_formats(formats: str | Iterable[str]) -> tuple[str, ...]:
+    """Read a list of formats such as "tiff,mp4", each once.
+
+    Raises
+    ------
+    ExportError
+        If there is none, or one that is not in `FORMATS`.
+    """
+    parts = formats.split(",") if isinstance(formats, str) else formats
+    names = tuple(dict.fromkeys(name for part in parts if (name := part.strip().lower())))
+    unknown = [name for name in names if name not in FORMATS]
+    if unknown or not names:
+        what = f"no format called {', '.join(map(repr, unknown))}" if unknown else "no format given"
+        raise ExportError(f"There is {what}. Choose from {', '.join(FORMATS)}.")
+    return names
+
+
+def open_writers(
+    out_dir: str | Path,
+    formats: str | Iterable[str],
+    frames: Frames,
+    objects: Iterable[ObjectId] = (),
+    *,
+    in_order: bool = True,
+    parents: Mapping[ObjectId, ObjectId] | None = None,
+    title: str | None = None,
+    fps: float | None = None,
+) -> WriterGroup:
+    """Open writers for tracking results, one per format.
+
+    Parameters
+    ----------
+    out_dir
+        Folder of the results; made if it is not there.
+    formats
+        "tiff,mp4" or a list: see `FORMATS` for the names.
+    frames
+        The movie.
+    objects
+        Ids known beforehand: whole numbers among them stay as they are in label images.
+    in_order
+        Whether each frame comes once and after the one before, as from a forward propagation:
+        then it is written at once. If not, results are gathered (masks only, which are small),
+        merged by frame, and written when the group is closed.
+    parents
+        Daughter to mother, for `ctc`.
+    title
+        Of the contact sheet; the movie's name if None.
+    fps
+        Of the video; that of the movie, or a pleasant one for a time-lapse, if None.
+
+    Raises
+    ------
+    ExportError
+        If a format is not known or a file cannot be written.
+    """
+    folder = Path(out_dir)
+    numbering = Numbering(objects)
+    size, length = (frames.height, frames.width), frames.length
+    make: dict[str, Callable[[Path], TrackWriter]] = {
+        "tiff": lambda path: LabelTiffWriter(path, size, length, numbering),
+        "mp4": lambda path: VideoWriter(path, frames, numbering, fps),
+        "png": lambda path: ContactSheetWriter(
+            path, frames, numbering, title=frames.name if title is None else title
+        ),
+        "csv": lambda path: CsvWriter(path, numbering),
+        "coco": lambda path: CocoWriter(path, size, numbering, Path(frames.name).name),
+        "ctc": lambda path: CtcWriter(path, size, length, numbering, parents),
+    }
+    group = WriterGroup(folder, in_order)
+    try:
+        for name in parse_formats(formats):
+            group.add(make[name](folder / FORMATS[name]))
+    except ExportError:
+        with contextlib.suppress(ExportError):
+            group.close()
+        raise
+    return group
+
+
+class WriterGroup:
+    """Writers that get the same results. Use it as a context manager, so that it is closed.
+
+    A writer that fails is left out from then on, and the others go on; closing the group tells of
+    it. Only when none is left does the error come at once.
+    """
+
+    def __init__(self, path: Path, in_order: bool = True) -> None:
+        self.path = path
+        self.errors: list[ExportError] = []
+        self._writers: list[TrackWriter] = []
+        self._failed: list[TrackWriter] = []
+        self._in_order = in_order
+        self._last = -1
+        self._gathered: dict[int, tuple[float, dict[ObjectId, ObjectMask]]] = {}
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """What was written without an error, as far as it is there."""
+        return tuple(w.path for w in self._writers if w.path.exists())
+
+    def add(self, writer: TrackWriter) -> None:
+        """Add a writer, before the first frame."""
+        self._writers.append(writer)
+
+    def write(self, frame: int, time: float, masks: Masks) -> None:
+        """Write or gather what is known of one frame."""
+        if not self._in_order:
+            _, known = self._gathered.setdefault(frame, (time, {}))
+            known.update(masks)
+            return
+        if frame <= self._last:
+            raise ExportError(
+                f"Frame {frame} came after frame {self._last}: open the writers with "
+                "in_order=False for results in any order."
+            )
+        self._last = frame
+        self._write(frame, time, masks)
+        if self.errors and not self._writers:
+            raise self.errors[0]
+
+    def close(self) -> None:
+        """Write what was gathered, and finish every file.
+
+        Raises
+        ------
+        ExportError
+            If a writer has failed, then or before.
+        """
+        gathered, self._gathered = sorted(self._gathered.items()), {}
+        for frame, (time, masks) in gathered:
+            self._write(frame, time, masks)
+        finished, self._failed = [*self._writers, *self._failed], []
+        for writer in finished:
+            self._try(writer, writer.close)
+        if self.errors:
+            errors, self.errors = self.errors, []
+            raise ExportError(" ".join(dict.fromkeys(str(error) for error in errors)))
+
+    def __enter__(self) -> WriterGroup:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.close()
+        except ExportError:
+            # What stopped the work, such as Ctrl-C, is not to be hidden by what follows from it.
+            if error is None:
+                raise
+
+    def _write(self, frame: int, time: float, masks: Masks) -> None:
+        for writer in tuple(self._writers):
+            self._try(writer, partial(writer.write, frame, time, masks))
+
+    def _try(self, writer: TrackWriter, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except ExportError as error:
+            self.errors.append(error)
+            if writer in self._writers:
+                self._writers.remove(writer)
+                self._failed.append(writer)

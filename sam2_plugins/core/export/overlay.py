@@ -1,0 +1,123 @@
+"""Masks drawn on an image, for people."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from sam2_plugins.core.export.names import write_names
+from sam2_plugins.core.export.numbering import Numbering
+from sam2_plugins.core.masks import ObjectId, ObjectMask, PixelBox
+
+Colour = tuple[int, int, int]
+Picture = NDArray[np.uint8]
+
+_GOLDEN = 0.618033988749895
+
+
+def colour_of(label: int) -> Colour:
+    """Return the colour of a label: always the same, and far from those of its neighbours."""
+    hue = (0.53 + label * _GOLDEN) % 1
+    # Every second and third colour is paler or deeper, for hues that come close to one another.
+    saturation, value = ((0.85, 1.0), (0.55, 1.0), (0.95, 0.85))[label % 3]
+    red, green, blue = (round(255 * part) for part in colorsys.hsv_to_rgb(hue, saturation, value))
+    return red, green, blue
+
+
+def overlay(
+    image: NDArray[np.uint8],
+    masks: Mapping[ObjectId, ObjectMask],
+    numbering: Numbering | None = None,
+    scale: float = 1.0,
+    view: PixelBox | None = None,
+    alpha: float = 0.3,
+    names: bool = True,
+) -> Picture:
+    """Draw masks over a frame: translucent, with a crisp outline and the object's id.
+
+    Parameters
+    ----------
+    image
+        uint8 [H, W], [H, W, 1] or [H, W, 3].
+    masks
+        Object id to mask, of the image's size.
+    numbering
+        Which label, and so which colour, an object has; made of the masks if None.
+    scale
+        Size of the picture over that of the frame.
+    view
+        The part of the frame to show, as x0, y0, x1, y1; all of it if None.
+    alpha
+        Opacity of the fill.
+    names
+        Whether to write the ids.
+
+    Returns
+    -------
+    NDArray
+        uint8 [h, w, 3].
+    """
+    numbering = numbering or Numbering(masks)
+    colour_image = _as_rgb(image)
+    height, width = colour_image.shape[:2]
+    x0, y0, x1, y1 = view or (0, 0, width, height)
+    size = (max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale)))
+    shown = Image.fromarray(colour_image[y0:y1, x0:x1])
+    how = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.BOX
+    canvas = np.array(shown if shown.size == size else shown.resize(size, how))
+
+    order = sorted(masks.items(), key=lambda item: -item[1].area)
+    for obj, mask in order:
+        _paint(canvas, mask, colour_of(numbering.label(obj)), (x0, y0, x1, y1), scale, alpha)
+    if names:
+        picture = Image.fromarray(canvas)
+        write_names(picture, order, (x0, y0), scale)
+        canvas = np.array(picture)
+    return canvas
+
+
+def _as_rgb(image: NDArray[np.uint8]) -> Picture:
+    image = np.asarray(image)
+    if image.dtype != np.uint8 or image.ndim not in (2, 3):
+        raise ValueError(
+            f"An overlay needs a uint8 image [H, W] or [H, W, 3], not {image.dtype} "
+            f"{image.shape}: normalise it first, as open_frames does."
+        )
+    if image.ndim == 2:
+        image = image[..., None]
+    return np.ascontiguousarray(np.broadcast_to(image[..., :3], (*image.shape[:2], 3)))
+
+
+def _paint(
+    canvas: Picture, mask: ObjectMask, colour: Colour, view: PixelBox, scale: float, alpha: float
+) -> None:
+    """Fill one mask and draw its outline, in place."""
+    if mask.box is None:
+        return
+    height, width = canvas.shape[:2]
+    shift = np.array(view[:2] * 2)
+    inner = (np.array(mask.box) - shift) * scale
+    left, top = np.maximum(np.floor(inner[:2]).astype(int) - 2, 0)
+    right, bottom = np.minimum(np.ceil(inner[2:]).astype(int) + 2, (width, height))
+    if left >= right or top >= bottom:
+        return
+    # The mask is enlarged as a picture, so that its outline is smooth at any scale.
+    source = np.array([left, top, right, bottom]) / scale + shift
+    x0, y0 = (int(side) for side in np.floor(source[:2]) - 2)
+    x1, y1 = (int(side) for side in np.ceil(source[2:]) + 2)
+    grey = Image.fromarray(mask.window((x0, y0, x1, y1)).astype(np.uint8) * 255)
+    part = (source[0] - x0, source[1] - y0, source[2] - x0, source[3] - y0)
+    size = (int(right - left), int(bottom - top))
+    inside = np.asarray(grey.resize(size, Image.Resampling.BILINEAR, box=part)) > 127
+    thickness = 1 if min(inner[2:] - inner[:2]) < 24 else 2
+    core = ndimage.binary_erosion(inside, iterations=thickness, border_value=1)
+    region = canvas[top:bottom, left:right]
+    blend = (1 - alpha) * region[core] + alpha * np.array(colour)
+    region[core] = blend.round().astype(np.uint8)
+    # Paler than the fill, so that dark hues show on a dark ground.
+    region[inside & ~core] = 0.75 * np.array(colour) + 0.25 * 255

@@ -1,0 +1,57 @@
+"""A table of what was seen, for spreadsheets and pandas."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+from sam2_plugins.core.export.numbering import Numbering
+from sam2_plugins.core.export.writer import Masks, naming
+from sam2_plugins.core.masks import ObjectMask
+
+COLUMNS = (
+    *("object", "label", "frame", "time", "area"),
+    *("x0", "y0", "x1", "y1", "x", "y", "iou", "score"),
+)
+
+
+class CsvWriter:
+    """Writes a row per object and frame, readable after every frame.
+
+    Columns: the object's id, its label in the label images, the frame, its time in seconds, the
+    area in pixels, the box (ends exclusive), the centroid, the predicted IoU and the object score.
+    An object that is not in the frame has area 0 and no box. What is not known is empty.
+    """
+
+    def __init__(self, path: Path, numbering: Numbering | None = None) -> None:
+        self.path = Path(path)
+        self._numbering = numbering or Numbering()
+        with naming(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("w", encoding="utf-8", newline="")
+            self._rows = csv.writer(self._file, lineterminator="\n")
+            self._rows.writerow(COLUMNS)
+
+    def write(self, frame: int, time: float, masks: Masks) -> None:
+        """Append the rows of a frame."""
+        with naming(self.path):
+            for obj, mask in masks.items():
+                label = self._numbering.label(obj)
+                self._rows.writerow([obj, label, frame, _number(time), *_measures(mask)])
+            self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        with naming(self.path):
+            self._file.close()
+
+
+def _measures(mask: ObjectMask) -> list[object]:
+    box = mask.box or ("",) * 4
+    centroid = [_number(value) for value in mask.centroid or (math.nan, math.nan)]
+    return [mask.area, *box, *centroid, _number(mask.iou), _number(mask.score)]
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.6g}"

@@ -1,0 +1,106 @@
+"""An H.264 video of the frames with the masks drawn on them."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+
+from sam2_plugins.core.export.numbering import Numbering
+from sam2_plugins.core.export.overlay import Picture, overlay
+from sam2_plugins.core.export.writer import Frames, Masks, naming
+
+SMALLEST_WIDTH = 720
+_TICKS = 60_000  # per second: whole for 24, 25, 30, 50 and 60 frames, and MPEG-4 takes < 65,536
+_FILM_STEP = 0.2  # seconds between frames up to which a movie plays at its own pace
+_LAPSE_STEP = 1 / 6  # seconds that a frame of a slower movie is shown
+
+
+class VideoWriter:
+    """Writes an mp4 that plays everywhere: H.264, or MPEG-4 where there is no H.264 encoder.
+
+    A movie plays at its own pace, with its own variable frame times. A time-lapse, with more than
+    0.2 s between frames, plays at 6 frames a second. Small frames are enlarged.
+
+    Parameters
+    ----------
+    frames
+        Where the images come from.
+    numbering
+        The label, and so the colour, of each object.
+    fps
+        Frames per second, whatever the frame times are.
+    codec
+        Encoder by its name in FFmpeg; the best there is if None.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        frames: Frames,
+        numbering: Numbering | None = None,
+        fps: float | None = None,
+        codec: str | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self._frames = frames
+        self._numbering = numbering or Numbering()
+        self._fps = fps
+        self._scale = max(1, math.ceil(SMALLEST_WIDTH / frames.width))
+        self._pts = 0
+        self._last: float | None = None
+        codec = codec or ("libx264" if "libx264" in av.codecs_available else "mpeg4")
+        self._closed = False
+        with naming(self.path, also=(FFmpegError,)):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._container = av.open(
+                str(self.path), "w", format="mp4", options={"movflags": "+faststart"}
+            )
+        self._stream = cast("VideoStream", self._container.add_stream(codec, rate=30))
+        # Most players want an even number of rows and columns.
+        self._stream.width = frames.width * self._scale // 2 * 2 or 2
+        self._stream.height = frames.height * self._scale // 2 * 2 or 2
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.time_base = Fraction(1, _TICKS)
+        self._stream.codec_context.options = (
+            {"crf": "23", "preset": "fast"} if codec == "libx264" else {"qscale": "3"}
+        )
+
+    def write(self, frame: int, time: float, masks: Masks) -> None:
+        """Draw and encode a frame."""
+        image = np.asarray(self._frames[frame].image)
+        picture = overlay(image, masks, self._numbering, self._scale)
+        if self._last is not None:
+            self._pts += max(1, round(self._step(time - self._last) * _TICKS))
+        self._last = time
+        self._encode(picture)
+
+    def close(self) -> None:
+        """Encode what the encoder holds back, and write the index of the file."""
+        if self._closed:
+            return
+        self._closed = True
+        with naming(self.path, also=(FFmpegError,)):
+            if self._last is not None:
+                self._container.mux(self._stream.encode())
+            self._container.close()
+            if self._last is None:
+                self.path.unlink()
+
+    def _step(self, elapsed: float) -> float:
+        if self._fps:
+            return 1 / self._fps
+        return elapsed if 0 < elapsed <= _FILM_STEP else _LAPSE_STEP
+
+    def _encode(self, picture: Picture) -> None:
+        cut = np.ascontiguousarray(picture[: self._stream.height, : self._stream.width])
+        frame = av.VideoFrame.from_ndarray(cut, format="rgb24")
+        frame.pts, frame.time_base = self._pts, Fraction(1, _TICKS)
+        with naming(self.path, also=(FFmpegError,)):
+            self._container.mux(self._stream.encode(frame))

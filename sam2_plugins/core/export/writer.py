@@ -1,0 +1,79 @@
+"""What every format has in common."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from sam2_plugins.core.errors import ExportError
+from sam2_plugins.core.masks import ObjectId, ObjectMask
+
+Masks = Mapping[ObjectId, ObjectMask]
+
+
+class TrackWriter(Protocol):
+    """Writes tracking results, frame by frame.
+
+    Frames come once each, in increasing order; some may be missing. What was written is kept
+    whenever the writer is closed; only a closed file is promised to be complete.
+    """
+
+    path: Path
+
+    def write(self, frame: int, time: float, masks: Masks) -> None:
+        """Write what is known of one frame: its index from 0 on, seconds, and masks by object."""
+
+    def close(self) -> None:
+        """Finish the file. Closing twice does no harm."""
+
+
+class Frame(Protocol):
+    """A frame of a movie."""
+
+    @property
+    def image(self) -> NDArray[Any]:
+        """uint8 [H, W, C]."""
+
+
+class Frames(Protocol):
+    """The movie that was tracked, as far as writers need it; a `FrameSource` is one."""
+
+    name: str
+    seekable: bool
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+
+    @property
+    def length(self) -> int | None:
+        """Number of frames; None if not known."""
+
+    @property
+    def fps(self) -> float | None:
+        """Frames per second; None if the times mean nothing."""
+
+    def __getitem__(self, index: int, /) -> Frame:
+        """Return a frame."""
+
+
+@contextlib.contextmanager
+def naming(path: Path, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turn errors of the operating system, and some others, into one that names the file."""
+    kinds: tuple[type[Exception], ...] = (OSError, *also)
+    try:
+        yield
+    except kinds as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ExportError(
+            f"{path} cannot be written: {reason}. Choose another place, or make "
+            "room there; what was written before is kept."
+        ) from error
