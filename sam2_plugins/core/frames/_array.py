@@ -1,0 +1,169 @@
+"""Frames out of anything with a shape that can be sliced: numpy, dask, zarr, and our lazy files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.frames._axes import guess_axes, lay_out
+from sam2_plugins.core.frames._normalise import check_channels
+from sam2_plugins.core.frames._source import FrameSource, ReadOptions
+
+
+class LazyArray(Protocol):
+    """What is asked of an array: it may read on slicing."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> Any: ...
+
+    def __getitem__(self, key: Any) -> ArrayLike: ...
+
+
+class ArraySource(FrameSource):
+    """Frames of an array, read one at a time.
+
+    Parameters
+    ----------
+    array
+        Anything with `shape`, `dtype` and slicing.
+    times
+        Seconds per frame, [T], if known.
+    known_axes
+        Letters from the file; `options.axes` overrules them. None: guessed.
+    close
+        Called once, on closing.
+    """
+
+    def __init__(
+        self,
+        array: LazyArray,
+        name: str,
+        options: ReadOptions,
+        *,
+        kind: str = "array",
+        known_axes: str | None = None,
+        times: NDArray[np.float64] | None = None,
+        close: Callable[[], None] | None = None,
+        warnings: Sequence[str] = (),
+    ) -> None:
+        super().__init__(name, options)
+        self._warnings.extend(warnings)
+        self._array: LazyArray | None = array
+        self._close = close
+        self.kind = kind
+        self.dtype = np.dtype(array.dtype)
+        self.shape = tuple(int(n) for n in array.shape)
+        axes = options.axes or known_axes
+        self.axes_guessed = axes is None
+        self.axes = (axes or guess_axes(self.shape, name)).upper()
+        self._layout = lay_out(self.axes, self.shape, name, z_chosen=options.z is not None)
+        if 0 in self.shape:
+            raise FrameSourceError(f"{name} is empty: its shape is {self.shape}.")
+        self._channels = self._choose_channels()
+        self._z = self._choose_plane()
+        self._own_times = None if times is None or len(times) != self.length else times
+
+    @property
+    def length(self) -> int:
+        return 1 if self._layout.time is None else self.shape[self._layout.time]
+
+    @property
+    def height(self) -> int:
+        return self.shape[self._layout.y]
+
+    @property
+    def width(self) -> int:
+        return self.shape[self._layout.x]
+
+    @property
+    def fps(self) -> float | None:
+        if self._options.fps or self._own_times is None or self.length < 2:
+            return self._options.fps
+        return float((self.length - 1) / (self._own_times[-1] - self._own_times[0]))
+
+    @property
+    def _known_times(self) -> NDArray[np.float64] | None:
+        return self._own_times
+
+    def _choose_channels(self) -> list[int]:
+        axis = self._layout.channel
+        count = 1 if axis is None else self.shape[axis]
+        channels = check_channels(self._options.channels, count, self.name)
+        is_rgba = axis is not None and axis > self._layout.x and count == 4
+        if self._options.channels is None and count > 3 and not is_rgba:
+            self._warn(f"Of {count} channels the first three are shown. Choose with channels=.")
+        return channels
+
+    def _choose_plane(self) -> int:
+        axis, z = self._layout.depth, self._options.z
+        planes = 1 if axis is None else self.shape[axis]
+        if z is None:
+            z = planes // 2
+            if planes > 1:
+                self._warn(f"Of {planes} planes the middle one, z={z}, is shown. Choose with z=.")
+        if not 0 <= z < planes:
+            raise FrameSourceError(
+                f"z={z}, but {self.name} has {planes} planes, counted from 0: choose among those."
+            )
+        return z
+
+    def _picked(self, index: int) -> NDArray:
+        return self._samples(index)  # only the wanted channels were read
+
+    def _samples(self, index: int) -> NDArray:
+        channel = self._layout.channel
+        if channel is None:
+            return self._read(index, None)
+        if channel > max(self._layout.y, self._layout.x):  # interleaved: one read brings them all
+            return np.take(self._read(index, slice(None)), self._channels, axis=-1)
+        return np.stack([self._read(index, c) for c in self._channels], axis=-1)
+
+    def _read(self, index: int, channel: int | slice | None) -> NDArray:
+        layout = self._layout
+        key: list[int | slice] = [0] * len(self.shape)
+        key[layout.y] = key[layout.x] = slice(None)
+        if layout.time is not None:
+            key[layout.time] = index
+        if layout.depth is not None:
+            key[layout.depth] = self._z
+        if layout.channel is not None and channel is not None:
+            key[layout.channel] = channel
+        assert self._array is not None
+        try:
+            samples: NDArray = np.asarray(self._array[tuple(key)])
+        except (OSError, ValueError, RuntimeError) as error:
+            raise FrameSourceError(
+                f"Frame {index} of {self.name} cannot be read: {error}. "
+                "If the file is damaged, restore it from its origin."
+            ) from error
+        is_transposed = layout.y > layout.x
+        return cast("NDArray", samples.swapaxes(0, 1)) if is_transposed else samples
+
+    def _release(self) -> None:
+        self._array = None
+        if self._close is not None:
+            self._close()
+
+
+class StackedArray:
+    """Items that each load to an array of one shape, seen as one array with time first."""
+
+    def __init__(self, items: Sequence[Any], load: Callable[[Any], NDArray]) -> None:
+        self._items = items
+        self._load = load
+        first = load(items[0])
+        self.shape = (len(items), *first.shape)
+        self.dtype = first.dtype
+
+    def __getitem__(self, key: tuple[Any, ...]) -> NDArray:
+        item = self._load(self._items[key[0]])
+        if item.shape != self.shape[1:]:
+            raise ValueError(f"its shape is {item.shape}, that of the first {self.shape[1:]}")
+        return item[key[1:]]

@@ -1,0 +1,160 @@
+"""Streams: frames that come one after the other, with no known end and no way back."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.frames._axes import guess_axes
+from sam2_plugins.core.frames._normalise import Normalisation, pick_channels
+from sam2_plugins.core.frames._source import Frame, FrameSource, ReadOptions
+
+
+class Timed(NamedTuple):
+    """A picture of a stream that knows its time in seconds."""
+
+    samples: NDArray
+    time: float
+
+
+class StreamSource(FrameSource):
+    """Frames of an iterable of pictures, each [H, W] or [H, W, C]. Goes forward only.
+
+    Only the current frame is kept. Limits that are not given are those of the first frame, since
+    no other is known yet.
+    """
+
+    kind = "stream"
+    seekable = False
+
+    def __init__(
+        self,
+        pictures: Iterable[ArrayLike | Timed],
+        name: str,
+        options: ReadOptions,
+        *,
+        codec: str | None = None,
+        rate: float | None = None,
+    ) -> None:
+        super().__init__(name, options)
+        self._pictures: Iterator[ArrayLike | Timed] = iter(pictures)
+        self._index = -1
+        self._current: Timed | None = None
+        self.codec = codec
+        self._rate = rate
+
+    @property
+    def fps(self) -> float | None:
+        return self._options.fps or self._rate
+
+    @property
+    def length(self) -> None:
+        return None
+
+    @property
+    def height(self) -> int:
+        return int(self._first_or_current().samples.shape[0])
+
+    @property
+    def width(self) -> int:
+        return int(self._first_or_current().samples.shape[1])
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        raise FrameSourceError(f"{self.name} is a stream: each frame tells its time when it comes.")
+
+    def __getitem__(self, index: int) -> Frame:
+        """Return the current frame or a coming one; frames on the way there are dropped.
+
+        Raises
+        ------
+        IndexError
+            If the stream ended before it.
+        FrameSourceError
+            If the frame has passed.
+        """
+        index = operator.index(index)
+        with self._lock:
+            self._require_open()
+            if index < 0:
+                raise IndexError(f"{self.name} has frames from 0 on, not {index}")
+            if index < self._index:
+                raise FrameSourceError(
+                    f"Frame {index} of {self.name} has passed (it is at {self._index}): a stream "
+                    "goes forward only. Record it to a file to go back."
+                )
+            while self._index < index:
+                if not self._advance():
+                    raise IndexError(f"{self.name} ended after {self._index + 1} frames")
+            return self._frame()
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the current frame, if there is one already, and those to come."""
+        index = max(self._index, 0)
+        while True:
+            try:
+                frame = self[index]
+            except IndexError:
+                return
+            yield frame
+            index = frame.index + 1
+
+    def _frame(self) -> Frame:
+        current = self._first_or_current()
+        return Frame(self._index, current.time, self.normalisation(self._picked(self._index)))
+
+    def _first_or_current(self) -> Timed:
+        with self._lock:
+            if self._current is None and not self._advance():
+                raise FrameSourceError(f"{self.name} ended before its first frame.")
+            assert self._current is not None
+            return self._current
+
+    def _advance(self) -> bool:
+        try:
+            picture = next(self._pictures)
+        except StopIteration:
+            return False
+        arrived = self._index + 1
+        if not isinstance(picture, Timed):
+            picture = Timed(np.asarray(picture), arrived / (self.fps or 1.0))
+        elif self._options.fps:
+            picture = picture._replace(time=arrived / self._options.fps)
+        if self._current is None:
+            self._check_first(picture.samples)
+        elif picture.samples.shape != self._current.samples.shape:
+            raise FrameSourceError(
+                f"Frame {arrived} of {self.name} has the shape {picture.samples.shape}, those "
+                f"before it {self._current.samples.shape}: send frames of one size."
+            )
+        self._index, self._current = arrived, picture
+        return True
+
+    def _check_first(self, samples: NDArray) -> None:
+        is_picture = samples.ndim == 2 or (samples.ndim == 3 and samples.shape[-1] <= 4)
+        axes = guess_axes(samples.shape, f"A frame of {self.name}") if is_picture else ""
+        if not is_picture:
+            raise FrameSourceError(
+                f"{self.name} sends arrays of the shape {samples.shape}: each has to be one frame, "
+                "(height, width) or (height, width, channels)."
+            )
+        self.dtype, self.axes = samples.dtype, axes
+
+    def _samples(self, index: int) -> NDArray:
+        return self._first_or_current().samples
+
+    def _fit_normalisation(self) -> Normalisation:
+        first = self._first_or_current().samples
+        chosen = pick_channels(first, self._options.channels, self.name)
+        return self._options.contrast.fit(self.dtype, [chosen], "the first frame")
+
+    def _release(self) -> None:
+        close = getattr(self._pictures, "close", None)
+        self._current, self._pictures = None, iter(())
+        if close is not None:
+            close()

@@ -1,0 +1,225 @@
+"""Video files: any frame by its exact index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
+
+from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.frames._cache import FrameCache
+from sam2_plugins.core.frames._decoder import Decoder
+from sam2_plugins.core.frames._source import FrameSource, ReadOptions
+from sam2_plugins.core.frames._video_index import VideoIndex, build_index
+
+_CACHE_BYTES = 128 << 20
+_FORWARD_FRAMES = 8  # kept behind a reader who goes forward
+_FORWARD_STREAK = 8  # steps forward after which a reader is believed to do so
+
+
+@dataclass
+class ReadingCost:
+    """What reading took so far: jumps in the file, and frames decoded."""
+
+    seeks: int = 0
+    decoded: int = 0
+
+
+class VideoSource(FrameSource):
+    """Frames of a video file in presentation order.
+
+    Reading forward decodes each frame once and never seeks. Reading backward or at random decodes
+    from the keyframe before, and keeps what it passes on the way, up to a bound in bytes.
+
+    A frame that the file counts but that does not decode is stood in for by the one before it, and
+    `warnings` says so.
+    """
+
+    kind = "video"
+
+    def __init__(self, path: Path, options: ReadOptions) -> None:
+        super().__init__(path.name, options)
+        self._path = path
+        self._decoder = Decoder(path, options.stream)
+        self._cache = FrameCache(_CACHE_BYTES)
+        self._reformatter = VideoReformatter()
+        self.cost = ReadingCost()
+        first = self._decoder.next()
+        if first is None:
+            self.close()
+            raise FrameSourceError(f"No frame of {path.name} decodes. Copy or record it again.")
+        self.cost.decoded = 1
+        self._held: av.VideoFrame | None = first  # decoded already, not yet counted
+        self._next = 0
+        self._latest, self._streak = -1, _FORWARD_STREAK
+        self._lost: set[int] = set()
+        self._corrupt: set[int] = set()
+        self._coded_size = first.width, first.height
+        self.rotation = first.rotation % 360
+        self.codec = self._decoder.stream.codec_context.name
+        component_bits = max(component.bits for component in first.format.components)
+        self._is_deep_grey = first.format.name.startswith("gray") and component_bits > 8
+        self.dtype = np.dtype(np.uint16 if self._is_deep_grey else np.uint8)
+
+    @cached_property
+    def _index(self) -> VideoIndex:
+        with self._lock:
+            self._require_open()
+            index = build_index(self._path, self._options.stream)
+            self._warnings.extend(index.warnings)
+            return index
+
+    @property
+    def start_time(self) -> float:
+        return self._index.start_time
+
+    @property
+    def length(self) -> int:
+        return len(self._index.times)
+
+    @property
+    def height(self) -> int:
+        return self._coded_size[0 if self._is_turned else 1]
+
+    @property
+    def width(self) -> int:
+        return self._coded_size[1 if self._is_turned else 0]
+
+    @property
+    def _is_turned(self) -> bool:
+        return self.rotation in (90, 270)
+
+    @property
+    def fps(self) -> float | None:
+        return self._options.fps or self._index.fps
+
+    @property
+    def _known_times(self) -> NDArray[np.float64] | None:
+        return self._index.times
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        if not self._closed:
+            _ = self._index  # which finds what the header says of the file that is not so
+        return (
+            *super().warnings,
+            *_tell("do not decode: the nearest that does stands in for each", self._lost),
+            *_tell("decode with errors", self._corrupt),
+        )
+
+    def _samples(self, index: int) -> NDArray:
+        frame = self._cache.get(index) or self._reach(index)
+        if frame.is_corrupt:
+            self._corrupt.add(index)
+        if index != self._latest:
+            self._streak = self._streak + 1 if index == self._latest + 1 else 0
+            self._latest = index
+        width, height = self._coded_size
+        wanted = "gray16le" if self._is_deep_grey else "rgb24"
+        image = self._reformatter.reformat(frame, width, height, wanted).to_ndarray()
+        return np.rot90(image, self.rotation // 90)
+
+    def _reach(self, index: int) -> av.VideoFrame:
+        """Decode up to a frame, from where the decoder is or from a keyframe before the frame."""
+        if self._next <= index and self._nearest_key(index) <= self._next:
+            frame, is_exact = self._decode_to(index, accept_corrupt=True)
+        else:
+            for start in self._ways_to(index):
+                frame, is_exact = self._decode_to(index, accept_corrupt=start == 0)
+                if is_exact:
+                    break
+        if not is_exact:
+            self._lost.add(index)
+            if frame is not None:
+                self._cache.add(index, frame, None)
+        if frame is None:
+            raise FrameSourceError(
+                f"Frame {index} of {self.name} does not decode, nor does any near it. "
+                "Copy or record the file again."
+            )
+        return frame
+
+    def _nearest_key(self, index: int) -> int:
+        """Return the index of the last frame up to `index` where decoding can begin."""
+        pts, keys = self._index.pts, self._index.keys
+        if pts is None or not len(keys):
+            return 0
+        before = int(np.searchsorted(keys, pts[index], side="right")) - 1
+        return self._index.position(keys[before]) if before >= 0 else 0
+
+    def _ways_to(self, index: int) -> Iterator[int]:
+        """Go to keyframes ever further before a frame, at last to the beginning.
+
+        The nearest does nearly always. Further ones are for streams that recover only some frames
+        after what they mark as a keyframe (intra refresh, open groups), and for damaged ones.
+        """
+        pts, keys = self._index.pts, self._index.keys
+        if pts is not None:
+            candidate = int(np.searchsorted(keys, pts[index], side="right")) - 1
+            step = 1
+            while candidate > 0:
+                self.cost.seeks += 1
+                self._held = None
+                landed = self._decoder.seek(int(keys[candidate]))
+                if landed in self._index.key_packets:
+                    self._next = self._index.position(landed.pts)
+                    yield self._next
+                candidate, step = candidate - step, step * 2
+        self.cost.seeks += 1
+        self._held = None
+        self._decoder.rewind()
+        self._next = 0
+        yield 0
+
+    def _decode_to(self, index: int, *, accept_corrupt: bool) -> tuple[av.VideoFrame | None, bool]:
+        """Decode on until a frame is reached; return it, or the nearest if it does not come."""
+        max_frames = _FORWARD_FRAMES if self._streak >= _FORWARD_STREAK else None
+        start = self._next
+        latest = self._cache.get(start - 1) if start else None
+        while (frame := self._decode_next()) is not None:
+            position = self._position(frame)
+            if position < start:  # shown before the keyframe: it may lack what it refers to
+                continue
+            self._next = position + 1
+            if frame.is_corrupt and not accept_corrupt:
+                if position >= index:
+                    return latest, False
+                continue
+            self._cache.add(position, frame, max_frames)
+            if position == index:
+                return frame, True
+            if position > index:
+                return latest or frame, False
+            latest = frame
+        self._next = self.length
+        return latest, False
+
+    def _decode_next(self) -> av.VideoFrame | None:
+        frame, self._held = self._held, None
+        if frame is None:
+            frame = self._decoder.next()
+            self.cost.decoded += frame is not None
+        return frame
+
+    def _position(self, frame: av.VideoFrame) -> int:
+        if self._index.pts is None or frame.pts is None:
+            return self._next
+        return self._index.position(frame.pts)
+
+    def _release(self) -> None:
+        self._held = None
+        self._cache.clear()
+        self._decoder.close()
+
+
+def _tell(what: str, frames: set[int]) -> list[str]:
+    if not frames:
+        return []
+    first = ", ".join(map(str, sorted(frames)[:5]))
+    return [f"{len(frames)} of the frames read {what} ({first}{' ...' * (len(frames) > 5)})."]

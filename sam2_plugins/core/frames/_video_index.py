@@ -1,0 +1,185 @@
+"""When each frame of a video is shown, found without decoding it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av.error
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.frames._decoder import Decoder, Key
+
+_VP8_SHOW_FRAME = 0x10  # RFC 6386, section 9.1: bit 4 of the frame tag
+_DEFAULT_RATE = 25.0  # of a raw stream that names none, as FFmpeg assumes
+
+
+@dataclass(frozen=True, eq=False)
+class VideoIndex:
+    """The frames of a video stream.
+
+    Attributes
+    ----------
+    times
+        Seconds since the first frame shown, [N].
+    pts
+        Presentation timestamps, [N], increasing. None: the stream has none that tell its frames
+        apart, so that frames are found by counting from the beginning.
+    keys
+        Presentation timestamps of the packets where decoding can begin, increasing.
+    key_packets
+        The same packets, with their sizes. MPEG program streams make up other timestamps after a
+        jump; the size tells.
+    start_time
+        Time of the first frame in the stream's own clock, in seconds.
+    fps
+        Frames per second, the mean if it varies.
+    warnings
+        What the header promises and the file does not hold.
+    """
+
+    times: NDArray[np.float64]
+    pts: NDArray[np.int64] | None
+    keys: NDArray[np.int64]
+    key_packets: frozenset[Key]
+    start_time: float
+    fps: float | None
+    warnings: tuple[str, ...]
+
+    def position(self, pts: int) -> int:
+        """Return the index of the first frame shown at `pts` or later."""
+        assert self.pts is not None
+        return int(np.searchsorted(self.pts, pts))
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """What the packets of a file say, read without decoding."""
+
+    pts: list[int | None]
+    keys: list[Key]
+    end: float
+    damaged: bool
+
+
+def build_index(path: Path, number: int | None) -> VideoIndex:
+    """Index a video by its packets; by decoding it once if the packets cannot be trusted.
+
+    Raises
+    ------
+    FrameSourceError
+        If no frame of the stream decodes.
+    """
+    decoder = Decoder(path, number)
+    try:
+        survey = _survey(decoder.container, decoder.stream)
+        warnings = _broken_promises(decoder.container, decoder.stream, survey)
+        shown = survey.pts
+        if warnings or survey.damaged or not _tell_apart(sorted_or_none(shown)):
+            shown = _decoded_pts(decoder)
+            if lost := len(survey.pts) - len(shown):
+                warnings.append(f"{lost} of {len(survey.pts)} stored frames do not decode.")
+        if not shown:
+            raise FrameSourceError(f"No frame of {path.name} decodes. Copy or record it again.")
+        return _index(decoder.stream, sorted_or_none(shown), len(shown), survey.keys, warnings)
+    finally:
+        decoder.close()
+
+
+def sorted_or_none(pts: list[int | None]) -> list[int] | None:
+    """Sort timestamps; None if one is missing."""
+    known = [p for p in pts if p is not None]
+    return sorted(known) if len(known) == len(pts) else None
+
+
+def _tell_apart(pts: list[int] | None) -> bool:
+    return pts is not None and len(set(pts)) == len(pts)
+
+
+def _survey(container: Any, stream: Any) -> _Survey:
+    """Read every packet; those of other streams only tell how far the file goes."""
+    pts: list[int | None] = []
+    keys: list[Key] = []
+    end, damaged = 0.0, False
+    is_vp8 = stream.codec_context.name == "vp8"
+    try:
+        for packet in container.demux():
+            if packet.size == 0:
+                continue
+            if packet.pts is not None:
+                shown_until = packet.pts + (packet.duration or 0)
+                end = max(end, shown_until * float(packet.time_base))
+            if packet.stream.index != stream.index:
+                continue
+            damaged = damaged or packet.is_corrupt
+            if packet.is_keyframe and packet.pts is not None:
+                keys.append(Key(packet.pts, packet.size))
+            if not packet.is_discard and not (is_vp8 and is_hidden_vp8(bytes(packet)[:1])):
+                pts.append(packet.pts)
+    except av.error.FFmpegError:
+        damaged = True
+    return _Survey(pts, sorted(keys), end, damaged)
+
+
+def is_hidden_vp8(head: bytes) -> bool:
+    """Tell whether a VP8 packet, from its first byte, holds a frame that is only referred to."""
+    return bool(head) and not head[0] & _VP8_SHOW_FRAME
+
+
+def _broken_promises(container: Any, stream: Any, survey: _Survey) -> list[str]:
+    found, promised = len(survey.pts), stream.frames
+    if promised and promised != found:
+        return [f"The header promises {promised} frames, the file holds {found}."]
+    timed = sorted_or_none(survey.pts)
+    if promised or not container.duration or not timed or len(timed) < 2:
+        return []
+    step = float(np.diff(timed).max()) * float(stream.time_base)
+    seconds = (container.duration + max(container.start_time or 0, 0)) / av.time_base
+    if seconds - survey.end > max(2 * step, 0.2):
+        return [
+            f"The header promises {seconds:.2f} s, the file holds {survey.end:.2f} s: "
+            "it is cut off."
+        ]
+    return []
+
+
+def _decoded_pts(decoder: Decoder) -> list[int | None]:
+    decoder.rewind()
+    pts: list[int | None] = []
+    while (frame := decoder.next()) is not None:
+        pts.append(frame.pts)
+    return pts
+
+
+def _index(
+    stream: Any, pts: list[int] | None, count: int, keys: list[Key], warnings: list[str]
+) -> VideoIndex:
+    if pts is None or not _tell_apart(pts):
+        rate = float(stream.average_rate or stream.guessed_rate or _DEFAULT_RATE)
+        times = np.arange(count) / rate
+        nowhere = np.empty(0, np.int64)
+        return VideoIndex(times, None, nowhere, frozenset(), 0.0, rate, tuple(warnings))
+    shown = np.array(pts, np.int64)
+    base = float(stream.time_base)
+    times = (shown - shown[0]) * base
+    return VideoIndex(
+        times=times,
+        pts=shown,
+        keys=np.array([key.pts for key in keys], np.int64),
+        key_packets=frozenset(keys),
+        start_time=float(shown[0]) * base,
+        fps=_rate(stream, times),
+        warnings=tuple(warnings),
+    )
+
+
+def _rate(stream: Any, times: NDArray[np.float64]) -> float | None:
+    """Return the declared rate where it is that of the timestamps but for rounding."""
+    declared = float(stream.average_rate or 0)
+    if len(times) < 2:
+        return declared or None
+    mean = float((len(times) - 1) / times[-1])
+    return declared if abs(declared - mean) < 0.01 * mean else mean
