@@ -61,7 +61,7 @@ def write_names(
         if _meets(place, written):
             continue
         written = np.vstack([written, place])
-        where = ((place[0] + place[2]) / 2, (place[1] + place[3]) / 2)
+        where = (round((place[0] + place[2]) / 2), round((place[1] + place[3]) / 2))
         white, black = (255, 255, 255), (0, 0, 0)
         draw.text(where, text, white, font(size), anchor="mm", stroke_width=2, stroke_fill=black)
 

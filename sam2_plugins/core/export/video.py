@@ -59,6 +59,8 @@ class VideoWriter:
         self._closed = False
         with naming(self.path, also=(FFmpegError,)):
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            # FFmpeg makes the file with the first frame; what is wrong with it is told now.
+            self.path.open("wb").close()
             self._container = av.open(
                 str(self.path), "w", format="mp4", options={"movflags": "+faststart"}
             )
