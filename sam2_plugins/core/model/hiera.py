@@ -48,7 +48,9 @@ class _Attention(nn.Module):
         if self.pool:
             q = _pool(q)
             height, width = q.shape[1:3]
-        q, k, v = (t.flatten(1, 2).unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q, k, v))
+        q, k, v = (
+            t.flatten(1, 2).unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q, k, v)
+        )
         mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
         out: Tensor = self.proj(mixed.reshape(batch, height, width, -1))
         return out
@@ -119,7 +121,12 @@ class Hiera(nn.Module):
     def position(self, height: int, width: int) -> Tensor:
         """Position embedding [1, height, width, C]: a resized map plus a repeated window."""
         whole = F.interpolate(self.pos_embed, size=(height, width), mode="bicubic")
-        repeats = (1, 1, height // self.pos_embed_window.shape[2], width // self.pos_embed_window.shape[3])
+        repeats = (
+            1,
+            1,
+            height // self.pos_embed_window.shape[2],
+            width // self.pos_embed_window.shape[3],
+        )
         return (whole + self.pos_embed_window.tile(repeats)).permute(0, 2, 3, 1)
 
     def forward(self, pixels: Tensor) -> list[Tensor]:

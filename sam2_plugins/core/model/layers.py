@@ -20,11 +20,9 @@ class LayerNorm2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise each pixel's channels."""
-        mean = x.mean(1, keepdim=True)
-        centred = x - mean
-        variance = centred.pow(2).mean(1, keepdim=True)
-        normal = centred / torch.sqrt(variance + self.eps)
-        return self.weight[:, None, None] * normal + self.bias[:, None, None]
+        last = x.permute(0, 2, 3, 1)
+        normal = F.layer_norm(last, self.weight.shape, self.weight, self.bias, self.eps)
+        return normal.permute(0, 3, 1, 2)
 
 
 class MLP(nn.Module):

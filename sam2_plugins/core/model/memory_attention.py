@@ -75,7 +75,12 @@ class MemoryAttention(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(
-        self, features: Tensor, position: Tensor, memory: Tensor, memory_position: Tensor, unplaced: int
+        self,
+        features: Tensor,
+        position: Tensor,
+        memory: Tensor,
+        memory_position: Tensor,
+        unplaced: int,
     ) -> Tensor:
         """Condition features on memory.
 

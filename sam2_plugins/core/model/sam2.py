@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -176,7 +175,9 @@ class Sam2Model(nn.Module):
         pixels = pixels.permute(0, 3, 1, 2).float() / 255
         size = (self.image_size, self.image_size)
         if pixels.shape[-2:] != size:
-            pixels = F.interpolate(pixels, size=size, mode="bilinear", antialias=True)
+            # When nothing shrinks, antialiasing changes nothing but the rounding.
+            shrinks = max(pixels.shape[-2:]) > self.image_size
+            pixels = F.interpolate(pixels, size=size, mode="bilinear", antialias=shrinks)
         mean, std = (pixels.new_tensor(v).view(3, 1, 1) for v in (_MEAN, _STD))
         return (pixels - mean) / std
 
@@ -297,7 +298,9 @@ class Sam2Model(nn.Module):
         rows = torch.arange(len(found.masks), device=found.masks.device)
         best = found.ious.argmax(1)
         present = (found.object_score > 0).to(found.masks.dtype)
-        mask = torch.where(present[..., None, None] > 0, found.masks[rows, best][:, None], ABSENT_LOGIT)
+        mask = torch.where(
+            present[..., None, None] > 0, found.masks[rows, best][:, None], ABSENT_LOGIT
+        )
         return Decoded(
             candidates=found.masks,
             ious=found.ious,
@@ -340,11 +343,3 @@ class Sam2Model(nn.Module):
 def build_model(variant: Variant, image_size: int | None = None) -> Sam2Model:
     """Make a model with fresh weights."""
     return Sam2Model(variant, image_size)
-
-
-def gather_features(features: Sequence[ImageFeatures]) -> ImageFeatures:
-    """Join features of several frames into one batch."""
-    return ImageFeatures(
-        torch.cat([f.coarse for f in features]),
-        (torch.cat([f.skips[0] for f in features]), torch.cat([f.skips[1] for f in features])),
-    )

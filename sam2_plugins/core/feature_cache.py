@@ -1,0 +1,74 @@
+"""Features of the windows of frames: each is encoded once, whatever the number of objects."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+
+from sam2_plugins.core.frames import FrameSource
+from sam2_plugins.core.model import ImageFeatures, Sam2Model
+from sam2_plugins.core.tiling import Window
+
+WINDOWS_AT_ONCE = 8
+
+
+class FeatureCache:
+    """The most recently used features, bounded in bytes.
+
+    Parameters
+    ----------
+    model, frames
+        What encodes, and what is encoded.
+    megabytes
+        Features kept beyond those that a call asks for.
+    """
+
+    def __init__(self, model: Sam2Model, frames: FrameSource, megabytes: float = 256) -> None:
+        self._model = model
+        self._frames = frames
+        self._limit = megabytes * 1e6
+        self._kept: OrderedDict[tuple[int, Window], ImageFeatures] = OrderedDict()
+        self.encoded = 0
+
+    def get(self, frame: int, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
+        """Features of some windows of one frame; only those not kept are encoded."""
+        found = {w: self._kept[frame, w] for w in windows if (frame, w) in self._kept}
+        missing = [w for w in dict.fromkeys(windows) if w not in found]
+        if missing:
+            image = self._frames[frame].image
+            at_once = WINDOWS_AT_ONCE if self._model.image_size <= 512 else 1
+            for first in range(0, len(missing), at_once):
+                some = missing[first : first + at_once]
+                found |= self._encode(image, some)
+        for window in windows:
+            self._kept[frame, window] = found[window]
+            self._kept.move_to_end((frame, window))
+        self._shrink(keep=len(found))
+        return found
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._kept.clear()
+
+    def _encode(self, image: object, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
+        model = self._model
+        pixels = torch.cat([model.preprocess(w.crop(image).copy()) for w in windows])  # type: ignore[arg-type]
+        features = model.encode_image(pixels)
+        self.encoded += len(windows)
+        return {
+            w: ImageFeatures(
+                features.coarse[i : i + 1],
+                (features.skips[0][i : i + 1], features.skips[1][i : i + 1]),
+            )
+            for i, w in enumerate(windows)
+        }
+
+    def _shrink(self, keep: int) -> None:
+        while len(self._kept) > keep and self._bytes() > self._limit:
+            self._kept.popitem(last=False)
+
+    def _bytes(self) -> int:
+        first = next(iter(self._kept.values()))
+        return len(self._kept) * sum(t.nbytes for t in (first.coarse, *first.skips))

@@ -1,0 +1,108 @@
+"""Which frames a propagation visits, in which order, and which objects are tracked on each."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Literal, TypeAlias
+
+from sam2_plugins.core.errors import TrackingError
+from sam2_plugins.core.masks import ObjectId
+
+Direction: TypeAlias = Literal["forward", "backward", "both"]
+DIRECTIONS = ("forward", "backward", "both")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One run through the movie in one direction.
+
+    Attributes
+    ----------
+    frames
+        In the order of the run; endless where the movie's end is not known.
+    prompted
+        Sorted prompted frames of each object.
+    shared
+        The frames between two prompts are shared with a sweep in the other direction: each is
+        tracked from the prompt nearest to it.
+    """
+
+    frames: Iterable[int]
+    reverse: bool
+    prompted: Mapping[ObjectId, Sequence[int]]
+    shared: bool
+
+    def objects(self, frame: int) -> list[ObjectId]:
+        """Objects that this sweep brings to a frame."""
+        return [o for o, prompts in self.prompted.items() if self._covers(frame, prompts)]
+
+    def _covers(self, frame: int, prompts: Sequence[int]) -> bool:
+        index = bisect_left(prompts, frame)
+        if index < len(prompts) and prompts[index] == frame:
+            # Of two sweeps that share their frames, the forward one shows the prompted ones.
+            return not (self.shared and self.reverse)
+        before = prompts[index - 1] if index else None
+        after = prompts[index] if index < len(prompts) else None
+        origin, other = (after, before) if self.reverse else (before, after)
+        if origin is None:
+            return False
+        if not self.shared or other is None:
+            return True
+        nearer = abs(frame - origin) - abs(frame - other)
+        return nearer < 0 or (nearer == 0 and not self.reverse)
+
+
+def plan_sweeps(
+    prompted: Mapping[ObjectId, Sequence[int]],
+    direction: Direction,
+    start: int | None,
+    stop: int | None,
+    length: int | None,
+) -> list[Sweep]:
+    """Plan a propagation.
+
+    Parameters
+    ----------
+    prompted
+        Frames on which something was said of each object.
+    direction
+        "forward", "backward", or "both": outward from every prompt.
+    start, stop
+        First and last frame, both included, in the order of the direction ("both": the earlier and
+        the later end); None: from the prompts to the end of the movie.
+    length
+        Frames of the movie; None if not known.
+
+    Raises
+    ------
+    TrackingError
+        If the direction is unknown or the range does not fit the movie.
+    """
+    if direction not in DIRECTIONS:
+        raise TrackingError(f"The direction is one of {', '.join(DIRECTIONS)}, not {direction!r}.")
+    for frame in (start, stop):
+        if frame is not None and (frame < 0 or (length is not None and frame >= length)):
+            end = "" if length is None else f" and ends with {length - 1}"
+            raise TrackingError(f"There is no frame {frame}: the movie begins with frame 0{end}.")
+    if direction == "backward":
+        start, stop = stop, start
+    if start is not None and stop is not None and start > stop:
+        raise TrackingError(f"The range from frame {start} to {stop} is empty for {direction!r}.")
+    by_object = {o: sorted(frames) for o, frames in prompted.items()}
+    first = min(frames[0] for frames in by_object.values())
+    last = max(frames[-1] for frames in by_object.values())
+    both = direction == "both"
+    sweeps = []
+    if direction != "backward":
+        begin = first if start is None else start
+        end = stop if stop is not None or length is None else length - 1
+        frames = count(begin) if end is None else range(begin, end + 1)
+        sweeps.append(Sweep(frames, False, by_object, shared=both))
+    if direction != "forward":
+        begin = last if stop is None else stop
+        frames = range(begin, (start or 0) - 1, -1)
+        sweeps.append(Sweep(frames, True, by_object, shared=both))
+    return sweeps

@@ -1,0 +1,142 @@
+"""Windows on a big frame: a small object is seen at native resolution, through a crop.
+
+Outside this module coordinates are those of the whole frame. A window's side comes from a ladder of
+sizes and its corner from a lattice, so that neighbouring objects share windows, each of which is
+encoded once per frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.masks.object_mask import PixelBox
+
+Tile: TypeAlias = "Literal['auto'] | int | None"
+
+OBJECT_SHARE = 0.25
+"""An object's longer side should be about this share of its window's side."""
+
+WHOLE_FRAME_SHARE = 0.7
+"""A window that would cover more than this share of the frame's shorter side is not worth it."""
+
+MOST_ENLARGED = 2.0
+"""Frame pixels are never enlarged more than this: there is nothing more to see."""
+
+ENTER_MARGIN, LEAVE_MARGIN = 1 / 8, 1 / 20
+"""Shares of a window's side that an object keeps from its edges: to move in, and to stay."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of the frame, in whole pixels, which the model sees as its square input."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def box(self) -> PixelBox:
+        """x0, y0, x1, y1, ends exclusive."""
+        return self.x, self.y, self.x + self.width, self.y + self.height
+
+    def crop(self, image: np.ndarray) -> np.ndarray:
+        """Cut the window out of an image [H, W, C]."""
+        return image[self.y : self.y + self.height, self.x : self.x + self.width]
+
+    def to_model(self, xy: np.ndarray, image_size: int) -> np.ndarray:
+        """Frame coordinates [n, 2] to pixels of the model's input."""
+        scale = np.array([image_size / self.width, image_size / self.height])
+        scaled: np.ndarray = (xy - np.array([self.x, self.y])) * scale
+        return scaled
+
+    def mask(self, mask: ObjectMask) -> np.ndarray:
+        """Return the part of a mask that the window shows, bool [height, width]."""
+        return mask.window(self.box)
+
+
+class WindowPlanner:
+    """Chooses windows for one movie.
+
+    Parameters
+    ----------
+    frame_size
+        (height, width).
+    image_size
+        Side of the model's input.
+    tile
+        "auto": windows where objects are small in the frame; None: always the whole frame; a
+        number: windows of that side in pixels.
+    """
+
+    def __init__(self, frame_size: tuple[int, int], image_size: int, tile: Tile) -> None:
+        self.frame_size = frame_size
+        self.image_size = image_size
+        self.tile = tile
+        self.whole = Window(0, 0, frame_size[1], frame_size[0])
+
+    def ladder(self) -> list[int]:
+        """Sides of the windows that may be used, smallest first, without the whole frame."""
+        shorter = min(self.frame_size)
+        if self.tile is None:
+            return []
+        if self.tile != "auto":
+            return [self.tile] if self.tile < max(self.frame_size) else []
+        sides = []
+        side = self.image_size / MOST_ENLARGED
+        while side < WHOLE_FRAME_SHARE * shorter:
+            sides.append(round(side))
+            side *= math.sqrt(2)
+        return sides
+
+    def side_for(self, box: PixelBox) -> int | None:
+        """Side of the smallest window that shows an object well; None for the whole frame."""
+        wanted = max(box[2] - box[0], box[3] - box[1]) / OBJECT_SHARE
+        # A rung of the ladder may be a little smaller than wanted before the next one is taken.
+        return next((side for side in self.ladder() if side * 2**0.25 >= wanted), None)
+
+    def window(self, box: PixelBox, side: int | None, shared: Iterable[Window] = ()) -> Window:
+        """Window of a side around an object; one that is in use already, if it fits well."""
+        if side is None:
+            return self.whole
+        same = [w for w in shared if max(w.width, w.height) == self._fit(side)]
+        best = max(same, key=lambda w: self.margin(w, box), default=None)
+        if best is not None and self.margin(best, box) >= ENTER_MARGIN:
+            return best
+        step = max(1, side // 4)
+        x, y = ((box[i] + box[i + 2]) / 2 - side / 2 for i in (0, 1))
+        return self.at(round(x / step) * step, round(y / step) * step, side)
+
+    def at(self, x: float, y: float, side: int) -> Window:
+        """Window of a side with its corner at (x, y), moved into the frame."""
+        height, width = self.frame_size
+        w, h = min(side, width), min(side, height)
+        return Window(round(min(max(x, 0), width - w)), round(min(max(y, 0), height - h)), w, h)
+
+    def keeps(self, window: Window, box: PixelBox) -> bool:
+        """Whether an object may stay in its window."""
+        return self.margin(window, box) >= LEAVE_MARGIN
+
+    def margin(self, window: Window, box: PixelBox) -> float:
+        """Smallest distance of an object to an edge of its window, as a share of its side.
+
+        The frame's own edges do not count: there is nothing behind them.
+        """
+        height, width = self.frame_size
+        x0, y0, x1, y1 = window.box
+        gaps = [
+            math.inf if x0 <= 0 else (box[0] - x0) / window.width,
+            math.inf if y0 <= 0 else (box[1] - y0) / window.height,
+            math.inf if x1 >= width else (x1 - box[2]) / window.width,
+            math.inf if y1 >= height else (y1 - box[3]) / window.height,
+        ]
+        return min(gaps)
+
+    def _fit(self, side: int) -> int:
+        return min(side, max(self.frame_size))

@@ -1,0 +1,502 @@
+"""VideoTracker: prompts in, masks out, one frame at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from sam2_plugins.core.decoding import to_frame_logits
+from sam2_plugins.core.errors import PromptError, TrackingError
+from sam2_plugins.core.feature_cache import FeatureCache
+from sam2_plugins.core.frames import FrameSource, open_frames
+from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
+from sam2_plugins.core.memory_bank import Sam2Policy
+from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.plan import Direction, Sweep, plan_sweeps
+from sam2_plugins.core.prompt_files import load_prompts, save_prompts
+from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.steps import Steps
+from sam2_plugins.core.tiling import Tile, Window, WindowPlanner
+from sam2_plugins.core.tracked_object import Output, PromptedFrame, TrackedObject
+
+REBUILT_MEMORIES = 3
+"""Recent frames whose memory is made again when it is gone or belongs to another window."""
+
+REBUILT_PROMPTS = 2
+"""Prompted frames, nearest first, whose memory moves with an object to another window."""
+
+CROWDED_SHARE = 0.55
+"""An object that has grown to this share of its window's side gets a larger one."""
+
+Labels: TypeAlias = "Sequence[int] | ArrayLike | None"
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """What is known of one frame after a step of propagation.
+
+    Attributes
+    ----------
+    frame, time
+        0-based index, and seconds.
+    masks
+        By object; empty where an object is not in the frame. Only objects that the step concerns.
+    logits
+        [H, W] by object, if the tracker was made with `keep_logits`.
+    """
+
+    frame: int
+    time: float
+    masks: dict[ObjectId, ObjectMask]
+    logits: dict[ObjectId, Tensor] = field(default_factory=dict)
+
+
+class VideoTracker:
+    """Tracks prompted objects through a movie.
+
+    One tracker is used by one thread at a time; the thread may change between calls.
+
+    Parameters
+    ----------
+    model
+        From `load_model`.
+    frames
+        A `FrameSource`, or whatever `open_frames` takes.
+    tile
+        "auto": small objects are seen through windows of (near) native resolution; None: always
+        the whole frame; a number: windows of that side in pixels.
+    policy
+        What each object remembers.
+    cache_megabytes
+        Encoded frames that are kept, so that another click on them is quick.
+    keep_logits
+        Give the logits of each mask with the results of `propagate`.
+
+    Examples
+    --------
+    >>> tracker = VideoTracker(load_model("nano"), "movie.mp4")
+    >>> tracker.add_prompt(frame=0, obj="cell 1", points=[(120, 80)])
+    >>> for result in tracker.propagate():
+    ...     print(result.frame, result.masks["cell 1"].area)
+    """
+
+    def __init__(
+        self,
+        model: Sam2Model,
+        frames: FrameSource | Any,
+        *,
+        tile: Tile = "auto",
+        policy: Sam2Policy | None = None,
+        cache_megabytes: float = 256,
+        keep_logits: bool = False,
+    ) -> None:
+        self.model = model
+        self.frames: FrameSource = open_frames(frames)
+        self.policy = policy or Sam2Policy()
+        self.keep_logits = keep_logits
+        self.frame_size = (self.frames.height, self.frames.width)
+        self._features = FeatureCache(model, self.frames, cache_megabytes)
+        self._steps = Steps(model, self._features, self.frame_size, self.policy.span)
+        self._planner = WindowPlanner(self.frame_size, model.image_size, tile)
+        self._objects: dict[ObjectId, TrackedObject] = {}
+        self._log: list[Prompt] = []
+
+    # -- prompts
+
+    @property
+    def objects(self) -> tuple[ObjectId, ...]:
+        """Ids of the objects, in the order in which they came."""
+        return tuple(self._objects)
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """Everything that was said, in order."""
+        return tuple(self._log)
+
+    @property
+    def frames_encoded(self) -> int:
+        """How often the image encoder ran on a frame or a window of one."""
+        return self._features.encoded
+
+    def add_prompt(
+        self,
+        frame: int,
+        obj: ObjectId,
+        *,
+        points: ArrayLike | None = None,
+        labels: Labels = None,
+        box: ArrayLike | None = None,
+        mask: ObjectMask | ArrayLike | None = None,
+    ) -> ObjectMask:
+        """Say something of an object on any frame, at any time, and see its mask there.
+
+        What is said adds to what was said before on that frame: a click refines the mask that is
+        there, a box replaces the last box, a mask replaces everything.
+
+        Parameters
+        ----------
+        frame
+            0-based.
+        obj
+            A number or a text; a new one makes a new object.
+        points, labels
+            (x, y) in pixels of the frame, [n, 2]; 1 for on the object (default), 0 for not on it.
+        box
+            x0, y0, x1, y1, ends exclusive.
+        mask
+            [H, W], or an `ObjectMask`; an empty one says that the object is not there.
+
+        Raises
+        ------
+        PromptError
+            If the prompt does not fit its frame.
+        """
+        return self.add(Prompt.of(frame, obj, points, labels, box, mask))
+
+    def add(self, prompt: Prompt) -> ObjectMask:
+        """Add a prompt made before; see `add_prompt`."""
+        prompt.check_fits(self.frame_size, self.frames.length)
+        tracked = self._objects.get(prompt.obj) or TrackedObject(
+            prompt.obj, self.frame_size, self.policy
+        )
+        before = tracked.prompted.get(prompt.frame, PromptedFrame())
+        mask = self._answer(tracked, prompt, before)
+        self._objects[prompt.obj] = tracked
+        self._log.append(prompt)
+        return mask
+
+    def remove_prompt(self, frame: int, obj: ObjectId) -> None:
+        """Take back all that was said of an object on a frame.
+
+        An object without any prompt left is removed.
+        """
+        self._replace_prompts(frame, obj, [])
+
+    def undo_prompt(self) -> Prompt | None:
+        """Take back the last prompt, and return it; None if there is none."""
+        if not self._log:
+            return None
+        last = self._log[-1]
+        same = [p for p in self._log if (p.frame, p.obj) == (last.frame, last.obj)]
+        self._replace_prompts(last.frame, last.obj, same[:-1])
+        return last
+
+    def remove_object(self, obj: ObjectId) -> None:
+        """Forget an object with its prompts, its memory and its masks. The others do not notice."""
+        self._known(obj)
+        del self._objects[obj]
+        self._log = [p for p in self._log if p.obj != obj]
+
+    def reset(self) -> None:
+        """Forget all objects."""
+        self._objects.clear()
+        self._log.clear()
+
+    def save_prompts(self, path: str | Path) -> None:
+        """Save what was said as JSON, to be replayed in any host."""
+        height, width = self.frame_size
+        facts = {"name": self.frames.name, "frames": self.frames.length}
+        save_prompts(path, self._log, {**facts, "height": height, "width": width})
+
+    def load_prompts(self, path: str | Path) -> None:
+        """Say everything that a file says, in its order. The file is read whole before the first."""
+        prompts = load_prompts(path).prompts
+        for prompt in prompts:
+            prompt.check_fits(self.frame_size, self.frames.length)
+        for prompt in prompts:
+            self.add(prompt)
+
+    # -- results
+
+    def mask(self, frame: int, obj: ObjectId) -> ObjectMask | None:
+        """Return the mask of an object on a frame; None if it was not tracked there."""
+        return self._known(obj).record.get(frame)
+
+    def preview_logits(self, frame: int) -> dict[ObjectId, Tensor]:
+        """Logits [H, W] of the objects that were prompted on a frame."""
+        said = {
+            o: t.prompted[frame].output for o, t in self._objects.items() if frame in t.prompted
+        }
+        return self._logits({o: output for o, output in said.items() if output is not None})
+
+    def masklets(self) -> dict[ObjectId, Masklet]:
+        """Everything that came out so far, by object."""
+        out = {}
+        for obj, tracked in self._objects.items():
+            masks = {f: m for f in tracked.record.frames if (m := tracked.record.get(f))}
+            out[obj] = Masklet(obj, masks=masks)
+        return out
+
+    def propagate(
+        self,
+        direction: Direction = "forward",
+        start: int | None = None,
+        stop: int | None = None,
+    ) -> Iterator[FrameResult]:
+        """Track all objects through the movie, and yield frame by frame.
+
+        Closing the generator cancels within a frame; what was yielded stays valid. A later call
+        goes on where this one stopped: masks that still follow from the prompts are yielded again
+        without computing. A correction outdates an object's masks up to its neighbouring prompts.
+
+        Parameters
+        ----------
+        direction
+            "forward" from each object's first prompt; "backward" from its last; "both" outward
+            from every prompt, each frame tracked from the prompt nearest to it.
+        start, stop
+            First and last frame, both included, in the order of the direction; the whole movie
+            from the prompts if None.
+
+        Raises
+        ------
+        TrackingError
+            If there is nothing to track, or the range does not fit the movie.
+        """
+        if not self._objects:
+            raise TrackingError("There is nothing to track: add a prompt first.")
+        sweeps = plan_sweeps(
+            {o: tuple(t.prompted) for o, t in self._objects.items()},
+            direction,
+            start,
+            stop,
+            self.frames.length,
+        )
+        return self._run(sweeps)
+
+    def _run(self, sweeps: Iterable[Sweep]) -> Iterator[FrameResult]:
+        for sweep in sweeps:
+            for frame in sweep.frames:
+                objects = [self._objects[o] for o in sweep.objects(frame) if o in self._objects]
+                if not objects:
+                    continue
+                try:
+                    time = self.frames[frame].time
+                except IndexError:
+                    break
+                yield self._step(frame, time, objects, sweep.reverse)
+
+    def _step(
+        self, frame: int, time: float, objects: Sequence[TrackedObject], reverse: bool
+    ) -> FrameResult:
+        """Bring every object to a frame: by its prompt, from the record, or by tracking it."""
+        outputs: dict[ObjectId, Output] = {}
+        wanted = []
+        for tracked in objects:
+            said = tracked.prompted.get(frame)
+            if said is not None:
+                if said.output is not None:
+                    outputs[tracked.obj] = said.output
+            elif not tracked.record.is_current(frame):
+                self._prepare(tracked, frame, reverse)
+                wanted.append(tracked)
+        for tracked, found in zip(wanted, self._track(frame, wanted, reverse), strict=True):
+            tracked.record.put(frame, found.mask)
+            tracked.bank.remember_tracked(found.memory)
+            outputs[tracked.obj] = found.output
+        masks = {t.obj: m for t in objects if (m := t.record.get(frame)) is not None}
+        return FrameResult(frame, time, masks, self._logits(outputs) if self.keep_logits else {})
+
+    def _logits(self, outputs: dict[ObjectId, Output]) -> dict[ObjectId, Tensor]:
+        return {
+            obj: to_frame_logits(o.logits[0, 0], o.window, self.frame_size)
+            for obj, o in outputs.items()
+        }
+
+    def _track(self, frame: int, objects: Sequence[TrackedObject], reverse: bool) -> list[Any]:
+        return self._steps.track(frame, objects, reverse) if objects else []
+
+    # -- one object's prompts
+
+    def _answer(self, tracked: TrackedObject, prompt: Prompt, before: PromptedFrame) -> ObjectMask:
+        """Decode a prompt on top of what was said before on its frame, and keep the answer."""
+        frame = prompt.frame
+        prompts = [*before.prompts, prompt]
+        recorded = tracked.record.get(frame)
+        conditioned = before.conditioned or (not before.prompts and recorded is not None)
+        window = self._window_for(tracked, prompt, before.output, recorded)
+        previous = None
+        if before.output is not None and before.output.window == window:
+            previous = before.output.logits
+        elif recorded is not None and recorded.visible:
+            previous = self._steps.logits_of(recorded, window)
+        recall = None
+        if conditioned:
+            tracked.window = window
+            self._remember_prompts(tracked)
+            self._recall_recent(tracked, frame, reverse=False)
+            recall = tracked.bank.recall(frame, reverse=False)
+        output = self._steps.prompt(frame, prompts, window, previous, recall)
+        mask = self._steps.mask_of(output) if prompt.mask is None else prompt.mask
+        tracked.prompted[frame] = PromptedFrame(prompts, output, conditioned)
+        tracked.bank.forget([frame])
+        tracked.record.put(frame, mask)
+        tracked.outdate_around(frame)
+        tracked.window = window
+        if mask.box is not None and tracked.side is None:
+            tracked.side = (
+                self._planner.side_for(mask.box) if window != self._planner.whole else None
+            )
+        return mask
+
+    def _window_for(
+        self,
+        tracked: TrackedObject,
+        prompt: Prompt,
+        before: Output | None,
+        recorded: ObjectMask | None,
+    ) -> Window:
+        """Choose the window in which a prompt is answered."""
+        box = None
+        if prompt.mask is not None:
+            box = prompt.mask.box
+        elif prompt.box is not None:
+            box = tuple(round(v) for v in prompt.box)
+        elif before is not None:
+            return before.window
+        elif recorded is not None:
+            box = recorded.box
+        shared = self._windows_in_use()
+        if box is not None:
+            side = tracked.side if tracked.window else self._planner.side_for(box)
+            if self._crowded(box, side):
+                side = self._planner.side_for(box)
+            tracked.side = side
+            return self._planner.window(box, side, shared)
+        if prompt.points is None:
+            return tracked.window or self._planner.whole
+        (x, y), *_ = prompt.points.xy
+        point = (round(x), round(y), round(x) + 1, round(y) + 1)
+        if tracked.window is not None:
+            return self._planner.window(point, tracked.side, shared)
+        return self._window_by_looking(tracked, prompt, point)
+
+    def _window_by_looking(
+        self, tracked: TrackedObject, prompt: Prompt, point: tuple[int, int, int, int]
+    ) -> Window:
+        """Click on an object of unknown size: look through several windows, trust the best answer."""
+        best, answer = -1.0, None
+        for side in [None, *reversed(self._planner.ladder())]:
+            window = self._planner.window(point, side)
+            mask = self._steps.mask_of(self._steps.prompt(prompt.frame, [prompt], window))
+            if mask.box is None or self._planner.margin(window, mask.box) <= 0:
+                continue
+            if mask.iou > best:
+                best, answer = mask.iou, mask
+        if answer is None or answer.box is None:
+            return self._planner.whole
+        tracked.side = self._planner.side_for(answer.box)
+        return self._planner.window(answer.box, tracked.side, self._windows_in_use())
+
+    def _replace_prompts(self, frame: int, obj: ObjectId, prompts: Sequence[Prompt]) -> None:
+        """Say only this of an object on a frame, as if nothing else had been said there."""
+        tracked = self._known(obj)
+        if frame not in tracked.prompted:
+            raise PromptError(f"Object {obj!r} has no prompt on frame {frame}.")
+        conditioned = tracked.prompted.pop(frame).conditioned
+        tracked.bank.forget([frame])
+        tracked.record.drop(frame)
+        tracked.outdate_around(frame)
+        self._log = [p for p in self._log if (p.frame, p.obj) != (frame, obj)]
+        said = PromptedFrame(conditioned=conditioned and bool(tracked.prompted))
+        for prompt in prompts:
+            self._answer(tracked, prompt, said)
+            said = tracked.prompted[frame]
+            self._log.append(prompt)
+        if not tracked.prompted:
+            del self._objects[obj]
+
+    # -- memory and windows
+
+    def _prepare(self, tracked: TrackedObject, frame: int, reverse: bool) -> None:
+        """Before an object is tracked to a frame: its window, and its memory there."""
+        self._remember_prompts(tracked)
+        self._follow_window(tracked, frame, reverse)
+        self._recall_recent(tracked, frame, reverse)
+
+    def _remember_prompts(self, tracked: TrackedObject) -> None:
+        """Make the memories of prompted frames, which wait until they are needed."""
+        for frame, said in tracked.prompted.items():
+            if frame not in tracked.bank.prompted and said.output is not None:
+                tracked.bank.remember_prompted(self._steps.remember(frame, said.output))
+
+    def _follow_window(self, tracked: TrackedObject, frame: int, reverse: bool) -> None:
+        """Move an object that nears the edge of its window to another one, memory and all."""
+        before = frame + (1 if reverse else -1)
+        said = tracked.prompted.get(before)
+        last = tracked.record.get(before)
+        current = said.output.window if said and said.output else tracked.window
+        if last is None or last.box is None or current is None:
+            tracked.window = current or self._planner.whole
+            return
+        if self._crowded(last.box, tracked.side):
+            tracked.side = self._planner.side_for(last.box)
+        whole = current == self._planner.whole
+        if tracked.side is None:
+            stays = whole
+        else:
+            stays = not whole and self._planner.keeps(current, last.box)
+        if stays and current == tracked.window:
+            return
+        if not stays:
+            current = self._planner.window(last.box, tracked.side, self._windows_in_use())
+        tracked.window = current
+        tracked.bank.forget(list(tracked.bank.tracked))
+        self._move_prompted(tracked, before, last, current)
+
+    def _move_prompted(
+        self, tracked: TrackedObject, frame: int, last: ObjectMask, window: Window
+    ) -> None:
+        """Rebuild the nearest prompted memories so that the object lies in them as it does now."""
+        nearest = sorted(tracked.bank.prompted, key=lambda f: abs(f - frame))[:REBUILT_PROMPTS]
+        for prompted in nearest:
+            mask = tracked.record.get(prompted)
+            memory = tracked.bank.prompted[prompted]
+            if mask is None or not self._available(prompted):
+                continue
+            there = window
+            if window != self._planner.whole and mask.centroid and last.centroid:
+                dx, dy = (mask.centroid[i] - last.centroid[i] for i in (0, 1))
+                side = max(window.width, window.height)
+                there = self._planner.at(window.x + dx, window.y + dy, side)
+            if there != memory.window:
+                rebuilt = self._steps.rebuild(prompted, mask, there)
+                tracked.bank.remember_prompted(rebuilt)
+
+    def _recall_recent(self, tracked: TrackedObject, frame: int, reverse: bool) -> None:
+        """Make memories of the frames just before again where they are gone, from their masks."""
+        back = -1 if reverse else 1
+        for distance in range(1, REBUILT_MEMORIES + 1):
+            earlier = frame - back * distance
+            if earlier in tracked.prompted or not tracked.record.is_current(earlier):
+                return
+            kept = tracked.bank.tracked.get(earlier)
+            if kept is not None and kept.map is not None:
+                continue
+            mask = tracked.record.get(earlier)
+            if mask is None or tracked.window is None or not self._available(earlier):
+                return
+            rebuilt = self._steps.rebuild(earlier, mask, tracked.window)
+            tracked.bank.remember_tracked(rebuilt)
+
+    def _available(self, frame: int) -> bool:
+        """Whether a frame can still be had; those of a stream pass."""
+        return self.frames.seekable
+
+    def _crowded(self, box: tuple[int, int, int, int], side: int | None) -> bool:
+        longer = max(box[2] - box[0], box[3] - box[1])
+        return side is not None and longer > CROWDED_SHARE * side
+
+    def _windows_in_use(self) -> list[Window]:
+        return [t.window for t in self._objects.values() if t.window is not None]
+
+    def _known(self, obj: ObjectId) -> TrackedObject:
+        if obj not in self._objects:
+            known = ", ".join(map(repr, self._objects)) or "none yet"
+            raise PromptError(f"There is no object {obj!r}. Known objects: {known}.")
+        return self._objects[obj]

@@ -1,0 +1,126 @@
+"""From synthetic clips to training batches: crops, flips, contrast, and which objects to follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sam2_plugins.training.synthetic import Clip
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B clips of T frames with K objects each.
+
+    Attributes
+    ----------
+    images
+        uint8 [B, T, S, S, 3].
+    masks
+        bool [B, K, T, S, S].
+    targets
+        [B, K, T, S / 4, S / 4], the share of each low-resolution pixel that is the object.
+    """
+
+    images: Tensor
+    masks: Tensor
+    targets: Tensor
+
+
+@dataclass(frozen=True)
+class SampleSize:
+    """How much of a clip one sample takes.
+
+    Attributes
+    ----------
+    min_area
+        Objects smaller than this many low-resolution pixels in the first frame are not followed.
+    """
+
+    size: int
+    frames: int
+    objects: int
+    min_area: float
+
+
+def make_batch(clips: Sequence[Clip], size: SampleSize, rng: np.random.Generator) -> Batch:
+    """Augment clips into one batch; a clip without a fit object is tried again with other crops."""
+    samples = [_sample(clip, size, rng) for clip in clips]
+    return Batch(*(torch.stack(parts) for parts in zip(*samples, strict=True)))
+
+
+def _sample(
+    clip: Clip, size: SampleSize, rng: np.random.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    chosen: list[int] = []
+    for attempt in range(8):
+        frames, labels = _cut(clip, size.frames, rng, whole=attempt >= 6)
+        chosen = _fit_objects(labels[0], size)
+        if chosen:
+            break
+    if not chosen:
+        chosen = [int(np.bincount(labels[0].ravel(), minlength=2)[1:].argmax()) + 1]
+    picks = rng.permutation(chosen)[: size.objects]
+    picks = np.resize(picks, size.objects)
+    images = _resize(torch.from_numpy(frames).permute(0, 3, 1, 2).float(), size.size)
+    images = _vary_contrast(images, rng).permute(0, 2, 3, 1)
+    layers = torch.from_numpy(np.stack([labels == p for p in picks])).float()
+    layers = _resize(layers, size.size)
+    return images, layers > 0.5, F.avg_pool2d(layers, 4)
+
+
+def _cut(
+    clip: Clip, frames: int, rng: np.random.Generator, whole: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take a run of frames, forwards or backwards, of a random square, flipped and turned."""
+    available = len(clip.frames)
+    stride = 2 if 2 * frames - 1 <= available and rng.random() < 0.3 else 1
+    first = rng.integers(available - stride * (frames - 1))
+    index = np.arange(frames) * stride + first
+    if rng.random() < 0.4:
+        index = index[::-1]
+    side = min(clip.frames.shape[1:3])
+    if not whole and rng.random() < 0.6:
+        side = int(side * rng.uniform(0.45, 1.0))
+    y = rng.integers(clip.frames.shape[1] - side + 1)
+    x = rng.integers(clip.frames.shape[2] - side + 1)
+    image = clip.frames[index, y : y + side, x : x + side]
+    label = clip.labels[index, y : y + side, x : x + side]
+    if rng.random() < 0.5:
+        image, label = image[:, :, ::-1], label[:, :, ::-1]
+    turns = int(rng.integers(4))
+    image, label = (np.rot90(a, turns, (1, 2)) for a in (image, label))
+    return np.ascontiguousarray(image), np.ascontiguousarray(label)
+
+
+def _fit_objects(labels: np.ndarray, size: SampleSize) -> list[int]:
+    scale = (size.size / 4 / labels.shape[-1]) ** 2
+    areas = np.bincount(labels.ravel())[1:] * scale
+    return [int(i) + 1 for i in np.nonzero(areas >= size.min_area)[0]]
+
+
+def _resize(maps: Tensor, size: int) -> Tensor:
+    if maps.shape[-1] == size:
+        return maps
+    return F.interpolate(maps, size=(size, size), mode="bilinear", antialias=maps.shape[-1] > size)
+
+
+def _vary_contrast(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """Change contrast, brightness, polarity and noise of a whole clip alike."""
+    x = images / 255
+    if rng.random() < 0.15:
+        x = 1 - x
+    if rng.random() < 0.5:
+        x = x.clamp(0, 1) ** float(np.exp(rng.normal(0, 0.35)))
+    if rng.random() < 0.6:
+        mean = x.mean()
+        x = (x - mean) * float(rng.uniform(0.45, 1.3)) + mean + float(rng.normal(0, 0.08))
+    if rng.random() < 0.3:
+        noise = rng.standard_normal((len(x), 1, *x.shape[-2:]), dtype=np.float32)
+        x = x + torch.from_numpy(noise) * float(rng.uniform(0.005, 0.06))
+    return (x.clamp(0, 1) * 255).to(torch.uint8)

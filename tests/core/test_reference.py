@@ -1,0 +1,298 @@
+"""The network and the tracker against vectors of the official implementation.
+
+`tests/reference/README.md` says what each vector is. Other configurations, seeds and sizes are
+checked by putting their files into the folder that SAM2_REFERENCE_DIR names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sam2_plugins.core.memory_bank import Memory, MemoryBank, Sam2Policy, as_tensors
+from sam2_plugins.core.model import Decoded, ImageFeatures, Sam2Model, build_model
+from sam2_plugins.core.model.position_encoding import sine_grid
+from sam2_plugins.core.tiling import Window
+from sam2_plugins.core.tracker import VideoTracker
+from sam2_plugins.core.variants import VARIANTS, get_variant
+from tests.reference import inputs
+from tests.reference.weights import seeded_state
+
+HERE = Path(__file__).parents[1] / "reference"
+FOLDER = Path(os.environ.get("SAM2_REFERENCE_DIR", HERE))
+FILES = sorted(FOLDER.glob("*_*.npz"))
+WHOLE = Window(0, 0, 160, 96)
+
+
+def shapes_of(config: str) -> dict[str, list[int]]:
+    shapes: dict[str, list[int]] = json.loads((HERE / f"{config}.json").read_text())
+    return shapes
+
+
+@pytest.mark.parametrize("name", [n for n, v in VARIANTS.items() if v.config])
+def test_every_published_tensor_has_its_name_and_shape(name: str) -> None:
+    with torch.device("meta"):
+        model = build_model(get_variant(name))
+    mine = {k: list(t.shape) for k, t in model.state_dict().items()}
+    assert mine == shapes_of(get_variant(name).config)
+
+
+class Reference:
+    """One vector file, and a model with its weights."""
+
+    def __init__(self, path: Path) -> None:
+        self.vectors = np.load(path)
+        self.seed, self.size = int(self.vectors["seed"]), int(self.vectors["size"])
+        config = path.stem.rsplit("_", 1)[0]
+        self.model = build_model(get_variant(config), self.size).eval()
+        self.model.load_state_dict(seeded_state(shapes_of(config), self.seed))
+        self.inputs = inputs.tensors(self.size, self.seed)
+
+    def check(self, name: str, value: torch.Tensor, tolerance: float) -> None:
+        """Compare with a vector, relative to its largest value.
+
+        With random weights the decoder multiplies a relative noise of 1e-7 in its input by 1e4, so
+        that two machines differ by more than the tolerance where the logits are large.
+        """
+        wanted = self.vectors[name]
+        assert tuple(value.shape) == tuple(self.vectors[f"{name}.shape"]), name
+        scale = max(1.0, float(np.abs(wanted).max()))
+        off = float(np.abs(inputs.sampled(value.numpy()) - wanted).max())
+        assert off <= tolerance * scale, f"{name}: off by {off:.1e}, largest {scale:.1f}"
+
+    def check_decoded(self, name: str, decoded: Decoded) -> None:
+        parts = {
+            "low_res_multimasks": decoded.candidates,
+            "ious": decoded.ious,
+            "low_res_mask": decoded.mask,
+            "pointer": decoded.pointer,
+            "object_score": decoded.object_score,
+        }
+        stored = [part for part in parts if f"{name}.{part}" in self.vectors]
+        assert stored, name
+        for part in stored:
+            self.check(f"{name}.{part}", parts[part], 1e-3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def as_many_threads_as_the_reference() -> Iterator[None]:
+    """Two threads split matrix products as the reference run did, which decides the rounding."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", params=FILES, ids=lambda path: path.stem)
+def reference(request: pytest.FixtureRequest) -> Reference:
+    return Reference(request.param)
+
+
+@pytest.fixture(scope="module")
+def features(reference: Reference) -> ImageFeatures:
+    with torch.no_grad():
+        return reference.model.encode_image(reference.inputs["image"])
+
+
+def test_there_are_vectors_to_check() -> None:
+    assert FILES, f"no vector file in {FOLDER}"
+
+
+def test_the_image_encoder_gives_the_official_features(
+    reference: Reference, features: ImageFeatures
+) -> None:
+    reference.check("image_encoder.fpn0", features.skips[0], 1e-4)
+    reference.check("image_encoder.fpn1", features.skips[1], 1e-4)
+    reference.check("image_encoder.fpn2", features.coarse, 1e-4)
+
+
+def test_position_encodings_are_the_official_ones(reference: Reference) -> None:
+    cpu = torch.device("cpu")
+    for level, stride in enumerate((4, 8, 16)):
+        side = reference.size // stride
+        reference.check(f"image_encoder.pos{level}", sine_grid(side, side, 256, cpu)[None], 1e-4)
+    side = reference.size // 16
+    dense = reference.model.sam_prompt_encoder.pe_layer.grid(side, side)[None]
+    reference.check("prompt_encoder.dense_pe", dense, 1e-5)
+    reference.check("memory_encoder.pos", sine_grid(side, side, 64, cpu)[None], 1e-3)
+
+
+@torch.no_grad()
+def test_the_decoder_answers_prompts_as_the_official_one(
+    reference: Reference, features: ImageFeatures
+) -> None:
+    model = reference.model
+    coarse = model.without_memory(features.coarse)
+    for prompt, (points, labels) in inputs.prompts(reference.size).items():
+        for suffix, previous in (("", None), ("_refine", reference.inputs["prev_logits"])):
+            if f"decoder.{prompt}{suffix}.ious" not in reference.vectors:
+                continue
+            decoded = model.decode(
+                coarse, features.skips, torch.tensor([points]), torch.tensor([labels]), previous
+            )
+            reference.check_decoded(f"decoder.{prompt}{suffix}", decoded)
+
+
+@torch.no_grad()
+def test_a_given_mask_is_adopted_as_officially(
+    reference: Reference, features: ImageFeatures
+) -> None:
+    mask = inputs.mask_prompt(reference.size)
+    decoded = reference.model.adopt_mask(features.coarse, features.skips, mask)
+    reference.check_decoded("decoder.mask", decoded)
+
+
+@torch.no_grad()
+def test_the_memory_encoder_gives_the_official_memories(
+    reference: Reference, features: ImageFeatures
+) -> None:
+    logits, here = reference.inputs["mask_logits"], torch.ones(1, 1)
+    encode = reference.model.encode_memory
+    tracked = encode(features.coarse, logits, here, prompted=False)
+    prompted = encode(features.coarse, logits, here, prompted=True)
+    absent = encode(features.coarse, logits, -here, prompted=False)
+    reference.check("memory_encoder.tracked", tracked, 1e-3)
+    reference.check("memory_encoder.prompted", prompted, 1e-3)
+    reference.check("memory_encoder.absent", absent, 1e-3)
+
+
+@torch.no_grad()
+def test_memory_attention_gives_the_official_features(
+    reference: Reference, features: ImageFeatures
+) -> None:
+    side = reference.size // 16
+    position = sine_grid(side, side, 256, torch.device("cpu"))
+    for memories, pointers in inputs.MEMORY_CASES:
+        case = f"m{memories}p{pointers}"
+        memory = reference.inputs[f"{case}.memory"].transpose(0, 1)
+        memory_position = reference.inputs[f"{case}.memory_pos"].transpose(0, 1)
+        out = reference.model.memory_attention(
+            features.coarse, position, memory, memory_position, unplaced=4 * pointers
+        )
+        reference.check(f"memory_attention.{case}", out.flatten(2).permute(2, 0, 1), 1e-3)
+
+
+def bank_of(reference: Reference, case: str, policy: Sam2Policy) -> MemoryBank:
+    _, prompted, tracked, _, _ = inputs.STEP_CASES[case]
+    bank = MemoryBank(policy)
+    for frame in prompted + tracked:
+        memory = Memory(
+            frame,
+            reference.inputs[f"{case}.{frame}.memory"][0],
+            reference.inputs[f"{case}.{frame}.pointer"][0],
+            WHOLE,
+        )
+        if frame in prompted:
+            bank.remember_prompted(memory)
+        else:
+            bank.remember_tracked(memory)
+    return bank
+
+
+@pytest.mark.parametrize("case", list(inputs.STEP_CASES))
+@torch.no_grad()
+def test_a_tracking_step_recalls_and_decodes_as_officially(
+    reference: Reference, features: ImageFeatures, case: str
+) -> None:
+    frame, _, _, reverse, length = inputs.STEP_CASES[case]
+    policy = Sam2Policy(pointers=min(16, length))
+    recall = bank_of(reference, case, policy).recall(frame, reverse)
+    coarse = reference.model.attend_to_memory(features.coarse, as_tensors([recall], policy.span))
+    reference.check(f"step.{case}.conditioned", coarse, 1e-3)
+    reference.check_decoded(f"step.{case}", reference.model.decode(coarse, features.skips))
+
+
+class Session:
+    """A tracker on the reference clip that keeps logits, as the official predictor returns them."""
+
+    def __init__(self, reference: Reference, name: str) -> None:
+        clip = inputs.clip(0)
+        self.reference, self.name = reference, name
+        self.tracker = VideoTracker(
+            reference.model,
+            clip,
+            tile=None,
+            policy=Sam2Policy(pointers=min(16, len(clip))),
+            keep_logits=True,
+        )
+        self.step = 0
+
+    def prompt(self, frame: int, obj: int, **said: object) -> None:
+        self.tracker.add_prompt(frame, obj, **said)  # type: ignore[arg-type]
+        name = f"clip.{self.name}.{self.step}.prompt"
+        if name in self.reference.vectors:
+            self.reference.check(name, self.logits(self.tracker.preview_logits(frame)), 2e-2)
+        self.step += 1
+
+    def propagate(self, start: int, stop: int, direction: str = "forward") -> None:
+        frames = []
+        for result in self.tracker.propagate(direction, start, stop):  # type: ignore[arg-type]
+            name = f"clip.{self.name}.{self.step}.frame{result.frame}"
+            self.reference.check(name, self.logits(result.logits), 2e-2)
+            frames.append(result.frame)
+        assert len(frames) == 3
+
+    @staticmethod
+    def logits(by_object: dict[object, torch.Tensor]) -> torch.Tensor:
+        return torch.stack([by_object[obj][None] for obj in sorted(by_object, key=str)])
+
+
+def test_clips_are_tracked_as_officially(reference: Reference) -> None:
+    click = Session(reference, "click")
+    click.prompt(0, 1, points=[(30, 40)])
+    click.propagate(0, 2)
+
+    refine = Session(reference, "refine")
+    refine.prompt(0, 1, points=[(30, 40)])
+    refine.prompt(0, 1, points=[(60, 60)], labels=[0])
+    refine.propagate(0, 2)
+
+    box = Session(reference, "box")
+    box.prompt(0, 1, box=(15, 25, 45, 55))
+    box.propagate(0, 2)
+
+    mask = Session(reference, "mask")
+    mask.prompt(0, 1, mask=inputs.disc_mask())
+    mask.propagate(0, 2)
+
+    two = Session(reference, "two_objects")
+    two.prompt(0, 1, points=[(30, 40)])
+    two.prompt(0, 2, box=(106, 50, 134, 70))
+    two.propagate(0, 2)
+
+    reverse = Session(reference, "reverse")
+    reverse.prompt(4, 1, points=[(50, 48)])
+    reverse.propagate(4, 2, "backward")
+
+
+def test_the_reference_masks_have_foreground_and_background(reference: Reference) -> None:
+    final = [n for n in reference.vectors.files if n.startswith("clip.") and n.endswith("frame2")]
+    share = [float((reference.vectors[n] > 0).mean()) for n in final]
+    assert any(0 < s < 1 for s in share), "clips without an outline would prove nothing"
+
+
+def build_small(model: Sam2Model, size: int) -> Sam2Model:
+    other = build_model(model.variant, size).eval()
+    other.load_state_dict(model.state_dict())
+    return other
+
+
+@pytest.mark.parametrize("size", [96, 224, 288])
+@torch.no_grad()
+def test_any_multiple_of_32_serves_as_input_size(reference: Reference, size: int) -> None:
+    model = build_small(reference.model, size)
+    found = model.encode_image(model.preprocess(inputs.clip(0)[0]))
+    decoded = model.decode(
+        model.without_memory(found.coarse),
+        found.skips,
+        torch.tensor([[[size * 0.2, size * 0.4]]]),
+        torch.tensor([[1]]),
+    )
+    assert decoded.mask.shape == (1, 1, size // 4, size // 4)
+    assert torch.isfinite(decoded.mask).all()
