@@ -44,7 +44,7 @@ def natural_clip(rng: np.random.Generator, size: tuple[int, int], frames: int) -
     side = min(size)
     count = int(rng.choice([1, 2, 3, 4, 6, 8], p=[0.3, 0.25, 0.2, 0.1, 0.1, 0.05]))
     typical = log_uniform(rng, 0.14, 0.55 if count < 4 else 0.35) * side
-    tempo = log_uniform(rng, 0.003, 0.12) * side
+    tempo = log_uniform(rng, 0.003, 0.07) * side
     backdrop_colour = random_colour(rng)
     alike = rng.random() < 0.3
     ways = _ways(rng, size, frames, count, tempo)
@@ -225,7 +225,8 @@ def _film(
             image = np.stack([blur(image[..., channel], softness) for channel in range(3)], -1)
         if grey:
             image = np.repeat(image.mean(-1, keepdims=True), 3, -1)
-        image = image * (1 + fade * frame) + np.float32(noise) * white_noise(rng, (*size, 3))
+        grain = white_noise(rng, (*size, 1 if grey else 3))
+        image = image * (1 + fade * frame) + np.float32(noise) * grain
         movie[frame] = (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
     return Clip(movie, labels, "texture")
 
