@@ -44,7 +44,7 @@ class Fluorescence:
         """Random settings."""
         return cls(
             texture=rng.uniform(0.03, 0.4),
-            slope=log_uniform(rng, 0.05, 0.8),
+            slope=log_uniform(rng, 0.05, 0.6),
             membrane=rng.uniform(0.5, 1.0) if membrane else 0.0,
             rim=rng.uniform(0.8, 2.5),
             psf=log_uniform(rng, 0.4, 2.2),
@@ -86,7 +86,7 @@ class PhaseContrast:
             halo=rng.uniform(0.2, 1.4),
             halo_width=float(np.clip(rng.uniform(0.08, 0.35) * diameter, 1.5, 14)),
             shade_off=rng.uniform(0, 0.9) if rng.random() < 0.5 else 0.0,
-            slope=log_uniform(rng, 0.1, 0.9),
+            slope=log_uniform(rng, 0.08, 0.5),
             psf=log_uniform(rng, 0.5, 1.4),
         )
 
