@@ -143,8 +143,7 @@ class ArraySource(FrameSource):
                 f"Frame {index} of {self.name} cannot be read: {error}. "
                 "If the file is damaged, restore it from its origin."
             ) from error
-        is_transposed = layout.y > layout.x
-        return cast("NDArray", samples.swapaxes(0, 1)) if is_transposed else samples
+        return samples.swapaxes(0, 1) if layout.y > layout.x else samples
 
     def _release(self) -> None:
         self._array = None
@@ -166,4 +165,4 @@ class StackedArray:
         item = self._load(self._items[key[0]])
         if item.shape != self.shape[1:]:
             raise ValueError(f"its shape is {item.shape}, that of the first {self.shape[1:]}")
-        return item[key[1:]]
+        return cast("NDArray", item[key[1:]])

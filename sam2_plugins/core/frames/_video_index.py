@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -77,26 +79,34 @@ def build_index(path: Path, number: int | None) -> VideoIndex:
     try:
         survey = _survey(decoder.container, decoder.stream)
         warnings = _broken_promises(decoder.container, decoder.stream, survey)
-        shown = survey.pts
-        if warnings or survey.damaged or not _tell_apart(sorted_or_none(shown)):
+        shown = _sorted(survey.pts)
+        if warnings or survey.damaged or _made_up(decoder, survey) or not _increase(shown):
             shown = _decoded_pts(decoder)
             if lost := len(survey.pts) - len(shown):
                 warnings.append(f"{lost} of {len(survey.pts)} stored frames do not decode.")
         if not shown:
             raise FrameSourceError(f"No frame of {path.name} decodes. Copy or record it again.")
-        return _index(decoder.stream, sorted_or_none(shown), len(shown), survey.keys, warnings)
+        return _index(decoder.stream, shown, survey.keys, warnings)
     finally:
         decoder.close()
 
 
-def sorted_or_none(pts: list[int | None]) -> list[int] | None:
-    """Sort timestamps; None if one is missing."""
+def _sorted(pts: Sequence[int | None]) -> list[int | None]:
+    """Sort timestamps; leave them if one is missing."""
     known = [p for p in pts if p is not None]
-    return sorted(known) if len(known) == len(pts) else None
+    return [*sorted(known)] if len(known) == len(pts) else list(pts)
 
 
-def _tell_apart(pts: list[int] | None) -> bool:
-    return pts is not None and len(set(pts)) == len(pts)
+def _increase(pts: Sequence[int | None]) -> bool:
+    """Tell whether timestamps are all there, in order, and differ."""
+    known = [p for p in pts if p is not None]
+    return len(known) == len(pts) and all(a < b for a, b in pairwise(known))
+
+
+def _made_up(decoder: Decoder, survey: _Survey) -> bool:
+    """Tell whether presentation times merely number the packets, as in an AVI with B-frames."""
+    is_reordered = decoder.stream.codec_context.has_b_frames
+    return bool(decoder.container.format.name == "avi" and is_reordered and _increase(survey.pts))
 
 
 def _survey(container: Any, stream: Any) -> _Survey:
@@ -133,11 +143,11 @@ def _broken_promises(container: Any, stream: Any, survey: _Survey) -> list[str]:
     found, promised = len(survey.pts), stream.frames
     if promised and promised != found:
         return [f"The header promises {promised} frames, the file holds {found}."]
-    timed = sorted_or_none(survey.pts)
-    if promised or not container.duration or not timed or len(timed) < 2:
+    shown = _sorted(survey.pts)
+    if promised or not container.duration or not _increase(shown) or len(shown) < 2:
         return []
-    step = float(np.diff(timed).max()) * float(stream.time_base)
-    seconds = (container.duration + max(container.start_time or 0, 0)) / av.time_base
+    step = float(np.diff(np.array(shown, np.int64)).max()) * float(stream.time_base)
+    seconds = container.duration / av.time_base
     if seconds - survey.end > max(2 * step, 0.2):
         return [
             f"The header promises {seconds:.2f} s, the file holds {survey.end:.2f} s: "
@@ -154,12 +164,10 @@ def _decoded_pts(decoder: Decoder) -> list[int | None]:
     return pts
 
 
-def _index(
-    stream: Any, pts: list[int] | None, count: int, keys: list[Key], warnings: list[str]
-) -> VideoIndex:
-    if pts is None or not _tell_apart(pts):
+def _index(stream: Any, pts: list[int | None], keys: list[Key], warnings: list[str]) -> VideoIndex:
+    if not _increase(pts):
         rate = float(stream.average_rate or stream.guessed_rate or _DEFAULT_RATE)
-        times = np.arange(count) / rate
+        times = np.arange(len(pts)) / rate
         nowhere = np.empty(0, np.int64)
         return VideoIndex(times, None, nowhere, frozenset(), 0.0, rate, tuple(warnings))
     shown = np.array(pts, np.int64)

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sam2_plugins.core.frames._video_index import build_index, is_hidden_vp8
+from tests.core.frames.movies import write_movie
+
+
+def test_hidden_reference_frames_of_vp8_are_told_by_their_first_byte() -> None:
+    shown_key, hidden_inter = b"\x10", b"\x01"
+    assert not is_hidden_vp8(shown_key)
+    assert is_hidden_vp8(hidden_inter)
+    assert not is_hidden_vp8(b"")
+
+
+def test_the_index_is_in_presentation_order_despite_b_frames(tmp_path: Path) -> None:
+    index = build_index(write_movie(tmp_path / "m.mp4", b_frames=3), None)
+    assert index.pts is not None
+    assert np.all(np.diff(index.pts) > 0)
+    assert np.allclose(index.times, np.arange(40) / 25)
+    assert set(index.keys) <= set(index.pts)
+
+
+def test_a_raw_stream_without_timestamps_is_indexed_by_counting(tmp_path: Path) -> None:
+    index = build_index(write_movie(tmp_path / "m.h264"), None)
+    assert index.pts is None
+    assert len(index.times) == 40
+    assert index.warnings == ()
+
+
+def test_a_rounded_clock_does_not_change_the_declared_rate(tmp_path: Path) -> None:
+    path = write_movie(tmp_path / "m.mkv", options={"crf": "30"})
+    assert build_index(path, None).fps == pytest.approx(25, abs=0)
