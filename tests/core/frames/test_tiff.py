@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+
+from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.frames import FrameSource, open_frames
+from sam2_plugins.core.frames._array import ArraySource
+from tests.core.frames.movies import cut
+
+RANGE = (0, 65535)
+
+
+def noise(*shape: int, dtype: str = "uint16") -> NDArray:
+    return np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
+
+
+def write(path: Path, data: NDArray, axes: str | None = None, **options: Any) -> Path:
+    metadata = {**options.pop("metadata", {}), **({"axes": axes} if axes else {})}
+    tifffile.imwrite(path, data, metadata=metadata, **options)
+    return path
+
+
+def shows(source: FrameSource, k: int, plane: NDArray, channel: int = 0) -> bool:
+    return np.array_equal(source[k].image[..., channel], plane)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
+def test_a_stack_is_read_in_any_order(tmp_path: Path, compression: str | None) -> None:
+    movie = noise(6, 20, 30, dtype="uint8")
+    path = write(tmp_path / "m.ome.tif", movie, "TYX", compression=compression)
+    source = open_frames(path)
+    assert (source.kind, source.axes, len(source)) == ("tiff", "TYX", 6)
+    for k in (5, 0, 3):
+        assert shows(source, k, movie[k])
+
+
+def test_only_the_page_asked_for_is_read(tmp_path: Path) -> None:
+    movie = noise(6, 20, 30, dtype="uint8")
+    path = write(tmp_path / "m.ome.tif", movie, "TYX", compression="zlib")
+    with tifffile.TiffFile(path) as tif:
+        page = tif.pages[4]
+        start, size = page.dataoffsets[0], page.databytecounts[0]
+    content = bytearray(path.read_bytes())
+    content[start : start + size] = bytes(size)
+    path.write_bytes(content)
+    source = open_frames(path)
+    assert [shows(source, k, movie[k]) for k in (0, 1, 2, 3, 5)] == [True] * 5
+    with pytest.raises(FrameSourceError, match=r"Frame 4 of m\.ome\.tif cannot be read"):
+        source[4]
+
+
+def test_time_depth_and_channel_are_taken_from_ome(tmp_path: Path) -> None:
+    movie = noise(3, 4, 2, 20, 30, dtype="uint8")
+    source = open_frames(write(tmp_path / "m.ome.tif", movie, "TZCYX"), z=1)
+    assert (source.axes, len(source)) == ("TZCYX", 3)
+    for k in (2, 0):
+        assert shows(source, k, movie[k, 1, 0], 0)
+        assert shows(source, k, movie[k, 1, 1], 1)
+    assert shows(open_frames(tmp_path / "m.ome.tif", channels=[1], z=3), 2, movie[2, 3, 1])
+
+
+def test_a_stack_in_depth_only_is_a_movie(tmp_path: Path) -> None:
+    movie = noise(5, 20, 30, dtype="uint8")
+    source = open_frames(write(tmp_path / "z.ome.tif", movie, "ZYX"))
+    assert len(source) == 5
+    assert shows(source, 4, movie[4])
+
+
+def test_imagej_stacks_and_their_interval_are_read(tmp_path: Path) -> None:
+    movie = noise(5, 2, 20, 30)
+    path = write(
+        tmp_path / "ij.tif", movie, "TCYX", imagej=True, metadata={"finterval": 30, "tunit": "sec"}
+    )
+    source = open_frames(path, limits=RANGE)
+    assert (source.axes, len(source)) == ("TCYX", 5)
+    assert source[3].time == pytest.approx(90)
+    assert source.fps == pytest.approx(1 / 30)
+
+
+def test_the_ome_interval_is_in_seconds(tmp_path: Path) -> None:
+    metadata = {"TimeIncrement": 250, "TimeIncrementUnit": "ms"}
+    source = open_frames(write(tmp_path / "m.ome.tif", noise(5, 20, 30), "TYX", metadata=metadata))
+    assert source.times.tolist() == [0, 0.25, 0.5, 0.75, 1]
+
+
+def test_measured_plane_times_are_preferred_to_the_interval(tmp_path: Path) -> None:
+    planes = {"DeltaT": [10.0, 11.5, 20.0], "DeltaTUnit": ["s"] * 3}
+    metadata = {"TimeIncrement": 1, "Plane": planes}
+    source = open_frames(write(tmp_path / "m.ome.tif", noise(3, 20, 30), "TYX", metadata=metadata))
+    assert source.times.tolist() == [0, 1.5, 10]
+
+
+def test_colour_pages_stay_colour(tmp_path: Path) -> None:
+    movie = noise(4, 20, 30, 3, dtype="uint8")
+    source = open_frames(write(tmp_path / "rgb.tif", movie, photometric="rgb"))
+    assert len(source) == 4
+    assert np.array_equal(source[3].image, movie[3])
+
+
+def test_a_big_tiff_of_tiles_is_read(tmp_path: Path) -> None:
+    movie = noise(4, 64, 96, dtype="uint8")
+    path = write(tmp_path / "t.tif", movie, "TYX", bigtiff=True, tile=(32, 32), compression="zlib")
+    assert shows(open_frames(path), 2, movie[2])
+
+
+def test_a_run_of_planes_under_one_page_is_mapped(tmp_path: Path) -> None:
+    movie = noise(5, 20, 30, dtype="uint8")
+    path = tmp_path / "one.tif"
+    tifffile.imwrite(path, movie, imagej=True, metadata={"axes": "TYX"})
+    with tifffile.TiffFile(path) as tif:
+        assert len(tif.pages) == 1 or tif.series[0].dataoffset is not None
+    source = open_frames(path)
+    assert len(source) == 5
+    assert shows(source, 4, movie[4])
+
+
+def test_files_of_one_ome_set_are_one_movie(tmp_path: Path) -> None:
+    movie = noise(4, 20, 30, dtype="uint8")
+    names = ["first.ome.tif", "second.ome.tif"]
+    blocks = "".join(
+        f'<TiffData FirstT="{t}" IFD="{t % 2}" PlaneCount="1"><UUID FileName="{names[t // 2]}">'
+        f"urn:uuid:0000000{t // 2}-0000-0000-0000-000000000000</UUID></TiffData>"
+        for t in range(4)
+    )
+    for k, name in enumerate(names):
+        xml = (
+            '<?xml version="1.0" encoding="UTF-8"?>'
+            '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="urn:uuid:0000000{k}-0000-0000-0000-000000000000"><Image ID="Image:0">'
+            '<Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint8" SizeX="30" SizeY="20" '
+            'SizeC="1" SizeZ="1" SizeT="4"><Channel ID="Channel:0:0" SamplesPerPixel="1"/>'
+            f"{blocks}</Pixels></Image></OME>"
+        )
+        tifffile.imwrite(
+            tmp_path / name, movie[2 * k : 2 * k + 2], description=xml, metadata=None, ome=False
+        )
+    source = open_frames(tmp_path / names[0])
+    assert len(source) == 4
+    assert [shows(source, k, movie[k]) for k in (3, 0, 2)] == [True] * 3
+
+
+def test_the_series_can_be_chosen(tmp_path: Path) -> None:
+    path = tmp_path / "two.ome.tif"
+    first, second = noise(3, 20, 30, dtype="uint8"), noise(5, 24, 36, dtype="uint8")
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        writer.write(first, metadata={"axes": "TYX"})
+        writer.write(second, metadata={"axes": "TYX"})
+    assert len(open_frames(path)) == 3
+    assert "stream=" in open_frames(path).warnings[0]
+    assert shows(open_frames(path, stream=1), 4, second[4])
+    with pytest.raises(FrameSourceError, match="2 series"):
+        open_frames(path, stream=2)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_of_a_stack_cut_short_the_whole_frames_are_used_and_the_loss_told(
+    tmp_path: Path, compression: str | None
+) -> None:
+    movie = noise(8, 40, 50, dtype="uint8")
+    whole = tmp_path / "m.tif"
+    tifffile.imwrite(whole, movie, compression=compression)
+    source = open_frames(cut(whole, 0.6))
+    assert 0 < len(source) < 8
+    assert source.warnings
+    for k in range(len(source)):
+        assert shows(source, k, movie[k])
+
+
+def test_a_file_that_is_no_tiff_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "noise.tif").write_bytes(b"not a TIFF at all")
+    with pytest.raises(FrameSourceError, match=r"noise\.tif cannot be read as TIFF"):
+        open_frames(tmp_path / "noise.tif")
+
+
+def test_closing_releases_the_file(tmp_path: Path) -> None:
+    source = open_frames(write(tmp_path / "m.ome.tif", noise(3, 20, 30), "TYX"))
+    assert isinstance(source, ArraySource)
+    source.close()
+    open_files = {fd.resolve() for fd in Path("/proc/self/fd").iterdir() if fd.exists()}
+    assert tmp_path / "m.ome.tif" not in open_files
+    with pytest.raises(FrameSourceError, match="was closed"):
+        source[0]

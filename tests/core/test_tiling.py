@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sam2_plugins.core.tiling import ENTER_MARGIN, WindowPlanner
+
+BIG = (700, 1100)
+
+
+def test_a_small_object_in_a_big_frame_gets_a_window() -> None:
+    planner = WindowPlanner(BIG, 256, "auto")
+    side = planner.side_for((500, 300, 525, 325))
+    assert side is not None
+    window = planner.window((500, 300, 525, 325), side)
+    assert max(window.width, window.height) < 256
+    assert planner.margin(window, (500, 300, 525, 325)) >= ENTER_MARGIN
+
+
+def test_a_large_object_is_seen_in_the_whole_frame() -> None:
+    planner = WindowPlanner(BIG, 256, "auto")
+    assert planner.side_for((100, 100, 400, 500)) is None
+    assert planner.window((100, 100, 400, 500), None) == planner.whole
+
+
+def test_a_frame_that_the_model_sees_well_needs_no_window() -> None:
+    assert WindowPlanner((480, 854), 1024, "auto").ladder() == []
+    assert WindowPlanner(BIG, 256, None).ladder() == []
+
+
+def test_neighbouring_objects_share_a_window() -> None:
+    planner = WindowPlanner(BIG, 256, "auto")
+    first = planner.window((500, 300, 525, 325), 128)
+    assert planner.window((515, 310, 540, 335), 128, [first]) == first
+    assert planner.window((800, 310, 825, 335), 128, [first]) != first
+
+
+def test_a_given_side_is_used_as_it_is() -> None:
+    planner = WindowPlanner(BIG, 256, 300)
+    assert planner.side_for((10, 10, 20, 20)) == 300
+    assert planner.window((10, 10, 20, 20), 300).box == (0, 0, 300, 300)
+
+
+@given(
+    x=st.integers(0, 1075),
+    y=st.integers(0, 675),
+    width=st.integers(1, 60),
+    height=st.integers(1, 60),
+    side=st.sampled_from([128, 181, 256, 362]),
+)
+def test_a_window_lies_in_the_frame_and_holds_its_object(
+    x: int, y: int, width: int, height: int, side: int
+) -> None:
+    planner = WindowPlanner(BIG, 256, "auto")
+    box = (x, y, min(x + width, 1100), min(y + height, 700))
+    window = planner.window(box, side)
+    x0, y0, x1, y1 = window.box
+    assert 0 <= x0 and 0 <= y0 and x1 <= 1100 and y1 <= 700
+    assert x0 <= box[0] and y0 <= box[1] and x1 >= box[2] and y1 >= box[3]
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (100, 40)])
+def test_coordinates_go_to_the_models_input(corner: tuple[int, int]) -> None:
+    planner = WindowPlanner(BIG, 256, "auto")
+    window = planner.at(*corner, 128)
+    inside = np.array([[corner[0] + 64, corner[1] + 32]], float)
+    assert window.to_model(inside, 256).tolist() == [[128, 64]]
