@@ -138,7 +138,7 @@ class TiffArray:
         if page is None:  # a file of the set is missing, or was never acquired
             samples = np.zeros(self._page_shape, self.dtype)
         else:
-            samples = page.asarray(maxworkers=1).reshape(self._page_shape)
+            samples = _read_page(page).reshape(self._page_shape)
         return cast("NDArray", samples[key[count:]])
 
 
@@ -161,6 +161,19 @@ def _page(pages: Any, number: int) -> Any:
         return pages[number]
     except (IndexError, ValueError, OSError, tifffile.TiffFileError):
         return None
+
+
+def _read_page(page: Any) -> NDArray:
+    """Read a page, of a file that tifffile has closed if it is one of many in a set."""
+    file = page.parent.filehandle
+    was_closed = file.closed
+    if was_closed:
+        file.open()
+    try:
+        return cast("NDArray", page.asarray(maxworkers=1))
+    finally:
+        if was_closed:
+            file.close()
 
 
 def _is_complete(page: Any, end: int) -> bool:

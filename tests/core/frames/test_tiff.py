@@ -105,7 +105,9 @@ def test_colour_pages_stay_colour(tmp_path: Path) -> None:
 
 def test_a_big_tiff_of_tiles_is_read(tmp_path: Path) -> None:
     movie = noise(4, 64, 96, dtype="uint8")
-    path = write(tmp_path / "t.tif", movie, "TYX", bigtiff=True, tile=(32, 32), compression="zlib")
+    path = write(
+        tmp_path / "t.tif", movie, "TYX", bigtiff=True, tile=(32, 32), photometric="minisblack"
+    )
     assert shows(open_frames(path), 2, movie[2])
 
 
