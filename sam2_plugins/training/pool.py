@@ -65,5 +65,12 @@ class ClipPool:
 def _make_forever(out: Queue[Clip], size: int, frames: int, seed: int) -> None:
     os.nice(10)
     rng = np.random.default_rng(seed)
-    while True:
-        out.put(make_clip(rng, size, frames))
+    parent = mp.parent_process()
+    clip = make_clip(rng, size, frames)
+    # A killed training does not say good-bye.
+    while parent is not None and parent.is_alive():
+        try:
+            out.put(clip, timeout=5)
+        except queue.Full:
+            continue
+        clip = make_clip(rng, size, frames)

@@ -68,19 +68,19 @@ NANO = Recipe(
             weights=LossWeights(winner=0.0),
         ),
         Stage(
-            until=3000,
+            until=2700,
             clips=6,
             sample=SampleSize(size=128, frames=4, objects=3, min_area=8),
             weights=LossWeights(balanced=1.0, focal=0.5),
         ),
         Stage(
-            until=3900,
+            until=3300,
             clips=4,
             sample=SampleSize(size=192, frames=5, objects=3, min_area=8),
             weights=_FOCAL,
         ),
         Stage(
-            until=4250,
+            until=3550,
             clips=3,
             sample=SampleSize(size=256, frames=6, objects=3, min_area=8),
             weights=_FOCAL,

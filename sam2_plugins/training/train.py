@@ -110,7 +110,7 @@ def _step(
         "step": step,
         "seconds": time.perf_counter() - began,
         "rate": rate,
-        "loss": float(result.loss),
+        "loss": float(result.loss.detach()),
         "click_iou": result.click_iou,
         "last_iou": result.last_iou,
         "clips": pool.made,
