@@ -50,8 +50,8 @@ class LabelTiffWriter:
         raw = frame_size[0] * frame_size[1] * self._dtype.itemsize * (n_frames or _CLASSIC_LIMIT)
         with naming(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("w+b")
-            self._tiff = tifffile.TiffWriter(self._file, bigtiff=raw >= _CLASSIC_LIMIT)
+            self._tiff = tifffile.TiffWriter(self.path, bigtiff=raw >= _CLASSIC_LIMIT)
+        self._closed = False
 
     def write(self, frame: int, time: float, masks: Masks) -> None:
         """Append a page."""
@@ -67,11 +67,11 @@ class LabelTiffWriter:
 
     def close(self) -> None:
         """Say in the metadata that the pages are frames."""
-        if self._file.closed:
+        if self._closed:
             return
+        self._closed = True
         with naming(self.path):
             self._tiff.close()
-            self._file.close()
             if self.pages:
                 tifffile.tiffcomment(self.path, self._ome().encode())
 
@@ -84,7 +84,6 @@ class LabelTiffWriter:
             # A place for the metadata, which need the number of pages.
             description="labels" if self.pages == 0 else None,
         )
-        self._file.flush()
         self.pages += 1
 
     def _ome(self) -> str:

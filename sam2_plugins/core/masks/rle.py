@@ -88,6 +88,4 @@ def _unpack(text: bytes) -> list[int]:
             value -= 1 << shift
         runs.append(value + (runs[-2] if len(runs) > 2 else 0))
         value = shift = 0
-    if shift:
-        raise ValueError("the text ends within a number")
     return runs

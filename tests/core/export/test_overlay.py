@@ -77,10 +77,18 @@ def test_a_name_without_room_is_beside_its_object():
     assert ys.max() < 30
 
 
-def test_names_do_not_cover_one_another():
-    crowd = {obj: square(38 + obj % 2, 28 + obj // 2, 3, SIZE) for obj in range(1, 9)}
-    alone = changed(overlay(GREY, {1: crowd[1]})).sum()
-    assert changed(overlay(GREY, crowd)).sum() < 5 * alone
+def test_a_name_that_would_cover_another_is_left_out():
+    front, behind = square(20, 15, 30, SIZE), square(19, 14, 32, SIZE)
+    both, one = overlay(GREY, {8: front, 1: behind}, alpha=0), overlay(GREY, {1: behind}, alpha=0)
+    inside = np.s_[20:40, 24:46]
+    assert np.array_equal(both[inside], one[inside])
+
+
+def test_names_of_a_crowd_find_places_beside_it():
+    crowd = {obj: square(30 + 4 * obj, 30, 3, SIZE) for obj in range(1, 4)}
+    letters = (overlay(GREY, crowd) > 200).all(axis=2)
+    assert not letters[30:33, 34:45].any()
+    assert letters.sum() > 2 * (overlay(GREY, {1: crowd[1]}) > 200).all(axis=2).sum()
 
 
 def test_a_colour_belongs_to_the_label():
