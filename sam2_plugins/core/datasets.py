@@ -48,6 +48,12 @@ class Dataset:
         return str(self.meta.get("name", self.folder.name))
 
     @property
+    def kind(self) -> str:
+        """What its objects are: "microscopy" or "natural"."""
+        cells = str(self.meta.get("kind", "")).startswith("microscopy")
+        return "microscopy" if cells else "natural"
+
+    @property
     def frames(self) -> Path:
         """The folder of frames: a source for `open_frames`."""
         return self.folder / "frames"
@@ -60,7 +66,7 @@ class Dataset:
     @property
     def settings(self) -> EvaluationSettings:
         """The rules of scoring: cells by a fixed tolerance and only while they are there."""
-        cells = str(self.meta.get("kind", "")).startswith("microscopy")
+        cells = self.kind == "microscopy"
         prompt_frame = int(self.meta.get("prompt_frame", 0))
         objects = self.meta.get("eval_objects_frame0")
         if objects is None:

@@ -44,12 +44,13 @@ class Steps:
         features: FeatureCache,
         frame_size: tuple[int, int],
         pointer_span: int,
+        objects_at_once: int | None = None,
     ) -> None:
         self.model = model
         self.features = features
         self.frame_size = frame_size
         self.pointer_span = pointer_span
-        self.objects_at_once = max(1, OBJECT_TOKENS_AT_ONCE // model.grid**2)
+        self.objects_at_once = objects_at_once or max(1, OBJECT_TOKENS_AT_ONCE // model.grid**2)
 
     # -- prompts
 

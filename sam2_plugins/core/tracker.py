@@ -74,6 +74,8 @@ class VideoTracker:
         What each object remembers.
     cache_megabytes
         Encoded frames that are kept, so that another click on them is quick.
+    objects_at_once
+        Objects that are tracked in one batch; None: as many as keep the memory small.
     keep_logits
         Give the logits of each mask with the results of `propagate`.
 
@@ -93,6 +95,7 @@ class VideoTracker:
         tile: Tile = "auto",
         policy: Sam2Policy | None = None,
         cache_megabytes: float = 256,
+        objects_at_once: int | None = None,
         keep_logits: bool = False,
     ) -> None:
         self.model = model
@@ -101,7 +104,9 @@ class VideoTracker:
         self.keep_logits = keep_logits
         self.frame_size = (self.frames.height, self.frames.width)
         self._features = FeatureCache(model, self.frames, cache_megabytes)
-        self._steps = Steps(model, self._features, self.frame_size, self.policy.span)
+        self._steps = Steps(
+            model, self._features, self.frame_size, self.policy.span, objects_at_once
+        )
         self._planner = WindowPlanner(self.frame_size, model.image_size, tile)
         self._objects: dict[ObjectId, TrackedObject] = {}
         self._log: list[Prompt] = []

@@ -219,6 +219,7 @@ class Session:
             clip,
             tile=None,
             policy=Sam2Policy(pointers=min(16, len(clip))),
+            objects_at_once=1,  # as the official predictor; a batch rounds otherwise
             keep_logits=True,
         )
         self.step = 0

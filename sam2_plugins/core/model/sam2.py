@@ -179,7 +179,8 @@ class Sam2Model(nn.Module):
             shrinks = max(pixels.shape[-2:]) > self.image_size
             pixels = F.interpolate(pixels, size=size, mode="bilinear", antialias=shrinks)
         mean, std = (pixels.new_tensor(v).view(3, 1, 1) for v in (_MEAN, _STD))
-        return (pixels - mean) / std
+        # The official predictors feed this layout, and the layout decides the rounding.
+        return ((pixels - mean) / std).contiguous()
 
     def encode_image(self, pixels: Tensor) -> ImageFeatures:
         """Run the image encoder on [B, 3, S, S]."""

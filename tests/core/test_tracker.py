@@ -1,0 +1,318 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sam2_plugins.core.errors import PromptError, TrackingError
+from sam2_plugins.core.masks import ObjectId, ObjectMask
+from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.tracker import VideoTracker
+from tests.core.conftest import squares
+
+Results = dict[tuple[int, ObjectId], ObjectMask]
+
+FIRST = {"box": (10, 20, 26, 36)}
+SECOND = {"box": (60, 10, 76, 26)}
+
+
+def tracker_of(model: Sam2Model, movie: object, **options: object) -> VideoTracker:
+    return VideoTracker(model, movie, **{"tile": None, **options})  # type: ignore[arg-type]
+
+
+def run(tracker: VideoTracker, *args: object) -> Results:
+    found: Results = {}
+    for result in tracker.propagate(*args):  # type: ignore[arg-type]
+        for obj, mask in result.masks.items():
+            found[result.frame, obj] = mask
+    return found
+
+
+def mean_iou(a: Results, b: Results, obj: ObjectId) -> float:
+    keys = [k for k in a if k[1] == obj and k in b]
+    assert keys
+    return float(np.mean([a[k].iou_with(b[k]) for k in keys]))
+
+
+def test_a_prompt_is_answered_at_once_on_its_frame(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    mask = tracker.add_prompt(3, "cell", points=[(24, 28)])
+    assert mask.frame_size == (96, 96)
+    assert tracker.mask(3, "cell") == mask
+    assert tracker.frames_encoded == 1
+
+
+def test_every_frame_after_the_prompt_is_yielded_in_order(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(2, 1, **FIRST)
+    results = list(tracker.propagate())
+    assert [r.frame for r in results] == list(range(2, 12))
+    assert all(set(r.masks) == {1} for r in results)
+    assert [r.time for r in results] == sorted(r.time for r in results)
+
+
+def test_the_image_encoder_runs_once_per_frame_whatever_the_number_of_objects(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    for obj in range(5):
+        tracker.add_prompt(0, obj, points=[(15 + 10 * obj, 28)])
+    run(tracker)
+    assert tracker.frames_encoded == 12
+
+
+def test_an_object_added_late_does_not_move_the_others(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    alone = tracker_of(small_model, movie)
+    alone.add_prompt(0, "first", **FIRST)
+    wanted = run(alone)
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, "first", **FIRST)
+    run(tracker)
+    tracker.add_prompt(6, "second", **SECOND)
+    found = run(tracker)
+    assert all(found[key] == wanted[key] for key in wanted)
+    assert {f for f, obj in found if obj == "second"} == set(range(6, 12))
+
+
+def test_objects_in_one_batch_come_out_as_each_alone(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    together = tracker_of(small_model, movie)
+    together.add_prompt(0, 1, **FIRST)
+    together.add_prompt(0, 2, **SECOND)
+    found = run(together)
+    for obj, said in ((1, FIRST), (2, SECOND)):
+        alone = tracker_of(small_model, movie)
+        alone.add_prompt(0, obj, **said)
+        assert mean_iou(found, run(alone), obj) > 0.98
+
+
+def test_objects_prompted_on_different_frames_are_tracked_together(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    tracker.add_prompt(4, 2, **SECOND)
+    found = run(tracker)
+    assert {f for f, obj in found if obj == 1} == set(range(12))
+    assert {f for f, obj in found if obj == 2} == set(range(4, 12))
+
+
+def test_going_on_after_closing_gives_what_an_unbroken_run_gives(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    unbroken = tracker_of(small_model, movie)
+    unbroken.add_prompt(0, 1, **FIRST)
+    wanted = run(unbroken)
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    running = tracker.propagate()
+    first = list(islice(running, 5))
+    running.close()
+    encoded = tracker.frames_encoded
+    found = run(tracker)
+    assert found == wanted
+    assert all(found[r.frame, 1] == r.masks[1] for r in first)
+    assert tracker.frames_encoded - encoded == 7
+
+
+def test_torch_state_does_not_leak_to_the_consumer(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    for _ in islice(tracker.propagate(), 2):
+        assert not torch.is_inference_mode_enabled()
+        assert torch.is_grad_enabled()
+
+
+def test_another_click_on_a_prompted_frame_counts_after_tracking(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, points=[(18, 28)])
+    before = run(tracker)
+    preview = tracker.add_prompt(0, 1, points=[(66, 16)], labels=[1])
+    after = run(tracker)
+    assert after[0, 1] == preview
+    assert any(after[f, 1] != before[f, 1] for f in range(1, 12))
+
+
+def test_a_mask_given_on_a_tracked_frame_is_kept_to_the_pixel_and_counts_from_there(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    before = run(tracker)
+    painted = np.zeros((96, 96), bool)
+    painted[50:71, 13:40] = True
+    tracker.add_prompt(6, 1, mask=painted)
+    after = run(tracker)
+    assert np.array_equal(after[6, 1].to_array(), painted)
+    assert any(after[f, 1] != before[f, 1] for f in range(7, 12))
+
+
+def test_a_correction_leaves_frames_with_a_nearer_prompt_alone(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    tracker.add_prompt(4, 1, box=(18, 20, 34, 36))
+    before = run(tracker)
+    encoded = tracker.frames_encoded
+    tracker.add_prompt(8, 1, box=(26, 20, 42, 36))
+    after = run(tracker)
+    assert all(after[f, 1] == before[f, 1] for f in range(4))
+    assert tracker.frames_encoded - encoded <= 8
+
+
+def test_removing_an_object_leaves_the_others_as_they_were(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    tracker.add_prompt(0, 2, **SECOND)
+    before = run(tracker)
+    tracker.remove_object(2)
+    after = run(tracker)
+    assert tracker.objects == (1,)
+    assert after == {k: m for k, m in before.items() if k[1] == 1}
+
+
+def test_taking_back_the_last_click_restores_the_mask_before_it(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    first = tracker.add_prompt(0, 1, points=[(18, 28)])
+    tracker.add_prompt(0, 1, points=[(60, 60)])
+    taken = tracker.undo_prompt()
+    assert taken is not None and taken.points is not None and taken.points.xy == ((60, 60),)
+    assert tracker.mask(0, 1) == first
+    tracker.undo_prompt()
+    assert tracker.objects == ()
+    assert tracker.undo_prompt() is None
+
+
+def test_removing_a_correction_brings_the_first_run_back(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    before = run(tracker)
+    tracker.add_prompt(5, 1, box=(60, 20, 76, 36))
+    run(tracker)
+    tracker.remove_prompt(5, 1)
+    assert run(tracker) == before
+
+
+def test_both_directions_reach_every_frame_from_a_prompt_in_the_middle(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(5, 1, box=(20, 20, 36, 36))
+    frames = [r.frame for r in tracker.propagate("both")]
+    assert frames == [*range(5, 12), *range(4, -1, -1)]
+
+
+def test_backward_on_a_reversed_movie_is_forward(small_model: Sam2Model, movie: np.ndarray) -> None:
+    forward = tracker_of(small_model, movie)
+    forward.add_prompt(0, 1, **FIRST)
+    wanted = run(forward)
+    backward = tracker_of(small_model, movie[::-1].copy())
+    backward.add_prompt(11, 1, **FIRST)
+    found = run(backward, "backward")
+    assert all(found[11 - f, 1] == wanted[f, 1] for f in range(12))
+
+
+def test_starting_late_rebuilds_the_memory_from_recorded_masks(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    long = squares(40, step=1)
+    tracker = tracker_of(small_model, long)
+    tracker.add_prompt(0, 1, **FIRST)
+    run(tracker)
+    painted = tracker.mask(9, 1)
+    assert painted is not None
+    tracker.add_prompt(9, 1, mask=painted)
+    encoded = tracker.frames_encoded
+    found = run(tracker, "forward", 12, 14)
+    assert sorted(found) == [(12, 1), (13, 1), (14, 1)]
+    # Frames 10 and 11 are out of date since the correction, so only the three are encoded.
+    assert tracker.frames_encoded - encoded <= 4
+
+
+def test_a_stream_of_unknown_length_is_tracked_forward(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    def camera() -> Iterator[np.ndarray]:
+        yield from movie
+
+    tracker = tracker_of(small_model, camera())
+    tracker.add_prompt(0, 1, **FIRST)
+    found = run(tracker)
+    wanted = tracker_of(small_model, movie)
+    wanted.add_prompt(0, 1, **FIRST)
+    assert found == run(wanted)
+
+
+def test_the_bank_and_the_cache_do_not_grow_with_the_movie(small_model: Sam2Model) -> None:
+    tracker = tracker_of(small_model, squares(60, step=1), cache_megabytes=0.1)
+    tracker.add_prompt(0, 1, **FIRST)
+    run(tracker)
+    tracked = tracker._objects[1]
+    assert len(tracked.bank.tracked) == 16
+    assert len(tracker._features._kept) <= 4
+
+
+def test_prompts_replayed_from_a_file_give_the_same_masks(
+    small_model: Sam2Model, movie: np.ndarray, tmp_path: Path
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, "a", points=[(18, 28)])
+    tracker.add_prompt(0, "a", points=[(60, 60)], labels=[0])
+    tracker.add_prompt(3, 2, **SECOND)
+    tracker.save_prompts(tmp_path / "prompts.json")
+    again = tracker_of(small_model, movie)
+    again.load_prompts(tmp_path / "prompts.json")
+    assert again.prompts == tracker.prompts
+    assert run(again) == run(tracker)
+
+
+def test_masklets_hold_everything_that_came_out(small_model: Sam2Model, movie: np.ndarray) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    found = run(tracker)
+    masklet = tracker.masklets()[1]
+    assert {(f, 1): m for f, m in masklet} == found
+
+
+def test_a_prompt_that_does_not_fit_leaves_everything_as_it_was(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    with pytest.raises(PromptError, match="outside"):
+        tracker.add_prompt(0, 2, points=[(500, 10)])
+    with pytest.raises(PromptError, match="ends with frame 11"):
+        tracker.add_prompt(12, 1, points=[(5, 10)])
+    assert tracker.objects == (1,)
+    assert len(tracker.prompts) == 1
+
+
+def test_an_unknown_object_is_named(small_model: Sam2Model, movie: np.ndarray) -> None:
+    tracker = tracker_of(small_model, movie)
+    with pytest.raises(TrackingError, match="add a prompt"):
+        tracker.propagate()
+    tracker.add_prompt(0, "a", **FIRST)
+    with pytest.raises(PromptError, match="'b'.*'a'"):
+        tracker.remove_object("b")
