@@ -1,0 +1,106 @@
+"""What people see: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+# In a file or a pipe there is no edge to fit a table to.
+OUT = Console(width=None if sys.stdout.isatty() else 160)
+ERR = Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """Tell a person something that is no result."""
+    typer.echo(text, err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON; what is not a number becomes null."""
+    typer.echo(json.dumps(_plain(value), ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def table(words: Sequence[str], numbers: Sequence[str] = ()) -> Table:
+    """Make an empty table with columns of words on the left, and of numbers after them."""
+    made = Table(*words, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in numbers:
+        made.add_column(name, justify="right", no_wrap=True)
+    return made
+
+
+@contextmanager
+def frames_progress() -> Iterator[Progress]:
+    """Show how many frames are done."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("frames"),
+        TimeElapsedColumn(),
+        TextColumn("·"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=ERR) as progress:
+        yield progress
+
+
+class DownloadBar:
+    """Shows how many bytes are here, from the first ones on: often there is nothing to download."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._progress: Progress | None = None
+        self._task = TaskID(0)
+
+    def __call__(self, done: int, total: int | None) -> None:
+        """Tell of bytes done, and of all if that is known."""
+        if self._progress is None:
+            columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+            pace = (TransferSpeedColumn(), TimeRemainingColumn())
+            self._progress = Progress(*columns, *pace, console=ERR)
+            self._task = self._progress.add_task(f"Downloading {self._what}")
+            self._progress.start()
+        self._progress.update(self._task, completed=done, total=total)
+
+    def __enter__(self) -> DownloadBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,59 @@
+"""`sam2-plugins demo`: the whole thing on a real movie."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sam2_plugins.cli import options
+from sam2_plugins.cli.commands import INTERRUPTED
+
+
+def demo(
+    out: options.Out = Path("demo-output"),
+    model: options.Model = "nano",
+    device: options.Device = "auto",
+    synthetic: Annotated[
+        bool, typer.Option("--synthetic", help="Use a made-up movie; needs no network.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Track a dozen cells of a real time-lapse, one click or box each, and show the result.
+
+    Writes label images, an overlay video, a contact sheet, a close-up of every cell, a table and
+    the prompts. The movie (50 MB) is fetched once; without a network, a synthetic one is used.
+    """
+    from sam2_plugins.cli.console import ERR, print_json, say
+    from sam2_plugins.cli.loading import open_model
+    from sam2_plugins.cli.tracking import Range, show, summarise, sweep
+    from sam2_plugins.demo.movie import open_demo_movie, open_synthetic
+    from sam2_plugins.demo.run import PROMPTS_FILE, open_demo_writers, prompt_cells
+
+    network = open_model(model, device)
+    with ERR.status("Getting the movie …"):
+        movie = open_synthetic() if synthetic else open_demo_movie()
+    if movie.fallback:
+        say(f"The real movie cannot be had, so a synthetic one is shown. {movie.fallback}")
+    say(f"Movie: {movie.about}")
+    with movie.frames:
+        tracker = prompt_cells(network, movie.frames)
+        say(f"Cells: {len(tracker.objects)}, found by their brightness, one click or box each")
+        title = f"{movie.title}, tracked by {network.variant.name}"
+        writers = open_demo_writers(out, tracker, title)
+        outcome = sweep(tracker, writers, Range())
+    summaries = summarise(tracker)
+    files = [*writers.paths, out / PROMPTS_FILE]
+    if json:
+        objects = [asdict(one) for one in summaries]
+        print_json({"movie": movie.about, "objects": objects, "files": files})
+    else:
+        show(summaries)
+        say(f"Look at {out / 'cells.png'} and {out / 'overlay.mp4'}; all files:")
+        for path in files:
+            say(f"  {path}")
+    if outcome.interrupted:
+        say(f"Stopped after {len(outcome.frames)} frames, which are kept.")
+        raise typer.Exit(INTERRUPTED)

@@ -1,0 +1,120 @@
+"""Prompts from the command line: `--click x,y[,frame][,object]` and its like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import TypeVar
+
+import typer
+
+from sam2_plugins.core.datasets import load_label_stack
+from sam2_plugins.core.masks import ObjectId, split_label_image
+from sam2_plugins.core.prompt_files import load_prompts
+from sam2_plugins.core.prompts import Prompt
+
+_T = TypeVar("_T")
+
+
+@dataclass
+class _Said:
+    """Clicks and a box that were given for one object on one frame."""
+
+    points: list[tuple[float, float]] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    box: tuple[float, ...] | None = None
+
+
+def collect_prompts(
+    clicks: Sequence[str],
+    background: Sequence[str],
+    boxes: Sequence[str],
+    masks: Sequence[str],
+    files: Sequence[Path],
+) -> list[Prompt]:
+    """Read all prompts of a command: those of files first, then masks, clicks and boxes.
+
+    A click or box that names no object makes a new one, with the lowest free number.
+
+    Raises
+    ------
+    typer.BadParameter
+        If a value is not of its form.
+    PromptError, FrameSourceError
+        If a file cannot be read.
+    """
+    said = [prompt for file in files for prompt in load_prompts(file).prompts]
+    said += [prompt for text in masks for prompt in _masks(text)]
+    parsed = [
+        *(("click", *_parse(text, 2, "--click x,y[,frame][,object]")) for text in clicks),
+        *(("box", *_parse(text, 4, "--box x0,y0,x1,y1[,frame][,object]")) for text in boxes),
+        *(("not", *_parse(text, 2, "--not x,y,frame,object")) for text in background),
+    ]
+    for kind, _, _, obj in parsed:
+        if kind == "not" and obj is None:
+            raise typer.BadParameter("--not x,y,frame,object needs the object that is not there.")
+    taken = {prompt.obj for prompt in said} | {obj for *_, obj in parsed if obj is not None}
+    free = (number for number in count(1) if number not in taken)
+    together: dict[tuple[int, ObjectId], _Said] = {}
+    for kind, numbers, frame, obj in parsed:
+        one = together.setdefault((frame, next(free) if obj is None else obj), _Said())
+        if kind == "box":
+            one.box = numbers
+        else:
+            one.points.append((numbers[0], numbers[1]))
+            one.labels.append(1 if kind == "click" else 0)
+    for (frame, obj), one in together.items():
+        said.append(Prompt.of(frame, obj, one.points or None, one.labels or None, one.box))
+    return said
+
+
+def summarise_prompts(prompts: Iterable[Prompt]) -> str:
+    """Tell in a few words what was said of an object, such as "2 clicks @ 0, box @ 7"."""
+    words = []
+    for prompt in prompts:
+        parts = []
+        if prompt.mask is not None:
+            parts.append("mask")
+        if prompt.box is not None:
+            parts.append("box")
+        if prompt.points is not None:
+            clicks = len(prompt.points.xy)
+            parts.append("click" if clicks == 1 else f"{clicks} clicks")
+        words.append(f"{' + '.join(parts)} @ {prompt.frame}")
+    return ", ".join(words)
+
+
+def _masks(text: str) -> list[Prompt]:
+    """Every label of a label image is an object."""
+    path, frame = Path(text), 0
+    name, comma, last = text.rpartition(",")
+    if comma and last.strip().isdecimal() and not path.exists():
+        path, frame = Path(name), int(last)
+    stack = load_label_stack(path)
+    if len(stack) != 1:
+        raise typer.BadParameter(f"{path} has {len(stack)} frames: --mask is one label image.")
+    found = split_label_image(stack[0])
+    if not found:
+        raise typer.BadParameter(f"{path} has no object: a mask is 0 where there is none.")
+    return [Prompt.of(frame, label, mask=mask) for label, mask in found.items()]
+
+
+def _parse(text: str, n: int, form: str) -> tuple[tuple[float, ...], int, ObjectId | None]:
+    """Read n numbers, and perhaps a frame, and perhaps an object."""
+    parts = [part.strip() for part in text.split(",")]
+    wrong = typer.BadParameter(f"'{text}' is not of the form {form}.")
+    if not n <= len(parts) <= n + 2 or not all(parts):
+        raise wrong
+    try:
+        numbers = tuple(float(part) for part in parts[:n])
+    except ValueError as error:
+        raise wrong from error
+    rest = parts[n:]
+    frame = int(rest.pop(0)) if rest and rest[0].isdecimal() else 0
+    if len(rest) > 1:
+        raise wrong
+    if not rest:
+        return numbers, frame, None
+    return numbers, frame, int(rest[0]) if rest[0].isdecimal() else rest[0]

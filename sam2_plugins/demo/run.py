@@ -1,0 +1,55 @@
+"""From a movie to files that a person can look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sam2_plugins.core.errors import TrackingError
+from sam2_plugins.core.export import (
+    FORMATS,
+    ContactSheetWriter,
+    Numbering,
+    WriterGroup,
+    open_writers,
+)
+from sam2_plugins.core.frames import FrameSource
+from sam2_plugins.demo.cells import choose_prompts
+from sam2_plugins.demo.strips import CellStripsWriter
+
+if TYPE_CHECKING:
+    from sam2_plugins.core.model import Sam2Model
+    from sam2_plugins.core.tracker import VideoTracker
+
+SHEET_FRAMES = 4  # so large that a nucleus of 25 px in a frame of 1,100 is still to be seen
+PROMPTS_FILE, STRIPS_FILE = "prompts.json", "cells.png"
+
+
+def prompt_cells(model: Sam2Model, frames: FrameSource) -> VideoTracker:
+    """Start a tracker on a movie with a dozen of its cells prompted.
+
+    Raises
+    ------
+    TrackingError
+        If no cell is found.
+    """
+    from sam2_plugins.core.tracker import VideoTracker
+
+    prompts = choose_prompts(frames[0].image)
+    if not prompts:
+        raise TrackingError(f"{frames.name} shows no cell that stands alone on its first frame.")
+    tracker = VideoTracker(model, frames)
+    for prompt in prompts:
+        tracker.add(prompt)
+    return tracker
+
+
+def open_demo_writers(out: Path, tracker: VideoTracker, title: str) -> WriterGroup:
+    """Open writers of label images, an overlay video, a contact sheet, close-ups and a table."""
+    frames, numbering = tracker.frames, Numbering(tracker.objects)
+    writers = open_writers(out, "tiff,mp4,csv", frames, tracker.objects)
+    sheet = out / FORMATS["png"]
+    writers.add(ContactSheetWriter(sheet, frames, numbering, n=SHEET_FRAMES, title=title))
+    writers.add(CellStripsWriter(out / STRIPS_FILE, frames, numbering))
+    tracker.save_prompts(out / PROMPTS_FILE)
+    return writers
