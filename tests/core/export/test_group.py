@@ -56,6 +56,13 @@ def test_ctrl_c_keeps_what_is_done_and_is_not_hidden(tmp_path):
         assert len(list(video.decode(video=0))) == 4
 
 
+def test_a_failed_writer_does_not_hide_ctrl_c(tmp_path):
+    with pytest.raises(KeyboardInterrupt), open_writers(tmp_path, "ctc,csv", Movie()) as writers:
+        writers.write(0, 0.0, {70_000: square(0)})
+        raise KeyboardInterrupt
+    assert len((tmp_path / "tracks.csv").read_text().splitlines()) == 2
+
+
 def test_results_in_any_order_are_merged_by_frame(tmp_path):
     with open_writers(tmp_path / "a", "tiff,csv,ctc", Movie(), [1, 2], in_order=False) as writers:
         for frame in (2, 3, 4):
