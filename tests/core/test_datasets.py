@@ -167,6 +167,7 @@ def test_a_damaged_dataset_is_named(tmp_path, content):
         load_dataset(folder)
 
 
+@pytest.mark.slow
 def test_the_shared_sequences_load_and_their_truth_scores_1(shared_data):
     datasets = find_datasets(shared_data)
     assert len(datasets) >= 6

@@ -4,7 +4,7 @@ from math import nan
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco_mask
@@ -97,7 +97,6 @@ def test_a_truncated_rle_is_never_read_as_a_mask(array, data):
         ObjectMask.from_rle(rle)
 
 
-@settings(max_examples=300)
 @given(MASKS)
 def test_polygons_are_lossless(array):
     mask = ObjectMask.from_array(array)

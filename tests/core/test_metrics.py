@@ -134,6 +134,7 @@ def test_random_stacks_score_as_the_reference_does(reference, pred, gt, bound, a
     np.testing.assert_equal(ours, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["ctc_fluo_sim_01", "ctc_dic_hela_01", "ecoli_phase_trpL", "davis17_dogs-jump"]
 )
