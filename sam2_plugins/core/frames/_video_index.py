@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import av.error
 import numpy as np
 from numpy.typing import NDArray
@@ -59,8 +61,12 @@ class VideoIndex:
 
 @dataclass(frozen=True)
 class _Survey:
-    """What the packets of a file say, read without decoding."""
+    """What the packets of a file say, read without decoding.
 
+    `stored` counts those that are not to be shown too, as headers do.
+    """
+
+    stored: int
     pts: list[int | None]
     keys: list[Key]
     end: float
@@ -113,7 +119,7 @@ def _survey(container: Any, stream: Any) -> _Survey:
     """Read every packet; those of other streams only tell how far the file goes."""
     pts: list[int | None] = []
     keys: list[Key] = []
-    end, damaged = 0.0, False
+    stored, end, damaged = 0, 0.0, False
     is_vp8 = stream.codec_context.name == "vp8"
     try:
         for packet in container.demux():
@@ -124,6 +130,7 @@ def _survey(container: Any, stream: Any) -> _Survey:
                 end = max(end, shown_until * float(packet.time_base))
             if packet.stream.index != stream.index:
                 continue
+            stored += 1
             damaged = damaged or packet.is_corrupt
             if packet.is_keyframe and packet.pts is not None:
                 keys.append(Key(packet.pts, packet.size))
@@ -131,7 +138,7 @@ def _survey(container: Any, stream: Any) -> _Survey:
                 pts.append(packet.pts)
     except av.error.FFmpegError:
         damaged = True
-    return _Survey(pts, sorted(keys), end, damaged)
+    return _Survey(stored, pts, sorted(keys), end, damaged)
 
 
 def is_hidden_vp8(head: bytes) -> bool:
@@ -140,9 +147,9 @@ def is_hidden_vp8(head: bytes) -> bool:
 
 
 def _broken_promises(container: Any, stream: Any, survey: _Survey) -> list[str]:
-    found, promised = len(survey.pts), stream.frames
-    if promised and promised != found:
-        return [f"The header promises {promised} frames, the file holds {found}."]
+    promised = stream.frames
+    if promised and promised not in (survey.stored, _count_unedited(container, stream)):
+        return [f"The header promises {promised} frames, the file holds {survey.stored}."]
     shown = _sorted(survey.pts)
     if promised or not container.duration or not _increase(shown) or len(shown) < 2:
         return []
@@ -154,6 +161,19 @@ def _broken_promises(container: Any, stream: Any, survey: _Survey) -> list[str]:
             "it is cut off."
         ]
     return []
+
+
+def _count_unedited(container: Any, stream: Any) -> int | None:
+    """Count the packets of an MP4 with those that its edit list leaves out."""
+    if "mp4" not in container.format.name:
+        return None
+    with (
+        suppress(av.error.FFmpegError),
+        av.open(container.name, options={"ignore_editlist": "1"}) as unedited,
+    ):
+        packets = unedited.demux(unedited.streams[stream.index])
+        return sum(1 for packet in packets if packet.size)
+    return None
 
 
 def _decoded_pts(decoder: Decoder) -> list[int | None]:

@@ -82,6 +82,17 @@ def test_limits_are_those_of_the_first_frame() -> None:
     assert "first frame" in source.normalisation.basis
 
 
+def test_a_camera_may_use_one_buffer_again_and_again() -> None:
+    buffer = np.zeros((64, 96, 3), np.uint8)
+
+    def shared() -> Iterator[NDArray]:
+        for k in range(3):
+            buffer[...] = numbered(k)
+            yield buffer
+
+    assert [read_number(frame.image) for frame in list(open_frames(shared()))] == [0, 1, 2]
+
+
 def test_the_rate_gives_the_times() -> None:
     assert [f.time for f in open_frames(camera(3), fps=4)] == [0, 0.25, 0.5]
 
