@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import typer
@@ -17,6 +18,9 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
+        # Before torch loads OpenMP: its waiting threads would spin, and on a machine that is busy
+        # with something else every frame takes twenty times as long.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         try:
             return super().invoke(ctx)
         except Sam2PluginsError as error:

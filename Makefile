@@ -1,0 +1,61 @@
+# `make demo` and `make test` set everything up by themselves, in .venv. Needs make, and Python 3.10
+# or newer with venv (on Debian: apt-get install make python3 python3-venv); no other system package.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+TORCH ?= torch==2.13.0
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+CODE := sam2_plugins tests benchmarks
+
+.PHONY: help setup demo test test-fast lint format pictures clean
+
+help:
+	@echo "make demo       track a dozen cells of a real time-lapse; see demo-output/"
+	@echo "make test       lint, types, import contracts and all tests"
+	@echo "make test-fast  the tests that take less than two minutes"
+	@echo "make lint       ruff, mypy, import-linter"
+	@echo "make format     let ruff mend what it can"
+	@echo "make pictures   make the pictures of docs/ again"
+	@echo "make setup      only install, in $(VENV); TORCH='torch==…' chooses another torch"
+	@echo "make clean      remove $(VENV) and everything that was made"
+
+setup: $(INSTALLED)
+
+# torch comes first and pinned, so that nothing else chooses its version.
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo "Python 3.10 or newer is needed: make setup PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo "Python's venv is missing. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(TORCH)
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/sam2-plugins demo --out demo-output
+
+test: lint
+	$(BIN)/python -m pytest
+
+test-fast: setup
+	$(BIN)/python -m pytest -m 'not slow'
+
+lint: setup
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+pictures: setup
+	$(BIN)/python docs/make_pictures.py
+
+clean:
+	rm -rf $(VENV) demo-output build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	  .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
