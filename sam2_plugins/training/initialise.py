@@ -27,11 +27,14 @@ def initialise(model: Sam2Model) -> None:
     """Set the weights of a freshly built model in place."""
     _look_where_the_prompt_is(model)
     _look_where_the_memory_is(model)
-    for lateral in model.image_encoder.neck.convs:
-        lateral.conv.weight.mul_(NECK_SCALE)
-    model.sam_mask_decoder.pred_obj_score_head.layers[-1].bias.fill_(OBJECT_SCORE_BIAS)
-    for block in model.memory_encoder.fuser.layers:
-        block.gamma.fill_(0.1)
+    for name, weight in model.image_encoder.neck.named_parameters():
+        if name.endswith("weight"):
+            weight.mul_(NECK_SCALE)
+    score_head = model.sam_mask_decoder.pred_obj_score_head.layers[-1]
+    nn.init.constant_(score_head.get_parameter("bias"), OBJECT_SCORE_BIAS)
+    for name, gamma in model.memory_encoder.fuser.named_parameters():
+        if name.endswith("gamma"):
+            gamma.fill_(0.1)
     for table in (model.maskmem_tpos_enc, model.no_mem_embed, model.no_obj_ptr):
         nn.init.trunc_normal_(table, std=0.02)
     if model.variant.absent_memory_embedding:
@@ -55,7 +58,7 @@ def _look_where_the_prompt_is(model: Sam2Model) -> None:
 
 def _look_where_the_memory_is(model: Sam2Model) -> None:
     """A constant that both sides share turns the rotary encoding into a preference for nearness."""
-    for layer in model.memory_attention.layers:
-        cross: RotaryAttention = layer.cross_attn_image
-        cross.q_proj.bias.fill_(MEMORY_PLACE_BIAS)
-        cross.k_proj.bias.fill_(MEMORY_PLACE_BIAS)
+    for name, cross in model.memory_attention.named_modules():
+        if isinstance(cross, RotaryAttention) and name.endswith("cross_attn_image"):
+            cross.q_proj.bias.fill_(MEMORY_PLACE_BIAS)
+            cross.k_proj.bias.fill_(MEMORY_PLACE_BIAS)

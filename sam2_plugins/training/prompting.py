@@ -30,7 +30,8 @@ def box_around(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     ys, xs = np.nonzero(mask)
     corners = np.array([[xs.min(), ys.min()], [xs.max(), ys.max()]], float)
     side = corners[1] - corners[0] + 1
-    return corners + rng.normal(0, BOX_JITTER / 2, (2, 2)).clip(-0.15, 0.15) * side
+    jitter: np.ndarray = rng.normal(0, BOX_JITTER / 2, (2, 2)).clip(-0.15, 0.15)
+    return np.asarray(corners + jitter * side)
 
 
 def correction(

@@ -36,15 +36,18 @@ class Recipe:
 
     Parameters
     ----------
-    peak_rate, final_rate
-        Learning rate after the warm-up, and at the end of its cosine decay.
+    peak_rate
+        Learning rate after the warm-up.
+    decay
+        Share of the steps, at the end, over which the rate falls to nothing. Until then it stays,
+        so that a run can be made longer.
     ema
         Decay of the averaged weights, which are the ones that are kept.
     """
 
     stages: tuple[Stage, ...]
-    peak_rate: float = 1e-3
-    final_rate: float = 3e-5
+    peak_rate: float = 6e-4
+    decay: float = 0.3
     warm_up: int = 60
     weight_decay: float = 0.02
     clip_norm: float = 1.0
@@ -74,13 +77,13 @@ NANO = Recipe(
             weights=LossWeights(balanced=1.0, focal=0.5),
         ),
         Stage(
-            until=3300,
+            until=3430,
             clips=4,
             sample=SampleSize(size=192, frames=5, objects=3, min_area=8),
             weights=_FOCAL,
         ),
         Stage(
-            until=3550,
+            until=3630,
             clips=3,
             sample=SampleSize(size=256, frames=6, objects=3, min_area=8),
             weights=_FOCAL,

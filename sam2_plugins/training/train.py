@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -124,9 +123,8 @@ def _stage(recipe: Recipe, step: int) -> Stage:
 def _rate(recipe: Recipe, step: int) -> float:
     if step < recipe.warm_up:
         return recipe.peak_rate * (step + 1) / recipe.warm_up
-    done = (step - recipe.warm_up) / max(1, recipe.steps - recipe.warm_up)
-    height = 0.5 * (1 + math.cos(math.pi * done))
-    return recipe.final_rate + (recipe.peak_rate - recipe.final_rate) * height
+    left = (recipe.steps - step) / (recipe.decay * recipe.steps)
+    return recipe.peak_rate * min(1.0, left)
 
 
 def _groups(model: Sam2Model, decay: float) -> list[dict[str, Any]]:
