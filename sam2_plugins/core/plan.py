@@ -85,8 +85,8 @@ def plan_sweeps(
         raise TrackingError(f"The direction is one of {', '.join(DIRECTIONS)}, not {direction!r}.")
     for frame in (start, stop):
         if frame is not None and (frame < 0 or (length is not None and frame >= length)):
-            end = "" if length is None else f" and ends with {length - 1}"
-            raise TrackingError(f"There is no frame {frame}: the movie begins with frame 0{end}.")
+            rest = "" if length is None else f" and ends with {length - 1}"
+            raise TrackingError(f"There is no frame {frame}: the movie begins with frame 0{rest}.")
     if direction == "backward":
         start, stop = stop, start
     if start is not None and stop is not None and start > stop:
@@ -99,10 +99,10 @@ def plan_sweeps(
     if direction != "backward":
         begin = first if start is None else start
         end = stop if stop is not None or length is None else length - 1
-        frames = count(begin) if end is None else range(begin, end + 1)
-        sweeps.append(Sweep(frames, False, by_object, shared=both))
+        onward = count(begin) if end is None else range(begin, end + 1)
+        sweeps.append(Sweep(onward, False, by_object, shared=both))
     if direction != "forward":
         begin = last if stop is None else stop
-        frames = range(begin, (start or 0) - 1, -1)
-        sweeps.append(Sweep(frames, True, by_object, shared=both))
+        back = range(begin, (start or 0) - 1, -1)
+        sweeps.append(Sweep(back, True, by_object, shared=both))
     return sweeps

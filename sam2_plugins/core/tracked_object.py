@@ -79,9 +79,9 @@ class MaskRecord:
         return sorted(self._packed)
 
     def get(self, frame: int) -> ObjectMask | None:
-        """Return the mask of a frame, empty where the object is not there; None if never tracked."""
+        """Return the mask of a frame: empty if the object is not there, None if never tracked."""
         packed = self._packed.get(frame)
-        return packed and packed.unpack(self._frame_size)
+        return None if packed is None else packed.unpack(self._frame_size)
 
     def put(self, frame: int, mask: ObjectMask) -> None:
         """Set the mask of a frame."""
@@ -137,7 +137,7 @@ class TrackedObject:
         self.window: Window | None = None
 
     def outdate_around(self, frame: int) -> None:
-        """After a change on a frame: masks up to the neighbouring prompted frames are out of date."""
+        """After a change on a frame: masks up to the neighbouring prompts are out of date."""
         before = max((f for f in self.prompted if f < frame), default=-1)
         after = min((f for f in self.prompted if f > frame), default=None)
         between = [

@@ -1,4 +1,4 @@
-"""What is asked of a prediction: the right pixels, an honest IoU, and whether the object is there."""
+"""What is asked of a prediction: the right pixels, an honest IoU, and the object's presence."""
 
 from __future__ import annotations
 

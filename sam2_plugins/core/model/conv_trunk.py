@@ -1,4 +1,7 @@
-"""A small trunk of depthwise convolutions, for the embedded checkpoint (blocks as in ConvNeXt, Liu et al. 2022)."""
+"""A small trunk of depthwise convolutions, for the embedded checkpoint.
+
+Its blocks are those of ConvNeXt (Liu et al. 2022).
+"""
 
 from __future__ import annotations
 

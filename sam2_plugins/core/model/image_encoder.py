@@ -56,6 +56,6 @@ class ImageEncoder(nn.Module):
         self.neck = FpnNeck(trunk.channels, variant.width, variant.top_down_levels)
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
-        """Encode pixels [B, 3, S, S] to maps [B, width, S / stride, S / stride], stride 4, 8, 16."""
+        """Encode pixels [B, 3, S, S] to [B, width, S / stride, S / stride] at stride 4, 8, 16."""
         maps: list[Tensor] = self.neck(self.trunk(pixels))
         return maps

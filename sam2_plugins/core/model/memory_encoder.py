@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,7 @@ class _MaskDownsampler(nn.Module):
         modules: list[nn.Module] = []
         # The last step reaches the full width when the channels grow by four each step.
         channels = [1, *(max(1, width // 4 ** (steps - 1 - i)) for i in range(steps))]
-        for before, after in zip(channels[:-1], channels[1:], strict=True):
+        for before, after in pairwise(channels):
             modules += [
                 nn.Conv2d(before, after, 3, stride=2, padding=1),
                 LayerNorm2d(after),

@@ -1,4 +1,7 @@
-"""Points, boxes and masks to the tokens and the map that the decoder takes (Kirillov et al. 2023)."""
+"""Points, boxes and masks to the tokens and the map that the decoder takes.
+
+As in SAM (Kirillov et al. 2023).
+"""
 
 from __future__ import annotations
 
@@ -51,14 +54,13 @@ class PromptEncoder(nn.Module):
         points = torch.cat((points + 0.5, points.new_zeros(len(points), 1, 2)), dim=1)
         labels = torch.cat((labels, labels.new_full((len(labels), 1), PADDING)), dim=1)
         encoded = self.pe_layer(points / size)
-        kinds = torch.cat(
-            [self.not_a_point_embed.weight, *(e.weight for e in self.point_embeddings)]
-        )
+        embeddings = [self.not_a_point_embed, *self.point_embeddings]
+        kinds = torch.cat([embedding.get_parameter("weight") for embedding in embeddings])
         encoded = torch.where((labels == PADDING)[..., None], 0.0, encoded)
         return encoded + kinds[labels.long() + 1]
 
     def dense(self, masks: Tensor | None, batch: int, grid: int) -> Tensor:
-        """Map [B, width, grid, grid] of low-resolution mask logits [B, 1, 4 grid, 4 grid], if any."""
+        """Map [B, width, grid, grid] of low-resolution logits [B, 1, 4 grid, 4 grid], if any."""
         if masks is not None:
             embedded: Tensor = self.mask_downscaling(masks)
             return embedded

@@ -81,7 +81,7 @@ class Decoded:
     candidates
         All masks that were predicted, logits [B, K, 4 g, 4 g], with their predicted IoU.
     mask
-        [B, 1, 4 g, 4 g] logits of the best one; `ABSENT_LOGIT` where the object is not in the frame.
+        [B, 1, 4 g, 4 g] logits of the best one; `ABSENT_LOGIT` where the object is not there.
     iou
         [B] its predicted IoU.
     pointer
