@@ -120,7 +120,7 @@ def pick_channels(samples: NDArray, channels: Sequence[int] | None, name: str) -
     """
     count = 1 if samples.ndim == 2 else samples.shape[-1]
     wanted = check_channels(channels, count, name)
-    return samples if samples.ndim == 2 else samples[..., wanted]
+    return samples if wanted == list(range(count)) else samples[..., wanted]
 
 
 def check_channels(channels: Sequence[int] | None, count: int, name: str) -> list[int]:

@@ -124,7 +124,7 @@ def test_closing_closes_the_generator() -> None:
 
 
 def test_a_video_through_a_pipe_is_read_forward(tmp_path: Path) -> None:
-    movie = write_movie(tmp_path / "m.mkv", 20)
+    movie = write_movie(tmp_path / "m.mkv", 20, ticks=range(50, 70))
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=lambda: pipe.write_bytes(movie.read_bytes()))

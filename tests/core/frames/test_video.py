@@ -240,7 +240,7 @@ def test_a_header_that_lies_about_the_count_is_found_out(tmp_path: Path) -> None
 def test_a_frame_that_does_not_decode_is_stood_in_for_and_told(
     tmp_path: Path, codec: str, pix_fmt: str
 ) -> None:
-    path = write_movie(tmp_path / "rot.mkv", codec=codec, pix_fmt=pix_fmt, b_frames=0)
+    path = write_movie(tmp_path / "rot.mov", codec=codec, pix_fmt=pix_fmt, b_frames=0)
     with av.open(str(path)) as container:
         packet = next(p for k, p in enumerate(container.demux(video=0)) if k == 20)
         content = bytes(packet)

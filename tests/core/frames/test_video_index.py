@@ -32,6 +32,6 @@ def test_a_raw_stream_without_timestamps_is_indexed_by_counting(tmp_path: Path) 
 
 
 def test_a_rounded_clock_does_not_change_the_declared_rate(tmp_path: Path) -> None:
-    index = build_index(write_movie(tmp_path / "m.mkv", rate=30), None)
+    index = build_index(write_movie(tmp_path / "m.mkv", 20, rate=30), None)
     assert index.times[1] == pytest.approx(0.033, abs=1e-9)
     assert index.fps == 30
