@@ -15,6 +15,7 @@ from sam2_plugins.core.errors import PromptError, TrackingError
 from sam2_plugins.core.feature_cache import FeatureCache
 from sam2_plugins.core.frames import FrameSource, open_frames
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
+from sam2_plugins.core.masks.object_mask import PixelBox
 from sam2_plugins.core.memory_bank import Sam2Policy
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.plan import Direction, Sweep, plan_sweeps
@@ -357,11 +358,12 @@ class VideoTracker:
         recorded: ObjectMask | None,
     ) -> Window:
         """Choose the window in which a prompt is answered."""
-        box = None
+        box: PixelBox | None = None
         if prompt.mask is not None:
             box = prompt.mask.box
         elif prompt.box is not None:
-            box = tuple(round(v) for v in prompt.box)
+            given = prompt.box
+            box = (round(given.x0), round(given.y0), round(given.x1), round(given.y1))
         elif before is not None:
             return before.window
         elif recorded is not None:
@@ -381,9 +383,7 @@ class VideoTracker:
             return self._planner.window(point, tracked.side, shared)
         return self._window_by_looking(tracked, prompt, point)
 
-    def _window_by_looking(
-        self, tracked: TrackedObject, prompt: Prompt, point: tuple[int, int, int, int]
-    ) -> Window:
+    def _window_by_looking(self, tracked: TrackedObject, prompt: Prompt, point: PixelBox) -> Window:
         """Click on an object of unknown size: look through several windows, trust the best answer."""
         best, answer = -1.0, None
         for side in [None, *reversed(self._planner.ladder())]:
@@ -493,7 +493,7 @@ class VideoTracker:
         """Whether a frame can still be had; those of a stream pass."""
         return self.frames.seekable
 
-    def _crowded(self, box: tuple[int, int, int, int], side: int | None) -> bool:
+    def _crowded(self, box: PixelBox, side: int | None) -> bool:
         longer = max(box[2] - box[0], box[3] - box[1])
         return side is not None and longer > CROWDED_SHARE * side
 

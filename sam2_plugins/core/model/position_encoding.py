@@ -50,13 +50,13 @@ def sine_of(positions: Tensor, channels: int) -> Tensor:
 @lru_cache(maxsize=32)
 def rotary_table(
     height: int, width: int, channels: int, device: torch.device, theta: float = 10000.0
-) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of the axial rotary encoding (Su et al. 2021; Heo et al. 2024).
+) -> Tensor:
+    """Turns of the axial rotary encoding (Su et al. 2021; Heo et al. 2024).
 
     Returns
     -------
-    tuple of Tensor
-        Two tensors [height * width, channels / 2]: half of the pairs turn with x, half with y.
+    Tensor
+        Complex [height * width, channels / 2]: half of the pairs turn with x, half with y.
     """
     with torch.inference_mode(False), torch.no_grad():
         rates = 1.0 / theta ** (torch.arange(0, channels, 4)[: channels // 4].float() / channels)
@@ -64,15 +64,13 @@ def rotary_table(
         x = (index % width).float()
         y = torch.div(index, width, rounding_mode="floor").float()
         angle = torch.cat((torch.outer(x, rates), torch.outer(y, rates)), dim=-1)
-        return angle.cos().to(device), angle.sin().to(device)
+        return torch.polar(torch.ones_like(angle), angle).to(device)
 
 
-def rotate(tokens: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn each pair of neighbouring channels of `tokens` [..., N, C] by the table's angle."""
-    cos, sin = table
-    first, second = tokens[..., 0::2], tokens[..., 1::2]
-    turned = torch.stack((first * cos - second * sin, first * sin + second * cos), dim=-1)
-    return turned.flatten(-2)
+def rotate(tokens: Tensor, table: Tensor) -> Tensor:
+    """Turn each pair of neighbouring channels of `tokens` [..., N, C] as the table says."""
+    pairs = torch.view_as_complex(tokens.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * table).flatten(-2).to(tokens.dtype)
 
 
 class RandomFourierEncoding(nn.Module):
