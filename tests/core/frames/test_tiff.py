@@ -122,7 +122,7 @@ def test_a_run_of_planes_under_one_page_is_mapped(tmp_path: Path) -> None:
     assert shows(source, 4, movie[4])
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error:.*closed file:UserWarning")
 def test_files_of_one_ome_set_are_one_movie(tmp_path: Path) -> None:
     movie = noise(4, 20, 30, dtype="uint8")
     names = ["first.ome.tif", "second.ome.tif"]
