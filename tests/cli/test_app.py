@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from sam2_plugins import __version__
+
+
+def test_the_version_is_told(run):
+    assert run("--version").out.strip() == f"sam2-plugins {__version__}"
+
+
+COMMANDS = ("track", "demo", "models", "download", "info", "evaluate", "evaluate-model", "train")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(run, command):
+    result = run(command, "--help")
+    assert result.code == 0
+    assert "Usage" in result.out
+
+
+def test_an_unknown_command_is_a_usage_error(run):
+    assert run("segment").code == 2
+
+
+def test_help_loads_neither_torch_nor_numpy():
+    script = (
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from sam2_plugins.cli import app\n"
+        "result = CliRunner().invoke(app, ['track', '--help'])\n"
+        "assert result.exit_code == 0, result.output\n"
+        "print(sorted({'torch', 'numpy', 'av'} & set(sys.modules)))\n"
+    )
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert told.stdout.strip() == "[]", told.stderr
+
+
+def test_the_module_runs_as_a_command():
+    command = [sys.executable, "-m", "sam2_plugins", "--version"]
+    told = subprocess.run(command, capture_output=True, text=True)
+    assert told.stdout.strip() == f"sam2-plugins {__version__}"

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from sam2_plugins.core.datasets import load_dataset
+from sam2_plugins.core.metrics import evaluate
+
+
+@pytest.fixture
+def dataset(discs, tmp_path) -> Path:
+    """A folder with one dataset, of microscopy, in which only object 2 is scored."""
+    images, labels = discs
+    folder = tmp_path / "data" / "discs"
+    (folder / "frames").mkdir(parents=True)
+    (folder / "masks").mkdir()
+    for index, (image, truth) in enumerate(zip(images, labels, strict=True)):
+        tifffile.imwrite(folder / "frames" / f"{index:05d}.tif", image)
+        tifffile.imwrite(folder / "masks" / f"{index:05d}.tif", truth)
+    meta = {"name": "discs", "kind": "microscopy: discs", "eval_objects_frame0": [2]}
+    (folder / "meta.json").write_text(json.dumps(meta))
+    return folder
+
+
+@pytest.fixture
+def moved(discs, tmp_path) -> Path:
+    """The true labels, moved by two pixels, as a prediction."""
+    np.save(tmp_path / "moved.npy", np.roll(discs[1], 2, axis=2))
+    return tmp_path / "moved.npy"
+
+
+def test_the_scores_are_those_of_the_metrics(run, discs, moved, tmp_path):
+    np.save(tmp_path / "truth.npy", discs[1])
+    told = run("evaluate", moved, tmp_path / "truth.npy", "--json", "--per-object").json
+    expected = evaluate(np.load(moved), discs[1]).to_dict(per_object=True)
+    assert told == json.loads(json.dumps(expected))
+
+
+def test_a_dataset_brings_its_own_rules(run, discs, moved, dataset):
+    told = run("evaluate", moved, dataset, "--json").json
+    expected = evaluate(np.load(moved), discs[1], objects=[2], bound=2, absent="ignore")
+    assert told["n_objects"] == 1
+    assert told["F"] == expected.F
+
+
+def test_an_option_overrules_the_dataset(run, moved, dataset):
+    told = run("evaluate", moved, dataset, "--objects", "1,2", "--json").json
+    assert told["n_objects"] == 2
+
+
+def test_people_get_a_table(run, moved, dataset):
+    result = run("evaluate", moved, dataset)
+    assert result.code == 0
+    assert "J&F" in result.out
+    assert "mean of 1" in result.out
+
+
+def test_stacks_that_do_not_fit_exit_with_1_and_both_sizes(run, dataset, tmp_path):
+    np.save(tmp_path / "short.npy", np.zeros((2, 96, 128), np.uint8))
+    result = run("evaluate", tmp_path / "short.npy", dataset)
+    assert result.code == 1
+    assert "2 frames were predicted, but the truth has 6" in result.err
+
+
+def test_a_dataset_equals_the_reference_scorer(run, shared_data, tmp_path):
+    folder = shared_data / "ecoli_phase_trpL"
+    np.save(tmp_path / "moved.npy", np.roll(load_dataset(folder).labels, 3, axis=1))
+    script = [sys.executable, shared_data / "evaluate.py", folder, tmp_path / "moved.npy"]
+    reference = subprocess.run(script, capture_output=True, check=True, text=True)
+    told = run("evaluate", tmp_path / "moved.npy", folder, "--json").json
+    assert told == pytest.approx(json.loads(reference.stdout))
+
+
+def test_a_model_is_scored_on_every_dataset_of_a_folder(run, nano, dataset):
+    arguments = ("evaluate-model", nano, "--data", dataset.parent, "--prompt", "mask")
+    told = run(*arguments, "--json").json
+    (report,) = told["sequences"]
+    assert (told["model"], told["prompt"]) == ("nano", "mask")
+    assert (report["name"], report["n_objects"], report["prompt_iou"]) == ("discs", 1, 1.0)
+    (mean,) = told["means"]
+    assert (mean["kind"], mean["sequences"], mean["J"]) == ("microscopy", 1, report["J"])
+
+
+def test_the_table_of_a_model_has_the_means(run, nano, dataset):
+    result = run("evaluate-model", nano, "--data", dataset.parent, "--prompt", "click")
+    assert "mean microscopy" in result.out
+    assert "synthetic time-lapses only" in result.err
+
+
+def test_a_folder_without_a_dataset_exits_with_1(run, tmp_path):
+    result = run("evaluate-model", "nano", "--data", tmp_path)
+    assert result.code == 1
+    assert "meta.json" in result.err
+
+
+def test_an_unknown_dataset_is_a_usage_error_that_names_the_known_ones(run, dataset):
+    result = run("evaluate-model", "nano", "--data", dataset.parent, "--only", "cats")
+    assert result.code == 2
+    assert "discs" in result.err

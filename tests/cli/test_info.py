@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import numpy as np
+
+
+def test_the_facts_of_a_movie_are_told_as_json(run, movie):
+    told = run("info", movie, "--json").json
+    assert (told["kind"], told["axes"], told["dtype"]) == ("tiff", "TYX", "uint8")
+    assert (told["length"], told["height"], told["width"]) == (6, 96, 128)
+
+
+def test_the_facts_of_a_movie_are_told_to_people(run, movie):
+    result = run("info", movie)
+    assert result.code == 0
+    assert "discs.tif" in result.out
+
+
+def test_the_options_of_reading_are_obeyed(run, tmp_path):
+    np.save(tmp_path / "movie.npy", np.zeros((3, 4, 40, 50), np.uint16))
+    told = run(
+        *("info", tmp_path / "movie.npy", "--axes", "CTYX", "--channels", 1),
+        *("--limits", "10,4000", "--fps", 2, "--json"),
+    ).json
+    assert (told["length"], told["fps"], told["duration"]) == (4, 2, 2)
+    assert told["limits"] == [[10, 4000]]
+
+
+def test_a_file_that_is_no_movie_exits_with_1_and_a_message(run, tmp_path):
+    (tmp_path / "notes.mp4").write_text("no movie")
+    result = run("info", tmp_path / "notes.mp4")
+    assert result.code == 1
+    assert "notes.mp4" in result.err
+    assert "Traceback" not in result.err

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from sam2_plugins.core.prompt_files import load_prompts
+from tests.cli.conftest import FRAMES, moving_discs
+
+PROMPTS = ("--click", "40,40", "--box", "75,50,95,70")
+
+
+def test_a_click_and_a_box_become_label_images(run, nano, movie, tmp_path):
+    result = run("track", movie, *PROMPTS, "--out", tmp_path, "--format", "tiff")
+    assert result.code == 0
+    labels = tifffile.imread(tmp_path / "labels.tif")
+    assert labels.shape == (FRAMES, 96, 128)
+    assert labels[0, 40, 40] == 1
+    assert labels[0, 60, 85] == 2
+
+
+def test_every_format_is_written(run, nano, movie, tmp_path):
+    formats = "tiff,mp4,png,csv,coco,ctc,prompts"
+    assert run("track", movie, *PROMPTS, "--out", tmp_path, "-f", formats).code == 0
+    made = {path.name for path in tmp_path.iterdir()}
+    assert made == {
+        *("labels.tif", "overlay.mp4", "contact_sheet.png", "tracks.csv"),
+        *("coco.json", "ctc", "prompts.json"),
+    }
+
+
+def test_json_is_all_that_stdout_has(run, nano, movie, tmp_path):
+    result = run("track", movie, *PROMPTS, "--out", tmp_path, "--format", "tiff", "--json")
+    told = result.json
+    assert told["frames"] == list(range(FRAMES))
+    assert told["interrupted"] is False
+    assert told["files"] == [str(tmp_path / "labels.tif")]
+    first, second = told["objects"]
+    assert (first["object"], first["prompt"], first["frames_tracked"]) == (1, "click @ 0", FRAMES)
+    assert (second["object"], second["prompt"]) == (2, "box @ 0")
+
+
+def test_whoever_uses_nano_is_told_what_it_is(run, nano, movie, tmp_path):
+    result = run("track", movie, *PROMPTS, "--out", tmp_path, "--format", "csv")
+    line = next(line for line in result.err.splitlines() if line.startswith("Model: nano"))
+    assert "licence Apache-2.0" in line
+    assert "synthetic time-lapses only" in line
+
+
+def test_a_mask_is_taken_as_it_is(run, nano, movie, discs, tmp_path):
+    tifffile.imwrite(tmp_path / "mask.tif", discs[1][2])
+    result = run(
+        *("track", movie, "--mask", f"{tmp_path / 'mask.tif'},2", "--direction", "both"),
+        *("--out", tmp_path / "out", "--format", "tiff"),
+    )
+    assert result.code == 0
+    labels = tifffile.imread(tmp_path / "out" / "labels.tif")
+    np.testing.assert_array_equal(labels[2], discs[1][2])
+    assert all((page > 0).any() for page in labels)
+
+
+def test_saved_prompts_give_the_same_masks_again(run, nano, movie, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    run("track", movie, *PROMPTS, "--out", first, "--format", "tiff,prompts")
+    saved = first / "prompts.json"
+    assert run("track", movie, "--prompts", saved, "--out", second, "--format", "tiff").code == 0
+    np.testing.assert_array_equal(
+        tifffile.imread(first / "labels.tif"), tifffile.imread(second / "labels.tif")
+    )
+
+
+def test_only_the_wanted_frames_are_tracked(run, nano, movie, tmp_path):
+    result = run(
+        *("track", movie, "--click", "40,40,3", "--direction", "backward"),
+        *("--start", 3, "--stop", 1, "--out", tmp_path, "--format", "csv", "--json"),
+    )
+    assert result.json["frames"] == [1, 2, 3]
+
+
+def test_earlier_results_are_not_replaced(run, nano, movie, tmp_path):
+    (tmp_path / "labels.tif").write_bytes(b"corrected by hand")
+    result = run("track", movie, *PROMPTS, "--out", tmp_path, "--format", "tiff")
+    assert result.code == 1
+    assert "--overwrite" in result.err
+    assert (tmp_path / "labels.tif").read_bytes() == b"corrected by hand"
+
+
+def test_earlier_results_are_replaced_when_that_is_said(run, nano, movie, tmp_path):
+    (tmp_path / "labels.tif").write_bytes(b"old")
+    arguments = ("track", movie, *PROMPTS, "--out", tmp_path, "--format", "tiff", "--overwrite")
+    assert run(*arguments).code == 0
+    assert len(tifffile.imread(tmp_path / "labels.tif")) == FRAMES
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ((), "at least one"),
+        (("--click", "12"), "--click x,y"),
+        (("--click", "1,2", "--format", "gif"), "prompts"),
+        (("--click", "1,2", "--tile", "big"), "auto"),
+        (("--click", "1,2", "--limits", "5"), "LOW,HIGH"),
+        (("--click", "1,2", "--channels", "red"), "--channels"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_what_is_right(run, movie, tmp_path, wrong, told):
+    result = run("track", movie, *wrong, "--out", tmp_path)
+    assert result.code == 2
+    assert told in result.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_movie_exits_with_1_and_a_message(run, tmp_path):
+    result = run("track", "nowhere.mp4", "--click", "1,2", "--out", tmp_path)
+    assert result.code == 1
+    assert "There is no file or folder nowhere.mp4" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_a_prompt_outside_of_the_frame_exits_with_1_and_the_size(run, nano, movie, tmp_path):
+    result = run("track", movie, "--click", "500,2", "--out", tmp_path)
+    assert result.code == 1
+    assert "outside the frame of 128×96" in result.err
+
+
+def test_what_was_tracked_before_an_error_is_kept(run, nano, tmp_path):
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    # So many that the broken one is not among those that are sampled for the contrast.
+    for index, image in enumerate(moving_discs(40)[0]):
+        Image.fromarray(image).save(frames / f"{index:03d}.jpg")
+    broken = frames / "004.jpg"
+    broken.write_bytes(broken.read_bytes()[:900])
+    out = tmp_path / "out"
+    result = run("track", frames, *PROMPTS, "--out", out, "--format", "tiff")
+    assert result.code == 1
+    assert "4 of frames cannot be read" in result.err
+    assert f"What was tracked until then is in {out}" in result.err
+    assert len(tifffile.imread(out / "labels.tif")) == 4
+
+
+def test_ctrl_c_keeps_what_is_done_and_says_so(nano, tmp_path):
+    movie, _ = moving_discs(3000)
+    np.save(tmp_path / "long.npy", movie)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "sam2_plugins", "track", str(tmp_path / "long.npy"), *PROMPTS]
+    options = ["--out", str(out), "--format", "tiff,mp4,csv,coco,prompts", "--json"]
+    with subprocess.Popen(
+        [*command, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    ) as process:
+        _wait_for_rows(out / "tracks.csv", 7, process)
+        process.send_signal(signal.SIGINT)
+        printed, told = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "kept" in told
+    done = _frames_in(out / "tracks.csv")
+    assert 3 <= done < 3000
+    assert f"{done} frames, from 0 to {done - 1}, are kept in {out}" in told
+    assert '"interrupted": true' in printed
+    assert len(tifffile.imread(out / "labels.tif")) == done
+    with av.open(str(out / "overlay.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) == done
+    assert (out / "coco.json").is_file()
+    assert len(load_prompts(out / "prompts.json").prompts) == 2
+
+
+def _wait_for_rows(table: Path, rows: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not (table.exists() and len(table.read_text().splitlines()) > rows):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline, "no frame was tracked in two minutes"
+        time.sleep(0.05)
+
+
+def _frames_in(table: Path) -> int:
+    return len({line.split(",")[2] for line in table.read_text().splitlines()[1:]})
