@@ -25,8 +25,9 @@ SOLID = 0.92
 SIZES = (0.6, 1.6)
 """Areas that are taken, over the median of all: neither debris nor clumps."""
 
-ROOM = 0.7
-"""Free distance to the next nucleus, and to the frame's border, in diameters."""
+ROOMS = (0.9, 0.7, 0.5, 0.3)
+"""Free distance to the next nucleus, and to the frame's border, in diameters: as much as possible
+while there are enough cells to choose from."""
 
 PROMPTS: tuple[PromptKind, ...] = ("click", "box")
 """What the cells are prompted with, in turn."""
@@ -47,14 +48,14 @@ def choose_prompts(image: NDArray[np.uint8], count: int = 12) -> list[Prompt]:
     list of Prompt
         Of objects 1, 2, …, from the top of the frame to its bottom.
     """
-    cells = sorted(_spread(_good_cells(image), count), key=lambda cell: cell.offset[1])
+    cells = sorted(_spread(_good_cells(image, count), count), key=lambda cell: cell.offset[1])
     return [
         prompt_from_mask(PROMPTS[index % len(PROMPTS)], 0, index + 1, cell)
         for index, cell in enumerate(cells)
     ]
 
 
-def _good_cells(image: NDArray[np.uint8]) -> list[ObjectMask]:
+def _good_cells(image: NDArray[np.uint8], enough: int) -> list[ObjectMask]:
     """Nuclei that stand alone, the brightest first."""
     grey = np.asarray(image, np.float32)
     grey = grey.mean(axis=2) if grey.ndim == 3 else grey
@@ -64,11 +65,16 @@ def _good_cells(image: NDArray[np.uint8]) -> list[ObjectMask]:
     if not regions:
         return []
     typical = float(np.median([region.area for region in regions]))
-    room = round(ROOM * 2 * np.sqrt(typical / np.pi))
-    good = [r for r in regions if _is_single(r, typical) and _has_room(r, labels, room)]
-    good.sort(key=lambda region: -region.intensity_mean)
+    diameter = 2 * np.sqrt(typical / np.pi)
+    single = [region for region in regions if _is_single(region, typical)]
+    apart: list[Any] = []
+    for room in ROOMS:
+        apart = [r for r in single if _has_room(r, labels, round(room * diameter))]
+        if len(apart) >= enough:
+            break
+    apart.sort(key=lambda region: -region.intensity_mean)
     masks = split_label_image(labels)
-    return [masks[region.label] for region in good]
+    return [masks[region.label] for region in apart]
 
 
 def _is_single(region: Any, typical: float) -> bool:

@@ -8,7 +8,7 @@ from sam2_plugins.demo.cells import choose_prompts
 SIZE = (200, 300)
 
 
-def nuclei(*centres: tuple[int, int], radius: int = 10, **others: list) -> np.ndarray:
+def nuclei(*centres: tuple[int, int], radius: int = 10) -> np.ndarray:
     y, x = np.mgrid[: SIZE[0], : SIZE[1]]
     image = np.full(SIZE, 10, np.uint8)
     for cx, cy in centres:
@@ -46,7 +46,7 @@ def test_no_more_are_chosen_than_wanted_and_they_are_far_apart():
 
 def test_clumps_neighbours_and_nuclei_at_the_border_are_left_out():
     clump = [(150, 40), (166, 46)]
-    neighbours = [(240, 40), (266, 40)]
+    neighbours = [(240, 40), (262, 40)]
     image = nuclei((50, 40), (50, 150), (150, 150), *clump, *neighbours, (250, 192))
     found = {tuple(round(v, -1) for v in where(prompt)) for prompt in choose_prompts(image)}
     assert found == {(50, 40), (50, 150), (150, 150)}
@@ -60,3 +60,10 @@ def test_an_image_without_cells_gives_no_prompt(level: int):
 def test_the_choice_is_the_same_every_time():
     image = nuclei(*ALONE)
     assert choose_prompts(image, 4) == choose_prompts(np.stack([image] * 3, axis=2), 4)
+
+
+def test_cells_are_taken_from_a_crowd_only_when_there_are_no_others():
+    crowd = [(60 + 30 * column, 60 + 30 * row) for column in range(3) for row in range(3)]
+    image = nuclei(*crowd, (240, 60), (240, 140))
+    assert all(where(prompt)[0] > 200 for prompt in choose_prompts(image, count=2))
+    assert len(choose_prompts(image, count=11)) == 11
