@@ -6,16 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
 
 import typer
 
 from sam2_plugins.core.datasets import load_label_stack
-from sam2_plugins.core.masks import ObjectId, split_label_image
+from sam2_plugins.core.masks import ObjectId, ObjectMask, split_label_image
 from sam2_plugins.core.prompt_files import load_prompts
 from sam2_plugins.core.prompts import Prompt
-
-_T = TypeVar("_T")
 
 
 @dataclass
@@ -46,7 +43,7 @@ def collect_prompts(
         If a file cannot be read.
     """
     said = [prompt for file in files for prompt in load_prompts(file).prompts]
-    said += [prompt for text in masks for prompt in _masks(text)]
+    pictures = [picture for text in masks for picture in _masks(text)]
     parsed = [
         *(("click", *_parse(text, 2, "--click x,y[,frame][,object]")) for text in clicks),
         *(("box", *_parse(text, 4, "--box x0,y0,x1,y1[,frame][,object]")) for text in boxes),
@@ -55,8 +52,10 @@ def collect_prompts(
     for kind, _, _, obj in parsed:
         if kind == "not" and obj is None:
             raise typer.BadParameter("--not x,y,frame,object needs the object that is not there.")
-    taken = {prompt.obj for prompt in said} | {obj for *_, obj in parsed if obj is not None}
-    free = (number for number in count(1) if number not in taken)
+    named = [*(prompt.obj for prompt in said), *(obj for *_, obj in [*pictures, *parsed])]
+    free = (number for number in count(1) if number not in named)
+    for mask, frame, obj in pictures:
+        said.append(Prompt.of(frame, next(free) if obj is None else obj, mask=mask))
     together: dict[tuple[int, ObjectId], _Said] = {}
     for kind, numbers, frame, obj in parsed:
         one = together.setdefault((frame, next(free) if obj is None else obj), _Said())
@@ -86,8 +85,8 @@ def summarise_prompts(prompts: Iterable[Prompt]) -> str:
     return ", ".join(words)
 
 
-def _masks(text: str) -> list[Prompt]:
-    """Every label of a label image is an object."""
+def _masks(text: str) -> list[tuple[ObjectMask, int, ObjectId | None]]:
+    """Every label of a label image is an object; white on black is one without a number."""
     path, frame = Path(text), 0
     name, comma, last = text.rpartition(",")
     if comma and last.strip().isdecimal() and not path.exists():
@@ -98,7 +97,8 @@ def _masks(text: str) -> list[Prompt]:
     found = split_label_image(stack[0])
     if not found:
         raise typer.BadParameter(f"{path} has no object: a mask is 0 where there is none.")
-    return [Prompt.of(frame, label, mask=mask) for label, mask in found.items()]
+    white = set(found) == {255}
+    return [(mask, frame, None if white else label) for label, mask in found.items()]
 
 
 def _parse(text: str, n: int, form: str) -> tuple[tuple[float, ...], int, ObjectId | None]:
