@@ -83,6 +83,8 @@ class Variant:
         Neck levels (0 is stride 4) that receive the level above.
     pointer_time_encoding, absent_memory_embedding
         What SAM 2.1 added to SAM 2.0: see `guides` in the documentation of `Sam2Model`.
+    stability_fallback
+        Where one mask is asked for and its outline is not stable, take the best of three instead.
     published
         Where the weights are, if the authors published them.
     licence
@@ -102,6 +104,7 @@ class Variant:
     absent_memory_embedding: bool = True
     num_memories: int = 7
     max_pointers: int = 16
+    stability_fallback: bool = True
     published: Published | None = None
     licence: str = "Apache-2.0"
     about: str = field(default="", compare=False)
@@ -140,6 +143,7 @@ NANO = Variant(
     memory_layers=2,
     feedforward=512,
     top_down_levels=(0, 1, 2, 3),
+    stability_fallback=False,
     about="embedded: small, trained on synthetic time-lapses only; for demos and first tries",
 )
 

@@ -10,24 +10,29 @@ from sam2_plugins.training.samples import SampleSize
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A stretch of training with one kind of batch.
+class Task:
+    """One kind of batch.
 
     Parameters
     ----------
-    until
-        Step at which the stage ends.
     clips
         Clips per batch.
     sample
         What is taken of each.
     """
 
-    until: int
     clips: int
     sample: SampleSize
     mix: PromptMix = field(default_factory=PromptMix)
     weights: LossWeights = field(default_factory=LossWeights)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of training, up to step `until`, in which tasks take turns."""
+
+    until: int
+    tasks: tuple[Task, ...]
 
 
 @dataclass(frozen=True)
@@ -59,54 +64,33 @@ class Recipe:
         return self.stages[-1].until
 
 
-_FOCAL = LossWeights(balanced=0.5, focal=1.0, dice=1.0)
+_ALL_ALIKE = LossWeights(winner=0.0)
+_EASING = LossWeights(balanced=1.0, focal=0.5)
+_FOCAL = LossWeights(balanced=0.5, focal=1.0)
+_CLICKS = PromptMix(click=0.6, box=0.4, mask=0.0, correction=0.1)
 
 NANO = Recipe(
     stages=(
+        Stage(1000, (Task(12, SampleSize(128, 1, 5, min_area=10), _CLICKS, _ALL_ALIKE),)),
+        Stage(2700, (Task(6, SampleSize(128, 4, 3, min_area=8), weights=_EASING),)),
+        Stage(3150, (Task(4, SampleSize(192, 5, 3, min_area=8), weights=_FOCAL),)),
         Stage(
-            until=1000,
-            clips=12,
-            sample=SampleSize(size=128, frames=1, objects=5, min_area=10),
-            mix=PromptMix(click=0.6, box=0.4, mask=0.0, correction=0.1),
-            weights=LossWeights(winner=0.0),
-        ),
-        Stage(
-            until=2700,
-            clips=6,
-            sample=SampleSize(size=128, frames=4, objects=3, min_area=8),
-            weights=LossWeights(balanced=1.0, focal=0.5),
-        ),
-        Stage(
-            until=3430,
-            clips=4,
-            sample=SampleSize(size=192, frames=5, objects=3, min_area=8),
-            weights=_FOCAL,
-        ),
-        Stage(
-            until=3630,
-            clips=3,
-            sample=SampleSize(size=256, frames=6, objects=3, min_area=8),
-            weights=_FOCAL,
+            4400,
+            (
+                Task(4, SampleSize(256, 1, 9, min_area=8), _CLICKS, _FOCAL),
+                Task(4, SampleSize(256, 1, 9, min_area=8), _CLICKS, _FOCAL),
+                Task(3, SampleSize(192, 5, 3, min_area=8), weights=_FOCAL),
+            ),
         ),
     )
 )
 
+_MANY_CORRECTIONS = PromptMix(correction=0.5)
+
 SMOKE = Recipe(
     stages=(
-        Stage(
-            until=6,
-            clips=2,
-            sample=SampleSize(size=64, frames=1, objects=2, min_area=4),
-            mix=PromptMix(click=0.6, box=0.4, mask=0.0, correction=0.5),
-            weights=LossWeights(winner=0.0),
-        ),
-        Stage(
-            until=12,
-            clips=2,
-            sample=SampleSize(size=64, frames=3, objects=2, min_area=4),
-            mix=PromptMix(correction=0.5),
-            weights=_FOCAL,
-        ),
+        Stage(6, (Task(2, SampleSize(64, 1, 2, min_area=4), _CLICKS, _ALL_ALIKE),)),
+        Stage(12, (Task(2, SampleSize(64, 3, 2, min_area=4), _MANY_CORRECTIONS, _FOCAL),)),
     ),
     warm_up=2,
 )

@@ -16,7 +16,7 @@ from sam2_plugins.core.model import Sam2Model, build_model
 from sam2_plugins.core.variants import Variant
 from sam2_plugins.training.initialise import initialise
 from sam2_plugins.training.pool import ClipPool
-from sam2_plugins.training.recipe import Recipe, Stage
+from sam2_plugins.training.recipe import Recipe, Task
 from sam2_plugins.training.rollout import rollout
 from sam2_plugins.training.samples import make_batch
 
@@ -94,13 +94,13 @@ def _step(
     rng: np.random.Generator,
 ) -> dict[str, float]:
     began = time.perf_counter()
-    stage = _stage(recipe, step)
+    task = _task(recipe, step)
     rate = _rate(recipe, step)
     for group in optimiser.param_groups:
         group["lr"] = rate
-    model.image_size = stage.sample.size
-    batch = make_batch(pool.draw(stage.clips, rng), stage.sample, rng)
-    result = rollout(model, batch, stage.mix, stage.weights, rng)
+    model.image_size = task.sample.size
+    batch = make_batch(pool.draw(task.clips, rng), task.sample, rng)
+    result = rollout(model, batch, task.mix, task.weights, rng)
     optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(result.loss)
     nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
@@ -116,8 +116,9 @@ def _step(
     }
 
 
-def _stage(recipe: Recipe, step: int) -> Stage:
-    return next(stage for stage in recipe.stages if step < stage.until)
+def _task(recipe: Recipe, step: int) -> Task:
+    tasks = next(stage.tasks for stage in recipe.stages if step < stage.until)
+    return tasks[step % len(tasks)]
 
 
 def _rate(recipe: Recipe, step: int) -> float:

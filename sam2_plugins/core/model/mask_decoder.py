@@ -96,8 +96,11 @@ class _TwoWayTransformer(nn.Module):
 class MaskDecoder(nn.Module):
     """Predict masks of B objects on one frame."""
 
-    def __init__(self, width: int, hidden: int, heads: int = 8) -> None:
+    def __init__(
+        self, width: int, hidden: int, heads: int = 8, stability_fallback: bool = True
+    ) -> None:
         super().__init__()
+        self.stability_fallback = stability_fallback
         masks = NUM_MULTIMASKS + 1
         self.transformer = _TwoWayTransformer(width, heads, hidden)
         self.iou_token = nn.Embedding(1, width)
@@ -162,7 +165,7 @@ class MaskDecoder(nn.Module):
         score = self.pred_obj_score_head(score_token)
         if multimask:
             return MaskCandidates(masks[:, 1:], ious[:, 1:], mask_tokens[:, 1:], score)
-        if self.training:
+        if self.training or not self.stability_fallback:
             return MaskCandidates(masks[:, :1], ious[:, :1], mask_tokens[:, :1], score)
         return MaskCandidates(*_most_stable(masks, ious), mask_tokens[:, :1], score)
 

@@ -120,7 +120,9 @@ class Sam2Model(nn.Module):
         width, memory_width = variant.width, variant.memory_width
         self.image_encoder = ImageEncoder(variant)
         self.sam_prompt_encoder = PromptEncoder(width)
-        self.sam_mask_decoder = MaskDecoder(width, variant.feedforward)
+        self.sam_mask_decoder = MaskDecoder(
+            width, variant.feedforward, stability_fallback=variant.stability_fallback
+        )
         self.memory_attention = MemoryAttention(
             width, memory_width, variant.feedforward, variant.memory_layers
         )
