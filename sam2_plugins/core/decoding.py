@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy import ndimage
 from torch import Tensor
 
 from sam2_plugins.core.masks import ObjectMask
@@ -15,11 +16,17 @@ from sam2_plugins.core.tiling import Window
 
 
 def to_object_mask(
-    logits: Tensor, window: Window, frame_size: tuple[int, int], iou: float, score: float
+    logits: Tensor,
+    window: Window,
+    frame_size: tuple[int, int],
+    iou: float,
+    score: float,
+    specks: float = 0.0,
 ) -> ObjectMask:
     """Mask of logits [h, w] that cover a window: where their bilinear interpolation is positive.
 
-    Only the part of the window where the mask can be is interpolated.
+    Only the part of the window where the mask can be is interpolated. Separate parts that are
+    smaller than the share `specks` of the largest are left out.
     """
     positive = logits > 0
     rows = _reach(positive.any(1), window.height)
@@ -29,6 +36,8 @@ def to_object_mask(
     down = _bilinear(logits.shape[0], window.height)[rows].to(logits.device)
     across = _bilinear(logits.shape[1], window.width)[columns].to(logits.device)
     crop = (down @ logits.float() @ across.T > 0).cpu().numpy()
+    if specks:
+        crop = _without_specks(crop, specks)
     offset = (window.x + columns.start, window.y + rows.start)
     return ObjectMask(crop, offset, frame_size, iou, score)
 
@@ -55,6 +64,16 @@ def to_logits(mask: ObjectMask, window: Window, image_size: int) -> Tensor:
     sure = to_model_mask(mask, window, image_size) * MASK_SCALE + MASK_SHIFT
     size = (image_size // 4, image_size // 4)
     return F.interpolate(sure, size=size, mode="bilinear", antialias=True)
+
+
+def _without_specks(crop: np.ndarray, share: float) -> np.ndarray:
+    parts, count = ndimage.label(crop)
+    if count <= 1:
+        return crop
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    kept: np.ndarray = (sizes >= share * sizes.max())[parts] & crop
+    return kept
 
 
 def _reach(occupied: Tensor, length: int) -> slice | None:

@@ -45,11 +45,13 @@ class Steps:
         frame_size: tuple[int, int],
         pointer_span: int,
         objects_at_once: int | None = None,
+        specks: float = 0.0,
     ) -> None:
         self.model = model
         self.features = features
         self.frame_size = frame_size
         self.pointer_span = pointer_span
+        self.specks = specks
         self.objects_at_once = objects_at_once or max(1, OBJECT_TOKENS_AT_ONCE // model.grid**2)
 
     # -- prompts
@@ -102,7 +104,7 @@ class Steps:
         """Return the mask that an output stands for, in the frame."""
         score = float(output.object_score)
         return to_object_mask(
-            output.logits[0, 0], output.window, self.frame_size, output.iou, score
+            output.logits[0, 0], output.window, self.frame_size, output.iou, score, self.specks
         )
 
     def logits_of(self, mask: ObjectMask, window: Window) -> Tensor:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
+from scipy import ndimage
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.masks.object_mask import PixelBox
@@ -59,6 +60,25 @@ class Window:
     def mask(self, mask: ObjectMask) -> np.ndarray:
         """Return the part of a mask that the window shows, bool [height, width]."""
         return mask.window(self.box)
+
+
+def extent(mask: ObjectMask, point: tuple[float, float] | None = None) -> PixelBox | None:
+    """Box of a mask's main part: the one under a point, else the largest. Specks do not count."""
+    if mask.box is None:
+        return None
+    parts, count = ndimage.label(mask.crop)
+    if count == 1:
+        return mask.box
+    sizes = np.bincount(parts.ravel())[1:]
+    main = int(sizes.argmax()) + 1
+    if point is not None:
+        column, row = (round(p) - o for p, o in zip(point, mask.offset, strict=True))
+        height, width = parts.shape
+        if 0 <= row < height and 0 <= column < width and parts[row, column]:
+            main = int(parts[row, column])
+    rows, columns = ndimage.find_objects(parts)[main - 1]
+    x, y = mask.offset
+    return x + columns.start, y + rows.start, x + columns.stop, y + rows.stop
 
 
 class WindowPlanner:

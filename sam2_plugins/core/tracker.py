@@ -22,7 +22,7 @@ from sam2_plugins.core.plan import Direction, Sweep, plan_sweeps
 from sam2_plugins.core.prompt_files import load_prompts, save_prompts
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.steps import Steps
-from sam2_plugins.core.tiling import Tile, Window, WindowPlanner
+from sam2_plugins.core.tiling import Tile, Window, WindowPlanner, extent
 from sam2_plugins.core.tracked_object import Output, PromptedFrame, TrackedObject
 
 REBUILT_MEMORIES = 3
@@ -30,6 +30,9 @@ REBUILT_MEMORIES = 3
 
 REBUILT_PROMPTS = 2
 """Prompted frames, nearest first, whose memory moves with an object to another window."""
+
+SURER = 0.02
+"""Difference of predicted IoU that decides between two windows for a click."""
 
 CROWDED_SHARE = 0.55
 """An object that has grown to this share of its window's side gets a larger one."""
@@ -77,6 +80,9 @@ class VideoTracker:
         Encoded frames that are kept, so that another click on them is quick.
     objects_at_once
         Objects that are tracked in one batch; None: as many as keep the memory small.
+    specks
+        Parts of a mask that are smaller than this share of its largest part are left out of the
+        masks that are returned; the memory sees them.
     keep_logits
         Give the logits of each mask with the results of `propagate`.
 
@@ -97,6 +103,7 @@ class VideoTracker:
         policy: Sam2Policy | None = None,
         cache_megabytes: float = 256,
         objects_at_once: int | None = None,
+        specks: float = 0.1,
         keep_logits: bool = False,
     ) -> None:
         self.model = model
@@ -106,7 +113,7 @@ class VideoTracker:
         self.frame_size = (self.frames.height, self.frames.width)
         self._features = FeatureCache(model, self.frames, cache_megabytes)
         self._steps = Steps(
-            model, self._features, self.frame_size, self.policy.span, objects_at_once
+            model, self._features, self.frame_size, self.policy.span, objects_at_once, specks
         )
         self._planner = WindowPlanner(self.frame_size, model.image_size, tile)
         self._objects: dict[ObjectId, TrackedObject] = {}
@@ -210,7 +217,7 @@ class VideoTracker:
         save_prompts(path, self._log, {**facts, "height": height, "width": width})
 
     def load_prompts(self, path: str | Path) -> None:
-        """Say everything that a file says, in its order. The file is read whole before the first."""
+        """Say everything that a file says, in its order, if all of it fits the movie."""
         prompts = load_prompts(path).prompts
         for prompt in prompts:
             prompt.check_fits(self.frame_size, self.frames.length)
@@ -344,10 +351,6 @@ class VideoTracker:
         tracked.record.put(frame, mask)
         tracked.outdate_around(frame)
         tracked.window = window
-        if mask.box is not None and tracked.side is None:
-            tracked.side = (
-                self._planner.side_for(mask.box) if window != self._planner.whole else None
-            )
         return mask
 
     def _window_for(
@@ -360,14 +363,14 @@ class VideoTracker:
         """Choose the window in which a prompt is answered."""
         box: PixelBox | None = None
         if prompt.mask is not None:
-            box = prompt.mask.box
+            box = extent(prompt.mask)
         elif prompt.box is not None:
             given = prompt.box
             box = (round(given.x0), round(given.y0), round(given.x1), round(given.y1))
         elif before is not None:
             return before.window
         elif recorded is not None:
-            box = recorded.box
+            box = extent(recorded)
         shared = self._windows_in_use()
         if box is not None:
             side = tracked.side if tracked.window else self._planner.side_for(box)
@@ -384,19 +387,22 @@ class VideoTracker:
         return self._window_by_looking(tracked, prompt, point)
 
     def _window_by_looking(self, tracked: TrackedObject, prompt: Prompt, point: PixelBox) -> Window:
-        """Click on an object of unknown size: look through several windows, trust the best answer."""
-        best, answer = -1.0, None
+        """Click on an object of unknown size: look through several windows, trust the best."""
+        best, found = -1.0, None
+        x, y, *_ = point
         for side in [None, *reversed(self._planner.ladder())]:
             window = self._planner.window(point, side)
             mask = self._steps.mask_of(self._steps.prompt(prompt.frame, [prompt], window))
-            if mask.box is None or self._planner.margin(window, mask.box) <= 0:
+            box = extent(mask, (x, y))
+            if box is None or self._planner.margin(window, box) <= 0:
                 continue
-            if mask.iou > best:
-                best, answer = mask.iou, mask
-        if answer is None or answer.box is None:
+            # A little more sure is not enough: of equals, the closer look has the finer outline.
+            if mask.iou > best - SURER:
+                best, found = max(best, mask.iou), box
+        if found is None:
             return self._planner.whole
-        tracked.side = self._planner.side_for(answer.box)
-        return self._planner.window(answer.box, tracked.side, self._windows_in_use())
+        tracked.side = self._planner.side_for(found)
+        return self._planner.window(found, tracked.side, self._windows_in_use())
 
     def _replace_prompts(self, frame: int, obj: ObjectId, prompts: Sequence[Prompt]) -> None:
         """Say only this of an object on a frame, as if nothing else had been said there."""
@@ -435,21 +441,20 @@ class VideoTracker:
         before = frame + (1 if reverse else -1)
         said = tracked.prompted.get(before)
         last = tracked.record.get(before)
+        box = extent(last) if last is not None else None
         current = said.output.window if said and said.output else tracked.window
-        if last is None or last.box is None or current is None:
+        if last is None or box is None or current is None:
             tracked.window = current or self._planner.whole
             return
-        if self._crowded(last.box, tracked.side):
-            tracked.side = self._planner.side_for(last.box)
+        if self._crowded(box, tracked.side):
+            tracked.side = self._planner.side_for(box)
         whole = current == self._planner.whole
-        if tracked.side is None:
-            stays = whole
-        else:
-            stays = not whole and self._planner.keeps(current, last.box)
+        fits = whole == (tracked.side is None)
+        stays = fits and (whole or self._planner.keeps(current, box))
         if stays and current == tracked.window:
             return
         if not stays:
-            current = self._planner.window(last.box, tracked.side, self._windows_in_use())
+            current = self._planner.window(box, tracked.side, self._windows_in_use())
         tracked.window = current
         tracked.bank.forget(list(tracked.bank.tracked))
         self._move_prompted(tracked, before, last, current)
