@@ -52,3 +52,14 @@ def test_a_recorded_mask_survives_the_way_to_logits_and_back() -> None:
     window = Window(0, 0, 64, 64)
     again = to_object_mask(to_logits(disc, window, 64)[0, 0], window, (64, 64), 1.0, 1.0)
     assert disc.iou_with(again) > 0.9
+
+
+def test_small_separate_parts_are_left_out() -> None:
+    logits = torch.full((32, 32), -5.0)
+    logits[4:14, 4:14] = 5
+    logits[25, 25] = 5
+    window = Window(0, 0, 32, 32)
+    whole = to_object_mask(logits, window, (32, 32), 1.0, 1.0)
+    tidy = to_object_mask(logits, window, (32, 32), 1.0, 1.0, specks=0.1)
+    assert whole.area - tidy.area == 1
+    assert tidy.box == (4, 4, 14, 14)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam2_plugins.core.tiling import ENTER_MARGIN, WindowPlanner
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.tiling import ENTER_MARGIN, WindowPlanner, extent
 
 BIG = (700, 1100)
 
@@ -67,3 +68,14 @@ def test_coordinates_go_to_the_models_input(corner: tuple[int, int]) -> None:
     window = planner.at(*corner, 128)
     inside = np.array([[corner[0] + 64, corner[1] + 32]], float)
     assert window.to_model(inside, 256).tolist() == [[128, 64]]
+
+
+def test_specks_do_not_count_to_an_objects_extent() -> None:
+    mask = np.zeros((50, 50), bool)
+    mask[10:20, 10:25] = True
+    mask[40, 40] = True
+    found = ObjectMask.from_array(mask)
+    assert extent(found) == (10, 10, 25, 20)
+    assert extent(found, (40, 40)) == (40, 40, 41, 41)
+    assert extent(found, (0, 0)) == (10, 10, 25, 20)
+    assert extent(ObjectMask.empty((50, 50))) is None

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sam2_plugins.core.model import Decoded, build_model
+from sam2_plugins.core.model.prompt_encoder import BACKGROUND, FOREGROUND
+from sam2_plugins.core.variants import NANO as NANO_VARIANT
+from sam2_plugins.training.initialise import initialise
+from sam2_plugins.training.losses import LossWeights, prediction_loss
+from sam2_plugins.training.prompting import box_around, click_inside, correction
+from sam2_plugins.training.recipe import NANO, SMOKE
+from sam2_plugins.training.rollout import PromptMix, rollout
+from sam2_plugins.training.samples import SampleSize, make_batch
+from sam2_plugins.training.synthetic import make_clip
+from sam2_plugins.training.train import LOG_FILE, load_average, train
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def square(size: int = 32) -> np.ndarray:
+    mask = np.zeros((size, size), bool)
+    mask[8:20, 10:26] = True
+    return mask
+
+
+def decoded_as(logits: torch.Tensor, iou: float, score: float) -> Decoded:
+    count = len(logits)
+    return Decoded(
+        candidates=logits,
+        ious=torch.full(logits.shape[:2], iou),
+        mask=logits[:, :1],
+        iou=torch.full((count,), iou),
+        pointer=torch.zeros(count, 4),
+        object_score=torch.full((count, 1), score),
+    )
+
+
+def test_clicks_are_on_the_object(rng: np.random.Generator) -> None:
+    mask = square()
+    for _ in range(20):
+        x, y = click_inside(mask, rng)
+        assert mask[int(y), int(x)]
+
+
+def test_a_box_is_drawn_about_the_object(rng: np.random.Generator) -> None:
+    (x0, y0), (x1, y1) = box_around(square(), rng)
+    assert abs(x0 - 10) < 4 and abs(y0 - 8) < 4 and abs(x1 - 25) < 4 and abs(y1 - 19) < 4
+
+
+def test_a_correction_clicks_where_the_mask_is_wrong(rng: np.random.Generator) -> None:
+    wanted = square()
+    missing = wanted.copy()
+    missing[:, 18:] = False
+    (x, y), label = correction(wanted, missing, rng)
+    assert label == FOREGROUND and x >= 18 and wanted[int(y), int(x)]
+    too_much = wanted.copy()
+    too_much[24:30, 2:30] = True
+    (x, y), label = correction(wanted, too_much, rng)
+    assert label == BACKGROUND and y >= 24
+
+
+def test_the_right_mask_costs_less_than_a_wrong_one() -> None:
+    target = torch.from_numpy(square()).float()[None]
+    right = decoded_as((target[:, None] * 2 - 1) * 8, iou=1.0, score=6.0)
+    wrong = decoded_as((1 - target[:, None] * 2) * 8, iou=1.0, score=6.0)
+    loss_right, quality_right = prediction_loss(right, target, LossWeights(focal=1.0))
+    loss_wrong, quality_wrong = prediction_loss(wrong, target, LossWeights(focal=1.0))
+    assert float(loss_right) < 0.1 < float(loss_wrong)
+    assert float(quality_right) == 1
+    assert float(quality_wrong) == 0
+
+
+def test_only_the_best_of_several_masks_learns_once_winners_take_all() -> None:
+    target = torch.from_numpy(square()).float()[None]
+    good, bad = (target * 2 - 1) * 8, (1 - target * 2) * 8
+    logits = torch.stack((good, bad), dim=1).requires_grad_()
+    loss, _ = prediction_loss(decoded_as(logits, 1.0, 6.0), target, LossWeights(winner=1.0, iou=0))
+    loss.sum().backward()
+    assert logits.grad is not None
+    assert float(logits.grad[:, 1].abs().sum()) == 0
+
+
+def test_an_absent_object_is_asked_for_its_score_only() -> None:
+    nothing = torch.zeros(1, 8, 8)
+    somewhere = decoded_as(torch.full((1, 1, 8, 8), 5.0), iou=0.0, score=-6.0)
+    loss, quality = prediction_loss(somewhere, nothing, LossWeights())
+    assert float(loss) < 0.01
+    assert float(quality) == 1
+
+
+def test_a_batch_holds_fit_objects_at_the_wanted_size(rng: np.random.Generator) -> None:
+    clips = [make_clip(rng, 96, 4) for _ in range(3)]
+    batch = make_batch(clips, SampleSize(64, 3, 2, min_area=4), rng)
+    assert batch.images.shape == (3, 3, 64, 64, 3)
+    assert batch.masks.shape == (3, 2, 3, 64, 64)
+    assert batch.targets.shape == (3, 2, 3, 16, 16)
+    assert batch.masks[:, :, 0].flatten(2).any(-1).all()
+
+
+def test_a_click_can_be_learned_by_heart(rng: np.random.Generator) -> None:
+    torch.manual_seed(0)
+    model = build_model(dataclasses.replace(NANO_VARIANT, image_size=64))
+    initialise(model)
+    model.train()
+    batch = make_batch(
+        [make_clip(rng, 64, 1, "fluorescence")], SampleSize(64, 1, 1, min_area=4), rng
+    )
+    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    losses = []
+    for _ in range(25):
+        mix = PromptMix(click=1, box=0, mask=0, correction=0)
+        result = rollout(model, batch, mix, LossWeights(winner=0.0), rng)
+        optimiser.zero_grad()
+        result.loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        losses.append(float(result.loss.detach()))
+    assert losses[-1] < 0.6 * losses[0]
+
+
+@pytest.mark.slow
+def test_training_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    half = dataclasses.replace(SMOKE, stages=SMOKE.stages[:1])
+    options = {"pool_size": 4, "clip_size": 64, "clip_frames": 4}
+    train(NANO_VARIANT, half, tmp_path, **options)  # type: ignore[arg-type]
+    model = train(NANO_VARIANT, SMOKE, tmp_path, **options)  # type: ignore[arg-type]
+    steps = [int(float(row["step"])) for row in csv.DictReader((tmp_path / LOG_FILE).open())]
+    assert steps == [6, 12]
+    kept = load_average(NANO_VARIANT, tmp_path)
+    for a, b in zip(model.parameters(), kept.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_recipe_runs_forward_in_steps() -> None:
+    for recipe in (NANO, SMOKE):
+        ends = [stage.until for stage in recipe.stages]
+        assert ends == sorted(set(ends))
+        assert all(task.sample.size % 32 == 0 for s in recipe.stages for task in s.tasks)
