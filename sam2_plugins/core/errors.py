@@ -11,6 +11,10 @@ class UnknownVariantError(Sam2PluginsError):
     """A model name that is not in the list of variants."""
 
 
+class ImageSizeError(Sam2PluginsError):
+    """A side of the model's input that the network cannot take."""
+
+
 class CheckpointError(Sam2PluginsError):
     """Weights that cannot be found, downloaded, verified or loaded."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -64,7 +65,7 @@ def train(
             rows.append(_step(model, optimiser, recipe, step, pool, rng))
             _follow(average, model, min(recipe.ema, (1 + step) / (10 + step)))
             if (step + 1) % 20 == 0 or step + 1 == recipe.steps:
-                row = {k: float(np.nanmean([r[k] for r in rows])) for k in LOG_FIELDS}
+                row = {k: _mean([r[k] for r in rows]) for k in LOG_FIELDS}
                 row["step"] = step + 1
                 _log(folder / LOG_FILE, row)
                 rows = []
@@ -167,6 +168,12 @@ def _resume(
     average.load_state_dict(state["average"])
     optimiser.load_state_dict(state["optimiser"])
     return int(state["step"])
+
+
+def _mean(values: list[float]) -> float:
+    """Mean of what is known: a batch without a click has no IoU of clicks."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
 
 
 def _log(path: Path, row: dict[str, float]) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from sam2_plugins.core.errors import ImageSizeError
 from sam2_plugins.core.memory_bank import Memory, MemoryBank, Sam2Policy, as_tensors
 from sam2_plugins.core.model import Decoded, ImageFeatures, Sam2Model, build_model
 from sam2_plugins.core.model.position_encoding import sine_grid
@@ -23,6 +24,9 @@ from sam2_plugins.core.tracker import VideoTracker
 from sam2_plugins.core.variants import VARIANTS, get_variant
 from tests.reference import inputs
 from tests.reference.weights import seeded_state
+
+# The largest configuration at full size takes minutes a test.
+pytestmark = pytest.mark.timeout(7200)
 
 HERE = Path(__file__).parents[1] / "reference"
 FOLDER = Path(os.environ.get("SAM2_REFERENCE_DIR", HERE))
@@ -282,6 +286,12 @@ def build_small(model: Sam2Model, size: int) -> Sam2Model:
     other = build_model(model.variant, size).eval()
     other.load_state_dict(model.state_dict())
     return other
+
+
+@pytest.mark.parametrize("size", [0, 100, -32])
+def test_another_input_size_is_refused_with_one_that_fits(size: int) -> None:
+    with pytest.raises(ImageSizeError, match="multiple of 32"):
+        build_model(get_variant("nano"), size)
 
 
 @pytest.mark.parametrize("size", [96, 224, 288])

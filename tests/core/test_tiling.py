@@ -58,7 +58,7 @@ def test_a_window_lies_in_the_frame_and_holds_its_object(
     box = (x, y, min(x + width, 1100), min(y + height, 700))
     window = planner.window(box, side)
     x0, y0, x1, y1 = window.box
-    assert 0 <= x0 and 0 <= y0 and x1 <= 1100 and y1 <= 700
+    assert x0 >= 0 and y0 >= 0 and x1 <= 1100 and y1 <= 700
     assert x0 <= box[0] and y0 <= box[1] and x1 >= box[2] and y1 >= box[3]
 
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sam2_plugins.core.errors import ImageSizeError
 from sam2_plugins.core.model.image_encoder import ImageEncoder
 from sam2_plugins.core.model.layers import MLP
 from sam2_plugins.core.model.mask_decoder import MaskCandidates, MaskDecoder
@@ -109,14 +110,22 @@ class Sam2Model(nn.Module):
         The sizes.
     image_size
         Side of the square input in pixels, a multiple of 32; the variant's own if None.
+
+    Raises
+    ------
+    ImageSizeError
+        If `image_size` is not a multiple of 32.
     """
 
     def __init__(self, variant: Variant, image_size: int | None = None) -> None:
         super().__init__()
         self.variant = variant
-        self.image_size = image_size or variant.image_size
-        if self.image_size % 32:
-            raise ValueError(f"image_size must be a multiple of 32, not {self.image_size}")
+        self.image_size = variant.image_size if image_size is None else image_size
+        if self.image_size < 32 or self.image_size % 32:
+            raise ImageSizeError(
+                f"The image size {self.image_size} does not fit the network: take a multiple of "
+                f"32, for instance {max(32, round(self.image_size / 32) * 32)}."
+            )
         width, memory_width = variant.width, variant.memory_width
         self.image_encoder = ImageEncoder(variant)
         self.sam_prompt_encoder = PromptEncoder(width)
