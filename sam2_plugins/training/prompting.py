@@ -37,7 +37,7 @@ def box_around(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def correction(
     wanted: np.ndarray, got: np.ndarray, rng: np.random.Generator
 ) -> tuple[tuple[float, float], int]:
-    """Click in the largest wrong region: (x, y) and its label; inside the object if nothing is wrong."""
+    """Click in the largest wrong region, or inside the object: (x, y) and its label."""
     wrong = wanted ^ got
     regions, count = ndimage.label(wrong)
     if count == 0:
