@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sam2_plugins.core.errors import Sam2PluginsError
     from sam2_plugins.core.export import open_writers
     from sam2_plugins.core.frames import FrameSource, open_frames
+    from sam2_plugins.core.image import ImageSegmenter
     from sam2_plugins.core.masks import Masklet, ObjectMask
     from sam2_plugins.core.prompts import Prompt
     from sam2_plugins.core.tracker import FrameResult, VideoTracker
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "FrameResult": "tracker",
     "FrameSource": "frames",
+    "ImageSegmenter": "image",
     "Masklet": "masks",
     "ObjectMask": "masks",
     "Prompt": "prompts",
@@ -36,6 +38,7 @@ _HOMES = {
 __all__ = [
     "FrameResult",
     "FrameSource",
+    "ImageSegmenter",
     "Masklet",
     "ObjectMask",
     "Prompt",

@@ -12,6 +12,7 @@ from sam2_plugins.core.model import ImageFeatures, Sam2Model
 from sam2_plugins.core.tiling import Window
 
 WINDOWS_AT_ONCE = 8
+"""Windows in one batch on an accelerator. On a processor a batch is no faster, and takes memory."""
 
 
 class FeatureCache:
@@ -38,7 +39,8 @@ class FeatureCache:
         missing = [w for w in dict.fromkeys(windows) if w not in found]
         if missing:
             image = self._frames[frame].image
-            at_once = WINDOWS_AT_ONCE if self._model.image_size <= 512 else 1
+            alone = self._model.device.type == "cpu" or self._model.image_size > 512
+            at_once = 1 if alone else WINDOWS_AT_ONCE
             for first in range(0, len(missing), at_once):
                 some = missing[first : first + at_once]
                 found |= self._encode(image, some)

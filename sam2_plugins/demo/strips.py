@@ -16,7 +16,8 @@ from sam2_plugins.core.frames import FrameSource
 from sam2_plugins.core.masks import ObjectId, PixelBox
 
 _CELL_PX, _GAP, _MARGIN = 120, 4, 56
-_ROOM = 2.4  # side of a close-up, in diameters of the cell
+_ROOM = 1.9  # side of a close-up, in usual lengths of the object
+_MOST_ROOM = 2.0  # and how much larger it may be for one that grew apart, as a dividing cell does
 _PAPER, _INK, _FAINT = (255, 255, 255), (25, 28, 33), (105, 110, 118)
 
 
@@ -83,14 +84,16 @@ class CellStripsWriter:
         """The part of the frame to show for an object, by result."""
         masks = [masks[obj] for _, masks in self._results if obj in masks]
         seen = [mask for mask in masks if mask.visible]
-        area = float(np.median([mask.area for mask in seen])) if seen else 0.0
-        side = max(24, round(_ROOM * 2 * np.sqrt(area / np.pi)))
-        centre = next((mask.centroid for mask in seen), None) or (0.0, 0.0)
+        boxes = [mask.box for mask in seen if mask.box]
+        lengths = [max(x1 - x0, y1 - y0) for x0, y0, x1, y1 in boxes] or [0]
+        usual = _ROOM * float(np.percentile(lengths, 25))
+        side = round(max(24.0, usual, min(1.1 * max(lengths), _MOST_ROOM * usual)))
+        box = boxes[0] if boxes else (0, 0, 0, 0)
         views = []
         for _, found in self._results:
             if obj in found:
-                centre = found[obj].centroid or centre
-            x, y = (round(value - side / 2) for value in centre)
+                box = found[obj].box or box
+            x, y = ((box[i] + box[i + 2] - side) // 2 for i in (0, 1))
             views.append((x, y, x + side, y + side))
         return views
 
