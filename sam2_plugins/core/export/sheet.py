@@ -185,7 +185,7 @@ def _columns(n: int, aspect: float) -> int:
     def unfitness(columns: int) -> float:
         rows = math.ceil(n / columns)
         shape = abs(math.log(columns * aspect / rows / 1.6))
-        return shape + 0.5 * (rows * columns - n) / columns
+        return shape + (rows * columns - n) / columns
 
     return min(range(1, n + 1), key=unfitness)
 
