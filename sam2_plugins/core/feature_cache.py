@@ -26,7 +26,7 @@ class FeatureCache:
         Features kept beyond those that a call asks for.
     """
 
-    def __init__(self, model: Sam2Model, frames: FrameSource, megabytes: float = 32) -> None:
+    def __init__(self, model: Sam2Model, frames: FrameSource, megabytes: float = 8) -> None:
         self._model = model
         self._frames = frames
         self._limit = megabytes * 1e6

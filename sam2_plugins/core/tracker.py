@@ -101,7 +101,7 @@ class VideoTracker:
         *,
         tile: Tile = "auto",
         policy: Sam2Policy | None = None,
-        cache_megabytes: float = 32,
+        cache_megabytes: float = 8,
         objects_at_once: int | None = None,
         specks: float = 0.1,
         keep_logits: bool = False,
