@@ -148,6 +148,7 @@ def test_what_was_tracked_before_an_error_is_kept(run, nano, tmp_path):
     assert len(tifffile.imread(out / "labels.tif")) == 4
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done_and_says_so(nano, tmp_path):
     movie, _ = moving_discs(3000)
     np.save(tmp_path / "long.npy", movie)
