@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from sam2_plugins.core.frames import FrameSource
@@ -54,9 +55,9 @@ class FeatureCache:
         """Forget everything."""
         self._kept.clear()
 
-    def _encode(self, image: object, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
+    def _encode(self, image: np.ndarray, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
         model = self._model
-        pixels = torch.cat([model.preprocess(w.crop(image).copy()) for w in windows])  # type: ignore[arg-type]
+        pixels = torch.cat([model.preprocess(w.crop(image).copy()) for w in windows])
         features = model.encode_image(pixels)
         self.encoded += len(windows)
         return {

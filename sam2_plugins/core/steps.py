@@ -135,6 +135,8 @@ class Steps:
     @in_inference
     def track(self, frame: int, objects: Sequence[TrackedObject], reverse: bool) -> list[Tracked]:
         """Follow objects to a frame, from what each remembers, each in its window."""
+        if not objects:
+            return []
         windows = {id(o): _window(o) for o in objects}
         features = self.features.get(frame, list(windows.values()))
         recalls = {id(o): o.bank.recall(frame, reverse) for o in objects}

@@ -23,6 +23,9 @@ Tile: TypeAlias = "Literal['auto'] | int | None"
 OBJECT_SHARE = 0.25
 """An object's longer side should be about this share of its window's side."""
 
+CROWDED_SHARE = 0.55
+"""An object that has grown to this share of its window's side gets a larger one."""
+
 WHOLE_FRAME_SHARE = 0.7
 """A window that would cover more than this share of the frame's shorter side is not worth it."""
 
@@ -142,6 +145,10 @@ class WindowPlanner:
     def keeps(self, window: Window, box: PixelBox) -> bool:
         """Whether an object may stay in its window."""
         return self.margin(window, box) >= LEAVE_MARGIN
+
+    def crowded(self, box: PixelBox, side: int | None) -> bool:
+        """Whether an object has grown too large for windows of a side."""
+        return side is not None and max(box[2] - box[0], box[3] - box[1]) > CROWDED_SHARE * side
 
     def margin(self, window: Window, box: PixelBox) -> float:
         """Smallest distance of an object to an edge of its window, as a share of its side.

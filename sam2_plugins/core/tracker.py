@@ -13,6 +13,7 @@ from torch import Tensor
 from sam2_plugins.core.decoding import to_frame_logits
 from sam2_plugins.core.errors import PromptError, TrackingError
 from sam2_plugins.core.feature_cache import FeatureCache
+from sam2_plugins.core.following import Follower
 from sam2_plugins.core.frames import FrameSource, open_frames
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.masks.object_mask import PixelBox
@@ -25,17 +26,8 @@ from sam2_plugins.core.steps import Steps
 from sam2_plugins.core.tiling import Tile, Window, WindowPlanner, extent
 from sam2_plugins.core.tracked_object import Output, PromptedFrame, TrackedObject
 
-REBUILT_MEMORIES = 3
-"""Recent frames whose memory is made again when it is gone or belongs to another window."""
-
-REBUILT_PROMPTS = 2
-"""Prompted frames, nearest first, whose memory moves with an object to another window."""
-
 SURER = 0.02
 """Difference of predicted IoU that decides between two windows for a click."""
-
-CROWDED_SHARE = 0.55
-"""An object that has grown to this share of its window's side gets a larger one."""
 
 Labels: TypeAlias = "Sequence[int] | ArrayLike | None"
 
@@ -116,6 +108,8 @@ class VideoTracker:
             model, self._features, self.frame_size, self.policy.span, objects_at_once, specks
         )
         self._planner = WindowPlanner(self.frame_size, model.image_size, tile)
+        self._follower = Follower(self._steps, self._planner, self._readable)
+        self._times: dict[int, float] = {}
         self._objects: dict[ObjectId, TrackedObject] = {}
         self._log: list[Prompt] = []
 
@@ -179,6 +173,9 @@ class VideoTracker:
         )
         before = tracked.prompted.get(prompt.frame, PromptedFrame())
         mask = self._answer(tracked, prompt, before)
+        if not self.frames.seekable:
+            self._follower.remember_prompts(tracked)
+            self._time(prompt.frame)
         self._objects[prompt.obj] = tracked
         self._log.append(prompt)
         return mask
@@ -289,7 +286,7 @@ class VideoTracker:
                 if not objects:
                     continue
                 try:
-                    time = self.frames[frame].time
+                    time = self._time(frame)
                 except IndexError:
                     break
                 yield self._step(frame, time, objects, sweep.reverse)
@@ -305,10 +302,10 @@ class VideoTracker:
             if said is not None:
                 if said.output is not None:
                     outputs[tracked.obj] = said.output
-            elif not tracked.record.is_current(frame):
-                self._prepare(tracked, frame, reverse)
+            elif not tracked.record.is_current(frame) and self._readable(frame):
+                self._follower.prepare(tracked, frame, reverse, self._windows_in_use())
                 wanted.append(tracked)
-        for tracked, found in zip(wanted, self._track(frame, wanted, reverse), strict=True):
+        for tracked, found in zip(wanted, self._steps.track(frame, wanted, reverse), strict=True):
             tracked.record.put(frame, found.mask)
             tracked.bank.remember_tracked(found.memory)
             outputs[tracked.obj] = found.output
@@ -320,9 +317,6 @@ class VideoTracker:
             obj: to_frame_logits(o.logits[0, 0], o.window, self.frame_size)
             for obj, o in outputs.items()
         }
-
-    def _track(self, frame: int, objects: Sequence[TrackedObject], reverse: bool) -> list[Any]:
-        return self._steps.track(frame, objects, reverse) if objects else []
 
     # -- one object's prompts
 
@@ -341,8 +335,8 @@ class VideoTracker:
         recall = None
         if conditioned:
             tracked.window = window
-            self._remember_prompts(tracked)
-            self._recall_recent(tracked, frame, reverse=False)
+            self._follower.remember_prompts(tracked)
+            self._follower.recall_recent(tracked, frame, reverse=False)
             recall = tracked.bank.recall(frame, reverse=False)
         output = self._steps.prompt(frame, prompts, window, previous, recall)
         mask = self._steps.mask_of(output) if prompt.mask is None else prompt.mask
@@ -374,7 +368,7 @@ class VideoTracker:
         shared = self._windows_in_use()
         if box is not None:
             side = tracked.side if tracked.window else self._planner.side_for(box)
-            if self._crowded(box, side):
+            if self._planner.crowded(box, side):
                 side = self._planner.side_for(box)
             tracked.side = side
             return self._planner.window(box, side, shared)
@@ -422,85 +416,15 @@ class VideoTracker:
         if not tracked.prompted:
             del self._objects[obj]
 
-    # -- memory and windows
+    def _time(self, frame: int) -> float:
+        """Return the time of a frame, which is read only the first time."""
+        if frame not in self._times:
+            self._times[frame] = self.frames[frame].time
+        return self._times[frame]
 
-    def _prepare(self, tracked: TrackedObject, frame: int, reverse: bool) -> None:
-        """Before an object is tracked to a frame: its window, and its memory there."""
-        self._remember_prompts(tracked)
-        self._follow_window(tracked, frame, reverse)
-        self._recall_recent(tracked, frame, reverse)
-
-    def _remember_prompts(self, tracked: TrackedObject) -> None:
-        """Make the memories of prompted frames, which wait until they are needed."""
-        for frame, said in tracked.prompted.items():
-            if frame not in tracked.bank.prompted and said.output is not None:
-                tracked.bank.remember_prompted(self._steps.remember(frame, said.output))
-
-    def _follow_window(self, tracked: TrackedObject, frame: int, reverse: bool) -> None:
-        """Move an object that nears the edge of its window to another one, memory and all."""
-        before = frame + (1 if reverse else -1)
-        said = tracked.prompted.get(before)
-        last = tracked.record.get(before)
-        box = extent(last) if last is not None else None
-        current = said.output.window if said and said.output else tracked.window
-        if last is None or box is None or current is None:
-            tracked.window = current or self._planner.whole
-            return
-        if self._crowded(box, tracked.side):
-            tracked.side = self._planner.side_for(box)
-        whole = current == self._planner.whole
-        fits = whole == (tracked.side is None)
-        stays = fits and (whole or self._planner.keeps(current, box))
-        if stays and current == tracked.window:
-            return
-        if not stays:
-            current = self._planner.window(box, tracked.side, self._windows_in_use())
-        tracked.window = current
-        tracked.bank.forget(list(tracked.bank.tracked))
-        self._move_prompted(tracked, before, last, current)
-
-    def _move_prompted(
-        self, tracked: TrackedObject, frame: int, last: ObjectMask, window: Window
-    ) -> None:
-        """Rebuild the nearest prompted memories so that the object lies in them as it does now."""
-        nearest = sorted(tracked.bank.prompted, key=lambda f: abs(f - frame))[:REBUILT_PROMPTS]
-        for prompted in nearest:
-            mask = tracked.record.get(prompted)
-            memory = tracked.bank.prompted[prompted]
-            if mask is None or not self._available(prompted):
-                continue
-            there = window
-            if window != self._planner.whole and mask.centroid and last.centroid:
-                dx, dy = (mask.centroid[i] - last.centroid[i] for i in (0, 1))
-                side = max(window.width, window.height)
-                there = self._planner.at(window.x + dx, window.y + dy, side)
-            if there != memory.window:
-                rebuilt = self._steps.rebuild(prompted, mask, there)
-                tracked.bank.remember_prompted(rebuilt)
-
-    def _recall_recent(self, tracked: TrackedObject, frame: int, reverse: bool) -> None:
-        """Make memories of the frames just before again where they are gone, from their masks."""
-        back = -1 if reverse else 1
-        for distance in range(1, REBUILT_MEMORIES + 1):
-            earlier = frame - back * distance
-            if earlier in tracked.prompted or not tracked.record.is_current(earlier):
-                return
-            kept = tracked.bank.tracked.get(earlier)
-            if kept is not None and kept.map is not None:
-                continue
-            mask = tracked.record.get(earlier)
-            if mask is None or tracked.window is None or not self._available(earlier):
-                return
-            rebuilt = self._steps.rebuild(earlier, mask, tracked.window)
-            tracked.bank.remember_tracked(rebuilt)
-
-    def _available(self, frame: int) -> bool:
+    def _readable(self, frame: int) -> bool:
         """Whether a frame can still be had; those of a stream pass."""
-        return self.frames.seekable
-
-    def _crowded(self, box: PixelBox, side: int | None) -> bool:
-        longer = max(box[2] - box[0], box[3] - box[1])
-        return side is not None and longer > CROWDED_SHARE * side
+        return self.frames.seekable or frame >= max(self._times, default=0)
 
     def _windows_in_use(self) -> list[Window]:
         return [t.window for t in self._objects.values() if t.window is not None]

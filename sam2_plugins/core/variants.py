@@ -82,7 +82,8 @@ class Variant:
     top_down_levels
         Neck levels (0 is stride 4) that receive the level above.
     pointer_time_encoding, absent_memory_embedding
-        What SAM 2.1 added to SAM 2.0: see `guides` in the documentation of `Sam2Model`.
+        What SAM 2.1 added to SAM 2.0: pointers know when they were made, and the memory of a frame
+        without the object says so.
     stability_fallback
         Where one mask is asked for and its outline is not stable, take the best of three instead.
     published

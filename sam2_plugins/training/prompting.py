@@ -5,13 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from sam2_plugins.core.model.prompt_encoder import (
-    BACKGROUND,
-    BOX_END,
-    BOX_START,
-    FOREGROUND,
-    PADDING,
-)
+from sam2_plugins.core.model.prompt_encoder import BACKGROUND, FOREGROUND
 
 BOX_JITTER = 0.08
 
@@ -46,6 +40,3 @@ def correction(
     largest = regions == 1 + np.argmax(np.bincount(regions.ravel())[1:])
     x, y = click_inside(largest, rng)
     return (x, y), FOREGROUND if wanted[int(y), int(x)] else BACKGROUND
-
-
-__all__ = ["BOX_END", "BOX_START", "PADDING", "box_around", "click_inside", "correction"]

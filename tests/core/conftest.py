@@ -17,7 +17,6 @@ def small_model() -> Sam2Model:
     torch.manual_seed(1)
     model = build_model(replace(NANO, name="small", image_size=64))
     initialise(model)
-    # With an output that is neither everywhere positive nor everywhere negative, masks say more.
     return model.eval()
 
 

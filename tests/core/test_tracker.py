@@ -32,6 +32,10 @@ def run(tracker: VideoTracker, *args: object) -> Results:
     return found
 
 
+def camera_of(movie: np.ndarray) -> Iterator[np.ndarray]:
+    yield from movie
+
+
 def mean_iou(a: Results, b: Results, obj: ObjectId) -> float:
     keys = [k for k in a if k[1] == obj and k in b]
     assert keys
@@ -148,6 +152,33 @@ def test_another_click_on_a_prompted_frame_counts_after_tracking(
     assert any(after[f, 1] != before[f, 1] for f in range(1, 12))
 
 
+def test_a_click_on_a_tracked_frame_is_answered_from_memory_rebuilt_around_it(
+    small_model: Sam2Model,
+) -> None:
+    long = squares(40, step=1)
+    tracker = tracker_of(small_model, long, cache_megabytes=0)
+    tracker.add_prompt(0, 1, **FIRST)
+    run(tracker)
+    encoded = tracker.frames_encoded
+    click = {"points": [(28, 28)]}
+    answer = tracker.add_prompt(10, 1, **click)
+    # The frame itself and the three before it, whose memories were let go.
+    assert tracker.frames_encoded - encoded == 4
+    assert answer != tracker_of(small_model, long).add_prompt(10, 1, **click)
+
+
+def test_a_refining_click_starts_from_the_mask_that_is_there(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, points=[(18, 28)])
+    refined = tracker.add_prompt(0, 1, points=[(22, 32)])
+    at_once = tracker_of(small_model, movie)
+    assert refined != at_once.add_prompt(0, 1, points=[(18, 28), (22, 32)])
+    second_alone = tracker_of(small_model, movie)
+    assert refined != second_alone.add_prompt(0, 1, points=[(22, 32)])
+
+
 def test_a_mask_given_on_a_tracked_frame_is_kept_to_the_pixel_and_counts_from_there(
     small_model: Sam2Model, movie: np.ndarray
 ) -> None:
@@ -254,15 +285,52 @@ def test_starting_late_rebuilds_the_memory_from_recorded_masks(
 def test_a_stream_of_unknown_length_is_tracked_forward(
     small_model: Sam2Model, movie: np.ndarray
 ) -> None:
-    def camera() -> Iterator[np.ndarray]:
-        yield from movie
-
-    tracker = tracker_of(small_model, camera())
+    tracker = tracker_of(small_model, camera_of(movie))
     tracker.add_prompt(0, 1, **FIRST)
     found = run(tracker)
     wanted = tracker_of(small_model, movie)
     wanted.add_prompt(0, 1, **FIRST)
     assert found == run(wanted)
+
+
+def test_a_stream_needs_no_cache_to_remember_its_prompts(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, camera_of(movie), tile=48, cache_megabytes=0)
+    tracker.add_prompt(0, 1, **FIRST)
+    tracker.add_prompt(0, 2, box=(70, 70, 90, 90))
+    assert {f for f, _ in run(tracker)} == set(range(12))
+
+
+def test_a_stream_goes_on_after_closing_and_takes_new_objects_on_the_way(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    wanted = tracker_of(small_model, movie)
+    wanted.add_prompt(0, 1, **FIRST)
+    tracker = tracker_of(small_model, camera_of(movie))
+    tracker.add_prompt(0, 1, **FIRST)
+    running = tracker.propagate()
+    list(islice(running, 5))
+    running.close()
+    tracker.add_prompt(4, 2, **SECOND)
+    found = run(tracker)
+    assert {k: m for k, m in found.items() if k[1] == 1} == run(wanted)
+    assert {f for f, obj in found if obj == 2} == set(range(4, 12))
+
+
+def test_a_correction_on_a_stream_counts_from_there_and_keeps_what_has_passed(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, camera_of(movie))
+    tracker.add_prompt(0, 1, **FIRST)
+    running = tracker.propagate()
+    before = {(r.frame, 1): r.masks[1] for r in islice(running, 5)}
+    running.close()
+    preview = tracker.add_prompt(4, 1, box=(40, 40, 70, 70))
+    found = run(tracker)
+    assert found[4, 1] == preview
+    assert all(found[f, 1] == before[f, 1] for f in range(4))
+    assert {f for f, _ in found} == set(range(12))
 
 
 def test_the_bank_and_the_cache_do_not_grow_with_the_movie(small_model: Sam2Model) -> None:

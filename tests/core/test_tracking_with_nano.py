@@ -40,6 +40,7 @@ def test_a_small_object_in_a_big_frame_is_followed_from_window_to_window(nano: S
     path = np.stack([np.linspace(100, 700, 40), np.full(40, 300.0)], axis=1)[:, None]
     tracker = VideoTracker(nano, discs(path, size))
     tracker.add_prompt(0, 1, box=(87, 287, 113, 313))
+    prompted_in = tracker._objects[1].window
     windows, overlaps = set(), []
     for result in tracker.propagate():
         windows.add(tracker._objects[1].window)
@@ -47,6 +48,8 @@ def test_a_small_object_in_a_big_frame_is_followed_from_window_to_window(nano: S
     assert len(windows) >= 4
     assert np.mean(overlaps) > 0.5
     assert overlaps[-1] > 0.4
+    # What was prompted is remembered with the object where it lies in its window now.
+    assert tracker._objects[1].bank.prompted[0].window != prompted_in
 
 
 def test_windows_without_an_object_are_not_encoded(nano: Sam2Model) -> None:
