@@ -11,6 +11,8 @@ import torch
 from sam2_plugins.core.errors import PromptError, TrackingError
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START
+from sam2_plugins.core.steps import _combine
 from sam2_plugins.core.tracker import VideoTracker
 from tests.core.conftest import squares
 
@@ -191,6 +193,27 @@ def test_a_mask_given_on_a_tracked_frame_is_kept_to_the_pixel_and_counts_from_th
     after = run(tracker)
     assert np.array_equal(after[6, 1].to_array(), painted)
     assert any(after[f, 1] != before[f, 1] for f in range(7, 12))
+
+
+def test_a_mask_replaces_what_was_said_before_it_and_a_later_box_the_earlier_one(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    painted = np.zeros((96, 96), bool)
+    painted[20:36, 10:26] = True
+    wanted = tracker_of(small_model, movie)
+    wanted.add_prompt(0, 1, mask=painted)
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, points=[(70, 70)])
+    tracker.add_prompt(0, 1, mask=painted)
+    assert run(tracker) == run(wanted)
+
+    boxes = tracker_of(small_model, movie)
+    boxes.add_prompt(0, 1, box=(50, 50, 90, 90))
+    boxes.add_prompt(0, 1, **FIRST)
+    said = boxes._objects[1].prompted[0].prompts
+    _, points, labels = _combine(said)
+    assert points == [(10, 20), (26, 36)]
+    assert labels == [BOX_START, BOX_END]
 
 
 def test_a_correction_leaves_frames_with_a_nearer_prompt_alone(
