@@ -63,3 +63,12 @@ def test_small_separate_parts_are_left_out() -> None:
     tidy = to_object_mask(logits, window, (32, 32), 1.0, 1.0, specks=0.1)
     assert whole.area - tidy.area == 1
     assert tidy.box == (4, 4, 14, 14)
+
+
+def test_a_part_of_some_size_stays() -> None:
+    logits = torch.full((32, 32), -5.0)
+    logits[4:14, 4:14] = 5
+    logits[22:26, 22:26] = 5
+    window = Window(0, 0, 32, 32)
+    whole, tidy = (to_object_mask(logits, window, (32, 32), 1.0, 1.0, s) for s in (0.0, 0.1))
+    assert tidy == whole

@@ -83,3 +83,8 @@ def test_everything_finds_each_bright_disc_once() -> None:
         overlaps = [mask.iou_with(ObjectMask.from_array(disc)) for mask in masks]
         assert max(overlaps) > 0.5
         assert sum(overlap > 0.5 for overlap in overlaps) == 1
+    middle = sorted(mask.iou for mask in masks)[len(masks) // 2]
+    sure = segmenter.everything(16, min_iou=middle, min_stability=0.5, max_overlap=0.3)
+    assert sure and min(mask.iou for mask in sure) >= middle
+    stable = segmenter.everything(16, min_iou=0.5, min_stability=0.97, max_overlap=0.3)
+    assert len(stable) < len(masks)

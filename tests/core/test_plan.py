@@ -40,6 +40,8 @@ def test_both_tracks_each_frame_once_and_from_the_nearer_prompt() -> None:
     forward, backward = plan_sweeps({"a": [0, 9]}, "both", None, None, 10)
     assert [f for f in forward.frames if forward.objects(f)] == [0, 1, 2, 3, 4, 9]
     assert [f for f in backward.frames if backward.objects(f)] == [8, 7, 6, 5]
+    halfway = [s for s in plan_sweeps({"a": [0, 8]}, "both", None, None, 9) if s.objects(4)]
+    assert [s.reverse for s in halfway] == [False]
 
 
 def test_a_range_limits_both_ends() -> None:

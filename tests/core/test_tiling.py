@@ -34,8 +34,21 @@ def test_a_frame_that_the_model_sees_well_needs_no_window() -> None:
 def test_neighbouring_objects_share_a_window() -> None:
     planner = WindowPlanner(BIG, 256, "auto")
     first = planner.window((500, 300, 525, 325), 128)
-    assert planner.window((515, 310, 540, 335), 128, [first]) == first
+    neighbour = (530, 310, 555, 335)
+    assert planner.window(neighbour, 128) != first
+    assert planner.window(neighbour, 128, [first]) == first
     assert planner.window((800, 310, 825, 335), 128, [first]) != first
+
+
+def test_an_object_may_touch_the_edge_of_the_frame_but_not_of_its_window() -> None:
+    planner = WindowPlanner(BIG, 256, "auto")
+    for corner, at_frame, inside in [
+        ((0, 0), (0, 0, 20, 20), (108, 108, 128, 128)),
+        ((972, 572), (1080, 680, 1100, 700), (972, 572, 992, 592)),
+    ]:
+        window = planner.at(*corner, 128)
+        assert planner.keeps(window, at_frame)
+        assert not planner.keeps(window, inside)
 
 
 def test_a_given_side_is_used_as_it_is() -> None:
