@@ -242,6 +242,29 @@ class VideoTracker:
             out[obj] = Masklet(obj, masks=masks)
         return out
 
+    def restore(self, masklets: Iterable[Masklet]) -> None:
+        """Take masks of an earlier run for this one's, after the same prompts were given.
+
+        `propagate` then yields them without computing, and goes on where they end: the memory of
+        the last frames is made again from their masks, so that what follows is as good as, but not
+        equal to, what one run would have given.
+
+        Raises
+        ------
+        PromptError
+            If a masklet is of an object without a prompt, or a mask does not fit the movie.
+        """
+        for masklet in masklets:
+            tracked = self._known(masklet.obj)
+            for frame, mask in masklet:
+                if mask.frame_size != self.frame_size:
+                    raise PromptError(
+                        f"A mask of {masklet.obj!r} is of a frame of {mask.frame_size}, and those "
+                        f"of the movie are {self.frame_size} (height, width)."
+                    )
+                if frame not in tracked.prompted:
+                    tracked.record.put(frame, mask)
+
     def propagate(
         self,
         direction: Direction = "forward",

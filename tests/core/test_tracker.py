@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sam2_plugins.core.errors import PromptError, TrackingError
-from sam2_plugins.core.masks import ObjectId, ObjectMask
+from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START
 from sam2_plugins.core.steps import _combine
@@ -130,6 +130,34 @@ def test_going_on_after_closing_gives_what_an_unbroken_run_gives(
     assert found == wanted
     assert all(found[r.frame, 1] == r.masks[1] for r in first)
     assert tracker.frames_encoded - encoded == 7
+
+
+def test_masks_of_an_earlier_run_are_not_computed_again(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    earlier = tracker_of(small_model, movie)
+    earlier.add_prompt(0, 1, **FIRST)
+    wanted = run(earlier, "forward", None, 6)
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    tracker.restore(earlier.masklets().values())
+    encoded = tracker.frames_encoded
+    assert run(tracker, "forward", None, 6) == wanted
+    assert tracker.frames_encoded == encoded
+    assert {f for f, _ in run(tracker)} == set(range(12))
+
+
+def test_masks_of_another_movie_or_object_are_refused(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    small = Masklet(1, masks={1: ObjectMask.empty((50, 50))})
+    with pytest.raises(PromptError, match="50"):
+        tracker.restore([small])
+    with pytest.raises(PromptError, match="stranger"):
+        tracker.restore([Masklet("stranger")])
+    assert tracker.mask(1, 1) is None
 
 
 def test_torch_state_does_not_leak_to_the_consumer(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sam2_plugins.core.checkpoints import cached_model
-from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.masks import Masklet, ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.tracker import VideoTracker
 
@@ -50,6 +50,20 @@ def test_a_small_object_in_a_big_frame_is_followed_from_window_to_window(nano: S
     assert overlaps[-1] > 0.4
     # What was prompted is remembered with the object where it lies in its window now.
     assert tracker._objects[1].bank.prompted[0].window != prompted_in
+
+
+def test_a_run_taken_up_again_goes_on_as_an_unbroken_one(nano: Sam2Model) -> None:
+    size = (600, 900)
+    path = np.stack([np.linspace(100, 400, 20), np.full(20, 300.0)], axis=1)[:, None]
+    movie, box = discs(path, size), (87, 287, 113, 313)
+    unbroken = VideoTracker(nano, movie)
+    unbroken.add_prompt(0, 1, box=box)
+    wanted = {result.frame: result.masks[1] for result in unbroken.propagate()}
+    again = VideoTracker(nano, movie)
+    again.add_prompt(0, 1, box=box)
+    again.restore([Masklet(1, masks={f: m for f, m in wanted.items() if f < 12})])
+    found = {result.frame: result.masks[1] for result in again.propagate()}
+    assert min(found[f].iou_with(wanted[f]) for f in range(12, 20)) > 0.9
 
 
 def test_windows_without_an_object_are_not_encoded(nano: Sam2Model) -> None:
