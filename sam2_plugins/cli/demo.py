@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -47,8 +46,7 @@ def demo(
     summaries = summarise(tracker)
     files = [*writers.paths, out / PROMPTS_FILE]
     if json:
-        objects = [asdict(one) for one in summaries]
-        print_json({"movie": movie.about, "objects": objects, "files": files})
+        print_json({"movie": movie.about, "objects": summaries, "files": files})
     else:
         show(summaries)
         say(f"Look at {out / 'cells.png'} and {out / 'overlay.mp4'}; all files:")

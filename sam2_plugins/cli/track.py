@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -185,7 +184,7 @@ def _report(
                 "source": tracker.frames.name,
                 "frames": outcome.frames,
                 "interrupted": outcome.interrupted,
-                "objects": [asdict(one) for one in summaries],
+                "objects": summaries,
                 "files": made,
             }
         )

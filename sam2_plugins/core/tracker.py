@@ -291,16 +291,25 @@ class VideoTracker:
         TrackingError
             If there is nothing to track, or the range does not fit the movie.
         """
+        return self._run(self._plan(direction, start, stop))
+
+    def count_steps(
+        self,
+        direction: Direction = "forward",
+        start: int | None = None,
+        stop: int | None = None,
+    ) -> int | None:
+        """Count the results that `propagate` will yield; None if the movie's end is not known."""
+        if self.frames.length is None and stop is None:
+            return None
+        sweeps = self._plan(direction, start, stop)
+        return sum(bool(sweep.objects(frame)) for sweep in sweeps for frame in sweep.frames)
+
+    def _plan(self, direction: Direction, start: int | None, stop: int | None) -> list[Sweep]:
         if not self._objects:
             raise TrackingError("There is nothing to track: add a prompt first.")
-        sweeps = plan_sweeps(
-            {o: tuple(t.prompted) for o, t in self._objects.items()},
-            direction,
-            start,
-            stop,
-            self.frames.length,
-        )
-        return self._run(sweeps)
+        prompted = {o: tuple(t.prompted) for o, t in self._objects.items()}
+        return plan_sweeps(prompted, direction, start, stop, self.frames.length)
 
     def _run(self, sweeps: Iterable[Sweep]) -> Iterator[FrameResult]:
         for sweep in sweeps:

@@ -7,13 +7,14 @@ from sam2_plugins.core.masks.label_images import (
     label_dtype,
     split_label_image,
 )
-from sam2_plugins.core.masks.masklet import Masklet
+from sam2_plugins.core.masks.masklet import Masklet, MaskletSummary
 from sam2_plugins.core.masks.object_mask import ObjectId, ObjectMask, PixelBox
 from sam2_plugins.core.masks.rle import CocoRle
 
 __all__ = [
     "CocoRle",
     "Masklet",
+    "MaskletSummary",
     "ObjectId",
     "ObjectMask",
     "PixelBox",

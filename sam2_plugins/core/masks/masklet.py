@@ -11,6 +11,31 @@ import numpy as np
 from sam2_plugins.core.masks.object_mask import ObjectId, ObjectMask
 
 
+@dataclass(frozen=True)
+class MaskletSummary:
+    """How one object fared.
+
+    Attributes
+    ----------
+    frames_tracked, frames_seen
+        On how many frames it was looked for, and found.
+    first, last
+        Frames where it is seen; None if never.
+    mean_iou
+        Mean of the IoU that the model predicts for its masks, 0 to 1.
+    mean_score
+        Mean object score, a logit: above 0, the model believes the object to be there.
+    """
+
+    object: ObjectId
+    frames_tracked: int
+    frames_seen: int
+    first: int | None
+    last: int | None
+    mean_iou: float
+    mean_score: float
+
+
 @dataclass
 class Masklet:
     """The masks of one object, by frame.
@@ -74,6 +99,18 @@ class Masklet:
     def mean_score(self) -> float:
         """Mean object score (a logit) over the frames where the object is seen."""
         return _mean([mask.score for mask in self.masks.values() if mask.visible])
+
+    def summary(self) -> MaskletSummary:
+        """Tell how the object fared."""
+        return MaskletSummary(
+            self.obj,
+            len(self),
+            self.frames_seen,
+            self.first,
+            self.last,
+            self.mean_iou,
+            self.mean_score,
+        )
 
 
 def _mean(values: list[float]) -> float:

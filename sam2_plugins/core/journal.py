@@ -1,0 +1,124 @@
+"""A file of masks that grows while a movie is tracked, so that a cut-off run can go on.
+
+JSON Lines: one line a result, ``{"frame": 7, "masks": [{"obj": "cell 1", "iou": 0.93, "score": 4.1,
+"mask": {"size": [540, 960], "counts": "…"}}]}``, with the mask as COCO run-length encoding. What a
+kill left of a last line is ignored.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from sam2_plugins.core.errors import ExportError
+from sam2_plugins.core.export.writer import naming
+from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
+
+BLOCK = 25
+"""Frames between two moments at which what was written is sure to be on the disk."""
+
+
+class MaskJournal:
+    """Appends masks to a file; a context manager.
+
+    Parameters
+    ----------
+    path
+        Made if it is not there. What a kill left of its last line is cut off.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        with naming(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("ab")
+            self._file.truncate(_whole_lines(self.path))
+        self._since_sync = 0
+
+    def write(self, frame: int, masks: Mapping[ObjectId, ObjectMask]) -> None:
+        """Append the masks of a frame."""
+        entry = {"frame": frame, "masks": [_entry(obj, mask) for obj, mask in masks.items()]}
+        with naming(self.path):
+            self._file.write(
+                json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+            )
+            self._since_sync += 1
+            if self._since_sync >= BLOCK:
+                self._sync()
+
+    def close(self) -> None:
+        """Make sure that all is on the disk."""
+        if not self._file.closed:
+            with naming(self.path):
+                self._sync()
+                self._file.close()
+
+    def __enter__(self) -> MaskJournal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _sync(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._since_sync = 0
+
+
+def read_journal(path: Path) -> list[Masklet]:
+    """Read what was written, for `VideoTracker.restore`; nothing if there is no such file.
+
+    Of several masks of an object on a frame the last one counts.
+
+    Raises
+    ------
+    ExportError
+        If the file is damaged before its last line, or cannot be read.
+    """
+    path = Path(path)
+    masklets: dict[ObjectId, Masklet] = {}
+    try:
+        lines = path.read_bytes()[: _whole_lines(path)].splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ExportError(f"{path} cannot be read: {error.strerror or error}.") from error
+    for number, line in enumerate(lines, start=1):
+        try:
+            entry = json.loads(line)
+            for one in entry["masks"]:
+                masklet = masklets.setdefault(one["obj"], Masklet(one["obj"]))
+                masklet.add(entry["frame"], _mask(one))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ExportError(
+                f"{path}, line {number} is damaged ({error}). Delete the file to track the movie "
+                "from its beginning."
+            ) from error
+    return list(masklets.values())
+
+
+def _whole_lines(path: Path) -> int:
+    """Return the number of bytes up to the end of the last whole line."""
+    return path.read_bytes().rfind(b"\n") + 1
+
+
+def _entry(obj: ObjectId, mask: ObjectMask) -> dict[str, Any]:
+    """JSON has no nan: what no model said is null."""
+    said = {"iou": mask.iou, "score": mask.score}
+    known = {key: None if math.isnan(value) else value for key, value in said.items()}
+    return {"obj": obj, **known, "mask": mask.to_rle()}
+
+
+def _mask(entry: Mapping[str, Any]) -> ObjectMask:
+    iou, score = (math.nan if entry[key] is None else entry[key] for key in ("iou", "score"))
+    return ObjectMask.from_rle(entry["mask"], iou, score)
