@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from sam2_plugins import __version__
+from sam2_plugins.cli.batch import batch
 from sam2_plugins.cli.commands import Commands
 from sam2_plugins.cli.demo import demo
 from sam2_plugins.cli.evaluate import evaluate, evaluate_model
@@ -46,6 +47,7 @@ def main(
 
 
 app.command("track")(track)
+app.command("batch")(batch)
 app.command("demo")(demo)
 app.command("models")(models)
 app.command("download")(download)

@@ -51,13 +51,13 @@ def table(words: Sequence[str], numbers: Sequence[str] = ()) -> Table:
 
 
 @contextmanager
-def frames_progress() -> Iterator[Progress]:
-    """Show how many frames are done."""
+def frames_progress(unit: str = "frames") -> Iterator[Progress]:
+    """Show how many frames, or other things, are done."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("frames"),
+        TextColumn(unit),
         TimeElapsedColumn(),
         TextColumn("·"),
         TimeRemainingColumn(),

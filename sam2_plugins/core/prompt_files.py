@@ -60,7 +60,7 @@ def save_prompts(
         If the file cannot be written.
     """
     # One prompt a line: such files are read, compared and mended by people.
-    entries = [json.dumps(_entry(p), ensure_ascii=False, allow_nan=False) for p in prompts]
+    entries = [json.dumps(prompt_to_json(p), ensure_ascii=False, allow_nan=False) for p in prompts]
     facts = json.dumps(dict(source or {}), ensure_ascii=False, allow_nan=False)
     listing = ",\n    ".join(entries)
     write_text(
@@ -106,13 +106,24 @@ def _document(document: Any) -> PromptFile:
     source = document.get("source", {})
     if not isinstance(source, dict):
         raise PromptError('"source" is not an object of facts.')
-    entries = document.get("prompts")
+    return PromptFile(prompts_from_json(document.get("prompts")), source)
+
+
+def prompts_from_json(entries: Any) -> tuple[Prompt, ...]:
+    """Read the list of prompts of such a file.
+
+    Raises
+    ------
+    PromptError
+        If it is damaged: the message names the entry and the key.
+    """
     if not isinstance(entries, list):
         raise PromptError('"prompts" is missing or is not a list.')
-    return PromptFile(tuple(_read(entry, i) for i, entry in enumerate(entries)), source)
+    return tuple(_read(entry, i) for i, entry in enumerate(entries))
 
 
-def _entry(prompt: Prompt) -> dict[str, Any]:
+def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
+    """Make one entry of the list of prompts: numbers, texts and lists only."""
     entry: dict[str, Any] = {"frame": prompt.frame, "obj": prompt.obj}
     if prompt.points is not None:
         entry |= {"points": prompt.points.xy, "labels": prompt.points.labels}

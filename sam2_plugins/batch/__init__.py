@@ -1,0 +1,14 @@
+"""Many videos: each is tracked from its prompts, on this machine or on a cluster.
+
+One video is one task, for tracking is sequential in time. What is done is on the disk, so that an
+interrupted run continues where it stopped, inside a long video too.
+"""
+
+from __future__ import annotations
+
+from sam2_plugins.batch.job import Job, Settings
+from sam2_plugins.batch.manifest import read_manifest
+from sam2_plugins.batch.report import Progress, Report
+from sam2_plugins.batch.run import run_batch
+
+__all__ = ["Job", "Progress", "Report", "Settings", "read_manifest", "run_batch"]

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from filelock import FileLock
+
+from sam2_plugins.batch import Progress, Settings
+from sam2_plugins.batch.folder import VideoFolder
+from sam2_plugins.batch.video import track_video
+from tests.batch.conftest import SETTINGS, MakeJob, last
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_result_appears_complete_with_its_record(job: MakeJob, tmp_path: Path) -> None:
+    events = list(track_video(job(), SETTINGS, tmp_path))
+    *progress, report = events
+    assert [e.done for e in progress if isinstance(e, Progress)] == list(range(1, 31))
+    assert VideoFolder(tmp_path, "movie").finished() == report
+    assert {path.name for path in (tmp_path / "movie").iterdir()} == {"labels.tif", "status.json"}
+    assert tifffile.imread(tmp_path / "movie/labels.tif").shape == (30, 96, 128)
+    assert not VideoFolder(tmp_path, "movie").part.exists()
+
+
+def test_a_finished_video_is_not_tracked_again(job: MakeJob, tmp_path: Path) -> None:
+    wanted = job()
+    first = last(track_video(wanted, SETTINGS, tmp_path))
+    again = last(track_video(wanted, SETTINGS, tmp_path))
+    assert (first.computed, again.computed) == (30, 0)
+    assert again.objects == first.objects
+
+
+def test_a_cut_off_video_goes_on_where_it_stopped(job: MakeJob, tmp_path: Path) -> None:
+    wanted = job()
+    whole = last(track_video(wanted, SETTINGS, tmp_path / "whole"))
+    begun = track_video(wanted, SETTINGS, tmp_path / "cut")
+    list(islice(begun, 12))
+    begun.close()
+    assert VideoFolder(tmp_path / "cut", "movie").finished() is None
+    report = last(track_video(wanted, SETTINGS, tmp_path / "cut"))
+    assert report.state == "done"
+    assert (report.frames, whole.computed) == (30, 30)
+    assert report.computed == 30 - 12
+    labels, ours = (
+        tifffile.imread(tmp_path / way / "movie/labels.tif") > 0 for way in ("whole", "cut")
+    )
+    overlap = (labels & ours).sum((1, 2)) / (labels | ours).sum((1, 2))
+    assert np.all(overlap[:12] == 1)
+    assert overlap.min() > 0.9
+
+
+def test_a_changed_prompt_makes_a_new_result(job: MakeJob, tmp_path: Path) -> None:
+    begun = track_video(job(), SETTINGS, tmp_path)
+    list(islice(begun, 12))
+    begun.close()
+    other = job(box=(75, 50, 95, 70))
+    assert last(track_video(other, SETTINGS, tmp_path)).computed == 30
+    back = last(track_video(job(), SETTINGS, tmp_path))
+    assert back.computed == 30
+    assert tifffile.imread(tmp_path / "movie/labels.tif")[0, 40, 40] == 1
+
+
+def test_the_device_and_the_threads_do_not_make_a_new_result(job: MakeJob, tmp_path: Path) -> None:
+    last(track_video(job(), SETTINGS, tmp_path))
+    elsewhere = replace(SETTINGS, device="auto", threads=None)
+    assert last(track_video(job(), elsewhere, tmp_path)).computed == 0
+    assert last(track_video(job(), Settings(formats=("coco",)), tmp_path)).computed == 30
+
+
+def test_a_video_that_cannot_be_read_says_so_in_its_record(job: MakeJob, tmp_path: Path) -> None:
+    broken = job()
+    Path(broken.source).write_bytes(b"no movie")
+    report = last(track_video(broken, SETTINGS, tmp_path))
+    assert report.state == "failed"
+    assert "movie.tif" in report.error
+    assert not (tmp_path / "movie").exists()
+
+
+def test_what_nobody_foresaw_is_reported_too(
+    job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explode(*_: object) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr("sam2_plugins.batch.video.cached_model", explode)
+    report = last(track_video(job(), SETTINGS, tmp_path))
+    assert (report.state, report.error) == ("failed", "MemoryError: no room")
+
+
+def test_a_video_that_another_process_is_tracking_is_left_alone(
+    job: MakeJob, tmp_path: Path
+) -> None:
+    folder = VideoFolder(tmp_path, "movie")
+    folder.part.mkdir()
+    with FileLock(folder.part / ".lock"):
+        report = last(track_video(job(), SETTINGS, tmp_path))
+    assert report.state == "failed"
+    assert "Another process" in report.error
+    assert last(track_video(job(), SETTINGS, tmp_path)).state == "done"
