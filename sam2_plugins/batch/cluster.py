@@ -5,6 +5,7 @@ Only jobs and figures travel; frames are read, and masks written, by the workers
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from pathlib import Path
 from queue import SimpleQueue
@@ -17,8 +18,8 @@ from sam2_plugins.batch.job import Job, Settings, fingerprint
 from sam2_plugins.batch.report import Events, Progress, Report
 from sam2_plugins.batch.video import track_video
 
-TOLD_EVERY = 5
-"""Frames between two messages of a worker."""
+TOLD_EVERY = 1.0
+"""Seconds between two messages of a worker, of which a scheduler may have a thousand."""
 
 
 def run_on_cluster(
@@ -64,11 +65,14 @@ def run_on_cluster(
 def _work(job: Job, settings: Settings, out: Path, topic: str) -> Report:
     """Track one video on a worker, and tell of it now and then."""
     worker: Any = get_worker()
+    told = 0.0
     for event in track_video(job, settings, out):
         if isinstance(event, Report):
             return event
-        if event.done % TOLD_EVERY == 0 or event.done == event.total:
+        now = time.monotonic()
+        if now - told >= TOLD_EVERY or event.done == event.total:
             worker.log_event(topic, (event.name, event.done, event.total))
+            told = now
     raise AssertionError("track_video ends with a report")
 
 
