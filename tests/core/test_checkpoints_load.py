@@ -242,6 +242,9 @@ def test_a_saved_model_comes_back_with_its_variant_and_card(
     assert holds(model, small_model.state_dict())
     assert model.variant == replace(CHANGED_NANO, image_size=128)
     assert read_card(path) == card
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert path.stat().st_mode == plain.stat().st_mode
     assert [p.name for p in path.parent.iterdir()] == ["mine.safetensors"]
 
 
@@ -258,7 +261,7 @@ def test_a_save_that_cannot_take_its_place_leaves_nothing(
     small_model: Sam2Model, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.safetensors").mkdir()
-    with pytest.raises(CheckpointError, match="Choose a folder"):
+    with pytest.raises(CheckpointError, match="Choose another place"):
         save_model(small_model, tmp_path / "mine.safetensors")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.safetensors"]
 

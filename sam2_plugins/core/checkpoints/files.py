@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import re
 from collections.abc import Mapping
@@ -11,8 +10,9 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sam2_plugins.core.atomic import replacing
 from sam2_plugins.core.checkpoints.recognise import variant_from_json, variant_to_json
-from sam2_plugins.core.errors import CheckpointError
+from sam2_plugins.core.errors import CheckpointError, ExportError
 from sam2_plugins.core.variants import Variant
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def save_model(model: Sam2Model, path: str | Path, card: Mapping[str, str] | Non
     CheckpointError
         If the file cannot be written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     path = Path(path)
     if path.suffix != ".safetensors":
@@ -126,17 +126,12 @@ def save_model(model: Sam2Model, path: str | Path, card: Mapping[str, str] | Non
         raise CheckpointError("The card's key 'variant' is taken: give that entry another name.")
     variant = replace(model.variant, image_size=model.image_size)
     tensors = {k: v.detach().cpu().clone().contiguous() for k, v in model.state_dict().items()}
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, fresh, metadata={**card, _VARIANT_KEY: variant_to_json(variant)})
-        fresh.replace(path)
-    except Exception as error:  # safetensors wraps the system's errors in its own
-        raise CheckpointError(
-            f"Cannot write {path}: {error}. Choose a folder that can be written and has room."
-        ) from error
-    finally:
-        fresh.unlink(missing_ok=True)
+        content = save(tensors, metadata={**card, _VARIANT_KEY: variant_to_json(variant)})
+        with replacing(path) as fresh:
+            fresh.write_bytes(content)
+    except (ExportError, TypeError) as error:
+        raise CheckpointError(f"Cannot write the model: {error}") from error
     return path
 
 

@@ -98,7 +98,9 @@ def _shape(path: Path) -> tuple[int, ...]:
             with tifffile.TiffFile(path) as tif:
                 return tuple(tif.series[0].shape)
         with Image.open(path) as image:
-            turned = image.getexif().get(_EXIF_ORIENTATION) in _TURNED_ORIENTATIONS
+            turned = _has_exif(image) and (
+                image.getexif().get(_EXIF_ORIENTATION) in _TURNED_ORIENTATIONS
+            )
             return image.size if turned else image.size[::-1]
     except (OSError, ValueError, IndexError) as error:
         raise _unreadable(path, error) from error
@@ -108,10 +110,18 @@ def _load(path: Path) -> NDArray:
     if path.suffix.lower() in TIFF_SUFFIXES:
         return np.asarray(tifffile.imread(path, key=None, series=0, maxworkers=1))
     with Image.open(path) as image:
-        upright = ImageOps.exif_transpose(image)
+        upright = ImageOps.exif_transpose(image) if _has_exif(image) else image
         if upright.mode in {"L", "RGB", "RGBA", "1", "F"} or upright.mode.startswith("I"):
             return np.asarray(upright)
         return np.asarray(upright.convert("L" if upright.mode == "LA" else "RGB"))
+
+
+def _has_exif(image: Image.Image) -> bool:
+    """Whether the header may tell an orientation.
+
+    A PNG may tell it after its pixels, too, which nobody does: looking there would decode them.
+    """
+    return image.format != "PNG" or "exif" in image.info
 
 
 def _by(shape: tuple[int, ...]) -> str:

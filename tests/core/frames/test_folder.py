@@ -26,6 +26,20 @@ def test_images_come_in_natural_order(tmp_path: Path) -> None:
     assert first_values(tmp_path) == [1, 2, 10, 100]
 
 
+def test_opening_a_folder_of_png_decodes_only_the_first(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for k in range(3):
+        Image.fromarray(rng.integers(0, 255, (20, 30, 3), dtype=np.uint8)).save(
+            tmp_path / f"{k}.png"
+        )
+    cut = tmp_path / "2.png"
+    cut.write_bytes(cut.read_bytes()[:200])
+    frames = open_frames(tmp_path)
+    assert frames[1].image.shape == (20, 30, 3)
+    with pytest.raises(FrameSourceError, match="Frame 2"):
+        frames[2]
+
+
 def test_other_files_and_hidden_ones_are_passed_over(tmp_path: Path) -> None:
     Image.fromarray(plain(5)).save(tmp_path / "a.png")
     Image.fromarray(plain(9)).save(tmp_path / ".hidden.png")
