@@ -1,0 +1,5 @@
+"""The Label Studio ML backend: boxes on video, masks on images and on stacks of frames.
+
+From a request to its answer: `server` (HTTP) or `model` (label-studio-ml's class) → `engine` → one
+of `videos`, `images`, `stacks` → `formats`, the one home of Label Studio's conventions.
+"""

@@ -1,0 +1,128 @@
+"""Label Studio's API, with a legacy token or a personal access token."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from sam2_plugins.labelstudio_backend.errors import ServerError
+
+PATIENCE = httpx.Timeout(30.0, connect=10.0)
+_EARLY = 30.0  # seconds before its end at which an access token is renewed
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Return scheme, host and port of an address."""
+    parts = urlsplit(url)
+    default = 443 if parts.scheme == "https" else 80
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or default
+
+
+class LabelStudio:
+    """A Label Studio server.
+
+    Parameters
+    ----------
+    url
+        Its address; paths below a prefix too, such as https://example.org/label-studio.
+    api_key
+        A legacy token, or a personal access token, which is exchanged for short-lived ones.
+    """
+
+    def __init__(self, url: str, api_key: str = "") -> None:
+        self.url = url.rstrip("/")
+        self.api_key = api_key
+        self._http = httpx.Client(timeout=PATIENCE, follow_redirects=False, trust_env=False)
+        self._lock = threading.Lock()
+        self._access, self._ends = "", 0.0
+
+    def owns(self, url: str) -> bool:
+        """Whether an address is one of this server's."""
+        return origin(url) == origin(self.url)
+
+    def headers(self) -> dict[str, str]:
+        """Return the authorisation for this server, and for no other.
+
+        Raises
+        ------
+        ServerError
+            If the personal access token is refused.
+        """
+        if not self.api_key:
+            return {}
+        if _expiry(self.api_key) is None:
+            return {"Authorization": f"Token {self.api_key}"}
+        with self._lock:
+            if time.time() > self._ends - _EARLY:
+                answer = self._send("POST", "/api/token/refresh", {}, {"refresh": self.api_key})
+                self._access = str(answer["access"])
+                self._ends = _expiry(self._access) or time.time() + 60
+        return {"Authorization": f"Bearer {self._access}"}
+
+    def request(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
+        """Call the API, and return the answer's JSON.
+
+        Raises
+        ------
+        ServerError
+            If the server does not answer, or refuses.
+        """
+        return self._send(method, path, self.headers(), body, **options)
+
+    def replace_prediction(
+        self, task: int, model_version: str, result: list[Any], score: float
+    ) -> None:
+        """Store a prediction in place of earlier ones of the same model for the task."""
+        earlier = self.request("GET", f"/api/predictions/?task={task}")
+        new = {"task": task, "result": result, "score": score, "model_version": model_version}
+        self.request("POST", "/api/predictions/", new)
+        for one in earlier if isinstance(earlier, list) else []:
+            if one.get("model_version") == model_version:
+                self.request("DELETE", f"/api/predictions/{one['id']}/")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _send(
+        self, method: str, path: str, headers: Mapping[str, str], body: Any, **options: Any
+    ) -> Any:
+        try:
+            answer = self._http.request(
+                method, self.url + path, headers=dict(headers), json=body, **options
+            )
+        except httpx.HTTPError as error:
+            raise ServerError(f"Label Studio at {self.url} does not answer: {error}") from error
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            raise ServerError(
+                f"Label Studio at {self.url} refuses the token: set LABEL_STUDIO_API_KEY to a "
+                "personal access token, or to a legacy token if those are enabled."
+            )
+        if not answer.is_success:
+            raise ServerError(
+                f"{method} {path}: Label Studio answers {answer.status_code} {answer.text[:300]}"
+            )
+        try:
+            return answer.json() if answer.content else None
+        except ValueError as error:
+            raise ServerError(f"{method} {path}: {self.url} is no Label Studio.") from error
+
+
+def _expiry(token: str) -> float | None:
+    """Return when a JSON web token ends, in seconds since 1970; None if it is none."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        padded = parts[1] + "=" * (-len(parts[1]) % 4)
+        return float(json.loads(base64.urlsafe_b64decode(padded))["exp"])
+    except (ValueError, KeyError, TypeError, binascii.Error):
+        return None

@@ -1,0 +1,166 @@
+"""Fetching what a task names, without being led to where a task must not lead.
+
+An address comes from whoever imported the task. So the host is looked up once, refused if it is on
+an internal network, and that very address is connected to; a redirect is a new address; and the
+authorisation for Label Studio goes to Label Studio alone.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urljoin
+
+import httpx
+
+from sam2_plugins.labelstudio_backend.client import LabelStudio
+from sam2_plugins.labelstudio_backend.errors import MediaError
+
+REDIRECTS = 5
+_PATIENCE = httpx.Timeout(60.0, connect=10.0)
+_CHUNK = 1 << 18
+
+
+class Downloader:
+    """Fetches files over HTTP.
+
+    Parameters
+    ----------
+    max_bytes
+        Of one file.
+    allow_hosts
+        Hosts that may be internal.
+    """
+
+    def __init__(self, max_bytes: int, allow_hosts: Collection[str] = ()) -> None:
+        self._max_bytes = max_bytes
+        self._allowed = {host.lower() for host in allow_hosts}
+        self._http = httpx.Client(timeout=_PATIENCE, follow_redirects=False, trust_env=False)
+
+    def fetch(
+        self, url: str, target: Path, server: LabelStudio | None, validators: dict[str, str]
+    ) -> dict[str, str] | None:
+        """Write a file to `target`, unless it is still what the validators tell.
+
+        Returns
+        -------
+        dict or None
+            Headers with which to ask again whether it changed; None if it did not.
+
+        Raises
+        ------
+        MediaError
+            If it cannot be had, is too large, or is a page instead of a file.
+        """
+        for _ in range(REDIRECTS + 1):
+            with self._get(url, server, validators) as answer:
+                if answer.has_redirect_location:
+                    url = urljoin(url, answer.headers["location"])
+                    continue
+                if answer.status_code == httpx.codes.NOT_MODIFIED:
+                    return None
+                _check(answer, url)
+                self._write(answer, url, target)
+                return _validators(answer)
+        raise MediaError(f"{_plain(url)} redirects more than {REDIRECTS} times.")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    @contextmanager
+    def _get(
+        self, url: str, server: LabelStudio | None, headers: dict[str, str]
+    ) -> Iterator[httpx.Response]:
+        try:
+            parts = httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise MediaError(f"{_plain(url)} is no address: {error}.") from error
+        if parts.scheme not in ("http", "https") or not parts.host:
+            raise MediaError(
+                f"{_plain(url)} cannot be fetched: give an upload, a file of a storage that is "
+                "connected to Label Studio, or an http address."
+            )
+        headers = dict(headers)
+        extensions = {}
+        if server is not None and server.owns(url):
+            headers |= server.headers()
+        elif parts.host.lower() not in self._allowed:
+            address = _public_address(parts.host, parts.port or 0)
+            headers["Host"] = parts.netloc.decode("ascii")
+            extensions["sni_hostname"] = parts.host
+            parts = parts.copy_with(host=address)
+        try:
+            with self._http.stream("GET", parts, headers=headers, extensions=extensions) as answer:
+                yield answer
+        except httpx.HTTPError as error:
+            raise MediaError(
+                f"{_plain(url)} cannot be fetched: {error or type(error).__name__}."
+            ) from error
+
+    def _write(self, answer: httpx.Response, url: str, target: Path) -> None:
+        told = answer.headers.get("content-length", "")
+        size = int(told) if told.isdecimal() else 0
+        with target.open("wb") as file:
+            for chunk in answer.iter_bytes(_CHUNK):
+                size = max(size, file.tell() + len(chunk))
+                if size > self._max_bytes:
+                    raise MediaError(
+                        f"{_plain(url)} is larger than {self._max_bytes / 1e9:g} GB. Raise the "
+                        "limit (--max-gigabytes), or cut the video."
+                    )
+                file.write(chunk)
+        if not size:
+            raise MediaError(f"{_plain(url)} is empty. Upload it again.")
+
+
+def _check(answer: httpx.Response, url: str) -> None:
+    """Tell what a person can do about an answer that is no file."""
+    status, page = answer.status_code, answer.headers.get("content-type", "")
+    if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        raise MediaError(
+            f"{_plain(url)} is refused ({status}). For files of Label Studio, set "
+            "LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY where the backend runs."
+        )
+    if status == httpx.codes.NOT_FOUND:
+        raise MediaError(f"{_plain(url)} is not there (404). Check the task's data.")
+    if not answer.is_success:
+        raise MediaError(f"{_plain(url)} cannot be fetched: the server answers {status}.")
+    if page.startswith("text/html"):
+        raise MediaError(
+            f"{_plain(url)} is a web page instead of a file, perhaps one to log in on. Set "
+            "LABEL_STUDIO_API_KEY where the backend runs, or check the address."
+        )
+
+
+def _validators(answer: httpx.Response) -> dict[str, str]:
+    """Headers of the next request, by which the server tells whether the file has changed."""
+    asks = {"etag": "If-None-Match", "last-modified": "If-Modified-Since"}
+    return {ask: answer.headers[name] for name, ask in asks.items() if name in answer.headers}
+
+
+def _public_address(host: str, port: int) -> str:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise MediaError(f"There is no host called {host!r}: {error}.") from error
+    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+    for address in addresses:
+        mapped = getattr(address, "ipv4_mapped", None) or address
+        if not mapped.is_global or mapped.is_multicast:
+            raise MediaError(
+                f"{host} is on an internal network, where a task must not send this server. If it "
+                f"is meant to, say so: --allow-host {host}."
+            )
+    return str(addresses[0])
+
+
+def _plain(url: str) -> str:
+    """Leave out of an address what may be secret: its query, and a user's password."""
+    plain = url.partition("?")[0]
+    scheme, slashes, rest = plain.partition("://")
+    host, slash, path = rest.partition("/")
+    return scheme + slashes + host.rpartition("@")[2] + slash + path

@@ -1,0 +1,25 @@
+"""What can go wrong between Label Studio and the core; each text is for the annotator."""
+
+from __future__ import annotations
+
+from sam2_plugins.core.errors import Sam2PluginsError
+
+
+class LabelStudioError(Sam2PluginsError):
+    """Base of the errors of this adapter."""
+
+
+class FormatError(LabelStudioError):
+    """A region, a labelling config or a request that is not what Label Studio writes."""
+
+
+class NothingToDo(LabelStudioError):
+    """A task without a prompt, or a labelling config without a place for a result."""
+
+
+class MediaError(LabelStudioError):
+    """A video or image of a task that cannot be had."""
+
+
+class ServerError(LabelStudioError):
+    """Label Studio itself does not answer, or refuses."""

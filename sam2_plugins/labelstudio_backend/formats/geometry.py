@@ -1,0 +1,98 @@
+"""Percent of the picture to pixels and back, for points, rectangles and polygons.
+
+Label Studio's coordinates are percent of the picture's width and height, and pixels span
+[i, i + 1]: the right edge of the last one is 100 %. A rectangle turns around its top left corner,
+clockwise, in degrees.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.labelstudio_backend.errors import FormatError
+
+FrameSize: TypeAlias = tuple[int, int]
+"""Height and width in pixels."""
+Box: TypeAlias = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in pixels, ends exclusive."""
+
+
+def number(value: Mapping[str, Any], key: str, default: float | None = None) -> float:
+    """Return a finite number of a region's value.
+
+    Raises
+    ------
+    FormatError
+        If it is missing and there is no default, or it is no finite number.
+    """
+    found = value.get(key, default)
+    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
+        raise FormatError(f"A region's {key!r} is {found!r} instead of a number.")
+    return float(found)
+
+
+def to_pixels(value: Mapping[str, Any], size: FrameSize) -> Box:
+    """Return the upright box around a rectangle of percents, which may be turned."""
+    height, width = size
+    x, y = number(value, "x") * width / 100, number(value, "y") * height / 100
+    w, h = number(value, "width") * width / 100, number(value, "height") * height / 100
+    angle = math.radians(number(value, "rotation", 0))
+    cos, sin = math.cos(angle), math.sin(angle)
+    xs = [x + dx * cos - dy * sin for dx, dy in ((0, 0), (w, 0), (0, h), (w, h))]
+    ys = [y + dx * sin + dy * cos for dx, dy in ((0, 0), (w, 0), (0, h), (w, h))]
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def to_percent(box: Sequence[float], size: FrameSize) -> dict[str, float]:
+    """Return the rectangle of a pixel box, upright."""
+    height, width = size
+    x0, y0, x1, y1 = box
+    return {
+        "x": x0 / width * 100,
+        "y": y0 / height * 100,
+        "width": (x1 - x0) / width * 100,
+        "height": (y1 - y0) / height * 100,
+        "rotation": 0,
+    }
+
+
+def point(value: Mapping[str, Any], size: FrameSize) -> tuple[float, float]:
+    """Return the (x, y) of a key point in pixels whose centres are at whole numbers."""
+    height, width = size
+    return number(value, "x") * width / 100 - 0.5, number(value, "y") * height / 100 - 0.5
+
+
+def polygon(mask: ObjectMask, tolerance: float) -> list[list[float]]:
+    """Return the outline of a mask's largest part as a polygon of percents; holes are filled."""
+    rings = mask.to_polygons(tolerance)
+    if not rings:
+        return []
+    height, width = mask.frame_size
+    largest = max(rings, key=_area)
+    return ((largest + 0.5) / (width, height) * 100).tolist()
+
+
+def mask_of_polygon(points: Any, size: FrameSize) -> ObjectMask:
+    """Fill a polygon of percents.
+
+    Raises
+    ------
+    FormatError
+        If it is none.
+    """
+    height, width = size
+    try:
+        ring = np.asarray(points, dtype=float) * (width, height) / 100 - 0.5
+        return ObjectMask.from_polygons([ring], size)
+    except (ValueError, TypeError) as error:
+        raise FormatError(f"A polygon region is damaged: {error}") from error
+
+
+def _area(ring: np.ndarray) -> float:
+    x, y = ring.T
+    return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2

@@ -1,0 +1,43 @@
+"""The class for label-studio-ml, 1.0.9 from PyPI and 2.x, for who has such a deployment already.
+
+`sam2-plugins labelstudio serve` needs none of it: it serves the same engine over HTTP itself.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from label_studio_ml.model import LabelStudioMLBase
+
+from sam2_plugins.labelstudio_backend.engine import Engine
+
+
+@lru_cache(maxsize=1)
+def shared_engine() -> Engine:
+    """Return the engine of this process, which holds all state."""
+    return Engine()
+
+
+class Sam2Backend(LabelStudioMLBase):
+    """A SAM 2 backend without a state of its own: instances are made and dropped at will."""
+
+    def setup(self) -> None:
+        """Tell the model's version; label-studio-ml 2.x asks for it this way."""
+        self.set("model_version", shared_engine().model_version)
+
+    def predict(
+        self, tasks: list[dict[str, Any]], context: dict[str, Any] | None = None, **kwargs: Any
+    ) -> list[Any]:
+        """Return one prediction a task; see `Engine.predict`."""
+        engine = shared_engine()
+        told = getattr(self, "hostname", "") or "", getattr(self, "access_token", "") or ""
+        predictions = engine.predict(
+            tasks, self.label_config or "", context, server=engine.server(*told)
+        )
+        none = {"result": [], "score": 0.0, "model_version": engine.model_version}
+        return [prediction or none for prediction in predictions]
+
+    def fit(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Do nothing: this model is not trained here."""
+        return {}

@@ -1,0 +1,53 @@
+"""Which frame of the file Label Studio shows when it says frame 17.
+
+Its editor knows neither the frames of a video nor their times: it seeks to a time that it works out
+from the frame's number and the `framerate` of the labelling config, and the browser shows the frame
+whose time has come. If the rate is wrong or varies, numbers and frames drift apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+DEFAULT_RATE = 24.0
+"""What the editor assumes where the labelling config has no `framerate`."""
+
+_TICK = 0.002
+"""Seconds to which the editor rounds the time that it seeks to, and by which it goes beyond."""
+
+
+@dataclass(frozen=True)
+class FrameClock:
+    """Frames of Label Studio (from 1 on) to frames of the file (from 0 on).
+
+    Parameters
+    ----------
+    rate
+        The labelling config's frame rate.
+    times
+        When each frame of the file is shown, in seconds of the browser's clock, [n].
+    count
+        Frames of Label Studio; by default, as many as the file's duration gives.
+    """
+
+    rate: float
+    times: NDArray[np.float64]
+    count: int
+
+    @classmethod
+    def of(cls, rate: float, times: NDArray[np.float64], count: int | None = None) -> FrameClock:
+        """Make a clock for a movie, if need be with a count of its own."""
+        step = float(np.median(np.diff(times))) if len(times) > 1 else 1 / rate
+        duration = float(times[-1]) + step
+        return cls(rate, times, count or max(1, round(duration * rate)))
+
+    def shown(self) -> NDArray[np.intp]:
+        """For each frame of Label Studio, the frame of the file that the browser shows, [count]."""
+        ticks = np.round(np.arange(self.count) / self.rate / _TICK)
+        seek = ticks * _TICK + _TICK
+        # Times are sums of binary fractions: what is due this very moment is shown.
+        latest = np.searchsorted(self.times, seek + 1e-6, side="right") - 1
+        return np.clip(latest, 0, len(self.times) - 1)

@@ -1,0 +1,204 @@
+"""Boxes on video: a person's boxes become prompts, and tracked masks few keyframes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.labelstudio_backend import keyframes
+from sam2_plugins.labelstudio_backend.formats import geometry
+from sam2_plugins.labelstudio_backend.formats.geometry import FrameSize
+from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
+    Keyframe,
+    PercentBox,
+    VideoRegion,
+    read_region,
+)
+from sam2_plugins.labelstudio_backend.timing import FrameClock
+
+if TYPE_CHECKING:
+    from sam2_plugins.core.frames import FrameSource
+
+TYPE = "videorectangle"
+NOTE_PREFIX = "SAM 2: "
+
+
+@dataclass(frozen=True)
+class VideoView:
+    """How Label Studio sees a movie.
+
+    Attributes
+    ----------
+    clock
+        Its frames and the file's.
+    size
+        Height and width in pixels.
+    masks
+        Which masks travel in the keyframes: "keyframes", "all" or "none".
+    """
+
+    clock: FrameClock
+    size: FrameSize
+    masks: str = "keyframes"
+
+
+def read_regions(results: Iterable[Mapping[str, Any]]) -> list[VideoRegion]:
+    """Return the video boxes among results; those with the same id are one, the later one."""
+    found = [read_region(result) for result in results if result.get("type") == TYPE]
+    return list({region.id: region for region in found if region.keyframes}.values())
+
+
+def prompts_of(region: VideoRegion, view: VideoView) -> list[Prompt]:
+    """Return what a person said of an object: a box on each keyframe that is not ours."""
+    shown = view.clock.shown()
+    boxes = {}
+    for keyframe in _of_a_person(region):
+        if keyframe.frame <= len(shown):
+            box = dict(zip(("x", "y", "width", "height"), keyframe.box, strict=True))
+            frame = int(shown[keyframe.frame - 1])
+            boxes[frame] = geometry.to_pixels({**box, "rotation": keyframe.rotation}, view.size)
+    return [Prompt.of(frame, region.id, box=box) for frame, box in sorted(boxes.items())]
+
+
+def answer_region(
+    region: VideoRegion, masks: Mapping[int, ObjectMask], view: VideoView
+) -> dict[str, Any]:
+    """Return a region with the tracked boxes between a person's, as few keyframes.
+
+    Parameters
+    ----------
+    masks
+        By frame of the file; what is not tracked yet is not shown.
+    """
+    shown = view.clock.shown()
+    by_frame = {f: m for f, at in enumerate(shown.tolist(), start=1) if (m := masks.get(at))}
+    persons = {keyframe.frame: keyframe for keyframe in _of_a_person(region)}
+    hidden = _hidden(region, len(shown))
+    boxes: dict[int, Sequence[float]] = {}
+    for frame, mask in by_frame.items():
+        if mask.box is not None and frame not in hidden:
+            boxes[frame] = mask.box
+    boxes |= {frame: _corners(k.box, view.size) for frame, k in persons.items()}
+    sequence: dict[int, dict[str, Any]] = {}
+    for stretch in _stretches(boxes):
+        chosen = _thin(stretch, boxes, persons)
+        for frame, after in zip(chosen, [*chosen[1:], stretch[-1] + 1], strict=True):
+            carried = _masks(by_frame, frame, after, view)
+            if frame in persons:
+                sequence[frame] = keyframes.keep_keyframe(persons[frame], carried)
+            else:
+                box = _percent(boxes[frame], view.size)
+                goes_on = frame != stretch[-1] or frame == len(shown)
+                sequence[frame] = keyframes.make_keyframe(
+                    frame, box, goes_on, view.clock.rate, carried
+                )
+        last = stretch[-1]
+        if last in persons and persons[last].enabled and last < len(shown):
+            # A person's keyframe stays as it is; the next one ends what it would leave standing.
+            sequence[last + 1] = keyframes.make_keyframe(
+                last + 1, persons[last].box, False, view.clock.rate, None
+            )
+    return _result(region, [sequence[frame] for frame in sorted(sequence)], view)
+
+
+def _result(region: VideoRegion, sequence: list[dict[str, Any]], view: VideoView) -> dict[str, Any]:
+    value: dict[str, Any] = {
+        "framesCount": view.clock.count,
+        "duration": region.duration or view.clock.count / view.clock.rate,
+        "sequence": sequence,
+    }
+    if region.labels:
+        value["labels"] = list(region.labels)
+    result = {
+        "id": region.id,
+        "from_name": region.from_name,
+        "to_name": region.to_name,
+        "type": TYPE,
+        "origin": "prediction",
+        "value": value,
+    }
+    text = region.meta.get("text")
+    noted = isinstance(text, list) and any(str(t).startswith(NOTE_PREFIX) for t in text)
+    meta = {k: v for k, v in region.meta.items() if not (noted and k == "text")}
+    return {**result, "meta": meta} if region.meta else result
+
+
+def _of_a_person(region: VideoRegion) -> list[Keyframe]:
+    return [keyframe for keyframe in region.keyframes if not keyframes.is_ours(keyframe)]
+
+
+def _hidden(region: VideoRegion, count: int) -> set[int]:
+    """Frames where a person has hidden the object: from a keyframe to the one that follows."""
+    ends = [keyframe.frame for keyframe in region.keyframes[1:]] + [count + 1]
+    hidden: set[int] = set()
+    for keyframe, end in zip(region.keyframes, ends, strict=True):
+        if not keyframe.enabled and not keyframes.is_ours(keyframe):
+            hidden.update(range(keyframe.frame + 1, end))
+    return hidden
+
+
+def _stretches(frames: Iterable[int]) -> list[list[int]]:
+    """Split frames into unbroken stretches."""
+    numbered = enumerate(sorted(frames))
+    return [[f for _, f in run] for _, run in groupby(numbered, lambda item: item[1] - item[0])]
+
+
+def _thin(
+    stretch: Sequence[int], boxes: Mapping[int, Sequence[float]], persons: Mapping[int, Keyframe]
+) -> list[int]:
+    """Return the frames of a stretch that become keyframes, all of a person's among them."""
+    corners = np.array([boxes[frame] for frame in stretch], dtype=float)
+    fixed = {i for i, frame in enumerate(stretch) if frame in persons}
+    chosen = keyframes.thin(np.array(stretch), corners, fixed, keyframes.LEEWAY)
+    return [stretch[i] for i in chosen]
+
+
+def _masks(
+    masks: Mapping[int, ObjectMask], frame: int, after: int, view: VideoView
+) -> dict[str, Any] | None:
+    """Return the masks that travel in a keyframe, as COCO RLE by Label Studio's frame."""
+    if view.masks == "none":
+        return None
+    end = after if view.masks == "all" else frame + 1
+    found = ((f, masks.get(f)) for f in range(frame, max(end, frame + 1)))
+    return {str(f): dict(mask.to_rle()) for f, mask in found if mask is not None and mask.visible}
+
+
+def _corners(box: PercentBox, size: FrameSize) -> Sequence[float]:
+    x, y, w, h = box
+    height, width = size
+    left, top = x * width / 100, y * height / 100
+    return left, top, left + w * width / 100, top + h * height / 100
+
+
+def _percent(box: Sequence[float], size: FrameSize) -> PercentBox:
+    value = geometry.to_percent(box, size)
+    x, y, width, height = itemgetter("x", "y", "width", "height")(value)
+    return x, y, width, height
+
+
+def view_of(
+    frames: FrameSource, rate: float, regions: Sequence[VideoRegion], masks: str
+) -> VideoView:
+    """Return how Label Studio sees a movie, by what it said in its regions."""
+    count = next((region.frames_count for region in regions if region.frames_count), None)
+    clock = FrameClock.of(rate, frames.times, count)
+    return VideoView(clock, (frames.height, frames.width), masks)
+
+
+def with_note(results: Iterable[Mapping[str, Any]], text: str) -> list[dict[str, Any]]:
+    """Return video boxes as they are, with a note that the editor shows in their details."""
+    noted = []
+    for result in results:
+        if result.get("type") == TYPE:
+            meta = result.get("meta")
+            rest = dict(meta) if isinstance(meta, Mapping) else {}
+            noted.append({**result, "meta": {**rest, "text": [NOTE_PREFIX + text]}})
+    return noted
