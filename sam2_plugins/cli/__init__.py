@@ -16,6 +16,7 @@ from sam2_plugins.cli.commands import Commands
 from sam2_plugins.cli.demo import demo
 from sam2_plugins.cli.evaluate import evaluate, evaluate_model
 from sam2_plugins.cli.info import info
+from sam2_plugins.cli.labelstudio import app as labelstudio
 from sam2_plugins.cli.models import download, models
 from sam2_plugins.cli.track import track
 from sam2_plugins.cli.train import train
@@ -55,3 +56,4 @@ app.command("info")(info)
 app.command("evaluate")(evaluate)
 app.command("evaluate-model")(evaluate_model)
 app.command("train")(train)
+app.add_typer(labelstudio, name="labelstudio")

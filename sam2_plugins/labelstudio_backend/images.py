@@ -167,6 +167,12 @@ def is_ours(result: Mapping[str, Any]) -> bool:
     return isinstance(value, Mapping) and note.get("made") == _digest(value)
 
 
+def track_of(result: Mapping[str, Any]) -> str | None:
+    """Return the object of a region of a stack, if this backend made the region."""
+    track = _note(result).get("track")
+    return track if isinstance(track, str) else None
+
+
 def _read(result: Mapping[str, Any], control: Control, size: FrameSize) -> Said:
     value = result.get("value")
     if not isinstance(value, Mapping):
@@ -176,11 +182,10 @@ def _read(result: Mapping[str, Any], control: Control, size: FrameSize) -> Said:
         raise FormatError(f"A region's item_index is {page!r} instead of a page.")
     labels = value.get(control.type) or value.get("labels") or [None]
     label = labels[0] if isinstance(labels, list) else None
-    track = _note(result).get("track")
     about: dict[str, Any] = {
         "page": page,
         "label": None if label is None else str(label),
-        "track": track if isinstance(track, str) else None,
+        "track": track_of(result),
     }
     if control.shape == "keypoint":
         positive = result.get("is_positive", value.get("positive", True)) is not False

@@ -60,53 +60,60 @@ def is_ours(keyframe: Keyframe) -> bool:
 
 
 def thin(
-    frames: NDArray[np.intp], corners: NDArray[np.float64], fixed: set[int], leeway: float
-) -> list[int]:
-    """Choose few of the boxes of one unbroken stretch, so that straight lines tell the others.
+    frames: NDArray[np.intp], corners: NDArray[np.float64], fixed: set[int]
+) -> dict[int, NDArray[np.float64]]:
+    """Tell the boxes of one unbroken stretch by few, with straight lines between them.
+
+    Each line goes as far as it can: every box on the way leaves only some slopes for each side,
+    and the line ends where none is left.
 
     Parameters
     ----------
     frames
         [n], rising by 1.
     corners
-        x0, y0, x1, y1 on each, [n, 4].
+        x0, y0, x1, y1 in pixels on each, [n, 4].
     fixed
-        Positions that are chosen anyway, a person's.
-    leeway
-        Allowed distance of a side in the unit of the corners, where `TOLERANCE` gives less.
+        Positions that are told as they are, a person's.
 
     Returns
     -------
-    list[int]
-        Positions, the first and the last among them. On each stretch between two of them every
-        side of every box is within the tolerance of the line.
+    dict
+        Position to corners, in order; the first, the last and the fixed ones are among them. Every
+        side of every box is within the tolerance of the lines.
     """
     extent = corners[:, [2, 3, 2, 3]] - corners[:, [0, 1, 0, 1]]
-    allowed = np.maximum(TOLERANCE * extent, leeway)
-    chosen = [0]
-    while chosen[-1] < len(frames) - 1:
-        start = chosen[-1]
-        end = min((f for f in fixed if f > start), default=len(frames) - 1)
-        chosen.append(_reach(frames, corners, allowed, start, end))
+    allowed = np.maximum(TOLERANCE * extent, LEEWAY)
+    stops = sorted(fixed | {len(frames) - 1})
+    chosen = {0: corners[0]}
+    position = 0
+    for stop in stops:
+        while position < stop:
+            exact = stop in fixed
+            position, end = _line(frames, corners, allowed, position, chosen[position], stop, exact)
+            chosen[position] = end
     return chosen
 
 
-def _reach(
+def _line(
     frames: NDArray[np.intp],
     corners: NDArray[np.float64],
     allowed: NDArray[np.float64],
     start: int,
-    end: int,
-) -> int:
-    """Return the furthest position, up to `end`, to which a line from `start` is close enough.
-
-    Each box on the way leaves only some slopes for each side; a box that lies itself within what
-    the others left can be the end of the line.
-    """
-    steps = (frames[start + 1 : end + 1] - frames[start])[:, None]
-    slopes = (corners[start + 1 : end + 1] - corners[start]) / steps
-    slack = allowed[start + 1 : end + 1] / steps
-    low = np.maximum.accumulate(slopes - slack, axis=0)
-    high = np.minimum.accumulate(slopes + slack, axis=0)
-    fits = ((slopes >= low) & (slopes <= high)).all(axis=1)
-    return start + 1 + int(np.flatnonzero(fits)[-1])
+    origin: NDArray[np.float64],
+    stop: int,
+    exact: bool,
+) -> tuple[int, NDArray[np.float64]]:
+    """Return the end of the longest line from `start`, not beyond `stop`, and its corners."""
+    ahead = slice(start + 1, stop + 1)
+    steps = (frames[ahead] - frames[start])[:, None]
+    slack = allowed[ahead].copy()
+    if exact:
+        slack[-1] = 0
+    slopes = corners[ahead] - origin
+    low = np.maximum.accumulate((slopes - slack) / steps, axis=0)
+    high = np.minimum.accumulate((slopes + slack) / steps, axis=0)
+    possible = (low <= high + 1e-12).all(axis=1)
+    reach = len(steps) if possible.all() else int(np.argmin(possible))
+    slope = np.clip(slopes[reach - 1] / steps[reach - 1], low[reach - 1], high[reach - 1])
+    return start + reach, origin + slope * steps[reach - 1]

@@ -13,7 +13,8 @@ import hmac
 import json
 import logging
 import threading
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from starlette.applications import Starlette
@@ -176,3 +177,34 @@ def _resume(engine: Engine) -> None:
     else:
         if count:
             log.info("%d jobs of an earlier run are taken up.", count)
+
+
+def run(
+    settings: Settings, host: str, port: int, started: Callable[[], None] | None = None
+) -> None:
+    """Serve until Ctrl-C.
+
+    Parameters
+    ----------
+    started
+        Called in a thread once the server listens.
+    """
+    import uvicorn
+
+    config = uvicorn.Config(
+        create_app(settings), host, port, log_level="warning", timeout_graceful_shutdown=2
+    )
+    server = uvicorn.Server(config)
+    if started is not None:
+        threading.Thread(target=_when_up, args=(server, started), daemon=True).start()
+    server.run()
+
+
+def _when_up(server: Any, started: Callable[[], None]) -> None:
+    while not server.started and not server.should_exit:
+        time.sleep(0.1)
+    try:
+        started()
+    except Sam2PluginsError as error:
+        log.error("%s", error)
+        server.should_exit = True

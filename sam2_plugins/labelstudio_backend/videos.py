@@ -89,12 +89,12 @@ def answer_region(
     sequence: dict[int, dict[str, Any]] = {}
     for stretch in _stretches(boxes):
         chosen = _thin(stretch, boxes, persons)
-        for frame, after in zip(chosen, [*chosen[1:], stretch[-1] + 1], strict=True):
+        for frame, after in zip(chosen, [*list(chosen)[1:], stretch[-1] + 1], strict=True):
             carried = _masks(by_frame, frame, after, view)
             if frame in persons:
                 sequence[frame] = keyframes.keep_keyframe(persons[frame], carried)
             else:
-                box = _percent(boxes[frame], view.size)
+                box = _percent(chosen[frame], view.size)
                 goes_on = frame != stretch[-1] or frame == len(shown)
                 sequence[frame] = keyframes.make_keyframe(
                     frame, box, goes_on, view.clock.rate, carried
@@ -152,12 +152,12 @@ def _stretches(frames: Iterable[int]) -> list[list[int]]:
 
 def _thin(
     stretch: Sequence[int], boxes: Mapping[int, Sequence[float]], persons: Mapping[int, Keyframe]
-) -> list[int]:
-    """Return the frames of a stretch that become keyframes, all of a person's among them."""
+) -> dict[int, Sequence[float]]:
+    """Return the corners on those frames of a stretch that become keyframes."""
     corners = np.array([boxes[frame] for frame in stretch], dtype=float)
     fixed = {i for i, frame in enumerate(stretch) if frame in persons}
-    chosen = keyframes.thin(np.array(stretch), corners, fixed, keyframes.LEEWAY)
-    return [stretch[i] for i in chosen]
+    chosen = keyframes.thin(np.array(stretch), corners, fixed)
+    return {stretch[i]: told.tolist() for i, told in chosen.items()}
 
 
 def _masks(

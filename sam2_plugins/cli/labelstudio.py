@@ -1,0 +1,289 @@
+"""`sam2-plugins labelstudio`: the backend, a demonstration, frame stacks, masks of an export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sam2_plugins.cli import options
+from sam2_plugins.core.errors import ExportError, Sam2PluginsError
+
+if TYPE_CHECKING:
+    from sam2_plugins.labelstudio_backend.settings import Settings
+
+app = typer.Typer(help="Label Studio: pre-annotate videos and images.", no_args_is_help=True)
+
+_SERVING = "Serving"
+_FILES = "Files of tasks"
+
+Host = Annotated[str, typer.Option(help="Address to listen on.", envvar="HOST")]
+Port = Annotated[int, typer.Option(help="Port to listen on.", envvar="PORT")]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="nano, sam2.1-tiny …, or a file. SAM2_MODEL"),
+]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, mps. SAM2_DEVICE")]
+Labels = Annotated[str, typer.Option(metavar="A,B,…", help="Labels of the labelling config.")]
+
+
+@app.command()
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 9090,
+    model: Model = None,
+    device: Device = None,
+    url: Annotated[
+        str | None, typer.Option(help="Address of Label Studio. LABEL_STUDIO_URL")
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            help="Personal access token or legacy token. LABEL_STUDIO_API_KEY, which unlike an "
+            "option no other user of this machine sees."
+        ),
+    ] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(help="Ask for this user; the password is in BASIC_AUTH_PASS. BASIC_AUTH_USER"),
+    ] = None,
+    answer_within: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds after which a request is answered with what there is; below the 100 that "
+            "Label Studio waits. SAM2_ANSWER_WITHIN",
+            rich_help_panel=_SERVING,
+        ),
+    ] = None,
+    max_frames: Annotated[
+        int | None,
+        typer.Option(
+            help="Track so far from the prompts, each way; 0: to both ends. SAM2_MAX_FRAMES",
+            rich_help_panel=_SERVING,
+        ),
+    ] = None,
+    masks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="keyframes|all|none",
+            help="Masks that travel in video boxes, for `export`. SAM2_MASKS",
+            rich_help_panel=_SERVING,
+        ),
+    ] = None,
+    cache: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder of fetched files and tracked masks. SAM2_LABELSTUDIO_CACHE",
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
+    cache_gigabytes: Annotated[
+        float | None,
+        typer.Option(help="Room for fetched files. SAM2_CACHE_GIGABYTES", rich_help_panel=_FILES),
+    ] = None,
+    max_gigabytes: Annotated[
+        float | None,
+        typer.Option(help="Largest file. SAM2_MAX_GIGABYTES", rich_help_panel=_FILES),
+    ] = None,
+    root: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Folder whose files tasks may name, and Label Studio's document root, if it is on "
+            "this machine. LOCAL_FILES_DOCUMENT_ROOT",
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Host of the internal network that tasks may name. SAM2_ALLOW_HOSTS",
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
+) -> None:
+    """Serve the ML backend; connect it in the project's settings, under Model.
+
+    Every option is a variable of the environment too, named at its end. Health, jobs and progress:
+    /health, /jobs.
+    """
+    from sam2_plugins.cli.console import say
+
+    given = {
+        "model": model,
+        "device": device,
+        "url": url,
+        "api_key": api_key,
+        "user": user,
+        "answer_within": answer_within,
+        "max_frames": max_frames,
+        "masks": masks,
+        "cache": cache,
+        "cache_gigabytes": cache_gigabytes,
+        "max_gigabytes": max_gigabytes,
+        "roots": tuple(root) if root else None,
+        "allow_hosts": tuple(allow_host) if allow_host else None,
+    }
+    settings = _settings(given)
+    if host not in ("127.0.0.1", "::1", "localhost") and not settings.password:
+        say("Note: whoever reaches this port can use it; BASIC_AUTH_USER and _PASS close it.")
+    say(f"{settings.model_version} at http://{host}:{port}; Ctrl-C stops it.")
+    _run(settings, host, port)
+
+
+@app.command()
+def demo(
+    folder: Annotated[
+        Path, typer.Option("--folder", help="Of Label Studio's data; kept for the next time.")
+    ] = Path("labelstudio-demo"),
+    label_studio: Annotated[
+        Path | None,
+        typer.Option(help="The program label-studio; by default, one is installed into FOLDER."),
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port of Label Studio.")] = 8080,
+    model: Model = None,
+    device: Device = None,
+) -> None:
+    """Start Label Studio with two sample projects and this backend, all on this machine."""
+    from sam2_plugins.cli.console import ERR, say
+
+    _need_server()
+    from sam2_plugins.labelstudio_backend.demo import account_of, make_projects
+    from sam2_plugins.labelstudio_backend.local_server import (
+        LocalServer,
+        free_port,
+        install_server,
+    )
+
+    folder = folder.resolve()
+    with ERR.status("Installing Label Studio, once; some minutes …"):
+        program = label_studio or install_server(folder / "environment")
+    account = account_of(folder)
+    backend_port = free_port()
+    backend = f"http://127.0.0.1:{backend_port}"
+    server = LocalServer(program, folder / "data", account, port)
+    with ERR.status("Starting Label Studio; minutes the first time, for its database …"):
+        server.__enter__()
+    with server:
+        settings = _settings(
+            {
+                "model": model,
+                "device": device,
+                "url": server.url,
+                "api_key": account.token,
+                "cache": str(folder / "cache"),
+                "roots": (str(server.media),),
+            }
+        )
+
+        def started() -> None:
+            for project in make_projects(server, backend):
+                say(f"  {project.title}: {project.url}")
+            say(f"Log in as {account.email} with {account.password}")
+            say("Open a task, switch Auto-Annotation on at its bottom, draw. Ctrl-C stops all.")
+
+        _run(settings, "127.0.0.1", backend_port, started)
+
+
+@app.command()
+def frames(
+    source: Annotated[str, typer.Argument(help="Video, TIFF stack, folder of images, .npy …")],
+    out: options.Out,
+    labels: Labels = "Cell",
+    document_root: Annotated[
+        Path | None,
+        typer.Option(help="Label Studio's LOCAL_FILES_DOCUMENT_ROOT, above OUT."),
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Of OUT, where it is served in some other way.")
+    ] = None,
+    every: Annotated[int, typer.Option(min=1, help="Take every n-th frame.")] = 1,
+    pages: Annotated[int, typer.Option(min=0, help="Most frames of a task; 0: all in one.")] = 0,
+    axes: options.Axes = None,
+    channels: options.Channels = None,
+    limits: options.Limits = None,
+    z: options.Plane = None,
+) -> None:
+    """Make a task of a movie's frames, on which Label Studio draws masks.
+
+    Writes the frames as PNG, tasks.json to import, and labelling_config.xml for the project.
+    """
+    from sam2_plugins.cli.console import frames_progress, say
+    from sam2_plugins.core.frames import open_frames
+    from sam2_plugins.labelstudio_backend.frame_stack import local_files_url, write_stack
+
+    if (document_root is None) == (url is None):
+        raise typer.BadParameter("give either --document-root or --url.")
+    where = url or local_files_url(out, document_root or Path())
+    how = options.reading(axes, channels, limits, z, None, None)
+    with open_frames(source, **how) as movie, frames_progress() as progress:
+        task = progress.add_task("Writing", total=len(range(0, len(movie), every)))
+        names = [label.strip() for label in labels.split(",") if label.strip()]
+        for done in write_stack(movie, out, url=where, labels=names, every=every, pages=pages):
+            progress.update(task, completed=done)
+    say(f"In Label Studio: make a project with the labelling config of {out},")
+    if document_root is not None:
+        say(f"add Local Files as source storage, path {out.resolve()}, without syncing it,")
+    say("and import tasks.json.")
+
+
+@app.command()
+def export(
+    annotations: Annotated[Path, typer.Argument(help="Label Studio's export, format JSON.")],
+    out: options.Out = Path("masks"),
+    format_: Annotated[
+        str,
+        typer.Option("--format", "-f", metavar="A,B,…", help="Of tiff (labels), coco, csv, ctc."),
+    ] = "tiff,coco",
+    json: options.Json = False,
+) -> None:
+    """Turn an export into masks: those that travel in video boxes, and those on images.
+
+    One folder a task. Frames are Label Studio's, counted from 0.
+    """
+    from sam2_plugins.cli.console import print_json, say
+    from sam2_plugins.labelstudio_backend.export import read_export, write_masks
+
+    made = []
+    for task in read_export(annotations):
+        files = write_masks(task, out / task.name, format_)
+        facts = {"task": task.name, "objects": len(task.masks), "frames": task.length}
+        made.append({**facts, "moved_masks": task.moved, "files": files})
+        if not json:
+            say(f"{task.name}: {len(task.masks)} objects on {task.length} frames")
+            if task.moved:
+                say(
+                    f"  {task.moved} masks are their keyframe's, moved into the box of the frame; "
+                    "`serve --masks all` keeps every mask."
+                )
+    if not made:
+        raise ExportError(f"{annotations} holds no annotation with a mask or a tracked box.")
+    if json:
+        print_json(made)
+
+
+def _settings(given: Mapping[str, object]) -> Settings:
+    _need_server()
+    from sam2_plugins.labelstudio_backend.settings import Settings
+
+    return Settings.from_environment(given)
+
+
+def _need_server() -> None:
+    try:
+        import httpx  # noqa: F401
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise Sam2PluginsError(
+            f"{error.name} is not installed: pip install 'sam2-plugins[labelstudio]'"
+        ) from error
+
+
+def _run(
+    settings: Settings, host: str, port: int, started: Callable[[], None] | None = None
+) -> None:
+    from sam2_plugins.labelstudio_backend.server import run
+
+    run(settings, host, port, started)

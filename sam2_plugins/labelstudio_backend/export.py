@@ -1,0 +1,279 @@
+"""From Label Studio's JSON export to masks in the formats of the core."""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sam2_plugins.core import atomic
+from sam2_plugins.core.errors import ExportError
+from sam2_plugins.core.export import open_writers, parse_formats
+from sam2_plugins.core.masks import ObjectId, ObjectMask
+from sam2_plugins.labelstudio_backend import images, videos
+from sam2_plugins.labelstudio_backend.errors import FormatError
+from sam2_plugins.labelstudio_backend.formats import bitmask, brush, geometry
+from sam2_plugins.labelstudio_backend.formats.geometry import FrameSize
+from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
+    Keyframe,
+    VideoRegion,
+    interpolate,
+)
+from sam2_plugins.labelstudio_backend.keyframes import NOTE
+
+WRITABLE = {"tiff", "coco", "csv", "ctc"}
+OBJECTS_FILE = "objects.json"
+
+SAME_BOX = 0.5
+"""IoU with the box that is shown, from which on a stored mask is taken to be of it."""
+
+
+@dataclass
+class ExportedTask:
+    """The masks of one annotated task.
+
+    Attributes
+    ----------
+    name
+        For a folder: the task's id, and what it shows.
+    size
+        Height and width in pixels.
+    masks
+        Object to frame (Label Studio's, counted from 0) to mask.
+    labels
+        Of each object.
+    moved
+        How many masks are those of the nearest keyframe, moved into the box of their frame.
+    """
+
+    name: str
+    size: FrameSize
+    masks: dict[str, dict[int, ObjectMask]] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    moved: int = 0
+
+    @property
+    def length(self) -> int:
+        """Frames up to the last one with a mask."""
+        return 1 + max((max(by_frame) for by_frame in self.masks.values() if by_frame), default=-1)
+
+
+def read_export(path: Path) -> Iterator[ExportedTask]:
+    """Read a JSON export: the latest annotation of each task that has one.
+
+    Raises
+    ------
+    ExportError
+        If it is no such export.
+    """
+    try:
+        tasks = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ExportError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+        raise ExportError(f"{path} is no export of Label Studio: choose the format JSON there.")
+    for task in tasks:
+        results = _results(task)
+        if results and (made := _task(task, results)) is not None:
+            yield made
+
+
+def _task(task: Mapping[str, Any], results: list[Mapping[str, Any]]) -> ExportedTask | None:
+    name = _name(task)
+    try:
+        regions = videos.read_regions(results)
+        size = _video_size(regions) if regions else _image_size(results)
+        if size is None:
+            return None
+        exported = ExportedTask(name, size)
+        if regions:
+            _add_video(exported, regions)
+        else:
+            _add_images(exported, results)
+    except FormatError as error:
+        raise ExportError(f"Task {task.get('id')}: {error}") from error
+    return exported
+
+
+def _add_video(exported: ExportedTask, regions: Sequence[VideoRegion]) -> None:
+    for region in regions:
+        stored = _stored_masks(region, exported.size)
+        last = region.frames_count or region.keyframes[-1].frame
+        by_frame: dict[int, ObjectMask] = {}
+        for frame in range(1, last + 1):
+            mask, was_moved = _mask_at(region.keyframes, stored, frame, exported.size)
+            if mask is not None:
+                by_frame[frame - 1] = mask
+                exported.moved += was_moved
+        exported.masks[region.id] = by_frame
+        exported.labels[region.id] = region.labels[0] if region.labels else ""
+
+
+def _mask_at(
+    keyframes: Sequence[Keyframe], stored: Mapping[int, ObjectMask], frame: int, size: FrameSize
+) -> tuple[ObjectMask | None, bool]:
+    """Return the mask of the box on a frame, and whether it is another frame's."""
+    shown = interpolate(keyframes, frame)
+    if shown is None:
+        return None, False
+    x, y, w, h = (side / 100 for side in shown)
+    height, width = size
+    box = ObjectMask.from_box((x * width, y * height, (x + w) * width, (y + h) * height), size)
+    here = stored.get(frame)
+    if here is not None and _fits(here, box):
+        return here, False
+    frames = sorted(stored)
+    after = bisect_right(frames, frame)
+    near = sorted(frames[max(0, after - 1) : after + 1], key=lambda f: abs(f - frame))
+    return (_moved(stored[near[0]], box) if near else box), True
+
+
+def _fits(mask: ObjectMask, box: ObjectMask) -> bool:
+    own = ObjectMask.from_box(mask.box or (0, 0, 0, 0), mask.frame_size)
+    return own.iou_with(box) >= SAME_BOX
+
+
+def _moved(mask: ObjectMask, box: ObjectMask) -> ObjectMask:
+    """Return a mask moved and scaled into a box."""
+    if box.box is None or not mask.visible:
+        return box
+    x0, y0, x1, y1 = box.box
+    rows = (np.arange(y1 - y0) * mask.crop.shape[0] / (y1 - y0)).astype(int)
+    columns = (np.arange(x1 - x0) * mask.crop.shape[1] / (x1 - x0)).astype(int)
+    return ObjectMask(mask.crop[np.ix_(rows, columns)], (x0, y0), box.frame_size)
+
+
+def _stored_masks(region: VideoRegion, size: FrameSize) -> dict[int, ObjectMask]:
+    found = {}
+    for keyframe in region.keyframes:
+        for frame, rle in _notes(keyframe):
+            try:
+                mask = ObjectMask.from_rle(rle)
+            except ValueError as error:
+                raise FormatError(f"The mask of frame {frame} is damaged: {error}") from error
+            if mask.frame_size == size:
+                found[int(frame)] = mask
+    return found
+
+
+def _notes(keyframe: Keyframe) -> list[tuple[str, Mapping[str, Any]]]:
+    note = keyframe.raw.get(NOTE)
+    masks = note.get("masks") if isinstance(note, Mapping) else None
+    kept = masks.items() if isinstance(masks, Mapping) else ()
+    return [(f, rle) for f, rle in kept if str(f).isdecimal() and isinstance(rle, Mapping)]
+
+
+def _video_size(regions: Sequence[VideoRegion]) -> FrameSize:
+    for region in regions:
+        for keyframe in region.keyframes:
+            for _, rle in _notes(keyframe):
+                size = rle.get("size")
+                if isinstance(size, list) and len(size) == 2:
+                    return int(size[0]), int(size[1])
+    raise FormatError(
+        "No keyframe carries a mask: the boxes were not tracked by this backend, or it ran with "
+        "--masks none."
+    )
+
+
+def _add_images(exported: ExportedTask, results: Sequence[Mapping[str, Any]]) -> None:
+    for result in results:
+        mask = _read_mask(result, exported.size)
+        if mask is None:
+            continue
+        obj = images.track_of(result) or str(result.get("id"))
+        page = result.get("item_index") or 0
+        by_frame = exported.masks.setdefault(obj, {})
+        by_frame[page] = _union(by_frame[page], mask) if page in by_frame else mask
+        labels = result["value"].get(str(result.get("type"))) or result["value"].get("labels")
+        exported.labels.setdefault(obj, str(labels[0]) if labels else "")
+
+
+def _read_mask(result: Mapping[str, Any], size: FrameSize) -> ObjectMask | None:
+    value = result.get("value")
+    if not isinstance(value, Mapping):
+        return None
+    if "rle" in value:
+        return ObjectMask.from_array(brush.decode(value["rle"], *size))
+    if "imageDataURL" in value:
+        return ObjectMask.from_array(bitmask.decode(str(value["imageDataURL"]), *size))
+    if "points" in value:
+        return geometry.mask_of_polygon(value["points"], size)
+    return None
+
+
+def _image_size(results: Sequence[Mapping[str, Any]]) -> FrameSize | None:
+    for result in results:
+        height, width = result.get("original_height"), result.get("original_width")
+        if isinstance(height, int) and isinstance(width, int):
+            return height, width
+    return None
+
+
+def _union(one: ObjectMask, other: ObjectMask) -> ObjectMask:
+    return ObjectMask.from_array(one.to_array() | other.to_array())
+
+
+def _results(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    annotations = [a for a in task.get("annotations") or [] if isinstance(a, Mapping)]
+    kept = [a for a in annotations if not a.get("was_cancelled") and a.get("result")]
+    latest = max(kept, key=lambda a: str(a.get("updated_at", "")), default={})
+    results = latest.get("result") if isinstance(latest, Mapping) else None
+    return [r for r in results or [] if isinstance(r, Mapping)]
+
+
+def _name(task: Mapping[str, Any]) -> str:
+    data = task.get("data")
+    shown = next((v for v in data.values() if isinstance(v, str)), "") if data else ""
+    stem = re.sub(r"[^\w.-]+", "_", Path(shown.partition("?")[0]).stem)[:60]
+    return f"task-{task.get('id', 0)}" + (f"-{stem}" if stem else "")
+
+
+def write_masks(task: ExportedTask, folder: Path, formats: str) -> tuple[Path, ...]:
+    """Write the masks of a task in formats of the core that need no pictures; return the files.
+
+    Raises
+    ------
+    ExportError
+        If a format is none of them, or a file cannot be written.
+    """
+    names = parse_formats(formats)
+    if wrong := set(names) - WRITABLE:
+        raise ExportError(
+            f"{', '.join(sorted(wrong))} needs the pictures, which an export does not hold. Choose "
+            f"from {', '.join(sorted(WRITABLE))}."
+        )
+    movie = Blank(task.name, task.size, task.length)
+    numbers = {obj: number for number, obj in enumerate(task.masks, start=1)}
+    with open_writers(folder, names, movie, numbers.values()) as writers:
+        for frame in range(task.length):
+            here = {numbers[o]: by_frame.get(frame) for o, by_frame in task.masks.items()}
+            known: dict[ObjectId, ObjectMask] = {
+                number: mask for number, mask in here.items() if mask is not None
+            }
+            writers.write(frame, float(frame), known)
+    key = [{"id": numbers[o], "region": o, "label": task.labels.get(o, "")} for o in task.masks]
+    atomic.write_text(folder / OBJECTS_FILE, json.dumps(key, indent=1))
+    return (*writers.paths, folder / OBJECTS_FILE)
+
+
+class Blank:
+    """A movie of which nothing is known but its size, for writers that want one."""
+
+    seekable = True
+    fps: float | None = None
+
+    def __init__(self, name: str, size: FrameSize, length: int) -> None:
+        self.name = name
+        self.height, self.width = size
+        self.length: int | None = length
+
+    def __getitem__(self, index: int) -> Any:
+        """Refuse: no writer of masks alone asks for a picture."""
+        raise ExportError(f"{self.name} has no pictures.")

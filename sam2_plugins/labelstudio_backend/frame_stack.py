@@ -1,0 +1,82 @@
+"""A movie as a stack of pictures, on whose pages Label Studio draws masks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from PIL import Image
+
+from sam2_plugins.core import atomic
+from sam2_plugins.core.errors import ExportError
+from sam2_plugins.core.frames import FrameSource
+from sam2_plugins.labelstudio_backend.projects import stack_config
+
+TASKS_FILE, CONFIG_FILE = "tasks.json", "labelling_config.xml"
+
+
+def write_stack(
+    frames: FrameSource,
+    folder: Path,
+    *,
+    url: str,
+    labels: list[str],
+    every: int = 1,
+    pages: int = 0,
+) -> Iterator[int]:
+    """Write every n-th frame as PNG, then the tasks; yields the number of pictures so far.
+
+    Parameters
+    ----------
+    url
+        Of the folder, as Label Studio's users reach it.
+    labels
+        Of the labelling config.
+    every
+        1: all frames.
+    pages
+        Most pictures of one task; 0: one task for all.
+
+    Raises
+    ------
+    ExportError
+        If the folder is not empty, or cannot be written.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise ExportError(f"{folder} is not empty. Choose another folder with --out.")
+    names = []
+    for index in range(0, len(frames), every):
+        names.append(f"{index:06d}.png")
+        with atomic.replacing(folder / names[-1]) as fresh:
+            Image.fromarray(frames[index].image).save(fresh)
+        yield len(names)
+    size = pages or len(names)
+    parts = [names[first : first + size] for first in range(0, len(names), size)]
+    tasks = [_task(frames.name, part, url, every) for part in parts]
+    atomic.write_text(folder / TASKS_FILE, json.dumps(tasks, indent=1))
+    atomic.write_text(folder / CONFIG_FILE, stack_config(labels))
+
+
+def local_files_url(folder: Path, root: Path) -> str:
+    """Return how Label Studio names a folder below its document root.
+
+    Raises
+    ------
+    ExportError
+        If it is not below it.
+    """
+    folder, root = folder.resolve(), root.resolve()
+    if not folder.is_relative_to(root) or folder == root:
+        raise ExportError(
+            f"{folder} is not below {root}, which Label Studio serves local files from."
+        )
+    return f"/data/local-files/?d={quote(folder.relative_to(root).as_posix())}"
+
+
+def _task(name: str, files: list[str], url: str, every: int) -> dict[str, Any]:
+    first = int(Path(files[0]).stem)
+    data = {"frames": [f"{url.rstrip('/')}/{file}" for file in files], "source": name}
+    return {"data": {**data, "first_frame": first, "every": every}}

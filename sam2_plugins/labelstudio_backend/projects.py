@@ -1,0 +1,107 @@
+"""Setting a project up through the API: labelling config, files, tasks, backend."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+from sam2_plugins.labelstudio_backend.client import LabelStudio
+from sam2_plugins.labelstudio_backend.errors import ServerError
+
+COLOURS = ("#ff5470", "#1e88e5", "#ffb300", "#43a047", "#8e24aa")
+
+
+def video_config(labels: Sequence[str], rate: float | str = 24) -> str:
+    """Return a labelling config for boxes on video."""
+    return f"""<View>
+  <Labels name="label" toName="video">{_labels(labels)}</Labels>
+  <Video name="video" value="$video" framerate="{_text(rate)}"/>
+  <VideoRectangle name="box" toName="video" smart="true"/>
+</View>"""
+
+
+def stack_config(labels: Sequence[str]) -> str:
+    """Return a labelling config for masks on a stack of frames."""
+    return _image_config(labels, 'valueList="$frames"')
+
+
+def image_config(labels: Sequence[str]) -> str:
+    """Return a labelling config for masks on single images."""
+    return _image_config(labels, 'value="$image"')
+
+
+def create_project(server: LabelStudio, title: str, config: str) -> int:
+    """Make a project, and return its id."""
+    return int(
+        server.request("POST", "/api/projects/", {"title": title, "label_config": config})["id"]
+    )
+
+
+def upload(server: LabelStudio, project: int, path: Path) -> None:
+    """Upload a file: a video or image becomes a task, a JSON file many."""
+    with path.open("rb") as file:
+        server.request("POST", f"/api/projects/{project}/import", files={"file": (path.name, file)})
+
+
+def import_tasks(server: LabelStudio, project: int, tasks: Sequence[dict[str, Any]]) -> None:
+    """Add tasks to a project."""
+    server.request("POST", f"/api/projects/{project}/import", list(tasks))
+
+
+def tasks(server: LabelStudio, project: int) -> list[dict[str, Any]]:
+    """Return the tasks of a project, oldest first."""
+    answer = server.request("GET", f"/api/tasks/?project={project}&fields=all&page_size=1000")
+    return sorted(answer["tasks"], key=lambda task: int(task["id"]))
+
+
+def serve_folder(server: LabelStudio, project: int, folder: Path) -> None:
+    """Let a project show files of a folder below Label Studio's document root."""
+    storage = {"project": project, "path": str(folder), "use_blob_urls": True, "title": folder.name}
+    server.request("POST", "/api/storages/localfiles/", storage)
+
+
+def connect(
+    server: LabelStudio, project: int, url: str, auth: tuple[str, str] | None = None
+) -> int:
+    """Connect a backend to a project for suggestions while annotating, and return its id.
+
+    Raises
+    ------
+    ServerError
+        If Label Studio does not reach it.
+    """
+    backend: dict[str, Any] = {"project": project, "url": url, "title": "SAM 2"}
+    backend["is_interactive"] = True
+    if auth is not None:
+        backend |= {"auth_method": "BASIC_AUTH"}
+        backend |= dict(zip(("basic_auth_user", "basic_auth_pass"), auth, strict=True))
+    made = server.request("POST", "/api/ml/", backend)
+    if made.get("state") != "CO":
+        raise ServerError(
+            f"Label Studio does not reach the backend at {url}: {json.dumps(made)[:300]}"
+        )
+    return int(made["id"])
+
+
+def _image_config(labels: Sequence[str], source: str) -> str:
+    found = _labels(labels)
+    return f"""<View>
+  <Image name="image" {source} zoom="true"/>
+  <BrushLabels name="mask" toName="image">{found}</BrushLabels>
+  <KeyPointLabels name="click" toName="image" smart="true">{found}</KeyPointLabels>
+  <RectangleLabels name="area" toName="image" smart="true">{found}</RectangleLabels>
+</View>"""
+
+
+def _labels(labels: Sequence[str]) -> str:
+    return "".join(
+        f"<Label value={quoteattr(label)} background={quoteattr(COLOURS[i % len(COLOURS)])}/>"
+        for i, label in enumerate(labels)
+    )
+
+
+def _text(rate: float | str) -> str:
+    return rate if isinstance(rate, str) else f"{rate:g}"
