@@ -47,8 +47,8 @@ class DemoMovie:
     fallback: str = ""
 
 
-def open_hela() -> DemoMovie:
-    """Open the real time-lapse, fetched once and then kept in the cache.
+def hela_path() -> Path:
+    """Return the file of the real time-lapse, fetched once and then kept in the cache.
 
     Raises
     ------
@@ -58,7 +58,12 @@ def open_hela() -> DemoMovie:
     path = cache_dir() / "demo" / Path(MEMBER).name
     if not path.is_file() or _sha256(path.read_bytes()) != SHA256:
         _fetch(path)
-    return DemoMovie(open_frames(path, percentiles=PERCENTILES), "HeLa nuclei", SOURCE)
+    return path
+
+
+def open_hela() -> DemoMovie:
+    """Open the real time-lapse; see `hela_path`."""
+    return DemoMovie(open_frames(hela_path(), percentiles=PERCENTILES), "HeLa nuclei", SOURCE)
 
 
 def open_synthetic(fallback: str = "") -> DemoMovie:

@@ -1,0 +1,691 @@
+"""What the dock does, without Qt: layers and buttons in, work for the session out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from psygnal import Signal
+
+from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.plan import Direction
+from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.napari_plugin._export import Result, export, load_said, save_said
+from sam2_plugins.napari_plugin._frames import Contrast, Line, View, default_axis, leading_shape
+from sam2_plugins.napari_plugin._jobs import Handle, Jobs
+from sam2_plugins.napari_plugin._measure import Row, measure
+from sam2_plugins.napari_plugin._session import Request, Said, Session, Step
+from sam2_plugins.napari_plugin._states import FrameState, doubtful, states_along
+from sam2_plugins.napari_plugin._store import Change, Index
+from sam2_plugins.napari_plugin._workspace import Workspace
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """How far a run is; rate in frames a second."""
+
+    done: int
+    total: int
+    rate: float
+
+    @property
+    def seconds_left(self) -> float:
+        """Time that the rest will take; 0 if that is not known."""
+        return (self.total - self.done) / self.rate if self.rate else 0.0
+
+
+@dataclass
+class Work:
+    """An image that is worked on: its layers, its session, and what can be taken back."""
+
+    workspace: Workspace
+    session: Session
+    painted: dict[tuple[Index, int], ObjectMask] = field(default_factory=dict)
+    before_paint: dict[tuple[Index, int], ObjectMask | None] = field(default_factory=dict)
+    undo: list[Callable[[], str]] = field(default_factory=list)
+
+
+class Controller:
+    """The state of the dock.
+
+    Parameters
+    ----------
+    viewer
+        A `ViewerModel`.
+    load_model
+        Returns the chosen model; called in a worker.
+    """
+
+    told = Signal(str)
+    """What happens, in a line."""
+    failed = Signal(str)
+    """What went wrong, and the mend."""
+    objects_changed = Signal()
+    """Objects, their names, their order, or what is said of them."""
+    masks_changed = Signal()
+    """Masks of any frame."""
+    edited = Signal()
+    """A person is painting; `sync` when the stroke is over."""
+    measured = Signal()
+    """There are new measures, or none."""
+    progressed = Signal(object)
+    """A `RunProgress`, or None when a run ends."""
+
+    def __init__(self, viewer: Any, jobs: Jobs, load_model: Callable[[], Sam2Model]) -> None:
+        self.viewer = viewer
+        self.jobs = jobs
+        self.load_model = load_model
+        self.images: tuple[Any, ...] = ()
+        self.contrast: Contrast = "layer"
+        self.axis: int | None = None
+        self.excluding = False
+        self.selected: int | None = None
+        self.measures: list[Row] = []
+        self.shown_is_stale = False
+        """A run has written the frame that is shown."""
+        self.closed = False
+        self._works: dict[Any, Work] = {}
+        self._run: Handle | None = None
+        self._telling = False
+        self._daughters_due: list[int] = []
+        viewer.layers.events.removed.connect(self._on_layer_removed)
+
+    # -- the image
+
+    def use(self, images: Sequence[Any], axis: int | None = None) -> None:
+        """Choose an image, or up to three channels; nothing heavy happens yet."""
+        self.images = tuple(images)
+        if images:
+            labels = tuple(getattr(images[0], "axis_labels", ()))
+            self.axis = default_axis(images[0], labels) if axis is None else axis
+        work = self.work
+        self.selected = work.workspace.labels.selected_label if work else None
+        self.objects_changed.emit()
+        self.masks_changed.emit()
+
+    @property
+    def work(self) -> Work | None:
+        """The chosen image's work; None before the first object."""
+        return self._works.get(self.images[0]) if self.images else None
+
+    @property
+    def line(self) -> Line | None:
+        """The frames that are tracked through where the person looks; None without work."""
+        work = self.work
+        return None if work is None else Line.through(self.axis, work.workspace.step)
+
+    @property
+    def frame(self) -> int:
+        """Shown frame along the swept axis."""
+        work, axis = self.work, self.axis
+        if not self.images or axis is None:
+            return 0
+        if work is not None:
+            return work.workspace.step[axis]
+        leading = len(leading_shape(self.images[0]))
+        return int(tuple(self.viewer.dims.current_step)[:-2][-leading:][axis])
+
+    @property
+    def length(self) -> int:
+        """Number of frames along the swept axis."""
+        if not self.images or self.axis is None:
+            return 1
+        return leading_shape(self.images[0])[self.axis]
+
+    def _begin(self) -> Work:
+        """Return the chosen image's work, with all its layers."""
+        if not self.images:
+            raise Sam2PluginsError("There is no image: open one, and choose it above.")
+        work = self.work
+        if work is None:
+            self._view()  # refuses what cannot be shown, before any layer is made
+            image = self.images[0]
+            workspace = Workspace(self.viewer, image, self.sync)
+            session = Session(workspace.store, lambda: self.load_model())
+            work = self._works[image] = Work(workspace, session)
+            workspace.store.on_edit = self._on_painted
+            workspace.labels.events.selected_label.connect(self._on_label_selected)
+            image.events.data.connect(self._on_image_changed)
+            # Loaded while the person looks for where to click.
+            self.jobs.call(self.load_model, lambda _: None, self._fail)
+        work.workspace.complete()
+        return work
+
+    def _view(self) -> View:
+        return View.of(self.images, self.contrast)
+
+    # -- objects
+
+    @property
+    def objects(self) -> dict[int, str]:
+        """Names by label, in the order in which they came."""
+        work = self.work
+        return {} if work is None else work.workspace.names
+
+    def new_object(self, name: str = "") -> int:
+        """Make an object, and select it."""
+        work = self._begin()
+        names = work.workspace.names
+        label = max([0, *names]) + 1
+        names[label] = name or f"object {label}"
+        self.select(label)
+        self.objects_changed.emit()
+        return label
+
+    def select(self, label: int) -> None:
+        """Let clicks, boxes and the brush mean an object."""
+        work = self._begin()
+        work.workspace.names.setdefault(label, f"object {label}")
+        self.selected = label
+        work.workspace.select(label, self.excluding)
+        work.workspace.refresh()
+        self.objects_changed.emit()
+
+    def exclude(self, excluding: bool) -> None:
+        """Let the next clicks say what does not belong to the object."""
+        self.excluding = excluding
+        if self.selected is not None and self.work is not None:
+            self.work.workspace.select(self.selected, excluding)
+
+    def rename(self, label: int, name: str) -> None:
+        """Call an object something else."""
+        self.objects[label] = name
+        self.objects_changed.emit()
+
+    def delete(self, label: int) -> None:
+        """Remove an object with all that was said of it."""
+        work = self.work
+        if work is None or label not in work.workspace.names:
+            return
+        workspace = work.workspace
+        workspace.erase(label)
+        for entry in [entry for entry in work.painted if entry[1] == label]:
+            del work.painted[entry]
+        workspace.lineage.remove(label)
+        name = workspace.names.pop(label)
+        change = work.session.remove(label)
+        work.undo.append(lambda: self._bring_back(work, label, name, change))
+        self.told.emit(f"{name} is removed. Undo brings its masks back.")
+        if self.selected == label:
+            self.selected = None
+            if workspace.names:
+                self.select(next(iter(workspace.names)))
+        self._show(work)
+        self.objects_changed.emit()
+
+    def _bring_back(self, work: Work, label: int, name: str, change: Change) -> str:
+        work.workspace.names[label] = name
+        work.workspace.store.swap(change)
+        self.objects_changed.emit()
+        return f"{name} is back, with its masks and without its clicks."
+
+    def divide(self) -> None:
+        """Say that the selected cell has divided: on this frame there are two daughters."""
+        work, line = self.work, self.line
+        mother = self.selected
+        if work is None or line is None or mother is None:
+            self.failed.emit("Select the mother first: the cell that divides.")
+            return
+        frame, workspace = self.frame, work.workspace
+        if not any(
+            line.frame(index) is not None and index[self.axis or 0] < frame
+            for index in workspace.store.indices(mother)
+        ):
+            self.failed.emit(
+                f"{workspace.names[mother]} is on no frame before this one. Go to the first frame "
+                "that shows two cells, and select the mother."
+            )
+            return
+        ended = work.session.ends.get(mother)
+        work.session.ends[mother] = frame - 1
+        change: Change = {
+            (index, mother): workspace.store.put(index, mother, None)
+            for index in workspace.store.indices(mother)
+            if (at := line.frame(index)) is not None and at >= frame
+        }
+        name = workspace.names[mother]
+        daughters = [self.new_object(f"{name}.{n}") for n in (1, 2)]
+        for daughter in daughters:
+            workspace.lineage.add(mother, daughter)
+        work.undo.append(lambda: self._join(work, mother, daughters, ended, change))
+        self._daughters_due = daughters[1:]
+        self.select(daughters[0])
+        self._show(work)
+        self.told.emit(f"{name} ends here. Click its first daughter, then the second.")
+
+    def _join(
+        self, work: Work, mother: int, daughters: list[int], ended: int | None, change: Change
+    ) -> str:
+        """Take a division back."""
+        for daughter in daughters:
+            work.workspace.erase(daughter)
+            work.workspace.lineage.remove(daughter)
+            work.workspace.names.pop(daughter, None)
+            work.session.remove(daughter)
+        if ended is None:
+            work.session.ends.pop(mother, None)
+        else:
+            work.session.ends[mother] = ended
+        work.workspace.store.swap(change)
+        self._daughters_due = []
+        self.select(mother)
+        return "The division is taken back."
+
+    # -- prompts
+
+    def sync(self) -> None:
+        """Tell the session what was drawn and painted since it was told last, in a worker."""
+        work, line = self.work, self.line
+        if work is None or line is None or self._telling:
+            return
+        due = self._untold(work, line)
+        if not due:
+            return
+        self._telling = True
+        view = self._view()
+        frames = sorted({frame for frame, _ in due})
+        self.told.emit(f"Looking at frame {', '.join(map(str, frames[:3]))} …")
+
+        def tell() -> None:
+            for (frame, label), said in due.items():
+                work.session.say(view, line, frame, label, said)
+
+        self.jobs.call(tell, lambda _: self._on_told(work, due), self._on_not_told)
+
+    def _untold(self, work: Work, line: Line) -> dict[tuple[int, int], Said]:
+        """What should be said, where it differs from what was."""
+        wanted: dict[tuple[int, int], Said] = {}
+        for (index, label), mask in work.painted.items():
+            frame = line.frame(index)
+            if frame is not None:
+                wanted[frame, label] = (Prompt.of(frame, label, mask=mask),)
+        for (index, label), drawn in work.workspace.drawn(line).items():
+            frame = line.frame(index)
+            assert frame is not None
+            wanted[frame, label] = (*wanted.get((frame, label), ()), *drawn)
+        said = work.session.said(line)
+        due = {key: prompts for key, prompts in wanted.items() if said.get(key, ()) != prompts}
+        return {**due, **{key: () for key in said if key not in wanted}}
+
+    def _on_told(self, work: Work, due: dict[tuple[int, int], Said]) -> None:
+        self._telling = False
+        for (_, label), said in due.items():
+            if said:
+                work.workspace.names.setdefault(label, f"object {label}")
+        for (frame, label), said in due.items():
+            if said and said[-1].mask is None:
+                work.undo.append(partial(self._unsay, work, frame, label, said[-1]))
+        told_labels = {label for (_, label), said in due.items() if said}
+        self._show(work)
+        self.told.emit("")
+        if self._daughters_due and self.selected in told_labels:
+            self.select(self._daughters_due.pop(0))
+            self.told.emit("Now click the other daughter.")
+        self.objects_changed.emit()
+        self.sync()
+
+    def _on_not_told(self, error: Exception) -> None:
+        """A prompt was refused: take its marker away, so that it is not said again."""
+        self._telling = False
+        work, line = self.work, self.line
+        if work is not None and line is not None:
+            said = work.session.said(line)
+            for (frame, label), prompts in self._untold(work, line).items():
+                if prompts:
+                    index = line.index(frame)
+                    work.workspace.erase(label, index)
+                    for prompt in said.get((frame, label), ()):
+                        if prompt.mask is None:
+                            work.workspace.draw(index, label, prompt)
+            self._reselect(work)
+        self._fail(error)
+
+    def _unsay(self, work: Work, frame: int, label: int, prompt: Prompt) -> str:
+        """Take back the last prompt that was said of an object on a frame."""
+        line = self.line
+        if line is None:
+            return ""
+        work.workspace.erase_last(label, line.index(frame), box=prompt.box is not None)
+        undo = list(work.undo)
+        self.sync()
+        work.undo[:] = undo
+        return f"The last prompt of {work.workspace.names.get(label, label)} is taken back."
+
+    def _on_painted(self, index: Index, labels: set[int]) -> None:
+        """A person painted masks: they are prompts, and are not overwritten."""
+        work = self.work
+        if work is None:
+            return
+        for label in labels:
+            entry = (index, label)
+            mask = work.workspace.store.get(index, label)
+            assert mask is not None
+            work.painted[entry] = mask
+            work.session.protected.add(entry)
+            work.workspace.names.setdefault(label, f"object {label}")
+            # A mask replaces what was said before it on its frame.
+            work.workspace.erase(label, index)
+        self._reselect(work)
+        self.edited.emit()
+
+    def use_labels(self, layer: Any) -> list[int]:
+        """Take each label of a Labels layer on the shown frame for an object's mask."""
+        from sam2_plugins.core.masks import split_label_image
+        from sam2_plugins.napari_plugin._session import labels_of
+
+        work = self._begin()
+        index = work.workspace.step
+        image = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+        found = split_label_image(_plane(image, index, work.workspace.store.frame_size))
+        taken = work.workspace.names
+        made = labels_of(found, [*taken])
+        for obj, label in made.items():
+            work.workspace.names[label] = f"object {label}"
+            work.painted[index, label] = found[int(obj)]
+            work.workspace.store.put(index, label, found[int(obj)])
+            work.session.protected.add((index, label))
+        if made:
+            self.select(next(iter(made.values())))
+        self._show(work)
+        self.objects_changed.emit()
+        self.sync()
+        return list(made.values())
+
+    # -- runs
+
+    @property
+    def running(self) -> bool:
+        """Whether objects are being tracked."""
+        return self._run is not None
+
+    def why_not_run(self) -> str:
+        """Why tracking cannot start; "" if it can."""
+        if not self.images:
+            return "Choose an image first."
+        if self.running:
+            return "Tracking already."
+        work, line = self.work, self.line
+        if work is None or line is None:
+            return "Click on an object first."
+        if not work.session.said(line) and not self._untold(work, line):
+            return "Click on an object first, or draw a box around it."
+        if self.length < 2:
+            return "There is only one frame."
+        return ""
+
+    def propagate(
+        self, direction: Direction, start: int | None = None, stop: int | None = None
+    ) -> None:
+        """Track all objects; masks appear as they come."""
+        reason = self.why_not_run()
+        work, line = self.work, self.line
+        if reason or work is None or line is None:
+            self.failed.emit(reason)
+            return
+        self.sync()
+        change: Change = {}
+        request = Request(self._view(), line, direction, start, stop)
+        began = time.perf_counter()
+
+        def each(step: Step) -> None:
+            rate = step.done / max(time.perf_counter() - began, 1e-6)
+            self.shown_is_stale |= step.index == work.workspace.step
+            self.progressed.emit(RunProgress(step.done, step.total, rate))
+            self.masks_changed.emit()
+
+        def done(stopped: bool) -> None:
+            self._run = None
+            if change:
+                work.undo.append(lambda: self._take_back(work, change))
+            self._show(work)
+            frames = len({index for index, _ in change})
+            self.progressed.emit(None)
+            kept = "Stopped; what is done is kept: " if stopped else ""
+            self.told.emit(f"{kept}{frames} frames tracked.")
+            work.workspace.show_tracks()
+
+        def failed(error: Exception) -> None:
+            done(True)
+            self._fail(error)
+
+        self.progressed.emit(RunProgress(0, 0, 0.0))
+        self._run = _STARTING
+        handle = self.jobs.stream(lambda: work.session.run(request, change), each, done, failed)
+        if self._run is not None:
+            self._run = handle
+
+    def cancel(self) -> None:
+        """Stop the run at the next frame; what is done is kept."""
+        if self._run is not None:
+            self._run.stop()
+
+    def _take_back(self, work: Work, change: Change) -> str:
+        work.workspace.store.swap(change)
+        self._show(work)
+        work.workspace.show_tracks()
+        return "The last run is taken back."
+
+    # -- looking back
+
+    def undo(self) -> None:
+        """Take back the last prompt, run, division or removal."""
+        work = self.work
+        if self.running:
+            self.failed.emit("Cancel the run first.")
+        elif work is None or not work.undo:
+            self.told.emit("There is nothing to take back.")
+        else:
+            self.told.emit(work.undo.pop()())
+            self._show(work)
+            self.objects_changed.emit()
+
+    def states(self, label: int | None = None) -> list[FrameState]:
+        """How an object fared, frame by frame; of all objects the worst, if none is named."""
+        work, line = self.work, self.line
+        if work is None or line is None:
+            return []
+        labels = list(work.workspace.names) if label is None else [label]
+        said = set(work.session.said(line))
+        return states_along(work.workspace.store, line, self.length, labels, said)
+
+    def go_to_doubtful(self, forward: bool = True) -> None:
+        """Show the next frame that should be looked at."""
+        work, line = self.work, self.line
+        if work is None or line is None:
+            return
+        here = self.frame
+        frames = doubtful(self.states(self.selected))
+        after = [f for f in frames if f > here] if forward else [f for f in frames if f < here]
+        if not after:
+            self.told.emit(f"No doubtful frame {'after' if forward else 'before'} this one.")
+            return
+        work.workspace.go_to(line.index(after[0] if forward else after[-1]))
+
+    def go_to_frame(self, frame: int) -> None:
+        """Show a frame along the swept axis."""
+        if self.work is not None and self.line is not None:
+            self.work.workspace.go_to(self.line.index(frame))
+
+    def go_to_first(self, label: int) -> None:
+        """Show the first frame on which something is known of an object."""
+        work = self.work
+        indices = work.workspace.store.indices(label) if work is not None else []
+        if work is not None and indices:
+            work.workspace.go_to(indices[0])
+
+    def colors(self) -> dict[int, tuple[float, float, float]]:
+        """RGB of every object, 0 to 1."""
+        work = self.work
+        if work is None:
+            return {}
+        colors = {label: work.workspace.color(label) for label in work.workspace.names}
+        return {label: (float(c[0]), float(c[1]), float(c[2])) for label, c in colors.items()}
+
+    # -- results
+
+    def measure(self) -> None:
+        """Measure all objects along the line, in a worker."""
+        work, line = self.work, self.line
+        if work is None or line is None:
+            self.failed.emit("There is nothing to measure: track an object first.")
+            return
+        rows: list[Row] = []
+        store, names = work.workspace.store, dict(work.workspace.names)
+
+        def done(_: bool) -> None:
+            self.measures = rows
+            work.workspace.show_features(rows)
+            self.measured.emit()
+            self.told.emit(f"{len(rows)} masks measured.")
+
+        self.jobs.stream(
+            lambda: measure(store, self.images, line, self.length, names),
+            rows.extend,
+            done,
+            self._fail,
+        )
+
+    def export(self, kind: str, folder: Path) -> None:
+        """Write the objects along the line in one of the core's formats, in a worker."""
+        work, line = self.work, self.line
+        if work is None or line is None:
+            self.failed.emit("There is nothing to export: track an object first.")
+            return
+        space = work.workspace
+        result = Result(space.store, self._view(), line, dict(space.names), space.lineage)
+        self.told.emit("Writing …")
+
+        def written() -> list[str]:
+            steps = export(result, kind, folder)
+            while True:
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    told: list[str] = end.value
+                    return told
+
+        self.jobs.call(written, lambda told: self.told.emit("\n".join(told)), self._fail)
+
+    def save_prompts(self, path: Path) -> None:
+        """Save all that was said along the line, with names and lineage."""
+        work, line = self.work, self.line
+        if work is None or line is None:
+            self.failed.emit("There are no prompts to save.")
+            return
+        height, width = work.workspace.store.frame_size
+        facts = {"name": self.images[0].name, "frames": self.length}
+        try:
+            save_said(
+                path,
+                work.session.said(line),
+                work.workspace.names,
+                work.workspace.lineage,
+                work.session.ends,
+                {**facts, "height": height, "width": width},
+            )
+        except Sam2PluginsError as error:
+            self._fail(error)
+        else:
+            self.told.emit(f"Written: {path}")
+
+    def load_prompts(self, path: Path) -> None:
+        """Say all that a file says, as further objects."""
+        try:
+            work = self._begin()
+            loaded = load_said(path, work.workspace.names)
+            for prompt in loaded.prompts:
+                prompt.check_fits(work.workspace.store.frame_size, self.length)
+        except Sam2PluginsError as error:
+            self._fail(error)
+            return
+        line = Line.through(self.axis, work.workspace.step)
+        work.workspace.names.update(loaded.names)
+        work.workspace.lineage.mothers.update(loaded.mothers)
+        work.session.ends.update(loaded.ends)
+        for prompt in loaded.prompts:
+            index, label = line.index(prompt.frame), int(prompt.obj)
+            if prompt.mask is not None:
+                work.painted[index, label] = prompt.mask
+                work.session.protected.add((index, label))
+            work.workspace.draw(index, label, prompt)
+        if loaded.names:
+            self.select(next(iter(loaded.names)))
+        self.sync()
+
+    # -- events
+
+    def close(self) -> None:
+        """Let go of the viewer: stop the run, disconnect everything."""
+        self.closed = True
+        self.cancel()
+        self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
+        for image in list(self._works):
+            self._drop(image)
+
+    def _drop(self, image: Any) -> None:
+        work = self._works.pop(image)
+        work.workspace.close()
+        work.workspace.labels.events.selected_label.disconnect(self._on_label_selected)
+        image.events.data.disconnect(self._on_image_changed)
+
+    def _on_layer_removed(self, event: Any) -> None:
+        layer = event.value
+        for image, work in list(self._works.items()):
+            if layer in (image, work.workspace.labels):
+                self.cancel()
+                self._drop(image)
+                self.selected = None
+                self.told.emit(f"{layer.name} was removed: its objects are closed.")
+        self.objects_changed.emit()
+
+    def _on_image_changed(self, event: Any) -> None:
+        for work in self._works.values():
+            if work.workspace.image is event.source:
+                work.session.forget_frames()
+
+    def _on_label_selected(self, event: Any) -> None:
+        label = int(event.source.selected_label)
+        work = self.work
+        if label and work is not None and label != self.selected:
+            self.select(label)
+
+    def _reselect(self, work: Work) -> None:
+        if self.selected is not None:
+            work.workspace.select(self.selected, self.excluding)
+
+    def _show(self, work: Work) -> None:
+        if work.workspace.labels in self.viewer.layers:
+            work.workspace.refresh()
+        self.masks_changed.emit()
+
+    def _fail(self, error: Exception) -> None:
+        known = isinstance(error, Sam2PluginsError)
+        self.failed.emit(str(error) if known else f"{type(error).__name__}: {error}")
+
+
+class _Starting:
+    def stop(self) -> None:
+        """Nothing runs yet."""
+
+
+_STARTING = _Starting()
+
+
+def _plane(image: Any, index: Index, frame_size: tuple[int, int]) -> Any:
+    """Take one frame of labels that may have fewer leading axes than the image."""
+    import numpy as np
+
+    leading = len(image.shape) - 2
+    plane = np.asarray(image[tuple(index[len(index) - leading :])] if leading else image)
+    if plane.shape != frame_size:
+        raise Sam2PluginsError(
+            f"The labels are {plane.shape[0]} × {plane.shape[1]} pixels, and the image is "
+            f"{frame_size[0]} × {frame_size[1]}: choose labels of the same image."
+        )
+    return plane

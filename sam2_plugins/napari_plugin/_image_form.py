@@ -1,0 +1,149 @@
+"""Which image, which channels, which axis, which model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QSettings
+from qtpy.QtWidgets import QComboBox, QFormLayout, QMenu, QToolButton, QWidget
+
+from sam2_plugins.napari_plugin._controller import Controller
+from sam2_plugins.napari_plugin._frames import default_axis, full_level, leading_shape
+
+_CONTRASTS = {"As shown in the layer": "layer", "Percentiles of the movie": "movie"}
+SETTINGS = ("sam2_plugins", "napari")
+"""Organisation and application of the settings that are remembered."""
+
+
+class ImageForm(QWidget):
+    """Choosing does nothing heavy: the model is loaded, and a frame read, with the first click."""
+
+    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._controller = controller
+        self._filling = False
+        self.image = _combo("The image, or its first channel")
+        self.channels = QToolButton()
+        self.channels.setToolTip("Further layers of the same shape, shown as red, green and blue")
+        self.channels.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self._menu = QMenu(self)
+        self.channels.setMenu(self._menu)
+        self.axis = _combo("The axis along which objects are followed: time, or the planes")
+        self.contrast = _combo("How grey values become what the model sees")
+        self.contrast.addItems(list(_CONTRASTS))
+        self.model = _combo("nano comes with the package; others are downloaded at the first use")
+        self.model.setEditable(True)
+        self.model.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self._form = QFormLayout(self)
+        self._form.setContentsMargins(0, 0, 0, 0)
+        self._form.setSpacing(4)
+        for text, field in (
+            ("Image", self.image),
+            ("Channels", self.channels),
+            ("Along", self.axis),
+            ("Contrast", self.contrast),
+            ("Model", self.model),
+        ):
+            self._form.addRow(text, field)
+        self._fill_models()
+        layers = controller.viewer.layers
+        for event in (layers.events.inserted, layers.events.removed, layers.events.reordered):
+            event.connect(self._on_layers)
+        self.image.currentIndexChanged.connect(self._on_image)
+        self.axis.currentIndexChanged.connect(self._use)
+        self.contrast.currentTextChanged.connect(self._on_contrast)
+        self.model.currentTextChanged.connect(self._on_model)
+        self._on_layers()
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model, or path of its weights."""
+        return str(self.model.currentText()).strip()
+
+    def close_events(self) -> None:
+        """Let go of the viewer."""
+        events = self._controller.viewer.layers.events
+        for event in (events.inserted, events.removed, events.reordered):
+            event.disconnect(self._on_layers)
+
+    def _fill_models(self) -> None:
+        from sam2_plugins.core.checkpoints import list_models
+
+        for row in list_models():
+            self.model.addItem(row.name)
+            here = "on this machine" if row.path else f"to be downloaded, {row.megabytes} MB"
+            about = f"{row.about or row.name} ({here}; {row.licence})"
+            self.model.setItemData(self.model.count() - 1, about, 3)  # Qt.ToolTipRole
+        remembered = QSettings(*SETTINGS).value("model", "nano")
+        self.model.setCurrentText(str(remembered))
+
+    def _images(self) -> list[Any]:
+        from napari.layers import Image
+
+        return [layer for layer in self._controller.viewer.layers if isinstance(layer, Image)]
+
+    def _on_layers(self, event: Any = None) -> None:
+        """List the image layers again, and keep the chosen one."""
+        chosen = self.image.currentData()
+        images = self._images()
+        self._filling = True
+        self.image.clear()
+        for layer in images:
+            self.image.addItem(layer.name, layer)
+        self._filling = False
+        if chosen in images:
+            self.image.setCurrentIndex(images.index(chosen))
+        self._on_image()
+
+    def _on_image(self, _: int = 0) -> None:
+        if self._filling:
+            return
+        image = self.image.currentData()
+        self._filling = True
+        self._menu.clear()
+        self.axis.clear()
+        if image is not None:
+            shape = tuple(full_level(image).shape)
+            alike = [x for x in self._images() if x is not image and not x.rgb and not image.rgb]
+            for layer in alike:
+                if tuple(full_level(layer).shape) == shape:
+                    action = self._menu.addAction(layer.name)
+                    assert action is not None
+                    action.setCheckable(True)
+                    action.setData(layer)
+                    action.toggled.connect(self._use)
+            names = tuple(getattr(image, "axis_labels", ()))
+            for i, n in enumerate(leading_shape(image)):
+                name = names[i] if i < len(names) else f"axis {i}"
+                self.axis.addItem(f"{name} ({n} frames)", i)
+            axis = default_axis(image, names)
+            self.axis.setCurrentIndex(self.axis.findData(axis) if axis is not None else -1)
+        self._filling = False
+        self._form.setRowVisible(self.channels, bool(self._menu.actions()))
+        self._form.setRowVisible(self.axis, self.axis.count() > 1)
+        self._use()
+
+    def _use(self, _: Any = None) -> None:
+        """Tell the controller what is chosen."""
+        if self._filling:
+            return
+        image = self.image.currentData()
+        more = [action.data() for action in self._menu.actions() if action.isChecked()]
+        images = [] if image is None else [image, *more]
+        self.channels.setText(" + ".join(layer.name for layer in images))
+        self._controller.use(images, self.axis.currentData())
+
+    def _on_contrast(self, text: str) -> None:
+        self._controller.contrast = _CONTRASTS[text]  # type: ignore[assignment]
+
+    def _on_model(self, _: str) -> None:
+        QSettings(*SETTINGS).setValue("model", self.model_name)
+
+
+def _combo(about: str) -> QComboBox:
+    combo = QComboBox()
+    combo.setToolTip(about)
+    combo.setMinimumContentsLength(8)
+    policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+    combo.setSizeAdjustPolicy(policy)
+    return combo

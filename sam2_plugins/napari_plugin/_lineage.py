@@ -1,0 +1,68 @@
+"""Which cell comes from which, and the Tracks layer that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2_plugins.napari_plugin._store import MaskStore
+
+
+class Lineage:
+    """Daughters and their mothers, by label."""
+
+    def __init__(self) -> None:
+        self.mothers: dict[int, int] = {}
+
+    def daughters(self, mother: int) -> list[int]:
+        """Labels of the daughters of a cell, in order."""
+        return sorted(label for label, other in self.mothers.items() if other == mother)
+
+    def add(self, mother: int, daughter: int) -> None:
+        """Say that a cell comes from another."""
+        self.mothers[daughter] = mother
+
+    def remove(self, label: int) -> None:
+        """Forget a cell; its daughters have no mother any more."""
+        self.mothers.pop(label, None)
+        for daughter in self.daughters(label):
+            del self.mothers[daughter]
+
+
+def tracks_of(
+    store: MaskStore, lineage: Lineage, labels: Iterable[int]
+) -> tuple[NDArray[np.float64], dict[int, list[int]]]:
+    """Centroids through time, as a Tracks layer takes them.
+
+    Returns
+    -------
+    data
+        [n, 1 + ndim]: label, leading axes (time first), y, x.
+    graph
+        Daughter to its mother, both of which have a track.
+    """
+    rows: list[tuple[float, ...]] = []
+    tracked = set()
+    for label in labels:
+        for index in store.indices(label):
+            mask = store.get(index, label)
+            if mask is not None and mask.centroid is not None:
+                x, y = mask.centroid
+                rows.append((label, *index, y, x))
+                tracked.add(label)
+    graph = {
+        daughter: [mother]
+        for daughter, mother in lineage.mothers.items()
+        if daughter in tracked and mother in tracked
+    }
+    return np.array(rows, float).reshape(-1, 1 + store.ndim), graph
+
+
+def show_tracks(layer: Any, data: NDArray[np.float64], graph: dict[int, list[int]]) -> None:
+    """Put new tracks into a Tracks layer: new data resets its graph, so that comes after it."""
+    layer.graph = {}
+    layer.data = data
+    layer.graph = graph

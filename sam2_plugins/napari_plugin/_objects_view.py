@@ -1,0 +1,132 @@
+"""The tree of objects: mothers over daughters, what was said of each, and how it fares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QHeaderView,
+    QPushButton,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from sam2_plugins.napari_plugin._controller import Controller, Work
+
+_LABEL = Qt.ItemDataRole.UserRole
+_COLUMNS = ("Object", "Prompts", "Frames", "IoU")
+
+
+class ObjectsView(QWidget):
+    """Tree, and the buttons New, Divide, Delete."""
+
+    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._controller = controller
+        self._filling = False
+        self.tree = QTreeWidget()
+        self.tree.setColumnCount(len(_COLUMNS))
+        self.tree.setHeaderLabels(list(_COLUMNS))
+        self.tree.setMinimumHeight(96)
+        self.tree.setMaximumHeight(220)
+        header = self.tree.header()
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        for column in range(1, len(_COLUMNS)):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+        self.tree.setToolTip("Double-click: show the object's first frame. F2: another name.")
+        self.tree.currentItemChanged.connect(self._on_current)
+        self.tree.itemDoubleClicked.connect(self._on_double_click)
+        self.tree.itemChanged.connect(self._on_renamed)
+        self.new = QPushButton("New (N)")
+        self.new.setToolTip("Begin another object: click on it in the image")
+        self.divide = QPushButton("Divide (U)")
+        self.divide.setToolTip(
+            "On the first frame with two cells: the selected cell ends, its daughters begin"
+        )
+        self.delete = QPushButton("Delete")
+        self.delete.setToolTip("Remove the selected object, its masks and prompts")
+        self.new.clicked.connect(lambda: controller.new_object())
+        self.divide.clicked.connect(lambda: controller.divide())
+        self.delete.clicked.connect(self._on_delete)
+        buttons = QHBoxLayout()
+        for button in (self.new, self.divide, self.delete):
+            buttons.addWidget(button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.tree)
+        layout.addLayout(buttons)
+        controller.objects_changed.connect(self.refresh)
+
+    def refresh(self) -> None:
+        """Show the objects as they are."""
+        work = self._controller.work
+        self._filling = True
+        try:
+            self.tree.clear()
+            items: dict[int, QTreeWidgetItem] = {}
+            if work is not None:
+                for label in work.workspace.names:
+                    self._add(work, label, items)
+            self.tree.expandAll()
+            current = items.get(self._controller.selected or 0)
+            if current is not None:
+                self.tree.setCurrentItem(current)
+        finally:
+            self._filling = False
+        for button in (self.divide, self.delete):
+            button.setEnabled(self._controller.selected is not None)
+
+    def _add(self, work: Work, label: int, items: dict[int, QTreeWidgetItem]) -> QTreeWidgetItem:
+        if label in items:
+            return items[label]
+        mother = work.workspace.lineage.mothers.get(label)
+        above = self._add(work, mother, items) if mother in work.workspace.names else None
+        item = QTreeWidgetItem(_row(self._controller, work, label))
+        item.setData(0, _LABEL, label)
+        item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
+        swatch = QPixmap(12, 12)
+        swatch.fill(QColor.fromRgbF(*(float(n) for n in work.workspace.color(label)[:3])))
+        item.setIcon(0, QIcon(swatch))
+        for column in range(1, len(_COLUMNS)):
+            item.setTextAlignment(column, int(Qt.AlignmentFlag.AlignRight))
+        items[label] = item
+        if above is None:
+            self.tree.addTopLevelItem(item)
+        else:
+            above.addChild(item)
+        return item
+
+    def _on_current(self, item: QTreeWidgetItem | None, _: Any) -> None:
+        if item is not None and not self._filling:
+            self._controller.select(int(item.data(0, _LABEL)))
+
+    def _on_double_click(self, item: QTreeWidgetItem, column: int) -> None:
+        if column:
+            self._controller.go_to_first(int(item.data(0, _LABEL)))
+
+    def _on_renamed(self, item: QTreeWidgetItem, column: int) -> None:
+        if not self._filling and column == 0:
+            self._controller.rename(int(item.data(0, _LABEL)), item.text(0))
+
+    def _on_delete(self) -> None:
+        if self._controller.selected is not None:
+            self._controller.delete(self._controller.selected)
+
+
+def _row(controller: Controller, work: Work, label: int) -> list[str]:
+    """Name, prompts, frames, mean predicted IoU."""
+    line = controller.line
+    said = work.session.said(line) if line is not None else {}
+    prompts = sum(len(prompts) for (_, obj), prompts in said.items() if obj == label)
+    masks = [work.workspace.store.get(i, label) for i in work.workspace.store.indices(label)]
+    seen = [mask for mask in masks if mask is not None and mask.visible]
+    sure = [mask.iou for mask in seen if mask.iou == mask.iou]
+    mean = f"{sum(sure) / len(sure):.2f}" if sure else ""
+    return [work.workspace.names[label], str(prompts or ""), str(len(seen) or ""), mean]

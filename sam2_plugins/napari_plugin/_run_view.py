@@ -1,0 +1,116 @@
+"""The row that starts a run, and turns into its progress."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSpinBox,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from sam2_plugins.core.plan import Direction
+from sam2_plugins.napari_plugin._controller import Controller, RunProgress
+
+
+class RunView(QWidget):
+    """Back, Both, Forward and a range; while it runs, a bar and Cancel."""
+
+    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._controller = controller
+        self.back = self._button("◀ Back", "backward", "Track to earlier frames")
+        self.both = self._button("◀ Both ▶", "both", "Track outward from every prompt (G)")
+        self.forward = self._button("Forward ▶", "forward", "Track to later frames (Shift+G)")
+        row = QHBoxLayout()
+        for button in (self.back, self.both, self.forward):
+            row.addWidget(button)
+        self.first, self.last = QSpinBox(), QSpinBox()
+        self.last.setMaximum(0)
+        self.first.setToolTip("First frame of the run")
+        self.last.setToolTip("Last frame of the run")
+        limits = QHBoxLayout()
+        limits.addWidget(QLabel("Frames"))
+        limits.addWidget(self.first, 1)
+        limits.addWidget(QLabel("to"))
+        limits.addWidget(self.last, 1)
+        asking = QWidget()
+        asked = QVBoxLayout(asking)
+        asked.setContentsMargins(0, 0, 0, 0)
+        asked.setSpacing(4)
+        asked.addLayout(row)
+        asked.addLayout(limits)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.text = QLabel()
+        self.cancel = QPushButton("Cancel")
+        self.cancel.setToolTip("Stop at the next frame; what is done is kept")
+        self.cancel.clicked.connect(controller.cancel)
+        below = QHBoxLayout()
+        below.addWidget(self.text, 1)
+        below.addWidget(self.cancel)
+        going = QWidget()
+        gone = QVBoxLayout(going)
+        gone.setContentsMargins(0, 0, 0, 0)
+        gone.setSpacing(4)
+        gone.addWidget(self.bar)
+        gone.addLayout(below)
+        self._stack = QStackedWidget()
+        self._stack.addWidget(asking)
+        self._stack.addWidget(going)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._stack)
+        controller.progressed.connect(self._on_progress)
+        controller.objects_changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Say why a run cannot start, and fit the range to the movie."""
+        reason = self._controller.why_not_run()
+        for button in (self.back, self.both, self.forward):
+            button.setEnabled(not reason)
+            button.setToolTip(reason or str(button.property("help")))
+        end = self._controller.length - 1
+        whole = self.last.value() == self.last.maximum()
+        for box in (self.first, self.last):
+            box.setMaximum(max(end, 0))
+        if whole:
+            self.last.setValue(end)
+
+    def start(self, direction: Direction) -> None:
+        """Track within the range that is set."""
+        first, last = self.first.value(), self.last.value()
+        end = self._controller.length - 1
+        start, stop = (first or None, None if last == end else last)
+        if direction == "backward":
+            start, stop = stop, start
+        self._controller.propagate(direction, start, stop)
+
+    def _button(self, text: str, direction: Direction, about: str) -> QPushButton:
+        button = QPushButton(text)
+        button.setProperty("help", about)
+        button.clicked.connect(lambda: self.start(direction))
+        return button
+
+    def _on_progress(self, progress: RunProgress | None) -> None:
+        self._stack.setCurrentIndex(0 if progress is None else 1)
+        if progress is None:
+            self.refresh()
+            return
+        self.bar.setMaximum(progress.total)  # 0: busy, until the model is ready
+        self.bar.setValue(progress.done)
+        if progress.done:
+            left = f"{progress.rate:.1f} frames/s, {_time(progress.seconds_left)} left"
+            self.text.setText(f"{progress.done} of {progress.total}, {left}")
+        else:
+            self.text.setText("Getting ready …")
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

@@ -1,0 +1,192 @@
+"""The model's work for a viewer: what is said of objects, and their masks, frame by frame.
+
+Everything here may take long and runs in a worker; a lock is handed from frame to frame, so that a
+click during a run is answered at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from sam2_plugins.core.masks import ObjectId, ObjectMask
+from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.plan import Direction
+from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.tracker import FrameResult, VideoTracker
+from sam2_plugins.napari_plugin._frames import Line, View
+from sam2_plugins.napari_plugin._store import Change, Index, MaskStore
+from sam2_plugins.napari_plugin._turns import Turns
+
+Said: TypeAlias = "tuple[Prompt, ...]"
+"""All that was said of one object on one frame, in order; a prompt's object is its label."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person wants tracked, and how it is looked at."""
+
+    view: View
+    line: Line
+    direction: Direction = "forward"
+    start: int | None = None
+    stop: int | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """A frame of a run is done."""
+
+    index: Index
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class _Tracking:
+    """A tracker, and what it was made for."""
+
+    tracker: VideoTracker
+    view: View
+    model: Sam2Model
+
+
+class Session:
+    """One image's objects.
+
+    Parameters
+    ----------
+    load_model
+        Returns the chosen model; called in the worker.
+    """
+
+    def __init__(self, store: MaskStore, load_model: Callable[[], Sam2Model]) -> None:
+        self.store = store
+        self.load_model = load_model
+        self.protected: set[tuple[Index, int]] = set()
+        """Masks by a person, which no run replaces."""
+        self.ends: dict[int, int] = {}
+        """Last frame of objects that end, such as a mother that divides."""
+        self._said: dict[tuple[Line, int, int], Said] = {}
+        self._before: dict[tuple[Line, int, int], ObjectMask | None] = {}
+        self._tracking: dict[Line, _Tracking] = {}
+        self._turns = Turns()
+
+    def said(self, line: Line) -> dict[tuple[int, int], Said]:
+        """What was said along a line, by frame and label, in the order of saying."""
+        return {
+            (frame, label): prompts
+            for (where, frame, label), prompts in list(self._said.items())
+            if where == line
+        }
+
+    def say(self, view: View, line: Line, frame: int, label: int, prompts: Said) -> None:
+        """Say all this of an object on a frame, instead of what was said before.
+
+        Its mask there goes to the store; if nothing is said any more, the mask from before comes
+        back.
+
+        Raises
+        ------
+        PromptError
+            If a prompt does not fit; those before it count.
+        """
+        with self._turns:
+            tracker = self._tracker(view, line)
+            key = (line, frame, label)
+            before = self._said.get(key, ())
+            if not before:
+                self._before[key] = self.store.get(line.index(frame), label)
+            if before and prompts[: len(before)] != before:
+                tracker.remove_prompt(frame, label)
+                del self._said[key]
+                before = ()
+            try:
+                for prompt in prompts[len(before) :]:
+                    tracker.add(prompt)
+                    self._said[key] = (*self._said.get(key, ()), prompt)
+            finally:
+                said = key in self._said
+                mask = tracker.mask(frame, label) if said else self._before.pop(key)
+                self.store.put(line.index(frame), label, mask)
+
+    def remove(self, label: int) -> Change:
+        """Forget an object, and return what brings its masks back."""
+        with self._turns:
+            for key in [key for key in self._said if key[-1] == label]:
+                del self._said[key]
+                self._before.pop(key, None)
+            for tracking in self._tracking.values():
+                if label in tracking.tracker.objects:
+                    tracking.tracker.remove_object(label)
+            self.protected = {entry for entry in self.protected if entry[1] != label}
+            self.ends.pop(label, None)
+            return self.store.remove(label)
+
+    def forget_frames(self) -> None:
+        """The image has changed: look at it anew when the next thing is asked."""
+        with self._turns:
+            self._tracking.clear()
+
+    def run(self, wanted: Request, change: Change) -> Generator[Step, None, None]:
+        """Track the objects along a line, write their masks to the store, and yield every step.
+
+        Parameters
+        ----------
+        change
+            Is filled with what takes the run back.
+        """
+        with self._turns:
+            tracker = self._tracker(wanted.view, wanted.line)
+            arguments = (wanted.direction, wanted.start, wanted.stop)
+            total = tracker.count_steps(*arguments) or 0
+            results = tracker.propagate(*arguments)
+        done = 0
+        while True:
+            with self._turns:
+                result = next(results, None)
+                if result is None:
+                    return
+                self._keep(wanted.line, result, change)
+            done += 1
+            yield Step(wanted.line.index(result.frame), done, total)
+
+    def _keep(self, line: Line, result: FrameResult, change: Change) -> None:
+        index = line.index(result.frame)
+        for obj, mask in result.masks.items():
+            label = int(obj)
+            if (index, label) in self.protected or result.frame > self.ends.get(
+                label, result.frame
+            ):
+                continue
+            before = self.store.put(index, label, mask)
+            change.setdefault((index, label), before)
+
+    def _tracker(self, view: View, line: Line) -> VideoTracker:
+        """Return the tracker of a line; a new one, told all again, after another look or model."""
+        model = self.load_model()
+        known = self._tracking.get(line)
+        if known is not None and known.view == view and known.model is model:
+            return known.tracker
+        tracker = VideoTracker(model, view.open(line), cache_megabytes=64)
+        for prompts in self.said(line).values():
+            _tell(tracker, prompts)
+        self._tracking[line] = _Tracking(tracker, view, model)
+        return tracker
+
+
+def _tell(tracker: VideoTracker, prompts: Iterable[Prompt]) -> None:
+    for prompt in prompts:
+        tracker.add(prompt)
+
+
+def labels_of(objects: Iterable[ObjectId], taken: Iterable[int]) -> dict[ObjectId, int]:
+    """Number objects for a Labels layer: whole numbers keep theirs where it is free."""
+    used = set(taken)
+    labels: dict[ObjectId, int] = {}
+    for obj in objects:
+        label = obj if isinstance(obj, int) and obj > 0 and obj not in used else None
+        labels[obj] = label if label is not None else max([0, *used, *labels.values()]) + 1
+        used.add(labels[obj])
+    return labels

@@ -1,0 +1,84 @@
+"""A strip of all frames, coloured by how sure their masks are; a click shows a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import QRectF, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent
+from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
+
+from sam2_plugins.napari_plugin._states import FrameState, Kind
+
+COLORS = {
+    Kind.UNKNOWN: "#4a4f5a",
+    Kind.TRACKED: "#3fa46a",
+    Kind.PROMPTED: "#4f9dff",
+    Kind.LOST: "#9a7bd0",
+    Kind.DOUBTFUL: "#ff9f43",
+}
+WORDS = {
+    Kind.UNKNOWN: "not tracked yet",
+    Kind.TRACKED: "tracked",
+    Kind.PROMPTED: "said by you",
+    Kind.LOST: "not in the frame",
+    Kind.DOUBTFUL: "doubtful",
+}
+
+
+class FrameStrip(QWidget):
+    """Emits `chosen` with the frame that was clicked."""
+
+    chosen = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._states: Sequence[FrameState] = ()
+        self._frame = 0
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setMouseTracking(True)
+        self.setToolTip("Frames by how sure their masks are")
+
+    def show_states(self, states: Sequence[FrameState], frame: int) -> None:
+        """Show frames, and mark the one that is shown."""
+        if (states, frame) != (self._states, self._frame):
+            self._states, self._frame = states, frame
+            self.update()
+
+    def sizeHint(self) -> QSize:
+        """One line high."""
+        return QSize(200, 18)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        """Draw a cell a frame."""
+        if not self._states:
+            return
+        painter = QPainter(self)
+        width = self.width() / len(self._states)
+        for frame, state in enumerate(self._states):
+            cell = QRectF(frame * width, 2, max(width - (width > 4), 1.0), self.height() - 4)
+            painter.fillRect(cell, QColor(COLORS[state.kind]))
+        middle = (self._frame + 0.5) * width
+        painter.fillRect(QRectF(middle - 1, 0, 2, self.height()), QColor("white"))
+        painter.end()
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:
+        """Show the clicked frame."""
+        frame = self._frame_at(event)
+        if frame is not None and event is not None and event.button() == Qt.MouseButton.LeftButton:
+            self.chosen.emit(frame)
+
+    def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
+        """Tell of the frame under the mouse."""
+        frame = self._frame_at(event)
+        if frame is not None and event is not None:
+            state = self._states[frame]
+            sure = "" if state.iou is None else f", predicted IoU {state.iou:.2f}"
+            where = event.globalPosition().toPoint()
+            QToolTip.showText(where, f"Frame {frame}: {WORDS[state.kind]}{sure}", self)
+
+    def _frame_at(self, event: QMouseEvent | None) -> int | None:
+        if event is None or not self._states:
+            return None
+        frame = int(event.position().x() / self.width() * len(self._states))
+        return min(max(frame, 0), len(self._states) - 1)

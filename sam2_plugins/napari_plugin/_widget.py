@@ -1,0 +1,183 @@
+"""The dock: one column, from the image at the top to the export at the bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QCloseEvent
+from qtpy.QtWidgets import QGroupBox, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from superqt import QCollapsible, ensure_main_thread
+from superqt.utils import qdebounced, qthrottled
+
+from sam2_plugins.napari_plugin._controller import Controller
+from sam2_plugins.napari_plugin._export_view import ExportView
+from sam2_plugins.napari_plugin._image_form import ImageForm
+from sam2_plugins.napari_plugin._jobs import InThreads
+from sam2_plugins.napari_plugin._measure_view import MeasureView
+from sam2_plugins.napari_plugin._objects_view import ObjectsView
+from sam2_plugins.napari_plugin._run_view import RunView
+from sam2_plugins.napari_plugin._strip import FrameStrip
+from sam2_plugins.napari_plugin._tools_view import ToolsView
+
+if TYPE_CHECKING:
+    from sam2_plugins.core.model import Sam2Model
+
+REDRAW_MS = 100
+"""Between two redraws while a run goes on."""
+
+STROKE_MS = 300
+"""Without another touch of the brush, a stroke is over."""
+
+
+class Sam2Widget(QWidget):
+    """Segment and track with SAM 2.
+
+    Parameters
+    ----------
+    napari_viewer
+        napari gives it by this name.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.jobs = InThreads()
+        self.controller = Controller(napari_viewer, self.jobs, self._load_model)
+        self.form = ImageForm(self.controller)
+        self.status = QLabel("Choose an image, press Click, and click on an object.")
+        self.status.setWordWrap(True)
+        self.objects = ObjectsView(self.controller)
+        self.tools = ToolsView(self.controller)
+        self.strip = FrameStrip()
+        self.run = RunView(self.controller)
+        self.measures = MeasureView(self.controller)
+        self.exports = ExportView(self.controller)
+        self._lay_out()
+        self._connect()
+        self._bind_keys()
+
+    # -- parts
+
+    def _lay_out(self) -> None:
+        body = QWidget()
+        column = QVBoxLayout(body)
+        column.setContentsMargins(6, 6, 6, 6)
+        column.setSpacing(6)
+        for title, parts in (
+            ("", (self.form, self.status)),
+            ("Objects", (self.objects,)),
+            ("Prompt", (self.tools,)),
+            ("Track", (self.strip, self.run)),
+        ):
+            column.addWidget(_group(title, parts))
+        for title, part in (("Measure", self.measures), ("Export", self.exports)):
+            section = QCollapsible(title)
+            section.addWidget(part)
+            column.addWidget(section)
+        column.addStretch()
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(body)
+        self.body = body
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scroll)
+
+    def _connect(self) -> None:
+        controller = self.controller
+        controller.told.connect(self._on_told)
+        controller.failed.connect(self._on_failed)
+        controller.masks_changed.connect(self._redraw_soon)
+        controller.objects_changed.connect(self._redraw_soon)
+        controller.edited.connect(self._stroke_may_be_over)
+        controller.progressed.connect(self._on_progress)
+        self.strip.chosen.connect(controller.go_to_frame)
+        self.viewer.dims.events.current_step.connect(self._redraw_soon)
+
+    def _bind_keys(self) -> None:
+        controller = self.controller
+        self._keys: dict[str, Callable[[Any], object]] = {
+            "N": lambda _: controller.new_object(),
+            "Q": lambda _: self.tools.exclude.toggle(),
+            "U": lambda _: controller.divide(),
+            "G": lambda _: self.run.start("both"),
+            "Shift-G": lambda _: self.run.start("forward"),
+            "J": lambda _: controller.go_to_doubtful(forward=False),
+            "K": lambda _: controller.go_to_doubtful(forward=True),
+            "Shift-Z": lambda _: controller.undo(),
+        }
+        for key, act in self._keys.items():
+            self.viewer.bind_key(key, act, overwrite=True)
+
+    # -- what happens
+
+    def _on_told(self, text: str) -> None:
+        self.status.setText(text)
+
+    def _on_failed(self, text: str) -> None:
+        from napari.utils.notifications import show_warning
+
+        self.status.setText(text)
+        show_warning(text)
+
+    @qthrottled(timeout=REDRAW_MS)
+    def _redraw_soon(self, *_: Any) -> None:
+        controller = self.controller
+        if controller.closed:
+            return
+        self.strip.show_states(controller.states(controller.selected), controller.frame)
+        self.measures.redraw()
+        if controller.running and controller.work is not None and controller.shown_is_stale:
+            controller.shown_is_stale = False
+            controller.work.workspace.refresh()
+
+    @qdebounced(timeout=STROKE_MS)
+    def _stroke_may_be_over(self) -> None:
+        if not self.controller.closed:
+            self.controller.sync()
+
+    def _on_progress(self, progress: object) -> None:
+        if progress is None:
+            self.objects.refresh()
+
+    def _load_model(self) -> Sam2Model:
+        """Load the chosen model; in a worker."""
+        from sam2_plugins.core.checkpoints import cached_model
+
+        return cached_model(self.form.model_name, on_progress=self._on_download)
+
+    @ensure_main_thread
+    def _on_download(self, done: int, total: int | None) -> None:
+        of_all = f" of {total / 1e6:.0f}" if total else ""
+        self.status.setText(f"Downloading {self.form.model_name}: {done / 1e6:.0f}{of_all} MB …")
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:
+        """Stop the work, and let go of the viewer."""
+        self.close_all()
+        super().closeEvent(event)
+
+    def close_all(self) -> None:
+        """Stop the work, and let go of the viewer."""
+        if self.controller.closed:
+            return
+        for key in self._keys:
+            self.viewer.bind_key(key, None, overwrite=True)
+        self.viewer.dims.events.current_step.disconnect(self._redraw_soon)
+        self.form.close_events()
+        self.controller.close()
+        self.jobs.close()
+
+
+def _group(title: str, parts: tuple[QWidget, ...]) -> QGroupBox:
+    group = QGroupBox(title)
+    group.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+    layout = QVBoxLayout(group)
+    layout.setContentsMargins(6, 6, 6, 6)
+    layout.setSpacing(4)
+    for part in parts:
+        layout.addWidget(part)
+    return group

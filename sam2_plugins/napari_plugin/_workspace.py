@@ -1,0 +1,277 @@
+"""The layers that belong to one image: masks, clicks, boxes, tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.napari_plugin._frames import Line, frame_size, leading_shape
+from sam2_plugins.napari_plugin._lineage import Lineage, show_tracks, tracks_of
+from sam2_plugins.napari_plugin._placement import placement_of
+from sam2_plugins.napari_plugin._prompts import (
+    EXCLUDE,
+    INCLUDE,
+    MEANING,
+    OBJECT,
+    Drawn,
+    corners_of_box,
+    point_row,
+    read_prompts,
+)
+from sam2_plugins.napari_plugin._store import Index, MaskStore
+
+_MEANING_COLORS = {INCLUDE: "#2ecc71", EXCLUDE: "#ff4d4d"}
+_CLICK_SHARE = 1 / 45
+"""Diameter of a click's marker, as a share of the frame's shorter side."""
+
+
+class Workspace:
+    """Layers of one image, made when they are first needed.
+
+    Parameters
+    ----------
+    viewer
+        A `ViewerModel`.
+    on_drawn
+        Called when clicks or boxes were added, moved or removed by a person.
+    """
+
+    def __init__(self, viewer: Any, image: Any, on_drawn: Callable[[], None]) -> None:
+        self.viewer = viewer
+        self.image = image
+        self.lineage = Lineage()
+        self.names: dict[int, str] = {}
+        self.store = MaskStore((*leading_shape(image), *frame_size(image)))
+        self._on_drawn = on_drawn
+        self._quiet = False
+        self._drawing = 1
+        self._excluding = False
+        self.labels = viewer.add_labels(
+            self.store, name=f"{image.name} masks", opacity=0.5, **placement_of(image)
+        )
+        self.points = self._add_points()
+        self.boxes = self._add_boxes()
+        self.tracks: Any = None
+
+    # -- layers
+
+    def layers(self) -> list[Any]:
+        """Those that were added and are still in the viewer."""
+        added = (self.labels, self.points, self.boxes, self.tracks)
+        return [layer for layer in added if layer is not None and layer in self.viewer.layers]
+
+    def complete(self) -> None:
+        """Add prompt layers again that a person removed; their prompts are gone with them."""
+        if self.points not in self.viewer.layers:
+            self.points = self._add_points()
+        if self.boxes not in self.viewer.layers:
+            self.boxes = self._add_boxes()
+
+    def close(self) -> None:
+        """Let go of the layers' events."""
+        self.store.on_edit = lambda index, labels: None
+        self.points.events.data.disconnect(self._drawn)
+        self.boxes.events.data.disconnect(self._drawn)
+        for layer in (self.points, self.boxes):
+            if self._before_drawing in layer.mouse_drag_callbacks:
+                layer.mouse_drag_callbacks.remove(self._before_drawing)
+
+    def refresh(self) -> None:
+        """Draw the shown frame's masks again."""
+        self.labels.refresh(thumbnail=False, extent=False, highlight=False)
+
+    def color(self, label: int) -> Any:
+        """RGBA of an object, 0 to 1, the same everywhere."""
+        color = self.labels.get_color(label)
+        return np.zeros(4) if color is None else np.asarray(color)
+
+    # -- where the person looks
+
+    @property
+    def step(self) -> Index:
+        """Leading index of the shown frame."""
+        return self.to_index(self.viewer.dims.current_step)
+
+    def to_index(self, step: Sequence[int]) -> Index:
+        """Bring a step of the viewer's axes, which are the last ones of all, to the image's."""
+        leading = len(leading_shape(self.image))
+        shown = tuple(step)[:-2][-leading:] if leading else ()
+        return tuple(
+            int(min(max(n, 0), length - 1))
+            for n, length in zip(shown, leading_shape(self.image), strict=True)
+        )
+
+    def go_to(self, index: Index) -> None:
+        """Show a frame."""
+        step = list(self.viewer.dims.current_step)
+        first = len(step) - 2 - len(index)
+        step[first : first + len(index)] = index
+        self.viewer.dims.current_step = tuple(step)
+
+    # -- prompts
+
+    def select(self, label: int, excluding: bool) -> None:
+        """Let what is drawn next be said of an object."""
+        self._drawing, self._excluding = label, excluding
+        self.store.top = label
+        self.labels.selected_label = label
+        with self.quietly():
+            self.points.selected_data = set()
+            self.boxes.selected_data = set()
+            self._prepare(self.points, excluding)
+            self._prepare(self.boxes, excluding)
+
+    def drawn(self, line: Line) -> Drawn:
+        """All clicks and boxes on the frames of a line."""
+        return read_prompts(
+            self.points.data, self.points.features, self.boxes.data, self.boxes.features, line
+        )
+
+    def draw(self, index: Index, label: int, prompt: Prompt) -> None:
+        """Show a prompt as if a person had drawn it, without saying so."""
+        with self.quietly():
+            if prompt.box is not None:
+                self._prepare(self.boxes, False, label)
+                self.boxes.add_rectangles(corners_of_box(tuple(prompt.box), index))
+            if prompt.points is not None:
+                for xy, meaning in zip(prompt.points.xy, prompt.points.labels, strict=True):
+                    self._prepare(self.points, not meaning, label)
+                    self.points.add(point_row(xy, index))
+            self._prepare(self.points, self._excluding)
+            self._prepare(self.boxes, self._excluding)
+
+    def erase(self, label: int, index: Index | None = None) -> None:
+        """Remove an object's clicks and boxes, of one frame or of all, without saying so."""
+        with self.quietly():
+            for layer in (self.points, self.boxes):
+                _remove(layer, _rows(layer, label, index))
+
+    def erase_last(self, label: int, index: Index, box: bool) -> None:
+        """Remove the last click, or the last box, of an object on a frame, without saying so."""
+        layer = self.boxes if box else self.points
+        with self.quietly():
+            _remove(layer, _rows(layer, label, index)[-1:])
+
+    @contextmanager
+    def quietly(self) -> Iterator[None]:
+        """Change the prompt layers without it counting as drawn by a person."""
+        before, self._quiet = self._quiet, True
+        try:
+            yield
+        finally:
+            self._quiet = before
+
+    # -- tracks
+
+    def show_tracks(self) -> None:
+        """Draw the objects' paths, and where they divide, in a Tracks layer."""
+        data, graph = tracks_of(self.store, self.lineage, sorted(self.names))
+        if not len(data) or self.store.ndim < 3:
+            return
+        if self.tracks is None or self.tracks not in self.viewer.layers:
+            active = self.viewer.layers.selection.active
+            self.tracks = self.viewer.add_tracks(
+                data,
+                graph=graph,
+                name=f"{self.image.name} tracks",
+                tail_length=20,
+                **placement_of(self.image),
+            )
+            self.viewer.layers.selection.active = active
+        else:
+            show_tracks(self.tracks, data, graph)
+
+    def show_features(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Tell of each object in the status bar and in napari's table of features."""
+        areas: dict[int, list[int]] = {}
+        for row in rows:
+            areas.setdefault(int(row["label"]), []).append(int(row["area_px"]))
+        self.labels.features = {
+            "index": list(areas),
+            "name": [self.names.get(label, "") for label in areas],
+            "frames": [len(found) for found in areas.values()],
+            "mean_area_px": [float(np.mean(found)) for found in areas.values()],
+        }
+
+    # -- making layers
+
+    def _add_points(self) -> Any:
+        points = self.viewer.add_points(
+            ndim=self.store.ndim,
+            name=f"{self.image.name} clicks",
+            features={OBJECT: np.zeros(0, int), MEANING: np.zeros(0, "<U8")},
+            feature_defaults={OBJECT: 1, MEANING: INCLUDE},
+            border_color=MEANING,
+            border_color_cycle=_MEANING_COLORS,
+            border_width=0.25,
+            size=max(4, min(self.store.frame_size) * _CLICK_SHARE),
+            **placement_of(self.image),
+        )
+        points.mouse_drag_callbacks.insert(0, self._before_drawing)
+        points.events.data.connect(self._drawn)
+        return points
+
+    def _add_boxes(self) -> Any:
+        boxes = self.viewer.add_shapes(
+            ndim=self.store.ndim,
+            name=f"{self.image.name} boxes",
+            features={OBJECT: np.zeros(0, int)},
+            feature_defaults={OBJECT: 1},
+            face_color="transparent",
+            edge_width=max(1, min(self.store.frame_size) / 250),
+            **placement_of(self.image),
+        )
+        boxes.mouse_drag_callbacks.insert(0, self._before_drawing)
+        boxes.events.data.connect(self._drawn)
+        return boxes
+
+    def _prepare(self, layer: Any, excluding: bool, label: int | None = None) -> None:
+        """Let what is added to a prompt layer next be said of an object; the selected if None."""
+        label = self._drawing if label is None else label
+        if layer is self.points:
+            meaning = EXCLUDE if excluding else INCLUDE
+            layer.feature_defaults = {OBJECT: label, MEANING: meaning}
+            layer.current_face_color = self.color(label)
+        else:
+            layer.feature_defaults = {OBJECT: label}
+            layer.current_edge_color = self.color(label)
+
+    def _before_drawing(self, layer: Any, event: Any) -> None:
+        """Before napari adds a click or a box: whom it is of. Ctrl-click excludes.
+
+        Selecting old markers makes napari take theirs for what comes next.
+        """
+        if str(layer.mode).startswith("add"):
+            layer.selected_data = set()
+            self._prepare(layer, self._excluding or "Control" in event.modifiers)
+
+    def _drawn(self, event: Any) -> None:
+        action = str(getattr(event.action, "value", event.action))
+        if self._quiet or action not in ("added", "changed", "removed"):
+            return
+        self._on_drawn()
+
+
+def _rows(layer: Any, label: int, index: Index | None) -> list[int]:
+    """Rows of a prompt layer that are said of an object."""
+    drawn = zip(layer.data, layer.features[OBJECT], strict=True)
+    return [
+        row
+        for row, (at, obj) in enumerate(drawn)
+        if int(obj) == label and (index is None or _at(at) == index)
+    ]
+
+
+def _at(coordinates: Any) -> Index:
+    first = np.atleast_2d(np.asarray(coordinates))[0]
+    return tuple(round(float(n)) for n in first[:-2])
+
+
+def _remove(layer: Any, rows: Sequence[int]) -> None:
+    if rows:
+        layer.selected_data = set(rows)
+        layer.remove_selected()

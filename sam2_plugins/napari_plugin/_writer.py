@@ -1,0 +1,35 @@
+"""File › Save Selected Layers: a Labels layer as a Cell Tracking Challenge folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sam2_plugins.core.errors import ExportError
+from sam2_plugins.core.export.ctc import CtcWriter
+from sam2_plugins.core.masks import ObjectId, ObjectMask, split_label_image
+
+
+def write_ctc(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Write labels (T, Y, X) as `mask000.tif` … and `res_track.txt`.
+
+    Raises
+    ------
+    ExportError
+        If the layer is not a time-lapse of labels, or the folder cannot be written.
+    """
+    if len(data.shape) != 3:
+        raise ExportError(
+            f"The labels have shape {tuple(data.shape)}; a Cell Tracking Challenge folder holds "
+            "(T, Y, X)."
+        )
+    frames, *size = (int(n) for n in data.shape)
+    writer = CtcWriter(Path(path), (size[0], size[1]), frames)
+    for frame in range(frames):
+        found = split_label_image(np.asarray(data[frame]))
+        masks: dict[ObjectId, ObjectMask] = {label: found[label] for label in found}
+        writer.write(frame, float(frame), masks)
+    writer.close()
+    return [path]
