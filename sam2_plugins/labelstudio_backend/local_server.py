@@ -149,6 +149,7 @@ class LocalServer:
             "FEATURE_FLAGS_OFFLINE": "true",
             # Both run on this machine, and nobody else reaches them.
             "ML_BLOCK_LOCAL_IP": "false",
+            "SSRF_PROTECTION_ENABLED": "false",
             "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
             "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(self.media),
         }

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sam2_plugins.core.frames import FrameSource
+
 DEFAULT_RATE = 24.0
 """What the editor assumes where the labelling config has no `framerate`."""
 
@@ -28,7 +30,8 @@ class FrameClock:
     rate
         The labelling config's frame rate.
     times
-        When each frame of the file is shown, in seconds of the browser's clock, [n].
+        When each frame of the file is shown, in seconds of the browser's clock, [n]. That is the
+        file's own: a video that starts late shows its first frame until its second one is due.
     count
         Frames of Label Studio; by default, as many as the file's duration gives.
     """
@@ -38,8 +41,9 @@ class FrameClock:
     count: int
 
     @classmethod
-    def of(cls, rate: float, times: NDArray[np.float64], count: int | None = None) -> FrameClock:
-        """Make a clock for a movie, if need be with a count of its own."""
+    def of(cls, rate: float, frames: FrameSource, count: int | None = None) -> FrameClock:
+        """Make the clock of a movie, if need be with a count of its own."""
+        times = frames.times + frames.start_time
         step = float(np.median(np.diff(times))) if len(times) > 1 else 1 / rate
         duration = float(times[-1]) + step
         return cls(rate, times, count or max(1, round(duration * rate)))

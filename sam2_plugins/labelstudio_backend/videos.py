@@ -189,7 +189,7 @@ def view_of(
 ) -> VideoView:
     """Return how Label Studio sees a movie, by what it said in its regions."""
     count = next((region.frames_count for region in regions if region.frames_count), None)
-    clock = FrameClock.of(rate, frames.times, count)
+    clock = FrameClock.of(rate, frames, count)
     return VideoView(clock, (frames.height, frames.width), masks)
 
 

@@ -1,0 +1,205 @@
+"""Label Studio's editor in headless Chromium, as an annotator uses it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from playwright.sync_api import Page, sync_playwright
+
+PATIENCE = 120_000  # milliseconds; what is waited for takes one or two seconds on a quiet machine
+
+_FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --autoplay-policy=no-user-gesture-required"
+)
+
+
+class Browser:
+    """A browser that is logged in."""
+
+    def __init__(self, executable: str, url: str) -> None:
+        self._executable = executable
+        self._url = url
+
+    def __enter__(self) -> Browser:
+        self._playwright = sync_playwright().start()
+        self._chromium = self._playwright.chromium.launch(
+            executable_path=self._executable, args=_FLAGS.split()
+        )
+        self._context = self._chromium.new_context(viewport={"width": 1400, "height": 900})
+        self._context.set_default_timeout(PATIENCE)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._chromium.close()
+        self._playwright.stop()
+
+    def log_in(self, email: str, password: str) -> None:
+        page = self._context.new_page()
+        page.goto(f"{self._url}/user/login/", wait_until="domcontentloaded")
+        page.fill("input[name=email]", email)
+        page.fill("input[name=password]", password)
+        page.keyboard.press("Enter")
+        page.wait_for_function("!location.pathname.includes('login')")
+        page.close()
+
+    def open_task(self, project: int, task: int) -> Editor:
+        page = self._context.new_page()
+        page.goto(f"{self._url}/projects/{project}/data?task={task}", wait_until="domcontentloaded")
+        return Editor(page)
+
+
+class Editor:
+    """The editor on a task."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.wait_for_function("window.Htx?.annotationStore?.selected?.names?.size > 0")
+
+    def close(self) -> None:
+        self.page.close()
+
+    # -- what a person does
+
+    def wait_for_video(self) -> None:
+        self.page.wait_for_function(
+            """() => {
+              const video = Htx.annotationStore.selected.names.get('video');
+              const media = document.querySelector('video');
+              return video?.length > 1 && media?.readyState >= 2;
+            }"""
+        )
+        self.page.wait_for_selector(".konvajs-content canvas")
+
+    def wait_for_image(self) -> None:
+        self.page.wait_for_function(
+            "Htx.annotationStore.selected.names.get('image')?.stageWidth > 1"
+        )
+        self.page.wait_for_selector(".konvajs-content canvas")
+
+    def annotate_automatically(self) -> None:
+        if not self.page.evaluate("Htx.autoAnnotation"):
+            self.page.get_by_text("Auto-Annotation", exact=True).click()
+        self.page.wait_for_function("Htx.autoAnnotation")
+
+    def show_frame(self, frame: int) -> None:
+        """Go to a frame of the video, from 1 on, as the timeline does."""
+        self.page.evaluate(
+            "frame => Htx.annotationStore.selected.names.get('video').setFrame(frame)", frame
+        )
+        self.page.wait_for_function(
+            """() => {
+              const media = document.querySelector('video');
+              return !media.seeking && media.readyState >= 2;
+            }"""
+        )
+
+    def draw_box(self, box: tuple[float, float, float, float]) -> None:
+        """Draw x0, y0, x1, y1, shares of the video's width and height."""
+        x0, y0, x1, y1 = box
+        corners = [self._on_video(x, y) for x, y in ((x0, y0), (x1, y1))]
+        before = len(self.results())
+        mouse = self.page.mouse
+        mouse.move(*corners[0])
+        mouse.down()
+        mouse.move((corners[0][0] + corners[1][0]) / 2, (corners[0][1] + corners[1][1]) / 2)
+        mouse.move(*corners[1])
+        mouse.up()
+        self.page.wait_for_function(
+            "n => Htx.annotationStore.selected.serializeAnnotation().length > n", arg=before
+        )
+
+    def click_video(self, x: float, y: float) -> None:
+        self.page.mouse.click(*self._on_video(x, y))
+
+    def press_label(self, number: int) -> None:
+        """Press a label's key, and wait for what the backend makes of it."""
+        with self.page.expect_response("**/interactive-annotating**") as answer:
+            self.page.keyboard.press(str(number))
+        answer.value.finished()
+        self._wait_for_suggestions()
+
+    def click_image(self, x: float, y: float, negative: bool = False) -> None:
+        """Click with the smart tool, and wait for the answer; shares of the image's sides."""
+        with self.page.expect_response("**/interactive-annotating**") as answer:
+            if negative:
+                self.page.keyboard.down("Alt")
+            self.page.mouse.click(*self._on_image(x, y))
+            if negative:
+                self.page.keyboard.up("Alt")
+        answer.value.finished()
+        self._wait_for_suggestions()
+
+    def screenshot(self, path: Path) -> None:
+        self.page.screenshot(path=str(path))
+
+    # -- what there is
+
+    def results(self) -> list[dict[str, Any]]:
+        """What would be saved."""
+        found = self.page.evaluate(
+            "JSON.stringify(Htx.annotationStore.selected.serializeAnnotation())"
+        )
+        return list(json.loads(found))
+
+    def suggestions(self) -> int:
+        return int(self.page.evaluate("Htx.annotationStore.selected.suggestions.size"))
+
+    def box_shown(self, region: str) -> tuple[float, float, float, float] | None:
+        """Return x, y, width, height in percent of what is drawn on this frame."""
+        found = self.page.evaluate(
+            """id => {
+              const regions = Htx.annotationStore.selected.regions;
+              const region = regions.find(one => one.cleanId === id);
+              const frame = region.object.frame;
+              const shape = region.isInLifespan(frame) ? region.getShape(frame) : null;
+              return shape && [shape.x, shape.y, shape.width, shape.height];
+            }""",
+            region,
+        )
+        return tuple(found) if found else None
+
+    def video_pixels(self) -> np.ndarray:
+        """Return what is drawn of the video, uint8 [H, W] (its red channel)."""
+        left, top, width, height = self._video_in_stage()
+        rows = self.page.evaluate(
+            """([x, y, w, h]) => {
+              const canvas = [...document.querySelectorAll('canvas')]
+                .find(one => !one.closest('.konvajs-content'));
+              const pixels = canvas.getContext('2d').getImageData(x, y, w, h).data;
+              return Array.from(pixels.filter((_, i) => i % 4 === 0));
+            }""",
+            [left, top, width, height],
+        )
+        return np.array(rows, np.uint8).reshape(height, width)
+
+    def _wait_for_suggestions(self) -> None:
+        self.page.wait_for_function("!Htx.awaitingSuggestions")
+
+    def _on_video(self, x: float, y: float) -> tuple[float, float]:
+        """Return where on the page a point of the video is."""
+        stage = self.page.locator(".konvajs-content").first.bounding_box()
+        left, top, width, height = self._video_in_stage()
+        assert stage is not None
+        return stage["x"] + left + x * width, stage["y"] + top + y * height
+
+    def _video_in_stage(self) -> tuple[int, int, int, int]:
+        """Return left, top, width and height of a small video, which is drawn in the middle."""
+        width, height = self.page.evaluate(
+            "(({videoWidth, videoHeight}) => [videoWidth, videoHeight])"
+            "(document.querySelector('video'))"
+        )
+        stage = self.page.locator(".konvajs-content").first.bounding_box()
+        assert stage is not None
+        left, top = (stage["width"] - width) / 2, (stage["height"] - height) / 2
+        return round(left), round(top), width, height
+
+    def _on_image(self, x: float, y: float) -> tuple[float, float]:
+        box = self.page.locator("img[alt=LS]").first.bounding_box()
+        assert box is not None
+        return box["x"] + x * box["width"], box["y"] + y * box["height"]

@@ -1,0 +1,165 @@
+"""Boxes on video, drawn, tracked, corrected and pre-annotated in the real Label Studio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sam2_plugins.labelstudio_backend import projects
+from sam2_plugins.labelstudio_backend.client import LabelStudio
+from sam2_plugins.labelstudio_backend.formats.video_rectangle import interpolate, read_region
+from sam2_plugins.labelstudio_backend.keyframes import is_ours
+from tests.hosts.labelstudio import movies
+from tests.hosts.labelstudio.conftest import Backend
+from tests.hosts.labelstudio.editor import Browser, Editor
+
+COUNT, RATE = 36, 25
+GONE = range(20, 26)
+
+
+class Project:
+    """A project with one video of discs."""
+
+    def __init__(self, api: LabelStudio, backend: Backend, path: Path, rate: float = RATE) -> None:
+        self.api = api
+        config = projects.video_config(["Cell", "Other"], rate)
+        self.id = projects.create_project(api, path.stem, config)
+        projects.upload(api, self.id, path)
+        (self.task,) = (int(task["id"]) for task in projects.tasks(api, self.id))
+        self.ml = projects.connect(api, self.id, backend.url)
+
+    def retrieve(self) -> list[dict[str, Any]]:
+        """Press "Retrieve predictions"; return those of the task."""
+        chosen = {"selectedItems": {"all": True, "excluded": []}}
+        action = f"/api/dm/actions/?id=retrieve_tasks_predictions&project={self.id}"
+        self.api.request("POST", action, chosen, timeout=150)
+        return list(self.api.request("GET", f"/api/predictions/?task={self.task}"))
+
+    def annotate(self, results: list[dict[str, Any]]) -> None:
+        self.api.request("POST", f"/api/tasks/{self.task}/annotations/", {"result": results})
+
+    def ask(self, results: list[dict[str, Any]]) -> dict[str, Any]:
+        """Do what the editor does when a label is clicked."""
+        body = {"task": self.task, "context": {"result": results}}
+        path = f"/api/ml/{self.ml}/interactive-annotating"
+        return dict(self.api.request("POST", path, body, timeout=150))
+
+
+@pytest.fixture(scope="module")
+def project(
+    api: LabelStudio, backend: Backend, tmp_path_factory: pytest.TempPathFactory
+) -> Project:
+    path = tmp_path_factory.mktemp("movies") / "discs.mp4"
+    movies.write_movie(path, movies.discs(COUNT, GONE), movies.every(1000 / RATE, COUNT))
+    return Project(api, backend, path)
+
+
+@pytest.fixture
+def editor(browser: Browser, project: Project) -> Iterator[Editor]:
+    opened = browser.open_task(project.id, project.task)
+    opened.wait_for_video()
+    opened.annotate_automatically()
+    yield opened
+    opened.close()
+
+
+def disc_box(frame: int) -> tuple[float, float, float, float]:
+    """Return x, y, width, height of the large disc in percent."""
+    cx, cy = movies.disc_at(frame)
+    return (cx - 20) / 3.2, (cy - 20) / 2.4, 40 / 3.2, 40 / 2.4
+
+
+def box_on(frame: int, region: str = "a", label: str = "Cell") -> dict[str, Any]:
+    """Return a person's box on the large disc, on a frame of Label Studio."""
+    x, y, width, height = disc_box(frame - 1)
+    keyframe = {"frame": frame, "enabled": True, "rotation": 0, "x": x, "y": y, "time": 0}
+    value = {
+        "framesCount": COUNT,
+        "duration": COUNT / RATE,
+        "labels": [label],
+        "sequence": [{**keyframe, "width": width, "height": height}],
+    }
+    about = {"id": region, "from_name": "box", "to_name": "video", "type": "videorectangle"}
+    return {**about, "value": value}
+
+
+def overlap(one: Any, other: Any) -> float:
+    """Return the IoU of two boxes x, y, width, height."""
+    sides = []
+    for i in (0, 1):
+        low, high = max(one[i], other[i]), min(one[i] + one[i + 2], other[i] + other[i + 2])
+        sides.append(max(0.0, high - low))
+    shared = sides[0] * sides[1]
+    return shared / (one[2] * one[3] + other[2] * other[3] - shared)
+
+
+def test_a_box_drawn_on_one_frame_follows_its_object_where_the_browser_shows_it(editor):
+    editor.show_frame(10)
+    x, y, width, height = disc_box(9)
+    editor.draw_box((x / 100, y / 100, (x + width) / 100, (y + height) / 100))
+    editor.click_video((x + width / 2) / 100, (y + height / 2) / 100)
+    editor.press_label(1)
+    (result,) = editor.results()
+    assert result["value"]["labels"] == ["Cell"]
+    assert len(result["value"]["sequence"]) < COUNT / 2
+    for frame in (1, 5, 10, 15, 20, 30, 36):
+        editor.show_frame(frame)
+        shown = editor.box_shown(result["id"])
+        assert shown is not None
+        assert overlap(shown, disc_box(frame - 1)) > 0.8
+    for frame in (22, 25):
+        editor.show_frame(frame)
+        assert editor.box_shown(result["id"]) is None
+    assert not editor.errors
+
+
+def test_notes_survive_the_editor_and_only_a_persons_box_stays_a_persons(project, browser):
+    """The provenance of keyframes: prediction, annotation, and back."""
+    answer = project.ask([box_on(1)])["data"]["result"]
+    project.annotate(answer)
+    with_annotation = browser.open_task(project.id, project.task)
+    with_annotation.wait_for_video()
+    (result,) = with_annotation.results()
+    with_annotation.close()
+    region = read_region(result)
+    assert [k.frame for k in region.keyframes if not is_ours(k)] == [1]
+    again = project.ask([result])["data"]["result"]
+    assert again[0]["value"]["sequence"] == answer[0]["value"]["sequence"]
+
+
+def test_saved_boxes_are_tracked_when_predictions_are_retrieved(api, backend, project, tmp_path):
+    path = tmp_path / "batch.mp4"
+    movies.write_movie(path, movies.discs(COUNT), movies.every(1000 / RATE, COUNT))
+    batch = Project(api, backend, path)
+    (empty,) = batch.retrieve()
+    assert empty["result"] == []
+    assert "no box" in empty["model_version"]
+    batch.annotate([box_on(5)])
+    predictions = batch.retrieve()
+    full = [one for one in predictions if one["result"]]
+    assert [one["model_version"] for one in full] == ["SAM 2 nano"]
+    keyframes = read_region(full[0]["result"][0]).keyframes
+    for frame in (1, 12, 24, COUNT):
+        assert overlap(interpolate(keyframes, frame), disc_box(frame - 1)) > 0.8
+    assert len(batch.retrieve()) == len(predictions)
+
+
+def test_several_objects_keep_their_ids_and_labels(project):
+    answer = project.ask([box_on(1, "one"), box_on(12, "two", "Other")])["data"]["result"]
+    assert {r["id"]: r["value"]["labels"] for r in answer} == {"one": ["Cell"], "two": ["Other"]}
+
+
+def test_a_video_that_is_no_video_is_told_in_the_boxs_details(api, backend, browser, tmp_path):
+    path = tmp_path / "broken.mp4"
+    path.write_bytes(b"this is no video" * 100)
+    broken = Project(api, backend, path)
+    answer = broken.ask([box_on(1)])["data"]["result"]
+    assert answer[0]["value"]["sequence"] == box_on(1)["value"]["sequence"]
+    assert "SAM 2:" in answer[0]["meta"]["text"][0]
+    broken.annotate([box_on(1)])
+    (told,) = broken.retrieve()
+    assert told["result"] == []
+    assert "broken" in told["model_version"]
