@@ -104,7 +104,7 @@ class MaskStore:
         planes = [self._compose(index)[rows, columns] for index in product(*frames)]
         kept = [len(f) for f, part in zip(frames, leading, strict=True) if isinstance(part, slice)]
         plane_shape = planes[0].shape if planes else self._compose_empty()[rows, columns].shape
-        found = np.array(planes, self.dtype).reshape(*kept, *plane_shape)
+        found = np.array(planes, self.dtype).reshape((*kept, *plane_shape))
         return found if found.ndim else found[()]
 
     def __setitem__(self, key: Any, value: Any) -> None:

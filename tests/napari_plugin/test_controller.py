@@ -1,0 +1,414 @@
+"""The whole story without Qt: real layers, real model, no window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from sam2_plugins.core.errors import CheckpointError
+from sam2_plugins.napari_plugin._states import Kind
+from tests.cli.conftest import moving_discs
+from tests.napari_plugin.conftest import LEFT, RIGHT, Desk
+
+
+def truth(frame: int, label: int, frames: int = 8) -> np.ndarray:
+    return moving_discs(frames)[1][frame] == label
+
+
+def iou(desk: Desk, frame: int, label: int, disc: int) -> float:
+    mask = desk.space.store.get((frame,), label)
+    found = np.zeros((96, 128), bool) if mask is None else mask.to_array()
+    wanted = truth(frame, disc)
+    return float((found & wanted).sum() / (found | wanted).sum())
+
+
+def test_a_click_gives_a_mask_on_its_frame_only(desk: Desk) -> None:
+    desk.click(*LEFT)
+    assert iou(desk, 0, 1, 1) > 0.8
+    assert desk.space.store.indices(1) == [(0,)]
+    assert desk.failures == []
+
+
+def test_layers_that_are_added_lie_where_the_image_lies(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.track()
+    image = desk.controller.images[0]
+    for layer in desk.space.layers():
+        assert np.array_equal(layer.scale, image.scale)
+        assert layer.units == image.units
+    assert len(desk.space.layers()) == 4
+
+
+def test_choosing_an_image_adds_nothing_and_loads_nothing(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(moving_discs(3)[0])
+    assert len(desk.viewer.layers) == 1
+    assert desk.controller.work is None
+    assert "Click on an object" in desk.controller.why_not_run()
+
+
+def test_a_box_and_a_click_that_excludes(desk: Desk) -> None:
+    desk.click(*LEFT)
+    before = desk.area(0, 1)
+    desk.click(40, 50, exclude=True)
+    assert desk.area(0, 1) != before
+    line = desk.controller.line
+    assert line is not None and desk.controller.work is not None
+    clicks = desk.controller.work.session.said(line)[0, 1]
+    assert [one.points.labels for one in clicks if one.points] == [(1,), (0,)]
+    desk.controller.new_object()
+    desk.box(50, 75, 70, 95)
+    assert iou(desk, 0, 2, 2) > 0.8
+
+
+def test_objects_are_tracked_to_the_end(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.controller.new_object()
+    desk.click(*RIGHT)
+    desk.track()
+    for frame in range(8):
+        assert iou(desk, frame, 1, 1) > 0.7
+        assert iou(desk, frame, 2, 2) > 0.7
+    kinds = [state.kind for state in desk.controller.states(1)]
+    assert kinds == [Kind.PROMPTED] + [Kind.TRACKED] * 7
+    assert "8 frames tracked." in desk.told
+
+
+def test_a_range_limits_a_run_and_both_goes_outward(desk: Desk) -> None:
+    desk.controller.new_object()
+    desk.space.go_to((4,))
+    desk.click(40, 36)
+    desk.track("both", 2, 5)
+    assert desk.space.store.indices(1) == [(2,), (3,), (4,), (5,)]
+
+
+def test_a_stopped_run_keeps_what_is_done_and_goes_on_from_there(desk: Desk) -> None:
+    desk.click(*LEFT)
+    done: list[int] = []
+
+    def stop_at_three(progress: object) -> None:
+        if not done and getattr(progress, "done", 0) == 3:
+            done.append(3)
+            desk.controller.cancel()
+
+    desk.controller.progressed.connect(stop_at_three)
+    desk.track()
+    assert desk.space.store.indices(1) == [(0,), (1,), (2,)]
+    assert any("what is done is kept" in told for told in desk.told)
+    desk.track()
+    assert len(desk.space.store.indices(1)) == 8
+
+
+def test_a_run_is_taken_back_as_one(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.track()
+    desk.controller.undo()
+    assert desk.space.store.indices(1) == [(0,)]
+    desk.controller.undo()
+    desk.jobs.run()
+    assert desk.space.store.indices(1) == []
+    assert len(desk.space.points.data) == 0
+    desk.controller.undo()
+    assert desk.told[-1] == "There is nothing to take back."
+
+
+def test_taking_back_a_correction_brings_the_tracked_mask_back(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.track()
+    tracked = desk.space.store.get((5,), 1)
+    desk.space.go_to((5,))
+    desk.click(55, 60)
+    assert desk.space.store.get((5,), 1) != tracked
+    desk.controller.undo()
+    desk.jobs.run()
+    assert desk.space.store.get((5,), 1) == tracked
+
+
+def test_a_removed_or_moved_marker_is_a_changed_prompt(desk: Desk) -> None:
+    desk.click(*LEFT)
+    first = desk.space.store.get((0,), 1)
+    desk.click(*RIGHT)
+    assert desk.space.store.get((0,), 1) != first
+    desk.space.points.selected_data = {1}
+    desk.space.points.remove_selected()
+    desk.jobs.run()
+    assert desk.space.store.get((0,), 1) == first
+
+
+def test_a_correction_counts_from_its_frame_on(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.track()
+    before = {f: desk.space.store.get((f,), 1) for f in range(8)}
+    desk.space.go_to((4,))
+    desk.controller.select(1)
+    desk.space.labels.paint((4, 10, 100), 1)
+    desk.controller.sync()
+    desk.jobs.run()
+    desk.track()
+    after = {f: desk.space.store.get((f,), 1) for f in range(8)}
+    assert after[0] == before[0]
+    assert after[4].to_array()[10, 100]  # type: ignore[union-attr]
+    assert any(after[f] != before[f] for f in (5, 6, 7))
+
+
+def test_what_a_person_painted_is_never_overwritten(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.controller.select(1)
+    desk.space.labels.brush_size = 5
+    desk.space.labels.paint((3, 80, 20), 1)
+    desk.controller.sync()
+    desk.jobs.run()
+    painted = desk.space.store.get((3,), 1)
+    desk.track("both")
+    assert desk.space.store.get((3,), 1) == painted
+    assert len(desk.space.store.indices(1)) == 8
+
+
+def test_painting_while_a_run_comes_by_is_kept(desk: Desk) -> None:
+    desk.click(*LEFT)
+
+    def paint(progress: object) -> None:
+        if progress is not None and getattr(progress, "done", 0) == 2:
+            desk.space.labels.paint((6, 80, 20), 1)
+
+    desk.controller.progressed.connect(paint)
+    desk.track()
+    mask = desk.space.store.get((6,), 1)
+    assert mask is not None and mask.to_array()[80, 20] and not mask.to_array()[40, 34]
+
+
+def test_labels_of_another_layer_become_objects(desk: Desk) -> None:
+    layer = desk.viewer.add_labels(moving_discs(8)[1], name="by hand")
+    made = desk.controller.use_labels(layer)
+    desk.jobs.run()
+    assert made == [1, 2]
+    desk.track()
+    for label in made:
+        assert np.array_equal(
+            desk.space.store.get((0,), label).to_array(),  # type: ignore[union-attr]
+            truth(0, label),
+        )
+        assert iou(desk, 7, label, label) > 0.7
+
+
+def test_a_division_ends_the_mother_and_begins_two_daughters(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.track()
+    desk.space.go_to((4,))
+    desk.controller.divide()
+    first, second = desk.space.lineage.daughters(1)
+    assert desk.space.store.indices(1)[-1] == (3,)
+    assert desk.controller.selected == first
+    desk.click(40, 36)
+    assert desk.controller.selected == second
+    desk.click(60, 89)
+    desk.track()
+    assert desk.space.store.indices(1)[-1] == (3,)
+    assert desk.space.store.indices(second) == [(4,), (5,), (6,), (7,)]
+    assert desk.space.tracks.graph == {first: [1], second: [1]}
+
+
+def test_a_division_is_taken_back(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.track()
+    desk.space.go_to((4,))
+    desk.controller.divide()
+    desk.controller.undo()
+    desk.jobs.run()
+    assert list(desk.controller.objects) == [1]
+    assert len(desk.space.store.indices(1)) == 8
+    assert desk.space.lineage.mothers == {}
+
+
+def test_a_cell_cannot_divide_before_it_is_seen(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.controller.divide()
+    assert "on no frame before" in desk.failures[-1]
+    assert list(desk.controller.objects) == [1]
+
+
+def test_a_removed_object_goes_and_comes_back(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.controller.new_object()
+    desk.click(*RIGHT)
+    desk.track()
+    desk.controller.delete(1)
+    assert desk.space.store.indices(1) == []
+    assert len(desk.space.points.data) == 1
+    assert desk.controller.selected == 2
+    desk.controller.undo()
+    assert len(desk.space.store.indices(1)) == 8
+
+
+def test_planes_of_a_volume_in_time_are_lines_of_their_own(
+    make_desk: Callable[..., Desk],
+) -> None:
+    movie = moving_discs(4)[0]
+    volume = np.stack([movie // 4, movie, movie // 2], axis=1)
+    desk = make_desk(volume, axis_labels=("t", "z", "y", "x"))
+    assert desk.controller.axis == 0
+    desk.viewer.dims.set_point((0, 1), (0, 1))
+    desk.click(*LEFT)
+    desk.track()
+    assert desk.space.store.indices(1) == [(t, 1) for t in range(4)]
+    desk.controller.use(desk.controller.images, axis=1)
+    desk.viewer.dims.set_point((0, 1), (2, 1))
+    desk.controller.new_object()
+    desk.click(60, 87)
+    desk.track("both")
+    assert desk.space.store.indices(2) == [(2, z) for z in range(3)]
+
+
+def test_one_image_is_segmented_and_says_that_it_has_one_frame(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(moving_discs(1)[0][0])
+    desk.click(*LEFT)
+    assert desk.space.store.on_frame(())[1].area > 300
+    assert desk.controller.why_not_run() == "There is only one frame."
+
+
+def test_a_click_beside_the_image_is_refused_and_its_marker_goes(desk: Desk) -> None:
+    desk.click(*LEFT)
+    first = desk.space.store.get((0,), 1)
+    desk.click(40, 500)
+    assert "outside" in desk.failures[-1]
+    assert len(desk.space.points.data) == 1
+    assert desk.space.store.get((0,), 1) == first
+    desk.click(40, 44)
+    assert len(desk.failures) == 1
+
+
+def test_an_error_of_the_model_is_told_and_all_goes_on(desk: Desk) -> None:
+    def broken() -> None:
+        raise CheckpointError("There are no weights. Download them.")
+
+    good = desk.controller.load_model
+    desk.controller.load_model = broken  # type: ignore[assignment]
+    desk.click(*LEFT)
+    assert "Download them" in desk.failures[-1]
+    desk.controller.load_model = good
+    desk.click(*LEFT)
+    assert desk.area(0, 1) > 300
+
+
+def test_a_frame_that_cannot_be_read_ends_the_run_and_keeps_the_rest(
+    make_desk: Callable[..., Desk],
+) -> None:
+    import dask.array as da
+
+    movie = moving_discs(8)[0]
+
+    def load(block: np.ndarray, block_info: dict) -> np.ndarray:  # type: ignore[type-arg]
+        if block_info[0]["chunk-location"][0] == 5:
+            raise OSError("the disk is gone")
+        return block
+
+    lazy = da.from_array(movie, chunks=(1, 96, 128)).map_blocks(load, dtype=movie.dtype)
+    desk = make_desk(lazy, contrast_limits=(0, 255))
+    desk.click(*LEFT)
+    desk.track()
+    assert "the disk is gone" in desk.failures[-1]
+    assert desk.space.store.indices(1) == [(t,) for t in range(5)]
+    assert not desk.controller.running
+
+
+def test_another_contrast_is_another_look(desk: Desk) -> None:
+    desk.click(*LEFT)
+    tracker = desk.controller.work.session._tracking[desk.controller.line].tracker  # type: ignore
+    desk.controller.images[0].contrast_limits = (0, 90)
+    desk.click(42, 42)
+    again = desk.controller.work.session._tracking[desk.controller.line].tracker  # type: ignore
+    assert again is not tracker
+    assert len(again.prompts) == 2
+
+
+def test_removing_the_image_or_the_masks_closes_its_objects(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.viewer.layers.remove(desk.space.labels)
+    assert desk.controller.work is None
+    assert desk.controller.objects == {}
+    desk.click(*LEFT)
+    assert desk.area(0, 1) > 300
+
+
+def test_removing_the_clicks_takes_back_what_they_said(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.viewer.layers.remove(desk.space.points)
+    desk.controller.select(1)
+    desk.click(*RIGHT)
+    assert iou(desk, 0, 1, 2) > 0.7
+
+
+def test_closing_lets_go_of_every_layer(desk: Desk) -> None:
+    desk.click(*LEFT)
+    points, space = desk.space.points, desk.space
+    desk.controller.close()
+    points.add([0, *RIGHT])
+    space.labels.paint((0, 10, 10), 1)
+    assert desk.jobs._waiting == []
+
+
+def test_doubtful_frames_are_gone_to_one_after_the_other(desk: Desk) -> None:
+    from dataclasses import replace
+
+    desk.click(*LEFT)
+    desk.track()
+    for frame in (3, 6):
+        mask = desk.space.store.get((frame,), 1)
+        assert mask is not None
+        desk.space.store.put((frame,), 1, replace(mask, iou=0.2))
+    desk.controller.go_to_frame(0)
+    visited = []
+    for _ in range(2):
+        desk.controller.go_to_doubtful()
+        visited.append(desk.controller.frame)
+    desk.controller.go_to_doubtful()
+    assert visited == [3, 6]
+    assert "No doubtful frame" in desk.told[-1]
+    desk.controller.go_to_doubtful(forward=False)
+    assert desk.controller.frame == 3
+
+
+def test_prompts_saved_and_loaded_give_the_same_masks(
+    desk: Desk, make_desk: Callable[..., Desk], tmp_path: Path
+) -> None:
+    desk.click(*LEFT)
+    desk.click(40, 50, exclude=True)
+    desk.controller.new_object("the right one")
+    desk.box(50, 75, 70, 95)
+    desk.track()
+    desk.space.go_to((4,))
+    desk.controller.select(1)
+    desk.space.labels.paint((4, 42, 40), 1)
+    desk.controller.sync()
+    desk.jobs.run()
+    desk.controller.divide()
+    desk.click(40, 36)
+    desk.track()
+    desk.controller.save_prompts(tmp_path / "prompts.json")
+    again = make_desk(moving_discs(8)[0])
+    again.controller.load_prompts(tmp_path / "prompts.json")
+    again.jobs.run()
+    again.track()
+    assert again.failures == []
+    assert again.controller.objects[2] == "the right one"
+    assert again.space.lineage.mothers == {3: 1}
+    for index in desk.space.store.indices(1) + desk.space.store.indices(2):
+        assert again.space.store.on_frame(index) == desk.space.store.on_frame(index)
+
+
+def test_a_file_that_does_not_fit_the_movie_changes_nothing(
+    desk: Desk, make_desk: Callable[..., Desk], tmp_path: Path
+) -> None:
+    desk.controller.new_object()
+    desk.space.go_to((7,))
+    desk.click(40, 33)
+    desk.controller.save_prompts(tmp_path / "prompts.json")
+    short = make_desk(moving_discs(3)[0])
+    short.controller.load_prompts(tmp_path / "prompts.json")
+    assert short.failures
+    assert short.controller.objects == {}

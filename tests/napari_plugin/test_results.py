@@ -1,0 +1,179 @@
+"""Measures, exports, readers, writers, samples."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import tifffile
+from npe2 import PluginManifest
+from skimage.measure import regionprops
+
+import sam2_plugins.napari_plugin
+from sam2_plugins.core.errors import ExportError
+from sam2_plugins.core.export import check_ctc
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.napari_plugin._frames import Line
+from sam2_plugins.napari_plugin._lineage import Lineage, tracks_of
+from sam2_plugins.napari_plugin._measure import save_csv
+from sam2_plugins.napari_plugin._reader import read_video, video_reader
+from sam2_plugins.napari_plugin._sample import synthetic
+from sam2_plugins.napari_plugin._states import FrameState, Kind, doubtful, states_along
+from sam2_plugins.napari_plugin._store import MaskStore
+from sam2_plugins.napari_plugin._writer import write_ctc
+from tests.cli.conftest import moving_discs
+from tests.napari_plugin.conftest import LEFT, Desk
+
+SIZE = (96, 128)
+
+
+def test_the_manifest_names_what_is_there() -> None:
+    path = Path(sam2_plugins.napari_plugin.__file__).parent / "napari.yaml"
+    manifest = PluginManifest.from_file(path)
+    manifest.validate_imports()
+    assert [w.display_name for w in manifest.contributions.widgets or ()] == ["SAM 2"]
+    assert {s.key for s in manifest.contributions.sample_data or ()} == {"synthetic", "hela"}
+
+
+def test_measures_are_those_of_scikit_image_in_the_images_units(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.track()
+    desk.controller.images[0].units = ("pixel", "um", "um")
+    desk.controller.measure()
+    desk.jobs.run()
+    rows = desk.controller.measures
+    assert [row["frame"] for row in rows] == list(range(8))
+    mask = desk.space.store.get((3,), 1)
+    assert mask is not None and mask.centroid is not None
+    movie = moving_discs(8)[0]
+    (wanted,) = regionprops(mask.to_array().astype(int), intensity_image=movie[3])
+    row = rows[3]
+    assert row["area_px"] == wanted.area
+    assert row["area_µm2"] == pytest.approx(wanted.area / 4)
+    assert row["mean_movie"] == pytest.approx(wanted.intensity_mean)
+    assert row["perimeter"] == pytest.approx(wanted.perimeter)
+    assert (row["y_px"], row["x_px"]) == pytest.approx(wanted.centroid)
+    before = desk.space.store.get((2,), 1)
+    assert before is not None and before.centroid is not None
+    moved = np.hypot(*np.subtract(mask.centroid, before.centroid)) / 2
+    assert row["speed_µm_per_frame"] == pytest.approx(moved)
+    assert "speed_µm_per_frame" not in rows[0]
+    assert list(desk.space.labels.features["name"]) == ["object 1"]
+
+
+def test_a_table_has_a_column_for_every_measure(tmp_path: Path) -> None:
+    rows = [{"object": "a", "frame": 0}, {"object": "a", "frame": 1, "speed": 2.5}]
+    save_csv(tmp_path / "t.csv", rows)  # type: ignore[arg-type]
+    with (tmp_path / "t.csv").open() as file:
+        assert list(csv.DictReader(file)) == [
+            {"object": "a", "frame": "0", "speed": ""},
+            {"object": "a", "frame": "1", "speed": "2.5"},
+        ]
+
+
+def test_every_export_holds_the_tracked_masks(desk: Desk, tmp_path: Path) -> None:
+    desk.click(*LEFT)
+    desk.track()
+    desk.space.go_to((4,))
+    desk.controller.divide()
+    desk.click(40, 36)
+    desk.track()
+    for kind in ("ctc", "tiff", "coco", "csv", "mp4"):
+        desk.controller.export(kind, tmp_path)
+        desk.jobs.run()
+    assert desk.failures == []
+    assert check_ctc(tmp_path / "ctc") == []
+    assert (tmp_path / "ctc/res_track.txt").read_text().split("\n")[:2] == ["1 0 3 0", "2 4 7 1"]
+    labels = tifffile.imread(tmp_path / "labels.tif")
+    for frame in range(8):
+        assert np.array_equal(labels[frame], desk.space.store[frame])
+    assert len(json.loads((tmp_path / "coco.json").read_text())["annotations"]) == 8
+    with av.open(str(tmp_path / "overlay.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 8
+
+
+def test_an_export_that_fails_says_why(desk: Desk, tmp_path: Path) -> None:
+    desk.controller.export("ctc", tmp_path)
+    assert "track an object first" in desk.failures[-1]
+    desk.click(*LEFT)
+    (tmp_path / "file").write_text("")
+    desk.controller.export("ctc", tmp_path / "file")
+    desk.jobs.run()
+    assert str(tmp_path / "file") in desk.failures[-1]
+
+
+def test_tracks_follow_centroids_and_tell_mothers() -> None:
+    store, lineage = MaskStore((3, *SIZE)), Lineage()
+    store.put((0,), 1, ObjectMask.from_box((10, 20, 13, 23), SIZE))
+    store.put((1,), 1, ObjectMask.empty(SIZE))
+    store.put((2,), 2, ObjectMask.from_box((30, 20, 33, 23), SIZE))
+    lineage.add(1, 2)
+    lineage.add(1, 3)
+    data, graph = tracks_of(store, lineage, [1, 2, 3])
+    assert data.tolist() == [[1, 0, 21, 11], [2, 2, 21, 31]]
+    assert graph == {2: [1]}
+    lineage.remove(1)
+    assert lineage.mothers == {}
+
+
+def test_frames_are_told_apart_by_what_is_known_of_them() -> None:
+    store = MaskStore((6, *SIZE))
+    box = (10, 20, 13, 23)
+    for frame, iou in ((0, 0.9), (1, 0.8), (2, 0.3)):
+        mask = ObjectMask.from_box(box, SIZE)
+        store.put((frame,), 1, ObjectMask(mask.crop, mask.offset, SIZE, iou, 3.0))
+    store.put((3,), 1, ObjectMask.empty(SIZE, 0.1, -2.0))
+    store.put((4,), 1, ObjectMask.empty(SIZE, 0.1, -2.0))
+    states = states_along(store, Line(0, (0,)), 6, [1], [(0, 1)])
+    assert [state.kind for state in states] == [
+        Kind.PROMPTED,
+        Kind.TRACKED,
+        Kind.DOUBTFUL,
+        Kind.LOST,
+        Kind.LOST,
+        Kind.UNKNOWN,
+    ]
+    assert states[1] == FrameState(Kind.TRACKED, 0.8)
+    assert doubtful(states) == [2, 3]
+
+
+def test_labels_are_written_as_a_valid_challenge_folder(tmp_path: Path) -> None:
+    labels = moving_discs(5)[1]
+    assert write_ctc(str(tmp_path / "01_RES"), labels, {}) == [str(tmp_path / "01_RES")]
+    assert check_ctc(tmp_path / "01_RES") == []
+    assert np.array_equal(tifffile.imread(tmp_path / "01_RES/mask003.tif"), labels[3])
+    with pytest.raises(ExportError, match="T, Y, X"):
+        write_ctc(str(tmp_path / "x"), labels[0], {})
+
+
+def test_a_video_is_read_frame_by_frame(tmp_path: Path) -> None:
+    path = tmp_path / "movie.mp4"
+    with av.open(str(path), "w") as video:
+        stream = video.add_stream("mpeg4", rate=10)
+        stream.width, stream.height = 64, 48
+        for k in range(6):
+            image = np.full((48, 64, 3), 40 * k, np.uint8)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")):
+                video.mux(packet)
+        for packet in stream.encode():
+            video.mux(packet)
+    assert video_reader(["a.mp4", "b.mp4"]) is None
+    reader = video_reader(str(path))
+    assert reader is not None
+    ((frames, about, kind),) = read_video(str(path))
+    assert (frames.shape, about["rgb"], kind) == ((6, 48, 64, 3), True, "image")
+    assert abs(int(frames[4][10, 10, 0]) - 160) < 12
+    assert frames[1:4:2].shape == (2, 48, 64, 3)
+    assert frames[2, 5:9, ::2].shape == (4, 32, 3)
+    assert frames[..., 0].shape == (6, 48, 64)
+
+
+def test_the_sample_is_a_time_lapse_in_micrometres() -> None:
+    ((movie, about, kind),) = synthetic()
+    assert kind == "image"
+    assert movie.ndim == 3 and len(movie) == 20
+    assert about["scale"][1] == 0.5
