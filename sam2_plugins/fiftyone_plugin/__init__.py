@@ -1,0 +1,31 @@
+"""The FiftyOne plugin: masks of objects, propagated across the videos of a dataset.
+
+FiftyOne imports this module on every call of an operator, so it loads nothing by itself. What is
+heavy is imported from the installed package, never as a second copy of it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "Report": "request",
+    "evaluate": "evaluation",
+    "propagate": "api",
+    "segment": "api",
+}
+
+__all__ = ["Report", "evaluate", "propagate", "register", "segment"]
+
+
+def register(plugin: Any) -> None:
+    """Tell FiftyOne what there is; FiftyOne calls this."""
+    for kind in import_module("sam2_plugins.fiftyone_plugin.operators").OPERATORS:
+        plugin.register(kind)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"sam2_plugins.fiftyone_plugin.{_HOMES[name]}"), name)

@@ -1,0 +1,99 @@
+"""`propagate`: the whole plugin as a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from sam2_plugins.core.plan import Direction
+from sam2_plugins.core.tiling import Tile
+from sam2_plugins.fiftyone_plugin.checks import check_propagation
+from sam2_plugins.fiftyone_plugin.footage import find_footage
+from sam2_plugins.fiftyone_plugin.propagation import run
+from sam2_plugins.fiftyone_plugin.request import (
+    OUTPUT_FIELD,
+    MovieReport,
+    Progress,
+    Report,
+    Request,
+    field_names,
+)
+
+
+def propagate(
+    view: Any,
+    prompt_fields: str | Sequence[str],
+    output_field: str = OUTPUT_FIELD,
+    *,
+    direction: Direction = "forward",
+    first: int | None = None,
+    last: int | None = None,
+    prompt_frames: Collection[int] | None = None,
+    model: str = "nano",
+    device: str = "auto",
+    image_size: int | None = None,
+    tile: Tile = "auto",
+    masks_folder: str | Path | None = None,
+    group_by: str | None = None,
+    order_by: str | None = None,
+    on_progress: Callable[[Progress], object] | None = None,
+) -> Report:
+    """Track what is labelled on some frames of each movie through all of its frames.
+
+    Call it again to go on after an interruption, or after a correction: only what is missing or
+    outdated is computed. Labels of people are never replaced.
+
+    Parameters
+    ----------
+    view
+        A dataset or view of videos, clips, frames or dynamic groups of images; or of images, with
+        `group_by` and `order_by`.
+    prompt_fields
+        Fields of Detections, Keypoints, Polylines or Segmentation on the frames. Labels of one
+        object are joined by their instance, or by class and index. The filters of the view choose
+        among them.
+    output_field
+        Where the masks go. Labels of people in it are prompts, too.
+    direction
+        "forward", "backward" or "both".
+    first, last
+        Frame numbers, from 1, both included; None: to the ends of the movie.
+    prompt_frames
+        Frame numbers whose labels are prompts; None: all that have labels.
+    masks_folder
+        Keep masks as PNG files there; in the database if None.
+    on_progress
+        Called after each frame.
+
+    Returns
+    -------
+    Report
+        What came of each movie. One that failed did not stop the others.
+
+    Raises
+    ------
+    Sam2PluginsError
+        If there is nothing to do, or a field does not fit; nothing was changed then.
+    """
+    request = Request(
+        prompt_fields=field_names(prompt_fields),
+        output_field=field_names(output_field)[0],
+        direction=direction,
+        first=first,
+        last=last,
+        prompt_frames=None if prompt_frames is None else frozenset(prompt_frames),
+        model=model,
+        device=device,
+        image_size=image_size,
+        tile=tile,
+        masks_folder=None if masks_folder is None else Path(masks_folder).expanduser().absolute(),
+    )
+    check_propagation(view, request, group_by, order_by)
+    reports = []
+    for event in run(find_footage(view, group_by, order_by), request):
+        if isinstance(event, MovieReport):
+            reports.append(event)
+        elif on_progress is not None:
+            on_progress(event)
+    return Report(tuple(reports))

@@ -1,0 +1,219 @@
+"""FiftyOne's conventions and the core's: the one home of every conversion between the two.
+
+FiftyOne counts in shares of the frame: boxes are [x, y, width, height] and points (x, y), where 0
+is the frame's left or top edge and 1 its right or bottom one. A detection's mask fills its box.
+Labels are plain mappings here, with the keys of FiftyOne's documents and `_cls` for their kind.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2_plugins.core.errors import PromptError
+from sam2_plugins.core.masks import ObjectId, ObjectMask, PixelBox, split_label_image
+from sam2_plugins.core.prompts import NEGATIVE, POSITIVE, Prompt
+
+NEGATIVE_TAG = "negative"
+"""Points of a label with this tag are not on the object."""
+
+POINT_LABELS = ("sam2_labels", "sam_labels")
+"""Attributes that hold a 1 or 0 for each point, as FiftyOne's own SAM wrappers name them."""
+
+
+@dataclass(frozen=True)
+class Cue:
+    """What one label says of its object on its frame: exactly one of a mask, a box or points.
+
+    Attributes
+    ----------
+    box
+        x0, y0, x1, y1 in pixels, ends exclusive.
+    points, point_labels
+        (x, y) in pixels, centres at whole numbers; 1 for on the object, 0 for not on it.
+    """
+
+    mask: ObjectMask | None = None
+    box: tuple[float, float, float, float] | None = None
+    points: tuple[tuple[float, float], ...] = ()
+    point_labels: tuple[int, ...] = ()
+
+
+def read_cue(label: Mapping[str, Any], frame_size: tuple[int, int]) -> Cue:
+    """Read a Detection, Keypoint or Polyline.
+
+    Parameters
+    ----------
+    label
+        With `_cls`, `bounding_box` and `mask` (an array or None), or `points`.
+    frame_size
+        (height, width).
+
+    Raises
+    ------
+    PromptError
+        If the label says nothing: no point, an empty box or mask.
+    """
+    kind = label["_cls"]
+    if kind == "Detection":
+        return _read_detection(label, frame_size)
+    if kind == "Keypoint":
+        return _read_points(label, label["points"], frame_size)
+    if kind == "Polyline":
+        return _read_polyline(label, frame_size)
+    raise PromptError(f"A {kind} is no prompt: take Detections, Keypoints or Polylines.")
+
+
+def read_segmentation(mask: NDArray[Any], frame_size: tuple[int, int]) -> dict[int, ObjectMask]:
+    """Read a Segmentation: every value but 0 is an object. Other sizes are brought to the frame's.
+
+    Raises
+    ------
+    PromptError
+        If it is no image of whole numbers.
+    """
+    if mask.ndim != 2 or mask.dtype.kind not in "bui":
+        raise PromptError(
+            f"A segmentation is (height, width) of whole numbers, not {mask.dtype} of {mask.shape}."
+        )
+    return split_label_image(_resized(mask, frame_size))
+
+
+def detection_values(mask: ObjectMask) -> dict[str, Any]:
+    """Return `bounding_box` and `mask` of a Detection that shows exactly these pixels.
+
+    Raises
+    ------
+    ValueError
+        If the mask is empty: FiftyOne has no detection without a box.
+    """
+    if mask.box is None:
+        raise ValueError("An empty mask is no detection.")
+    return {"bounding_box": relative_box(mask.box, mask.frame_size), "mask": np.array(mask.crop)}
+
+
+def relative_box(box: PixelBox, frame_size: tuple[int, int]) -> list[float]:
+    """Return [x, y, width, height] in shares of the frame."""
+    (x0, y0, x1, y1), (height, width) = box, frame_size
+    return [x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height]
+
+
+def detection_mask(label: Mapping[str, Any], frame_size: tuple[int, int]) -> ObjectMask | None:
+    """Return the mask of a Detection; None if it has only a box. See `detection_values`."""
+    if label.get("mask") is None:
+        return None
+    x0, y0, x1, y1 = (round(side) for side in pixel_box(label["bounding_box"], frame_size))
+    crop = _resized(np.asarray(label["mask"]) > 0, (max(y1 - y0, 1), max(x1 - x0, 1)))
+    height, width = frame_size
+    inside = crop[max(-y0, 0) : max(height - y0, 0), max(-x0, 0) : max(width - x0, 0)]
+    return ObjectMask(inside, (max(x0, 0), max(y0, 0)), frame_size)
+
+
+def pixel_box(
+    box: Sequence[float], frame_size: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """Return x0, y0, x1, y1 in pixels of [x, y, width, height] in shares of the frame."""
+    (x, y, w, h), (height, width) = box, frame_size
+    return x * width, y * height, (x + w) * width, (y + h) * height
+
+
+def merge_cues(frame: int, obj: ObjectId, cues: Iterable[Cue]) -> list[Prompt]:
+    """Make prompts of all that is said of an object on a frame.
+
+    Masks are united and come first; the last box and all points refine them, or stand alone.
+    """
+    cues = list(cues)
+    prompts = []
+    masks = [cue.mask for cue in cues if cue.mask is not None]
+    if masks:
+        union = masks[0] if len(masks) == 1 else _union(masks)
+        prompts.append(Prompt.of(frame, obj, mask=union))
+    boxes = [cue.box for cue in cues if cue.box is not None]
+    points = [point for cue in cues for point in cue.points]
+    labels = [label for cue in cues for label in cue.point_labels]
+    box = boxes[-1] if boxes and not masks else None  # a mask tells more than a box around it
+    if box is not None or points:
+        prompts.append(Prompt.of(frame, obj, points=points or None, labels=labels or None, box=box))
+    return prompts
+
+
+def _read_detection(label: Mapping[str, Any], frame_size: tuple[int, int]) -> Cue:
+    mask = detection_mask(label, frame_size)
+    if mask is not None and mask.visible:
+        return Cue(mask=mask)
+    if mask is not None:
+        raise PromptError(f"{_named(label)}: its mask is empty.")
+    box = pixel_box(label["bounding_box"], frame_size)
+    if not all(map(math.isfinite, box)) or box[2] <= box[0] or box[3] <= box[1]:
+        raise PromptError(f"{_named(label)}: its box {list(label['bounding_box'])} is empty.")
+    return Cue(box=box)
+
+
+def _read_points(
+    label: Mapping[str, Any], points: Sequence[Sequence[float]], frame_size: tuple[int, int]
+) -> Cue:
+    said = next((label[name] for name in POINT_LABELS if label.get(name) is not None), None)
+    if said is None:
+        said = [NEGATIVE if NEGATIVE_TAG in (label.get("tags") or ()) else POSITIVE] * len(points)
+    if len(said) != len(points):
+        raise PromptError(f"{_named(label)}: {len(points)} points but {len(said)} point labels.")
+    known = [
+        (point, int(value))
+        for point, value in zip(points, said, strict=True)
+        if all(math.isfinite(x) for x in point)  # FiftyOne marks a missing point by nan
+    ]
+    if not known:
+        raise PromptError(f"{_named(label)}: it has no point.")
+    xy = tuple(_pixels([point for point, _ in known], frame_size))
+    return Cue(points=xy, point_labels=tuple(value for _, value in known))
+
+
+def _read_polyline(label: Mapping[str, Any], frame_size: tuple[int, int]) -> Cue:
+    """Read an outline as the mask inside it, and an open line as points along it."""
+    rings = [ring for ring in label["points"] if len(ring)]
+    if not (label.get("closed") or label.get("filled")):
+        return _read_points(label, [point for ring in rings for point in ring], frame_size)
+    pixels = [np.asarray(_pixels(ring, frame_size)) for ring in rings if len(ring) >= 3]
+    mask = ObjectMask.from_polygons(pixels, frame_size)
+    if not mask.visible:
+        raise PromptError(f"{_named(label)}: its outline holds no pixel.")
+    return Cue(mask=mask)
+
+
+def _pixels(
+    points: Sequence[Sequence[float]], frame_size: tuple[int, int]
+) -> list[tuple[float, float]]:
+    """Shares of the frame to pixels, whose centres are at whole numbers in the core."""
+    height, width = frame_size
+    return [
+        (min(max(x, 0.0), 1.0) * width - 0.5, min(max(y, 0.0), 1.0) * height - 0.5)
+        for x, y in (point[:2] for point in points)
+    ]
+
+
+def _resized(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """Nearest neighbour; nothing is done to an image of the right size."""
+    if image.shape == size:
+        return image
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(int)
+        for new, old in zip(size, image.shape, strict=True)
+    )
+    return np.asarray(image[rows[:, None], columns])
+
+
+def _union(masks: Sequence[ObjectMask]) -> ObjectMask:
+    whole = np.zeros(masks[0].frame_size, bool)
+    for mask in masks:
+        mask.paste_into(whole, True)
+    return ObjectMask.from_array(whole)
+
+
+def _named(label: Mapping[str, Any]) -> str:
+    name = f" {label['label']!r}" if label.get("label") else ""
+    return f"{label['_cls']}{name}"

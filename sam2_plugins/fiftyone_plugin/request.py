@@ -1,0 +1,142 @@
+"""What is asked for, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from sam2_plugins.core.plan import Direction
+
+OUTPUT_FIELD = "sam2"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A propagation over samples.
+
+    Attributes
+    ----------
+    prompt_fields
+        Names of fields, without `frames.`.
+    output_field
+        Where the masks go; `<output_field>_lost` tells where an object was not found.
+    first, last
+        Frame numbers, from 1, both included, whatever the direction; None: to the movie's end.
+    prompt_frames
+        Frame numbers whose labels are prompts; None: all that have labels.
+    label_ids
+        Labels that are prompts; None: all.
+    masks_folder
+        Where the masks are kept as PNG; None: in the database.
+    """
+
+    prompt_fields: tuple[str, ...]
+    output_field: str = OUTPUT_FIELD
+    direction: Direction = "forward"
+    first: int | None = None
+    last: int | None = None
+    prompt_frames: frozenset[int] | None = None
+    label_ids: frozenset[str] | None = None
+    model: str = "nano"
+    device: str = "auto"
+    image_size: int | None = None
+    tile: Any = "auto"
+    masks_folder: Path | None = None
+
+    @property
+    def lost_field(self) -> str:
+        """Field of the labels that say that an object was looked for and not found."""
+        return f"{self.output_field}_lost"
+
+    @property
+    def settings(self) -> tuple[Any, ...]:
+        """All that a mask depends on beside its prompts and its frames."""
+        return self.model, self.image_size, self.tile, self.direction
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the work on a movie is.
+
+    Attributes
+    ----------
+    movie, movies
+        The one at hand, from 0, and their number.
+    done, total
+        Steps of this movie.
+    """
+
+    name: str
+    movie: int
+    movies: int
+    done: int
+    total: int
+
+    @property
+    def share(self) -> float:
+        """Of all the movies, 0 to 1."""
+        return (self.movie + self.done / max(self.total, 1)) / self.movies
+
+    def __str__(self) -> str:
+        movie = f"{self.movie + 1} of {self.movies}: " if self.movies > 1 else ""
+        return f"{movie}{self.name}, {self.done} of {self.total} frames"
+
+
+State = Literal["done", "stopped", "failed", "no prompts"]
+
+
+@dataclass(frozen=True)
+class MovieReport:
+    """What came of one movie.
+
+    Attributes
+    ----------
+    frames, computed
+        Frames with results, and of these, those that had to be computed now.
+    objects, lost
+        Number of objects, and of labels that say that one is not there.
+    """
+
+    name: str
+    sample_id: str
+    state: State
+    frames: int = 0
+    computed: int = 0
+    objects: int = 0
+    lost: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of all the movies."""
+
+    movies: tuple[MovieReport, ...] = field(default=())
+
+    def count(self, state: State) -> int:
+        """Number of movies in a state."""
+        return sum(movie.state == state for movie in self.movies)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What a person has to know: a line for each movie that was not tracked."""
+        return tuple(
+            f"{movie.name}: {movie.error or movie.state}"
+            for movie in self.movies
+            if movie.state in ("failed", "no prompts")
+        )
+
+    def __str__(self) -> str:
+        frames = sum(movie.frames for movie in self.movies)
+        objects = sum(movie.objects for movie in self.movies)
+        counts = [f"{self.count('done')} done"]
+        counts += [f"{n} {s}" for s in ("stopped", "failed", "no prompts") if (n := self.count(s))]
+        return f"{', '.join(counts)}: {objects} objects on {frames} frames"
+
+
+def field_names(fields: str | Sequence[str]) -> tuple[str, ...]:
+    """Return names of fields as the frames know them: without `frames.`, each once."""
+    names = [fields] if isinstance(fields, str) else fields
+    return tuple(dict.fromkeys(name.strip().removeprefix("frames.") for name in names))
