@@ -400,6 +400,11 @@ class Controller:
     # -- runs
 
     @property
+    def busy(self) -> bool:
+        """Whether the model is looking at prompts."""
+        return self._telling
+
+    @property
     def running(self) -> bool:
         """Whether objects are being tracked."""
         return self._run is not None

@@ -232,7 +232,7 @@ class Workspace:
     def _prepare(self, layer: Any, excluding: bool, label: int | None = None) -> None:
         """Let what is added to a prompt layer next be said of an object; the selected if None."""
         label = self._drawing if label is None else label
-        if layer is self.points:
+        if MEANING in layer.features:  # clicks; in an event, napari hands a proxy of the layer
             meaning = EXCLUDE if excluding else INCLUDE
             layer.feature_defaults = {OBJECT: label, MEANING: meaning}
             layer.current_face_color = self.color(label)
