@@ -18,6 +18,7 @@ from sam2_plugins.cli.evaluate import evaluate, evaluate_model
 from sam2_plugins.cli.info import info
 from sam2_plugins.cli.labelstudio import app as labelstudio
 from sam2_plugins.cli.models import download, models
+from sam2_plugins.cli.napari import napari
 from sam2_plugins.cli.track import track
 from sam2_plugins.cli.train import train
 
@@ -50,6 +51,7 @@ def main(
 app.command("track")(track)
 app.command("batch")(batch)
 app.command("demo")(demo)
+app.command("napari")(napari)
 app.command("models")(models)
 app.command("download")(download)
 app.command("info")(info)

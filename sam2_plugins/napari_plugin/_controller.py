@@ -17,7 +17,14 @@ from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.plan import Direction
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.napari_plugin._export import Result, export, load_said, save_said
-from sam2_plugins.napari_plugin._frames import Contrast, Line, View, default_axis, leading_shape
+from sam2_plugins.napari_plugin._frames import (
+    Contrast,
+    Line,
+    View,
+    default_axis,
+    leading_shape,
+    shown_index,
+)
 from sam2_plugins.napari_plugin._jobs import Handle, Jobs
 from sam2_plugins.napari_plugin._measure import Row, measure
 from sam2_plugins.napari_plugin._session import Request, Said, Session, Step
@@ -123,13 +130,9 @@ class Controller:
     @property
     def frame(self) -> int:
         """Shown frame along the swept axis."""
-        work, axis = self.work, self.axis
-        if not self.images or axis is None:
+        if not self.images or self.axis is None:
             return 0
-        if work is not None:
-            return work.workspace.step[axis]
-        leading = len(leading_shape(self.images[0]))
-        return int(tuple(self.viewer.dims.current_step)[:-2][-leading:][axis])
+        return shown_index(self.images[0], self.viewer.dims.current_step)[self.axis]
 
     @property
     def length(self) -> int:

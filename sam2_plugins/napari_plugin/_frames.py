@@ -77,6 +77,16 @@ def frame_size(layer: ImageLayer) -> tuple[int, int]:
     return int(height), int(width)
 
 
+def shown_index(layer: ImageLayer, step: Sequence[int]) -> Index:
+    """Bring a step of the viewer's axes, of which a layer's are the last ones, to the layer's own.
+
+    While layers come and go, the viewer may have fewer axes than a layer: those are at 0.
+    """
+    lengths = leading_shape(layer)
+    shown = (*[0] * len(lengths), *tuple(step)[:-2])[-len(lengths) :] if lengths else ()
+    return tuple(int(min(max(n, 0), m - 1)) for n, m in zip(shown, lengths, strict=True))
+
+
 def default_axis(layer: ImageLayer, labels: Sequence[str] = ()) -> int | None:
     """Guess the axis to sweep: the one called t or time, else the first that is longer than 1."""
     shape = leading_shape(layer)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sam2_plugins.core.prompts import Prompt
-from sam2_plugins.napari_plugin._frames import Line, frame_size, leading_shape
+from sam2_plugins.napari_plugin._frames import Line, frame_size, leading_shape, shown_index
 from sam2_plugins.napari_plugin._lineage import Lineage, show_tracks, tracks_of
 from sam2_plugins.napari_plugin._placement import placement_of
 from sam2_plugins.napari_plugin._prompts import (
@@ -94,16 +94,7 @@ class Workspace:
     @property
     def step(self) -> Index:
         """Leading index of the shown frame."""
-        return self.to_index(self.viewer.dims.current_step)
-
-    def to_index(self, step: Sequence[int]) -> Index:
-        """Bring a step of the viewer's axes, which are the last ones of all, to the image's."""
-        leading = len(leading_shape(self.image))
-        shown = tuple(step)[:-2][-leading:] if leading else ()
-        return tuple(
-            int(min(max(n, 0), length - 1))
-            for n, length in zip(shown, leading_shape(self.image), strict=True)
-        )
+        return shown_index(self.image, self.viewer.dims.current_step)
 
     def go_to(self, index: Index) -> None:
         """Show a frame."""

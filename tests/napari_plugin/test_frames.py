@@ -9,7 +9,13 @@ import zarr
 from napari.layers import Image
 
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.napari_plugin._frames import Line, View, default_axis, leading_shape
+from sam2_plugins.napari_plugin._frames import (
+    Line,
+    View,
+    default_axis,
+    leading_shape,
+    shown_index,
+)
 
 
 def ramp(*shape: int, dtype: str = "uint16") -> np.ndarray:
@@ -132,3 +138,11 @@ def test_time_is_found_by_its_name_or_is_the_first_long_axis() -> None:
     assert default_axis(Image(data), ("c", "z", "T", "y", "x")) == 2
     assert default_axis(Image(data), ("a", "b", "c", "y", "x")) == 1
     assert default_axis(Image(data[0, 0, 0])) is None
+
+
+def test_the_shown_frame_is_found_among_the_viewers_axes() -> None:
+    layer = Image(ramp(6, 3, 20, 30))
+    assert shown_index(layer, (9, 5, 2, 0, 0)) == (5, 2)
+    assert shown_index(layer, (9, 7, 2, 0, 0)) == (5, 2)
+    assert shown_index(layer, (2, 0, 0)) == (0, 2)
+    assert shown_index(layer, (0, 0)) == (0, 0)

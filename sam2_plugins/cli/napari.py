@@ -1,0 +1,47 @@
+"""`sam2-plugins napari`: the viewer with the movie and the dock, ready to click."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sam2_plugins.core.errors import FrameSourceError, Sam2PluginsError
+
+PLUGIN, DOCK = "sam2-plugins", "SAM 2"
+
+
+def napari(
+    movies: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Whatever napari opens, and videos; without any, the sample."),
+    ] = None,
+    stack: Annotated[
+        bool, typer.Option("--stack", help="Several images are frames of one movie.")
+    ] = False,
+) -> None:
+    """Open napari with a movie and the SAM 2 dock."""
+    for movie in movies or []:
+        if not movie.exists():
+            raise FrameSourceError(f"There is no file or folder {movie}. Check the path.")
+    try:
+        from napari import Viewer, run
+    except ImportError as error:
+        raise Sam2PluginsError(
+            'napari is not installed: pip install "sam2-plugins[napari]" "napari[all]".'
+        ) from error
+    viewer = Viewer()
+    if movies:
+        try:
+            viewer.open([str(movie) for movie in movies], stack=stack)
+        except Exception as error:  # whatever a reader raises
+            viewer.close()
+            raise FrameSourceError(
+                f"napari cannot open {', '.join(map(str, movies))}: {error}. Is the reader for "
+                "such files installed?"
+            ) from error
+    else:
+        viewer.open_sample(PLUGIN, "synthetic")
+    viewer.window.add_plugin_dock_widget(PLUGIN, DOCK)
+    run()
