@@ -7,6 +7,8 @@ import binascii
 import hashlib
 import json
 import os
+import re
+import shutil
 import threading
 import time
 from collections import defaultdict
@@ -25,6 +27,7 @@ FRESH = 60.0
 
 _CLOUDS = ("s3", "gs", "azure-blob")
 _LOCAL_FILES = "/data/local-files/"
+_NOTE = "validators.json"
 _SAMPLE = 1 << 16
 
 
@@ -111,11 +114,11 @@ class MediaStore:
 
     def _fetched(self, url: str, server: LabelStudio | None) -> Path:
         parts = urlsplit(url)
-        name = parse_qs(parts.query).get("d", [parts.path])[0]
-        suffix = Path(name).suffix[:10]
+        name = unquote(parse_qs(parts.query).get("d", [parts.path])[0]).rpartition("/")[2]
         key = hashlib.sha256(url.encode()).hexdigest()[:32]
-        path = self._folder / f"{key}{suffix if suffix.isascii() else ''}"
-        note = path.with_name(f"{path.name}.json")
+        # Under its own name, which messages then tell.
+        path = self._folder / key / (re.sub(r"[^\w.-]", "_", name)[-80:].lstrip(".") or "file")
+        note = path.parent / _NOTE
         with self._locks[key]:
             there = path.is_file()
             if there and time.monotonic() - self._checked.get(key, -FRESH) < FRESH:
@@ -144,7 +147,7 @@ class MediaStore:
             raise MediaError(f"A data URL of a task is damaged: {error}.") from error
         kind = head.removeprefix("data:").partition("/")[2].partition(";")[0]
         suffix = f".{kind}" if kind.isalnum() else ""
-        path = self._folder / (hashlib.sha256(data).hexdigest()[:32] + suffix)
+        path = self._folder / hashlib.sha256(data).hexdigest()[:32] / f"data-url{suffix}"
         if not path.is_file():
             with atomic.replacing(path) as fresh:
                 fresh.write_bytes(data)
@@ -152,7 +155,7 @@ class MediaStore:
 
     def _make_room(self, keep: Path) -> None:
         """Delete the files that were not asked for the longest while there are too many."""
-        files = [path for path in self._folder.iterdir() if path.suffix != ".json"]
+        files = [path for path in self._folder.glob("*/*") if path.name != _NOTE]
         sizes = {path: path.stat() for path in files}
         total = sum(stat.st_size for stat in sizes.values())
         for path in sorted(files, key=lambda path: sizes[path].st_atime):
@@ -160,8 +163,7 @@ class MediaStore:
                 break
             if path != keep and not path.name.startswith("."):
                 total -= sizes[path].st_size
-                path.unlink(missing_ok=True)
-                path.with_name(f"{path.name}.json").unlink(missing_ok=True)
+                shutil.rmtree(path.parent, ignore_errors=True)
 
 
 def _read_note(path: Path) -> dict[str, str]:

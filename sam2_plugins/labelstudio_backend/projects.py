@@ -87,12 +87,17 @@ def connect(
 
 
 def _image_config(labels: Sequence[str], source: str) -> str:
-    found = _labels(labels)
+    found, smart = _labels(labels), 'toName="image" smart="true" smartOnly="true"'
     return f"""<View>
   <Image name="image" {source} zoom="true"/>
-  <BrushLabels name="mask" toName="image">{found}</BrushLabels>
-  <KeyPointLabels name="click" toName="image" smart="true">{found}</KeyPointLabels>
-  <RectangleLabels name="area" toName="image" smart="true">{found}</RectangleLabels>
+  <View style="display: grid; grid-template-columns: 9em auto; align-items: center">
+    <Header size="5" value="SAM 2: click"/>
+    <KeyPointLabels name="click" {smart}>{found}</KeyPointLabels>
+    <Header size="5" value="SAM 2: box"/>
+    <RectangleLabels name="area" {smart}>{found}</RectangleLabels>
+    <Header size="5" value="Paint"/>
+    <BrushLabels name="mask" toName="image">{found}</BrushLabels>
+  </View>
 </View>"""
 
 

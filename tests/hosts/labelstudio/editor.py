@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
-PATIENCE = 120_000  # milliseconds; what is waited for takes one or two seconds on a quiet machine
+PATIENCE = int(os.environ.get("P", 20000))
 
 _FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -58,6 +59,7 @@ class Editor:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.errors: list[str] = []
+        self.last_context: list[dict[str, Any]] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.wait_for_function("window.Htx?.annotationStore?.selected?.names?.size > 0")
 
@@ -124,6 +126,29 @@ class Editor:
         answer.value.finished()
         self._wait_for_suggestions()
 
+    def show_page(self, page: int) -> None:
+        """Go to a page of a stack, from 0 on."""
+        self.page.evaluate(
+            "page => Htx.annotationStore.selected.names.get('image').setCurrentImage(page)", page
+        )
+        self.page.wait_for_function(
+            """page => {
+              const image = Htx.annotationStore.selected.names.get('image');
+              return image.currentImage === page && image.imageIsLoaded !== false;
+            }""",
+            arg=page,
+        )
+
+    def choose_smart_tool(self, label: str) -> None:
+        """Choose a label of the first control, and the smart tool."""
+        labels = self.page.locator(".lsf-labels").first
+        labels.get_by_text(label, exact=True).first.click()
+        self.page.locator(".lsf-tool_smart").first.click()
+
+    def accept_suggestions(self) -> None:
+        self.page.evaluate("Htx.annotationStore.selected.acceptAllSuggestions()")
+        self.page.wait_for_function("Htx.annotationStore.selected.suggestions.size === 0")
+
     def click_image(self, x: float, y: float, negative: bool = False) -> None:
         """Click with the smart tool, and wait for the answer; shares of the image's sides."""
         with self.page.expect_response("**/interactive-annotating**") as answer:
@@ -133,6 +158,7 @@ class Editor:
             if negative:
                 self.page.keyboard.up("Alt")
         answer.value.finished()
+        self.last_context = json.loads(answer.value.request.post_data or "{}")["context"]["result"]
         self._wait_for_suggestions()
 
     def screenshot(self, path: Path) -> None:
@@ -200,6 +226,6 @@ class Editor:
         return round(left), round(top), width, height
 
     def _on_image(self, x: float, y: float) -> tuple[float, float]:
-        box = self.page.locator("img[alt=LS]").first.bounding_box()
+        box = self.page.locator("img[alt=image]").first.bounding_box()
         assert box is not None
         return box["x"] + x * box["width"], box["y"] + y * box["height"]

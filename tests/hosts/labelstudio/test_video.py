@@ -75,12 +75,12 @@ def disc_box(frame: int) -> tuple[float, float, float, float]:
 def box_on(frame: int, region: str = "a", label: str = "Cell") -> dict[str, Any]:
     """Return a person's box on the large disc, on a frame of Label Studio."""
     x, y, width, height = disc_box(frame - 1)
-    keyframe = {"frame": frame, "enabled": True, "rotation": 0, "x": x, "y": y, "time": 0}
+    keyframe = {"frame": frame, "enabled": True, "rotation": 0, "x": x, "y": y}
     value = {
         "framesCount": COUNT,
         "duration": COUNT / RATE,
         "labels": [label],
-        "sequence": [{**keyframe, "width": width, "height": height}],
+        "sequence": [{**keyframe, "width": width, "height": height, "time": frame / RATE}],
     }
     about = {"id": region, "from_name": "box", "to_name": "video", "type": "videorectangle"}
     return {**about, "value": value}
