@@ -1,0 +1,8 @@
+"""The operators: what a person fills in, checked, and the work with its progress."""
+
+from __future__ import annotations
+
+from sam2_plugins.fiftyone_plugin.operators.propagate import PropagateMasks
+from sam2_plugins.fiftyone_plugin.operators.stop import StopPropagation
+
+OPERATORS = (PropagateMasks, StopPropagation)

@@ -1,0 +1,162 @@
+"""The parts that the operators' forms are made of, and how reports are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import fiftyone.core.media as fom
+from fiftyone.operators import types
+
+from sam2_plugins.core.checkpoints import list_models
+from sam2_plugins.core.plan import DIRECTIONS
+from sam2_plugins.fiftyone_plugin.checks import prompt_fields
+from sam2_plugins.fiftyone_plugin.footage import FootageError
+from sam2_plugins.fiftyone_plugin.request import OUTPUT_FIELD, Report
+
+_DIRECTIONS = {
+    "forward": ("Forward", "From each object's first prompt to the end"),
+    "backward": ("Backward", "From each object's last prompt to the beginning"),
+    "both": ("Both ways", "Outward from every prompt, each frame from the nearest one"),
+}
+
+
+def add_prompt_fields(form: types.Object, ctx: Any, view: Any) -> None:
+    """Ask for the fields that hold the prompts."""
+    fields = prompt_fields(view)
+    choices = types.DropdownView(multiple=True)
+    for name in fields:
+        choices.add_choice(name, label=name)
+    form.list(
+        "prompt_fields",
+        types.String(),
+        default=fields if len(fields) == 1 else None,
+        label="Prompts",
+        description="Detections, Keypoints, Polylines or Segmentation on any frames",
+        view=choices,
+    )
+    if ctx.selected_labels:
+        form.bool(
+            "only_selected_labels",
+            default=False,
+            label=f"Only the {len(ctx.selected_labels)} selected labels",
+        )
+
+
+def add_grouping(form: types.Object, view: Any) -> None:
+    """Ask what makes movies of single images."""
+    if view.media_type != fom.IMAGE or view._is_frames:
+        return
+    choices = types.AutocompleteView()
+    for name in view.get_field_schema():
+        choices.add_choice(name, label=name)
+    form.str("group_by", label="Movie", description="Field that tells its movie", view=choices)
+    form.str("order_by", label="Order", description="Field of its place in it", view=choices)
+
+
+def add_output_field(form: types.Object, ctx: Any, view: Any) -> None:
+    """Ask where the masks go."""
+    form.str(
+        "output_field",
+        default=OUTPUT_FIELD,
+        label="Masks go to the field",
+        description="Detections on every frame; labels that people made there are never replaced",
+    )
+
+
+def add_range(form: types.Object, ctx: Any) -> None:
+    """Ask for the direction and the frames."""
+    choices = types.RadioGroup(orientation="horizontal")
+    for name in DIRECTIONS:
+        label, about = _DIRECTIONS[name]
+        choices.add_choice(name, label=label, description=about)
+    form.enum("direction", choices.values(), default="forward", label="Direction", view=choices)
+    form.int("first", label="First frame", description="From 1; empty: from the prompts")
+    form.int("last", label="Last frame", description="Empty: to the end")
+
+
+def add_model(form: types.Object, ctx: Any) -> None:
+    """Ask for the model."""
+    choices = types.DropdownView()
+    for one in list_models():
+        here = "" if one.path is not None else f", {one.megabytes} MB to download"
+        choices.add_choice(one.name, label=f"{one.name}{here}", description=one.about)
+    form.str("model", default="nano", label="Model", view=choices)
+
+
+def add_advanced(form: types.Object, ctx: Any) -> None:
+    """Offer what is seldom needed."""
+    form.str(
+        "prompt_frames",
+        label="Only prompts on frames",
+        description="Numbers and ranges, such as 1 or 1, 30-40; empty: all that have labels",
+    )
+    form.str(
+        "masks_folder",
+        label="Keep the masks in a folder",
+        description="As PNG files; empty: in the database",
+    )
+
+
+def add_problem(form: types.Object, error: Exception) -> None:
+    """Show what is wrong; the form cannot be sent."""
+    problem = form.view("problem", types.Error(label="This cannot run yet", description=str(error)))
+    problem.invalid = True
+    problem.error_message = str(error)
+
+
+def add_notices(form: types.Object, notices: Sequence[str]) -> None:
+    """Show what a person should know, though nothing is wrong."""
+    for number, text in enumerate(notices):
+        form.view(f"notice_{number}", types.Notice(label=text))
+
+
+def read_frame_numbers(text: Any) -> frozenset[int] | None:
+    """Read numbers and ranges of frames, or a list of them; None if nothing was said."""
+    if text is None or text == "":
+        return None
+    if isinstance(text, list | tuple | set | frozenset):
+        return frozenset(int(number) for number in text)
+    numbers: set[int] = set()
+    for part in str(text).split(","):
+        first, dash, last = part.strip().partition("-")
+        try:
+            numbers |= set(range(int(first), int(last if dash else first) + 1))
+        except ValueError as error:
+            raise FootageError(
+                f"{part.strip()!r} is no frame number: write 1, or 1, 30-40."
+            ) from error
+    return frozenset(numbers)
+
+
+def chosen_labels(ctx: Any) -> frozenset[str] | None:
+    """Ids of the labels that are selected in the App, if only they are to be prompts."""
+    if not ctx.params.get("only_selected_labels"):
+        return None
+    return frozenset(label["label_id"] for label in ctx.selected_labels)
+
+
+def show_report(ctx: Any, report: Report) -> Iterator[Any]:
+    """Tell the App how it ended, and let it show the new labels."""
+    yield ctx.ops.reload_dataset()
+    good = not report.problems
+    yield ctx.ops.notify(f"SAM 2: {report}", variant="success" if good else "warning")
+    if not good:
+        yield ctx.ops.show_output(report_form().type, report_values(report))
+
+
+def report_values(report: Report) -> dict[str, Any]:
+    """Return a report as plain values."""
+    return {
+        "summary": str(report),
+        "problems": "\n".join(report.problems) or None,
+        "movies": [vars(movie) for movie in report.movies],
+    }
+
+
+def report_form() -> types.Property:
+    """Lay a report out."""
+    form = types.Object()
+    form.str("summary", label="Result", view=types.LabelValueView())
+    form.str("problems", label="Not tracked", view=types.MarkdownView())
+    return types.Property(form, view=types.View(label="SAM 2"))

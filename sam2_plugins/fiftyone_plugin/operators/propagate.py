@@ -1,0 +1,141 @@
+"""`propagate_masks`: from labels on some frames to masks on all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.fiftyone_plugin.checks import check_propagation
+from sam2_plugins.fiftyone_plugin.footage import find_footage
+from sam2_plugins.fiftyone_plugin.operators import forms
+from sam2_plugins.fiftyone_plugin.propagation import run
+from sam2_plugins.fiftyone_plugin.request import (
+    OUTPUT_FIELD,
+    MovieReport,
+    Progress,
+    Report,
+    Request,
+    field_names,
+)
+from sam2_plugins.fiftyone_plugin.runs import STORE, Run
+
+
+class PropagateMasks(foo.Operator):
+    """Tracks labelled objects through videos and image sequences."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        """What FiftyOne shows of it."""
+        return foo.OperatorConfig(
+            name="propagate_masks",
+            label="SAM 2: propagate masks",
+            description="Track labelled objects through videos and image sequences",
+            icon="timeline",
+            dynamic=True,
+            execute_as_generator=True,
+            allow_immediate_execution=True,
+            allow_delegated_execution=True,
+            default_choice_to_delegated=False,
+        )
+
+    def resolve_placement(self, ctx: Any) -> types.Placement:
+        """Put a button above the grid."""
+        button = types.Button(label="Propagate masks with SAM 2", icon="timeline", prompt=True)
+        return types.Placement(types.Places.SAMPLES_GRID_SECONDARY_ACTIONS, button)
+
+    def resolve_input(self, ctx: Any) -> types.Property:
+        """Build the form, with what is wrong so far."""
+        form = types.Object()
+        view = ctx.target_view()
+        forms.add_prompt_fields(form, ctx, view)
+        forms.add_grouping(form, view)
+        forms.add_output_field(form, ctx, view)
+        forms.add_range(form, ctx)
+        forms.add_model(form, ctx)
+        forms.add_advanced(form, ctx)
+        try:
+            request = read_request(ctx)
+            forms.add_notices(form, check_propagation(view, request, *_grouping(ctx)))
+        except Sam2PluginsError as error:
+            forms.add_problem(form, error)
+        return types.Property(form, view=types.View(label="Propagate masks with SAM 2"))
+
+    def execute(self, ctx: Any) -> Any:
+        """Do it: step by step for the App, to the end if delegated."""
+        request, view = read_request(ctx), ctx.target_view()
+        check_propagation(view, request, *_grouping(ctx))
+        steps = self._steps(ctx, request, view)
+        if not ctx.delegated:
+            return steps
+        report: Report | None = None
+        for step in steps:
+            if isinstance(step, Report):
+                report = step
+        return forms.report_values(report or Report())
+
+    def resolve_output(self, ctx: Any) -> types.Property:
+        """Show what came of a delegated run."""
+        return forms.report_form()
+
+    def _steps(self, ctx: Any, request: Request, view: Any) -> Iterator[Any]:
+        at_work = Run(ctx.store(STORE))
+        movies: list[MovieReport] = []
+        events = run(find_footage(view, *_grouping(ctx)), request)
+        stopped = False
+        latest: Progress | None = None
+        try:
+            for event in events:
+                if isinstance(event, MovieReport):
+                    movies.append(event)
+                    if not ctx.delegated:
+                        yield ctx.ops.reload_samples()
+                    continue
+                latest = event
+                if at_work.due():
+                    at_work.tell(event)
+                    if ctx.delegated:
+                        ctx.set_progress(progress=event.share, label=str(event))
+                    else:
+                        yield ctx.ops.set_progress(label=str(event), progress=event.share)
+                    if at_work.stop_asked():
+                        stopped = True
+                        break
+        finally:
+            events.close()  # writes what waits
+        if stopped and latest is not None:
+            movies.append(MovieReport(latest.name, "", "stopped", frames=latest.done))
+        report = Report(tuple(movies))
+        at_work.end(report, stopped)
+        if ctx.delegated:
+            yield report
+        else:
+            yield from forms.show_report(ctx, report)
+
+
+def read_request(ctx: Any) -> Request:
+    """Read what was filled in; what was not has its default."""
+    said = ctx.params
+    numbers = forms.read_frame_numbers(said.get("prompt_frames"))
+    return Request(
+        field_names(said.get("prompt_fields") or ()),
+        *field_names(said.get("output_field") or OUTPUT_FIELD),
+        direction=said.get("direction") or "forward",
+        first=said.get("first"),
+        last=said.get("last"),
+        prompt_frames=numbers,
+        label_ids=forms.chosen_labels(ctx),
+        model=said.get("model") or "nano",
+        device=said.get("device") or "auto",
+        image_size=said.get("image_size"),
+        tile=said.get("tile") or "auto",
+        masks_folder=Path(folder).expanduser() if (folder := said.get("masks_folder")) else None,
+    )
+
+
+def _grouping(ctx: Any) -> tuple[str | None, str | None]:
+    return ctx.params.get("group_by"), ctx.params.get("order_by")
