@@ -103,17 +103,18 @@ class Downloader:
 
     def _write(self, answer: httpx.Response, url: str, target: Path) -> None:
         told = answer.headers.get("content-length", "")
-        size = int(told) if told.isdecimal() else 0
+        too_large = MediaError(
+            f"{_plain(url)} is larger than {self._max_bytes / 1e9:g} GB. Raise the limit "
+            "(--max-gigabytes), or cut the video."
+        )
+        if told.isdecimal() and int(told) > self._max_bytes:
+            raise too_large
         with target.open("wb") as file:
             for chunk in answer.iter_bytes(_CHUNK):
-                size = max(size, file.tell() + len(chunk))
-                if size > self._max_bytes:
-                    raise MediaError(
-                        f"{_plain(url)} is larger than {self._max_bytes / 1e9:g} GB. Raise the "
-                        "limit (--max-gigabytes), or cut the video."
-                    )
+                if file.tell() + len(chunk) > self._max_bytes:
+                    raise too_large
                 file.write(chunk)
-        if not size:
+        if not target.stat().st_size:
             raise MediaError(f"{_plain(url)} is empty. Upload it again.")
 
 

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from PIL import Image
+
+from sam2_plugins.labelstudio_backend.formats import brush
+
+
+def test_frames_of_a_movie_become_a_task(run, movie, discs, tmp_path):
+    out = tmp_path / "media" / "discs"
+    result = run(
+        "labelstudio", "frames", movie, "--out", out, "--document-root", tmp_path / "media",
+        "--labels", "Cell,Mitosis", "--every", 2,
+    )  # fmt: skip
+    assert result.code == 0
+    (task,) = json.loads((out / "tasks.json").read_text())
+    assert task["data"]["frames"] == [
+        f"/data/local-files/?d=discs/{frame:06d}.png" for frame in (0, 2, 4)
+    ]
+    assert 'value="Mitosis"' in (out / "labelling_config.xml").read_text()
+    np.testing.assert_array_equal(np.asarray(Image.open(out / "000002.png"))[..., 0], discs[0][2])
+    assert "Local Files" in result.err
+
+
+def test_long_movies_become_several_tasks(run, movie, tmp_path):
+    run(
+        "labelstudio", "frames", movie, "--out", tmp_path / "x", "--url", "http://h/x", "--pages", 4
+    )
+    tasks = json.loads((tmp_path / "x" / "tasks.json").read_text())
+    assert [(len(t["data"]["frames"]), t["data"]["first_frame"]) for t in tasks] == [(4, 0), (2, 4)]
+
+
+def test_a_folder_elsewhere_or_in_use_is_refused(run, movie, tmp_path):
+    (tmp_path / "root").mkdir()
+    outside = run(
+        "labelstudio",
+        "frames",
+        movie,
+        "--out",
+        tmp_path / "x",
+        "--document-root",
+        tmp_path / "root",
+    )
+    assert outside.code == 1
+    assert "is not below" in outside.err
+    used = run("labelstudio", "frames", movie, "--out", tmp_path, "--url", "http://h")
+    assert used.code == 1
+    assert "not empty" in used.err
+
+
+def test_an_export_becomes_label_images(run, tmp_path):
+    mask = np.zeros((20, 30), bool)
+    mask[5:9, 10:20] = True
+    value = {"format": "rle", "rle": brush.encode(mask), "brushlabels": ["Cell"]}
+    size = {"original_width": 30, "original_height": 20}
+    result = {"id": "a", "type": "brushlabels", "value": value, **size}
+    task = {"id": 7, "data": {"image": "/x/cells.png"}, "annotations": [{"result": [result]}]}
+    (tmp_path / "export.json").write_text(json.dumps([task]))
+    out = tmp_path / "out"
+    made = run("labelstudio", "export", tmp_path / "export.json", "--out", out, "--json").json
+    assert [one["task"] for one in made] == ["task-7-cells"]
+    assert (out / "task-7-cells" / "labels.tif").exists()
+    pictures = run(
+        "labelstudio", "export", tmp_path / "export.json", "--out", out, "--format", "mp4"
+    )
+    assert pictures.code == 1
+    assert "needs the pictures" in pictures.err
+
+
+def test_an_export_without_annotations_says_so(run, tmp_path):
+    (tmp_path / "export.json").write_text("[]")
+    result = run("labelstudio", "export", tmp_path / "export.json")
+    assert result.code == 1
+    assert "no annotation" in result.err

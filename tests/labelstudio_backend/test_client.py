@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import base64
+import json
+import time
+
+import pytest
+
+from sam2_plugins.labelstudio_backend.client import LabelStudio
+from sam2_plugins.labelstudio_backend.errors import ServerError
+from tests.labelstudio_backend.web import serving
+
+
+def token(expires: float, kind: str) -> str:
+    """Make a JSON web token, unsigned."""
+    parts = [{"alg": "none"}, {"exp": expires, "kind": kind}]
+    texts = [base64.urlsafe_b64encode(json.dumps(p).encode()).decode().rstrip("=") for p in parts]
+    return ".".join([*texts, "signature"])
+
+
+def test_a_legacy_token_goes_as_it_is():
+    with serving(lambda *_: (200, {}, b"[]")) as web:
+        assert LabelStudio(web.url + "/", "abc").request("GET", "/api/projects/") == []
+    assert web.asked[0][2]["authorization"] == "Token abc"
+
+
+def test_a_personal_access_token_is_exchanged_and_renewed_before_it_ends():
+    ends = [time.time() + 5, time.time() + 3600]
+
+    def answer(path, headers, body):
+        if path == "/api/token/refresh":
+            assert json.loads(body) == {"refresh": personal}
+            return 200, {}, json.dumps({"access": token(ends.pop(0), "access")}).encode()
+        return 200, {}, b"{}"
+
+    personal = token(time.time() + 1e6, "refresh")
+    with serving(answer) as web:
+        server = LabelStudio(web.url, personal)
+        for _ in range(3):
+            server.request("GET", "/api/x")
+    assert [asked[1] for asked in web.asked].count("/api/token/refresh") == 2
+    assert web.asked[-1][2]["authorization"].startswith("Bearer ey")
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ((401, {}, b""), "refuses the token"),
+        ((403, {}, b"no"), "answers 403 no"),
+        ((200, {}, b"<html>"), "is no Label Studio"),
+    ],
+)
+def test_a_refusal_is_told_with_the_mend(answer, told):
+    with serving(lambda *_: answer) as web, pytest.raises(ServerError, match=told):
+        LabelStudio(web.url, "abc").request("GET", "/api/x")
+
+
+def test_a_server_that_is_not_there_is_told():
+    with pytest.raises(ServerError, match="does not answer"):
+        LabelStudio("http://127.0.0.1:9", "abc").request("GET", "/api/x")
+
+
+def test_a_prediction_replaces_those_of_the_same_model():
+    stored = [{"id": 1, "model_version": "nano"}, {"id": 2, "model_version": "other"}]
+    with serving(lambda path, *_: (200, {}, json.dumps(stored).encode())) as web:
+        LabelStudio(web.url, "abc").replace_prediction(5, "nano", [{"id": "a"}], 0.9)
+    assert [(method, path) for method, path, _, _ in web.asked] == [
+        ("GET", "/api/predictions/?task=5"),
+        ("POST", "/api/predictions/"),
+        ("DELETE", "/api/predictions/1/"),
+    ]
+    assert json.loads(web.asked[1][3])["result"] == [{"id": "a"}]

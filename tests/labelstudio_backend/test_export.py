@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tifffile
+
+from sam2_plugins.core.errors import ExportError
+from sam2_plugins.labelstudio_backend.engine import Engine
+from sam2_plugins.labelstudio_backend.export import read_export, write_masks
+from tests.labelstudio_backend import tasks
+from tests.labelstudio_backend.conftest import FRAMES
+
+
+def iou(one: np.ndarray, other: np.ndarray) -> float:
+    return float((one & other).sum() / max(1, (one | other).sum()))
+
+
+def exported(tmp_path, task, result):
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps([{"id": 3, "data": {}}, tasks.annotated(task, *result)]))
+    (read,) = read_export(path)
+    return read
+
+
+@pytest.mark.parametrize("kept", ["keyframes", "all"])
+def test_boxes_on_video_come_back_as_masks(settings, files, discs, tmp_path, kept):
+    engine = Engine(dataclasses.replace(settings, masks=kept))
+    boxes = [tasks.video_box(discs[1], 1, region="x"), tasks.video_box(discs[1], 2, region="y")]
+    task = tasks.video_task(files)
+    (answer,) = engine.predict([task], tasks.VIDEO, {"result": boxes})
+    read = exported(tmp_path, task, answer["result"])
+    assert (read.moved == 0) == (kept == "all")
+    files_made = write_masks(read, tmp_path / "out", "tiff,coco")
+    labels = tifffile.imread(tmp_path / "out" / "labels.tif")
+    for frame in range(FRAMES):
+        for label in (1, 2):
+            assert iou(labels[frame] == label, discs[1][frame] == label) > 0.7
+    key = json.loads((tmp_path / "out" / "objects.json").read_text())
+    assert [(one["id"], one["region"], one["label"]) for one in key] == [
+        (1, "x", "Cell"),
+        (2, "y", "Cell"),
+    ]
+    assert {path.name for path in files_made} == {"labels.tif", "coco.json", "objects.json"}
+
+
+def test_a_mask_under_a_box_that_a_person_moved_moves_along(settings, files, discs, tmp_path):
+    box = tasks.video_box(discs[1], 1)
+    (answer,) = Engine(settings).predict([tasks.video_task(files)], tasks.VIDEO, {"result": [box]})
+    result = answer["result"][0]
+    result["value"]["sequence"][-1] |= {"x": 2.0, "y": 70.0}
+    read = exported(tmp_path, tasks.video_task(files), [result])
+    last = read.masks["a"][FRAMES - 1]
+    assert last.box[:2] == (round(0.02 * 128), round(0.7 * 96))
+
+
+def test_a_stack_comes_back_as_one_object_on_all_pages(engine, files, discs, tmp_path):
+    task = tasks.stack_task(files)
+    (answer,) = engine.predict([task], tasks.STACK, {"result": [tasks.click(36, 40, page=4)]})
+    read = exported(tmp_path, task, answer["result"])
+    ((track, masks),) = read.masks.items()
+    assert sorted(masks) == list(range(FRAMES))
+    assert read.labels == {track: "Cell"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "cannot be read as JSON"),
+        ('{"a": 1}', "format JSON"),
+        ("[3]", "format JSON"),
+    ],
+)
+def test_what_is_no_export_is_told(tmp_path, text, told):
+    path = tmp_path / "export.json"
+    path.write_text(text)
+    with pytest.raises(ExportError, match=told):
+        list(read_export(path))
+
+
+def test_boxes_that_were_never_tracked_have_no_masks_and_say_so(discs, files, tmp_path):
+    with pytest.raises(ExportError, match="No keyframe carries a mask"):
+        exported(tmp_path, tasks.video_task(files), [tasks.video_box(discs[1], 1)])

@@ -1,0 +1,49 @@
+"""The class in label-studio-ml's own server, 1.0.9; 2.x has no release to install."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("label_studio_ml")
+
+from label_studio_ml.api import init_app
+
+from sam2_plugins.labelstudio_backend import model
+from tests.labelstudio_backend import tasks
+
+
+@pytest.fixture
+def client(settings, files, tmp_path, monkeypatch):
+    monkeypatch.setenv("SAM2_LABELSTUDIO_CACHE", settings.cache)
+    monkeypatch.setenv("LOCAL_FILES_DOCUMENT_ROOT", str(files))
+    model.shared_engine.cache_clear()
+    yield init_app(model.Sam2Backend, model_dir=str(tmp_path)).test_client()
+    model.shared_engine.cache_clear()
+
+
+def test_the_class_serves_through_label_studio_ml(client, files, discs):
+    setup = {"project": "1.1", "schema": tasks.VIDEO, "hostname": "", "access_token": ""}
+    assert client.post("/setup", json=setup).status_code == 200
+    context = {"result": [tasks.video_box(discs[1], 1)]}
+    body = {"tasks": [tasks.video_task(files)], "project": "1.1", "label_config": tasks.VIDEO}
+    answer = client.post("/predict", json={**body, "params": {"context": context}})
+    assert answer.status_code == 200
+    (prediction,) = answer.get_json()["results"]
+    assert prediction["model_version"] == "SAM 2 nano"
+    assert prediction["result"][0]["id"] == "a"
+    batch = client.post("/predict", json={**body, "params": {"context": None}})
+    assert batch.get_json()["results"][0]["result"] == []
+
+
+def test_it_is_made_the_way_2_x_makes_it():
+    """Of 2.x: `setup` takes what `set` keeps, and `fit` any arguments."""
+    kept = {}
+
+    class Version2(model.Sam2Backend):
+        def set(self, key, value):
+            kept[key] = value
+
+    made = Version2()
+    made.setup()
+    assert kept == {"model_version": "SAM 2 nano"}
+    assert made.fit("ANNOTATION_CREATED", {"id": 1}, extra=True) == {}

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import pytest
+
+from sam2_plugins.labelstudio_backend.errors import LabelStudioError
+from sam2_plugins.labelstudio_backend.settings import Settings
+
+
+def test_what_is_given_goes_before_the_environment_and_that_before_the_default():
+    environment = {"SAM2_MODEL": "sam2.1-tiny", "SAM2_MAX_FRAMES": "50", "LABEL_STUDIO_URL": ""}
+    made = Settings.from_environment({"model": "nano", "device": None}, environment)
+    assert (made.model, made.max_frames, made.device, made.url) == ("nano", 50, "auto", "")
+
+
+def test_lists_are_read_with_commas():
+    made = Settings.from_environment({}, {"SAM2_ALLOW_HOSTS": "minio.local, nas"})
+    assert made.allow_hosts == ("minio.local", "nas")
+
+
+@pytest.mark.parametrize(
+    "environment", [{"SAM2_MAX_FRAMES": "many"}, {"SAM2_MASKS": "some"}, {"SAM2_MAX_FRAMES": "-1"}]
+)
+def test_a_wrong_setting_is_told(environment):
+    with pytest.raises(LabelStudioError):
+        Settings.from_environment({}, environment)
+
+
+def test_a_model_from_a_file_is_named_after_it():
+    assert Settings(model="/models/cells-3.safetensors").model_version == "SAM 2 cells-3"

@@ -1,0 +1,52 @@
+"""A web server with a few traps, on this machine."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+class Web:
+    """What is asked of the server, and where it is."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.url = f"http://{host}:{port}"
+        self.port = port
+        self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
+
+
+@contextmanager
+def serving(answer: Callable[[str, dict[str, str], bytes], Answer]) -> Iterator[Web]:
+    """Serve what a function answers to path, headers and body."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            web.asked.append((self.command, self.path, headers, body))
+            status, told, content = answer(self.path, headers, body)
+            self.send_response(status)
+            for name, value in {"content-length": str(len(content)), **told}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_POST = do_DELETE = do_GET
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    web = Web("127.0.0.1", server.server_address[1])
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield web
+    finally:
+        server.shutdown()
+        server.server_close()
