@@ -1,0 +1,145 @@
+"""What a person feels in napari: click to mask, frames per second, the window's longest gaps.
+
+    xvfb-run -a python benchmarks/napari_gui.py [--frames 60]
+
+A real viewer with the dock and the synthetic sample; nano with one torch thread. A timer of the
+window ticks every 10 ms while objects are tracked and another frame is shown: the time between two
+ticks is how long the window was deaf. Memory is that of the process after a run over 2,000 frames
+of 2048 x 2048, which are made when they are read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any
+
+import dask.array as da
+import napari
+import numpy as np
+import psutil
+import torch
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication
+
+from sam2_plugins.training.synthetic import sample_timelapse
+
+TICK_MS = 10
+
+
+def until(condition: Callable[[], bool], seconds: float = 3000) -> None:
+    """Let the window live until something is so."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise SystemExit("It took too long.")
+        QApplication.processEvents()
+        time.sleep(0.001)
+
+
+def rest(seconds: float) -> None:
+    """Let the window live for a while."""
+    end = time.monotonic() + seconds
+    until(lambda: time.monotonic() > end)
+
+
+def dock(movie: Any, **options: Any) -> tuple[Any, Any]:
+    """Open a viewer with a movie and the dock."""
+    viewer = napari.Viewer()
+    viewer.add_image(movie, name="movie", **options)
+    _, widget = viewer.window.add_plugin_dock_widget("sam2-plugins", "SAM 2")
+    viewer.dims.set_point(0, 0)
+    rest(1)
+    return viewer, widget
+
+
+def click(widget: Any, y: float, x: float) -> float:
+    """Click on a new object, and return the seconds until its mask is there."""
+    controller = widget.controller
+    label = controller.new_object()
+    space = controller.work.workspace
+    rest(1.5)  # the model is loaded while a person looks for where to click
+    began = time.perf_counter()
+    space.points.add([*space.step, y, x])
+    until(lambda: space.store.get(space.step, label) is not None and not controller.busy)
+    return time.perf_counter() - began
+
+
+def gaps_while_tracking(widget: Any) -> tuple[list[float], float]:
+    """Milliseconds between the ticks of the window during a run, and frames a second."""
+    ticks: list[float] = []
+    timer = QTimer()
+    timer.timeout.connect(lambda: ticks.append(time.perf_counter()))
+    timer.start(TICK_MS)
+    began = time.perf_counter()
+    widget.run.start("forward")
+    until(lambda: not widget.controller.running)
+    seconds = time.perf_counter() - began
+    timer.stop()
+    return list(1000 * np.diff(ticks)), widget.controller.length / seconds
+
+
+def feel() -> None:
+    """Click on five nuclei, track them, and print what it felt like."""
+    movie, labels = sample_timelapse()
+    movie = np.concatenate([movie, movie[::-1]] * 2)
+    viewer, widget = dock(movie)
+    places = [np.argwhere(labels[0] == n).mean(0) for n in np.unique(labels[0])[1:6]]
+    seconds = [click(widget, *place) for place in places]
+    print(f"click to mask: first {seconds[0]:.2f} s, then {np.median(seconds[1:]):.2f} s")
+    viewer.dims.set_point(0, len(movie) - 1)
+    rest(0.5)
+    gaps, rate = gaps_while_tracking(widget)
+    middle, high, longest = np.percentile(gaps, (50, 95, 100))
+    print(f"{len(places)} objects, {len(movie)} frames of 512 x 512: {rate:.1f} frames a second")
+    print(
+        f"gaps of the window, another frame shown: median {middle:.0f} ms, p95 {high:.0f} ms, "
+        f"longest {longest:.0f} ms"
+    )
+    viewer.close()
+
+
+def memory(frames: int) -> None:
+    """Track one disc through a huge movie, and print how the memory grew."""
+    y, x = np.mgrid[:2048, :2048]
+
+    def frame(block_info: Any = None) -> np.ndarray:
+        t = block_info[None]["chunk-location"][0]
+        image = np.full((1, 2048, 2048), 300, np.uint16)
+        image[0][np.hypot(x - 400 - t / 4, y - 500) < 20] = 3000
+        return image
+
+    chunks = ((1,) * frames, (2048,), (2048,))
+    movie = da.map_blocks(frame, chunks=chunks, dtype=np.uint16, meta=np.zeros((0, 0, 0), "uint16"))
+    viewer, widget = dock(movie, contrast_limits=(0, 3500))
+    process = psutil.Process()
+    click(widget, 500, 400)
+    before = process.memory_info().rss
+    quarters: dict[int, int] = {}
+
+    def look(progress: Any) -> None:
+        if progress is not None and progress.total:
+            quarter = 4 * progress.done // progress.total
+            quarters.setdefault(quarter, process.memory_info().rss)
+
+    widget.controller.progressed.connect(look)
+    _, rate = gaps_while_tracking(widget)
+    store = widget.controller.work.workspace.store
+    seen = sum(store.get(i, 1).visible for i in store.indices(1))
+    grown = ", ".join(f"{size / 1e6:.0f}" for size in quarters.values())
+    print(
+        f"{frames} frames of 2048 x 2048, 16 bit: {before / 1e6:.0f} MB before the run, {grown} MB "
+        f"at its quarters; {rate:.1f} frames a second; the disc is seen on {seen}"
+    )
+    viewer.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--frames", type=int, default=2000, help="Of the huge movie; 0: leave out.")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    feel()
+    if given.frames:
+        memory(given.frames)
