@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import PromptError
-from sam2_plugins.core.masks import ObjectId, ObjectMask, PixelBox, split_label_image
+from sam2_plugins.core.masks import ObjectId, ObjectMask, split_label_image
 from sam2_plugins.core.prompts import NEGATIVE, POSITIVE, Prompt
 
 NEGATIVE_TAG = "negative"
@@ -97,10 +97,18 @@ def detection_values(mask: ObjectMask) -> dict[str, Any]:
     return {"bounding_box": relative_box(mask.box, mask.frame_size), "mask": np.array(mask.crop)}
 
 
-def relative_box(box: PixelBox, frame_size: tuple[int, int]) -> list[float]:
+def relative_box(box: Sequence[float], frame_size: tuple[int, int]) -> list[float]:
     """Return [x, y, width, height] in shares of the frame."""
     (x0, y0, x1, y1), (height, width) = box, frame_size
     return [x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height]
+
+
+def relative_points(
+    points: Iterable[tuple[float, float]], frame_size: tuple[int, int]
+) -> list[tuple[float, float]]:
+    """Return (x, y) in shares of the frame, of pixels whose centres are at whole numbers."""
+    height, width = frame_size
+    return [((x + 0.5) / width, (y + 0.5) / height) for x, y in points]
 
 
 def detection_mask(label: Mapping[str, Any], frame_size: tuple[int, int]) -> ObjectMask | None:

@@ -121,9 +121,10 @@ def read_request(ctx: Any) -> Request:
     """Read what was filled in; what was not has its default."""
     said = ctx.params
     numbers = forms.read_frame_numbers(said.get("prompt_frames"))
+    (output_field,) = field_names(said.get("output_field") or OUTPUT_FIELD)
     return Request(
         field_names(said.get("prompt_fields") or ()),
-        *field_names(said.get("output_field") or OUTPUT_FIELD),
+        output_field,
         direction=said.get("direction") or "forward",
         first=said.get("first"),
         last=said.get("last"),

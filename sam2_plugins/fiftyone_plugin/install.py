@@ -1,0 +1,93 @@
+"""Put the plugin where FiftyOne looks for plugins, and take it away again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from sam2_plugins.core.errors import Sam2PluginsError
+
+PLUGIN = "@sam2-plugins/sam2"
+MANIFEST = "fiftyone.yml"
+_PACKAGE = Path(__file__).parent
+_FOLDER = "sam2_plugins"
+_COPIED = (MANIFEST, "__init__.py")
+"""All that FiftyOne itself reads; the rest is imported from the installed package."""
+
+
+class InstallError(Sam2PluginsError):
+    """The plugins folder cannot be written, or something else is in the way."""
+
+
+def plugins_folder() -> Path:
+    """Return the folder that FiftyOne is configured to look in.
+
+    Raises
+    ------
+    InstallError
+        If FiftyOne is not installed.
+    """
+    try:
+        import fiftyone as fo
+    except ImportError as error:
+        raise InstallError(
+            f'FiftyOne cannot be imported ({error}): pip install "sam2-plugins[fiftyone]"'
+        ) from error
+    return Path(fo.config.plugins_dir)
+
+
+def is_seen() -> bool:
+    """Whether FiftyOne finds the plugin, and it is enabled."""
+    import fiftyone.plugins as fop
+
+    return any(plugin.name == PLUGIN for plugin in fop.list_plugins())
+
+
+def install(folder: Path | None = None, *, copy: bool = False) -> Path:
+    """Link the plugin into a folder of plugins, or copy it; an older one of ours is replaced.
+
+    Raises
+    ------
+    InstallError
+        If something that is not ours is in the way, or the folder cannot be written.
+    """
+    target = (folder or plugins_folder()) / _FOLDER
+    _remove(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if copy:
+            target.mkdir()
+            for name in _COPIED:
+                shutil.copy(_PACKAGE / name, target / name)
+        else:
+            os.symlink(_PACKAGE, target, target_is_directory=True)
+    except OSError as error:
+        hint = "" if copy else " Where links are not allowed, add --copy."
+        raise InstallError(
+            f"{target} cannot be written: {error.strerror or error}.{hint}"
+        ) from error
+    return target
+
+
+def uninstall(folder: Path | None = None) -> Path | None:
+    """Take the plugin away; return where it was, None if it was not there."""
+    target = (folder or plugins_folder()) / _FOLDER
+    return target if _remove(target) else None
+
+
+def _remove(target: Path) -> bool:
+    if not (target.is_symlink() or target.exists()):
+        return False
+    manifest = target / MANIFEST
+    is_dead_link = target.is_symlink() and not target.exists()
+    if not is_dead_link and not (manifest.is_file() and PLUGIN in manifest.read_text("utf-8")):
+        raise InstallError(f"{target} is something else than this plugin. Move it away.")
+    try:
+        if target.is_symlink():
+            target.unlink()
+        else:
+            shutil.rmtree(target)
+    except OSError as error:
+        raise InstallError(f"{target} cannot be removed: {error.strerror or error}.") from error
+    return True
