@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,6 +28,22 @@ Tile = Annotated[
         metavar="auto|none|N",
         help="See small objects through windows of (near) native resolution: "
         "where it helps, never, or always of N pixels.",
+    ),
+]
+
+
+class MemoryName(str, Enum):
+    """Rule of what an object remembers: a key of `core.policies.POLICIES`."""
+
+    sam2 = "sam2"
+    motion = "motion"
+    distractor = "distractor"
+
+
+Memory = Annotated[
+    MemoryName,
+    typer.Option(
+        help="What each object remembers: as published; by motion; by what it was told apart from."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -92,6 +92,7 @@ def track(
     device: options.Device = "auto",
     image_size: options.ImageSize = None,
     tile: options.Tile = "auto",
+    memory: options.Memory = options.MemoryName.sam2,
     axes: options.Axes = None,
     channels: options.Channels = None,
     limits: options.Limits = None,
@@ -123,7 +124,8 @@ def track(
     if not overwrite:
         _refuse_to_replace(out, formats)
     with open_frames(source, **how) as frames:
-        tracker = VideoTracker(open_model(model, device, image_size), frames, tile=side)
+        network = open_model(model, device, image_size)
+        tracker = VideoTracker(network, frames, tile=side, policy=memory.value)
         for prompt in said:
             tracker.add(prompt)
         if PROMPTS in formats:

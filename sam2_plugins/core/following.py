@@ -90,17 +90,17 @@ class Follower:
     def _move_prompted(
         self, tracked: TrackedObject, frame: int, last: ObjectMask, window: Window
     ) -> None:
-        """Rebuild the nearest prompted memories so that the object lies in them as it does now."""
-        nearest = sorted(tracked.bank.prompted, key=lambda f: abs(f - frame))[:REBUILT_PROMPTS]
-        for prompted in nearest:
-            mask = tracked.record.get(prompted)
-            if mask is None or not self._readable(prompted):
+        """Rebuild the nearest lasting memories so that the object lies in them as it does now."""
+        bank = tracked.bank
+        nearest = sorted(bank.prompted, key=lambda f: abs(f - frame))[:REBUILT_PROMPTS]
+        for lasting in (*nearest, *bank.anchors):
+            mask = tracked.record.get(lasting)
+            if mask is None or not self._readable(lasting):
                 continue
             there = window
             if window != self._planner.whole and mask.centroid and last.centroid:
                 dx, dy = (mask.centroid[i] - last.centroid[i] for i in (0, 1))
                 side = max(window.width, window.height)
                 there = self._planner.at(window.x + dx, window.y + dy, side)
-            if there != tracked.bank.prompted[prompted].window:
-                rebuilt = self._steps.rebuild(prompted, mask, there)
-                tracked.bank.remember_prompted(rebuilt)
+            if there != (bank.prompted.get(lasting) or bank.anchors[lasting]).window:
+                bank.replace(self._steps.rebuild(lasting, mask, there))

@@ -1,18 +1,88 @@
 """What one object remembers: prompted frames, the most recent frames, object pointers. Bounded.
 
-The rule is that of Ravi et al. 2024, section 4, "Memory bank", with the published numbers.
+Which frames are kept, and which of them are attended to, is a policy's matter: `core.policies`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from math import nan
+from typing import Any, Protocol, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2_plugins.core.model import Memories
 from sam2_plugins.core.tiling import Window
+
+UNTIMED = -1
+"""Slot of a memory that says nothing of when it was made."""
+
+Box: TypeAlias = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in pixels of the frame, ends exclusive."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What the decoder offers for one object on a frame.
+
+    Attributes
+    ----------
+    masks
+        bool [K, h, w], of the window.
+    ious
+        [K] predicted IoU.
+    score
+        Object score: a logit.
+    """
+
+    masks: NDArray[np.bool_]
+    ious: NDArray[np.floating]
+    score: float
+    window: Window
+
+    @property
+    def surest(self) -> int:
+        """Index of the mask with the highest predicted IoU."""
+        return int(self.ious.argmax())
+
+    def box(self, index: int) -> Box | None:
+        """Box of a mask in pixels of the frame; None if it is empty."""
+        return box_of(self.masks[index], self.window)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which candidate is the mask.
+
+    Attributes
+    ----------
+    motion
+        IoU of its box with where the object was expected.
+    anchor
+        Worth to be remembered for good.
+    """
+
+    index: int
+    motion: float = 1.0
+    anchor: bool = False
+
+
+def box_of(mask: NDArray[np.bool_], window: Window) -> Box | None:
+    """Box of a low-resolution mask of a window, in pixels of the frame; None if it is empty."""
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return None
+    down, across = window.height / mask.shape[0], window.width / mask.shape[1]
+    return (
+        window.x + across * float(columns[0]),
+        window.y + down * float(rows[0]),
+        window.x + across * float(columns[-1] + 1),
+        window.y + down * float(rows[-1] + 1),
+    )
 
 
 @dataclass(frozen=True)
@@ -28,12 +98,27 @@ class Memory:
         [C].
     window
         What part of the frame the map covers.
+    box
+        Of the mask, in pixels of the frame; None if the object is not there.
+    iou, score
+        Predicted IoU, and object score (a logit). nan: not known.
+    choice
+        Why its mask was taken.
     """
 
     frame: int
     map: Tensor | None
     pointer: Tensor
     window: Window
+    box: Box | None = None
+    iou: float = nan
+    score: float = nan
+    choice: Choice = field(default_factory=lambda: Choice(0))
+
+    @property
+    def visible(self) -> bool:
+        """Whether the object is on the frame; yes, if nothing else is known."""
+        return not self.score <= 0
 
 
 @dataclass(frozen=True)
@@ -44,68 +129,51 @@ class Recall:
     pointers: tuple[tuple[int, Memory], ...]
 
 
-@dataclass(frozen=True)
-class Sam2Policy:
-    """What to keep and what to attend to, as published.
+class Policy(Protocol):
+    """What to keep and what to attend to: options without state, shared by all objects.
 
-    Parameters
-    ----------
-    recent
-        Unprompted frames that are attended to.
-    pointers
-        Object pointers reach back one frame less than this. The official code takes the length of
-        a shorter clip instead, so that a stream and a file differ; give that length for parity.
-    prompted
-        Prompted frames that are attended to, nearest first; None: all of them.
+    What a policy has to know of an object it keeps in the bank, in `MemoryBank.state`.
     """
-
-    recent: int = 6
-    pointers: int = 16
-    prompted: int | None = None
 
     @property
     def span(self) -> int:
         """Distance that scales the pointers' temporal encoding."""
-        return max(1, self.pointers - 1)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it has a say in which candidate becomes the mask."""
 
     def select(self, bank: MemoryBank, frame: int, reverse: bool) -> Recall:
         """Choose what an object attends to on `frame`, going back in time if `reverse`."""
-        chosen = self._nearest_prompted(bank, frame)
-        others = {f: m for f, m in bank.prompted.items() if f not in chosen and f != frame}
-        unprompted = {**others, **bank.tracked}
-        back = -1 if reverse else 1
-        maps = [(self.recent, memory) for memory in chosen.values()]
-        for distance in range(self.recent, 0, -1):
-            memory = unprompted.get(frame - back * distance)
-            if memory is not None and memory.map is not None:
-                maps.append((distance - 1, memory))
-        past = ((back * (frame - f), memory) for f, memory in chosen.items())
-        pointers = [(distance, memory) for distance, memory in past if distance >= 0]
-        for distance in range(1, self.pointers):
-            memory = unprompted.get(frame - back * distance)
-            if memory is not None:
-                pointers.append((distance, memory))
-        return Recall(tuple(maps), tuple(pointers))
 
-    def _nearest_prompted(self, bank: MemoryBank, frame: int) -> dict[int, Memory]:
-        """Keep the nearest before, the nearest after, and then whatever is nearest."""
-        available = {f: m for f, m in bank.prompted.items() if f != frame}
-        if self.prompted is None or len(available) <= self.prompted:
-            return available
-        before = max((f for f in available if f < frame), default=None)
-        after = min((f for f in available if f > frame), default=None)
-        first = [f for f in (before, after) if f is not None]
-        rest = sorted(available.keys() - set(first), key=lambda f: abs(f - frame))
-        return {f: available[f] for f in [*first, *rest][: self.prompted]}
+    def choose(self, bank: MemoryBank, frame: int, candidates: Candidates) -> Choice:
+        """Choose the mask of a frame that is being tracked."""
+
+    def retain(self, bank: MemoryBank) -> None:
+        """Let go of tracked frames that will not be attended to any more."""
 
 
 class MemoryBank:
-    """Memories of one object. Its size does not depend on the length of the movie."""
+    """Memories of one object. Its size does not depend on the length of the movie.
 
-    def __init__(self, policy: Sam2Policy) -> None:
+    Attributes
+    ----------
+    prompted
+        Frames on which a person had a say.
+    anchors
+        Tracked frames that a policy keeps for good, up to a number.
+    tracked
+        Tracked frames, the newest last.
+    state
+        What the policy knows of the object beyond its memories.
+    """
+
+    def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.prompted: dict[int, Memory] = {}
+        self.anchors: dict[int, Memory] = {}
         self.tracked: dict[int, Memory] = {}
+        self.state: Any = None
 
     def __bool__(self) -> bool:
         return bool(self.prompted or self.tracked)
@@ -114,27 +182,43 @@ class MemoryBank:
         """Return what the object attends to on a frame."""
         return self.policy.select(self, frame, reverse)
 
+    def choose(self, frame: int, candidates: Candidates) -> Choice:
+        """Choose the mask of a frame that is being tracked."""
+        return self.policy.choose(self, frame, candidates)
+
     def remember_prompted(self, memory: Memory) -> None:
         """Keep a frame on which a person had a say."""
-        self.tracked.pop(memory.frame, None)
+        self.forget([memory.frame])
         self.prompted[memory.frame] = memory
 
     def remember_tracked(self, memory: Memory) -> None:
-        """Keep a tracked frame, and let go of the oldest ones."""
+        """Keep a tracked frame, and let go of those that are not needed any more."""
         self.tracked.pop(memory.frame, None)
         self.tracked[memory.frame] = memory
-        oldest_first = list(self.tracked)
-        for frame in oldest_first[: -max(self.policy.pointers, self.policy.recent)]:
-            del self.tracked[frame]
-        for frame in oldest_first[: -self.policy.recent]:
-            if frame in self.tracked:
+        self.policy.retain(self)
+
+    def replace(self, memory: Memory) -> None:
+        """Put a memory that was made again in the place of the earlier one of its frame."""
+        for kept in (self.prompted, self.anchors, self.tracked):
+            if memory.frame in kept:
+                kept[memory.frame] = memory
+
+    def keep_maps(self, frames: Collection[int], pointers: int) -> None:
+        """Keep the maps of these tracked frames, and the newest pointers."""
+        newest = list(self.tracked)[-pointers:]
+        for frame in list(self.tracked):
+            if frame in frames:
+                continue
+            if frame in newest:
                 self.tracked[frame] = replace(self.tracked[frame], map=None)
+            else:
+                del self.tracked[frame]
 
     def forget(self, frames: Sequence[int]) -> None:
         """Let go of frames, prompted or not."""
         for frame in frames:
-            self.prompted.pop(frame, None)
-            self.tracked.pop(frame, None)
+            for kept in (self.prompted, self.anchors, self.tracked):
+                kept.pop(frame, None)
 
 
 def as_tensors(recalls: Sequence[Recall], span: int) -> Memories:

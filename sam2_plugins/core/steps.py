@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,7 +13,15 @@ from torch import Tensor
 from sam2_plugins.core.decoding import to_logits, to_model_mask, to_object_mask
 from sam2_plugins.core.feature_cache import FeatureCache
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.memory_bank import Memory, Recall, as_tensors
+from sam2_plugins.core.memory_bank import (
+    Candidates,
+    Choice,
+    Memory,
+    MemoryBank,
+    Recall,
+    as_tensors,
+    box_of,
+)
 from sam2_plugins.core.model import Decoded, ImageFeatures, Sam2Model
 from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START
 from sam2_plugins.core.model.sam2 import PREVIOUS_LOGIT_LIMIT
@@ -128,7 +136,7 @@ class Steps:
         here = self.features.get(frame, [window])[window]
         given = to_model_mask(mask, window, self.model.image_size).to(self.model.device)
         output = _output(self.model.adopt_mask(here.coarse, here.skips, given), 0, window)
-        return self.remember(frame, output)
+        return replace(self.remember(frame, output), iou=mask.iou, score=mask.score)
 
     # -- tracking
 
@@ -149,6 +157,7 @@ class Steps:
             for some in _chunks(alike, self.objects_at_once):
                 tracked = self._track_together(
                     frame,
+                    [o.bank for o in some],
                     [windows[id(o)] for o in some],
                     [recalls[id(o)] for o in some],
                     features,
@@ -159,6 +168,7 @@ class Steps:
     def _track_together(
         self,
         frame: int,
+        banks: Sequence[MemoryBank],
         windows: Sequence[Window],
         recalls: Sequence[Recall],
         features: dict[Window, ImageFeatures],
@@ -168,13 +178,21 @@ class Steps:
         memories = as_tensors(recalls, self.pointer_span)
         coarse = self.model.attend_to_memory(here.coarse, memories)
         decoded = self.model.decode(coarse, here.skips)
+        choices = [Choice(0)] * len(banks)
+        if any(bank.policy.chooses for bank in banks):
+            choices = [
+                bank.choose(frame, _candidates(decoded, row, window))
+                for row, (bank, window) in enumerate(zip(banks, windows, strict=True))
+            ]
+            chosen = torch.tensor([choice.index for choice in choices], device=self.model.device)
+            decoded = decoded.pick(chosen)
         maps = self.model.encode_memory(
             here.coarse, decoded.mask, decoded.object_score, prompted=False
         )
         tracked = []
         for index, window in enumerate(windows):
             output = _output(decoded, index, window)
-            memory = _memory(frame, maps[index], output)
+            memory = _memory(frame, maps[index], output, choices[index])
             tracked.append(Tracked(output, self.mask_of(output), memory))
         return tracked
 
@@ -209,9 +227,27 @@ def _output(decoded: Decoded, index: int, window: Window) -> Output:
     )
 
 
-def _memory(frame: int, encoded: Tensor, output: Output) -> Memory:
-    # The official predictor stores memories in bfloat16, on the CPU too.
-    return Memory(frame, encoded.to(torch.bfloat16), output.pointer, output.window)
+def _memory(frame: int, encoded: Tensor, output: Output, choice: Choice | None = None) -> Memory:
+    return Memory(
+        frame,
+        # The official predictor stores memories in bfloat16, on the CPU too.
+        encoded.to(torch.bfloat16),
+        output.pointer,
+        output.window,
+        box=box_of((output.logits[0, 0] > 0).cpu().numpy(), output.window),
+        iou=output.iou,
+        score=float(output.object_score),
+        choice=choice or Choice(0),
+    )
+
+
+def _candidates(decoded: Decoded, index: int, window: Window) -> Candidates:
+    return Candidates(
+        masks=(decoded.candidates[index] > 0).cpu().numpy(),
+        ious=decoded.ious[index].float().cpu().numpy(),
+        score=float(decoded.object_score[index]),
+        window=window,
+    )
 
 
 def _window(o: TrackedObject) -> Window:

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from sam2_plugins.core.masks import ObjectId, ObjectMask
-from sam2_plugins.core.memory_bank import MemoryBank, Sam2Policy
+from sam2_plugins.core.memory_bank import MemoryBank, Policy
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tiling import Window
 
@@ -128,7 +128,7 @@ class TrackedObject:
         Where it is looked for next.
     """
 
-    def __init__(self, obj: ObjectId, frame_size: tuple[int, int], policy: Sam2Policy) -> None:
+    def __init__(self, obj: ObjectId, frame_size: tuple[int, int], policy: Policy) -> None:
         self.obj = obj
         self.prompted: dict[int, PromptedFrame] = {}
         self.bank = MemoryBank(policy)
@@ -146,4 +146,4 @@ class TrackedObject:
             if f != frame and f > before and (after is None or f < after)
         ]
         self.record.outdate(between)
-        self.bank.forget([f for f in between if f in self.bank.tracked])
+        self.bank.forget(between)

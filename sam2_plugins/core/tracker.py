@@ -17,9 +17,9 @@ from sam2_plugins.core.following import Follower
 from sam2_plugins.core.frames import FrameSource, open_frames
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.masks.object_mask import PixelBox
-from sam2_plugins.core.memory_bank import Sam2Policy
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.plan import Direction, Sweep, plan_sweeps
+from sam2_plugins.core.policies import Policy, get_policy
 from sam2_plugins.core.prompt_files import load_prompts, save_prompts
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.steps import Steps
@@ -67,7 +67,7 @@ class VideoTracker:
         "auto": small objects are seen through windows of (near) native resolution; None: always
         the whole frame; a number: windows of that side in pixels.
     policy
-        What each object remembers.
+        What each object remembers: "sam2", "motion", "distractor", or one with other numbers.
     cache_megabytes
         Encoded frames that are kept, so that another click on them is quick.
     objects_at_once
@@ -92,7 +92,7 @@ class VideoTracker:
         frames: FrameSource | Any,
         *,
         tile: Tile = "auto",
-        policy: Sam2Policy | None = None,
+        policy: Policy | str = "sam2",
         cache_megabytes: float = 8,
         objects_at_once: int | None = None,
         specks: float = 0.1,
@@ -100,7 +100,7 @@ class VideoTracker:
     ) -> None:
         self.model = model
         self.frames: FrameSource = open_frames(frames)
-        self.policy = policy or Sam2Policy()
+        self.policy = get_policy(policy) if isinstance(policy, str) else policy
         self.keep_logits = keep_logits
         self.frame_size = (self.frames.height, self.frames.width)
         self._features = FeatureCache(model, self.frames, cache_megabytes)

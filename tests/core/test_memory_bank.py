@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import torch
 
-from sam2_plugins.core.memory_bank import Memory, MemoryBank, Sam2Policy, as_tensors
+from sam2_plugins.core.memory_bank import Memory, MemoryBank, as_tensors
+from sam2_plugins.core.policies import Sam2Policy
 from sam2_plugins.core.tiling import Window
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.memory_bank import Sam2Policy
+from sam2_plugins.core.policies import Sam2Policy
 from sam2_plugins.core.tracked_object import PromptedFrame, TrackedObject
 
 SIZE = (40, 50)

@@ -8,6 +8,7 @@ import pytest
 from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.masks import Masklet, ObjectMask
 from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.policies import POLICIES
 from sam2_plugins.core.tracker import VideoTracker
 
 pytestmark = pytest.mark.slow
@@ -100,3 +101,16 @@ def test_hundreds_of_objects_are_tracked_in_batches(nano: Sam2Model) -> None:
     found = [last.masks[k].iou_with(disc(at, (500, 500), 9)) for k, at in enumerate(grid[0])]
     assert len(found) == 256
     assert np.median(found) > 0.4
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_every_memory_policy_follows_an_object_from_window_to_window(
+    nano: Sam2Model, policy: str
+) -> None:
+    centres = np.array([(40 + 14 * t, 60 + 4 * t) for t in range(24)])
+    size = (240, 420)
+    tracker = VideoTracker(nano, discs(centres[:, None], size), tile=128, policy=policy)
+    tracker.add_prompt(0, "a", mask=disc(centres[0], size))
+    for result in tracker.propagate():
+        wanted = disc(centres[result.frame], size)
+        assert result.masks["a"].iou_with(wanted) > 0.6, result.frame

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -57,7 +57,7 @@ class Memories:
         [B, M, memory_width, g, g].
     slots
         [B, M] indices of the temporal encoding: `num_memories - 1` for prompted frames, else the
-        distance in frames minus one.
+        distance in frames minus one; -1 for none.
     pointers
         [B, P, C] object pointers; P may be 0.
     distances
@@ -89,6 +89,8 @@ class Decoded:
         [B, C] the object pointer.
     object_score
         [B, 1] logit; above 0 the object is in the frame.
+    pointers
+        [B, K, C] the pointer that each candidate would have; None where there is no choice.
     """
 
     candidates: Tensor
@@ -97,6 +99,20 @@ class Decoded:
     iou: Tensor
     pointer: Tensor
     object_score: Tensor
+    pointers: Tensor | None = None
+
+    def pick(self, index: Tensor) -> Decoded:
+        """Take other candidates, [B], than those with the best predicted IoU."""
+        if self.pointers is None:
+            raise ValueError("These masks are not candidates: there is nothing to choose.")
+        rows = torch.arange(len(index), device=index.device)
+        present = (self.object_score > 0)[..., None, None]
+        return replace(
+            self,
+            mask=torch.where(present, self.candidates[rows, index][:, None], ABSENT_LOGIT),
+            iou=self.ious[rows, index],
+            pointer=self.pointers[rows, index],
+        )
 
 
 class Sam2Model(nn.Module):
@@ -210,7 +226,8 @@ class Sam2Model(nn.Module):
         width = self.variant.memory_width
         batch, _, _, *grid = memories.maps.shape
         place = sine_grid(grid[0], grid[1], width, coarse.device)
-        when = self.maskmem_tpos_enc.view(-1, width)[memories.slots]
+        # The row of zeros at the end is slot -1.
+        when = F.pad(self.maskmem_tpos_enc.view(-1, width), (0, 0, 0, 1))[memories.slots]
         memory = memories.maps.flatten(3).transpose(2, 3)
         position = place.flatten(1).T + when[:, :, None]
         pointers, pointer_position = self._pointer_tokens(memories)
@@ -307,20 +324,19 @@ class Sam2Model(nn.Module):
         return self._choose(candidates)
 
     def _choose(self, found: MaskCandidates) -> Decoded:
-        rows = torch.arange(len(found.masks), device=found.masks.device)
-        best = found.ious.argmax(1)
+        """Take the candidate with the best predicted IoU."""
         present = (found.object_score > 0).to(found.masks.dtype)
-        mask = torch.where(
-            present[..., None, None] > 0, found.masks[rows, best][:, None], ABSENT_LOGIT
-        )
-        return Decoded(
+        pointers = self._or_absent(self.obj_ptr_proj(found.tokens), present[:, None])
+        unchosen = Decoded(
             candidates=found.masks,
             ious=found.ious,
-            mask=mask,
-            iou=found.ious[rows, best],
-            pointer=self._or_absent(self.obj_ptr_proj(found.tokens[rows, best]), present),
+            mask=found.masks[:, :1],
+            iou=found.ious[:, 0],
+            pointer=pointers[:, 0],
             object_score=found.object_score,
+            pointers=pointers,
         )
+        return unchosen.pick(found.ious.argmax(1))
 
     def _or_absent(self, pointer: Tensor, present: Tensor) -> Tensor:
         return present * pointer + (1 - present) * self.no_obj_ptr
