@@ -82,6 +82,13 @@ NANO = Recipe(
                 Task(3, SampleSize(192, 5, 3, min_area=8), weights=_FOCAL),
             ),
         ),
+        Stage(
+            5200,
+            (
+                Task(4, SampleSize(256, 1, 9, min_area=8), _CLICKS, _FOCAL),
+                Task(3, SampleSize(192, 5, 3, min_area=8), weights=_FOCAL),
+            ),
+        ),
     )
 )
 

@@ -8,9 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy import ndimage
 from torch import Tensor
 
 from sam2_plugins.training.synthetic import Clip
+
+# Share of samples in which objects that touch another are followed, where there are any: the
+# border between two that look alike is what is learned last.
+_AMONG_NEIGHBOURS = 0.6
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,8 @@ def _sample(
             break
     if not chosen:
         chosen = [int(np.bincount(labels[0].ravel(), minlength=2)[1:].argmax()) + 1]
+    if rng.random() < _AMONG_NEIGHBOURS:
+        chosen = _with_neighbours(labels[0], chosen) or chosen
     picks = rng.permutation(chosen)[: size.objects]
     picks = np.resize(picks, size.objects)
     images = _resize(torch.from_numpy(frames).permute(0, 3, 1, 2).float(), size.size)
@@ -102,6 +109,15 @@ def _fit_objects(labels: np.ndarray, size: SampleSize) -> list[int]:
     scale = (size.size / 4 / labels.shape[-1]) ** 2
     areas = np.bincount(labels.ravel())[1:] * scale
     return [int(i) + 1 for i in np.nonzero(areas >= size.min_area)[0]]
+
+
+def _with_neighbours(labels: np.ndarray, chosen: list[int]) -> list[int]:
+    """Those of the chosen labels that have another object within two pixels."""
+    highest = ndimage.maximum_filter(labels, 5)
+    lowest = ndimage.minimum_filter(np.where(labels == 0, 255, labels), 5)
+    near_another = (labels > 0) & ((highest != labels) | (lowest != labels))
+    crowded = set(np.unique(labels[near_another]).tolist())
+    return [label for label in chosen if label in crowded]
 
 
 def _resize(maps: Tensor, size: int) -> Tensor:

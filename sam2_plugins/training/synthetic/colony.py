@@ -17,6 +17,8 @@ from .tiles import Interior
 _LAST_LABEL = 255
 # Cells live beyond the frame too, by this share of it, so that a moving stage finds some.
 _BEYOND = 0.15
+# Share of a colony's past divisions whose daughters have since slid past each other.
+_SLID_PAST = 0.4
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,8 @@ class Colony:
             radius = mother.radius
             half = max((mother.half_length - radius) / 2, 0.3 * radius)
             gap, turn = half + radius, 0.05
+            if frame is None and self.rng.random() < _SLID_PAST:
+                axis, gap = 1j * axis, 0.95 * radius
         return [
             Cell(
                 self.make_shape(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,10 +47,12 @@ class Habits:
         rods: bool,
         arms: bool,
         diameters: tuple[float, float],
+        sheets: float,
     ) -> Habits:
         """Random habits.
 
-        `arms` is for cells with protrusions; diameters are shares of the shorter side.
+        `arms` is for cells with protrusions; diameters are shares of the shorter side; `sheets` is
+        the chance that round cells form a confluent layer.
         """
         diameter = max(5.0, log_uniform(rng, *diameters) * min(size))
         # Slow movers are the rule under a microscope.
@@ -62,7 +64,7 @@ class Habits:
         softness = rng.uniform(0.03, 0.12) if rods else rng.uniform(0.0, 0.35)
         if arms:
             softness = rng.uniform(-0.4, 0.0)
-        elif not rods and rng.random() < 0.15:
+        elif not rods and rng.random() < sheets:
             # A confluent layer: cells fill the frame and flatten each other's borders.
             wanted, clusters, softness = 1.4 * size[0] * size[1] / footprint, 0, 0.3
         growth = [0.0, 0.01, 0.04, 0.1, 0.2] if rods else [0.0, 0.0, 0.003, 0.01]
@@ -84,4 +86,20 @@ class Habits:
             hiding=float(rng.choice([0, 0.01, 0.02, 0.06])),
             softness=softness,
             lineage=bool(rods and clusters and rng.random() < 0.7),
+        )
+
+    def as_microcolony(self, rng: np.random.Generator) -> Habits:
+        """Rods of one family, side by side: alike, pressed together, dividing in the middle."""
+        return replace(
+            self,
+            thickness=max(3.0, self.diameter * rng.uniform(0.18, 0.35)),
+            spread=rng.uniform(0.02, 0.12),
+            contrast_spread=log_uniform(rng, 0.02, 0.3),
+            count=round(log_uniform(rng, 2, MOST_CELLS)),
+            clusters=int(rng.choice([1, 1, 2])),
+            step=log_uniform(rng, 0.004, 0.03) * self.diameter,
+            growth=rng.uniform(0.02, 0.15),
+            hiding=0.0,
+            softness=rng.uniform(-0.05, 0.08),
+            lineage=True,
         )

@@ -21,18 +21,24 @@ from .tiles import Chromatin, Cytoplasm, Interior, tile_size
 
 @dataclass(frozen=True)
 class Specimen:
-    """What may lie under one kind of microscope: shares of rods and of spread cells, sizes."""
+    """What may lie under one kind of microscope: shares of rods, spread cells and sheets, sizes.
+
+    A sheet is a confluent layer of cells; a microcolony descends from a rod or two.
+    """
 
     rods: float
     spread_cells: float
     diameters: tuple[float, float]
+    sheets: float = 0.15
+    microcolony: bool = False
 
 
 SPECIMENS = {
     "fluorescence": Specimen(0.12, 0.15, (0.05, 0.4)),
     "membrane": Specimen(0.1, 0.25, (0.08, 0.5)),
     "phase": Specimen(0.5, 0.4, (0.08, 0.5)),
-    "dic": Specimen(0.08, 0.3, (0.1, 0.55)),
+    "microcolony": Specimen(1.0, 0.0, (0.08, 0.4), microcolony=True),
+    "dic": Specimen(0.08, 0.2, (0.1, 0.55), sheets=0.4),
     "brightfield": Specimen(0.2, 0.3, (0.07, 0.5)),
 }
 
@@ -44,7 +50,10 @@ def micrograph(rng: np.random.Generator, size: tuple[int, int], frames: int, kin
     arms = not rods and rng.random() < specimen.spread_cells
     low, high = specimen.diameters
     # Protrusions need pixels to be seen.
-    habits = Habits.draw(rng, size, rods, arms, (2 * low if arms else low, high))
+    diameters = (2 * low if arms else low, high)
+    habits = Habits.draw(rng, size, rods, arms, diameters, specimen.sheets)
+    if specimen.microcolony:
+        habits = habits.as_microcolony(rng)
     stage = stage_path(rng, frames, min(size))
     make_shape = _shape_maker(rng, frames, rods, arms)
     make_texture = _texture_maker(rng, habits, kind)
@@ -106,7 +115,7 @@ def _texture_maker(rng: np.random.Generator, habits: Habits, kind: str) -> Calla
 
 
 def _optics(rng: np.random.Generator, diameter: float, kind: str) -> Optics:
-    if kind == "phase":
+    if kind in ("phase", "microcolony"):
         return PhaseContrast.draw(rng, diameter)
     if kind == "dic":
         return Interference.draw(rng)

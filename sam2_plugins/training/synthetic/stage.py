@@ -16,7 +16,7 @@ def stage_path(
     if rng.random() > restless:
         return path
     if rng.random() < 0.5:
-        pace = log_uniform(rng, 0.001, 0.05) * side
+        pace = log_uniform(rng, 0.001, 0.1) * side
         path += np.arange(frames) * pace * np.exp(2j * np.pi * rng.random())
     if rng.random() < 0.5:
         shake = drifting(rng, frames, (2,), 0.3) @ np.array([1, 1j])
