@@ -116,16 +116,14 @@ class Jobs:
         threading.Thread(target=_run, args=(job, steps), name=f"job-{job.id}", daemon=True).start()
         return job
 
-    def facts(self) -> list[dict[str, Any]]:
-        """Return what `/jobs` tells, the latest first."""
+    def all(self) -> list[Job]:
+        """Return those that run and the last ones that ran, the latest first."""
         with self._lock:
-            jobs = list(self._jobs.values())
-        return [job.facts() for job in sorted(jobs, key=lambda job: -job.started)]
+            return sorted(self._jobs.values(), key=lambda job: -job.started)
 
     def cancel(self, id: str) -> bool:
         """Stop a job within a frame; tell whether there is such a job."""
-        with self._lock:
-            found = [job for job in self._jobs.values() if job.id == id]
+        found = [job for job in self.all() if job.id == id]
         for job in found:
             job.stop.set()
         return bool(found)

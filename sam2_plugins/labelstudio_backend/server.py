@@ -37,9 +37,9 @@ LONGEST_BODY = 256 << 20
 """Bytes of a request: a context with the masks of many objects is large."""
 
 
-def create_app(settings: Settings | None = None) -> Starlette:
-    """Return the ASGI app of a backend."""
-    engine = Engine(settings)
+def create_app(engine: Engine | None = None) -> Starlette:
+    """Return the ASGI app of a backend, with an engine of its own if none is given."""
+    engine = engine or Engine()
     setups: dict[str, tuple[str, str]] = {}
 
     async def health(request: Request) -> JSONResponse:
@@ -74,7 +74,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         return JSONResponse({"result": "nothing to do: this model is not trained here"}, 201)
 
     async def jobs(request: Request) -> JSONResponse:
-        return JSONResponse({"jobs": engine.jobs.facts()})
+        return JSONResponse({"jobs": [job.facts() for job in engine.jobs.all()]})
 
     async def cancel(request: Request) -> JSONResponse:
         known = engine.jobs.cancel(request.path_params["id"])
@@ -192,7 +192,7 @@ def run(
     import uvicorn
 
     config = uvicorn.Config(
-        create_app(settings), host, port, log_level="warning", timeout_graceful_shutdown=2
+        create_app(Engine(settings)), host, port, log_level="warning", timeout_graceful_shutdown=2
     )
     server = uvicorn.Server(config)
     if started is not None:

@@ -223,7 +223,7 @@ def test_a_long_track_is_answered_in_time_and_goes_on(settings, files, discs):
     context = {"result": [tasks.video_box(discs[1], 1)]}
     (early,) = hurried.predict([tasks.video_task(files)], tasks.VIDEO, context)
     assert [region["id"] for region in early["result"]] == ["a"]
-    wait_for(lambda: hurried.jobs.facts()[0]["state"] == "done")
+    wait_for(lambda: hurried.jobs.all()[0].state == "done")
     assert len(list((settings.folder / "pending").iterdir())) == 1  # no Label Studio to store it
     (late,) = Engine(settings).predict([tasks.video_task(files)], tasks.VIDEO, context)
     assert boxes_agree(late["result"][0], discs[1], 1)
@@ -233,14 +233,15 @@ def test_what_a_stopped_backend_left_is_taken_up(settings, files, discs):
     hurried = Engine(dataclasses.replace(settings, answer_within=0.001))
     context = {"result": [tasks.video_box(discs[1], 1)]}
     hurried.predict([tasks.video_task(files)], tasks.VIDEO, context)
-    hurried.jobs.cancel(hurried.jobs.facts()[0]["id"])
+    hurried.jobs.cancel(hurried.jobs.all()[0].id)
     (kept,) = hurried._pending.all()
-    wait_for(lambda: hurried.jobs.facts()[0]["state"] == "cancelled")
+    wait_for(lambda: hurried.jobs.all()[0].state == "cancelled")
     restarted = Engine(settings)
     restarted._pending.put("x", kept)
     assert restarted.resume() == 1
-    wait_for(lambda: restarted.jobs.facts()[0]["state"] == "done")
-    assert restarted.jobs.facts()[0]["done"] == restarted.jobs.facts()[0]["total"]
+    wait_for(lambda: restarted.jobs.all()[0].state == "done")
+    (job,) = restarted.jobs.all()
+    assert job.tracked.done == job.tracked.total
 
 
 def test_clicks_are_answered_while_a_track_runs(engine, files, discs):
@@ -258,7 +259,7 @@ def test_clicks_are_answered_while_a_track_runs(engine, files, discs):
         clicking.start()
         wait_for(lambda: len(engine._lane._waiting) == 2)
     clicking.join()
-    assert engine.jobs.facts()[0]["state"] == "running"
+    assert engine.jobs.all()[0].state == "running"
     tracking.join()
 
 

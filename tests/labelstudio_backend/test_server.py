@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
+from sam2_plugins.labelstudio_backend.engine import Engine
 from sam2_plugins.labelstudio_backend.server import create_app
 from sam2_plugins.labelstudio_backend.settings import Settings
 from tests.labelstudio_backend import tasks
@@ -18,7 +19,7 @@ VERSION = "SAM 2 nano"
 
 @pytest.fixture
 def client(settings: Settings) -> Iterator[TestClient]:
-    with TestClient(create_app(settings), raise_server_exceptions=False) as made:
+    with TestClient(create_app(Engine(settings)), raise_server_exceptions=False) as made:
         yield made
 
 
@@ -75,7 +76,7 @@ def test_a_webhook_does_nothing_at_once(client):
 
 def test_a_password_keeps_others_out_but_not_health(settings):
     closed = dataclasses.replace(settings, user="me", password="secret")
-    with TestClient(create_app(closed)) as client:
+    with TestClient(create_app(Engine(closed))) as client:
         assert client.get("/health").status_code == 200
         assert client.get("/jobs").status_code == 401
         assert client.get("/jobs", auth=("me", "wrong")).status_code == 401

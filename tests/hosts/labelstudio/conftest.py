@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 
 from sam2_plugins.labelstudio_backend.client import LabelStudio
+from sam2_plugins.labelstudio_backend.engine import Engine
 from sam2_plugins.labelstudio_backend.local_server import Account, LocalServer, free_port
 from sam2_plugins.labelstudio_backend.server import create_app
 from sam2_plugins.labelstudio_backend.settings import Settings
@@ -57,11 +58,11 @@ class Backend:
     """Our backend in a thread of this process."""
 
     def __init__(self, settings: Settings) -> None:
-        self.app = create_app(settings)
+        self.engine = Engine(settings)
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         config = uvicorn.Config(
-            self.app, port=port, log_level="warning", timeout_graceful_shutdown=1
+            create_app(self.engine), port=port, log_level="warning", timeout_graceful_shutdown=1
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)

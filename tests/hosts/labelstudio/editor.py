@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
-PATIENCE = int(os.environ.get("P", 20000))
+PATIENCE = int(os.environ.get("P", 120_000))
 
 _FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -140,10 +140,17 @@ class Editor:
         )
 
     def choose_smart_tool(self, label: str) -> None:
-        """Choose a label of the first control, and the smart tool."""
+        """Choose a label of the first control, and the smart key point."""
+        self.choose_label(label)
+        self.page.locator(".lsf-tool_smart").first.click()
+        if self.page.locator(".lsf-toolbar__smart").count():  # there are smart tools of other kinds
+            self.page.locator(".lsf-tool_smart").first.hover()
+            self.page.locator(".lsf-toolbar__smart [aria-label=key-point-tool]").click()
+
+    def choose_label(self, label: str) -> None:
+        """Choose a label of the first control; the editor forgets it after each region."""
         labels = self.page.locator(".lsf-labels").first
         labels.get_by_text(label, exact=True).first.click()
-        self.page.locator(".lsf-tool_smart").first.click()
 
     def accept_suggestions(self) -> None:
         self.page.evaluate("Htx.annotationStore.selected.acceptAllSuggestions()")

@@ -82,6 +82,7 @@ def test_a_negative_click_takes_away(open_image):
     editor = open_image(projects.image_config(["Cell"]))
     editor.choose_smart_tool("Cell")
     click_disc(editor)
+    editor.choose_label("Cell")
     editor.click_image(0.75, 0.8, negative=True)
     sent = [r for r in editor.last_context if r["type"] == "keypointlabels"]
     assert [r["is_positive"] for r in sent] == [True, False]

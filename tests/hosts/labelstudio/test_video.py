@@ -36,6 +36,9 @@ class Project:
         chosen = {"selectedItems": {"all": True, "excluded": []}}
         action = f"/api/dm/actions/?id=retrieve_tasks_predictions&project={self.id}"
         self.api.request("POST", action, chosen, timeout=150)
+        return self.predictions()
+
+    def predictions(self) -> list[dict[str, Any]]:
         return list(self.api.request("GET", f"/api/predictions/?task={self.task}"))
 
     def annotate(self, results: list[dict[str, Any]]) -> None:
@@ -48,11 +51,9 @@ class Project:
         return dict(self.api.request("POST", path, body, timeout=150))
 
 
-@pytest.fixture(scope="module")
-def project(
-    api: LabelStudio, backend: Backend, tmp_path_factory: pytest.TempPathFactory
-) -> Project:
-    path = tmp_path_factory.mktemp("movies") / "discs.mp4"
+@pytest.fixture
+def project(api: LabelStudio, backend: Backend, tmp_path: Path) -> Project:
+    path = tmp_path / "discs.mp4"
     movies.write_movie(path, movies.discs(COUNT, GONE), movies.every(1000 / RATE, COUNT))
     return Project(api, backend, path)
 

@@ -1,0 +1,85 @@
+"""A track that takes longer than Label Studio waits: answered, gone on with, stored, taken up."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from sam2_plugins.labelstudio_backend.formats.video_rectangle import interpolate, read_region
+from sam2_plugins.labelstudio_backend.settings import Settings
+from tests.hosts.labelstudio import movies
+from tests.hosts.labelstudio.conftest import Backend
+from tests.hosts.labelstudio.test_video import COUNT, RATE, Project, box_on, disc_box, overlap
+
+
+@pytest.fixture
+def hurried(settings: Settings, tmp_path: Path) -> Settings:
+    return dataclasses.replace(settings, answer_within=0.2, cache=str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def movie(tmp_path: Path) -> Path:
+    path = tmp_path / "discs.mp4"
+    return movies.write_movie(path, movies.discs(COUNT), movies.every(1000 / RATE, COUNT))
+
+
+def jobs(backend: Backend) -> list[dict[str, Any]]:
+    return list(httpx.get(f"{backend.url}/jobs").json()["jobs"])
+
+
+def wait_for(condition: Callable[[], Any]) -> Any:
+    end = time.monotonic() + 240
+    while not (found := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    return found
+
+
+def whole(predictions: list[dict[str, Any]]) -> bool:
+    (stored,) = (one for one in predictions if one["result"])
+    keys = read_region(stored["result"][0]).keyframes
+    shown = [interpolate(keys, frame) or (0, 0, 1, 1) for frame in range(1, COUNT + 1)]
+    return all(overlap(box, disc_box(at)) > 0.7 for at, box in enumerate(shown))
+
+
+def test_the_whole_track_is_stored_when_it_is_done(api, hurried, movie):
+    with Backend(hurried) as backend:
+        project = Project(api, backend, movie)
+        (early,) = project.ask([box_on(1)])["data"]["result"]
+        assert early["id"] == "a"
+        stored = wait_for(lambda: [p for p in project.predictions() if p["result"]])
+        assert whole(stored)
+        (job,) = jobs(backend)
+        assert (job["state"], job["done"]) == ("done", job["total"])
+
+
+def test_health_is_answered_while_a_track_runs(api, hurried, movie):
+    with Backend(hurried) as backend:
+        project = Project(api, backend, movie)
+        project.ask([box_on(1)])
+        answered = 0
+        while jobs(backend)[0]["state"] == "running":
+            assert httpx.get(f"{backend.url}/health", timeout=1).is_success
+            answered += 1
+        assert answered > 0
+
+
+def test_a_restarted_backend_goes_on_and_stores_the_result(api, hurried, movie):
+    with Backend(hurried) as backend:
+        project = Project(api, backend, movie)
+        project.ask([box_on(1)])
+        wait_for(lambda: jobs(backend)[0]["done"] > 3)
+        for job in backend.engine.jobs.all():  # as if it were killed: nothing more is delivered
+            job.hand_over(lambda job: None)
+            job.stop.set()
+        wait_for(lambda: jobs(backend)[0]["state"] == "cancelled")
+    with Backend(hurried) as restarted:
+        assert whole(wait_for(lambda: [p for p in project.predictions() if p["result"]]))
+        assert [job["state"] for job in jobs(restarted)] == ["done"]
+    assert not list((hurried.folder / "pending").iterdir())
