@@ -16,6 +16,7 @@ from sam2_plugins.cli.commands import Commands
 from sam2_plugins.cli.demo import demo
 from sam2_plugins.cli.evaluate import evaluate, evaluate_model
 from sam2_plugins.cli.fiftyone import app as fiftyone
+from sam2_plugins.cli.finetune import finetune
 from sam2_plugins.cli.info import info
 from sam2_plugins.cli.labelstudio import app as labelstudio
 from sam2_plugins.cli.models import download, models
@@ -59,5 +60,6 @@ app.command("info")(info)
 app.command("evaluate")(evaluate)
 app.command("evaluate-model")(evaluate_model)
 app.command("train")(train)
+app.command("finetune")(finetune)
 app.add_typer(fiftyone, name="fiftyone")
 app.add_typer(labelstudio, name="labelstudio")

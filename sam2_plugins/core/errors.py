@@ -39,5 +39,9 @@ class TrackingError(Sam2PluginsError):
     """A propagation that cannot start or go on."""
 
 
+class FineTuningError(Sam2PluginsError):
+    """Annotations that cannot be learned from, or a fine-tuning that cannot start or go on."""
+
+
 class ExportError(Sam2PluginsError):
     """Results that cannot be written in the wanted format."""

@@ -50,8 +50,9 @@ def rollout(
     clips, frames = batch.images.shape[:2]
     objects = batch.masks.shape[1]
     features = model.encode_image(model.preprocess(batch.images.flatten(0, 1)))
-    masks, targets = batch.masks.flatten(0, 1), batch.targets.flatten(0, 1)
-    owner = torch.arange(clips).repeat_interleave(objects)
+    # Prompts are drawn from the masks by numpy, so they stay where they are.
+    masks, targets = batch.masks.flatten(0, 1), batch.targets.flatten(0, 1).to(model.device)
+    owner = torch.arange(clips, device=model.device).repeat_interleave(objects)
     memory = _Remembered([], [], [], [])
     losses: list[Tensor] = []
     click_iou = last_iou = float("nan")
@@ -96,10 +97,11 @@ def _as_memories(model: Sam2Model, memory: _Remembered, now: int) -> Memories:
     used = [*memory.prompted, *recent]
     slots = [last] * len(memory.prompted) + [min(now - f, last) - 1 for f in recent]
     batch = len(memory.maps[0])
-    distances = torch.tensor([now - f for f in used], dtype=torch.float32)
+    device = model.device
+    distances = torch.tensor([now - f for f in used], dtype=torch.float32, device=device)
     return Memories(
         maps=torch.stack([memory.maps[f] for f in used], dim=1),
-        slots=torch.tensor(slots).expand(batch, -1),
+        slots=torch.tensor(slots, device=device).expand(batch, -1),
         pointers=torch.stack([memory.pointers[f] for f in used], dim=1),
         distances=distances.expand(batch, -1),
         span=model.variant.max_pointers - 1,
@@ -127,10 +129,13 @@ def _first_frame(
             continue
         some = ImageFeatures(here.coarse[index], (here.skips[0][index], here.skips[1][index]))
         if kind == 2:
-            adopted = model.adopt_mask(some.coarse, some.skips, masks[index, None].float())
+            drawn = masks[index, None].float().to(model.device)
+            adopted = model.adopt_mask(some.coarse, some.skips, drawn)
             parts.append((index, adopted))
             continue
-        points, labels = _prompt_tensors(masks[index].numpy(), kind, rng)
+        points, labels = (
+            t.to(model.device) for t in _prompt_tensors(masks[index].numpy(), kind, rng)
+        )
         coarse = model.without_memory(some.coarse)
         decoded = model.decode(coarse, some.skips, points, labels)
         loss, quality = prediction_loss(decoded, truth[index], weights)
@@ -169,11 +174,12 @@ def _correcting_click(
     decoded: Decoded, masks: Tensor, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     """Clicks [B, 1, 2] and labels [B, 1] where the low-resolution mask is wrong."""
-    got = (decoded.mask[:, 0] > 0).numpy()
+    got = (decoded.mask[:, 0] > 0).cpu().numpy()
     wanted = masks[:, 2::4, 2::4].numpy()
     clicks = [correction(w, g, rng) for w, g in zip(wanted, got, strict=True)]
     points = torch.tensor([[(x * 4 + 2, y * 4 + 2)] for (x, y), _ in clicks])
-    return points.float(), torch.tensor([[label] for _, label in clicks])
+    labels = torch.tensor([[label] for _, label in clicks])
+    return points.float().to(decoded.mask.device), labels.to(decoded.mask.device)
 
 
 def _correct(

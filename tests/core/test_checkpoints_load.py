@@ -266,9 +266,19 @@ def test_a_save_that_cannot_take_its_place_leaves_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["mine.safetensors"]
 
 
-def test_a_model_is_saved_as_safetensors_only(small_model: Sam2Model, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"\.safetensors"):
-        save_model(small_model, tmp_path / "mine.pt")
+def test_a_model_saved_as_pt_comes_back_with_its_variant_and_card(
+    small_model: Sam2Model, tmp_path: Path
+) -> None:
+    path = save_model(small_model, tmp_path / "mine.pt", {"data": "synthetic"})
+    model = load_model(path, "cpu")
+    assert holds(model, small_model.state_dict())
+    assert model.variant == replace(CHANGED_NANO, image_size=128)
+    assert read_card(path) == {"data": "synthetic"}
+
+
+def test_a_model_is_saved_as_safetensors_or_pt_only(small_model: Sam2Model, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"\.safetensors or \.pt"):
+        save_model(small_model, tmp_path / "mine.bin")
 
 
 def test_a_card_cannot_pose_as_the_variant(small_model: Sam2Model, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sam2_plugins.core.model import Sam2Model
 
-_VARIANT_KEY = "variant"
+_VARIANT_KEY, _CARD_KEY = "variant", "sam2_plugins"
 
 
 class FileKind(Enum):
@@ -39,10 +39,11 @@ class FileKind(Enum):
 
 @dataclass(frozen=True)
 class Weights:
-    """The content of a file: tensors by name, and the variant if the file says it."""
+    """The content of a file: tensors by name, and what `save_model` said of them beside."""
 
     tensors: dict[str, torch.Tensor]
     variant: Variant | None
+    card: Mapping[str, str] = field(default_factory=dict)
 
 
 def kind_of(path: Path) -> FileKind:
@@ -73,7 +74,7 @@ def read_weights(path: Path) -> Weights:
     try:
         kind = kind_of(path)
         if kind is FileKind.TORCH:
-            return Weights(_read_torch(path), None)
+            return _read_torch(path)
         if kind is FileKind.SAFETENSORS:
             return _read_safetensors(path)
     except FileNotFoundError as error:
@@ -87,27 +88,30 @@ def read_weights(path: Path) -> Weights:
 
 
 def read_card(path: str | Path) -> dict[str, str]:
-    """Return the card that `save_model` put into a .safetensors file.
+    """Return the card that `save_model` put into a file; other files have an empty one.
 
     Raises
     ------
     CheckpointError
-        If the file cannot be read as safetensors.
+        If the file cannot be read.
     """
-    card = _metadata(Path(path))
+    path = Path(path)
+    if path.is_file() and kind_of(path) is FileKind.TORCH:
+        return dict(_read_torch(path).card)
+    card = _metadata(path)
     card.pop(_VARIANT_KEY, None)
     return card
 
 
 def save_model(model: Sam2Model, path: str | Path, card: Mapping[str, str] | None = None) -> Path:
-    """Write a model as safetensors, with its variant, so that `load_model(path)` needs no more.
+    """Write a model with its variant, so that `load_model(path)` needs no more.
 
     The file appears whole or not at all: an older one stays if writing fails.
 
     Parameters
     ----------
     path
-        Ends in .safetensors.
+        Ends in .safetensors, or in .pt for a file in the layout of the published ones.
     card
         What people should know of the weights: data, recipe, figures, limits, licence.
 
@@ -116,26 +120,33 @@ def save_model(model: Sam2Model, path: str | Path, card: Mapping[str, str] | Non
     CheckpointError
         If the file cannot be written.
     """
-    from safetensors.torch import save
-
     path = Path(path)
-    if path.suffix != ".safetensors":
-        raise CheckpointError(f"Models are saved as .safetensors: rename {path.name!r} so.")
+    if path.suffix not in (".safetensors", ".pt"):
+        raise CheckpointError(f"Models are saved as .safetensors or .pt: rename {path.name!r} so.")
     card = dict(card or {})
     if _VARIANT_KEY in card:
         raise CheckpointError("The card's key 'variant' is taken: give that entry another name.")
     variant = replace(model.variant, image_size=model.image_size)
     tensors = {k: v.detach().cpu().clone().contiguous() for k, v in model.state_dict().items()}
     try:
-        content = save(tensors, metadata={**card, _VARIANT_KEY: variant_to_json(variant)})
         with replacing(path) as fresh:
-            fresh.write_bytes(content)
+            _write(fresh, tensors, {**card, _VARIANT_KEY: variant_to_json(variant)})
     except (ExportError, TypeError) as error:
         raise CheckpointError(f"Cannot write the model: {error}") from error
     return path
 
 
-def _read_torch(path: Path) -> dict[str, torch.Tensor]:
+def _write(path: Path, tensors: dict[str, torch.Tensor], told: dict[str, str]) -> None:
+    import torch
+    from safetensors.torch import save
+
+    if path.suffix == ".pt":
+        torch.save({"model": tensors, _CARD_KEY: told}, path)
+    else:
+        path.write_bytes(save(tensors, metadata=told))
+
+
+def _read_torch(path: Path) -> Weights:
     import torch
 
     try:
@@ -154,7 +165,9 @@ def _read_torch(path: Path) -> dict[str, torch.Tensor]:
             f"{path} is a damaged or incomplete PyTorch file: {str(error).splitlines()[0]} "
             "Fetch it again."
         ) from error
-    return _state_dict(path, content)
+    told = content.get(_CARD_KEY) if isinstance(content, dict) else None
+    card = dict(told) if isinstance(told, dict) else {}
+    return Weights(_state_dict(path, content), _variant_in(path, card), card)
 
 
 def _state_dict(path: Path, content: Any) -> dict[str, torch.Tensor]:
@@ -177,14 +190,19 @@ def _state_dict(path: Path, content: Any) -> dict[str, torch.Tensor]:
 def _read_safetensors(path: Path) -> Weights:
     from safetensors.torch import load_file
 
-    metadata = _metadata(path)
-    variant = None
-    if _VARIANT_KEY in metadata:
-        try:
-            variant = variant_from_json(metadata[_VARIANT_KEY])
-        except CheckpointError as error:
-            raise CheckpointError(f"{path}: {error}") from error
-    return Weights(load_file(path), variant)
+    card = _metadata(path)
+    variant = _variant_in(path, card)
+    return Weights(load_file(path), variant, card)
+
+
+def _variant_in(path: Path, card: dict[str, str]) -> Variant | None:
+    """Take the variant out of a card, if it is there."""
+    if _VARIANT_KEY not in card:
+        return None
+    try:
+        return variant_from_json(card.pop(_VARIANT_KEY))
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
 
 
 def _metadata(path: Path) -> dict[str, str]:

@@ -1,0 +1,178 @@
+"""`sam2-plugins finetune`: make a model one's own."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sam2_plugins.cli import options
+from sam2_plugins.cli.commands import FAILED
+from sam2_plugins.training.parts import Parts
+
+if TYPE_CHECKING:
+    from sam2_plugins.training.finetuning import AnnotatedMovie, Look, Report
+    from sam2_plugins.training.finetuning.score import Scores
+
+
+def finetune(
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            "--data",
+            "-d",
+            help="Annotations: a Cell Tracking Challenge folder, frames/ with masks/, label TIFF, "
+            "COCO, a Label Studio export. May be given several times.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The model: .safetensors or .pt.")],
+    movie: Annotated[
+        list[Path] | None,
+        typer.Option(help="The movie of each --data that holds labels alone, in the same order."),
+    ] = None,
+    model: options.Model = "nano",
+    parts: Annotated[
+        Parts, typer.Option(help="What is trained: more takes more annotations.")
+    ] = Parts.memory,
+    held_out: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of a movie to judge by.", show_default="every fifth"),
+    ] = None,
+    first_frames: Annotated[
+        int | None,
+        typer.Option(min=1, help="Learn from so many frames of each movie, judge by the rest."),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="At most so many.")] = 400,
+    rate: Annotated[float, typer.Option(min=0, help="Learning rate.")] = 1e-4,
+    patience: Annotated[int, typer.Option(min=1, help="Looks without gain before it stops.")] = 5,
+    clips: Annotated[int, typer.Option(min=1, help="Of a batch.")] = 2,
+    frames: Annotated[int, typer.Option(min=1, help="Of a clip.")] = 4,
+    objects: Annotated[int, typer.Option(min=1, help="Followed in a clip.")] = 3,
+    check_every: Annotated[int, typer.Option(min=1, help="Steps from look to look.")] = 25,
+    image_size: options.ImageSize = None,
+    device: options.Device = "auto",
+    seed: Annotated[int, typer.Option(help="Of samples and prompts.")] = 0,
+    json: options.Json = False,
+) -> None:
+    """Fine-tune a model on your own corrected masks, and keep it only if it became better.
+
+    Movies are split: some to learn from (their last quarter tells when to stop), some to judge by;
+    a single movie is split in time. J on the held-out part is told before and after. A run that
+    was stopped or killed goes on when the same command is given again.
+    """
+    from rich.progress import TextColumn
+
+    from sam2_plugins.cli.console import frames_progress, print_json, say
+    from sam2_plugins.cli.loading import open_model
+    from sam2_plugins.training import finetuning
+
+    split = finetuning.split_movies(
+        _read(data, movie or []), held_out=held_out or (), first_frames=first_frames
+    )
+    for what, part in (
+        ("Learns from", split.train),
+        ("Stops by", split.stop),
+        ("Judged by", split.held_out),
+    ):
+        say(f"{what}: " + ", ".join(f"{m.name} ({len(m.masks)} frames)" for m in part))
+    settings = finetuning.Settings(
+        parts=parts,
+        steps=steps,
+        clips=clips,
+        frames=frames,
+        objects=objects,
+        rate=rate,
+        check_every=check_every,
+        patience=patience,
+        seed=seed,
+    )
+    network = open_model(model, device, image_size)
+    with frames_progress("steps") as progress:
+        progress.columns = (*progress.columns, TextColumn("{task.fields[scores]}"))
+        task = progress.add_task("Fine-tuning", total=steps, scores="looks before it begins")
+
+        def looked(look: Look) -> None:
+            progress.update(task, completed=look.step, scores=f"J {_told(look.scores)}")
+
+        try:
+            report = finetuning.finetune(
+                network,
+                split,
+                out,
+                settings,
+                on_budget=lambda budget: say(f"Memory: {budget}"),
+                on_step=lambda done, _: progress.update(task, completed=done),
+                on_look=looked,
+            )
+        except KeyboardInterrupt:
+            say(f"The last look is in {out.with_suffix('.run')}: the same command goes on there.")
+            raise
+    if json:
+        print_json(report)
+    else:
+        _tell(report)
+    if not report.better:
+        say(
+            "The model did not become better on the held-out part, so none is written. More "
+            "annotations, a lower --rate or fewer --parts may help."
+        )
+        raise typer.Exit(FAILED)
+    say(f"Use it: sam2-plugins track MOVIE --model {report.path}")
+
+
+def _read(data: list[Path], movies: list[Path]) -> list[AnnotatedMovie]:
+    """Read every project; those that hold no movie take the next one that was given."""
+    from sam2_plugins.core.errors import FineTuningError
+    from sam2_plugins.training.finetuning import read_project
+
+    if movies and len(movies) != len(data):
+        raise FineTuningError(
+            f"There are {len(data)} --data and {len(movies)} --movie: give one for each, in the "
+            "same order."
+        )
+    found: list[AnnotatedMovie] = []
+    for path, movie in zip_longest(data, movies):
+        found += _label_studio(path, movie) if _is_label_studio(path) else read_project(path, movie)
+    return found
+
+
+def _is_label_studio(path: Path) -> bool:
+    """An export is a list of tasks, where COCO is an object."""
+    if path.suffix != ".json" or not path.is_file():
+        return False
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        return file.read(64).lstrip().startswith("[")
+
+
+def _label_studio(path: Path, movie: Path | None) -> list[AnnotatedMovie]:
+    """Take the masks of the export's one task; it names its movie by an address, not a file."""
+    from sam2_plugins.core.errors import FineTuningError
+    from sam2_plugins.core.masks import Masklet
+    from sam2_plugins.labelstudio_backend.export import read_export
+    from sam2_plugins.training.finetuning import AnnotatedMovie
+
+    tasks = list(read_export(path))
+    if movie is None or len(tasks) != 1:
+        raise FineTuningError(
+            f"{path} has {len(tasks)} tasks with masks: export one task at a time, and give its "
+            "movie, or its folder of frames, with --movie."
+        )
+    masklets = [Masklet(obj, masks=dict(masks)) for obj, masks in tasks[0].masks.items()]
+    return [AnnotatedMovie.from_masklets(tasks[0].name, movie, masklets)]
+
+
+def _tell(report: Report) -> None:
+    from sam2_plugins.cli.console import OUT, table
+
+    made = table(["J on the held-out part"], ["before", "after"])
+    for kind, before in report.before.items():
+        made.add_row(f"from a {kind}", f"{before:.3f}", f"{report.after[kind]:.3f}")
+    OUT.print(made)
+    if report.path:
+        typer.echo(f"{report.path} (step {report.best_step})")
+
+
+def _told(scores: Scores) -> str:
+    return " ".join(f"{kind} {value:.2f}" for kind, value in scores.items())

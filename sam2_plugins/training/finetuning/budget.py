@@ -1,0 +1,125 @@
+"""How much memory fine-tuning will take, told before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sam2_plugins.core.model import Memories, Sam2Model
+from sam2_plugins.training.finetuning.clips import CACHE_BYTES
+
+_SLACK = 1.5  # what passes in between, and the allocator's holes
+
+
+@dataclass(frozen=True)
+class Budget:
+    """An upper bound, in bytes.
+
+    Attributes
+    ----------
+    weights
+        The model, its average, the best so far, and what is kept of each trained weight: gradient
+        and two moments.
+    activations
+        Of a step, kept for its backward pass.
+    frames
+        Frames of movies that are kept decoded.
+    """
+
+    weights: int
+    activations: int
+    frames: int = CACHE_BYTES
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.activations + self.frames
+
+    def __str__(self) -> str:
+        parts = f"{_megabytes(self.weights)} weights, {_megabytes(self.activations)} activations"
+        return f"at most {_megabytes(self.total)}: {parts}, {_megabytes(self.frames)} frames"
+
+
+def memory_budget(model: Sam2Model, clips: int, frames: int, objects: int) -> Budget:
+    """Bound the memory of steps with so many clips of so many frames with so many objects each.
+
+    A forward pass of one frame, and of one object with a full memory bank, is run and what it
+    keeps is counted; which parts are trained must have been chosen before.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    of_frame, of_object = _kept_by_frame(model), _kept_by_object(model, frames - 1)
+    # Each object is decoded twice where it is corrected.
+    kept = clips * frames * (of_frame + objects * of_object)
+    weights = 3 * _bytes(list(model.parameters())) + 3 * _bytes(trained)
+    return Budget(weights, int(_SLACK * kept))
+
+
+def _kept_by_frame(model: Sam2Model) -> int:
+    size = model.image_size
+    with _Kept(model) as kept:
+        model.encode_image(torch.zeros(1, 3, size, size, device=model.device))
+    return kept.bytes
+
+
+def _kept_by_object(model: Sam2Model, memories: int) -> int:
+    variant, grid, device = model.variant, model.grid, model.device
+    skips = [
+        torch.zeros(1, variant.width // n, scale * grid, scale * grid, device=device)
+        for n, scale in ((8, 4), (4, 2))
+    ]
+    coarse = torch.zeros(1, variant.width, grid, grid, device=device)
+    count = max(1, min(memories, variant.num_memories))
+    bank = Memories(
+        maps=torch.zeros(1, count, variant.memory_width, grid, grid, device=device),
+        slots=torch.zeros(1, count, dtype=torch.long, device=device),
+        pointers=torch.zeros(1, count, variant.width, device=device),
+        distances=torch.ones(1, count, device=device),
+        span=variant.max_pointers - 1,
+    )
+    points = torch.zeros(1, 2, 2, device=device)
+    labels = torch.ones(1, 2, dtype=torch.long, device=device)
+    with _Kept(model) as kept:
+        conditioned = model.attend_to_memory(coarse, bank)
+        decoded = model.decode(conditioned, (skips[0], skips[1]))
+        model.decode(conditioned, (skips[0], skips[1]), points, labels, decoded.mask)
+        model.encode_memory(coarse, decoded.mask, decoded.object_score, prompted=False)
+    # Losses keep a few maps of each mask that is offered, twice.
+    return kept.bytes + 24 * decoded.candidates.nbytes
+
+
+class _Kept:
+    """Counts the bytes that autograd keeps, each storage once and without the weights."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._storages = {p.untyped_storage().data_ptr(): 0 for p in model.parameters()}
+        # A tensor that is held stays where it is, so that no other takes its address.
+        self._held: list[Tensor] = []
+        self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda tensor: tensor)
+
+    @property
+    def bytes(self) -> int:
+        return sum(self._storages.values())
+
+    def _pack(self, tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in self._storages:
+            self._storages[storage.data_ptr()] = storage.nbytes()
+            self._held.append(tensor)
+        return tensor
+
+    def __enter__(self) -> _Kept:
+        self._hooks.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._hooks.__exit__(*error)
+
+
+def _bytes(parameters: list[nn.Parameter]) -> int:
+    return sum(p.nbytes for p in parameters)
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.0f} MB"

@@ -1,0 +1,124 @@
+"""Clips cut out of annotated movies, as the tracker would see them, for the training's batches."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2_plugins.core.errors import FineTuningError
+from sam2_plugins.core.frames import FrameSource
+from sam2_plugins.core.masks import ObjectId
+from sam2_plugins.core.tiling import Window, WindowPlanner, extent
+from sam2_plugins.training.finetuning.movies import AnnotatedMovie, label_image
+from sam2_plugins.training.synthetic import Clip
+
+LONGEST_GAP = 4
+"""Annotated frames that are farther apart than this do not go into one clip."""
+
+CACHE_BYTES = 256 << 20
+"""Of frames that are kept, for reading those of a video again takes long."""
+
+_MOST_OBJECTS = 255  # those of a clip's labels
+_WIDER = 1.6  # windows are drawn up to so much wider: samples are cut out of them
+
+
+class ClipCutter:
+    """Draws clips at random: a run of annotated frames, through a window around some object.
+
+    Parameters
+    ----------
+    movies
+        They stay open until `close`.
+    image_size
+        Side of the model's input, by which the tracker's windows are chosen.
+    """
+
+    def __init__(self, movies: Sequence[AnnotatedMovie], image_size: int) -> None:
+        self._movies = [movie for movie in movies if movie.masks]
+        self._sources: list[FrameSource] = []
+        self._cache: OrderedDict[tuple[int, int], NDArray[np.uint8]] = OrderedDict()
+        self._image_size = image_size
+        self._runs = [_runs(movie.frames) for movie in self._movies]
+        if not self._movies:
+            raise FineTuningError("There is no annotated frame to learn from.")
+        try:
+            for movie in self._movies:
+                self._sources.append(movie.open())
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def longest(self) -> int:
+        """Frames of the longest clip that can be had."""
+        return max(len(run) for runs in self._runs for run in runs)
+
+    def draw(self, count: int, frames: int, rng: np.random.Generator) -> list[Clip]:
+        """Draw clips of a number of frames, at most `longest`; every place is as likely."""
+        places = [
+            (movie, run[i : i + frames])
+            for movie, runs in enumerate(self._runs)
+            for run in runs
+            for i in range(len(run) - frames + 1)
+        ]
+        chosen = rng.integers(len(places), size=count)
+        return [self._cut(*places[int(place)], rng) for place in chosen]
+
+    def close(self) -> None:
+        """Close the movies."""
+        for source in self._sources:
+            source.close()
+        self._cache.clear()
+
+    def _cut(self, movie: int, frames: list[int], rng: np.random.Generator) -> Clip:
+        masks = self._movies[movie].masks
+        source = self._sources[movie]
+        first = masks[frames[0]]
+        objects = list(first)
+        seed = objects[int(rng.integers(len(objects)))]
+        box = extent(first[seed])
+        assert box is not None
+        planner = WindowPlanner((source.height, source.width), self._image_size, "auto")
+        side = planner.side_for(box)
+        window = planner.whole
+        if side is not None:
+            side = round(side * rng.uniform(1, _WIDER))
+            x, y = ((box[i] + box[i + 2] - side) / 2 for i in (0, 1))
+            window = planner.at(x, y, side)
+        shown = _shown(objects, seed)
+        size = (source.height, source.width)
+        labels = [
+            window.crop(label_image(masks[f], shown, size)[..., None])[..., 0] for f in frames
+        ]
+        images = [self._image(movie, frame, window) for frame in frames]
+        return Clip(np.stack(images), np.stack(labels), "annotated")
+
+    def _image(self, movie: int, frame: int, window: Window) -> NDArray[np.uint8]:
+        key = (movie, frame)
+        if key not in self._cache:
+            self._cache[key] = self._sources[movie][frame].image
+        self._cache.move_to_end(key)
+        image = self._cache[key]
+        while len(self._cache) > 1 and sum(i.nbytes for i in self._cache.values()) > CACHE_BYTES:
+            self._cache.popitem(last=False)
+        return window.crop(image)
+
+
+def _runs(frames: list[int]) -> list[list[int]]:
+    """Cut a list of frames where the gap is too long."""
+    runs: list[list[int]] = []
+    for frame in frames:
+        if runs and frame - runs[-1][-1] <= LONGEST_GAP:
+            runs[-1].append(frame)
+        else:
+            runs.append([frame])
+    return runs
+
+
+def _shown(objects: list[ObjectId], seed: ObjectId) -> list[ObjectId]:
+    """As many objects as a clip has labels for, with the one that was chosen."""
+    others = [obj for obj in objects if obj != seed]
+    return [seed, *others[: _MOST_OBJECTS - 1]]

@@ -1,0 +1,361 @@
+"""Fine-tuning: learn from a person's masks, stop in time, and judge on what was held out."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from sam2_plugins import __version__
+from sam2_plugins.core.atomic import replacing
+from sam2_plugins.core.checkpoints import save_model
+from sam2_plugins.core.errors import FineTuningError
+from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.training.finetuning.budget import Budget, memory_budget
+from sam2_plugins.training.finetuning.clips import ClipCutter
+from sam2_plugins.training.finetuning.score import Scores, mean_j, summary
+from sam2_plugins.training.finetuning.split import Split
+from sam2_plugins.training.losses import LossWeights
+from sam2_plugins.training.parts import Parts, choose_parts
+from sam2_plugins.training.rollout import PromptMix, rollout
+from sam2_plugins.training.samples import SampleSize, make_batch
+
+_WEIGHTS = LossWeights(balanced=0.5, focal=1.0)
+_CLICKS_AND_BOXES = PromptMix(click=0.6, box=0.4, mask=0.0)
+_WARM_UP = 20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to fine-tune.
+
+    Parameters
+    ----------
+    parts
+        What is trained.
+    steps
+        At most so many.
+    clips, frames, objects
+        Size of a batch: clips, frames of each, and objects that are followed in each. Every other
+        step takes single frames, for clicks and boxes.
+    rate
+        Learning rate after the warm-up; it falls to nothing over the steps (cosine).
+    average
+        Decay of the averaged weights, which are the ones that are judged and kept.
+    check_every
+        Steps from one look at the stopping part to the next. The state is saved then too.
+    patience
+        Looks without a gain after which training ends.
+    precision
+        "bfloat16", "float32", or "auto": bfloat16 where the hardware is made for it (CUDA).
+    seed
+        Of samples and prompts.
+    """
+
+    parts: Parts = Parts.memory
+    steps: int = 400
+    clips: int = 2
+    frames: int = 4
+    objects: int = 3
+    rate: float = 1e-4
+    average: float = 0.95
+    check_every: int = 25
+    patience: int = 5
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at the stopping part.
+
+    Attributes
+    ----------
+    loss
+        Mean since the last look; nan on the first.
+    scores
+        J by kind of prompt.
+    """
+
+    step: int
+    loss: float
+    scores: Scores
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of it.
+
+    Attributes
+    ----------
+    before, after
+        J on the held-out part, by kind of prompt.
+    best_step
+        The step whose weights were judged; 0 if no look was better than the first.
+    path
+        The model; None if it is not better, for then none is written.
+    """
+
+    before: Scores
+    after: Scores
+    looks: tuple[Look, ...]
+    best_step: int
+    path: Path | None
+
+    @property
+    def better(self) -> bool:
+        """Whether J rose on the held-out part."""
+        return self.path is not None
+
+
+def finetune(
+    model: Sam2Model,
+    split: Split,
+    out: str | Path,
+    settings: Settings | None = None,
+    *,
+    card: dict[str, str] | None = None,
+    on_budget: Callable[[Budget], None] | None = None,
+    on_step: Callable[[int, float], None] | None = None,
+    on_look: Callable[[Look], None] | None = None,
+) -> Report:
+    """Fine-tune a model, which is changed in place, and save it if it is better than before.
+
+    A run that was stopped, even killed, goes on where it was last saved, if it is started again
+    with the same model, movies and settings: its state is beside `out`, in NAME.run.
+
+    Parameters
+    ----------
+    out
+        The file, .safetensors or .pt.
+    card
+        To be put into the file with what is known of the run.
+    on_budget
+        Told the most memory that training will take, before it starts.
+    on_step
+        Called with the steps done and the loss of the last.
+    on_look
+        Called with the last look at the stopping part, before the first step and after each look.
+
+    Raises
+    ------
+    FineTuningError
+        If the masks do not fit their movies, or the saved state is of another run.
+    """
+    settings = settings or Settings()
+    out = Path(out)
+    parameters = choose_parts(model, settings.parts)
+    cutter = ClipCutter(split.train, model.image_size)
+    try:
+        frames = min(settings.frames, cutter.longest)
+        if on_budget:
+            on_budget(memory_budget(model, settings.clips, frames, settings.objects))
+        run = _Run.start(model, split, settings, out.with_suffix(".run"), parameters)
+        if on_look:
+            on_look(run.looks[-1])
+        while not run.finished:
+            loss = run.step(cutter, frames)
+            if on_step:
+                on_step(run.done, loss)
+            if run.looks_now and on_look:
+                on_look(run.looks[-1])
+    finally:
+        cutter.close()
+    model.load_state_dict(run.best)
+    model.eval()
+    after = run.before if run.best_step == 0 else mean_j(model, split.held_out)
+    better = run.best_step > 0 and summary(after) > summary(run.before)
+    path = None
+    if better:
+        path = save_model(model, out, {**_card(model, split, run, after), **(card or {})})
+    return Report(run.before, after, tuple(run.looks), run.best_step, path)
+
+
+class _Run:
+    """The state of a fine-tuning, which can be saved at each look."""
+
+    def __init__(
+        self,
+        model: Sam2Model,
+        split: Split,
+        settings: Settings,
+        folder: Path,
+        parameters: Sequence[nn.Parameter],
+    ) -> None:
+        self.model, self.split, self.settings, self.folder = model, split, settings, folder
+        self.average = copy.deepcopy(model).requires_grad_(False)
+        self.parameters = parameters
+        self.optimiser = torch.optim.AdamW(parameters, lr=settings.rate, weight_decay=0.01)
+        self.identity = _identity(model, split, settings)
+        self.done = 0
+        self.losses: list[float] = []
+        self.looks: list[Look] = []
+        self.before: Scores = {}
+        self.best: dict[str, torch.Tensor] = {}
+        self.best_step = 0
+
+    @classmethod
+    def start(
+        cls,
+        model: Sam2Model,
+        split: Split,
+        settings: Settings,
+        folder: Path,
+        parameters: Sequence[nn.Parameter],
+    ) -> _Run:
+        """Take up what was saved, or look at the model as it is."""
+        run = cls(model, split, settings, folder, parameters)
+        if (folder / "state.pt").exists():
+            run._load()
+        else:
+            run.before = mean_j(model, split.held_out)
+            run._look()
+        return run
+
+    @property
+    def looks_now(self) -> bool:
+        """Whether the last step ended with a look."""
+        return self.looks[-1].step == self.done
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done, or there has been no gain for too long."""
+        since = sum(look.step > self.best_step for look in self.looks)
+        return self.done >= self.settings.steps or since >= self.settings.patience
+
+    def step(self, cutter: ClipCutter, frames: int) -> float:
+        """Learn from one batch; look at the stopping part when it is time."""
+        settings, size = self.settings, self.model.image_size
+        # Samples depend on the step alone, so that a run that was killed goes on as it would have.
+        rng = np.random.default_rng((settings.seed, self.done))
+        torch.manual_seed(int(rng.integers(1 << 31)))
+        single = frames == 1 or self.done % 2 == 0
+        clips = cutter.draw(settings.clips, 1 if single else frames, rng)
+        objects = settings.objects * (2 if single and frames > 1 else 1)
+        sample = SampleSize(size, 1 if single else frames, objects, min_area=4)
+        for group in self.optimiser.param_groups:
+            group["lr"] = _rate(settings, self.done)
+        self.model.train()
+        mix = _CLICKS_AND_BOXES if single else PromptMix()
+        with _precision(settings, self.model.device):
+            result = rollout(self.model, make_batch(clips, sample, rng), mix, _WEIGHTS, rng)
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(result.loss)
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimiser.step()
+        self.done += 1
+        _follow(self.average, self.model, min(settings.average, self.done / (self.done + 9)))
+        self.losses.append(float(result.loss.detach()))
+        if self.done % settings.check_every == 0 or self.done == settings.steps:
+            self._look()
+        return self.losses[-1] if self.losses else self.looks[-1].loss
+
+    def _look(self) -> None:
+        """Score the averaged weights, keep them if they are the best, and save everything."""
+        loss = sum(self.losses) / len(self.losses) if self.losses else math.nan
+        scores = mean_j(self.average, self.split.stop)
+        highest = max((summary(look.scores) for look in self.looks), default=-1.0)
+        self.looks.append(Look(self.done, loss, scores))
+        self.losses = []
+        if summary(scores) > highest:
+            self.best_step = self.done
+            self.best = {k: v.clone() for k, v in self.average.state_dict().items()}
+        self._save()
+
+    def _save(self) -> None:
+        with replacing(self.folder / "state.pt") as path:
+            torch.save(
+                {
+                    "identity": self.identity,
+                    "done": self.done,
+                    "model": self.model.state_dict(),
+                    "average": self.average.state_dict(),
+                    "optimiser": self.optimiser.state_dict(),
+                    "best": self.best,
+                    "best_step": self.best_step,
+                    "before": self.before,
+                    "looks": [asdict(look) for look in self.looks],
+                },
+                path,
+            )
+
+    def _load(self) -> None:
+        path = self.folder / "state.pt"
+        try:
+            state = torch.load(path, map_location=self.model.device, weights_only=True)
+        except Exception as error:
+            raise FineTuningError(f"{path} is damaged: delete it to start anew.") from error
+        if state["identity"] != self.identity:
+            raise FineTuningError(
+                f"{self.folder} holds a run with another model, other masks or settings: delete "
+                "it to start anew, or choose another --out."
+            )
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.done, self.before = state["done"], state["before"]
+        self.best, self.best_step = state["best"], state["best_step"]
+        self.looks = [Look(**look) for look in state["looks"]]
+
+
+def _rate(settings: Settings, step: int) -> float:
+    warm = min(1.0, (step + 1) / _WARM_UP)
+    return settings.rate * warm * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+
+
+@torch.no_grad()
+def _follow(average: nn.Module, model: nn.Module, decay: float) -> None:
+    for kept, new in zip(average.parameters(), model.parameters(), strict=True):
+        kept.lerp_(new, 1 - decay)
+
+
+def _precision(settings: Settings, device: torch.device) -> torch.autocast:
+    made_for_it = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    wanted = settings.precision == "bfloat16" or (settings.precision == "auto" and made_for_it)
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
+
+
+def _identity(model: Sam2Model, split: Split, settings: Settings) -> str:
+    """Tell runs apart: by the weights they begin with, the annotations, and the settings."""
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().float().numpy().tobytes())
+    for part in (split.train, split.stop, split.held_out):
+        for movie in part:
+            areas = [
+                [frame, *(m.area for m in movie.masks[frame].values())] for frame in movie.frames
+            ]
+            digest.update(json.dumps([movie.name, areas]).encode())
+    digest.update(json.dumps([asdict(settings), model.image_size]).encode())
+    return digest.hexdigest()
+
+
+def _card(model: Sam2Model, split: Split, run: _Run, after: Scores) -> dict[str, str]:
+    def told(scores: Scores) -> str:
+        return ", ".join(f"{kind} {value:.3f}" for kind, value in scores.items())
+
+    def named(part: Sequence[Any]) -> str:
+        return "; ".join(f"{movie.name} ({len(movie.masks)} frames)" for movie in part)
+
+    return {
+        "base": model.variant.name,
+        "made_by": f"sam2_plugins {__version__}, finetune",
+        "trained_parts": run.settings.parts.value,
+        "trained_on": named(split.train),
+        "stopped_by": named(split.stop),
+        "held_out": named(split.held_out),
+        "steps": f"{run.best_step} of {run.done}",
+        "held_out_j_before": told(run.before),
+        "held_out_j_after": told(after),
+        "licence": model.variant.licence,
+    }
