@@ -91,7 +91,7 @@ def demo(
         return
     session = fo.launch_app(dataset, remote=True, address=address, port=port)
     typer.echo(
-        f"Open http://{address}:{port} and press “Propagate masks with SAM 2” above the samples. "
+        f"Open http://{address}:{port} and press “SAM 2: propagate masks” above the samples. "
         "Ctrl-C ends the App."
     )
     session.wait(-1)

@@ -54,7 +54,7 @@ def add_grouping(form: types.Object, view: Any) -> None:
     form.str("order_by", label="Order", description="Field of its place in it", view=choices)
 
 
-def add_output_field(form: types.Object, ctx: Any, view: Any) -> None:
+def add_output_field(form: types.Object) -> None:
     """Ask where the masks go."""
     form.str(
         "output_field",
@@ -64,18 +64,20 @@ def add_output_field(form: types.Object, ctx: Any, view: Any) -> None:
     )
 
 
-def add_range(form: types.Object, ctx: Any) -> None:
+def add_range(form: types.Object) -> None:
     """Ask for the direction and the frames."""
     choices = types.RadioGroup(orientation="horizontal")
     for name in DIRECTIONS:
         label, about = _DIRECTIONS[name]
         choices.add_choice(name, label=label, description=about)
     form.enum("direction", choices.values(), default="forward", label="Direction", view=choices)
-    form.int("first", label="First frame", description="From 1; empty: from the prompts")
-    form.int("last", label="Last frame", description="Empty: to the end")
+    form.int(
+        "first", label="First frame", description="From 1; empty: from the prompts", view=_half()
+    )
+    form.int("last", label="Last frame", description="Empty: to the end", view=_half())
 
 
-def add_model(form: types.Object, ctx: Any) -> None:
+def add_model(form: types.Object) -> None:
     """Ask for the model."""
     choices = types.DropdownView()
     for one in list_models():
@@ -84,23 +86,30 @@ def add_model(form: types.Object, ctx: Any) -> None:
     form.str("model", default="nano", label="Model", view=choices)
 
 
-def add_advanced(form: types.Object, ctx: Any) -> None:
+def add_advanced(form: types.Object) -> None:
     """Offer what is seldom needed."""
     form.str(
         "prompt_frames",
         label="Only prompts on frames",
-        description="Numbers and ranges, such as 1 or 1, 30-40; empty: all that have labels",
+        description="Such as 1, or 1, 30-40; empty: all that have labels",
+        view=_half(),
     )
     form.str(
         "masks_folder",
         label="Keep the masks in a folder",
         description="As PNG files; empty: in the database",
+        view=_half(),
     )
+
+
+def _half() -> types.View:
+    """Half of the form's width."""
+    return types.FieldView(space=6)
 
 
 def add_problem(form: types.Object, error: Exception) -> None:
     """Show what is wrong; the form cannot be sent."""
-    problem = form.view("problem", types.Error(label="This cannot run yet", description=str(error)))
+    problem = form.view("problem", types.Error(label=str(error)))
     problem.invalid = True
     problem.error_message = str(error)
 

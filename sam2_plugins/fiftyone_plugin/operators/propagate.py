@@ -45,24 +45,23 @@ class PropagateMasks(foo.Operator):
 
     def resolve_placement(self, ctx: Any) -> types.Placement:
         """Put a button above the grid."""
-        button = types.Button(label="Propagate masks with SAM 2", icon="timeline", prompt=True)
+        button = types.Button(label="SAM 2: propagate masks", prompt=True)
         return types.Placement(types.Places.SAMPLES_GRID_SECONDARY_ACTIONS, button)
 
     def resolve_input(self, ctx: Any) -> types.Property:
         """Build the form, with what is wrong so far."""
         form = types.Object()
         view = ctx.target_view()
-        forms.add_prompt_fields(form, ctx, view)
-        forms.add_grouping(form, view)
-        forms.add_output_field(form, ctx, view)
-        forms.add_range(form, ctx)
-        forms.add_model(form, ctx)
-        forms.add_advanced(form, ctx)
         try:
-            request = read_request(ctx)
-            forms.add_notices(form, check_propagation(view, request, *_grouping(ctx)))
+            forms.add_notices(form, check_propagation(view, read_request(ctx), *_grouping(ctx)))
         except Sam2PluginsError as error:
             forms.add_problem(form, error)
+        forms.add_prompt_fields(form, ctx, view)
+        forms.add_grouping(form, view)
+        forms.add_output_field(form)
+        forms.add_range(form)
+        forms.add_model(form)
+        forms.add_advanced(form)
         return types.Property(form, view=types.View(label="Propagate masks with SAM 2"))
 
     def execute(self, ctx: Any) -> Any:
