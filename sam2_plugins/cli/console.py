@@ -39,7 +39,12 @@ def say(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print a value as JSON; what is not a number becomes null."""
-    typer.echo(json.dumps(_plain(value), ensure_ascii=False, indent=2, allow_nan=False))
+    typer.echo(to_json(value))
+
+
+def to_json(value: Any) -> str:
+    """Return a value as JSON; what is not a number becomes null."""
+    return json.dumps(_plain(value), ensure_ascii=False, indent=2, allow_nan=False)
 
 
 def table(words: Sequence[str], numbers: Sequence[str] = ()) -> Table:

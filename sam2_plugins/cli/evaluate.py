@@ -1,9 +1,13 @@
-"""`sam2-plugins evaluate` and `evaluate-model`: scores against ground truth."""
+"""`sam2-plugins evaluate` and `evaluate-model`: scores against ground truth.
+
+`evaluate PRED GT` scores labels that are there; `evaluate DATASET --model …` carries out a
+protocol; `evaluate-model` is its plainest case.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +18,7 @@ from sam2_plugins.cli import options
 from sam2_plugins.cli.commands import INTERRUPTED
 
 if TYPE_CHECKING:
-    from sam2_plugins.core.evaluation import MeanReport, SequenceReport
+    from sam2_plugins.core.evaluation import MeanReport, Protocol, SequenceReport
 
 MEASURES = {
     "J": "J",
@@ -45,56 +49,260 @@ class PromptKind(str, Enum):
     box = "box"
 
 
+class ProtocolName(str, Enum):
+    """What the simulated person does."""
+
+    semi = "semi"
+    offline = "offline"
+    online = "online"
+
+
+_MODEL, _LABELS = "Scoring a model", "Scoring labels"
+
+Only = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Score only this dataset.")]
+
+
 def evaluate(
-    pred: Annotated[
-        Path, typer.Argument(help="Predicted labels: .npy, TIFF, or a folder of PNG or TIFF.")
+    what: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATASET | PRED",
+            help="With --model, a dataset or a folder of datasets, of any known layout; else "
+            "predicted labels: .npy, TIFF, or a folder of PNG or TIFF.",
+        ),
     ],
     gt: Annotated[
-        Path,
-        typer.Argument(help="True labels of the same form, or a dataset (frames, masks, meta)."),
-    ],
+        Path | None,
+        typer.Argument(metavar="[GT]", help="True labels of the same form as PRED, or a dataset."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", help="Score this model: nano, sam2.1-tiny …, or a file of weights."
+        ),
+    ] = None,
+    protocol: Annotated[
+        ProtocolName,
+        typer.Option(
+            help="semi: prompts on the first frame. offline: passes, each corrects the worst "
+            "frame. online: one pass, a bad frame is corrected as it is met.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = ProtocolName.semi,
+    prompt: Annotated[
+        PromptKind,
+        typer.Option(help="What a prompted frame begins with.", rich_help_panel=_MODEL),
+    ] = PromptKind.click,
+    clicks: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Interactions on a prompted frame; all but the first correct what came of it.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = 3,
+    rounds: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Prompted frames per object at most (offline, online).",
+            rich_help_panel=_MODEL,
+        ),
+    ] = 8,
+    threshold: Annotated[
+        float,
+        typer.Option(help="Online: IoU under which a frame is bad.", rich_help_panel=_MODEL),
+    ] = 0.75,
+    only: Only = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder of report.json, scores.csv and curve.png.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    memory: options.Memory = options.MemoryName.sam2,
+    device: options.Device = "auto",
+    image_size: options.ImageSize = None,
+    tile: options.Tile = "auto",
     objects: Annotated[
         str | None,
         typer.Option(
             metavar="ID,ID,…",
             help="Objects to score.",
             show_default="the dataset's, or all on the prompted frame",
+            rich_help_panel=_LABELS,
         ),
     ] = None,
     prompt_frame: Annotated[
-        int | None, typer.Option(help="Frame of the prompts; later ones count.")
+        int | None,
+        typer.Option(help="Frame of the prompts; later ones count.", rich_help_panel=_LABELS),
     ] = None,
     bound: Annotated[
         float | None,
         typer.Option(
-            help="Tolerance of F in pixels.", show_default="2 for cells, else 0.008 × diagonal"
+            help="Tolerance of F in pixels.",
+            show_default="2 for cells, else 0.008 × diagonal",
+            rich_help_panel=_LABELS,
         ),
     ] = None,
     absent: Annotated[
         Absent | None,
-        typer.Option(help="davis: predicting nothing where there is nothing counts 1."),
+        typer.Option(
+            help="davis: predicting nothing where there is nothing counts 1.",
+            rich_help_panel=_LABELS,
+        ),
     ] = None,
     per_object: Annotated[bool, typer.Option("--per-object", help="Each object too.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Score predicted labels: J and F of DAVIS, SEG of the Cell Tracking Challenge, tracks."""
+    """Score a model, `evaluate DATASET --model nano`, or labels that are there, `evaluate PRED GT`.
+
+    J and F of DAVIS, SEG of the Cell Tracking Challenge, tracks. Datasets: DAVIS, YouTube-VOS,
+    MOSE, SA-V, the Cell Tracking Challenge, or frames/, masks/ and meta.json.
+    """
+    if model is not None:
+        if gt is not None:
+            raise typer.BadParameter("with --model there is one folder: the dataset.")
+        from sam2_plugins.core.evaluation import Protocol
+
+        plan = Protocol(protocol.value, prompt.value, clicks, rounds, threshold)
+        how = _Run(model, device, image_size, tile, memory.value, json, per_object, out)
+        _score_model(what, plan, only or [], how)
+    elif gt is not None:
+        given = {
+            "objects": _ids(objects),
+            "prompt_frame": prompt_frame,
+            "bound": bound,
+            "absent": absent and absent.value,
+        }
+        _score_labels(what, gt, given, per_object, json)
+    else:
+        raise typer.BadParameter("give the true labels too, or a model with --model.")
+
+
+def evaluate_model(
+    model: Annotated[str, typer.Argument(help="nano, sam2.1-tiny …, or a file of weights.")],
+    data: Annotated[Path, typer.Option(help="A dataset, or a folder of datasets.")],
+    prompt: Annotated[
+        PromptKind, typer.Option(help="Made from the true mask of the prompted frame.")
+    ] = PromptKind.mask,
+    only: Only = None,
+    memory: options.Memory = options.MemoryName.sam2,
+    device: options.Device = "auto",
+    image_size: options.ImageSize = None,
+    tile: options.Tile = "auto",
+    json: options.Json = False,
+) -> None:
+    """Score a model: one prompt per object on the first frame, then tracking to the end.
+
+    It is `evaluate DATA --model MODEL --protocol semi --clicks 1`. A click is the pixel deepest in
+    the object; a box is tight.
+    """
+    from sam2_plugins.core.evaluation import Protocol
+
+    how = _Run(model, device, image_size, tile, memory.value, json)
+    _score_model(data, Protocol("semi", prompt.value, clicks=1), only or [], how)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """With what a model is scored, and how the result is shown."""
+
+    model: str
+    device: str
+    image_size: int | None
+    tile: str
+    memory: str
+    json: bool
+    per_object: bool = False
+    out: Path | None = None
+
+
+def _score_model(data: Path, protocol: Protocol, only: list[str], how: _Run) -> None:
+    from sam2_plugins.cli.console import frames_progress, print_json, say
+    from sam2_plugins.cli.interrupt import stopping_gently
+    from sam2_plugins.cli.loading import open_model
+    from sam2_plugins.core.datasets import find_datasets
+    from sam2_plugins.core.evaluation import evaluate_sequence, mean_by_kind
+
+    side = options.parse_tile(how.tile)
+    datasets = find_datasets(data)
+    names = [dataset.name for dataset in datasets]
+    for name in only:
+        if name not in names:
+            raise typer.BadParameter(f"there is no dataset '{name}' among {', '.join(names)}.")
+    datasets = [dataset for dataset in datasets if not only or dataset.name in only]
+    network = open_model(how.model, how.device, how.image_size)
+    reports: list[SequenceReport] = []
+    with stopping_gently() as stop, frames_progress() as progress:
+
+        def on_frame(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+            if stop.requested:
+                raise KeyboardInterrupt
+
+        for dataset in datasets:
+            task = progress.add_task(dataset.name, total=None)
+            try:
+                report = evaluate_sequence(
+                    network, dataset, protocol, tile=side, policy=how.memory, on_frame=on_frame
+                )
+            except KeyboardInterrupt:
+                break
+            reports.append(report)
+    means = mean_by_kind(reports)
+    told = {
+        "model": network.variant.name,
+        **asdict(protocol),
+        "protocol": protocol.name,
+        "memory": how.memory,
+        "sequences": _flat(reports),
+        "means": _flat(means),
+    }
+    if how.out:
+        _save(how.out, told, reports)
+    if how.json:
+        print_json(told)
+    else:
+        _print_reports(reports, means)
+        if how.per_object:
+            _print_objects(reports)
+    if stop.requested:
+        say(f"Stopped: {len(reports)} of {len(datasets)} datasets were scored.")
+        raise typer.Exit(INTERRUPTED)
+
+
+def _save(out: Path, told: dict[str, Any], reports: list[SequenceReport]) -> None:
+    from sam2_plugins.cli.console import say, to_json
+    from sam2_plugins.core import atomic
+    from sam2_plugins.core.evaluation import draw, write_csv
+
+    out.mkdir(parents=True, exist_ok=True)
+    atomic.write_text(out / "report.json", to_json(told))
+    write_csv(out / "scores.csv", reports)
+    draw(out / "curve.png", reports)
+    say(f"Written: report.json, scores.csv and curve.png in {out}.")
+
+
+def _score_labels(
+    pred: Path, gt: Path, given: dict[str, Any], per_object: bool, json: bool
+) -> None:
+    """Score predicted labels, by the dataset's rules where nothing else was said."""
     from sam2_plugins.cli.console import print_json
     from sam2_plugins.core import metrics
-    from sam2_plugins.core.datasets import load_dataset, load_label_stack
+    from sam2_plugins.core.datasets import load_dataset, load_label_stack, recognise
     from sam2_plugins.core.errors import FrameSourceError
 
     settings: dict[str, Any] = {}
-    if (gt / "meta.json").is_file():
+    truth: Any
+    if recognise(gt):
         dataset = load_dataset(gt)
-        settings, truth = dict(dataset.settings), dataset.labels
+        settings, truth = dict(dataset.settings), dataset.truth
     else:
         truth = load_label_stack(gt)
-    given = {
-        "objects": _ids(objects),
-        "prompt_frame": prompt_frame,
-        "bound": bound,
-        "absent": absent and absent.value,
-    }
     settings |= {name: value for name, value in given.items() if value is not None}
     try:
         scores = metrics.evaluate(load_label_stack(pred), truth, **settings)
@@ -110,89 +318,56 @@ def evaluate(
     _print_scores("object", "frames", rows)
 
 
-def evaluate_model(
-    model: Annotated[str, typer.Argument(help="nano, sam2.1-tiny …, or a file of weights.")],
-    data: Annotated[
-        Path, typer.Option(help="A dataset, or a folder of datasets (frames, masks, meta.json).")
-    ],
-    prompt: Annotated[
-        PromptKind, typer.Option(help="Made from the true mask of the prompted frame.")
-    ] = PromptKind.mask,
-    only: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Score only this dataset.")
-    ] = None,
-    device: options.Device = "auto",
-    image_size: options.ImageSize = None,
-    tile: options.Tile = "auto",
-    json: options.Json = False,
-) -> None:
-    """Score a model: one prompt per object on the first frame, then tracking to the end.
-
-    A click is the pixel deepest in the object; a box is tight.
-    """
-    from sam2_plugins.cli.console import frames_progress, print_json, say
-    from sam2_plugins.cli.interrupt import stopping_gently
-    from sam2_plugins.cli.loading import open_model
-    from sam2_plugins.core.datasets import find_datasets
-    from sam2_plugins.core.evaluation import evaluate_sequence, mean_by_kind
-
-    side = options.parse_tile(tile)
-    datasets = find_datasets(data)
-    names = [dataset.name for dataset in datasets]
-    for name in only or []:
-        if name not in names:
-            raise typer.BadParameter(f"there is no dataset '{name}' among {', '.join(names)}.")
-    datasets = [dataset for dataset in datasets if not only or dataset.name in only]
-    network = open_model(model, device, image_size)
-    reports: list[SequenceReport] = []
-    with stopping_gently() as stop, frames_progress() as progress:
-
-        def on_frame(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-            if stop.requested:
-                raise KeyboardInterrupt
-
-        for dataset in datasets:
-            task = progress.add_task(dataset.name, total=None)
-            try:
-                report = evaluate_sequence(
-                    network, dataset, prompt.value, tile=side, on_frame=on_frame
-                )
-            except KeyboardInterrupt:
-                break
-            reports.append(report)
-    means = mean_by_kind(reports)
-    if json:
-        shown = {"model": network.variant.name, "prompt": prompt.value}
-        print_json({**shown, "sequences": _flat(reports), "means": _flat(means)})
-    else:
-        _print_reports(reports, means)
-    if stop.requested:
-        say(f"Stopped: {len(reports)} of {len(datasets)} datasets were scored.")
-        raise typer.Exit(INTERRUPTED)
-
-
 def _flat(reports: list[Any]) -> list[dict[str, Any]]:
     """Reports as plain values, with the scores beside the rest."""
     flat = []
     for report in reports:
         values = asdict(report)
         scores = values.pop("scores")
-        flat.append({**values, **scores})
+        flat.append({**values, **scores, "per_object": values.pop("objects", [])})
     return flat
 
 
 def _print_reports(reports: list[SequenceReport], means: list[MeanReport]) -> None:
+    rows = []
+    for one in reports:
+        last = one.rounds[-1]
+        took = {"frames": last.prompted_frames, "clicks": last.clicks, "prompt": one.prompt_iou}
+        rows.append((one.name, {**took, **asdict(one.scores)}, f"{one.seconds:.2f}"))
+    for mean in means:
+        took = {"frames": mean.prompted_frames, "clicks": mean.clicks, "prompt": mean.prompt_iou}
+        rows.append((f"mean {mean.kind}", {**took, **asdict(mean.scores)}, ""))
+    shown = {"frames": "frames\n/ obj.", "clicks": "clicks\n/ obj.", "prompt": "prompt\nIoU"}
+    kept = {name: MEASURES[name] for name in ("J", "F", "JF", "SEG", "kept_end", "track_frac")}
+    _print_scores("dataset", "s per\nframe", rows, {**shown, **kept})
+    from sam2_plugins.cli.console import say
+
+    for mean in means:
+        if mean.reached:
+            say(
+                f"{mean.kind}: {mean.reached:.0%} of the objects reached J 0.75, after "
+                f"{mean.clicks_to_reach:.1f} interactions on average."
+            )
+    if reports:
+        say(f"Peak memory {max(one.peak_megabytes for one in reports):.0f} MB.")
+
+
+def _print_objects(reports: list[SequenceReport]) -> None:
     rows = [
-        (one.name, {"prompt": one.prompt_iou, **asdict(one.scores)}, f"{one.seconds:.2f}")
-        for one in reports
+        (
+            f"{report.name} {one.id}",
+            asdict(one),
+            "–" if one.clicks_to_reach is None else str(one.clicks_to_reach),
+        )
+        for report in reports
+        for one in report.objects
     ]
-    rows += [
-        (f"mean {one.kind}", {"prompt": one.prompt_iou, **asdict(one.scores)}, "") for one in means
-    ]
-    shown = {"prompt": "prompt\nIoU", **MEASURES}
-    del shown["J_last"], shown["id_switch"]
-    _print_scores("dataset", "s per\nframe", rows, shown)
+    measures = {"prompted_frames": "frames", "clicks": "clicks", "J": "J", "F": "F", "JF": "J&F"}
+    _print_scores("object", "clicks to\nJ 0.75", rows, measures)
+
+
+def _number(value: int | None) -> str:
+    return "–" if value is None else str(value)
 
 
 def _print_scores(

@@ -7,9 +7,9 @@ J (region) and F (boundary): Perazzi et al., CVPR 2016, section 4. SEG: Maška e
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,12 @@ from scipy.spatial import KDTree
 from sam2_plugins.core.masks import ObjectMask, split_label_image
 
 Absent = Literal["davis", "ignore"]
+LabelledFrame: TypeAlias = "NDArray[Any] | Mapping[int, ObjectMask]"
+"""A label image, or masks by label, which may overlap."""
+
+LabelledFrames: TypeAlias = "Sequence[LabelledFrame] | NDArray[Any]"
+"""One per frame; an array is [T, H, W] of labels."""
+
 SEEN = 0.5  # an object is held on a frame where its own mask has this IoU
 
 
@@ -107,19 +113,21 @@ class _Look(NamedTuple):
 
 
 def evaluate(
-    pred: Sequence[NDArray[Any]] | NDArray[Any],
-    gt: Sequence[NDArray[Any]] | NDArray[Any],
+    pred: LabelledFrames,
+    gt: LabelledFrames,
     objects: Iterable[int] | None = None,
     prompt_frame: int | Mapping[int, int] = 0,
     bound: float | None = None,
     absent: Absent = "davis",
+    frames: Collection[int] | None = None,
 ) -> SequenceScores:
     """Score a predicted label stack against the true one.
 
     Parameters
     ----------
     pred, gt
-        [T, H, W] of labels, or a sequence of label images; an object has the same label in both.
+        [T, H, W] of labels, or a sequence of label images or of masks by label; an object has the
+        same label in both.
     objects
         Labels to score; those on the prompted frame if None. An object that is not seen after
         its prompted frame is left out.
@@ -130,6 +138,8 @@ def evaluate(
     absent
         What a frame without the object counts: "davis": 1 if nothing is predicted, else 0;
         "ignore": nothing.
+    frames
+        Frames that have a truth; all of them if None. The others do not count.
 
     Raises
     ------
@@ -142,13 +152,17 @@ def evaluate(
     looks: dict[int, list[_Look]] = {obj: [] for obj in starts}
     first = min(starts.values(), default=len(gt)) + 1
     for frame in range(first, len(gt)):
-        if pred[frame].shape != gt[frame].shape:
+        if frames is not None and frame not in frames:
+            continue
+        found, true = pred[frame], gt[frame]
+        sizes = _size(found), _size(true)
+        if None not in sizes and sizes[0] != sizes[1]:
             raise ValueError(
-                f"Frame {frame} is {pred[frame].shape} in the prediction and {gt[frame].shape} in "
-                "the truth: (height, width) must be equal."
+                f"Frame {frame} is {sizes[0]} in the prediction and {sizes[1]} in the truth: "
+                "(height, width) must be equal."
             )
         due = [obj for obj, start in starts.items() if frame > start]
-        for obj, look in _compare(pred[frame], gt[frame], due, bound).items():
+        for obj, look in _compare(found, true, due, bound).items():
             looks[obj].append(look)
     seen = {obj: found for obj, found in looks.items() if any(look.present for look in found)}
     scores = tuple(_score(obj, found, absent) for obj, found in seen.items())
@@ -186,8 +200,20 @@ def boundary_f(pred: ObjectMask, gt: ObjectMask, bound: float | None = None) -> 
     return 2 * precision * recall / total if total else 0.0
 
 
+def masks_of(frame: LabelledFrame) -> Mapping[int, ObjectMask]:
+    """Masks of a frame by label."""
+    return frame if isinstance(frame, Mapping) else split_label_image(frame)
+
+
+def _size(frame: LabelledFrame) -> tuple[int, ...] | None:
+    """(height, width); None where no object tells."""
+    if isinstance(frame, Mapping):
+        return next((mask.frame_size for mask in frame.values()), None)
+    return frame.shape
+
+
 def _starts(
-    gt: Sequence[NDArray[Any]] | NDArray[Any],
+    gt: LabelledFrames,
     objects: Iterable[int] | None,
     prompt_frame: int | Mapping[int, int],
 ) -> dict[int, int]:
@@ -198,7 +224,7 @@ def _starts(
             raise ValueError(f"Prompted frame {frame} does not exist: there are {len(gt)} frames.")
     if not isinstance(prompt_frame, Mapping):
         if objects is None:
-            objects = [label for label in np.unique(gt[prompt_frame]) if label]
+            objects = list(masks_of(gt[prompt_frame]))
         return {int(obj): prompt_frame for obj in objects}
     chosen = prompt_frame if objects is None else objects
     try:
@@ -208,11 +234,12 @@ def _starts(
 
 
 def _compare(
-    pred: NDArray[Any], gt: NDArray[Any], objects: Iterable[int], bound: float | None
+    pred: LabelledFrame, gt: LabelledFrame, objects: Iterable[int], bound: float | None
 ) -> dict[int, _Look]:
     """Look at every object on one frame."""
-    ours, true = split_label_image(pred), split_label_image(gt)
-    nothing = ObjectMask.empty((gt.shape[0], gt.shape[1]))
+    ours, true = masks_of(pred), masks_of(gt)
+    size = _size(gt) or _size(pred) or (0, 0)
+    nothing = ObjectMask.empty((size[0], size[1]))
     looks = {}
     for obj in objects:
         mask, truth = ours.get(obj, nothing), true.get(obj, nothing)
@@ -232,14 +259,18 @@ def _compare(
     return looks
 
 
-def _main_label(mask: ObjectMask, image: NDArray[Any]) -> tuple[int, int]:
+def _main_label(mask: ObjectMask, frame: LabelledFrame) -> tuple[int, int]:
     """Label with the most pixels under a mask, and their number; (0, 0) if there is none."""
-    under = image[mask.slices][mask.crop]
+    if isinstance(frame, Mapping):
+        shared = {label: mask.intersection_with(other) for label, other in frame.items()}
+        most = max(shared, key=lambda label: shared[label], default=0)
+        return (most, shared[most]) if shared.get(most) else (0, 0)
+    under = frame[mask.slices][mask.crop]
     labels, counts = np.unique(under[under > 0], return_counts=True)
     if not len(labels):
         return 0, 0
-    most = int(counts.argmax())
-    return int(labels[most]), int(counts[most])
+    first = int(counts.argmax())
+    return int(labels[first]), int(counts[first])
 
 
 def _end(looks: Sequence[_Look]) -> int:

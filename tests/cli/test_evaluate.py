@@ -70,7 +70,7 @@ def test_stacks_that_do_not_fit_exit_with_1_and_both_sizes(run, dataset, tmp_pat
 
 def test_a_dataset_equals_the_reference_scorer(run, shared_data, tmp_path):
     folder = shared_data / "ecoli_phase_trpL"
-    np.save(tmp_path / "moved.npy", np.roll(load_dataset(folder).labels, 3, axis=1))
+    np.save(tmp_path / "moved.npy", np.roll(load_dataset(folder).truth, 3, axis=1))
     script = [sys.executable, shared_data / "evaluate.py", folder, tmp_path / "moved.npy"]
     reference = subprocess.run(script, capture_output=True, check=True, text=True)
     told = run("evaluate", tmp_path / "moved.npy", folder, "--json").json

@@ -123,7 +123,6 @@ def test_cells_and_films_are_scored_by_their_own_rules(tmp_path):
             kind="microscopy: phase",
             prompt_frame=1,
             eval_objects_frame0=[5],
-            eval_objects_any_frame={"5": 1},
         )
     )
     assert cells.settings == {
@@ -131,6 +130,7 @@ def test_cells_and_films_are_scored_by_their_own_rules(tmp_path):
         "prompt_frame": 1,
         "bound": 2,
         "absent": "ignore",
+        "frames": None,
     }
     assert cells.first_frames == {5: 1}
     film = load_dataset(make_dataset(tmp_path / "b"))
@@ -139,6 +139,7 @@ def test_cells_and_films_are_scored_by_their_own_rules(tmp_path):
         "prompt_frame": 0,
         "bound": None,
         "absent": "davis",
+        "frames": None,
     }
     assert film.first_frames == {3: 0, 5: 0}
     assert film.name == "b"
@@ -172,6 +173,6 @@ def test_the_shared_sequences_load_and_their_truth_scores_1(shared_data):
     datasets = find_datasets(shared_data)
     assert len(datasets) >= 6
     for dataset in datasets:
-        labels = dataset.labels[:3]
+        labels = dataset.truth[:3]
         assert labels.shape[1:] == (dataset.meta["height"], dataset.meta["width"])
         assert evaluate(labels, labels, **dataset.settings).JF == 1

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from math import nan
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 
-from sam2_plugins.core.datasets import Dataset
+from sam2_plugins.core.datasets import Dataset, load_dataset
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.evaluation import (
+    Round,
     SequenceReport,
     evaluate_sequence,
     innermost_pixel,
@@ -40,13 +43,19 @@ def still_dataset(tmp_path) -> Dataset:
         (tmp_path / part).mkdir()
         for index, page in enumerate(stack):
             tifffile.imwrite(tmp_path / part / f"{index}.tif", page)
-    return Dataset(tmp_path, {"prompt_frame": 1, "eval_objects_frame0": [1, 2, 9]})
+    return own_dataset(tmp_path, prompt_frame=1, eval_objects_frame0=[1, 2, 9])
+
+
+def own_dataset(folder: Path, **meta: object) -> Dataset:
+    (folder / "meta.json").write_text(json.dumps(meta))
+    return load_dataset(folder)
 
 
 def report(kind: str, prompt_iou: float, **scores: float) -> SequenceReport:
     truth = np.ones((2, 4, 4), int)
     found = replace(evaluate(truth, truth), **scores)
-    return SequenceReport("a", kind, "click", prompt_iou, found, 2, 0.1)
+    done = (Round(1, 3, found),)
+    return SequenceReport("a", kind, "semi", "click", prompt_iou, found, 2, 0.1, 100.0, done, ())
 
 
 def test_a_click_is_made_where_the_object_is_thickest():
@@ -86,7 +95,7 @@ def test_a_sequence_is_prompted_once_and_tracked_to_its_end(still_dataset):
 
 
 def test_a_sequence_without_an_object_to_prompt_is_refused(still_dataset):
-    empty = Dataset(still_dataset.folder, {"prompt_frame": 0, "eval_objects_frame0": [9]})
+    empty = own_dataset(still_dataset.folder, prompt_frame=0, eval_objects_frame0=[9])
     with pytest.raises(PromptError, match="no object to be scored"):
         evaluate_sequence(build_model(NANO).eval(), empty)
 

@@ -1,0 +1,135 @@
+"""A sequence with ground truth, whatever its layout on the disk, and the rules of scoring it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypedDict, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.metrics import Absent, LabelledFrames, masks_of
+
+Kind: TypeAlias = Literal["microscopy", "natural"]
+
+
+class EvaluationSettings(TypedDict):
+    """How a sequence is scored: arguments of `metrics.evaluate`."""
+
+    objects: list[int]
+    prompt_frame: int | Mapping[int, int]
+    bound: float | None
+    absent: Absent
+    frames: Collection[int] | None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A sequence with ground truth.
+
+    Attributes
+    ----------
+    folder
+        Where it lies.
+    frames
+        A source for `open_frames`.
+    layout
+        "own", "davis", "sa-v" or "ctc".
+    read
+        Opens the truth: a label image, or masks by label, per frame. Called once.
+    kind
+        What the objects are. Cells are scored by a fixed tolerance and only while they are there.
+    annotated
+        Frames that have a truth; None: all of them.
+    objects
+        Labels to score; None: all that are on the prompted frame.
+    prompt_frame
+        Frame of the prompts; None: each object where it is first seen.
+    meta
+        Whatever else the dataset says of itself.
+    """
+
+    name: str
+    folder: Path
+    frames: Path
+    layout: str
+    read: Callable[[], LabelledFrames] = field(repr=False)
+    kind: Kind = "natural"
+    annotated: tuple[int, ...] | None = None
+    objects: tuple[int, ...] | None = None
+    prompt_frame: int | None = 0
+    meta: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def truth(self) -> LabelledFrames:
+        """The true labels by frame."""
+        return self.read()
+
+    def masks(self, frame: int) -> Mapping[int, ObjectMask]:
+        """Return the true masks of a frame by label."""
+        return masks_of(self.truth[frame])
+
+    @property
+    def truth_frames(self) -> Sequence[int]:
+        """Frames that have a truth, in order of time."""
+        return range(len(self.truth)) if self.annotated is None else self.annotated
+
+    @property
+    def settings(self) -> EvaluationSettings:
+        """The rules of scoring."""
+        cells = self.kind == "microscopy"
+        starts = self.first_frames
+        return {
+            "objects": list(starts),
+            "prompt_frame": starts if self.prompt_frame is None else self.prompt_frame,
+            "bound": 2 if cells else None,
+            "absent": "ignore" if cells else "davis",
+            "frames": self.annotated,
+        }
+
+    @cached_property
+    def first_frames(self) -> dict[int, int]:
+        """Label of each object to score, to the frame to prompt it on."""
+        if self.prompt_frame is not None:
+            objects = self.masks(self.prompt_frame) if self.objects is None else self.objects
+            return dict.fromkeys(map(int, objects), self.prompt_frame)
+        starts: dict[int, int] = {}
+        for frame in self.truth_frames:
+            for label in self.masks(frame):
+                starts.setdefault(int(label), frame)
+        return starts
+
+
+class LabelFiles(Sequence[NDArray[Any]]):
+    """Label images that are read when they are asked for; a frame without a file is empty."""
+
+    def __init__(self, files: Sequence[Path | None], read: Callable[[Path], NDArray[Any]]) -> None:
+        self._files = files
+        self._read = read
+        there = [file for file in files if file is not None]
+        if not there:
+            raise FrameSourceError("There is no label image at all.")
+        self._size = read(there[0]).shape
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    @overload
+    def __getitem__(self, index: int) -> NDArray[Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> LabelFiles: ...
+    def __getitem__(self, index: int | slice) -> NDArray[Any] | LabelFiles:
+        if isinstance(index, slice):
+            return LabelFiles(self._files[index], self._read)
+        file = self._files[index]
+        if file is None:
+            return np.zeros(self._size, np.uint8)
+        labels = self._read(file)
+        if labels.shape != self._size:
+            raise FrameSourceError(f"{file} is {labels.shape}, but the first is {self._size}.")
+        return labels
