@@ -36,10 +36,10 @@ def sample_movie(frames: int = 40, size: int = 384) -> np.ndarray:
     return sample_timelapse(frames=frames, size=size)[0]
 
 
-def write_video(movie: np.ndarray, path: Path) -> None:
-    """Write a movie [T, Y, X] as H.264, which browsers play."""
-    frames = open_frames(movie, axes="TYX", percentiles=PERCENTILES)
-    writer = VideoWriter(path, frames, Numbering(()), RATE)
+def write_video(movie: np.ndarray, path: Path, axes: str = "TYX", rate: float = RATE) -> None:
+    """Write a movie as H.264, which browsers play."""
+    frames = open_frames(movie, axes=axes, percentiles=PERCENTILES)
+    writer = VideoWriter(path, frames, Numbering(()), rate)
     for frame in frames:
         writer.write(frame.index, frame.time, {})
     writer.close()

@@ -222,13 +222,15 @@ class Editor:
         return stage["x"] + left + x * width, stage["y"] + top + y * height
 
     def _video_in_stage(self) -> tuple[int, int, int, int]:
-        """Return left, top, width and height of a small video, which is drawn in the middle."""
+        """Return left, top, width and height of a video: in the middle, made to fit."""
         width, height = self.page.evaluate(
             "(({videoWidth, videoHeight}) => [videoWidth, videoHeight])"
             "(document.querySelector('video'))"
         )
         stage = self.page.locator(".konvajs-content").first.bounding_box()
         assert stage is not None
+        fit = min(1.0, stage["width"] / width, stage["height"] / height)
+        width, height = round(width * fit), round(height * fit)
         left, top = (stage["width"] - width) / 2, (stage["height"] - height) / 2
         return round(left), round(top), width, height
 
