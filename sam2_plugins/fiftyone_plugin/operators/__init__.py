@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from sam2_plugins.fiftyone_plugin.operators.panel import Masklets
 from sam2_plugins.fiftyone_plugin.operators.propagate import PropagateMasks
 from sam2_plugins.fiftyone_plugin.operators.stop import StopPropagation
 
-OPERATORS = (PropagateMasks, StopPropagation)
+OPERATORS = (PropagateMasks, StopPropagation, Masklets)

@@ -1,0 +1,181 @@
+"""The panel beside a sample: how sure the masks are, frame by frame, and where to look."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.fiftyone_plugin.curves import CONFIDENCE, Curve, doubtful, read_curves
+from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError, find_footage
+from sam2_plugins.fiftyone_plugin.marks import MARK
+from sam2_plugins.fiftyone_plugin.runs import STORE, ask_to_stop, latest
+
+_HELP = (
+    "A point is a mask: how good the model believes it to be, or, after evaluate_masklets, how "
+    "good it is. Click on one to go to its frame."
+)
+
+
+class Masklets(foo.Panel):
+    """Plots the scores of the sample that is open."""
+
+    @property
+    def config(self) -> foo.PanelConfig:
+        """What FiftyOne shows of it."""
+        return foo.PanelConfig(
+            name="masklets",
+            label="SAM 2: masklets",
+            icon="show_chart",
+            surfaces="grid modal",
+            help_markdown=_HELP,
+        )
+
+    def on_load(self, ctx: Any) -> None:
+        """Read the scores of the sample at hand."""
+        problem, curves = "", []
+        try:
+            footage = _movie(ctx)
+            fields = _fields(footage)
+            ctx.panel.state.fields = fields
+            shown = ctx.panel.state.field if ctx.panel.state.field in fields else fields[0]
+            scores = _scores(footage, shown)
+            score = ctx.panel.state.score if ctx.panel.state.score in scores else scores[-1]
+            ctx.panel.state.field, ctx.panel.state.score = shown, score
+            ctx.panel.state.scores = scores
+            curves = read_curves(footage, shown, score)
+        except Sam2PluginsError as error:
+            problem = str(error)
+        ctx.panel.state.problem = problem
+        ctx.panel.data.plot = [_trace(curve) for curve in curves]
+        ctx.panel.state.doubts = [[doubt.frame, str(doubt)] for doubt in doubtful(curves)]
+        ctx.panel.state.run = latest(ctx.store(STORE))
+
+    def on_change_current_sample(self, ctx: Any) -> None:
+        """Another sample was opened."""
+        self.on_load(ctx)
+
+    def on_change_dataset(self, ctx: Any) -> None:
+        """Another dataset was opened."""
+        self.on_load(ctx)
+
+    def choose_field(self, ctx: Any) -> None:
+        """Show another field of masks."""
+        ctx.panel.state.field = ctx.params["value"]
+        self.on_load(ctx)
+
+    def choose_score(self, ctx: Any) -> None:
+        """Show another score."""
+        ctx.panel.state.score = ctx.params["value"]
+        self.on_load(ctx)
+
+    def go_to_point(self, ctx: Any) -> None:
+        """Show the frame of a point of the plot."""
+        _go_to(ctx, int(ctx.params["x"]))
+
+    def go_to_doubt(self, ctx: Any) -> None:
+        """Show a doubtful frame."""
+        _go_to(ctx, int(ctx.params["frame"]))
+
+    def stop(self, ctx: Any) -> None:
+        """Let the run at work end."""
+        ask_to_stop(ctx.store(STORE))
+        ctx.ops.notify("SAM 2 stops after the frame at hand. What was done is kept.")
+
+    def render(self, ctx: Any) -> types.Property:
+        """Lay it out."""
+        panel = types.Object()
+        state = ctx.panel.state
+        self._add_run(panel, state.run)
+        if state.problem:
+            panel.md(state.problem, name="problem")
+            return types.Property(panel)
+        for name, values, on_change in (
+            ("field", state.fields, self.choose_field),
+            ("score", state.scores, self.choose_score),
+        ):
+            choices = types.DropdownView(space=4)
+            for value in values or ():
+                choices.add_choice(value, label=value)
+            panel.str(name, label=name.capitalize(), view=choices, on_change=on_change)
+        panel.btn("refresh", label="Read again", on_click=self.on_load, space=4)
+        panel.plot(
+            "plot",
+            layout={
+                "xaxis": {"title": {"text": "frame"}},
+                "yaxis": {"title": {"text": state.score or ""}, "range": [0, 1.05]},
+                "height": 320,
+                "margin": {"t": 20, "r": 20},
+            },
+            config={"displayModeBar": False},
+            on_click=self.go_to_point,
+        )
+        if state.doubts:
+            panel.md("**Look at these first**", name="doubts_title")
+            buttons = panel.v_stack("doubts", gap=1)
+            for number, (frame, text) in enumerate(state.doubts):
+                buttons.btn(
+                    f"doubt_{number}",
+                    label=text,
+                    on_click=self.go_to_doubt,
+                    params={"frame": frame},
+                )
+        return types.Property(panel)
+
+    def _add_run(self, panel: types.Object, run: dict[str, Any] | None) -> None:
+        if run is not None and run["state"] == "running":
+            panel.md(f"At work: {run['text']}", name="run")
+            panel.btn("stop", label="Stop", on_click=self.stop)
+
+
+def _movie(ctx: Any) -> Footage:
+    """The movie of the sample that is open; in the grid, the selected or the first one."""
+    sample_id = ctx.current_sample or next(iter(ctx.selected), None)
+    if sample_id is None and len(ctx.view):
+        sample_id = ctx.view.first().id
+    if sample_id is None:
+        raise FootageError("Open a sample, to see how sure its masks are.")
+    for movie in find_footage(ctx.view):
+        if sample_id == movie.sample_id or sample_id in getattr(movie, "ids", ()):
+            return movie
+    raise FootageError("This sample is no movie.")
+
+
+def _fields(footage: Footage) -> list[str]:
+    fields = [
+        name
+        for name, field in footage.schema().items()
+        if any(part.name == MARK for part in _parts(field, "detections"))
+    ]
+    if not fields:
+        raise FootageError("There are no masks of SAM 2 here yet. Run propagate_masks.")
+    return fields
+
+
+def _scores(footage: Footage, name: str) -> list[str]:
+    """What can be plotted: the model's own confidence, and what was measured."""
+    parts = [part.name for part in _parts(footage.schema()[name], "detections")]
+    return [CONFIDENCE, *(part for part in parts if part.endswith("_iou"))]
+
+
+def _parts(field: Any, items: str) -> list[Any]:
+    """Fields of the labels in a field of a list of labels."""
+    fields = field.get_field_schema() if hasattr(field, "get_field_schema") else {}
+    inner = fields.get(items)
+    return list(inner.field.get_field_schema().values()) if inner is not None else []
+
+
+def _trace(curve: Curve) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": curve.name,
+        "x": curve.frames,
+        "y": curve.values,
+    }
+
+
+def _go_to(ctx: Any, frame: int) -> None:
+    ctx.trigger("set_frame_number", {"frame_number": frame})
