@@ -96,10 +96,50 @@ def test_the_table_of_a_model_has_the_means(run, nano, dataset):
 def test_a_folder_without_a_dataset_exits_with_1(run, tmp_path):
     result = run("evaluate-model", "nano", "--data", tmp_path)
     assert result.code == 1
-    assert "meta.json" in result.err
+    assert "has no dataset" in result.err
 
 
 def test_an_unknown_dataset_is_a_usage_error_that_names_the_known_ones(run, dataset):
     result = run("evaluate-model", "nano", "--data", dataset.parent, "--only", "cats")
     assert result.code == 2
     assert "discs" in result.err
+
+
+def test_a_protocol_is_carried_out_on_a_dataset(run, nano, dataset, tmp_path):
+    arguments = ("--model", nano, "--protocol", "offline", "--rounds", 2, "--out", tmp_path / "o")
+    told = run("evaluate", dataset, *arguments, "--json").json
+    (report,) = told["sequences"]
+    assert (told["protocol"], told["clicks"], told["memory"]) == ("offline", 3, "sam2")
+    assert [one["prompted_frames"] for one in report["rounds"]] == [1, 2]
+    assert report["per_object"][0]["prompted_frames"] == 2
+    assert json.loads((tmp_path / "o" / "report.json").read_text()) == told
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {
+        "report.json",
+        "scores.csv",
+        "curve.png",
+    }
+
+
+def test_people_are_told_prompted_frames_and_clicks(run, nano, dataset):
+    result = run("evaluate", dataset, "--model", nano, "--prompt", "box", "--per-object")
+    assert "clicks" in result.out
+    assert "discs 2" in result.out
+    assert "Peak memory" in result.err
+
+
+def test_one_prompt_on_the_first_frame_is_what_evaluate_model_does(run, nano, dataset):
+    one = run("evaluate", dataset, "-m", nano, "--clicks", 1, "--prompt", "mask", "--json").json
+    other = run("evaluate-model", nano, "--data", dataset, "--json").json
+    assert one["sequences"][0]["J"] == other["sequences"][0]["J"]
+
+
+@pytest.mark.parametrize("memory", ["motion", "distractor"])
+def test_a_model_is_scored_with_any_memory(run, nano, dataset, memory):
+    told = run("evaluate", dataset, "--model", nano, "--memory", memory, "--json").json
+    assert told["memory"] == memory
+    assert told["sequences"][0]["J"] > 0.5
+
+
+def test_a_dataset_without_a_model_or_labels_is_a_usage_error(run, nano, dataset, moved):
+    assert run("evaluate", dataset).code == 2
+    assert run("evaluate", moved, dataset, "--model", nano).code == 2
