@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -51,6 +52,10 @@ def finetune(
     frames: Annotated[int, typer.Option(min=1, help="Of a clip.")] = 4,
     objects: Annotated[int, typer.Option(min=1, help="Followed in a clip.")] = 3,
     check_every: Annotated[int, typer.Option(min=1, help="Steps from look to look.")] = 25,
+    axes: options.Axes = None,
+    channels: options.Channels = None,
+    limits: options.Limits = None,
+    z: options.Plane = None,
     image_size: options.ImageSize = None,
     device: options.Device = "auto",
     seed: Annotated[int, typer.Option(help="Of samples and prompts.")] = 0,
@@ -68,9 +73,9 @@ def finetune(
     from sam2_plugins.cli.loading import open_model
     from sam2_plugins.training import finetuning
 
-    split = finetuning.split_movies(
-        _read(data, movie or []), held_out=held_out or (), first_frames=first_frames
-    )
+    reading = options.reading(axes, channels, limits, z, None, None)
+    annotated = [replace(found, reading=reading) for found in _read(data, movie or [])]
+    split = finetuning.split_movies(annotated, held_out=held_out or (), first_frames=first_frames)
     for what, part in (
         ("Learns from", split.train),
         ("Stops by", split.stop),

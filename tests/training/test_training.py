@@ -15,10 +15,10 @@ from sam2_plugins.training.initialise import initialise
 from sam2_plugins.training.losses import LossWeights, prediction_loss
 from sam2_plugins.training.prompting import box_around, click_inside, correction
 from sam2_plugins.training.recipe import NANO, SMOKE
-from sam2_plugins.training.rollout import PromptMix, rollout
+from sam2_plugins.training.rollout import PromptMix, _join, rollout
 from sam2_plugins.training.samples import SampleSize, make_batch
 from sam2_plugins.training.synthetic import make_clip
-from sam2_plugins.training.train import LOG_FILE, load_average, train
+from sam2_plugins.training.train import LOG_FILE, STATE_FILE, load_average, train
 
 
 @pytest.fixture
@@ -144,3 +144,66 @@ def test_the_recipe_runs_forward_in_steps() -> None:
         ends = [stage.until for stage in recipe.stages]
         assert ends == sorted(set(ends))
         assert all(task.sample.size % 32 == 0 for s in recipe.stages for task in s.tasks)
+
+
+SMALL_RUN = {"pool_size": 4, "clip_size": 64, "clip_frames": 4}
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_on_begins_with_the_weights_it_had(tmp_path: Path) -> None:
+    half = dataclasses.replace(SMOKE, stages=SMOKE.stages[:1])
+    train(NANO_VARIANT, half, tmp_path, **SMALL_RUN)
+    before = torch.load(tmp_path / STATE_FILE, weights_only=True)
+    # Nothing is learned at a rate of 0, so what the second run saves is what it began with.
+    still = dataclasses.replace(SMOKE, peak_rate=0.0)
+    train(NANO_VARIANT, still, tmp_path, seed=1, **SMALL_RUN)
+    after = torch.load(tmp_path / STATE_FILE, weights_only=True)
+    assert (before["step"], after["step"]) == (6, 12)
+    for name, weight in before["model"].items():
+        assert torch.equal(weight, after["model"][name]), name
+
+
+@pytest.mark.slow
+def test_averaged_weights_follow_the_trained_ones(tmp_path: Path) -> None:
+    recipe = dataclasses.replace(SMOKE, stages=SMOKE.stages[:1], ema=0.0)
+    train(NANO_VARIANT, recipe, tmp_path, **SMALL_RUN)
+    state = torch.load(tmp_path / STATE_FILE, weights_only=True)
+    for name, parameter in build_model(NANO_VARIANT).named_parameters():
+        assert torch.equal(state["average"][name], state["model"][name]), name
+        assert parameter.shape == state["model"][name].shape
+
+
+@pytest.mark.parametrize(("share", "prompted"), [(0.0, [True, False]), (1.0, [True, True])])
+def test_a_corrected_frame_is_remembered_as_a_prompted_one(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, share: float, prompted: list[bool]
+) -> None:
+    model = build_model(dataclasses.replace(NANO_VARIANT, image_size=64))
+    remembered = []
+    encode = model.encode_memory
+
+    def spy(*args: object, **kwargs: object) -> torch.Tensor:
+        remembered.append(args[3])
+        return encode(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(model, "encode_memory", spy)
+    clip = make_clip(rng, 64, 3, "fluorescence")
+    batch = make_batch([clip], SampleSize(64, 3, 1, min_area=4), rng)
+    rollout(model, batch, PromptMix(correction=share), LossWeights(), rng)
+    assert remembered == prompted
+
+
+def test_objects_prompted_in_different_ways_come_back_in_their_order() -> None:
+    def of(*objects: int) -> Decoded:
+        values = torch.tensor(objects, dtype=torch.float32)
+        return Decoded(
+            candidates=values.view(-1, 1, 1, 1),
+            ious=values[:, None],
+            mask=values.view(-1, 1, 1, 1),
+            iou=values,
+            pointer=values[:, None],
+            object_score=values[:, None],
+        )
+
+    joined = _join([(np.array([1, 3]), of(1, 3)), (np.array([0]), of(0)), (np.array([2]), of(2))])
+    for part in (joined.mask, joined.iou, joined.pointer, joined.object_score):
+        assert part.flatten().tolist() == [0, 1, 2, 3]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,14 +28,17 @@ class AnnotatedMovie:
     name
         What to call it in a message; that of its folder or file.
     source
-        Whatever `open_frames` takes.
+        Whatever `open_frames` takes; it is opened anew each time, so no stream.
     masks
         Frame (0-based) to the masks of its objects.
+    reading
+        Further arguments of `open_frames`: axes, channels, limits …
     """
 
     name: str
     source: Any
     masks: Mapping[int, FrameMasks]
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_labels(cls, name: str, source: Any, labels: Iterable[NDArray[Any]]) -> AnnotatedMovie:
@@ -81,7 +84,7 @@ class AnnotatedMovie:
         FineTuningError
             If the masks do not fit it.
         """
-        source = open_frames(self.source)
+        source = open_frames(self.source, **self.reading)
         size = (source.height, source.width)
         found = {mask.frame_size for masks in self.masks.values() for mask in masks.values()}
         if wrong := found - {size}:

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import numpy as np
+
+from sam2_plugins.training.finetuning import AnnotatedMovie
+from sam2_plugins.training.finetuning.clips import LONGEST_GAP, ClipCutter
+
+from .conftest import discs
+
+
+def test_a_clip_shows_what_the_movie_shows_with_the_labels_in_place(movie: AnnotatedMovie) -> None:
+    cutter = ClipCutter([movie], image_size=64)
+    clip = cutter.draw(1, 4, np.random.default_rng(0))[0]
+    assert clip.frames.shape == (4, 64, 64, 3)
+    # The discs are brighter than the noise, wherever the labels say they are.
+    grey = clip.frames[..., 0]
+    assert grey[clip.labels > 0].min() > 110
+    assert grey[clip.labels == 0].max() < 110
+    cutter.close()
+
+
+def test_a_small_object_of_a_big_movie_is_seen_through_a_window() -> None:
+    frames = np.zeros((4, 600, 600), np.uint8)
+    labels = np.zeros_like(frames)
+    labels[:, 300:316, 400:416] = 5
+    cutter = ClipCutter([AnnotatedMovie.from_labels("big", frames, labels)], image_size=128)
+    for seed in range(5):
+        clip = cutter.draw(1, 3, np.random.default_rng(seed))[0]
+        assert clip.labels.shape[1] < 200
+        assert (clip.labels.reshape(3, -1) == 1).sum(1).tolist() == [256, 256, 256]
+    cutter.close()
+
+
+def test_a_clip_does_not_reach_across_a_long_gap() -> None:
+    frames, labels = discs(LONGEST_GAP + 6)
+    labels[2 : 3 + LONGEST_GAP] = 0
+    cutter = ClipCutter([AnnotatedMovie.from_labels("gap", frames, labels)], image_size=64)
+    assert cutter.longest == 3
+    cutter.close()
+
+
+def test_frames_of_one_clip_are_all_annotated() -> None:
+    frames, labels = discs(9)
+    labels[1::2] = 0
+    movie = AnnotatedMovie.from_labels("every other", frames, labels)
+    cutter = ClipCutter([movie], image_size=64)
+    for seed in range(10):
+        (clip,) = cutter.draw(1, 3, np.random.default_rng(seed))
+        assert clip.labels.reshape(3, -1).any(1).all()
+    cutter.close()
