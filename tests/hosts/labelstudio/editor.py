@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
-PATIENCE = int(os.environ.get("P", 120_000))
+PATIENCE = 120_000
 
 _FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -30,7 +29,7 @@ class Browser:
         self._chromium = self._playwright.chromium.launch(
             executable_path=self._executable, args=_FLAGS.split()
         )
-        self._context = self._chromium.new_context(viewport={"width": 1400, "height": 900})
+        self._context = self._chromium.new_context(viewport={"width": 1400, "height": 1100})
         self._context.set_default_timeout(PATIENCE)
         return self
 

@@ -59,7 +59,10 @@ def main(url: str, email: str, password: str) -> None:
         editor.annotate_automatically()
         for number, (x0, y0, x1, y1) in enumerate(cells):
             editor.show_page(0)
-            editor.choose_smart_tool("Cell" if number % 2 == 0 else "Mitosis")
+            if number:  # the tool stays chosen
+                editor.choose_label("Mitosis" if number % 2 else "Cell")
+            else:
+                editor.choose_smart_tool("Cell")
             editor.click_image((x0 + x1) / 2, (y0 + y1) / 2)
             editor.accept_suggestions()
         editor.show_page(12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,15 @@ def editor(browser: Browser, project: Project) -> Iterator[Editor]:
     opened.close()
 
 
+def prompt(editor: Editor, frame: int) -> None:
+    """Draw a box around the large disc, select it, and press its label's key."""
+    editor.show_frame(frame)
+    x, y, width, height = disc_box(frame - 1)
+    editor.draw_box((x / 100, y / 100, (x + width) / 100, (y + height) / 100))
+    editor.click_video((x + width / 2) / 100, (y + height / 2) / 100)
+    editor.press_label(1)
+
+
 def disc_box(frame: int) -> tuple[float, float, float, float]:
     """Return x, y, width, height of the large disc in percent."""
     cx, cy = movies.disc_at(frame)
@@ -98,11 +108,7 @@ def overlap(one: Any, other: Any) -> float:
 
 
 def test_a_box_drawn_on_one_frame_follows_its_object_where_the_browser_shows_it(editor):
-    editor.show_frame(10)
-    x, y, width, height = disc_box(9)
-    editor.draw_box((x / 100, y / 100, (x + width) / 100, (y + height) / 100))
-    editor.click_video((x + width / 2) / 100, (y + height / 2) / 100)
-    editor.press_label(1)
+    prompt(editor, 10)
     (result,) = editor.results()
     assert result["value"]["labels"] == ["Cell"]
     assert len(result["value"]["sequence"]) < COUNT / 2
@@ -151,6 +157,24 @@ def test_saved_boxes_are_tracked_when_predictions_are_retrieved(api, backend, pr
 def test_several_objects_keep_their_ids_and_labels(project):
     answer = project.ask([box_on(1, "one"), box_on(12, "two", "Other")])["data"]["result"]
     assert {r["id"]: r["value"]["labels"] for r in answer} == {"one": ["Cell"], "two": ["Other"]}
+
+
+def test_the_annotator_reads_what_is_wrong_in_the_details_of_the_box(
+    api, settings, browser, tmp_path
+):
+    path = tmp_path / "discs.mp4"
+    movies.write_movie(path, movies.discs(COUNT), movies.every(1000 / RATE, COUNT))
+    small = dataclasses.replace(settings, max_gigabytes=1e-6, cache=str(tmp_path / "cache"))
+    with Backend(small) as backend:
+        project = Project(api, backend, path)
+        editor = browser.open_task(project.id, project.task)
+        editor.wait_for_video()
+        editor.annotate_automatically()
+        prompt(editor, 1)
+        editor.page.get_by_text("is larger than").first.wait_for()
+        assert len(editor.results()[0]["value"]["sequence"]) == 1
+        editor.screenshot(tmp_path / "told.png")
+        editor.close()
 
 
 def test_a_video_that_is_no_video_is_told_in_the_boxs_details(api, backend, browser, tmp_path):
