@@ -630,7 +630,19 @@ class Controller:
 
     def close(self) -> None:
         """Let go of the viewer: stop the run, disconnect everything."""
+        if self.closed:
+            return
         self.closed = True
+        for signal in (
+            self.told,
+            self.failed,
+            self.objects_changed,
+            self.masks_changed,
+            self.edited,
+            self.measured,
+            self.progressed,
+        ):
+            signal.disconnect()
         self.cancel()
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
         for image in list(self._works):

@@ -103,6 +103,11 @@ class InThreads:
         self._start(worker, failed)
         return _Worker(worker)
 
+    @property
+    def busy(self) -> bool:
+        """Whether any work goes on."""
+        return bool(self._workers)
+
     def close(self) -> None:
         """Let no callback come any more, and stop what runs."""
         for worker in list(self._workers):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QGroupBox, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 from superqt import QCollapsible, ensure_main_thread
@@ -57,6 +58,8 @@ class Sam2Widget(QWidget):
         self._lay_out()
         self._connect()
         self._bind_keys()
+        # When napari is closed, widgets are deleted without being closed.
+        self.destroyed.connect(partial(_let_go, self.controller, self.jobs))
 
     # -- parts
 
@@ -155,6 +158,13 @@ class Sam2Widget(QWidget):
         of_all = f" of {total / 1e6:.0f}" if total else ""
         self.status.setText(f"Downloading {self.form.model_name}: {done / 1e6:.0f}{of_all} MB …")
 
+    def event(self, event: QEvent | None) -> bool:
+        """Notice when napari takes the dock away, which does not close its widget."""
+        handled: bool = super().event(event)
+        if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
+            self.close_all()
+        return handled
+
     def closeEvent(self, event: QCloseEvent | None) -> None:
         """Stop the work, and let go of the viewer."""
         self.close_all()
@@ -164,12 +174,19 @@ class Sam2Widget(QWidget):
         """Stop the work, and let go of the viewer."""
         if self.controller.closed:
             return
+        self._redraw_soon.cancel()
+        self._stroke_may_be_over.cancel()
         for key in self._keys:
             self.viewer.bind_key(key, None, overwrite=True)
         self.viewer.dims.events.current_step.disconnect(self._redraw_soon)
         self.form.close_events()
-        self.controller.close()
-        self.jobs.close()
+        _let_go(self.controller, self.jobs)
+
+
+def _let_go(controller: Controller, jobs: InThreads, *_: object) -> None:
+    """Stop all work; nothing tells the widgets of it any more."""
+    jobs.close()
+    controller.close()
 
 
 def _group(title: str, parts: tuple[QWidget, ...]) -> QGroupBox:
