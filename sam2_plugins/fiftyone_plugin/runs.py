@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from sam2_plugins.fiftyone_plugin.request import Progress, Report
+from sam2_plugins.fiftyone_plugin.request import Progress
 
 STORE = "sam2_plugins"
+_SILENCE = 120.0
+"""Seconds without a word after which a run is taken for dead."""
+
 _LOOK = 0.5
 """Seconds between two looks at the store, and between two messages."""
 
@@ -24,7 +27,7 @@ class Run:
     def __init__(self, store: Any) -> None:
         self._store = store
         self._began = self._looked = time.time()
-        store.set("run", {"state": "running", "share": 0.0, "text": "Starting"})
+        self._set("running", 0.0, "Starting")
 
     def due(self) -> bool:
         """Whether it is time to tell of progress, and to ask whether to stop."""
@@ -36,17 +39,18 @@ class Run:
 
     def tell(self, progress: Progress) -> None:
         """Tell how far the work is."""
-        said = {"state": "running", "share": progress.share, "text": str(progress)}
-        self._store.set("run", said)
+        self._set("running", progress.share, str(progress))
 
     def stop_asked(self) -> bool:
         """Whether someone asked to stop since this run began."""
         return float(self._store.get("stop") or 0) >= self._began
 
-    def end(self, report: Report, stopped: bool) -> None:
-        """Tell how it ended."""
-        state = "stopped" if stopped else "done"
-        said = {"state": state, "share": 1.0, "text": str(report), "problems": report.problems}
+    def end(self, told: str) -> None:
+        """Tell that it has ended, and how."""
+        self._set("ended", 1.0, told)
+
+    def _set(self, state: str, share: float, text: str) -> None:
+        said = {"state": state, "share": share, "text": text, "at": time.time()}
         self._store.set("run", said)
 
 
@@ -55,6 +59,9 @@ def ask_to_stop(store: Any) -> None:
     store.set("stop", time.time())
 
 
-def latest(store: Any) -> dict[str, Any] | None:
-    """What the latest run told last."""
-    return store.get("run")
+def at_work(store: Any) -> dict[str, Any] | None:
+    """What the run at work told last; None if there is none, or it was killed."""
+    told = store.get("run")
+    if told is None or told["state"] != "running" or time.time() - told["at"] > _SILENCE:
+        return None
+    return dict(told)

@@ -11,7 +11,7 @@ from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.fiftyone_plugin.curves import CONFIDENCE, Curve, doubtful, read_curves
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError, find_footage
 from sam2_plugins.fiftyone_plugin.marks import MARK
-from sam2_plugins.fiftyone_plugin.runs import STORE, ask_to_stop, latest
+from sam2_plugins.fiftyone_plugin.runs import STORE, ask_to_stop, at_work
 
 _HELP = (
     "A point is a mask: how good the model believes it to be, or, after evaluate_masklets, how "
@@ -51,7 +51,7 @@ class Masklets(foo.Panel):
         ctx.panel.state.problem = problem
         ctx.panel.data.plot = [_trace(curve) for curve in curves]
         ctx.panel.state.doubts = [[doubt.frame, str(doubt)] for doubt in doubtful(curves)]
-        ctx.panel.state.run = latest(ctx.store(STORE))
+        ctx.panel.state.run = at_work(ctx.store(STORE))
 
     def on_change_current_sample(self, ctx: Any) -> None:
         """Another sample was opened."""
@@ -90,7 +90,7 @@ class Masklets(foo.Panel):
         state = ctx.panel.state
         self._add_run(panel, state.run)
         if state.problem:
-            panel.md(state.problem, name="problem")
+            panel.md(state.problem, name="problem_text")
             return types.Property(panel)
         for name, values, on_change in (
             ("field", state.fields, self.choose_field),
@@ -125,8 +125,8 @@ class Masklets(foo.Panel):
         return types.Property(panel)
 
     def _add_run(self, panel: types.Object, run: dict[str, Any] | None) -> None:
-        if run is not None and run["state"] == "running":
-            panel.md(f"At work: {run['text']}", name="run")
+        if run is not None:
+            panel.md(f"At work: {run['text']}", name="run_text")
             panel.btn("stop", label="Stop", on_click=self.stop)
 
 

@@ -17,7 +17,6 @@ from sam2_plugins.fiftyone_plugin.propagation import run
 from sam2_plugins.fiftyone_plugin.request import (
     OUTPUT_FIELD,
     MovieReport,
-    Progress,
     Report,
     Request,
     field_names,
@@ -82,34 +81,29 @@ class PropagateMasks(foo.Operator):
         return forms.report_form()
 
     def _steps(self, ctx: Any, request: Request, view: Any) -> Iterator[Any]:
-        at_work = Run(ctx.store(STORE))
+        """Yield what the App is to do, and, if delegated, the report at last."""
+        here = Run(ctx.store(STORE))
         movies: list[MovieReport] = []
         events = run(find_footage(view, *_grouping(ctx)), request)
-        stopped = False
-        latest: Progress | None = None
         try:
             for event in events:
                 if isinstance(event, MovieReport):
                     movies.append(event)
                     if not ctx.delegated:
                         yield ctx.ops.reload_samples()
-                    continue
-                latest = event
-                if at_work.due():
-                    at_work.tell(event)
+                elif here.due():
+                    here.tell(event)
                     if ctx.delegated:
                         ctx.set_progress(progress=event.share, label=str(event))
                     else:
                         yield ctx.ops.set_progress(label=str(event), progress=event.share)
-                    if at_work.stop_asked():
-                        stopped = True
+                    if here.stop_asked():
+                        movies.append(MovieReport(event.name, "", "stopped", frames=event.done))
                         break
-        finally:
+        finally:  # also when the App's page is closed
             events.close()  # writes what waits
-        if stopped and latest is not None:
-            movies.append(MovieReport(latest.name, "", "stopped", frames=latest.done))
-        report = Report(tuple(movies))
-        at_work.end(report, stopped)
+            report = Report(tuple(movies))
+            here.end(str(report))
         if ctx.delegated:
             yield report
         else:
