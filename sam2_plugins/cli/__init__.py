@@ -12,6 +12,7 @@ import typer
 
 from sam2_plugins import __version__
 from sam2_plugins.cli.batch import batch
+from sam2_plugins.cli.bench import bench
 from sam2_plugins.cli.commands import Commands
 from sam2_plugins.cli.demo import demo
 from sam2_plugins.cli.evaluate import evaluate, evaluate_model
@@ -59,6 +60,7 @@ app.command("download")(download)
 app.command("info")(info)
 app.command("evaluate")(evaluate)
 app.command("evaluate-model")(evaluate_model)
+app.command("bench")(bench)
 app.command("train")(train)
 app.command("finetune")(finetune)
 app.add_typer(fiftyone, name="fiftyone")

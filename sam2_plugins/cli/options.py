@@ -90,7 +90,7 @@ def reading(
     """Turn the options of reading into arguments of `open_frames`."""
     return {
         "axes": axes,
-        "channels": _numbers(channels, int, "--channels"),
+        "channels": numbers(channels, int, "--channels"),
         "limits": _pair(limits),
         "z": z,
         "stream": stream,
@@ -110,7 +110,7 @@ def parse_tile(text: str) -> Literal["auto"] | int | None:
 
 
 def _pair(text: str | None) -> tuple[float, float] | None:
-    values = _numbers(text, float, "--limits")
+    values = numbers(text, float, "--limits")
     if values is None:
         return None
     if len(values) != 2:
@@ -118,7 +118,8 @@ def _pair(text: str | None) -> tuple[float, float] | None:
     return values[0], values[1]
 
 
-def _numbers(text: str | None, kind: type, option: str) -> list[Any] | None:
+def numbers(text: str | None, kind: type, option: str) -> list[Any] | None:
+    """Read numbers with commas between them; None stays None."""
     if text is None:
         return None
     try:

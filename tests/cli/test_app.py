@@ -12,7 +12,9 @@ def test_the_version_is_told(run):
     assert run("--version").out.strip() == f"sam2-plugins {__version__}"
 
 
-COMMANDS = ("track", "demo", "models", "download", "info", "evaluate", "evaluate-model", "train")
+COMMANDS = (
+    "track", "demo", "models", "download", "info", "evaluate", "evaluate-model", "bench", "train",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,0 +1,107 @@
+"""`sam2-plugins bench`: where the time goes, on this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sam2_plugins.cli import options
+
+if TYPE_CHECKING:
+    from sam2_plugins.core.model import Sam2Model
+    from sam2_plugins.core.profiling import Profile
+
+
+def bench(
+    models: Annotated[list[str] | None, typer.Argument(help="Models.", show_default="nano")] = None,
+    sizes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,…",
+            help="Sides of the model's input in pixels.",
+            show_default="each model's own",
+        ),
+    ] = None,
+    objects: Annotated[str, typer.Option(metavar="N,N,…", help="Numbers of objects.")] = "1,8",
+    frames: Annotated[int, typer.Option(min=1, help="Frames to take the mean of.")] = 5,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads on the CPU.", show_default="torch's choice")
+    ] = None,
+    device: options.Device = "auto",
+    json: options.Json = False,
+) -> None:
+    """Tell where the time goes on this machine: milliseconds per frame, by part of the network.
+
+    A film made here is tracked until the memory is full, then measured. The floor is what the
+    arithmetic would take at the rate of a matrix product that is measured too. A model that is not
+    downloaded is measured with random weights: the time is the same.
+    """
+    import torch
+
+    from sam2_plugins.cli.console import print_json, say
+    from sam2_plugins.core.profiling import matrix_rate, profile_tracking
+
+    if threads:
+        torch.set_num_threads(threads)
+    counts = options.numbers(objects, int, "--objects") or []
+    sides = options.numbers(sizes, int, "--sizes") or [None]
+    if min(counts, default=0) < 1:
+        raise typer.BadParameter(f"--objects are numbers from 1, not '{objects}'.")
+    profiles, rate = [], 0.0
+    for name in models or ["nano"]:
+        for side in sides:
+            model = _open(name, device, side)
+            rate = rate or matrix_rate(model.device)
+            for count in counts:
+                say(f"{name}, {model.image_size} px, objects: {count} …")
+                profiles.append(profile_tracking(model, count, rate, frames))
+    facts = {"device": str(model.device), "threads": torch.get_num_threads()}
+    if json:
+        each = [
+            {**vars(profile), "total": profile.total, "ratio_to_floor": _ratio(profile)}
+            for profile in profiles
+        ]
+        print_json({**facts, "gigaflop_per_second": rate / 1e9, "profiles": each})
+    else:
+        _show(profiles)
+        where = ", ".join(f"{name}: {value}" for name, value in facts.items())
+        say(f"Matrix product, float32: {rate / 1e9:.0f} GFLOP/s ({where}).")
+
+
+def _open(name: str, device: str, side: int | None) -> Sam2Model:
+    """Load a model that is here, or make one of its size."""
+    from sam2_plugins.core.checkpoints import choose_device, find_weights, load_model
+    from sam2_plugins.core.model import build_model
+    from sam2_plugins.core.variants import VARIANTS, get_variant
+
+    if name in VARIANTS and find_weights(name) is None:
+        return build_model(get_variant(name), side).eval().to(choose_device(device))
+    return load_model(name, device, side)
+
+
+def _show(profiles: list[Profile]) -> None:
+    from sam2_plugins.cli.console import OUT, table
+
+    parts = list(profiles[0].seconds)
+    heads = [part.replace(" ", "\n") for part in parts]
+    rows = table(["model"], ["px", "objects", *heads, "total\nms", "floor\nms", "total\n/ floor"])
+    for one in profiles:
+        rows.add_row(
+            one.model,
+            str(one.image_size),
+            str(one.objects),
+            *(_milliseconds(one.seconds[part]) for part in parts),
+            _milliseconds(one.total),
+            _milliseconds(one.floor),
+            f"{_ratio(one):.1f}",
+        )
+    OUT.print(rows)
+
+
+def _ratio(profile: Profile) -> float:
+    return profile.total / profile.floor
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:.0f}" if seconds >= 0.01 else f"{1000 * seconds:.1f}"
