@@ -164,6 +164,12 @@ def _label_studio(path: Path, movie: Path | None) -> list[AnnotatedMovie]:
             f"{path} has {len(tasks)} tasks with masks: export one task at a time, and give its "
             "movie, or its folder of frames, with --movie."
         )
+    if tasks[0].moved:
+        raise FineTuningError(
+            f"{path}: {tasks[0].moved} masks are those of a keyframe, moved into the box of their "
+            "frame, and nobody drew them so. `serve --masks all` keeps every mask; to learn from "
+            "them all the same, run `sam2-plugins labelstudio export` and give its labels.tif."
+        )
     masklets = [Masklet(obj, masks=dict(masks)) for obj, masks in tasks[0].masks.items()]
     return [AnnotatedMovie.from_masklets(tasks[0].name, movie, masklets)]
 

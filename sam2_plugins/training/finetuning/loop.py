@@ -22,7 +22,7 @@ from sam2_plugins.core.errors import FineTuningError
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.training.finetuning.budget import Budget, memory_budget
 from sam2_plugins.training.finetuning.clips import ClipCutter
-from sam2_plugins.training.finetuning.score import Scores, mean_j, summary
+from sam2_plugins.training.finetuning.score import Scores, is_better, mean_j, summary
 from sam2_plugins.training.finetuning.split import Split
 from sam2_plugins.training.losses import LossWeights
 from sam2_plugins.training.parts import Parts, choose_parts
@@ -113,7 +113,7 @@ class Report:
 
     @property
     def better(self) -> bool:
-        """Whether J rose on the held-out part."""
+        """Whether it is better on the held-out part; see `is_better`."""
         return self.path is not None
 
 
@@ -173,7 +173,7 @@ def finetune(
     model.load_state_dict(run.best)
     model.eval()
     after = run.before if run.best_step == 0 else mean_j(model, split.held_out)
-    better = run.best_step > 0 and summary(after) > summary(run.before)
+    better = run.best_step > 0 and is_better(run.before, after)
     path = None
     if better:
         path = save_model(model, out, {**_card(model, split, run, after), **(card or {})})

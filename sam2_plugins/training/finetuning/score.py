@@ -15,6 +15,9 @@ from sam2_plugins.training.finetuning.movies import AnnotatedMovie
 
 Scores = dict[PromptKind, float]
 
+TOLERATED = 0.02
+"""J that one way to prompt may lose where the others win more."""
+
 
 def mean_j(
     model: Sam2Model, movies: Sequence[AnnotatedMovie], kinds: Sequence[PromptKind] = PROMPT_KINDS
@@ -39,6 +42,12 @@ def mean_j(
 def summary(scores: Scores) -> float:
     """One number: the mean over the ways to prompt."""
     return fmean(scores.values())
+
+
+def is_better(before: Scores, after: Scores) -> bool:
+    """Whether J rose on the whole, and for no way to prompt fell by more than `TOLERATED`."""
+    fell = any(after[kind] < value - TOLERATED for kind, value in before.items())
+    return summary(after) > summary(before) and not fell
 
 
 def _of_movie(model: Sam2Model, movie: AnnotatedMovie, kind: PromptKind) -> list[float]:

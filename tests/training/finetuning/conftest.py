@@ -20,6 +20,20 @@ def discs(frames: int = 8, size: int = 64, seed: int = 0) -> tuple[np.ndarray, n
     return movie.clip(0, 255).astype(np.uint8), labels
 
 
+def two_toned(frames: int = 8, size: int = 64, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Discs of which one half is bright and the other dark: who has not seen one takes a half."""
+    _, labels = discs(frames, size, seed)
+    movie = np.random.default_rng(seed).normal(60, 8, labels.shape)
+    for image, truth in zip(movie, labels, strict=True):
+        for label in (1, 2):
+            inside = truth == label
+            columns = np.flatnonzero(inside.any(0))
+            left = np.arange(size) <= columns.mean()
+            image[inside] = 200
+            image[inside & left] = 8
+    return movie.clip(0, 255).astype(np.uint8), labels
+
+
 @pytest.fixture
 def movie() -> AnnotatedMovie:
     frames, labels = discs()

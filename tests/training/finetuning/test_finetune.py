@@ -29,12 +29,13 @@ from sam2_plugins.training.finetuning import (
     split_movies,
 )
 from sam2_plugins.training.finetuning.clips import ClipCutter
+from sam2_plugins.training.finetuning.score import Scores, is_better
 from sam2_plugins.training.losses import LossWeights
 from sam2_plugins.training.parts import choose_parts
 from sam2_plugins.training.rollout import PromptMix, rollout
 from sam2_plugins.training.samples import SampleSize, make_batch
 
-from .conftest import discs
+from .conftest import discs, two_toned
 
 QUICK = Settings(steps=4, check_every=2, clips=1, frames=2, objects=2)
 
@@ -94,6 +95,13 @@ def test_a_model_that_is_worse_on_what_is_held_out_is_not_saved(
     _judged(monkeypatch, stop=[0.5, 0.7, 0.6], held_out=[0.4, 0.39])
     report = finetune(nano, split_movies([movie]), tmp_path / "mine.pt", QUICK)
     assert not report.better and not (tmp_path / "mine.pt").exists()
+
+
+def test_a_gain_that_costs_another_way_to_prompt_too_much_is_none() -> None:
+    before: Scores = {"mask": 0.6, "click": 0.5}
+    assert is_better(before, {"mask": 0.7, "click": 0.49})
+    assert not is_better(before, {"mask": 0.7, "click": 0.45})
+    assert not is_better(before, {"mask": 0.6, "click": 0.5})
 
 
 def test_a_model_that_never_got_better_is_left_as_it_was(
@@ -284,21 +292,14 @@ def test_a_published_architecture_is_fine_tuned(
 
 @pytest.mark.slow
 def test_what_was_learned_is_found_better_from_a_click(tmp_path: Path) -> None:
-    """Discs of which one half is bright and the other dark: who has not seen one takes a half."""
     torch.set_num_threads(1)
-    model = load_model("nano", "cpu", image_size=64)
-    movies = []
-    for seed in range(3):
-        frames, labels = discs(seed=seed)
-        lower = np.zeros_like(labels, bool)
-        lower[:, 30 + seed :] = True
-        frames = np.where((labels > 0) & lower, 5, frames).astype(np.uint8)
-        movies.append(AnnotatedMovie.from_labels(f"m{seed}", frames, labels))
+    movies = [AnnotatedMovie.from_labels(f"m{i}", *two_toned(seed=i)) for i in range(3)]
     split = split_movies(movies)
-    settings = Settings(steps=40, check_every=20, clips=2, frames=3, objects=2, rate=3e-4)
+    settings = Settings(steps=20, check_every=10, clips=2, frames=3, objects=2, rate=2e-4)
+    model = load_model("nano", "cpu", image_size=96)
     report = finetune(model, split, tmp_path / "mine.safetensors", settings)
     assert report.better
-    assert report.after["click"] > report.before["click"] + 0.1
+    assert report.after["click"] > report.before["click"] + 0.03
 
 
 def test_an_object_is_judged_from_the_frame_on_which_it_appears(nano: Sam2Model) -> None:
