@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
+import fiftyone.core.media as fom
 
 from sam2_plugins.core.plan import DIRECTIONS
 from sam2_plugins.core.variants import VARIANTS
-from sam2_plugins.fiftyone_plugin.documents import PROMPT_TYPES, single_labels
-from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError, find_footage
+from sam2_plugins.fiftyone_plugin.documents import PROMPT_TYPES
+from sam2_plugins.fiftyone_plugin.footage import FRAMES, Footage, FootageError, find_footage
 from sam2_plugins.fiftyone_plugin.marks import MARK
 from sam2_plugins.fiftyone_plugin.prompting import check_prompt_field
 from sam2_plugins.fiftyone_plugin.request import Request
@@ -43,7 +44,10 @@ def check_propagation(
     check_output_field(movies[0].schema(), request.output_field)
     _check_range(request)
     check_model(request.model)
-    return [*_missing(movies), *_empty(movies, request), *_by_people(movies, request)]
+    if view.media_type == fom.GROUP and not view._is_dynamic_groups:
+        view = view.select_group_slices(view.group_slice)
+    _check_prompts(view, request)
+    return [*_missing(movies), *_by_people(view, request.output_field)]
 
 
 def prompt_fields(view: Any) -> list[str]:
@@ -54,11 +58,6 @@ def prompt_fields(view: Any) -> list[str]:
         for name, field in schema.items()
         if getattr(field, "document_type", None) in PROMPT_TYPES
     ]
-
-
-def missing_files(view: Any) -> list[str]:
-    """Files of a view that are not there."""
-    return [path for path in dict.fromkeys(view.values("filepath")) if not Path(path).exists()]
 
 
 def check_output_field(schema: Any, name: str) -> None:
@@ -107,34 +106,41 @@ def _missing(movies: Sequence[Footage]) -> list[str]:
     return [f"{len(missing)} files are not there, such as {missing[0]}."] if missing else []
 
 
-def _empty(movies: Sequence[Footage], request: Request) -> list[str]:
-    """Find movies without any prompt; labels of people in the field of results are prompts, too."""
-    names = (*request.prompt_fields, request.output_field)
-    empty = [
-        movie.name
-        for movie in movies
-        if not any(
-            any(True for _ in single_labels(value))
-            for name in names
-            for _, value in movie.read(name, filtered=name != request.output_field)
-        )
-    ]
-    if len(empty) == len(movies):
+def _check_prompts(view: Any, request: Request) -> None:
+    """Check that there is a label; people's labels in the field of results are prompts, too."""
+    names = {*request.prompt_fields, request.output_field} & set(_schema(view))
+    if not any(_count(view, name) for name in names):
         fields = ", ".join(map(repr, request.prompt_fields))
         raise FootageError(
             f"There are no prompts: no frame has a label in {fields}. Draw a box or a mask on the "
             "first frame of an object, or choose another field."
         )
-    return [f"{len(empty)} of {len(movies)} have no prompts, such as {empty[0]}."] if empty else []
 
 
-def _by_people(movies: Sequence[Footage], request: Request) -> list[str]:
+def _by_people(view: Any, name: str) -> list[str]:
     """Tell of labels of people in the field of results."""
-    for movie in movies:
-        for frame, value in movie.read(request.output_field):
-            if any(MARK not in label.field_names for label in single_labels(value)):
-                return [
-                    f"{request.output_field!r} holds labels that people made, such as on frame "
-                    f"{frame + 1} of {movie.name}. They stay as they are, and are prompts."
-                ]
-    return []
+    if name not in _schema(view):
+        return []
+    by_people = _count(view, name) - _count(view, name, f".{MARK}")
+    if not by_people:
+        return []
+    return [
+        f"{name!r} holds {by_people} labels that people made. They stay as they are, and are "
+        "prompts."
+    ]
+
+
+def _is_video(view: Any) -> bool:
+    return bool(view.media_type == fom.VIDEO and not view._is_frames)
+
+
+def _schema(view: Any) -> Any:
+    return (view.get_frame_field_schema() if _is_video(view) else view.get_field_schema()) or {}
+
+
+def _count(view: Any, name: str, part: str = "") -> int:
+    """Count the labels of a field in the database, without reading them."""
+    items = PROMPT_TYPES[_schema(view)[name].document_type]
+    path = f"{FRAMES if _is_video(view) else ''}{name}{f'.{items}' if items else ''}{part}"
+    flat = view.flatten() if view._is_dynamic_groups else view
+    return int(flat.count(path)) if flat.get_field(path) is not None else 0

@@ -81,6 +81,10 @@ class Footage(ABC):
         """Set a field on frames. Frames that the database does not know yet are added."""
 
     @abstractmethod
+    def write_samples(self, field_name: str, value: Any) -> None:
+        """Set a field of the movie itself: of its sample, or of all of its images."""
+
+    @abstractmethod
     def schema(self) -> Mapping[str, Any]:
         """Name to field, of the frames."""
 
@@ -139,6 +143,10 @@ class Video(Footage):
             FRAMES + field_name, {self.sample_id: numbered}, key_field="id", dynamic=True
         )
 
+    def write_samples(self, field_name: str, value: Any) -> None:
+        """Set a field of the sample."""
+        self.dataset.set_values(field_name, {self.sample_id: value}, key_field="id")
+
     def schema(self) -> Mapping[str, Any]:
         """Return the fields, by name."""
         return self.dataset.get_frame_field_schema() or {}
@@ -178,6 +186,10 @@ class ImageSequence(Footage):
         """Set a field, in one call."""
         by_id = {self.ids[frame]: value for frame, value in values.items()}
         self.dataset.set_values(field_name, by_id, key_field="id", dynamic=True)
+
+    def write_samples(self, field_name: str, value: Any) -> None:
+        """Set a field of every image."""
+        self.dataset.set_values(field_name, dict.fromkeys(self.ids, value), key_field="id")
 
     def schema(self) -> Mapping[str, Any]:
         """Return the fields, by name."""
@@ -219,10 +231,35 @@ def find_footage(
         groups = view.iter_dynamic_groups()
         return [movie for group in groups for movie in _movies_of_group(group)]
     raise FootageError(
-        f"These samples are of media type {view.media_type!r}: they are no movies. Images become such"
+        f"These samples are no movies, but of media type {view.media_type!r}. Images become movies"
         " when they are grouped: name the field that tells their movie (group_by) and the one that "
         "tells their place in it (order_by). For single images there is segment_images."
     )
+
+
+def find_images(view: Any) -> list[Footage]:
+    """Take each image of a dataset or view as a movie of one frame.
+
+    Raises
+    ------
+    FootageError
+        If there are no samples, or they are no images.
+    """
+    if not len(view):
+        raise FootageError("There are no samples in this view. Clear its filters, or add samples.")
+    if view.media_type == fom.GROUP:
+        view = view.flatten() if view._is_dynamic_groups else view.select_group_slices()
+    if view.media_type != fom.IMAGE or view._is_patches:
+        raise FootageError(
+            f"These samples are no images, but of media type {view.media_type!r}. For videos there "
+            "is propagate_masks; their frames are images after to_frames(sample_frames=True)."
+        )
+    dataset = view if view._is_frames else view._root_dataset
+    ids, paths = view.values(["id", "filepath"])
+    return [
+        ImageSequence(dataset, view, id_, Path(path).name, (id_,), (path,))
+        for id_, path in zip(ids, paths, strict=True)
+    ]
 
 
 def _videos(view: Any) -> list[Footage]:

@@ -33,7 +33,7 @@ def read_statements(
         check_prompt_field(footage, name)
         if name == request.output_field:
             continue
-        names = _class_names(footage.dataset, name)
+        names = class_names(footage.dataset, name)
         for frame, value in footage.read(name, filtered=True):
             if request.prompt_frames is not None and frame + 1 not in request.prompt_frames:
                 continue
@@ -75,7 +75,7 @@ def _statement(frame: int, values: dict[str, Any], cue: Cue) -> Statement:
     return Statement(frame, cue, str(values["id"]), *said)
 
 
-def _class_names(dataset: Any, name: str) -> dict[int, str]:
+def class_names(dataset: Any, name: str) -> dict[int, str]:
     """Names of a segmentation's values."""
     targets = dataset.mask_targets
     found = targets.get(f"frames.{name}") or targets.get(name) or dataset.default_mask_targets

@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from sam2_plugins.core.checkpoints import cached_model
-from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.tracker import VideoTracker
-from sam2_plugins.fiftyone_plugin.footage import Footage
+from sam2_plugins.fiftyone_plugin.footage import Footage, Video
 from sam2_plugins.fiftyone_plugin.marks import cause_of
+from sam2_plugins.fiftyone_plugin.metadata import fill_metadata
 from sam2_plugins.fiftyone_plugin.objects import find_instances, join
 from sam2_plugins.fiftyone_plugin.prompting import read_statements, state
-from sam2_plugins.fiftyone_plugin.request import MovieReport, Progress, Request
+from sam2_plugins.fiftyone_plugin.request import MovieReport, Progress, Request, told
 from sam2_plugins.fiftyone_plugin.results import Earlier, ResultWriter
 
 Events: TypeAlias = "Generator[Progress | MovieReport, None, None]"
@@ -38,14 +38,11 @@ def run(movies: list[Footage], request: Request) -> Events:
             yield replace(started, state="failed", error=told(error))
 
 
-def told(error: Exception) -> str:
-    """Say what went wrong; what nobody foresaw is named by its type, too."""
-    return str(error) if isinstance(error, Sam2PluginsError) else f"{type(error).__name__}: {error}"
-
-
 def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieReport) -> Events:
     with footage.open() as frames:
         frame_size = (frames.height, frames.width)
+        if isinstance(footage, Video):
+            fill_metadata(footage.dataset, footage.sample_id, frames)
         earlier = Earlier(footage, request, frame_size)
         ours = [s for frame, label in earlier.by_people for s in state(frame, label, frame_size)]
         said = [*ours, *read_statements(footage, request, frame_size)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.plan import Direction
 
 OUTPUT_FIELD = "sam2"
@@ -140,3 +141,8 @@ def field_names(fields: str | Sequence[str]) -> tuple[str, ...]:
     """Return names of fields as the frames know them: without `frames.`, each once."""
     names = [fields] if isinstance(fields, str) else fields
     return tuple(dict.fromkeys(name.strip().removeprefix("frames.") for name in names))
+
+
+def told(error: Exception) -> str:
+    """Say what went wrong; what nobody foresaw is named by its type, too."""
+    return str(error) if isinstance(error, Sam2PluginsError) else f"{type(error).__name__}: {error}"

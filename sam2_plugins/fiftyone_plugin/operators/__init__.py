@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from sam2_plugins.fiftyone_plugin.operators.evaluate import EvaluateMasklets
 from sam2_plugins.fiftyone_plugin.operators.panel import Masklets
 from sam2_plugins.fiftyone_plugin.operators.propagate import PropagateMasks
 from sam2_plugins.fiftyone_plugin.operators.stop import StopPropagation
 
-OPERATORS = (PropagateMasks, StopPropagation, Masklets)
+OPERATORS = (PropagateMasks, EvaluateMasklets, StopPropagation, Masklets)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import asdict
+from typing import Any, TypeAlias
 
 import fiftyone.core.media as fom
 from fiftyone.operators import types
@@ -11,8 +12,11 @@ from fiftyone.operators import types
 from sam2_plugins.core.checkpoints import list_models
 from sam2_plugins.core.plan import DIRECTIONS
 from sam2_plugins.fiftyone_plugin.checks import prompt_fields
+from sam2_plugins.fiftyone_plugin.evaluation import EvaluationReport
 from sam2_plugins.fiftyone_plugin.footage import FootageError
 from sam2_plugins.fiftyone_plugin.request import OUTPUT_FIELD, Report
+
+Told: TypeAlias = "Report | EvaluationReport"
 
 _DIRECTIONS = {
     "forward": ("Forward", "From each object's first prompt to the end"),
@@ -41,6 +45,15 @@ def add_prompt_fields(form: types.Object, ctx: Any, view: Any) -> None:
             default=False,
             label=f"Only the {len(ctx.selected_labels)} selected labels",
         )
+
+
+def add_field(form: types.Object, view: Any, name: str, label: str, default: str | None) -> None:
+    """Ask for one field with labels."""
+    fields = prompt_fields(view)
+    choices = types.DropdownView(space=6)
+    for field in fields:
+        choices.add_choice(field, label=field)
+    form.str(name, default=default if default in fields else None, label=label, view=choices)
 
 
 def add_grouping(form: types.Object, view: Any) -> None:
@@ -145,7 +158,7 @@ def chosen_labels(ctx: Any) -> frozenset[str] | None:
     return frozenset(label["label_id"] for label in ctx.selected_labels)
 
 
-def show_report(ctx: Any, report: Report) -> Iterator[Any]:
+def show_report(ctx: Any, report: Told) -> Iterator[Any]:
     """Tell the App how it ended, and let it show the new labels."""
     yield ctx.ops.reload_dataset()
     good = not report.problems
@@ -154,12 +167,12 @@ def show_report(ctx: Any, report: Report) -> Iterator[Any]:
         yield ctx.ops.show_output(report_form().type, report_values(report))
 
 
-def report_values(report: Report) -> dict[str, Any]:
+def report_values(report: Told) -> dict[str, Any]:
     """Return a report as plain values."""
     return {
         "summary": str(report),
         "problems": "\n".join(report.problems) or None,
-        "movies": [vars(movie) for movie in report.movies],
+        "movies": [asdict(movie) for movie in report.movies],
     }
 
 

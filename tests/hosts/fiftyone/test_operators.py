@@ -7,6 +7,7 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
+from fiftyone.operators.executor import ExecutionError
 
 from sam2_plugins.fiftyone_plugin import propagate
 from tests.hosts.fiftyone.conftest import FRAMES, Execute, disc, label, masks, overlap, put
@@ -140,20 +141,20 @@ def test_what_cannot_work_is_told_in_the_form(
     movie: Any, execute: Execute, params: dict[str, Any], message: str
 ) -> None:
     put(movie, 1, "seed", label(1, 1))
-    with pytest.raises(foo.ExecutionError, match=message) as caught:
+    with pytest.raises(ExecutionError, match=message) as caught:
         execute("propagate_masks", movie, **params)
     assert "Traceback" not in str(caught.value)
 
 
 def test_an_empty_view_is_told_of(movie: Any, execute: Execute) -> None:
     put(movie, 1, "seed", label(1, 1))
-    with pytest.raises(foo.ExecutionError, match="no samples"):
+    with pytest.raises(ExecutionError, match="no samples"):
         propagated(execute, movie.match_tags("nothing"))
 
 
 def test_single_images_are_told_of(dataset: Any, execute: Execute) -> None:
     dataset.add_sample(fo.Sample("/nowhere/image.png", seed=fo.Detections()))
-    with pytest.raises(foo.ExecutionError, match="segment_images"):
+    with pytest.raises(ExecutionError, match="segment_images"):
         propagated(execute, dataset)
 
 

@@ -1,0 +1,94 @@
+"""`evaluate_masklets`: how well masks fit the truth, in fields to sort and filter by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.fiftyone_plugin.evaluation import (
+    EVAL_KEY,
+    EvaluationReport,
+    MovieScores,
+    check_evaluation,
+    run,
+)
+from sam2_plugins.fiftyone_plugin.operators import forms
+from sam2_plugins.fiftyone_plugin.request import OUTPUT_FIELD, Progress, field_names
+
+
+class EvaluateMasklets(foo.Operator):
+    """Compares masks with the truth, by frame, by track and by movie."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        """What FiftyOne shows of it."""
+        return foo.OperatorConfig(
+            name="evaluate_masklets",
+            label="SAM 2: evaluate masklets",
+            description="Compare masks with the truth: IoU by frame, J and F by track and movie",
+            icon="grading",
+            dynamic=True,
+            execute_as_generator=True,
+            allow_immediate_execution=True,
+            allow_delegated_execution=True,
+            default_choice_to_delegated=False,
+        )
+
+    def resolve_input(self, ctx: Any) -> types.Property:
+        """Build the form, with what is wrong so far."""
+        form = types.Object()
+        view = ctx.target_view()
+        try:
+            check_evaluation(view, *_read(ctx))
+        except Sam2PluginsError as error:
+            forms.add_problem(form, error)
+        forms.add_field(form, view, "pred_field", "Masks", OUTPUT_FIELD)
+        forms.add_field(form, view, "gt_field", "Truth", None)
+        form.str(
+            "eval_key",
+            default=EVAL_KEY,
+            label="Name of the scores",
+            description="They go to the fields <name>_iou, <name>_J and <name>_F",
+        )
+        forms.add_grouping(form, view)
+        return types.Property(form, view=types.View(label="Evaluate masklets"))
+
+    def execute(self, ctx: Any) -> Any:
+        """Do it: step by step for the App, to the end if delegated."""
+        pred_field, gt_field, eval_key, *grouping = _read(ctx)
+        movies = check_evaluation(ctx.target_view(), pred_field, gt_field, eval_key, *grouping)
+        events = run(movies, pred_field, gt_field, eval_key)
+        if not ctx.delegated:
+            return self._steps(ctx, events)
+        found = []
+        for event in events:
+            if isinstance(event, MovieScores):
+                found.append(event)
+            else:
+                ctx.set_progress(progress=event.share, label=str(event))
+        return forms.report_values(EvaluationReport(tuple(found)))
+
+    def resolve_output(self, ctx: Any) -> types.Property:
+        """Show what came of a delegated run."""
+        return forms.report_form()
+
+    def _steps(self, ctx: Any, events: Iterator[Progress | MovieScores]) -> Iterator[Any]:
+        found = []
+        for event in events:
+            if isinstance(event, MovieScores):
+                found.append(event)
+            else:
+                yield ctx.ops.set_progress(label=str(event), progress=event.share)
+        yield from forms.show_report(ctx, EvaluationReport(tuple(found)))
+
+
+def _read(ctx: Any) -> tuple[str, str, str, str | None, str | None]:
+    said = ctx.params
+    (pred_field,) = field_names(said.get("pred_field") or OUTPUT_FIELD)
+    (gt_field,) = field_names(said.get("gt_field") or "")
+    key = said.get("eval_key") or EVAL_KEY
+    return pred_field, gt_field, key, said.get("group_by"), said.get("order_by")

@@ -1,0 +1,76 @@
+"""`evaluate_masklets` in the real FiftyOne, against FiftyOne's own IoU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fiftyone as fo
+import numpy as np
+import pytest
+from fiftyone.operators.executor import ExecutionError
+
+from sam2_plugins.fiftyone_plugin import evaluate, propagate
+from tests.hosts.fiftyone.conftest import FRAMES, Execute, label, put
+
+
+@pytest.fixture
+def judged(movie: Any) -> Any:
+    """A movie with the truth on all frames, and masks that follow from that of the first."""
+    for number in range(1, FRAMES + 1):
+        put(movie, number, "truth", label(1, number), label(2, number))
+    propagate(movie, "truth", prompt_frames=[1])
+    return movie
+
+
+def test_scores_are_fiftyones_own(judged: Any) -> None:
+    report = evaluate(judged, "sam2", "truth")
+    ours = np.array(
+        [
+            value
+            for number, frame in judged.first().frames.items()
+            for value in [one.sam2_eval_iou for one in frame.sam2.detections]
+        ]
+    )
+    judged.evaluate_detections(
+        "frames.sam2", gt_field="frames.truth", use_masks=True, iou=1e-6, eval_key="theirs"
+    )
+    theirs = np.array(
+        [
+            value
+            for frame in judged.values("frames.sam2.detections.theirs_iou")[0]
+            for value in frame
+        ]
+    )
+    assert len(ours) == 2 * FRAMES
+    assert ours == pytest.approx(theirs, abs=1e-9)
+    (scores,) = report.movies
+    after_the_prompt = ours[2:].mean()
+    assert after_the_prompt == pytest.approx(scores.J)
+
+
+def test_movies_can_be_sorted_by_their_scores(judged: Any, execute: Execute) -> None:
+    execute("evaluate_masklets", judged, gt_field="truth", eval_key="check")
+    (J,) = judged.values("check_J")
+    assert 0.75 < J <= 1
+    assert len(judged.sort_by("check_J")) == 1
+    worst = judged.match_frames(fo.ViewField("check_iou") < 1)
+    assert len(worst) == 1
+
+
+def test_a_missed_object_counts_as_nothing(judged: Any) -> None:
+    shown = judged.first().frames[5].sam2.detections[:1]
+    judged.set_values(
+        "frames.sam2",
+        {judged.first().id: {5: fo.Detections(detections=shown)}},
+        key_field="id",
+    )
+    evaluate(judged, "sam2", "truth")
+    judged.reload()
+    mean = judged.values("frames.sam2_eval_iou")[0][4]
+    (found,) = judged.values("frames.sam2.detections.sam2_eval_iou")[0][4]
+    assert mean == pytest.approx(found / 2)
+
+
+def test_a_field_that_is_not_there_is_told_of(judged: Any, execute: Execute) -> None:
+    with pytest.raises(ExecutionError, match="no field 'nope'"):
+        execute("evaluate_masklets", judged, gt_field="nope")
