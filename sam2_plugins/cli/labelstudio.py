@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -163,9 +164,9 @@ def demo(
     backend_port = free_port()
     backend = f"http://127.0.0.1:{backend_port}"
     server = LocalServer(program, folder / "data", account, port)
-    with ERR.status("Starting Label Studio; minutes the first time, for its database …"):
-        server.__enter__()
-    with server:
+    with ExitStack() as stack:
+        with ERR.status("Starting Label Studio; minutes the first time, for its database …"):
+            stack.enter_context(server)
         settings = _settings(
             {
                 "model": model,

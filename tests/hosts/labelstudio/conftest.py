@@ -35,16 +35,23 @@ def program() -> Path:
 
 
 @pytest.fixture(scope="session")
-def label_studio(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
-    """A server of which nobody has used anything yet."""
+def database(program: Path) -> Path:
+    """A folder of a server that nobody has used yet, to be copied."""
     template = program.parents[1] / "database"
     if not (template / "ready").exists():  # its migrations take minutes
         shutil.rmtree(template, ignore_errors=True)
         with LocalServer(program, template, ACCOUNT):
             pass
         (template / "ready").touch()
+    return template
+
+
+@pytest.fixture(scope="session")
+def label_studio(
+    program: Path, database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalServer]:
     folder = tmp_path_factory.mktemp("label-studio")
-    shutil.copytree(template, folder, dirs_exist_ok=True)
+    shutil.copytree(database, folder, dirs_exist_ok=True)
     with LocalServer(program, folder, ACCOUNT) as server:
         yield server
 
