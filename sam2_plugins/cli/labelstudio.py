@@ -266,9 +266,13 @@ def export(
 
 def _settings(given: Mapping[str, object]) -> Settings:
     _need_server()
+    from sam2_plugins.core.variants import get_variant
     from sam2_plugins.labelstudio_backend.settings import Settings
 
-    return Settings.from_environment(given)
+    settings = Settings.from_environment(given)
+    if not Path(settings.model).expanduser().is_file():
+        get_variant(settings.model)  # the model is loaded at the first request: too late to say so
+    return settings
 
 
 def _need_server() -> None:

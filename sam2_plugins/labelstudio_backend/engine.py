@@ -117,8 +117,9 @@ class Engine:
             url, token = self.settings.url, self.settings.api_key
         if not url.startswith(("http://", "https://")):
             return None
-        key = (url, token)
-        return self._servers.setdefault(key, LabelStudio(url, token))
+        if (url, token) not in self._servers:
+            self._servers[url, token] = LabelStudio(url, token)
+        return self._servers[url, token]
 
     def predict(
         self,

@@ -191,6 +191,12 @@ def run(
     """
     import uvicorn
 
+    # Of ours only: that of httpx has addresses in it that are as good as a password.
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    ours = logging.getLogger("sam2_plugins")
+    ours.addHandler(handler)
+    ours.setLevel(logging.INFO)
     config = uvicorn.Config(
         create_app(Engine(settings)), host, port, log_level="warning", timeout_graceful_shutdown=2
     )

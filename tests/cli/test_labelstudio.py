@@ -74,3 +74,9 @@ def test_an_export_without_annotations_says_so(run, tmp_path):
     result = run("labelstudio", "export", tmp_path / "export.json")
     assert result.code == 1
     assert "no annotation" in result.err
+
+
+def test_a_model_that_there_is_not_is_told_before_anything_is_served(run):
+    result = run("labelstudio", "serve", "--model", "sam2.1-huge")
+    assert result.code == 1
+    assert "sam2.1-tiny" in result.err
