@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from psygnal import Signal
 
 from sam2_plugins.core.errors import Sam2PluginsError
-from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.plan import Direction
 from sam2_plugins.core.prompts import Prompt
-from sam2_plugins.napari_plugin._export import Result, export, load_said, save_said
+from sam2_plugins.napari_plugin._divisions import Divisions
 from sam2_plugins.napari_plugin._frames import (
     Contrast,
     Line,
@@ -26,10 +24,11 @@ from sam2_plugins.napari_plugin._frames import (
     shown_index,
 )
 from sam2_plugins.napari_plugin._jobs import Handle, Jobs
-from sam2_plugins.napari_plugin._measure import Row, measure
+from sam2_plugins.napari_plugin._results import Results
 from sam2_plugins.napari_plugin._session import Request, Said, Session, Step
 from sam2_plugins.napari_plugin._states import FrameState, doubtful, states_along
 from sam2_plugins.napari_plugin._store import Change, Index
+from sam2_plugins.napari_plugin._work import Work
 from sam2_plugins.napari_plugin._workspace import Workspace
 
 
@@ -45,17 +44,6 @@ class RunProgress:
     def seconds_left(self) -> float:
         """Time that the rest will take; 0 if that is not known."""
         return (self.total - self.done) / self.rate if self.rate else 0.0
-
-
-@dataclass
-class Work:
-    """An image that is worked on: its layers, its session, and what can be taken back."""
-
-    workspace: Workspace
-    session: Session
-    painted: dict[tuple[Index, int], ObjectMask] = field(default_factory=dict)
-    before_paint: dict[tuple[Index, int], ObjectMask | None] = field(default_factory=dict)
-    undo: list[Callable[[], str]] = field(default_factory=list)
 
 
 class Controller:
@@ -79,8 +67,6 @@ class Controller:
     """Masks of any frame."""
     edited = Signal()
     """A person is painting; `sync` when the stroke is over."""
-    measured = Signal()
-    """There are new measures, or none."""
     progressed = Signal(object)
     """A `RunProgress`, or None when a run ends."""
 
@@ -93,20 +79,22 @@ class Controller:
         self.axis: int | None = None
         self.excluding = False
         self.selected: int | None = None
-        self.measures: list[Row] = []
         self.shown_is_stale = False
         """A run has written the frame that is shown."""
         self.closed = False
         self._works: dict[Any, Work] = {}
         self._run: Handle | None = None
         self._telling = False
-        self._daughters_due: list[int] = []
+        self.results = Results(self)
+        self.divisions = Divisions(self)
         viewer.layers.events.removed.connect(self._on_layer_removed)
 
     # -- the image
 
     def use(self, images: Sequence[Any], axis: int | None = None) -> None:
         """Choose an image, or up to three channels; nothing heavy happens yet."""
+        if self.images != tuple(images):
+            self.results.forget()
         self.images = tuple(images)
         if images:
             labels = tuple(getattr(images[0], "axis_labels", ()))
@@ -141,13 +129,13 @@ class Controller:
             return 1
         return leading_shape(self.images[0])[self.axis]
 
-    def _begin(self) -> Work:
+    def begin(self) -> Work:
         """Return the chosen image's work, with all its layers."""
         if not self.images:
             raise Sam2PluginsError("There is no image: open one, and choose it above.")
         work = self.work
         if work is None:
-            self._view()  # refuses what cannot be shown, before any layer is made
+            self.view()  # refuses what cannot be shown, before any layer is made
             image = self.images[0]
             workspace = Workspace(self.viewer, image, self.sync)
             session = Session(workspace.store, lambda: self.load_model())
@@ -156,11 +144,12 @@ class Controller:
             workspace.labels.events.selected_label.connect(self._on_label_selected)
             image.events.data.connect(self._on_image_changed)
             # Loaded while the person looks for where to click.
-            self.jobs.call(self.load_model, lambda _: None, self._fail)
+            self.jobs.call(self.load_model, lambda _: None, self.fail)
         work.workspace.complete()
         return work
 
-    def _view(self) -> View:
+    def view(self) -> View:
+        """How the chosen layers look now."""
         return View.of(self.images, self.contrast)
 
     # -- objects
@@ -173,7 +162,7 @@ class Controller:
 
     def new_object(self, name: str = "") -> int:
         """Make an object, and select it."""
-        work = self._begin()
+        work = self.begin()
         names = work.workspace.names
         label = max([0, *names]) + 1
         names[label] = name or f"object {label}"
@@ -183,7 +172,7 @@ class Controller:
 
     def select(self, label: int) -> None:
         """Let clicks, boxes and the brush mean an object."""
-        work = self._begin()
+        work = self.begin()
         work.workspace.names.setdefault(label, f"object {label}")
         self.selected = label
         work.workspace.select(label, self.excluding)
@@ -219,7 +208,7 @@ class Controller:
             self.selected = None
             if workspace.names:
                 self.select(next(iter(workspace.names)))
-        self._show(work)
+        self.show(work)
         self.objects_changed.emit()
 
     def _bring_back(self, work: Work, label: int, name: str, change: Change) -> str:
@@ -227,58 +216,6 @@ class Controller:
         work.workspace.store.swap(change)
         self.objects_changed.emit()
         return f"{name} is back, with its masks and without its clicks."
-
-    def divide(self) -> None:
-        """Say that the selected cell has divided: on this frame there are two daughters."""
-        work, line = self.work, self.line
-        mother = self.selected
-        if work is None or line is None or mother is None:
-            self.failed.emit("Select the mother first: the cell that divides.")
-            return
-        frame, workspace = self.frame, work.workspace
-        if not any(
-            line.frame(index) is not None and index[self.axis or 0] < frame
-            for index in workspace.store.indices(mother)
-        ):
-            self.failed.emit(
-                f"{workspace.names[mother]} is on no frame before this one. Go to the first frame "
-                "that shows two cells, and select the mother."
-            )
-            return
-        ended = work.session.ends.get(mother)
-        work.session.ends[mother] = frame - 1
-        change: Change = {
-            (index, mother): workspace.store.put(index, mother, None)
-            for index in workspace.store.indices(mother)
-            if (at := line.frame(index)) is not None and at >= frame
-        }
-        name = workspace.names[mother]
-        daughters = [self.new_object(f"{name}.{n}") for n in (1, 2)]
-        for daughter in daughters:
-            workspace.lineage.add(mother, daughter)
-        work.undo.append(lambda: self._join(work, mother, daughters, ended, change))
-        self._daughters_due = daughters[1:]
-        self.select(daughters[0])
-        self._show(work)
-        self.told.emit(f"{name} ends here. Click its first daughter, then the second.")
-
-    def _join(
-        self, work: Work, mother: int, daughters: list[int], ended: int | None, change: Change
-    ) -> str:
-        """Take a division back."""
-        for daughter in daughters:
-            work.workspace.erase(daughter)
-            work.workspace.lineage.remove(daughter)
-            work.workspace.names.pop(daughter, None)
-            work.session.remove(daughter)
-        if ended is None:
-            work.session.ends.pop(mother, None)
-        else:
-            work.session.ends[mother] = ended
-        work.workspace.store.swap(change)
-        self._daughters_due = []
-        self.select(mother)
-        return "The division is taken back."
 
     # -- prompts
 
@@ -291,7 +228,7 @@ class Controller:
         if not due:
             return
         self._telling = True
-        view = self._view()
+        view = self.view()
         frames = sorted({frame for frame, _ in due})
         self.told.emit(f"Looking at frame {', '.join(map(str, frames[:3]))} …")
 
@@ -324,12 +261,9 @@ class Controller:
         for (frame, label), said in due.items():
             if said and said[-1].mask is None:
                 work.undo.append(partial(self._unsay, work, frame, label, said[-1]))
-        told_labels = {label for (_, label), said in due.items() if said}
-        self._show(work)
+        self.show(work)
         self.told.emit("")
-        if self._daughters_due and self.selected in told_labels:
-            self.select(self._daughters_due.pop(0))
-            self.told.emit("Now click the other daughter.")
+        self.divisions.go_on({label for (_, label), said in due.items() if said})
         self.objects_changed.emit()
         self.sync()
 
@@ -347,7 +281,7 @@ class Controller:
                         if prompt.mask is None:
                             work.workspace.draw(index, label, prompt)
             self._reselect(work)
-        self._fail(error)
+        self.fail(error)
 
     def _unsay(self, work: Work, frame: int, label: int, prompt: Prompt) -> str:
         """Take back the last prompt that was said of an object on a frame."""
@@ -382,7 +316,7 @@ class Controller:
         from sam2_plugins.core.masks import split_label_image
         from sam2_plugins.napari_plugin._session import labels_of
 
-        work = self._begin()
+        work = self.begin()
         index = work.workspace.step
         image = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
         found = split_label_image(_plane(image, index, work.workspace.store.frame_size))
@@ -395,7 +329,7 @@ class Controller:
             work.session.protected.add((index, label))
         if made:
             self.select(next(iter(made.values())))
-        self._show(work)
+        self.show(work)
         self.objects_changed.emit()
         self.sync()
         return list(made.values())
@@ -438,7 +372,7 @@ class Controller:
             return
         self.sync()
         change: Change = {}
-        request = Request(self._view(), line, direction, start, stop)
+        request = Request(self.view(), line, direction, start, stop)
         began = time.perf_counter()
 
         def each(step: Step) -> None:
@@ -451,7 +385,7 @@ class Controller:
             self._run = None
             if change:
                 work.undo.append(lambda: self._take_back(work, change))
-            self._show(work)
+            self.show(work)
             frames = len({index for index, _ in change})
             self.progressed.emit(None)
             kept = "Stopped; what is done is kept: " if stopped else ""
@@ -460,7 +394,7 @@ class Controller:
 
         def failed(error: Exception) -> None:
             done(True)
-            self._fail(error)
+            self.fail(error)
 
         self.progressed.emit(RunProgress(0, 0, 0.0))
         self._run = _STARTING
@@ -475,7 +409,7 @@ class Controller:
 
     def _take_back(self, work: Work, change: Change) -> str:
         work.workspace.store.swap(change)
-        self._show(work)
+        self.show(work)
         work.workspace.show_tracks()
         return "The last run is taken back."
 
@@ -490,7 +424,7 @@ class Controller:
             self.told.emit("There is nothing to take back.")
         else:
             self.told.emit(work.undo.pop()())
-            self._show(work)
+            self.show(work)
             self.objects_changed.emit()
 
     def states(self, label: int | None = None) -> list[FrameState]:
@@ -535,97 +469,6 @@ class Controller:
         colors = {label: work.workspace.color(label) for label in work.workspace.names}
         return {label: (float(c[0]), float(c[1]), float(c[2])) for label, c in colors.items()}
 
-    # -- results
-
-    def measure(self) -> None:
-        """Measure all objects along the line, in a worker."""
-        work, line = self.work, self.line
-        if work is None or line is None:
-            self.failed.emit("There is nothing to measure: track an object first.")
-            return
-        rows: list[Row] = []
-        store, names = work.workspace.store, dict(work.workspace.names)
-
-        def done(_: bool) -> None:
-            self.measures = rows
-            work.workspace.show_features(rows)
-            self.measured.emit()
-            self.told.emit(f"{len(rows)} masks measured.")
-
-        self.jobs.stream(
-            lambda: measure(store, self.images, line, self.length, names),
-            rows.extend,
-            done,
-            self._fail,
-        )
-
-    def export(self, kind: str, folder: Path) -> None:
-        """Write the objects along the line in one of the core's formats, in a worker."""
-        work, line = self.work, self.line
-        if work is None or line is None:
-            self.failed.emit("There is nothing to export: track an object first.")
-            return
-        space = work.workspace
-        result = Result(space.store, self._view(), line, dict(space.names), space.lineage)
-        self.told.emit("Writing …")
-
-        def written() -> list[str]:
-            steps = export(result, kind, folder)
-            while True:
-                try:
-                    next(steps)
-                except StopIteration as end:
-                    told: list[str] = end.value
-                    return told
-
-        self.jobs.call(written, lambda told: self.told.emit("\n".join(told)), self._fail)
-
-    def save_prompts(self, path: Path) -> None:
-        """Save all that was said along the line, with names and lineage."""
-        work, line = self.work, self.line
-        if work is None or line is None:
-            self.failed.emit("There are no prompts to save.")
-            return
-        height, width = work.workspace.store.frame_size
-        facts = {"name": self.images[0].name, "frames": self.length}
-        try:
-            save_said(
-                path,
-                work.session.said(line),
-                work.workspace.names,
-                work.workspace.lineage,
-                work.session.ends,
-                {**facts, "height": height, "width": width},
-            )
-        except Sam2PluginsError as error:
-            self._fail(error)
-        else:
-            self.told.emit(f"Written: {path}")
-
-    def load_prompts(self, path: Path) -> None:
-        """Say all that a file says, as further objects."""
-        try:
-            work = self._begin()
-            loaded = load_said(path, work.workspace.names)
-            for prompt in loaded.prompts:
-                prompt.check_fits(work.workspace.store.frame_size, self.length)
-        except Sam2PluginsError as error:
-            self._fail(error)
-            return
-        line = Line.through(self.axis, work.workspace.step)
-        work.workspace.names.update(loaded.names)
-        work.workspace.lineage.mothers.update(loaded.mothers)
-        work.session.ends.update(loaded.ends)
-        for prompt in loaded.prompts:
-            index, label = line.index(prompt.frame), int(prompt.obj)
-            if prompt.mask is not None:
-                work.painted[index, label] = prompt.mask
-                work.session.protected.add((index, label))
-            work.workspace.draw(index, label, prompt)
-        if loaded.names:
-            self.select(next(iter(loaded.names)))
-        self.sync()
-
     # -- events
 
     def close(self) -> None:
@@ -639,7 +482,7 @@ class Controller:
             self.objects_changed,
             self.masks_changed,
             self.edited,
-            self.measured,
+            self.results.measured,
             self.progressed,
         ):
             signal.disconnect()
@@ -679,12 +522,14 @@ class Controller:
         if self.selected is not None:
             work.workspace.select(self.selected, self.excluding)
 
-    def _show(self, work: Work) -> None:
+    def show(self, work: Work) -> None:
+        """Draw masks that have changed."""
         if work.workspace.labels in self.viewer.layers:
             work.workspace.refresh()
         self.masks_changed.emit()
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """Tell what went wrong."""
         known = isinstance(error, Sam2PluginsError)
         self.failed.emit(str(error) if known else f"{type(error).__name__}: {error}")
 

@@ -38,17 +38,17 @@ class ExportView(QWidget):
     def _ask_and_export(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder of the results")
         if folder:
-            self._controller.export(self.kind.currentData(), Path(folder))
+            self._controller.results.export(self.kind.currentData(), Path(folder))
 
     def _ask_save(self) -> None:
         path, _ = QFileDialog.getSaveFileName(self, "Save prompts", "prompts.json", "*.json")
         if path:
-            self._controller.save_prompts(Path(path))
+            self._controller.results.save_prompts(Path(path))
 
     def _ask_load(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Load prompts", "", "*.json")
         if path:
-            self._controller.load_prompts(Path(path))
+            self._controller.results.load_prompts(Path(path))
 
 
 def _button(text: str, about: str, act: object) -> QPushButton:

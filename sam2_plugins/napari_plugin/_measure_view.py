@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from sam2_plugins.napari_plugin._controller import Controller
-from sam2_plugins.napari_plugin._measure import Row, quantities, save_csv
+from sam2_plugins.napari_plugin._measure import Row, quantities
 
 _MARGIN = 6
 
@@ -33,7 +33,7 @@ class MeasureView(QWidget):
         self._shown: tuple[object, ...] = ()
         self.measure = QPushButton("Measure")
         self.measure.setToolTip("Area, place, speed and brightness of every object on every frame")
-        self.measure.clicked.connect(controller.measure)
+        self.measure.clicked.connect(controller.results.measure)
         self.save = QPushButton("Save CSV …")
         self.save.setToolTip("Save the table of all objects")
         self.save.clicked.connect(self._ask_and_save)
@@ -56,13 +56,13 @@ class MeasureView(QWidget):
         layout.addLayout(row)
         for part in (self.quantity, self.plot, self.table):
             layout.addWidget(part)
-        controller.measured.connect(self._on_measured)
+        controller.results.measured.connect(self._on_measured)
         self._on_measured()
 
     def redraw(self, *_: object) -> None:
         """Show the measures of the selected object, and mark the shown frame."""
         controller = self._controller
-        rows, quantity = controller.measures, self.quantity.currentText()
+        rows, quantity = controller.results.measures, self.quantity.currentText()
         self.plot.show_lines(
             _lines(rows, quantity), controller.colors(), controller.selected, controller.frame
         )
@@ -70,7 +70,7 @@ class MeasureView(QWidget):
 
     def _on_measured(self) -> None:
         chosen = self.quantity.currentText()
-        names = quantities(self._controller.measures)
+        names = quantities(self._controller.results.measures)
         self.quantity.clear()
         self.quantity.addItems(names)
         if chosen in names:
@@ -80,7 +80,7 @@ class MeasureView(QWidget):
         self.redraw()
 
     def _fill_table(self, rows: Sequence[Row]) -> None:
-        shown = (id(self._controller.measures), self._controller.selected, len(rows))
+        shown = (id(self._controller.results.measures), self._controller.selected, len(rows))
         if shown == self._shown:
             return
         self._shown = shown
@@ -102,8 +102,7 @@ class MeasureView(QWidget):
     def _ask_and_save(self) -> None:
         path, _ = QFileDialog.getSaveFileName(self, "Save the table", "cells.csv", "CSV (*.csv)")
         if path:
-            save_csv(Path(path), self._controller.measures)
-            self._controller.told.emit(f"Written: {path}")
+            self._controller.results.save_table(Path(path))
 
 
 class Plot(QWidget):

@@ -16,7 +16,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from sam2_plugins.napari_plugin._controller import Controller, Work
+from sam2_plugins.napari_plugin._controller import Controller
+from sam2_plugins.napari_plugin._work import Work
 
 _LABEL = Qt.ItemDataRole.UserRole
 _COLUMNS = ("Object", "Prompts", "Frames", "IoU")
@@ -52,7 +53,7 @@ class ObjectsView(QWidget):
         self.delete = QPushButton("Delete")
         self.delete.setToolTip("Remove the selected object, its masks and prompts")
         self.new.clicked.connect(lambda: controller.new_object())
-        self.divide.clicked.connect(lambda: controller.divide())
+        self.divide.clicked.connect(lambda: controller.divisions.divide())
         self.delete.clicked.connect(self._on_delete)
         buttons = QHBoxLayout()
         for button in (self.new, self.divide, self.delete):

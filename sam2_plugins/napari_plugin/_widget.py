@@ -106,7 +106,7 @@ class Sam2Widget(QWidget):
         self._keys: dict[str, Callable[[Any], object]] = {
             "N": lambda _: controller.new_object(),
             "Q": lambda _: self.tools.exclude.toggle(),
-            "U": lambda _: controller.divide(),
+            "U": lambda _: controller.divisions.divide(),
             "G": lambda _: self.run.start("both"),
             "Shift-G": lambda _: self.run.start("forward"),
             "J": lambda _: controller.go_to_doubtful(forward=False),

@@ -198,7 +198,7 @@ def test_a_division_ends_the_mother_and_begins_two_daughters(desk: Desk) -> None
     desk.click(*LEFT)
     desk.track()
     desk.space.go_to((4,))
-    desk.controller.divide()
+    desk.controller.divisions.divide()
     first, second = desk.space.lineage.daughters(1)
     assert desk.space.store.indices(1)[-1] == (3,)
     assert desk.controller.selected == first
@@ -215,7 +215,7 @@ def test_a_division_is_taken_back(desk: Desk) -> None:
     desk.click(*LEFT)
     desk.track()
     desk.space.go_to((4,))
-    desk.controller.divide()
+    desk.controller.divisions.divide()
     desk.controller.undo()
     desk.jobs.run()
     assert list(desk.controller.objects) == [1]
@@ -225,7 +225,7 @@ def test_a_division_is_taken_back(desk: Desk) -> None:
 
 def test_a_cell_cannot_divide_before_it_is_seen(desk: Desk) -> None:
     desk.click(*LEFT)
-    desk.controller.divide()
+    desk.controller.divisions.divide()
     assert "on no frame before" in desk.failures[-1]
     assert list(desk.controller.objects) == [1]
 
@@ -386,12 +386,12 @@ def test_prompts_saved_and_loaded_give_the_same_masks(
     desk.space.labels.paint((4, 42, 40), 1)
     desk.controller.sync()
     desk.jobs.run()
-    desk.controller.divide()
+    desk.controller.divisions.divide()
     desk.click(40, 36)
     desk.track()
-    desk.controller.save_prompts(tmp_path / "prompts.json")
+    desk.controller.results.save_prompts(tmp_path / "prompts.json")
     again = make_desk(moving_discs(8)[0])
-    again.controller.load_prompts(tmp_path / "prompts.json")
+    again.controller.results.load_prompts(tmp_path / "prompts.json")
     again.jobs.run()
     again.track()
     assert again.failures == []
@@ -407,8 +407,8 @@ def test_a_file_that_does_not_fit_the_movie_changes_nothing(
     desk.controller.new_object()
     desk.space.go_to((7,))
     desk.click(40, 33)
-    desk.controller.save_prompts(tmp_path / "prompts.json")
+    desk.controller.results.save_prompts(tmp_path / "prompts.json")
     short = make_desk(moving_discs(3)[0])
-    short.controller.load_prompts(tmp_path / "prompts.json")
+    short.controller.results.load_prompts(tmp_path / "prompts.json")
     assert short.failures
     assert short.controller.objects == {}

@@ -43,9 +43,9 @@ def test_measures_are_those_of_scikit_image_in_the_images_units(desk: Desk) -> N
     desk.click(*LEFT)
     desk.track()
     desk.controller.images[0].units = ("pixel", "um", "um")
-    desk.controller.measure()
+    desk.controller.results.measure()
     desk.jobs.run()
-    rows = desk.controller.measures
+    rows = desk.controller.results.measures
     assert [row["frame"] for row in rows] == list(range(8))
     mask = desk.space.store.get((3,), 1)
     assert mask is not None and mask.centroid is not None
@@ -79,11 +79,11 @@ def test_every_export_holds_the_tracked_masks(desk: Desk, tmp_path: Path) -> Non
     desk.click(*LEFT)
     desk.track()
     desk.space.go_to((4,))
-    desk.controller.divide()
+    desk.controller.divisions.divide()
     desk.click(40, 36)
     desk.track()
     for kind in ("ctc", "tiff", "coco", "csv", "mp4"):
-        desk.controller.export(kind, tmp_path)
+        desk.controller.results.export(kind, tmp_path)
         desk.jobs.run()
     assert desk.failures == []
     assert check_ctc(tmp_path / "ctc") == []
@@ -97,11 +97,11 @@ def test_every_export_holds_the_tracked_masks(desk: Desk, tmp_path: Path) -> Non
 
 
 def test_an_export_that_fails_says_why(desk: Desk, tmp_path: Path) -> None:
-    desk.controller.export("ctc", tmp_path)
+    desk.controller.results.export("ctc", tmp_path)
     assert "track an object first" in desk.failures[-1]
     desk.click(*LEFT)
     (tmp_path / "file").write_text("")
-    desk.controller.export("ctc", tmp_path / "file")
+    desk.controller.results.export("ctc", tmp_path / "file")
     desk.jobs.run()
     assert str(tmp_path / "file") in desk.failures[-1]
 

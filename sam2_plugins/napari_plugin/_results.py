@@ -1,0 +1,140 @@
+"""What comes of the masks: measures, files, and prompts to replay."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+
+from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.napari_plugin._export import Result, export, load_said, save_said
+from sam2_plugins.napari_plugin._frames import Line
+from sam2_plugins.napari_plugin._measure import Row, measure, save_csv
+
+if TYPE_CHECKING:
+    from sam2_plugins.napari_plugin._controller import Controller
+
+
+class Results:
+    """Measures, exports and prompt files of the objects along the line that is shown."""
+
+    measured = Signal()
+    """There are new measures."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+        self.measures: list[Row] = []
+
+    def measure(self) -> None:
+        """Measure all objects along the line, in a worker."""
+        control = self._controller
+        work, line = control.work, control.line
+        if work is None or line is None:
+            control.failed.emit("There is nothing to measure: track an object first.")
+            return
+        rows: list[Row] = []
+        store, names = work.workspace.store, dict(work.workspace.names)
+        images, length = control.images, control.length
+
+        def each(found: tuple[int, list[Row]]) -> None:
+            frame, of_frame = found
+            rows.extend(of_frame)
+            control.told.emit(f"Measuring: {frame + 1} of {length} frames")
+
+        def done(_: bool) -> None:
+            self.measures = rows
+            work.workspace.show_features(rows)
+            self.measured.emit()
+            control.told.emit(f"{len(rows)} masks measured.")
+
+        def steps() -> Generator[tuple[int, list[Row]], None, None]:
+            yield from enumerate(measure(store, images, line, length, names))
+
+        control.jobs.stream(steps, each, done, control.fail)
+
+    def forget(self) -> None:
+        """Another image is chosen: there are no measures of it."""
+        if self.measures:
+            self.measures = []
+            self.measured.emit()
+
+    def save_table(self, path: Path) -> None:
+        """Save the measures."""
+        control = self._controller
+        try:
+            save_csv(path, self.measures)
+        except Sam2PluginsError as error:
+            control.fail(error)
+        else:
+            control.told.emit(f"Written: {path}")
+
+    def export(self, kind: str, folder: Path) -> None:
+        """Write the objects along the line in one of the core's formats, in a worker."""
+        control = self._controller
+        work, line = control.work, control.line
+        if work is None or line is None:
+            control.failed.emit("There is nothing to export: track an object first.")
+            return
+        space = work.workspace
+        result = Result(space.store, control.view(), line, dict(space.names), space.lineage)
+        frames, told = control.length, list[str]()
+
+        def steps() -> Generator[int, None, None]:
+            told.extend((yield from export(result, kind, folder)))
+
+        control.jobs.stream(
+            steps,
+            lambda frame: control.told.emit(f"Writing: {frame + 1} of {frames} frames"),
+            lambda _: control.told.emit("\n".join(told)),
+            control.fail,
+        )
+
+    def save_prompts(self, path: Path) -> None:
+        """Save all that was said along the line, with names and lineage."""
+        control = self._controller
+        work, line = control.work, control.line
+        if work is None or line is None:
+            control.failed.emit("There are no prompts to save.")
+            return
+        height, width = work.workspace.store.frame_size
+        facts = {"name": control.images[0].name, "frames": control.length}
+        try:
+            save_said(
+                path,
+                work.session.said(line),
+                work.workspace.names,
+                work.workspace.lineage,
+                work.session.ends,
+                {**facts, "height": height, "width": width},
+            )
+        except Sam2PluginsError as error:
+            control.fail(error)
+        else:
+            control.told.emit(f"Written: {path}")
+
+    def load_prompts(self, path: Path) -> None:
+        """Say all that a file says, as further objects."""
+        control = self._controller
+        try:
+            work = control.begin()
+            loaded = load_said(path, work.workspace.names)
+            for prompt in loaded.prompts:
+                prompt.check_fits(work.workspace.store.frame_size, control.length)
+        except Sam2PluginsError as error:
+            control.fail(error)
+            return
+        line = Line.through(control.axis, work.workspace.step)
+        work.workspace.names.update(loaded.names)
+        work.workspace.lineage.mothers.update(loaded.mothers)
+        work.session.ends.update(loaded.ends)
+        for prompt in loaded.prompts:
+            index, label = line.index(prompt.frame), int(prompt.obj)
+            if prompt.mask is not None:
+                work.painted[index, label] = prompt.mask
+                work.session.protected.add((index, label))
+            work.workspace.draw(index, label, prompt)
+        if loaded.names:
+            control.select(next(iter(loaded.names)))
+        control.sync()

@@ -1,0 +1,22 @@
+"""An image that is worked on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.napari_plugin._session import Session
+from sam2_plugins.napari_plugin._store import Index
+from sam2_plugins.napari_plugin._workspace import Workspace
+
+
+@dataclass
+class Work:
+    """An image that is worked on: its layers, its session, and what can be taken back."""
+
+    workspace: Workspace
+    session: Session
+    painted: dict[tuple[Index, int], ObjectMask] = field(default_factory=dict)
+    before_paint: dict[tuple[Index, int], ObjectMask | None] = field(default_factory=dict)
+    undo: list[Callable[[], str]] = field(default_factory=list)
