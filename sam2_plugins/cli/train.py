@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sam2_plugins.core.variants import Variant
 
 
 class Trainable(str, Enum):
@@ -21,9 +26,15 @@ def train(
     smoke: Annotated[
         bool, typer.Option("--smoke", help="A dozen steps, to see that it runs.")
     ] = False,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="Go on from these weights, nano or a file, instead of new ones."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of weights, clips and batches.")] = 0,
 ) -> None:
-    """Train the embedded model from scratch on synthetic time-lapses.
+    """Train the embedded model on synthetic time-lapses.
 
     A run that was stopped goes on from its last saved step. The weights are saved at the end as
     NAME.safetensors, which --model takes.
@@ -44,7 +55,8 @@ def train(
     from sam2_plugins.training import train as training
 
     variant = get_variant(name.value)
-    recipe = recipes.SMOKE if smoke else recipes.NANO
+    recipe = recipes.SMOKE if smoke else recipes.NANO if start is None else recipes.SEQUEL
+    weights = _weights_of(start, variant) if start else None
     size = {"pool_size": 8, "clip_size": 96, "clip_frames": 4} if smoke else {}
     columns = (
         TextColumn("{task.description}"),
@@ -64,9 +76,25 @@ def train(
             progress.update(task, completed=int(row["step"]), scores=scores)
 
         try:
-            model = training.train(variant, recipe, out, seed=seed, on_log=on_log, **size)
+            model = training.train(
+                variant, recipe, out, start=weights, seed=seed, on_log=on_log, **size
+            )
         except KeyboardInterrupt:
             say(f"The last saved step is in {out}: the same command goes on from there.")
             raise
     path = save_model(model, out / f"{variant.name}.safetensors")
     typer.echo(f"{path} (log: {out / training.LOG_FILE})")
+
+
+def _weights_of(name: str, variant: Variant) -> dict[str, Tensor]:
+    """Load the weights to begin with."""
+    from sam2_plugins.core.checkpoints import load_model
+    from sam2_plugins.core.errors import CheckpointError
+
+    model = load_model(name, "cpu")
+    if model.variant.trunk != variant.trunk or model.variant.width != variant.width:
+        raise CheckpointError(
+            f"{name} is a {model.variant.name}, from which {variant.name} cannot go on: give "
+            f"{variant.name}, or a file that its training wrote."
+        )
+    return model.state_dict()

@@ -82,14 +82,22 @@ NANO = Recipe(
                 Task(3, SampleSize(192, 5, 3, min_area=8), weights=_FOCAL),
             ),
         ),
+    )
+)
+
+# For weights that know their trade: begins lower, and falls over half of the way.
+SEQUEL = Recipe(
+    stages=(
         Stage(
-            5200,
+            3000,
             (
                 Task(4, SampleSize(256, 1, 9, min_area=8), _CLICKS, _FOCAL),
                 Task(3, SampleSize(192, 5, 3, min_area=8), weights=_FOCAL),
             ),
         ),
-    )
+    ),
+    peak_rate=3e-4,
+    decay=0.5,
 )
 
 _MANY_CORRECTIONS = PromptMix(correction=0.5)

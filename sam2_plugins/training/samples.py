@@ -71,7 +71,7 @@ def _sample(
     if not chosen:
         chosen = [int(np.bincount(labels[0].ravel(), minlength=2)[1:].argmax()) + 1]
     if rng.random() < _AMONG_NEIGHBOURS:
-        chosen = _with_neighbours(labels[0], chosen) or chosen
+        chosen = with_neighbours(labels[0], chosen) or chosen
     picks = rng.permutation(chosen)[: size.objects]
     picks = np.resize(picks, size.objects)
     images = _resize(torch.from_numpy(frames).permute(0, 3, 1, 2).float(), size.size)
@@ -111,7 +111,7 @@ def _fit_objects(labels: np.ndarray, size: SampleSize) -> list[int]:
     return [int(i) + 1 for i in np.nonzero(areas >= size.min_area)[0]]
 
 
-def _with_neighbours(labels: np.ndarray, chosen: list[int]) -> list[int]:
+def with_neighbours(labels: np.ndarray, chosen: list[int]) -> list[int]:
     """Those of the chosen labels that have another object within two pixels."""
     highest = ndimage.maximum_filter(labels, 5)
     lowest = ndimage.minimum_filter(np.where(labels == 0, 255, labels), 5)

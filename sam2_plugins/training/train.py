@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sam2_plugins.core.model import Sam2Model, build_model
 from sam2_plugins.core.variants import Variant
@@ -30,6 +30,7 @@ def train(
     recipe: Recipe,
     folder: Path,
     *,
+    start: Mapping[str, Tensor] | None = None,
     seed: int = 0,
     save_every: int = 100,
     pool_size: int = 1200,
@@ -37,10 +38,12 @@ def train(
     clip_frames: int = 8,
     on_log: Callable[[dict[str, float]], None] | None = None,
 ) -> Sam2Model:
-    """Train from scratch, or go on from `folder`, and return the model with averaged weights.
+    """Train a model, or go on from `folder`, and return it with averaged weights.
 
     Parameters
     ----------
+    start
+        State dict of the weights to begin with; fresh ones if None.
     folder
         Where the state is saved every `save_every` steps, with a log (CSV).
     seed
@@ -51,7 +54,10 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     model = build_model(variant)
-    initialise(model)
+    if start is None:
+        initialise(model)
+    else:
+        model.load_state_dict(start)
     average = build_model(variant)
     average.load_state_dict(model.state_dict())
     optimiser = torch.optim.AdamW(_groups(model, recipe.weight_decay), betas=(0.9, 0.98))

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from sam2_plugins.core.checkpoints import load_model
+from sam2_plugins.core.checkpoints import load_model, save_model
+from sam2_plugins.core.model import build_model
+from sam2_plugins.core.variants import get_variant
 
 
 @pytest.mark.slow
@@ -19,3 +21,17 @@ def test_only_what_has_a_recipe_is_trained(run, tmp_path):
     result = run("train", "sam2.1-large", "--out", tmp_path)
     assert result.code == 2
     assert "nano" in result.err
+
+
+@pytest.mark.slow
+def test_training_goes_on_from_the_embedded_weights(run, tmp_path, nano):
+    assert run("train", "nano", "--out", tmp_path, "--smoke", "--start", nano).code == 0
+    assert load_model(tmp_path / "nano.safetensors").variant.name == "nano"
+
+
+def test_a_model_of_another_kind_is_no_start(run, tmp_path):
+    path = tmp_path / "tiny.safetensors"
+    save_model(build_model(get_variant("sam2.1-tiny"), 256), path)
+    result = run("train", "nano", "--out", tmp_path / "run", "--start", path)
+    assert result.code == 1
+    assert "sam2.1-tiny" in result.err and "give nano" in result.err

@@ -14,9 +14,9 @@ from sam2_plugins.core.variants import NANO as NANO_VARIANT
 from sam2_plugins.training.initialise import initialise
 from sam2_plugins.training.losses import LossWeights, prediction_loss
 from sam2_plugins.training.prompting import box_around, click_inside, correction
-from sam2_plugins.training.recipe import NANO, SMOKE
+from sam2_plugins.training.recipe import NANO, SEQUEL, SMOKE
 from sam2_plugins.training.rollout import PromptMix, _join, rollout
-from sam2_plugins.training.samples import SampleSize, make_batch
+from sam2_plugins.training.samples import SampleSize, make_batch, with_neighbours
 from sam2_plugins.training.synthetic import make_clip
 from sam2_plugins.training.train import LOG_FILE, STATE_FILE, load_average, train
 
@@ -106,6 +106,22 @@ def test_a_batch_holds_fit_objects_at_the_wanted_size(rng: np.random.Generator) 
     assert batch.masks[:, :, 0].flatten(2).any(-1).all()
 
 
+def test_objects_that_touch_another_are_told_from_those_alone() -> None:
+    labels = np.zeros((32, 32), np.uint8)
+    labels[2:10, 2:6], labels[2:10, 7:11], labels[20:28, 20:28] = 1, 2, 3
+    assert with_neighbours(labels, [1, 2, 3]) == [1, 2]
+    assert with_neighbours(labels, [2, 3]) == [2]
+
+
+def test_training_begins_with_the_weights_that_it_is_given(tmp_path: Path) -> None:
+    start = build_model(NANO_VARIANT).state_dict()
+    still = dataclasses.replace(SMOKE, stages=SMOKE.stages[:1], peak_rate=0.0)
+    options = {"pool_size": 4, "clip_size": 64, "clip_frames": 4, "start": start}
+    model = train(NANO_VARIANT, still, tmp_path, **options)  # type: ignore[arg-type]
+    for name, weight in model.state_dict().items():
+        assert torch.allclose(weight, start[name], atol=1e-6), name
+
+
 def test_a_click_can_be_learned_by_heart(rng: np.random.Generator) -> None:
     torch.manual_seed(0)
     model = build_model(dataclasses.replace(NANO_VARIANT, image_size=64))
@@ -140,7 +156,7 @@ def test_training_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
 
 
 def test_the_recipe_runs_forward_in_steps() -> None:
-    for recipe in (NANO, SMOKE):
+    for recipe in (NANO, SEQUEL, SMOKE):
         ends = [stage.until for stage in recipe.stages]
         assert ends == sorted(set(ends))
         assert all(task.sample.size % 32 == 0 for s in recipe.stages for task in s.tasks)

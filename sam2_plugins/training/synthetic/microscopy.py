@@ -54,7 +54,8 @@ def micrograph(rng: np.random.Generator, size: tuple[int, int], frames: int, kin
     habits = Habits.draw(rng, size, rods, arms, diameters, specimen.sheets)
     if specimen.microcolony:
         habits = habits.as_microcolony(rng)
-    stage = stage_path(rng, frames, min(size))
+    # Between two pictures of a colony lie minutes, in which the stage visits other colonies.
+    stage = stage_path(rng, frames, min(size), 0.8 if specimen.microcolony else 0.5)
     make_shape = _shape_maker(rng, frames, rods, arms)
     make_texture = _texture_maker(rng, habits, kind)
     colony = Colony(rng, size, frames, habits, make_shape, make_texture)

@@ -70,3 +70,16 @@ def test_some_objects_vanish_and_some_return() -> None:
                 returned += len(seen) < seen[-1] + 1
     assert vanished >= 5
     assert returned >= 3
+
+
+def test_rods_of_a_microcolony_lie_side_by_side() -> None:
+    touching = 0
+    for seed in range(12):
+        labels = clip_of(seed, "microcolony").labels[0]
+        beside = np.stack([labels[:, :-3], labels[:, 3:]])
+        touching += bool(((beside > 0).all(0) & (beside[0] != beside[1])).any())
+    assert touching >= 6
+
+
+def test_rods_of_a_microcolony_divide() -> None:
+    assert sum(bool(clip_of(seed, "microcolony").parents) for seed in range(12)) >= 4
