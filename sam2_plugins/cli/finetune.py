@@ -67,8 +67,6 @@ def finetune(
     a single movie is split in time. J on the held-out part is told before and after. A run that
     was stopped or killed goes on when the same command is given again.
     """
-    from rich.progress import TextColumn
-
     from sam2_plugins.cli.console import frames_progress, print_json, say
     from sam2_plugins.cli.loading import open_model
     from sam2_plugins.training import finetuning
@@ -95,11 +93,10 @@ def finetune(
     )
     network = open_model(model, device, image_size)
     with frames_progress("steps") as progress:
-        progress.columns = (*progress.columns, TextColumn("{task.fields[scores]}"))
-        task = progress.add_task("Fine-tuning", total=steps, scores="looks before it begins")
+        task = progress.add_task("Fine-tuning", total=steps)
 
         def looked(look: Look) -> None:
-            progress.update(task, completed=look.step, scores=f"J {_told(look.scores)}")
+            progress.console.print(f"Step {look.step}: J {_told(look.scores)}")
 
         try:
             report = finetuning.finetune(

@@ -105,7 +105,7 @@ def test_masks_of_a_label_studio_export_are_learned_from(run, nano, discs, tmp_p
     tifffile.imwrite(tmp_path / "movie.tif", movie, metadata={"axes": "TYX"})
     given = ("--data", path, "--movie", tmp_path / "movie.tif", "--out", tmp_path / "mine.pt")
     result = run("finetune", *given, "--model", nano, *QUICK, "--steps", 1, "--rate", 0)
-    assert "Learns from" in result.err and "not become better" in result.err
+    assert "Learns from: task-7 (3 frames)" in result.err and "not become better" in result.err
 
 
 def test_a_project_without_annotations_says_what_is_known(run, tmp_path):

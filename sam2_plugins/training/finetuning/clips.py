@@ -41,7 +41,7 @@ class ClipCutter:
         self._sources: list[FrameSource] = []
         self._cache: OrderedDict[tuple[int, int], NDArray[np.uint8]] = OrderedDict()
         self._image_size = image_size
-        self._runs = [_runs(movie.frames) for movie in self._movies]
+        self._runs = [_runs(movie) for movie in self._movies]
         if not self._movies:
             raise FineTuningError("There is no annotated frame to learn from.")
         try:
@@ -107,11 +107,17 @@ class ClipCutter:
         return window.crop(image)
 
 
-def _runs(frames: list[int]) -> list[list[int]]:
-    """Cut a list of frames where the gap is too long."""
+def _runs(movie: AnnotatedMovie) -> list[list[int]]:
+    """Cut the annotated frames where the gap is too long, or no object is on both sides.
+
+    Masks that a person drew on each frame anew, without saying which is which, share no object:
+    none of them may be learned as one that went away.
+    """
     runs: list[list[int]] = []
-    for frame in frames:
-        if runs and frame - runs[-1][-1] <= LONGEST_GAP:
+    for frame in movie.frames:
+        last = runs[-1][-1] if runs else None
+        near = last is not None and frame - last <= LONGEST_GAP
+        if last is not None and near and movie.masks[last].keys() & movie.masks[frame].keys():
             runs[-1].append(frame)
         else:
             runs.append([frame])

@@ -48,3 +48,11 @@ def test_frames_of_one_clip_are_all_annotated() -> None:
         (clip,) = cutter.draw(1, 3, np.random.default_rng(seed))
         assert clip.labels.reshape(3, -1).any(1).all()
     cutter.close()
+
+
+def test_frames_that_share_no_object_do_not_make_a_clip() -> None:
+    frames, labels = discs(4)
+    anew = np.where(labels > 0, labels + 2 * np.arange(4)[:, None, None], 0).astype(np.uint8)
+    cutter = ClipCutter([AnnotatedMovie.from_labels("anew", frames, anew)], image_size=64)
+    assert cutter.longest == 1
+    cutter.close()
