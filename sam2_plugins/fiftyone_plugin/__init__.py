@@ -10,13 +10,15 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "Everything": "segmentation",
     "Report": "request",
+    "Request": "request",
     "evaluate": "evaluation",
     "propagate": "api",
-    "segment": "api",
+    "segment": "segmentation",
 }
 
-__all__ = ["Report", "evaluate", "propagate", "register", "segment"]
+__all__ = ["Everything", "Report", "Request", "evaluate", "propagate", "register", "segment"]
 
 
 def register(plugin: Any) -> None:

@@ -36,7 +36,11 @@ def check_propagation(
     FootageError
         If it cannot work.
     """
-    movies = find_footage(view, group_by, order_by)
+    return check_request(view, find_footage(view, group_by, order_by), request)
+
+
+def check_request(view: Any, movies: Sequence[Footage], request: Request) -> list[str]:
+    """Check a request for movies, or images, that were found in a view; see above."""
     if not request.prompt_fields:
         raise FootageError("Choose a field whose labels are prompts.")
     for name in request.prompt_fields:

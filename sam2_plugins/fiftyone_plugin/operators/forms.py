@@ -90,6 +90,16 @@ def add_range(form: types.Object) -> None:
     form.int("last", label="Last frame", description="Empty: to the end", view=_half())
 
 
+def add_everything(form: types.Object) -> None:
+    """Ask how to look for everything."""
+    for name, default, label in (
+        ("min_iou", 0.8, "Lowest predicted IoU"),
+        ("min_stability", 0.95, "Lowest stability"),
+    ):
+        form.float(name, default=default, min=0, max=1, label=label, view=_half())
+    form.int("points_per_side", default=32, min=1, label="Clicks along each side", view=_half())
+
+
 def add_model(form: types.Object) -> None:
     """Ask for the model."""
     choices = types.DropdownView()

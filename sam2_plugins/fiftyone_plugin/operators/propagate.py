@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,13 @@ from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.fiftyone_plugin.checks import check_propagation
 from sam2_plugins.fiftyone_plugin.footage import find_footage
 from sam2_plugins.fiftyone_plugin.operators import forms
+from sam2_plugins.fiftyone_plugin.operators.work import work
 from sam2_plugins.fiftyone_plugin.propagation import run
 from sam2_plugins.fiftyone_plugin.request import (
     OUTPUT_FIELD,
-    MovieReport,
-    Report,
     Request,
     field_names,
 )
-from sam2_plugins.fiftyone_plugin.runs import STORE, Run
 
 
 class PropagateMasks(foo.Operator):
@@ -67,47 +64,11 @@ class PropagateMasks(foo.Operator):
         """Do it: step by step for the App, to the end if delegated."""
         request, view = read_request(ctx), ctx.target_view()
         check_propagation(view, request, *_grouping(ctx))
-        steps = self._steps(ctx, request, view)
-        if not ctx.delegated:
-            return steps
-        report: Report | None = None
-        for step in steps:
-            if isinstance(step, Report):
-                report = step
-        return forms.report_values(report or Report())
+        return work(ctx, run(find_footage(view, *_grouping(ctx)), request))
 
     def resolve_output(self, ctx: Any) -> types.Property:
         """Show what came of a delegated run."""
         return forms.report_form()
-
-    def _steps(self, ctx: Any, request: Request, view: Any) -> Iterator[Any]:
-        """Yield what the App is to do, and, if delegated, the report at last."""
-        here = Run(ctx.store(STORE))
-        movies: list[MovieReport] = []
-        events = run(find_footage(view, *_grouping(ctx)), request)
-        try:
-            for event in events:
-                if isinstance(event, MovieReport):
-                    movies.append(event)
-                    if not ctx.delegated:
-                        yield ctx.ops.reload_samples()
-                elif here.due():
-                    here.tell(event)
-                    if ctx.delegated:
-                        ctx.set_progress(progress=event.share, label=str(event))
-                    else:
-                        yield ctx.ops.set_progress(label=str(event), progress=event.share)
-                    if here.stop_asked():
-                        movies.append(MovieReport(event.name, "", "stopped", frames=event.done))
-                        break
-        finally:  # also when the App's page is closed
-            events.close()  # writes what waits
-            report = Report(tuple(movies))
-            here.end(str(report))
-        if ctx.delegated:
-            yield report
-        else:
-            yield from forms.show_report(ctx, report)
 
 
 def read_request(ctx: Any) -> Request:

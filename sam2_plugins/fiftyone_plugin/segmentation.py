@@ -1,0 +1,126 @@
+"""Masks of single images: of what is prompted, or of everything that a grid of clicks finds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import fiftyone as fo
+
+from sam2_plugins.core.checkpoints import cached_model
+from sam2_plugins.core.image import ImageSegmenter
+from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.fiftyone_plugin import propagation
+from sam2_plugins.fiftyone_plugin.checks import check_model, check_output_field, check_request
+from sam2_plugins.fiftyone_plugin.documents import current_mark, make_detection, single_labels
+from sam2_plugins.fiftyone_plugin.footage import Footage, find_images
+from sam2_plugins.fiftyone_plugin.marks import cause_of
+from sam2_plugins.fiftyone_plugin.objects import TrackedLabel
+from sam2_plugins.fiftyone_plugin.propagation import Events
+from sam2_plugins.fiftyone_plugin.request import MovieReport, Progress, Report, Request, told
+
+
+@dataclass(frozen=True)
+class Everything:
+    """How to look for everything: see `core.ImageSegmenter.everything`."""
+
+    points_per_side: int = 32
+    min_iou: float = 0.8
+    min_stability: float = 0.95
+
+
+def segment(
+    view: Any,
+    request: Request,
+    *,
+    everything: Everything | None = None,
+    on_progress: Callable[[Progress], object] | None = None,
+) -> Report:
+    """Segment the images of a dataset or view, and write their masks to a field.
+
+    Parameters
+    ----------
+    request
+        Its prompt fields are not looked at if `everything` is wanted; of its other values the model
+        and where the masks go count.
+    everything
+        How to look for all that is in the image, without prompts; None: only what is prompted.
+
+    Raises
+    ------
+    Sam2PluginsError
+        If there is nothing to do, or a field does not fit; nothing was changed then.
+    """
+    check_segmentation(view, request, everything)
+    reports = []
+    for event in run(view, request, everything):
+        if isinstance(event, MovieReport):
+            reports.append(event)
+        elif on_progress is not None:
+            on_progress(event)
+    return Report(tuple(reports))
+
+
+def check_segmentation(view: Any, request: Request, everything: Everything | None) -> list[str]:
+    """Check a request before it runs; see `checks.check_propagation`."""
+    images = find_images(view)
+    if everything is None:
+        return check_request(view, images, request)
+    check_output_field(images[0].schema(), request.output_field)
+    check_model(request.model)
+    return []
+
+
+def run(view: Any, request: Request, everything: Everything | None) -> Events:
+    """Segment images, and yield progress and a report of each; see `propagation.run`."""
+    images = find_images(view)
+    if everything is None:
+        yield from propagation.run(images, request)
+        return
+    model = cached_model(request.model, request.device, request.image_size)
+    for number, image in enumerate(images):
+        report = MovieReport(image.name, image.sample_id, "done", frames=1)
+        try:
+            found, computed = _find_everything(model, image, request, everything)
+        except Exception as error:
+            yield replace(report, state="failed", frames=0, error=told(error))
+        else:
+            yield Progress(image.name, number, len(images), 1, 1)
+            yield replace(report, objects=found, computed=int(computed))
+
+
+def _find_everything(
+    model: Sam2Model, image: Footage, request: Request, how: Everything
+) -> tuple[int, bool]:
+    """Return the number of masks, and whether they had to be computed.
+
+    Labels of people stay; all that the machine made before in the field goes.
+    """
+    cause = cause_of([], (asdict(how), *request.settings))
+    with image.open() as frames:
+        size = frames.height, frames.width
+        labels = [
+            (label, current_mark(label, size))
+            for _, value in image.read(request.output_field)
+            for label in single_labels(value)
+        ]
+        current = [found for _, found in labels if found is not None and found[0].cause == cause]
+        if current:
+            return len(current), False
+        segmenter = ImageSegmenter(model)
+        segmenter.set_image(frames)
+        masks = segmenter.everything(**asdict(how))
+    made = [label for label, found in labels if found is None]
+    for index, mask in enumerate(masks, start=1):
+        who = TrackedLabel(_instance(image, index), None, index)
+        folder = request.masks_folder
+        path = folder and folder / image.sample_id / f"{index}.png"
+        made.append(make_detection(who, mask, cause, keyframe=False, mask_path=path))
+    image.write(request.output_field, {0: fo.Detections(detections=made)})
+    return len(masks), True
+
+
+def _instance(image: Footage, index: int) -> str:
+    return hashlib.sha256(f"{image.sample_id}/{index}".encode()).hexdigest()[:24]

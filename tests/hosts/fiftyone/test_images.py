@@ -1,0 +1,138 @@
+"""Single images and image sequences in the real FiftyOne."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import numpy as np
+import pytest
+import tifffile
+from fiftyone.operators.executor import ExecutionError
+from PIL import Image
+
+from sam2_plugins.fiftyone_plugin import propagate
+from tests.hosts.fiftyone.conftest import (
+    HEIGHT,
+    WIDTH,
+    Execute,
+    disc,
+    label,
+    overlap,
+    picture,
+    put,
+)
+
+LENGTH = 8
+
+
+def rendered(sample: Any, field: str = "sam2") -> dict[int, np.ndarray]:
+    return {
+        one.index: one.to_segmentation(frame_size=(WIDTH, HEIGHT), target=1).mask > 0
+        for one in sample[field].detections
+    }
+
+
+@pytest.fixture
+def images(dataset: Any, tmp_path: Path) -> Any:
+    """Two sequences of images, added in the wrong order; the first frame of each is labelled."""
+    samples = []
+    for name, number in (("a", 1), ("b", 2)):
+        for frame in reversed(range(LENGTH)):
+            path = tmp_path / f"{name}-{frame}.png"
+            Image.fromarray(picture(frame)).save(path)
+            sample = fo.Sample(str(path), sequence=name, place=frame)
+            if frame == 0:
+                sample["seed"] = fo.Detections(detections=[label(number, 1)])
+            samples.append(sample)
+    dataset.add_samples(samples)
+    return dataset
+
+
+def check_tracked(images: Any) -> None:
+    for name, number in (("a", 1), ("b", 2)):
+        samples = list(images.match({"sequence": name}).sort_by("place"))
+        for frame, sample in enumerate(samples):
+            found = rendered(sample)
+            assert list(found) == [number]
+            assert overlap(found[number], disc(frame, number)) > 0.75
+
+
+def test_each_dynamic_group_is_a_movie_in_its_order(images: Any, execute: Execute) -> None:
+    groups = images.group_by("sequence", order_by="place")
+    execute("propagate_masks", groups, prompt_fields=["seed"])
+    check_tracked(images)
+
+
+def test_single_images_become_movies_by_their_fields(images: Any, execute: Execute) -> None:
+    execute(
+        "propagate_masks", images, prompt_fields=["seed"], group_by="sequence", order_by="place"
+    )
+    check_tracked(images)
+
+
+def test_16_bit_images_are_normalised_as_in_the_core(dataset: Any, tmp_path: Path) -> None:
+    for frame in range(LENGTH):
+        grey = picture(frame).mean(axis=2).astype(np.uint16) + 1000
+        tifffile.imwrite(tmp_path / f"{frame}.tif", grey)
+        sample = fo.Sample(str(tmp_path / f"{frame}.tif"), sequence="a", place=frame)
+        if frame == 0:
+            sample["seed"] = fo.Detections(detections=[label(1, 1)])
+        dataset.add_sample(sample)
+    report = propagate(dataset, "seed", group_by="sequence", order_by="place")
+    assert not report.problems
+    assert overlap(rendered(dataset.last())[1], disc(LENGTH - 1, 1)) > 0.75
+
+
+def test_frames_of_videos_are_tracked_on_the_video(movie: Any, execute: Execute) -> None:
+    put(movie, 2, "seed", label(1, 2))
+    movie.compute_metadata()
+    frames = movie.to_frames(sample_frames=True)
+    execute(
+        "propagate_masks", frames.match(fo.ViewField("frame_number") <= 6), prompt_fields=["seed"]
+    )
+    shown = movie.values("frames.sam2.detections.index")[0]
+    assert shown[1:6] == [[1]] * 5
+    assert not any(shown[6:])
+
+
+def test_a_clip_keeps_to_its_frames(movie: Any, execute: Execute) -> None:
+    put(movie, 4, "seed", label(1, 4))
+    clips = movie.to_clips([[(3, 9)]])
+    execute("propagate_masks", clips, prompt_fields=["seed"], direction="both")
+    numbers = [n for n, frame in movie.first().frames.items() if frame.sam2]
+    assert numbers == list(range(3, 10))
+
+
+def test_boxes_on_single_images_become_masks(images: Any, execute: Execute) -> None:
+    first = images.match({"place": 0})
+    for sample in first:
+        (one,) = sample.seed.detections
+        sample["boxes"] = fo.Detections(detections=[label(one.index, 1, "box")])
+        sample.save()
+    execute("segment_images", first, prompt_fields=["boxes"])
+    for sample in images.match({"place": 0}):
+        ((number, mask),) = rendered(sample).items()
+        assert overlap(mask, disc(0, number)) > 0.85
+
+
+def test_everything_in_an_image_is_found_without_a_prompt(images: Any, execute: Execute) -> None:
+    first = images.match({"place": 0, "sequence": "a"})
+    execute(
+        "segment_images",
+        first,
+        everything=True,
+        min_iou=0.5,
+        min_stability=0.8,
+        output_field="all",
+    )
+    (sample,) = images.match({"place": 0, "sequence": "a"})
+    found = list(rendered(sample, "all").values())
+    for number in (1, 2):
+        assert max(overlap(mask, disc(0, number)) for mask in found) > 0.75
+
+
+def test_a_video_is_no_image(movie: Any, execute: Execute) -> None:
+    with pytest.raises(ExecutionError, match="propagate_masks"):
+        execute("segment_images", movie, everything=True)
