@@ -155,10 +155,10 @@ def _overlap(one: Mapping[int, ObjectMask], other: Mapping[int, ObjectMask]) -> 
 def _judge(footage: Footage, pred_field: str, gt_field: str, eval_key: str) -> MovieScores:
     with footage.open() as frames:
         frame_size = frames.height, frames.width
-    truth = _tracks(footage, gt_field, frame_size)
+    truth = read_tracks(footage, gt_field, frame_size)
     if not truth:
         raise FootageError(f"Its frames have no masks in {gt_field!r}.")
-    pred = _tracks(footage, pred_field, frame_size)
+    pred = read_tracks(footage, pred_field, frame_size)
     true_key = match_tracks(pred, truth)
     found = {true_key[key]: masks for key, masks in pred.items() if key in true_key}
     prompted = {true_key.get(k, k): f for k, f in _keyframes(footage, pred_field).items()}
@@ -197,7 +197,7 @@ def _by_frame(
     ]
 
 
-def _tracks(footage: Footage, name: str, frame_size: tuple[int, int]) -> Tracks:
+def read_tracks(footage: Footage, name: str, frame_size: tuple[int, int]) -> Tracks:
     """Masks by object and frame."""
     names = class_names(footage.dataset, name)
     tracks: Tracks = {}
@@ -222,7 +222,7 @@ def _keyframes(footage: Footage, name: str) -> dict[Key, int]:
 
 
 def _key(label: Any) -> Key:
-    """Name an object as `_tracks` does."""
+    """Name an object as `read_tracks` does."""
     fields = label.field_names
     if "index" in fields and label["index"] is not None:
         return label["index"]
