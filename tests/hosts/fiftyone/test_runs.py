@@ -1,0 +1,116 @@
+"""Stopping, going on, correcting and delegating, in the real FiftyOne."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fiftyone as fo
+import numpy as np
+from fiftyone.operators.delegated import DelegatedOperationService
+
+from sam2_plugins.fiftyone_plugin import propagate
+from sam2_plugins.fiftyone_plugin.footage import find_footage
+from sam2_plugins.fiftyone_plugin.propagation import run
+from sam2_plugins.fiftyone_plugin.request import Request
+from tests.hosts.fiftyone.conftest import (
+    FRAMES,
+    OPERATOR,
+    Execute,
+    disc,
+    label,
+    masks,
+    overlap,
+    put,
+)
+
+
+def test_a_closed_run_keeps_what_was_done_and_another_goes_on(movie: Any) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    events = run(find_footage(movie), Request(("seed",)))
+    for _ in range(9):
+        next(events)
+    events.close()
+    before = masks(movie)
+    assert sorted(before) == list(range(1, 10))
+    (report,) = propagate(movie, "seed").movies
+    assert (report.frames, report.computed) == (FRAMES, FRAMES - 9)
+    after = masks(movie)
+    assert all((after[number][1] == before[number][1]).all() for number in before)
+
+
+def test_a_finished_run_is_not_computed_again(movie: Any) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    propagate(movie, "seed")
+    (report,) = propagate(movie, "seed").movies
+    assert (report.frames, report.computed) == (FRAMES, 0)
+
+
+def test_a_corrected_mask_is_a_prompt_and_stays_as_it_is(movie: Any) -> None:
+    put(movie, 1, "seed", label(1, 1), label(2, 1))
+    propagate(movie, "seed")
+    sample = movie.first()
+    (wrong,) = (one for one in sample.frames[10].sam2.detections if one.index == 1)
+    shifted = np.zeros_like(disc(9, 1))
+    shifted[:, 3:] = disc(9, 1)[:, :-3]
+    ys, xs = np.nonzero(shifted)
+    x0, y0, x1, y1 = xs.min(), ys.min(), xs.max() + 1, ys.max() + 1
+    wrong.bounding_box = [x0 / 128, y0 / 96, (x1 - x0) / 128, (y1 - y0) / 96]
+    wrong.mask = shifted[y0:y1, x0:x1]
+    sample.save()
+    (report,) = propagate(movie, "seed").movies
+    assert report.objects == 2, "the correction is of an object that was there"
+    movie.reload()
+    assert (masks(movie)[10][1] == shifted).all()
+    assert all(sorted(found) == [1, 2] for found in masks(movie).values())
+
+
+def test_masks_on_the_disk_are_those_in_the_database(movie: Any, tmp_path: Any) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    propagate(movie, "seed", "inside", last=4)
+    propagate(movie, "seed", "outside", last=4, masks_folder=tmp_path)
+    one, other = masks(movie, "inside"), masks(movie, "outside")
+    assert all((one[number][1] == other[number][1]).all() for number in one)
+    assert len(list(tmp_path.rglob("*.png"))) == 4
+    (report,) = propagate(movie, "seed", "outside", last=4, masks_folder=tmp_path).movies
+    assert report.computed == 0
+
+
+def test_an_object_that_goes_is_marked_as_lost(movie: Any) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    away = fo.Classification(label="disc", index=1)
+    sample_id = movie.first().id
+    gone = fo.Classifications(classifications=[away])
+    movie.set_values("frames.sam2_lost", {sample_id: {6: gone}}, key_field="id", dynamic=True)
+    propagate(movie, "seed", last=6)
+    assert 1 not in masks(movie).get(6, {}), "a person said that it is not there"
+    (still,) = movie.first().frames[6].sam2_lost.classifications
+    assert still.id == away.id
+
+
+def test_a_delegated_run_stores_its_progress_and_its_report(movie: Any, execute: Execute) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    execute("propagate_masks", movie, prompt_fields=["seed"], request_delegation=True)
+    service = DelegatedOperationService()
+    service.execute_queued_operations(operator=OPERATOR + "propagate_masks", limit=1)
+    movie.reload()
+    found = masks(movie)
+    assert len(found) == FRAMES
+    assert overlap(found[FRAMES][1], disc(FRAMES - 1, 1)) > 0.75
+    done = service.list_operations(operator=OPERATOR + "propagate_masks")[-1]
+    assert done.run_state == "completed"
+    assert done.result.result["summary"] == f"1 done: 1 objects on {FRAMES} frames"
+
+
+def test_stop_ends_a_run_and_keeps_what_was_done(movie: Any, execute: Execute) -> None:
+    import fiftyone.operators as foo
+    from fiftyone.operators.executor import ExecutionContext, Executor
+
+    put(movie, 1, "seed", label(1, 1))
+    context = ExecutionContext(
+        {"dataset_name": movie.name, "params": {"prompt_fields": ["seed"]}}, executor=Executor()
+    )
+    steps = foo.get_operator(OPERATOR + "propagate_masks").execute(context)
+    next(steps)
+    execute("stop_propagation", movie)
+    list(steps)
+    assert 1 <= len(masks(movie)) < FRAMES
