@@ -58,6 +58,7 @@ class Editor:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.errors: list[str] = []
+        self._label = ""
         self.last_context: list[dict[str, Any]] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.wait_for_function("window.Htx?.annotationStore?.selected?.names?.size > 0")
@@ -148,6 +149,7 @@ class Editor:
 
     def choose_label(self, label: str) -> None:
         """Choose a label of the first control; the editor forgets it after each region."""
+        self._label = label
         labels = self.page.locator(".lsf-labels").first
         labels.get_by_text(label, exact=True).first.click()
 
@@ -157,12 +159,20 @@ class Editor:
 
     def click_image(self, x: float, y: float, negative: bool = False) -> None:
         """Click with the smart tool, and wait for the answer; shares of the image's sides."""
+        before = len(self.results())
         with self.page.expect_response("**/interactive-annotating**") as answer:
-            if negative:
-                self.page.keyboard.down("Alt")
-            self.page.mouse.click(*self._on_image(x, y))
-            if negative:
-                self.page.keyboard.up("Alt")
+            for _ in range(10):
+                if negative:
+                    self.page.keyboard.down("Alt")
+                self.page.mouse.click(*self._on_image(x, y))
+                if negative:
+                    self.page.keyboard.up("Alt")
+                self.page.wait_for_timeout(1500)
+                if len(self.results()) > before:
+                    break
+                # On a busy machine the editor loses the choice while it still lays itself out.
+                self.choose_label(self._label)
+                self.page.locator(".lsf-tool_smart").first.click()
         answer.value.finished()
         self.last_context = json.loads(answer.value.request.post_data or "{}")["context"]["result"]
         self._wait_for_suggestions()
