@@ -14,3 +14,6 @@ $(VENV)-napari/.installed: pyproject.toml make/napari.mk
 
 test-napari: $(VENV)-napari/.installed
 	$(VENV)-napari/bin/python -m pytest tests/napari_plugin tests/hosts/napari
+
+pictures-napari: $(VENV)-napari/.installed
+	xvfb-run -a -s "-screen 0 1600x1000x24" $(VENV)-napari/bin/python docs/make_napari_pictures.py

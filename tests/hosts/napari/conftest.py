@@ -123,7 +123,7 @@ def make_bench(make_napari_viewer_proxy: Any, qtbot: Any) -> Callable[..., Bench
         viewer.window.resize(1400, 900)
         viewer.add_image(data, **{"name": "movie", "contrast_limits": (0, 255), **options})
         _, widget = viewer.window.add_plugin_dock_widget("sam2-plugins", "SAM 2")
-        if np.ndim(data) > 2:
+        if viewer.layers[0].ndim > 2:
             viewer.dims.set_point(0, 0)
         bench = Bench(viewer, widget, qtbot)
         bench.until(lambda: bench.canvas.width() > 300)

@@ -166,7 +166,7 @@ def test_measures_are_shown_in_the_images_units(bench: Bench) -> None:
     begin(bench)
     track(bench)
     bench.widget.findChildren(QCollapsible)[0].expand(animate=False)
-    bench.until(bench.widget.measures.measure.isVisible)
+    bench.until(lambda: bench.widget.measures.height() > 200)
     bench.press(bench.widget.measures.measure)
     bench.until(lambda: len(bench.controller.results.measures) == 12)
     rows = bench.controller.results.measures
