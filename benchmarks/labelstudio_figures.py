@@ -181,7 +181,9 @@ def main() -> None:
         with open_frames(out / "long.mp4") as frames:
             Image.fromarray(frames[0].image).save(out / "click.png")
         first, second = second_click(engine, out)
-        print(f"click to mask: {first:.3f} s for the first on an object, {second:.3f} s for the second")
+        print(
+            f"click to mask: {first:.3f} s for the first on an object, {second:.3f} s for the next"
+        )
         large = [split_label_image(image) for image in labels]
         said = requests_during(engine, out / "long.mp4", large, out)
         print(
