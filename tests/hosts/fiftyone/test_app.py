@@ -1,0 +1,140 @@
+"""The App in a real browser: the button, the form, live progress, the masks, the panel.
+
+With SAM2_PICTURES=FOLDER the pictures of the documentation are made on the way.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+sync_api = pytest.importorskip("playwright.sync_api")
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+PATIENCE = 60_000  # milliseconds
+APP = """
+import sys, torch
+torch.set_num_threads(1)
+import fiftyone as fo
+session = fo.launch_app(
+    fo.load_dataset(sys.argv[1]),
+    remote=True,
+    address="127.0.0.1",
+    port=int(sys.argv[2]),
+    auto=False,
+)
+session.wait(-1)
+"""
+
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}"),
+]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    from sam2_plugins.fiftyone_plugin.demo import make_demo
+
+    dataset = make_demo(tmp_path_factory.mktemp("demo"))
+    yield dataset
+    dataset.delete()
+
+
+@pytest.fixture(scope="module")
+def address(demo: Any) -> Iterator[str]:
+    """The App in a process of its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    app = subprocess.Popen([sys.executable, "-c", APP, demo.name, str(port)])
+    url = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 300
+    while True:
+        assert app.poll() is None, "the App ended"
+        assert time.monotonic() < deadline, "the App does not answer"
+        try:
+            urllib.request.urlopen(f"{url}/fiftyone", timeout=5).close()
+            break
+        except OSError:
+            time.sleep(0.5)
+    yield f"{url}/datasets/{demo.name}"
+    app.terminate()
+    app.wait(60)
+
+
+@pytest.fixture(scope="module")
+def page(address: str) -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page.set_default_timeout(PATIENCE)
+        advertisement = page.get_by_text("Dismiss", exact=True).first
+        page.add_locator_handler(advertisement, lambda shown: shown.click())
+        page.goto(address, wait_until="domcontentloaded")
+        yield page
+        browser.close()
+
+
+def picture(page: Any, name: str) -> None:
+    """Keep what a person sees, if pictures are wanted."""
+    folder = os.environ.get("SAM2_PICTURES")
+    if folder:
+        shown = Image.open(BytesIO(page.screenshot())).convert("RGB")
+        shown.save(Path(folder) / f"fiftyone-{name}.jpg", quality=80, optimize=True)
+
+
+def test_from_the_button_to_masks_on_all_frames(page: Any, demo: Any) -> None:
+    button = page.get_by_text("SAM 2: propagate masks").first
+    button.wait_for()
+    button.click()
+    form = page.get_by_role("dialog")
+    form.get_by_text("Choose a field whose labels are prompts.").wait_for()
+    execute = form.get_by_role("button", name="Execute")
+    assert execute.is_disabled()
+    fields = form.get_by_role("combobox").first
+    for name in ("prompts", "prompts_clicks"):
+        fields.click()
+        page.get_by_role("option", name=name, exact=True).click()
+    sync_api.expect(execute).to_be_enabled(timeout=PATIENCE)
+    page.wait_for_timeout(1000)  # for the picture only: the list of choices fades
+    picture(page, "form")
+    execute.click()
+    page.get_by_text("of 20 frames").first.wait_for()
+    picture(page, "progress")
+    page.get_by_text("SAM 2: 1 done: 8 objects on 20 frames").first.wait_for()
+    demo.reload()
+    assert demo.count("frames.sam2.detections") == 8 * 20
+
+
+def test_the_panel_plots_and_names_the_frames_to_look_at(page: Any, demo: Any) -> None:
+    close = page.get_by_role("button", name="Done")
+    if close.count():
+        close.first.click()
+    page.reload(wait_until="domcontentloaded")
+    page.get_by_text("frames.sam2").first.wait_for()
+    page.wait_for_timeout(3000)  # the grid draws on a canvas, of which nothing can be asked
+    page.mouse.click(350, 220)
+    modal = page.locator("#modal")
+    panel = modal.get_by_text("SAM 2: masklets").first
+    panel.wait_for()
+    page.wait_for_timeout(3000)
+    picture(page, "masks")
+    panel.click()
+    modal.get_by_text("Look at these first").wait_for()
+    modal.locator("button", has_text="Frame ").first.wait_for()
+    page.wait_for_timeout(1500)
+    picture(page, "panel")
+    assert modal.locator(".js-plotly-plot").count() == 1
