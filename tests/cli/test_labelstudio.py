@@ -3,7 +3,10 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 from PIL import Image
+
+pytest.importorskip("starlette", reason="`make test-labelstudio` installs it")
 
 from sam2_plugins.labelstudio_backend.formats import brush
 
