@@ -56,6 +56,7 @@ def main() -> None:
     _, widget = viewer.window.add_plugin_dock_widget("sam2-plugins", "SAM 2")
     viewer.dims.set_point(0, 0)
     rest()
+    viewer.reset_view()
     controller, labels = widget.controller, sample_timelapse()[1]
     inside = [r for r in regionprops(np.asarray(labels[0])) if min(r.bbox[:2]) > 40]
     cells = sorted(inside, key=lambda region: -region.area)[:CELLS]

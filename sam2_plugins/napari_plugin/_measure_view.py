@@ -35,7 +35,6 @@ class MeasureView(QWidget):
         self.measure.setToolTip("Area, place, speed and brightness of every object on every frame")
         self.measure.clicked.connect(controller.results.measure)
         self.save = QPushButton("Save CSV …")
-        self.save.setToolTip("Save the table of all objects")
         self.save.clicked.connect(self._ask_and_save)
         self.quantity = QComboBox()
         self.quantity.setToolTip("What is plotted over the frames")
@@ -77,6 +76,7 @@ class MeasureView(QWidget):
             self.quantity.setCurrentText(chosen)
         for part in (self.save, self.quantity, self.plot, self.table):
             part.setEnabled(bool(names))
+        self.save.setToolTip("Save the table of all objects" if names else "Measure first.")
         self.redraw()
 
     def _fill_table(self, rows: Sequence[Row]) -> None:

@@ -21,6 +21,8 @@ from sam2_plugins.napari_plugin._work import Work
 
 _LABEL = Qt.ItemDataRole.UserRole
 _COLUMNS = ("Object", "Prompts", "Frames", "IoU")
+_DIVIDE = "On the first frame with two cells: the selected cell ends, its daughters begin"
+_DELETE = "Remove the selected object, its masks and prompts"
 
 
 class ObjectsView(QWidget):
@@ -47,11 +49,7 @@ class ObjectsView(QWidget):
         self.new = QPushButton("New (N)")
         self.new.setToolTip("Begin another object: click on it in the image")
         self.divide = QPushButton("Divide (U)")
-        self.divide.setToolTip(
-            "On the first frame with two cells: the selected cell ends, its daughters begin"
-        )
         self.delete = QPushButton("Delete")
-        self.delete.setToolTip("Remove the selected object, its masks and prompts")
         self.new.clicked.connect(lambda: controller.new_object())
         self.divide.clicked.connect(lambda: controller.divisions.divide())
         self.delete.clicked.connect(self._on_delete)
@@ -64,6 +62,7 @@ class ObjectsView(QWidget):
         layout.addWidget(self.tree)
         layout.addLayout(buttons)
         controller.objects_changed.connect(self.refresh)
+        self.refresh()
 
     def refresh(self) -> None:
         """Show the objects as they are."""
@@ -81,8 +80,10 @@ class ObjectsView(QWidget):
                 self.tree.setCurrentItem(current)
         finally:
             self._filling = False
-        for button in (self.divide, self.delete):
-            button.setEnabled(self._controller.selected is not None)
+        selected = self._controller.selected is not None
+        for button, about in ((self.divide, _DIVIDE), (self.delete, _DELETE)):
+            button.setEnabled(selected)
+            button.setToolTip(about if selected else "There is no object yet: click on one.")
 
     def _add(self, work: Work, label: int, items: dict[int, QTreeWidgetItem]) -> QTreeWidgetItem:
         if label in items:

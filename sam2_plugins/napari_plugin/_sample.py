@@ -42,7 +42,9 @@ def _layer(
 
 
 def _known(units: tuple[str, ...]) -> dict[str, Any]:
-    """Units, where napari knows them, which are pixels along time."""
+    """Units, which are pixels along time, and names of the axes, where napari knows them."""
     from napari.layers import Image
 
-    return {"units": ("pixel", *units[1:])} if hasattr(Image, "units") else {}
+    if not hasattr(Image, "units"):
+        return {}
+    return {"units": ("pixel", *units[1:]), "axis_labels": ("t", "y", "x")}
