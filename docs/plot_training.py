@@ -24,6 +24,7 @@ def smooth(values: np.ndarray) -> np.ndarray:
 
 
 def main(log: str, picture: str) -> None:
+    """Draw loss and IoU against steps."""
     with open(log, newline="") as file:
         rows = list(csv.DictReader(file))
     column = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
