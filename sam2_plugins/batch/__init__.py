@@ -6,9 +6,21 @@ interrupted run continues where it stopped, inside a long video too.
 
 from __future__ import annotations
 
+from sam2_plugins.batch.connect import connect
 from sam2_plugins.batch.job import Job, Settings
 from sam2_plugins.batch.manifest import read_manifest
 from sam2_plugins.batch.report import Progress, Report
 from sam2_plugins.batch.run import run_batch
+from sam2_plugins.batch.tasks import Task, run_tasks
 
-__all__ = ["Job", "Progress", "Report", "Settings", "read_manifest", "run_batch"]
+__all__ = [
+    "Job",
+    "Progress",
+    "Report",
+    "Settings",
+    "Task",
+    "connect",
+    "read_manifest",
+    "run_batch",
+    "run_tasks",
+]

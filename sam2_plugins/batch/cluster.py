@@ -1,92 +1,100 @@
 """The same work on a Dask cluster: one video is one task, and a killed worker's goes to another.
 
-Only jobs and figures travel; frames are read, and masks written, by the workers themselves.
+Only tasks and figures travel; frames are read, and masks written, by the workers themselves.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from pathlib import Path
+from collections.abc import Generator
 from queue import SimpleQueue
 from typing import Any
 from uuid import uuid4
 
-from distributed import Client, Future, get_worker
+from distributed import Client, Event, Future, get_worker, wait
 
-from sam2_plugins.batch.job import Job, Settings, fingerprint
-from sam2_plugins.batch.report import Events, Progress, Report
-from sam2_plugins.batch.video import track_video
+from sam2_plugins.batch.report import Progress
+from sam2_plugins.batch.tasks import R, Task
 
 TOLD_EVERY = 1.0
 """Seconds between two messages of a worker, of which a scheduler may have a thousand."""
 
+PATIENCE = 60.0
+"""Seconds that a stopped worker has for the frame at hand, and for keeping what was done."""
+
 
 def run_on_cluster(
-    client: Client,
-    queue: deque[tuple[Job, int]],
-    settings: Settings,
-    out: Path,
-    resources: dict[str, float] | None,
-) -> Events:
-    """Do what `run_batch` says; `queue` holds jobs with the tries that are left after this one."""
+    client: Client, queue: deque[tuple[Task[R], int]], resources: dict[str, float] | None
+) -> Generator[Progress | R, None, None]:
+    """Do what `run_tasks` says; `queue` holds tasks with the tries that are left after this one."""
     topic = f"sam2-plugins-{uuid4().hex[:12]}"
+    stop = Event(topic, client=client)
     heard: SimpleQueue[Progress | Future] = SimpleQueue()
     client.subscribe_topic(topic, lambda told: heard.put(Progress(*told[1])))
-    running: dict[Future, tuple[Job, int]] = {}
+    running: dict[Future, tuple[Task[R], int]] = {}
 
-    def submit(job: Job, left: int) -> None:
+    def submit(task: Task[R], left: int) -> None:
         # A new key each time, for Dask would hand out the result that it has of an old one.
-        key = f"{job.name}-{uuid4().hex[:8]}"
-        future = client.submit(
-            _work, job, settings, out, topic, key=key, pure=False, resources=resources or {}
-        )
-        running[future] = (job, left)
+        key = f"{task.name}-{uuid4().hex[:8]}"
+        future = client.submit(_work, task, topic, key=key, pure=False, resources=resources or {})
+        running[future] = (task, left)
         future.add_done_callback(heard.put)
 
     try:
-        for job, left in queue:
-            submit(job, left)
+        for task, left in queue:
+            submit(task, left)
         while running:
             event = heard.get()
             if isinstance(event, Progress):
                 yield event
                 continue
-            job, left = running.pop(event)
-            report = _report(event, job, settings)
+            task, left = running.pop(event)
+            report = _report(event, task)
             yield report
             if report.state == "failed" and left:
-                submit(job, left - 1)
+                submit(task, left - 1)
     finally:
-        client.cancel(list(running))
+        if running:
+            _stop(client, stop, list(running))
         client.unsubscribe_topic(topic)
 
 
-def _work(job: Job, settings: Settings, out: Path, topic: str) -> Report:
-    """Track one video on a worker, and tell of it now and then."""
+def _stop(client: Client, stop: Event, running: list[Future]) -> None:
+    """Let the workers keep what they have, for Dask itself cannot end a task that has begun."""
+    stop.set()
+    try:
+        wait(running, timeout=PATIENCE)
+    except TimeoutError:
+        client.cancel(running)
+
+
+def _work(task: Task[R], topic: str) -> R | None:
+    """Run one task on a worker, and tell of it now and then; None: it was stopped."""
     worker: Any = get_worker()
+    stop = Event(topic)
     told = 0.0
-    for event in track_video(job, settings, out):
-        if isinstance(event, Report):
+    events = task.run()
+    if stop.is_set():
+        return None
+    for event in events:
+        if not isinstance(event, Progress):
             return event
         now = time.monotonic()
-        if now - told >= TOLD_EVERY or event.done == event.total:
-            worker.log_event(topic, (event.name, event.done, event.total))
-            told = now
-    raise AssertionError("track_video ends with a report")
+        if now - told < TOLD_EVERY and event.done != event.total:
+            continue
+        worker.log_event(topic, (event.name, event.done, event.total))
+        told = now
+        if stop.is_set():
+            events.close()
+            return None
+    raise AssertionError("a task ends with a report")
 
 
-def _report(future: Future, job: Job, settings: Settings) -> Report:
+def _report(future: Future, task: Task[R]) -> R:
     """Return a worker's report, or one that says why there is none."""
     if future.status == "finished":
-        report: Report = future.result()
+        report: R = future.result()
         return report
     error = future.exception() if future.status == "error" else "it was cancelled"
-    return Report(
-        job.name,
-        job.source,
-        "failed",
-        fingerprint(job, settings),
-        settings.model,
-        error=f"The worker was lost: {error}",
-    )
+    return task.lost(f"The worker was lost: {error}")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sam2_plugins.batch.job import Job, Settings
-from sam2_plugins.batch.report import Events, Report
-from sam2_plugins.batch.video import track_video
+from sam2_plugins.batch.report import Events
+from sam2_plugins.batch.tasks import run_tasks
+from sam2_plugins.batch.video import VideoTask
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -27,7 +27,7 @@ def run_batch(
     """Track videos, and yield progress and reports as they come.
 
     A video that fails does not stop the others; it is tried again after them. Closing the
-    generator stops the work within a frame here, and cancels what waits on a cluster; another run
+    generator stops the work within a frame here, and within some seconds on a cluster; another run
     goes on where this one stopped.
 
     Parameters
@@ -37,19 +37,9 @@ def run_batch(
     retries
         How often a failed video is tried again; each try yields a report.
     client
-        Of a Dask cluster; None: one video after another in this process.
+        Of a Dask cluster (see `connect`); None: one video after another in this process.
     resources
         What a video takes of a Dask worker's declared resources, such as {"GPU": 1}.
     """
-    queue = deque((job, retries) for job in jobs)
-    if client is not None:
-        from sam2_plugins.batch.cluster import run_on_cluster
-
-        yield from run_on_cluster(client, queue, settings, Path(out), resources)
-        return
-    while queue:
-        job, left = queue.popleft()
-        for event in track_video(job, settings, Path(out)):
-            yield event
-            if isinstance(event, Report) and event.state == "failed" and left:
-                queue.append((job, left - 1))
+    tasks = [VideoTask(job, settings, Path(out)) for job in jobs]
+    return run_tasks(tasks, retries=retries, client=client, resources=resources)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,34 @@ from sam2_plugins.batch.folder import VideoFolder
 from sam2_plugins.batch.job import Job, Settings, fingerprint
 from sam2_plugins.batch.report import Events, Progress, Report
 from sam2_plugins.core.checkpoints import cached_model
-from sam2_plugins.core.errors import ExportError, Sam2PluginsError
+from sam2_plugins.core.errors import ExportError, told
 from sam2_plugins.core.export import open_writers
 from sam2_plugins.core.frames import open_frames
 from sam2_plugins.core.journal import MaskJournal, read_journal
 from sam2_plugins.core.masks import Masklet
 from sam2_plugins.core.tracker import VideoTracker
+
+
+@dataclass(frozen=True)
+class VideoTask:
+    """A job as a task of `run_tasks`."""
+
+    job: Job
+    settings: Settings
+    out: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the job."""
+        return self.job.name
+
+    def run(self) -> Events:
+        """Track it."""
+        return track_video(self.job, self.settings, self.out)
+
+    def lost(self, why: str) -> Report:
+        """Report that there is no worker any more."""
+        return replace(_started(self.job, self.settings), state="failed", error=why)
 
 
 def track_video(job: Job, settings: Settings, out: Path) -> Events:
@@ -28,7 +50,7 @@ def track_video(job: Job, settings: Settings, out: Path) -> Events:
     the next run, as a kill does.
     """
     folder = VideoFolder(out, job.name)
-    started = Report(job.name, job.source, "running", fingerprint(job, settings), settings.model)
+    started = _started(job, settings)
     finished = folder.finished()
     if finished is not None and finished.fingerprint == started.fingerprint:
         yield replace(finished, computed=0, seconds=0.0)
@@ -43,13 +65,17 @@ def track_video(job: Job, settings: Settings, out: Path) -> Events:
                     else:
                         yield event
             except Exception as error:
-                report = replace(started, state="failed", error=_told(error))
+                report = replace(started, state="failed", error=told(error))
                 folder.fail(report)
             else:
                 folder.publish(report)
     except ExportError as error:
         report = replace(started, state="failed", error=str(error))
     yield report
+
+
+def _started(job: Job, settings: Settings) -> Report:
+    return Report(job.name, job.source, "running", fingerprint(job, settings), settings.model)
 
 
 def _track(job: Job, settings: Settings, folder: VideoFolder, started: Report) -> Events:
@@ -98,8 +124,3 @@ def _fared(masklet: Masklet) -> dict[str, Any]:
     return {
         key: None if value != value else value for key, value in asdict(masklet.summary()).items()
     }
-
-
-def _told(error: Exception) -> str:
-    """Say what went wrong; what nobody foresaw is named by its type, too."""
-    return str(error) if isinstance(error, Sam2PluginsError) else f"{type(error).__name__}: {error}"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,10 +11,8 @@ import typer
 
 from sam2_plugins.cli import options
 from sam2_plugins.cli.commands import INTERRUPTED
-from sam2_plugins.core.errors import Sam2PluginsError
 
 if TYPE_CHECKING:
-    from distributed import Client
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
@@ -74,7 +70,7 @@ def batch(
     Results that are there already are kept, and a video that was cut off goes on where it stopped.
     A video that fails does not stop the others.
     """
-    from sam2_plugins.batch import Report, Settings, read_manifest, run_batch
+    from sam2_plugins.batch import Report, Settings, connect, read_manifest, run_batch
     from sam2_plugins.cli.console import say
     from sam2_plugins.cli.interrupt import stopping_gently
     from sam2_plugins.core.export import parse_formats
@@ -87,7 +83,7 @@ def batch(
     needs = _resources(resource or [])
     jobs = read_manifest(manifest)
     reports: dict[str, Report] = {}
-    with _client(dask, workers) as client, stopping_gently() as stop, _Board(len(jobs)) as board:
+    with connect(dask, workers) as client, stopping_gently() as stop, _Board(len(jobs)) as board:
         events = run_batch(
             jobs, settings, out, retries=retries, client=client, resources=needs or None
         )
@@ -104,34 +100,6 @@ def batch(
         raise typer.Exit(INTERRUPTED)
     if any(report.state == "failed" for report in reports.values()):
         raise typer.Exit(1)
-
-
-@contextmanager
-def _client(address: str | None, workers: int) -> Iterator[Client | None]:
-    """Connect to a cluster, or start one here if more than one worker is wanted."""
-    if address is None and workers == 1:
-        yield None
-        return
-    try:
-        from distributed import Client, LocalCluster
-    except ImportError as error:
-        raise Sam2PluginsError(
-            'Several workers need Dask: pip install "sam2-plugins[dask]".'
-        ) from error
-    if address is None:
-        cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
-        with cluster, Client(cluster) as client:
-            yield client
-        return
-    try:
-        client = Client(address, timeout=10)
-    except (OSError, ValueError) as error:
-        raise Sam2PluginsError(
-            f"There is no Dask scheduler at {address}: {error}. Start one with `dask scheduler`, "
-            "or leave --dask out."
-        ) from error
-    with client:
-        yield client
 
 
 class _Board:

@@ -45,3 +45,8 @@ class FineTuningError(Sam2PluginsError):
 
 class ExportError(Sam2PluginsError):
     """Results that cannot be written in the wanted format."""
+
+
+def told(error: Exception) -> str:
+    """Say what went wrong; what nobody foresaw is named by its type, too."""
+    return str(error) if isinstance(error, Sam2PluginsError) else f"{type(error).__name__}: {error}"

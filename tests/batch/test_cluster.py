@@ -68,3 +68,16 @@ def test_a_killed_workers_video_is_taken_up_by_another_where_it_stopped(
     (report,) = reports(told)["long"]
     assert (report.state, report.frames) == ("done", 120)
     assert report.computed <= 120 - 25
+
+
+def test_a_closed_run_stops_its_workers_and_keeps_what_they_did(
+    job: MakeJob, tmp_path: Path, client: Client
+) -> None:
+    jobs = [job("long", 120)]
+    events = run_batch(jobs, SETTINGS, tmp_path / "out", client=client)
+    next(event for event in events if isinstance(event, Progress) and event.done >= 10)
+    events.close()
+    assert not any(client.processing().values()), "no worker is at it any more"
+    (report,) = reports(list(run_batch(jobs, SETTINGS, tmp_path / "out")))["long"]
+    assert report.state == "done"
+    assert report.computed <= 120 - 10

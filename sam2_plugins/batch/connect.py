@@ -1,0 +1,52 @@
+"""Where tasks run: a cluster that is there, or processes of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sam2_plugins.core.errors import Sam2PluginsError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+@contextmanager
+def connect(address: str | None = None, workers: int = 1) -> Iterator[Client | None]:
+    """Connect to a Dask cluster, or start one here if more than one worker is wanted.
+
+    Yields
+    ------
+    Client or None
+        None if the work is to be done in this process.
+
+    Raises
+    ------
+    Sam2PluginsError
+        If Dask is not installed, or there is no scheduler.
+    """
+    if address is None and workers == 1:
+        yield None
+        return
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise Sam2PluginsError(
+            'Several workers need Dask: pip install "sam2-plugins[dask]".'
+        ) from error
+    # As nobody's default: the contexts of a generator may be left in another thread.
+    if address is None:
+        cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+        with cluster, Client(cluster, set_as_default=False) as client:
+            yield client
+        return
+    try:
+        client = Client(address, timeout=10, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise Sam2PluginsError(
+            f"There is no Dask scheduler at {address}: {error}. Start one with `dask scheduler`, "
+            "or name none."
+        ) from error
+    with client:
+        yield client
