@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 
 from sam2_plugins.napari_plugin._frames import Line
 from sam2_plugins.napari_plugin._store import MaskStore
@@ -51,6 +52,12 @@ def doubtful(states: Sequence[FrameState]) -> list[int]:
         if state.kind is Kind.DOUBTFUL
         or (state.kind is Kind.LOST and (frame == 0 or states[frame - 1].kind is not Kind.LOST))
     ]
+
+
+def worst_by_column(states: Sequence[FrameState], columns: int) -> list[Kind]:
+    """Share frames out among fewer columns, each of which shows what most needs to be seen."""
+    edges = [column * len(states) // columns for column in range(columns + 1)]
+    return [max(state.kind for state in states[first:end]) for first, end in pairwise(edges)]
 
 
 def _state(

@@ -8,7 +8,7 @@ from qtpy.QtCore import QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from sam2_plugins.napari_plugin._states import FrameState, Kind
+from sam2_plugins.napari_plugin._states import FrameState, Kind, worst_by_column
 
 COLORS = {
     Kind.UNKNOWN: "#4a4f5a",
@@ -50,15 +50,16 @@ class FrameStrip(QWidget):
         return QSize(200, 18)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
-        """Draw a cell a frame."""
+        """Draw a cell a frame; of frames that share a pixel, the worst."""
         if not self._states:
             return
         painter = QPainter(self)
-        width = self.width() / len(self._states)
-        for frame, state in enumerate(self._states):
-            cell = QRectF(frame * width, 2, max(width - (width > 4), 1.0), self.height() - 4)
-            painter.fillRect(cell, QColor(COLORS[state.kind]))
-        middle = (self._frame + 0.5) * width
+        cells = worst_by_column(self._states, min(len(self._states), self.width()))
+        width = self.width() / len(cells)
+        for column, kind in enumerate(cells):
+            cell = QRectF(column * width, 2, max(width - (width > 4), 1.0), self.height() - 4)
+            painter.fillRect(cell, QColor(COLORS[kind]))
+        middle = (self._frame + 0.5) * self.width() / len(self._states)
         painter.fillRect(QRectF(middle - 1, 0, 2, self.height()), QColor("white"))
         painter.end()
 
