@@ -91,7 +91,10 @@ def test_closing_the_dock_in_mid_run_stops_it_and_leaves_the_layers(long_bench: 
 
 def test_closing_napari_in_mid_run(long_bench: Bench) -> None:
     start(long_bench)
+    dock = long_bench.widget
     long_bench.viewer.close()
+    assert dock.controller.closed
+    assert not dock.jobs.busy
 
 
 def test_a_closed_dock_is_not_kept_alive(bench: Bench) -> None:
@@ -106,6 +109,7 @@ def test_a_closed_dock_is_not_kept_alive(bench: Bench) -> None:
         return gone() is None
 
     bench.until(is_gone)
+    assert gone() is None
 
 
 def test_the_dock_is_not_wider_than_napari_gives_it(bench: Bench) -> None:

@@ -87,6 +87,7 @@ def test_the_frame_that_is_shown_is_drawn_while_it_is_tracked(bench: Bench) -> N
     before = bench.viewer.screenshot(flash=False)
     track(bench)
     bench.until(lambda: not np.array_equal(bench.viewer.screenshot(flash=False), before))
+    assert bench.iou(11, 1, TRUTH[11] == 1) > 0.7
 
 
 def test_cancel_keeps_what_is_there_and_forward_goes_on(bench: Bench) -> None:
