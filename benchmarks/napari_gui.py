@@ -62,7 +62,9 @@ def click(widget: Any, y: float, x: float) -> float:
     rest(1.5)  # the model is loaded while a person looks for where to click
     began = time.perf_counter()
     space.points.add([*space.step, y, x])
-    until(lambda: space.store.get(space.step, label) is not None and not controller.busy)
+    until(
+        lambda: space.store.get(space.step, label) is not None and not controller.prompting.telling
+    )
     return time.perf_counter() - began
 
 
@@ -74,7 +76,7 @@ def gaps_while_tracking(widget: Any) -> tuple[list[float], float]:
     timer.start(TICK_MS)
     began = time.perf_counter()
     widget.run.start("forward")
-    until(lambda: not widget.controller.running)
+    until(lambda: not widget.controller.runs.running)
     seconds = time.perf_counter() - began
     timer.stop()
     return list(1000 * np.diff(ticks)), widget.controller.length / seconds

@@ -46,7 +46,7 @@ def through_the_plugin(dataset: Dataset) -> float:
             x, y = innermost_pixel(there[obj])
             assert controller.work is not None
             controller.work.workspace.points.add([start, y, x])
-    controller.propagate("forward", None, len(truth) - 1)
+    controller.runs.start("forward", None, len(truth) - 1)
     store = controller.work.workspace.store  # type: ignore[union-attr]
     found = []
     for frame in range(len(truth)):

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from psygnal import Signal
 
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.core.plan import Direction
-from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.napari_plugin._divisions import Divisions
 from sam2_plugins.napari_plugin._frames import (
     Contrast,
@@ -23,27 +18,15 @@ from sam2_plugins.napari_plugin._frames import (
     leading_shape,
     shown_index,
 )
-from sam2_plugins.napari_plugin._jobs import Handle, Jobs
+from sam2_plugins.napari_plugin._jobs import Jobs
+from sam2_plugins.napari_plugin._prompting import Prompting
 from sam2_plugins.napari_plugin._results import Results
-from sam2_plugins.napari_plugin._session import Request, Said, Session, Step
+from sam2_plugins.napari_plugin._runs import Runs
+from sam2_plugins.napari_plugin._session import Session
 from sam2_plugins.napari_plugin._states import FrameState, doubtful, states_along
-from sam2_plugins.napari_plugin._store import Change, Index
+from sam2_plugins.napari_plugin._store import Change
 from sam2_plugins.napari_plugin._work import Work
 from sam2_plugins.napari_plugin._workspace import Workspace
-
-
-@dataclass(frozen=True)
-class RunProgress:
-    """How far a run is; rate in frames a second."""
-
-    done: int
-    total: int
-    rate: float
-
-    @property
-    def seconds_left(self) -> float:
-        """Time that the rest will take; 0 if that is not known."""
-        return (self.total - self.done) / self.rate if self.rate else 0.0
 
 
 class Controller:
@@ -66,9 +49,9 @@ class Controller:
     masks_changed = Signal()
     """Masks of any frame."""
     edited = Signal()
-    """A person is painting; `sync` when the stroke is over."""
+    """A person is painting; `prompting.sync` when the stroke is over."""
     progressed = Signal(object)
-    """A `RunProgress`, or None when a run ends."""
+    """A `_runs.RunProgress`, or None when a run ends."""
 
     def __init__(self, viewer: Any, jobs: Jobs, load_model: Callable[[], Sam2Model]) -> None:
         self.viewer = viewer
@@ -83,8 +66,8 @@ class Controller:
         """A run has written the frame that is shown."""
         self.closed = False
         self._works: dict[Any, Work] = {}
-        self._run: Handle | None = None
-        self._telling = False
+        self.prompting = Prompting(self)
+        self.runs = Runs(self)
         self.results = Results(self)
         self.divisions = Divisions(self)
         viewer.layers.events.removed.connect(self._on_layer_removed)
@@ -137,10 +120,10 @@ class Controller:
         if work is None:
             self.view()  # refuses what cannot be shown, before any layer is made
             image = self.images[0]
-            workspace = Workspace(self.viewer, image, self.sync)
+            workspace = Workspace(self.viewer, image, self.prompting.sync)
             session = Session(workspace.store, lambda: self.load_model())
             work = self._works[image] = Work(workspace, session)
-            workspace.store.on_edit = self._on_painted
+            workspace.store.on_edit = self.prompting.on_painted
             workspace.labels.events.selected_label.connect(self._on_label_selected)
             image.events.data.connect(self._on_image_changed)
             # Loaded while the person looks for where to click.
@@ -217,208 +200,12 @@ class Controller:
         self.objects_changed.emit()
         return f"{name} is back, with its masks and without its clicks."
 
-    # -- prompts
-
-    def sync(self) -> None:
-        """Tell the session what was drawn and painted since it was told last, in a worker."""
-        work, line = self.work, self.line
-        if work is None or line is None or self._telling:
-            return
-        due = self._untold(work, line)
-        if not due:
-            return
-        self._telling = True
-        view = self.view()
-        frames = sorted({frame for frame, _ in due})
-        self.told.emit(f"Looking at frame {', '.join(map(str, frames[:3]))} …")
-
-        def tell() -> None:
-            for (frame, label), said in due.items():
-                work.session.say(view, line, frame, label, said)
-
-        self.jobs.call(tell, lambda _: self._on_told(work, due), self._on_not_told)
-
-    def _untold(self, work: Work, line: Line) -> dict[tuple[int, int], Said]:
-        """What should be said, where it differs from what was."""
-        wanted: dict[tuple[int, int], Said] = {}
-        for (index, label), mask in work.painted.items():
-            frame = line.frame(index)
-            if frame is not None:
-                wanted[frame, label] = (Prompt.of(frame, label, mask=mask),)
-        for (index, label), drawn in work.workspace.drawn(line).items():
-            frame = line.frame(index)
-            assert frame is not None
-            wanted[frame, label] = (*wanted.get((frame, label), ()), *drawn)
-        said = work.session.said(line)
-        due = {key: prompts for key, prompts in wanted.items() if said.get(key, ()) != prompts}
-        return {**due, **{key: () for key in said if key not in wanted}}
-
-    def _on_told(self, work: Work, due: dict[tuple[int, int], Said]) -> None:
-        self._telling = False
-        for (_, label), said in due.items():
-            if said:
-                work.workspace.names.setdefault(label, f"object {label}")
-        for (frame, label), said in due.items():
-            if said and said[-1].mask is None:
-                work.undo.append(partial(self._unsay, work, frame, label, said[-1]))
-        self.show(work)
-        self.told.emit("")
-        self.divisions.go_on({label for (_, label), said in due.items() if said})
-        self.objects_changed.emit()
-        self.sync()
-
-    def _on_not_told(self, error: Exception) -> None:
-        """A prompt was refused: take its marker away, so that it is not said again."""
-        self._telling = False
-        work, line = self.work, self.line
-        if work is not None and line is not None:
-            said = work.session.said(line)
-            for (frame, label), prompts in self._untold(work, line).items():
-                if prompts:
-                    index = line.index(frame)
-                    work.workspace.erase(label, index)
-                    for prompt in said.get((frame, label), ()):
-                        if prompt.mask is None:
-                            work.workspace.draw(index, label, prompt)
-            self._reselect(work)
-        self.fail(error)
-
-    def _unsay(self, work: Work, frame: int, label: int, prompt: Prompt) -> str:
-        """Take back the last prompt that was said of an object on a frame."""
-        line = self.line
-        if line is None:
-            return ""
-        work.workspace.erase_last(label, line.index(frame), box=prompt.box is not None)
-        undo = list(work.undo)
-        self.sync()
-        work.undo[:] = undo
-        return f"The last prompt of {work.workspace.names.get(label, label)} is taken back."
-
-    def _on_painted(self, index: Index, labels: set[int]) -> None:
-        """A person painted masks: they are prompts, and are not overwritten."""
-        work = self.work
-        if work is None:
-            return
-        for label in labels:
-            entry = (index, label)
-            mask = work.workspace.store.get(index, label)
-            assert mask is not None
-            work.painted[entry] = mask
-            work.session.protected.add(entry)
-            work.workspace.names.setdefault(label, f"object {label}")
-            # A mask replaces what was said before it on its frame.
-            work.workspace.erase(label, index)
-        self._reselect(work)
-        self.edited.emit()
-
-    def use_labels(self, layer: Any) -> list[int]:
-        """Take each label of a Labels layer on the shown frame for an object's mask."""
-        from sam2_plugins.core.masks import split_label_image
-        from sam2_plugins.napari_plugin._session import labels_of
-
-        work = self.begin()
-        index = work.workspace.step
-        image = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
-        found = split_label_image(_plane(image, index, work.workspace.store.frame_size))
-        taken = work.workspace.names
-        made = labels_of(found, [*taken])
-        for obj, label in made.items():
-            work.workspace.names[label] = f"object {label}"
-            work.painted[index, label] = found[int(obj)]
-            work.workspace.store.put(index, label, found[int(obj)])
-            work.session.protected.add((index, label))
-        if made:
-            self.select(next(iter(made.values())))
-        self.show(work)
-        self.objects_changed.emit()
-        self.sync()
-        return list(made.values())
-
-    # -- runs
-
-    @property
-    def busy(self) -> bool:
-        """Whether the model is looking at prompts."""
-        return self._telling
-
-    @property
-    def running(self) -> bool:
-        """Whether objects are being tracked."""
-        return self._run is not None
-
-    def why_not_run(self) -> str:
-        """Why tracking cannot start; "" if it can."""
-        if not self.images:
-            return "Choose an image first."
-        if self.running:
-            return "Tracking already."
-        work, line = self.work, self.line
-        if work is None or line is None:
-            return "Click on an object first."
-        if not work.session.said(line) and not self._untold(work, line):
-            return "Click on an object first, or draw a box around it."
-        if self.length < 2:
-            return "There is only one frame."
-        return ""
-
-    def propagate(
-        self, direction: Direction, start: int | None = None, stop: int | None = None
-    ) -> None:
-        """Track all objects; masks appear as they come."""
-        reason = self.why_not_run()
-        work, line = self.work, self.line
-        if reason or work is None or line is None:
-            self.failed.emit(reason)
-            return
-        self.sync()
-        change: Change = {}
-        request = Request(self.view(), line, direction, start, stop)
-        began = time.perf_counter()
-
-        def each(step: Step) -> None:
-            rate = step.done / max(time.perf_counter() - began, 1e-6)
-            self.shown_is_stale |= step.index == work.workspace.step
-            self.progressed.emit(RunProgress(step.done, step.total, rate))
-            self.masks_changed.emit()
-
-        def done(stopped: bool) -> None:
-            self._run = None
-            if change:
-                work.undo.append(lambda: self._take_back(work, change))
-            self.show(work)
-            frames = len({index for index, _ in change})
-            self.progressed.emit(None)
-            kept = "Stopped; what is done is kept: " if stopped else ""
-            self.told.emit(f"{kept}{frames} frames tracked.")
-            work.workspace.show_tracks()
-
-        def failed(error: Exception) -> None:
-            done(True)
-            self.fail(error)
-
-        self.progressed.emit(RunProgress(0, 0, 0.0))
-        self._run = _STARTING
-        handle = self.jobs.stream(lambda: work.session.run(request, change), each, done, failed)
-        if self._run is not None:
-            self._run = handle
-
-    def cancel(self) -> None:
-        """Stop the run at the next frame; what is done is kept."""
-        if self._run is not None:
-            self._run.stop()
-
-    def _take_back(self, work: Work, change: Change) -> str:
-        work.workspace.store.swap(change)
-        self.show(work)
-        work.workspace.show_tracks()
-        return "The last run is taken back."
-
     # -- looking back
 
     def undo(self) -> None:
         """Take back the last prompt, run, division or removal."""
         work = self.work
-        if self.running:
+        if self.runs.running:
             self.failed.emit("Cancel the run first.")
         elif work is None or not work.undo:
             self.told.emit("There is nothing to take back.")
@@ -486,7 +273,7 @@ class Controller:
             self.progressed,
         ):
             signal.disconnect()
-        self.cancel()
+        self.runs.cancel()
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
         for image in list(self._works):
             self._drop(image)
@@ -501,7 +288,7 @@ class Controller:
         layer = event.value
         for image, work in list(self._works.items()):
             if layer in (image, work.workspace.labels):
-                self.cancel()
+                self.runs.cancel()
                 self._drop(image)
                 self.selected = None
                 self.told.emit(f"{layer.name} was removed: its objects are closed.")
@@ -518,7 +305,8 @@ class Controller:
         if label and work is not None and label != self.selected:
             self.select(label)
 
-    def _reselect(self, work: Work) -> None:
+    def reselect(self, work: Work) -> None:
+        """Make the next click mean the selected object again."""
         if self.selected is not None:
             work.workspace.select(self.selected, self.excluding)
 
@@ -532,25 +320,3 @@ class Controller:
         """Tell what went wrong."""
         known = isinstance(error, Sam2PluginsError)
         self.failed.emit(str(error) if known else f"{type(error).__name__}: {error}")
-
-
-class _Starting:
-    def stop(self) -> None:
-        """Nothing runs yet."""
-
-
-_STARTING = _Starting()
-
-
-def _plane(image: Any, index: Index, frame_size: tuple[int, int]) -> Any:
-    """Take one frame of labels that may have fewer leading axes than the image."""
-    import numpy as np
-
-    leading = len(image.shape) - 2
-    plane = np.asarray(image[tuple(index[len(index) - leading :])] if leading else image)
-    if plane.shape != frame_size:
-        raise Sam2PluginsError(
-            f"The labels are {plane.shape[0]} × {plane.shape[1]} pixels, and the image is "
-            f"{frame_size[0]} × {frame_size[1]}: choose labels of the same image."
-        )
-    return plane

@@ -137,4 +137,4 @@ class Results:
             work.workspace.draw(index, label, prompt)
         if loaded.names:
             control.select(next(iter(loaded.names)))
-        control.sync()
+        control.prompting.sync()

@@ -14,7 +14,8 @@ from qtpy.QtWidgets import (
 )
 
 from sam2_plugins.core.plan import Direction
-from sam2_plugins.napari_plugin._controller import Controller, RunProgress
+from sam2_plugins.napari_plugin._controller import Controller
+from sam2_plugins.napari_plugin._runs import RunProgress
 
 
 class RunView(QWidget):
@@ -49,7 +50,7 @@ class RunView(QWidget):
         self.text = QLabel()
         self.cancel = QPushButton("Cancel")
         self.cancel.setToolTip("Stop at the next frame; what is done is kept")
-        self.cancel.clicked.connect(controller.cancel)
+        self.cancel.clicked.connect(controller.runs.cancel)
         below = QHBoxLayout()
         below.addWidget(self.text, 1)
         below.addWidget(self.cancel)
@@ -71,7 +72,7 @@ class RunView(QWidget):
 
     def refresh(self) -> None:
         """Say why a run cannot start, and fit the range to the movie."""
-        reason = self._controller.why_not_run()
+        reason = self._controller.runs.why_not()
         for button in (self.back, self.both, self.forward):
             button.setEnabled(not reason)
             button.setToolTip(reason or str(button.property("help")))
@@ -89,7 +90,7 @@ class RunView(QWidget):
         start, stop = (first or None, None if last == end else last)
         if direction == "backward":
             start, stop = stop, start
-        self._controller.propagate(direction, start, stop)
+        self._controller.runs.start(direction, start, stop)
 
     def _button(self, text: str, direction: Direction, about: str) -> QPushButton:
         button = QPushButton(text)

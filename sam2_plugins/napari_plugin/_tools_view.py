@@ -102,7 +102,7 @@ class ToolsView(QWidget):
             nothing.setEnabled(False)
 
     def _take(self, layer: Any) -> None:
-        self._picked(lambda: self._controller.use_labels(layer))
+        self._picked(lambda: self._controller.prompting.use_labels(layer))
 
     def _tool(self, text: str, about: str) -> QPushButton:
         button = QPushButton(text)

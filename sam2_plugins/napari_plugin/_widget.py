@@ -134,14 +134,14 @@ class Sam2Widget(QWidget):
             return
         self.strip.show_states(controller.states(controller.selected), controller.frame)
         self.measures.redraw()
-        if controller.running and controller.work is not None and controller.shown_is_stale:
+        if controller.runs.running and controller.work is not None and controller.shown_is_stale:
             controller.shown_is_stale = False
             controller.work.workspace.refresh()
 
     @qdebounced(timeout=STROKE_MS)
     def _stroke_may_be_over(self) -> None:
         if not self.controller.closed:
-            self.controller.sync()
+            self.controller.prompting.sync()
 
     def _on_progress(self, progress: object) -> None:
         if progress is None:

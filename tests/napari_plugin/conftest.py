@@ -98,7 +98,7 @@ class Desk:
         self.jobs.run()
 
     def track(self, direction: Any = "forward", start: Any = None, stop: Any = None) -> None:
-        self.controller.propagate(direction, start, stop)
+        self.controller.runs.start(direction, start, stop)
         self.jobs.run()
 
     def area(self, frame: int, label: int) -> int:

@@ -47,7 +47,7 @@ def test_choosing_an_image_adds_nothing_and_loads_nothing(
     desk = make_desk(moving_discs(3)[0])
     assert len(desk.viewer.layers) == 1
     assert desk.controller.work is None
-    assert "Click on an object" in desk.controller.why_not_run()
+    assert "Click on an object" in desk.controller.runs.why_not()
 
 
 def test_a_box_and_a_click_that_excludes(desk: Desk) -> None:
@@ -92,7 +92,7 @@ def test_a_stopped_run_keeps_what_is_done_and_goes_on_from_there(desk: Desk) -> 
     def stop_at_three(progress: object) -> None:
         if not done and getattr(progress, "done", 0) == 3:
             done.append(3)
-            desk.controller.cancel()
+            desk.controller.runs.cancel()
 
     desk.controller.progressed.connect(stop_at_three)
     desk.track()
@@ -145,7 +145,7 @@ def test_a_correction_counts_from_its_frame_on(desk: Desk) -> None:
     desk.space.go_to((4,))
     desk.controller.select(1)
     desk.space.labels.paint((4, 10, 100), 1)
-    desk.controller.sync()
+    desk.controller.prompting.sync()
     desk.jobs.run()
     desk.track()
     after = {f: desk.space.store.get((f,), 1) for f in range(8)}
@@ -159,7 +159,7 @@ def test_what_a_person_painted_is_never_overwritten(desk: Desk) -> None:
     desk.controller.select(1)
     desk.space.labels.brush_size = 5
     desk.space.labels.paint((3, 80, 20), 1)
-    desk.controller.sync()
+    desk.controller.prompting.sync()
     desk.jobs.run()
     painted = desk.space.store.get((3,), 1)
     desk.track("both")
@@ -182,7 +182,7 @@ def test_painting_while_a_run_comes_by_is_kept(desk: Desk) -> None:
 
 def test_labels_of_another_layer_become_objects(desk: Desk) -> None:
     layer = desk.viewer.add_labels(moving_discs(8)[1], name="by hand")
-    made = desk.controller.use_labels(layer)
+    made = desk.controller.prompting.use_labels(layer)
     desk.jobs.run()
     assert made == [1, 2]
     desk.track()
@@ -268,7 +268,7 @@ def test_one_image_is_segmented_and_says_that_it_has_one_frame(
     desk = make_desk(moving_discs(1)[0][0])
     desk.click(*LEFT)
     assert desk.space.store.on_frame(())[1].area > 300
-    assert desk.controller.why_not_run() == "There is only one frame."
+    assert desk.controller.runs.why_not() == "There is only one frame."
 
 
 def test_a_click_beside_the_image_is_refused_and_its_marker_goes(desk: Desk) -> None:
@@ -313,7 +313,7 @@ def test_a_frame_that_cannot_be_read_ends_the_run_and_keeps_the_rest(
     desk.track()
     assert "the disk is gone" in desk.failures[-1]
     assert desk.space.store.indices(1) == [(t,) for t in range(5)]
-    assert not desk.controller.running
+    assert not desk.controller.runs.running
 
 
 def test_another_contrast_is_another_look(desk: Desk) -> None:
@@ -384,7 +384,7 @@ def test_prompts_saved_and_loaded_give_the_same_masks(
     desk.space.go_to((4,))
     desk.controller.select(1)
     desk.space.labels.paint((4, 42, 40), 1)
-    desk.controller.sync()
+    desk.controller.prompting.sync()
     desk.jobs.run()
     desk.controller.divisions.divide()
     desk.click(40, 36)

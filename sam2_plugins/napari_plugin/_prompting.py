@@ -1,0 +1,157 @@
+"""What is drawn and painted becomes what the model is told, in a worker."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.masks import split_label_image
+from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.napari_plugin._frames import Line
+from sam2_plugins.napari_plugin._session import Said, labels_of
+from sam2_plugins.napari_plugin._store import Index
+from sam2_plugins.napari_plugin._work import Work
+
+if TYPE_CHECKING:
+    from sam2_plugins.napari_plugin._controller import Controller
+
+
+class Prompting:
+    """Compares what is drawn and painted with what was said, and says the difference.
+
+    Attributes
+    ----------
+    telling
+        Whether the model is looking at prompts.
+    """
+
+    def __init__(self, control: Controller) -> None:
+        self._control = control
+        self.telling = False
+
+    def sync(self) -> None:
+        """Tell the session what was drawn and painted since it was told last, in a worker."""
+        work, line = self._control.work, self._control.line
+        if work is None or line is None or self.telling:
+            return
+        due = self.untold(work, line)
+        if not due:
+            return
+        self.telling = True
+        view = self._control.view()
+        frames = sorted({frame for frame, _ in due})
+        self._control.told.emit(f"Looking at frame {', '.join(map(str, frames[:3]))} …")
+
+        def tell() -> None:
+            for (frame, label), said in due.items():
+                work.session.say(view, line, frame, label, said)
+
+        self._control.jobs.call(tell, lambda _: self._on_told(work, due), self._on_not_told)
+
+    def untold(self, work: Work, line: Line) -> dict[tuple[int, int], Said]:
+        """What should be said, where it differs from what was."""
+        wanted: dict[tuple[int, int], Said] = {}
+        for (index, label), mask in work.painted.items():
+            frame = line.frame(index)
+            if frame is not None:
+                wanted[frame, label] = (Prompt.of(frame, label, mask=mask),)
+        for (index, label), drawn in work.workspace.drawn(line).items():
+            frame = line.frame(index)
+            assert frame is not None
+            wanted[frame, label] = (*wanted.get((frame, label), ()), *drawn)
+        said = work.session.said(line)
+        due = {key: prompts for key, prompts in wanted.items() if said.get(key, ()) != prompts}
+        return {**due, **{key: () for key in said if key not in wanted}}
+
+    def _on_told(self, work: Work, due: dict[tuple[int, int], Said]) -> None:
+        self.telling = False
+        for (_, label), said in due.items():
+            if said:
+                work.workspace.names.setdefault(label, f"object {label}")
+        for (frame, label), said in due.items():
+            if said and said[-1].mask is None:
+                work.undo.append(partial(self._unsay, work, frame, label, said[-1]))
+        self._control.show(work)
+        self._control.told.emit("")
+        self._control.divisions.go_on({label for (_, label), said in due.items() if said})
+        self._control.objects_changed.emit()
+        self.sync()
+
+    def _on_not_told(self, error: Exception) -> None:
+        """A prompt was refused: take its marker away, so that it is not said again."""
+        self.telling = False
+        work, line = self._control.work, self._control.line
+        if work is not None and line is not None:
+            said = work.session.said(line)
+            for (frame, label), prompts in self.untold(work, line).items():
+                if prompts:
+                    index = line.index(frame)
+                    work.workspace.erase(label, index)
+                    for prompt in said.get((frame, label), ()):
+                        if prompt.mask is None:
+                            work.workspace.draw(index, label, prompt)
+            self._control.reselect(work)
+        self._control.fail(error)
+
+    def _unsay(self, work: Work, frame: int, label: int, prompt: Prompt) -> str:
+        """Take back the last prompt that was said of an object on a frame."""
+        line = self._control.line
+        if line is None:
+            return ""
+        work.workspace.erase_last(label, line.index(frame), box=prompt.box is not None)
+        undo = list(work.undo)
+        self.sync()
+        work.undo[:] = undo
+        return f"The last prompt of {work.workspace.names.get(label, label)} is taken back."
+
+    def on_painted(self, index: Index, labels: set[int]) -> None:
+        """A person painted masks: they are prompts, and are not overwritten."""
+        work = self._control.work
+        if work is None:
+            return
+        for label in labels:
+            entry = (index, label)
+            mask = work.workspace.store.get(index, label)
+            assert mask is not None
+            work.painted[entry] = mask
+            work.session.protected.add(entry)
+            work.workspace.names.setdefault(label, f"object {label}")
+            # A mask replaces what was said before it on its frame.
+            work.workspace.erase(label, index)
+        self._control.reselect(work)
+        self._control.edited.emit()
+
+    def use_labels(self, layer: Any) -> list[int]:
+        """Take each label of a Labels layer on the shown frame for an object's mask."""
+        work = self._control.begin()
+        index = work.workspace.step
+        image = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+        found = split_label_image(_plane(image, index, work.workspace.store.frame_size))
+        taken = work.workspace.names
+        made = labels_of(found, [*taken])
+        for obj, label in made.items():
+            work.workspace.names[label] = f"object {label}"
+            work.painted[index, label] = found[int(obj)]
+            work.workspace.store.put(index, label, found[int(obj)])
+            work.session.protected.add((index, label))
+        if made:
+            self._control.select(next(iter(made.values())))
+        self._control.show(work)
+        self._control.objects_changed.emit()
+        self.sync()
+        return list(made.values())
+
+
+def _plane(image: Any, index: Index, frame_size: tuple[int, int]) -> Any:
+    """Take one frame of labels that may have fewer leading axes than the image."""
+    leading = len(image.shape) - 2
+    plane = np.asarray(image[tuple(index[len(index) - leading :])] if leading else image)
+    if plane.shape != frame_size:
+        raise Sam2PluginsError(
+            f"The labels are {plane.shape[0]} × {plane.shape[1]} pixels, and the image is "
+            f"{frame_size[0]} × {frame_size[1]}: choose labels of the same image."
+        )
+    return plane

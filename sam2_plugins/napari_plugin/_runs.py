@@ -1,0 +1,120 @@
+"""Tracking: started, watched, stopped and taken back."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sam2_plugins.core.plan import Direction
+from sam2_plugins.napari_plugin._jobs import Handle
+from sam2_plugins.napari_plugin._session import Request, Step
+from sam2_plugins.napari_plugin._store import Change
+from sam2_plugins.napari_plugin._work import Work
+
+if TYPE_CHECKING:
+    from sam2_plugins.napari_plugin._controller import Controller
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """How far a run is; rate in frames a second."""
+
+    done: int
+    total: int
+    rate: float
+
+    @property
+    def seconds_left(self) -> float:
+        """Time that the rest will take; 0 if that is not known."""
+        return (self.total - self.done) / self.rate if self.rate else 0.0
+
+
+class Runs:
+    """One run at a time, over the objects along the line that is shown."""
+
+    def __init__(self, control: Controller) -> None:
+        self._control = control
+        self._run: Handle | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether objects are being tracked."""
+        return self._run is not None
+
+    def why_not(self) -> str:
+        """Why tracking cannot start; "" if it can."""
+        if not self._control.images:
+            return "Choose an image first."
+        if self.running:
+            return "Tracking already."
+        work, line = self._control.work, self._control.line
+        if work is None or line is None:
+            return "Click on an object first."
+        if not work.session.said(line) and not self._control.prompting.untold(work, line):
+            return "Click on an object first, or draw a box around it."
+        if self._control.length < 2:
+            return "There is only one frame."
+        return ""
+
+    def start(
+        self, direction: Direction, start: int | None = None, stop: int | None = None
+    ) -> None:
+        """Track all objects; masks appear as they come."""
+        reason = self.why_not()
+        work, line = self._control.work, self._control.line
+        if reason or work is None or line is None:
+            self._control.failed.emit(reason)
+            return
+        self._control.prompting.sync()
+        change: Change = {}
+        request = Request(self._control.view(), line, direction, start, stop)
+        began = time.perf_counter()
+
+        def each(step: Step) -> None:
+            rate = step.done / max(time.perf_counter() - began, 1e-6)
+            self._control.shown_is_stale |= step.index == work.workspace.step
+            self._control.progressed.emit(RunProgress(step.done, step.total, rate))
+            self._control.masks_changed.emit()
+
+        def done(stopped: bool) -> None:
+            self._run = None
+            if change:
+                work.undo.append(lambda: self._take_back(work, change))
+            self._control.show(work)
+            frames = len({index for index, _ in change})
+            self._control.progressed.emit(None)
+            kept = "Stopped; what is done is kept: " if stopped else ""
+            self._control.told.emit(f"{kept}{frames} frames tracked.")
+            work.workspace.show_tracks()
+
+        def failed(error: Exception) -> None:
+            done(True)
+            self._control.fail(error)
+
+        self._control.progressed.emit(RunProgress(0, 0, 0.0))
+        self._run = _STARTING
+        handle = self._control.jobs.stream(
+            lambda: work.session.run(request, change), each, done, failed
+        )
+        if self._run is not None:
+            self._run = handle
+
+    def cancel(self) -> None:
+        """Stop the run at the next frame; what is done is kept."""
+        if self._run is not None:
+            self._run.stop()
+
+    def _take_back(self, work: Work, change: Change) -> str:
+        work.workspace.store.swap(change)
+        self._control.show(work)
+        work.workspace.show_tracks()
+        return "The last run is taken back."
+
+
+class _Starting:
+    def stop(self) -> None:
+        """Nothing runs yet."""
+
+
+_STARTING = _Starting()
