@@ -1,6 +1,6 @@
 """napari: click on cells in a time-lapse, watch them being tracked, correct, export.
 
 Read from the outside in: `_widget` is the dock, `_controller` is what it does, without Qt,
-`_prompting` and `_runs` are its halves, `_workspace` holds an image's layers, `_session` is the model's work, `_frames` and `_prompts`
-translate, `_store` is behind the Labels layer.
+`_prompting` and `_runs` are its halves, `_workspace` holds an image's layers, `_session` is the
+model's work, `_frames` and `_prompts` translate, `_store` is behind the Labels layer.
 """

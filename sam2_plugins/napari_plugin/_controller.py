@@ -180,8 +180,6 @@ class Controller:
             return
         workspace = work.workspace
         workspace.erase(label)
-        for entry in [entry for entry in work.painted if entry[1] == label]:
-            del work.painted[entry]
         workspace.lineage.remove(label)
         name = workspace.names.pop(label)
         change = work.session.remove(label)

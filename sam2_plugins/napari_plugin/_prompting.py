@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sam2_plugins.core.errors import Sam2PluginsError
-from sam2_plugins.core.masks import split_label_image
+from sam2_plugins.core.masks import ObjectMask, split_label_image
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.napari_plugin._frames import Line
-from sam2_plugins.napari_plugin._session import Said, labels_of
+from sam2_plugins.napari_plugin._session import Painted, Said, labels_of
 from sam2_plugins.napari_plugin._store import Index
 from sam2_plugins.napari_plugin._work import Work
 
@@ -54,10 +55,10 @@ class Prompting:
     def untold(self, work: Work, line: Line) -> dict[tuple[int, int], Said]:
         """What should be said, where it differs from what was."""
         wanted: dict[tuple[int, int], Said] = {}
-        for (index, label), mask in work.painted.items():
+        for (index, label), painted in work.session.painted.items():
             frame = line.frame(index)
             if frame is not None:
-                wanted[frame, label] = (Prompt.of(frame, label, mask=mask),)
+                wanted[frame, label] = (Prompt.of(frame, label, mask=painted.mask),)
         for (index, label), drawn in work.workspace.drawn(line).items():
             frame = line.frame(index)
             assert frame is not None
@@ -107,22 +108,46 @@ class Prompting:
         work.undo[:] = undo
         return f"The last prompt of {work.workspace.names.get(label, label)} is taken back."
 
-    def on_painted(self, index: Index, labels: set[int]) -> None:
-        """A person painted masks: they are prompts, and are not overwritten."""
+    def on_painted(self, index: Index, before: dict[int, ObjectMask | None]) -> None:
+        """A person painted masks, or undid that: painted ones are prompts, and are kept."""
         work = self._control.work
         if work is None:
             return
-        for label in labels:
-            entry = (index, label)
-            mask = work.workspace.store.get(index, label)
-            assert mask is not None
-            work.painted[entry] = mask
-            work.session.protected.add(entry)
-            work.workspace.names.setdefault(label, f"object {label}")
-            # A mask replaces what was said before it on its frame.
-            work.workspace.erase(label, index)
+        for label, mask in before.items():
+            if self._is_unpainted(work, index, label):
+                self._unpaint(work, index, label)
+            else:
+                self._paint(work, index, label, mask)
         self._control.reselect(work)
         self._control.edited.emit()
+
+    def _paint(self, work: Work, index: Index, label: int, before: ObjectMask | None) -> None:
+        """Keep a painted mask; it replaces what was said before it on its frame."""
+        space, entry = work.workspace, (index, label)
+        mask = space.store.get(index, label)
+        assert mask is not None
+        known = work.session.painted.get(entry)
+        if known is None:
+            drawn = space.drawn(Line(None, index)).get(entry, ())
+            known = Painted(mask, before, drawn)
+        space.erase(label, index)
+        work.session.painted[entry] = replace(known, mask=mask)
+        space.names.setdefault(label, f"object {label}")
+
+    def _is_unpainted(self, work: Work, index: Index, label: int) -> bool:
+        """Whether every stroke is undone: the mask is again the one before the first of them."""
+        known = work.session.painted.get((index, label))
+        mask = work.workspace.store.get(index, label)
+        if known is None or mask is None:
+            return False
+        return mask == (known.before or ObjectMask.empty(mask.frame_size))
+
+    def _unpaint(self, work: Work, index: Index, label: int) -> None:
+        """Bring back what a painted mask took the place of."""
+        known = work.session.painted.pop((index, label))
+        work.workspace.store.put(index, label, known.before)
+        for prompt in known.drawn:
+            work.workspace.draw(index, label, prompt)
 
     def use_labels(self, layer: Any) -> list[int]:
         """Take each label of a Labels layer on the shown frame for an object's mask."""
@@ -133,10 +158,10 @@ class Prompting:
         taken = work.workspace.names
         made = labels_of(found, [*taken])
         for obj, label in made.items():
+            mask = found[int(obj)]
             work.workspace.names[label] = f"object {label}"
-            work.painted[index, label] = found[int(obj)]
-            work.workspace.store.put(index, label, found[int(obj)])
-            work.session.protected.add((index, label))
+            work.session.painted[index, label] = Painted(mask, None)
+            work.workspace.store.put(index, label, mask)
         if made:
             self._control.select(next(iter(made.values())))
         self._control.show(work)

@@ -12,6 +12,7 @@ from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.napari_plugin._export import Result, export, load_said, save_said
 from sam2_plugins.napari_plugin._frames import Line
 from sam2_plugins.napari_plugin._measure import Row, measure, save_csv
+from sam2_plugins.napari_plugin._session import Painted
 
 if TYPE_CHECKING:
     from sam2_plugins.napari_plugin._controller import Controller
@@ -132,8 +133,7 @@ class Results:
         for prompt in loaded.prompts:
             index, label = line.index(prompt.frame), int(prompt.obj)
             if prompt.mask is not None:
-                work.painted[index, label] = prompt.mask
-                work.session.protected.add((index, label))
+                work.session.painted[index, label] = Painted(prompt.mask, None)
             work.workspace.draw(index, label, prompt)
         if loaded.names:
             control.select(next(iter(loaded.names)))

@@ -16,11 +16,20 @@ from sam2_plugins.core.plan import Direction
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracker import FrameResult, VideoTracker
 from sam2_plugins.napari_plugin._frames import Line, View
-from sam2_plugins.napari_plugin._store import Change, Index, MaskStore
+from sam2_plugins.napari_plugin._store import Change, Entry, Index, MaskStore
 from sam2_plugins.napari_plugin._turns import Turns
 
 Said: TypeAlias = "tuple[Prompt, ...]"
 """All that was said of one object on one frame, in order; a prompt's object is its label."""
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A mask by a person, and the mask, clicks and boxes that it took the place of."""
+
+    mask: ObjectMask
+    before: ObjectMask | None
+    drawn: Said = ()
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ class Session:
     def __init__(self, store: MaskStore, load_model: Callable[[], Sam2Model]) -> None:
         self.store = store
         self.load_model = load_model
-        self.protected: set[tuple[Index, int]] = set()
+        self.painted: dict[Entry, Painted] = {}
         """Masks by a person, which no run replaces."""
         self.ends: dict[int, int] = {}
         """Last frame of objects that end, such as a mother that divides."""
@@ -97,7 +106,9 @@ class Session:
             key = (line, frame, label)
             before = self._said.get(key, ())
             if not before:
-                self._before[key] = self.store.get(line.index(frame), label)
+                entry = (line.index(frame), label)
+                painted = self.painted.get(entry)
+                self._before[key] = painted.before if painted else self.store.get(*entry)
             if before and prompts[: len(before)] != before:
                 tracker.remove_prompt(frame, label)
                 del self._said[key]
@@ -120,7 +131,8 @@ class Session:
             for tracking in self._tracking.values():
                 if label in tracking.tracker.objects:
                     tracking.tracker.remove_object(label)
-            self.protected = {entry for entry in self.protected if entry[1] != label}
+            for entry in [entry for entry in self.painted if entry[1] == label]:
+                del self.painted[entry]
             self.ends.pop(label, None)
             return self.store.remove(label)
 
@@ -156,9 +168,7 @@ class Session:
         index = line.index(result.frame)
         for obj, mask in result.masks.items():
             label = int(obj)
-            if (index, label) in self.protected or result.frame > self.ends.get(
-                label, result.frame
-            ):
+            if (index, label) in self.painted or result.frame > self.ends.get(label, result.frame):
                 continue
             before = self.store.put(index, label, mask)
             change.setdefault((index, label), before)

@@ -21,6 +21,7 @@ Index: TypeAlias = "tuple[int, ...]"
 Entry: TypeAlias = "tuple[Index, int]"
 Change: TypeAlias = "dict[Entry, ObjectMask | None]"
 """What was there before: mask by frame and label; None if nothing was."""
+OnEdit: TypeAlias = "Callable[[Index, dict[int, ObjectMask | None]], None]"
 
 
 class MaskStore:
@@ -36,7 +37,8 @@ class MaskStore:
     top
         The label that lies above the others where masks overlap.
     on_edit
-        Called with frame and labels after a person painted, or undid that.
+        Called after a person painted, or undid that, with the frame and the masks from before, by
+        label.
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
@@ -45,7 +47,7 @@ class MaskStore:
         self.size = int(np.prod(self.shape))
         self.dtype = np.dtype(np.uint16)
         self.top: int | None = None
-        self.on_edit: Callable[[Index, set[int]], None] = lambda index, labels: None
+        self.on_edit: OnEdit = lambda index, before: None
         self._masks: dict[Index, dict[int, ObjectMask]] = {}
 
     @property
@@ -168,17 +170,18 @@ class MaskStore:
 
     def _paint(self, index: Index, after: NDArray[Any]) -> None:
         """Change masks so that a frame looks as a person painted it."""
-        before = self._compose(index)
-        changed = before != after
-        labels = {int(n) for n in np.unique([before[changed], after[changed]])} - {0}
-        for label in labels:
-            old = self.get(index, label) or ObjectMask.empty(self.frame_size)
+        shown = self._compose(index)
+        changed = shown != after
+        labels = {int(n) for n in np.unique([shown[changed], after[changed]])} - {0}
+        before = {label: self.get(index, label) for label in labels}
+        for label, mask in before.items():
+            old = mask or ObjectMask.empty(self.frame_size)
             pixels = old.to_array()
-            pixels[changed & (before == label)] = False
+            pixels[changed & (shown == label)] = False
             pixels[changed & (after == label)] = True
             self.put(index, label, ObjectMask.from_array(pixels, old.iou, old.score))
-        if labels:
-            self.on_edit(index, labels)
+        if before:
+            self.on_edit(index, before)
 
 
 def _plain(part: Any) -> Any:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.napari_plugin._session import Session
-from sam2_plugins.napari_plugin._store import Index
 from sam2_plugins.napari_plugin._workspace import Workspace
 
 
@@ -17,6 +15,4 @@ class Work:
 
     workspace: Workspace
     session: Session
-    painted: dict[tuple[Index, int], ObjectMask] = field(default_factory=dict)
-    before_paint: dict[tuple[Index, int], ObjectMask | None] = field(default_factory=dict)
     undo: list[Callable[[], str]] = field(default_factory=list)

@@ -73,7 +73,7 @@ class Workspace:
 
     def close(self) -> None:
         """Let go of the layers' events."""
-        self.store.on_edit = lambda index, labels: None
+        self.store.on_edit = lambda index, before: None
         self.points.events.data.disconnect(self._drawn)
         self.boxes.events.data.disconnect(self._drawn)
         for layer in (self.points, self.boxes):

@@ -167,6 +167,52 @@ def test_what_a_person_painted_is_never_overwritten(desk: Desk) -> None:
     assert len(desk.space.store.indices(1)) == 8
 
 
+def test_an_undone_stroke_leaves_nothing_that_is_kept(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.space.labels.paint((3, 80, 20), 1)
+    desk.space.labels.undo()
+    desk.controller.prompting.sync()
+    desk.jobs.run()
+    assert desk.space.store.get((3,), 1) is None
+    desk.track()
+    assert iou(desk, 3, 1, 1) > 0.7
+
+
+def test_an_undone_stroke_brings_the_click_and_its_mask_back(desk: Desk) -> None:
+    desk.click(*LEFT)
+    clicked = desk.space.store.get((0,), 1)
+    for _ in range(2):
+        desk.space.labels.paint((0, 80, 20), 1)
+        desk.controller.prompting.sync()
+        desk.jobs.run()
+        assert desk.space.store.get((0,), 1) != clicked
+        assert len(desk.space.points.data) == 0
+        desk.space.labels.undo()
+        desk.controller.prompting.sync()
+        desk.jobs.run()
+        assert desk.space.store.get((0,), 1) == clicked
+        assert len(desk.space.points.data) == 1
+
+
+def test_an_undone_stroke_over_a_tracked_mask_can_be_tracked_again(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.track()
+    tracked = desk.space.store.get((5,), 1)
+    desk.space.go_to((5,))
+    for place in ((5, 80, 20), (5, 85, 30)):
+        desk.space.labels.paint(place, 1)
+        desk.controller.prompting.sync()
+        desk.jobs.run()
+    desk.space.labels.undo()
+    assert desk.space.store.get((5,), 1).to_array()[80, 20]  # type: ignore[union-attr]
+    desk.space.labels.undo()
+    desk.controller.prompting.sync()
+    desk.jobs.run()
+    assert desk.space.store.get((5,), 1) == tracked
+    assert desk.controller.work is not None
+    assert desk.controller.work.session.painted == {}
+
+
 def test_painting_while_a_run_comes_by_is_kept(desk: Desk) -> None:
     desk.click(*LEFT)
 

@@ -72,20 +72,21 @@ def test_painting_changes_what_is_seen_as_in_an_array(key: object) -> None:
 
 def test_painting_over_an_object_leaves_what_lies_below_it() -> None:
     store = two_objects()
-    told: list[tuple[Index, set[int]]] = []
-    store.on_edit = lambda index, labels: told.append((index, labels))
+    below, above = store.get((1,), 5), store.get((1,), 7)
+    told: list[tuple[Index, dict[int, ObjectMask | None]]] = []
+    store.on_edit = lambda index, before: told.append((index, before))
     store[1, 9, 9] = 0
     assert store[1, 9, 9] == 5
-    assert told == [((1,), {7})]
+    assert told == [((1,), {7: above})]
     store[1, 0, 0] = 5
-    assert told[-1] == ((1,), {5})
+    assert told[-1] == ((1,), {5: below})
     store[1, 0, 1] = 0
     assert len(told) == 2
 
 
 def test_masks_of_a_program_are_no_edits() -> None:
     store = two_objects()
-    store.on_edit = lambda index, labels: pytest.fail("no person did that")
+    store.on_edit = lambda index, before: pytest.fail("no person did that")
     store.put((2,), 5, box(0, 0, 3, 3))
     store.remove(7)
     assert not np.any(store[1] == 7)
