@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import Any
 from uuid import uuid4
 
-from distributed import Client, Event, Future, get_worker, wait
+from distributed import Client, Event, Future, TimeoutError, get_worker, wait
 
 from sam2_plugins.batch.report import Progress
 from sam2_plugins.batch.tasks import R, Task
@@ -64,7 +64,8 @@ def _stop(client: Client, stop: Event, running: list[Future]) -> None:
     """Let the workers keep what they have, for Dask itself cannot end a task that has begun."""
     stop.set()
     try:
-        wait(running, timeout=PATIENCE)
+        with client.as_current():
+            wait(running, timeout=PATIENCE)
     except TimeoutError:
         client.cancel(running)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from distributed import Client, LocalCluster
 
-from sam2_plugins.batch import Progress, run_batch
+from sam2_plugins.batch import Progress, connect, run_batch
 from tests.batch.conftest import SETTINGS, MakeJob, reports
 
 pytestmark = pytest.mark.slow
@@ -81,3 +81,15 @@ def test_a_closed_run_stops_its_workers_and_keeps_what_they_did(
     (report,) = reports(list(run_batch(jobs, SETTINGS, tmp_path / "out")))["long"]
     assert report.state == "done"
     assert report.computed <= 120 - 10
+
+
+def test_a_cluster_that_the_command_started_is_stopped_in_the_same_way(
+    job: MakeJob, tmp_path: Path
+) -> None:
+    jobs = [job("long", 120)]
+    with connect(workers=2) as client:  # as nobody's default client
+        events = run_batch(jobs, SETTINGS, tmp_path / "out", client=client)
+        next(event for event in events if isinstance(event, Progress))
+        events.close()
+        assert client is not None
+        assert not any(client.processing().values())
