@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from sam2_plugins.core.frames import FrameSource
 from sam2_plugins.core.model import ImageFeatures, Sam2Model
@@ -14,6 +15,9 @@ from sam2_plugins.core.tiling import Window
 
 WINDOWS_AT_ONCE = 8
 """Windows in one batch on an accelerator. On a processor a batch is no faster, and takes memory."""
+
+PICTURES = 2
+"""Frames whose pictures are kept: this one, and the one before it."""
 
 
 class FeatureCache:
@@ -32,6 +36,7 @@ class FeatureCache:
         self._frames = frames
         self._limit = megabytes * 1e6
         self._kept: OrderedDict[tuple[int, Window], ImageFeatures] = OrderedDict()
+        self._pictures: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
         self.encoded = 0
 
     def get(self, frame: int, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
@@ -39,7 +44,7 @@ class FeatureCache:
         found = {w: self._kept[frame, w] for w in windows if (frame, w) in self._kept}
         missing = [w for w in dict.fromkeys(windows) if w not in found]
         if missing:
-            image = self._frames[frame].image
+            image = self.picture(frame)
             alone = self._model.device.type == "cpu" or self._model.image_size > 512
             at_once = 1 if alone else WINDOWS_AT_ONCE
             for first in range(0, len(missing), at_once):
@@ -51,9 +56,25 @@ class FeatureCache:
         self._shrink(keep=len(found))
         return found
 
+    def picture(self, frame: int) -> NDArray[np.uint8]:
+        """Return a frame's picture [H, W, 3]; the last two are kept, for one is often asked twice.
+
+        Raises
+        ------
+        IndexError
+            If there is no such frame (any more).
+        """
+        if frame not in self._pictures:
+            self._pictures[frame] = self._frames[frame].image
+        self._pictures.move_to_end(frame)
+        while len(self._pictures) > PICTURES:
+            self._pictures.popitem(last=False)
+        return self._pictures[frame]
+
     def clear(self) -> None:
         """Forget everything."""
         self._kept.clear()
+        self._pictures.clear()
 
     def _encode(self, image: np.ndarray, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
         model = self._model

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.masks.object_mask import PixelBox
+from sam2_plugins.core.motion import displacement
 from sam2_plugins.core.steps import Steps
-from sam2_plugins.core.tiling import Window, WindowPlanner, extent
+from sam2_plugins.core.tiling import Window, WindowPlanner, extent_of
 from sam2_plugins.core.tracked_object import TrackedObject
 
 REBUILT_MEMORIES = 3
@@ -14,6 +16,9 @@ REBUILT_MEMORIES = 3
 
 REBUILT_PROMPTS = 2
 """Prompted frames, nearest first, whose memory moves with an object to another window."""
+
+SAME_PLACE = 1 / 32
+"""Windows that jumped to places nearer than this share of their side become one."""
 
 
 class Follower:
@@ -69,23 +74,36 @@ class Follower:
         before = frame + (1 if reverse else -1)
         said = tracked.prompted.get(before)
         last = tracked.record.get(before)
-        box = extent(last) if last is not None else None
+        extent = extent_of(last) if last is not None else None
         current = said.output.window if said and said.output else tracked.window
-        if last is None or box is None or current is None:
+        if last is None or extent is None or current is None:
             tracked.window = current or self._planner.whole
             return
-        if self._planner.crowded(box, tracked.side):
-            tracked.side = self._planner.side_for(box)
+        if self._planner.crowded(extent, tracked.side):
+            tracked.side = self._planner.side_for(extent)
         whole = current == self._planner.whole
         fits = whole == (tracked.side is None)
-        stays = fits and (whole or self._planner.keeps(current, box))
-        if stays and current == tracked.window:
-            return
+        stays = fits and (whole or self._planner.keeps(current, extent.box))
         if not stays:
-            current = self._planner.window(box, tracked.side, shared)
-        tracked.window = current
-        tracked.bank.forget(list(tracked.bank.tracked))
-        self._move_prompted(tracked, before, last, current)
+            current = self._planner.window(extent.box, tracked.side, shared)
+        if current != tracked.window:
+            tracked.bank.forget(list(tracked.bank.tracked))
+            self._move_prompted(tracked, before, last, current)
+        tracked.window = self._after_jump(current, extent.box, before, frame, shared)
+
+    def _after_jump(
+        self, window: Window, box: PixelBox, before: int, frame: int, shared: Sequence[Window]
+    ) -> Window:
+        """Take a window along where what it shows jumped, so that memories fit as they are."""
+        if window == self._planner.whole or not self._readable(before):
+            return window
+        pictures = self._steps.features.picture
+        dx, dy = displacement(pictures(before), pictures(frame), box)
+        if not (dx or dy):
+            return window
+        side = max(window.width, window.height)
+        moved = self._planner.at(window.x + dx, window.y + dy, side)
+        return next((other for other in shared if _nearly(other, moved)), moved)
 
     def _move_prompted(
         self, tracked: TrackedObject, frame: int, last: ObjectMask, window: Window
@@ -104,3 +122,10 @@ class Follower:
                 there = self._planner.at(window.x + dx, window.y + dy, side)
             if there != (bank.prompted.get(lasting) or bank.anchors[lasting]).window:
                 bank.replace(self._steps.rebuild(lasting, mask, there))
+
+
+def _nearly(window: Window, other: Window) -> bool:
+    """Whether two windows differ so little that objects may share one."""
+    same = (window.width, window.height) == (other.width, other.height)
+    far = max(abs(window.x - other.x), abs(window.y - other.y))
+    return same and far <= SAME_PLACE * window.width

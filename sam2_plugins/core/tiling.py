@@ -20,8 +20,11 @@ from sam2_plugins.core.masks.object_mask import PixelBox
 
 Tile: TypeAlias = "Literal['auto'] | int | None"
 
-OBJECT_SHARE = 0.25
-"""An object's longer side should be about this share of its window's side."""
+OBJECT_SHARE, LONGEST_SHARE = 0.25, 0.35
+"""Shares of its window's side that an object should have across, on average, and at its longest.
+
+A rod that is as long as a round cell is wide needs a closer look, or it is a few pixels thin.
+"""
 
 CROWDED_SHARE = 0.55
 """An object that has grown to this share of its window's side gets a larger one."""
@@ -65,13 +68,47 @@ class Window:
         return mask.window(self.box)
 
 
-def extent(mask: ObjectMask, point: tuple[float, float] | None = None) -> PixelBox | None:
-    """Box of a mask's main part: the one under a point, else the largest. Specks do not count."""
+@dataclass(frozen=True)
+class Extent:
+    """How large an object is.
+
+    Attributes
+    ----------
+    box
+        x0, y0, x1, y1, ends exclusive.
+    area
+        In pixels; that of an ellipse in the box where only the box is known.
+    """
+
+    box: PixelBox
+    area: float
+
+    @classmethod
+    def of_box(cls, box: PixelBox) -> Extent:
+        """Take an ellipse for granted."""
+        return cls(box, math.pi / 4 * (box[2] - box[0]) * (box[3] - box[1]))
+
+    @property
+    def across(self) -> float:
+        """Diameter of a disc of the same area."""
+        return math.sqrt(4 / math.pi * self.area)
+
+    @property
+    def longest(self) -> int:
+        """Longer side of the box."""
+        return max(self.box[2] - self.box[0], self.box[3] - self.box[1])
+
+
+def extent_of(mask: ObjectMask, point: tuple[float, float] | None = None) -> Extent | None:
+    """Extent of a mask's main part: the one under a point, else the largest. Specks do not count.
+
+    None if the mask is empty.
+    """
     if mask.box is None:
         return None
     parts, count = ndimage.label(mask.crop)
     if count == 1:
-        return mask.box
+        return Extent(mask.box, mask.area)
     sizes = np.bincount(parts.ravel())[1:]
     main = int(sizes.argmax()) + 1
     if point is not None:
@@ -81,7 +118,8 @@ def extent(mask: ObjectMask, point: tuple[float, float] | None = None) -> PixelB
             main = int(parts[row, column])
     rows, columns = ndimage.find_objects(parts)[main - 1]
     x, y = mask.offset
-    return x + columns.start, y + rows.start, x + columns.stop, y + rows.stop
+    box = x + columns.start, y + rows.start, x + columns.stop, y + rows.stop
+    return Extent(box, float(sizes[main - 1]))
 
 
 class WindowPlanner:
@@ -118,9 +156,9 @@ class WindowPlanner:
             side *= math.sqrt(2)
         return sides
 
-    def side_for(self, box: PixelBox) -> int | None:
+    def side_for(self, extent: Extent) -> int | None:
         """Side of the smallest window that shows an object well; None for the whole frame."""
-        wanted = max(box[2] - box[0], box[3] - box[1]) / OBJECT_SHARE
+        wanted = max(extent.across / OBJECT_SHARE, extent.longest / LONGEST_SHARE)
         # A rung of the ladder may be a little smaller than wanted before the next one is taken.
         return next((side for side in self.ladder() if side * 2**0.25 >= wanted), None)
 
@@ -146,9 +184,9 @@ class WindowPlanner:
         """Whether an object may stay in its window."""
         return self.margin(window, box) >= LEAVE_MARGIN
 
-    def crowded(self, box: PixelBox, side: int | None) -> bool:
+    def crowded(self, extent: Extent, side: int | None) -> bool:
         """Whether an object has grown too large for windows of a side."""
-        return side is not None and max(box[2] - box[0], box[3] - box[1]) > CROWDED_SHARE * side
+        return side is not None and extent.longest > CROWDED_SHARE * side
 
     def margin(self, window: Window, box: PixelBox) -> float:
         """Smallest distance of an object to an edge of its window, as a share of its side.

@@ -23,7 +23,7 @@ from sam2_plugins.core.policies import Policy, get_policy
 from sam2_plugins.core.prompt_files import load_prompts, save_prompts
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.steps import Steps
-from sam2_plugins.core.tiling import Tile, Window, WindowPlanner, extent
+from sam2_plugins.core.tiling import Extent, Tile, Window, WindowPlanner, extent_of
 from sam2_plugins.core.tracked_object import Output, PromptedFrame, TrackedObject
 
 SURER = 0.02
@@ -387,23 +387,24 @@ class VideoTracker:
         recorded: ObjectMask | None,
     ) -> Window:
         """Choose the window in which a prompt is answered."""
-        box: PixelBox | None = None
+        extent: Extent | None = None
         if prompt.mask is not None:
-            box = extent(prompt.mask)
+            extent = extent_of(prompt.mask)
         elif prompt.box is not None:
             given = prompt.box
-            box = (round(given.x0), round(given.y0), round(given.x1), round(given.y1))
+            corners = (round(given.x0), round(given.y0), round(given.x1), round(given.y1))
+            extent = Extent.of_box(corners)
         elif before is not None:
             return before.window
         elif recorded is not None:
-            box = extent(recorded)
+            extent = extent_of(recorded)
         shared = self._windows_in_use()
-        if box is not None:
-            side = tracked.side if tracked.window else self._planner.side_for(box)
-            if self._planner.crowded(box, side):
-                side = self._planner.side_for(box)
+        if extent is not None:
+            side = tracked.side if tracked.window else self._planner.side_for(extent)
+            if self._planner.crowded(extent, side):
+                side = self._planner.side_for(extent)
             tracked.side = side
-            return self._planner.window(box, side, shared)
+            return self._planner.window(extent.box, side, shared)
         if prompt.points is None:
             return tracked.window or self._planner.whole
         (x, y), *_ = prompt.points.xy
@@ -419,16 +420,16 @@ class VideoTracker:
         for side in [None, *reversed(self._planner.ladder())]:
             window = self._planner.window(point, side)
             mask = self._steps.mask_of(self._steps.prompt(prompt.frame, [prompt], window))
-            box = extent(mask, (x, y))
-            if box is None or self._planner.margin(window, box) <= 0:
+            extent = extent_of(mask, (x, y))
+            if extent is None or self._planner.margin(window, extent.box) <= 0:
                 continue
             # A little more sure is not enough: of equals, the closer look has the finer outline.
             if mask.iou > best - SURER:
-                best, found = max(best, mask.iou), box
+                best, found = max(best, mask.iou), extent
         if found is None:
             return self._planner.whole
         tracked.side = self._planner.side_for(found)
-        return self._planner.window(found, tracked.side, self._windows_in_use())
+        return self._planner.window(found.box, tracked.side, self._windows_in_use())
 
     def _replace_prompts(self, frame: int, obj: ObjectId, prompts: Sequence[Prompt]) -> None:
         """Say only this of an object on a frame, as if nothing else had been said there."""

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.tiling import ENTER_MARGIN, WindowPlanner, extent
+from sam2_plugins.core.tiling import ENTER_MARGIN, Extent, WindowPlanner, extent_of
 
 BIG = (700, 1100)
 
 
 def test_a_small_object_in_a_big_frame_gets_a_window() -> None:
     planner = WindowPlanner(BIG, 256, "auto")
-    side = planner.side_for((500, 300, 525, 325))
+    side = planner.side_for(Extent.of_box((500, 300, 525, 325)))
     assert side is not None
     window = planner.window((500, 300, 525, 325), side)
     assert max(window.width, window.height) < 256
@@ -22,8 +22,19 @@ def test_a_small_object_in_a_big_frame_gets_a_window() -> None:
 
 def test_a_large_object_is_seen_in_the_whole_frame() -> None:
     planner = WindowPlanner(BIG, 256, "auto")
-    assert planner.side_for((100, 100, 400, 500)) is None
+    assert planner.side_for(Extent.of_box((100, 100, 400, 500))) is None
     assert planner.window((100, 100, 400, 500), None) == planner.whole
+
+
+def test_a_thin_object_is_looked_at_more_closely_than_a_round_one_however_it_lies() -> None:
+    planner = WindowPlanner(BIG, 256, "auto")
+    ys, xs = np.indices(BIG)
+    along, across = (xs - 500 + ys - 300) / 2**0.5, (xs - 500 - ys + 300) / 2**0.5
+    upright = ObjectMask.from_array((abs(xs - 500) < 10) & (abs(ys - 300) < 40))
+    tilted = ObjectMask.from_array((abs(across) < 10) & (abs(along) < 40))
+    round_one = ObjectMask.from_array((xs - 500) ** 2 + (ys - 300) ** 2 < 40**2)
+    sides = [planner.side_for(extent_of(mask)) for mask in (upright, tilted, round_one)]
+    assert sides == [256, 181, 362]
 
 
 def test_a_frame_that_the_model_sees_well_needs_no_window() -> None:
@@ -53,7 +64,7 @@ def test_an_object_may_touch_the_edge_of_the_frame_but_not_of_its_window() -> No
 
 def test_a_given_side_is_used_as_it_is() -> None:
     planner = WindowPlanner(BIG, 256, 300)
-    assert planner.side_for((10, 10, 20, 20)) == 300
+    assert planner.side_for(Extent.of_box((10, 10, 20, 20))) == 300
     assert planner.window((10, 10, 20, 20), 300).box == (0, 0, 300, 300)
 
 
@@ -88,7 +99,8 @@ def test_specks_do_not_count_to_an_objects_extent() -> None:
     mask[10:20, 10:25] = True
     mask[40, 40] = True
     found = ObjectMask.from_array(mask)
-    assert extent(found) == (10, 10, 25, 20)
-    assert extent(found, (40, 40)) == (40, 40, 41, 41)
-    assert extent(found, (0, 0)) == (10, 10, 25, 20)
-    assert extent(ObjectMask.empty((50, 50))) is None
+    main = Extent((10, 10, 25, 20), 150)
+    assert extent_of(found) == main
+    assert extent_of(found, (40, 40)) == Extent((40, 40, 41, 41), 1)
+    assert extent_of(found, (0, 0)) == main
+    assert extent_of(ObjectMask.empty((50, 50))) is None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sam2_plugins.core.errors import FineTuningError
 from sam2_plugins.core.frames import FrameSource
 from sam2_plugins.core.masks import ObjectId
-from sam2_plugins.core.tiling import Window, WindowPlanner, extent
+from sam2_plugins.core.tiling import Window, WindowPlanner, extent_of
 from sam2_plugins.training.finetuning.movies import AnnotatedMovie, label_image
 from sam2_plugins.training.synthetic import Clip
 
@@ -79,14 +79,14 @@ class ClipCutter:
         first = masks[frames[0]]
         objects = list(first)
         seed = objects[int(rng.integers(len(objects)))]
-        box = extent(first[seed])
-        assert box is not None
+        extent = extent_of(first[seed])
+        assert extent is not None
         planner = WindowPlanner((source.height, source.width), self._image_size, "auto")
-        side = planner.side_for(box)
+        side = planner.side_for(extent)
         window = planner.whole
         if side is not None:
             side = round(side * rng.uniform(1, _WIDER))
-            x, y = ((box[i] + box[i + 2] - side) / 2 for i in (0, 1))
+            x, y = ((extent.box[i] + extent.box[i + 2] - side) / 2 for i in (0, 1))
             window = planner.at(x, y, side)
         shown = _shown(objects, seed)
         size = (source.height, source.width)

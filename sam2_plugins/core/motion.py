@@ -1,0 +1,84 @@
+"""Where a thing went from one frame to the next, when the stage or the camera jumped."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.feature import match_template
+from skimage.transform import downscale_local_mean
+
+from sam2_plugins.core.masks.object_mask import PixelBox
+
+CONTEXT, REACH = 0.75, 1.0
+"""Shares of an object's longer side: what is looked at around it, and how far it is looked for."""
+
+SEEN_AT = 16
+"""Pixels of the object's longer side at which it is looked for: coarse, and so quick."""
+
+ALIKE, BETTER = 0.6, 0.3
+"""Correlation from which on a place counts as found; and how much more than the old place's."""
+
+
+def displacement(
+    before: NDArray[np.uint8], after: NDArray[np.uint8], box: PixelBox
+) -> tuple[int, int]:
+    """Return by how many pixels (x, y) a box and what is around it jumped between two frames.
+
+    (0, 0) if it still looks the same at its place, or is found nowhere: small motions are the
+    model's to follow.
+
+    Parameters
+    ----------
+    before, after
+        [H, W, 3], of one size.
+    box
+        x0, y0, x1, y1 in `before`, ends exclusive.
+    """
+    longer = max(box[2] - box[0], box[3] - box[1])
+    step = max(1, round(longer / SEEN_AT))
+    around = _grown(box, CONTEXT * longer, before.shape)
+    searched = _grown(around, REACH * longer, after.shape)
+    # Both are cut on one lattice, so that the old place is a whole number of steps into the new.
+    around = _on_lattice(around, searched, step)
+    pattern, same_place = _shrunk(before, around, step), _shrunk(after, around, step)
+    nothing_to_see = min(pattern.shape) < 3 or pattern.std() == 0
+    if nothing_to_see or _correlation(pattern, same_place) >= ALIKE:
+        return 0, 0
+    alike = match_template(_shrunk(after, searched, step), pattern)
+    old = ((around[1] - searched[1]) // step, (around[0] - searched[0]) // step)
+    new = np.unravel_index(int(alike.argmax()), alike.shape)
+    if alike[new] < ALIKE or alike[new] < alike[old] + BETTER:
+        return 0, 0
+    return int(new[1] - old[1]) * step, int(new[0] - old[0]) * step
+
+
+def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """From −1 to 1; 0 if the other is flat."""
+    if other.std() == 0:
+        return 0.0
+    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+
+
+def _grown(box: PixelBox, by: float, shape: tuple[int, ...]) -> PixelBox:
+    height, width = shape[:2]
+    margin = round(by)
+    return (
+        max(0, box[0] - margin),
+        max(0, box[1] - margin),
+        min(width, box[2] + margin),
+        min(height, box[3] + margin),
+    )
+
+
+def _on_lattice(box: PixelBox, origin: PixelBox, step: int) -> PixelBox:
+    """The part of a box whose corners are whole steps from the corner of another around it."""
+    x0, y0, x1, y1 = (value - origin[i % 2] for i, value in enumerate(box))
+    x0, y0 = -(-x0 // step) * step, -(-y0 // step) * step
+    x1, y1 = x1 // step * step, y1 // step * step
+    return origin[0] + x0, origin[1] + y0, origin[0] + x1, origin[1] + y1
+
+
+def _shrunk(image: NDArray[np.uint8], box: PixelBox, step: int) -> NDArray[np.float64]:
+    part = image[box[1] : box[3], box[0] : box[2]].mean(axis=-1)
+    height, width = (side // step * step for side in part.shape)
+    return np.asarray(downscale_local_mean(part[:height, :width], (step, step)))
