@@ -169,16 +169,15 @@ def test_a_label_image_takes_the_smallest_dtype(label, dtype):
     assert compose_label_image({label: bar(0)}).dtype == dtype
 
 
-def test_the_surer_mask_is_in_front():
+def test_the_smaller_mask_is_in_front_and_of_equals_the_first():
     masks = {
-        1: bar(0, iou=0.9, score=1.0),
-        2: bar(5, iou=0.5, score=9.0),
-        3: bar(10, iou=0.5, score=10.0),
-        4: bar(15),
-        5: bar(16),
+        1: ObjectMask.from_box((0, 0, 20, 1), (1, 30)),
+        2: ObjectMask.from_box((15, 0, 25, 1), (1, 30)),
+        3: ObjectMask.from_box((20, 0, 30, 1), (1, 30)),
+        4: ObjectMask.from_box((3, 0, 5, 1), (1, 30)),
     }
     row = compose_label_image(masks)[0]
-    assert row.tolist() == [1] * 10 + [3] * 10 + [4] * 5 + [5] + [0] * 4
+    assert row.tolist() == [1] * 3 + [4] * 2 + [1] * 10 + [2] * 10 + [3] * 5
 
 
 @pytest.mark.parametrize("label", [0, -1, "cell", True, 1.5])

@@ -19,7 +19,7 @@ class LabelTiffWriter:
     """Writes a compressed OME-TIFF (TYX), page by page.
 
     The file is a readable multi-page TIFF after every frame. Closing adds the OME metadata. Where
-    objects overlap, the surest is in front. Frames that are left out, before the first or between
+    objects overlap, the smaller is in front. Frames that are left out, before the first or between
     two, get an empty page.
 
     Parameters

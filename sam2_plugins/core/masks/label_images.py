@@ -27,10 +27,10 @@ def compose_label_image(
     frame_size: tuple[int, int] | None = None,
     dtype: DTypeLike | None = None,
 ) -> NDArray[Any]:
-    """Paint masks into one image. Where they overlap, the surest is in front.
+    """Paint masks into one image. Where they overlap, the smaller is in front.
 
-    The surest is the one with the higher predicted IoU, then the higher object score, then the
-    one that comes first; a mask without a score is behind those that have one.
+    A mask that spilled over its neighbour is mostly the larger of the two, and where the smaller is
+    wrong, little is lost. Of equals the one that comes first is in front.
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ def compose_label_image(
     if largest > np.iinfo(wanted).max:
         raise ValueError(f"Label {largest} does not fit {wanted}: take {label_dtype(largest)}.")
     image = np.zeros(frame_size, wanted)
-    surest_first = sorted(labels, key=lambda label: _surety(masks[label]), reverse=True)
-    for label in reversed(surest_first):
+    front_to_back = sorted(labels, key=lambda label: masks[label].area)
+    for label in reversed(front_to_back):
         masks[label].paste_into(image, label)
     return image
 
@@ -103,8 +103,3 @@ def split_label_image(labels: NDArray[Any]) -> dict[int, ObjectMask]:
         for index, where in enumerate(ndimage.find_objects(image), start=1)
         if where is not None
     }
-
-
-def _surety(mask: ObjectMask) -> tuple[float, float]:
-    iou, score = (-np.inf if np.isnan(value) else value for value in (mask.iou, mask.score))
-    return iou, score
