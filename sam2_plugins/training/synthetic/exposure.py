@@ -102,7 +102,19 @@ def _scenery(
     if rng.random() < 0.3:
         for _ in range(int(rng.integers(1, 5))):
             _add_speck(rng, image, diameter * rng.uniform(0.3, 0.8), rng.uniform(0.05, 0.3), dark)
+    if not dark and rng.random() < 0.25:
+        image += _fibres(rng, canvas, diameter)
     return image
+
+
+def _fibres(rng: np.random.Generator, canvas: tuple[int, int], diameter: float) -> Field:
+    """Thin lines here and there, as cells that moved away leave them: where a field crosses 0."""
+    bumps = max(canvas) / diameter * rng.uniform(1, 4)
+    field = smooth_field(rng, canvas, bumps)
+    width = np.float32(3 * bumps / max(canvas) * rng.uniform(0.6, 1.5))
+    here = np.clip(smooth_field(rng, canvas, max(canvas) / diameter), 0, 1)
+    strength = np.float32(rng.choice([-1, 1]) * rng.uniform(0.05, 0.4))
+    return np.asarray(strength * here * np.exp(-((field / width) ** 2)), np.float32)
 
 
 def _add_speck(

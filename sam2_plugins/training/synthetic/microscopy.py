@@ -13,7 +13,7 @@ from .colony import Colony
 from .exposure import Exposure, develop
 from .habits import Habits
 from .noise import log_uniform
-from .optics import BrightField, Fluorescence, Interference, Optics, PhaseContrast
+from .optics import BrightField, Fluorescence, Interference, Optics, PhaseContrast, Spread
 from .shapes import Shape, blob, drifting_rod, spread_cell
 from .stage import stage_path
 from .tiles import Chromatin, Cytoplasm, Interior, tile_size
@@ -40,6 +40,7 @@ SPECIMENS = {
     "microcolony": Specimen(1.0, 0.0, (0.08, 0.4), microcolony=True),
     "dic": Specimen(0.08, 0.2, (0.1, 0.55), sheets=0.4),
     "brightfield": Specimen(0.2, 0.3, (0.07, 0.5)),
+    "spread": Specimen(0.0, 0.25, (0.15, 0.5), sheets=0.4),
 }
 
 
@@ -60,7 +61,7 @@ def micrograph(rng: np.random.Generator, size: tuple[int, int], frames: int, kin
     make_texture = _texture_maker(rng, habits, kind)
     colony = Colony(rng, size, frames, habits, make_shape, make_texture)
     bodies, parents = colony.grow(stage)
-    optics = _optics(rng, habits.diameter, kind)
+    optics = _optics(rng, habits, kind)
     dark = kind in ("fluorescence", "membrane")
     exposure = Exposure.draw(rng, size, float(np.abs(stage).max()), habits.diameter, dark)
     wobble = rng.choice([0.0, 0.0, 0.5]) * np.abs(rng.standard_normal(frames))
@@ -99,6 +100,7 @@ def _texture_maker(rng: np.random.Generator, habits: Habits, kind: str) -> Calla
     n = tile_size(habits.diameter)
     # Vesicles are often elsewhere by the next frame, minutes later.
     rate = float(rng.choice([0.0, 0.05, 0.2, 0.8]))
+    clarity = 0.4 if kind == "spread" else 1.0
     recipe: Chromatin | Cytoplasm
     if kind in ("fluorescence", "membrane"):
         recipe = Chromatin(n, log_uniform(rng, 2, 9), int(rng.integers(-5, 6)), rate)
@@ -109,17 +111,19 @@ def _texture_maker(rng: np.random.Generator, habits: Habits, kind: str) -> Calla
             sigma=rng.uniform(0.5, 1.3),
             sign=rng.uniform(-1, 1),
             cloud=log_uniform(rng, 4, 20),
-            nucleus=0.0 if habits.rods else float(rng.choice([0.0, 0.6, 1.2])),
+            nucleus=0.0 if habits.rods else float(rng.choice([0.0, 0.6, 1.2])) * clarity,
             rate=rate,
         )
     return lambda: recipe.make(rng)
 
 
-def _optics(rng: np.random.Generator, diameter: float, kind: str) -> Optics:
+def _optics(rng: np.random.Generator, habits: Habits, kind: str) -> Optics:
     if kind in ("phase", "microcolony"):
-        return PhaseContrast.draw(rng, diameter)
+        return PhaseContrast.draw(rng, habits.diameter, habits.thickness)
     if kind == "dic":
         return Interference.draw(rng)
     if kind == "brightfield":
-        return BrightField.draw(rng, diameter)
+        return BrightField.draw(rng, habits.diameter)
+    if kind == "spread":
+        return Spread.draw(rng, habits.diameter)
     return Fluorescence.draw(rng, membrane=kind == "membrane")
