@@ -5,6 +5,7 @@ Only tasks and figures travel; frames are read, and masks written, by the worker
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections import deque
 from collections.abc import Generator
@@ -15,7 +16,7 @@ from uuid import uuid4
 from distributed import Client, Event, Future, TimeoutError, get_worker, wait
 
 from sam2_plugins.batch.report import Progress
-from sam2_plugins.batch.tasks import R, Task
+from sam2_plugins.batch.tasks import Outcome, R, Task
 
 TOLD_EVERY = 1.0
 """Seconds between two messages of a worker, of which a scheduler may have a thousand."""
@@ -37,7 +38,9 @@ def run_on_cluster(
     def submit(task: Task[R], left: int) -> None:
         # A new key each time, for Dask would hand out the result that it has of an old one.
         key = f"{task.name}-{uuid4().hex[:8]}"
-        future = client.submit(_work, task, topic, key=key, pure=False, resources=resources or {})
+        # Packed here, to be opened where an import that fails is the failure of one task.
+        packed = pickle.dumps(task)
+        future = client.submit(_work, packed, topic, key=key, pure=False, resources=resources or {})
         running[future] = (task, left)
         future.add_done_callback(heard.put)
 
@@ -70,14 +73,18 @@ def _stop(client: Client, stop: Event, running: list[Future]) -> None:
         client.cancel(running)
 
 
-def _work(task: Task[R], topic: str) -> R | None:
-    """Run one task on a worker, and tell of it now and then; None: it was stopped."""
+def _work(packed: bytes, topic: str) -> Any:
+    """Run one task on a worker, tell of it now and then, and return its report.
+
+    None if the run was stopped.
+    """
     worker: Any = get_worker()
     stop = Event(topic)
     told = 0.0
-    events = task.run()
     if stop.is_set():
         return None
+    task: Task[Outcome] = pickle.loads(packed)  # noqa: S301 - packed by this run's own scheduler
+    events = task.run()
     for event in events:
         if not isinstance(event, Progress):
             return event

@@ -17,6 +17,7 @@ from sam2_plugins.fiftyone_plugin.request import (
     Progress,
     Report,
     Request,
+    Where,
     field_names,
 )
 
@@ -37,6 +38,8 @@ def propagate(
     masks_folder: str | Path | None = None,
     group_by: str | None = None,
     order_by: str | None = None,
+    workers: int = 1,
+    dask: str | None = None,
     on_progress: Callable[[Progress], object] | None = None,
 ) -> Report:
     """Track what is labelled on some frames of each movie through all of its frames.
@@ -63,8 +66,12 @@ def propagate(
         Frame numbers whose labels are prompts; None: all that have labels.
     masks_folder
         Keep masks as PNG files there; in the database if None.
+    workers
+        Processes of this machine that track movies beside each other.
+    dask
+        Address of a Dask scheduler, whose workers see the same files and the same database.
     on_progress
-        Called after each frame.
+        Called after each frame; about once a second and movie where several workers are at it.
 
     Returns
     -------
@@ -91,9 +98,9 @@ def propagate(
     )
     check_propagation(view, request, group_by, order_by)
     reports = []
-    for event in run(find_footage(view, group_by, order_by), request):
+    for event in run(find_footage(view, group_by, order_by), request, Where(workers, dask)):
         if isinstance(event, MovieReport):
             reports.append(event)
         elif on_progress is not None:
             on_progress(event)
-    return Report(tuple(reports))
+    return Report.of(reports)

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from sam2_plugins.core.errors import told
 from sam2_plugins.core.evaluation import LabelImages
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.metrics import SequenceScores
@@ -17,7 +18,7 @@ from sam2_plugins.core.metrics import evaluate as score_stacks
 from sam2_plugins.fiftyone_plugin.documents import single_labels
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError, find_footage
 from sam2_plugins.fiftyone_plugin.prompting import check_prompt_field, class_names, state
-from sam2_plugins.fiftyone_plugin.request import Progress, told
+from sam2_plugins.fiftyone_plugin.request import Progress
 
 EVAL_KEY = "sam2_eval"
 

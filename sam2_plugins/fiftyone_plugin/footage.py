@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import fiftyone.core.media as fom
-from fiftyone import ViewField
+from fiftyone import DatasetView, ViewField, load_dataset
 
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.frames import FrameSource, open_frames
@@ -44,6 +44,12 @@ class Footage(ABC):
     view: Any
     sample_id: str
     name: str
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process by name: the dataset is in the database that both see."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        values |= {name: _address(values[name]) for name in ("dataset", "view")}
+        return _arrive, (type(self), values)
 
     @abstractmethod
     def open(self) -> FrameSource:
@@ -194,6 +200,21 @@ class ImageSequence(Footage):
     def schema(self) -> Mapping[str, Any]:
         """Return the fields, by name."""
         return self.dataset.get_field_schema()
+
+
+def _address(samples: Any) -> tuple[str, Any]:
+    """Name of a dataset, and the stages that make a view of it."""
+    stages = samples._serialize() if isinstance(samples, DatasetView) else None
+    return samples._root_dataset.name, stages
+
+
+def _arrive(kind: type[Footage], values: dict[str, Any]) -> Footage:
+    """Make footage of what travelled."""
+    for key in ("dataset", "view"):
+        name, stages = values[key]
+        dataset = load_dataset(name)
+        values[key] = dataset if stages is None else DatasetView._build(dataset, stages)
+    return kind(**values)
 
 
 def find_footage(

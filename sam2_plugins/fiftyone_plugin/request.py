@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.plan import Direction
 
 OUTPUT_FIELD = "sam2"
@@ -58,15 +57,33 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Where:
+    """Where the movies are tracked.
+
+    Attributes
+    ----------
+    workers
+        Processes of this machine; with one, the work is done in the process that asks for it.
+    dask
+        Address of a Dask scheduler, whose workers see the same files and the same database.
+    """
+
+    workers: int = 1
+    dask: str | None = None
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far the work on a movie is.
 
     Attributes
     ----------
     movie, movies
-        The one at hand, from 0, and their number.
+        How many have ended, and their number.
     done, total
         Steps of this movie.
+    others
+        How much of other movies is done that workers are at, too: 1 is a whole one.
     """
 
     name: str
@@ -74,11 +91,12 @@ class Progress:
     movies: int
     done: int
     total: int
+    others: float = 0.0
 
     @property
     def share(self) -> float:
         """Of all the movies, 0 to 1."""
-        return (self.movie + self.done / max(self.total, 1)) / self.movies
+        return (self.movie + self.others + self.done / max(self.total, 1)) / self.movies
 
     def __str__(self) -> str:
         movie = f"{self.movie + 1} of {self.movies}: " if self.movies > 1 else ""
@@ -116,6 +134,11 @@ class Report:
 
     movies: tuple[MovieReport, ...] = field(default=())
 
+    @classmethod
+    def of(cls, movies: Iterable[MovieReport]) -> Report:
+        """Take the last report of each movie: one that failed was tried again."""
+        return cls(tuple({(movie.sample_id, movie.name): movie for movie in movies}.values()))
+
     def count(self, state: State) -> int:
         """Number of movies in a state."""
         return sum(movie.state == state for movie in self.movies)
@@ -141,8 +164,3 @@ def field_names(fields: str | Sequence[str]) -> tuple[str, ...]:
     """Return names of fields as the frames know them: without `frames.`, each once."""
     names = [fields] if isinstance(fields, str) else fields
     return tuple(dict.fromkeys(name.strip().removeprefix("frames.") for name in names))
-
-
-def told(error: Exception) -> str:
-    """Say what went wrong; what nobody foresaw is named by its type, too."""
-    return str(error) if isinstance(error, Sam2PluginsError) else f"{type(error).__name__}: {error}"

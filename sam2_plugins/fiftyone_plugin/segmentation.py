@@ -9,7 +9,7 @@ from typing import Any
 
 import fiftyone as fo
 
-from sam2_plugins.core.checkpoints import cached_model
+from sam2_plugins.batch import Progress as Step
 from sam2_plugins.core.image import ImageSegmenter
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.fiftyone_plugin import propagation
@@ -18,8 +18,8 @@ from sam2_plugins.fiftyone_plugin.documents import current_mark, make_detection,
 from sam2_plugins.fiftyone_plugin.footage import Footage, find_images
 from sam2_plugins.fiftyone_plugin.marks import cause_of
 from sam2_plugins.fiftyone_plugin.objects import TrackedLabel
-from sam2_plugins.fiftyone_plugin.propagation import Events
-from sam2_plugins.fiftyone_plugin.request import MovieReport, Progress, Report, Request, told
+from sam2_plugins.fiftyone_plugin.propagation import Events, MovieTask, Steps, run_movies
+from sam2_plugins.fiftyone_plugin.request import MovieReport, Progress, Report, Request
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def segment(
             reports.append(event)
         elif on_progress is not None:
             on_progress(event)
-    return Report(tuple(reports))
+    return Report.of(reports)
 
 
 def check_segmentation(view: Any, request: Request, everything: Everything | None) -> list[str]:
@@ -77,18 +77,21 @@ def run(view: Any, request: Request, everything: Everything | None) -> Events:
     """Segment images, and yield progress and a report of each; see `propagation.run`."""
     images = find_images(view)
     if everything is None:
-        yield from propagation.run(images, request)
-        return
-    model = cached_model(request.model, request.device, request.image_size)
-    for number, image in enumerate(images):
-        report = MovieReport(image.name, image.sample_id, "done", frames=1)
-        try:
-            found, computed = _find_everything(model, image, request, everything)
-        except Exception as error:
-            yield replace(report, state="failed", frames=0, error=told(error))
-        else:
-            yield Progress(image.name, number, len(images), 1, 1)
-            yield replace(report, objects=found, computed=int(computed))
+        return propagation.run(images, request)
+    return run_movies([_All(str(n), one, request, everything) for n, one in enumerate(images)])
+
+
+@dataclass(frozen=True)
+class _All(MovieTask):
+    """Finds everything in an image."""
+
+    how: Everything
+
+    def steps(self, model: Sam2Model) -> Steps:
+        """Do it in one step."""
+        found, computed = _find_everything(model, self.footage, self.request, self.how)
+        yield Step(self.name, 1, 1)
+        yield replace(self.started, frames=1, objects=found, computed=int(computed))
 
 
 def _find_everything(

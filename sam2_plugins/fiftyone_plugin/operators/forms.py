@@ -123,6 +123,20 @@ def add_advanced(form: types.Object) -> None:
         description="As PNG files; empty: in the database",
         view=_half(),
     )
+    form.int(
+        "workers",
+        default=1,
+        min=1,
+        label="Processes",
+        description="Several track movies beside each other",
+        view=_half(),
+    )
+    form.str(
+        "dask",
+        label="Dask scheduler",
+        description="Its address; empty: this machine",
+        view=_half(),
+    )
 
 
 def _half() -> types.View:

@@ -17,6 +17,7 @@ from sam2_plugins.fiftyone_plugin.propagation import run
 from sam2_plugins.fiftyone_plugin.request import (
     OUTPUT_FIELD,
     Request,
+    Where,
     field_names,
 )
 
@@ -64,7 +65,7 @@ class PropagateMasks(foo.Operator):
         """Do it: step by step for the App, to the end if delegated."""
         request, view = read_request(ctx), ctx.target_view()
         check_propagation(view, request, *_grouping(ctx))
-        return work(ctx, run(find_footage(view, *_grouping(ctx)), request))
+        return work(ctx, run(find_footage(view, *_grouping(ctx)), request, _where(ctx)))
 
     def resolve_output(self, ctx: Any) -> types.Property:
         """Show what came of a delegated run."""
@@ -90,6 +91,10 @@ def read_request(ctx: Any) -> Request:
         tile=said.get("tile") or "auto",
         masks_folder=Path(folder).expanduser() if (folder := said.get("masks_folder")) else None,
     )
+
+
+def _where(ctx: Any) -> Where:
+    return Where(ctx.params.get("workers") or 1, ctx.params.get("dask") or None)
 
 
 def _grouping(ctx: Any) -> tuple[str | None, str | None]:

@@ -38,7 +38,7 @@ def _messages(ctx: Any, events: Events) -> Iterator[Any]:
                     break
     finally:  # also when the App's page is closed
         events.close()  # writes what waits
-        report = Report(tuple(movies))
+        report = Report.of(movies)
         here.end(str(report))
     if ctx.delegated:
         yield report

@@ -96,6 +96,17 @@ def picture(page: Any, name: str) -> None:
         shown.save(Path(folder) / f"fiftyone-{name}.jpg", quality=80, optimize=True)
 
 
+def open_first_sample(page: Any) -> Any:
+    """Click into the grid until it answers: it draws on a canvas, of which nothing can be asked."""
+    modal = page.locator("#modal")
+    deadline = time.monotonic() + PATIENCE / 1000
+    while not modal.is_visible():
+        assert time.monotonic() < deadline, "no sample opens"
+        page.mouse.click(350, 220)
+        page.wait_for_timeout(1000)
+    return modal
+
+
 def test_from_the_button_to_masks_on_all_frames(page: Any, demo: Any) -> None:
     button = page.get_by_text("SAM 2: propagate masks").first
     button.wait_for()
@@ -125,9 +136,7 @@ def test_the_panel_plots_and_names_the_frames_to_look_at(page: Any, demo: Any) -
         close.first.click()
     page.reload(wait_until="domcontentloaded")
     page.get_by_text("frames.sam2").first.wait_for()
-    page.wait_for_timeout(3000)  # the grid draws on a canvas, of which nothing can be asked
-    page.mouse.click(350, 220)
-    modal = page.locator("#modal")
+    modal = open_first_sample(page)
     panel = modal.get_by_text("SAM 2: masklets").first
     panel.wait_for()
     page.wait_for_timeout(3000)
