@@ -46,9 +46,9 @@ def read_curves(footage: Footage, output_field: str, score: str = CONFIDENCE) ->
     for frame, value in footage.read(output_field):
         for label in value.detections:
             if score in label.field_names and label[score] is not None:
-                rows.append((frame + 1, _name(label), float(label[score])))
+                rows.append((frame + 1, object_name(label), float(label[score])))
     for frame, value in footage.read(f"{output_field}_lost"):
-        rows += [(frame + 1, _name(label), None) for label in value.classifications]
+        rows += [(frame + 1, object_name(label), None) for label in value.classifications]
     curves: dict[str, Curve] = {}
     for number, name, known in sorted(rows, key=lambda row: row[:2]):
         curve = curves.setdefault(name, Curve(name))
@@ -78,5 +78,6 @@ def _is_worst(value: float | None, around: Sequence[float | None], lost_before: 
     return value == min(known for known in around if known is not None)
 
 
-def _name(label: Any) -> str:
+def object_name(label: Any) -> str:
+    """Return what a person calls the object of a label."""
     return f"{label.label or 'object'} {label.index}"

@@ -11,11 +11,12 @@ from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.fiftyone_plugin.curves import CONFIDENCE, Curve, doubtful, read_curves
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError, find_footage
 from sam2_plugins.fiftyone_plugin.marks import MARK
+from sam2_plugins.fiftyone_plugin.preview import as_link, frame_picture
 from sam2_plugins.fiftyone_plugin.runs import STORE, ask_to_stop, at_work
 
 _HELP = (
     "A point is a mask: how good the model believes it to be, or, after evaluate_masklets, how "
-    "good it is. Click on one to go to its frame."
+    "good it is. Click on one to see its frame here, with the masks."
 )
 
 
@@ -52,6 +53,7 @@ class Masklets(foo.Panel):
         ctx.panel.data.plot = [_trace(curve) for curve in curves]
         ctx.panel.state.doubts = [[doubt.frame, str(doubt)] for doubt in doubtful(curves)]
         ctx.panel.state.run = at_work(ctx.store(STORE))
+        ctx.panel.state.frame = None
 
     def on_change_current_sample(self, ctx: Any) -> None:
         """Another sample was opened."""
@@ -73,11 +75,22 @@ class Masklets(foo.Panel):
 
     def go_to_point(self, ctx: Any) -> None:
         """Show the frame of a point of the plot."""
-        _go_to(ctx, int(ctx.params["x"]))
+        self._show(ctx, int(ctx.params["x"]))
 
     def go_to_doubt(self, ctx: Any) -> None:
         """Show a doubtful frame."""
-        _go_to(ctx, int(ctx.params["frame"]))
+        self._show(ctx, int(ctx.params["frame"]))
+
+    def _show(self, ctx: Any, number: int) -> None:
+        """Show a frame here, and ask the player for it: not all of FiftyOne's follow."""
+        ctx.trigger("set_frame_number", {"frame_number": number})
+        try:
+            picture = frame_picture(_movie(ctx), ctx.panel.state.field, number)
+        except Sam2PluginsError as error:
+            ctx.ops.notify(str(error), variant="error")
+            return
+        ctx.panel.state.frame, ctx.panel.state.shape = number, picture.height / picture.width
+        ctx.panel.data.picture = [{"type": "image", "source": as_link(picture)}]
 
     def stop(self, ctx: Any) -> None:
         """Let the run at work end."""
@@ -112,6 +125,8 @@ class Masklets(foo.Panel):
             config={"displayModeBar": False},
             on_click=self.go_to_point,
         )
+        if state.frame:
+            self._add_picture(panel, state.frame, state.shape)
         if state.doubts:
             panel.md("**Look at these first**", name="doubts_title")
             buttons = panel.v_stack("doubts", gap=1)
@@ -123,6 +138,20 @@ class Masklets(foo.Panel):
                     params={"frame": frame},
                 )
         return types.Property(panel)
+
+    def _add_picture(self, panel: types.Object, number: int, shape: float) -> None:
+        bare = {"visible": False, "fixedrange": True}
+        panel.plot(
+            "picture",
+            layout={
+                "title": {"text": f"Frame {number}"},
+                "xaxis": bare,
+                "yaxis": {**bare, "autorange": "reversed", "scaleanchor": "x"},
+                "height": round(min(520, 60 + 460 * shape)),
+                "margin": {"t": 40, "b": 10, "l": 10, "r": 10},
+            },
+            config={"displayModeBar": False},
+        )
 
     def _add_run(self, panel: types.Object, run: dict[str, Any] | None) -> None:
         if run is not None:
@@ -175,7 +204,3 @@ def _trace(curve: Curve) -> dict[str, Any]:
         "x": curve.frames,
         "y": curve.values,
     }
-
-
-def _go_to(ctx: Any, frame: int) -> None:
-    ctx.trigger("set_frame_number", {"frame_number": frame})

@@ -16,14 +16,19 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import fiftyone as fo
+import numpy as np
 import pytest
 from PIL import Image
+
+from sam2_plugins.fiftyone_plugin import propagate
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 PATIENCE = 60_000  # milliseconds
+MOVIES = 12
 APP = """
 import sys, torch
 torch.set_num_threads(1)
@@ -49,6 +54,19 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     from sam2_plugins.fiftyone_plugin.demo import make_demo
 
     dataset = make_demo(tmp_path_factory.mktemp("demo"))
+    yield dataset
+    dataset.delete()
+
+
+@pytest.fixture(scope="module")
+def long(demo: Any) -> Iterator[Any]:
+    """Work for a while: the same movie again and again."""
+    dataset = fo.Dataset("sam2-long", persistent=True)
+    movie = demo.first()
+    for _ in range(MOVIES):
+        sample = fo.Sample(movie.filepath, metadata=movie.metadata)
+        sample.frames[1] = fo.Frame(prompts=movie.frames[1]["prompts"].copy())
+        dataset.add_sample(sample)
     yield dataset
     dataset.delete()
 
@@ -147,3 +165,45 @@ def test_the_panel_plots_and_names_the_frames_to_look_at(page: Any, demo: Any) -
     page.wait_for_timeout(1500)
     picture(page, "panel")
     assert modal.locator(".js-plotly-plot").count() == 1
+
+
+def test_a_doubtful_frame_is_shown_in_the_panel_with_its_masks(page: Any) -> None:
+    modal = page.locator("#modal")
+    doubt = modal.locator("button", has_text="Frame ").last
+    number = doubt.inner_text().split(":")[0]
+    doubt.click()
+    modal.locator(".gtitle", has_text=number).wait_for()
+    shown = modal.locator(".js-plotly-plot image").first
+    shown.wait_for(state="attached")
+    picture(page, "frame")
+    link = shown.get_attribute("href") or shown.get_attribute("xlink:href")
+    image = np.asarray(Image.open(urllib.request.urlopen(link)), int)
+    colourful = np.ptp(image, axis=-1) > 60  # the movie is grey
+    assert 0.005 < colourful.mean() < 0.2
+
+
+def test_a_run_is_stopped_from_the_app_and_keeps_what_was_done(
+    page: Any, address: str, long: Any
+) -> None:
+    url = address.rsplit("/", 1)[0] + f"/{long.name}"
+    page.goto(url, wait_until="domcontentloaded")
+    other = page.context.browser.new_page()
+    other.set_default_timeout(PATIENCE)
+    other.goto(url, wait_until="domcontentloaded")
+    other.get_by_text("SAM 2: propagate masks").first.wait_for()
+    page.get_by_text("SAM 2: propagate masks").first.click()
+    execute = page.get_by_role("dialog").get_by_role("button", name="Execute")
+    sync_api.expect(execute).to_be_enabled(timeout=PATIENCE)  # the only field is chosen already
+    execute.click()
+    page.get_by_text("of 20 frames").first.wait_for()
+    other.keyboard.press("`")
+    other.get_by_placeholder("Search operations by name...").fill("SAM 2: stop")
+    other.get_by_text("SAM 2: stop", exact=True).first.click()
+    page.get_by_text("stopped").first.wait_for()
+    other.close()
+    long.reload()
+    kept = long.count("frames.sam2.detections")
+    assert 0 < kept < 4 * 20 * MOVIES
+    report = propagate(long[:1], "prompts")
+    assert report.count("done") == 1
+    assert report.movies[0].computed < 20
