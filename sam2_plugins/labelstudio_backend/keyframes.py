@@ -23,9 +23,9 @@ NOTE = "sam2"
 DIGITS = 4
 """Decimals of a percentage: a hundredth of a pixel of a frame of 10,000."""
 
-TOLERANCE = 0.04
+TOLERANCE = 0.035
 """How far a side of the interpolated box may be from the tracked one, as share of its length."""
-LEEWAY = 0.75
+LEEWAY = 0.65
 """The same in pixels, which counts where it is more: a tracked box is a mask's, in whole pixels."""
 
 
