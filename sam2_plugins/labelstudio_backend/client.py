@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from sam2_plugins.labelstudio_backend.errors import ServerError
+from sam2_plugins.labelstudio_backend.errors import NotThereError, ServerError
 
 PATIENCE = httpx.Timeout(30.0, connect=10.0)
 _EARLY = 30.0  # seconds before its end at which an access token is renewed
@@ -77,6 +77,20 @@ class LabelStudio:
         """
         return self._send(method, path, self.headers(), body, **options)
 
+    def has_task(self, task: int) -> bool:
+        """Tell whether a task still exists.
+
+        Raises
+        ------
+        ServerError
+            If the server does not answer, or refuses.
+        """
+        try:
+            self.request("GET", f"/api/tasks/{task}/")
+        except NotThereError:
+            return False
+        return True
+
     def replace_prediction(
         self, task: int, model_version: str, result: list[Any], score: float
     ) -> None:
@@ -107,7 +121,8 @@ class LabelStudio:
                 "personal access token, or to a legacy token if those are enabled."
             )
         if not answer.is_success:
-            raise ServerError(
+            missing = answer.status_code == httpx.codes.NOT_FOUND
+            raise (NotThereError if missing else ServerError)(
                 f"{method} {path}: Label Studio answers {answer.status_code} {answer.text[:300]}"
             )
         try:

@@ -16,7 +16,12 @@ from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.labelstudio_backend import images, videos
 from sam2_plugins.labelstudio_backend.client import LabelStudio
-from sam2_plugins.labelstudio_backend.errors import FormatError, LabelStudioError, NothingToDo
+from sam2_plugins.labelstudio_backend.errors import (
+    FormatError,
+    LabelStudioError,
+    NothingToDo,
+    ServerError,
+)
 from sam2_plugins.labelstudio_backend.jobs import Job, Jobs, Pending
 from sam2_plugins.labelstudio_backend.label_config import LabelConfig, Media, parse_label_config
 from sam2_plugins.labelstudio_backend.lane import CLICK, Lane
@@ -145,15 +150,24 @@ class Engine:
         return [self._answer(ask) for ask in asks]
 
     def resume(self) -> int:
-        """Take up the jobs that a stopped backend has left; return how many."""
-        kept = self._pending.all()
-        for request in kept:
+        """Take up the jobs that a stopped backend has left; return how many.
+
+        Those of tasks that have been deleted meanwhile are dropped.
+        """
+        taken_up = 0
+        for key, request in self._pending.all().items():
             config = parse_label_config(request["label_config"])
             server = self.server(request.get("server", ""))
-            self._answer(
-                Ask(request["task"], config, request["context"], server, request["project"], 0)
-            )
-        return len(kept)
+            ask = Ask(request["task"], config, request["context"], server, request["project"], 0)
+            if _is_gone(ask):
+                log.info(
+                    "Task %s is not in Label Studio any more: its job is dropped.", ask.task_id
+                )
+                self._pending.remove(key)
+                continue
+            self._answer(ask)
+            taken_up += 1
+        return taken_up
 
     # -- one task
 
@@ -341,6 +355,16 @@ class Engine:
         if len(self._images) > IMAGES_KEPT:
             self._images.popitem(last=False)
         return self._images[key]
+
+
+def _is_gone(ask: Ask) -> bool:
+    """Whether Label Studio says that it has no such task; one that does not answer may have it."""
+    if ask.server is None or not ask.server.api_key or ask.task_id is None:
+        return False
+    try:
+        return not ask.server.has_task(ask.task_id)
+    except ServerError:
+        return False
 
 
 def _media_to_fill(ask: Ask) -> Media:

@@ -23,3 +23,7 @@ class MediaError(LabelStudioError):
 
 class ServerError(LabelStudioError):
     """Label Studio itself does not answer, or refuses."""
+
+
+class NotThereError(ServerError):
+    """Label Studio does not have, any more, what it was asked for."""

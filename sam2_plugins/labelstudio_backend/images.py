@@ -33,6 +33,9 @@ class Said:
         Of a stack, from 0 on.
     label, track
         Its label; the object that it belongs to, if that is known.
+    turned
+        Degrees by which the person had turned the picture. Places are those of the picture as it
+        is, whatever that was (seen in Label Studio 1.23's editor).
     """
 
     page: int
@@ -42,6 +45,7 @@ class Said:
     positive: bool = True
     box: Box | None = None
     mask: ObjectMask | None = None
+    turned: int = 0
 
 
 @dataclass
@@ -51,6 +55,11 @@ class Target:
     id: str
     label: str | None
     said: list[Said] = field(default_factory=list)
+
+    @property
+    def turned(self) -> int:
+        """Degrees by which the picture was turned at last."""
+        return self.said[-1].turned if self.said else 0
 
     def prompts(self) -> list[Prompt]:
         """Return the prompts, page by page: painted masks first, which clicks then refine."""
@@ -150,7 +159,7 @@ def write_mask(
         "origin": "prediction",
         "original_width": width,
         "original_height": height,
-        "image_rotation": 0,
+        "image_rotation": target.turned,
         "value": value,
         "score": round(float(mask.iou), 4) if mask.iou == mask.iou else None,
     }
@@ -186,6 +195,7 @@ def _read(result: Mapping[str, Any], control: Control, size: FrameSize) -> Said:
         "page": page,
         "label": None if label is None else str(label),
         "track": track_of(result),
+        "turned": _turn(result),
     }
     if control.shape == "keypoint":
         positive = result.get("is_positive", value.get("positive", True)) is not False
@@ -193,6 +203,12 @@ def _read(result: Mapping[str, Any], control: Control, size: FrameSize) -> Said:
     if control.shape == "rectangle":
         return Said(**about, box=geometry.to_pixels(value, size))
     return Said(**about, mask=_read_mask(value, control, size))
+
+
+def _turn(result: Mapping[str, Any]) -> int:
+    if result.get("image_rotation") is None:
+        return 0
+    return round(geometry.number(result, "image_rotation")) % 360
 
 
 def _read_mask(value: Mapping[str, Any], control: Control, size: FrameSize) -> ObjectMask:

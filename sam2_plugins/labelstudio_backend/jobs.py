@@ -148,12 +148,12 @@ class Pending:
         """Forget one that is done with."""
         (self._folder / f"{key}.json").unlink(missing_ok=True)
 
-    def all(self) -> list[dict[str, Any]]:
-        """Return those that are kept; a damaged one is deleted."""
-        found = []
+    def all(self) -> dict[str, dict[str, Any]]:
+        """Return those that are kept, by key; a damaged one is deleted."""
+        found = {}
         for path in sorted(self._folder.glob("*.json")):
             try:
-                found.append(json.loads(path.read_text()))
+                found[path.stem] = json.loads(path.read_text())
             except (OSError, ValueError):
                 log.warning("%s is damaged, and deleted.", path)
                 path.unlink(missing_ok=True)

@@ -55,6 +55,13 @@ def test_a_refusal_is_told_with_the_mend(answer, told):
         LabelStudio(web.url, "abc").request("GET", "/api/x")
 
 
+@pytest.mark.parametrize(("status", "there"), [(200, True), (404, False)])
+def test_a_deleted_task_is_known_to_be_gone(status, there):
+    with serving(lambda *_: (status, {}, b"{}")) as web:
+        assert LabelStudio(web.url, "abc").has_task(7) is there
+    assert web.asked[0][1] == "/api/tasks/7/"
+
+
 def test_a_server_that_is_not_there_is_told():
     with pytest.raises(ServerError, match="does not answer"):
         LabelStudio("http://127.0.0.1:9", "abc").request("GET", "/api/x")

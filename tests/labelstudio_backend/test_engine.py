@@ -35,7 +35,9 @@ def boxes_agree(region: dict, labels: np.ndarray, label: int) -> bool:
         ys, xs = np.nonzero(labels[frame] == label)
         truth = np.zeros(SIZE, bool)
         truth[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1] = True
-        if iou(shown, truth) < 0.7:
+        if (
+            iou(shown, truth) < 0.65
+        ):  # a pixel on each side of a disc of 19 is .81, and then thinned
             return False
     return True
 
@@ -120,6 +122,17 @@ def test_a_click_becomes_a_brush_mask_of_its_label(engine, files, discs):
     )
     (mask,) = answer["result"]
     assert (mask["type"], mask["value"]["brushlabels"]) == ("brushlabels", ["Cell"])
+    assert iou(painted(mask), discs[1][0] == 1) > 0.8
+
+
+@pytest.mark.parametrize(("said", "answered"), [(90, 90), (-90, 270), (None, 0)])
+def test_a_mask_says_how_the_picture_was_turned_and_lies_where_it_would(
+    engine, files, discs, said, answered
+):
+    click = {**tasks.click(40, 40), "image_rotation": said}
+    (answer,) = engine.predict([tasks.image_task(files)], tasks.IMAGE, {"result": [click]})
+    (mask,) = answer["result"]
+    assert mask["image_rotation"] == answered
     assert iou(painted(mask), discs[1][0] == 1) > 0.8
 
 
@@ -234,7 +247,7 @@ def test_what_a_stopped_backend_left_is_taken_up(settings, files, discs):
     context = {"result": [tasks.video_box(discs[1], 1)]}
     hurried.predict([tasks.video_task(files)], tasks.VIDEO, context)
     hurried.jobs.cancel(hurried.jobs.all()[0].id)
-    (kept,) = hurried._pending.all()
+    (kept,) = hurried._pending.all().values()
     wait_for(lambda: hurried.jobs.all()[0].state == "cancelled")
     restarted = Engine(settings)
     restarted._pending.put("x", kept)

@@ -139,13 +139,13 @@ class Editor:
             arg=page,
         )
 
-    def choose_smart_tool(self, label: str) -> None:
-        """Choose a label of the first control, and the smart key point."""
+    def choose_smart_tool(self, label: str, tool: str = "key-point-tool") -> None:
+        """Choose a label of the first control, and a smart tool."""
         self.choose_label(label)
         self.page.locator(".lsf-tool_smart").first.click()
         if self.page.locator(".lsf-toolbar__smart").count():  # there are smart tools of other kinds
             self.page.locator(".lsf-tool_smart").first.hover()
-            self.page.locator(".lsf-toolbar__smart [aria-label=key-point-tool]").click()
+            self.page.locator(f".lsf-toolbar__smart [aria-label={tool}]").click()
 
     def choose_label(self, label: str) -> None:
         """Choose a label of the first control; the editor forgets it after each region."""
@@ -173,6 +173,28 @@ class Editor:
                 # On a busy machine the editor loses the choice while it still lays itself out.
                 self.choose_label(self._label)
                 self.page.locator(".lsf-tool_smart").first.click()
+        answer.value.finished()
+        self.last_context = json.loads(answer.value.request.post_data or "{}")["context"]["result"]
+        self._wait_for_suggestions()
+
+    def turn_image(self, degrees: int) -> None:
+        """Turn the picture, as the buttons below it do: clockwise if positive."""
+        image = "Htx.annotationStore.selected.names.get('image')"
+        before = self.page.evaluate(f"{image}.rotation")
+        self.page.evaluate(f"degrees => {image}.rotate(degrees)", degrees)
+        self.page.wait_for_function(
+            f"wanted => {image}.rotation === wanted", arg=(before + degrees) % 360
+        )
+
+    def drag_on_image(self, *points: tuple[float, float]) -> None:
+        """Draw with the smart tool from point to point, and wait for the answer."""
+        places = [self._on_image(*point) for point in points]
+        with self.page.expect_response("**/interactive-annotating**") as answer:
+            self.page.mouse.move(*places[0])
+            self.page.mouse.down()
+            for place in places[1:]:
+                self.page.mouse.move(*place, steps=8)
+            self.page.mouse.up()
         answer.value.finished()
         self.last_context = json.loads(answer.value.request.post_data or "{}")["context"]["result"]
         self._wait_for_suggestions()

@@ -91,6 +91,41 @@ def test_a_negative_click_takes_away(open_image):
     assert iou(painted(mask), disc(0)) > 0.85
 
 
+TURNS = {0: lambda x, y: (x, y), 90: lambda x, y: (1 - y, x), -90: lambda x, y: (y, 1 - x)}
+"""Where a point of the picture is shown when the picture is turned."""
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_on_a_turned_picture_a_click_hits_what_is_seen_there(open_image, turn):
+    config = projects.image_config(["Cell"]).replace("<Image ", '<Image rotateControl="true" ')
+    editor = open_image(config)
+    editor.turn_image(turn)
+    editor.choose_smart_tool("Cell")
+    cx, cy = movies.disc_at(0)
+    editor.click_image(*TURNS[turn]((cx + 0.5) / movies.WIDTH, (cy + 0.5) / movies.HEIGHT))
+    editor.accept_suggestions()
+    (mask,) = [r for r in editor.results() if r["type"] == "brushlabels"]
+    assert mask["image_rotation"] == turn % 360
+    assert iou(painted(mask), disc(0)) > 0.85
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_a_smart_rectangle_becomes_a_mask_on_a_turned_picture_too(open_image, turn):
+    editor = open_image("""<View><Image name="image" value="$image" rotateControl="true"/>
+      <RectangleLabels name="box" toName="image" smart="true" smartOnly="true">
+      <Label value="Cell"/></RectangleLabels>
+      <BrushLabels name="mask" toName="image"><Label value="Cell"/></BrushLabels></View>""")
+    editor.turn_image(turn)
+    editor.choose_smart_tool("Cell", "rectangle-tool")
+    cx, cy = movies.disc_at(0)
+    corners = [((cx + d) / movies.WIDTH, (cy + d) / movies.HEIGHT) for d in (-22, 22)]
+    editor.drag_on_image(*(TURNS[turn](*corner) for corner in corners))
+    assert [r["type"] for r in editor.last_context] == ["rectanglelabels"]
+    editor.accept_suggestions()
+    (mask,) = [r for r in editor.results() if r["type"] == "brushlabels"]
+    assert iou(painted(mask), disc(0)) > 0.85
+
+
 @pytest.mark.parametrize("shape", ["BitmaskLabels", "PolygonLabels", "RectangleLabels"])
 def test_the_config_decides_what_comes_out(open_image, shape):
     config = f"""<View><Image name="image" value="$image"/>

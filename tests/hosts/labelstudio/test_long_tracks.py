@@ -83,3 +83,19 @@ def test_a_restarted_backend_goes_on_and_stores_the_result(api, hurried, movie):
         assert whole(wait_for(lambda: [p for p in project.predictions() if p["result"]]))
         assert [job["state"] for job in jobs(restarted)] == ["done"]
     assert not list((hurried.folder / "pending").iterdir())
+
+
+def test_the_job_of_a_deleted_task_is_not_taken_up_again(api, hurried, movie):
+    with Backend(hurried) as backend:
+        project = Project(api, backend, movie)
+        project.ask([box_on(1)])
+        wait_for(lambda: jobs(backend)[0]["done"] > 3)
+        for job in backend.engine.jobs.all():  # as if it were killed: nothing more is delivered
+            job.hand_over(lambda job: None)
+            job.stop.set()
+        wait_for(lambda: jobs(backend)[0]["state"] == "cancelled")
+    assert len(list((hurried.folder / "pending").iterdir())) == 1
+    api.request("DELETE", f"/api/tasks/{project.task}/")
+    with Backend(hurried) as restarted:
+        wait_for(lambda: not list((hurried.folder / "pending").iterdir()))
+        assert jobs(restarted) == []
