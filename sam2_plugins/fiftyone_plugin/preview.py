@@ -8,6 +8,7 @@ from io import BytesIO
 from PIL import Image
 
 from sam2_plugins.core.export import overlay
+from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.fiftyone_plugin.curves import object_name
 from sam2_plugins.fiftyone_plugin.documents import plain
 from sam2_plugins.fiftyone_plugin.footage import Footage
@@ -33,7 +34,7 @@ def frame_picture(footage: Footage, field_name: str, number: int) -> Image.Image
     with footage.open() as frames:
         image = frames[number - 1].image
         size = (frames.height, frames.width)
-    masks = {}
+    masks: dict[ObjectId, ObjectMask] = {}
     for _, value in footage.read(field_name, [number - 1]):
         for label in value.detections:
             mask = detection_mask(plain(label), size)
