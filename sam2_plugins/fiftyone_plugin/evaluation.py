@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from sam2_plugins.core.errors import told
 from sam2_plugins.core.evaluation import LabelImages
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.metrics import SequenceScores
+from sam2_plugins.core.metrics import Absent, SequenceScores
 from sam2_plugins.core.metrics import evaluate as score_stacks
 from sam2_plugins.fiftyone_plugin.documents import single_labels
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError, find_footage
@@ -77,6 +77,7 @@ def evaluate(
     gt_field: str,
     eval_key: str = EVAL_KEY,
     *,
+    absent: Absent = "davis",
     group_by: str | None = None,
     order_by: str | None = None,
 ) -> EvaluationReport:
@@ -91,6 +92,9 @@ def evaluate(
     pred_field, gt_field
         Fields on the frames with masks. Objects are matched by index; where none is shared, by
         their overlap.
+    absent
+        What frames without the true object do to its J and F. "davis": nothing predicted counts 1,
+        anything else 0; "ignore": they do not count, as for cells, of which a division is the end.
 
     Raises
     ------
@@ -98,7 +102,7 @@ def evaluate(
         If a field is not there or holds no labels.
     """
     movies = check_evaluation(view, pred_field, gt_field, eval_key, group_by, order_by)
-    events = run(movies, pred_field, gt_field, eval_key)
+    events = run(movies, pred_field, gt_field, eval_key, absent)
     return EvaluationReport(tuple(event for event in events if isinstance(event, MovieScores)))
 
 
@@ -121,11 +125,17 @@ def check_evaluation(
     return movies
 
 
-def run(movies: Sequence[Footage], pred_field: str, gt_field: str, eval_key: str) -> Events:
+def run(
+    movies: Sequence[Footage],
+    pred_field: str,
+    gt_field: str,
+    eval_key: str,
+    absent: Absent = "davis",
+) -> Events:
     """Judge movies one by one. One that fails does not stop the others."""
     for number, footage in enumerate(movies):
         try:
-            scores = _judge(footage, pred_field, gt_field, eval_key)
+            scores = _judge(footage, pred_field, gt_field, eval_key, absent)
         except Exception as error:
             scores = MovieScores(footage.name, footage.sample_id, error=told(error))
         yield Progress(footage.name, number, len(movies), 1, 1)
@@ -153,7 +163,9 @@ def _overlap(one: Mapping[int, ObjectMask], other: Mapping[int, ObjectMask]) -> 
     return sum(one[frame].iou_with(other[frame]) for frame in one.keys() & other.keys())
 
 
-def _judge(footage: Footage, pred_field: str, gt_field: str, eval_key: str) -> MovieScores:
+def _judge(
+    footage: Footage, pred_field: str, gt_field: str, eval_key: str, absent: Absent
+) -> MovieScores:
     with footage.open() as frames:
         frame_size = frames.height, frames.width
     truth = read_tracks(footage, gt_field, frame_size)
@@ -163,7 +175,7 @@ def _judge(footage: Footage, pred_field: str, gt_field: str, eval_key: str) -> M
     true_key = match_tracks(pred, truth)
     found = {true_key[key]: masks for key, masks in pred.items() if key in true_key}
     prompted = {true_key.get(k, k): f for k, f in _keyframes(footage, pred_field).items()}
-    scores = _score(found, truth, prompted, frame_size)
+    scores = _score(found, truth, prompted, frame_size, absent)
     numbers = list(truth)
     by_key = {numbers[one.id - 1]: one for one in scores.objects}
     _write(footage, pred_field, eval_key, true_key, truth, found, by_key)
@@ -174,7 +186,11 @@ def _judge(footage: Footage, pred_field: str, gt_field: str, eval_key: str) -> M
 
 
 def _score(
-    found: Tracks, truth: Tracks, prompted: Mapping[Key, int], frame_size: tuple[int, int]
+    found: Tracks,
+    truth: Tracks,
+    prompted: Mapping[Key, int],
+    frame_size: tuple[int, int],
+    absent: Absent,
 ) -> SequenceScores:
     """Score with the core's rules, which know objects as numbers from 1."""
     numbers = {key: number for number, key in enumerate(truth, start=1)}
@@ -186,7 +202,7 @@ def _score(
         LabelImages(_by_frame({numbers[k]: t[k] for k in t}, length), frame_size)
         for t in (found, truth)
     )
-    return score_stacks(pred, gt, objects=starts, prompt_frame=starts)
+    return score_stacks(pred, gt, objects=starts, prompt_frame=starts, absent=absent)
 
 
 def _by_frame(

@@ -9,6 +9,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.metrics import Absent
 from sam2_plugins.fiftyone_plugin.evaluation import (
     EVAL_KEY,
     EvaluationReport,
@@ -54,6 +55,12 @@ class EvaluateMasklets(foo.Operator):
             label="Name of the scores",
             description="They go to the fields <name>_iou, <name>_J and <name>_F",
         )
+        form.bool(
+            "ignore_absent",
+            default=False,
+            label="Leave out frames without the true object",
+            description="As for cells, which end by dividing; else a mask there counts 0",
+        )
         forms.add_grouping(form, view)
         return types.Property(form, view=types.View(label="Evaluate masklets"))
 
@@ -61,7 +68,8 @@ class EvaluateMasklets(foo.Operator):
         """Do it: step by step for the App, to the end if delegated."""
         pred_field, gt_field, eval_key, *grouping = _read(ctx)
         movies = check_evaluation(ctx.target_view(), pred_field, gt_field, eval_key, *grouping)
-        events = run(movies, pred_field, gt_field, eval_key)
+        absent: Absent = "ignore" if ctx.params.get("ignore_absent") else "davis"
+        events = run(movies, pred_field, gt_field, eval_key, absent)
         if not ctx.delegated:
             return self._steps(ctx, events)
         found = []

@@ -71,6 +71,21 @@ def test_a_missed_object_counts_as_nothing(judged: Any) -> None:
     assert mean == pytest.approx(found / 2)
 
 
+def test_frames_after_the_end_of_an_object_count_or_are_left_out(
+    judged: Any, execute: Execute
+) -> None:
+    for number in range(13, FRAMES + 1):
+        put(judged, number, "truth", label(1, number))
+    counted = evaluate(judged, "sam2", "truth").movies[0].tracks
+    left_out = evaluate(judged, "sam2", "truth", absent="ignore").movies[0].tracks
+    assert [track.frames for track in left_out] == [FRAMES - 1, 11]
+    wanted = [left_out[0].J, left_out[1].J * 11 / 23]
+    assert [track.J for track in counted] == pytest.approx(wanted)
+    execute("evaluate_masklets", judged, gt_field="truth", eval_key="op", ignore_absent=True)
+    (J,) = judged.values("op_J")
+    assert pytest.approx(np.mean([track.J for track in left_out])) == J
+
+
 def test_a_field_that_is_not_there_is_told_of(judged: Any, execute: Execute) -> None:
     with pytest.raises(ExecutionError, match="no field 'nope'"):
         execute("evaluate_masklets", judged, gt_field="nope")

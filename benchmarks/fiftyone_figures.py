@@ -1,0 +1,262 @@
+"""What FiftyOne's operator gives on real data, and what the host costs.
+
+    python benchmarks/fiftyone_figures.py [DATA]
+
+A database of its own is started for it. Prints, for each sequence of DATA, the mean J of the core's
+own run, of `propagate` from the first frame's masks as `evaluate_masklets` scores it, how many of
+its masks equal the core's pixel by pixel, and the mean IoU on frames with the object, as we write it
+to labels and as FiftyOne's own code gives it. Then, on made-up movies: what the host adds to a run
+(seconds per 100 frames with 20 objects), memory over 20 videos, the time to cancel, and where a
+prompt on frame 5 of a video lands whose other frames are not in the database.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+
+from tests.hosts.fiftyone.mongo import Mongo, find_mongod
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+SIZE, OBJECTS, LONG, VIDEOS = 512, 20, 100, 20
+
+
+def main(data: Path) -> None:
+    """Start a database, and print all the figures."""
+    torch.set_num_threads(1)
+    mongod = find_mongod(Path(sysconfig.get_path("purelib")))
+    assert mongod is not None, "make test-fiftyone installs a database"
+    with tempfile.TemporaryDirectory() as name, Mongo(mongod, Path(name)) as server:
+        os.environ |= {
+            "HOME": name,
+            "FIFTYONE_DATABASE_URI": server.uri,
+            "FIFTYONE_DATABASE_NAME": "figures",
+            "FIFTYONE_DATABASE_VALIDATION": "false",
+            "FIFTYONE_DO_NOT_TRACK": "1",
+            "FIFTYONE_SHOW_PROGRESS_BARS": "false",
+        }
+        quality(data)
+        folder = Path(name)
+        overhead(folder)
+        memory_and_cancel(folder)
+        sparse(folder)
+
+
+def quality(data: Path) -> None:
+    """Mean J by four ways to compute it."""
+    from sam2_plugins.core import load_model
+    from sam2_plugins.core.datasets import find_datasets
+    from sam2_plugins.core.evaluation import evaluate_sequence
+    from sam2_plugins.fiftyone_plugin import evaluate, propagate
+
+    model = load_model("nano", "cpu")
+    heads = ("core", "FiftyOne", "equal masks", "label IoU", "its own IoU")
+    print(f"{'sequence':20}" + "".join(f"{head:>14}" for head in heads))
+    for one in find_datasets(data):
+        movie = image_sequence(one)
+        objects = [int(obj) for obj in one.first_frames]
+        first = movie.first()
+        chosen = [label.copy() for label in first.truth.detections if label.index in objects]
+        first["seed"] = type(first.truth)(detections=chosen)
+        first.save()
+        how = {"group_by": "movie", "order_by": "frame"}
+        propagate(movie, "seed", "sam2", device="cpu", **how)
+        report = evaluate(movie, "sam2", "truth", absent=one.settings["absent"], **how)
+        scores = {track.key: track.J for track in report.movies[0].tracks}
+        host = float(np.mean([scores[obj] for obj in objects]))
+        kept: list[Any] = []
+        core = evaluate_sequence(model, one, "mask", on_masks=kept.append).scores
+        same, count = equal_masks(movie, kept[0])
+        told = [f"{core.J:14.4f}{host:14.4f}{f'{same} / {count}':>14}"]
+        told += [f"{value:14.4f}" for value in (raw_iou(movie, objects), own_iou(movie, objects))]
+        print(f"{one.name:20}" + "".join(told), flush=True)
+        movie.delete()
+
+
+def image_sequence(one: Any) -> Any:
+    """Make a dataset of images of one movie, with all the true masks."""
+    import fiftyone as fo
+
+    from sam2_plugins.fiftyone_plugin.labels import detection_values
+
+    dataset = fo.Dataset()
+    samples = []
+    for number, path in enumerate(sorted(Path(one.frames).iterdir())[: len(one.truth)]):
+        labels = [
+            fo.Detection(label="object", index=int(obj), **detection_values(mask))
+            for obj, mask in one.masks(number).items()
+            if mask.visible
+        ]
+        values = {"movie": one.name, "frame": number, "truth": fo.Detections(detections=labels)}
+        samples.append(fo.Sample(str(path), **values))
+    dataset.add_samples(samples)
+    return dataset
+
+
+def raw_iou(movie: Any, objects: list[int]) -> float:
+    """Mean over objects of the IoU that `evaluate_masklets` wrote to labels after frame 0."""
+    found = per_object(movie, "sam2_eval_iou", objects)
+    return float(np.mean([np.mean(values) for values in found.values()]))
+
+
+def equal_masks(movie: Any, found: Any) -> tuple[int, int]:
+    """Count the visible masks of the core, after the first frame, and those that FiftyOne has."""
+    from sam2_plugins.fiftyone_plugin.documents import plain
+    from sam2_plugins.fiftyone_plugin.labels import detection_mask
+
+    same = count = 0
+    for frame, sample in enumerate(movie.sort_by("frame")):
+        made = {one.index: plain(one) for one in (sample.sam2.detections if sample.sam2 else [])}
+        for obj, mask in found[frame].items() if frame else ():
+            if mask.visible:
+                count += 1
+                label = made.get(int(obj))
+                same += label is not None and detection_mask(label, mask.frame_size) == mask
+    return same, count
+
+
+def own_iou(movie: Any, objects: list[int]) -> float:
+    """Compute the same by FiftyOne's IoU of masks, of the same pairs of labels."""
+    import fiftyone.utils.iou as foui
+
+    found: dict[int, list[float]] = {obj: [] for obj in objects}
+    for sample in movie.sort_by("frame").skip(1):
+        truth = {one.index: one for one in sample.truth.detections}
+        made = {one.index: one for one in (sample.sam2.detections if sample.sam2 else [])}
+        for obj in objects:
+            if obj in truth:
+                pair = [[made[obj]], [truth[obj]]] if obj in made else None
+                iou = foui.compute_ious(*pair, use_masks=True)[0][0] if pair else 0.0
+                found[obj].append(float(iou))
+    return float(np.mean([np.mean(values) for values in found.values()]))
+
+
+def per_object(movie: Any, field: str, objects: list[int]) -> dict[int, list[float]]:
+    """Values of a field of labels by object, after the first frame; 0 where one is missing."""
+    found: dict[int, list[float]] = {obj: [] for obj in objects}
+    for sample in movie.sort_by("frame").skip(1):
+        made = {one.index: one for one in (sample.sam2.detections if sample.sam2 else [])}
+        for one in sample.truth.detections:
+            if one.index in found:
+                found[one.index].append(float(made[one.index][field]) if one.index in made else 0.0)
+    return found
+
+
+def overhead(folder: Path) -> None:
+    """Seconds beyond the core per 100 frames with 20 objects."""
+    from sam2_plugins.core import VideoTracker, load_model, open_frames
+    from sam2_plugins.fiftyone_plugin import propagate
+
+    dataset, path, masks = video_dataset(folder, LONG, OBJECTS)
+    model = load_model("nano", "cpu")
+    propagate(dataset, "seed", "warm", last=2, device="cpu")
+    began = time.perf_counter()
+    with open_frames(path) as frames:
+        tracker = VideoTracker(model, frames)
+        for obj, mask in masks.items():
+            tracker.add_prompt(0, obj, mask=mask)
+        for _ in tracker.propagate():
+            pass
+    core = time.perf_counter() - began
+    began = time.perf_counter()
+    report = propagate(dataset, "seed", "sam2", device="cpu")
+    host = time.perf_counter() - began
+    assert report.movies[0].frames == LONG
+    print(
+        f"{LONG} frames, {len(masks)} objects: core {core:.1f} s, through FiftyOne {host:.1f} s: "
+        f"{host - core:+.1f} s, {100 * (host / core - 1):+.0f} %"
+    )
+    dataset.delete()
+
+
+def memory_and_cancel(folder: Path) -> None:
+    """Memory after each of 20 videos; seconds from closing a run to its end."""
+    import fiftyone as fo
+
+    from sam2_plugins.fiftyone_plugin import propagate
+    from sam2_plugins.fiftyone_plugin.footage import find_footage
+    from sam2_plugins.fiftyone_plugin.propagation import run
+    from sam2_plugins.fiftyone_plugin.request import Progress, Request
+
+    dataset, path, _ = video_dataset(folder, 24, 5)
+    seeds = dataset.first().frames[1]["seed"]
+    for _ in range(VIDEOS - 1):
+        sample = fo.Sample(str(path))
+        sample.frames[1] = fo.Frame(seed=seeds.copy())
+        dataset.add_sample(sample)
+    held: dict[int, float] = {}
+
+    def watch(progress: Any) -> None:
+        held[progress.movie] = psutil.Process().memory_info().rss / 1e6
+
+    propagate(dataset, "seed", "sam2", device="cpu", on_progress=watch)
+    print(
+        f"memory: {held[0]:.0f} MB in the first video, {held[4]:.0f} in the fifth, "
+        f"{held[VIDEOS - 1]:.0f} in the last of {VIDEOS}"
+    )
+    events = run(find_footage(dataset), Request(("seed",), "again", device="cpu"))
+    next(event for event in events if isinstance(event, Progress) and event.done == 5)
+    began = time.perf_counter()
+    events.close()
+    kept = dataset.count("frames.again.detections")
+    print(f"cancel: {time.perf_counter() - began:.2f} s; {kept} masks of 5 frames are kept")
+    dataset.delete()
+
+
+def sparse(folder: Path) -> None:
+    """A prompt on frame 5, where the database knows no other frame."""
+    from sam2_plugins.fiftyone_plugin import propagate
+
+    dataset, _, _ = video_dataset(folder, 24, 3, prompted=5)
+    propagate(dataset, "seed", "sam2", direction="both", device="cpu")
+    sample = dataset.first()
+    pairs = zip(
+        sample.frames[5].seed.detections,
+        sorted(sample.frames[5].sam2.detections, key=lambda one: one.index),
+        strict=True,
+    )
+    same = all(np.array_equal(one.mask, other.mask) for one, other in pairs)
+    print(f"a prompt on frame 5 of {len(sample.frames)} frames is on frame 5: {same}")
+    dataset.delete()
+
+
+def video_dataset(folder: Path, frames: int, objects: int, prompted: int = 1) -> tuple:
+    """Make a dataset of one video, with the true masks of some objects on one frame."""
+    import fiftyone as fo
+
+    from sam2_plugins.core.masks import split_label_image
+    from sam2_plugins.fiftyone_plugin.demo import encode
+    from sam2_plugins.fiftyone_plugin.labels import detection_values
+    from sam2_plugins.training.synthetic import sample_timelapse
+
+    movie, labels = sample_timelapse(frames=frames, size=SIZE)
+    grey = ((movie.astype(float) - 300) / 2500 * 255).clip(0, 255).astype(np.uint8)
+    path = folder / f"{frames}-{objects}-{prompted}.mp4"
+    encode((np.repeat(image[..., None], 3, -1) for image in grey), path, 10)
+    there = split_label_image(labels[prompted - 1])
+    masks = dict(sorted(there.items(), key=lambda item: -item[1].area)[:objects])
+    dataset = fo.Dataset()
+    sample = fo.Sample(str(path))
+    sample.frames[prompted] = fo.Frame(
+        seed=fo.Detections(
+            detections=[
+                fo.Detection(label="cell", index=obj, **detection_values(masks[obj]))
+                for obj in sorted(masks)
+            ]
+        )
+    )
+    dataset.add_sample(sample)
+    return dataset, path, masks
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else DATA)
