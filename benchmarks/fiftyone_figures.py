@@ -5,8 +5,8 @@
 A database of its own is started for it. Prints, for each sequence of DATA, the mean J of the core's
 own run, of `propagate` from the first frame's masks as `evaluate_masklets` scores it, how many of
 its masks equal the core's pixel by pixel, and the mean IoU on frames with the object, as we write
-it to labels and as FiftyOne's own code gives it. Then, on made-up movies: what the host adds to a run
-(seconds per 100 frames with 20 objects), memory over 20 videos, the time to cancel, and where a
+it to labels and as FiftyOne's own code gives it. Then, on made-up movies: what the host adds to a
+run (seconds per 100 frames with 20 objects), memory over 20 videos, the time to cancel, and where a
 prompt on frame 5 of a video lands whose other frames are not in the database.
 """
 
