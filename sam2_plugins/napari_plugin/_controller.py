@@ -120,7 +120,7 @@ class Controller:
         if work is None:
             self.view()  # refuses what cannot be shown, before any layer is made
             image = self.images[0]
-            workspace = Workspace(self.viewer, image, self.prompting.sync)
+            workspace = Workspace(self.viewer, image, lambda: self.attempt(self.prompting.sync))
             session = Session(workspace.store, lambda: self.load_model())
             work = self._works[image] = Work(workspace, session)
             workspace.store.on_edit = self.prompting.on_painted
@@ -313,6 +313,18 @@ class Controller:
         if work.workspace.labels in self.viewer.layers:
             work.workspace.refresh()
         self.masks_changed.emit()
+
+    def attempt(self, act: Callable[[], object]) -> bool:
+        """Do what a person asked for; tell what is wrong with it, and return whether it was done.
+
+        napari shows whatever a key or a button raises as a traceback.
+        """
+        try:
+            act()
+        except Sam2PluginsError as error:
+            self.fail(error)
+            return False
+        return True
 
     def fail(self, error: Exception) -> None:
         """Tell what went wrong."""

@@ -50,8 +50,8 @@ class ObjectsView(QWidget):
         self.new.setToolTip("Begin another object: click on it in the image")
         self.divide = QPushButton("Divide (U)")
         self.delete = QPushButton("Delete")
-        self.new.clicked.connect(lambda: controller.new_object())
-        self.divide.clicked.connect(lambda: controller.divisions.divide())
+        self.new.clicked.connect(lambda: controller.attempt(controller.new_object))
+        self.divide.clicked.connect(lambda: controller.attempt(controller.divisions.divide))
         self.delete.clicked.connect(self._on_delete)
         buttons = QHBoxLayout()
         for button in (self.new, self.divide, self.delete):

@@ -90,7 +90,8 @@ class RunView(QWidget):
         start, stop = (first or None, None if last == end else last)
         if direction == "backward":
             start, stop = stop, start
-        self._controller.runs.start(direction, start, stop)
+        control = self._controller
+        control.attempt(lambda: control.runs.start(direction, start, stop))
 
     def _button(self, text: str, direction: Direction, about: str) -> QPushButton:
         button = QPushButton(text)

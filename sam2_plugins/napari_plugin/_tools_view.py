@@ -74,14 +74,11 @@ class ToolsView(QWidget):
         layer.mode = mode
 
     def _picked(self, pick: Any) -> None:
-        try:
-            pick()
-        except Exception as error:
+        if not self._controller.attempt(pick):
             self._tools.setExclusive(False)
             for button in self._tools.buttons():
                 button.setChecked(False)
             self._tools.setExclusive(True)
-            self._controller.failed.emit(str(error))
 
     def _list_labels(self) -> None:
         """Offer the Labels layers that are not ours."""

@@ -103,18 +103,26 @@ class Sam2Widget(QWidget):
 
     def _bind_keys(self) -> None:
         controller = self.controller
-        self._keys: dict[str, Callable[[Any], object]] = {
-            "N": lambda _: controller.new_object(),
-            "Q": lambda _: self.tools.exclude.toggle(),
-            "U": lambda _: controller.divisions.divide(),
-            "G": lambda _: self.run.start("both"),
-            "Shift-G": lambda _: self.run.start("forward"),
-            "J": lambda _: controller.go_to_doubtful(forward=False),
-            "K": lambda _: controller.go_to_doubtful(forward=True),
-            "Shift-Z": lambda _: controller.undo(),
+        self._keys: dict[str, Callable[[], object]] = {
+            "N": controller.new_object,
+            "Q": lambda: self.tools.exclude.toggle(),
+            "U": controller.divisions.divide,
+            "G": lambda: self.run.start("both"),
+            "Shift-G": lambda: self.run.start("forward"),
+            "J": lambda: controller.go_to_doubtful(forward=False),
+            "K": lambda: controller.go_to_doubtful(forward=True),
+            "Shift-Z": controller.undo,
         }
         for key, act in self._keys.items():
-            self.viewer.bind_key(key, act, overwrite=True)
+            self.viewer.bind_key(key, self._bound(act), overwrite=True)
+
+    def _bound(self, act: Callable[[], object]) -> Callable[[Any], None]:
+        """Make what napari takes for a key: a function proper, of the viewer."""
+
+        def on_key(_: Any) -> None:
+            self.controller.attempt(act)
+
+        return on_key
 
     # -- what happens
 
@@ -141,7 +149,7 @@ class Sam2Widget(QWidget):
     @qdebounced(timeout=STROKE_MS)
     def _stroke_may_be_over(self) -> None:
         if not self.controller.closed:
-            self.controller.prompting.sync()
+            self.controller.attempt(self.controller.prompting.sync)
 
     def _on_progress(self, progress: object) -> None:
         if progress is None:

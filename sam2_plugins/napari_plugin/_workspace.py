@@ -40,7 +40,7 @@ class Workspace:
         Called when clicks or boxes were added, moved or removed by a person.
     """
 
-    def __init__(self, viewer: Any, image: Any, on_drawn: Callable[[], None]) -> None:
+    def __init__(self, viewer: Any, image: Any, on_drawn: Callable[[], object]) -> None:
         self.viewer = viewer
         self.image = image
         self.lineage = Lineage()

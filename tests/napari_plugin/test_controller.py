@@ -458,3 +458,11 @@ def test_a_file_that_does_not_fit_the_movie_changes_nothing(
     short.controller.results.load_prompts(tmp_path / "prompts.json")
     assert short.failures
     assert short.controller.objects == {}
+
+
+def test_what_cannot_be_done_is_told_and_not_raised(make_desk: Callable[..., Desk]) -> None:
+    desk = make_desk(moving_discs(4)[0])
+    desk.controller.use([])
+    assert not desk.controller.attempt(desk.controller.new_object)
+    assert desk.failures == ["There is no image: open one, and choose it above."]
+    assert desk.controller.attempt(lambda: None)

@@ -158,3 +158,13 @@ def test_the_sample_opens(make_napari_viewer_proxy: Any, key: str) -> None:
     viewer = make_napari_viewer_proxy()
     (layer,) = viewer.open_sample("sam2-plugins", key)
     assert layer.ndim == 3 and layer.data.dtype == np.uint16
+
+
+@pytest.mark.parametrize("key", [Qt.Key.Key_N, Qt.Key.Key_G])
+def test_a_key_without_an_image_is_told_of_and_shows_no_traceback(bench: Bench, key: Any) -> None:
+    bench.controller.use([])
+    told: list[str] = []
+    bench.controller.failed.connect(told.append)
+    bench.key(key)
+    bench.until(lambda: bool(told))
+    assert "image" in told[0]
