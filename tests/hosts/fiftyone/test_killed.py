@@ -1,4 +1,4 @@
-"""A process that is killed in mid-run: what it wrote stays, and the same again goes on from there."""
+"""A process that is killed in mid-run: what it wrote stays, and the same again goes on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kinds of prompts that no other test uses: a segmentation, and points that are not on the object."""
+"""Prompts that no other test uses: a segmentation, and points that are not on the object."""
 
 from __future__ import annotations
 
