@@ -65,6 +65,14 @@ def serve(
             rich_help_panel=_SERVING,
         ),
     ] = None,
+    memory: Annotated[
+        options.MemoryName | None,
+        typer.Option(
+            help="What each object remembers: as published; by motion; by what it was told apart "
+            "from. SAM2_MEMORY",
+            rich_help_panel=_SERVING,
+        ),
+    ] = None,
     masks: Annotated[
         str | None,
         typer.Option(
@@ -119,6 +127,7 @@ def serve(
         "user": user,
         "answer_within": answer_within,
         "max_frames": max_frames,
+        "memory": memory and memory.value,
         "masks": masks,
         "cache": cache,
         "cache_gigabytes": cache_gigabytes,

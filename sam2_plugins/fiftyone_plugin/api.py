@@ -35,6 +35,7 @@ def propagate(
     device: str = "auto",
     image_size: int | None = None,
     tile: Tile = "auto",
+    memory: str = "sam2",
     masks_folder: str | Path | None = None,
     group_by: str | None = None,
     order_by: str | None = None,
@@ -64,6 +65,8 @@ def propagate(
         Frame numbers, from 1, both included; None: to the ends of the movie.
     prompt_frames
         Frame numbers whose labels are prompts; None: all that have labels.
+    memory
+        Rule of what each object remembers: "sam2", "motion" or "distractor".
     masks_folder
         Keep masks as PNG files there; in the database if None.
     workers
@@ -94,6 +97,7 @@ def propagate(
         device=device,
         image_size=image_size,
         tile=tile,
+        memory=memory,
         masks_folder=None if masks_folder is None else Path(masks_folder).expanduser().absolute(),
     )
     check_propagation(view, request, group_by, order_by)

@@ -28,6 +28,8 @@ class Request:
         Frame numbers whose labels are prompts; None: all that have labels.
     label_ids
         Labels that are prompts; None: all.
+    memory
+        Rule of what each object remembers, a key of `core.policies.POLICIES`.
     masks_folder
         Where the masks are kept as PNG; None: in the database.
     """
@@ -43,6 +45,7 @@ class Request:
     device: str = "auto"
     image_size: int | None = None
     tile: Any = "auto"
+    memory: str = "sam2"
     masks_folder: Path | None = None
 
     @property
@@ -53,7 +56,7 @@ class Request:
     @property
     def settings(self) -> tuple[Any, ...]:
         """All that a mask depends on beside its prompts and its frames."""
-        return self.model, self.image_size, self.tile, self.direction
+        return self.model, self.image_size, self.tile, self.memory, self.direction
 
 
 @dataclass(frozen=True)

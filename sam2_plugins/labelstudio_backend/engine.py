@@ -111,7 +111,9 @@ class Engine:
         self.media = MediaStore(self.settings)
         self.model_version = self.settings.model_version
         self._lane = Lane()
-        self._store = TrackStore(self.settings.folder / "tracks", self.model_version)
+        self._store = TrackStore(
+            self.settings.folder / "tracks", f"{self.model_version}, {self.settings.memory}"
+        )
         self._pending = Pending(self.settings.folder / "pending")
         self._servers: dict[tuple[str, str], LabelStudio] = {}
         self._images: OrderedDict[str, VideoTracker] = OrderedDict()
@@ -279,6 +281,7 @@ class Engine:
                     prompts,
                     self.settings.max_frames,
                     tracked,
+                    self.settings.memory,
                 )
 
         def finished(job: Job) -> Any:

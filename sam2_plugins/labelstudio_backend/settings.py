@@ -34,6 +34,8 @@ class Settings:
         Studio waits.
     max_frames
         Frames that are tracked each way from the outermost prompts; 0: to both ends.
+    memory
+        Rule of what each object remembers, a key of `core.policies.POLICIES`.
     masks
         "keyframes": the mask of each keyframe travels in it; "all": those of the frames between
         as well; "none".
@@ -55,6 +57,7 @@ class Settings:
     password: str = _setting("", "BASIC_AUTH_PASS")
     answer_within: float = _setting(80.0, "SAM2_ANSWER_WITHIN")
     max_frames: int = _setting(0, "SAM2_MAX_FRAMES")
+    memory: str = _setting("sam2", "SAM2_MEMORY")
     masks: str = _setting("keyframes", "SAM2_MASKS")
     cache: str = _setting("", "SAM2_LABELSTUDIO_CACHE")
     cache_gigabytes: float = _setting(20.0, "SAM2_CACHE_GIGABYTES")

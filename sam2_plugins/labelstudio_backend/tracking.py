@@ -126,6 +126,7 @@ def track(
     prompts: Prompts,
     max_frames: int,
     tracked: Tracked,
+    memory: str = "sam2",
 ) -> Iterator[None]:
     """Track all objects both ways, frame by frame, into `tracked`.
 
@@ -139,10 +140,12 @@ def track(
         Where masks are kept, and taken from.
     max_frames
         How far from the outermost prompts; 0: to both ends.
+    memory
+        Rule of what each object remembers.
     """
     from sam2_plugins.core.tracker import VideoTracker
 
-    tracker = VideoTracker(model, movie.frames)
+    tracker = VideoTracker(model, movie.frames, policy=memory)
     files = {obj: store.path(movie, said) for obj, said in prompts.items()}
     for said in prompts.values():
         for prompt in said:

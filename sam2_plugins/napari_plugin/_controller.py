@@ -59,6 +59,7 @@ class Controller:
         self.load_model = load_model
         self.images: tuple[Any, ...] = ()
         self.contrast: Contrast = "layer"
+        self.memory = "sam2"
         self.axis: int | None = None
         self.excluding = False
         self.selected: int | None = None
@@ -121,7 +122,7 @@ class Controller:
             self.view()  # refuses what cannot be shown, before any layer is made
             image = self.images[0]
             workspace = Workspace(self.viewer, image, lambda: self.attempt(self.prompting.sync))
-            session = Session(workspace.store, lambda: self.load_model())
+            session = Session(workspace.store, lambda: self.load_model(), lambda: self.memory)
             work = self._works[image] = Work(workspace, session)
             workspace.store.on_edit = self.prompting.on_painted
             workspace.labels.events.selected_label.connect(self._on_label_selected)

@@ -7,6 +7,7 @@ from typing import Any
 from qtpy.QtCore import QSettings
 from qtpy.QtWidgets import QComboBox, QFormLayout, QMenu, QToolButton, QWidget
 
+from sam2_plugins.core.memories import MEMORIES
 from sam2_plugins.napari_plugin._controller import Controller
 from sam2_plugins.napari_plugin._frames import default_axis, full_level, leading_shape
 
@@ -34,6 +35,10 @@ class ImageForm(QWidget):
         self.model = _combo("nano comes with the package; others are downloaded at the first use")
         self.model.setEditable(True)
         self.model.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.memory = _combo("What each object remembers of earlier frames")
+        for name, about in MEMORIES.items():
+            self.memory.addItem(name)
+            self.memory.setItemData(self.memory.count() - 1, about, 3)  # Qt.ToolTipRole
         self._form = QFormLayout(self)
         self._form.setContentsMargins(0, 0, 0, 0)
         self._form.setSpacing(4)
@@ -43,6 +48,7 @@ class ImageForm(QWidget):
             ("Along", self.axis),
             ("Contrast", self.contrast),
             ("Model", self.model),
+            ("Memory", self.memory),
         ):
             self._form.addRow(text, field)
         self._fill_models()
@@ -53,6 +59,7 @@ class ImageForm(QWidget):
         self.axis.currentIndexChanged.connect(self._use)
         self.contrast.currentTextChanged.connect(self._on_contrast)
         self.model.currentTextChanged.connect(self._on_model)
+        self.memory.currentTextChanged.connect(self._on_memory)
         self._on_layers()
 
     @property
@@ -135,6 +142,9 @@ class ImageForm(QWidget):
 
     def _on_contrast(self, text: str) -> None:
         self._controller.contrast = _CONTRASTS[text]  # type: ignore[assignment]
+
+    def _on_memory(self, name: str) -> None:
+        self._controller.memory = name
 
     def _on_model(self, _: str) -> None:
         QSettings(*SETTINGS).setValue("model", self.model_name)

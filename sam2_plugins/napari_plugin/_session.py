@@ -59,6 +59,7 @@ class _Tracking:
     tracker: VideoTracker
     view: View
     model: Sam2Model
+    memory: str
 
 
 class Session:
@@ -68,11 +69,19 @@ class Session:
     ----------
     load_model
         Returns the chosen model; called in the worker.
+    memory
+        Returns the chosen rule of what objects remember.
     """
 
-    def __init__(self, store: MaskStore, load_model: Callable[[], Sam2Model]) -> None:
+    def __init__(
+        self,
+        store: MaskStore,
+        load_model: Callable[[], Sam2Model],
+        memory: Callable[[], str] = lambda: "sam2",
+    ) -> None:
         self.store = store
         self.load_model = load_model
+        self.memory = memory
         self.painted: dict[Entry, Painted] = {}
         """Masks by a person, which no run replaces."""
         self.ends: dict[int, int] = {}
@@ -175,14 +184,15 @@ class Session:
 
     def _tracker(self, view: View, line: Line) -> VideoTracker:
         """Return the tracker of a line; a new one, told all again, after another look or model."""
-        model = self.load_model()
+        model, memory = self.load_model(), self.memory()
         known = self._tracking.get(line)
-        if known is not None and known.view == view and known.model is model:
+        wanted = (view, model, memory)
+        if known is not None and (known.view, known.model, known.memory) == wanted:
             return known.tracker
-        tracker = VideoTracker(model, view.open(line), cache_megabytes=64)
+        tracker = VideoTracker(model, view.open(line), policy=memory, cache_megabytes=64)
         for prompts in self.said(line).values():
             _tell(tracker, prompts)
-        self._tracking[line] = _Tracking(tracker, view, model)
+        self._tracking[line] = _Tracking(tracker, view, model, memory)
         return tracker
 
 

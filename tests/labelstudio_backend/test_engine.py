@@ -281,3 +281,15 @@ def wait_for(condition) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def test_the_memory_that_was_chosen_is_used_and_its_tracks_are_its_own(engine, files, discs):
+    context = {"result": [tasks.video_box(discs[1], 1)]}
+    engine.predict([tasks.video_task(files)], tasks.VIDEO, context)
+    other = Engine(dataclasses.replace(engine.settings, memory="motion"))
+    (answer,) = other.predict([tasks.video_task(files)], tasks.VIDEO, context)
+    assert boxes_agree(answer["result"][0], discs[1], 1)
+    assert len(sizes(engine.settings)) == 2
+    wrong = Engine(dataclasses.replace(engine.settings, memory="elephant"))
+    (told,) = wrong.predict([tasks.video_task(files)], tasks.VIDEO, context)
+    assert "no memory policy 'elephant'" in str(told)

@@ -466,3 +466,17 @@ def test_what_cannot_be_done_is_told_and_not_raised(make_desk: Callable[..., Des
     assert not desk.controller.attempt(desk.controller.new_object)
     assert desk.failures == ["There is no image: open one, and choose it above."]
     assert desk.controller.attempt(lambda: None)
+
+
+def test_another_memory_means_another_tracker(desk: Desk) -> None:
+    desk.click(*LEFT)
+    line = desk.controller.line
+    assert line is not None and desk.controller.work is not None
+    session = desk.controller.work.session
+    before = session._tracking[line].tracker
+    desk.controller.memory = "motion"
+    desk.track()
+    after = session._tracking[line].tracker
+    assert after is not before
+    assert type(after.policy).__name__ == "MotionPolicy"
+    assert desk.failures == []

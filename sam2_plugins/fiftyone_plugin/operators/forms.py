@@ -10,6 +10,7 @@ import fiftyone.core.media as fom
 from fiftyone.operators import types
 
 from sam2_plugins.core.checkpoints import list_models
+from sam2_plugins.core.memories import MEMORIES
 from sam2_plugins.core.plan import DIRECTIONS
 from sam2_plugins.fiftyone_plugin.checks import prompt_fields
 from sam2_plugins.fiftyone_plugin.evaluation import EvaluationReport
@@ -123,6 +124,10 @@ def add_advanced(form: types.Object) -> None:
         description="As PNG files; empty: in the database",
         view=_half(),
     )
+    choices = types.DropdownView(space=6)
+    for name, about in MEMORIES.items():
+        choices.add_choice(name, label=name, description=about)
+    form.enum("memory", choices.values(), default="sam2", label="Memory", view=choices)
     form.int(
         "workers",
         default=1,

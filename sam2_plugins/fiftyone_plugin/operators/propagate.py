@@ -89,6 +89,7 @@ def read_request(ctx: Any) -> Request:
         device=said.get("device") or "auto",
         image_size=said.get("image_size"),
         tile=said.get("tile") or "auto",
+        memory=said.get("memory") or "sam2",
         masks_folder=Path(folder).expanduser() if (folder := said.get("masks_folder")) else None,
     )
 

@@ -114,3 +114,12 @@ def test_stop_ends_a_run_and_keeps_what_was_done(movie: Any, execute: Execute) -
     execute("stop_propagation", movie)
     list(steps)
     assert 1 <= len(masks(movie)) < FRAMES
+
+
+def test_the_memory_that_was_chosen_is_part_of_what_masks_come_from(movie: Any) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    assert propagate(movie, "seed").movies[0].computed == FRAMES
+    assert propagate(movie, "seed").movies[0].computed == 0
+    assert propagate(movie, "seed", memory="motion").movies[0].computed == FRAMES
+    (failed,) = propagate(movie, "seed", memory="elephant").movies
+    assert "no memory policy 'elephant'" in failed.error
