@@ -2,7 +2,7 @@
 # other versions of nearly everything. Its migrated database is kept: a first start takes minutes.
 LABELSTUDIO := $(VENV)-labelstudio
 LABELSTUDIO_SERVER := $(LABELSTUDIO)-server
-LABELSTUDIO_PACKAGES := -e '.[dev,labelstudio]' playwright redis rq label-studio-tools requests appdirs attrs colorama \
+LABELSTUDIO_PACKAGES := -e '.[dev,labelstudio]' playwright 'moto[s3,server]' redis rq label-studio-tools requests appdirs attrs colorama \
   flask lxml
 LABELSTUDIO_DEBIAN := chromium fonts-dejavu-core
 

@@ -26,6 +26,7 @@ from sam2_plugins.labelstudio_backend.jobs import Job, Jobs, Pending
 from sam2_plugins.labelstudio_backend.label_config import LabelConfig, Media, parse_label_config
 from sam2_plugins.labelstudio_backend.lane import CLICK, Lane
 from sam2_plugins.labelstudio_backend.media import MediaStore, fingerprint
+from sam2_plugins.labelstudio_backend.notes import with_note
 from sam2_plugins.labelstudio_backend.settings import Settings
 from sam2_plugins.labelstudio_backend.tracking import Movie, Prompts, Tracked, TrackStore, track
 
@@ -189,11 +190,12 @@ class Engine:
         """Return an empty prediction that says why it is empty.
 
         The only text that Label Studio shows of a stored prediction is the model's version, and of
-        a region on a video its meta text. A version of its own also keeps Label Studio from taking
-        the task for done.
+        a region its meta text. A version of its own also keeps Label Studio from taking the task
+        for done.
         """
         if ask.context is not None:
-            return self._prediction(videos.with_note(ask.context, reason))
+            boxes = [result for result in ask.context if result.get("type") == videos.TYPE]
+            return self._prediction(with_note(boxes or ask.context[-1:], reason))
         version = f"{self.model_version}: {reason}"[:250]
         told = [p for p in ask.task.get("predictions") or [] if isinstance(p, Mapping)]
         if any(p.get("model_version") == version for p in told):
@@ -299,7 +301,7 @@ class Engine:
             self._keep(key, ask)
             if job.hand_over(lambda job: self._deliver(key, ask, job, finished)):
                 log.info("Task %s: job %s goes on by itself.", ask.task_id, job.id)
-                return finished(job) if ask.context is not None else []
+                return [] if ask.context is None else _so_far(finished(job), job)
             self._pending.remove(key)
         return finished(job)
 
@@ -358,6 +360,15 @@ class Engine:
         if len(self._images) > IMAGES_KEPT:
             self._images.popitem(last=False)
         return self._images[key]
+
+
+def _so_far(prediction: dict[str, Any], job: Job) -> dict[str, Any]:
+    """Say of an answer that there is more to come."""
+    told = (
+        f"{job.tracked.done} of {job.tracked.total} frames are tracked; the rest goes on. Press "
+        "the label's key again to see more; all of it is stored as a prediction when it is done."
+    )
+    return {**prediction, "result": with_note(prediction["result"], told)}
 
 
 def _is_gone(ask: Ask) -> bool:

@@ -21,13 +21,13 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     VideoRegion,
     read_region,
 )
+from sam2_plugins.labelstudio_backend.notes import without_note
 from sam2_plugins.labelstudio_backend.timing import FrameClock
 
 if TYPE_CHECKING:
     from sam2_plugins.core.frames import FrameSource
 
 TYPE = "videorectangle"
-NOTE_PREFIX = "SAM 2: "
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,7 @@ def _result(region: VideoRegion, sequence: list[dict[str, Any]], view: VideoView
         "origin": "prediction",
         "value": value,
     }
-    text = region.meta.get("text")
-    noted = isinstance(text, list) and any(str(t).startswith(NOTE_PREFIX) for t in text)
-    meta = {k: v for k, v in region.meta.items() if not (noted and k == "text")}
-    return {**result, "meta": meta} if region.meta else result
+    return {**result, "meta": without_note(region.meta)} if region.meta else result
 
 
 def _of_a_person(region: VideoRegion) -> list[Keyframe]:
@@ -191,14 +188,3 @@ def view_of(
     count = next((region.frames_count for region in regions if region.frames_count), None)
     clock = FrameClock.of(rate, frames, count)
     return VideoView(clock, (frames.height, frames.width), masks)
-
-
-def with_note(results: Iterable[Mapping[str, Any]], text: str) -> list[dict[str, Any]]:
-    """Return video boxes as they are, with a note that the editor shows in their details."""
-    noted = []
-    for result in results:
-        if result.get("type") == TYPE:
-            meta = result.get("meta")
-            rest = dict(meta) if isinstance(meta, Mapping) else {}
-            noted.append({**result, "meta": {**rest, "text": [NOTE_PREFIX + text]}})
-    return noted

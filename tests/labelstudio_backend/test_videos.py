@@ -10,6 +10,7 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     keyframe_dict,
     read_region,
 )
+from sam2_plugins.labelstudio_backend.notes import with_note
 from sam2_plugins.labelstudio_backend.timing import FrameClock
 
 COUNT, SIZE = 20, (100, 200)
@@ -125,7 +126,7 @@ def test_masks_travel_in_keyframes_and_all_of_them_if_wanted():
     assert all("masks" not in k.get("sam2", {}) for k in none)
 
 
-def test_a_reason_shows_in_the_regions_details_and_goes_when_it_works_again():
-    noted = videos.with_note([{**drawn(key(1)), "meta": {"who": "kept"}}], "no such file")
-    assert noted[0]["meta"] == {"who": "kept", "text": ["SAM 2: no such file"]}
-    assert answer(noted[0], moving(range(COUNT)))["meta"] == {"who": "kept"}
+def test_our_note_goes_when_it_works_again_and_a_persons_words_stay():
+    (noted,) = with_note([{**drawn(key(1)), "meta": {"text": ["mitosis"]}}], "no such file")
+    assert noted["meta"]["text"] == ["mitosis", "SAM 2: no such file"]
+    assert answer(noted, moving(range(COUNT)))["meta"] == {"text": ["mitosis"]}

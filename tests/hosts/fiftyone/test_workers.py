@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,6 @@ from sam2_plugins.fiftyone_plugin.footage import find_footage
 from sam2_plugins.fiftyone_plugin.propagation import run
 from sam2_plugins.fiftyone_plugin.request import Progress, Request, Where
 from tests.hosts.fiftyone.conftest import FRAMES, OPERATOR, Execute, label
-
-pytest.importorskip("distributed")
 
 
 @pytest.fixture
@@ -34,21 +33,21 @@ def test_workers_write_what_one_process_writes(movies: Any) -> None:
     alone = propagate(movies, "seed", "alone")
     told: list[Progress] = []
     shared = propagate(movies, "seed", "shared", workers=2, on_progress=told.append)
-    key = lambda movie: movie.sample_id  # noqa: E731
-    assert sorted(shared.movies, key=key) == sorted(alone.movies, key=key)
+    by_sample = attrgetter("sample_id")
+    assert sorted(shared.movies, key=by_sample) == sorted(alone.movies, key=by_sample)
     assert [shared.count("done"), shared.count("failed")] == [3, 1]
     assert told
     assert all(0 < one.share <= 1 for one in told)
-    for sample in movies:
-        for frame in sample.frames.values():
-            pairs = (
-                zip(frame.alone.detections, frame.shared.detections, strict=True)
-                if (frame.has_field("alone") and frame.alone)
-                else ()
-            )
-            for one, other in pairs:
-                assert one.bounding_box == other.bounding_box
-                assert (one.get_mask() == other.get_mask()).all()
+    tracked = [frame for sample in movies for frame in sample.frames.values() if _has(frame)]
+    assert len(tracked) == 3 * FRAMES
+    for frame in tracked:
+        for one, other in zip(frame.alone.detections, frame.shared.detections, strict=True):
+            assert one.bounding_box == other.bounding_box
+            assert (one.get_mask() == other.get_mask()).all()
+
+
+def _has(frame: Any) -> bool:
+    return frame.has_field("alone") and bool(frame.alone)
 
 
 def test_a_closed_run_of_workers_keeps_what_was_done(movies: Any) -> None:

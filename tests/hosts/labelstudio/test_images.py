@@ -141,6 +141,19 @@ def test_the_config_decides_what_comes_out(open_image, shape):
     assert not editor.errors
 
 
+def test_a_label_that_has_no_place_is_told_in_the_details_of_the_click(open_image):
+    editor = open_image("""<View><Image name="image" value="$image"/>
+      <KeyPointLabels name="click" toName="image" smart="true">
+      <Label value="Cell"/><Label value="Other"/></KeyPointLabels>
+      <BrushLabels name="mask" toName="image"><Label value="Cell"/></BrushLabels></View>""")
+    editor.choose_smart_tool("Other")
+    click_disc(editor)
+    editor.accept_suggestions()
+    editor.page.locator(".lsf-outliner-item").get_by_text("Other").first.click()
+    editor.page.get_by_text("The label 'Other' is not in BrushLabels").first.wait_for()
+    assert [r["type"] for r in editor.results()] == ["keypointlabels"]
+
+
 @pytest.fixture
 def stack(api, backend, label_studio, tmp_path) -> tuple[int, int]:
     folder = label_studio.media / tmp_path.name

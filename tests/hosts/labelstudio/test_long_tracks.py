@@ -48,6 +48,19 @@ def whole(predictions: list[dict[str, Any]]) -> bool:
     return all(overlap(box, disc_box(at)) > 0.7 for at, box in enumerate(shown))
 
 
+def killed_in_mid_track(api: Any, settings: Settings, movie: Path) -> Project:
+    """Begin a track, and let its backend go as if it were killed: nothing more is delivered."""
+    with Backend(settings) as backend:
+        project = Project(api, backend, movie)
+        project.ask([box_on(1)])
+        wait_for(lambda: jobs(backend)[0]["done"] > 3)
+        for job in backend.engine.jobs.all():
+            job.hand_over(lambda job: None)
+            job.stop.set()
+        wait_for(lambda: jobs(backend)[0]["state"] == "cancelled")
+    return project
+
+
 def test_the_whole_track_is_stored_when_it_is_done(api, hurried, movie):
     with Backend(hurried) as backend:
         project = Project(api, backend, movie)
@@ -71,14 +84,7 @@ def test_health_is_answered_while_a_track_runs(api, hurried, movie):
 
 
 def test_a_restarted_backend_goes_on_and_stores_the_result(api, hurried, movie):
-    with Backend(hurried) as backend:
-        project = Project(api, backend, movie)
-        project.ask([box_on(1)])
-        wait_for(lambda: jobs(backend)[0]["done"] > 3)
-        for job in backend.engine.jobs.all():  # as if it were killed: nothing more is delivered
-            job.hand_over(lambda job: None)
-            job.stop.set()
-        wait_for(lambda: jobs(backend)[0]["state"] == "cancelled")
+    project = killed_in_mid_track(api, hurried, movie)
     with Backend(hurried) as restarted:
         assert whole(wait_for(lambda: [p for p in project.predictions() if p["result"]]))
         assert [job["state"] for job in jobs(restarted)] == ["done"]
@@ -86,14 +92,7 @@ def test_a_restarted_backend_goes_on_and_stores_the_result(api, hurried, movie):
 
 
 def test_the_job_of_a_deleted_task_is_not_taken_up_again(api, hurried, movie):
-    with Backend(hurried) as backend:
-        project = Project(api, backend, movie)
-        project.ask([box_on(1)])
-        wait_for(lambda: jobs(backend)[0]["done"] > 3)
-        for job in backend.engine.jobs.all():  # as if it were killed: nothing more is delivered
-            job.hand_over(lambda job: None)
-            job.stop.set()
-        wait_for(lambda: jobs(backend)[0]["state"] == "cancelled")
+    project = killed_in_mid_track(api, hurried, movie)
     assert len(list((hurried.folder / "pending").iterdir())) == 1
     api.request("DELETE", f"/api/tasks/{project.task}/")
     with Backend(hurried) as restarted:

@@ -177,6 +177,22 @@ def test_the_annotator_reads_what_is_wrong_in_the_details_of_the_box(
         editor.close()
 
 
+def test_the_annotator_reads_how_far_a_track_has_come_when_it_takes_long(
+    api, settings, browser, tmp_path
+):
+    path = tmp_path / "discs.mp4"
+    movies.write_movie(path, movies.discs(COUNT), movies.every(1000 / RATE, COUNT))
+    hurried = dataclasses.replace(settings, answer_within=0.2, cache=str(tmp_path / "cache"))
+    with Backend(hurried) as backend:
+        project = Project(api, backend, path)
+        editor = browser.open_task(project.id, project.task)
+        editor.wait_for_video()
+        editor.annotate_automatically()
+        prompt(editor, 1)
+        editor.page.get_by_text("frames are tracked; the rest goes on").first.wait_for()
+        editor.close()
+
+
 def test_a_video_that_is_no_video_is_told_in_the_boxs_details(api, backend, browser, tmp_path):
     path = tmp_path / "broken.mp4"
     path.write_bytes(b"this is no video" * 100)
