@@ -8,22 +8,21 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.labelstudio_backend import images, videos
+from sam2_plugins.labelstudio_backend.ask import Ask
 from sam2_plugins.labelstudio_backend.client import LabelStudio
 from sam2_plugins.labelstudio_backend.errors import (
     FormatError,
     LabelStudioError,
     NothingToDo,
-    ServerError,
 )
 from sam2_plugins.labelstudio_backend.jobs import Job, Jobs, Pending
-from sam2_plugins.labelstudio_backend.label_config import LabelConfig, Media, parse_label_config
+from sam2_plugins.labelstudio_backend.label_config import Media, parse_label_config
 from sam2_plugins.labelstudio_backend.lane import CLICK, Lane
 from sam2_plugins.labelstudio_backend.media import MediaStore, fingerprint
 from sam2_plugins.labelstudio_backend.notes import with_note
@@ -41,60 +40,6 @@ IMAGES_KEPT = 8
 CACHE_MEGABYTES = 64
 
 Masks = Mapping[str, Mapping[int, ObjectMask]]
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One task of a request.
-
-    Attributes
-    ----------
-    task
-        As Label Studio sends it.
-    config
-        The project's labelling config.
-    context
-        What the annotator has just drawn; None when whole tasks are to be pre-annotated.
-    server
-        Where the task is from.
-    project
-        Its id.
-    until
-        When the answer has to be given, on the monotonic clock.
-    """
-
-    task: Mapping[str, Any]
-    config: LabelConfig
-    context: Sequence[Mapping[str, Any]] | None
-    server: LabelStudio | None
-    project: str
-    until: float
-
-    @property
-    def task_id(self) -> int | None:
-        """The task's id; None outside of a project."""
-        found = self.task.get("id")
-        return found if isinstance(found, int) else None
-
-    @property
-    def data(self) -> Mapping[str, Any]:
-        """What the task shows."""
-        data = self.task.get("data")
-        if not isinstance(data, Mapping):
-            raise FormatError("A task has no data.")
-        return data
-
-    @property
-    def results(self) -> list[Mapping[str, Any]]:
-        """What a person drew: the context, or the latest annotation that holds something."""
-        if self.context is not None:
-            return list(self.context)
-        annotations = self.task.get("annotations") or []
-        kept = [a for a in annotations if isinstance(a, Mapping) and not a.get("was_cancelled")]
-        for one in sorted(kept, key=lambda a: str(a.get("updated_at", "")), reverse=True):
-            if isinstance(one.get("result"), list) and one["result"]:
-                return [result for result in one["result"] if isinstance(result, Mapping)]
-        return []
 
 
 class Engine:
@@ -162,7 +107,7 @@ class Engine:
             config = parse_label_config(request["label_config"])
             server = self.server(request.get("server", ""))
             ask = Ask(request["task"], config, request["context"], server, request["project"], 0)
-            if _is_gone(ask):
+            if ask.is_gone():
                 log.info(
                     "Task %s is not in Label Studio any more: its job is dropped.", ask.task_id
                 )
@@ -176,7 +121,7 @@ class Engine:
 
     def _answer(self, ask: Ask) -> Any:
         try:
-            media = _media_to_fill(ask)
+            media = ask.media_to_fill()
             if media.kind == "Video":
                 return self._video(ask, media)
             if media.is_stack:
@@ -369,32 +314,6 @@ def _so_far(prediction: dict[str, Any], job: Job) -> dict[str, Any]:
         "the label's key again to see more; all of it is stored as a prediction when it is done."
     )
     return {**prediction, "result": with_note(prediction["result"], told)}
-
-
-def _is_gone(ask: Ask) -> bool:
-    """Whether Label Studio says that it has no such task; one that does not answer may have it."""
-    if ask.server is None or not ask.server.api_key or ask.task_id is None:
-        return False
-    try:
-        return not ask.server.has_task(ask.task_id)
-    except ServerError:
-        return False
-
-
-def _media_to_fill(ask: Ask) -> Media:
-    """Return the video or picture that a person has prompted, or else the first of the config."""
-    fillable = {control.to_name for control in ask.config.controls}
-    named = [str(result.get("to_name")) for result in ask.results]
-    for name in named:
-        if name in fillable:
-            return ask.config.media_named(name)
-    for media in ask.config.media:
-        if media.name in fillable:
-            return media
-    raise NothingToDo(
-        "The labelling config has no control that this backend fills: add VideoRectangle to a "
-        "Video, or BrushLabels, BitmaskLabels, PolygonLabels or RectangleLabels to an Image."
-    )
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -176,11 +176,29 @@ def test_boxes_of_a_saved_annotation_become_a_mask_each(engine, files, discs):
     assert iou(found["Other"], labels == 2) > 0.8
 
 
-def test_only_negative_clicks_are_nothing_to_do(engine, files):
+def test_a_negative_click_alone_comes_back_with_the_reason(engine, files):
+    click = tasks.click(4, 4, positive=False)
+    (answer,) = engine.predict([tasks.image_task(files)], tasks.IMAGE, {"result": [click]})
+    (noted,) = answer["result"]
+    assert noted["value"] == click["value"]
+    assert "no click, box or mask on an object" in noted["meta"]["text"][0]
+
+
+def test_a_painted_mask_and_a_negative_click_are_one_prompt(engine, files, discs):
+    labels = discs[1][0]
     (answer,) = engine.predict(
-        [tasks.image_task(files)], tasks.IMAGE, {"result": [tasks.click(4, 4, positive=False)]}
+        [tasks.image_task(files)], tasks.IMAGE, {"result": [tasks.click(40, 40)]}
     )
-    assert answer["result"] == []
+    (painted_over,) = answer["result"]
+    painted_over["value"]["rle"] = brush.encode(labels > 0)
+    ys, xs = np.nonzero(labels == 2)
+    click = tasks.click(xs.mean(), ys.mean(), positive=False)
+    context = {"result": [painted_over, click]}
+    (corrected,) = engine.predict([tasks.image_task(files)], tasks.IMAGE, context)
+    (mask,) = corrected["result"]
+    kept = painted(mask)
+    assert kept[labels == 1].mean() > 0.8
+    assert kept[labels == 2].mean() < 0.2
 
 
 # -- stacks
