@@ -33,11 +33,14 @@ def train(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of weights, clips and batches.")] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was stopped, options as before.")
+    ] = False,
 ) -> None:
     """Train the embedded model on synthetic time-lapses.
 
-    A run that was stopped goes on from its last saved step. The weights are saved at the end as
-    NAME.safetensors, which --model takes.
+    The state is saved every hundred steps, and a log as table and picture. The weights are saved
+    at the end as NAME.safetensors, which --model takes.
     """
     from rich.progress import (
         BarColumn,
@@ -50,10 +53,13 @@ def train(
 
     from sam2_plugins.cli.console import ERR, say
     from sam2_plugins.core.checkpoints import save_model
+    from sam2_plugins.core.errors import ExportError
     from sam2_plugins.core.variants import get_variant
     from sam2_plugins.training import recipe as recipes
     from sam2_plugins.training import train as training
+    from sam2_plugins.training.plot import draw_log
 
+    _check_folder(out, resume)
     variant = get_variant(name.value)
     recipe = recipes.SMOKE if smoke else recipes.NANO if start is None else recipes.SEQUEL
     weights = _weights_of(start, variant) if start else None
@@ -80,10 +86,28 @@ def train(
                 variant, recipe, out, start=weights, seed=seed, on_log=on_log, **size
             )
         except KeyboardInterrupt:
-            say(f"The last saved step is in {out}: the same command goes on from there.")
+            say(f"The last saved step is in {out}: --resume goes on from there.")
             raise
     path = save_model(model, out / f"{variant.name}.safetensors")
-    typer.echo(f"{path} (log: {out / training.LOG_FILE})")
+    log = out / training.LOG_FILE
+    typer.echo(f"{path} (log: {log})")
+    try:
+        draw_log(log, log.with_suffix(".png"))
+    except ExportError as error:
+        say(str(error))
+
+
+def _check_folder(out: Path, resume: bool) -> None:
+    """Two runs in one folder would go on as one."""
+    from sam2_plugins.core.errors import TrainingError
+    from sam2_plugins.training.train import STATE_FILE
+
+    if (out / STATE_FILE).exists() and not resume:
+        raise TrainingError(
+            f"{out} holds a run: --resume goes on with it; another --out starts anew."
+        )
+    if resume and not (out / STATE_FILE).exists():
+        raise TrainingError(f"{out} holds no run to resume: there is no {STATE_FILE} in it.")
 
 
 def _weights_of(name: str, variant: Variant) -> dict[str, Tensor]:

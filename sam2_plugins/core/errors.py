@@ -39,6 +39,10 @@ class TrackingError(Sam2PluginsError):
     """A propagation that cannot start or go on."""
 
 
+class TrainingError(Sam2PluginsError):
+    """A training that cannot start or go on."""
+
+
 class FineTuningError(Sam2PluginsError):
     """Annotations that cannot be learned from, or a fine-tuning that cannot start or go on."""
 

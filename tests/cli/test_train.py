@@ -8,13 +8,27 @@ from sam2_plugins.core.variants import get_variant
 
 
 @pytest.mark.slow
-def test_a_smoke_run_makes_weights_that_load_and_goes_on_when_repeated(run, tmp_path):
+def test_a_smoke_run_makes_weights_that_load_and_can_be_resumed(run, tmp_path):
     first = run("train", "nano", "--out", tmp_path, "--smoke")
     assert first.code == 0
     assert load_model(tmp_path / "nano.safetensors").variant.name == "nano"
     log = (tmp_path / "log.csv").read_text()
-    assert run("train", "nano", "--out", tmp_path, "--smoke").code == 0
+    assert run("train", "nano", "--out", tmp_path, "--smoke", "--resume").code == 0
     assert (tmp_path / "log.csv").read_text() == log
+    assert (tmp_path / "log.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_is_not_taken_up_by_chance(run, tmp_path):
+    (tmp_path / "state.pt").touch()
+    result = run("train", "nano", "--out", tmp_path)
+    assert result.code == 1
+    assert "--resume goes on with it" in result.err
+
+
+def test_without_a_run_there_is_nothing_to_resume(run, tmp_path):
+    result = run("train", "nano", "--out", tmp_path, "--resume")
+    assert result.code == 1
+    assert "no run to resume" in result.err
 
 
 def test_only_what_has_a_recipe_is_trained(run, tmp_path):
