@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from psygnal import Signal
@@ -155,9 +155,8 @@ class Controller:
         return label
 
     def select(self, label: int) -> None:
-        """Let clicks, boxes and the brush mean an object."""
+        """Let clicks, boxes and the brush mean an object, which a first prompt makes if it is new."""
         work = self.begin()
-        work.workspace.names.setdefault(label, f"object {label}")
         self.selected = label
         work.workspace.select(label, self.excluding)
         work.workspace.refresh()
@@ -181,10 +180,10 @@ class Controller:
             return
         workspace = work.workspace
         workspace.erase(label)
-        workspace.lineage.remove(label)
+        related = workspace.lineage.remove(label)
         name = workspace.names.pop(label)
         change = work.session.remove(label)
-        work.undo.append(lambda: self._bring_back(work, label, name, change))
+        work.undo.append(lambda: self._bring_back(work, label, name, change, related))
         self.told.emit(f"{name} is removed. Undo brings its masks back.")
         if self.selected == label:
             self.selected = None
@@ -193,9 +192,12 @@ class Controller:
         self.show(work)
         self.objects_changed.emit()
 
-    def _bring_back(self, work: Work, label: int, name: str, change: Change) -> str:
+    def _bring_back(
+        self, work: Work, label: int, name: str, change: Change, related: Mapping[int, int]
+    ) -> str:
         work.workspace.names[label] = name
         work.workspace.store.swap(change)
+        work.workspace.lineage.mothers |= related
         self.objects_changed.emit()
         return f"{name} is back, with its masks and without its clicks."
 
@@ -294,9 +296,16 @@ class Controller:
         self.objects_changed.emit()
 
     def _on_image_changed(self, event: Any) -> None:
-        for work in self._works.values():
-            if work.workspace.image is event.source:
-                work.session.forget_frames()
+        image = event.source
+        work = self._works[image]
+        if work.workspace.fits(image):
+            work.session.forget_frames()
+            return
+        self.runs.cancel()
+        self._drop(image)
+        self.selected = None
+        self.failed.emit(f"{image.name} has another shape now: the objects of before are closed.")
+        self.objects_changed.emit()
 
     def _on_label_selected(self, event: Any) -> None:
         label = int(event.source.selected_label)

@@ -17,7 +17,13 @@ SETTINGS = ("sam2_plugins", "napari")
 
 
 class ImageForm(QWidget):
-    """Choosing does nothing heavy: the model is loaded, and a frame read, with the first click."""
+    """Choosing does nothing heavy: the model is loaded, and a frame read, with the first click.
+
+    Attributes
+    ----------
+    model_name
+        Name of the model, or path of its weights; may be read in any thread.
+    """
 
     def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -62,10 +68,9 @@ class ImageForm(QWidget):
         self.memory.currentTextChanged.connect(self._on_memory)
         self._on_layers()
 
-    @property
-    def model_name(self) -> str:
-        """Name of the model, or path of its weights."""
-        return str(self.model.currentText()).strip()
+    def remember_model(self, name: str) -> None:
+        """Offer a model, which could be loaded, first the next time."""
+        QSettings(*SETTINGS).setValue("model", name)
 
     def close_events(self) -> None:
         """Let go of the viewer."""
@@ -83,6 +88,7 @@ class ImageForm(QWidget):
             self.model.setItemData(self.model.count() - 1, about, 3)  # Qt.ToolTipRole
         remembered = QSettings(*SETTINGS).value("model", "nano")
         self.model.setCurrentText(str(remembered))
+        self._on_model(self.model.currentText())
 
     def _images(self) -> list[Any]:
         from napari.layers import Image
@@ -146,8 +152,8 @@ class ImageForm(QWidget):
     def _on_memory(self, name: str) -> None:
         self._controller.memory = name
 
-    def _on_model(self, _: str) -> None:
-        QSettings(*SETTINGS).setValue("model", self.model_name)
+    def _on_model(self, text: str) -> None:
+        self.model_name = text.strip()
 
 
 def _combo(about: str) -> QComboBox:

@@ -25,11 +25,12 @@ class Lineage:
         """Say that a cell comes from another."""
         self.mothers[daughter] = mother
 
-    def remove(self, label: int) -> None:
-        """Forget a cell; its daughters have no mother any more."""
-        self.mothers.pop(label, None)
-        for daughter in self.daughters(label):
+    def remove(self, label: int) -> dict[int, int]:
+        """Forget a cell; its daughters have no mother any more. Returns what was known of it."""
+        related = {d: m for d, m in self.mothers.items() if label in (d, m)}
+        for daughter in related:
             del self.mothers[daughter]
+        return related
 
 
 def tracks_of(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.errors import PromptError, Sam2PluginsError
 from sam2_plugins.core.masks import ObjectMask, split_label_image
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.napari_plugin._frames import Line
@@ -82,10 +82,13 @@ class Prompting:
         self.sync()
 
     def _on_not_told(self, error: Exception) -> None:
-        """A prompt was refused: take its marker away, so that it is not said again."""
+        """Take a refused prompt's marker away, so that it is not said again.
+
+        After any other error the markers stay: what they say is said with the next one.
+        """
         self.telling = False
         work, line = self._control.work, self._control.line
-        if work is not None and line is not None:
+        if isinstance(error, PromptError) and work is not None and line is not None:
             said = work.session.said(line)
             for (frame, label), prompts in self.untold(work, line).items():
                 if prompts:

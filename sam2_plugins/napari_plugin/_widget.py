@@ -159,7 +159,10 @@ class Sam2Widget(QWidget):
         """Load the chosen model; in a worker."""
         from sam2_plugins.core.checkpoints import cached_model
 
-        return cached_model(self.form.model_name, on_progress=self._on_download)
+        name = self.form.model_name
+        model = cached_model(name, on_progress=self._on_download)
+        self.form.remember_model(name)
+        return model
 
     @ensure_main_thread
     def _on_download(self, done: int, total: int | None) -> None:

@@ -45,7 +45,7 @@ class Workspace:
         self.image = image
         self.lineage = Lineage()
         self.names: dict[int, str] = {}
-        self.store = MaskStore((*leading_shape(image), *frame_size(image)))
+        self.store = MaskStore(_shape(image))
         self._on_drawn = on_drawn
         self._quiet = False
         self._drawing = 1
@@ -70,6 +70,10 @@ class Workspace:
             self.points = self._add_points()
         if self.boxes not in self.viewer.layers:
             self.boxes = self._add_boxes()
+
+    def fits(self, image: Any) -> bool:
+        """Whether an image has the shape for which the layers were made."""
+        return _shape(image) == self.store.shape
 
     def close(self) -> None:
         """Let go of the layers' events."""
@@ -245,6 +249,10 @@ class Workspace:
         if self._quiet or action not in ("added", "changed", "removed"):
             return
         self._on_drawn()
+
+
+def _shape(image: Any) -> tuple[int, ...]:
+    return (*leading_shape(image), *frame_size(image))
 
 
 def _rows(layer: Any, label: int, index: Index | None) -> list[int]:

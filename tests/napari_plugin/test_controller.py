@@ -289,6 +289,34 @@ def test_a_removed_object_goes_and_comes_back(desk: Desk) -> None:
     assert len(desk.space.store.indices(1)) == 8
 
 
+def test_a_mother_that_was_removed_comes_back_with_her_daughters(desk: Desk) -> None:
+    desk.click(*LEFT)
+    lineage = desk.space.lineage
+    lineage.add(1, 2)
+    desk.controller.delete(1)
+    assert lineage.mothers == {}
+    desk.controller.undo()
+    assert lineage.mothers == {2: 1}
+
+
+def test_a_label_that_is_only_looked_at_is_no_object(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.space.labels.selected_label = 57
+    assert list(desk.controller.objects) == [1]
+    desk.click(*RIGHT)
+    assert list(desk.controller.objects) == [1, 57]
+
+
+def test_an_image_of_another_shape_closes_the_objects_of_before(desk: Desk) -> None:
+    desk.click(*LEFT)
+    (image,) = desk.controller.images
+    image.data = image.data[:, :50, :50]
+    assert "another shape" in desk.failures[-1]
+    assert not desk.controller.objects
+    desk.click(40, 40)
+    assert desk.space.store.frame_size == (50, 50)
+
+
 def test_planes_of_a_volume_in_time_are_lines_of_their_own(
     make_desk: Callable[..., Desk],
 ) -> None:
@@ -336,8 +364,10 @@ def test_an_error_of_the_model_is_told_and_all_goes_on(desk: Desk) -> None:
     desk.controller.load_model = broken  # type: ignore[assignment]
     desk.click(*LEFT)
     assert "Download them" in desk.failures[-1]
+    assert len(desk.space.points.data) == 1
     desk.controller.load_model = good
-    desk.click(*LEFT)
+    desk.controller.prompting.sync()
+    desk.jobs.run()
     assert desk.area(0, 1) > 300
 
 

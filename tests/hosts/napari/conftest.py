@@ -104,13 +104,12 @@ class Bench:
 
 
 @pytest.fixture(autouse=True)
-def _own_settings(tmp_path: Path) -> None:
+def _own_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Nothing that a person has chosen counts in tests, and theirs is left alone."""
     from qtpy.QtCore import QSettings
 
-    QSettings.setPath(
-        QSettings.Format.NativeFormat, QSettings.Scope.UserScope, str(tmp_path / "settings")
-    )
+    folder = str(tmp_path_factory.mktemp("settings"))
+    QSettings.setPath(QSettings.Format.NativeFormat, QSettings.Scope.UserScope, folder)
     assert not QSettings(*SETTINGS).contains("model")
 
 
