@@ -155,7 +155,7 @@ class Controller:
         return label
 
     def select(self, label: int) -> None:
-        """Let clicks, boxes and the brush mean an object, which a first prompt makes if it is new."""
+        """Let clicks, boxes and the brush mean an object; a first prompt makes a new one."""
         work = self.begin()
         self.selected = label
         work.workspace.select(label, self.excluding)
