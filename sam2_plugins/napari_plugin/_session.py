@@ -1,13 +1,15 @@
 """The model's work for a viewer: what is said of objects, and their masks, frame by frame.
 
-Everything here may take long and runs in a worker; a lock is handed from frame to frame, so that a
-click during a run is answered at once.
+What may take long runs in a worker; a lock is handed from frame to frame, so that a click during a
+run is answered at once. What the window does itself waits for none of it: `remove` and
+`forget_frames` are noted, and heeded at the next turn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
+from threading import Lock
 from typing import TypeAlias
 
 from sam2_plugins.core.masks import ObjectId, ObjectMask
@@ -90,6 +92,9 @@ class Session:
         self._before: dict[tuple[Line, int, int], ObjectMask | None] = {}
         self._tracking: dict[Line, _Tracking] = {}
         self._turns = Turns()
+        self._notes = Lock()
+        self._removed: set[int] = set()
+        self._looks_anew = False
 
     def said(self, line: Line) -> dict[tuple[int, int], Said]:
         """What was said along a line, by frame and label, in the order of saying."""
@@ -110,8 +115,9 @@ class Session:
         PromptError
             If a prompt does not fit; those before it count.
         """
+        model = self.load_model()
         with self._turns:
-            tracker = self._tracker(view, line)
+            tracker = self._tracker(model, view, line)
             key = (line, frame, label)
             before = self._said.get(key, ())
             if not before:
@@ -127,19 +133,13 @@ class Session:
                     tracker.add(prompt)
                     self._said[key] = (*self._said.get(key, ()), prompt)
             finally:
-                said = key in self._said
-                mask = tracker.mask(frame, label) if said else self._before.pop(key)
-                self.store.put(line.index(frame), label, mask)
+                self._answer(tracker, key)
 
     def remove(self, label: int) -> Change:
         """Forget an object, and return what brings its masks back."""
-        with self._turns:
-            for key in [key for key in self._said if key[-1] == label]:
-                del self._said[key]
-                self._before.pop(key, None)
-            for tracking in self._tracking.values():
-                if label in tracking.tracker.objects:
-                    tracking.tracker.remove_object(label)
+        with self._notes:
+            self._removed.add(label)
+            self._unsay(label)
             for entry in [entry for entry in self.painted if entry[1] == label]:
                 del self.painted[entry]
             self.ends.pop(label, None)
@@ -147,8 +147,7 @@ class Session:
 
     def forget_frames(self) -> None:
         """The image has changed: look at it anew when the next thing is asked."""
-        with self._turns:
-            self._tracking.clear()
+        self._looks_anew = True
 
     def run(self, wanted: Request, change: Change) -> Generator[Step, None, None]:
         """Track the objects along a line, write their masks to the store, and yield every step.
@@ -158,14 +157,16 @@ class Session:
         change
             Is filled with what takes the run back.
         """
+        model = self.load_model()
         with self._turns:
-            tracker = self._tracker(wanted.view, wanted.line)
+            tracker = self._tracker(model, wanted.view, wanted.line)
             arguments = (wanted.direction, wanted.start, wanted.stop)
             total = tracker.count_steps(*arguments) or 0
             results = tracker.propagate(*arguments)
         done = 0
         while True:
             with self._turns:
+                self._heed()
                 result = next(results, None)
                 if result is None:
                     return
@@ -173,18 +174,48 @@ class Session:
             done += 1
             yield Step(wanted.line.index(result.frame), done, total)
 
+    def _answer(self, tracker: VideoTracker, key: tuple[Line, int, int]) -> None:
+        """Show what came of a prompt; nothing, if its object was removed meanwhile."""
+        line, frame, label = key
+        with self._notes:
+            if label in self._removed:
+                self._unsay(label)
+                return
+            mask = tracker.mask(frame, label) if key in self._said else self._before.pop(key)
+            self.store.put(line.index(frame), label, mask)
+
+    def _unsay(self, label: int) -> None:
+        for key in [key for key in list(self._said) if key[-1] == label]:
+            del self._said[key]
+        for key in [key for key in list(self._before) if key[-1] == label]:
+            del self._before[key]
+
     def _keep(self, line: Line, result: FrameResult, change: Change) -> None:
         index = line.index(result.frame)
-        for obj, mask in result.masks.items():
-            label = int(obj)
-            if (index, label) in self.painted or result.frame > self.ends.get(label, result.frame):
-                continue
-            before = self.store.put(index, label, mask)
-            change.setdefault((index, label), before)
+        with self._notes:
+            for obj, mask in result.masks.items():
+                label = int(obj)
+                ended = result.frame > self.ends.get(label, result.frame)
+                if ended or label in self._removed or (index, label) in self.painted:
+                    continue
+                before = self.store.put(index, label, mask)
+                change.setdefault((index, label), before)
 
-    def _tracker(self, view: View, line: Line) -> VideoTracker:
+    def _heed(self) -> None:
+        """Do what was noted since the last turn."""
+        with self._notes:
+            removed, self._removed = self._removed, set()
+        if self._looks_anew:
+            self._looks_anew = False
+            self._tracking.clear()
+        for tracking in self._tracking.values():
+            for label in removed.intersection(tracking.tracker.objects):
+                tracking.tracker.remove_object(label)
+
+    def _tracker(self, model: Sam2Model, view: View, line: Line) -> VideoTracker:
         """Return the tracker of a line; a new one, told all again, after another look or model."""
-        model, memory = self.load_model(), self.memory()
+        self._heed()
+        memory = self.memory()
         known = self._tracking.get(line)
         wanted = (view, model, memory)
         if known is not None and (known.view, known.model, known.memory) == wanted:

@@ -11,6 +11,7 @@ from napari.components import ViewerModel
 from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.napari_plugin._controller import Controller
+from sam2_plugins.napari_plugin._session import Session
 from sam2_plugins.napari_plugin._workspace import Workspace
 from tests.cli.conftest import moving_discs
 
@@ -81,6 +82,11 @@ class Desk:
     def space(self) -> Workspace:
         assert self.controller.work is not None
         return self.controller.work.workspace
+
+    @property
+    def session(self) -> Session:
+        assert self.controller.work is not None
+        return self.controller.work.session
 
     def click(self, y: float, x: float, exclude: bool = False) -> None:
         """Click where the viewer is, on the selected object, and wait for the mask."""

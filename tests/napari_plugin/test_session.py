@@ -1,0 +1,67 @@
+"""The model's work, where the window must not wait for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from sam2_plugins.core.model import Sam2Model
+from tests.cli.conftest import moving_discs
+from tests.napari_plugin.conftest import LEFT, RIGHT, Desk
+
+PATIENCE = 120.0
+
+
+@pytest.fixture
+def desk(make_desk: Callable[..., Desk]) -> Desk:
+    made = make_desk(moving_discs(4)[0])
+    made.click(*LEFT)
+    made.controller.new_object()
+    made.click(*RIGHT)
+    return made
+
+
+def test_an_object_is_removed_while_the_model_is_being_loaded(desk: Desk, nano: Sam2Model) -> None:
+    loading, ready = threading.Event(), threading.Event()
+
+    def slow() -> Sam2Model:
+        loading.set()
+        assert ready.wait(PATIENCE)
+        return nano
+
+    desk.controller.load_model = slow
+    desk.space.points.add([0, 42.0, 42.0])
+    teller = threading.Thread(target=desk.jobs.run, daemon=True)
+    teller.start()
+    assert loading.wait(PATIENCE)
+    removing = threading.Thread(target=lambda: desk.session.remove(1), daemon=True)
+    removing.start()
+    removing.join(PATIENCE / 4)
+    waited = removing.is_alive()
+    ready.set()
+    teller.join(PATIENCE)
+    assert not waited
+
+
+def test_an_object_removed_in_mid_run_is_tracked_no_further(desk: Desk) -> None:
+    def remove(progress: object) -> None:
+        if getattr(progress, "done", 0) == 2:
+            desk.session.remove(1)
+
+    desk.controller.progressed.connect(remove)
+    desk.track()
+    assert desk.failures == []
+    assert desk.space.store.indices(1) == []
+    assert desk.space.store.indices(2) == [(0,), (1,), (2,), (3,)]
+
+
+def test_frames_forgotten_in_mid_run_are_looked_at_anew_by_the_next(desk: Desk) -> None:
+    line = desk.controller.line
+    assert line is not None
+    before = desk.session._tracking[line].tracker
+    desk.session.forget_frames()
+    desk.track()
+    assert desk.session._tracking[line].tracker is not before
+    assert desk.space.store.indices(1) == [(0,), (1,), (2,), (3,)]
