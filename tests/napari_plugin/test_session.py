@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.tracker import FrameResult, VideoTracker
 from tests.cli.conftest import moving_discs
 from tests.napari_plugin.conftest import LEFT, RIGHT, Desk
 
@@ -65,3 +69,33 @@ def test_frames_forgotten_in_mid_run_are_looked_at_anew_by_the_next(desk: Desk) 
     desk.track()
     assert desk.session._tracking[line].tracker is not before
     assert desk.space.store.indices(1) == [(0,), (1,), (2,), (3,)]
+
+
+def test_masks_that_come_after_their_object_was_removed_are_not_kept(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def removing(tracker: VideoTracker, *arguments: Any) -> Iterator[FrameResult]:
+        for result in propagate(tracker, *arguments):
+            if result.frame == 2:
+                desk.session.remove(1)
+            yield result
+
+    propagate = VideoTracker.propagate
+    monkeypatch.setattr(VideoTracker, "propagate", removing)
+    desk.track()
+    assert desk.space.store.indices(1) == []
+
+
+def test_an_answer_that_comes_after_its_object_was_removed_is_not_shown(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def removing(tracker: VideoTracker, prompt: Prompt) -> ObjectMask:
+        mask = add(tracker, prompt)
+        desk.session.remove(int(prompt.obj))
+        return mask
+
+    add = VideoTracker.add
+    monkeypatch.setattr(VideoTracker, "add", removing)
+    desk.click(60, 80)
+    assert desk.space.store.indices(2) == []
+    assert all(label != 2 for _, label in desk.session.said(desk.controller.line))
