@@ -91,7 +91,7 @@ def test_an_answer_that_comes_after_its_object_was_removed_is_not_shown(
 ) -> None:
     def removing(tracker: VideoTracker, prompt: Prompt) -> ObjectMask:
         mask = add(tracker, prompt)
-        desk.session.remove(int(prompt.obj))
+        desk.controller.delete(int(prompt.obj))
         return mask
 
     add = VideoTracker.add
