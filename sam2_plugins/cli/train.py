@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -58,12 +58,13 @@ def train(
     from sam2_plugins.training import recipe as recipes
     from sam2_plugins.training import train as training
     from sam2_plugins.training.plot import draw_log
+    from sam2_plugins.training.pool import ClipShape
 
     _check_folder(out, resume)
     variant = get_variant(name.value)
     recipe = recipes.SMOKE if smoke else recipes.NANO if start is None else recipes.SEQUEL
     weights = _weights_of(start, variant) if start else None
-    size = {"pool_size": 8, "clip_size": 96, "clip_frames": 4} if smoke else {}
+    size: dict[str, Any] = {"pool_size": 8, "clips": [ClipShape(96, 4)]} if smoke else {}
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

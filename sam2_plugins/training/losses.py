@@ -10,6 +10,9 @@ from torch import Tensor
 
 from sam2_plugins.core.model import Decoded
 
+_UNDECIDED = 0.1
+"""A difference of predicted IoUs that leaves the choice between two masks fairly open."""
+
 
 @dataclass(frozen=True)
 class LossWeights:
@@ -17,6 +20,8 @@ class LossWeights:
 
     Training begins with balanced cross-entropy, since focal loss alone finds nothing, and with all
     candidate masks learning alike (`winner` 0); later only the best of them learns (`winner` 1).
+    With `choice`, that share of the loss is what is to be expected of the mask that the predicted
+    IoUs would choose, so that they learn to choose.
     """
 
     balanced: float = 3.0
@@ -25,6 +30,7 @@ class LossWeights:
     iou: float = 0.3
     score: float = 0.3
     winner: float = 1.0
+    choice: float = 0.0
 
 
 def prediction_loss(
@@ -54,6 +60,9 @@ def prediction_loss(
         decoded.object_score[:, 0], present.float(), reduction="none"
     )
     of_mask = torch.lerp(loss.mean(1), loss.min(1).values, weights.winner)
+    if weights.choice:
+        odds = (decoded.ious / _UNDECIDED).softmax(1)
+        of_mask = torch.lerp(of_mask, (odds * loss).sum(1), weights.choice)
     of_mask = of_mask + weights.iou * honesty
     total = torch.where(present, of_mask, 0.0) + weights.score * score
     chosen = true_ious.gather(1, decoded.ious.argmax(1, keepdim=True))[:, 0]

@@ -5,11 +5,22 @@ from __future__ import annotations
 import multiprocessing as mp
 import os
 import queue
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import cycle
 from multiprocessing.queues import Queue
 
 import numpy as np
 
 from sam2_plugins.training.synthetic import Clip, make_clip
+
+
+@dataclass(frozen=True)
+class ClipShape:
+    """Side of a clip in pixels, and its length in frames."""
+
+    size: int
+    frames: int
 
 
 class ClipPool:
@@ -18,35 +29,37 @@ class ClipPool:
     Parameters
     ----------
     capacity
-        Clips kept in memory.
-    size, frames
-        Side in pixels and length of each clip.
+        Clips of each shape that are kept in memory.
+    shapes
+        Made in turn.
     seed
         Seeds the process that makes them.
     """
 
-    def __init__(self, capacity: int, size: int, frames: int, seed: int, warm_up: int = 48) -> None:
+    def __init__(
+        self, capacity: int, shapes: Sequence[ClipShape], seed: int, warm_up: int = 48
+    ) -> None:
         context = mp.get_context("spawn")
         self._queue: Queue[Clip] = context.Queue(maxsize=8)
         self._process = context.Process(
-            target=_make_forever, args=(self._queue, size, frames, seed), daemon=True
+            target=_make_forever, args=(self._queue, shapes, seed), daemon=True
         )
         self._process.start()
         self._capacity = capacity
-        self._clips: list[Clip] = []
-        self._next = 0
+        self._clips: dict[int, list[Clip]] = {shape.frames: [] for shape in shapes}
         self.made = 0
         for _ in range(warm_up):
             self._put(self._queue.get())
 
-    def draw(self, count: int, rng: np.random.Generator) -> list[Clip]:
-        """Pick clips at random, after taking in what has been made meanwhile."""
+    def draw(self, count: int, frames: int, rng: np.random.Generator) -> list[Clip]:
+        """Pick clips that are long enough at random, after taking in what has been made."""
         while True:
             try:
                 self._put(self._queue.get_nowait())
             except queue.Empty:
                 break
-        return [self._clips[i] for i in rng.integers(len(self._clips), size=count)]
+        fit = [clip for length, clips in self._clips.items() if length >= frames for clip in clips]
+        return [fit[i] for i in rng.integers(len(fit), size=count)]
 
     def close(self) -> None:
         """Stop making clips."""
@@ -54,23 +67,25 @@ class ClipPool:
         self._process.join()
 
     def _put(self, clip: Clip) -> None:
-        if len(self._clips) < self._capacity:
-            self._clips.append(clip)
-        else:
-            self._clips[self._next % self._capacity] = clip
-        self._next += 1
+        clips = self._clips[len(clip.frames)]
+        if len(clips) == self._capacity:
+            clips.pop(0)
+        clips.append(clip)
         self.made += 1
 
 
-def _make_forever(out: Queue[Clip], size: int, frames: int, seed: int) -> None:
+def _make_forever(out: Queue[Clip], shapes: Sequence[ClipShape], seed: int) -> None:
     os.nice(10)
     rng = np.random.default_rng(seed)
     parent = mp.parent_process()
-    clip = make_clip(rng, size, frames)
-    # A killed training does not say good-bye.
-    while parent is not None and parent.is_alive():
-        try:
-            out.put(clip, timeout=5)
-        except queue.Full:
-            continue
-        clip = make_clip(rng, size, frames)
+    for shape in cycle(shapes):
+        clip = make_clip(rng, shape.size, shape.frames)
+        # A killed training does not say good-bye.
+        while parent is not None and parent.is_alive():
+            try:
+                out.put(clip, timeout=5)
+                break
+            except queue.Full:
+                continue
+        else:
+            return

@@ -68,6 +68,10 @@ _ALL_ALIKE = LossWeights(winner=0.0)
 _EASING = LossWeights(balanced=1.0, focal=0.5)
 _FOCAL = LossWeights(balanced=0.5, focal=1.0)
 _CLICKS = PromptMix(click=0.6, box=0.4, mask=0.0, correction=0.1)
+_CHOOSING = LossWeights(balanced=0.5, focal=1.0, iou=0.5, choice=0.5)
+_STILL = Task(
+    4, SampleSize(256, 1, 9, min_area=8, closest=0.2, centred=0.7, soften=0.4), _CLICKS, _CHOOSING
+)
 
 NANO = Recipe(
     stages=(
@@ -89,15 +93,20 @@ NANO = Recipe(
 SEQUEL = Recipe(
     stages=(
         Stage(
-            3000,
+            6000,
             (
-                Task(4, SampleSize(256, 1, 9, min_area=8), _CLICKS, _FOCAL),
-                Task(3, SampleSize(192, 5, 3, min_area=8), weights=_FOCAL),
+                _STILL,
+                _STILL,
+                _STILL,
+                Task(
+                    3, SampleSize(192, 5, 3, min_area=8, centred=0.4, soften=0.3), weights=_CHOOSING
+                ),
             ),
         ),
     ),
-    peak_rate=3e-4,
-    decay=0.5,
+    peak_rate=4e-4,
+    decay=0.6,
+    ema=0.999,
 )
 
 _MANY_CORRECTIONS = PromptMix(correction=0.5)

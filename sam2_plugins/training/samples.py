@@ -12,6 +12,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from sam2_plugins.training.synthetic import Clip
+from sam2_plugins.training.synthetic.noise import log_uniform
 
 # Share of samples in which objects that touch another are followed, where there are any: the
 # border between two that look alike is what is learned last.
@@ -45,12 +46,22 @@ class SampleSize:
     ----------
     min_area
         Objects smaller than this many low-resolution pixels in the first frame are not followed.
+    closest
+        Smallest share of a clip's side that a crop shows.
+    centred
+        Share of samples that are cut around an object.
+    soften
+        Share of samples that are as soft as a microscope's pictures often are, which take more
+        pixels than there is detail.
     """
 
     size: int
     frames: int
     objects: int
     min_area: float
+    closest: float = 0.45
+    centred: float = 0.0
+    soften: float = 0.0
 
 
 def make_batch(clips: Sequence[Clip], size: SampleSize, rng: np.random.Generator) -> Batch:
@@ -64,7 +75,7 @@ def _sample(
 ) -> tuple[Tensor, Tensor, Tensor]:
     chosen: list[int] = []
     for attempt in range(8):
-        frames, labels = _cut(clip, size.frames, rng, whole=attempt >= 6)
+        frames, labels = _cut(clip, size, rng, whole=attempt >= 6)
         chosen = _fit_objects(labels[0], size)
         if chosen:
             break
@@ -75,6 +86,8 @@ def _sample(
     picks = rng.permutation(chosen)[: size.objects]
     picks = np.resize(picks, size.objects)
     images = _resize(torch.from_numpy(frames).permute(0, 3, 1, 2).float(), size.size)
+    if rng.random() < size.soften:
+        images = _soften(images, rng)
     images = _vary_contrast(images, rng).permute(0, 2, 3, 1)
     layers = torch.from_numpy(np.stack([labels == p for p in picks])).float()
     layers = _resize(layers, size.size)
@@ -82,20 +95,23 @@ def _sample(
 
 
 def _cut(
-    clip: Clip, frames: int, rng: np.random.Generator, whole: bool
+    clip: Clip, size: SampleSize, rng: np.random.Generator, whole: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Take a run of frames, forwards or backwards, of a random square, flipped and turned."""
-    available = len(clip.frames)
+    available, frames = len(clip.frames), size.frames
     stride = 2 if 2 * frames - 1 <= available and rng.random() < 0.3 else 1
     first = rng.integers(available - stride * (frames - 1))
     index = np.arange(frames) * stride + first
     if rng.random() < 0.4:
         index = index[::-1]
     side = min(clip.frames.shape[1:3])
-    if not whole and rng.random() < 0.6:
-        side = int(side * rng.uniform(0.45, 1.0))
-    y = rng.integers(clip.frames.shape[1] - side + 1)
-    x = rng.integers(clip.frames.shape[2] - side + 1)
+    height, width = clip.frames.shape[1:3]
+    if not whole and rng.random() < size.centred and clip.labels[index[0]].any():
+        y, x, side = _around_one(clip.labels[index[0]], int(size.closest * side), rng)
+    else:
+        if not whole and rng.random() < 0.6:
+            side = int(side * rng.uniform(size.closest, 1.0))
+        y, x = rng.integers(height - side + 1), rng.integers(width - side + 1)
     image = clip.frames[index, y : y + side, x : x + side]
     label = clip.labels[index, y : y + side, x : x + side]
     if rng.random() < 0.5:
@@ -103,6 +119,20 @@ def _cut(
     turns = int(rng.integers(4))
     image, label = (np.rot90(a, turns, (1, 2)) for a in (image, label))
     return np.ascontiguousarray(image), np.ascontiguousarray(label)
+
+
+def _around_one(labels: np.ndarray, least: int, rng: np.random.Generator) -> tuple[int, int, int]:
+    """Corner and side of a square about one object, as windows show objects while tracking."""
+    boxes = [box for box in ndimage.find_objects(labels) if box is not None]
+    rows, columns = boxes[rng.integers(len(boxes))]
+    extent = max(rows.stop - rows.start, columns.stop - columns.start)
+    most = min(labels.shape)
+    side = int(np.clip(extent * log_uniform(rng, 1.4, 7), least, most))
+    corner = [
+        int(np.clip((s.start + s.stop - side) / 2 + rng.uniform(-0.25, 0.25) * side, 0, n - side))
+        for s, n in zip((rows, columns), labels.shape, strict=True)
+    ]
+    return corner[0], corner[1], side
 
 
 def _fit_objects(labels: np.ndarray, size: SampleSize) -> list[int]:
@@ -124,6 +154,14 @@ def _resize(maps: Tensor, size: int) -> Tensor:
     if maps.shape[-1] == size:
         return maps
     return F.interpolate(maps, size=(size, size), mode="bilinear", antialias=maps.shape[-1] > size)
+
+
+def _soften(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """Leave out what is finer than a few pixels: the picture made smaller, and larger again."""
+    side = images.shape[-1]
+    coarse = round(side / log_uniform(rng, 1.3, 5))
+    small = F.interpolate(images, size=(coarse, coarse), mode="bilinear", antialias=True)
+    return F.interpolate(small, size=(side, side), mode="bicubic").clamp(0, 255)
 
 
 def _vary_contrast(images: Tensor, rng: np.random.Generator) -> Tensor:

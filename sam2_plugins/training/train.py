@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,16 @@ from torch import Tensor, nn
 from sam2_plugins.core.model import Sam2Model, build_model
 from sam2_plugins.core.variants import Variant
 from sam2_plugins.training.initialise import initialise
-from sam2_plugins.training.pool import ClipPool
+from sam2_plugins.training.pool import ClipPool, ClipShape
 from sam2_plugins.training.recipe import Recipe, Task
 from sam2_plugins.training.rollout import rollout
 from sam2_plugins.training.samples import make_batch
 
 LOG_FIELDS = ("step", "seconds", "rate", "loss", "click_iou", "last_iou", "clips")
 STATE_FILE, LOG_FILE = "state.pt", "log.csv"
+
+CLIPS = (ClipShape(256, 8), ClipShape(448, 2))
+"""Movies, and larger pictures for what is learned from one frame: seen from near and from far."""
 
 
 def train(
@@ -34,8 +37,7 @@ def train(
     seed: int = 0,
     save_every: int = 100,
     pool_size: int = 1200,
-    clip_size: int = 256,
-    clip_frames: int = 8,
+    clips: Sequence[ClipShape] = CLIPS,
     on_log: Callable[[dict[str, float]], None] | None = None,
 ) -> Sam2Model:
     """Train a model, or go on from `folder`, and return it with averaged weights.
@@ -53,7 +55,9 @@ def train(
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
+    # On processors convolutions are quicker so; the weights are the same.
     model = build_model(variant)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start is None:
         initialise(model)
     else:
@@ -63,7 +67,7 @@ def train(
     optimiser = torch.optim.AdamW(_groups(model, recipe.weight_decay), betas=(0.9, 0.98))
     first = _resume(folder, model, average, optimiser)
     rng = np.random.default_rng((seed, first))
-    pool = ClipPool(pool_size, clip_size, clip_frames, seed=hash((seed, first)) & 0xFFFF)
+    pool = ClipPool(pool_size, clips, seed=hash((seed, first)) & 0xFFFF)
     model.train()
     try:
         rows: list[dict[str, float]] = []
@@ -106,7 +110,7 @@ def _step(
     for group in optimiser.param_groups:
         group["lr"] = rate
     model.image_size = task.sample.size
-    batch = make_batch(pool.draw(task.clips, rng), task.sample, rng)
+    batch = make_batch(pool.draw(task.clips, task.sample.frames, rng), task.sample, rng)
     result = rollout(model, batch, task.mix, task.weights, rng)
     optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(result.loss)

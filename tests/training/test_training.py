@@ -13,11 +13,12 @@ from sam2_plugins.core.model.prompt_encoder import BACKGROUND, FOREGROUND
 from sam2_plugins.core.variants import NANO as NANO_VARIANT
 from sam2_plugins.training.initialise import initialise
 from sam2_plugins.training.losses import LossWeights, prediction_loss
+from sam2_plugins.training.pool import ClipPool, ClipShape
 from sam2_plugins.training.prompting import box_around, click_inside, correction
 from sam2_plugins.training.recipe import NANO, SEQUEL, SMOKE
 from sam2_plugins.training.rollout import PromptMix, _join, rollout
 from sam2_plugins.training.samples import SampleSize, make_batch, with_neighbours
-from sam2_plugins.training.synthetic import make_clip
+from sam2_plugins.training.synthetic import Clip, make_clip
 from sam2_plugins.training.train import LOG_FILE, STATE_FILE, load_average, train
 
 
@@ -89,6 +90,17 @@ def test_only_the_best_of_several_masks_learns_once_winners_take_all() -> None:
     assert float(logits.grad[:, 1].abs().sum()) == 0
 
 
+def test_predicted_ious_learn_to_choose_the_better_of_several_masks() -> None:
+    target = torch.from_numpy(square()).float()[None]
+    logits = torch.stack(((target * 2 - 1) * 8, (1 - target * 2) * 8), dim=1)
+    ious = torch.tensor([[0.5, 0.5]], requires_grad=True)
+    decoded = dataclasses.replace(decoded_as(logits, 0.5, 6.0), ious=ious)
+    loss, _ = prediction_loss(decoded, target, LossWeights(iou=0.0, choice=1.0))
+    loss.sum().backward()
+    assert ious.grad is not None
+    assert float(ious.grad[0, 0]) < 0 < float(ious.grad[0, 1])
+
+
 def test_an_absent_object_is_asked_for_its_score_only() -> None:
     nothing = torch.zeros(1, 8, 8)
     somewhere = decoded_as(torch.full((1, 1, 8, 8), 5.0), iou=0.0, score=-6.0)
@@ -113,10 +125,45 @@ def test_objects_that_touch_another_are_told_from_those_alone() -> None:
     assert with_neighbours(labels, [2, 3]) == [2]
 
 
+def one_square_clip() -> Clip:
+    """A square of 20 pixels off the middle of a frame of 120, on noise."""
+    frames = np.random.default_rng(1).integers(0, 255, (2, 120, 120, 3)).astype(np.uint8)
+    labels = np.zeros((2, 120, 120), np.uint8)
+    labels[:, 20:40, 70:90] = 1
+    return Clip(frames, labels, "squares", {})
+
+
+def test_a_centred_sample_shows_its_object_whole_and_close(rng: np.random.Generator) -> None:
+    size = SampleSize(64, 1, 1, min_area=1, closest=0.1, centred=1.0)
+    batch = make_batch([one_square_clip()] * 20, size, rng)
+    shares = batch.masks[:, 0, 0].float().mean((1, 2))
+    # A seventh of the side at the least, and a little more than two thirds at the most.
+    assert float(shares.min()) > 0.9 / 49 and float(shares.max()) < 1.1 / 1.96
+    assert float(shares.max()) > 4 * float(shares.min())
+
+
+def test_a_softened_sample_has_no_fine_detail(rng: np.random.Generator) -> None:
+    def roughness(soften: float) -> float:
+        size = SampleSize(64, 1, 1, min_area=1, soften=soften)
+        images = make_batch([one_square_clip()] * 10, size, np.random.default_rng(0)).images
+        return float(images.float().diff(dim=3).abs().mean())
+
+    assert roughness(1.0) < 0.6 * roughness(0.0)
+
+
+def test_the_pool_gives_clips_that_are_long_enough(rng: np.random.Generator) -> None:
+    pool = ClipPool(2, [ClipShape(48, 3), ClipShape(64, 1)], seed=0, warm_up=8)
+    try:
+        assert {len(clip.frames) for clip in pool.draw(20, 1, rng)} == {1, 3}
+        assert {len(clip.frames) for clip in pool.draw(20, 2, rng)} == {3}
+    finally:
+        pool.close()
+
+
 def test_training_begins_with_the_weights_that_it_is_given(tmp_path: Path) -> None:
     start = build_model(NANO_VARIANT).state_dict()
     still = dataclasses.replace(SMOKE, stages=SMOKE.stages[:1], peak_rate=0.0)
-    options = {"pool_size": 4, "clip_size": 64, "clip_frames": 4, "start": start}
+    options = {"pool_size": 4, "clips": [ClipShape(64, 4)], "start": start}
     model = train(NANO_VARIANT, still, tmp_path, **options)  # type: ignore[arg-type]
     for name, weight in model.state_dict().items():
         assert torch.allclose(weight, start[name], atol=1e-6), name
@@ -145,7 +192,7 @@ def test_a_click_can_be_learned_by_heart(rng: np.random.Generator) -> None:
 @pytest.mark.slow
 def test_training_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     half = dataclasses.replace(SMOKE, stages=SMOKE.stages[:1])
-    options = {"pool_size": 4, "clip_size": 64, "clip_frames": 4}
+    options = {"pool_size": 4, "clips": [ClipShape(64, 4)]}
     train(NANO_VARIANT, half, tmp_path, **options)  # type: ignore[arg-type]
     model = train(NANO_VARIANT, SMOKE, tmp_path, **options)  # type: ignore[arg-type]
     steps = [int(float(row["step"])) for row in csv.DictReader((tmp_path / LOG_FILE).open())]
@@ -162,7 +209,7 @@ def test_the_recipe_runs_forward_in_steps() -> None:
         assert all(task.sample.size % 32 == 0 for s in recipe.stages for task in s.tasks)
 
 
-SMALL_RUN = {"pool_size": 4, "clip_size": 64, "clip_frames": 4}
+SMALL_RUN = {"pool_size": 4, "clips": [ClipShape(64, 4)]}
 
 
 @pytest.mark.slow

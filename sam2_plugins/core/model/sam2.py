@@ -312,7 +312,7 @@ class Sam2Model(nn.Module):
         prompt, decoder = self.sam_prompt_encoder, self.sam_mask_decoder
         if previous is not None and previous.shape[-1] != 4 * coarse.shape[-1]:
             size = (4 * coarse.shape[-2], 4 * coarse.shape[-1])
-            previous = F.interpolate(previous, size=size, mode="bilinear", antialias=True)
+            previous = _shrink(previous, size)
         candidates: MaskCandidates = decoder(
             coarse,
             skips,
@@ -354,7 +354,7 @@ class Sam2Model(nn.Module):
         mask = mask.to(coarse.dtype)
         logits = mask * MASK_SCALE + MASK_SHIFT
         size = (4 * coarse.shape[-2], 4 * coarse.shape[-1])
-        low = F.interpolate(logits, size=size, mode="bilinear", antialias=True)
+        low = _shrink(logits, size)
         decoded = self.decode(coarse, skips, previous=self.mask_downsample(mask), multimask=False)
         present = mask.flatten(1).any(1, keepdim=True).to(coarse.dtype)
         iou = torch.ones(len(mask), 1, device=mask.device)
@@ -366,6 +366,12 @@ class Sam2Model(nn.Module):
             pointer=self._or_absent(decoded.pointer, present),
             object_score=present * MASK_SCALE + MASK_SHIFT,
         )
+
+
+def _shrink(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize logits, antialiased, which processors cannot do in half precision."""
+    resized = F.interpolate(logits.float(), size=size, mode="bilinear", antialias=True)
+    return resized.to(logits.dtype)
 
 
 def build_model(variant: Variant, image_size: int | None = None) -> Sam2Model:

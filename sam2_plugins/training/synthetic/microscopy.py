@@ -37,7 +37,7 @@ SPECIMENS = {
     "fluorescence": Specimen(0.12, 0.15, (0.05, 0.4)),
     "membrane": Specimen(0.1, 0.25, (0.08, 0.5)),
     "phase": Specimen(0.5, 0.4, (0.08, 0.5)),
-    "microcolony": Specimen(1.0, 0.0, (0.08, 0.4), microcolony=True),
+    "microcolony": Specimen(1.0, 0.0, (0.1, 0.55), microcolony=True),
     "dic": Specimen(0.08, 0.2, (0.1, 0.55), sheets=0.4),
     "brightfield": Specimen(0.2, 0.3, (0.07, 0.5)),
     "spread": Specimen(0.0, 0.25, (0.15, 0.5), sheets=0.4),

@@ -88,8 +88,8 @@ class PhaseContrast:
             halo_width=float(np.clip(rng.uniform(0.08, 0.35) * diameter, 1.5, 14)),
             shade_off=rng.uniform(0, 0.9) if rng.random() < 0.5 else 0.0,
             slope=log_uniform(rng, 0.08, 0.5),
-            psf=log_uniform(rng, 0.5, 1.4),
-            bleed=rng.uniform(0.03, 0.2) * thickness if rng.random() < 0.7 else 0.0,
+            psf=max(log_uniform(rng, 0.5, 1.4), rng.uniform(0, 0.12) * thickness),
+            bleed=rng.uniform(0.03, 0.2) * thickness if rng.random() < 0.6 else 0.0,
         )
 
     def expose(self, layers: Layers, focus: float) -> Field:
