@@ -117,6 +117,13 @@ class Engine:
             taken_up += 1
         return taken_up
 
+    def close(self) -> None:
+        """Stop: jobs that run are left for the next start, connections are closed."""
+        self.jobs.close()
+        self.media.close()
+        for server in self._servers.values():
+            server.close()
+
     # -- one task
 
     def _answer(self, ask: Ask) -> Any:
@@ -262,6 +269,8 @@ class Engine:
 
     def _deliver(self, key: str, ask: Ask, job: Job, finished: Callable[[Job], Any]) -> None:
         """Store the result of a job that nobody waits for."""
+        if job.state == "left":
+            return
         if job.state != "cancelled" and ask.task_id is not None:
             if ask.server is None or not ask.server.api_key:
                 raise LabelStudioError(

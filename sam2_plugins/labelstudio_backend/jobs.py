@@ -38,7 +38,7 @@ class Job:
     id, about
         For `/jobs`: a name, and what it works on.
     state
-        "running", "done", "failed" or "cancelled".
+        "running", "done", "failed", "cancelled", or "left" for who starts next.
     tracked
         What it has come to so far.
     error
@@ -95,7 +95,9 @@ class Jobs:
 
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
+        self._threads: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
+        self._closing = threading.Event()
 
     def join(self, key: str, about: Mapping[str, Any], steps: Steps) -> Job:
         """Return the job that does this, started if none runs.
@@ -112,8 +114,16 @@ class Jobs:
                 return running
             job = self._jobs[key] = Job(uuid.uuid4().hex[:12], about)
             self._forget_old()
-        # A daemon: what is not finished when the server stops is taken up at the next start.
-        threading.Thread(target=_run, args=(job, steps), name=f"job-{job.id}", daemon=True).start()
+            # A daemon: one that does not heed `close` must not keep the process alive.
+            thread = threading.Thread(
+                target=_run,
+                args=(job, steps, self._closing),
+                name=f"job-{job.id}",
+                daemon=True,
+            )
+            self._threads = {k: t for k, t in self._threads.items() if t.is_alive()}
+            self._threads[job.id] = thread
+            thread.start()
         return job
 
     def all(self) -> list[Job]:
@@ -127,6 +137,19 @@ class Jobs:
         for job in found:
             job.stop.set()
         return bool(found)
+
+    def close(self, patience: float = 10.0) -> None:
+        """Leave what runs for the next start, within a frame; wait so many seconds for it.
+
+        A thread that is amid the model when the process ends would abort it.
+        """
+        with self._lock:
+            self._closing.set()
+            threads = list(self._threads.values())
+        until = time.monotonic() + patience
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, until - time.monotonic()))
 
     def _forget_old(self) -> None:
         ended = [key for key, job in self._jobs.items() if job.ended.is_set()]
@@ -160,15 +183,15 @@ class Pending:
         return found
 
 
-def _run(job: Job, steps: Steps) -> None:
+def _run(job: Job, steps: Steps, closing: threading.Event) -> None:
     """Do a job's steps; what goes wrong becomes its error."""
     state, error = "done", ""
     try:
         work = steps(job.tracked)
         for _ in work:
-            if job.stop.is_set():
+            if job.stop.is_set() or closing.is_set():
                 work.close()  # type: ignore[attr-defined]
-                state = "cancelled"
+                state = "cancelled" if job.stop.is_set() else "left"
                 break
     except Sam2PluginsError as problem:
         state, error = "failed", str(problem)

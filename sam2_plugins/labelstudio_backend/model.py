@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import atexit
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +17,9 @@ from sam2_plugins.labelstudio_backend.engine import Engine
 @lru_cache(maxsize=1)
 def shared_engine() -> Engine:
     """Return the engine of this process, which holds all state."""
-    return Engine()
+    engine = Engine()
+    atexit.register(engine.close)
+    return engine
 
 
 class Sam2Backend(LabelStudioMLBase):

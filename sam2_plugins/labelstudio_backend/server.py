@@ -84,7 +84,7 @@ def create_app(engine: Engine | None = None) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         threading.Thread(target=_resume, args=(engine,), daemon=True).start()
         yield
-        engine.media.close()
+        await run_in_threadpool(engine.close)
 
     return Starlette(
         routes=[

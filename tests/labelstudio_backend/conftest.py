@@ -49,4 +49,4 @@ def settings(files: Path, tmp_path: Path) -> Settings:
 def engine(settings: Settings) -> Iterator[Engine]:
     made = Engine(settings)
     yield made
-    made.media.close()
+    made.close()
