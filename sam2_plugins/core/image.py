@@ -20,6 +20,7 @@ from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START, FOREGROUN
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.runtime import in_inference
 from sam2_plugins.core.tiling import Window
+from sam2_plugins.core.views import decode_views, views_of
 
 PROMPTS_AT_ONCE = 64
 
@@ -94,7 +95,8 @@ class ImageSegmenter:
             points = torch.stack([encoded[i][0] for i in index])
             labels = torch.stack([encoded[i][1] for i in index])
             starts = [start for i in index if (start := encoded[i][2]) is not None]
-            decoded = self._decode(points, labels, torch.cat(starts) if starts else None)
+            start = torch.cat(starts) if starts else None
+            decoded = self._decode(points, labels, start, self.model.variant.prompt_views)
             for row, i in enumerate(index):
                 answers[i] = self._candidates(decoded, row)
         return answers
@@ -130,7 +132,7 @@ class ImageSegmenter:
         found: list[ObjectMask] = []
         for points in grid.split(PROMPTS_AT_ONCE):
             labels = torch.full(points.shape[:2], FOREGROUND)
-            decoded = self._decode(points, labels, None)
+            decoded = self._decode(points, labels)
             stability = _stability(decoded.candidates, stability_offset)
             good = (decoded.ious >= min_iou) & (stability >= min_stability)
             good &= decoded.object_score > 0
@@ -140,18 +142,17 @@ class ImageSegmenter:
                     found.append(mask)
         return _without_repeats(found, max_overlap)
 
-    def _decode(self, points: Tensor, labels: Tensor, previous: Tensor | None) -> Decoded:
+    def _decode(
+        self, points: Tensor, labels: Tensor, previous: Tensor | None = None, count: int = 1
+    ) -> Decoded:
+        """Ask in so many views."""
         if self._features is None:
             raise PromptError("There is no image yet: call set_image first.")
-        here = self._features.get(0, [self._window])[self._window]
+        views = views_of(self._window, count)
+        features = self._features.get(0, views)
         device = self.model.device
-        return self.model.decode(
-            self.model.without_memory(here.coarse),
-            here.skips,
-            points.to(device),
-            labels.to(device),
-            previous,
-        )
+        seen = [features[view] for view in views]
+        return decode_views(self.model, seen, points.to(device), labels.to(device), previous)
 
     def _encode(self, prompt: Prompt) -> tuple[Tensor, Tensor, Tensor | None]:
         """Points, labels and starting logits of a prompt, in the model's input."""

@@ -29,6 +29,7 @@ from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.runtime import in_inference
 from sam2_plugins.core.tiling import Window
 from sam2_plugins.core.tracked_object import Output, TrackedObject
+from sam2_plugins.core.views import decode_views, views_of
 
 OBJECT_TOKENS_AT_ONCE = 2**16
 """Objects are batched so that no more feature tokens than this are conditioned at once."""
@@ -85,28 +86,49 @@ class Steps:
         recall
             What the object remembers, if its memory should have a say.
         """
-        here = self.features.get(frame, [window])[window]
+        model = self.model
         mask, points, labels = _combine(prompts)
         if mask is not None and not labels:
-            given = to_model_mask(mask, window, self.model.image_size).to(self.model.device)
-            return _output(self.model.adopt_mask(here.coarse, here.skips, given), 0, window)
-        if recall is not None and recall.maps:
-            memories = as_tensors([recall], self.pointer_span)
-            coarse = self.model.attend_to_memory(here.coarse, memories)
-        else:
-            coarse = self.model.without_memory(here.coarse)
+            here = self.features.get(frame, [window])[window]
+            given = to_model_mask(mask, window, model.image_size).to(model.device)
+            return _output(model.adopt_mask(here.coarse, here.skips, given), 0, window)
         if previous is not None:
             previous = previous.clamp(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT)
+        clicks, kinds = self._as_tensors(points, labels, window)
+        if recall is not None and recall.maps:
+            here = self.features.get(frame, [window])[window]
+            memories = as_tensors([recall], self.pointer_span)
+            coarse = model.attend_to_memory(here.coarse, memories)
+            decoded = model.decode(coarse, here.skips, clicks, kinds, previous)
+        else:
+            decoded = decode_views(model, self._views(frame, window), clicks, kinds, previous)
+        return _output(decoded, 0, window)
+
+    @in_inference
+    def candidates(self, frame: int, prompt: Prompt, window: Window) -> list[ObjectMask]:
+        """All masks that a prompt of points may mean, as a window shows them."""
+        _, points, labels = _combine([prompt])
+        clicks, kinds = self._as_tensors(points, labels, window)
+        decoded = decode_views(self.model, self._views(frame, window), clicks, kinds)
+        count = decoded.candidates.shape[1]
+        picks = (decoded.pick(torch.tensor([k], device=clicks.device)) for k in range(count))
+        return [self.mask_of(_output(pick, 0, window)) for pick in picks]
+
+    def _views(self, frame: int, window: Window) -> list[ImageFeatures]:
+        views = views_of(window, self.model.variant.prompt_views)
+        features = self.features.get(frame, views)
+        return [features[view] for view in views]
+
+    def _as_tensors(
+        self, points: Sequence[tuple[float, float]], labels: Sequence[int], window: Window
+    ) -> tuple[Tensor, Tensor]:
+        """Points [1, P, 2] in pixels of the model's input, and their labels [1, P]."""
         device = self.model.device
         xy = window.to_model(np.array(points, dtype=float), self.model.image_size)
-        decoded = self.model.decode(
-            coarse,
-            here.skips,
+        return (
             torch.tensor(xy, dtype=torch.float32, device=device)[None],
             torch.tensor(labels, device=device)[None],
-            previous,
         )
-        return _output(decoded, 0, window)
 
     def mask_of(self, output: Output) -> ObjectMask:
         """Return the mask that an output stands for, in the frame."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,19 +15,17 @@ from sam2_plugins.core.errors import PromptError, TrackingError
 from sam2_plugins.core.feature_cache import FeatureCache
 from sam2_plugins.core.following import Follower
 from sam2_plugins.core.frames import FrameSource, open_frames
+from sam2_plugins.core.looking import look
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.masks.object_mask import PixelBox
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.plan import Direction, Sweep, plan_sweeps
 from sam2_plugins.core.policies import Policy, get_policy
 from sam2_plugins.core.prompt_files import load_prompts, save_prompts
-from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.prompts import Box, Prompt
 from sam2_plugins.core.steps import Steps
 from sam2_plugins.core.tiling import Extent, Tile, Window, WindowPlanner, extent_of
 from sam2_plugins.core.tracked_object import Output, PromptedFrame, TrackedObject
-
-SURER = 0.02
-"""Difference of predicted IoU that decides between two windows for a click."""
 
 Labels: TypeAlias = "Sequence[int] | ArrayLike | None"
 
@@ -355,10 +353,9 @@ class VideoTracker:
     def _answer(self, tracked: TrackedObject, prompt: Prompt, before: PromptedFrame) -> ObjectMask:
         """Decode a prompt on top of what was said before on its frame, and keep the answer."""
         frame = prompt.frame
-        prompts = [*before.prompts, prompt]
         recorded = tracked.record.get(frame)
         conditioned = before.conditioned or (not before.prompts and recorded is not None)
-        window = self._window_for(tracked, prompt, before.output, recorded)
+        window, asked = self._window_for(tracked, prompt, before.output, recorded)
         previous = None
         if before.output is not None and before.output.window == window:
             previous = before.output.logits
@@ -370,9 +367,9 @@ class VideoTracker:
             self._follower.remember_prompts(tracked)
             self._follower.recall_recent(tracked, frame, reverse=False)
             recall = tracked.bank.recall(frame, reverse=False)
-        output = self._steps.prompt(frame, prompts, window, previous, recall)
+        output = self._steps.prompt(frame, [*before.prompts, asked], window, previous, recall)
         mask = self._steps.mask_of(output) if prompt.mask is None else prompt.mask
-        tracked.prompted[frame] = PromptedFrame(prompts, output, conditioned)
+        tracked.prompted[frame] = PromptedFrame([*before.prompts, prompt], output, conditioned)
         tracked.bank.forget([frame])
         tracked.record.put(frame, mask)
         tracked.outdate_around(frame)
@@ -385,8 +382,8 @@ class VideoTracker:
         prompt: Prompt,
         before: Output | None,
         recorded: ObjectMask | None,
-    ) -> Window:
-        """Choose the window in which a prompt is answered."""
+    ) -> tuple[Window, Prompt]:
+        """Choose the window in which a prompt is answered, and what is asked there."""
         extent: Extent | None = None
         if prompt.mask is not None:
             extent = extent_of(prompt.mask)
@@ -395,7 +392,7 @@ class VideoTracker:
             corners = (round(given.x0), round(given.y0), round(given.x1), round(given.y1))
             extent = Extent.of_box(corners)
         elif before is not None:
-            return before.window
+            return before.window, prompt
         elif recorded is not None:
             extent = extent_of(recorded)
         shared = self._windows_in_use()
@@ -404,32 +401,34 @@ class VideoTracker:
             if self._planner.crowded(extent, side):
                 side = self._planner.side_for(extent)
             tracked.side = side
-            return self._planner.window(extent.box, side, shared)
+            return self._planner.window(extent.box, side, shared), prompt
         if prompt.points is None:
-            return tracked.window or self._planner.whole
-        (x, y), *_ = prompt.points.xy
-        point = (round(x), round(y), round(x) + 1, round(y) + 1)
+            return tracked.window or self._planner.whole, prompt
+        click = prompt.points.xy[0]
+        x, y = (round(c) for c in click)
+        point = (x, y, x + 1, y + 1)
         if tracked.window is not None:
-            return self._planner.window(point, tracked.side, shared)
-        return self._window_by_looking(tracked, prompt, point)
+            return self._planner.window(point, tracked.side, shared), prompt
+        return self._window_by_looking(tracked, prompt, click, point)
 
-    def _window_by_looking(self, tracked: TrackedObject, prompt: Prompt, point: PixelBox) -> Window:
-        """Click on an object of unknown size: look through several windows, trust the best."""
-        best, found = -1.0, None
-        x, y, *_ = point
-        for side in [None, *reversed(self._planner.ladder())]:
-            window = self._planner.window(point, side)
-            mask = self._steps.mask_of(self._steps.prompt(prompt.frame, [prompt], window))
-            extent = extent_of(mask, (x, y))
-            if extent is None or self._planner.margin(window, extent.box) <= 0:
-                continue
-            # A little more sure is not enough: of equals, the closer look has the finer outline.
-            if mask.iou > best - SURER:
-                best, found = max(best, mask.iou), extent
+    def _window_by_looking(
+        self, tracked: TrackedObject, prompt: Prompt, click: tuple[float, float], point: PixelBox
+    ) -> tuple[Window, Prompt]:
+        """Click on an object of unknown size: look through several windows, and point out what was
+        found in the one that fits it.
+        """
+        planner = self._planner
+        windows = [planner.window(point, side) for side in (None, *reversed(planner.ladder()))]
+        if len(windows) == 1:
+            return planner.whole, prompt
+        found = look(
+            click, windows, planner, lambda w: self._steps.candidates(prompt.frame, prompt, w)
+        )
         if found is None:
-            return self._planner.whole
-        tracked.side = self._planner.side_for(found)
-        return self._planner.window(found.box, tracked.side, self._windows_in_use())
+            return planner.whole, prompt
+        tracked.side = planner.side_for(found)
+        window = planner.window(found.box, tracked.side, self._windows_in_use())
+        return window, replace(prompt, box=Box(*found.box))
 
     def _replace_prompts(self, frame: int, obj: ObjectId, prompts: Sequence[Prompt]) -> None:
         """Say only this of an object on a frame, as if nothing else had been said there."""

@@ -86,6 +86,8 @@ class Variant:
         without the object says so.
     stability_fallback
         Where one mask is asked for and its outline is not stable, take the best of three instead.
+    prompt_views
+        In how many ways, turned by quarters, a prompt's window is looked at: 1 to 4.
     published
         Where the weights are, if the authors published them.
     licence
@@ -106,6 +108,7 @@ class Variant:
     num_memories: int = 7
     max_pointers: int = 16
     stability_fallback: bool = True
+    prompt_views: int = 1
     published: Published | None = None
     licence: str = "Apache-2.0"
     about: str = field(default="", compare=False)
@@ -145,6 +148,7 @@ NANO = Variant(
     feedforward=512,
     top_down_levels=(0, 1, 2, 3),
     stability_fallback=False,
+    prompt_views=4,
     about="embedded: small, trained on synthetic time-lapses only; for demos and first tries",
 )
 

@@ -93,7 +93,7 @@ NANO = Recipe(
 SEQUEL = Recipe(
     stages=(
         Stage(
-            6000,
+            4600,
             (
                 _STILL,
                 _STILL,

@@ -15,7 +15,7 @@ from sam2_plugins.training.initialise import initialise
 def small_model() -> Sam2Model:
     """Fresh weights, for what does not depend on how good the masks are."""
     torch.manual_seed(1)
-    model = build_model(replace(NANO, name="small", image_size=64))
+    model = build_model(replace(NANO, name="small", image_size=64, prompt_views=1))
     initialise(model)
     return model.eval()
 

@@ -10,6 +10,9 @@ from .natural import natural_clip
 
 KINDS: tuple[str, ...] = (*SPECIMENS, "texture")
 
+# What is harder to tell apart is made more often; natural objects differ the most.
+_WEIGHTS = {"microcolony": 2.0, "dic": 1.5, "spread": 1.5, "texture": 2.0}
+
 # A first frame needs an object of this share of its area, or there is nothing to prompt.
 _LEAST_AREA = 0.0015
 
@@ -58,5 +61,6 @@ def make_clip(
 
 
 def _shares() -> list[float]:
-    """Natural clips count double: their objects differ more."""
-    return [1 / (len(KINDS) + 1)] * len(SPECIMENS) + [2 / (len(KINDS) + 1)]
+    """Share of each of `KINDS`."""
+    weights = [_WEIGHTS.get(kind, 1.0) for kind in KINDS]
+    return [weight / sum(weights) for weight in weights]
