@@ -72,6 +72,7 @@ _CHOOSING = LossWeights(balanced=0.5, focal=1.0, iou=0.5, choice=0.5)
 _STILL = Task(
     4, SampleSize(256, 1, 9, min_area=8, closest=0.2, centred=0.7, soften=0.4), _CLICKS, _CHOOSING
 )
+_MOVIE = Task(3, SampleSize(192, 5, 3, min_area=8, centred=0.4, soften=0.3), weights=_CHOOSING)
 
 NANO = Recipe(
     stages=(
@@ -93,16 +94,10 @@ NANO = Recipe(
 SEQUEL = Recipe(
     stages=(
         Stage(
-            4600,
-            (
-                _STILL,
-                _STILL,
-                _STILL,
-                Task(
-                    3, SampleSize(192, 5, 3, min_area=8, centred=0.4, soften=0.3), weights=_CHOOSING
-                ),
-            ),
+            2500,
+            (_STILL, _STILL, _STILL, _MOVIE),
         ),
+        Stage(4000, (_STILL, _MOVIE)),
     ),
     peak_rate=4e-4,
     decay=0.6,

@@ -92,10 +92,10 @@ class Habits:
         """Rods of one family, side by side: alike, pressed together, dividing in the middle."""
         return replace(
             self,
-            thickness=max(3.0, self.diameter * rng.uniform(0.13, 0.33)),
+            thickness=max(3.0, self.diameter * rng.uniform(0.11, 0.26)),
             spread=rng.uniform(0.02, 0.12),
             contrast_spread=log_uniform(rng, 0.02, 0.3),
-            count=round(log_uniform(rng, 2, MOST_CELLS)),
+            count=round(log_uniform(rng, 1.6, MOST_CELLS)),
             clusters=int(rng.choice([1, 1, 2])),
             step=log_uniform(rng, 0.004, 0.03) * self.diameter,
             growth=rng.uniform(0.02, 0.15),
