@@ -88,4 +88,5 @@ def _make_forever(out: Queue[Clip], shapes: Sequence[ClipShape], seed: int) -> N
             except queue.Full:
                 continue
         else:
+            out.cancel_join_thread()  # nobody will take what is left, so do not wait for it
             return

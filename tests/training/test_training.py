@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -270,3 +273,30 @@ def test_objects_prompted_in_different_ways_come_back_in_their_order() -> None:
     joined = _join([(np.array([1, 3]), of(1, 3)), (np.array([0]), of(0)), (np.array([2]), of(2))])
     for part in (joined.mask, joined.iou, joined.pointer, joined.object_score):
         assert part.flatten().tolist() == [0, 1, 2, 3]
+
+
+_TRAINING = """
+import os, time
+from sam2_plugins.training.pool import ClipPool, ClipShape
+
+if __name__ == "__main__":
+    pool = ClipPool(2, [ClipShape(96, 4)], seed=0, warm_up=1)
+    print(pool._process.pid, flush=True)
+    time.sleep(4)  # until clips wait to be taken
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_training_leaves_no_process_behind(tmp_path: Path) -> None:
+    script = tmp_path / "training.py"
+    script.write_text(_TRAINING)
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE) as training:
+        assert training.stdout is not None
+        maker = psutil.Process(int(training.stdout.readline()))
+        try:
+            maker.wait(timeout=30)
+        finally:
+            if maker.is_running():
+                maker.kill()
+    assert not psutil.pid_exists(maker.pid)
