@@ -12,7 +12,9 @@ from sam2_plugins.core.errors import PromptError, TrackingError
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START
+from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.steps import _combine
+from sam2_plugins.core.tiling import Extent, Window
 from sam2_plugins.core.tracker import VideoTracker
 from tests.core.conftest import squares
 
@@ -42,6 +44,33 @@ def mean_iou(a: Results, b: Results, obj: ObjectId) -> float:
     keys = [k for k in a if k[1] == obj and k in b]
     assert keys
     return float(np.mean([a[k].iou_with(b[k]) for k in keys]))
+
+
+def test_what_windows_agree_on_is_pointed_out_and_the_prompt_stays_a_click(
+    small_model: Sam2Model, movie: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Extent.of_box((12, 20, 24, 34))
+    sides = []
+
+    def look(click: object, windows: list[Window], *_: object) -> Extent:
+        sides.extend(window.width for window in windows)
+        return found
+
+    monkeypatch.setattr("sam2_plugins.core.tracker.look", look)
+    clicked = tracker_of(small_model, movie, tile="auto")
+    clicked.add_prompt(0, "cell", points=[(18, 28)])
+    assert sides == [96, 64, 45, 32]
+    assert clicked.prompts == (Prompt.of(0, "cell", points=[(18, 28)]),)
+    boxed = tracker_of(small_model, movie, tile="auto")
+    boxed.add_prompt(0, "cell", points=[(18, 28)], box=found.box)
+    assert clicked.mask(0, "cell") == boxed.mask(0, "cell")
+
+
+def test_a_click_in_a_small_frame_is_answered_by_the_click_alone(
+    small_model: Sam2Model, movie: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sam2_plugins.core.tracker.look", lambda *_: pytest.fail("it looked"))
+    tracker_of(small_model, movie).add_prompt(0, "cell", points=[(18, 28)])
 
 
 def test_a_prompt_is_answered_at_once_on_its_frame(

@@ -18,7 +18,7 @@ _LAST_LABEL = 255
 # Cells live beyond the frame too, by this share of it, so that a moving stage finds some.
 _BEYOND = 0.15
 # Share of a colony's past divisions whose daughters have since slid past each other.
-_SLID_PAST = 0.4
+_SLID_PAST = 0.6
 
 
 @dataclass(frozen=True)
