@@ -13,6 +13,9 @@ from sam2_plugins.core.tiling import OBJECT_SHARE, Extent, Window, WindowPlanner
 SURER = 0.02
 """Difference that decides between two windows: of equals, the closer look has the finer outline."""
 
+DOUBT = 0.5
+"""One witness more, who always half agrees: what only one window can show is not sure for that."""
+
 SIZES = 1.2
 """Natural logarithm by which an object may differ from the usual size in a window."""
 
@@ -34,9 +37,9 @@ def look(
 ) -> Extent | None:
     """Return the extent of the object under a click, or None if no window shows a whole one.
 
-    A mask is trusted for its predicted IoU, for how nearly the other windows find it too, and for
-    being of about the size at which objects are best seen. Through one window alone, cells that
-    touch are often taken together, or a part for the whole.
+    A mask is trusted for its predicted IoU, for how nearly the other windows that would show it
+    whole find it too, and for being of about the size at which objects are best seen. Through one
+    window alone, cells that touch are often taken together, or a part for the whole.
 
     Parameters
     ----------
@@ -49,9 +52,8 @@ def look(
     """
     seen = [_sights(window, ask(window), click) for window in windows]
     best, found = -1.0, None
-    for number, sights in enumerate(seen):
-        others = [them for at, them in enumerate(seen) if at != number and them]
-        trusts = [_trust(sight, others) for sight in sights]
+    for sights in seen:
+        trusts = [_trust(sight, seen, planner) for sight in sights]
         if not trusts:
             continue
         trust = max(trusts)
@@ -70,9 +72,16 @@ def _sights(window: Window, masks: Sequence[ObjectMask], click: tuple[float, flo
     ]
 
 
-def _trust(sight: Sight, others: Sequence[Sequence[Sight]]) -> float:
+def _trust(sight: Sight, seen: Sequence[Sequence[Sight]], planner: WindowPlanner) -> float:
+    def could_agree(them: Sequence[Sight]) -> bool:
+        # A window that is too small for the object is no witness.
+        return them[0].window != sight.window and (
+            planner.margin(them[0].window, sight.extent.box) > 0
+        )
+
+    others = [them for them in seen if them and could_agree(them)]
     side = max(sight.window.width, sight.window.height)
     unusual = math.log(sight.extent.across / side / OBJECT_SHARE) / SIZES
     shared = [max(sight.mask.iou_with(other.mask) for other in them) for them in others]
-    consensus = fmean(shared) if shared else 1.0
+    consensus = fmean([*shared, DOUBT])
     return sight.mask.iou * consensus * math.exp(-(unusual**2) / 2)

@@ -9,6 +9,7 @@ from sam2_plugins.core.tiling import WindowPlanner
 SIZE = (400, 400)
 PLANNER = WindowPlanner(SIZE, 256, "auto")
 WINDOWS = [PLANNER.window((200, 200, 201, 201), side) for side in (None, 256, 181, 128)]
+LARGE = (60, 40, 340, 360)
 CELL, CLUMP, PART = (180, 180, 230, 230), (120, 140, 260, 280), (195, 195, 210, 210)
 
 
@@ -44,6 +45,11 @@ def test_a_mask_that_its_window_cuts_off_is_not_the_object() -> None:
 def test_of_masks_that_are_as_sure_the_one_of_a_usual_size_is_taken() -> None:
     speck = (199, 199, 202, 202)
     assert found([mask(speck, 0.8)], [mask(CELL, 0.8)], [], []) == CELL
+
+
+def test_windows_that_are_too_small_for_an_object_have_no_say() -> None:
+    whole, part = [mask(LARGE, 0.9)], [mask(PART, 0.3)]
+    assert found(whole, part, part, part) == LARGE
 
 
 def test_nothing_is_found_where_no_window_shows_anything() -> None:
