@@ -101,7 +101,10 @@ class Steps:
             coarse = model.attend_to_memory(here.coarse, memories)
             decoded = model.decode(coarse, here.skips, clicks, kinds, previous)
         else:
-            decoded = decode_views(model, self._views(frame, window), clicks, kinds, previous)
+            # What is corrected was agreed on already, and a small model turns a correction into
+            # something else on each view.
+            views = self._views(frame, window, None if previous is None else 1)
+            decoded = decode_views(model, views, clicks, kinds, previous)
         return _output(decoded, 0, window)
 
     @in_inference
@@ -114,8 +117,8 @@ class Steps:
         picks = (decoded.pick(torch.tensor([k], device=clicks.device)) for k in range(count))
         return [self.mask_of(_output(pick, 0, window)) for pick in picks]
 
-    def _views(self, frame: int, window: Window) -> list[ImageFeatures]:
-        views = views_of(window, self.model.variant.prompt_views)
+    def _views(self, frame: int, window: Window, count: int | None = None) -> list[ImageFeatures]:
+        views = views_of(window, count or self.model.variant.prompt_views)
         features = self.features.get(frame, views)
         return [features[view] for view in views]
 
