@@ -162,9 +162,11 @@ def test_the_panel_plots_and_names_the_frames_to_look_at(page: Any, demo: Any) -
     panel.click()
     modal.get_by_text("Look at these first").wait_for()
     modal.locator("button", has_text="Frame ").first.wait_for()
-    page.wait_for_timeout(1500)
+    plots = modal.locator(".js-plotly-plot")
+    plots.first.wait_for()
+    page.wait_for_timeout(1500)  # for the picture only: the plot is drawn by and by
     picture(page, "panel")
-    assert modal.locator(".js-plotly-plot").count() == 1
+    assert plots.count() == 1
 
 
 def test_a_doubtful_frame_is_shown_in_the_panel_with_its_masks(page: Any) -> None:
