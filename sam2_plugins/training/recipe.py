@@ -90,13 +90,11 @@ NANO = Recipe(
     )
 )
 
-# For weights that know their trade: begins lower, and falls over half of the way.
+# For weights that know their trade: begins lower, and falls for longer. What one frame teaches comes
+# first; at the end, tracking has its share again, or it is forgotten.
 SEQUEL = Recipe(
     stages=(
-        Stage(
-            2500,
-            (_STILL, _STILL, _STILL, _MOVIE),
-        ),
+        Stage(2500, (_STILL, _STILL, _STILL, _MOVIE)),
         Stage(4000, (_STILL, _MOVIE)),
     ),
     peak_rate=4e-4,

@@ -69,8 +69,12 @@ def test_what_windows_agree_on_is_pointed_out_and_the_prompt_stays_a_click(
 def test_a_click_in_a_small_frame_is_answered_by_the_click_alone(
     small_model: Sam2Model, movie: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sam2_plugins.core.tracker.look", lambda *_: pytest.fail("it looked"))
-    tracker_of(small_model, movie).add_prompt(0, "cell", points=[(18, 28)])
+    looks = []
+    monkeypatch.setattr("sam2_plugins.core.tracker.look", lambda *_: looks.append(1))
+    tracker = tracker_of(small_model, movie)
+    mask = tracker.add_prompt(0, "cell", points=[(18, 28)])
+    asked = tracker._steps.prompt(0, tracker.prompts, tracker._planner.whole)
+    assert not looks and mask == tracker._steps.mask_of(asked)
 
 
 def test_a_prompt_is_answered_at_once_on_its_frame(

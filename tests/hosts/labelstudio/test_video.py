@@ -189,7 +189,9 @@ def test_the_annotator_reads_how_far_a_track_has_come_when_it_takes_long(
         editor.wait_for_video()
         editor.annotate_automatically()
         prompt(editor, 1)
-        editor.page.get_by_text("frames are tracked; the rest goes on").first.wait_for()
+        told = editor.page.get_by_text("frames are tracked; the rest goes on").first
+        told.wait_for()
+        assert f"of {COUNT} frames" in told.inner_text()
         editor.close()
 
 
