@@ -90,8 +90,8 @@ NANO = Recipe(
     )
 )
 
-# For weights that know their trade: begins lower, and falls for longer. What one frame teaches comes
-# first; at the end, tracking has its share again, or it is forgotten.
+# For weights that know their trade: begins lower, and falls for longer. What one frame teaches
+# comes first; at the end, tracking has its share again, or it is forgotten.
 SEQUEL = Recipe(
     stages=(
         Stage(2500, (_STILL, _STILL, _STILL, _MOVIE)),
