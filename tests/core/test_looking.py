@@ -44,7 +44,7 @@ def test_a_mask_that_its_window_cuts_off_is_not_the_object() -> None:
 
 def test_of_masks_that_are_as_sure_the_one_of_a_usual_size_is_taken() -> None:
     speck = (199, 199, 202, 202)
-    assert found([mask(speck, 0.8)], [mask(CELL, 0.8)], [], []) == CELL
+    assert found([mask(CELL, 0.8)], [], [], [mask(speck, 0.8)]) == CELL
 
 
 def test_windows_that_are_too_small_for_an_object_have_no_say() -> None:
