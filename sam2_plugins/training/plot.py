@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_plugins.core.errors import ExportError
+from sam2_plugins.core.plots import new_figure
 
 _WINDOW = 10  # rows; each is the mean of 20 steps
 
@@ -22,16 +22,10 @@ def draw_log(log: Path, picture: Path) -> None:
     ExportError
         If matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ExportError(
-            'The plot needs matplotlib: pip install "sam2-plugins[train]".'
-        ) from error
     with log.open(newline="") as file:
         rows = list(csv.DictReader(file))
     column = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
-    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    figure = new_figure(9, 3.2)
     left, right = figure.subplots(1, 2)
     left.plot(column["step"], column["loss"], color="0.8", linewidth=0.8)
     left.plot(column["step"], _smooth(column["loss"]), color="C0")

@@ -68,9 +68,10 @@ _ALL_ALIKE = LossWeights(winner=0.0)
 _EASING = LossWeights(balanced=1.0, focal=0.5)
 _FOCAL = LossWeights(balanced=0.5, focal=1.0)
 _CLICKS = PromptMix(click=0.6, box=0.4, mask=0.0, correction=0.1)
+_POINTING = PromptMix(click=0.45, box=0.25, mask=0.0, pointed=0.3, correction=0.1)
 _CHOOSING = LossWeights(balanced=0.5, focal=1.0, iou=0.5, choice=0.5)
 _STILL = Task(
-    4, SampleSize(256, 1, 9, min_area=8, closest=0.2, centred=0.7, soften=0.4), _CLICKS, _CHOOSING
+    4, SampleSize(256, 1, 9, min_area=8, closest=0.2, centred=0.7, soften=0.4), _POINTING, _CHOOSING
 )
 _MOVIE = Task(3, SampleSize(192, 5, 3, min_area=8, centred=0.4, soften=0.3), weights=_CHOOSING)
 

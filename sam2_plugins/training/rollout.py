@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -15,14 +16,18 @@ from sam2_plugins.training.losses import LossWeights, prediction_loss
 from sam2_plugins.training.prompting import box_around, click_inside, correction
 from sam2_plugins.training.samples import Batch
 
+_Way: TypeAlias = Literal["click", "box", "mask", "pointed"]
+_WAYS: tuple[_Way, ...] = ("click", "box", "mask", "pointed")
+
 
 @dataclass(frozen=True)
 class PromptMix:
-    """How often each way to prompt is drawn."""
+    """How often each way to prompt is drawn; `pointed` is a click in a box."""
 
     click: float = 0.4
     box: float = 0.25
     mask: float = 0.35
+    pointed: float = 0.0
     correction: float = 0.2
 
 
@@ -117,30 +122,30 @@ def _first_frame(
     weights: LossWeights,
     rng: np.random.Generator,
 ) -> tuple[Decoded, list[Tensor], float]:
-    """Prompt each object in one of three ways; returns all objects together again."""
-    share = np.array([mix.click, mix.box, mix.mask])
-    kinds = rng.choice(3, size=len(masks), p=share / share.sum())
+    """Prompt each object in one of the ways; returns all objects together again."""
+    share = np.array([mix.click, mix.box, mix.mask, mix.pointed])
+    kinds = rng.choice(len(_WAYS), size=len(masks), p=share / share.sum())
     parts: list[tuple[np.ndarray, Decoded]] = []
     losses: list[Tensor] = []
     click_iou = float("nan")
-    for kind in range(3):
+    for kind, way in enumerate(_WAYS):
         index = np.nonzero(kinds == kind)[0]
         if not len(index):
             continue
         some = ImageFeatures(here.coarse[index], (here.skips[0][index], here.skips[1][index]))
-        if kind == 2:
+        if way == "mask":
             drawn = masks[index, None].float().to(model.device)
             adopted = model.adopt_mask(some.coarse, some.skips, drawn)
             parts.append((index, adopted))
             continue
         points, labels = (
-            t.to(model.device) for t in _prompt_tensors(masks[index].numpy(), kind, rng)
+            t.to(model.device) for t in _prompt_tensors(masks[index].numpy(), way, rng)
         )
         coarse = model.without_memory(some.coarse)
         decoded = model.decode(coarse, some.skips, points, labels)
         loss, quality = prediction_loss(decoded, truth[index], weights)
         losses.append(loss)
-        if kind == 0:
+        if way == "click":
             click_iou = float(quality.mean())
         if rng.random() < mix.correction:
             clamp = decoded.mask.detach().clamp(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT)
@@ -159,15 +164,22 @@ def _first_frame(
 
 
 def _prompt_tensors(
-    masks: np.ndarray, kind: int, rng: np.random.Generator
+    masks: np.ndarray, way: _Way, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    if kind == 0:
-        points = np.array([[click_inside(m, rng)] if m.any() else [(0.0, 0.0)] for m in masks])
-        labels = np.array([[FOREGROUND if m.any() else PADDING] for m in masks])
-    else:
-        points = np.stack([box_around(m, rng) if m.any() else np.zeros((2, 2)) for m in masks])
-        labels = np.array([[BOX_START, BOX_END] if m.any() else [PADDING] * 2 for m in masks])
-    return torch.from_numpy(points).float(), torch.from_numpy(labels)
+    """Points [B, P, 2] and labels [B, P]: the corners of a box, a click in it, or both."""
+    prompts = [_prompt(mask, way, rng) for mask in masks]
+    points = torch.from_numpy(np.stack([xy for xy, _ in prompts])).float()
+    return points, torch.tensor([labels for _, labels in prompts])
+
+
+def _prompt(mask: np.ndarray, way: _Way, rng: np.random.Generator) -> tuple[np.ndarray, list[int]]:
+    labels = [] if way == "click" else [BOX_START, BOX_END]
+    labels += [] if way == "box" else [FOREGROUND]
+    if not mask.any():
+        return np.zeros((len(labels), 2)), [PADDING] * len(labels)
+    corners = np.empty((0, 2)) if way == "click" else box_around(mask, rng)
+    clicks = np.empty((0, 2)) if way == "box" else np.array([click_inside(mask, rng)])
+    return np.concatenate((corners, clicks)), labels
 
 
 def _correcting_click(

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from sam2_plugins.core.model import Decoded, build_model
-from sam2_plugins.core.model.prompt_encoder import BACKGROUND, FOREGROUND
+from sam2_plugins.core.model.prompt_encoder import BACKGROUND, BOX_END, BOX_START, FOREGROUND
 from sam2_plugins.core.variants import NANO as NANO_VARIANT
 from sam2_plugins.training.initialise import initialise
 from sam2_plugins.training.losses import LossWeights, prediction_loss
@@ -256,6 +256,42 @@ def test_a_corrected_frame_is_remembered_as_a_prompted_one(
     batch = make_batch([clip], SampleSize(64, 3, 1, min_area=4), rng)
     rollout(model, batch, PromptMix(correction=share), LossWeights(), rng)
     assert remembered == prompted
+
+
+@pytest.mark.parametrize(
+    ("way", "labels"),
+    [
+        ("click", [FOREGROUND]),
+        ("box", [BOX_START, BOX_END]),
+        ("pointed", [BOX_START, BOX_END, FOREGROUND]),
+    ],
+)
+def test_each_way_to_prompt_is_said_as_the_tracker_says_it(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, way: str, labels: list[int]
+) -> None:
+    model = build_model(dataclasses.replace(NANO_VARIANT, image_size=64))
+    said = []
+    decode = model.decode
+
+    def spy(*args: torch.Tensor) -> Decoded:
+        said.append(args[2:])
+        return decode(*args)
+
+    monkeypatch.setattr(model, "decode", spy)
+    batch = make_batch(
+        [make_clip(rng, 64, 1, "fluorescence")], SampleSize(64, 1, 1, min_area=4), rng
+    )
+    only = dict.fromkeys(("click", "box", "mask", "pointed", "correction"), 0.0) | {way: 1.0}
+    rollout(model, batch, PromptMix(**only), LossWeights(), rng)
+    ((points, given),) = said
+    assert given[0].tolist() == labels
+    rows, columns = np.nonzero(batch.masks[0, 0, 0].numpy())
+    inside = points[0][given[0] == FOREGROUND].tolist()
+    assert all((x, y) in zip(columns, rows, strict=True) for x, y in inside)
+    if way != "click":
+        (x0, y0), (x1, y1) = points[0][:2].tolist()
+        assert (x0 + x1) / 2 == pytest.approx((columns.min() + columns.max()) / 2, abs=8)
+        assert (y0 + y1) / 2 == pytest.approx((rows.min() + rows.max()) / 2, abs=8)
 
 
 def test_objects_prompted_in_different_ways_come_back_in_their_order() -> None:

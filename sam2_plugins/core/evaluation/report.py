@@ -12,9 +12,9 @@ from statistics import fmean
 import numpy as np
 
 from sam2_plugins.core import atomic
-from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.evaluation.sequence import SequenceReport
 from sam2_plugins.core.metrics import Scores
+from sam2_plugins.core.plots import new_figure
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,7 @@ def draw(path: Path, reports: Sequence[SequenceReport]) -> None:
     ExportError
         If matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ExportError(
-            'The plot needs matplotlib: pip install "sam2-plugins[train]".'
-        ) from error
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    figure = new_figure(6.4, 4.2)
     axes = figure.add_subplot()
     for report in reports:
         x, y = _curve(report)

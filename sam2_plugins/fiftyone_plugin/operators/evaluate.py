@@ -18,6 +18,7 @@ from sam2_plugins.fiftyone_plugin.evaluation import (
     run,
 )
 from sam2_plugins.fiftyone_plugin.operators import forms
+from sam2_plugins.fiftyone_plugin.operators.work import LONG_WORK
 from sam2_plugins.fiftyone_plugin.request import OUTPUT_FIELD, Progress, field_names
 
 
@@ -32,11 +33,7 @@ class EvaluateMasklets(foo.Operator):
             label="SAM 2: evaluate masklets",
             description="Compare masks with the truth: IoU by frame, J and F by track and movie",
             icon="grading",
-            dynamic=True,
-            execute_as_generator=True,
-            allow_immediate_execution=True,
-            allow_delegated_execution=True,
-            default_choice_to_delegated=False,
+            **LONG_WORK,
         )
 
     def resolve_input(self, ctx: Any) -> types.Property:

@@ -12,7 +12,7 @@ from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.fiftyone_plugin.checks import check_propagation
 from sam2_plugins.fiftyone_plugin.footage import find_footage
 from sam2_plugins.fiftyone_plugin.operators import forms
-from sam2_plugins.fiftyone_plugin.operators.work import work
+from sam2_plugins.fiftyone_plugin.operators.work import LONG_WORK, work
 from sam2_plugins.fiftyone_plugin.propagation import run
 from sam2_plugins.fiftyone_plugin.request import (
     OUTPUT_FIELD,
@@ -33,11 +33,7 @@ class PropagateMasks(foo.Operator):
             label="SAM 2: propagate masks",
             description="Track labelled objects through videos and image sequences",
             icon="timeline",
-            dynamic=True,
-            execute_as_generator=True,
-            allow_immediate_execution=True,
-            allow_delegated_execution=True,
-            default_choice_to_delegated=False,
+            **LONG_WORK,
         )
 
     def resolve_placement(self, ctx: Any) -> types.Placement:

@@ -11,7 +11,7 @@ from fiftyone.operators import types
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.fiftyone_plugin.operators import forms
 from sam2_plugins.fiftyone_plugin.operators.propagate import read_request
-from sam2_plugins.fiftyone_plugin.operators.work import work
+from sam2_plugins.fiftyone_plugin.operators.work import LONG_WORK, work
 from sam2_plugins.fiftyone_plugin.segmentation import Everything, check_segmentation, run
 
 
@@ -26,11 +26,7 @@ class SegmentImages(foo.Operator):
             label="SAM 2: segment images",
             description="Masks from boxes, points or outlines, or of everything in the image",
             icon="auto_fix_high",
-            dynamic=True,
-            execute_as_generator=True,
-            allow_immediate_execution=True,
-            allow_delegated_execution=True,
-            default_choice_to_delegated=False,
+            **LONG_WORK,
         )
 
     def resolve_input(self, ctx: Any) -> types.Property:

@@ -10,6 +10,15 @@ from sam2_plugins.fiftyone_plugin.propagation import Events
 from sam2_plugins.fiftyone_plugin.request import MovieReport, Report
 from sam2_plugins.fiftyone_plugin.runs import STORE, Run
 
+LONG_WORK = {
+    "dynamic": True,
+    "execute_as_generator": True,
+    "allow_immediate_execution": True,
+    "allow_delegated_execution": True,
+    "default_choice_to_delegated": False,
+}
+"""How an operator that uses `work` is configured: its form is checked, and it may be delegated."""
+
 
 def work(ctx: Any, events: Events) -> Any:
     """Do it: a generator of messages to the App; to the end, and its report, if delegated."""

@@ -92,7 +92,7 @@ class Habits:
         """Rods of one family, side by side: alike, pressed together, dividing in the middle."""
         return replace(
             self,
-            thickness=max(3.0, self.diameter * rng.uniform(0.11, 0.26)),
+            thickness=max(3.0, self.diameter * log_uniform(rng, 0.11, 0.38)),
             spread=rng.uniform(0.02, 0.12),
             contrast_spread=log_uniform(rng, 0.02, 0.3),
             count=round(log_uniform(rng, 1.6, MOST_CELLS)),
