@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from sam2_plugins.core.memory_bank import (
 from sam2_plugins.core.model import Decoded, ImageFeatures, Sam2Model
 from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START
 from sam2_plugins.core.model.sam2 import PREVIOUS_LOGIT_LIMIT
-from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.prompts import NEGATIVE, POSITIVE, Prompt
 from sam2_plugins.core.runtime import in_inference
 from sam2_plugins.core.tiling import Window
 from sam2_plugins.core.tracked_object import Output, TrackedObject
@@ -101,9 +102,7 @@ class Steps:
             coarse = model.attend_to_memory(here.coarse, memories)
             decoded = model.decode(coarse, here.skips, clicks, kinds, previous)
         else:
-            # What is corrected was agreed on already, and a small model turns a correction into
-            # something else on each view.
-            views = self._views(frame, window, None if previous is None else 1)
+            views = self._views(frame, window)
             decoded = decode_views(model, views, clicks, kinds, previous)
         return _output(decoded, 0, window)
 
@@ -117,8 +116,21 @@ class Steps:
         picks = (decoded.pick(torch.tensor([k], device=clicks.device)) for k in range(count))
         return [self.mask_of(_output(pick, 0, window)) for pick in picks]
 
-    def _views(self, frame: int, window: Window, count: int | None = None) -> list[ImageFeatures]:
-        views = views_of(window, count or self.model.variant.prompt_views)
+    def missed(self, output: Output, prompts: Sequence[Prompt]) -> int:
+        """Count the clicks that an answer goes against: those on the object that it leaves out, and
+        those beside it that it has. At the outline, neither is told from the other.
+        """
+        mask, window = self.mask_of(output), output.window
+        reach = math.ceil(max(window.width, window.height) / (4 * self.model.grid))
+        _, points, labels = _combine(prompts)
+        near = [mask.around(x, y, reach) for x, y in points]
+        beside = [not here.any() for here in near]
+        within = [bool(here.all()) for here in near]
+        wrong = {POSITIVE: beside, NEGATIVE: within}
+        return sum(wrong[label][i] for i, label in enumerate(labels) if label in wrong)
+
+    def _views(self, frame: int, window: Window) -> list[ImageFeatures]:
+        views = views_of(window, self.model.variant.prompt_views)
         features = self.features.get(frame, views)
         return [features[view] for view in views]
 

@@ -110,11 +110,14 @@ class PromptedFrame:
     ----------
     conditioned
         The frame had been tracked before something was said of it, so that the memory has a say.
+    guess
+        A box, by looking, around what the first click is on; None if clicks refuted it.
     """
 
     prompts: list[Prompt] = field(default_factory=list)
     output: Output | None = None
     conditioned: bool = False
+    guess: Prompt | None = None
 
 
 class TrackedObject:

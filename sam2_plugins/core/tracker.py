@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -355,7 +356,7 @@ class VideoTracker:
         frame = prompt.frame
         recorded = tracked.record.get(frame)
         conditioned = before.conditioned or (not before.prompts and recorded is not None)
-        window, asked = self._window_for(tracked, prompt, before.output, recorded)
+        window, found = self._window_for(tracked, prompt, before.output, recorded)
         previous = None
         if before.output is not None and before.output.window == window:
             previous = before.output.logits
@@ -367,14 +368,30 @@ class VideoTracker:
             self._follower.remember_prompts(tracked)
             self._follower.recall_recent(tracked, frame, reverse=False)
             recall = tracked.bank.recall(frame, reverse=False)
-        output = self._steps.prompt(frame, [*before.prompts, asked], window, previous, recall)
+        said = [*before.prompts, prompt]
+        ask = partial(self._steps.prompt, frame, window=window, previous=previous, recall=recall)
+        output, guess = self._ask(ask, said, found or before.guess)
         mask = self._steps.mask_of(output) if prompt.mask is None else prompt.mask
-        tracked.prompted[frame] = PromptedFrame([*before.prompts, prompt], output, conditioned)
+        tracked.prompted[frame] = PromptedFrame(said, output, conditioned, guess)
         tracked.bank.forget([frame])
         tracked.record.put(frame, mask)
         tracked.outdate_around(frame)
         tracked.window = window
         return mask
+
+    def _ask(
+        self, ask: Callable[[list[Prompt]], Output], said: list[Prompt], guess: Prompt | None
+    ) -> tuple[Output, Prompt | None]:
+        """Answer what was said together with a guess, which is given up when clicks refute it."""
+        if guess is None:
+            return ask(said), None
+        guided = ask([guess, *said])
+        missed = self._steps.missed(guided, said)
+        if missed:
+            plain = ask(said)
+            if self._steps.missed(plain, said) < missed:
+                return plain, None
+        return guided, guess
 
     def _window_for(
         self,
@@ -382,8 +399,8 @@ class VideoTracker:
         prompt: Prompt,
         before: Output | None,
         recorded: ObjectMask | None,
-    ) -> tuple[Window, Prompt]:
-        """Choose the window in which a prompt is answered, and what is asked there."""
+    ) -> tuple[Window, Prompt | None]:
+        """Choose the window in which a prompt is answered, and guess what else may be said."""
         extent: Extent | None = None
         if prompt.mask is not None:
             extent = extent_of(prompt.mask)
@@ -392,7 +409,7 @@ class VideoTracker:
             corners = (round(given.x0), round(given.y0), round(given.x1), round(given.y1))
             extent = Extent.of_box(corners)
         elif before is not None:
-            return before.window, prompt
+            return before.window, None
         elif recorded is not None:
             extent = extent_of(recorded)
         shared = self._windows_in_use()
@@ -401,34 +418,34 @@ class VideoTracker:
             if self._planner.crowded(extent, side):
                 side = self._planner.side_for(extent)
             tracked.side = side
-            return self._planner.window(extent.box, side, shared), prompt
+            return self._planner.window(extent.box, side, shared), None
         if prompt.points is None:
-            return tracked.window or self._planner.whole, prompt
+            return tracked.window or self._planner.whole, None
         click = prompt.points.xy[0]
         x, y = (round(c) for c in click)
         point = (x, y, x + 1, y + 1)
         if tracked.window is not None:
-            return self._planner.window(point, tracked.side, shared), prompt
+            return self._planner.window(point, tracked.side, shared), None
         return self._window_by_looking(tracked, prompt, click, point)
 
     def _window_by_looking(
         self, tracked: TrackedObject, prompt: Prompt, click: tuple[float, float], point: PixelBox
-    ) -> tuple[Window, Prompt]:
-        """Click on an object of unknown size: look through several windows, and point out what was
-        found in the one that fits it.
+    ) -> tuple[Window, Prompt | None]:
+        """Click on an object of unknown size: look through several windows, and guess the box of
+        what was found, in the window that fits it.
         """
         planner = self._planner
         windows = [planner.window(point, side) for side in (None, *reversed(planner.ladder()))]
         if len(windows) == 1:
-            return planner.whole, prompt
+            return planner.whole, None
         found = look(
             click, windows, planner, lambda w: self._steps.candidates(prompt.frame, prompt, w)
         )
         if found is None:
-            return planner.whole, prompt
+            return planner.whole, None
         tracked.side = planner.side_for(found)
         window = planner.window(found.box, tracked.side, self._windows_in_use())
-        return window, replace(prompt, box=Box(*found.box))
+        return window, Prompt(prompt.frame, prompt.obj, box=Box(*found.box))
 
     def _replace_prompts(self, frame: int, obj: ObjectId, prompts: Sequence[Prompt]) -> None:
         """Say only this of an object on a frame, as if nothing else had been said there."""
@@ -436,6 +453,8 @@ class VideoTracker:
         if frame not in tracked.prompted:
             raise PromptError(f"Object {obj!r} has no prompt on frame {frame}.")
         conditioned = tracked.prompted.pop(frame).conditioned
+        if not tracked.prompted:
+            tracked.window = tracked.side = None  # so that a first click is answered as before
         tracked.bank.forget([frame])
         tracked.record.drop(frame)
         tracked.outdate_around(frame)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sam2_plugins.training.losses import LossWeights
 from sam2_plugins.training.rollout import PromptMix
@@ -74,6 +74,10 @@ _STILL = Task(
     4, SampleSize(256, 1, 9, min_area=8, closest=0.2, centred=0.7, soften=0.4), _POINTING, _CHOOSING
 )
 _MOVIE = Task(3, SampleSize(192, 5, 3, min_area=8, centred=0.4, soften=0.3), weights=_CHOOSING)
+_CORRECTING = PromptMix(click=0.4, box=0.2, mask=0.2, pointed=0.2, correction=0.5)
+_CORRECTED_STILL = replace(_STILL, mix=replace(_CORRECTING, mask=0.0))
+_CORRECTED_MOVIE = replace(_MOVIE, mix=_CORRECTING)
+_LONG_MOVIE = replace(_CORRECTED_MOVIE, clips=2, sample=replace(_MOVIE.sample, size=256, frames=7))
 
 NANO = Recipe(
     stages=(
@@ -92,11 +96,12 @@ NANO = Recipe(
 )
 
 # For weights that know their trade: begins lower, and falls for longer. What one frame teaches
-# comes first; at the end, tracking has its share again, or it is forgotten.
+# comes first; at the end, tracking and corrections have their share, or they are forgotten.
 SEQUEL = Recipe(
     stages=(
         Stage(2500, (_STILL, _STILL, _STILL, _MOVIE)),
         Stage(4000, (_STILL, _MOVIE)),
+        Stage(5200, (_CORRECTED_STILL, _CORRECTED_MOVIE, _CORRECTED_STILL, _LONG_MOVIE)),
     ),
     peak_rate=4e-4,
     decay=0.6,

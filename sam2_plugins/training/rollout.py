@@ -19,10 +19,13 @@ from sam2_plugins.training.samples import Batch
 _Way: TypeAlias = Literal["click", "box", "mask", "pointed"]
 _WAYS: tuple[_Way, ...] = ("click", "box", "mask", "pointed")
 
+_MOST_CORRECTIONS = 2
+"""Clicks that correct the first frame, one after the other."""
+
 
 @dataclass(frozen=True)
 class PromptMix:
-    """How often each way to prompt is drawn; `pointed` is a click in a box."""
+    """How often each way to prompt is drawn, and a correction; `pointed` is a click in a box."""
 
     click: float = 0.4
     box: float = 0.25
@@ -147,17 +150,16 @@ def _first_frame(
         losses.append(loss)
         if way == "click":
             click_iou = float(quality.mean())
-        if rng.random() < mix.correction:
+        for _ in range(_MOST_CORRECTIONS):
+            if rng.random() >= mix.correction:
+                break
             clamp = decoded.mask.detach().clamp(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT)
             more_points, more_labels = _correcting_click(decoded, masks[index], rng)
-            decoded = model.decode(
-                coarse,
-                some.skips,
+            points, labels = (
                 torch.cat((points, more_points), 1),
                 torch.cat((labels, more_labels), 1),
-                clamp,
-                multimask=False,
             )
+            decoded = model.decode(coarse, some.skips, points, labels, clamp, multimask=False)
             losses.append(prediction_loss(decoded, truth[index], weights)[0])
         parts.append((index, decoded))
     return _join(parts), losses, click_iou

@@ -15,6 +15,7 @@ from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.steps import _combine
 from sam2_plugins.core.tiling import Extent, Window
+from sam2_plugins.core.tracked_object import Output
 from sam2_plugins.core.tracker import VideoTracker
 from tests.core.conftest import squares
 
@@ -64,6 +65,86 @@ def test_what_windows_agree_on_is_pointed_out_and_the_prompt_stays_a_click(
     boxed = tracker_of(small_model, movie, tile="auto")
     boxed.add_prompt(0, "cell", points=[(18, 28)], box=found.box)
     assert clicked.mask(0, "cell") == boxed.mask(0, "cell")
+
+
+@pytest.fixture
+def guessed(
+    small_model: Sam2Model, movie: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> VideoTracker:
+    found = Extent.of_box((12, 20, 24, 34))
+    monkeypatch.setattr("sam2_plugins.core.tracker.look", lambda *_: found)
+    return tracker_of(small_model, movie, tile="auto")
+
+
+def asked_of(tracker: VideoTracker, monkeypatch: pytest.MonkeyPatch) -> list[list[Prompt]]:
+    asked: list[list[Prompt]] = []
+    prompt = tracker._steps.prompt
+
+    def spy(frame: int, prompts: list[Prompt], **how: object) -> Output:
+        asked.append(list(prompts))
+        return prompt(frame, prompts, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tracker._steps, "prompt", spy)
+    return asked
+
+
+def test_what_a_click_was_found_to_be_on_is_told_with_its_corrections(
+    guessed: VideoTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asked_of(guessed, monkeypatch)
+    monkeypatch.setattr(guessed._steps, "missed", lambda *_: 0)
+    guessed.add_prompt(0, "cell", points=[(18, 28)])
+    guessed.add_prompt(0, "cell", points=[(22, 28)], labels=[0])
+    guess = Prompt.of(0, "cell", box=(12, 20, 24, 34))
+    click = Prompt.of(0, "cell", points=[(18, 28)])
+    correction = Prompt.of(0, "cell", points=[(22, 28)], labels=[0])
+    assert asked == [[guess, click], [guess, click, correction]]
+    assert guessed.prompts == (click, correction)
+
+
+@pytest.mark.parametrize(("missed", "given_up"), [([1, 0], True), ([1, 1], False)])
+def test_a_guess_is_given_up_when_clicks_fit_better_without_it(
+    guessed: VideoTracker, monkeypatch: pytest.MonkeyPatch, missed: list[int], given_up: bool
+) -> None:
+    counts = [0, *missed, 0]
+    monkeypatch.setattr(guessed._steps, "missed", lambda *_: counts.pop(0))
+    guessed.add_prompt(0, "cell", points=[(18, 28)])
+    guessed.add_prompt(0, "cell", points=[(22, 28)], labels=[0])
+    asked = asked_of(guessed, monkeypatch)
+    guessed.add_prompt(0, "cell", points=[(14, 28)])
+    assert [len(prompts) for prompts in asked] == ([3] if given_up else [4])
+
+
+def test_undoing_a_correction_brings_the_first_answer_back(guessed: VideoTracker) -> None:
+    before = guessed.add_prompt(0, "cell", points=[(18, 28)])
+    guessed.add_prompt(0, "cell", points=[(22, 28)], labels=[0])
+    guessed.undo_prompt()
+    assert guessed.mask(0, "cell") == before
+
+
+@pytest.mark.parametrize(
+    ("points", "labels", "missed"),
+    [
+        ([(30, 30), (60, 60)], [1, 0], 0),
+        ([(60, 60)], [1], 1),
+        ([(30, 30)], [0], 1),
+        ([(60, 60), (30, 30)], [1, 0], 2),
+        ([(20, 30), (41, 30)], [0, 1], 0),  # at the outline
+    ],
+)
+def test_clicks_that_an_answer_goes_against_are_counted(
+    small_model: Sam2Model,
+    movie: np.ndarray,
+    points: list[tuple[int, int]],
+    labels: list[int],
+    missed: int,
+) -> None:
+    steps = tracker_of(small_model, movie)._steps
+    square = np.zeros(movie.shape[1:3], bool)
+    square[20:40, 20:40] = True
+    said = Prompt.of(0, 1, mask=square)
+    output = steps.prompt(0, [said], Window(0, 0, movie.shape[2], movie.shape[1]))
+    assert steps.missed(output, [Prompt.of(0, 1, points=points, labels=labels)]) == missed
 
 
 def test_a_click_in_a_small_frame_is_answered_by_the_click_alone(

@@ -294,6 +294,27 @@ def test_each_way_to_prompt_is_said_as_the_tracker_says_it(
         assert (y0 + y1) / 2 == pytest.approx((rows.min() + rows.max()) / 2, abs=8)
 
 
+@pytest.mark.parametrize(("share", "clicks"), [(0.0, [1]), (1.0, [1, 2, 3])])
+def test_a_first_frame_is_corrected_click_by_click(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, share: float, clicks: list[int]
+) -> None:
+    model = build_model(dataclasses.replace(NANO_VARIANT, image_size=64))
+    said = []
+    decode = model.decode
+
+    def spy(*args: torch.Tensor, **kwargs: bool) -> Decoded:
+        said.append(args[3].shape[1])
+        return decode(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(model, "decode", spy)
+    batch = make_batch(
+        [make_clip(rng, 64, 1, "fluorescence")], SampleSize(64, 1, 1, min_area=4), rng
+    )
+    mix = PromptMix(click=1, box=0, mask=0, correction=share)
+    rollout(model, batch, mix, LossWeights(), rng)
+    assert said == clicks
+
+
 def test_objects_prompted_in_different_ways_come_back_in_their_order() -> None:
     def of(*objects: int) -> Decoded:
         values = torch.tensor(objects, dtype=torch.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import nan
+from math import floor, nan
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -139,6 +139,11 @@ class ObjectMask:
             part = self.crop[top - y : bottom - y, left - x : right - x]
             view[top - y0 : bottom - y0, left - x0 : right - x0] = part
         return view
+
+    def around(self, x: float, y: float, reach: int) -> Pixels:
+        """Return the mask within so many pixels of a point of the frame."""
+        column, row = floor(x), floor(y)
+        return self.window((column - reach, row - reach, column + reach + 1, row + reach + 1))
 
     def paste_into(self, array: NDArray[Any], value: Any) -> None:
         """Write `value` (a number, or one per channel) to this object's pixels of [H, W, ...]."""

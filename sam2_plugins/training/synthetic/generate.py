@@ -11,7 +11,7 @@ from .natural import natural_clip
 KINDS: tuple[str, ...] = (*SPECIMENS, "texture")
 
 # What is harder to tell apart is made more often; natural objects differ the most.
-_WEIGHTS = {"microcolony": 3.0, "dic": 1.5, "spread": 1.5, "texture": 2.0}
+_WEIGHTS = {"microcolony": 2.0, "dic": 1.5, "spread": 1.5, "texture": 3.0}
 
 # A first frame needs an object of this share of its area, or there is nothing to prompt.
 _LEAST_AREA = 0.0015
