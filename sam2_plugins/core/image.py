@@ -96,7 +96,8 @@ class ImageSegmenter:
             labels = torch.stack([encoded[i][1] for i in index])
             starts = [start for i in index if (start := encoded[i][2]) is not None]
             start = torch.cat(starts) if starts else None
-            decoded = self._decode(points, labels, start, self.model.variant.prompt_views)
+            count = self.model.variant.prompt_views if start is None else 1
+            decoded = self._decode(points, labels, start, count)
             for row, i in enumerate(index):
                 answers[i] = self._candidates(decoded, row)
         return answers

@@ -102,7 +102,8 @@ class Steps:
             coarse = model.attend_to_memory(here.coarse, memories)
             decoded = model.decode(coarse, here.skips, clicks, kinds, previous)
         else:
-            views = self._views(frame, window)
+            # A person's mask is right but for what the click says, and each view would change more.
+            views = self._views(frame, window, None if mask is None else 1)
             decoded = decode_views(model, views, clicks, kinds, previous)
         return _output(decoded, 0, window)
 
@@ -129,8 +130,8 @@ class Steps:
         wrong = {POSITIVE: beside, NEGATIVE: within}
         return sum(wrong[label][i] for i, label in enumerate(labels) if label in wrong)
 
-    def _views(self, frame: int, window: Window) -> list[ImageFeatures]:
-        views = views_of(window, self.model.variant.prompt_views)
+    def _views(self, frame: int, window: Window, count: int | None = None) -> list[ImageFeatures]:
+        views = views_of(window, count or self.model.variant.prompt_views)
         features = self.features.get(frame, views)
         return [features[view] for view in views]
 

@@ -2,8 +2,7 @@
 
 A network is not quite the same under rotation, and a small one errs differently on each view. What
 they agree on is better than any of them, and how far they agree tells how far to trust them. Only
-first prompts are answered so: what is corrected was agreed on already, and on the frames that are
-tracked, it would cost as many times the encoder.
+prompts are answered so: on the frames that are tracked, it would cost as many times the encoder.
 """
 
 from __future__ import annotations
