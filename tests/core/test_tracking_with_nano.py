@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 
 from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.masks import Masklet, ObjectMask
-from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.model import Decoded, ImageFeatures, Sam2Model
 from sam2_plugins.core.policies import POLICIES
 from sam2_plugins.core.tracker import VideoTracker
+from sam2_plugins.core.views import decode_views
 
 pytestmark = pytest.mark.slow
 
@@ -116,3 +120,22 @@ def test_every_memory_policy_follows_an_object_from_window_to_window(
     for result in tracker.propagate():
         wanted = disc(centres[result.frame], size)
         assert result.masks["a"].iou_with(wanted) > 0.6, result.frame
+
+
+@pytest.mark.parametrize("painted", [True, False])
+def test_a_painted_mask_is_corrected_in_one_view_and_others_in_all(
+    nano: Sam2Model, painted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = []
+
+    def spy(model: Sam2Model, seen: Sequence[ImageFeatures], *how: Any) -> Decoded:
+        views.append(len(seen))
+        return decode_views(model, seen, *how)
+
+    monkeypatch.setattr("sam2_plugins.core.steps.decode_views", spy)
+    size, at = (96, 128), np.array([60.0, 40.0])
+    tracker = VideoTracker(nano, discs(at[None, None], size), tile=None)
+    first: dict[str, Any] = {"mask": disc(at, size)} if painted else {"points": [at]}
+    tracker.add_prompt(0, 1, **first)
+    tracker.add_prompt(0, 1, points=[(100, 80)], labels=[0])
+    assert views == ([1] if painted else [nano.variant.prompt_views] * 2)

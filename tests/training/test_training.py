@@ -20,7 +20,7 @@ from sam2_plugins.training.pool import ClipPool, ClipShape
 from sam2_plugins.training.prompting import box_around, click_inside, correction
 from sam2_plugins.training.recipe import NANO, SEQUEL, SMOKE
 from sam2_plugins.training.rollout import PromptMix, _join, rollout
-from sam2_plugins.training.samples import SampleSize, make_batch, with_neighbours
+from sam2_plugins.training.samples import Batch, SampleSize, make_batch, with_neighbours
 from sam2_plugins.training.synthetic import Clip, make_clip
 from sam2_plugins.training.train import LOG_FILE, STATE_FILE, load_average, train
 
@@ -172,14 +172,18 @@ def test_training_begins_with_the_weights_that_it_is_given(tmp_path: Path) -> No
         assert torch.allclose(weight, start[name], atol=1e-6), name
 
 
+def one_object(rng: np.random.Generator) -> Batch:
+    """One object on one frame."""
+    clip = make_clip(rng, 64, 1, "fluorescence")
+    return make_batch([clip], SampleSize(64, 1, 1, min_area=4), rng)
+
+
 def test_a_click_can_be_learned_by_heart(rng: np.random.Generator) -> None:
     torch.manual_seed(0)
     model = build_model(dataclasses.replace(NANO_VARIANT, image_size=64))
     initialise(model)
     model.train()
-    batch = make_batch(
-        [make_clip(rng, 64, 1, "fluorescence")], SampleSize(64, 1, 1, min_area=4), rng
-    )
+    batch = one_object(rng)
     optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
     losses = []
     for _ in range(25):
@@ -278,9 +282,7 @@ def test_each_way_to_prompt_is_said_as_the_tracker_says_it(
         return decode(*args)
 
     monkeypatch.setattr(model, "decode", spy)
-    batch = make_batch(
-        [make_clip(rng, 64, 1, "fluorescence")], SampleSize(64, 1, 1, min_area=4), rng
-    )
+    batch = one_object(rng)
     only = dict.fromkeys(("click", "box", "mask", "pointed", "correction"), 0.0) | {way: 1.0}
     rollout(model, batch, PromptMix(**only), LossWeights(), rng)
     ((points, given),) = said
@@ -307,9 +309,7 @@ def test_a_first_frame_is_corrected_click_by_click(
         return decode(*args, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(model, "decode", spy)
-    batch = make_batch(
-        [make_clip(rng, 64, 1, "fluorescence")], SampleSize(64, 1, 1, min_area=4), rng
-    )
+    batch = one_object(rng)
     mix = PromptMix(click=1, box=0, mask=0, correction=share)
     rollout(model, batch, mix, LossWeights(), rng)
     assert said == clicks
