@@ -21,7 +21,7 @@ from distributed import Client, LocalCluster
 
 from sam2_plugins.batch import Job, Progress, Report, Settings, run_batch
 from sam2_plugins.core.checkpoints import load_model
-from sam2_plugins.core.journal import BLOCK
+from sam2_plugins.core.masks.journal import BLOCK
 from sam2_plugins.core.prompts import Prompt
 
 SIDE, RADIUS = 256, 12

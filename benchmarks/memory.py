@@ -19,7 +19,7 @@ import psutil
 import torch
 
 from sam2_plugins.core.checkpoints import load_model
-from sam2_plugins.core.tracker import VideoTracker
+from sam2_plugins.core.tracking.tracker import VideoTracker
 
 LIMIT_MB = 20
 

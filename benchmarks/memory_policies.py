@@ -17,8 +17,8 @@ import torch
 from sam2_plugins.core.checkpoints import load_model
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.core.policies import POLICIES
-from sam2_plugins.core.tracker import VideoTracker
+from sam2_plugins.core.tracking.memory.policies import POLICIES
+from sam2_plugins.core.tracking.tracker import VideoTracker
 
 SIDE, RADIUS, FRAMES = 160, 11, 40
 Path = list["tuple[float, float] | None"]

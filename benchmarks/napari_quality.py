@@ -20,9 +20,9 @@ from napari.components import ViewerModel
 from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.datasets import Dataset, find_datasets
 from sam2_plugins.core.evaluation import evaluate_sequence, innermost_pixel
+from sam2_plugins.core.evaluation.metrics import evaluate
 from sam2_plugins.core.frames import open_frames
 from sam2_plugins.core.masks import compose_label_image, split_label_image
-from sam2_plugins.core.metrics import evaluate
 from sam2_plugins.napari_plugin._controller import Controller
 from sam2_plugins.napari_plugin._jobs import AtOnce
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sam2_plugins.core.plan import Direction
 from sam2_plugins.core.prompt_files import prompt_to_json
 from sam2_plugins.core.prompts import Prompt
-from sam2_plugins.core.tiling import Tile
+from sam2_plugins.core.tracking.schedule import Direction
+from sam2_plugins.core.tracking.windows.planner import Tile
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,9 @@ from urllib.parse import urlsplit
 
 from sam2_plugins.batch.job import Job
 from sam2_plugins.core.errors import PromptError, Sam2PluginsError
-from sam2_plugins.core.plan import DIRECTIONS
 from sam2_plugins.core.prompt_files import load_prompts, prompts_from_json
 from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.tracking.schedule import DIRECTIONS
 
 READING = ("axes", "channels", "limits", "z", "stream", "fps")
 KEYS = ("source", "prompts", "name", "direction", "start", "stop", *READING)

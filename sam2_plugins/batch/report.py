@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from sam2_plugins.core.atomic import write_text
+from sam2_plugins.core.files import write_text
 
 State: TypeAlias = Literal["running", "done", "failed"]
 

@@ -16,9 +16,9 @@ from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.errors import ExportError, told
 from sam2_plugins.core.export import open_writers
 from sam2_plugins.core.frames import open_frames
-from sam2_plugins.core.journal import MaskJournal, read_journal
 from sam2_plugins.core.masks import Masklet
-from sam2_plugins.core.tracker import VideoTracker
+from sam2_plugins.core.masks.journal import MaskJournal, read_journal
+from sam2_plugins.core.tracking.tracker import VideoTracker
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from sam2_plugins.cli import options
 
 if TYPE_CHECKING:
     from sam2_plugins.core.model import Sam2Model
-    from sam2_plugins.core.profiling import Profile
+    from sam2_plugins.core.tracking.profiling import Profile
 
 
 def bench(
@@ -40,7 +40,7 @@ def bench(
     import torch
 
     from sam2_plugins.cli.console import print_json, say
-    from sam2_plugins.core.profiling import matrix_rate, profile_tracking
+    from sam2_plugins.core.tracking.profiling import matrix_rate, profile_tracking
 
     if threads:
         torch.set_num_threads(threads)

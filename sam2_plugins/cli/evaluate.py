@@ -277,11 +277,11 @@ def _score_model(data: Path, protocol: Protocol, only: list[str], how: _Run) -> 
 
 def _save(out: Path, told: dict[str, Any], reports: list[SequenceReport]) -> None:
     from sam2_plugins.cli.console import say, to_json
-    from sam2_plugins.core import atomic
+    from sam2_plugins.core import files
     from sam2_plugins.core.evaluation import draw, write_csv
 
     out.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(out / "report.json", to_json(told))
+    files.write_text(out / "report.json", to_json(told))
     write_csv(out / "scores.csv", reports)
     draw(out / "curve.png", reports)
     say(f"Written: report.json, scores.csv and curve.png in {out}.")
@@ -292,9 +292,9 @@ def _score_labels(
 ) -> None:
     """Score predicted labels, by the dataset's rules where nothing else was said."""
     from sam2_plugins.cli.console import print_json
-    from sam2_plugins.core import metrics
     from sam2_plugins.core.datasets import load_dataset, load_label_stack, recognise
     from sam2_plugins.core.errors import FrameSourceError
+    from sam2_plugins.core.evaluation import metrics
 
     settings: dict[str, Any] = {}
     truth: Any

@@ -33,7 +33,7 @@ Tile = Annotated[
 
 
 class MemoryName(str, Enum):
-    """Rule of what an object remembers: a key of `core.policies.POLICIES`."""
+    """Rule of what an object remembers: a key of `core.tracking.memory.policies.POLICIES`."""
 
     sam2 = "sam2"
     motion = "motion"

@@ -15,7 +15,7 @@ from sam2_plugins.core.errors import ExportError, Sam2PluginsError
 
 if TYPE_CHECKING:
     from sam2_plugins.cli.tracking import Outcome
-    from sam2_plugins.core.tracker import VideoTracker
+    from sam2_plugins.core.tracking.tracker import VideoTracker
 
 PROMPTS = "prompts"
 PROMPTS_FILE = "prompts.json"
@@ -113,7 +113,7 @@ def track(
     from sam2_plugins.cli.tracking import Range, sweep
     from sam2_plugins.core.export import WriterGroup, open_writers
     from sam2_plugins.core.frames import open_frames
-    from sam2_plugins.core.tracker import VideoTracker
+    from sam2_plugins.core.tracking.tracker import VideoTracker
 
     formats = _formats(format_)
     side = options.parse_tile(tile)

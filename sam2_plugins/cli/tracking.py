@@ -10,10 +10,10 @@ from sam2_plugins.cli.console import OUT, frames_progress, table
 from sam2_plugins.cli.interrupt import stopping_gently
 from sam2_plugins.cli.prompts import summarise_prompts
 from sam2_plugins.core.export import WriterGroup
-from sam2_plugins.core.plan import Direction
+from sam2_plugins.core.tracking.schedule import Direction
 
 if TYPE_CHECKING:
-    from sam2_plugins.core.tracker import VideoTracker
+    from sam2_plugins.core.tracking.tracker import VideoTracker
 
 
 @dataclass(frozen=True)

@@ -9,25 +9,27 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sam2_plugins.core._old_names import announce_old_names
+
 if TYPE_CHECKING:
     from sam2_plugins.core.checkpoints import download, list_models, load_model
     from sam2_plugins.core.errors import Sam2PluginsError
     from sam2_plugins.core.export import open_writers
     from sam2_plugins.core.frames import FrameSource, open_frames
-    from sam2_plugins.core.image import ImageSegmenter
     from sam2_plugins.core.masks import Masklet, ObjectMask
     from sam2_plugins.core.prompts import Prompt
-    from sam2_plugins.core.tracker import FrameResult, VideoTracker
+    from sam2_plugins.core.tracking.image_segmenter import ImageSegmenter
+    from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
 
 _HOMES = {
-    "FrameResult": "tracker",
+    "FrameResult": "tracking.tracker",
     "FrameSource": "frames",
-    "ImageSegmenter": "image",
+    "ImageSegmenter": "tracking.image_segmenter",
     "Masklet": "masks",
     "ObjectMask": "masks",
     "Prompt": "prompts",
     "Sam2PluginsError": "errors",
-    "VideoTracker": "tracker",
+    "VideoTracker": "tracking.tracker",
     "download": "checkpoints",
     "list_models": "checkpoints",
     "load_model": "checkpoints",
@@ -50,6 +52,9 @@ __all__ = [
     "open_frames",
     "open_writers",
 ]
+
+
+announce_old_names()
 
 
 def __getattr__(name: str) -> Any:

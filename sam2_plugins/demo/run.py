@@ -19,7 +19,7 @@ from sam2_plugins.demo.strips import CellStripsWriter
 
 if TYPE_CHECKING:
     from sam2_plugins.core.model import Sam2Model
-    from sam2_plugins.core.tracker import VideoTracker
+    from sam2_plugins.core.tracking.tracker import VideoTracker
 
 SHEET_FRAMES = 4  # so large that a nucleus of 25 px in a frame of 1,100 is still to be seen
 PROMPTS_FILE, STRIPS_FILE = "prompts.json", "cells.png"
@@ -33,7 +33,7 @@ def prompt_cells(model: Sam2Model, frames: FrameSource) -> VideoTracker:
     TrackingError
         If no cell is found.
     """
-    from sam2_plugins.core.tracker import VideoTracker
+    from sam2_plugins.core.tracking.tracker import VideoTracker
 
     prompts = choose_prompts(frames[0].image)
     if not prompts:

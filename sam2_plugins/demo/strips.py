@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from sam2_plugins.core import atomic
+from sam2_plugins.core import files
 from sam2_plugins.core.export import Numbering, overlay
 from sam2_plugins.core.export.names import font
 from sam2_plugins.core.export.overlay import Picture
@@ -56,7 +56,7 @@ class CellStripsWriter:
         chosen = np.linspace(0, len(self._results) - 1, count).round().astype(int)
         page = self._draw([int(index) for index in chosen])
         self._results = []
-        with atomic.replacing(self.path) as temporary:
+        with files.replacing(self.path) as temporary:
             page.save(temporary)
 
     def _draw(self, chosen: list[int]) -> Image.Image:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from sam2_plugins.core.plan import Direction
-from sam2_plugins.core.tiling import Tile
+from sam2_plugins.core.tracking.schedule import Direction
+from sam2_plugins.core.tracking.windows.planner import Tile
 from sam2_plugins.fiftyone_plugin.checks import check_propagation
 from sam2_plugins.fiftyone_plugin.footage import find_footage
 from sam2_plugins.fiftyone_plugin.propagation import run

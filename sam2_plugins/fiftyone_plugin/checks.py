@@ -10,7 +10,7 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.core.media as fom
 
-from sam2_plugins.core.plan import DIRECTIONS
+from sam2_plugins.core.tracking.schedule import DIRECTIONS
 from sam2_plugins.core.variants import VARIANTS
 from sam2_plugins.fiftyone_plugin.documents import PROMPT_TYPES
 from sam2_plugins.fiftyone_plugin.footage import FRAMES, Footage, FootageError, find_footage

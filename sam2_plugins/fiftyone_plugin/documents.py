@@ -12,7 +12,7 @@ import numpy as np
 from bson import ObjectId as BsonId
 from PIL import Image
 
-from sam2_plugins.core import atomic
+from sam2_plugins.core import files
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.fiftyone_plugin.labels import detection_mask, detection_values
 from sam2_plugins.fiftyone_plugin.marks import MARK, Mark
@@ -81,7 +81,7 @@ def make_detection(
     """
     values = detection_values(mask)
     if mask_path is not None:
-        with atomic.replacing(mask_path) as temporary:
+        with files.replacing(mask_path) as temporary:
             Image.fromarray(values.pop("mask").astype(np.uint8) * 255).save(temporary)
         values["mask_path"] = str(mask_path)
     return fo.Detection(

@@ -10,11 +10,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from sam2_plugins.core.datasets.labelled_frames import Absent
 from sam2_plugins.core.errors import told
 from sam2_plugins.core.evaluation import LabelImages
+from sam2_plugins.core.evaluation.metrics import SequenceScores
+from sam2_plugins.core.evaluation.metrics import evaluate as score_stacks
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.metrics import Absent, SequenceScores
-from sam2_plugins.core.metrics import evaluate as score_stacks
 from sam2_plugins.fiftyone_plugin.documents import single_labels
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError, find_footage
 from sam2_plugins.fiftyone_plugin.prompting import check_prompt_field, class_names, state

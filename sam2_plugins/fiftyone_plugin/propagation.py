@@ -15,7 +15,7 @@ from sam2_plugins.batch import connect, run_tasks
 from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.errors import told
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.core.tracker import VideoTracker
+from sam2_plugins.core.tracking.tracker import VideoTracker
 from sam2_plugins.fiftyone_plugin.footage import Footage, Video
 from sam2_plugins.fiftyone_plugin.marks import cause_of
 from sam2_plugins.fiftyone_plugin.metadata import fill_metadata

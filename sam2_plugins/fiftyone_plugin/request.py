@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from sam2_plugins.core.plan import Direction
+from sam2_plugins.core.tracking.schedule import Direction
 
 OUTPUT_FIELD = "sam2"
 
@@ -29,7 +29,7 @@ class Request:
     label_ids
         Labels that are prompts; None: all.
     memory
-        Rule of what each object remembers, a key of `core.policies.POLICIES`.
+        Rule of what each object remembers, a key of `core.tracking.memory.policies.POLICIES`.
     masks_folder
         Where the masks are kept as PNG; None: in the database.
     """

@@ -10,8 +10,8 @@ from typing import Any
 import fiftyone as fo
 
 from sam2_plugins.batch import Progress as Step
-from sam2_plugins.core.image import ImageSegmenter
 from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.tracking.image_segmenter import ImageSegmenter
 from sam2_plugins.fiftyone_plugin import propagation
 from sam2_plugins.fiftyone_plugin.checks import check_model, check_output_field, check_request
 from sam2_plugins.fiftyone_plugin.documents import current_mark, make_detection, single_labels

@@ -31,7 +31,7 @@ from sam2_plugins.labelstudio_backend.tracking import Movie, Prompts, Tracked, T
 
 if TYPE_CHECKING:
     from sam2_plugins.core.model import Sam2Model
-    from sam2_plugins.core.tracker import VideoTracker
+    from sam2_plugins.core.tracking.tracker import VideoTracker
 
 log = logging.getLogger(__name__)
 
@@ -304,7 +304,7 @@ class Engine:
 
     def _image_tracker(self, path: Path) -> VideoTracker:
         """Return the tracker of an image, with the features of the last clicks on it."""
-        from sam2_plugins.core.tracker import VideoTracker
+        from sam2_plugins.core.tracking.tracker import VideoTracker
 
         key = fingerprint(path)
         if key not in self._images:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sam2_plugins.core import atomic
+from sam2_plugins.core import files
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export import open_writers, parse_formats
 from sam2_plugins.core.masks import ObjectId, ObjectMask
@@ -259,7 +259,7 @@ def write_masks(task: ExportedTask, folder: Path, formats: str) -> tuple[Path, .
             }
             writers.write(frame, float(frame), known)
     key = [{"id": numbers[o], "region": o, "label": task.labels.get(o, "")} for o in task.masks]
-    atomic.write_text(folder / OBJECTS_FILE, json.dumps(key, indent=1))
+    files.write_text(folder / OBJECTS_FILE, json.dumps(key, indent=1))
     return (*writers.paths, folder / OBJECTS_FILE)
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from sam2_plugins.core import atomic
+from sam2_plugins.core import files
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.frames import FrameSource
 from sam2_plugins.labelstudio_backend.projects import stack_config
@@ -50,14 +50,14 @@ def write_stack(
     names = []
     for index in range(0, len(frames), every):
         names.append(f"{index:06d}.png")
-        with atomic.replacing(folder / names[-1]) as fresh:
+        with files.replacing(folder / names[-1]) as fresh:
             Image.fromarray(frames[index].image).save(fresh)
         yield len(names)
     size = pages or len(names)
     parts = [names[first : first + size] for first in range(0, len(names), size)]
     tasks = [_task(frames.name, part, url, every) for part in parts]
-    atomic.write_text(folder / TASKS_FILE, json.dumps(tasks, indent=1))
-    atomic.write_text(folder / CONFIG_FILE, stack_config(labels))
+    files.write_text(folder / TASKS_FILE, json.dumps(tasks, indent=1))
+    files.write_text(folder / CONFIG_FILE, stack_config(labels))
 
 
 def local_files_url(folder: Path, root: Path) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sam2_plugins.core import atomic
+from sam2_plugins.core import files
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.labelstudio_backend.tracking import Tracked
 
@@ -165,7 +165,7 @@ class Pending:
 
     def put(self, key: str, request: Mapping[str, Any]) -> None:
         """Keep a request."""
-        atomic.write_text(self._folder / f"{key}.json", json.dumps(request))
+        files.write_text(self._folder / f"{key}.json", json.dumps(request))
 
     def remove(self, key: str) -> None:
         """Forget one that is done with."""

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from sam2_plugins.core import atomic
+from sam2_plugins.core import files
 from sam2_plugins.labelstudio_backend.client import LabelStudio
 from sam2_plugins.labelstudio_backend.download import Downloader
 from sam2_plugins.labelstudio_backend.errors import MediaError
@@ -124,12 +124,12 @@ class MediaStore:
             if there and time.monotonic() - self._checked.get(key, -FRESH) < FRESH:
                 return path
             known = _read_note(note) if there else {}
-            with atomic.replacing(path) as fresh:
+            with files.replacing(path) as fresh:
                 told = self._downloader.fetch(url, fresh, server, known)
                 if told is None:  # unchanged
                     os.link(path, fresh)
             if told is not None:
-                atomic.write_text(note, json.dumps(told))
+                files.write_text(note, json.dumps(told))
             _mark_used(path)
             self._checked[key] = time.monotonic()
         self._make_room(keep=path)
@@ -149,7 +149,7 @@ class MediaStore:
         suffix = f".{kind}" if kind.isalnum() else ""
         path = self._folder / hashlib.sha256(data).hexdigest()[:32] / f"data-url{suffix}"
         if not path.is_file():
-            with atomic.replacing(path) as fresh:
+            with files.replacing(path) as fresh:
                 fresh.write_bytes(data)
         return path
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sam2_plugins.core.errors import ExportError
-from sam2_plugins.core.journal import MaskJournal, read_journal
 from sam2_plugins.core.masks import Masklet, ObjectMask
+from sam2_plugins.core.masks.journal import MaskJournal, read_journal
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.labelstudio_backend.lane import TRACK, Lane
 
@@ -143,7 +143,7 @@ def track(
     memory
         Rule of what each object remembers.
     """
-    from sam2_plugins.core.tracker import VideoTracker
+    from sam2_plugins.core.tracking.tracker import VideoTracker
 
     tracker = VideoTracker(model, movie.frames, policy=memory)
     files = {obj: store.path(movie, said) for obj, said in prompts.items()}

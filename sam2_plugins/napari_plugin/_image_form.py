@@ -7,7 +7,7 @@ from typing import Any
 from qtpy.QtCore import QSettings
 from qtpy.QtWidgets import QComboBox, QFormLayout, QMenu, QToolButton, QWidget
 
-from sam2_plugins.core.memories import MEMORIES
+from sam2_plugins.core.tracking.memory.registry import MEMORIES
 from sam2_plugins.napari_plugin._controller import Controller
 from sam2_plugins.napari_plugin._frames import default_axis, full_level, leading_shape
 

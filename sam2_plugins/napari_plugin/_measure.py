@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from skimage.measure import regionprops
 
-from sam2_plugins.core.atomic import replacing
+from sam2_plugins.core.files import replacing
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.napari_plugin._frames import Line, full_level
 from sam2_plugins.napari_plugin._placement import pixel_size

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from sam2_plugins.core.plan import Direction
+from sam2_plugins.core.tracking.schedule import Direction
 from sam2_plugins.napari_plugin._controller import Controller
 from sam2_plugins.napari_plugin._runs import RunProgress
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sam2_plugins.core.plan import Direction
+from sam2_plugins.core.tracking.schedule import Direction
 from sam2_plugins.napari_plugin._jobs import Handle
 from sam2_plugins.napari_plugin._session import Request, Step
 from sam2_plugins.napari_plugin._store import Change

@@ -14,9 +14,9 @@ from typing import TypeAlias
 
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.core.plan import Direction
 from sam2_plugins.core.prompts import Prompt
-from sam2_plugins.core.tracker import FrameResult, VideoTracker
+from sam2_plugins.core.tracking.schedule import Direction
+from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
 from sam2_plugins.napari_plugin._frames import Line, View
 from sam2_plugins.napari_plugin._store import Change, Entry, Index, MaskStore
 from sam2_plugins.napari_plugin._turns import Turns

@@ -5,7 +5,7 @@ import torch
 
 from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.core.profiling import PARTS, matrix_rate, profile_tracking
+from sam2_plugins.core.tracking.profiling import PARTS, matrix_rate, profile_tracking
 
 
 def test_every_part_of_a_frame_is_told(run, nano):

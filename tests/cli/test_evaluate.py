@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from sam2_plugins.core.datasets import load_dataset
-from sam2_plugins.core.metrics import evaluate
+from sam2_plugins.core.evaluation.metrics import evaluate
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from PIL import Image
 
 from sam2_plugins.core.datasets import ctc, davis, find_datasets, load_dataset, own, sav
 from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.evaluation.metrics import evaluate
 from sam2_plugins.core.frames import open_frames
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.metrics import evaluate
 
 FRAMES, SIZE = 9, (48, 64)
 

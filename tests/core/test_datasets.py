@@ -9,7 +9,7 @@ from PIL import Image
 
 from sam2_plugins.core.datasets import find_datasets, load_dataset, load_label_stack
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.core.metrics import evaluate
+from sam2_plugins.core.evaluation.metrics import evaluate
 
 STACK = np.arange(24, dtype=np.uint16).reshape(2, 3, 4) * 100
 

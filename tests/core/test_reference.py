@@ -16,12 +16,12 @@ import pytest
 import torch
 
 from sam2_plugins.core.errors import ImageSizeError
-from sam2_plugins.core.memory_bank import Memory, MemoryBank, as_tensors
 from sam2_plugins.core.model import Decoded, ImageFeatures, Sam2Model, build_model
 from sam2_plugins.core.model.position_encoding import sine_grid
-from sam2_plugins.core.policies import Sam2Policy
-from sam2_plugins.core.tiling import Window
-from sam2_plugins.core.tracker import VideoTracker
+from sam2_plugins.core.tracking.memory.bank import Memory, MemoryBank, as_tensors
+from sam2_plugins.core.tracking.memory.policies import Sam2Policy
+from sam2_plugins.core.tracking.tracker import VideoTracker
+from sam2_plugins.core.tracking.windows.planner import Window
 from sam2_plugins.core.variants import VARIANTS, get_variant
 from tests.reference import inputs
 from tests.reference.weights import seeded_state

@@ -11,7 +11,7 @@ import pytest
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompts import Prompt
-from sam2_plugins.core.tracker import FrameResult, VideoTracker
+from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
 from tests.cli.conftest import moving_discs
 from tests.napari_plugin.conftest import LEFT, RIGHT, Desk
 

@@ -10,9 +10,9 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sam2_plugins.core.atomic import replacing
 from sam2_plugins.core.checkpoints.recognise import variant_from_json, variant_to_json
 from sam2_plugins.core.errors import CheckpointError, ExportError
+from sam2_plugins.core.files import replacing
 from sam2_plugins.core.variants import Variant
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from sam2_plugins.core import atomic
+from sam2_plugins.core import files
 from sam2_plugins.core.datasets.dataset import Dataset, LabelFiles
 from sam2_plugins.core.datasets.label_stacks import read_labels
 from sam2_plugins.core.errors import FrameSourceError
@@ -57,7 +57,7 @@ def write(
         for label in np.unique(image[image > 0]).tolist():
             spans[label] = (spans.get(label, (index, index))[0], index)
     lines = [f"{one} {a} {b} {(parents or {}).get(one, 0)}\n" for one, (a, b) in spans.items()]
-    atomic.write_text(truth / "TRA" / TABLE, "".join(sorted(lines, key=_label)))
+    files.write_text(truth / "TRA" / TABLE, "".join(sorted(lines, key=_label)))
 
 
 def read_tracks(path: Path) -> dict[int, tuple[int, int, int]]:

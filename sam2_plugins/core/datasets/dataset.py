@@ -11,9 +11,9 @@ from typing import Any, Literal, TypeAlias, TypedDict, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from sam2_plugins.core.datasets.labelled_frames import Absent, LabelledFrames, masks_of
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.metrics import Absent, LabelledFrames, masks_of
 
 Kind: TypeAlias = Literal["microscopy", "natural"]
 

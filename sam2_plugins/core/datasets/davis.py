@@ -17,7 +17,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from sam2_plugins.core import atomic
+from sam2_plugins.core import files
 from sam2_plugins.core.datasets.dataset import Dataset, LabelFiles
 from sam2_plugins.core.datasets.label_stacks import read_labels
 from sam2_plugins.core.errors import FrameSourceError
@@ -68,7 +68,7 @@ def write(
         path = folder / SETS / f"{subset}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         known = path.read_text(encoding="utf-8").split() if path.exists() else []
-        atomic.write_text(path, "".join(f"{one}\n" for one in dict.fromkeys([*known, name])))
+        files.write_text(path, "".join(f"{one}\n" for one in dict.fromkeys([*known, name])))
 
 
 def write_annotations(folder: Path, labels: Mapping[int, NDArray[Any]]) -> None:

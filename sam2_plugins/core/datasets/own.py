@@ -14,7 +14,7 @@ from typing import Any
 from numpy.typing import NDArray
 from PIL import Image
 
-from sam2_plugins.core import atomic
+from sam2_plugins.core import files
 from sam2_plugins.core.datasets.dataset import Dataset
 from sam2_plugins.core.datasets.label_stacks import load_label_stack
 from sam2_plugins.core.errors import FrameSourceError
@@ -76,4 +76,4 @@ def write(
         (folder / part).mkdir(parents=True, exist_ok=True)
         for index, page in enumerate(pages):
             Image.fromarray(page).save(folder / part / f"{index:05d}.png")
-    atomic.write_text(folder / META, json.dumps({"name": folder.name, **(meta or {})}, indent=1))
+    files.write_text(folder / META, json.dumps({"name": folder.name, **(meta or {})}, indent=1))

@@ -20,7 +20,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from sam2_plugins.core import atomic
+from sam2_plugins.core import files
 from sam2_plugins.core.datasets.dataset import Dataset
 from sam2_plugins.core.datasets.label_stacks import read_labels
 from sam2_plugins.core.errors import FrameSourceError
@@ -72,7 +72,7 @@ def write_video(path: Path, images: Iterable[NDArray[Any]], masks: Sequence[Mask
         "masklet_type": ["manual"] * len(labels),
         "masklet_num": len(labels),
     }
-    atomic.write_text(path.with_name(path.stem + _MANUAL), json.dumps(facts))
+    files.write_text(path.with_name(path.stem + _MANUAL), json.dumps(facts))
 
 
 def write_pages(

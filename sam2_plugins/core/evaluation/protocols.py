@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 from sam2_plugins.core.datasets import Dataset
 from sam2_plugins.core.evaluation.prompting import PromptKind, next_click, prompt_from_mask
 from sam2_plugins.core.masks import ObjectId, ObjectMask
-from sam2_plugins.core.tracker import VideoTracker
+from sam2_plugins.core.tracking.tracker import VideoTracker
 
 ProtocolName: TypeAlias = Literal["semi", "offline", "online"]
 PROTOCOLS: tuple[ProtocolName, ...] = ("semi", "offline", "online")

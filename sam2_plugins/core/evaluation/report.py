@@ -11,10 +11,10 @@ from statistics import fmean
 
 import numpy as np
 
-from sam2_plugins.core import atomic
+from sam2_plugins.core import files
+from sam2_plugins.core.evaluation.figure import new_figure
+from sam2_plugins.core.evaluation.metrics import Scores
 from sam2_plugins.core.evaluation.sequence import SequenceReport
-from sam2_plugins.core.metrics import Scores
-from sam2_plugins.core.plots import new_figure
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def write_csv(path: Path, reports: Sequence[SequenceReport]) -> None:
             took = "" if one.clicks_to_reach is None else one.clicks_to_reach
             scores = (f"{value:.4f}" for value in (one.J, one.F, one.JF))
             rows.writerow((*where, one.id, one.prompted_frames, one.clicks, took, *scores))
-    atomic.write_text(path, text.getvalue())
+    files.write_text(path, text.getvalue())
 
 
 def draw(path: Path, reports: Sequence[SequenceReport]) -> None:

@@ -15,13 +15,13 @@ import torch
 from sam2_plugins.core.datasets import Dataset
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.evaluation.label_images import LabelImages
+from sam2_plugins.core.evaluation.metrics import SequenceScores, evaluate
 from sam2_plugins.core.evaluation.prompting import PromptKind
 from sam2_plugins.core.evaluation.protocols import Annotator, Found, Protocol, rounds
 from sam2_plugins.core.frames import open_frames
-from sam2_plugins.core.metrics import SequenceScores, evaluate
-from sam2_plugins.core.policies import Policy
-from sam2_plugins.core.tiling import Tile
-from sam2_plugins.core.tracker import VideoTracker
+from sam2_plugins.core.tracking.memory.policies import Policy
+from sam2_plugins.core.tracking.tracker import VideoTracker
+from sam2_plugins.core.tracking.windows.planner import Tile
 
 if TYPE_CHECKING:
     from sam2_plugins.core.model import Sam2Model

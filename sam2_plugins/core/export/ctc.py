@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from sam2_plugins.core import atomic
+from sam2_plugins.core import files
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.writer import Masks, naming
@@ -111,7 +111,7 @@ class CtcWriter:
             key=lambda track: track.label,
         )
         lines = [f"{t.label} {t.begin} {t.end} {t.parent}\n" for t in tracks]
-        atomic.write_text(self.path / TRACKS_NAME, "".join(lines))
+        files.write_text(self.path / TRACKS_NAME, "".join(lines))
         self._closed = True
 
     def _label(self, obj: ObjectId, frame: int, divides: bool) -> int:

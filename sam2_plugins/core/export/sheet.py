@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from sam2_plugins.core import atomic
+from sam2_plugins.core import files
 from sam2_plugins.core.export.names import font
 from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.overlay import Picture, overlay
@@ -143,7 +143,7 @@ class ContactSheetWriter:
         chosen = [self._snapshot(self._kept[int(index)]) for index in wanted]
         self._kept, self._latest = [], None
         sheet = contact_sheet(chosen, self._title, self._numbering)
-        with atomic.replacing(self.path) as temporary:
+        with files.replacing(self.path) as temporary:
             Image.fromarray(sheet).save(temporary)
 
     def _snapshot(self, kept: _Result) -> Snapshot:

@@ -8,8 +8,8 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from sam2_plugins.core.datasets.labelled_frames import Absent
 from sam2_plugins.core.errors import Sam2PluginsError
-from sam2_plugins.core.metrics import Absent
 from sam2_plugins.fiftyone_plugin.evaluation import (
     EVAL_KEY,
     EvaluationReport,

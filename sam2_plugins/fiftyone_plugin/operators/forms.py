@@ -10,8 +10,8 @@ import fiftyone.core.media as fom
 from fiftyone.operators import types
 
 from sam2_plugins.core.checkpoints import list_models
-from sam2_plugins.core.memories import MEMORIES
-from sam2_plugins.core.plan import DIRECTIONS
+from sam2_plugins.core.tracking.memory.registry import MEMORIES
+from sam2_plugins.core.tracking.schedule import DIRECTIONS
 from sam2_plugins.fiftyone_plugin.checks import prompt_fields
 from sam2_plugins.fiftyone_plugin.evaluation import EvaluationReport
 from sam2_plugins.fiftyone_plugin.footage import FootageError

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sam2_plugins.core.errors import FineTuningError
 from sam2_plugins.core.frames import FrameSource
 from sam2_plugins.core.masks import ObjectId
-from sam2_plugins.core.tiling import Window, WindowPlanner, extent_of
+from sam2_plugins.core.tracking.windows.planner import Window, WindowPlanner, extent_of
 from sam2_plugins.training.finetuning.movies import AnnotatedMovie, label_image
 from sam2_plugins.training.synthetic import Clip
 

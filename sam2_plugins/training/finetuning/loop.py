@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from sam2_plugins import __version__
-from sam2_plugins.core.atomic import replacing
 from sam2_plugins.core.checkpoints import save_model
 from sam2_plugins.core.errors import FineTuningError
+from sam2_plugins.core.files import replacing
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.training.finetuning.budget import Budget, memory_budget
 from sam2_plugins.training.finetuning.clips import ClipCutter

@@ -10,7 +10,7 @@ import torch
 from sam2_plugins.core.evaluation import PROMPT_KINDS, PromptKind, prompt_from_mask
 from sam2_plugins.core.masks import ObjectId
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.core.tracker import VideoTracker
+from sam2_plugins.core.tracking.tracker import VideoTracker
 from sam2_plugins.training.finetuning.movies import AnnotatedMovie
 
 Scores = dict[PromptKind, float]

@@ -11,7 +11,7 @@ import pytest
 
 from sam2_plugins.core.datasets import load_dataset
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.tracker import VideoTracker
+from sam2_plugins.core.tracking.tracker import VideoTracker
 from sam2_plugins.fiftyone_plugin.documents import plain
 from sam2_plugins.fiftyone_plugin.labels import detection_mask, detection_values
 from tests.hosts.fiftyone.conftest import Execute

@@ -1,0 +1,239 @@
+"""What one object remembers: prompted frames, the most recent frames, object pointers. Bounded.
+
+Which frames are kept, and which of them are attended to, is a policy's matter: `core.policies`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from math import nan
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sam2_plugins.core.model import Memories
+from sam2_plugins.core.tracking.windows.planner import Window
+
+UNTIMED = -1
+"""Slot of a memory that says nothing of when it was made."""
+
+Box: TypeAlias = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in pixels of the frame, ends exclusive."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What the decoder offers for one object on a frame.
+
+    Attributes
+    ----------
+    masks
+        bool [K, h, w], of the window.
+    ious
+        [K] predicted IoU.
+    score
+        Object score: a logit.
+    """
+
+    masks: NDArray[np.bool_]
+    ious: NDArray[np.floating]
+    score: float
+    window: Window
+
+    @property
+    def surest(self) -> int:
+        """Index of the mask with the highest predicted IoU."""
+        return int(self.ious.argmax())
+
+    def box(self, index: int) -> Box | None:
+        """Box of a mask in pixels of the frame; None if it is empty."""
+        return box_of(self.masks[index], self.window)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which candidate is the mask.
+
+    Attributes
+    ----------
+    motion
+        IoU of its box with where the object was expected.
+    anchor
+        Worth to be remembered for good.
+    """
+
+    index: int
+    motion: float = 1.0
+    anchor: bool = False
+
+
+def box_of(mask: NDArray[np.bool_], window: Window) -> Box | None:
+    """Box of a low-resolution mask of a window, in pixels of the frame; None if it is empty."""
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return None
+    down, across = window.height / mask.shape[0], window.width / mask.shape[1]
+    return (
+        window.x + across * float(columns[0]),
+        window.y + down * float(rows[0]),
+        window.x + across * float(columns[-1] + 1),
+        window.y + down * float(rows[-1] + 1),
+    )
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One frame as an object remembers it.
+
+    Attributes
+    ----------
+    map
+        [memory_width, g, g] in bfloat16, as the official predictor stores it; None where only the
+        pointer is kept.
+    pointer
+        [C].
+    window
+        What part of the frame the map covers.
+    box
+        Of the mask, in pixels of the frame; None if the object is not there.
+    iou, score
+        Predicted IoU, and object score (a logit). nan: not known.
+    choice
+        Why its mask was taken.
+    """
+
+    frame: int
+    map: Tensor | None
+    pointer: Tensor
+    window: Window
+    box: Box | None = None
+    iou: float = nan
+    score: float = nan
+    choice: Choice = field(default_factory=lambda: Choice(0))
+
+    @property
+    def visible(self) -> bool:
+        """Whether the object is on the frame; yes, if nothing else is known."""
+        return not self.score <= 0
+
+
+@dataclass(frozen=True)
+class Recall:
+    """What an object attends to on one frame: (slot of time, memory), and (distance, memory)."""
+
+    maps: tuple[tuple[int, Memory], ...]
+    pointers: tuple[tuple[int, Memory], ...]
+
+
+class Policy(Protocol):
+    """What to keep and what to attend to: options without state, shared by all objects.
+
+    What a policy has to know of an object it keeps in the bank, in `MemoryBank.state`.
+    """
+
+    @property
+    def span(self) -> int:
+        """Distance that scales the pointers' temporal encoding."""
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it has a say in which candidate becomes the mask."""
+
+    def select(self, bank: MemoryBank, frame: int, reverse: bool) -> Recall:
+        """Choose what an object attends to on `frame`, going back in time if `reverse`."""
+
+    def choose(self, bank: MemoryBank, frame: int, candidates: Candidates) -> Choice:
+        """Choose the mask of a frame that is being tracked."""
+
+    def retain(self, bank: MemoryBank) -> None:
+        """Let go of tracked frames that will not be attended to any more."""
+
+
+class MemoryBank:
+    """Memories of one object. Its size does not depend on the length of the movie.
+
+    Attributes
+    ----------
+    prompted
+        Frames on which a person had a say.
+    anchors
+        Tracked frames that a policy keeps for good, up to a number.
+    tracked
+        Tracked frames, the newest last.
+    state
+        What the policy knows of the object beyond its memories.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.prompted: dict[int, Memory] = {}
+        self.anchors: dict[int, Memory] = {}
+        self.tracked: dict[int, Memory] = {}
+        self.state: Any = None
+
+    def __bool__(self) -> bool:
+        return bool(self.prompted or self.tracked)
+
+    def recall(self, frame: int, reverse: bool) -> Recall:
+        """Return what the object attends to on a frame."""
+        return self.policy.select(self, frame, reverse)
+
+    def choose(self, frame: int, candidates: Candidates) -> Choice:
+        """Choose the mask of a frame that is being tracked."""
+        return self.policy.choose(self, frame, candidates)
+
+    def remember_prompted(self, memory: Memory) -> None:
+        """Keep a frame on which a person had a say."""
+        self.forget([memory.frame])
+        self.prompted[memory.frame] = memory
+
+    def remember_tracked(self, memory: Memory) -> None:
+        """Keep a tracked frame, and let go of those that are not needed any more."""
+        self.tracked.pop(memory.frame, None)
+        self.tracked[memory.frame] = memory
+        self.policy.retain(self)
+
+    def replace(self, memory: Memory) -> None:
+        """Put a memory that was made again in the place of the earlier one of its frame."""
+        for kept in (self.prompted, self.anchors, self.tracked):
+            if memory.frame in kept:
+                kept[memory.frame] = memory
+
+    def keep_maps(self, frames: Collection[int], pointers: int) -> None:
+        """Keep the maps of these tracked frames, and the newest pointers."""
+        newest = list(self.tracked)[-pointers:]
+        for frame in list(self.tracked):
+            if frame in frames:
+                continue
+            if frame in newest:
+                self.tracked[frame] = replace(self.tracked[frame], map=None)
+            else:
+                del self.tracked[frame]
+
+    def forget(self, frames: Sequence[int]) -> None:
+        """Let go of frames, prompted or not."""
+        for frame in frames:
+            for kept in (self.prompted, self.anchors, self.tracked):
+                kept.pop(frame, None)
+
+
+def as_tensors(recalls: Sequence[Recall], span: int) -> Memories:
+    """Stack what several objects recall; all recall the same number of maps and of pointers."""
+    first = recalls[0].maps[0][1]
+    device = first.pointer.device
+    maps = [torch.stack([m.map for _, m in r.maps if m.map is not None]) for r in recalls]
+    if recalls[0].pointers:
+        pointers = torch.stack([torch.stack([m.pointer for _, m in r.pointers]) for r in recalls])
+    else:
+        pointers = first.pointer.new_zeros(len(recalls), 0, len(first.pointer))
+    return Memories(
+        maps=torch.stack(maps).to(first.pointer.dtype),
+        slots=torch.tensor([[slot for slot, _ in r.maps] for r in recalls], device=device),
+        pointers=pointers,
+        distances=torch.tensor([[d for d, _ in r.pointers] for r in recalls], device=device),
+        span=span,
+    )

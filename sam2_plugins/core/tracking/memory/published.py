@@ -1,0 +1,77 @@
+"""The published rule: all prompted frames, and the frames just before.
+
+Ravi et al. 2024, section 4, "Memory bank".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sam2_plugins.core.tracking.memory.bank import Candidates, Choice, Memory, MemoryBank, Recall
+
+
+@dataclass(frozen=True)
+class Sam2Policy:
+    """What to keep and what to attend to, as published.
+
+    Parameters
+    ----------
+    recent
+        Unprompted frames that are attended to.
+    pointers
+        Object pointers reach back one frame less than this. The official code takes the length of
+        a shorter clip instead, so that a stream and a file differ; give that length for parity.
+    prompted
+        Prompted frames that are attended to, nearest first; None: all of them.
+    """
+
+    recent: int = 6
+    pointers: int = 16
+    prompted: int | None = None
+
+    chooses: ClassVar[bool] = False
+
+    @property
+    def span(self) -> int:
+        """Distance that scales the pointers' temporal encoding."""
+        return max(1, self.pointers - 1)
+
+    def select(self, bank: MemoryBank, frame: int, reverse: bool) -> Recall:
+        """Choose what an object attends to on `frame`, going back in time if `reverse`."""
+        chosen = self._nearest_prompted(bank, frame)
+        others = {f: m for f, m in bank.prompted.items() if f not in chosen and f != frame}
+        unprompted = {**others, **bank.tracked}
+        back = -1 if reverse else 1
+        maps = [(self.recent, memory) for memory in chosen.values()]
+        for distance in range(self.recent, 0, -1):
+            memory = unprompted.get(frame - back * distance)
+            if memory is not None and memory.map is not None:
+                maps.append((distance - 1, memory))
+        past = ((back * (frame - f), memory) for f, memory in chosen.items())
+        pointers = [(distance, memory) for distance, memory in past if distance >= 0]
+        for distance in range(1, self.pointers):
+            memory = unprompted.get(frame - back * distance)
+            if memory is not None:
+                pointers.append((distance, memory))
+        return Recall(tuple(maps), tuple(pointers))
+
+    def _nearest_prompted(self, bank: MemoryBank, frame: int) -> dict[int, Memory]:
+        """Keep the nearest before, the nearest after, and then whatever is nearest."""
+        available = {f: m for f, m in bank.prompted.items() if f != frame}
+        if self.prompted is None or len(available) <= self.prompted:
+            return available
+        before = max((f for f in available if f < frame), default=None)
+        after = min((f for f in available if f > frame), default=None)
+        first = [f for f in (before, after) if f is not None]
+        rest = sorted(available.keys() - set(first), key=lambda f: abs(f - frame))
+        return {f: available[f] for f in [*first, *rest][: self.prompted]}
+
+    def choose(self, bank: MemoryBank, frame: int, candidates: Candidates) -> Choice:
+        """Take the mask that the model is surest of."""
+        return Choice(candidates.surest)
+
+    def retain(self, bank: MemoryBank) -> None:
+        """Keep the newest frames, and the pointers of a few more."""
+        newest = list(bank.tracked)[-self.recent :]
+        bank.keep_maps(newest, max(self.pointers, self.recent))

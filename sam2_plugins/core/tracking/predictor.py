@@ -1,0 +1,309 @@
+"""Model calls for objects: a prompt to a mask, a frame to the next masks, a mask to a memory."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.model import Decoded, ImageFeatures, Sam2Model
+from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START
+from sam2_plugins.core.model.sam2 import PREVIOUS_LOGIT_LIMIT
+from sam2_plugins.core.prompts import NEGATIVE, POSITIVE, Prompt
+from sam2_plugins.core.runtime import in_inference
+from sam2_plugins.core.tracking.feature_cache import FeatureCache
+from sam2_plugins.core.tracking.memory.bank import (
+    Candidates,
+    Choice,
+    Memory,
+    MemoryBank,
+    Recall,
+    as_tensors,
+    box_of,
+)
+from sam2_plugins.core.tracking.resample import to_logits, to_model_mask, to_object_mask
+from sam2_plugins.core.tracking.test_time_augmentation import decode_views, views_of
+from sam2_plugins.core.tracking.tracked_object import Output, TrackedObject
+from sam2_plugins.core.tracking.windows.planner import Window
+
+OBJECT_TOKENS_AT_ONCE = 2**16
+"""Objects are batched so that no more feature tokens than this are conditioned at once."""
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """One object on one frame: what came out, as a mask, and to be remembered."""
+
+    output: Output
+    mask: ObjectMask
+    memory: Memory
+
+
+class Steps:
+    """The operations of a tracker, each under torch's inference state."""
+
+    def __init__(
+        self,
+        model: Sam2Model,
+        features: FeatureCache,
+        frame_size: tuple[int, int],
+        pointer_span: int,
+        objects_at_once: int | None = None,
+        specks: float = 0.0,
+    ) -> None:
+        self.model = model
+        self.features = features
+        self.frame_size = frame_size
+        self.pointer_span = pointer_span
+        self.specks = specks
+        self.objects_at_once = objects_at_once or max(1, OBJECT_TOKENS_AT_ONCE // model.grid**2)
+
+    # -- prompts
+
+    @in_inference
+    def prompt(
+        self,
+        frame: int,
+        prompts: Sequence[Prompt],
+        window: Window,
+        previous: Tensor | None = None,
+        recall: Recall | None = None,
+    ) -> Output:
+        """Answer all that was said of an object on a frame.
+
+        Parameters
+        ----------
+        prompts
+            In the order in which they were given. A mask replaces what was said before it; the
+            last box counts; clicks add up.
+        previous
+            Logits [1, 1, 4 g, 4 g] in the same window, to be refined.
+        recall
+            What the object remembers, if its memory should have a say.
+        """
+        model = self.model
+        mask, points, labels = _combine(prompts)
+        if mask is not None and not labels:
+            here = self.features.get(frame, [window])[window]
+            given = to_model_mask(mask, window, model.image_size).to(model.device)
+            return _output(model.adopt_mask(here.coarse, here.skips, given), 0, window)
+        if previous is not None:
+            previous = previous.clamp(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT)
+        clicks, kinds = self._as_tensors(points, labels, window)
+        if recall is not None and recall.maps:
+            here = self.features.get(frame, [window])[window]
+            memories = as_tensors([recall], self.pointer_span)
+            coarse = model.attend_to_memory(here.coarse, memories)
+            decoded = model.decode(coarse, here.skips, clicks, kinds, previous)
+        else:
+            # A person's mask is right but for what the click says, and each view would change more.
+            views = self._views(frame, window, None if mask is None else 1)
+            decoded = decode_views(model, views, clicks, kinds, previous)
+        return _output(decoded, 0, window)
+
+    @in_inference
+    def candidates(self, frame: int, prompt: Prompt, window: Window) -> list[ObjectMask]:
+        """All masks that a prompt of points may mean, as a window shows them."""
+        _, points, labels = _combine([prompt])
+        clicks, kinds = self._as_tensors(points, labels, window)
+        decoded = decode_views(self.model, self._views(frame, window), clicks, kinds)
+        count = decoded.candidates.shape[1]
+        picks = (decoded.pick(torch.tensor([k], device=clicks.device)) for k in range(count))
+        return [self.mask_of(_output(pick, 0, window)) for pick in picks]
+
+    def missed(self, output: Output, prompts: Sequence[Prompt]) -> int:
+        """Count the clicks that an answer goes against: those on the object that it leaves out, and
+        those beside it that it has. At the outline, neither is told from the other.
+        """
+        mask, window = self.mask_of(output), output.window
+        reach = math.ceil(max(window.width, window.height) / (4 * self.model.grid))
+        _, points, labels = _combine(prompts)
+        near = [mask.around(x, y, reach) for x, y in points]
+        beside = [not here.any() for here in near]
+        within = [bool(here.all()) for here in near]
+        wrong = {POSITIVE: beside, NEGATIVE: within}
+        return sum(wrong[label][i] for i, label in enumerate(labels) if label in wrong)
+
+    def _views(self, frame: int, window: Window, count: int | None = None) -> list[ImageFeatures]:
+        views = views_of(window, count or self.model.variant.prompt_views)
+        features = self.features.get(frame, views)
+        return [features[view] for view in views]
+
+    def _as_tensors(
+        self, points: Sequence[tuple[float, float]], labels: Sequence[int], window: Window
+    ) -> tuple[Tensor, Tensor]:
+        """Points [1, P, 2] in pixels of the model's input, and their labels [1, P]."""
+        device = self.model.device
+        xy = window.to_model(np.array(points, dtype=float), self.model.image_size)
+        return (
+            torch.tensor(xy, dtype=torch.float32, device=device)[None],
+            torch.tensor(labels, device=device)[None],
+        )
+
+    def mask_of(self, output: Output) -> ObjectMask:
+        """Return the mask that an output stands for, in the frame."""
+        score = float(output.object_score)
+        return to_object_mask(
+            output.logits[0, 0], output.window, self.frame_size, output.iou, score, self.specks
+        )
+
+    def logits_of(self, mask: ObjectMask, window: Window) -> Tensor:
+        """Logits that stand for a recorded mask."""
+        return to_logits(mask, window, self.model.image_size).to(self.model.device)
+
+    # -- memories
+
+    @in_inference
+    def remember(self, frame: int, output: Output) -> Memory:
+        """Memory of a frame on which a person had a say."""
+        here = self.features.get(frame, [output.window])[output.window]
+        encoded = self.model.encode_memory(
+            here.coarse, output.logits, output.object_score, prompted=True
+        )
+        return _memory(frame, encoded[0], output)
+
+    @in_inference
+    def rebuild(self, frame: int, mask: ObjectMask, window: Window) -> Memory:
+        """Memory of a frame made again from its recorded mask, in whatever window."""
+        here = self.features.get(frame, [window])[window]
+        given = to_model_mask(mask, window, self.model.image_size).to(self.model.device)
+        output = _output(self.model.adopt_mask(here.coarse, here.skips, given), 0, window)
+        return replace(self.remember(frame, output), iou=mask.iou, score=mask.score)
+
+    # -- tracking
+
+    @in_inference
+    def track(self, frame: int, objects: Sequence[TrackedObject], reverse: bool) -> list[Tracked]:
+        """Follow objects to a frame, from what each remembers, each in its window."""
+        if not objects:
+            return []
+        windows = {id(o): _window(o) for o in objects}
+        features = self.features.get(frame, list(windows.values()))
+        recalls = {id(o): o.bank.recall(frame, reverse) for o in objects}
+        groups: dict[tuple[int, int], list[TrackedObject]] = defaultdict(list)
+        for o in objects:
+            recall = recalls[id(o)]
+            groups[len(recall.maps), len(recall.pointers)].append(o)
+        done: dict[int, Tracked] = {}
+        for alike in groups.values():
+            for some in _chunks(alike, self.objects_at_once):
+                tracked = self._track_together(
+                    frame,
+                    [o.bank for o in some],
+                    [windows[id(o)] for o in some],
+                    [recalls[id(o)] for o in some],
+                    features,
+                )
+                done |= {id(o): t for o, t in zip(some, tracked, strict=True)}
+        return [done[id(o)] for o in objects]
+
+    def _track_together(
+        self,
+        frame: int,
+        banks: Sequence[MemoryBank],
+        windows: Sequence[Window],
+        recalls: Sequence[Recall],
+        features: dict[Window, ImageFeatures],
+    ) -> list[Tracked]:
+        """Track objects that remember equally many frames, in one batch."""
+        here = _gather(features, windows)
+        memories = as_tensors(recalls, self.pointer_span)
+        coarse = self.model.attend_to_memory(here.coarse, memories)
+        decoded = self.model.decode(coarse, here.skips)
+        choices = [Choice(0)] * len(banks)
+        if any(bank.policy.chooses for bank in banks):
+            choices = [
+                bank.choose(frame, _candidates(decoded, row, window))
+                for row, (bank, window) in enumerate(zip(banks, windows, strict=True))
+            ]
+            chosen = torch.tensor([choice.index for choice in choices], device=self.model.device)
+            decoded = decoded.pick(chosen)
+        maps = self.model.encode_memory(
+            here.coarse, decoded.mask, decoded.object_score, prompted=False
+        )
+        tracked = []
+        for index, window in enumerate(windows):
+            output = _output(decoded, index, window)
+            memory = _memory(frame, maps[index], output, choices[index])
+            tracked.append(Tracked(output, self.mask_of(output), memory))
+        return tracked
+
+
+def _combine(
+    prompts: Iterable[Prompt],
+) -> tuple[ObjectMask | None, list[tuple[float, float]], list[int]]:
+    """Reduce what was said to a mask, or to points and labels in which a box comes first."""
+    mask: ObjectMask | None = None
+    box: list[tuple[float, float]] = []
+    points: list[tuple[float, float]] = []
+    labels: list[int] = []
+    for prompt in prompts:
+        if prompt.mask is not None:
+            mask, box, points, labels = prompt.mask, [], [], []
+        if prompt.box is not None:
+            x0, y0, x1, y1 = prompt.box
+            box = [(x0, y0), (x1, y1)]
+        if prompt.points is not None:
+            points += prompt.points.xy
+            labels += prompt.points.labels
+    return mask, box + points, [BOX_START, BOX_END][: len(box)] + labels
+
+
+def _output(decoded: Decoded, index: int, window: Window) -> Output:
+    return Output(
+        logits=decoded.mask[index : index + 1].float(),
+        pointer=decoded.pointer[index].float(),
+        object_score=decoded.object_score[index : index + 1].float(),
+        iou=float(decoded.iou[index]),
+        window=window,
+    )
+
+
+def _memory(frame: int, encoded: Tensor, output: Output, choice: Choice | None = None) -> Memory:
+    return Memory(
+        frame,
+        # The official predictor stores memories in bfloat16, on the CPU too.
+        encoded.to(torch.bfloat16),
+        output.pointer,
+        output.window,
+        box=box_of((output.logits[0, 0] > 0).cpu().numpy(), output.window),
+        iou=output.iou,
+        score=float(output.object_score),
+        choice=choice or Choice(0),
+    )
+
+
+def _candidates(decoded: Decoded, index: int, window: Window) -> Candidates:
+    return Candidates(
+        masks=(decoded.candidates[index] > 0).cpu().numpy(),
+        ious=decoded.ious[index].float().cpu().numpy(),
+        score=float(decoded.object_score[index]),
+        window=window,
+    )
+
+
+def _window(o: TrackedObject) -> Window:
+    if o.window is None:
+        raise ValueError(f"object {o.obj!r} has no window yet")
+    return o.window
+
+
+def _gather(features: dict[Window, ImageFeatures], windows: Sequence[Window]) -> ImageFeatures:
+    """Features of each object's window; a batch of one if all share one."""
+    if len(set(windows)) == 1:
+        return features[windows[0]]
+    each = [features[w] for w in windows]
+    return ImageFeatures(
+        torch.cat([f.coarse for f in each]),
+        (torch.cat([f.skips[0] for f in each]), torch.cat([f.skips[1] for f in each])),
+    )
+
+
+def _chunks(items: Sequence[TrackedObject], size: int) -> Iterable[Sequence[TrackedObject]]:
+    return (items[i : i + size] for i in range(0, len(items), size))

@@ -1,0 +1,190 @@
+"""Where the time of tracking goes on this machine, and what its arithmetic would take at best."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.flop_counter import FlopCounterMode
+
+from sam2_plugins.core.export import open_writers
+from sam2_plugins.core.frames import FrameSource, open_frames
+from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
+
+PARTS = {
+    "image encoder": "encode_image",
+    "memory attention": "attend_to_memory",
+    "mask decoder": "decode",
+    "memory encoder": "encode_memory",
+}
+"""Part of the network to the method of `Sam2Model` that runs it."""
+
+WARM_UP = 17
+"""Frames until an object has its full memory: 7 frames, 16 pointers."""
+
+_MATRIX = 1024
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Cost of a frame.
+
+    Attributes
+    ----------
+    objects, image_size
+        What was tracked, and the side of the model's input.
+    seconds
+        Wall-clock time per frame by part: those of the network, "read" (decode a frame of video),
+        "write" (a compressed label image), "rest".
+    gigaflop
+        Arithmetic of the network per frame.
+    floor
+        Seconds that this arithmetic would take at the rate of a matrix product.
+    """
+
+    model: str
+    image_size: int
+    objects: int
+    seconds: dict[str, float]
+    gigaflop: float
+    floor: float
+
+    @property
+    def total(self) -> float:
+        """Seconds per frame."""
+        return sum(self.seconds.values())
+
+
+def matrix_rate(device: torch.device, seconds: float = 0.5) -> float:
+    """Measure operations per second of a float32 matrix product: the best of many."""
+    a = torch.rand(_MATRIX, _MATRIX, device=device)
+    best, until = np.inf, time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        began = time.perf_counter()
+        a @ a
+        _wait(device)
+        best = min(best, time.perf_counter() - began)
+    return float(2 * _MATRIX**3 / best)
+
+
+def profile_tracking(model: Sam2Model, objects: int, rate: float, frames: int = 5) -> Profile:
+    """Track objects through a film made here, as large as the model's input, and take the time.
+
+    Parameters
+    ----------
+    rate
+        Operations per second that the floor is computed with: from `matrix_rate`.
+    frames
+        Frames that count, after those until memory is full.
+    """
+    side = model.image_size
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "film.mp4"
+        _film(path, side, WARM_UP + frames + 2)
+        with open_frames(path) as source, _clocked(model, source) as spent:
+            tracker = VideoTracker(model, source, tile=None)
+            for index, box in enumerate(_boxes(objects, side)):
+                tracker.add_prompt(0, index + 1, box=box)
+            writers = open_writers(Path(folder) / "out", ["tiff"], source, tracker.objects)
+            run = tracker.propagate()
+            with writers:
+                for _ in range(WARM_UP):
+                    next(run)
+                spent.clear()
+                began = time.perf_counter()
+                for _ in range(frames):
+                    result = next(run)
+                    with _clock(spent, "write", model.device):
+                        writers.write(result.frame, result.time, result.masks)
+                total = time.perf_counter() - began
+                seconds = {name: spent[name] / frames for name in (*PARTS, "read", "write")}
+                flop = _count(model, run)
+    seconds["rest"] = max(0.0, total / frames - sum(seconds.values()))
+    return Profile(model.variant.name, side, objects, seconds, flop / 1e9, flop / rate)
+
+
+def _count(model: Sam2Model, run: Iterator[FrameResult]) -> int:
+    """Count the operations of the next frame."""
+    wanted = [p for p in model.parameters() if p.requires_grad]
+    model.requires_grad_(False)  # the counter would look for gradients
+    try:
+        with FlopCounterMode(display=False) as counter:
+            next(run)
+    finally:
+        for parameter in wanted:
+            parameter.requires_grad_(True)
+    return int(counter.get_total_flops())
+
+
+@contextmanager
+def _clocked(model: Sam2Model, source: FrameSource) -> Iterator[dict[str, float]]:
+    """Add up the time of each part, and of reading frames, while the block runs."""
+    spent: dict[str, float] = defaultdict(float)
+
+    def clocked(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with _clock(spent, name, model.device):
+                return method(*args, **kwargs)
+
+        return call
+
+    reader = type(source)
+    read = reader.__getitem__
+    for name, attribute in PARTS.items():
+        setattr(model, attribute, clocked(name, getattr(model, attribute)))
+    reader.__getitem__ = clocked("read", read)  # type: ignore[method-assign]
+    try:
+        yield spent
+    finally:
+        for attribute in PARTS.values():
+            delattr(model, attribute)
+        reader.__getitem__ = read  # type: ignore[method-assign]
+
+
+@contextmanager
+def _clock(spent: dict[str, float], name: str, device: torch.device) -> Iterator[None]:
+    _wait(device)
+    began = time.perf_counter()
+    yield
+    _wait(device)
+    spent[name] += time.perf_counter() - began
+
+
+def _wait(device: torch.device) -> None:
+    """Let an accelerator finish what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def _boxes(objects: int, side: int) -> list[tuple[int, int, int, int]]:
+    """Boxes in rows over the frame."""
+    columns = int(np.ceil(np.sqrt(objects)))
+    step = side // columns
+    corners = [(step * (i % columns), step * (i // columns)) for i in range(objects)]
+    return [(x + step // 4, y + step // 4, x + step // 2, y + step // 2) for x, y in corners]
+
+
+def _film(path: Path, side: int, frames: int) -> None:
+    """Write noise that moves, as a video file."""
+    import av
+
+    noise = np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8)
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=24)
+        stream.height, stream.width, stream.pix_fmt = side, side, "yuv420p"
+        for index in range(frames):
+            image: NDArray[np.uint8] = np.roll(noise, index, axis=1)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
+        out.mux(stream.encode())

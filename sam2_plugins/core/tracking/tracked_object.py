@@ -1,0 +1,152 @@
+"""One object of a tracker: what was said of it, what it remembers, and what came out."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from torch import Tensor
+
+from sam2_plugins.core.masks import ObjectId, ObjectMask
+from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.tracking.memory.bank import MemoryBank, Policy
+from sam2_plugins.core.tracking.windows.planner import Window
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the model said of an object on one frame.
+
+    Attributes
+    ----------
+    logits
+        [1, 1, 4 g, 4 g] low-resolution logits of the mask in its window.
+    pointer
+        [C] object pointer.
+    object_score
+        [1, 1] logit.
+    """
+
+    logits: Tensor
+    pointer: Tensor
+    object_score: Tensor
+    iou: float
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """A mask in a few hundred bytes, so that the results of a long movie fit in memory."""
+
+    data: bytes
+    shape: tuple[int, int]
+    offset: tuple[int, int]
+    iou: float
+    score: float
+
+    @classmethod
+    def of(cls, mask: ObjectMask) -> _Packed:
+        data = zlib.compress(np.packbits(mask.crop).tobytes(), 1)
+        h, w = mask.crop.shape
+        return cls(data, (h, w), mask.offset, mask.iou, mask.score)
+
+    def unpack(self, frame_size: tuple[int, int]) -> ObjectMask:
+        bits = np.frombuffer(zlib.decompress(self.data), np.uint8)
+        h, w = self.shape
+        crop = np.unpackbits(bits, count=h * w).reshape(h, w).astype(bool)
+        return ObjectMask(crop, self.offset, frame_size, self.iou, self.score)
+
+
+class MaskRecord:
+    """The masks of one object by frame, packed. Some may be out of date after a correction."""
+
+    def __init__(self, frame_size: tuple[int, int]) -> None:
+        self._frame_size = frame_size
+        self._packed: dict[int, _Packed] = {}
+        self._current: set[int] = set()
+
+    def __contains__(self, frame: int) -> bool:
+        return frame in self._packed
+
+    def __len__(self) -> int:
+        return len(self._packed)
+
+    @property
+    def frames(self) -> list[int]:
+        """Frames that have a mask, in order of time."""
+        return sorted(self._packed)
+
+    def get(self, frame: int) -> ObjectMask | None:
+        """Return the mask of a frame: empty if the object is not there, None if never tracked."""
+        packed = self._packed.get(frame)
+        return None if packed is None else packed.unpack(self._frame_size)
+
+    def put(self, frame: int, mask: ObjectMask) -> None:
+        """Set the mask of a frame."""
+        self._packed[frame] = _Packed.of(mask)
+        self._current.add(frame)
+
+    def drop(self, frame: int) -> None:
+        """Forget a frame."""
+        self._packed.pop(frame, None)
+        self._current.discard(frame)
+
+    def is_current(self, frame: int) -> bool:
+        """Whether the mask of a frame still follows from the prompts."""
+        return frame in self._current
+
+    def outdate(self, frames: Iterable[int]) -> None:
+        """Say that masks do not follow from the prompts any more; they stay until replaced."""
+        self._current.difference_update(frames)
+
+
+@dataclass(frozen=True)
+class PromptedFrame:
+    """All that was said of an object on one frame, in order, and what the model made of it.
+
+    Attributes
+    ----------
+    conditioned
+        The frame had been tracked before something was said of it, so that the memory has a say.
+    guess
+        A box, by looking, around what the first click is on; None if clicks refuted it.
+    """
+
+    prompts: list[Prompt] = field(default_factory=list)
+    output: Output | None = None
+    conditioned: bool = False
+    guess: Prompt | None = None
+
+
+class TrackedObject:
+    """State of one object.
+
+    Attributes
+    ----------
+    side
+        Side of its windows in pixels; None: it is seen in the whole frame.
+    window
+        Where it is looked for next.
+    """
+
+    def __init__(self, obj: ObjectId, frame_size: tuple[int, int], policy: Policy) -> None:
+        self.obj = obj
+        self.prompted: dict[int, PromptedFrame] = {}
+        self.bank = MemoryBank(policy)
+        self.record = MaskRecord(frame_size)
+        self.side: int | None = None
+        self.window: Window | None = None
+
+    def outdate_around(self, frame: int) -> None:
+        """After a change on a frame: masks up to the neighbouring prompts are out of date."""
+        before = max((f for f in self.prompted if f < frame), default=-1)
+        after = min((f for f in self.prompted if f > frame), default=None)
+        between = [
+            f
+            for f in self.record.frames
+            if f != frame and f > before and (after is None or f < after)
+        ]
+        self.record.outdate(between)
+        self.bank.forget(between)

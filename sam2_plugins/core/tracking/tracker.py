@@ -1,0 +1,493 @@
+"""VideoTracker: prompts in, masks out, one frame at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from sam2_plugins.core.errors import PromptError, TrackingError
+from sam2_plugins.core.frames import FrameSource, open_frames
+from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
+from sam2_plugins.core.masks.object_mask import PixelBox
+from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.prompt_files import load_prompts, save_prompts
+from sam2_plugins.core.prompts import Box, Prompt
+from sam2_plugins.core.tracking.feature_cache import FeatureCache
+from sam2_plugins.core.tracking.memory.policies import Policy, get_policy
+from sam2_plugins.core.tracking.predictor import Steps
+from sam2_plugins.core.tracking.resample import to_frame_logits
+from sam2_plugins.core.tracking.schedule import Direction, Sweep, plan_sweeps
+from sam2_plugins.core.tracking.tracked_object import Output, PromptedFrame, TrackedObject
+from sam2_plugins.core.tracking.windows.follow import Follower
+from sam2_plugins.core.tracking.windows.planner import (
+    Extent,
+    Tile,
+    Window,
+    WindowPlanner,
+    extent_of,
+)
+from sam2_plugins.core.tracking.windows.scale_search import look
+
+Labels: TypeAlias = "Sequence[int] | ArrayLike | None"
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """What is known of one frame after a step of propagation.
+
+    Attributes
+    ----------
+    frame, time
+        0-based index, and seconds.
+    masks
+        By object; empty where an object is not in the frame. Only objects that the step concerns.
+    logits
+        [H, W] by object, if the tracker was made with `keep_logits`.
+    """
+
+    frame: int
+    time: float
+    masks: dict[ObjectId, ObjectMask]
+    logits: dict[ObjectId, Tensor] = field(default_factory=dict)
+
+
+class VideoTracker:
+    """Tracks prompted objects through a movie.
+
+    One tracker is used by one thread at a time; the thread may change between calls.
+
+    Parameters
+    ----------
+    model
+        From `load_model`.
+    frames
+        A `FrameSource`, or whatever `open_frames` takes.
+    tile
+        "auto": small objects are seen through windows of (near) native resolution; None: always
+        the whole frame; a number: windows of that side in pixels.
+    policy
+        What each object remembers: "sam2", "motion", "distractor", or one with other numbers.
+    cache_megabytes
+        Encoded frames that are kept, so that another click on them is quick.
+    objects_at_once
+        Objects that are tracked in one batch; None: as many as keep the memory small.
+    specks
+        Parts of a mask that are smaller than this share of its largest part are left out of the
+        masks that are returned; the memory sees them.
+    keep_logits
+        Give the logits of each mask with the results of `propagate`.
+
+    Examples
+    --------
+    >>> tracker = VideoTracker(load_model("nano"), "movie.mp4")
+    >>> tracker.add_prompt(frame=0, obj="cell 1", points=[(120, 80)])
+    >>> for result in tracker.propagate():
+    ...     print(result.frame, result.masks["cell 1"].area)
+    """
+
+    def __init__(
+        self,
+        model: Sam2Model,
+        frames: FrameSource | Any,
+        *,
+        tile: Tile = "auto",
+        policy: Policy | str = "sam2",
+        cache_megabytes: float = 8,
+        objects_at_once: int | None = None,
+        specks: float = 0.1,
+        keep_logits: bool = False,
+    ) -> None:
+        self.model = model
+        self.frames: FrameSource = open_frames(frames)
+        self.policy = get_policy(policy) if isinstance(policy, str) else policy
+        self.keep_logits = keep_logits
+        self.frame_size = (self.frames.height, self.frames.width)
+        self._features = FeatureCache(model, self.frames, cache_megabytes)
+        self._steps = Steps(
+            model, self._features, self.frame_size, self.policy.span, objects_at_once, specks
+        )
+        self._planner = WindowPlanner(self.frame_size, model.image_size, tile)
+        self._follower = Follower(self._steps, self._planner, self._readable)
+        self._times: dict[int, float] = {}
+        self._objects: dict[ObjectId, TrackedObject] = {}
+        self._log: list[Prompt] = []
+
+    # -- prompts
+
+    @property
+    def objects(self) -> tuple[ObjectId, ...]:
+        """Ids of the objects, in the order in which they came."""
+        return tuple(self._objects)
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """Everything that was said, in order."""
+        return tuple(self._log)
+
+    @property
+    def frames_encoded(self) -> int:
+        """How often the image encoder ran on a frame or a window of one."""
+        return self._features.encoded
+
+    def add_prompt(
+        self,
+        frame: int,
+        obj: ObjectId,
+        *,
+        points: ArrayLike | None = None,
+        labels: Labels = None,
+        box: ArrayLike | None = None,
+        mask: ObjectMask | ArrayLike | None = None,
+    ) -> ObjectMask:
+        """Say something of an object on any frame, at any time, and see its mask there.
+
+        What is said adds to what was said before on that frame: a click refines the mask that is
+        there, a box replaces the last box, a mask replaces everything.
+
+        Parameters
+        ----------
+        frame
+            0-based.
+        obj
+            A number or a text; a new one makes a new object.
+        points, labels
+            (x, y) in pixels of the frame, [n, 2]; 1 for on the object (default), 0 for not on it.
+        box
+            x0, y0, x1, y1, ends exclusive.
+        mask
+            [H, W], or an `ObjectMask`; an empty one says that the object is not there.
+
+        Raises
+        ------
+        PromptError
+            If the prompt does not fit its frame.
+        """
+        return self.add(Prompt.of(frame, obj, points, labels, box, mask))
+
+    def add(self, prompt: Prompt) -> ObjectMask:
+        """Add a prompt made before; see `add_prompt`."""
+        prompt.check_fits(self.frame_size, self.frames.length)
+        tracked = self._objects.get(prompt.obj) or TrackedObject(
+            prompt.obj, self.frame_size, self.policy
+        )
+        before = tracked.prompted.get(prompt.frame, PromptedFrame())
+        mask = self._answer(tracked, prompt, before)
+        if not self.frames.seekable:
+            self._follower.remember_prompts(tracked)
+            self._time(prompt.frame)
+        self._objects[prompt.obj] = tracked
+        self._log.append(prompt)
+        return mask
+
+    def remove_prompt(self, frame: int, obj: ObjectId) -> None:
+        """Take back all that was said of an object on a frame.
+
+        An object without any prompt left is removed.
+        """
+        self._replace_prompts(frame, obj, [])
+
+    def undo_prompt(self) -> Prompt | None:
+        """Take back the last prompt, and return it; None if there is none."""
+        if not self._log:
+            return None
+        last = self._log[-1]
+        same = [p for p in self._log if (p.frame, p.obj) == (last.frame, last.obj)]
+        self._replace_prompts(last.frame, last.obj, same[:-1])
+        return last
+
+    def remove_object(self, obj: ObjectId) -> None:
+        """Forget an object with its prompts, its memory and its masks. The others do not notice."""
+        self._known(obj)
+        del self._objects[obj]
+        self._log = [p for p in self._log if p.obj != obj]
+
+    def reset(self) -> None:
+        """Forget all objects."""
+        self._objects.clear()
+        self._log.clear()
+
+    def save_prompts(self, path: str | Path) -> None:
+        """Save what was said as JSON, to be replayed in any host."""
+        height, width = self.frame_size
+        facts = {"name": self.frames.name, "frames": self.frames.length}
+        save_prompts(path, self._log, {**facts, "height": height, "width": width})
+
+    def load_prompts(self, path: str | Path) -> None:
+        """Say everything that a file says, in its order, if all of it fits the movie."""
+        prompts = load_prompts(path).prompts
+        for prompt in prompts:
+            prompt.check_fits(self.frame_size, self.frames.length)
+        for prompt in prompts:
+            self.add(prompt)
+
+    # -- results
+
+    def mask(self, frame: int, obj: ObjectId) -> ObjectMask | None:
+        """Return the mask of an object on a frame; None if it was not tracked there."""
+        return self._known(obj).record.get(frame)
+
+    def preview_logits(self, frame: int) -> dict[ObjectId, Tensor]:
+        """Logits [H, W] of the objects that were prompted on a frame."""
+        said = {
+            o: t.prompted[frame].output for o, t in self._objects.items() if frame in t.prompted
+        }
+        return self._logits({o: output for o, output in said.items() if output is not None})
+
+    def masklets(self) -> dict[ObjectId, Masklet]:
+        """Everything that came out so far, by object."""
+        out = {}
+        for obj, tracked in self._objects.items():
+            masks = {f: m for f in tracked.record.frames if (m := tracked.record.get(f))}
+            out[obj] = Masklet(obj, masks=masks)
+        return out
+
+    def restore(self, masklets: Iterable[Masklet]) -> None:
+        """Take masks of an earlier run for this one's, after the same prompts were given.
+
+        `propagate` then yields them without computing, and goes on where they end: the memory of
+        the last frames is made again from their masks, so that what follows is as good as, but not
+        equal to, what one run would have given.
+
+        Raises
+        ------
+        PromptError
+            If a masklet is of an object without a prompt, or a mask does not fit the movie.
+        """
+        for masklet in masklets:
+            tracked = self._known(masklet.obj)
+            for frame, mask in masklet:
+                if mask.frame_size != self.frame_size:
+                    raise PromptError(
+                        f"A mask of {masklet.obj!r} is of a frame of {mask.frame_size}, and those "
+                        f"of the movie are {self.frame_size} (height, width)."
+                    )
+                if frame not in tracked.prompted:
+                    tracked.record.put(frame, mask)
+
+    def propagate(
+        self,
+        direction: Direction = "forward",
+        start: int | None = None,
+        stop: int | None = None,
+    ) -> Iterator[FrameResult]:
+        """Track all objects through the movie, and yield frame by frame.
+
+        Closing the generator cancels within a frame; what was yielded stays valid. A later call
+        goes on where this one stopped: masks that still follow from the prompts are yielded again
+        without computing. A correction outdates an object's masks up to its neighbouring prompts.
+
+        Parameters
+        ----------
+        direction
+            "forward" from each object's first prompt; "backward" from its last; "both" outward
+            from every prompt, each frame tracked from the prompt nearest to it.
+        start, stop
+            First and last frame, both included, in the order of the direction; the whole movie
+            from the prompts if None.
+
+        Raises
+        ------
+        TrackingError
+            If there is nothing to track, or the range does not fit the movie.
+        """
+        return self._run(self._plan(direction, start, stop))
+
+    def count_steps(
+        self,
+        direction: Direction = "forward",
+        start: int | None = None,
+        stop: int | None = None,
+    ) -> int | None:
+        """Count the results that `propagate` will yield; None if the movie's end is not known."""
+        if self.frames.length is None and stop is None:
+            return None
+        sweeps = self._plan(direction, start, stop)
+        return sum(bool(sweep.objects(frame)) for sweep in sweeps for frame in sweep.frames)
+
+    def _plan(self, direction: Direction, start: int | None, stop: int | None) -> list[Sweep]:
+        if not self._objects:
+            raise TrackingError("There is nothing to track: add a prompt first.")
+        prompted = {o: tuple(t.prompted) for o, t in self._objects.items()}
+        return plan_sweeps(prompted, direction, start, stop, self.frames.length)
+
+    def _run(self, sweeps: Iterable[Sweep]) -> Iterator[FrameResult]:
+        for sweep in sweeps:
+            for frame in sweep.frames:
+                objects = [self._objects[o] for o in sweep.objects(frame) if o in self._objects]
+                if not objects:
+                    continue
+                try:
+                    time = self._time(frame)
+                except IndexError:
+                    break
+                yield self._step(frame, time, objects, sweep.reverse)
+
+    def _step(
+        self, frame: int, time: float, objects: Sequence[TrackedObject], reverse: bool
+    ) -> FrameResult:
+        """Bring every object to a frame: by its prompt, from the record, or by tracking it."""
+        outputs: dict[ObjectId, Output] = {}
+        wanted = []
+        for tracked in objects:
+            said = tracked.prompted.get(frame)
+            if said is not None:
+                if said.output is not None:
+                    outputs[tracked.obj] = said.output
+            elif not tracked.record.is_current(frame) and self._readable(frame):
+                self._follower.prepare(tracked, frame, reverse, self._windows_in_use())
+                wanted.append(tracked)
+        for tracked, found in zip(wanted, self._steps.track(frame, wanted, reverse), strict=True):
+            tracked.record.put(frame, found.mask)
+            tracked.bank.remember_tracked(found.memory)
+            outputs[tracked.obj] = found.output
+        masks = {t.obj: m for t in objects if (m := t.record.get(frame)) is not None}
+        return FrameResult(frame, time, masks, self._logits(outputs) if self.keep_logits else {})
+
+    def _logits(self, outputs: dict[ObjectId, Output]) -> dict[ObjectId, Tensor]:
+        return {
+            obj: to_frame_logits(o.logits[0, 0], o.window, self.frame_size)
+            for obj, o in outputs.items()
+        }
+
+    # -- one object's prompts
+
+    def _answer(self, tracked: TrackedObject, prompt: Prompt, before: PromptedFrame) -> ObjectMask:
+        """Decode a prompt on top of what was said before on its frame, and keep the answer."""
+        frame = prompt.frame
+        recorded = tracked.record.get(frame)
+        conditioned = before.conditioned or (not before.prompts and recorded is not None)
+        window, found = self._window_for(tracked, prompt, before.output, recorded)
+        previous = None
+        if before.output is not None and before.output.window == window:
+            previous = before.output.logits
+        elif recorded is not None and recorded.visible:
+            previous = self._steps.logits_of(recorded, window)
+        recall = None
+        if conditioned:
+            tracked.window = window
+            self._follower.remember_prompts(tracked)
+            self._follower.recall_recent(tracked, frame, reverse=False)
+            recall = tracked.bank.recall(frame, reverse=False)
+        said = [*before.prompts, prompt]
+        ask = partial(self._steps.prompt, frame, window=window, previous=previous, recall=recall)
+        output, guess = self._ask(ask, said, found or before.guess)
+        mask = self._steps.mask_of(output) if prompt.mask is None else prompt.mask
+        tracked.prompted[frame] = PromptedFrame(said, output, conditioned, guess)
+        tracked.bank.forget([frame])
+        tracked.record.put(frame, mask)
+        tracked.outdate_around(frame)
+        tracked.window = window
+        return mask
+
+    def _ask(
+        self, ask: Callable[[list[Prompt]], Output], said: list[Prompt], guess: Prompt | None
+    ) -> tuple[Output, Prompt | None]:
+        """Answer what was said together with a guess, which is given up when clicks refute it."""
+        if guess is None:
+            return ask(said), None
+        guided = ask([guess, *said])
+        missed = self._steps.missed(guided, said)
+        if missed:
+            plain = ask(said)
+            if self._steps.missed(plain, said) < missed:
+                return plain, None
+        return guided, guess
+
+    def _window_for(
+        self,
+        tracked: TrackedObject,
+        prompt: Prompt,
+        before: Output | None,
+        recorded: ObjectMask | None,
+    ) -> tuple[Window, Prompt | None]:
+        """Choose the window in which a prompt is answered, and guess what else may be said."""
+        extent: Extent | None = None
+        if prompt.mask is not None:
+            extent = extent_of(prompt.mask)
+        elif prompt.box is not None:
+            given = prompt.box
+            corners = (round(given.x0), round(given.y0), round(given.x1), round(given.y1))
+            extent = Extent.of_box(corners)
+        elif before is not None:
+            return before.window, None
+        elif recorded is not None:
+            extent = extent_of(recorded)
+        shared = self._windows_in_use()
+        if extent is not None:
+            side = tracked.side if tracked.window else self._planner.side_for(extent)
+            if self._planner.crowded(extent, side):
+                side = self._planner.side_for(extent)
+            tracked.side = side
+            return self._planner.window(extent.box, side, shared), None
+        if prompt.points is None:
+            return tracked.window or self._planner.whole, None
+        click = prompt.points.xy[0]
+        x, y = (round(c) for c in click)
+        point = (x, y, x + 1, y + 1)
+        if tracked.window is not None:
+            return self._planner.window(point, tracked.side, shared), None
+        return self._window_by_looking(tracked, prompt, click, point)
+
+    def _window_by_looking(
+        self, tracked: TrackedObject, prompt: Prompt, click: tuple[float, float], point: PixelBox
+    ) -> tuple[Window, Prompt | None]:
+        """Click on an object of unknown size: look through several windows, and guess the box of
+        what was found, in the window that fits it.
+        """
+        planner = self._planner
+        windows = [planner.window(point, side) for side in (None, *reversed(planner.ladder()))]
+        if len(windows) == 1:
+            return planner.whole, None
+        found = look(
+            click, windows, planner, lambda w: self._steps.candidates(prompt.frame, prompt, w)
+        )
+        if found is None:
+            return planner.whole, None
+        tracked.side = planner.side_for(found)
+        window = planner.window(found.box, tracked.side, self._windows_in_use())
+        return window, Prompt(prompt.frame, prompt.obj, box=Box(*found.box))
+
+    def _replace_prompts(self, frame: int, obj: ObjectId, prompts: Sequence[Prompt]) -> None:
+        """Say only this of an object on a frame, as if nothing else had been said there."""
+        tracked = self._known(obj)
+        if frame not in tracked.prompted:
+            raise PromptError(f"Object {obj!r} has no prompt on frame {frame}.")
+        conditioned = tracked.prompted.pop(frame).conditioned
+        if not tracked.prompted:
+            tracked.window = tracked.side = None  # so that a first click is answered as before
+        tracked.bank.forget([frame])
+        tracked.record.drop(frame)
+        tracked.outdate_around(frame)
+        self._log = [p for p in self._log if (p.frame, p.obj) != (frame, obj)]
+        said = PromptedFrame(conditioned=conditioned and bool(tracked.prompted))
+        for prompt in prompts:
+            self._answer(tracked, prompt, said)
+            said = tracked.prompted[frame]
+            self._log.append(prompt)
+        if not tracked.prompted:
+            del self._objects[obj]
+
+    def _time(self, frame: int) -> float:
+        """Return the time of a frame, which is read only the first time."""
+        if frame not in self._times:
+            self._times[frame] = self.frames[frame].time
+        return self._times[frame]
+
+    def _readable(self, frame: int) -> bool:
+        """Whether a frame can still be had; those of a stream pass."""
+        return self.frames.seekable or frame >= max(self._times, default=0)
+
+    def _windows_in_use(self) -> list[Window]:
+        return [t.window for t in self._objects.values() if t.window is not None]
+
+    def _known(self, obj: ObjectId) -> TrackedObject:
+        if obj not in self._objects:
+            known = ", ".join(map(repr, self._objects)) or "none yet"
+            raise PromptError(f"There is no object {obj!r}. Known objects: {known}.")
+        return self._objects[obj]

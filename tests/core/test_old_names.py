@@ -1,0 +1,39 @@
+"""Scripts written for earlier versions go on working."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+from sam2_plugins.core._old_names import MOVED
+
+
+@pytest.mark.parametrize("old", MOVED)
+def test_a_module_that_moved_is_found_under_its_old_name_with_a_note(old: str) -> None:
+    new = import_module(f"sam2_plugins.core.{MOVED[old]}")
+    sys.modules.pop(f"sam2_plugins.core.{old}", None)
+
+    with pytest.warns(DeprecationWarning, match=f"is now .*{MOVED[old]}"):
+        again = import_module(f"sam2_plugins.core.{old}")
+
+    assert again is new
+    assert new.__spec__ is not None and new.__spec__.name == new.__name__
+
+
+def test_no_module_of_ours_uses_an_old_name() -> None:
+    code = (
+        "import pkgutil, importlib, sam2_plugins.core as core\n"
+        "for m in pkgutil.walk_packages(core.__path__, 'sam2_plugins.core.'):\n"
+        "    importlib.import_module(m.name)\n"
+    )
+
+    run = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning:sam2_plugins", "-c", code],
+        capture_output=True,
+        text=True,
+    )
+
+    assert "is now sam2_plugins" not in run.stderr

@@ -1,0 +1,551 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sam2_plugins.core.errors import PromptError, TrackingError
+from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
+from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START
+from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.tracking.predictor import _combine
+from sam2_plugins.core.tracking.tracked_object import Output
+from sam2_plugins.core.tracking.tracker import VideoTracker
+from sam2_plugins.core.tracking.windows.planner import Extent, Window
+from tests.core.conftest import squares
+
+Results = dict[tuple[int, ObjectId], ObjectMask]
+
+FIRST = {"box": (10, 20, 26, 36)}
+SECOND = {"box": (60, 10, 76, 26)}
+
+
+def tracker_of(model: Sam2Model, movie: object, **options: object) -> VideoTracker:
+    return VideoTracker(model, movie, **{"tile": None, **options})  # type: ignore[arg-type]
+
+
+def run(tracker: VideoTracker, *args: object) -> Results:
+    found: Results = {}
+    for result in tracker.propagate(*args):  # type: ignore[arg-type]
+        for obj, mask in result.masks.items():
+            found[result.frame, obj] = mask
+    return found
+
+
+def camera_of(movie: np.ndarray) -> Iterator[np.ndarray]:
+    yield from movie
+
+
+def mean_iou(a: Results, b: Results, obj: ObjectId) -> float:
+    keys = [k for k in a if k[1] == obj and k in b]
+    assert keys
+    return float(np.mean([a[k].iou_with(b[k]) for k in keys]))
+
+
+def test_what_windows_agree_on_is_pointed_out_and_the_prompt_stays_a_click(
+    small_model: Sam2Model, movie: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Extent.of_box((12, 20, 24, 34))
+    sides = []
+
+    def look(click: object, windows: list[Window], *_: object) -> Extent:
+        sides.extend(window.width for window in windows)
+        return found
+
+    monkeypatch.setattr("sam2_plugins.core.tracking.tracker.look", look)
+    clicked = tracker_of(small_model, movie, tile="auto")
+    clicked.add_prompt(0, "cell", points=[(18, 28)])
+    assert sides == [96, 64, 45, 32]
+    assert clicked.prompts == (Prompt.of(0, "cell", points=[(18, 28)]),)
+    boxed = tracker_of(small_model, movie, tile="auto")
+    boxed.add_prompt(0, "cell", points=[(18, 28)], box=found.box)
+    assert clicked.mask(0, "cell") == boxed.mask(0, "cell")
+
+
+@pytest.fixture
+def guessed(
+    small_model: Sam2Model, movie: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> VideoTracker:
+    found = Extent.of_box((12, 20, 24, 34))
+    monkeypatch.setattr("sam2_plugins.core.tracking.tracker.look", lambda *_: found)
+    return tracker_of(small_model, movie, tile="auto")
+
+
+def asked_of(tracker: VideoTracker, monkeypatch: pytest.MonkeyPatch) -> list[list[Prompt]]:
+    asked: list[list[Prompt]] = []
+    prompt = tracker._steps.prompt
+
+    def spy(frame: int, prompts: list[Prompt], **how: object) -> Output:
+        asked.append(list(prompts))
+        return prompt(frame, prompts, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tracker._steps, "prompt", spy)
+    return asked
+
+
+def test_what_a_click_was_found_to_be_on_is_told_with_its_corrections(
+    guessed: VideoTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asked_of(guessed, monkeypatch)
+    monkeypatch.setattr(guessed._steps, "missed", lambda *_: 0)
+    guessed.add_prompt(0, "cell", points=[(18, 28)])
+    guessed.add_prompt(0, "cell", points=[(22, 28)], labels=[0])
+    guess = Prompt.of(0, "cell", box=(12, 20, 24, 34))
+    click = Prompt.of(0, "cell", points=[(18, 28)])
+    correction = Prompt.of(0, "cell", points=[(22, 28)], labels=[0])
+    assert asked == [[guess, click], [guess, click, correction]]
+    assert guessed.prompts == (click, correction)
+
+
+@pytest.mark.parametrize(("missed", "given_up"), [([1, 0], True), ([1, 1], False)])
+def test_a_guess_is_given_up_when_clicks_fit_better_without_it(
+    guessed: VideoTracker, monkeypatch: pytest.MonkeyPatch, missed: list[int], given_up: bool
+) -> None:
+    counts = [0, *missed, 0]
+    monkeypatch.setattr(guessed._steps, "missed", lambda *_: counts.pop(0))
+    guessed.add_prompt(0, "cell", points=[(18, 28)])
+    guessed.add_prompt(0, "cell", points=[(22, 28)], labels=[0])
+    asked = asked_of(guessed, monkeypatch)
+    guessed.add_prompt(0, "cell", points=[(14, 28)])
+    assert [len(prompts) for prompts in asked] == ([3] if given_up else [4])
+
+
+def test_undoing_a_correction_brings_the_first_answer_back(guessed: VideoTracker) -> None:
+    before = guessed.add_prompt(0, "cell", points=[(18, 28)])
+    guessed.add_prompt(0, "cell", points=[(22, 28)], labels=[0])
+    guessed.undo_prompt()
+    assert guessed.mask(0, "cell") == before
+
+
+@pytest.mark.parametrize(
+    ("points", "labels", "missed"),
+    [
+        ([(30, 30), (60, 60)], [1, 0], 0),
+        ([(60, 60)], [1], 1),
+        ([(30, 30)], [0], 1),
+        ([(60, 60), (30, 30)], [1, 0], 2),
+        ([(20, 30), (41, 30)], [0, 1], 0),  # at the outline
+    ],
+)
+def test_clicks_that_an_answer_goes_against_are_counted(
+    small_model: Sam2Model,
+    movie: np.ndarray,
+    points: list[tuple[int, int]],
+    labels: list[int],
+    missed: int,
+) -> None:
+    steps = tracker_of(small_model, movie)._steps
+    square = np.zeros(movie.shape[1:3], bool)
+    square[20:40, 20:40] = True
+    said = Prompt.of(0, 1, mask=square)
+    output = steps.prompt(0, [said], Window(0, 0, movie.shape[2], movie.shape[1]))
+    assert steps.missed(output, [Prompt.of(0, 1, points=points, labels=labels)]) == missed
+
+
+def test_a_click_in_a_small_frame_is_answered_by_the_click_alone(
+    small_model: Sam2Model, movie: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+    monkeypatch.setattr("sam2_plugins.core.tracking.tracker.look", lambda *_: looks.append(1))
+    tracker = tracker_of(small_model, movie)
+    mask = tracker.add_prompt(0, "cell", points=[(18, 28)])
+    asked = tracker._steps.prompt(0, tracker.prompts, tracker._planner.whole)
+    assert not looks and mask == tracker._steps.mask_of(asked)
+
+
+def test_a_prompt_is_answered_at_once_on_its_frame(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    mask = tracker.add_prompt(3, "cell", points=[(24, 28)])
+    assert mask.frame_size == (96, 96)
+    assert tracker.mask(3, "cell") == mask
+    assert tracker.frames_encoded == 1
+
+
+def test_every_frame_after_the_prompt_is_yielded_in_order(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(2, 1, **FIRST)
+    results = list(tracker.propagate())
+    assert [r.frame for r in results] == list(range(2, 12))
+    assert all(set(r.masks) == {1} for r in results)
+    assert [r.time for r in results] == sorted(r.time for r in results)
+
+
+def test_the_image_encoder_runs_once_per_frame_whatever_the_number_of_objects(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    for obj in range(5):
+        tracker.add_prompt(0, obj, points=[(15 + 10 * obj, 28)])
+    run(tracker)
+    assert tracker.frames_encoded == 12
+
+
+def test_an_object_added_late_does_not_move_the_others(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    alone = tracker_of(small_model, movie)
+    alone.add_prompt(0, "first", **FIRST)
+    wanted = run(alone)
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, "first", **FIRST)
+    run(tracker)
+    tracker.add_prompt(6, "second", **SECOND)
+    found = run(tracker)
+    assert all(found[key] == wanted[key] for key in wanted)
+    assert {f for f, obj in found if obj == "second"} == set(range(6, 12))
+
+
+def test_objects_in_one_batch_come_out_as_each_alone(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    together = tracker_of(small_model, movie)
+    together.add_prompt(0, 1, **FIRST)
+    together.add_prompt(0, 2, **SECOND)
+    found = run(together)
+    for obj, said in ((1, FIRST), (2, SECOND)):
+        alone = tracker_of(small_model, movie)
+        alone.add_prompt(0, obj, **said)
+        assert mean_iou(found, run(alone), obj) > 0.98
+
+
+def test_objects_prompted_on_different_frames_are_tracked_together(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    tracker.add_prompt(4, 2, **SECOND)
+    found = run(tracker)
+    assert {f for f, obj in found if obj == 1} == set(range(12))
+    assert {f for f, obj in found if obj == 2} == set(range(4, 12))
+
+
+def test_going_on_after_closing_gives_what_an_unbroken_run_gives(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    unbroken = tracker_of(small_model, movie)
+    unbroken.add_prompt(0, 1, **FIRST)
+    wanted = run(unbroken)
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    running = tracker.propagate()
+    first = list(islice(running, 5))
+    running.close()
+    encoded = tracker.frames_encoded
+    found = run(tracker)
+    assert found == wanted
+    assert all(found[r.frame, 1] == r.masks[1] for r in first)
+    assert tracker.frames_encoded - encoded == 7
+
+
+def test_masks_of_an_earlier_run_are_not_computed_again(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    earlier = tracker_of(small_model, movie)
+    earlier.add_prompt(0, 1, **FIRST)
+    wanted = run(earlier, "forward", None, 6)
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    tracker.restore(earlier.masklets().values())
+    encoded = tracker.frames_encoded
+    assert run(tracker, "forward", None, 6) == wanted
+    assert tracker.frames_encoded == encoded
+    assert {f for f, _ in run(tracker)} == set(range(12))
+
+
+def test_masks_of_another_movie_or_object_are_refused(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    small = Masklet(1, masks={1: ObjectMask.empty((50, 50))})
+    with pytest.raises(PromptError, match="50"):
+        tracker.restore([small])
+    with pytest.raises(PromptError, match="stranger"):
+        tracker.restore([Masklet("stranger")])
+    assert tracker.mask(1, 1) is None
+
+
+def test_torch_state_does_not_leak_to_the_consumer(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    for _ in islice(tracker.propagate(), 2):
+        assert not torch.is_inference_mode_enabled()
+        assert torch.is_grad_enabled()
+
+
+def test_another_click_on_a_prompted_frame_counts_after_tracking(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, points=[(18, 28)])
+    before = run(tracker)
+    preview = tracker.add_prompt(0, 1, points=[(66, 16)], labels=[1])
+    after = run(tracker)
+    assert after[0, 1] == preview
+    assert any(after[f, 1] != before[f, 1] for f in range(1, 12))
+
+
+def test_a_click_on_a_tracked_frame_is_answered_from_memory_rebuilt_around_it(
+    small_model: Sam2Model,
+) -> None:
+    long = squares(40, step=1)
+    tracker = tracker_of(small_model, long, cache_megabytes=0)
+    tracker.add_prompt(0, 1, **FIRST)
+    run(tracker)
+    encoded = tracker.frames_encoded
+    click = {"points": [(28, 28)]}
+    answer = tracker.add_prompt(10, 1, **click)
+    # The frame itself and the three before it, whose memories were let go.
+    assert tracker.frames_encoded - encoded == 4
+    assert answer != tracker_of(small_model, long).add_prompt(10, 1, **click)
+
+
+def test_a_refining_click_starts_from_the_mask_that_is_there(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, points=[(18, 28)])
+    refined = tracker.add_prompt(0, 1, points=[(22, 32)])
+    at_once = tracker_of(small_model, movie)
+    assert refined != at_once.add_prompt(0, 1, points=[(18, 28), (22, 32)])
+    second_alone = tracker_of(small_model, movie)
+    assert refined != second_alone.add_prompt(0, 1, points=[(22, 32)])
+
+
+def test_a_mask_given_on_a_tracked_frame_is_kept_to_the_pixel_and_counts_from_there(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    before = run(tracker)
+    painted = np.zeros((96, 96), bool)
+    painted[50:71, 13:40] = True
+    tracker.add_prompt(6, 1, mask=painted)
+    after = run(tracker)
+    assert np.array_equal(after[6, 1].to_array(), painted)
+    assert any(after[f, 1] != before[f, 1] for f in range(7, 12))
+
+
+def test_a_mask_replaces_what_was_said_before_it_and_a_later_box_the_earlier_one(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    painted = np.zeros((96, 96), bool)
+    painted[20:36, 10:26] = True
+    wanted = tracker_of(small_model, movie)
+    wanted.add_prompt(0, 1, mask=painted)
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, points=[(70, 70)])
+    tracker.add_prompt(0, 1, mask=painted)
+    assert run(tracker) == run(wanted)
+
+    boxes = tracker_of(small_model, movie)
+    boxes.add_prompt(0, 1, box=(50, 50, 90, 90))
+    boxes.add_prompt(0, 1, **FIRST)
+    said = boxes._objects[1].prompted[0].prompts
+    _, points, labels = _combine(said)
+    assert points == [(10, 20), (26, 36)]
+    assert labels == [BOX_START, BOX_END]
+
+
+def test_a_correction_leaves_frames_with_a_nearer_prompt_alone(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    tracker.add_prompt(4, 1, box=(18, 20, 34, 36))
+    before = run(tracker)
+    encoded = tracker.frames_encoded
+    tracker.add_prompt(8, 1, box=(26, 20, 42, 36))
+    after = run(tracker)
+    assert all(after[f, 1] == before[f, 1] for f in range(4))
+    assert tracker.frames_encoded - encoded <= 8
+
+
+def test_removing_an_object_leaves_the_others_as_they_were(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    tracker.add_prompt(0, 2, **SECOND)
+    before = run(tracker)
+    tracker.remove_object(2)
+    after = run(tracker)
+    assert tracker.objects == (1,)
+    assert after == {k: m for k, m in before.items() if k[1] == 1}
+
+
+def test_taking_back_the_last_click_restores_the_mask_before_it(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    first = tracker.add_prompt(0, 1, points=[(18, 28)])
+    tracker.add_prompt(0, 1, points=[(60, 60)])
+    taken = tracker.undo_prompt()
+    assert taken is not None and taken.points is not None and taken.points.xy == ((60, 60),)
+    assert tracker.mask(0, 1) == first
+    tracker.undo_prompt()
+    assert tracker.objects == ()
+    assert tracker.undo_prompt() is None
+
+
+def test_removing_a_correction_brings_the_first_run_back(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    before = run(tracker)
+    tracker.add_prompt(5, 1, box=(60, 20, 76, 36))
+    run(tracker)
+    tracker.remove_prompt(5, 1)
+    assert run(tracker) == before
+
+
+def test_both_directions_reach_every_frame_from_a_prompt_in_the_middle(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(5, 1, box=(20, 20, 36, 36))
+    frames = [r.frame for r in tracker.propagate("both")]
+    assert frames == [*range(5, 12), *range(4, -1, -1)]
+
+
+def test_backward_on_a_reversed_movie_is_forward(small_model: Sam2Model, movie: np.ndarray) -> None:
+    forward = tracker_of(small_model, movie)
+    forward.add_prompt(0, 1, **FIRST)
+    wanted = run(forward)
+    backward = tracker_of(small_model, movie[::-1].copy())
+    backward.add_prompt(11, 1, **FIRST)
+    found = run(backward, "backward")
+    assert all(found[11 - f, 1] == wanted[f, 1] for f in range(12))
+
+
+def test_starting_late_rebuilds_the_memory_from_recorded_masks(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    long = squares(40, step=1)
+    tracker = tracker_of(small_model, long)
+    tracker.add_prompt(0, 1, **FIRST)
+    run(tracker)
+    painted = tracker.mask(9, 1)
+    assert painted is not None
+    tracker.add_prompt(9, 1, mask=painted)
+    encoded = tracker.frames_encoded
+    found = run(tracker, "forward", 12, 14)
+    assert sorted(found) == [(12, 1), (13, 1), (14, 1)]
+    # Frames 10 and 11 are out of date since the correction, so only the three are encoded.
+    assert tracker.frames_encoded - encoded <= 4
+
+
+def test_a_stream_of_unknown_length_is_tracked_forward(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, camera_of(movie))
+    tracker.add_prompt(0, 1, **FIRST)
+    found = run(tracker)
+    wanted = tracker_of(small_model, movie)
+    wanted.add_prompt(0, 1, **FIRST)
+    assert found == run(wanted)
+
+
+def test_a_stream_needs_no_cache_to_remember_its_prompts(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, camera_of(movie), tile=48, cache_megabytes=0)
+    tracker.add_prompt(0, 1, **FIRST)
+    tracker.add_prompt(0, 2, box=(70, 70, 90, 90))
+    assert {f for f, _ in run(tracker)} == set(range(12))
+
+
+def test_a_stream_goes_on_after_closing_and_takes_new_objects_on_the_way(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    wanted = tracker_of(small_model, movie)
+    wanted.add_prompt(0, 1, **FIRST)
+    tracker = tracker_of(small_model, camera_of(movie))
+    tracker.add_prompt(0, 1, **FIRST)
+    running = tracker.propagate()
+    list(islice(running, 5))
+    running.close()
+    tracker.add_prompt(4, 2, **SECOND)
+    found = run(tracker)
+    assert {k: m for k, m in found.items() if k[1] == 1} == run(wanted)
+    assert {f for f, obj in found if obj == 2} == set(range(4, 12))
+
+
+def test_a_correction_on_a_stream_counts_from_there_and_keeps_what_has_passed(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, camera_of(movie))
+    tracker.add_prompt(0, 1, **FIRST)
+    running = tracker.propagate()
+    before = {(r.frame, 1): r.masks[1] for r in islice(running, 5)}
+    running.close()
+    preview = tracker.add_prompt(4, 1, box=(40, 40, 70, 70))
+    found = run(tracker)
+    assert found[4, 1] == preview
+    assert all(found[f, 1] == before[f, 1] for f in range(4))
+    assert {f for f, _ in found} == set(range(12))
+
+
+def test_the_bank_and_the_cache_do_not_grow_with_the_movie(small_model: Sam2Model) -> None:
+    tracker = tracker_of(small_model, squares(60, step=1), cache_megabytes=0.1)
+    tracker.add_prompt(0, 1, **FIRST)
+    run(tracker)
+    tracked = tracker._objects[1]
+    assert len(tracked.bank.tracked) == 16
+    assert len(tracker._features._kept) <= 4
+
+
+def test_prompts_replayed_from_a_file_give_the_same_masks(
+    small_model: Sam2Model, movie: np.ndarray, tmp_path: Path
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, "a", points=[(18, 28)])
+    tracker.add_prompt(0, "a", points=[(60, 60)], labels=[0])
+    tracker.add_prompt(3, 2, **SECOND)
+    tracker.save_prompts(tmp_path / "prompts.json")
+    again = tracker_of(small_model, movie)
+    again.load_prompts(tmp_path / "prompts.json")
+    assert again.prompts == tracker.prompts
+    assert run(again) == run(tracker)
+
+
+def test_masklets_hold_everything_that_came_out(small_model: Sam2Model, movie: np.ndarray) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    found = run(tracker)
+    masklet = tracker.masklets()[1]
+    assert {(f, 1): m for f, m in masklet} == found
+
+
+def test_a_prompt_that_does_not_fit_leaves_everything_as_it_was(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    with pytest.raises(PromptError, match="outside"):
+        tracker.add_prompt(0, 2, points=[(500, 10)])
+    with pytest.raises(PromptError, match="ends with frame 11"):
+        tracker.add_prompt(12, 1, points=[(5, 10)])
+    assert tracker.objects == (1,)
+    assert len(tracker.prompts) == 1
+
+
+def test_an_unknown_object_is_named(small_model: Sam2Model, movie: np.ndarray) -> None:
+    tracker = tracker_of(small_model, movie)
+    with pytest.raises(TrackingError, match="add a prompt"):
+        tracker.propagate()
+    tracker.add_prompt(0, "a", **FIRST)
+    with pytest.raises(PromptError, match="There is no object 'b'"):
+        tracker.remove_object("b")
