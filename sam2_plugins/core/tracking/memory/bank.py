@@ -9,16 +9,17 @@ from collections.abc import Collection, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from math import nan
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from sam2_plugins.core.model import Memories
-from sam2_plugins.core.tracking.transfer import to_device
 from sam2_plugins.core.tracking.windows.planner import Window
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sam2_plugins.core.model import Memories
 
 UNTIMED = -1
 """Slot of a memory that says nothing of when it was made."""
@@ -232,6 +233,12 @@ class MemoryBank:
 
 def as_tensors(recalls: Sequence[Recall], span: int) -> Memories:
     """Stack what several objects recall; all recall the same number of maps and of pointers."""
+    # Here and not above: policies and forms know the bank without torch.
+    import torch
+
+    from sam2_plugins.core.model import Memories
+    from sam2_plugins.core.tracking.transfer import to_device
+
     first = recalls[0].maps[0][1]
     device = first.pointer.device
     maps = [m.map for r in recalls for _, m in r.maps if m.map is not None]
