@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sam2_plugins.core.frames import FrameSource
+from sam2_plugins.core.frames import Frame, FrameSource
 from sam2_plugins.core.model import ImageFeatures, Sam2Model
 from sam2_plugins.core.tracking.transfer import to_device
 from sam2_plugins.core.tracking.windows.planner import Window
@@ -41,7 +42,8 @@ class FeatureCache:
         self._frames = frames
         self._limit = megabytes * 1e6
         self._kept: OrderedDict[tuple[int, Window], ImageFeatures] = OrderedDict()
-        self._pictures: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
+        self._pictures: OrderedDict[int, Frame] = OrderedDict()
+        self._ahead = ReadAhead(frames)
         alone = model.device.type == "cpu"
         self._at_once = 1 if alone else max(1, PIXELS_AT_ONCE // model.image_size**2)
         self.encoded = 0
@@ -60,20 +62,29 @@ class FeatureCache:
         self._shrink(keep=len(found))
         return found
 
-    def picture(self, frame: int) -> NDArray[np.uint8]:
-        """Return a frame's picture [H, W, 3]; the last two are kept, for one is often asked twice.
+    def frame(self, index: int) -> Frame:
+        """Return a frame; the last two are kept, for one is often wanted twice.
 
         Raises
         ------
         IndexError
             If there is no such frame (any more).
         """
-        if frame not in self._pictures:
-            self._pictures[frame] = self._frames[frame].image
-        self._pictures.move_to_end(frame)
+        if index not in self._pictures:
+            self._pictures[index] = self._ahead.take(index) or self._frames[index]
+        self._pictures.move_to_end(index)
         while len(self._pictures) > PICTURES:
             self._pictures.popitem(last=False)
-        return self._pictures[frame]
+        return self._pictures[index]
+
+    def picture(self, index: int) -> NDArray[np.uint8]:
+        """Return a frame's picture [H, W, 3]; see `frame`."""
+        return self.frame(index).image
+
+    def read_ahead(self, index: int) -> None:
+        """Read a frame that comes next while an accelerator works; a processor is busy itself."""
+        if self._model.device.type != "cpu" and index not in self._pictures:
+            self._ahead.start(index)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -109,6 +120,31 @@ class FeatureCache:
     def _bytes(self) -> int:
         first = next(iter(self._kept.values()))
         return len(self._kept) * sum(t.nbytes for t in (first.coarse, *first.skips))
+
+
+class ReadAhead:
+    """Reads one frame of a movie in a thread, before it is wanted. A stream is never read ahead."""
+
+    def __init__(self, frames: FrameSource) -> None:
+        self._frames = frames
+        self._thread: ThreadPoolExecutor | None = None
+        self._coming: tuple[int, Future[Frame]] | None = None
+
+    def start(self, index: int) -> None:
+        """Begin to read a frame, unless the movie cannot have it."""
+        exists = self._frames.seekable and 0 <= index < len(self._frames)
+        if not exists or (self._coming and self._coming[0] == index):
+            return
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "read-ahead")
+        self._coming = index, self._thread.submit(self._frames.__getitem__, index)
+
+    def take(self, index: int) -> Frame | None:
+        """Return the frame that was begun, once; None if it is another, or could not be read."""
+        if self._coming is None or self._coming[0] != index:
+            return None
+        coming, self._coming = self._coming[1], None
+        return None if coming.exception() else coming.result()
 
 
 class _Cuts:

@@ -5,7 +5,7 @@ import torch
 
 from sam2_plugins.core.frames import open_frames
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.core.tracking.feature_cache import FeatureCache, gather
+from sam2_plugins.core.tracking.feature_cache import FeatureCache, ReadAhead, gather
 from sam2_plugins.core.tracking.windows.planner import Window
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (70, 90, 3), dtype=np.uint8)
@@ -38,3 +38,29 @@ def test_batches_have_few_lengths_whatever_the_number_of_windows(small_model: Sa
         batches = list(cache._batches(windows))
         assert [w for batch in batches for w in batch] == windows
         assert {len(batch) for batch in batches} <= {1, 2, 4, 8}
+
+
+def test_a_frame_read_ahead_is_the_frame_and_is_taken_once() -> None:
+    movie = np.stack([IMAGE, IMAGE + 1, IMAGE + 2])
+    ahead = ReadAhead(open_frames(movie))
+    ahead.start(1)
+    assert ahead.take(2) is None
+    taken = ahead.take(1)
+    assert taken is not None and taken.index == 1
+    assert np.array_equal(taken.image, movie[1])
+    assert ahead.take(1) is None
+
+
+def test_no_frame_is_read_ahead_that_a_movie_does_not_have() -> None:
+    ahead = ReadAhead(open_frames(IMAGE[None]))
+    for index in (-1, 1):
+        ahead.start(index)
+        assert ahead.take(index) is None
+
+
+def test_a_stream_is_not_read_ahead() -> None:
+    stream = open_frames(iter([IMAGE, IMAGE]))
+    ahead = ReadAhead(stream)
+    ahead.start(1)
+    assert ahead.take(1) is None
+    assert stream[0].index == 0
