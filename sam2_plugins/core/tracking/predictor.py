@@ -217,6 +217,7 @@ class Steps:
         ]
         if any(o.bank.policy.chooses for o in objects):
             self._choose(frame, batches)
+        self.features.read_ahead(frame - 1 if reverse else frame + 1)
         found = self._finish(frame, batches)
         return [found[id(o)] for o in objects]
 

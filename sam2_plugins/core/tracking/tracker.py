@@ -509,7 +509,7 @@ class VideoTracker:
     def _time(self, frame: int) -> float:
         """Return the time of a frame, which is read only the first time."""
         if frame not in self._times:
-            self._times[frame] = self.frames[frame].time
+            self._times[frame] = self._features.frame(frame).time
         return self._times[frame]
 
     def _readable(self, frame: int) -> bool:
