@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -205,7 +206,7 @@ class Sam2Model(nn.Module):
             # When nothing shrinks, antialiasing changes nothing but the rounding.
             shrinks = max(pixels.shape[-2:]) > self.image_size
             pixels = F.interpolate(pixels, size=size, mode="bilinear", antialias=shrinks)
-        mean, std = (pixels.new_tensor(v).view(3, 1, 1) for v in (_MEAN, _STD))
+        mean, std = _mean_and_deviation(pixels.device)
         # The official predictors feed this layout, and the layout decides the rounding.
         return ((pixels - mean) / std).contiguous()
 
@@ -366,6 +367,14 @@ class Sam2Model(nn.Module):
             pointer=self._or_absent(decoded.pointer, present),
             object_score=present * MASK_SCALE + MASK_SHIFT,
         )
+
+
+@lru_cache(maxsize=16)
+def _mean_and_deviation(device: torch.device) -> tuple[Tensor, Tensor]:
+    """ImageNet's, [3, 1, 1] each, kept on the device."""
+    with torch.inference_mode(False), torch.no_grad():
+        mean, std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (_MEAN, _STD))
+        return mean, std
 
 
 def _shrink(logits: Tensor, size: tuple[int, int]) -> Tensor:
