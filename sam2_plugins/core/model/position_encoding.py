@@ -44,20 +44,9 @@ def sine_grid(height: int, width: int, channels: int, device: torch.device) -> T
         return torch.cat((y, x), dim=-1).permute(2, 0, 1).contiguous().to(device)
 
 
-@lru_cache(maxsize=16)
-def _frequencies_on(channels: int, device: torch.device) -> Tensor:
-    """Kept on the device, for bringing them there makes a graphics card wait."""
-    with torch.inference_mode(False), torch.no_grad():
-        return _frequencies(channels).to(device)
-
-
 def sine_of(positions: Tensor, channels: int) -> Tensor:
     """Sine encoding of scalar positions: [...] to [..., channels]."""
-<<<<<<< HEAD
-    angle = positions[..., None] / _frequencies_on(channels // 2, positions.device)
-=======
     angle = positions[..., None] / _frequencies(channels // 2, positions.device)
->>>>>>> main
     return torch.cat((angle.sin(), angle.cos()), dim=-1)
 
 
