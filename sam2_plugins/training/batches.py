@@ -18,7 +18,7 @@ from sam2_plugins.training.samples import Batch, make_batch
 from sam2_plugins.training.synthetic import MASK_ONLY, Clip, Photos, make_clip
 
 _READY = 2  # batches that each worker has ready
-_FRESH = 0.2  # clips that are made anew for each that a batch takes
+_FRESH = 0.15  # clips that are made anew for each that a batch takes
 
 
 @dataclass(frozen=True)
