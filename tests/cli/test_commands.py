@@ -151,5 +151,27 @@ def _wait_for(path: Path) -> None:
         time.sleep(0.02)
 
 
+def test_shells_complete_commands_options_and_models():
+    def completions(words: str) -> str:
+        told = subprocess.run(
+            [sys.executable, "-m", "sam2_plugins"],
+            capture_output=True,
+            text=True,
+            env={
+                **os.environ,
+                "_SAM2_PLUGINS_COMPLETE": "complete_bash",
+                "COMP_WORDS": words,
+                "COMP_CWORD": str(len(words.split(" ")) - 1),
+            },
+        )
+        assert told.stderr == ""
+        return told.stdout
+
+    assert "track" in completions("sam2-plugins tr")
+    assert "--model" in completions("sam2-plugins track --mod")
+    assert completions("sam2-plugins track --model sam2.1-t").split() == ["sam2.1-tiny"]
+    assert completions("sam2-plugins track --format tiff,m").split() == ["tiff,mp4"]
+
+
 def test_no_command_is_without_help():
     assert all(command.callback.__doc__ for command in commands.registered_commands)
