@@ -49,7 +49,7 @@ CACHE_MEGABYTES = 64
 STALE_WITHIN = 2.0
 """Seconds that a set-up waits until predictions of older prompts are gone: Label Studio gives 3."""
 
-NO_LABEL = " The box has no label yet: press its label's key."
+NO_LABEL = " If it has no label yet, press its label's key."
 
 Masks = Mapping[str, Mapping[int, ObjectMask]]
 
@@ -562,7 +562,7 @@ def _places(
 def _how_to_send_again(request: TaskRequest, media: Media) -> str:
     """Return what an annotator does to have a box of this project tracked again."""
     if request.config.buttons:
-        return f"select the box and press {request.config.buttons[0]}"
+        return f"press {request.config.buttons[0]} with the box selected"
     return (
         "give the box another label and then its own again: Label Studio sends a box only when its "
         f"label changes. Better, add a button to the labelling config: {track_button(media.name)}"
@@ -573,7 +573,7 @@ def _note(job: Job, again: str) -> str:
     """Return what an annotator is told of a track."""
     frames = f"{job.tracked.done} of {job.tracked.total} frames are tracked"
     if job.state in ("done", "stored"):
-        return f"Tracked. Where it is wrong, move the box, and {again}."
+        return f"Tracked. Where it is wrong: move the box, then {again}."
     if job.stop.is_set():
         return f"{frames}: it was stopped. To go on, {again}."
     return (

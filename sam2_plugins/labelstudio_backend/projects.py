@@ -14,8 +14,8 @@ from sam2_plugins.labelstudio_backend.label_config import TRACK_CONTROL
 
 TRACK_LABEL, TRACK_KEY = "Track", "t"
 VIDEO_GUIDE = (
-    "Auto-Annotation on (below). Choose a label, draw a box, select it, press Track (t). "
-    "Where it is wrong: move the box, press Track again."
+    "Switch Auto-Annotation on, below. Choose a label, draw a box, click it, press Track (t). "
+    "Where the track is wrong, move the box and press Track again."
 )
 COLOURS = ("#ff5470", "#1e88e5", "#ffb300", "#43a047", "#8e24aa")
 
@@ -23,9 +23,11 @@ COLOURS = ("#ff5470", "#1e88e5", "#ffb300", "#43a047", "#8e24aa")
 def video_config(labels: Sequence[str], rate: float | str = 24) -> str:
     """Return a labelling config for boxes on video."""
     return f"""<View>
-  <Header size="5" value="{VIDEO_GUIDE}"/>
-  <Labels name="label" toName="video">{_labels(labels)}</Labels>
-  {track_button("video")}
+  <Header size="6" value="{VIDEO_GUIDE}"/>
+  <View style="display: flex; flex-wrap: wrap; gap: 0 2em">
+    <Labels name="label" toName="video">{_labels(labels)}</Labels>
+    {track_button("video")}
+  </View>
   <Video name="video" value="$video" framerate="{_text(rate)}"/>
   <VideoRectangle name="box" toName="video" smart="true"/>
 </View>"""
