@@ -136,7 +136,7 @@ def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieRe
         if not tracked:
             yield replace(report, state="no prompts", error="There are no prompts on its frames.")
             return
-        tracker = VideoTracker(model, frames, tile=request.tile, policy=request.memory)
+        tracker = VideoTracker(model, frames, window=request.tile, policy=request.memory)
         for prompt in (prompt for one in tracked for prompt in one.prompts):
             tracker.add(prompt)
         span = _span(footage, request, length)
