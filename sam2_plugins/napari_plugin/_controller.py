@@ -22,7 +22,7 @@ from sam2_plugins.napari_plugin._jobs import Jobs
 from sam2_plugins.napari_plugin._prompting import Prompting
 from sam2_plugins.napari_plugin._results import Results
 from sam2_plugins.napari_plugin._runs import Runs
-from sam2_plugins.napari_plugin._session import Session
+from sam2_plugins.napari_plugin._session import Session, free_label
 from sam2_plugins.napari_plugin._states import FrameState, doubtful, states_along
 from sam2_plugins.napari_plugin._store import Change
 from sam2_plugins.napari_plugin._work import Work
@@ -77,14 +77,19 @@ class Controller:
 
     def use(self, images: Sequence[Any], axis: int | None = None) -> None:
         """Choose an image, or up to three channels; nothing heavy happens yet."""
-        if self.images != tuple(images):
-            self.results.forget()
-        self.images = tuple(images)
-        if images:
+        images = tuple(images)
+        same_image = images[:1] == self.images[:1]
+        if axis is None and images:
             labels = tuple(getattr(images[0], "axis_labels", ()))
-            self.axis = default_axis(images[0], labels) if axis is None else axis
-        work = self.work
-        self.selected = work.workspace.labels.selected_label if work else None
+            axis = self.axis if same_image else default_axis(images[0], labels)
+        if (images, axis) == (self.images, self.axis):
+            return
+        if images != self.images:
+            self.results.forget()
+        self.images, self.axis = images, axis
+        if not same_image:
+            work = self.work
+            self.selected = work.workspace.labels.selected_label if work else None
         self.objects_changed.emit()
         self.masks_changed.emit()
 
@@ -104,7 +109,7 @@ class Controller:
         """Shown frame along the swept axis."""
         if not self.images or self.axis is None:
             return 0
-        return shown_index(self.images[0], self.viewer.dims.current_step)[self.axis]
+        return shown_index(self.images[0], self.viewer.dims.point)[self.axis]
 
     @property
     def length(self) -> int:
@@ -148,7 +153,7 @@ class Controller:
         """Make an object, and select it."""
         work = self.begin()
         names = work.workspace.names
-        label = max([0, *names]) + 1
+        label = free_label(names)
         names[label] = name or f"object {label}"
         self.select(label)
         self.objects_changed.emit()

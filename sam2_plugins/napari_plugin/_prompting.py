@@ -6,12 +6,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from sam2_plugins.core.errors import PromptError, Sam2PluginsError
-from sam2_plugins.core.masks import ObjectMask, split_label_image
+from sam2_plugins.core.errors import PromptError
+from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.napari_plugin._frames import Line
+from sam2_plugins.napari_plugin._label_layers import masks_at
 from sam2_plugins.napari_plugin._session import Painted, Said, labels_of
 from sam2_plugins.napari_plugin._store import Index
 from sam2_plugins.napari_plugin._work import Work
@@ -153,33 +152,30 @@ class Prompting:
             work.workspace.draw(index, label, prompt)
 
     def use_labels(self, layer: Any) -> list[int]:
-        """Take each label of a Labels layer on the shown frame for an object's mask."""
+        """Take each label of a Labels layer on the shown frame for an object's mask.
+
+        A label that was taken before, on any frame, is the same object again.
+        """
         work = self._control.begin()
-        index = work.workspace.step
-        image = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
-        found = split_label_image(_plane(image, index, work.workspace.store.frame_size))
-        taken = work.workspace.names
-        made = labels_of(found, [*taken])
-        for obj, label in made.items():
-            mask = found[int(obj)]
-            work.workspace.names[label] = f"object {label}"
-            work.session.painted[index, label] = Painted(mask, None)
-            work.workspace.store.put(index, label, mask)
+        space, index = work.workspace, work.workspace.step
+        found = masks_at(layer, space.image, self._control.viewer.dims.point)
+        known = {value: work.taken.get((layer.name, value)) for value in found}
+        fresh = labels_of([n for n in found if known[n] not in space.names], space.names)
+        for value, label in fresh.items():
+            work.taken[layer.name, int(value)] = label
+            own = "object" if label == value else f"{layer.name}"
+            space.names[label] = f"{own} {value}"
+        made = [work.taken[layer.name, value] for value in found]
+        for label, mask in zip(made, found.values(), strict=True):
+            before = space.store.put(index, label, mask)
+            space.erase(label, index)
+            if before != mask or (index, label) not in work.session.painted:
+                work.session.painted[index, label] = Painted(mask, before)
         if made:
-            self._control.select(next(iter(made.values())))
+            self._control.select(made[0])
+        else:
+            self._control.told.emit(f"{layer.name} has no label on this frame.")
         self._control.show(work)
         self._control.objects_changed.emit()
         self.sync()
-        return list(made.values())
-
-
-def _plane(image: Any, index: Index, frame_size: tuple[int, int]) -> Any:
-    """Take one frame of labels that may have fewer leading axes than the image."""
-    leading = len(image.shape) - 2
-    plane = np.asarray(image[tuple(index[len(index) - leading :])] if leading else image)
-    if plane.shape != frame_size:
-        raise Sam2PluginsError(
-            f"The labels are {plane.shape[0]} × {plane.shape[1]} pixels, and the image is "
-            f"{frame_size[0]} × {frame_size[1]}: choose labels of the same image."
-        )
-    return plane
+        return made

@@ -7,19 +7,24 @@ run is answered at once. What the window does itself waits for none of it: `remo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable
 from dataclasses import dataclass
 from threading import Lock
 from typing import TypeAlias
 
+import numpy as np
+
+from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.schedule import Direction
 from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
 from sam2_plugins.napari_plugin._frames import Line, View
-from sam2_plugins.napari_plugin._store import Change, Entry, Index, MaskStore
+from sam2_plugins.napari_plugin._store import LABELS, Change, Entry, Index, MaskStore
 from sam2_plugins.napari_plugin._turns import Turns
+
+LARGEST_LABEL = int(np.iinfo(LABELS).max)
 
 Said: TypeAlias = "tuple[Prompt, ...]"
 """All that was said of one object on one frame, in order; a prompt's object is its label."""
@@ -233,11 +238,22 @@ def _tell(tracker: VideoTracker, prompts: Iterable[Prompt]) -> None:
 
 
 def labels_of(objects: Iterable[ObjectId], taken: Iterable[int]) -> dict[ObjectId, int]:
-    """Number objects for a Labels layer: whole numbers keep theirs where it is free."""
+    """Number objects for a Labels layer: whole numbers keep theirs where it is free and fits."""
     used = set(taken)
     labels: dict[ObjectId, int] = {}
     for obj in objects:
-        label = obj if isinstance(obj, int) and obj > 0 and obj not in used else None
-        labels[obj] = label if label is not None else max([0, *used, *labels.values()]) + 1
+        fits = isinstance(obj, int) and 0 < obj <= LARGEST_LABEL and obj not in used
+        labels[obj] = int(obj) if fits else free_label(used)
         used.add(labels[obj])
     return labels
+
+
+def free_label(used: Collection[int]) -> int:
+    """Return the label after the largest in use, or a free one below where that is too large."""
+    largest = max(used, default=0)
+    if largest < LARGEST_LABEL:
+        return largest + 1
+    free = next((n for n in range(1, LARGEST_LABEL + 1) if n not in used), None)
+    if free is None:
+        raise Sam2PluginsError(f"There are {LARGEST_LABEL} objects: delete some for another one.")
+    return free

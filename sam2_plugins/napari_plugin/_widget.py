@@ -99,7 +99,7 @@ class Sam2Widget(QWidget):
         controller.edited.connect(self._stroke_may_be_over)
         controller.progressed.connect(self._on_progress)
         self.strip.chosen.connect(controller.go_to_frame)
-        self.viewer.dims.events.current_step.connect(self._redraw_soon)
+        self.viewer.dims.events.point.connect(self._redraw_soon)
 
     def _bind_keys(self) -> None:
         controller = self.controller
@@ -189,7 +189,7 @@ class Sam2Widget(QWidget):
         self._stroke_may_be_over.cancel()
         for key in self._keys:
             self.viewer.bind_key(key, None, overwrite=True)
-        self.viewer.dims.events.current_step.disconnect(self._redraw_soon)
+        self.viewer.dims.events.point.disconnect(self._redraw_soon)
         self.form.close_events()
         _let_go(self.controller, self.jobs)
 

@@ -16,3 +16,5 @@ class Work:
     workspace: Workspace
     session: Session
     undo: list[Callable[[], str]] = field(default_factory=list)
+    taken: dict[tuple[str, int], int] = field(default_factory=dict)
+    """Objects by the Labels layer, and the label in it, from which they were taken."""

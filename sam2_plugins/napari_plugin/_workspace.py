@@ -11,7 +11,7 @@ import numpy as np
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.napari_plugin._frames import Line, frame_size, leading_shape, shown_index
 from sam2_plugins.napari_plugin._lineage import Lineage, show_tracks, tracks_of
-from sam2_plugins.napari_plugin._placement import placement_of
+from sam2_plugins.napari_plugin._placement import keep_placed, placement_of
 from sam2_plugins.napari_plugin._prompts import (
     EXCLUDE,
     INCLUDE,
@@ -56,6 +56,7 @@ class Workspace:
         self.points = self._add_points()
         self.boxes = self._add_boxes()
         self.tracks: Any = None
+        self._leave_in_place = keep_placed(image, self.layers)
 
     # -- layers
 
@@ -78,6 +79,7 @@ class Workspace:
     def close(self) -> None:
         """Let go of the layers' events."""
         self.store.on_edit = lambda index, before: None
+        self._leave_in_place()
         self.points.events.data.disconnect(self._drawn)
         self.boxes.events.data.disconnect(self._drawn)
         for layer in (self.points, self.boxes):
@@ -98,21 +100,21 @@ class Workspace:
     @property
     def step(self) -> Index:
         """Leading index of the shown frame."""
-        return shown_index(self.image, self.viewer.dims.current_step)
+        return shown_index(self.image, self.viewer.dims.point)
 
     def go_to(self, index: Index) -> None:
         """Show a frame."""
-        step = list(self.viewer.dims.current_step)
-        first = len(step) - 2 - len(index)
-        step[first : first + len(index)] = index
-        self.viewer.dims.current_step = tuple(step)
+        at = np.asarray(self.image.world_to_data(self.viewer.dims.point), float)
+        at[: len(index)] = index
+        world = self.image.data_to_world(tuple(at))[: len(index)]
+        first = self.viewer.dims.ndim - self.image.ndim
+        self.viewer.dims.set_point(range(first, first + len(index)), world)
 
     # -- prompts
 
     def select(self, label: int, excluding: bool) -> None:
         """Let what is drawn next be said of an object."""
         self._drawing, self._excluding = label, excluding
-        self.store.top = label
         self.labels.selected_label = label
         with self.quietly():
             self.points.selected_data = set()
