@@ -6,6 +6,7 @@ Which frames are kept, and which of them are attended to, is a policy's matter: 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from math import nan
 from typing import Any, Protocol, TypeAlias
@@ -177,6 +178,13 @@ class MemoryBank:
 
     def __bool__(self) -> bool:
         return bool(self.prompted or self.tracked)
+
+    def copy(self) -> MemoryBank:
+        """Copy the bank; the memories, which never change, are shared."""
+        other = MemoryBank(self.policy)
+        other.prompted, other.anchors = dict(self.prompted), dict(self.anchors)
+        other.tracked, other.state = dict(self.tracked), deepcopy(self.state)
+        return other
 
     def recall(self, frame: int, reverse: bool) -> Recall:
         """Return what the object attends to on a frame."""
