@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import EllipsisType
 from typing import Any, TypeAlias
 
 from numpy.typing import ArrayLike
@@ -21,7 +23,8 @@ from sam2_plugins.core.prompt_files import load_prompts, save_prompts
 from sam2_plugins.core.prompts import Box, Prompt
 from sam2_plugins.core.tracking.feature_cache import FeatureCache
 from sam2_plugins.core.tracking.history import Change, History, State
-from sam2_plugins.core.tracking.memory.policies import Policy, get_policy
+from sam2_plugins.core.tracking.memory.bank import Policy
+from sam2_plugins.core.tracking.memory.policies import get_policy
 from sam2_plugins.core.tracking.predictor import Steps
 from sam2_plugins.core.tracking.resample import to_frame_logits
 from sam2_plugins.core.tracking.schedule import Direction, Life, Sweep, plan_sweeps
@@ -29,8 +32,8 @@ from sam2_plugins.core.tracking.tracked_object import Output, PromptedFrame, Tra
 from sam2_plugins.core.tracking.windows.follow import Follower
 from sam2_plugins.core.tracking.windows.planner import (
     Extent,
-    Tile,
     Window,
+    WindowChoice,
     WindowPlanner,
     extent_of,
 )
@@ -74,11 +77,11 @@ class VideoTracker:
         From `load_model`.
     frames
         A `FrameSource`, or whatever `open_frames` takes.
-    tile
+    window
         "auto": small objects are seen through windows of (near) native resolution; None: always
         the whole frame; a number: windows of that side in pixels.
     policy
-        What each object remembers: "sam2", "motion", "distractor", or one with other numbers.
+        What each object remembers: "sam2", "samurai", "dam4sam", or one with other numbers.
     cache_megabytes
         Encoded frames that are kept, so that another click on them is quick.
     objects_at_once
@@ -88,6 +91,8 @@ class VideoTracker:
         masks that are returned; the memory sees them.
     keep_logits
         Give the logits of each mask with the results of `propagate`.
+    tile
+        Earlier name of `window`.
 
     Examples
     --------
@@ -102,13 +107,17 @@ class VideoTracker:
         model: Sam2Model,
         frames: FrameSource | Any,
         *,
-        tile: Tile = "auto",
+        window: WindowChoice = "auto",
         policy: Policy | str = "sam2",
         cache_megabytes: float = 8,
         objects_at_once: int | None = None,
         specks: float = 0.1,
         keep_logits: bool = False,
+        tile: WindowChoice | EllipsisType = ...,
     ) -> None:
+        if not isinstance(tile, EllipsisType):
+            warnings.warn("`tile` is now called `window`.", DeprecationWarning, stacklevel=2)
+            window = tile
         self.model = model
         self.frames: FrameSource = open_frames(frames)
         self.policy = get_policy(policy) if isinstance(policy, str) else policy
@@ -118,7 +127,7 @@ class VideoTracker:
         self._steps = Steps(
             model, self._features, self.frame_size, self.policy.span, objects_at_once, specks
         )
-        self._planner = WindowPlanner(self.frame_size, model.image_size, tile)
+        self._planner = WindowPlanner(self.frame_size, model.image_size, window)
         self._follower = Follower(self._steps, self._planner, self._readable)
         self._times: dict[int, float] = {}
         self._objects: dict[ObjectId, TrackedObject] = {}

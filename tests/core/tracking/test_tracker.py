@@ -26,7 +26,7 @@ SECOND = {"box": (60, 10, 76, 26)}
 
 
 def tracker_of(model: Sam2Model, movie: object, **options: object) -> VideoTracker:
-    return VideoTracker(model, movie, **{"tile": None, **options})  # type: ignore[arg-type]
+    return VideoTracker(model, movie, **{"window": None, **options})  # type: ignore[arg-type]
 
 
 def run(tracker: VideoTracker, *args: object) -> Results:
@@ -58,11 +58,11 @@ def test_what_windows_agree_on_is_pointed_out_and_the_prompt_stays_a_click(
         return found
 
     monkeypatch.setattr("sam2_plugins.core.tracking.tracker.look", look)
-    clicked = tracker_of(small_model, movie, tile="auto")
+    clicked = tracker_of(small_model, movie, window="auto")
     clicked.add_prompt(0, "cell", points=[(18, 28)])
     assert sides == [96, 64, 45, 32]
     assert clicked.prompts == (Prompt.of(0, "cell", points=[(18, 28)]),)
-    boxed = tracker_of(small_model, movie, tile="auto")
+    boxed = tracker_of(small_model, movie, window="auto")
     boxed.add_prompt(0, "cell", points=[(18, 28)], box=found.box)
     assert clicked.mask(0, "cell") == boxed.mask(0, "cell")
 
@@ -73,7 +73,7 @@ def guessed(
 ) -> VideoTracker:
     found = Extent.of_box((12, 20, 24, 34))
     monkeypatch.setattr("sam2_plugins.core.tracking.tracker.look", lambda *_: found)
-    return tracker_of(small_model, movie, tile="auto")
+    return tracker_of(small_model, movie, window="auto")
 
 
 def asked_of(tracker: VideoTracker, monkeypatch: pytest.MonkeyPatch) -> list[list[Prompt]]:
@@ -582,7 +582,7 @@ def test_a_stream_of_unknown_length_is_tracked_forward(
 def test_a_stream_needs_no_cache_to_remember_its_prompts(
     small_model: Sam2Model, movie: np.ndarray
 ) -> None:
-    tracker = tracker_of(small_model, camera_of(movie), tile=48, cache_megabytes=0)
+    tracker = tracker_of(small_model, camera_of(movie), window=48, cache_megabytes=0)
     tracker.add_prompt(0, 1, **FIRST)
     tracker.add_prompt(0, 2, box=(70, 70, 90, 90))
     assert {f for f, _ in run(tracker)} == set(range(12))
