@@ -16,11 +16,14 @@ from sam2_plugins.napari_plugin._frames import (
     Line,
     View,
     default_axis,
+    full_level,
     leading_shape,
     shown_index,
 )
 from sam2_plugins.napari_plugin._history import Edit
 from sam2_plugins.napari_plugin._jobs import Jobs
+from sam2_plugins.napari_plugin._project import Choices
+from sam2_plugins.napari_plugin._projects import Projects
 from sam2_plugins.napari_plugin._prompting import Prompting
 from sam2_plugins.napari_plugin._results import Results
 from sam2_plugins.napari_plugin._runs import Runs
@@ -52,6 +55,8 @@ class Controller:
     """Masks of any frame."""
     edited = Signal()
     """A person is painting; `prompting.sync` when the stroke is over."""
+    recalled = Signal(object)
+    """`_project.Choices` of an earlier session, which is back."""
     progressed = Signal(object)
     """A `_runs.RunProgress`, or None when a run ends."""
 
@@ -62,6 +67,7 @@ class Controller:
         self.images: tuple[Any, ...] = ()
         self.contrast: Contrast = "layer"
         self.memory = "sam2"
+        self.model = "nano"
         self.axis: int | None = None
         self.excluding = False
         self.selected: int | None = None
@@ -75,6 +81,7 @@ class Controller:
         self.runs = Runs(self)
         self.results = Results(self)
         self.divisions = Divisions(self)
+        self.projects = Projects(self)
         viewer.layers.events.removed.connect(self._on_layer_removed)
 
     # -- the image
@@ -92,10 +99,23 @@ class Controller:
             self.results.forget()
         self.images, self.axis = images, axis
         if not same_image:
+            self.attempt(self.projects.bring_back)
             work = self.work
             self.selected = work.workspace.labels.selected_label if work else None
         self.objects_changed.emit()
         self.masks_changed.emit()
+
+    def adopt(self, choices: Choices) -> None:
+        """Choose for the chosen image what was chosen in an earlier session."""
+        image = self.images[0]
+        shape = tuple(full_level(image).shape)
+        channels = (self.viewer.layers[n] for n in choices.channels if n in self.viewer.layers)
+        alike = (c for c in channels if tuple(full_level(c).shape) == shape)
+        self.images = (image, *alike)
+        self.axis = choices.axis
+        self.contrast = "movie" if choices.contrast == "movie" else "layer"
+        self.memory, self.model = choices.memory, choices.model
+        self.recalled.emit(choices)
 
     @property
     def work(self) -> Work | None:
@@ -126,21 +146,27 @@ class Controller:
         """Return the chosen image's work, with all its layers."""
         if not self.images:
             raise Sam2PluginsError("There is no image: open one, and choose it above.")
+        self.projects.bring_back()
         work = self.work
         if work is None:
-            self.view()  # refuses what cannot be shown, before any layer is made
-            image = self.images[0]
-            workspace = Workspace(
-                self.viewer, image, lambda: self.attempt(self.prompting.sync), self.keys
-            )
-            session = Session(workspace.store, lambda: self.load_model(), lambda: self.memory)
-            work = self._works[image] = Work(workspace, session)
-            workspace.store.on_edit = self.prompting.on_painted
-            workspace.labels.events.selected_label.connect(self._on_label_selected)
-            image.events.data.connect(self._on_image_changed)
+            work = self.open_work(self.images[0])
+            self.projects.save(work)
             # Loaded while the person looks for where to click.
             self.jobs.call(self.load_model, lambda _: None, self.fail)
         work.workspace.complete()
+        return work
+
+    def open_work(self, image: Any) -> Work:
+        """Make the layers and the session of an image."""
+        self.view()  # refuses what cannot be shown, before any layer is made
+        workspace = Workspace(
+            self.viewer, image, lambda: self.attempt(self.prompting.sync), self.keys
+        )
+        session = Session(workspace.store, lambda: self.load_model(), lambda: self.memory)
+        work = self._works[image] = Work(workspace, session)
+        workspace.store.on_edit = self.prompting.on_painted
+        workspace.labels.events.selected_label.connect(self._on_label_selected)
+        image.events.data.connect(self._on_image_changed)
         return work
 
     def view(self) -> View:
@@ -352,16 +378,20 @@ class Controller:
             self.masks_changed,
             self.edited,
             self.results.measured,
+            self.recalled,
             self.progressed,
         ):
             signal.disconnect()
         self.runs.cancel()
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
         for image in list(self._works):
-            self._drop(image)
+            self.close_work(image)
 
-    def _drop(self, image: Any) -> None:
+    def close_work(self, image: Any) -> None:
+        """Let go of an image; its work is kept."""
         work = self._works.pop(image)
+        work.end_stroke()
+        self.projects.keep(image, work)
         work.workspace.close()
         work.workspace.labels.events.selected_label.disconnect(self._on_label_selected)
         image.events.data.disconnect(self._on_image_changed)
@@ -371,9 +401,12 @@ class Controller:
         for image, work in list(self._works.items()):
             if layer in (image, work.workspace.labels):
                 self.runs.cancel()
-                self._drop(image)
+                self.close_work(image)
                 self.selected = None
-                self.told.emit(f"{layer.name} was removed: its objects are closed.")
+                back = "image" if layer is image else "next click"
+                self.told.emit(
+                    f"{layer.name} was removed. The objects are kept, and back with the {back}."
+                )
         self.objects_changed.emit()
 
     def _on_image_changed(self, event: Any) -> None:
@@ -383,7 +416,7 @@ class Controller:
             work.session.forget_frames()
             return
         self.runs.cancel()
-        self._drop(image)
+        self.close_work(image)
         self.selected = None
         self.failed.emit(f"{image.name} has another shape now: the objects of before are closed.")
         self.objects_changed.emit()

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 
 from sam2_plugins.core.errors import PromptError, Sam2PluginsError
-from sam2_plugins.core.masks import ObjectId, ObjectMask
+from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.schedule import Direction, Life
@@ -94,6 +94,8 @@ class Session:
         """Masks by a person, which no run replaces."""
         self.lives: dict[int, Life] = {}
         """Frames on which objects exist, of those that begin or end in the movie."""
+        self.current: dict[tuple[Line, int], set[int]] = {}
+        """Frames whose masks follow from the prompts of an object along a line."""
         self._said: dict[tuple[Line, int, int], Said] = {}
         self._before: dict[tuple[Line, int, int], ObjectMask | None] = {}
         self._tracking: dict[Line, _Tracking] = {}
@@ -176,6 +178,24 @@ class Session:
             self._said[key] = prompts
         else:
             self._said.pop(key, None)
+        line, frame, label = key
+        others = [f for f, obj in self.said(line) if obj == label and f != frame]
+        first = max((f for f in others if f < frame), default=-1)
+        last = min((f for f in others if f > frame), default=None)
+        self.current[line, label] = {
+            f
+            for f in self.current.get((line, label), ())
+            if f <= first or (last is not None and f >= last)
+        }
+
+    def recall(
+        self, line: Line, said: dict[tuple[int, int], Said], current: dict[int, set[int]]
+    ) -> None:
+        """Take prompts and masks of an earlier session for this one's, without computing."""
+        for (frame, label), prompts in said.items():
+            self._said[line, frame, label] = prompts
+        for label, frames in current.items():
+            self.current[line, label] = set(frames)
 
     def remove(self, label: int) -> Change:
         """Forget an object, and return what brings its masks back."""
@@ -254,6 +274,7 @@ class Session:
                     continue
                 before = self.store.put(index, label, mask)
                 change.setdefault((index, label), before)
+                self.current.setdefault((line, label), set()).add(result.frame)
 
     def _heed(self) -> None:
         """Do what was noted since the last turn."""
@@ -288,8 +309,23 @@ class Session:
         tracker = VideoTracker(model, view.open(line), policy=memory, cache_megabytes=64)
         for prompts in self.said(line).values():
             _tell(tracker, prompts)
+        if known is None:
+            tracker.restore(self._masklets(line, tracker.objects))
+        else:  # with another look, or another model, masks are other ones
+            for key in [key for key in self.current if key[0] == line]:
+                del self.current[key]
         self._tracking[line] = _Tracking(tracker, view, model, memory)
         return tracker
+
+    def _masklets(self, line: Line, objects: Iterable[ObjectId]) -> list[Masklet]:
+        """Masks of an earlier session that still follow from the prompts."""
+        masklets = []
+        for obj in objects:
+            frames = self.current.get((line, int(obj)), ())
+            found = {f: self.store.get(line.index(f), int(obj)) for f in sorted(frames)}
+            masks = {f: mask for f, mask in found.items() if mask is not None}
+            masklets.append(Masklet(obj, masks=masks))
+        return masklets
 
 
 def _tell(tracker: VideoTracker, prompts: Iterable[Prompt]) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, Qt
+from platformdirs import user_data_path
+from qtpy.QtCore import QEvent, QSettings, Qt
 from qtpy.QtGui import QCloseEvent, QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QGroupBox,
@@ -21,7 +24,7 @@ from superqt.utils import qdebounced, qthrottled
 
 from sam2_plugins.napari_plugin._controller import Controller
 from sam2_plugins.napari_plugin._export_view import ExportView
-from sam2_plugins.napari_plugin._image_form import ImageForm
+from sam2_plugins.napari_plugin._image_form import SETTINGS, ImageForm
 from sam2_plugins.napari_plugin._jobs import InThreads
 from sam2_plugins.napari_plugin._measure_view import MeasureView
 from sam2_plugins.napari_plugin._objects_view import ObjectsView
@@ -53,6 +56,9 @@ class Sam2Widget(QWidget):
         self.viewer = napari_viewer
         self.jobs = InThreads()
         self.controller = Controller(napari_viewer, self.jobs, self._load_model)
+        places = self.controller.projects.places
+        places.recovery = user_data_path("sam2_plugins") / "napari"
+        places.chosen = _Remembered("projects")
         self.form = ImageForm(self.controller)
         self.status = QLabel("Choose an image, press Click, and click on an object.")
         self.status.setWordWrap(True)
@@ -171,6 +177,11 @@ class Sam2Widget(QWidget):
         if progress is None:
             self.objects.refresh()
 
+    def show_project(self, image: Any, path: Path) -> None:
+        """Choose an image, and bring the saved work on it back."""
+        self.form.image.setCurrentIndex(self.form.image.findData(image))
+        self.controller.attempt(lambda: self.controller.projects.open(path))
+
     def _load_model(self) -> Sam2Model:
         """Load the chosen model; in a worker."""
         from sam2_plugins.core.checkpoints import cached_model
@@ -208,6 +219,18 @@ class Sam2Widget(QWidget):
         self.viewer.dims.events.point.disconnect(self._redraw_soon)
         self.form.close_events()
         _let_go(self.controller, self.jobs)
+
+
+class _Remembered(dict[str, str]):
+    """Texts by name that are there again the next time."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        super().__init__(json.loads(str(QSettings(*SETTINGS).value(name, "{}"))))
+
+    def __setitem__(self, key: str, value: str) -> None:
+        super().__setitem__(key, value)
+        QSettings(*SETTINGS).setValue(self._name, json.dumps(self))
 
 
 def _let_go(controller: Controller, jobs: InThreads, *_: object) -> None:
