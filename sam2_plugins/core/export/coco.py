@@ -53,7 +53,9 @@ class CocoWriter:
         self._annotations = 0
         with naming(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._part.open("w", encoding="utf-8", newline="\n")
+            self._file = self._part.open(
+                "w", encoding="utf-8", errors="backslashreplace", newline="\n"
+            )
             self._file.write('{\n"annotations": [')
 
     def write(self, frame: int, time: float, masks: Masks) -> None:

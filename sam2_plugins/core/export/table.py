@@ -29,7 +29,9 @@ class CsvWriter:
         self._numbering = numbering or Numbering()
         with naming(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("w", encoding="utf-8", newline="")
+            self._file = self.path.open(
+                "w", encoding="utf-8", errors="backslashreplace", newline=""
+            )
             self._rows = csv.writer(self._file, lineterminator="\n")
             self._rows.writerow(COLUMNS)
 
