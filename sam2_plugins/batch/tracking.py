@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -131,7 +132,8 @@ def track_into(
         except BaseException as error:
             stopped = isinstance(error, GeneratorExit | KeyboardInterrupt)
             making.error = "" if stopped else message_of(error)
-            folder.leave(making.report("stopped" if stopped else "failed"))
+            with suppress(ExportError):  # on a full disk: what is there tells enough
+                folder.leave(making.report("stopped" if stopped else "failed"))
             raise
         report = folder.publish(making.report("failed" if making.error else "done"), making.files)
     yield report

@@ -63,6 +63,8 @@ def message_of(error: BaseException) -> str:
             "There is not enough memory. Close other programs, or take a smaller model, a smaller "
             "--image-size, fewer objects at once, or another device."
         )
+    if _is_torn_file_of_torch(error):
+        return "A file of weights could not be written: the disk is full, or went away."
     if type(error).__name__ == "DecompressionBombError":
         return f"A picture claims to be larger than any that is read: {error}"
     if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
@@ -85,6 +87,7 @@ def is_foreseen(error: BaseException) -> bool:
         or (isinstance(error, OSError) and bool(error.filename))
         or (isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS)
         or type(error).__name__ == "DecompressionBombError"
+        or _is_torn_file_of_torch(error)
         or _is_out_of_memory(error)
     )
 
@@ -109,3 +112,9 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and bool(_OUT_OF_MEMORY.search(str(error)))
     )
+
+
+def _is_torn_file_of_torch(error: BaseException) -> bool:
+    """Whether torch could not write, which it does not say as the operating system does."""
+    torn = re.compile(r"inline_container|PytorchStreamWriter|iostream error")
+    return isinstance(error, RuntimeError) and bool(torn.search(str(error)))
