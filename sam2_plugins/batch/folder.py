@@ -1,7 +1,8 @@
 """A folder of results: which of its files are ours, what they were made from, and who is at it.
 
 `status.json` says what the results were made from, and how each file was left; `masks.jsonl` holds
-the masks themselves, from which a further format is written without the model. A file that was not
+the masks themselves, from which a further format is written without the model, and `masks.memory`,
+until all are there, what the objects remember, so that a run goes on exactly. A file that was not
 made here, or that somebody changed since, is never replaced or removed.
 """
 
@@ -23,7 +24,7 @@ from sam2_plugins.core.export.ctc import TRACKS_NAME
 from sam2_plugins.core.export.writer import naming
 from sam2_plugins.core.files import signature
 
-STATUS, JOURNAL = "status.json", "masks.jsonl"
+STATUS, JOURNAL, MEMORY = "status.json", "masks.jsonl", "masks.memory"
 
 PROMPTS = "prompts"
 FILES = {**FORMATS, PROMPTS: "prompts.json"}
@@ -158,11 +159,11 @@ class ResultFolder:
         if self.in_place:
             self._make_room(names, found)
             if not same:
-                (self.path / JOURNAL).unlink(missing_ok=True)
+                _forget_journal(self.path)
         else:
             earlier = Report.load(self.work / STATUS)
             if earlier is None or earlier.inputs != run.inputs:
-                self.journal.unlink(missing_ok=True)
+                _forget_journal(self.work)
         begun.save(self.work / STATUS)
         return begun
 
@@ -179,6 +180,8 @@ class ResultFolder:
         run = replace(run, made=made, files=tuple(made))
         if self.in_place:
             run.save(self.path / STATUS)
+            if run.complete:
+                (self.path / MEMORY).unlink(missing_ok=True)
             return run
         found = self.record()
         for name in files:
@@ -207,8 +210,8 @@ class ResultFolder:
             )
         elif self.in_place:
             self._make_room(run.files, replace(run, state="running"))
-            for name in (STATUS, JOURNAL):
-                (self.path / name).unlink(missing_ok=True)
+            (self.path / STATUS).unlink(missing_ok=True)
+            _forget_journal(self.path)
         else:
             shutil.rmtree(self.work, ignore_errors=True)
 
@@ -220,7 +223,7 @@ class ResultFolder:
     def _refuse_strangers(self) -> None:
         """Where there is no record, nothing is ours."""
         if self.in_place:
-            names: Iterable[str] = (STATUS, JOURNAL)
+            names: Iterable[str] = (STATUS, JOURNAL, MEMORY)
         else:
             names = (one.name for one in self.path.iterdir()) if self.path.is_dir() else ()
         for name in names:
@@ -265,6 +268,11 @@ class VideoFolder(ResultFolder):
 
     def __init__(self, out: Path, name: str) -> None:
         super().__init__(out / name, out / f".{name}.part")
+
+
+def _forget_journal(folder: Path) -> None:
+    for name in (JOURNAL, MEMORY):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _is_there(path: Path) -> bool:
