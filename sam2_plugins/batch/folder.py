@@ -80,31 +80,16 @@ class ResultFolder:
         ExportError
             If another process is at it, or the folder cannot be made.
         """
-        if not self.in_place:
-            _refuse_link(self.path)
-            _refuse_link(self.work)
-        missing = [one for one in (self.work, *self.work.parents) if not one.exists()]
-        with naming(self.work):
-            self.work.mkdir(parents=True, exist_ok=True)
-        path = self.work / (".sam2-plugins.lock" if self.in_place else ".lock")
-        lock = FileLock(path)
-        try:
-            with naming(path), contextlib.suppress(NotImplementedError):  # no locks on this disk
-                lock.acquire(timeout=0)
-        except Timeout as error:
-            raise ExportError(
-                f"Another process is working on {self.path}. Wait for it, or stop it; or choose "
-                "another folder."
-            ) from error
-        try:
+        if self.in_place:
+            with alone_in(self.path):
+                yield
+            return
+        _refuse_link(self.path)
+        _refuse_link(self.work)
+        with alone_in(self.work, ".lock", self.path):
             yield
-        finally:
-            with contextlib.suppress(OSError):  # before it is released; Windows does it by itself
-                path.unlink()
-            lock.release()
-            for folder in missing if self.in_place else (self.work, *missing):
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
+        with contextlib.suppress(OSError):
+            self.work.rmdir()
 
     def begin(self, run: Report, wanted: Sequence[str], replaces: bool, force: bool) -> Report:
         """Record a run that begins, and make room for it; what is not ours is refused.
@@ -148,7 +133,7 @@ class ResultFolder:
             kept = {n: mark for n, mark in found.made.items() if self._stays(n, mark, force)}
             names = [name for name in names if name not in kept]
         elif found is not None:
-            names += [n for n in (*found.made, *found.files) if _is_there(self.path / n)]
+            names += [name for name in (*found.made, *found.files) if _is_there(self.path / name)]
         names = list(dict.fromkeys(names))
         for name in names:
             self._require_ours(name, found, force)
@@ -175,10 +160,11 @@ class ResultFolder:
         ExportError
             If something that is not ours came in the way meanwhile; the results stay in `work`.
         """
-        marks = {name: signature(self.work / name) for name in files}
-        made = {**run.made, **marks}
+        unfinished = self._marks(name for name in run.files if name not in files)
+        made = {**run.made, **self._marks(files)}
         run = replace(run, made=made, files=tuple(made))
         if self.in_place:
+            run = replace(run, unfinished=unfinished)
             run.save(self.path / STATUS)
             if run.complete:
                 (self.path / MEMORY).unlink(missing_ok=True)
@@ -204,10 +190,7 @@ class ResultFolder:
             self._make_room(run.files, replace(run, state="running"))
             self._before.save(self.path / STATUS)
         elif run.frames:
-            marks = {name: signature(self.work / name) for name in run.files}
-            replace(run, made={n: mark for n, mark in marks.items() if mark}).save(
-                self.work / STATUS
-            )
+            replace(run, made=self._marks(run.files)).save(self.work / STATUS)
         elif self.in_place:
             self._make_room(run.files, replace(run, state="running"))
             (self.path / STATUS).unlink(missing_ok=True)
@@ -247,7 +230,13 @@ class ResultFolder:
             return False
         if found.state == "running":  # and was killed, so nobody noted how it was left
             return name in (*found.files, *found.made)
-        return found.made.get(name) == signature(self.path / name)
+        ours = {**found.made, **found.unfinished}
+        return ours.get(name) == signature(self.path / name)
+
+    def _marks(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the signatures of what there is of these files."""
+        marks = {name: signature(self.work / name) for name in names}
+        return {name: mark for name, mark in marks.items() if mark}
 
     def _make_room(self, names: Iterable[str], found: Report | None) -> None:
         """Remove files that may go. Of a folder, only what its writer made goes."""
@@ -261,6 +250,51 @@ class ResultFolder:
                         file.unlink(missing_ok=True)
                     with contextlib.suppress(OSError):  # something else is in it
                         path.rmdir()
+
+
+@contextlib.contextmanager
+def alone_in(
+    folder: Path, name: str = ".sam2-plugins.lock", named: Path | None = None
+) -> Iterator[None]:
+    """Be the only process of ours that works in a folder: it is made, and goes if it stays empty.
+
+    Parameters
+    ----------
+    name
+        Of the lock, a file in the folder.
+    named
+        What to call the folder in a message, if not by its own name.
+
+    Raises
+    ------
+    ExportError
+        If another process is there, or the folder cannot be made.
+    """
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    with naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ExportError(
+            f"Another process is working on {named or folder}. Wait for it, or stop it; or choose "
+            "another folder."
+        ) from error
+    except NotImplementedError:
+        pass  # the disk knows no locks
+    except OSError as error:
+        raise ExportError(f"{folder} cannot be written: {error.strerror or error}.") from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # before it is released; Windows does it by itself
+            path.unlink()
+        lock.release()
+        for one in missing:
+            with contextlib.suppress(OSError):
+                one.rmdir()
 
 
 class VideoFolder(ResultFolder):

@@ -47,6 +47,7 @@ class MaskJournal:
             self._file.write(
                 json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n"
             )
+            self._file.flush()  # a kill costs nothing then; only a power cut does
             self._since_sync += 1
             if self._since_sync >= BLOCK:
                 self.sync()
