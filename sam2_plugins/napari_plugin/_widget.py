@@ -120,7 +120,7 @@ class Sam2Widget(QWidget):
             "N": controller.new_object,
             "Q": lambda: self.tools.exclude.toggle(),
             "U": controller.divisions.divide,
-            "G": lambda: self.run.start("both"),
+            "G": self.run.start_usual,
             "Shift-G": lambda: self.run.start("forward"),
             "J": lambda: controller.go_to_doubtful(forward=False),
             "K": lambda: controller.go_to_doubtful(forward=True),
