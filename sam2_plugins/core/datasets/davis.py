@@ -135,8 +135,6 @@ def _read(path: Path) -> NDArray[Any]:
     with Image.open(path) as image:
         palette = image.mode == "P"
     labels = read_labels(path)
-    if labels.ndim == 3:  # some releases hold colours of one object
-        labels = labels.max(-1)
     if not palette:
         return (labels > 0).astype(np.uint8) if labels.max(initial=0) == _VOID else labels
     return np.where(labels == _VOID, 0, labels)

@@ -24,6 +24,7 @@ from sam2_plugins.core import files
 from sam2_plugins.core.datasets.dataset import Dataset
 from sam2_plugins.core.datasets.label_stacks import read_labels
 from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.frames import media_url, open_frames
 from sam2_plugins.core.masks import ObjectMask
 
 STRIDE = 4
@@ -148,8 +149,6 @@ def _load_video(path: Path) -> Dataset:
         raise FrameSourceError(f"{path} holds no masklets: {error}.") from error
 
     def read() -> _Masklets:
-        from sam2_plugins.core.frames import open_frames
-
         with open_frames(video) as frames:
             length = frames.length or STRIDE * len(rles)
         return _Masklets(rles, [one + 1 for one in ids], length)
@@ -186,7 +185,7 @@ def _encode(path: Path, images: Iterable[NDArray[Any]]) -> None:
     import av
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as out:
+    with av.open(media_url(path), "w") as out:
         stream = None
         for image in images:
             if stream is None:

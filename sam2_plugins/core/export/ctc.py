@@ -22,6 +22,7 @@ from sam2_plugins.core.export.writer import Masks, naming
 from sam2_plugins.core.masks import ObjectId, compose_label_image
 
 TRACKS_NAME = "res_track.txt"
+_LARGEST = np.iinfo(np.uint16).max
 _LONG = 1000  # from so many frames on, names have four digits instead of three
 
 
@@ -50,7 +51,7 @@ class CtcWriter:
     n_frames
         Length of the movie; None if not known.
     numbering
-        The label of each object's first track.
+        The label of each object's first track. One that 16 bits do not hold is numbered anew.
     parents
         Daughter to mother, where divisions are known.
 
@@ -120,8 +121,9 @@ class CtcWriter:
         if tracks and tracks[-1].end == frame - 1 and not divides:
             return tracks[-1].label
         if obj not in self._planned:
-            first = not tracks
-            self._planned[obj] = self._numbering.label(obj) if first else self._numbering.fresh()
+            own = self._numbering.label(obj)
+            fits = not tracks and own <= _LARGEST
+            self._planned[obj] = own if fits else self._numbering.fresh()
         return self._planned[obj]
 
     def _see(self, obj: ObjectId, label: int, frame: int) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-from sam2_plugins.core.errors import ExportError
+from sam2_plugins.core.errors import ExportError, told
 from sam2_plugins.core.export.coco import CocoWriter
 from sam2_plugins.core.export.ctc import CtcWriter
 from sam2_plugins.core.export.numbering import Numbering
@@ -90,7 +90,14 @@ def open_writers(
     numbering = Numbering(objects)
     size, length = (frames.height, frames.width), frames.length
     make: dict[str, Callable[[Path], TrackWriter]] = {
-        "tiff": lambda path: LabelTiffWriter(path, size, length, numbering),
+        "tiff": lambda path: LabelTiffWriter(
+            path,
+            size,
+            length,
+            numbering,
+            pixel_size=getattr(frames, "pixel_size", None),  # not every movie has such a notion
+            timed=frames.fps is not None,
+        ),
         "mp4": lambda path: VideoWriter(path, frames, numbering, fps),
         "png": lambda path: ContactSheetWriter(
             path, frames, numbering, title=frames.name if title is None else title
@@ -192,8 +199,17 @@ class WriterGroup:
     def _try(self, writer: TrackWriter, act: Callable[[], None]) -> None:
         try:
             act()
-        except ExportError as error:
-            self.errors.append(error)
+        except Exception as error:
+            named = error if isinstance(error, ExportError) else _unforeseen(writer, error)
+            self.errors.append(named)
             if writer in self._writers:
                 self._writers.remove(writer)
                 self._failed.append(writer)
+
+
+def _unforeseen(writer: TrackWriter, error: Exception) -> ExportError:
+    named = ExportError(
+        f"{writer.path} cannot be written: {told(error)}. The other results are kept."
+    )
+    named.__cause__ = error
+    return named

@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.overlay import Picture, overlay
 from sam2_plugins.core.export.writer import Frames, Masks, naming
+from sam2_plugins.core.frames import media_url
 
 SMALLEST_WIDTH = 720
 _TICKS = 60_000  # per second: whole for 24, 25, 30, 50 and 60 frames, and MPEG-4 takes < 65,536
@@ -62,7 +63,7 @@ class VideoWriter:
             # FFmpeg makes the file with the first frame; what is wrong with it is told now.
             self.path.open("wb").close()
             self._container = av.open(
-                str(self.path), "w", format="mp4", options={"movflags": "+faststart"}
+                media_url(self.path), "w", format="mp4", options={"movflags": "+faststart"}
             )
         self._stream = cast("VideoStream", self._container.add_stream(codec, rate=30))
         # Most players want an even number of rows and columns.

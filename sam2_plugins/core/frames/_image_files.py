@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.core.frames._gate import require_size
+from sam2_plugins.core.frames._gate import MAX_PIXELS, require_size
 from sam2_plugins.core.frames._orientation import Orientation
 from sam2_plugins.core.frames._tiff_pages import view_of
 
@@ -91,6 +91,17 @@ def read_header(path: Path, max_pixels: int) -> ImageHeader:
     where = header.axes.find("Y"), header.axes.find("X")
     require_size(header.shape[where[0]], header.shape[where[1]], path.name, max_pixels)
     return header
+
+
+def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray:
+    """Read one image, [H, W] or [H, W, C], as it was recorded, upright.
+
+    Raises
+    ------
+    FrameSourceError
+        As for `read_header`; OSError or ValueError, if it is damaged.
+    """
+    return read_header(path, max_pixels).read(path)
 
 
 def unreadable(path: Path, error: Exception) -> FrameSourceError:
