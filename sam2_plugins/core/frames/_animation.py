@@ -45,22 +45,30 @@ class _Animation:
     dtype = np.dtype(np.uint8)
 
     def __init__(self, path: Path, header: ImageHeader) -> None:
+        self._path = path
         self._image = Image.open(path)
         self._skipped = int(getattr(self._image, "default_image", False))
         self.shape = (header.frames, *header.shape[:2], 3)
 
     def __getitem__(self, key: tuple[Any, ...]) -> NDArray:
-        self._image.seek(key[0] + self._skipped)
-        return np.asarray(self._image.convert("RGB"))[key[1:]]
+        return np.asarray(self._frame(key[0]).convert("RGB"))[key[1:]]
 
     def times(self) -> NDArray[np.float64]:
         """Seconds since the first frame; each says for how long it is shown."""
         durations = []
         for number in range(self.shape[0]):
-            self._image.seek(number + self._skipped)
-            self._image.load()
-            durations.append(float(self._image.info.get("duration", 0)) / 1000)
+            frame = self._frame(number)
+            frame.load()
+            durations.append(float(frame.info.get("duration", 0)) / 1000)
         return np.concatenate([[0.0], np.cumsum(durations)[:-1]])
 
     def close(self) -> None:
         self._image.close()
+
+    def _frame(self, number: int) -> Image.Image:
+        wanted = number + self._skipped
+        if wanted < self._image.tell():  # Pillow loses its place in a PNG when it goes back
+            self._image.close()
+            self._image = Image.open(self._path)
+        self._image.seek(wanted)
+        return self._image

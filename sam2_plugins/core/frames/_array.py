@@ -138,7 +138,7 @@ class ArraySource(FrameSource):
         assert self._array is not None
         try:
             samples: NDArray = np.asarray(self._array[tuple(key)])
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, SyntaxError, EOFError) as error:
             raise FrameSourceError(
                 f"Frame {index} of {self.name} cannot be read: {error}. "
                 "If the file is damaged, restore it from its origin."

@@ -156,13 +156,13 @@ def _require_one_size(paths: Sequence[Path], headers: Sequence[ImageHeader], nam
 
 def _require_one_moment(paths: Sequence[Path], headers: Sequence[ImageHeader]) -> None:
     for path, header in zip(paths, headers, strict=True):
-        if header.frames > 1 or "T" in header.axes:
-            frames = max(header.frames, header.shape[header.axes.find("T")])
-            if len(paths) > 1 and frames > 1:
-                raise FrameSourceError(
-                    f"{path.name} is a movie of {frames} frames, not one of {len(paths)} frames: "
-                    "give its path, or make one file of them."
-                )
+        times = header.shape[header.axes.index("T")] if "T" in header.axes else 1
+        frames = max(header.frames, times)
+        if len(paths) > 1 and frames > 1:
+            raise FrameSourceError(
+                f"{path.name} is a movie of {frames} frames, not one of {len(paths)} frames: "
+                "give its path, or make one file of them."
+            )
 
 
 def _common_form(headers: Sequence[ImageHeader]) -> tuple[tuple[int, ...], str]:

@@ -37,7 +37,7 @@ _CONTAINERS = (
 _PICTURES = "bmp_pipe,j2k_pipe,jpeg_pipe,jpegls_pipe,pam_pipe,pbm_pipe,pgm_pipe,png_pipe,ppm_pipe"
 _SOUND = "aac,aiff,flac,mp3,wav"  # opened to say that there is no picture in it
 _PLAYLIST = re.compile(
-    rb"\s*(#EXTM3U|ffconcat|<\?xml[^>]*>\s*<MPD|<MPD|\[playlist\])", re.IGNORECASE
+    rb"\s*(#EXTM3U|ffconcat|<\?xml[^>]*>\s*<MPD|<MPD|\[playlist\]|v=0\r?\n)", re.IGNORECASE
 )
 
 
@@ -70,9 +70,11 @@ def open_container(source: Any, name: str, **options: str) -> Any:
     gate = {"protocol_whitelist": protocols, "format_whitelist": formats}
     try:
         return av.open(target, options={**gate, **options})
-    except av.error.ArgumentError as error:  # what FFmpeg says to a format that is not on the list
-        raise _unknown(source, name) from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
+        if isinstance(source, Path) and _is_playlist(source):
+            raise _playlist(name) from error
+        if isinstance(error, av.error.ArgumentError):  # what is said to a format not on the list
+            raise _unknown(name) from error
         reason = getattr(error, "strerror", None) or error
         raise FrameSourceError(
             f"{name} cannot be read as a video: {reason}. If its recording or copying was cut "
@@ -105,14 +107,19 @@ def _address(text: str) -> str:
     return text
 
 
-def _unknown(source: Any, name: str) -> FrameSourceError:
-    if isinstance(source, Path):
-        with source.open("rb") as file:
-            if _PLAYLIST.match(file.read(512)):
-                return FrameSourceError(
-                    f"{name} is a playlist, which names other files or addresses: they are not "
-                    f"opened. Make one file of them: ffmpeg -i {name} -c copy movie.mp4"
-                )
+def _is_playlist(path: Path) -> bool:
+    with path.open("rb") as file:
+        return _PLAYLIST.match(file.read(512)) is not None
+
+
+def _playlist(name: str) -> FrameSourceError:
+    return FrameSourceError(
+        f"{name} is a playlist, which names other files or addresses: they are not opened. Make "
+        f"one file of them: ffmpeg -i {name} -c copy movie.mp4"
+    )
+
+
+def _unknown(name: str) -> FrameSourceError:
     return FrameSourceError(
         f"{name} is no video of a known format. Give an MP4, MKV, WebM, AVI, TIFF, a folder of "
         "images, an OME-Zarr or a .npy file; a playlist has to be made one file first "

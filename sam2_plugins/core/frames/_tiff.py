@@ -102,9 +102,11 @@ class TiffArray:
         if series.dataoffset is not None and len(self._pages) < math.prod(self._leading):
             self._memory = self._map(path, tif, series)
             return
-        self._cut_missing_tail(path)
+        gone = [name for name in files_of_ome(tif) if not (path.parent / name).exists()]
+        missing = f" (missing: {', '.join(gone[:3])})" if gone else ""
+        self._cut_missing_tail(path, missing)
         if tif.is_ome:
-            self._fill_gaps(path, tif)
+            self._fill_gaps(path, missing)
 
     def _map(self, path: Path, tif: tifffile.TiffFile, series: Any) -> NDArray:
         """Map a run of planes that is described by a single page (ImageJ's way over 4 GB)."""
@@ -116,7 +118,7 @@ class TiffArray:
         shape = (*self._leading, *self._stored_shape)
         return np.memmap(path, dtype, mode="r", offset=series.dataoffset, shape=shape)
 
-    def _cut_missing_tail(self, path: Path) -> None:
+    def _cut_missing_tail(self, path: Path, missing: str) -> None:
         if not self._leading:
             return
         last = _page(self._pages, math.prod(self._leading) - 1)
@@ -131,18 +133,18 @@ class TiffArray:
             if any(page is not None for page in pages):
                 present = step + 1
         if present < self._leading[0]:
-            self._shorten(present, path)
+            self._shorten(present, path, missing)
 
-    def _shorten(self, present: int, path: Path) -> None:
+    def _shorten(self, present: int, path: Path, missing: str = "") -> None:
         if present == 0:
             raise FrameSourceError(f"{path} is cut off before its first frame. Copy it again.")
         self.warnings.append(
-            f"{path.name} is cut off: of {self.shape[0]} frames, {present} are complete."
+            f"{path.name} is cut off: of {self.shape[0]} frames, {present} are complete{missing}."
         )
         self.shape = (present, *self.shape[1:])
         self._leading = (present, *self._leading[1:])
 
-    def _fill_gaps(self, path: Path, tif: tifffile.TiffFile) -> None:
+    def _fill_gaps(self, path: Path, missing: str) -> None:
         """Let the image before stand in for one that is not there, or else the one after."""
         numbers = np.arange(math.prod(self._leading))
         there = np.array([_page(self._pages, int(number)) is not None for number in numbers])
@@ -156,13 +158,9 @@ class TiffArray:
             for row in np.flatnonzero(~present[:, column]) if len(known) else ():
                 nearest = known[max(int(np.searchsorted(known, row)) - 1, 0)]
                 self._stand_ins[int(rows[row, column])] = int(rows[nearest, column])
-        gone = [name for name in files_of_ome(tif) if not (path.parent / name).exists()]
-        why = (
-            f" ({', '.join(gone[:3])} {'is' if len(gone) == 1 else 'are'} missing)" if gone else ""
-        )
         self.warnings.append(
-            f"{path.name}: {np.count_nonzero(~there)} of {len(there)} images are not there{why}. "
-            "The one before stands in for each."
+            f"{path.name}: {np.count_nonzero(~there)} of {len(there)} images are not "
+            f"there{missing}. The one before stands in for each."
         )
 
     def __getitem__(self, key: tuple[Any, ...]) -> NDArray:

@@ -16,7 +16,10 @@ from sam2_plugins.core.frames._physical import micrometres, seconds
 from sam2_plugins.core.frames._source import ReadOptions
 
 MARKERS = (".zarray", ".zgroup", "zarr.json")
-_DAMAGED = (OSError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile)
+_DAMAGED = (
+    *(OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, IndexError),
+    zipfile.BadZipFile,
+)
 _OLD_AXES = "TCZYX"  # of versions 0.1 and 0.2, which name none
 
 
