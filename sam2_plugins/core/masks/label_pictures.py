@@ -62,7 +62,9 @@ def labels_from_picture(picture: NDArray[Any], *, lossy: bool = False) -> Labels
     if image.ndim == 3 and image.shape[2] in (2, 3, 4):
         labels = _from_colours(image, lossy)
     elif image.ndim != 2:
-        raise NotLabelsError(f"is an image of {image.shape}: labels are one number or colour a pixel")
+        raise NotLabelsError(
+            f"is an image of {image.shape}: labels are one number or colour a pixel"
+        )
     elif image.dtype == np.uint8:
         labels = _from_shades(image, lossy)
     else:

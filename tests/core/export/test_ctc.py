@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import tifffile
 
-from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export import CtcWriter, Numbering, check_ctc
 from sam2_plugins.core.masks import ObjectMask
 from tests.core.export.movie import SIZE, square, write_movie

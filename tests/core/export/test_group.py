@@ -116,7 +116,9 @@ def test_an_error_that_nobody_foresaw_names_the_file_and_stops_no_other(tmp_path
     assert len((tmp_path / "tracks.csv").read_text().splitlines()) == 5
 
 
-@pytest.mark.parametrize("name", ["cell\n1", "tab\tand\r\nmore", "\x1b[31m", "x" * 500, "\ud800", ""])
+@pytest.mark.parametrize(
+    "name", ["cell\n1", "tab\tand\r\nmore", "\x1b[31m", "x" * 500, "\ud800", ""]
+)
 def test_an_object_may_have_any_name(tmp_path, name):
     with open_writers(tmp_path, FORMATS, Movie(), [name]) as writers:
         write_movie(writers, range(3), masks=lambda frame: {name: square(frame)})

@@ -88,7 +88,7 @@ def test_of_several_series_one_is_shown_and_the_others_are_named(movie: list[str
 
 
 def test_a_series_that_is_not_there_is_refused() -> None:
-    with pytest.raises(FrameSourceError, match="make 2 series.*no series 2"):
+    with pytest.raises(FrameSourceError, match=r"make 2 series.*no series 2"):
         axes_of(names("{s}_{t}.png", s=["a", "b"], t=range(3)), series=2)
 
 

@@ -174,9 +174,11 @@ def deep(*channels: int) -> NDArray[np.uint16]:
 def as_netpbm(image: NDArray[np.uint16]) -> bytes:
     kind = b"P6" if image.ndim == 3 else b"P5"
     height, width = image.shape[:2]
-    return kind + f"\n# made by a test\n{width} {height}\n4095\n".encode() + image.astype(
-        ">u2"
-    ).tobytes()
+    return (
+        kind
+        + f"\n# made by a test\n{width} {height}\n4095\n".encode()
+        + image.astype(">u2").tobytes()
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import http.server
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -17,8 +18,8 @@ from tests.core.frames.movies import WIDTH, write_movie
 class Secrets(http.server.BaseHTTPRequestHandler):
     """An internal host that counts who comes, and may answer with a playlist."""
 
-    asked: list[str] = []
-    answers: dict[str, bytes] = {}
+    asked: ClassVar[list[str]] = []
+    answers: ClassVar[dict[str, bytes]] = {}
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
@@ -59,7 +60,9 @@ def dash(target: str) -> str:
 
 
 def sdp(target: str) -> str:
-    return f"v=0\no=- 0 0 IN IP4 127.0.0.1\ns={target}\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n"
+    return (
+        f"v=0\no=- 0 0 IN IP4 127.0.0.1\ns={target}\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n"
+    )
 
 
 @pytest.mark.parametrize("suffix", ["m3u8", "mp4", "ts", "txt", "sdp"])
@@ -74,7 +77,7 @@ def test_a_playlist_opens_no_other_file_and_no_host(
     path.write_text(playlist(named))
     with pytest.raises(FrameSourceError, match=r"list\.\w+ is a playlist.*ffmpeg -i"):
         open_frames(path)
-    with path.open("rb") as pipe, pytest.raises(FrameSourceError, match="no video|as a video"):
+    with path.open("rb") as pipe, pytest.raises(FrameSourceError, match=r"no video|as a video"):
         open_frames(pipe)
     assert Secrets.asked == []
 
@@ -83,7 +86,7 @@ def test_a_playlist_of_a_host_opens_no_file_and_no_other_address(tmp_path: Path,
     secret = write_movie(tmp_path / "secret.ts", 5)
     for k, target in enumerate([f"file:{secret}", f"{host}/other.ts"]):
         Secrets.answers[f"/{k}.m3u8"] = hls(target).encode()
-        with pytest.raises(FrameSourceError, match="no video|as a video"):
+        with pytest.raises(FrameSourceError, match=r"no video|as a video"):
             open_frames(f"{host}/{k}.m3u8")
     assert "/other.ts" not in Secrets.asked
 
@@ -118,7 +121,8 @@ def test_what_only_ffmpeg_would_open_is_no_file(
 
 
 @pytest.mark.parametrize(
-    "name", ["2024-08-20T13:28:35.mp4", "http:.mp4", "a%03d.mp4", "[x]*?.mp4", "-.mp4", "naïve é.mp4"]
+    "name",
+    ["2024-08-20T13:28:35.mp4", "http:.mp4", "a%03d.mp4", "[x]*?.mp4", "-.mp4", "naïve é.mp4"],
 )
 def test_a_file_of_any_name_is_a_file(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
