@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -21,6 +20,7 @@ from sam2_plugins.core import files
 from sam2_plugins.core.datasets.dataset import Dataset, LabelFiles
 from sam2_plugins.core.datasets.label_stacks import read_labels
 from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.frames import natural_sorted
 
 IMAGES, ANNOTATIONS, SETS = "JPEGImages", "Annotations", "ImageSets"
 _VOID = 255  # pixels of palette images that belong to nothing
@@ -111,7 +111,7 @@ def _listed(folder: Path) -> set[str]:
 
 
 def _load(name: str, images: Path, annotations: Path) -> Dataset:
-    frames = [Path(file).stem for file in tifffile.natural_sorted(map(str, images.glob("*.jpg")))]
+    frames = [path.stem for path in natural_sorted(images.glob("*.jpg"))]
     if not frames:
         raise FrameSourceError(f"{images} has no frames: JPEG images are expected there.")
     files = {path.stem: path for path in annotations.glob("*.png")}

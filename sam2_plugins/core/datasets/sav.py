@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -24,7 +23,7 @@ from sam2_plugins.core import files
 from sam2_plugins.core.datasets.dataset import Dataset
 from sam2_plugins.core.datasets.label_stacks import read_labels
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.core.frames import media_url, open_frames
+from sam2_plugins.core.frames import media_url, natural_sorted, open_frames
 from sam2_plugins.core.masks import ObjectMask
 
 STRIDE = 4
@@ -165,7 +164,7 @@ def _load_video(path: Path) -> Dataset:
 
 
 def _load_pages(annotations: Path, images: Path) -> Dataset:
-    stems = [Path(file).stem for file in tifffile.natural_sorted(map(str, images.glob("*.jpg")))]
+    stems = [path.stem for path in natural_sorted(images.glob("*.jpg"))]
     if not stems:
         raise FrameSourceError(f"{images} has no frames: JPEG images are expected there.")
     folders = {int(path.name) + 1: path for path in sorted(annotations.iterdir()) if path.is_dir()}
