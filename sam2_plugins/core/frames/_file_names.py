@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -125,11 +125,11 @@ def arrange(
 def _complete(grid: Mapping[tuple, Path], notes: Sequence[str]) -> Arrangement | None:
     """Arrange files that are there for every time, channel and plane, but for a last time."""
     times, channels, planes = (list(dict.fromkeys(key[k] for key in grid)) for k in range(3))
+    notes = [*notes, *_gaps(times)]
     channels, planes = sorted(channels, key=_order), sorted(planes, key=_order)
     whole = [t for t in times if all((t, c, z) in grid for c, z in product(channels, planes))]
     if whole not in (times, times[:-1]) or not whole:
         return None
-    notes = [*notes]
     if whole != times:
         notes.append("The last time is left out: its images are not complete.")
     if len(channels) > 1:
@@ -138,6 +138,23 @@ def _complete(grid: Mapping[tuple, Path], notes: Sequence[str]) -> Arrangement |
     axes = "".join(axis for axis, size in sizes.items() if size > 1 or axis == "T")
     files = tuple(grid[key] for key in product(whole, channels, planes))
     return Arrangement(files, axes, tuple(sizes[axis] for axis in axes), tuple(notes))
+
+
+def _gaps(times: Sequence[Hashable]) -> list[str]:
+    """Tell of numbers that are missing, where the others count in even steps."""
+    numbers = [key[0] for key in times if isinstance(key, tuple) and len(key) == 1]
+    if len(numbers) != len(times) or not all(isinstance(number, int) for number in numbers):
+        return []
+    steps = [b - a for a, b in pairwise(numbers)]  # type: ignore[operator]
+    usual = min(steps, default=0)
+    wide = [k for k, step in enumerate(steps) if step > usual]
+    if not wide or usual <= 0 or len(wide) > len(steps) // 4:
+        return []
+    missing = sum(steps[k] // usual - 1 for k in wide)
+    return [
+        f"The numbers in the names leave out {missing}, the first after {numbers[wide[0]]}: images "
+        "may be missing. Those that are there follow one another."
+    ]
 
 
 def _one_channel(grid: Mapping[tuple, Path], notes: Sequence[str]) -> Arrangement | None:

@@ -29,6 +29,7 @@ _MICROSCOPES = {
     ".ids": "an ICS file",
 }
 _RAW = {".nef", ".cr2", ".cr3", ".arw", ".dng", ".orf", ".rw2", ".raf"}
+_ARCHIVES = {".npz": "an archive of arrays", ".mat": "a MATLAB file", ".pkl": "a pickle"}
 _HDF5_SUFFIXES = {".h5", ".hdf5", ".he5", ".hdf"}
 
 
@@ -48,6 +49,10 @@ def conversion_of(path: Path) -> str | None:
         return (
             f"{path.name} is a camera's raw picture, which is not read here. Develop it to TIFF or "
             "PNG first."
+        )
+    if suffix in _ARCHIVES:
+        return (
+            f"{path.name} is {_ARCHIVES[suffix]}, which is not read here. Save its array as .npy."
         )
     with path.open("rb") as file:
         is_hdf5 = file.read(len(_HDF5)) == _HDF5

@@ -30,7 +30,12 @@ IMAGE_SUFFIXES = frozenset(
 )
 _TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _EXIF_ORIENTATION = 0x0112
-_ANIMATED = {"PNG", "WEBP", "AVIF"}  # Pillow counts pages of other kinds, too, that are no frames
+_ANIMATED = {
+    "PNG",
+    "WEBP",
+    "AVIF",
+    "GIF",
+}  # Pillow counts pages of other kinds, too, that are no frames
 _GREY = {"1": "bool", "L": "uint8", "LA": "uint8", "La": "uint8", "I": "int32", "F": "float32"}
 _SHOWN_AS_COLOUR = {"P", "PA", "CMYK", "YCbCr", "LAB", "HSV", "RGBX", "RGBa"}
 _NETPBM = re.compile(rb"P[56]\s(?:\s*#[^\n]*\n)*\s*(\d+)\s+(?:#[^\n]*\n\s*)*(\d+)\s+(\d+)\s")

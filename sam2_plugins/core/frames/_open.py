@@ -130,9 +130,9 @@ def _open_file(path: Path, options: ReadOptions) -> FrameSource:
     suffix = path.suffix.lower()
     if hint := conversion_of(path):
         raise FrameSourceError(hint)
-    if suffix in TIFF_SUFFIXES or is_tiff(path):
+    if is_tiff(path):
         return _bounded(open_tiff(path, options), options)
-    if suffix in IMAGE_SUFFIXES:
+    if suffix in IMAGE_SUFFIXES | TIFF_SUFFIXES:
         header = read_header(path, options.max_pixels)
         if header.frames > 1:
             return open_animation(path, header, options)
@@ -156,7 +156,7 @@ def _bounded(source: FrameSource, options: ReadOptions) -> FrameSource:
 def _open_npy(path: Path, options: ReadOptions) -> FrameSource:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise FrameSourceError(
             f"{path} cannot be read as a numpy array: {error}. Save it again with numpy.save."
         ) from error

@@ -37,6 +37,9 @@ def open_tiff(path: Path, options: ReadOptions) -> ArraySource:
         raise FrameSourceError(
             f"{path} cannot be read as TIFF: {error}. Export it again from the program it is from."
         ) from error
+    if not series_list:
+        tif.close()
+        raise FrameSourceError(f"{path} is cut off: it holds no image. Copy it again.")
     number = options.stream or 0
     if not 0 <= number < len(series_list):
         tif.close()

@@ -13,7 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-_MIN_IS_WHITE, _PALETTE, _CMYK = 0, 3, 5  # photometric interpretations of TIFF 6.0
+from sam2_plugins.core.errors import FrameSourceError
+
+# Photometric interpretations of TIFF 6.0.
+_MIN_IS_WHITE, _PALETTE, _CMYK = 0, 3, 5
+_OTHER_COLOURS = {8: "CIELAB", 9: "ICCLAB", 10: "ITULAB", 32844: "LOGL", 32845: "LOGLUV"}
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,20 @@ class PageView:
 
 
 def view_of(keyframe: Any) -> PageView:
-    """Return how pages like `keyframe` are shown."""
+    """Return how pages like `keyframe` are shown.
+
+    Raises
+    ------
+    FrameSourceError
+        If their colours are of a kind that is not read.
+    """
     axes, shape = keyframe.axes, tuple(keyframe.shape)
     dtype, photometric = np.dtype(keyframe.dtype), int(keyframe.photometric)
+    if colours_of := _OTHER_COLOURS.get(photometric):
+        raise FrameSourceError(
+            f"{keyframe.parent.filename} stores its colours as {colours_of}, which is not read: "
+            "save it again as RGB."
+        )
     if axes == "SYX":
         return PageView("YXS", (*shape[1:], shape[0]), dtype, lambda page: np.moveaxis(page, 0, -1))
     if photometric == _PALETTE and (colours := _colours(keyframe)) is not None:

@@ -70,8 +70,8 @@ class VideoSource(FrameSource):
             self._warn(told)
         self.codec = self._decoder.stream.codec_context.name
         component_bits = max(component.bits for component in first.format.components)
-        self._is_deep_grey = first.format.name.startswith("gray") and component_bits > 8
-        self.dtype = np.dtype(np.uint16 if self._is_deep_grey else np.uint8)
+        self._form = _form_of(first.format.name, component_bits)
+        self.dtype = np.dtype(np.uint8 if self._form == "rgb24" else np.uint16)
 
     @cached_property
     def _index(self) -> VideoIndex:
@@ -126,8 +126,7 @@ class VideoSource(FrameSource):
             self._streak = self._streak + 1 if index == self._latest + 1 else 0
             self._latest = index
         width, height = self._coded_size
-        wanted = "gray16le" if self._is_deep_grey else "rgb24"
-        image = self._reformatter.reformat(frame, width, height, wanted).to_ndarray()
+        image = self._reformatter.reformat(frame, width, height, self._form).to_ndarray()
         return self._orientation.apply(image)
 
     def _reach(self, index: int) -> av.VideoFrame:
@@ -228,6 +227,17 @@ def _tell(what: str, frames: set[int]) -> list[str]:
         return []
     first = ", ".join(map(str, sorted(frames)[:5]))
     return [f"{len(frames)} of the frames read {what} ({first}{' ...' * (len(frames) > 5)})."]
+
+
+def _form_of(name: str, bits: int) -> str:
+    """Return the pixel format to read a format in: what cameras measure keeps all of its bits.
+
+    Films of 10 or 12 bits use all of their range, and are brought to 8.
+    """
+    if name.startswith("gray") and bits > 8:
+        return "gray16le"
+    is_rgb = name.startswith(("rgb", "bgr", "gbr", "bayer"))
+    return "rgb48le" if is_rgb and bits > 14 else "rgb24"
 
 
 def stretched(stream: Any, width: int, height: int) -> str | None:

@@ -55,7 +55,7 @@ class AnnotatedMovie:
         """Take the truth of a dataset that is evaluated, too."""
         found = {frame: dataset.masks(frame) for frame in dataset.truth_frames}
         masks: dict[int, FrameMasks] = {
-            frame: {**of_frame} for frame, of_frame in found.items() if of_frame
+            frame: dict(of_frame.items()) for frame, of_frame in found.items() if of_frame
         }
         return cls(dataset.name, dataset.frames, masks)
 

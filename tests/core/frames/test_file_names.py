@@ -112,6 +112,19 @@ def test_a_channel_that_is_there_at_every_second_time_is_not_mixed_in() -> None:
     assert axes_of(movie) == ("T", (6,), 1)
 
 
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        ([0, 1, 2, 4, 5], True),
+        ([10, 20, 30, 40, 60, 70], True),
+        ([0, 5, 10], False),
+        ([1, 3, 4, 9, 11], False),
+    ],
+)
+def test_a_number_that_is_missing_is_told(numbers: list[int], told: bool) -> None:
+    assert axes_of(names("t{t:03d}.png", t=numbers)) == ("T", (len(numbers),), int(told))
+
+
 def test_natural_order_is_by_number_whatever_the_case() -> None:
     assert natural_sorted(["B2", "a10", "a9", "A1", "x²"]) == ["A1", "a9", "a10", "B2", "x²"]
 

@@ -174,6 +174,24 @@ def test_frames_are_turned_and_mirrored_as_players_show_them(
     assert source.mirrored == (abcd[0] * abcd[3] - abcd[1] * abcd[2] < 0)
 
 
+@pytest.mark.parametrize("pix_fmt", ["gray16le", "gbrp16le"])
+def test_what_a_camera_measured_keeps_its_bits(tmp_path: Path, pix_fmt: str) -> None:
+    ramp = np.tile(np.linspace(0, 4095, WIDTH).astype(np.uint16), (HEIGHT, 1))
+    with av.open(str(tmp_path / "m.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pix_fmt
+        for _ in range(3):
+            colours = np.stack([ramp] * 3, -1)
+            frame = av.VideoFrame.from_ndarray(colours, "rgb48le").reformat(format=pix_fmt)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    source = open_video(tmp_path / "m.mkv")
+    assert source.dtype == np.uint16
+    shown = source[1].image[0]
+    assert shown.max() == 255
+    assert len(np.unique(shown[:, 0])) > 90
+
+
 def test_pixels_that_are_not_square_are_told(tmp_path: Path) -> None:
     path = write_movie(tmp_path / "wide.mp4", 3, aspect=Fraction(16, 11))
     source = open_video(path)
