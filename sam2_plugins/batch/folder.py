@@ -1,7 +1,8 @@
 """A folder of results: which of its files are ours, what they were made from, and who is at it.
 
 `status.json` says what the results were made from, and how each file was left; `masks.jsonl` holds
-the masks themselves, from which a further format is written without the model. A file that was not
+the masks themselves, from which a further format is written without the model, and `masks.memory`,
+until all are there, what the objects remember, so that a run goes on exactly. A file that was not
 made here, or that somebody changed since, is never replaced or removed.
 """
 
@@ -17,13 +18,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sam2_plugins.batch.report import Report
+from sam2_plugins.core.datasets.ctc_format import RESULT_TABLE
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export import FORMATS
-from sam2_plugins.core.export.ctc import TRACKS_NAME
 from sam2_plugins.core.export.writer import naming
 from sam2_plugins.core.files import signature
 
-STATUS, JOURNAL = "status.json", "masks.jsonl"
+STATUS, JOURNAL, MEMORY = "status.json", "masks.jsonl", "masks.memory"
 
 PROMPTS = "prompts"
 FILES = {**FORMATS, PROMPTS: "prompts.json"}
@@ -143,11 +144,11 @@ class ResultFolder:
         if self.in_place:
             self._make_room(names, found)
             if not same:
-                (self.path / JOURNAL).unlink(missing_ok=True)
+                _forget_journal(self.path)
         else:
             earlier = Report.load(self.work / STATUS)
             if earlier is None or earlier.inputs != run.inputs:
-                self.journal.unlink(missing_ok=True)
+                _forget_journal(self.work)
         begun.save(self.work / STATUS)
         return begun
 
@@ -165,6 +166,8 @@ class ResultFolder:
         if self.in_place:
             run = replace(run, unfinished=unfinished)
             run.save(self.path / STATUS)
+            if run.complete:
+                (self.path / MEMORY).unlink(missing_ok=True)
             return run
         found = self.record()
         for name in files:
@@ -190,8 +193,8 @@ class ResultFolder:
             replace(run, made=self._marks(run.files)).save(self.work / STATUS)
         elif self.in_place:
             self._make_room(run.files, replace(run, state="running"))
-            for name in (STATUS, JOURNAL):
-                (self.path / name).unlink(missing_ok=True)
+            (self.path / STATUS).unlink(missing_ok=True)
+            _forget_journal(self.path)
         else:
             shutil.rmtree(self.work, ignore_errors=True)
 
@@ -203,7 +206,7 @@ class ResultFolder:
     def _refuse_strangers(self) -> None:
         """Where there is no record, nothing is ours."""
         if self.in_place:
-            names: Iterable[str] = (STATUS, JOURNAL)
+            names: Iterable[str] = (STATUS, JOURNAL, MEMORY)
         else:
             names = (one.name for one in self.path.iterdir()) if self.path.is_dir() else ()
         for name in names:
@@ -243,7 +246,7 @@ class ResultFolder:
                 if not path.is_dir() or path.is_symlink():
                     path.unlink(missing_ok=True)
                 elif self._is_ours(name, found):
-                    for file in (*path.glob("mask*.tif"), path / TRACKS_NAME):
+                    for file in (*path.glob("mask*.tif"), path / RESULT_TABLE):
                         file.unlink(missing_ok=True)
                     with contextlib.suppress(OSError):  # something else is in it
                         path.rmdir()
@@ -299,6 +302,11 @@ class VideoFolder(ResultFolder):
 
     def __init__(self, out: Path, name: str) -> None:
         super().__init__(out / name, out / f".{name}.part")
+
+
+def _forget_journal(folder: Path) -> None:
+    for name in (JOURNAL, MEMORY):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _is_there(path: Path) -> bool:
