@@ -88,6 +88,7 @@ def test_operations_and_reads_do_not_grow_with_the_objects(
     small_model: Sam2Model, monkeypatch: pytest.MonkeyPatch, policy: str
 ) -> None:
     # A processor's attention goes object by object; a card's does not.
+    monkeypatch.setattr(memory_attention, "ONE_BY_ONE", ())
     monkeypatch.setattr(memory_attention, "_mix_narrow", F.scaled_dot_product_attention)
     few, many = (
         follow(small_model, objects, monkeypatch, frames=4, policy=policy)[-1] for objects in (2, 9)
