@@ -25,6 +25,7 @@ Change: TypeAlias = "dict[Entry, ObjectMask | None]"
 LABELS = np.dtype(np.uint16)
 """Of the layer: napari draws labels of up to 16 bits quickly, and exports have 16 bits."""
 OnEdit: TypeAlias = "Callable[[Index, dict[int, ObjectMask | None]], None]"
+OnPut: TypeAlias = "Callable[[Index, int, ObjectMask | None], None]"
 
 
 class MaskStore:
@@ -40,6 +41,8 @@ class MaskStore:
     on_edit
         Called after a person painted, or undid that, with the frame and the masks from before, by
         label.
+    on_put
+        Called after any mask was set or removed, in the thread in which that was done.
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
@@ -48,6 +51,7 @@ class MaskStore:
         self.size = int(np.prod(self.shape))
         self.dtype = LABELS
         self.on_edit: OnEdit = lambda index, before: None
+        self.on_put: OnPut = lambda index, label, mask: None
         self._masks: dict[Index, dict[int, ObjectMask]] = {}
 
     @property
@@ -73,7 +77,13 @@ class MaskStore:
             here[label] = mask
         else:
             here.pop(label, None)
+        self.on_put(index, label, mask)
         return before
+
+    def snapshot(self) -> dict[Index, dict[int, ObjectMask]]:
+        """All masks by frame and label."""
+        # Copies, for a run in another thread may add masks meanwhile.
+        return {index: dict(masks) for index, masks in list(self._masks.items())}
 
     def remove(self, label: int) -> Change:
         """Remove an object from all frames, and return what takes that back."""
