@@ -314,17 +314,26 @@ def export(
         str,
         typer.Option("--format", "-f", metavar="A,B,…", help="Of tiff (labels), coco, csv, ctc."),
     ] = "tiff,coco",
+    by_file: Annotated[
+        bool,
+        typer.Option(
+            "--by-file",
+            help="Write the frames of the video file, instead of those that Label Studio counts.",
+        ),
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Turn an export into masks: those that travel in video boxes, and those on images.
 
-    One folder a task. Frames are Label Studio's, counted from 0.
+    One folder a task. Frames are Label Studio's, counted from 0; where those are not the video
+    file's, frames.csv tells which is which.
     """
     from sam2_plugins.cli.console import print_json, say
     from sam2_plugins.labelstudio_backend.export import read_export, write_masks
 
     made = []
     for task in read_export(annotations):
+        task = task.by_file() if by_file and task.is_video else task
         files = write_masks(task, out / task.name, format_)
         facts = {"task": task.name, "objects": len(task.masks), "frames": task.length}
         made.append({**facts, "moved_masks": task.moved, "files": files})
