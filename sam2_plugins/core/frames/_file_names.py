@@ -115,7 +115,7 @@ def arrange(
         notes.append(
             f"By their names the images are {len(groups)} series ({_few(groups)}): the first is "
             "shown. Choose with stream=, or with a pattern as the path, such as "
-            f'"{_pattern(files[0], groups[0])}". If they are channels, tell so with channels_by=.'
+            f'"{_pattern(files[0], groups[0])}". If they are channels, name them with channels_by=.'
         )
     grid = {(keys[_TIME][k], keys[_CHANNEL][k], keys[_DEPTH][k]): files[k] for k in chosen}
     arranged = _complete(grid, notes) or _one_channel(grid, notes)
@@ -133,7 +133,7 @@ def _complete(grid: Mapping[tuple, Path], notes: Sequence[str]) -> Arrangement |
     if whole != times:
         notes.append("The last time is left out: its images are not complete.")
     if len(channels) > 1:
-        notes.append(f"The names tell {len(channels)} channels, {_few(channels)}.")
+        notes.append(f"The names have {len(channels)} channels, {_few(channels)}.")
     sizes = {"T": len(whole), "C": len(channels), "Z": len(planes)}
     axes = "".join(axis for axis, size in sizes.items() if size > 1 or axis == "T")
     files = tuple(grid[key] for key in product(whole, channels, planes))
@@ -164,11 +164,11 @@ def _one_channel(grid: Mapping[tuple, Path], notes: Sequence[str]) -> Arrangemen
         return None
     chosen = max(dict.fromkeys(channels), key=channels.count)
     part = {key: file for key, file in grid.items() if key[1] == chosen}
-    told = (
+    note = (
         f"Of the channels {_few(set(channels))} only {_text(chosen)} is shown: they are not all "
         "there at every time."
     )
-    return _complete(part, [*notes, told])
+    return _complete(part, [*notes, note])
 
 
 def _fields(names: Sequence[str]) -> list[_Field]:
@@ -248,9 +248,9 @@ def _resolved(fields: list[_Field]) -> list[_Field]:
 
 
 def _follows(field: _Field, known: Sequence[_Field]) -> bool:
-    """Tell whether the other parts tell this one, too, as a date beside a number does."""
-    told = list(zip(*(other.values for other in known), strict=True)) or [()] * len(field.values)
-    return len(set(told)) == len(set(zip(told, field.values, strict=True)))
+    """Return whether the other parts imply this one as a date beside a number does."""
+    keys = list(zip(*(other.values for other in known), strict=True)) or [()] * len(field.values)
+    return len(set(keys)) == len(set(zip(keys, field.values, strict=True)))
 
 
 def _joined(fields: Sequence[_Field], axis: str, count: int) -> list[Hashable]:
