@@ -46,6 +46,12 @@ def files_of_ome(tif: tifffile.TiffFile) -> list[str]:
     return list(dict.fromkeys(re.findall(r'FileName="([^"]+)"', tif.ome_metadata or "")))
 
 
+def metadata_file_of(tif: tifffile.TiffFile) -> str | None:
+    """Name of the file that describes the set of which this one holds some pixels."""
+    match = re.search(r'<BinaryOnly[^>]*MetadataFile="([^"]+)"', tif.ome_metadata or "")
+    return match[1] if match else None
+
+
 def _recorded_times(tif: tifffile.TiffFile) -> Iterator[tuple[float | None, Times | None]]:
     """Yield a step in seconds, or measured seconds, for each program that wrote of them."""
     imagej = tif.imagej_metadata or {}

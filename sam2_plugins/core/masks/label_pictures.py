@@ -127,6 +127,9 @@ def _from_shades(image: Colours, lossy: bool) -> Labels:
     """Shades of grey are labels, but for the soft edges of what is white, or of few shades."""
     if lossy:
         return _shades_lossy(image)
+    found = np.flatnonzero(np.bincount(image.ravel(), minlength=256))
+    if len(found) < 3 or (WHITE not in found and len(found) <= _FEWEST_SHADES):
+        return image  # too few for soft edges
     flat = _is_flat(image)
     shades = set(np.unique(image[flat]).tolist())
     between = np.setdiff1d(image, list(shades))
@@ -219,7 +222,7 @@ def _without_background(codes: Labels) -> Labels:
 def _without_white_ground(labels: Labels) -> Labels:
     """Turn over what is drawn in black on white."""
     ground, share = _of_border(labels)
-    if ground == WHITE and share >= _WHOLE_BORDER and set(np.unique(labels)) == {0, WHITE}:
+    if ground == WHITE and share >= _WHOLE_BORDER and np.isin(labels, (0, WHITE)).all():
         return (WHITE - labels).astype(labels.dtype)
     return labels
 
@@ -259,11 +262,12 @@ def _is_blend(colours: NDArray[np.int64], flat: NDArray[np.int64]) -> NDArray[np
 
 def _is_scattered(labels: Labels) -> bool:
     """Whether there are many labels in many pieces each, as the levels of a photograph are."""
-    count = len(np.unique(labels))
-    if count <= _MANY_COLOURS:
+    is_small = labels.dtype == np.uint8
+    found = np.flatnonzero(np.bincount(labels.ravel())) if is_small else np.unique(labels)
+    if len(found) <= _MANY_COLOURS:
         return False
     pieces = measure.label(labels.astype(np.int64), background=0, connectivity=1)
-    return bool(pieces.max() > _MANY_PIECES * count)
+    return bool(pieces.max() > _MANY_PIECES * len(found))
 
 
 def _code(colours: NDArray[Any]) -> NDArray[np.uint32]:
