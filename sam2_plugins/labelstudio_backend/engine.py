@@ -21,6 +21,7 @@ from sam2_plugins.labelstudio_backend.deliveries import Deliveries, Pending
 from sam2_plugins.labelstudio_backend.errors import (
     FormatError,
     LabelStudioError,
+    MediaError,
     NothingToDo,
     NotThereError,
     StillFetchingError,
@@ -524,7 +525,16 @@ class Engine:
         from sam2_plugins.core.frames import open_frames
 
         self.media.check_size(source)
-        frames = open_frames(source)
+        try:
+            frames = open_frames(source)
+        except Sam2PluginsError:
+            raise
+        except Exception as error:
+            name = source.name if isinstance(source, Path) else "One of the task's pictures"
+            raise MediaError(
+                f"{name} cannot be read as a picture or video ({type(error).__name__}). Convert it "
+                "to PNG, JPEG or MP4."
+            ) from error
         self.media.check_pixels(frames.name, frames.width, frames.height)
         return Movie(frames, print_)
 

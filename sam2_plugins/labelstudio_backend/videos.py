@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from sam2_plugins.core.frames import FrameSource
 
 TYPE = "videorectangle"
+CREDIBLE = 10
+"""How many times as many frames as in the file a region may tell of."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,8 @@ def view_of(
     frames: FrameSource, rate: float, regions: Sequence[VideoRegion], masks: str
 ) -> VideoView:
     """Return how Label Studio sees a movie, by what it said in its regions."""
-    count = next((region.frames_count for region in regions if region.frames_count), None)
-    clock = FrameClock.of(rate, frames, count)
+    clock = FrameClock.of(rate, frames)
+    counts = (region.frames_count or 0 for region in regions)
+    count = next((n for n in counts if 0 < n <= CREDIBLE * clock.count + CREDIBLE), clock.count)
+    clock = replace(clock, count=count)
     return VideoView(clock, (frames.height, frames.width), masks)

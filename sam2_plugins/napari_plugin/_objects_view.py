@@ -22,6 +22,8 @@ from sam2_plugins.napari_plugin._work import Work
 _LABEL = Qt.ItemDataRole.UserRole
 _COLUMNS = ("Object", "Prompts", "Frames", "IoU")
 _DIVIDE = "On the first frame with two cells: the selected cell ends, its daughters begin"
+_BEGINS = "The selected object enters on this frame: no run tracks it to earlier ones"
+_ENDS = "The selected object leaves after this frame: no run tracks it to later ones"
 _DELETE = "Remove the selected object, its masks and prompts"
 
 
@@ -50,17 +52,25 @@ class ObjectsView(QWidget):
         self.new.setToolTip("Begin another object: click on it in the image")
         self.divide = QPushButton("Divide (U)")
         self.delete = QPushButton("Delete")
+        self.begins = QPushButton("Begins here")
+        self.ends = QPushButton("Ends here")
+        self.begins.clicked.connect(lambda: controller.attempt(controller.begin_here))
+        self.ends.clicked.connect(lambda: controller.attempt(controller.end_here))
         self.new.clicked.connect(lambda: controller.attempt(controller.new_object))
         self.divide.clicked.connect(lambda: controller.attempt(controller.divisions.divide))
         self.delete.clicked.connect(self._on_delete)
         buttons = QHBoxLayout()
         for button in (self.new, self.divide, self.delete):
             buttons.addWidget(button)
+        lives = QHBoxLayout()
+        for button in (self.begins, self.ends):
+            lives.addWidget(button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(self.tree)
         layout.addLayout(buttons)
+        layout.addLayout(lives)
         controller.objects_changed.connect(self.refresh)
         self.refresh()
 
@@ -81,7 +91,12 @@ class ObjectsView(QWidget):
         finally:
             self._filling = False
         selected = self._controller.selected is not None
-        for button, about in ((self.divide, _DIVIDE), (self.delete, _DELETE)):
+        for button, about in (
+            (self.divide, _DIVIDE),
+            (self.delete, _DELETE),
+            (self.begins, _BEGINS),
+            (self.ends, _ENDS),
+        ):
             button.setEnabled(selected)
             button.setToolTip(about if selected else "There is no object yet: click on one.")
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam2_plugins.core.model.layers import Attention
+from sam2_plugins.core.model.linear import Linear, linear
 from sam2_plugins.core.model.position_encoding import rotary_table, rotate
 
 INPUT_POSITION_SCALE = 0.1
@@ -72,7 +72,7 @@ def _mix_narrow(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     mixed = v.new_empty(*q.shape[:2], v.shape[-1])
     for one, keys, values, out in zip(q * q.shape[-1] ** -0.5, k, v, mixed, strict=True):
         for part, piece in zip(one.split(rows), out.split(rows), strict=True):
-            torch.mm((part @ keys.T).softmax(-1), values, out=piece)
+            piece.copy_(linear(linear(part, keys).softmax(-1), values.T))
     return mixed
 
 
@@ -81,8 +81,8 @@ class _Layer(nn.Module):
         super().__init__()
         self.self_attn = RotaryAttention(width, heads=1)
         self.cross_attn_image = RotaryAttention(width, heads=1, memory_channels=memory_width)
-        self.linear1 = nn.Linear(width, hidden)
-        self.linear2 = nn.Linear(hidden, width)
+        self.linear1 = Linear(width, hidden)
+        self.linear2 = Linear(hidden, width)
         self.norm1 = nn.LayerNorm(width)
         self.norm2 = nn.LayerNorm(width)
         self.norm3 = nn.LayerNorm(width)
@@ -94,7 +94,7 @@ class _Layer(nn.Module):
         x = x + self.cross_attn_image(
             self.norm2(x).expand(len(keys), -1, -1), keys, values, grid, unplaced
         )
-        out: Tensor = x + self.linear2(F.relu(self.linear1(self.norm3(x))))
+        out: Tensor = x + self.linear2(self.linear1(self.norm3(x), "relu"))
         return out
 
 
