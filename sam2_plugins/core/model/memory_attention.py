@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +16,9 @@ INPUT_POSITION_SCALE = 0.1
 
 SCORES_AT_ONCE = 2**21
 """Attention weights in memory at once, where they are written out."""
+
+ONE_BY_ONE = ("cpu",)
+"""Devices that serve objects in turn: what is computed of one stays in a processor's cache."""
 
 
 class RotaryAttention(Attention):
@@ -35,16 +41,7 @@ class RotaryAttention(Attention):
             raise ValueError("rotary attention needs the side of the grid")
         queries, keys = self.split(self.q_proj(q)), self.split(self.k_proj(k))
         table = rotary_table(grid, grid, queries.shape[-1], q.device)
-        placed = keys.shape[-2] - unplaced
-        frames = placed // (grid * grid)
-        keys = torch.cat(
-            (
-                rotate(keys[..., :placed, :].unflatten(-2, (frames, -1)), table).flatten(-3, -2),
-                keys[..., placed:, :],
-            ),
-            dim=-2,
-        )
-        queries = rotate(queries, table)
+        queries, keys = rotate(queries, table), rotate(keys, table, unplaced)
         if q.device.type == "cpu" and not torch.is_grad_enabled():
             mixed = _mix_narrow(queries[:, 0], keys[:, 0], v)
             out: Tensor = self.out_proj(self.v_proj(mixed))
@@ -87,10 +84,16 @@ class _Layer(nn.Module):
         self.norm2 = nn.LayerNorm(width)
         self.norm3 = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, keys: Tensor, values: Tensor, grid: int, unplaced: int) -> Tensor:
+    def attend_to_itself(self, x: Tensor, grid: int) -> Tensor:
+        """Let places of the frame attend to each other."""
         normal = self.norm1(x)
-        x = x + self.self_attn(normal, normal, normal, grid)
-        # From here on objects differ: x may have served all of them with a batch of one.
+        out: Tensor = x + self.self_attn(normal, normal, normal, grid)
+        return out
+
+    def attend_to_memory(
+        self, x: Tensor, keys: Tensor, values: Tensor, grid: int, unplaced: int
+    ) -> Tensor:
+        """Let places of the frame attend to memories; x may serve all objects with a batch of 1."""
         x = x + self.cross_attn_image(
             self.norm2(x).expand(len(keys), -1, -1), keys, values, grid, unplaced
         )
@@ -119,7 +122,7 @@ class MemoryAttention(nn.Module):
         Parameters
         ----------
         features
-            [1, C, g, g], shared by all objects.
+            [1, C, g, g], shared by all objects, or [B, C, g, g].
         position
             [C, g, g] sine encoding of the grid.
         memory, memory_position
@@ -133,7 +136,24 @@ class MemoryAttention(nn.Module):
         grid = features.shape[-1]
         x = (features + INPUT_POSITION_SCALE * position).flatten(2).transpose(1, 2)
         keys = memory + memory_position
-        for layer in self.layers:
-            x = layer(x, keys, memory, grid, unplaced)
-        out: Tensor = self.norm(x)
+        # Objects differ from their first look at the memory on.
+        x = self._each[0].attend_to_itself(x, grid)
+        some = 1 if x.device.type in ONE_BY_ONE else len(keys)
+        shared = [x] if len(x) == 1 else x.split(some)
+        each = zip(cycle(shared), keys.split(some), memory.split(some), strict=False)
+        out = torch.cat([self._condition(x, k, v, grid, unplaced) for x, k, v in each])
         return out.transpose(1, 2).unflatten(-1, (grid, grid))
+
+    @property
+    def _each(self) -> list[_Layer]:
+        return cast("list[_Layer]", list(self.layers))
+
+    def _condition(
+        self, x: Tensor, keys: Tensor, values: Tensor, grid: int, unplaced: int
+    ) -> Tensor:
+        for index, layer in enumerate(self._each):
+            if index:
+                x = layer.attend_to_itself(x, grid)
+            x = layer.attend_to_memory(x, keys, values, grid, unplaced)
+        out: Tensor = self.norm(x)
+        return out
