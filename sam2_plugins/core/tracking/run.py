@@ -41,8 +41,8 @@ class TrackJournal:
         self.memory_path = self.path.with_suffix(MEMORY_SUFFIX)
         self._objects = objects
         self._kept: MaskJournal | None = None
+        self._known: set[tuple[ObjectId, int]] = set()
         self._unsaved = 0
-        self._held: set[tuple[ObjectId, int]] = set()
         self.wrote = False
 
     def restore(self, tracker: VideoTracker) -> None:
@@ -52,13 +52,18 @@ class TrackJournal:
         """
         memory = load_memory(self.memory_path, tracker.model.device)
         masklets = {masklet.obj: masklet for masklet in read_journal(self.path)}
-        self._held = {(obj, frame) for obj, one in masklets.items() for frame in one.masks}
         known = [
             masklets.get(obj, Masklet(obj))
             for obj in memory
             if obj in tracker.objects and (self._objects is None or obj in self._objects)
         ]
         tracker.restore(known, memory)
+        self._known = {
+            (masklet.obj, frame)
+            for masklet in known
+            for frame in masklet.masks
+            if tracker.mask(frame, masklet.obj) is not None
+        }
 
     def open(self) -> TrackJournal:
         """Begin to add to it; to be closed."""
@@ -66,18 +71,18 @@ class TrackJournal:
         return self
 
     def write(self, tracker: VideoTracker, result: FrameResult) -> None:
-        """Keep what was computed on a frame or prompted there, and every so often the memories."""
+        """Keep what is new on a frame, and every so often what is remembered."""
         assert self._kept is not None
         fresh = {
             obj: mask
             for obj, mask in result.masks.items()
-            if (obj in result.computed or (obj, result.frame) not in self._held)
+            if (obj in result.computed or (obj, result.frame) not in self._known)
             and (self._objects is None or obj in self._objects)
         }
         self.wrote = bool(fresh)
         if fresh:
-            self._held.update((obj, result.frame) for obj in fresh)
             self._kept.write(result.frame, fresh)
+            self._known |= {(obj, result.frame) for obj in fresh}
             self._unsaved += 1
             if self._unsaved >= BLOCK:
                 self.save(tracker)
