@@ -23,6 +23,7 @@ from sam2_plugins.napari_plugin._frames import (
 )
 from sam2_plugins.napari_plugin._history import Edit
 from sam2_plugins.napari_plugin._jobs import Jobs
+from sam2_plugins.napari_plugin._lineage import Tracks
 from sam2_plugins.napari_plugin._project import Choices
 from sam2_plugins.napari_plugin._projects import Projects
 from sam2_plugins.napari_plugin._prompting import Prompting
@@ -83,6 +84,7 @@ class Controller:
         self.closed = False
         self.keys: dict[str, Callable[[Any], None]] = {}
         """Keys that the layers of an image have while they are worked on."""
+        self._tracks_wanted = 0
         self._works: dict[Any, Work] = {}
         self.prompting = Prompting(self)
         self.runs = Runs(self)
@@ -366,7 +368,8 @@ class Controller:
             self.select(wanted if wanted in names else next(reversed(names)))
         self.divisions.forget()
         self.told.emit(f"The {edit.title} is {done}.")
-        work.workspace.show_tracks_again()
+        if work.workspace.tracks in self.viewer.layers:
+            self.draw_tracks(work)
         self.show(work)
         self.objects_changed.emit()
         self.prompting.sync(replaying=True)
@@ -486,6 +489,17 @@ class Controller:
         if work.workspace.labels in self.viewer.layers:
             work.workspace.refresh()
         self.masks_changed.emit()
+
+    def draw_tracks(self, work: Work) -> None:
+        """Draw the objects' paths, which are found in a worker."""
+        self._tracks_wanted += 1
+        wanted = self._tracks_wanted
+
+        def show(tracks: Tracks) -> None:
+            if wanted == self._tracks_wanted and work in self._works.values():
+                work.workspace.show_tracks(*tracks)
+
+        self.jobs.call(work.workspace.find_tracks, show, self.fail)
 
     def attempt(self, act: Callable[[], object]) -> bool:
         """Do what a person asked for; tell what is wrong with it, and return whether it was done.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 from qtpy.QtCore import Qt
@@ -17,6 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from sam2_plugins.napari_plugin._controller import Controller
+from sam2_plugins.napari_plugin._store import MaskStore
 from sam2_plugins.napari_plugin._work import Work
 
 _LABEL = Qt.ItemDataRole.UserRole
@@ -34,6 +37,8 @@ class ObjectsView(QWidget):
         super().__init__(parent)
         self._controller = controller
         self._filling = False
+        self._prompts: Counter[int] = Counter()
+        self._fared: dict[tuple[MaskStore, int], _Fared] = {}
         self.tree = QTreeWidget()
         self.tree.setColumnCount(len(_COLUMNS))
         self.tree.setHeaderLabels(list(_COLUMNS))
@@ -82,6 +87,7 @@ class ObjectsView(QWidget):
             self.tree.clear()
             items: dict[int, QTreeWidgetItem] = {}
             if work is not None:
+                self._count_prompts(work)
                 for label in work.workspace.names:
                     self._add(work, label, items)
             self.tree.expandAll()
@@ -105,7 +111,7 @@ class ObjectsView(QWidget):
             return items[label]
         mother = work.workspace.lineage.mothers.get(label)
         above = self._add(work, mother, items) if mother in work.workspace.names else None
-        item = QTreeWidgetItem(_row(self._controller, work, label))
+        item = QTreeWidgetItem(self._row(work, label))
         item.setData(0, _LABEL, label)
         item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
         swatch = QPixmap(12, 12)
@@ -119,6 +125,22 @@ class ObjectsView(QWidget):
         else:
             above.addChild(item)
         return item
+
+    def _count_prompts(self, work: Work) -> None:
+        line = self._controller.line
+        self._prompts.clear()
+        for (_, label), prompts in (work.session.said(line) if line else {}).items():
+            self._prompts[label] += len(prompts)
+
+    def _row(self, work: Work, label: int) -> list[str]:
+        """Name, prompts, frames, mean predicted IoU; looked at again only if a mask has changed."""
+        store = work.workspace.store
+        fared = self._fared.get((store, label))
+        if fared is None or fared.version != store.version(label):
+            fared = self._fared[store, label] = _Fared.of(store, label)
+        mean = "" if fared.iou is None else f"{fared.iou:.2f}"
+        prompts = self._prompts[label]
+        return [work.workspace.names[label], str(prompts or ""), str(fared.frames or ""), mean]
 
     def _on_current(self, item: QTreeWidgetItem | None, _: Any) -> None:
         if item is not None and not self._filling:
@@ -137,13 +159,18 @@ class ObjectsView(QWidget):
             self._controller.delete(self._controller.selected)
 
 
-def _row(controller: Controller, work: Work, label: int) -> list[str]:
-    """Name, prompts, frames, mean predicted IoU."""
-    line = controller.line
-    said = work.session.said(line) if line is not None else {}
-    prompts = sum(len(prompts) for (_, obj), prompts in said.items() if obj == label)
-    masks = [work.workspace.store.get(i, label) for i in work.workspace.store.indices(label)]
-    seen = [mask for mask in masks if mask is not None and mask.visible]
-    sure = [mask.iou for mask in seen if mask.iou == mask.iou]
-    mean = f"{sum(sure) / len(sure):.2f}" if sure else ""
-    return [work.workspace.names[label], str(prompts or ""), str(len(seen) or ""), mean]
+@dataclass(frozen=True)
+class _Fared:
+    """Frames on which an object is seen, and the mean of the IoU predicted there."""
+
+    version: int
+    frames: int
+    iou: float | None
+
+    @classmethod
+    def of(cls, store: MaskStore, label: int) -> _Fared:
+        version = store.version(label)
+        masks = [store.get(index, label) for index in store.indices(label)]
+        seen = [mask for mask in masks if mask is not None and mask.visible]
+        sure = [mask.iou for mask in seen if mask.iou == mask.iou]
+        return cls(version, len(seen), sum(sure) / len(sure) if sure else None)

@@ -116,7 +116,7 @@ class Runs:
                 self._control.told.emit(
                     "Nothing had to be tracked: all masks follow from the prompts already."
                 )
-            work.workspace.show_tracks()
+            self._control.draw_tracks(work)
 
         def failed(error: Exception) -> None:
             done(True)

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.napari_plugin._colors import TrackColors, label_colormap
 from sam2_plugins.napari_plugin._frames import Line, frame_size, leading_shape, shown_index
-from sam2_plugins.napari_plugin._lineage import Lineage, show_tracks, tracks_of
+from sam2_plugins.napari_plugin._lineage import Lineage, Tracks, show_tracks, tracks_of
 from sam2_plugins.napari_plugin._marks import Marks, read_marks, write_marks
 from sam2_plugins.napari_plugin._placement import keep_placed, placement_of
 from sam2_plugins.napari_plugin._prompts import (
@@ -209,10 +210,17 @@ class Workspace:
 
     # -- tracks
 
-    def show_tracks(self) -> None:
-        """Draw the objects' paths, and where they divide, in a Tracks layer."""
-        data, graph = tracks_of(self.store, self.lineage, sorted(self.names))
-        if not len(data) or self.store.ndim < 3:
+    def find_tracks(self) -> Tracks:
+        """Find the objects' paths, and where they divide; takes long of many masks."""
+        return tracks_of(self.store, self.lineage, list(self.names))
+
+    def show_tracks(self, data: NDArray[np.float64], graph: dict[int, list[int]]) -> None:
+        """Draw paths in a Tracks layer."""
+        if self.store.ndim < 3:
+            return
+        if not len(data):
+            if self.tracks is not None and self.tracks in self.viewer.layers:
+                self.viewer.layers.remove(self.tracks)
             return
         if self.tracks is None or self.tracks not in self.viewer.layers:
             active = self.viewer.layers.selection.active
@@ -228,11 +236,6 @@ class Workspace:
             self.viewer.layers.selection.active = active
         else:
             show_tracks(self.tracks, data, graph)
-
-    def show_tracks_again(self) -> None:
-        """Draw the paths as they are now, if they are drawn at all."""
-        if self.tracks is not None and self.tracks in self.viewer.layers:
-            self.show_tracks()
 
     def show_features(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Tell of each object in the status bar and in napari's table of features."""
