@@ -18,9 +18,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sam2_plugins.batch.report import Report
+from sam2_plugins.core.datasets.ctc_format import RESULT_TABLE
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export import FORMATS
-from sam2_plugins.core.export.ctc import TRACKS_NAME
 from sam2_plugins.core.export.writer import naming
 from sam2_plugins.core.files import signature
 
@@ -246,7 +246,7 @@ class ResultFolder:
                 if not path.is_dir() or path.is_symlink():
                     path.unlink(missing_ok=True)
                 elif self._is_ours(name, found):
-                    for file in (*path.glob("mask*.tif"), path / TRACKS_NAME):
+                    for file in (*path.glob("mask*.tif"), path / RESULT_TABLE):
                         file.unlink(missing_ok=True)
                     with contextlib.suppress(OSError):  # something else is in it
                         path.rmdir()

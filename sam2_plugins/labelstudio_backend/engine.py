@@ -195,9 +195,11 @@ class Engine:
 
     def close(self) -> None:
         """Stop: jobs that run are left for the next start, connections are closed."""
-        self._deliveries.close()
-        self._checks.close()
+        for work in (self._deliveries, self._checks):
+            work.stop()
         self.jobs.close()
+        for work in (self._deliveries, self._checks):
+            work.join()
         self.media.close()
         for server in self._servers.values():
             server.close()
@@ -251,10 +253,8 @@ class Engine:
             self._later(request)
             return []
         except StillFetchingError as error:
-            if not request.interactive:
-                self._later(request)
-                return []
-            return self._excuse(request, str(error))
+            self._later(request)
+            return self._excuse(request, str(error)) if request.interactive else []
         except Sam2PluginsError as error:
             log.info("Task %s: %s", request.task_id, error)
             return self._excuse(request, str(error))

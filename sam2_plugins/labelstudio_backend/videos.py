@@ -22,7 +22,7 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     read_region,
 )
 from sam2_plugins.labelstudio_backend.notes import without_note
-from sam2_plugins.labelstudio_backend.timing import FrameClock
+from sam2_plugins.labelstudio_backend.timing import FrameClock, pack_frames
 
 if TYPE_CHECKING:
     from sam2_plugins.core.frames import FrameSource
@@ -107,7 +107,10 @@ def answer_region(
             sequence[last + 1] = keyframes.make_keyframe(
                 last + 1, persons[last].box, False, view.clock.rate, None
             )
-    return _result(region, [sequence[frame] for frame in sorted(sequence)], view)
+    told = [sequence[frame] for frame in sorted(sequence)]
+    if told:  # once is enough, wherever the editor leaves it
+        told[0] = keyframes.with_frames(told[0], pack_frames(shown))
+    return _result(region, told, view)
 
 
 def _result(region: VideoRegion, sequence: list[dict[str, Any]], view: VideoView) -> dict[str, Any]:

@@ -66,6 +66,34 @@ def test_colours_are_objects(tmp_path: Path, ground: tuple[int, ...]) -> None:
     assert_discs(read(painted(ground, *colours), tmp_path / "m.png"), 3)
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "RGBA", "P"])
+@pytest.mark.parametrize("suffix", ["png", "gif", "jpg", "npy"])
+def test_what_is_drawn_in_black_on_white_is_an_object(
+    tmp_path: Path, mode: str, suffix: str
+) -> None:
+    if suffix == "jpg" and mode in {"1", "RGBA", "P"}:
+        pytest.skip("JPEG has no such mode")
+    image = Image.fromarray(painted(WHITE, BLACK)).convert(mode)
+    if suffix == "npy":
+        if mode not in {"RGB", "RGBA"}:
+            pytest.skip("an array of numbers holds labels")
+        np.save(tmp_path / "m.npy", np.asarray(image))
+        (labels,) = load_label_stack(tmp_path / "m.npy")
+    else:
+        labels = read(image, tmp_path / f"m.{suffix}")
+    assert_discs(labels, 1)
+
+
+def test_black_is_a_colour_like_others_on_white(tmp_path: Path) -> None:
+    assert_discs(read(painted(WHITE, BLACK, RED, GREEN), tmp_path / "m.png"), 3)
+
+
+def test_a_large_object_at_the_border_is_no_ground(tmp_path: Path) -> None:
+    white = np.full(SIZE, 255, np.uint8)
+    white[:40, :60] = 0
+    assert np.array_equal(read(white, tmp_path / "m.png") > 0, white > 0)
+
+
 def test_what_is_drawn_in_black_on_nothing_is_an_object(tmp_path: Path) -> None:
     assert_discs(read(painted((0, 0, 0, 0), (0, 0, 0, 255)), tmp_path / "m.png"), 1)
 
@@ -143,3 +171,13 @@ def test_hidden_files_are_no_labels(tmp_path: Path) -> None:
     Image.fromarray(disc(25).astype(np.uint8)).save(tmp_path / "0.png")
     (tmp_path / "._0.png").write_bytes(b"of a Mac")
     assert len(load_label_stack(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("quality", [30, 90])
+def test_shades_of_grey_in_a_jpeg_are_objects(tmp_path: Path, quality: int) -> None:
+    shades = painted((0,), (255,), (128,))[..., 0]
+    assert_discs(read(shades, tmp_path / "m.jpg", quality=quality), 2, most_wrong=60)
+
+
+def test_what_is_half_transparent_is_drawn(tmp_path: Path) -> None:
+    assert_discs(read(painted((0, 0, 0, 0), (*RED, 128)), tmp_path / "m.png"), 1)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from sam2_plugins.labelstudio_backend import deliveries
 from sam2_plugins.labelstudio_backend.engine import Engine
 from tests.labelstudio_backend import tasks
 from tests.labelstudio_backend.test_engine import wait_for
@@ -47,7 +48,7 @@ class Stored:
 @contextmanager
 def label_studio() -> Iterator[tuple[Web, Stored]]:
     stored = Stored()
-    with serving(stored.answer) as web:
+    with serving(lambda *told: stored.answer(*told)) as web:
         yield web, stored
 
 
@@ -105,7 +106,7 @@ def test_what_a_stopped_backend_has_not_stored_is_stored_by_the_next(settings, f
     with label_studio() as (web, stored):
         hurried = dataclasses.replace(settings, answer_within=1e-6, url=web.url, api_key="t")
         stopped = Engine(hurried)
-        stopped._deliveries.close()
+        stopped._deliveries.stop()
         stopped.predict([pictures(n, str(files / f"page{n}.png")) for n in (1, 2)], tasks.IMAGE)
         stopped.close()
         assert not stored.predictions
@@ -113,6 +114,25 @@ def test_what_a_stopped_backend_has_not_stored_is_stored_by_the_next(settings, f
         assert restarted.resume() == 2
         wait_for(lambda: stored.of(1) and stored.of(2))
         restarted.close()
+
+
+def test_label_studio_is_tried_again_when_it_does_not_answer(
+    settings, files, pictures, monkeypatch
+):
+    monkeypatch.setattr(deliveries, "PAUSE", 0.05)
+    with label_studio() as (web, stored):
+        refusals = iter([True, True, False])
+        answer = stored.answer
+
+        def busy(path, headers, body):
+            return (502, {}, b"") if body and next(refusals, False) else answer(path, headers, body)
+
+        stored.answer = busy
+        hurried = dataclasses.replace(settings, answer_within=1e-6, url=web.url, api_key="t")
+        engine = Engine(hurried)
+        engine.predict([pictures(1, str(files / "page1.png"))], tasks.IMAGE)
+        wait_for(lambda: stored.of(1))
+        engine.close()
 
 
 def test_a_retry_without_a_token_goes_on_where_the_first_one_stopped(settings, files, pictures):

@@ -16,7 +16,7 @@ from sam2_plugins.core.masks import NotLabelsError, labels_from_picture, whole_n
 
 LABEL_STACK_NAME = "labels.tif"  # what `track --format tiff` writes
 _IMAGES = {".png", ".tif", ".tiff", ".bmp"}
-_LOSSY = {"JPEG", "MPO", "AVIF", "WEBP"}
+_LOSSY = {"JPEG", "MPO", "AVIF", "WEBP"}  # WebP may be lossless, which does no harm
 _JPEG_IN_TIFF = (6, 7, 33007)
 
 
@@ -68,7 +68,7 @@ def _read(path: Path) -> tuple[NDArray[Any], bool]:
     """Read labels, and whether they stand for colours."""
     try:
         if path.suffix.lower() == ".npy":
-            return whole_numbers(np.load(path, allow_pickle=False)), False
+            return _from_array(np.load(path, allow_pickle=False))
         return _from_tiff(path) if is_tiff(path) else _from_image(path)
     except NotLabelsError as error:
         raise FrameSourceError(f"{path} {error}.") from error
@@ -78,6 +78,12 @@ def _read(path: Path) -> tuple[NDArray[Any], bool]:
         raise FrameSourceError(f"{path} is no image of labels: take PNG, TIFF or .npy.") from error
     except (OSError, ValueError, IndexError, tifffile.TiffFileError) as error:
         raise FrameSourceError(f"{path} cannot be read: {error}.") from error
+
+
+def _from_array(array: NDArray[Any]) -> tuple[NDArray[Any], bool]:
+    if array.ndim == 3 and array.shape[2] in (3, 4) and min(array.shape[:2]) > array.shape[2]:
+        return labels_from_picture(array), True
+    return whole_numbers(array), False
 
 
 def _from_tiff(path: Path) -> tuple[NDArray[Any], bool]:
@@ -117,6 +123,9 @@ def _indices(image: Image.Image) -> NDArray[Any] | None:
     palette = np.reshape(image.getpalette() or [0], (-1, 3))
     indices = np.asarray(image)
     if image.info.get("transparency") != 0 and palette[0].any():
+        return None
+    edge = np.concatenate([indices[0], indices[-1], indices[:, 0], indices[:, -1]])
+    if np.all(palette[edge[edge < len(palette)]] == 255):  # drawn on white
         return None
     is_ramp = len(palette) == 256 and np.all(palette == np.arange(256)[:, None])
     return None if is_ramp else indices

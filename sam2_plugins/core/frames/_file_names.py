@@ -6,6 +6,7 @@ import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
+from math import prod
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -14,6 +15,7 @@ from sam2_plugins.core.errors import FrameSourceError
 _Item = TypeVar("_Item", str, Path)
 
 _MOST_CHANNELS = 8  # a part of the name with more values is no channel
+_DATE = re.compile(r"(?<!\d)(19|20)\d\d(?!\d)|(?<!\d)(19|20)\d{6}(?!\d)")
 _SEPARATORS = re.compile(r"[\s_.,;()\[\]=+-]+")
 _RUNS = re.compile(r"[^\W\d_]+|\d+")
 _TIME, _CHANNEL, _DEPTH, _SERIES, _NUMBER, _WORD = "T", "C", "Z", "series", "number", "word"
@@ -115,11 +117,28 @@ def arrange(
         notes.append(
             f"By their names the images are {len(groups)} series ({_few(groups)}): the first is "
             "shown. Choose with stream=, or with a pattern as the path, such as "
-            f'"{_pattern(files[0], groups[0])}". If they are channels, tell so with channels_by=.'
+            f'"{files[0].parent.name}/*{_text(groups[0])}*". If they are channels, name '
+            "them with channels_by=."
         )
+    notes += _two_counts(fields, chosen, names)
     grid = {(keys[_TIME][k], keys[_CHANNEL][k], keys[_DEPTH][k]): files[k] for k in chosen}
     arranged = _complete(grid, notes) or _one_channel(grid, notes)
     return arranged or Arrangement(tuple(files[k] for k in chosen), "T", (len(chosen),), (*notes,))
+
+
+def _two_counts(fields: Sequence[_Field], chosen: Sequence[int], names: Sequence[str]) -> list[str]:
+    """Tell of two numbers, each of which comes with every other, where neither is of a clock."""
+    times = [[field.values[k] for k in chosen] for field in fields if field.axis == _TIME]
+    if len(times) < 2 or _DATE.search(names[0]):
+        return []
+    counts = [len(set(values)) for values in times]
+    if prod(counts) != len(chosen) or min(counts) == 1:
+        return []
+    return [
+        f"The names count in {len(counts)} places ({' x '.join(map(str, counts))}): images follow "
+        "one another in the order of all. If one of them counts channels or positions, give a "
+        "pattern as the path, or channels_by=."
+    ]
 
 
 def _complete(grid: Mapping[tuple, Path], notes: Sequence[str]) -> Arrangement | None:
@@ -133,7 +152,7 @@ def _complete(grid: Mapping[tuple, Path], notes: Sequence[str]) -> Arrangement |
     if whole != times:
         notes.append("The last time is left out: its images are not complete.")
     if len(channels) > 1:
-        notes.append(f"The names tell {len(channels)} channels, {_few(channels)}.")
+        notes.append(f"The names have {len(channels)} channels, {_few(channels)}.")
     sizes = {"T": len(whole), "C": len(channels), "Z": len(planes)}
     axes = "".join(axis for axis, size in sizes.items() if size > 1 or axis == "T")
     files = tuple(grid[key] for key in product(whole, channels, planes))
@@ -164,11 +183,11 @@ def _one_channel(grid: Mapping[tuple, Path], notes: Sequence[str]) -> Arrangemen
         return None
     chosen = max(dict.fromkeys(channels), key=channels.count)
     part = {key: file for key, file in grid.items() if key[1] == chosen}
-    told = (
+    note = (
         f"Of the channels {_few(set(channels))} only {_text(chosen)} is shown: they are not all "
         "there at every time."
     )
-    return _complete(part, [*notes, told])
+    return _complete(part, [*notes, note])
 
 
 def _fields(names: Sequence[str]) -> list[_Field]:
@@ -248,9 +267,9 @@ def _resolved(fields: list[_Field]) -> list[_Field]:
 
 
 def _follows(field: _Field, known: Sequence[_Field]) -> bool:
-    """Tell whether the other parts tell this one, too, as a date beside a number does."""
-    told = list(zip(*(other.values for other in known), strict=True)) or [()] * len(field.values)
-    return len(set(told)) == len(set(zip(told, field.values, strict=True)))
+    """Return whether the other parts imply this one as a date beside a number does."""
+    keys = list(zip(*(other.values for other in known), strict=True)) or [()] * len(field.values)
+    return len(set(keys)) == len(set(zip(keys, field.values, strict=True)))
 
 
 def _joined(fields: Sequence[_Field], axis: str, count: int) -> list[Hashable]:
@@ -269,9 +288,3 @@ def _text(key: Hashable) -> str:
 def _few(keys: Iterable[Hashable]) -> str:
     texts = [_text(key) for key in keys]
     return ", ".join(texts[:4]) + (" ..." if len(texts) > 4 else "")
-
-
-def _pattern(file: Path, key: Hashable) -> str:
-    """Write a pattern for the files of a series, as far as one word tells it."""
-    word = str(key[-1]) if isinstance(key, tuple) else str(key)
-    return f"{file.parent.name}/*{word}*{file.suffix}"

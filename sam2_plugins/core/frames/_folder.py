@@ -122,7 +122,7 @@ def _stacked(arrangement: Arrangement, name: str, options: ReadOptions) -> Array
     headers = [read_header(path, options.max_pixels) for path in paths]
     _require_one_size(paths, headers, name)
     _require_one_moment(paths, headers)
-    dtype = np.result_type(*(header.dtype for header in headers))
+    dtype = np.result_type(*{header.dtype for header in headers})
     shape, axes = headers[0].shape, headers[0].axes
     if headers[0].is_picture:
         shape, axes = _common_form(headers)
@@ -175,6 +175,8 @@ def _common_form(headers: Sequence[ImageHeader]) -> tuple[tuple[int, ...], str]:
 
 def _in_form(samples: NDArray, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
     """Make colour of grey where it is needed; what is opaque in one file is so in all."""
+    if samples.dtype == bool and dtype != bool:
+        samples = samples.astype(np.uint8) * 255  # white among shades of grey
     if len(shape) == 3 and samples.ndim == 2:
         samples = np.repeat(samples[..., None], shape[2], axis=2)
     if len(shape) == 3 and samples.ndim == 3 and samples.shape[2] > shape[2]:
@@ -183,11 +185,11 @@ def _in_form(samples: NDArray, shape: tuple[int, ...], dtype: np.dtype) -> NDArr
 
 
 def _mixed_depths(paths: Sequence[Path], headers: Sequence[ImageHeader]) -> list[str]:
-    counts = Counter(header.dtype.name for header in headers)
-    if len(counts) == 1:
+    counts = Counter(header.dtype.name for header in headers if header.dtype != bool)
+    if len(counts) <= 1:
         return []
     odd = min(counts, key=lambda name: counts[name])
-    first = next(p for p, header in zip(paths, headers, strict=True) if header.dtype.name == odd)
+    first = next(p for p, header in zip(paths, headers, strict=True) if header.dtype == odd)
     found = ", ".join(f"{n} of {name}" for name, n in sorted(counts.items()))
     return [
         f"The images differ in the type of their samples ({found}; {first.name} is of {odd}): "

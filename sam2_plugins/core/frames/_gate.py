@@ -73,7 +73,7 @@ def open_container(source: Any, name: str, **options: str) -> Any:
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if isinstance(source, Path) and _is_playlist(source):
             raise _playlist(name) from error
-        if isinstance(error, av.error.ArgumentError):  # what is said to a format not on the list
+        if isinstance(error, av.error.ArgumentError):  # FFmpeg: the format is not on the list
             raise _unknown(name) from error
         reason = getattr(error, "strerror", None) or error
         raise FrameSourceError(

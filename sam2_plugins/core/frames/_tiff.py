@@ -17,7 +17,12 @@ from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._array import ArraySource
 from sam2_plugins.core.frames._gate import require_size
 from sam2_plugins.core.frames._source import ReadOptions
-from sam2_plugins.core.frames._tiff_facts import files_of_ome, pixel_size_of, times_of
+from sam2_plugins.core.frames._tiff_facts import (
+    files_of_ome,
+    metadata_file_of,
+    pixel_size_of,
+    times_of,
+)
 from sam2_plugins.core.frames._tiff_pages import view_of
 
 
@@ -62,6 +67,13 @@ def open_tiff(path: Path, options: ReadOptions) -> ArraySource:
             f"{path.name} is damaged ({complaints[0]}): frames may be missing, and its axes are "
             f"read as {series.axes}."
         )
+    if tif.is_ome and not files_of_ome(tif):
+        described = sum(len(one.pages) for one in series_list)
+        if described < len(tif.pages):
+            notes.append(
+                f"{path.name} holds {len(tif.pages)} images, and its metadata describe "
+                f"{described}: the others are not shown."
+            )
     if len(series_list) > 1 and options.stream is None:
         notes.append(f"Of {len(series_list)} series the first is shown. Choose with stream=.")
     times = times_of(tif, number, series)
@@ -110,6 +122,11 @@ class TiffArray:
         self._cut_missing_tail(path, missing)
         if tif.is_ome:
             self._fill_gaps(path, missing)
+        if master := metadata_file_of(tif):
+            self.warnings.append(
+                f"{path.name} is a part of a set that {master} describes: it is shown by itself, "
+                "as a stack."
+            )
 
     def _map(self, path: Path, tif: tifffile.TiffFile, series: Any) -> NDArray:
         """Map a run of planes that is described by a single page (ImageJ's way over 4 GB)."""

@@ -18,12 +18,12 @@ _BARE_AMPERSAND = re.compile(r"&(?!\w+;|#)")
 
 
 def times_of(tif: tifffile.TiffFile, number: int, series: Any) -> Times | None:
-    """Return the seconds of each frame, from the first that a program told; None if none did."""
+    """Return the seconds of each frame, from the first program that wrote of them; None without."""
     axis = series.axes.find("T")
     count = series.shape[axis] if axis >= 0 else series.shape[0]
     if pixels := _ome_pixels(tif, number):
         return _ome_times(pixels, count)
-    for step, measured in _told_times(tif):
+    for step, measured in _recorded_times(tif):
         if measured is not None and len(measured) == count > 1 and np.all(np.diff(measured) > 0):
             return cast("Times", measured - measured[0])
         if step:
@@ -32,9 +32,9 @@ def times_of(tif: tifffile.TiffFile, number: int, series: Any) -> Times | None:
 
 
 def pixel_size_of(tif: tifffile.TiffFile, number: int) -> PixelSize | None:
-    """Return the micrometres per pixel (x, y), if a program told."""
+    """Return the micrometres per pixel (x, y), if a program wrote of it."""
     pixels = _ome_pixels(tif, number)
-    for x, y, unit in _told_sizes(tif, pixels):
+    for x, y, unit in _recorded_sizes(tif, pixels):
         length = micrometres(unit)
         if length and x > 0 and y > 0 and np.isfinite((x, y)).all():
             return x * length, y * length
@@ -46,7 +46,13 @@ def files_of_ome(tif: tifffile.TiffFile) -> list[str]:
     return list(dict.fromkeys(re.findall(r'FileName="([^"]+)"', tif.ome_metadata or "")))
 
 
-def _told_times(tif: tifffile.TiffFile) -> Iterator[tuple[float | None, Times | None]]:
+def metadata_file_of(tif: tifffile.TiffFile) -> str | None:
+    """Name of the file that describes the set of which this one holds some pixels."""
+    match = re.search(r'<BinaryOnly[^>]*MetadataFile="([^"]+)"', tif.ome_metadata or "")
+    return match[1] if match else None
+
+
+def _recorded_times(tif: tifffile.TiffFile) -> Iterator[tuple[float | None, Times | None]]:
     """Yield a step in seconds, or measured seconds, for each program that wrote of them."""
     imagej = tif.imagej_metadata or {}
     if interval := imagej.get("finterval"):
@@ -66,7 +72,7 @@ def _told_times(tif: tifffile.TiffFile) -> Iterator[tuple[float | None, Times | 
         yield float(interval) / 1000, None
 
 
-def _told_sizes(
+def _recorded_sizes(
     tif: tifffile.TiffFile, pixels: Mapping[str, Any]
 ) -> Iterator[tuple[float, float, object]]:
     if "PhysicalSizeX" in pixels:

@@ -66,8 +66,8 @@ class VideoSource(FrameSource):
         self._coded_size = first.width, first.height
         self._orientation = of_frame(first)
         self.rotation, self.mirrored = self._orientation.rotation, self._orientation.mirrored
-        if told := stretched(self._decoder.stream, self.width, self.height):
-            self._warn(told)
+        if note := stretched(self._decoder.stream, self.width, self.height):
+            self._warn(note)
         self.codec = self._decoder.stream.codec_context.name
         component_bits = max(component.bits for component in first.format.components)
         self._form = _form_of(first.format.name, component_bits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator, Mapping
+from itertools import count, takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -54,14 +55,13 @@ def open_zarr(source: Path | str, options: ReadOptions) -> ArraySource:
         raise FrameSourceError(f"To read {source}, install zarr: pip install zarr") from error
     try:
         node: Any = zarr.open(**_store(source), mode="r")
-        found, told = _image(node, source, options.stream)
+        found, notes = _image(node, source, options.stream)
         if hasattr(found, "shape"):
-            return ArraySource(found, name, options, kind="zarr", warnings=told)
+            return _open_array(found, name, options, notes)
         multiscale = _multiscale(found)
         if multiscale is None:
-            array = _only_array(found, source)
-            return ArraySource(array, name, options, kind="zarr", warnings=told)
-        return _open_multiscale(found, multiscale, name, options, told)
+            return _open_array(_only_array(found, source), name, options, notes)
+        return _open_multiscale(found, multiscale, name, options, notes)
     except ImportError as error:  # of fsspec's, for an address
         raise FrameSourceError(
             f"To read {source} over the network: pip install fsspec aiohttp ({error})"
@@ -125,12 +125,15 @@ def _image(node: Any, source: Path | str, number: int | None) -> tuple[Any, list
     if number is not None:
         return node[chosen], []
     more = next(paths, None)
-    told = f"Of several images the first, {first}, is shown. Choose with stream=, or give the path"
-    return node[first], [] if more is None else [f"{told} of one, such as {source}/{more}."]
+    note = (
+        f"Of several images the first, {first}, is shown. Choose with stream=, or give the path of "
+        f"one, such as {source}/{more}."
+    )
+    return node[first], [] if more is None else [note]
 
 
 def _images(node: Any) -> Iterator[str]:
-    """Paths of the images of a plate, a well, or a converted file (bioformats2raw.layout 3)."""
+    """Paths of the images of a plate, a well, a converted file (bioformats2raw), or labels."""
     attributes = _attributes(node)
     if "plate" in attributes:
         for well in attributes["plate"]["wells"]:
@@ -138,16 +141,25 @@ def _images(node: Any) -> Iterator[str]:
     elif "well" in attributes:
         yield from (str(image["path"]) for image in attributes["well"]["images"])
     elif "bioformats2raw.layout" in {**dict(node.attrs), **attributes}:
-        told = _attributes(node["OME"]).get("series") if "OME" in node else None
-        number = 0
-        while told is None and str(number) in node:
-            yield str(number)
-            number += 1
-        yield from told or ()
+        series = _attributes(node["OME"]).get("series") if "OME" in node else None
+        numbers = takewhile(lambda name: name in node, map(str, count()))
+        yield from numbers if series is None else map(str, series)
+    elif "labels" in attributes:
+        yield from map(str, attributes["labels"])
+
+
+def _open_array(array: Any, name: str, options: ReadOptions, notes: list[str]) -> ArraySource:
+    """Open an array, with the names of its axes as zarr 3 or xarray keep them."""
+    names = getattr(getattr(array, "metadata", None), "dimension_names", None)
+    names = names or dict(array.attrs).get("_ARRAY_DIMENSIONS")
+    axes = _letters(names) if names and all(names) else None
+    is_known = axes is not None and len(set(axes)) == len(axes) and {"Y", "X"} <= set(axes)
+    known = axes if is_known else None
+    return ArraySource(array, name, options, kind="zarr", known_axes=known, warnings=notes)
 
 
 def _open_multiscale(
-    group: Any, image: Mapping[str, Any], name: str, options: ReadOptions, told: list[str]
+    group: Any, image: Mapping[str, Any], name: str, options: ReadOptions, notes: list[str]
 ) -> ArraySource:
     finest = image["datasets"][0]
     array = group[finest["path"]]
@@ -161,7 +173,7 @@ def _open_multiscale(
     if step and scale[place] > 0 and array.shape[place] > 1:
         times = np.arange(array.shape[place]) * (float(scale[place]) * step)
     source = ArraySource(
-        array, name, options, kind="zarr", known_axes=letters, times=times, warnings=told
+        array, name, options, kind="zarr", known_axes=letters, times=times, warnings=notes
     )
     x, y = letters.find("X"), letters.find("Y")
     lengths = micrometres(units[x]), micrometres(units[y])

@@ -27,6 +27,7 @@ _STRAY_SHARE = 0.02  # of the pixels, that are of no flat colour in a picture th
 _FEWEST_SHADES = 8  # of grey between flat ones, from which on they are soft edges
 _MANY_COLOURS = 64  # more than these in many pieces each are no objects
 _MANY_PIECES = 8
+_WHOLE_BORDER = 0.95  # of the border, that nothing but the ground covers
 
 Labels = NDArray[Any]
 Colours = NDArray[np.uint8]
@@ -50,8 +51,8 @@ def labels_from_picture(picture: NDArray[Any], *, lossy: bool = False) -> Labels
     -------
     NDArray
         [H, W]. Numbers stay as they are, with negative ones as background. Colours become labels
-        of 24 bits, the same for the same colour in any picture; the background is what is
-        transparent, or else black, or else the colour of most of the border.
+        of 24 bits, the same for the same colour in any picture. The background is what is
+        transparent; or else the colour of the whole border, or nearly; or else black.
 
     Raises
     ------
@@ -66,7 +67,9 @@ def labels_from_picture(picture: NDArray[Any], *, lossy: bool = False) -> Labels
             f"is an image of {image.shape}: labels are one number or colour a pixel"
         )
     elif image.dtype == np.uint8:
-        labels = _from_shades(image, lossy)
+        labels = _without_white_ground(_from_shades(image, lossy))
+    elif image.dtype == bool:
+        labels = _without_white_ground(image.astype(np.uint8) * WHITE)
     else:
         labels = whole_numbers(image)
     if _is_scattered(labels):
@@ -101,7 +104,7 @@ def _from_colours(image: NDArray[Any], lossy: bool) -> Labels:
         raise NotLabelsError(f"has colours of type {image.dtype}: 8 or 16 bits are read")
     alpha = image[..., -1] if image.shape[2] in (2, 4) else None
     colours = image[..., : image.shape[2] - (alpha is not None)]
-    clear = None if alpha is None else alpha < (np.iinfo(image.dtype).max + 1) // 2
+    clear = None if alpha is None else alpha < np.iinfo(image.dtype).max // 4
     if np.all(colours == colours[..., :1]) or (lossy and _is_nearly_grey(colours)):
         grey = colours[..., 0]
         drawn = grey if clear is None else np.where(clear, 0, grey)
@@ -123,7 +126,10 @@ def _from_colours(image: NDArray[Any], lossy: bool) -> Labels:
 def _from_shades(image: Colours, lossy: bool) -> Labels:
     """Shades of grey are labels, but for the soft edges of what is white, or of few shades."""
     if lossy:
-        return np.where(image > 127, WHITE, 0).astype(np.uint8)
+        return _shades_lossy(image)
+    found = np.flatnonzero(np.bincount(image.ravel(), minlength=256))
+    if len(found) < 3 or (WHITE not in found and len(found) <= _FEWEST_SHADES):
+        return image  # too few for soft edges
     flat = _is_flat(image)
     shades = set(np.unique(image[flat]).tolist())
     between = np.setdiff1d(image, list(shades))
@@ -136,6 +142,17 @@ def _from_shades(image: Colours, lossy: bool) -> Labels:
     near = ndimage.binary_dilation(drawn, iterations=_SOFT_EDGE_PX)
     is_soft = len(between) >= max(_FEWEST_SHADES, 2 * len(shades)) and near[soft].mean() > 0.95
     return _nearest_flat(image, soft) if is_soft else image
+
+
+def _shades_lossy(image: Colours) -> Labels:
+    shades = np.array([colour[0] for colour in _outstanding(image[..., None].repeat(3, -1))])
+    if len(shades) <= 2:
+        return np.where(image > 127, WHITE, 0).astype(np.uint8)
+    distances = np.abs(image[..., None].astype(np.int16) - shades.astype(np.int16))
+    if np.mean(distances.min(-1) > _LOSSY_DISTANCE) > _STRAY_SHARE:
+        raise _photograph()
+    soft = distances.min(-1) > _LOSSY_DISTANCE // 2
+    return _nearest_flat(shades[distances.argmin(-1)].astype(np.uint8), soft)
 
 
 def _flat(codes: NDArray[np.uint32], shift: int) -> Labels:
@@ -192,11 +209,29 @@ def _outstanding(colours: Colours) -> list[NDArray[np.int64]]:
 
 
 def _without_background(codes: Labels) -> Labels:
-    if not codes.all():  # there is black
+    """Take the ground of a coloured picture for 0; where that was black already, black stays so."""
+    ground, share = _of_border(codes)
+    if ground == 0 or (share < _WHOLE_BORDER and not codes.all()):
         return codes
-    border = np.concatenate([codes[0], codes[-1], codes[:, 0], codes[:, -1]])
+    if not codes.all():  # black is drawn, and 0 is to be the ground
+        codes = codes + 1
+        ground += 1
+    return np.where(codes == ground, 0, codes).astype(codes.dtype)
+
+
+def _without_white_ground(labels: Labels) -> Labels:
+    """Turn over what is drawn in black on white."""
+    ground, share = _of_border(labels)
+    if ground == WHITE and share >= _WHOLE_BORDER and np.isin(labels, (0, WHITE)).all():
+        return (WHITE - labels).astype(labels.dtype)
+    return labels
+
+
+def _of_border(labels: Labels) -> tuple[int, float]:
+    """Return the label of most of the border, and its share."""
+    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     values, counts = np.unique(border, return_counts=True)
-    return np.where(codes == values[counts.argmax()], 0, codes)
+    return int(values[counts.argmax()]), float(counts.max() / counts.sum())
 
 
 def _is_flat(values: NDArray[Any]) -> NDArray[np.bool_]:
@@ -227,11 +262,12 @@ def _is_blend(colours: NDArray[np.int64], flat: NDArray[np.int64]) -> NDArray[np
 
 def _is_scattered(labels: Labels) -> bool:
     """Whether there are many labels in many pieces each, as the levels of a photograph are."""
-    count = len(np.unique(labels))
-    if count <= _MANY_COLOURS:
+    is_small = labels.dtype == np.uint8
+    found = np.flatnonzero(np.bincount(labels.ravel())) if is_small else np.unique(labels)
+    if len(found) <= _MANY_COLOURS:
         return False
     pieces = measure.label(labels.astype(np.int64), background=0, connectivity=1)
-    return bool(pieces.max() > _MANY_PIECES * count)
+    return bool(pieces.max() > _MANY_PIECES * len(found))
 
 
 def _code(colours: NDArray[Any]) -> NDArray[np.uint32]:

@@ -36,6 +36,7 @@ class TrackJournal:
         self.memory_path = self.path.with_suffix(MEMORY_SUFFIX)
         self._objects = objects
         self._kept: MaskJournal | None = None
+        self._known: set[tuple[ObjectId, int]] = set()
         self._unsaved = 0
 
     def restore(self, tracker: VideoTracker) -> None:
@@ -51,6 +52,12 @@ class TrackJournal:
             if obj in tracker.objects and (self._objects is None or obj in self._objects)
         ]
         tracker.restore(known, memory)
+        self._known = {
+            (masklet.obj, frame)
+            for masklet in known
+            for frame in masklet.masks
+            if tracker.mask(frame, masklet.obj) is not None
+        }
 
     def open(self) -> TrackJournal:
         """Begin to add to it; to be closed."""
@@ -58,15 +65,17 @@ class TrackJournal:
         return self
 
     def write(self, tracker: VideoTracker, result: FrameResult) -> None:
-        """Keep what was computed on a frame, and every so often what is remembered."""
+        """Keep what is new on a frame, and every so often what is remembered."""
         assert self._kept is not None
         fresh = {
             obj: mask
             for obj, mask in result.masks.items()
-            if obj in result.computed and (self._objects is None or obj in self._objects)
+            if (obj in result.computed or (obj, result.frame) not in self._known)
+            and (self._objects is None or obj in self._objects)
         }
         if fresh:
             self._kept.write(result.frame, fresh)
+            self._known |= {(obj, result.frame) for obj in fresh}
             self._unsaved += 1
             if self._unsaved >= BLOCK:
                 self.save(tracker)

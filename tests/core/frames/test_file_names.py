@@ -125,6 +125,12 @@ def test_a_number_that_is_missing_is_told(numbers: list[int], told: bool) -> Non
     assert axes_of(names("t{t:03d}.png", t=numbers)) == ("T", (len(numbers),), int(told))
 
 
+def test_two_numbers_that_count_are_told_unless_they_are_a_clock() -> None:
+    assert axes_of(names("{a}_{t:02d}.png", a=[1, 2], t=range(4))) == ("T", (8,), 1)
+    clock = names("2024-01-0{d} {h:02d}-00-00.png", d=[1, 2], h=range(4))
+    assert axes_of(clock) == ("T", (8,), 0)
+
+
 def test_natural_order_is_by_number_whatever_the_case() -> None:
     assert natural_sorted(["B2", "a10", "a9", "A1", "x²"]) == ["A1", "a9", "a10", "B2", "x²"]
 

@@ -212,6 +212,28 @@ def test_ome_metadata_that_are_no_xml_stop_nothing(tmp_path: Path, damage: str) 
     assert shows(source, 4, movie[4])
 
 
+def test_images_that_the_metadata_do_not_describe_are_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.ome.tif", noise(6, 20, 30, dtype="uint8"), "TYX")
+    text = str(tifffile.tiffcomment(path))
+    tifffile.tiffcomment(path, text.replace('SizeT="6"', 'SizeT="4"').encode())
+    source = open_frames(path)
+    assert len(source) == 4
+    assert "holds 6 images, and its metadata describe 4" in source.warnings[0]
+
+
+def test_a_part_of_a_set_names_the_file_that_describes_it(tmp_path: Path) -> None:
+    text = (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+        '<BinaryOnly MetadataFile="exp.companion.ome" UUID="urn:uuid:1"/></OME>'
+    )
+    movie = noise(3, 20, 30, dtype="uint8")
+    tifffile.imwrite(
+        tmp_path / "m.ome.tif", movie, description=text, metadata=None, photometric="minisblack"
+    )
+    assert "exp.companion.ome describes" in open_frames(tmp_path / "m.ome.tif").warnings[0]
+
+
 def test_the_size_of_pixels_is_read_from_ome_and_imagej(tmp_path: Path) -> None:
     movie = noise(3, 20, 30, dtype="uint8")
     facts = {"PhysicalSizeX": 650, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 500}

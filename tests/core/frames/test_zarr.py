@@ -132,6 +132,24 @@ def test_an_array_alone_is_a_movie(tmp_path: Path) -> None:
     assert shows_movie(open_frames(tmp_path / "a.zarr"))
 
 
+@pytest.mark.parametrize("how", ["zarr 3", "xarray"])
+def test_the_axes_of_an_array_are_those_it_names(tmp_path: Path, how: str) -> None:
+    names = ["time", "channel", "z", "y", "x"]
+    array = zarr.create_array(
+        str(tmp_path / "a.zarr"),
+        shape=MOVIE.shape,
+        dtype="u1",
+        zarr_format=3 if how == "zarr 3" else 2,
+        **({"dimension_names": names} if how == "zarr 3" else {}),
+    )
+    array[...] = MOVIE
+    if how == "xarray":
+        array.attrs["_ARRAY_DIMENSIONS"] = names
+    source = open_frames(tmp_path / "a.zarr")
+    assert source.axes == "TCZYX"
+    assert shows_movie(source)
+
+
 def test_a_group_of_arrays_is_refused_with_their_names(tmp_path: Path) -> None:
     group = root(tmp_path / "g.zarr")
     for name in ("raw", "mask"):
