@@ -14,11 +14,21 @@ _HOMES = {
     "Report": "request",
     "Request": "request",
     "evaluate": "evaluation",
+    "export": "exports",
     "propagate": "api",
     "segment": "segmentation",
 }
 
-__all__ = ["Everything", "Report", "Request", "evaluate", "propagate", "register", "segment"]
+__all__ = [
+    "Everything",
+    "Report",
+    "Request",
+    "evaluate",
+    "export",
+    "propagate",
+    "register",
+    "segment",
+]
 
 
 def register(plugin: Any) -> None:

@@ -93,9 +93,7 @@ def read_prompts(
         for frame, value in footage.read(name):
             for label in single_labels(value):
                 chosen = label.id in shown
-                found.add(
-                    frame, label, frame_size, length, field=name, names=names, chosen=chosen
-                )
+                found.add(frame, label, frame_size, length, field=name, names=names, chosen=chosen)
     return found
 
 
@@ -129,8 +127,8 @@ def state(
 
 
 def _statement(frame: int, values: Mapping[str, Any], cue: Cue | None) -> Statement:
-    names = (values.get(key) for key in ("label", "index", "instance"))
-    return Statement(frame, cue, str(values["id"]), *names)
+    label, index, instance = (values.get(key) for key in ("label", "index", "instance"))
+    return Statement(frame, cue, str(values["id"]), label, index, instance)
 
 
 def _own_values(label: Any) -> dict[str, Any]:
