@@ -11,7 +11,6 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from sam2_plugins.core.datasets.labelled_frames import Absent
-from sam2_plugins.core.errors import told
 from sam2_plugins.core.evaluation import LabelImages
 from sam2_plugins.core.evaluation.metrics import ObjectScores
 from sam2_plugins.core.evaluation.metrics import evaluate as score_stacks
@@ -20,6 +19,7 @@ from sam2_plugins.fiftyone_plugin.documents import instance_of, labels_of, singl
 from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
 from sam2_plugins.fiftyone_plugin.prompting import Prompting, check_prompt_field, class_names
+from sam2_plugins.fiftyone_plugin.reasons import reason
 from sam2_plugins.fiftyone_plugin.request import Progress
 
 EVAL_KEY = "sam2_eval"
@@ -167,7 +167,7 @@ def run(
         try:
             scores = _judge(footage, pred_field, gt_field, eval_key, absent)
         except Exception as error:
-            scores = MovieScores(footage.name, footage.sample_id, error=told(error))
+            scores = MovieScores(footage.name, footage.sample_id, error=reason(error))
         yield Progress(footage.name, number, len(movies), 1, 1)
         yield scores
 

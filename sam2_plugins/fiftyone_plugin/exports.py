@@ -48,11 +48,11 @@ def export(
         dataset_type, warn_unused=False, export_dir=str(export_dir), **options
     )
     write = writer.export_sample
-    # FiftyOne writes masks there in a way that it cannot read again.
-    masks = dataset_type is not fo.types.FiftyOneVideoLabelsDataset
+    # That one has an index of its own, and writes masks in a way that it cannot read again.
+    is_eta = dataset_type is fo.types.FiftyOneVideoLabelsDataset
 
     def export_sample(*parts: Any, **more: Any) -> Any:
-        return write(*(_outward(part, attributes, masks) for part in parts), **more)
+        return write(*(_outward(part, attributes, is_eta) for part in parts), **more)
 
     writer.export_sample = export_sample
     is_video = view.media_type == fom.VIDEO and not view._is_frames
@@ -110,23 +110,24 @@ def _with_instances(default: Callable[[Any, Any], Any]) -> Any:
     return encode
 
 
-def _outward(part: Any, attributes: Collection[str], masks: bool) -> Any:
+def _outward(part: Any, attributes: Collection[str], is_eta: bool) -> Any:
     """Make labels as they are to be written, whatever they are in: a list, a frame, a video."""
     if isinstance(part, dict):
-        return {key: _outward(value, attributes, masks) for key, value in part.items()}
+        return {key: _outward(value, attributes, is_eta) for key, value in part.items()}
     if isinstance(part, fo.Detections):
-        labels = [_detection(one, attributes, masks) for one in part.detections]
+        labels = [_detection(one, attributes, is_eta) for one in part.detections]
         return fo.Detections(detections=labels)
     return part
 
 
-def _detection(label: Any, attributes: Collection[str], masks: bool) -> Any:
+def _detection(label: Any, attributes: Collection[str], is_eta: bool) -> Any:
     wanted = {name: label[name] for name in attributes if name in label.field_names}
     instance = label["instance"] if "instance" in label.field_names else None
-    shown = {"keyframe": True, "index": label.index, "instance": getattr(instance, "id", instance)}
-    shown = {name: value for name, value in {**shown, **wanted}.items() if value is not None}
+    shown = {"keyframe": True, "instance": getattr(instance, "id", instance), **wanted}
+    shown |= {} if is_eta else {"index": label.index}
+    shown = {name: value for name, value in shown.items() if value is not None}
     names = ["label", "bounding_box", "confidence", "index", "tags"]
-    names += ["mask", "mask_path"] if masks else []
+    names += [] if is_eta else ["mask", "mask_path"]
     made = fo.Detection(**{name: label[name] for name in names})
     # A writer is told what is not of every label; an index is of every one, and left out.
     made.__dict__["iter_attributes"] = lambda: iter(shown.items())

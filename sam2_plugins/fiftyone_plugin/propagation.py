@@ -13,7 +13,6 @@ import torch
 from sam2_plugins.batch import Progress as Step
 from sam2_plugins.batch import connect, run_tasks
 from sam2_plugins.core.checkpoints import cached_model
-from sam2_plugins.core.errors import told
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.tracking.schedule import Direction, plan_sweeps
@@ -23,6 +22,7 @@ from sam2_plugins.fiftyone_plugin.marks import Cause
 from sam2_plugins.fiftyone_plugin.metadata import fill_metadata
 from sam2_plugins.fiftyone_plugin.objects import Track, TrackedObject, find_objects
 from sam2_plugins.fiftyone_plugin.prompting import read_prompts
+from sam2_plugins.fiftyone_plugin.reasons import reason
 from sam2_plugins.fiftyone_plugin.records import Watched, find_done, keep
 from sam2_plugins.fiftyone_plugin.request import MovieReport, Progress, Request, Where
 from sam2_plugins.fiftyone_plugin.results import Earlier, ResultWriter
@@ -98,7 +98,7 @@ class MovieTask(ABC):
             model = cached_model(request.model, request.device, request.image_size)
             yield from self.steps(model)
         except Exception as error:
-            yield self.lost(told(error))
+            yield self.lost(reason(error))
 
     def lost(self, why: str) -> MovieReport:
         """Report a failure."""
@@ -182,7 +182,7 @@ def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieRe
                         fresh = {
                             str(obj): (mask, bool(plan.in_reverse(str(obj), result.frame)))
                             for obj, mask in result.masks.items()
-                            if (obj, result.frame) not in known
+                            if (obj, result.frame) not in there
                         }
                         if fresh:
                             writer.write(result.frame, fresh)

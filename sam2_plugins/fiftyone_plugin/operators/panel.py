@@ -13,7 +13,7 @@ from sam2_plugins.fiftyone_plugin.finding import find_movie
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
 from sam2_plugins.fiftyone_plugin.marks import MARK
 from sam2_plugins.fiftyone_plugin.preview import as_link, frame_picture
-from sam2_plugins.fiftyone_plugin.runs import STORE, ask_to_stop, at_work
+from sam2_plugins.fiftyone_plugin.runs import STORE, ask_to_stop, at_work, last_run
 
 _HELP = (
     "A point is a mask: how good the model believes it to be, or, after evaluate_masklets, how "
@@ -62,10 +62,16 @@ class Masklets(foo.Panel):
     def tick(self, ctx: Any) -> None:
         """Show how far the run at work is, and what came of it when it has ended."""
         run = at_work(ctx.store(STORE))
-        if run is None:
-            self.on_load(ctx)
-        else:
+        if run is not None:
             ctx.panel.state.run = run
+            return
+        self.on_load(ctx)
+        ended = last_run(ctx.store(STORE))
+        if ended is not None:
+            ctx.panel.state.ended = ended
+            good = not ended["problems"]
+            ctx.ops.notify(f"SAM 2: {ended['text']}", variant="success" if good else "warning")
+        ctx.ops.reload_dataset()
 
     def on_change_current_sample(self, ctx: Any) -> None:
         """Another sample was opened."""
@@ -113,7 +119,7 @@ class Masklets(foo.Panel):
         """Lay it out."""
         panel = types.Object()
         state = ctx.panel.state
-        self._add_run(panel, state.run)
+        self._add_run(panel, state.run, state.ended)
         if state.title:
             panel.md(f"**{state.title}**", name="title")
         if state.problem:
@@ -136,7 +142,7 @@ class Masklets(foo.Panel):
                 "height": 320,
                 "margin": {"t": 20, "r": 20},
                 "showlegend": True,
-                "legend": {"orientation": "h", "y": -0.25},
+                "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.3},
             },
             config={"displayModeBar": False},
             on_click=self.go_to_point,
@@ -169,13 +175,17 @@ class Masklets(foo.Panel):
             config={"displayModeBar": False},
         )
 
-    def _add_run(self, panel: types.Object, run: dict[str, Any] | None) -> None:
-        if run is None:
-            return
-        panel.md(f"At work, {run['share']:.0%}: {run['text']}", name="run_text")
-        panel.btn("stop", label="Stop", on_click=self.stop)
-        timer = types.View(name="TimerView", interval=_TICK, on_interval=self.tick)
-        panel.view("timer", timer)
+    def _add_run(
+        self, panel: types.Object, run: dict[str, Any] | None, ended: dict[str, Any] | None
+    ) -> None:
+        if run is not None:
+            panel.md(f"At work, {run['share']:.0%}: {run['text']}", name="run_text")
+            panel.btn("stop", label="Stop", on_click=self.stop)
+            timer = types.View(name="TimerView", interval=_TICK, on_interval=self.tick)
+            panel.view("timer", timer)
+        elif ended is not None:
+            lines = [f"The last run: {ended['text']}", *(f"- {line}" for line in ended["problems"])]
+            panel.md("\n".join(lines), name="ended_text")
 
 
 def _movie(ctx: Any) -> Footage:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Iterator
+from threading import Thread
 from typing import Any, Protocol
 
 import fiftyone.operators as foo
-from fiftyone.operators.operator import ExecutionOptions
+from fiftyone.operators.executor import ExecutionOptions
 
 from sam2_plugins.fiftyone_plugin.operators import forms
+from sam2_plugins.fiftyone_plugin.reasons import reason
 from sam2_plugins.fiftyone_plugin.request import Progress
 from sam2_plugins.fiftyone_plugin.runs import STORE, Run
 
@@ -67,41 +70,58 @@ class _Options(ExecutionOptions):
 
 
 def work(ctx: Any, events: Generator[Any, None, None], outcomes: Outcomes) -> Any:
-    """Do it: messages for the App, one by one; else all of it, and the report as plain values."""
-    messages = _messages(ctx, events, outcomes)
-    if ctx.delegated or _from_python(ctx):
-        for _ in messages:
+    """Do it.
+
+    Begun in the App, it goes on beside it, whatever becomes of the page; the panel shows how far it
+    is. Otherwise it is done to its end, and its report returned as plain values.
+    """
+    steps = _steps(Run(ctx.store(STORE)), events, outcomes)
+    if "operator_uri" in ctx.request_params and not ctx.delegated:
+        return _begin(ctx, steps)
+    if ctx.operator_uri is None:  # whoever runs it step by step
+        return _messages(ctx, steps, outcomes)
+    for progress in steps:
+        if ctx.delegated:
+            ctx.set_progress(progress=progress.share, label=str(progress))
+    if not ctx.delegated:
+        for _ in forms.show_report(ctx, outcomes.report()):
             pass
-        return forms.report_values(outcomes.report())
-    return messages
+    return forms.report_values(outcomes.report())
 
 
-def _from_python(ctx: Any) -> bool:
-    """Whether `execute_operator` was called: a request of the App names the operator."""
-    return ctx.operator_uri is not None and "operator_uri" not in ctx.request_params
+def _begin(ctx: Any, steps: Iterator[Progress]) -> Iterator[Any]:
+    """Begin in the background: FiftyOne covers its page for as long as an operator is executed."""
+    Thread(target=deque, args=(steps, 0), name="sam2-plugins", daemon=True).start()
+    if ctx.current_sample is None:
+        yield ctx.ops.close_panel(PANEL)  # one that is open does not look for a run
+        yield ctx.ops.open_panel(PANEL, layout="horizontal")
+    else:
+        yield ctx.ops.notify("SAM 2 is at work; its panel beside the samples shows how far it is.")
 
 
-def _messages(ctx: Any, events: Generator[Any, None, None], outcomes: Outcomes) -> Iterator[Any]:
-    run = Run(ctx.store(STORE))
-    in_app = not ctx.delegated and not _from_python(ctx)
+def _messages(ctx: Any, steps: Iterator[Progress], outcomes: Outcomes) -> Iterator[Any]:
+    for progress in steps:
+        yield ctx.ops.set_progress(label=str(progress), progress=progress.share)
+    yield from forms.show_report(ctx, outcomes.report())
+
+
+def _steps(run: Run, events: Generator[Any, None, None], outcomes: Outcomes) -> Iterator[Progress]:
+    """Do it, until a person stops it: yield progress now and then."""
+    problem = ""
     try:
-        if in_app and ctx.current_sample is None:
-            yield ctx.ops.close_panel(PANEL)  # so that it looks for the run at work
-            yield ctx.ops.open_panel(PANEL, layout="horizontal")
         for event in events:
             if not isinstance(event, Progress):
                 outcomes.add(event)
             elif run.due():
                 run.tell(event)
-                if ctx.delegated:
-                    ctx.set_progress(progress=event.share, label=str(event))
-                elif in_app:  # so that the run ends with the page
-                    yield ctx.ops.console_log(f"SAM 2: {event}")
+                yield event
                 if run.stop_asked():
                     outcomes.stopped(event)
                     break
-    finally:  # also when the App's page is closed
+    except Exception as error:
+        problem = reason(error)
+        raise
+    finally:
         events.close()  # writes what waits
-        run.end(str(outcomes.report()))
-    if not ctx.delegated:
-        yield from forms.show_report(ctx, outcomes.report())
+        report = outcomes.report()
+        run.end(problem or str(report), report.problems)
