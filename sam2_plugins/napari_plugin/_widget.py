@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QGroupBox, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from platformdirs import user_data_path
+from qtpy.QtCore import QEvent, QSettings, Qt
+from qtpy.QtGui import QCloseEvent, QKeySequence, QShortcut
+from qtpy.QtWidgets import (
+    QGroupBox,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QCollapsible, ensure_main_thread
 from superqt.utils import qdebounced, qthrottled
 
 from sam2_plugins.napari_plugin._controller import Controller
 from sam2_plugins.napari_plugin._export_view import ExportView
-from sam2_plugins.napari_plugin._image_form import ImageForm
+from sam2_plugins.napari_plugin._image_form import SETTINGS, ImageForm
 from sam2_plugins.napari_plugin._jobs import InThreads
 from sam2_plugins.napari_plugin._measure_view import MeasureView
 from sam2_plugins.napari_plugin._objects_view import ObjectsView
@@ -46,6 +56,9 @@ class Sam2Widget(QWidget):
         self.viewer = napari_viewer
         self.jobs = InThreads()
         self.controller = Controller(napari_viewer, self.jobs, self._load_model)
+        places = self.controller.projects.places
+        places.recovery = user_data_path("sam2_plugins") / "napari"
+        places.chosen = _Remembered("projects")
         self.form = ImageForm(self.controller)
         self.status = QLabel("Choose an image, press Click, and click on an object.")
         self.status.setWordWrap(True)
@@ -99,7 +112,7 @@ class Sam2Widget(QWidget):
         controller.edited.connect(self._stroke_may_be_over)
         controller.progressed.connect(self._on_progress)
         self.strip.chosen.connect(controller.go_to_frame)
-        self.viewer.dims.events.current_step.connect(self._redraw_soon)
+        self.viewer.dims.events.point.connect(self._redraw_soon)
 
     def _bind_keys(self) -> None:
         controller = self.controller
@@ -112,9 +125,18 @@ class Sam2Widget(QWidget):
             "J": lambda: controller.go_to_doubtful(forward=False),
             "K": lambda: controller.go_to_doubtful(forward=True),
             "Shift-Z": controller.undo,
+            "Control-Z": controller.undo,
+            "Control-Shift-Z": controller.redo,
         }
+        # Layers have keys of their own, such as the brush's undo, which come before the viewer's.
+        controller.keys = {key: self._bound(act) for key, act in self._keys.items()}
         for key, act in self._keys.items():
-            self.viewer.bind_key(key, self._bound(act), overwrite=True)
+            self.viewer.bind_key(key, controller.keys[key], overwrite=True)
+            # The viewer's keys are not those of a table or a button that was clicked on.
+            sequence = QKeySequence(key.replace("-", "+").replace("Control", "Ctrl"))
+            shortcut = QShortcut(sequence, self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(partial(controller.attempt, act))
 
     def _bound(self, act: Callable[[], object]) -> Callable[[Any], None]:
         """Make what napari takes for a key: a function proper, of the viewer."""
@@ -155,6 +177,11 @@ class Sam2Widget(QWidget):
         if progress is None:
             self.objects.refresh()
 
+    def show_project(self, image: Any, path: Path) -> None:
+        """Choose an image, and bring the saved work on it back."""
+        self.form.image.setCurrentIndex(self.form.image.findData(image))
+        self.controller.attempt(lambda: self.controller.projects.open(path))
+
     def _load_model(self) -> Sam2Model:
         """Load the chosen model; in a worker."""
         from sam2_plugins.core.checkpoints import cached_model
@@ -189,9 +216,21 @@ class Sam2Widget(QWidget):
         self._stroke_may_be_over.cancel()
         for key in self._keys:
             self.viewer.bind_key(key, None, overwrite=True)
-        self.viewer.dims.events.current_step.disconnect(self._redraw_soon)
+        self.viewer.dims.events.point.disconnect(self._redraw_soon)
         self.form.close_events()
         _let_go(self.controller, self.jobs)
+
+
+class _Remembered(dict[str, str]):
+    """Texts by name that are there again the next time."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        super().__init__(json.loads(str(QSettings(*SETTINGS).value(name, "{}"))))
+
+    def __setitem__(self, key: str, value: str) -> None:
+        super().__setitem__(key, value)
+        QSettings(*SETTINGS).setValue(self._name, json.dumps(self))
 
 
 def _let_go(controller: Controller, jobs: InThreads, *_: object) -> None:

@@ -9,17 +9,24 @@ from sam2_plugins.core.checkpoints.cache import ModelStatus, cache_dir, find_wei
 from sam2_plugins.core.checkpoints.device import choose_device
 from sam2_plugins.core.checkpoints.download import download
 from sam2_plugins.core.checkpoints.files import read_card, save_model
-from sam2_plugins.core.checkpoints.load import cached_model, load_model
+from sam2_plugins.core.checkpoints.load import (
+    cached_model,
+    check_model_name,
+    load_model,
+    locate_weights,
+)
 
 __all__ = [
     "ModelStatus",
     "cache_dir",
     "cached_model",
+    "check_model_name",
     "choose_device",
     "download",
     "find_weights",
     "list_models",
     "load_model",
+    "locate_weights",
     "read_card",
     "save_model",
 ]

@@ -86,6 +86,36 @@ def cached_model(
         return _load_once(path, path.stat().st_mtime_ns, asked, chosen, image_size, compile)
 
 
+def locate_weights(name_or_path: str | Path, on_progress: Progress | None = None) -> Path:
+    """Return the file of weights that `load_model` would load; it is downloaded if it is missing.
+
+    Raises
+    ------
+    UnknownVariantError, CheckpointError
+        If there is none.
+    """
+    return _locate(name_or_path, on_progress)[0]
+
+
+def check_model_name(name_or_path: str | Path) -> None:
+    """Check that there is such a model, or such a file, without loading or downloading anything.
+
+    Raises
+    ------
+    UnknownVariantError, CheckpointError
+        If there is not.
+    """
+    path = _file_meant(name_or_path)
+    if path is None:
+        get_variant(str(name_or_path))
+    elif not path.is_file():
+        raise CheckpointError(_no_file(path))
+
+
+def _no_file(path: Path) -> str:
+    return f"There is no file {path}. Check the path, or name one of {', '.join(VARIANTS)}."
+
+
 def _locate(name_or_path: str | Path, on_progress: Progress | None) -> tuple[Path, Variant | None]:
     """Return the file, and the variant that it should hold if one was named."""
     path = _file_meant(name_or_path)
@@ -93,9 +123,7 @@ def _locate(name_or_path: str | Path, on_progress: Progress | None) -> tuple[Pat
         variant = get_variant(str(name_or_path))
         return find_weights(variant.name) or download(variant.name, on_progress), variant
     if not path.is_file():
-        raise CheckpointError(
-            f"There is no file {path}. Check the path, or name one of {', '.join(VARIANTS)}."
-        )
+        raise CheckpointError(_no_file(path))
     return path, None
 
 
