@@ -50,7 +50,7 @@ class LongOperator(foo.Operator):
         ExecutionResult
             Its `result` holds the report.
         """
-        return foo.execute_operator(self.uri, {"view": samples, "params": params})
+        return foo.execute_operator(self.uri, {"view": samples.view(), "params": params})
 
     def resolve_execution_options(self, ctx: Any) -> ExecutionOptions:
         """Let FiftyOne's open-source App schedule it, too; `fiftyone delegated launch` runs it."""
