@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -80,6 +80,7 @@ class Earlier:
         gathered = _gather(labels)
         self.tracks = [_track_of(one) for one in gathered]
         self._labels = {id(t): group for t, group in zip(self.tracks, gathered, strict=True)}
+        self._twice = {id_ for group in gathered for id_ in _twice(group)}
 
     def masklets(
         self,
@@ -124,8 +125,12 @@ class Earlier:
     def settle(self, objects: Sequence[TrackedObject], causes: Mapping[str, Cause]) -> None:
         """Give the tracks the names of their objects, and make corrections all a person's.
 
-        So that a track is one again whose labels a copy of the samples has torn apart.
+        So that a track is one again whose labels a copy of the samples has torn apart, and no
+        object is twice on a frame because datasets with the same track were merged.
         """
+        self._remove(
+            [one for track in self.tracks for one in self._of(track) if one.id in self._twice]
+        )
         owners: dict[str, tuple[TrackedLabel, Cause | None]] = {}
         corrected = {
             label.id: frame
@@ -156,8 +161,11 @@ class Earlier:
 
     def remove(self, tracks: Sequence[Track]) -> None:
         """Take the labels of tracks out of the database."""
-        gone = {label.id for track in tracks for label in self._of(track)}
-        frames = sorted({label.frame for track in tracks for label in self._of(track)})
+        self._remove([label for track in tracks for label in self._of(track)])
+
+    def _remove(self, labels: Sequence[_Made]) -> None:
+        gone = {label.id for label in labels}
+        frames = sorted({label.frame for label in labels})
         for name in self._fields if frames else ():
             values = dict(self._footage.read(name, frames, beyond=True))
             for value in values.values():
@@ -236,6 +244,15 @@ def _join(
         apart = len({one.frame for one in joined}) == len(joined)
         found += [joined] if apart else parts
     return found
+
+
+def _twice(labels: Iterable[_Made]) -> Iterator[str]:
+    """Ids of the labels of a track that are on a frame beside another one of it."""
+    frames = set()
+    for label in labels:
+        if label.frame in frames:
+            yield label.id
+        frames.add(label.frame)
 
 
 def _track_of(labels: Sequence[_Made]) -> Track:

@@ -66,12 +66,12 @@ class Masklets(foo.Panel):
             ctx.panel.state.run = run
             return
         self.on_load(ctx)
+        ctx.ops.reload_dataset()
         ended = last_run(ctx.store(STORE))
         if ended is not None:
             ctx.panel.state.ended = ended
             good = not ended["problems"]
             ctx.ops.notify(f"SAM 2: {ended['text']}", variant="success" if good else "warning")
-        ctx.ops.reload_dataset()
 
     def on_change_current_sample(self, ctx: Any) -> None:
         """Another sample was opened."""

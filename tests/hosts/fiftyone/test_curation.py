@@ -80,6 +80,21 @@ def test_a_dataset_that_was_moved_is_as_it_was(
     assert len(instances) == 1
 
 
+def test_tracks_that_a_merge_has_doubled_are_one_again(movie: Any) -> None:
+    tracked(movie, instance=True)
+    sample = movie.first()
+    for frame in sample.frames.values():
+        if frame.has_field("sam2") and frame.sam2:
+            frame.sam2.detections += [
+                fo.Detection(**{n: one[n] for n in one.field_names if n != "id"})
+                for one in frame.sam2.detections
+            ]
+    sample.save()
+    assert objects(movie) == [2] * LAST
+    assert again(movie).computed == 0
+    assert objects(movie) == [1] * LAST
+
+
 def test_a_class_that_is_renamed_on_the_prompt_is_renamed_on_the_track(movie: Any) -> None:
     tracked(movie)
     change_seed(movie, label="nucleus")
