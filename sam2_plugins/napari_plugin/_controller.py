@@ -10,6 +10,7 @@ from psygnal import Signal
 from sam2_plugins.core.errors import PromptError, Sam2PluginsError
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.tracking.schedule import Life
+from sam2_plugins.napari_plugin._aim import meaning_of_click
 from sam2_plugins.napari_plugin._divisions import Divisions
 from sam2_plugins.napari_plugin._frames import (
     Contrast,
@@ -22,6 +23,7 @@ from sam2_plugins.napari_plugin._frames import (
 )
 from sam2_plugins.napari_plugin._history import Edit
 from sam2_plugins.napari_plugin._jobs import Jobs
+from sam2_plugins.napari_plugin._lineage import Tracks
 from sam2_plugins.napari_plugin._project import Choices
 from sam2_plugins.napari_plugin._projects import Projects
 from sam2_plugins.napari_plugin._prompting import Prompting
@@ -29,9 +31,12 @@ from sam2_plugins.napari_plugin._results import Results
 from sam2_plugins.napari_plugin._runs import Runs
 from sam2_plugins.napari_plugin._session import Session, free_label
 from sam2_plugins.napari_plugin._states import FrameState, doubtful, states_along
-from sam2_plugins.napari_plugin._store import Change
+from sam2_plugins.napari_plugin._store import Change, Index
 from sam2_plugins.napari_plugin._work import Work
 from sam2_plugins.napari_plugin._workspace import Workspace
+
+OUTLINE = 2
+"""Pixels across the outline of a mask."""
 
 
 class Controller:
@@ -70,12 +75,16 @@ class Controller:
         self.model = "nano"
         self.axis: int | None = None
         self.excluding = False
+        self.one_per_click = True
+        """A click well beside a fresh object begins another one; one on a mask selects it."""
+        self.outlines = False
         self.selected: int | None = None
         self.shown_is_stale = False
         """A run has written the frame that is shown."""
         self.closed = False
         self.keys: dict[str, Callable[[Any], None]] = {}
         """Keys that the layers of an image have while they are worked on."""
+        self._tracks_wanted = 0
         self._works: dict[Any, Work] = {}
         self.prompting = Prompting(self)
         self.runs = Runs(self)
@@ -160,8 +169,13 @@ class Controller:
         """Make the layers and the session of an image."""
         self.view()  # refuses what cannot be shown, before any layer is made
         workspace = Workspace(
-            self.viewer, image, lambda: self.attempt(self.prompting.sync), self.keys
+            self.viewer,
+            image,
+            lambda: self.attempt(self.prompting.sync),
+            self.keys,
+            self._aim,
         )
+        workspace.outline(OUTLINE if self.outlines else 0)
         session = Session(workspace.store, lambda: self.load_model(), lambda: self.memory)
         work = self._works[image] = Work(workspace, session)
         workspace.store.on_edit = self.prompting.on_painted
@@ -183,12 +197,16 @@ class Controller:
 
     def new_object(self, name: str = "") -> int:
         """Make an object, and select it."""
+        label = self._add_object(name)
+        self.begin().history.admit_objects()
+        return label
+
+    def _add_object(self, name: str = "") -> int:
         work = self.begin()
         names = work.workspace.names
         label = free_label(names)
         names[label] = name or f"object {label}"
         self.select(label)
-        work.history.admit_objects()
         self.objects_changed.emit()
         return label
 
@@ -199,6 +217,39 @@ class Controller:
         work.workspace.select(label, self.excluding)
         work.workspace.refresh()
         self.objects_changed.emit()
+
+    def _aim(self, index: Index, x: float, y: float) -> bool:
+        """Before a click: select or make the object that it is on; whether it is a prompt."""
+        work, line = self.work, self.line
+        if not self.one_per_click or work is None or line is None or self.divisions.due:
+            return True
+        prompts = [
+            prompt
+            for (_, label), said in self.prompting.wanted(work, line).items()
+            for prompt in said
+            if label == self.selected
+        ]
+        here = [prompt.frame for prompt in prompts] == [line.frame(index)]
+        fresh = here and prompts[0].points is not None
+        meaning = meaning_of_click(x, y, work.workspace.store.on_frame(index), self.selected, fresh)
+        if meaning == "new":
+            label = self._add_object()
+            self.told.emit(
+                f"This begins {self.objects[label]}. Shift-click to add to the object before."
+            )
+        elif isinstance(meaning, int):
+            self.select(meaning)
+            self.told.emit(
+                f"{self.objects.get(meaning, meaning)} is selected: click again to correct it."
+            )
+            return False
+        return True
+
+    def outline(self, outlines: bool) -> None:
+        """Draw masks as outlines, or filled."""
+        self.outlines = outlines
+        for work in self._works.values():
+            work.workspace.outline(OUTLINE if outlines else 0)
 
     def exclude(self, excluding: bool) -> None:
         """Let the next clicks say what does not belong to the object."""
@@ -317,7 +368,8 @@ class Controller:
             self.select(wanted if wanted in names else next(reversed(names)))
         self.divisions.forget()
         self.told.emit(f"The {edit.title} is {done}.")
-        work.workspace.show_tracks_again()
+        if work.workspace.tracks in self.viewer.layers:
+            self.draw_tracks(work)
         self.show(work)
         self.objects_changed.emit()
         self.prompting.sync(replaying=True)
@@ -437,6 +489,17 @@ class Controller:
         if work.workspace.labels in self.viewer.layers:
             work.workspace.refresh()
         self.masks_changed.emit()
+
+    def draw_tracks(self, work: Work) -> None:
+        """Draw the objects' paths, which are found in a worker."""
+        self._tracks_wanted += 1
+        wanted = self._tracks_wanted
+
+        def show(tracks: Tracks) -> None:
+            if wanted == self._tracks_wanted and work in self._works.values():
+                work.workspace.show_tracks(*tracks)
+
+        self.jobs.call(work.workspace.find_tracks, show, self.fail)
 
     def attempt(self, act: Callable[[], object]) -> bool:
         """Do what a person asked for; tell what is wrong with it, and return whether it was done.

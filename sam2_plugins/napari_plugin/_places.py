@@ -54,8 +54,8 @@ class Places:
         self._locks: dict[Path, FileLock] = {}
 
     def find(self, image: Any) -> Path | None:
-        """Project file that holds work on an image; None if there is none."""
-        for path in self._candidates(image):
+        """Project file that holds work on an image of a file; None if there is none."""
+        for path in self._candidates(image) if source_of(image) is not None else ():
             if path.exists() and fits(path, image):
                 return path
             if not path.exists() and str(path) not in self.chosen.values():
@@ -65,7 +65,8 @@ class Places:
     def claim(self, image: Any) -> Path | None:
         """A place to save the work on an image to, which no other window writes to."""
         for path in self._candidates(image):
-            if (not path.exists() or fits(path, image)) and self.lock(path):
+            known = path.exists() and (source_of(image) is None or not fits(path, image))
+            if not known and self.lock(path):
                 return path
         return None
 
@@ -107,7 +108,8 @@ class Places:
                 return iter(())
             name = re.sub(r"[^\w-]+", "_", _bare(image.name))[:40] or "image"
             stamp = time.strftime("%Y-%m-%d-%H%M%S")
-            return iter([self.recovery / f"{name}-{stamp}-{os.getpid()}{SUFFIX}"])
+            stems = (f"{name}-{stamp}-{os.getpid()}{more}" for more in chain([""], count(2)))
+            return (self.recovery / f"{stem}{SUFFIX}" for stem in stems)
         chosen = self.chosen.get(str(source))
         first = [] if chosen is None else [Path(chosen)]
         if not self.beside:

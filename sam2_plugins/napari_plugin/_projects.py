@@ -171,7 +171,7 @@ class Projects:
         names = work.workspace.names
         if names:
             control.select(wanted if wanted in names else next(iter(names)))
-        work.workspace.show_tracks()
+        control.draw_tracks(work)
         control.show(work)
         control.objects_changed.emit()
         when = "" if path is None else f", as saved on {_date(path)} in {path.name}"

@@ -7,9 +7,10 @@ run is answered at once. What the window does itself waits for none of it: `remo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from threading import Lock
 from typing import TypeAlias
 
@@ -49,6 +50,8 @@ class Request:
     direction: Direction = "forward"
     start: int | None = None
     stop: int | None = None
+    since: Mapping[int, int] | None = None
+    """By object, the first frame whose mask may change; None: all of all objects may."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Step:
     index: Index
     done: int
     total: int
+    computed: int = 0
+    """Objects whose masks are new."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,8 @@ class Session:
         """Frames on which objects exist, of those that begin or end in the movie."""
         self.current: dict[tuple[Line, int], set[int]] = {}
         """Frames whose masks follow from the prompts of an object along a line."""
+        self.outdated: dict[tuple[Line, int], set[int]] = {}
+        """Frames after a correction whose masks are from before it, by line and object."""
         self._said: dict[tuple[Line, int, int], Said] = {}
         self._before: dict[tuple[Line, int, int], ObjectMask | None] = {}
         self._tracking: dict[Line, _Tracking] = {}
@@ -182,11 +189,28 @@ class Session:
         others = [f for f, obj in self.said(line) if obj == label and f != frame]
         first = max((f for f in others if f < frame), default=-1)
         last = min((f for f in others if f > frame), default=None)
-        self.current[line, label] = {
-            f
-            for f in self.current.get((line, label), ())
-            if f <= first or (last is not None and f >= last)
-        }
+        known = self.current.get((line, label), set())
+        kept = {f for f in known if f <= first or (last is not None and f >= last)}
+        self.current[line, label] = kept
+        self.outdated.setdefault((line, label), set()).update(f for f in known - kept if f > frame)
+
+    def corrections(self, line: Line) -> dict[int, int]:
+        """Frame of the first correction of each object that was not tracked on from there."""
+        found = {}
+        for label in {label for _, label in self.said(line)}:
+            old = self.outdated.get((line, label), set())
+            frames = [f for f, obj in self.said(line) if obj == label]
+            before = [f for f in frames if any(n > f and _until(f, frames) > n for n in old)]
+            if before:
+                found[label] = min(before)
+        return found
+
+    def after(self, line: Line, corrections: Mapping[int, int]) -> int | None:
+        """Last frame that is to be tracked again after corrections; None if there is none."""
+        return max(
+            (f for o, at in corrections.items() for f in self.outdated[line, o] if f > at),
+            default=None,
+        )
 
     def recall(
         self, line: Line, said: dict[tuple[int, int], Said], current: dict[int, set[int]]
@@ -233,9 +257,9 @@ class Session:
                 result = next(results, None)
                 if result is None:
                     return
-                self._keep(wanted.line, result, change)
+                self._keep(wanted, result, change)
             done += 1
-            yield Step(wanted.line.index(result.frame), done, total)
+            yield Step(wanted.line.index(result.frame), done, total, len(result.computed))
 
     def _answer(
         self,
@@ -264,7 +288,8 @@ class Session:
         for key in [key for key in list(self._said) if key[-1] == label]:
             del self._said[key]
 
-    def _keep(self, line: Line, result: FrameResult, change: Change) -> None:
+    def _keep(self, wanted: Request, result: FrameResult, change: Change) -> None:
+        line, since = wanted.line, wanted.since
         index = line.index(result.frame)
         with self._notes:
             for obj, mask in result.masks.items():
@@ -272,8 +297,11 @@ class Session:
                 alive = result.frame in self.lives.get(label, Life())
                 if not alive or label in self._removed or (index, label) in self.painted:
                     continue
+                if since is not None and result.frame < since.get(label, result.frame + 1):
+                    continue
                 before = self.store.put(index, label, mask)
                 change.setdefault((index, label), before)
+                self.outdated.get((line, label), set()).discard(result.frame)
                 self.current.setdefault((line, label), set()).add(result.frame)
 
     def _heed(self) -> None:
@@ -360,6 +388,11 @@ def _stepped(
         return True
     back()
     return False
+
+
+def _until(frame: int, prompted: Iterable[int]) -> float:
+    """Return the next prompted frame after one, up to which its masks follow from it."""
+    return min((f for f in prompted if f > frame), default=inf)
 
 
 def labels_of(objects: Iterable[ObjectId], taken: Iterable[int]) -> dict[ObjectId, int]:

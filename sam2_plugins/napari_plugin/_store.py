@@ -53,6 +53,8 @@ class MaskStore:
         self.on_edit: OnEdit = lambda index, before: None
         self.on_put: OnPut = lambda index, label, mask: None
         self._masks: dict[Index, dict[int, ObjectMask]] = {}
+        self._indices: dict[int, set[Index]] = {}
+        self._versions: dict[int, int] = {}
 
     @property
     def frame_size(self) -> tuple[int, int]:
@@ -75,8 +77,11 @@ class MaskStore:
         before = here.get(label)
         if mask is not None:
             here[label] = mask
+            self._indices.setdefault(label, set()).add(index)
         else:
             here.pop(label, None)
+            self._indices.get(label, set()).discard(index)
+        self._versions[label] = self._versions.get(label, 0) + 1
         self.on_put(index, label, mask)
         return before
 
@@ -92,7 +97,11 @@ class MaskStore:
     def indices(self, label: int) -> list[Index]:
         """Frames on which something is known of an object, in order."""
         # A copy, for a run in another thread may add frames meanwhile.
-        return sorted(index for index, masks in list(self._masks.items()) if label in masks)
+        return sorted(self._indices.get(label, set()).copy())
+
+    def version(self, label: int) -> int:
+        """Return a number that changes with every mask of an object."""
+        return self._versions.get(label, 0)
 
     def swap(self, change: Change) -> Change:
         """Take a change back, and return the one that brings it on again."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_data_path
 from qtpy.QtCore import QEvent, QSettings, Qt
-from qtpy.QtGui import QCloseEvent, QKeySequence, QShortcut
+from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
     QGroupBox,
     QLabel,
@@ -23,11 +23,13 @@ from superqt import QCollapsible, ensure_main_thread
 from superqt.utils import qdebounced, qthrottled
 
 from sam2_plugins.napari_plugin._controller import Controller
+from sam2_plugins.napari_plugin._dock_keys import DockKeys
 from sam2_plugins.napari_plugin._export_view import ExportView
 from sam2_plugins.napari_plugin._image_form import SETTINGS, ImageForm
 from sam2_plugins.napari_plugin._jobs import InThreads
 from sam2_plugins.napari_plugin._measure_view import MeasureView
 from sam2_plugins.napari_plugin._objects_view import ObjectsView
+from sam2_plugins.napari_plugin._quiet_wheel import QuietWheel
 from sam2_plugins.napari_plugin._run_view import RunView
 from sam2_plugins.napari_plugin._strip import FrameStrip
 from sam2_plugins.napari_plugin._tools_view import ToolsView
@@ -82,7 +84,7 @@ class Sam2Widget(QWidget):
         column.setContentsMargins(6, 6, 6, 6)
         column.setSpacing(6)
         for title, parts in (
-            ("", (self.form, self.status)),
+            ("", (self.form,)),
             ("Objects", (self.objects,)),
             ("Prompt", (self.tools,)),
             ("Track", (self.strip, self.run)),
@@ -99,9 +101,15 @@ class Sam2Widget(QWidget):
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(body)
         self.body = body
+        self._quiet_wheel = QuietWheel(self)
+        self._quiet_wheel.watch(body)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
+        outer.setSpacing(0)
+        # Not in what scrolls: what happens is seen wherever one is.
+        self.status.setMargin(6)
+        outer.addWidget(self.status)
+        outer.addWidget(scroll, 1)
 
     def _connect(self) -> None:
         controller = self.controller
@@ -120,7 +128,7 @@ class Sam2Widget(QWidget):
             "N": controller.new_object,
             "Q": lambda: self.tools.exclude.toggle(),
             "U": controller.divisions.divide,
-            "G": lambda: self.run.start("both"),
+            "G": self.run.start_usual,
             "Shift-G": lambda: self.run.start("forward"),
             "J": lambda: controller.go_to_doubtful(forward=False),
             "K": lambda: controller.go_to_doubtful(forward=True),
@@ -130,13 +138,12 @@ class Sam2Widget(QWidget):
         }
         # Layers have keys of their own, such as the brush's undo, which come before the viewer's.
         controller.keys = {key: self._bound(act) for key, act in self._keys.items()}
-        for key, act in self._keys.items():
-            self.viewer.bind_key(key, controller.keys[key], overwrite=True)
-            # The viewer's keys are not those of a table or a button that was clicked on.
-            sequence = QKeySequence(key.replace("-", "+").replace("Control", "Ctrl"))
-            shortcut = QShortcut(sequence, self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(partial(controller.attempt, act))
+        for key, act in controller.keys.items():
+            self.viewer.bind_key(key, act, overwrite=True)
+        # The viewer's keys are not those of a table or a button that was clicked on.
+        attempts = {key: partial(controller.attempt, act) for key, act in self._keys.items()}
+        self._dock_keys = DockKeys(attempts, self)
+        self._dock_keys.watch(self.body)
 
     def _bound(self, act: Callable[[], object]) -> Callable[[Any], None]:
         """Make what napari takes for a key: a function proper, of the viewer."""
