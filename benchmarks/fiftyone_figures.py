@@ -20,7 +20,7 @@ curation
 forms
     Seconds until the form is checked, with 10,000 groups of 5 images, and with 10,000 videos.
 reruns
-    Seconds of another run over 2,000 finished videos: without records of what was done, and with.
+    Seconds of another run over 400 finished videos: without records of what was done, and with.
 """
 
 from __future__ import annotations
@@ -358,7 +358,7 @@ def forms(folder: Path, count: int = 10_000) -> None:
         print(f"form: {time.perf_counter() - began:.2f} s with {count} {name}", flush=True)
 
 
-def reruns(folder: Path, count: int = 2_000) -> None:
+def reruns(folder: Path, count: int = 400) -> None:
     """Seconds of a run over finished videos: copies, which have no record yet, and again."""
     from sam2_plugins.fiftyone_plugin import propagate
 

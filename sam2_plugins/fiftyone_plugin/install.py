@@ -16,6 +16,9 @@ _FOLDER = "sam2_plugins"
 _COPIED = (MANIFEST, "__init__.py", "README.md", "requirements.txt")
 """All that FiftyOne itself reads; the rest is imported from the installed package."""
 
+_ZOO = ("zoo/manifest.json", "zoo/__init__.py")
+"""What `foz.register_zoo_model_source` takes from an archive."""
+
 
 class InstallError(Sam2PluginsError):
     """The plugins folder cannot be written, or something else is in the way."""
@@ -81,7 +84,7 @@ def archive(path: Path) -> Path:
     """
     try:
         with ZipFile(path, "w", ZIP_DEFLATED) as zipped:
-            for name in _COPIED:
+            for name in (*_COPIED, *_ZOO):
                 zipped.write(_PACKAGE / name, f"{_FOLDER}/{name}")
     except OSError as error:
         raise InstallError(f"{path} cannot be written: {error.strerror or error}.") from error
