@@ -18,7 +18,12 @@ from sam2_plugins.core.errors import PromptError, TrackingError
 from sam2_plugins.core.frames import FrameSource, open_frames
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.core.prompt_files import load_prompts, save_prompts
+from sam2_plugins.core.prompt_files import (
+    facts_of,
+    load_prompts,
+    refuse_other_movie,
+    save_prompts,
+)
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.feature_cache import FeatureCache
 from sam2_plugins.core.tracking.history import Change, History, State
@@ -281,14 +286,25 @@ class VideoTracker:
         self._history.clear()
 
     def save_prompts(self, path: str | Path) -> None:
-        """Save what was said as JSON, to be replayed in any host."""
-        height, width = self.frame_size
-        facts = {"name": self.frames.name, "frames": self.frames.length}
-        save_prompts(path, self._log, {**facts, "height": height, "width": width}, self.lives)
+        """Save all prompts as JSON, to be replayed in any host."""
+        save_prompts(path, self._log, facts_of(self.frames), self.lives)
 
-    def load_prompts(self, path: str | Path) -> None:
-        """Say everything that a file says, in its order, if all of it fits the movie."""
+    def load_prompts(self, path: str | Path, force: bool = False) -> None:
+        """Add all prompts of a file, in its order, if all of them fit the movie.
+
+        Parameters
+        ----------
+        force
+            Take those of another movie, too.
+
+        Raises
+        ------
+        PromptError
+            If the file is damaged, of another movie, or does not fit this one.
+        """
         saved = load_prompts(path)
+        if not force:
+            refuse_other_movie(saved.source, self.frames)
         for prompt in saved.prompts:
             prompt.check_fits(self.frame_size, self.frames.length)
         for prompt in saved.prompts:
