@@ -67,9 +67,7 @@ def rollout(
 
     for t in range(frames):
         rows = owner * frames + t
-        here = ImageFeatures(
-            features.coarse[rows], (features.skips[0][rows], features.skips[1][rows])
-        )
+        here = features[rows]
         truth = targets[:, t]
         prompted = t == 0
         if prompted:
@@ -135,7 +133,7 @@ def _first_frame(
         index = np.nonzero(kinds == kind)[0]
         if not len(index):
             continue
-        some = ImageFeatures(here.coarse[index], (here.skips[0][index], here.skips[1][index]))
+        some = here[index]
         if way == "mask":
             drawn = masks[index, None].float().to(model.device)
             adopted = model.adopt_mask(some.coarse, some.skips, drawn)

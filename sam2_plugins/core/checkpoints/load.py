@@ -18,7 +18,11 @@ from sam2_plugins.core.checkpoints.cache import (
 from sam2_plugins.core.checkpoints.device import choose_device
 from sam2_plugins.core.checkpoints.download import download
 from sam2_plugins.core.checkpoints.files import Weights, read_weights
-from sam2_plugins.core.checkpoints.recognise import mismatch, recognise
+from sam2_plugins.core.checkpoints.recognise import (
+    fitting_variants,
+    mismatch,
+    tell_apart,
+)
 from sam2_plugins.core.checkpoints.transfer import Progress
 from sam2_plugins.core.errors import CheckpointError, UnknownVariantError
 from sam2_plugins.core.variants import VARIANTS, Variant, get_variant
@@ -44,13 +48,15 @@ def load_model(
     Parameters
     ----------
     name_or_path
-        "nano" (embedded), a published name such as "sam2.1-tiny" (found in the cache, or
-        downloaded), or a .pt or .safetensors file, whose variant is recognised.
+        "nano" (embedded), a published name such as "sam2.1-tiny" or "edgetam" (found in the cache,
+        or downloaded), "auto" (the best that is here, see `choose_model`), or a .pt or
+        .safetensors file, whose variant is recognised.
     device
         "auto" takes CUDA, else MPS, else the CPU.
     image_size
-        Side in pixels of the square that the model sees, a multiple of 32; by default the
-        variant's own.
+        Side in pixels of the square that the model sees, a multiple of the variant's
+        `size_multiple`; by default the variant's own. Published weights were trained at that one
+        only: how good masks are at another is not known.
     compile
         Let `torch.compile` make the image encoder and memory attention faster, at the cost of
         minutes when they first run.
@@ -61,6 +67,8 @@ def load_model(
     ------
     UnknownVariantError, DeviceError
         If the name or the device is none.
+    ImageSizeError
+        If the network cannot take the image size; the error names those that it can.
     CheckpointError
         If the weights cannot be had (`DownloadError`), are damaged, or do not fit.
     """
@@ -163,7 +171,9 @@ def _fill(path: Path, weights: Weights, asked: Variant | None, image_size: int |
     from sam2_plugins.core.model import build_model
 
     shapes = {name: tuple(tensor.shape) for name, tensor in weights.tensors.items()}
-    held = weights.variant or recognise(shapes)
+    held = weights.variant
+    if held is None and (fitting := fitting_variants(shapes)):
+        held = tell_apart(path, fitting, asked)
     if asked is not None and held is not None and held.name != asked.name:
         raise CheckpointError(
             f"{path} holds {held.name}, asked for {asked.name}. Load {held.name} instead, or "

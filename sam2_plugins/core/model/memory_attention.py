@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sam2_plugins.core.model.key_placement import GridPlacement, KeyPlacement
 from sam2_plugins.core.model.layers import Attention
 from sam2_plugins.core.model.position_encoding import rotary_table, rotate
 
@@ -16,43 +17,51 @@ SCORES_AT_ONCE = 2**21
 
 
 class RotaryAttention(Attention):
-    """Attention on a grid with axial rotary position encoding of queries and keys."""
+    """Attention on a grid with axial rotary position encoding of queries and keys.
+
+    Parameters
+    ----------
+    placement
+        What gives keys their places; by default they are one or several grids like the queries'.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        memory_channels: int | None = None,
+        placement: KeyPlacement | None = None,
+    ) -> None:
+        super().__init__(channels, heads, memory_channels=memory_channels)
+        self.placement = placement or GridPlacement()
 
     def forward(
         self, q: Tensor, k: Tensor, v: Tensor, grid: int | None = None, unplaced: int = 0
     ) -> Tensor:
-        """Attend from a grid to one or several grids of the same side.
+        """Attend from a grid to memories and pointers, or to itself.
 
         Parameters
         ----------
         q
             [B, grid * grid, C].
         k, v
-            [B, M * grid * grid + unplaced, .]: the last `unplaced` tokens (object pointers) have no
-            place in the frame and are not rotated.
+            [B, T, .]: the last `unplaced` tokens (object pointers) have no place in the frame.
         """
         if grid is None:
             raise ValueError("rotary attention needs the side of the grid")
         queries, keys = self.split(self.q_proj(q)), self.split(self.k_proj(k))
-        table = rotary_table(grid, grid, queries.shape[-1], q.device)
-        placed = keys.shape[-2] - unplaced
-        frames = placed // (grid * grid)
-        keys = torch.cat(
-            (
-                rotate(keys[..., :placed, :].unflatten(-2, (frames, -1)), table).flatten(-3, -2),
-                keys[..., placed:, :],
-            ),
-            dim=-2,
-        )
-        queries = rotate(queries, table)
+        queries = rotate(queries, rotary_table(grid, grid, queries.shape[-1], q.device))
+        placed = self.placement(keys, v, grid, unplaced)
         if q.device.type == "cpu" and not torch.is_grad_enabled():
-            mixed = _mix_narrow(queries[:, 0], keys[:, 0], v)
+            mixed = _mix_narrow(queries[:, 0], placed.keys[:, 0], placed.values, placed.bias)
             out: Tensor = self.out_proj(self.v_proj(mixed))
             return out
-        return self.attend(queries, keys, self.split(self.v_proj(v)))
+        return self.attend(
+            queries, placed.keys, self.split(self.v_proj(placed.values)), placed.bias
+        )
 
 
-def _mix_narrow(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def _mix_narrow(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
     """Attention that mixes values before they are projected: exact, since its weights sum to 1.
 
     Memories are a quarter as wide as their projection, which saves that much of the second product.
@@ -62,6 +71,8 @@ def _mix_narrow(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     ----------
     q, k, v
         [B, N, C], [B, M, C] and [B, M, narrow].
+    bias
+        [M] to be added to the scaled logits.
 
     Returns
     -------
@@ -72,15 +83,18 @@ def _mix_narrow(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     mixed = v.new_empty(*q.shape[:2], v.shape[-1])
     for one, keys, values, out in zip(q * q.shape[-1] ** -0.5, k, v, mixed, strict=True):
         for part, piece in zip(one.split(rows), out.split(rows), strict=True):
-            torch.mm((part @ keys.T).softmax(-1), values, out=piece)
+            logits = part @ keys.T if bias is None else torch.addmm(bias, part, keys.T)
+            torch.mm(logits.softmax(-1), values, out=piece)
     return mixed
 
 
 class _Layer(nn.Module):
-    def __init__(self, width: int, memory_width: int, hidden: int) -> None:
+    def __init__(self, width: int, memory_width: int, hidden: int, placement: KeyPlacement) -> None:
         super().__init__()
         self.self_attn = RotaryAttention(width, heads=1)
-        self.cross_attn_image = RotaryAttention(width, heads=1, memory_channels=memory_width)
+        self.cross_attn_image = RotaryAttention(
+            width, heads=1, memory_channels=memory_width, placement=placement
+        )
         self.linear1 = nn.Linear(width, hidden)
         self.linear2 = nn.Linear(hidden, width)
         self.norm1 = nn.LayerNorm(width)
@@ -99,11 +113,21 @@ class _Layer(nn.Module):
 
 
 class MemoryAttention(nn.Module):
-    """Layers of self-attention and cross-attention to the memory."""
+    """Layers of self-attention and cross-attention to the memory.
 
-    def __init__(self, width: int, memory_width: int, hidden: int, depth: int) -> None:
+    Parameters
+    ----------
+    placement
+        What gives the keys of memories their places.
+    """
+
+    def __init__(
+        self, width: int, memory_width: int, hidden: int, depth: int, placement: KeyPlacement
+    ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(_Layer(width, memory_width, hidden) for _ in range(depth))
+        self.layers = nn.ModuleList(
+            _Layer(width, memory_width, hidden, placement) for _ in range(depth)
+        )
         self.norm = nn.LayerNorm(width)
 
     def forward(
@@ -123,7 +147,8 @@ class MemoryAttention(nn.Module):
         position
             [C, g, g] sine encoding of the grid.
         memory, memory_position
-            [B, M, memory_width] tokens of B objects: grids first, then `unplaced` pointer tokens.
+            [B, T, memory_width] tokens of B objects: those of memories one after another, then
+            `unplaced` tokens of pointers.
 
         Returns
         -------

@@ -81,13 +81,7 @@ class FeatureCache:
         pixels = torch.cat([model.preprocess(w.crop(image).copy()) for w in windows])
         features = model.encode_image(pixels)
         self.encoded += len(windows)
-        return {
-            w: ImageFeatures(
-                features.coarse[i : i + 1],
-                (features.skips[0][i : i + 1], features.skips[1][i : i + 1]),
-            )
-            for i, w in enumerate(windows)
-        }
+        return {w: features[i : i + 1] for i, w in enumerate(windows)}
 
     def _shrink(self, keep: int) -> None:
         while len(self._kept) > keep and self._bytes() > self._limit:

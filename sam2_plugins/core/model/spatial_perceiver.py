@@ -1,0 +1,137 @@
+"""A memory map condensed to a few latents (Zhou et al. 2025, "2D spatial perceiver").
+
+Latents are learned queries, as in the Perceiver (Jaegle et al. 2021). Those of one kind look at the
+whole map. Those of the other kind are a grid, each of which looks at its own part of the map, so
+that they keep the places of what they saw. All share the same layers.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sam2_plugins.core.model.memory_form import MemoryForm
+from sam2_plugins.core.model.position_encoding import sine_grid
+
+
+class _CrossAttention(nn.Module):
+    """Latents attend to tokens; the tokens' position is added to both keys and values."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm_x = nn.LayerNorm(width)
+        self.norm_latents = nn.LayerNorm(width)
+        self.to_q = nn.Linear(width, width, bias=False)
+        self.to_kv = nn.Linear(width, 2 * width, bias=False)
+        self.to_out = nn.Linear(width, width, bias=False)
+
+    def forward(self, latents: Tensor, tokens: Tensor, position: Tensor | None) -> Tensor:
+        keys, values = self.to_kv(self.norm_x(tokens)).chunk(2, dim=-1)
+        if position is not None:
+            keys, values = keys + position, values + position
+        out: Tensor = self.to_out(_attend(self.to_q(self.norm_latents(latents)), keys, values))
+        return out
+
+
+class _SelfAttention(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.to_q = nn.Linear(width, width, bias=False)
+        self.to_kv = nn.Linear(width, 2 * width, bias=False)
+        self.to_out = nn.Linear(width, width, bias=False)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        normal = self.norm(latents)
+        keys, values = self.to_kv(normal).chunk(2, dim=-1)
+        # A latent that is alone looks at nothing but itself.
+        mixed = values if latents.shape[1] == 1 else _attend(self.to_q(normal), keys, values)
+        out: Tensor = self.to_out(mixed)
+        return out
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attention of one head of [B, N, C]."""
+    if q.shape[1] == 1:  # many small ones: the kernels are made for few large ones
+        weights = (k @ q.transpose(1, 2) * q.shape[-1] ** -0.5).softmax(1)
+        return (weights * v).sum(1, keepdim=True)
+    return F.scaled_dot_product_attention(q[:, None], k[:, None], v[:, None])[:, 0]
+
+
+def _feedforward(width: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.LayerNorm(width),
+        nn.Linear(width, 4 * width, bias=False),
+        nn.GELU(),
+        nn.Linear(4 * width, width, bias=False),
+    )
+
+
+class _Layer(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.attn = _CrossAttention(width)
+        self.ff = _feedforward(width)
+        self.self_attn = _SelfAttention(width)
+        self.self_ff = _feedforward(width)
+
+    def forward(self, latents: Tensor, tokens: Tensor, position: Tensor | None) -> Tensor:
+        latents = latents + self.attn(latents, tokens, position)
+        latents = latents + self.ff(latents)
+        latents = latents + self.self_attn(latents)
+        out: Tensor = latents + self.self_ff(latents)
+        return out
+
+
+class SpatialPerceiver(MemoryForm):
+    """Condense maps [B, width, g, g] to [B, unplaced + side * side, width].
+
+    Parameters
+    ----------
+    unplaced
+        Latents that look at the whole map; they come first.
+    side
+        Side of the grid of the other latents, row by row; g is a multiple of it.
+    """
+
+    def __init__(self, width: int, unplaced: int, side: int, depth: int = 2) -> None:
+        super().__init__()
+        self.side = side
+        self.latents = nn.Parameter(torch.randn(unplaced, width))
+        self.latents_2d = nn.Parameter(torch.randn(side * side, width))
+        self.layers = nn.ModuleList(_Layer(width) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Let both kinds of latents look at the maps."""
+        return torch.cat((self._whole(maps), self._parts(maps)), dim=1)
+
+    def _whole(self, maps: Tensor) -> Tensor:
+        batch, width, height, across = maps.shape
+        tokens = maps.flatten(2).transpose(1, 2)
+        position = sine_grid(height, across, width, maps.device).flatten(1).T
+        return self._look(self.latents.expand(batch, -1, -1), tokens, position)
+
+    def _parts(self, maps: Tensor) -> Tensor:
+        batch, width, side = *maps.shape[:2], self.side
+        windows = maps.unflatten(3, (side, -1)).unflatten(2, (side, -1))
+        tokens = windows.permute(0, 2, 4, 3, 5, 1).reshape(batch * side * side, -1, width)
+        latents = self.latents_2d[:, None].repeat(batch, 1, 1)
+        return self._look(latents, tokens, None).view(batch, side * side, width)
+
+    def _look(self, latents: Tensor, tokens: Tensor, position: Tensor | None) -> Tensor:
+        for layer in self.layers:
+            latents = layer(latents, tokens, position)
+        out: Tensor = self.norm(latents)
+        return out
+
+    def tokens(self, memories: Tensor) -> Tensor:
+        """Return the latents as they are."""
+        return memories
+
+    def position(self, memories: Tensor) -> Tensor:
+        """Nothing for latents without a place; for the others, the sine encoding of their grid."""
+        width = memories.shape[-1]
+        placed = sine_grid(self.side, self.side, width, memories.device).flatten(1).T
+        return torch.cat((placed.new_zeros(len(self.latents), width), placed))
