@@ -17,7 +17,7 @@ import torch
 from sam2_plugins.core.checkpoints import load_model
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.core.tracking.memory.policies import POLICIES
+from sam2_plugins.core.tracking.memory.policies import policies
 from sam2_plugins.core.tracking.tracker import VideoTracker
 
 SIDE, RADIUS, FRAMES = 160, 11, 40
@@ -73,16 +73,16 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     model = load_model(chosen.model)
-    print(f"{'scene':10}" + "".join(f"{name:>12}" for name in POLICIES))
+    print(f"{'scene':10}" + "".join(f"{name:>12}" for name in policies()))
     for scene in (twins, returns):
-        scores: dict[str, list[float]] = {name: [] for name in POLICIES}
+        scores: dict[str, list[float]] = {name: [] for name in policies()}
         for seed in range(chosen.seeds):
             rng = np.random.default_rng(seed)
             paths = scene(rng)
             movie = film(paths, rng)
-            for name in POLICIES:
+            for name in policies():
                 scores[name].append(score(model, name, movie, paths[0]))
-        means = "".join(f"{np.mean(scores[name]):12.3f}" for name in POLICIES)
+        means = "".join(f"{np.mean(scores[name]):12.3f}" for name in policies())
         print(f"{scene.__name__:10}{means}", flush=True)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from sam2_plugins.core.prompt_files import prompt_to_json
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.schedule import Direction
-from sam2_plugins.core.tracking.windows.planner import Tile
+from sam2_plugins.core.tracking.windows.planner import WindowChoice
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Settings:
     model: str = "nano"
     device: str = "auto"
     image_size: int | None = None
-    tile: Tile = "auto"
+    tile: WindowChoice = "auto"
     formats: tuple[str, ...] = ("tiff", "csv")
     threads: int | None = None
 

@@ -84,7 +84,7 @@ def _track(job: Job, settings: Settings, folder: VideoFolder, started: Report) -
     began = time.perf_counter()
     model = cached_model(settings.model, settings.device, settings.image_size)
     with open_frames(job.source, **job.reading) as frames:
-        tracker = VideoTracker(model, frames, tile=settings.tile)
+        tracker = VideoTracker(model, frames, window=settings.tile)
         for prompt in job.prompts:
             tracker.add(prompt)
         earlier = read_journal(folder.journal) if frames.seekable else []

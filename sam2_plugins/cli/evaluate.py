@@ -123,7 +123,7 @@ def evaluate(
             rich_help_panel=_MODEL,
         ),
     ] = None,
-    memory: options.Memory = options.MemoryName.sam2,
+    memory: options.Memory = "sam2",
     device: options.Device = "auto",
     image_size: options.ImageSize = None,
     tile: options.Tile = "auto",
@@ -169,7 +169,7 @@ def evaluate(
         from sam2_plugins.core.evaluation import Protocol
 
         plan = Protocol(protocol.value, prompt.value, clicks, rounds, threshold)
-        how = _Run(model, device, image_size, tile, memory.value, json, per_object, out)
+        how = _Run(model, device, image_size, tile, memory, json, per_object, out)
         _score_model(what, plan, only or [], how)
     elif gt is not None:
         given = {
@@ -190,7 +190,7 @@ def evaluate_model(
         PromptKind, typer.Option(help="Made from the true mask of the prompted frame.")
     ] = PromptKind.mask,
     only: Only = None,
-    memory: options.Memory = options.MemoryName.sam2,
+    memory: options.Memory = "sam2",
     device: options.Device = "auto",
     image_size: options.ImageSize = None,
     tile: options.Tile = "auto",
@@ -203,7 +203,7 @@ def evaluate_model(
     """
     from sam2_plugins.core.evaluation import Protocol
 
-    how = _Run(model, device, image_size, tile, memory.value, json)
+    how = _Run(model, device, image_size, tile, memory, json)
     _score_model(data, Protocol("semi", prompt.value, clicks=1), only or [], how)
 
 
@@ -248,7 +248,7 @@ def _score_model(data: Path, protocol: Protocol, only: list[str], how: _Run) -> 
             task = progress.add_task(dataset.name, total=None)
             try:
                 report = evaluate_sequence(
-                    network, dataset, protocol, tile=side, policy=how.memory, on_frame=on_frame
+                    network, dataset, protocol, window=side, policy=how.memory, on_frame=on_frame
                 )
             except KeyboardInterrupt:
                 break

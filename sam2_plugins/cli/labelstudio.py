@@ -66,10 +66,10 @@ def serve(
         ),
     ] = None,
     memory: Annotated[
-        options.MemoryName | None,
+        str | None,
         typer.Option(
-            help="What each object remembers: as published; by motion; by what it was told apart "
-            "from. SAM2_MEMORY",
+            callback=options.memory_name,
+            help="What each object remembers: sam2, samurai or dam4sam. SAM2_MEMORY",
             rich_help_panel=_SERVING,
         ),
     ] = None,
@@ -127,7 +127,7 @@ def serve(
         "user": user,
         "answer_within": answer_within,
         "max_frames": max_frames,
-        "memory": memory and memory.value,
+        "memory": memory,
         "masks": masks,
         "cache": cache,
         "cache_gigabytes": cache_gigabytes,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,6 +24,8 @@ ImageSize = Annotated[
 Tile = Annotated[
     str,
     typer.Option(
+        "--window",
+        "--tile",
         metavar="auto|none|N",
         help="See small objects through windows of (near) native resolution: "
         "where it helps, never, or always of N pixels.",
@@ -32,18 +33,30 @@ Tile = Annotated[
 ]
 
 
-class MemoryName(str, Enum):
-    """Rule of what an object remembers: a key of `core.tracking.memory.policies.POLICIES`."""
+def memory_name(name: str | None) -> str | None:
+    """Check the name of a memory policy; those of earlier versions are understood."""
+    from sam2_plugins.core.errors import TrackingError
+    from sam2_plugins.core.tracking.memory.policies import policy_name
 
-    sam2 = "sam2"
-    motion = "motion"
-    distractor = "distractor"
+    try:
+        return None if name is None else policy_name(name)
+    except TrackingError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _memory_names() -> list[str]:
+    from sam2_plugins.core.tracking.memory.policies import policies
+
+    return list(policies())
 
 
 Memory = Annotated[
-    MemoryName,
+    str,
     typer.Option(
-        help="What each object remembers: as published; by motion; by what it was told apart from."
+        callback=memory_name,
+        autocompletion=_memory_names,
+        help="What each object remembers: sam2, as published; samurai, by motion; dam4sam, by "
+        "what it was told apart from.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

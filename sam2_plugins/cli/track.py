@@ -92,7 +92,7 @@ def track(
     device: options.Device = "auto",
     image_size: options.ImageSize = None,
     tile: options.Tile = "auto",
-    memory: options.Memory = options.MemoryName.sam2,
+    memory: options.Memory = "sam2",
     axes: options.Axes = None,
     channels: options.Channels = None,
     limits: options.Limits = None,
@@ -125,7 +125,7 @@ def track(
         _refuse_to_replace(out, formats)
     with open_frames(source, **how) as frames:
         network = open_model(model, device, image_size)
-        tracker = VideoTracker(network, frames, tile=side, policy=memory.value)
+        tracker = VideoTracker(network, frames, window=side, policy=memory)
         for prompt in said:
             tracker.add(prompt)
         if PROMPTS in formats:

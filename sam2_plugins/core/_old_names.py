@@ -20,7 +20,7 @@ MOVED = {
     "image": "tracking.image_segmenter",
     "journal": "masks.journal",
     "looking": "tracking.windows.scale_search",
-    "memories": "tracking.memory.registry",
+    "memories": "tracking.memory.policies",
     "memory_bank": "tracking.memory.bank",
     "metrics": "evaluation.metrics",
     "motion": "tracking.windows.jump",

@@ -10,12 +10,15 @@ The layout, version 1::
         {"frame": 0, "obj": "cell 1", "points": [[120, 80], [90, 40]], "labels": [1, 0]},
         {"frame": 0, "obj": 2, "box": [200, 40, 260, 90]},
         {"frame": 30, "obj": 2, "mask": {"size": [540, 960], "counts": "…"}}
-      ]
+      ],
+      "lives": [{"obj": 2, "first": 0, "last": 120}]
     }
 
 `source` is free: whatever tells a person which movie it was. A prompt has `points` with `labels`,
 `box`, `mask`, or several of them, with the meaning of `core.prompts`; a mask is a COCO compressed
 RLE. `obj` is a number or a text, and 1 is not "1". A reader refuses keys that it does not know.
+`lives` may be missing: it names objects that are born or end in the movie, by their first and last
+frame, of which either may be null.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from typing import Any
 
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.files import write_text
-from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.prompts import Prompt
 
 FORMAT = "sam2_plugins prompts"
@@ -42,10 +45,14 @@ class PromptFile:
 
     prompts: tuple[Prompt, ...]
     source: Mapping[str, Any] = field(default_factory=dict)
+    lives: Mapping[ObjectId, tuple[int | None, int | None]] = field(default_factory=dict)
 
 
 def save_prompts(
-    path: str | Path, prompts: Iterable[Prompt], source: Mapping[str, Any] | None = None
+    path: str | Path,
+    prompts: Iterable[Prompt],
+    source: Mapping[str, Any] | None = None,
+    lives: Mapping[ObjectId, tuple[int | None, int | None]] | None = None,
 ) -> None:
     """Save prompts as JSON, whole or not at all.
 
@@ -53,6 +60,8 @@ def save_prompts(
     ----------
     source
         Facts of the movie that JSON can hold: name, frames, height, width, …
+    lives
+        First and last frame of objects that are born or end in the movie.
 
     Raises
     ------
@@ -63,10 +72,14 @@ def save_prompts(
     entries = [json.dumps(prompt_to_json(p), ensure_ascii=False, allow_nan=False) for p in prompts]
     facts = json.dumps(dict(source or {}), ensure_ascii=False, allow_nan=False)
     listing = ",\n    ".join(entries)
+    bounds = [
+        {"obj": o, "first": first, "last": last} for o, (first, last) in (lives or {}).items()
+    ]
+    births = f',\n  "lives": {json.dumps(bounds, ensure_ascii=False)}' if bounds else ""
     write_text(
         Path(path),
         f'{{\n  "format": "{FORMAT}",\n  "version": {VERSION},\n  "source": {facts},\n'
-        f'  "prompts": [\n    {listing}\n  ]\n}}\n',
+        f'  "prompts": [\n    {listing}\n  ]{births}\n}}\n',
     )
 
 
@@ -106,7 +119,20 @@ def _document(document: Any) -> PromptFile:
     source = document.get("source", {})
     if not isinstance(source, dict):
         raise PromptError('"source" is not an object of facts.')
-    return PromptFile(prompts_from_json(document.get("prompts")), source)
+    lives = _lives(document.get("lives", []))
+    return PromptFile(prompts_from_json(document.get("prompts")), source, lives)
+
+
+def _lives(entries: Any) -> dict[ObjectId, tuple[int | None, int | None]]:
+    lives: dict[ObjectId, tuple[int | None, int | None]] = {}
+    for i, entry in enumerate(entries if isinstance(entries, list) else [None]):
+        known = isinstance(entry, dict) and entry.keys() == {"obj", "first", "last"}
+        if not known or not all(
+            entry[k] is None or (type(entry[k]) is int and entry[k] >= 0) for k in ("first", "last")
+        ):
+            raise PromptError(f'lives[{i}] is not {{"obj": …, "first": frame, "last": frame}}.')
+        lives[entry["obj"]] = (entry["first"], entry["last"])
+    return lives
 
 
 def prompts_from_json(entries: Any) -> tuple[Prompt, ...]:

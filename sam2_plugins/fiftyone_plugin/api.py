@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sam2_plugins.core.tracking.schedule import Direction
-from sam2_plugins.core.tracking.windows.planner import Tile
+from sam2_plugins.core.tracking.windows.planner import WindowChoice
 from sam2_plugins.fiftyone_plugin.checks import check_propagation
 from sam2_plugins.fiftyone_plugin.footage import find_footage
 from sam2_plugins.fiftyone_plugin.propagation import run
@@ -34,7 +34,7 @@ def propagate(
     model: str = "nano",
     device: str = "auto",
     image_size: int | None = None,
-    tile: Tile = "auto",
+    tile: WindowChoice = "auto",
     memory: str = "sam2",
     masks_folder: str | Path | None = None,
     group_by: str | None = None,

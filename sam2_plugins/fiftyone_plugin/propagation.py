@@ -122,7 +122,7 @@ def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieRe
             yield replace(report, state="no prompts", error="There are no prompts on its frames.")
             return
         causes = {who: cause_of(prompts, request.settings) for who, prompts in objects.items()}
-        tracker = VideoTracker(model, frames, tile=request.tile, policy=request.memory)
+        tracker = VideoTracker(model, frames, window=request.tile, policy=request.memory)
         for prompts in objects.values():
             for prompt in prompts:
                 tracker.add(prompt)

@@ -29,7 +29,7 @@ class Request:
     label_ids
         Labels that are prompts; None: all.
     memory
-        Rule of what each object remembers, a key of `core.tracking.memory.policies.POLICIES`.
+        Rule of what each object remembers, a key of `core.tracking.memory.policies.policies()`.
     masks_folder
         Where the masks are kept as PNG; None: in the database.
     """

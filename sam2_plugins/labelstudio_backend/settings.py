@@ -35,7 +35,7 @@ class Settings:
     max_frames
         Frames that are tracked each way from the outermost prompts; 0: to both ends.
     memory
-        Rule of what each object remembers, a key of `core.tracking.memory.policies.POLICIES`.
+        Rule of what each object remembers, a key of `core.tracking.memory.policies.policies()`.
     masks
         "keyframes": the mask of each keyframe travels in it; "all": those of the frames between
         as well; "none".

@@ -7,7 +7,7 @@ from typing import Any
 from qtpy.QtCore import QSettings
 from qtpy.QtWidgets import QComboBox, QFormLayout, QMenu, QToolButton, QWidget
 
-from sam2_plugins.core.tracking.memory.registry import MEMORIES
+from sam2_plugins.core.tracking.memory.policies import policy_help
 from sam2_plugins.napari_plugin._controller import Controller
 from sam2_plugins.napari_plugin._frames import default_axis, full_level, leading_shape
 
@@ -42,7 +42,7 @@ class ImageForm(QWidget):
         self.model.setEditable(True)
         self.model.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.memory = _combo("What each object remembers of earlier frames")
-        for name, about in MEMORIES.items():
+        for name, about in policy_help().items():
             self.memory.addItem(name)
             self.memory.setItemData(self.memory.count() - 1, about, 3)  # Qt.ToolTipRole
         self._form = QFormLayout(self)

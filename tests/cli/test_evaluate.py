@@ -133,10 +133,10 @@ def test_one_prompt_on_the_first_frame_is_what_evaluate_model_does(run, nano, da
     assert one["sequences"][0]["J"] == other["sequences"][0]["J"]
 
 
-@pytest.mark.parametrize("memory", ["motion", "distractor"])
-def test_a_model_is_scored_with_any_memory(run, nano, dataset, memory):
+@pytest.mark.parametrize(("memory", "name"), [("samurai", "samurai"), ("distractor", "dam4sam")])
+def test_a_model_is_scored_with_any_memory(run, nano, dataset, memory, name):
     told = run("evaluate", dataset, "--model", nano, "--memory", memory, "--json").json
-    assert told["memory"] == memory
+    assert told["memory"] == name
     assert told["sequences"][0]["J"] > 0.5
 
 

@@ -21,7 +21,7 @@ from sam2_plugins.core.errors import ImageSizeError
 from sam2_plugins.core.model import Decoded, ImageFeatures, Sam2Model, build_model
 from sam2_plugins.core.model.position_encoding import sine_grid
 from sam2_plugins.core.tracking.memory.bank import Memory, MemoryBank, as_tensors
-from sam2_plugins.core.tracking.memory.policies import Sam2Policy
+from sam2_plugins.core.tracking.memory.policies.published import Sam2Policy
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from sam2_plugins.core.tracking.windows.planner import Window
 from sam2_plugins.core.variants import VARIANTS, get_variant
@@ -295,7 +295,7 @@ class Session:
         self.tracker = VideoTracker(
             reference.model,
             clip,
-            tile=None,
+            window=None,
             policy=Sam2Policy(pointers=min(16, len(clip))),
             objects_at_once=1,  # as the official predictor; a batch rounds otherwise
             keep_logits=True,

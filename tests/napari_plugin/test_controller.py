@@ -508,5 +508,5 @@ def test_another_memory_means_another_tracker(desk: Desk) -> None:
     desk.track()
     after = session._tracking[line].tracker
     assert after is not before
-    assert type(after.policy).__name__ == "MotionPolicy"
+    assert type(after.policy).__name__ == "SamuraiPolicy"
     assert desk.failures == []

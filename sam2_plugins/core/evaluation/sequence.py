@@ -19,9 +19,9 @@ from sam2_plugins.core.evaluation.metrics import SequenceScores, evaluate
 from sam2_plugins.core.evaluation.prompting import PromptKind
 from sam2_plugins.core.evaluation.protocols import Annotator, Found, Protocol, rounds
 from sam2_plugins.core.frames import open_frames
-from sam2_plugins.core.tracking.memory.policies import Policy
+from sam2_plugins.core.tracking.memory.bank import Policy
 from sam2_plugins.core.tracking.tracker import VideoTracker
-from sam2_plugins.core.tracking.windows.planner import Tile
+from sam2_plugins.core.tracking.windows.planner import WindowChoice
 
 if TYPE_CHECKING:
     from sam2_plugins.core.model import Sam2Model
@@ -109,7 +109,7 @@ def evaluate_sequence(
     dataset: Dataset,
     protocol: Protocol | PromptKind = "mask",
     *,
-    tile: Tile = "auto",
+    window: WindowChoice = "auto",
     policy: Policy | str = "sam2",
     on_frame: Callable[[int, int], None] | None = None,
     on_masks: Callable[[Found], None] | None = None,
@@ -146,7 +146,7 @@ def evaluate_sequence(
     began = time.perf_counter()
     spent = 0.0
     with open_frames(dataset.frames) as frames:
-        tracker = VideoTracker(model, frames, tile=tile, policy=policy)
+        tracker = VideoTracker(model, frames, window=window, policy=policy)
         annotator = Annotator(tracker, dataset, protocol)
         passes = rounds(annotator, tracker, dataset, protocol, on_frame or (lambda *_: None))
         for found in passes:

@@ -1,24 +1,27 @@
 """Where a token is: sine tables, random Fourier features for prompts, rotary tables for attention.
 
-Tables that depend on shapes only are made once and kept. They are made outside inference mode, so
-that training may use a table that an inference call made first.
+Tables that depend on shapes only are made once and kept for good: captured graphs refer to them.
+They are made outside inference mode, so that training may use a table that an inference call made
+first.
 """
 
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 
 
-def _frequencies(channels: int, temperature: float = 10000.0) -> Tensor:
-    exponent = 2 * torch.div(torch.arange(channels), 2, rounding_mode="floor") / channels
-    return temperature**exponent
+@cache
+def _frequencies(channels: int, device: torch.device, temperature: float = 10000.0) -> Tensor:
+    with torch.inference_mode(False), torch.no_grad():
+        exponent = 2 * torch.div(torch.arange(channels), 2, rounding_mode="floor") / channels
+        return (temperature**exponent).to(device)
 
 
-@lru_cache(maxsize=64)
+@cache
 def sine_grid(height: int, width: int, channels: int, device: torch.device) -> Tensor:
     """Sine encoding of a grid, as in DETR (Carion et al. 2020), with coordinates scaled to 2π.
 
@@ -29,7 +32,7 @@ def sine_grid(height: int, width: int, channels: int, device: torch.device) -> T
     """
     with torch.inference_mode(False), torch.no_grad():
         half = channels // 2
-        frequencies = _frequencies(half)
+        frequencies = _frequencies(half, torch.device("cpu"))
 
         def along(size: int) -> Tensor:
             angle = torch.arange(1, size + 1) / (size + 1e-6) * (2 * math.pi)
@@ -43,11 +46,11 @@ def sine_grid(height: int, width: int, channels: int, device: torch.device) -> T
 
 def sine_of(positions: Tensor, channels: int) -> Tensor:
     """Sine encoding of scalar positions: [...] to [..., channels]."""
-    angle = positions[..., None] / _frequencies(channels // 2).to(positions.device)
+    angle = positions[..., None] / _frequencies(channels // 2, positions.device)
     return torch.cat((angle.sin(), angle.cos()), dim=-1)
 
 
-@lru_cache(maxsize=32)
+@cache
 def rotary_table(
     height: int, width: int, channels: int, device: torch.device, theta: float = 10000.0
 ) -> Tensor:

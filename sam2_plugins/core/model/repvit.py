@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam2_plugins.core.families.edgetam import RepVitConfig
+from sam2_plugins.core.model.fast import Prepared
 
 
 class _FixedBatchNorm(nn.BatchNorm2d):
@@ -192,7 +193,7 @@ class _Body(nn.Module):
         return maps
 
 
-class RepVit(nn.Module):
+class RepVit(nn.Module, Prepared):
     """Feature maps at stride 4, 8, 16 and 32 of an image."""
 
     def __init__(self, config: RepVitConfig) -> None:
@@ -206,8 +207,10 @@ class RepVit(nn.Module):
         if self._learns() or torch.compiler.is_compiling():
             maps = self.body(pixels)
             return maps
-        if self._fused is None or not self._fused.is_of(self.body):
-            self._fused = _FusedBody(self.body)
+        kind = pixels.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+        if self._fused is None or not self._fused.is_of(self.body, dtype):
+            self._fused = _FusedBody(self.body, dtype)
         return self._fused(pixels)
 
     def _learns(self) -> bool:
@@ -218,25 +221,31 @@ class _FusedBody:
     """A copy of a body for inference: one convolution where the body has branches.
 
     It is no module, so that it is neither saved nor trained.
+
+    Parameters
+    ----------
+    dtype
+        What autocast computes in, where it is on: the weights are cast once instead of each time.
     """
 
-    def __init__(self, body: _Body) -> None:
+    def __init__(self, body: _Body, dtype: torch.dtype | None) -> None:
         # Whatever the mode of the call that makes it, calls in any mode may use it.
         with torch.inference_mode(False), torch.no_grad():
             self._body = copy.deepcopy(body)
             _fuse(self._body)
             for module in self._body.modules():
                 if isinstance(module, nn.Conv2d):
+                    module.to(dtype)
                     module.weight.data = module.weight.contiguous(memory_format=torch.channels_last)
+        self._dtype = dtype
         self._made_of = _state(body)
         self._versions = [_version(tensor) for tensor in self._made_of]
 
-    def is_of(self, body: _Body) -> bool:
-        """Tell whether the body's weights are still those of this copy."""
+    def is_of(self, body: _Body, dtype: torch.dtype | None) -> bool:
+        """Tell whether this is a copy in `dtype` of the weights that the body has now."""
         now = _state(body)
-        return all(a is b for a, b in zip(now, self._made_of, strict=True)) and (
-            [_version(tensor) for tensor in now] == self._versions
-        )
+        same = all(a is b for a, b in zip(now, self._made_of, strict=True))
+        return same and dtype == self._dtype and [_version(t) for t in now] == self._versions
 
     def __call__(self, pixels: Tensor) -> list[Tensor]:
         maps = self._body(pixels.contiguous(memory_format=torch.channels_last))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from sam2_plugins.core.errors import ImageSizeError
 from sam2_plugins.core.families.variant import Variant
+from sam2_plugins.core.model.fast import replayed
 from sam2_plugins.core.model.image_encoder import ImageEncoder
 from sam2_plugins.core.model.layers import MLP
 from sam2_plugins.core.model.mask_decoder import MaskCandidates, MaskDecoder
@@ -229,10 +231,11 @@ class Sam2Model(nn.Module):
             # When nothing shrinks, antialiasing changes nothing but the rounding.
             shrinks = max(pixels.shape[-2:]) > self.image_size
             pixels = F.interpolate(pixels, size=size, mode="bilinear", antialias=shrinks)
-        mean, std = (pixels.new_tensor(v).view(3, 1, 1) for v in (_MEAN, _STD))
+        mean, std = _imagenet(self.device)
         # The official predictors feed this layout, and the layout decides the rounding.
         return ((pixels - mean) / std).contiguous()
 
+    @replayed
     def encode_image(self, pixels: Tensor) -> ImageFeatures:
         """Run the image encoder on [B, 3, S, S]."""
         *finer, coarse = self.image_encoder(pixels)
@@ -244,6 +247,7 @@ class Sam2Model(nn.Module):
         """Features of a frame on which the object has no memory yet."""
         return coarse + self.no_mem_embed.view(1, -1, 1, 1)
 
+    @replayed
     def attend_to_memory(self, coarse: Tensor, memories: Memories) -> Tensor:
         """Condition [1, C, g, g] on the memories of B objects: [B, C, g, g]."""
         width, form = self.variant.memory_width, self.spatial_perceiver
@@ -270,6 +274,7 @@ class Sam2Model(nn.Module):
         when = sine_of(memories.distances.float() / memories.span, self.variant.width)
         return tokens, self.obj_ptr_tpos_proj(when).repeat_interleave(pieces, dim=1)
 
+    @replayed
     def encode_memory(
         self, coarse: Tensor, mask: Tensor, object_score: Tensor, prompted: bool
     ) -> Tensor:
@@ -298,6 +303,7 @@ class Sam2Model(nn.Module):
 
     # -- masks
 
+    @replayed
     def decode(
         self,
         coarse: Tensor,
@@ -388,6 +394,14 @@ class Sam2Model(nn.Module):
             pointer=self._or_absent(decoded.pointer, present),
             object_score=present * MASK_SCALE + MASK_SHIFT,
         )
+
+
+@cache
+def _imagenet(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of ImageNet, [3, 1, 1]."""
+    with torch.inference_mode(False), torch.no_grad():
+        mean, std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (_MEAN, _STD))
+        return mean, std
 
 
 def _shrink(logits: Tensor, size: tuple[int, int]) -> Tensor:

@@ -16,7 +16,7 @@ from sam2_plugins.core.model.position_encoding import sine_grid
 
 
 class _CrossAttention(nn.Module):
-    """Latents attend to tokens; the tokens' position is added to both keys and values."""
+    """Latents attend to tokens."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -26,10 +26,12 @@ class _CrossAttention(nn.Module):
         self.to_kv = nn.Linear(width, 2 * width, bias=False)
         self.to_out = nn.Linear(width, width, bias=False)
 
-    def forward(self, latents: Tensor, tokens: Tensor, position: Tensor | None) -> Tensor:
-        keys, values = self.to_kv(self.norm_x(tokens)).chunk(2, dim=-1)
-        if position is not None:
-            keys, values = keys + position, values + position
+    def keys_and_values(self, tokens: Tensor) -> Tensor:
+        """Project tokens [..., C]: [2, ..., C]."""
+        pair = self.to_kv(self.norm_x(tokens)).unflatten(-1, (2, -1))
+        return pair.movedim(-2, 0)
+
+    def forward(self, latents: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         out: Tensor = self.to_out(_attend(self.to_q(self.norm_latents(latents)), keys, values))
         return out
 
@@ -76,8 +78,8 @@ class _Layer(nn.Module):
         self.self_attn = _SelfAttention(width)
         self.self_ff = _feedforward(width)
 
-    def forward(self, latents: Tensor, tokens: Tensor, position: Tensor | None) -> Tensor:
-        latents = latents + self.attn(latents, tokens, position)
+    def forward(self, latents: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        latents = latents + self.attn(latents, keys, values)
         latents = latents + self.ff(latents)
         latents = latents + self.self_attn(latents)
         out: Tensor = latents + self.self_ff(latents)
@@ -105,26 +107,24 @@ class SpatialPerceiver(MemoryForm):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Let both kinds of latents look at the maps."""
-        return torch.cat((self._whole(maps), self._parts(maps)), dim=1)
-
-    def _whole(self, maps: Tensor) -> Tensor:
         batch, width, height, across = maps.shape
-        tokens = maps.flatten(2).transpose(1, 2)
-        position = sine_grid(height, across, width, maps.device).flatten(1).T
-        return self._look(self.latents.expand(batch, -1, -1), tokens, position)
-
-    def _parts(self, maps: Tensor) -> Tensor:
-        batch, width, side = *maps.shape[:2], self.side
-        windows = maps.unflatten(3, (side, -1)).unflatten(2, (side, -1))
-        tokens = windows.permute(0, 2, 4, 3, 5, 1).reshape(batch * side * side, -1, width)
-        latents = self.latents_2d[:, None].repeat(batch, 1, 1)
-        return self._look(latents, tokens, None).view(batch, side * side, width)
-
-    def _look(self, latents: Tensor, tokens: Tensor, position: Tensor | None) -> Tensor:
+        tokens = self._windows(maps)
+        place = self._windows(sine_grid(height, across, width, maps.device)[None]).flatten(1, 2)
+        whole = self.latents.expand(batch, -1, -1)
+        parts = self.latents_2d[:, None].repeat(batch, 1, 1)
         for layer in self.layers:
-            latents = layer(latents, tokens, position)
-        out: Tensor = self.norm(latents)
+            assert isinstance(layer, _Layer)
+            both = layer.attn.keys_and_values(tokens)
+            # The position goes to the values too.
+            whole = layer(whole, *(both.flatten(2, 3) + place))
+            parts = layer(parts, *both.flatten(1, 2))
+        out: Tensor = self.norm(torch.cat((whole, parts.view(batch, -1, width)), dim=1))
         return out
+
+    def _windows(self, maps: Tensor) -> Tensor:
+        """Tokens [B, side * side, cells of a window, C] of maps [B, C, g, g]."""
+        windows = maps.unflatten(3, (self.side, -1)).unflatten(2, (self.side, -1))
+        return windows.permute(0, 2, 4, 3, 5, 1).flatten(3, 4).flatten(1, 2)
 
     def tokens(self, memories: Tensor) -> Tensor:
         """Return the latents as they are."""

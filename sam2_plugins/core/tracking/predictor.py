@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -22,14 +22,19 @@ from sam2_plugins.core.tracking.memory.bank import (
     Candidates,
     Choice,
     Memory,
-    MemoryBank,
     Recall,
     as_tensors,
     box_of,
 )
-from sam2_plugins.core.tracking.resample import to_logits, to_model_mask, to_object_mask
+from sam2_plugins.core.tracking.resample import (
+    Rendering,
+    to_logits,
+    to_model_mask,
+    to_object_mask,
+)
 from sam2_plugins.core.tracking.test_time_augmentation import decode_views, views_of
 from sam2_plugins.core.tracking.tracked_object import Output, TrackedObject
+from sam2_plugins.core.tracking.transfer import to_device, to_host
 from sam2_plugins.core.tracking.windows.planner import Window
 
 OBJECT_TOKENS_AT_ONCE = 2**16
@@ -183,56 +188,99 @@ class Steps:
         """Follow objects to a frame, from what each remembers, each in its window."""
         if not objects:
             return []
-        windows = {id(o): _window(o) for o in objects}
-        features = self.features.get(frame, list(windows.values()))
-        recalls = {id(o): o.bank.recall(frame, reverse) for o in objects}
-        groups: dict[tuple[int, int], list[TrackedObject]] = defaultdict(list)
-        for o in objects:
-            recall = recalls[id(o)]
-            groups[len(recall.maps), len(recall.pointers)].append(o)
-        done: dict[int, Tracked] = {}
-        for alike in groups.values():
-            for some in _chunks(alike, self.objects_at_once):
-                tracked = self._track_together(
-                    frame,
-                    [o.bank for o in some],
-                    [windows[id(o)] for o in some],
-                    [recalls[id(o)] for o in some],
-                    features,
-                )
-                done |= {id(o): t for o, t in zip(some, tracked, strict=True)}
-        return [done[id(o)] for o in objects]
+        windows = [_window(o) for o in objects]
+        features = self.features.get(frame, windows)
+        recalls = [o.bank.recall(frame, reverse) for o in objects]
+        alike: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for index, recall in enumerate(recalls):
+            alike[len(recall.maps), len(recall.pointers)].append(index)
+        batches = [
+            self._decode([objects[i] for i in some], [recalls[i] for i in some], features)
+            for group in alike.values()
+            for some in _chunks(group, self.objects_at_once)
+        ]
+        if any(o.bank.policy.chooses for o in objects):
+            self._choose(frame, batches)
+        found = self._finish(frame, batches)
+        return [found[id(o)] for o in objects]
 
-    def _track_together(
+    def _decode(
         self,
-        frame: int,
-        banks: Sequence[MemoryBank],
-        windows: Sequence[Window],
+        objects: Sequence[TrackedObject],
         recalls: Sequence[Recall],
         features: dict[Window, ImageFeatures],
-    ) -> list[Tracked]:
-        """Track objects that remember equally many frames, in one batch."""
+    ) -> _Batch:
+        """Decode objects that remember equally many frames."""
+        windows = [_window(o) for o in objects]
         here = _gather(features, windows)
-        memories = as_tensors(recalls, self.pointer_span)
-        coarse = self.model.attend_to_memory(here.coarse, memories)
-        decoded = self.model.decode(coarse, here.skips)
-        choices = [Choice(0)] * len(banks)
-        if any(bank.policy.chooses for bank in banks):
-            choices = [
-                bank.choose(frame, _candidates(decoded, row, window))
-                for row, (bank, window) in enumerate(zip(banks, windows, strict=True))
+        coarse = self.model.attend_to_memory(here.coarse, as_tensors(recalls, self.pointer_span))
+        return _Batch(objects, windows, here.coarse, self.model.decode(coarse, here.skips))
+
+    def _choose(self, frame: int, batches: Sequence[_Batch]) -> None:
+        """Let each object's policy take a candidate; the host reads those of all at once."""
+        offers = []
+        for batch in batches:
+            found = batch.decoded
+            offers += [found.candidates > 0, found.ious.float(), found.object_score.float()]
+        read = iter(to_host(offers))
+        for batch, masks, ious, scores in zip(batches, read, read, read, strict=True):
+            batch.choices = [
+                o.bank.choose(frame, Candidates(masks[i], ious[i], float(scores[i, 0]), window))
+                for i, (o, window) in enumerate(zip(batch.objects, batch.windows, strict=True))
             ]
-            chosen = torch.tensor([choice.index for choice in choices], device=self.model.device)
-            decoded = decoded.pick(chosen)
-        maps = self.model.encode_memory(
-            here.coarse, decoded.mask, decoded.object_score, prompted=False
+            chosen = np.array([choice.index for choice in batch.choices])
+            batch.decoded = batch.decoded.pick(to_device(chosen, self.model.device))
+
+    def _finish(self, frame: int, batches: Sequence[_Batch]) -> dict[int, Tracked]:
+        """Encode memories, and read all that the host wants to know of all objects at once."""
+        # The official predictor stores memories in bfloat16, on the CPU too.
+        maps = [
+            self.model.encode_memory(
+                b.coarse, b.decoded.mask, b.decoded.object_score, prompted=False
+            ).to(torch.bfloat16)
+            for b in batches
+        ]
+        logits = torch.cat([b.decoded.mask for b in batches]).float()
+        pointers = torch.cat([b.decoded.pointer for b in batches]).float()
+        scores = torch.cat([b.decoded.object_score for b in batches]).float()
+        ious = torch.cat([b.decoded.iou for b in batches]).float()
+        objects = [o for b in batches for o in b.objects]
+        windows = [window for b in batches for window in b.windows]
+        choices = [choice for b in batches for choice in b.choices]
+        rendering = Rendering(logits[:, 0], windows)
+        *arrays, read_scores, read_ious = to_host([*rendering.tensors, scores, ious])
+        score, iou = read_scores[:, 0].tolist(), read_ious.tolist()
+        masks = rendering.masks(arrays, self.frame_size, iou, score, self.specks)
+        boxes = rendering.boxes(arrays)
+        rows = zip(
+            (row for each in maps for row in each.unbind()),
+            logits.split(1),
+            pointers.unbind(),
+            scores.split(1),
+            strict=True,
         )
-        tracked = []
-        for index, window in enumerate(windows):
-            output = _output(decoded, index, window)
-            memory = _memory(frame, maps[index], output, choices[index])
-            tracked.append(Tracked(output, self.mask_of(output), memory))
-        return tracked
+        found = {}
+        for i, (encoded, mask, pointer, object_score) in enumerate(rows):
+            output = Output(mask, pointer, object_score, iou[i], windows[i])
+            memory = Memory(
+                frame, encoded, pointer, windows[i], boxes[i], iou[i], score[i], choices[i]
+            )
+            found[id(objects[i])] = Tracked(output, masks[i], memory)
+        return found
+
+
+@dataclass
+class _Batch:
+    """Objects on their way through a frame together."""
+
+    objects: Sequence[TrackedObject]
+    windows: Sequence[Window]
+    coarse: Tensor
+    decoded: Decoded
+    choices: list[Choice] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.choices = self.choices or [Choice(0)] * len(self.objects)
 
 
 def _combine(
@@ -279,15 +327,6 @@ def _memory(frame: int, encoded: Tensor, output: Output, choice: Choice | None =
     )
 
 
-def _candidates(decoded: Decoded, index: int, window: Window) -> Candidates:
-    return Candidates(
-        masks=(decoded.candidates[index] > 0).cpu().numpy(),
-        ious=decoded.ious[index].float().cpu().numpy(),
-        score=float(decoded.object_score[index]),
-        window=window,
-    )
-
-
 def _window(o: TrackedObject) -> Window:
     if o.window is None:
         raise ValueError(f"object {o.obj!r} has no window yet")
@@ -301,5 +340,5 @@ def _gather(features: dict[Window, ImageFeatures], windows: Sequence[Window]) ->
     return ImageFeatures.cat([features[w] for w in windows])
 
 
-def _chunks(items: Sequence[TrackedObject], size: int) -> Iterable[Sequence[TrackedObject]]:
+def _chunks(items: Sequence[int], size: int) -> Iterable[Sequence[int]]:
     return (items[i : i + size] for i in range(0, len(items), size))

@@ -92,7 +92,7 @@ def profile_tracking(model: Sam2Model, objects: int, rate: float, frames: int = 
         path = Path(folder) / "film.mp4"
         _film(path, side, WARM_UP + frames + 2)
         with open_frames(path) as source, _clocked(model, source) as spent:
-            tracker = VideoTracker(model, source, tile=None)
+            tracker = VideoTracker(model, source, window=None)
             for index, box in enumerate(_boxes(objects, side)):
                 tracker.add_prompt(0, index + 1, box=box)
             writers = open_writers(Path(folder) / "out", ["tiff"], source, tracker.objects)

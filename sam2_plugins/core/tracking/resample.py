@@ -2,17 +2,127 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.model.sam2 import MASK_SCALE, MASK_SHIFT
+from sam2_plugins.core.tracking.memory.bank import Box
+from sam2_plugins.core.tracking.transfer import to_device, to_host
 from sam2_plugins.core.tracking.windows.planner import Window
+
+PIXELS_AT_ONCE = 2**24
+"""Pixels of the frame that a device interpolates logits to at once."""
+
+
+class Rendering:
+    """Masks of n objects: where the bilinear interpolation of logits to their windows is positive.
+
+    A card interpolates whole windows and hands over bits. The host's processor only interpolates
+    the part of a window where the mask can be. Both give the same masks.
+
+    Parameters
+    ----------
+    logits
+        [n, h, w], each over its window.
+    windows
+        One for each.
+
+    Attributes
+    ----------
+    tensors
+        What the host has to read, and to give back to `masks` as arrays.
+    """
+
+    def __init__(self, logits: Tensor, windows: Sequence[Window]) -> None:
+        self.windows = windows
+        self.shape = logits.shape[1:]
+        positive = logits > 0
+        self.tensors = [positive.any(2), positive.any(1)]
+        self._groups: list[Sequence[int]] = []
+        if logits.device.type == "cpu":
+            self.tensors.append(logits.float())
+        else:
+            self._render_bits(logits.float())
+
+    def _render_bits(self, logits: Tensor) -> None:
+        """Interpolate, many windows of one size at once, and pack the signs."""
+        by_size: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for index, window in enumerate(self.windows):
+            by_size[window.height, window.width].append(index)
+        for size, alike in by_size.items():
+            some = logits
+            if len(by_size) > 1:
+                some = logits[to_device(np.array(alike), logits.device)]
+            count = max(1, PIXELS_AT_ONCE // (size[0] * size[1]))
+            bits = [_bits(_resize(part, size) > 0) for part in some.split(count)]
+            self.tensors.append(torch.cat(bits))
+            self._groups.append(alike)
+
+    def boxes(self, arrays: Sequence[NDArray[Any]]) -> list[Box | None]:
+        """Boxes x0, y0, x1, y1 of the positive logits, in pixels of the frame; None if empty."""
+        y0, y1, x0, x1 = (edge.tolist() for edge in _edges(arrays))
+        height, width = self.shape
+        boxes: list[Box | None] = []
+        for i, window in enumerate(self.windows):
+            if y1[i] <= y0[i]:
+                boxes.append(None)
+                continue
+            down, across = window.height / height, window.width / width
+            boxes.append(
+                (
+                    window.x + across * x0[i],
+                    window.y + down * y0[i],
+                    window.x + across * x1[i],
+                    window.y + down * y1[i],
+                )
+            )
+        return boxes
+
+    def masks(
+        self,
+        arrays: Sequence[NDArray[Any]],
+        frame_size: tuple[int, int],
+        ious: Sequence[float],
+        scores: Sequence[float],
+        specks: float = 0.0,
+    ) -> list[ObjectMask]:
+        """Make masks of what was read.
+
+        Separate parts that are smaller than the share `specks` of the largest are left out.
+        """
+        y0, y1, x0, x1 = (edge.tolist() for edge in _edges(arrays))
+        place = {i: (g, k) for g, alike in enumerate(self._groups) for k, i in enumerate(alike)}
+        masks = []
+        for i, window in enumerate(self.windows):
+            if y1[i] <= y0[i]:
+                masks.append(ObjectMask.empty(frame_size, ious[i], scores[i]))
+                continue
+            rows = _reach(y0[i], y1[i], self.shape[0], window.height)
+            columns = _reach(x0[i], x1[i], self.shape[1], window.width)
+            if self._groups:
+                group, row = place[i]
+                first = columns.start // 8
+                packed = arrays[2 + group][row, rows, first : -(-columns.stop // 8)]
+                crop = np.unpackbits(packed, axis=1).view(bool)
+                left = 8 * first
+            else:
+                crop, left = _interpolated(arrays[2][i], rows, columns, window), columns.start
+            if specks:
+                crop = _without_specks(crop, specks)
+            offset = (window.x + left, window.y + rows.start)
+            masks.append(ObjectMask(crop, offset, frame_size, ious[i], scores[i]))
+        return masks
 
 
 def to_object_mask(
@@ -23,23 +133,10 @@ def to_object_mask(
     score: float,
     specks: float = 0.0,
 ) -> ObjectMask:
-    """Mask of logits [h, w] that cover a window: where their bilinear interpolation is positive.
-
-    Only the part of the window where the mask can be is interpolated. Separate parts that are
-    smaller than the share `specks` of the largest are left out.
-    """
-    positive = logits > 0
-    rows = _reach(positive.any(1), window.height)
-    columns = _reach(positive.any(0), window.width)
-    if rows is None or columns is None:
-        return ObjectMask.empty(frame_size, iou, score)
-    down = _bilinear(logits.shape[0], window.height)[rows].to(logits.device)
-    across = _bilinear(logits.shape[1], window.width)[columns].to(logits.device)
-    crop = (down @ logits.float() @ across.T > 0).cpu().numpy()
-    if specks:
-        crop = _without_specks(crop, specks)
-    offset = (window.x + columns.start, window.y + rows.start)
-    return ObjectMask(crop, offset, frame_size, iou, score)
+    """Mask of logits [h, w] that cover a window; see `Rendering`."""
+    rendering = Rendering(logits[None], [window])
+    arrays = to_host(rendering.tensors)
+    return rendering.masks(arrays, frame_size, [iou], [score], specks)[0]
 
 
 def to_frame_logits(logits: Tensor, window: Window, frame_size: tuple[int, int]) -> Tensor:
@@ -76,20 +173,56 @@ def _without_specks(crop: np.ndarray, share: float) -> np.ndarray:
     return kept
 
 
-def _reach(occupied: Tensor, length: int) -> slice | None:
+def _edges(arrays: Sequence[NDArray[Any]]) -> list[NDArray[np.intp]]:
+    """First of the occupied rows and one past the last, [n] each, then of the columns; or 0, 0."""
+    edges: list[NDArray[np.intp]] = []
+    for occupied in arrays[:2]:
+        any_at_all = occupied.any(1)
+        edges.append(occupied.argmax(1) * any_at_all)
+        edges.append((occupied.shape[1] - occupied[:, ::-1].argmax(1)) * any_at_all)
+    return edges
+
+
+def _reach(first: int, stop: int, old: int, new: int) -> slice:
     """Output indices that an interpolation of the occupied input cells can make positive."""
-    index = torch.nonzero(occupied)[:, 0]
-    if not len(index):
-        return None
-    scale = length / len(occupied)
-    first = int((int(index[0]) - 1) * scale)
-    last = int(np.ceil((int(index[-1]) + 2) * scale))
-    return slice(max(0, first), min(length, last))
+    scale = new / old
+    return slice(max(0, int((first - 1) * scale)), min(new, math.ceil((stop + 1) * scale)))
+
+
+def _interpolated(
+    logits: NDArray[np.float32], rows: slice, columns: slice, window: Window
+) -> NDArray[np.bool_]:
+    """Interpolate a part of a window: the rows, then the columns, by a matrix product."""
+    down = _bilinear(logits.shape[0], window.height)[rows]
+    across = _bilinear(logits.shape[1], window.width)[columns]
+    # Far from the part, logits have no weight.
+    high, wide = (_support(matrix) for matrix in (down, across))
+    positive: NDArray[np.bool_] = down[:, high] @ logits[high, wide] @ across[:, wide].T > 0
+    return positive
+
+
+def _support(matrix: NDArray[np.float32]) -> slice:
+    """Columns of an interpolation matrix that are not all zero."""
+    last = int((matrix[-1, ::-1] > 0).argmax())
+    return slice(int((matrix[0] > 0).argmax()), matrix.shape[1] - last)
+
+
+def _resize(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(logits[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
+
+
+def _bits(mask: Tensor) -> Tensor:
+    """Pack bool [n, h, w] to uint8 [n, h, ⌈w / 8⌉], the first bit highest, as numpy unpacks it."""
+    padded = F.pad(mask.to(torch.uint8), (0, -mask.shape[2] % 8)).unflatten(2, (-1, 8))
+    bits = padded[..., 0] << 7
+    for place in range(1, 8):
+        bits |= padded[..., place] << (7 - place)
+    return bits
 
 
 @lru_cache(maxsize=64)
-def _bilinear(old: int, new: int) -> Tensor:
+def _bilinear(old: int, new: int) -> NDArray[np.float32]:
     """Matrix [new, old] of a bilinear interpolation without aligned corners."""
-    with torch.inference_mode(False), torch.no_grad():
-        rows = torch.eye(old)[None]
-        return F.interpolate(rows, size=new, mode="linear", align_corners=False)[0].T.contiguous()
+    rows = torch.eye(old)[None]
+    matrix: NDArray[np.float32] = F.interpolate(rows, size=new, mode="linear")[0].T.numpy()
+    return np.ascontiguousarray(matrix)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Literal, TypeAlias
 
@@ -13,6 +13,29 @@ from sam2_plugins.core.masks import ObjectId
 
 Direction: TypeAlias = Literal["forward", "backward", "both"]
 DIRECTIONS = ("forward", "backward", "both")
+
+
+@dataclass(frozen=True)
+class Life:
+    """First and last frame, both included, on which an object exists; None: no bound known.
+
+    A daughter is born by a division, and a mother ends with it: neither is tracked beyond.
+    """
+
+    first: int | None = None
+    last: int | None = None
+
+    def __contains__(self, frame: int) -> bool:
+        return not (
+            (self.first is not None and frame < self.first)
+            or (self.last is not None and frame > self.last)
+        )
+
+    def including(self, frame: int) -> Life:
+        """Extend a life to a frame."""
+        first = None if self.first is None else min(self.first, frame)
+        last = None if self.last is None else max(self.last, frame)
+        return Life(first, last)
 
 
 @dataclass(frozen=True)
@@ -28,16 +51,23 @@ class Sweep:
     shared
         The frames between two prompts are shared with a sweep in the other direction: each is
         tracked from the prompt nearest to it.
+    lives
+        Frames on which an object exists, of those that have a birth or an end.
     """
 
     frames: Iterable[int]
     reverse: bool
     prompted: Mapping[ObjectId, Sequence[int]]
     shared: bool
+    lives: Mapping[ObjectId, Life] = field(default_factory=dict)
 
     def objects(self, frame: int) -> list[ObjectId]:
-        """Objects that this sweep brings to a frame."""
-        return [o for o, prompts in self.prompted.items() if self._covers(frame, prompts)]
+        """Objects that this sweep brings to a frame: none before its birth or after its end."""
+        return [
+            o
+            for o, prompts in self.prompted.items()
+            if self._covers(frame, prompts) and (o not in self.lives or frame in self.lives[o])
+        ]
 
     def _covers(self, frame: int, prompts: Sequence[int]) -> bool:
         index = bisect_left(prompts, frame)
@@ -61,6 +91,7 @@ def plan_sweeps(
     start: int | None,
     stop: int | None,
     length: int | None,
+    lives: Mapping[ObjectId, Life] | None = None,
 ) -> list[Sweep]:
     """Plan a propagation.
 
@@ -75,6 +106,8 @@ def plan_sweeps(
         the later end); None: from the prompts to the end of the movie.
     length
         Frames of the movie; None if not known.
+    lives
+        Frames on which an object exists; on all where nothing is given.
 
     Raises
     ------
@@ -100,9 +133,9 @@ def plan_sweeps(
         begin = first if start is None else start
         end = stop if stop is not None or length is None else length - 1
         onward = count(begin) if end is None else range(begin, end + 1)
-        sweeps.append(Sweep(onward, False, by_object, shared=both))
+        sweeps.append(Sweep(onward, False, by_object, shared=both, lives=lives or {}))
     if direction != "forward":
         begin = last if stop is None else stop
         back = range(begin, (start or 0) - 1, -1)
-        sweeps.append(Sweep(back, True, by_object, shared=both))
+        sweeps.append(Sweep(back, True, by_object, shared=both, lives=lives or {}))
     return sweeps

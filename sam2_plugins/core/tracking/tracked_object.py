@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from torch import Tensor
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.memory.bank import MemoryBank, Policy
+from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.core.tracking.windows.planner import Window
 
 
@@ -98,8 +100,14 @@ class MaskRecord:
         return frame in self._current
 
     def outdate(self, frames: Iterable[int]) -> None:
-        """Say that masks do not follow from the prompts any more; they stay until replaced."""
+        """Mark masks as not following from the prompts any more; they stay until replaced."""
         self._current.difference_update(frames)
+
+    def copy(self) -> MaskRecord:
+        """Copy the record; the packed masks, which never change, are shared."""
+        other = MaskRecord(self._frame_size)
+        other._packed, other._current = dict(self._packed), set(self._current)
+        return other
 
 
 @dataclass(frozen=True)
@@ -125,6 +133,8 @@ class TrackedObject:
 
     Attributes
     ----------
+    life
+        Frames on which it exists: it is tracked to no other.
     side
         Side of its windows in pixels; None: it is seen in the whole frame.
     window
@@ -136,8 +146,25 @@ class TrackedObject:
         self.prompted: dict[int, PromptedFrame] = {}
         self.bank = MemoryBank(policy)
         self.record = MaskRecord(frame_size)
+        self.life = Life()
         self.side: int | None = None
         self.window: Window | None = None
+
+    def copy(self) -> TrackedObject:
+        """Copy the state; what never changes (memories, masks, outputs) is shared."""
+        other = copy.copy(self)
+        other.prompted = dict(self.prompted)
+        other.bank = self.bank.copy()
+        other.record = self.record.copy()
+        return other
+
+    def bound(self, life: Life) -> None:
+        """Set the life, and forget what lies outside of it."""
+        self.life = life
+        for frame in self.record.frames:
+            if frame not in life:
+                self.record.drop(frame)
+                self.bank.forget([frame])
 
     def outdate_around(self, frame: int) -> None:
         """After a change on a frame: masks up to the neighbouring prompts are out of date."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import EllipsisType
 from typing import Any, TypeAlias
 
 from numpy.typing import ArrayLike
@@ -19,16 +22,18 @@ from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompt_files import load_prompts, save_prompts
 from sam2_plugins.core.prompts import Box, Prompt
 from sam2_plugins.core.tracking.feature_cache import FeatureCache
-from sam2_plugins.core.tracking.memory.policies import Policy, get_policy
+from sam2_plugins.core.tracking.history import Change, History, State
+from sam2_plugins.core.tracking.memory.bank import Policy
+from sam2_plugins.core.tracking.memory.policies import get_policy
 from sam2_plugins.core.tracking.predictor import Steps
 from sam2_plugins.core.tracking.resample import to_frame_logits
-from sam2_plugins.core.tracking.schedule import Direction, Sweep, plan_sweeps
+from sam2_plugins.core.tracking.schedule import Direction, Life, Sweep, plan_sweeps
 from sam2_plugins.core.tracking.tracked_object import Output, PromptedFrame, TrackedObject
 from sam2_plugins.core.tracking.windows.follow import Follower
 from sam2_plugins.core.tracking.windows.planner import (
     Extent,
-    Tile,
     Window,
+    WindowChoice,
     WindowPlanner,
     extent_of,
 )
@@ -47,6 +52,9 @@ class FrameResult:
         0-based index, and seconds.
     masks
         By object; empty where an object is not in the frame. Only objects that the step concerns.
+    computed
+        Objects whose mask was computed in this step; those of the others followed from the prompts
+        already, and are the same as before.
     logits
         [H, W] by object, if the tracker was made with `keep_logits`.
     """
@@ -54,6 +62,7 @@ class FrameResult:
     frame: int
     time: float
     masks: dict[ObjectId, ObjectMask]
+    computed: frozenset[ObjectId] = frozenset()
     logits: dict[ObjectId, Tensor] = field(default_factory=dict)
 
 
@@ -68,11 +77,11 @@ class VideoTracker:
         From `load_model`.
     frames
         A `FrameSource`, or whatever `open_frames` takes.
-    tile
+    window
         "auto": small objects are seen through windows of (near) native resolution; None: always
         the whole frame; a number: windows of that side in pixels.
     policy
-        What each object remembers: "sam2", "motion", "distractor", or one with other numbers.
+        What each object remembers: "sam2", "samurai", "dam4sam", or one with other numbers.
     cache_megabytes
         Encoded frames that are kept, so that another click on them is quick.
     objects_at_once
@@ -82,6 +91,8 @@ class VideoTracker:
         masks that are returned; the memory sees them.
     keep_logits
         Give the logits of each mask with the results of `propagate`.
+    tile
+        Earlier name of `window`.
 
     Examples
     --------
@@ -96,13 +107,17 @@ class VideoTracker:
         model: Sam2Model,
         frames: FrameSource | Any,
         *,
-        tile: Tile = "auto",
+        window: WindowChoice = "auto",
         policy: Policy | str = "sam2",
         cache_megabytes: float = 8,
         objects_at_once: int | None = None,
         specks: float = 0.1,
         keep_logits: bool = False,
+        tile: WindowChoice | EllipsisType = ...,
     ) -> None:
+        if not isinstance(tile, EllipsisType):
+            warnings.warn("`tile` is now called `window`.", DeprecationWarning, stacklevel=2)
+            window = tile
         self.model = model
         self.frames: FrameSource = open_frames(frames)
         self.policy = get_policy(policy) if isinstance(policy, str) else policy
@@ -112,11 +127,12 @@ class VideoTracker:
         self._steps = Steps(
             model, self._features, self.frame_size, self.policy.span, objects_at_once, specks
         )
-        self._planner = WindowPlanner(self.frame_size, model.image_size, tile)
+        self._planner = WindowPlanner(self.frame_size, model.image_size, window)
         self._follower = Follower(self._steps, self._planner, self._readable)
         self._times: dict[int, float] = {}
         self._objects: dict[ObjectId, TrackedObject] = {}
         self._log: list[Prompt] = []
+        self._history = History()
 
     # -- prompts
 
@@ -173,58 +189,115 @@ class VideoTracker:
     def add(self, prompt: Prompt) -> ObjectMask:
         """Add a prompt made before; see `add_prompt`."""
         prompt.check_fits(self.frame_size, self.frames.length)
-        tracked = self._objects.get(prompt.obj) or TrackedObject(
-            prompt.obj, self.frame_size, self.policy
-        )
-        before = tracked.prompted.get(prompt.frame, PromptedFrame())
-        mask = self._answer(tracked, prompt, before)
-        if not self.frames.seekable:
-            self._follower.remember_prompts(tracked)
-            self._time(prompt.frame)
-        self._objects[prompt.obj] = tracked
-        self._log.append(prompt)
+        with self._changing(prompt):
+            tracked = self._objects.get(prompt.obj) or TrackedObject(
+                prompt.obj, self.frame_size, self.policy
+            )
+            tracked.life = tracked.life.including(prompt.frame)
+            before = tracked.prompted.get(prompt.frame, PromptedFrame())
+            mask = self._answer(tracked, prompt, before)
+            if not self.frames.seekable:
+                self._follower.remember_prompts(tracked)
+                self._time(prompt.frame)
+            self._objects[prompt.obj] = tracked
+            self._log.append(prompt)
         return mask
 
     def remove_prompt(self, frame: int, obj: ObjectId) -> None:
-        """Take back all that was said of an object on a frame.
+        """Take back all prompts of an object on a frame.
 
         An object without any prompt left is removed.
         """
-        self._replace_prompts(frame, obj, [])
-
-    def undo_prompt(self) -> Prompt | None:
-        """Take back the last prompt, and return it; None if there is none."""
-        if not self._log:
-            return None
-        last = self._log[-1]
-        same = [p for p in self._log if (p.frame, p.obj) == (last.frame, last.obj)]
-        self._replace_prompts(last.frame, last.obj, same[:-1])
-        return last
+        tracked = self._known(obj)
+        if frame not in tracked.prompted:
+            raise PromptError(f"Object {obj!r} has no prompt on frame {frame}.")
+        with self._changing(tracked.prompted[frame].prompts[-1]):
+            del tracked.prompted[frame]
+            if not tracked.prompted:
+                del self._objects[obj]
+            tracked.bank.forget([frame])
+            tracked.record.drop(frame)
+            tracked.outdate_around(frame)
+            self._log = [p for p in self._log if (p.frame, p.obj) != (frame, obj)]
 
     def remove_object(self, obj: ObjectId) -> None:
         """Forget an object with its prompts, its memory and its masks. The others do not notice."""
         self._known(obj)
-        del self._objects[obj]
-        self._log = [p for p in self._log if p.obj != obj]
+        with self._changing(next(p for p in reversed(self._log) if p.obj == obj)):
+            del self._objects[obj]
+            self._log = [p for p in self._log if p.obj != obj]
+
+    def undo_prompt(self) -> Prompt | None:
+        """Take back the last change: its object is exactly as it was before.
+
+        Returns
+        -------
+        Prompt | None
+            The prompt that was added or removed; None if there is nothing to undo.
+        """
+        return self._step_through_history(redo=False)
+
+    def redo_prompt(self) -> Prompt | None:
+        """Do the change again that was undone last, exactly; None if there is none."""
+        return self._step_through_history(redo=True)
+
+    def set_life(self, obj: ObjectId, first: int | None = None, last: int | None = None) -> None:
+        """Bound the frames on which an object exists; it is tracked to no other.
+
+        A later prompt outside of them extends them.
+
+        Parameters
+        ----------
+        first, last
+            0-based, both included; None: no bound.
+
+        Raises
+        ------
+        PromptError
+            If a prompt of the object lies outside, or its end before its birth.
+        """
+        tracked = self._known(obj)
+        life = Life(first, last)
+        if first is not None and last is not None and first > last:
+            raise PromptError(f"Object {obj!r} cannot end on frame {last}, before frame {first}.")
+        for frame in tracked.prompted:
+            if frame not in life:
+                raise PromptError(
+                    f"Object {obj!r} has a prompt on frame {frame}, outside of its life from "
+                    f"{first} to {last}: remove the prompt first."
+                )
+        if life != tracked.life:
+            with self._changing(next(p for p in reversed(self._log) if p.obj == obj)):
+                tracked.bound(life)
+
+    @property
+    def lives(self) -> dict[ObjectId, tuple[int | None, int | None]]:
+        """First and last frame of the objects that are born or end within the movie."""
+        return {
+            o: (t.life.first, t.life.last) for o, t in self._objects.items() if t.life != Life()
+        }
 
     def reset(self) -> None:
-        """Forget all objects."""
+        """Forget all objects, and what could be undone."""
         self._objects.clear()
         self._log.clear()
+        self._history.clear()
 
     def save_prompts(self, path: str | Path) -> None:
         """Save what was said as JSON, to be replayed in any host."""
         height, width = self.frame_size
         facts = {"name": self.frames.name, "frames": self.frames.length}
-        save_prompts(path, self._log, {**facts, "height": height, "width": width})
+        save_prompts(path, self._log, {**facts, "height": height, "width": width}, self.lives)
 
     def load_prompts(self, path: str | Path) -> None:
         """Say everything that a file says, in its order, if all of it fits the movie."""
-        prompts = load_prompts(path).prompts
-        for prompt in prompts:
+        saved = load_prompts(path)
+        for prompt in saved.prompts:
             prompt.check_fits(self.frame_size, self.frames.length)
-        for prompt in prompts:
+        for prompt in saved.prompts:
             self.add(prompt)
+        for obj, (first, last) in saved.lives.items():
+            self.set_life(obj, first, last)
 
     # -- results
 
@@ -314,7 +387,8 @@ class VideoTracker:
         if not self._objects:
             raise TrackingError("There is nothing to track: add a prompt first.")
         prompted = {o: tuple(t.prompted) for o, t in self._objects.items()}
-        return plan_sweeps(prompted, direction, start, stop, self.frames.length)
+        lives = {o: t.life for o, t in self._objects.items()}
+        return plan_sweeps(prompted, direction, start, stop, self.frames.length, lives)
 
     def _run(self, sweeps: Iterable[Sweep]) -> Iterator[FrameResult]:
         for sweep in sweeps:
@@ -347,7 +421,9 @@ class VideoTracker:
             tracked.bank.remember_tracked(found.memory)
             outputs[tracked.obj] = found.output
         masks = {t.obj: m for t in objects if (m := t.record.get(frame)) is not None}
-        return FrameResult(frame, time, masks, self._logits(outputs) if self.keep_logits else {})
+        computed = frozenset(t.obj for t in wanted)
+        logits = self._logits(outputs) if self.keep_logits else {}
+        return FrameResult(frame, time, masks, computed, logits)
 
     def _logits(self, outputs: dict[ObjectId, Output]) -> dict[ObjectId, Tensor]:
         return {
@@ -453,25 +529,39 @@ class VideoTracker:
         window = planner.window(found.box, tracked.side, self._windows_in_use())
         return window, Prompt(prompt.frame, prompt.obj, box=Box(*found.box))
 
-    def _replace_prompts(self, frame: int, obj: ObjectId, prompts: Sequence[Prompt]) -> None:
-        """Say only this of an object on a frame, as if nothing else had been said there."""
-        tracked = self._known(obj)
-        if frame not in tracked.prompted:
-            raise PromptError(f"Object {obj!r} has no prompt on frame {frame}.")
-        conditioned = tracked.prompted.pop(frame).conditioned
-        if not tracked.prompted:
-            tracked.window = tracked.side = None  # so that a first click is answered as before
-        tracked.bank.forget([frame])
-        tracked.record.drop(frame)
-        tracked.outdate_around(frame)
-        self._log = [p for p in self._log if (p.frame, p.obj) != (frame, obj)]
-        said = PromptedFrame(conditioned=conditioned and bool(tracked.prompted))
-        for prompt in prompts:
-            self._answer(tracked, prompt, said)
-            said = tracked.prompted[frame]
-            self._log.append(prompt)
-        if not tracked.prompted:
-            del self._objects[obj]
+    # -- changes
+
+    @contextmanager
+    def _changing(self, prompt: Prompt) -> Iterator[None]:
+        """Change one object: as a whole or not at all, and so that it can be undone."""
+        before = self._state(prompt.obj)
+        try:
+            yield
+        except BaseException:
+            self._go_to(before)
+            raise
+        self._history.record(Change(prompt, before))
+
+    def _step_through_history(self, redo: bool) -> Prompt | None:
+        change = self._history.last(redo=redo)
+        if change is None:
+            return None
+        self._history.step(self._state(change.state.obj), redo=redo)
+        self._go_to(change.state)
+        return change.prompt
+
+    def _state(self, obj: ObjectId) -> State:
+        tracked = self._objects.get(obj)
+        copied = None if tracked is None else tracked.copy()
+        return State(obj, copied, tuple(self._objects), tuple(self._log))
+
+    def _go_to(self, state: State) -> None:
+        objects = dict(self._objects)
+        objects.pop(state.obj, None)
+        if state.tracked is not None:
+            objects[state.obj] = state.tracked.copy()
+        self._objects = {obj: objects[obj] for obj in state.order}
+        self._log = list(state.log)
 
     def _time(self, frame: int) -> float:
         """Return the time of a frame, which is read only the first time."""

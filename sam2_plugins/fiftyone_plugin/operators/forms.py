@@ -10,7 +10,7 @@ import fiftyone.core.media as fom
 from fiftyone.operators import types
 
 from sam2_plugins.core.checkpoints import list_models
-from sam2_plugins.core.tracking.memory.registry import MEMORIES
+from sam2_plugins.core.tracking.memory.policies import policy_help
 from sam2_plugins.core.tracking.schedule import DIRECTIONS
 from sam2_plugins.fiftyone_plugin.checks import prompt_fields
 from sam2_plugins.fiftyone_plugin.evaluation import EvaluationReport
@@ -125,7 +125,7 @@ def add_advanced(form: types.Object) -> None:
         view=_half(),
     )
     choices = types.DropdownView(space=6)
-    for name, about in MEMORIES.items():
+    for name, about in policy_help().items():
         choices.add_choice(name, label=name, description=about)
     form.enum("memory", choices.values(), default="sam2", label="Memory", view=choices)
     form.int(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.tracking.memory.policies import Sam2Policy
+from sam2_plugins.core.tracking.memory.policies.published import Sam2Policy
 from sam2_plugins.core.tracking.tracked_object import PromptedFrame, TrackedObject
 
 SIZE = (40, 50)

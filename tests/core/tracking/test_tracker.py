@@ -26,7 +26,7 @@ SECOND = {"box": (60, 10, 76, 26)}
 
 
 def tracker_of(model: Sam2Model, movie: object, **options: object) -> VideoTracker:
-    return VideoTracker(model, movie, **{"tile": None, **options})  # type: ignore[arg-type]
+    return VideoTracker(model, movie, **{"window": None, **options})  # type: ignore[arg-type]
 
 
 def run(tracker: VideoTracker, *args: object) -> Results:
@@ -58,11 +58,11 @@ def test_what_windows_agree_on_is_pointed_out_and_the_prompt_stays_a_click(
         return found
 
     monkeypatch.setattr("sam2_plugins.core.tracking.tracker.look", look)
-    clicked = tracker_of(small_model, movie, tile="auto")
+    clicked = tracker_of(small_model, movie, window="auto")
     clicked.add_prompt(0, "cell", points=[(18, 28)])
     assert sides == [96, 64, 45, 32]
     assert clicked.prompts == (Prompt.of(0, "cell", points=[(18, 28)]),)
-    boxed = tracker_of(small_model, movie, tile="auto")
+    boxed = tracker_of(small_model, movie, window="auto")
     boxed.add_prompt(0, "cell", points=[(18, 28)], box=found.box)
     assert clicked.mask(0, "cell") == boxed.mask(0, "cell")
 
@@ -73,7 +73,7 @@ def guessed(
 ) -> VideoTracker:
     found = Extent.of_box((12, 20, 24, 34))
     monkeypatch.setattr("sam2_plugins.core.tracking.tracker.look", lambda *_: found)
-    return tracker_of(small_model, movie, tile="auto")
+    return tracker_of(small_model, movie, window="auto")
 
 
 def asked_of(tracker: VideoTracker, monkeypatch: pytest.MonkeyPatch) -> list[list[Prompt]]:
@@ -399,6 +399,127 @@ def test_taking_back_the_last_click_restores_the_mask_before_it(
     assert tracker.undo_prompt() is None
 
 
+def test_undo_takes_back_the_last_prompt_of_whatever_object(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, "A", points=[(18, 28)])
+    tracker.add_prompt(2, "B", **SECOND)
+    tracker.add_prompt(0, "A", points=[(20, 28)])
+    tracker.undo_prompt()
+    tracker.undo_prompt()
+    assert [p.obj for p in tracker.prompts] == ["A"]
+
+
+def test_undo_and_redo_bring_every_mask_back_exactly(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    tracker.add_prompt(6, 1, points=[(30, 28)])
+    run(tracker)
+    states = [tracker.masklets()]
+    tracker.add_prompt(3, 1, points=[(60, 60)], labels=[0])
+    states.append(tracker.masklets())
+    run(tracker)
+    tracked = tracker.masklets()
+    tracker.remove_prompt(6, 1)
+    states.append(tracker.masklets())
+
+    tracker.undo_prompt()
+    assert tracker.masklets() == tracked
+    tracker.undo_prompt()
+    assert tracker.masklets() == states[0]
+    assert [r.computed for r in tracker.propagate()] == [frozenset()] * 12
+    tracker.redo_prompt()
+    assert tracker.masklets() == tracked
+    tracker.redo_prompt()
+    assert tracker.masklets() == states[2]
+    assert tracker.redo_prompt() is None
+
+
+def test_an_object_that_was_removed_comes_back_at_its_place(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    tracker.add_prompt(0, 2, **SECOND)
+    before = run(tracker)
+    tracker.remove_object(1)
+    tracker.undo_prompt()
+    assert tracker.objects == (1, 2)
+    assert run(tracker) == before
+
+
+def test_a_prompt_that_fails_leaves_everything_as_it_was(
+    small_model: Sam2Model, movie: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    before = run(tracker)
+    with monkeypatch.context() as broken:
+        broken.setattr(tracker._features, "get", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            tracker.add_prompt(4, 1, points=[(60, 60)])
+    assert [p.frame for p in tracker.prompts] == [0]
+    assert run(tracker) == before
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward", "both"])
+def test_an_object_is_never_tracked_before_its_birth_or_after_its_end(
+    small_model: Sam2Model, movie: np.ndarray, direction: str
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, "mother", **FIRST)
+    tracker.add_prompt(6, "daughter", **SECOND)
+    run(tracker, "both")
+    tracker.set_life("mother", last=5)
+    tracker.set_life("daughter", first=6)
+
+    found = run(tracker, direction)
+
+    assert all((frame <= 5) == (obj == "mother") for frame, obj in found)
+    assert tracker.mask(7, "mother") is None and tracker.mask(5, "daughter") is None
+    assert tracker.lives == {"mother": (None, 5), "daughter": (6, None)}
+
+
+def test_a_prompt_outside_of_a_life_extends_it_and_a_life_without_a_prompt_is_refused(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(6, 1, **FIRST)
+    tracker.set_life(1, 6, 9)
+    tracker.add_prompt(4, 1, **FIRST)
+    assert tracker.lives == {1: (4, 9)}
+    with pytest.raises(PromptError, match="prompt on frame 4"):
+        tracker.set_life(1, 5, 9)
+    with pytest.raises(PromptError, match="before"):
+        tracker.set_life(1, 9, 5)
+
+
+def test_lives_are_saved_with_the_prompts(
+    small_model: Sam2Model, movie: np.ndarray, tmp_path: Path
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(6, "daughter", **FIRST)
+    tracker.set_life("daughter", first=6)
+    tracker.save_prompts(tmp_path / "prompts.json")
+    again = tracker_of(small_model, movie)
+    again.load_prompts(tmp_path / "prompts.json")
+    assert again.lives == {"daughter": (6, None)}
+
+
+def test_a_result_names_the_objects_that_were_computed(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, 1, **FIRST)
+    first = [r.computed for r in tracker.propagate(stop=2)]
+    tracker.add_prompt(1, 2, **SECOND)
+    assert first == [frozenset(), {1}, {1}]
+    assert [r.computed for r in tracker.propagate(stop=2)] == [frozenset(), frozenset(), {2}]
+
+
 def test_removing_a_correction_brings_the_first_run_back(
     small_model: Sam2Model, movie: np.ndarray
 ) -> None:
@@ -461,7 +582,7 @@ def test_a_stream_of_unknown_length_is_tracked_forward(
 def test_a_stream_needs_no_cache_to_remember_its_prompts(
     small_model: Sam2Model, movie: np.ndarray
 ) -> None:
-    tracker = tracker_of(small_model, camera_of(movie), tile=48, cache_megabytes=0)
+    tracker = tracker_of(small_model, camera_of(movie), window=48, cache_megabytes=0)
     tracker.add_prompt(0, 1, **FIRST)
     tracker.add_prompt(0, 2, box=(70, 70, 90, 90))
     assert {f for f, _ in run(tracker)} == set(range(12))

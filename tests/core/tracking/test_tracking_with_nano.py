@@ -11,7 +11,7 @@ import pytest
 from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.masks import Masklet, ObjectMask
 from sam2_plugins.core.model import Decoded, ImageFeatures, Sam2Model
-from sam2_plugins.core.tracking.memory.policies import POLICIES
+from sam2_plugins.core.tracking.memory.policies import policies
 from sam2_plugins.core.tracking.test_time_augmentation import decode_views
 from sam2_plugins.core.tracking.tracker import VideoTracker
 
@@ -91,7 +91,7 @@ def test_without_windows_the_same_object_is_lost_or_coarser(nano: Sam2Model) -> 
     truth = disc(path[0, 0], size, radius=8)
     overlaps = {}
     for tile in ("auto", None):
-        tracker = VideoTracker(nano, movie, tile=tile)  # type: ignore[arg-type]
+        tracker = VideoTracker(nano, movie, window=tile)  # type: ignore[arg-type]
         tracker.add_prompt(0, 1, box=(442, 292, 459, 309))
         overlaps[tile] = [r.masks[1].iou_with(truth) for r in tracker.propagate()][-1]
     assert overlaps["auto"] > overlaps[None]
@@ -109,13 +109,13 @@ def test_hundreds_of_objects_are_tracked_in_batches(nano: Sam2Model) -> None:
     assert np.median(found) > 0.4
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", policies())
 def test_every_memory_policy_follows_an_object_from_window_to_window(
     nano: Sam2Model, policy: str
 ) -> None:
     centres = np.array([(40 + 14 * t, 60 + 4 * t) for t in range(24)])
     size = (240, 420)
-    tracker = VideoTracker(nano, discs(centres[:, None], size), tile=128, policy=policy)
+    tracker = VideoTracker(nano, discs(centres[:, None], size), window=128, policy=policy)
     tracker.add_prompt(0, "a", mask=disc(centres[0], size))
     for result in tracker.propagate():
         wanted = disc(centres[result.frame], size)
@@ -134,7 +134,7 @@ def test_a_painted_mask_is_corrected_in_one_view_and_others_in_all(
 
     monkeypatch.setattr("sam2_plugins.core.tracking.predictor.decode_views", spy)
     size, at = (96, 128), np.array([60.0, 40.0])
-    tracker = VideoTracker(nano, discs(at[None, None], size), tile=None)
+    tracker = VideoTracker(nano, discs(at[None, None], size), window=None)
     first: dict[str, Any] = {"mask": disc(at, size)} if painted else {"points": [at]}
     tracker.add_prompt(0, 1, **first)
     tracker.add_prompt(0, 1, points=[(100, 80)], labels=[0])

@@ -6,17 +6,20 @@ Which frames are kept, and which of them are attended to, is a policy's matter: 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from math import nan
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from sam2_plugins.core.model import Memories
 from sam2_plugins.core.tracking.windows.planner import Window
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sam2_plugins.core.model import Memories
 
 UNTIMED = -1
 """Slot of a memory that says nothing of when it was made."""
@@ -178,6 +181,13 @@ class MemoryBank:
     def __bool__(self) -> bool:
         return bool(self.prompted or self.tracked)
 
+    def copy(self) -> MemoryBank:
+        """Copy the bank; the memories, which never change, are shared."""
+        other = MemoryBank(self.policy)
+        other.prompted, other.anchors = dict(self.prompted), dict(self.anchors)
+        other.tracked, other.state = dict(self.tracked), deepcopy(self.state)
+        return other
+
     def recall(self, frame: int, reverse: bool) -> Recall:
         """Return what the object attends to on a frame."""
         return self.policy.select(self, frame, reverse)
@@ -223,17 +233,30 @@ class MemoryBank:
 
 def as_tensors(recalls: Sequence[Recall], span: int) -> Memories:
     """Stack what several objects recall; all recall the same number of maps and of pointers."""
+    # Here and not above: policies and forms know the bank without torch.
+    import torch
+
+    from sam2_plugins.core.model import Memories
+    from sam2_plugins.core.tracking.transfer import to_device
+
     first = recalls[0].maps[0][1]
     device = first.pointer.device
-    maps = [torch.stack([m.map for _, m in r.maps if m.map is not None]) for r in recalls]
-    if recalls[0].pointers:
-        pointers = torch.stack([torch.stack([m.pointer for _, m in r.pointers]) for r in recalls])
-    else:
-        pointers = first.pointer.new_zeros(len(recalls), 0, len(first.pointer))
+    maps = [m.map for r in recalls for _, m in r.maps if m.map is not None]
+    pointers = [m.pointer for r in recalls for _, m in r.pointers]
+    times = [[*(slot for slot, _ in r.maps), *(d for d, _ in r.pointers)] for r in recalls]
+    count = len(recalls[0].maps)
+    slots, distances = to_device(np.array(times), device).split((count, len(times[0]) - count), 1)
+    stacked = torch.stack(maps)
+    if device.type == "cpu":
+        stacked = stacked.to(first.pointer.dtype)  # processors are slow in half precision
     return Memories(
-        maps=torch.stack(maps).to(first.pointer.dtype),
-        slots=torch.tensor([[slot for slot, _ in r.maps] for r in recalls], device=device),
-        pointers=pointers,
-        distances=torch.tensor([[d for d, _ in r.pointers] for r in recalls], device=device),
+        maps=stacked.unflatten(0, (len(recalls), count)),
+        slots=slots,
+        pointers=(
+            torch.stack(pointers).unflatten(0, (len(recalls), -1))
+            if pointers
+            else first.pointer.new_zeros(len(recalls), 0, len(first.pointer))
+        ),
+        distances=distances,
         span=span,
     )

@@ -18,7 +18,8 @@ from scipy import ndimage
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.masks.object_mask import PixelBox
 
-Tile: TypeAlias = "Literal['auto'] | int | None"
+WindowChoice: TypeAlias = "Literal['auto'] | int | None"
+"""Where windows are used: where it helps, always of a side in pixels, or never."""
 
 OBJECT_SHARE, LONGEST_SHARE = 0.25, 0.35
 """Shares of its window's side that an object should have across, on average, and at its longest.
@@ -131,24 +132,24 @@ class WindowPlanner:
         (height, width).
     image_size
         Side of the model's input.
-    tile
+    choice
         "auto": windows where objects are small in the frame; None: always the whole frame; a
         number: windows of that side in pixels.
     """
 
-    def __init__(self, frame_size: tuple[int, int], image_size: int, tile: Tile) -> None:
+    def __init__(self, frame_size: tuple[int, int], image_size: int, choice: WindowChoice) -> None:
         self.frame_size = frame_size
         self.image_size = image_size
-        self.tile = tile
+        self.choice = choice
         self.whole = Window(0, 0, frame_size[1], frame_size[0])
 
     def ladder(self) -> list[int]:
         """Sides of the windows that may be used, smallest first, without the whole frame."""
         shorter = min(self.frame_size)
-        if self.tile is None:
+        if self.choice is None:
             return []
-        if self.tile != "auto":
-            return [self.tile] if self.tile < max(self.frame_size) else []
+        if self.choice != "auto":
+            return [self.choice] if self.choice < max(self.frame_size) else []
         sides = []
         side = self.image_size / MOST_ENLARGED
         while side < WHOLE_FRAME_SHARE * shorter:

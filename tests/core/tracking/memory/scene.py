@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from sam2_plugins.core.tracking.memory.bank import Candidates, Choice, Memory, MemoryBank
-from sam2_plugins.core.tracking.memory.policies import Policy
+from sam2_plugins.core.tracking.memory.bank import Candidates, Choice, Memory, MemoryBank, Policy
 from sam2_plugins.core.tracking.windows.planner import Window
 
 SIDE = 64

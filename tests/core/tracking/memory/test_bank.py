@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from sam2_plugins.core.tracking.memory.bank import Memory, MemoryBank, as_tensors
-from sam2_plugins.core.tracking.memory.policies import Sam2Policy
+from sam2_plugins.core.tracking.memory.policies.published import Sam2Policy
 from sam2_plugins.core.tracking.windows.planner import Window
 
 

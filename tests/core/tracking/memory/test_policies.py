@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from sam2_plugins.core.errors import TrackingError
 from sam2_plugins.core.tracking.memory.bank import UNTIMED, Choice
 from sam2_plugins.core.tracking.memory.policies import (
-    POLICIES,
-    DistractorPolicy,
-    MotionPolicy,
-    Sam2Policy,
     get_policy,
+    policies,
+    policy_help,
+    policy_name,
 )
+from sam2_plugins.core.tracking.memory.policies.dam4sam import Dam4SamPolicy
+from sam2_plugins.core.tracking.memory.policies.published import Sam2Policy
+from sam2_plugins.core.tracking.memory.policies.samurai import SamuraiPolicy
 from tests.core.tracking.memory.scene import ABSENT, Scene, disc, memory, offer
 
 EMPTY = np.zeros_like(disc(0, 0))
@@ -28,16 +33,16 @@ def cross_a_twin(policy: Sam2Policy) -> list[int]:
 
 
 def test_crossing_a_twin_motion_keeps_to_the_object_where_the_published_rule_jumps() -> None:
-    assert cross_a_twin(MotionPolicy()) == [0] * 25
+    assert cross_a_twin(SamuraiPolicy()) == [0] * 25
     assert cross_a_twin(Sam2Policy()) == [0] * 18 + [1] * 7
 
 
 def test_motion_has_no_say_before_the_object_was_followed_for_a_while() -> None:
-    assert cross_a_twin(MotionPolicy(settle=40)) == cross_a_twin(Sam2Policy())
+    assert cross_a_twin(SamuraiPolicy(settle=40)) == cross_a_twin(Sam2Policy())
 
 
 def test_motion_begins_anew_after_a_person_moved_the_object() -> None:
-    scene = Scene(MotionPolicy(settle=0), disc(4, 20))
+    scene = Scene(SamuraiPolicy(settle=0), disc(4, 20))
     for t in range(1, 10):
         scene.show(offer(disc(4 + 2 * t, 20), EMPTY, ious=[0.9, 0.1]))
     moved = offer(disc(50, 50), ious=[1.0])
@@ -66,25 +71,25 @@ def test_after_an_absence_the_published_rule_attends_to_empty_frames() -> None:
 
 def test_after_an_absence_motion_attends_to_the_frames_where_the_object_was() -> None:
     # The last frame always is one of them.
-    assert leave(MotionPolicy()).recalled() == [
+    assert leave(SamuraiPolicy()).recalled() == [
         (6, 0), (5, 6), (4, 7), (3, 8), (2, 9), (1, 10), (0, 30),
     ]  # fmt: skip
 
 
 def test_after_an_absence_distractor_has_no_empty_frame_but_the_last_and_no_empty_pointer() -> None:
-    scene = leave(DistractorPolicy())
+    scene = leave(Dam4SamPolicy())
     assert scene.recalled() == [(6, 0), (2, 5), (1, 10), (0, 30)]
     assert scene.pointers() == [0]
 
 
 def test_frames_that_went_badly_are_left_out_by_motion() -> None:
-    scene = Scene(MotionPolicy(), disc(20, 20))
+    scene = Scene(SamuraiPolicy(), disc(20, 20))
     for t in range(1, 21):
         scene.show(offer(disc(20, 20), EMPTY, ious=[0.4 if t % 2 else 0.9, 0.1]))
     assert [frame for _, frame in scene.recalled()] == [0, 10, 12, 14, 16, 18, 20]
 
 
-def meet_a_twin(policy: DistractorPolicy, frames: int = 30, **kwargs: float) -> Scene:
+def meet_a_twin(policy: Dam4SamPolicy, frames: int = 30, **kwargs: float) -> Scene:
     """A twin comes into view on frame 10 and is offered as part of a second candidate."""
     scene = Scene(policy, disc(20, 20))
     for t in range(1, frames + 1):
@@ -94,19 +99,19 @@ def meet_a_twin(policy: DistractorPolicy, frames: int = 30, **kwargs: float) -> 
 
 
 def test_moments_when_a_twin_was_told_apart_are_remembered_for_good() -> None:
-    scene = meet_a_twin(DistractorPolicy())
+    scene = meet_a_twin(Dam4SamPolicy())
     assert list(scene.bank.anchors) == [10, 16, 22, 28]
     anchors = [(slot, frame) for slot, frame in scene.recalled() if slot == UNTIMED]
     assert anchors == [(UNTIMED, 10), (UNTIMED, 16), (UNTIMED, 22), (UNTIMED, 28)]
 
 
 def test_there_are_no_anchors_without_a_rival_or_when_unsure() -> None:
-    assert not meet_a_twin(DistractorPolicy(), frames=9).bank.anchors
-    assert not meet_a_twin(DistractorPolicy(), iou=0.7).bank.anchors
+    assert not meet_a_twin(Dam4SamPolicy(), frames=9).bank.anchors
+    assert not meet_a_twin(Dam4SamPolicy(), iou=0.7).bank.anchors
 
 
 def test_a_mask_that_suddenly_grew_is_no_anchor() -> None:
-    scene = Scene(DistractorPolicy(), disc(20, 20))
+    scene = Scene(Dam4SamPolicy(), disc(20, 20))
     for _ in range(10):
         scene.show(offer(disc(20, 20), disc(20, 20), ious=[0.9, 0.5]))
     scene.show(offer(disc(20, 20, 8), disc(20, 20) | disc(45, 20), ious=[0.9, 0.5]))
@@ -114,12 +119,12 @@ def test_a_mask_that_suddenly_grew_is_no_anchor() -> None:
 
 
 def test_anchors_are_at_most_four_and_at_most_seven_frames_are_attended_to() -> None:
-    scene = meet_a_twin(DistractorPolicy(), frames=200)
+    scene = meet_a_twin(Dam4SamPolicy(), frames=200)
     assert len(scene.bank.anchors) == 4
     assert len(scene.recalled()) == 7
 
 
-@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("name", policies())
 def test_a_bank_does_not_grow_with_the_movie(name: str) -> None:
     sizes = []
     for frames in (100, 400):
@@ -130,5 +135,22 @@ def test_a_bank_does_not_grow_with_the_movie(name: str) -> None:
 
 
 def test_an_unknown_policy_names_the_known_ones() -> None:
-    with pytest.raises(TrackingError, match="choose sam2, motion, distractor"):
+    with pytest.raises(TrackingError, match="choose sam2, dam4sam, samurai"):
         get_policy("tree")
+
+
+def test_policies_are_found_with_a_line_of_help_and_without_torch() -> None:
+    code = (
+        "import sys\n"
+        "from sam2_plugins.core.tracking.memory.policies import policy_help\n"
+        "print(list(policy_help()), all(policy_help().values()), 'torch' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "['sam2', 'dam4sam', 'samurai'] True False"
+
+
+@pytest.mark.parametrize(("old", "new"), [("motion", "samurai"), ("distractor", "dam4sam")])
+def test_the_names_of_earlier_versions_are_understood(old: str, new: str) -> None:
+    assert policy_name(old) == new
+    assert type(get_policy(old)) is policies()[new]
+    assert old not in policy_help()

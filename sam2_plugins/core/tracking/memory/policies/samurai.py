@@ -19,7 +19,8 @@ from sam2_plugins.core.tracking.memory.bank import (
     Recall,
 )
 from sam2_plugins.core.tracking.memory.kalman import BoxFilter, box_iou
-from sam2_plugins.core.tracking.memory.published import Sam2Policy
+from sam2_plugins.core.tracking.memory.policies._registry import memory_policy
+from sam2_plugins.core.tracking.memory.policies.published import Sam2Policy
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,10 @@ class _Motion:
     stable: int = 0
 
 
+@memory_policy("samurai", "motion")
 @dataclass(frozen=True)
-class MotionPolicy(Sam2Policy):
-    """Prefer the mask where the object was going, and remember only frames that went well.
+class SamuraiPolicy(Sam2Policy):
+    """Prefer the mask where the object was going; remember frames that went well.
 
     Parameters
     ----------

@@ -23,7 +23,8 @@ from sam2_plugins.core.tracking.memory.bank import (
     box_of,
 )
 from sam2_plugins.core.tracking.memory.kalman import box_iou
-from sam2_plugins.core.tracking.memory.published import Sam2Policy
+from sam2_plugins.core.tracking.memory.policies._registry import memory_policy
+from sam2_plugins.core.tracking.memory.policies.published import Sam2Policy
 
 _STEADY = 10  # frames over which an object's size is compared
 
@@ -36,9 +37,10 @@ class _History:
     anchored: int | None = None
 
 
+@memory_policy("dam4sam", "distractor")
 @dataclass(frozen=True)
-class DistractorPolicy(Sam2Policy):
-    """Keep, for good, frames on which the object was told apart from something similar.
+class Dam4SamPolicy(Sam2Policy):
+    """Keep frames on which the object was told apart from something like it.
 
     Parameters
     ----------

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from sam2_plugins.core.tracking.memory.bank import Candidates, Choice, Memory, MemoryBank, Recall
+from sam2_plugins.core.tracking.memory.policies._registry import memory_policy
 
 
+@memory_policy("sam2")
 @dataclass(frozen=True)
 class Sam2Policy:
-    """What to keep and what to attend to, as published.
+    """As published: all prompted frames, and the six before.
 
     Parameters
     ----------

@@ -1,0 +1,257 @@
+"""The fast path of a graphics card: the operations of the network as CUDA graphs.
+
+A step launches hundreds of small kernels, and a card waits for Python between them. A graph holds
+the launches of one operation for one shape of its arguments and replays them as one, with weights
+that are in bfloat16 already, as autocast would make them each time. The kernels are the same, so
+the results are too.
+
+An operation whose arguments have the same shapes for the second time is captured; before that, and
+wherever capture is not possible, it runs as it is written.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import fields, is_dataclass, replace
+from threading import Lock
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+F = TypeVar("F", bound=Callable[..., Any])
+Operation = Callable[..., Any]
+
+GRAPHS = 24
+"""Graphs that a model keeps: an operation has one for each shape of its arguments."""
+
+_log = logging.getLogger(__name__)
+_enabled: ContextVar[bool] = ContextVar("graphs", default=True)
+
+
+@contextmanager
+def without_graphs() -> Iterator[None]:
+    """Run operations as they are written, for as long as the block runs in this thread."""
+    token = _enabled.set(False)
+    try:
+        yield
+    finally:
+        _enabled.reset(token)
+
+
+class Prepared:
+    """Mark of a module that prepares weights for inference itself: they are left to it."""
+
+
+def replayed(operation: F) -> F:
+    """Let a model's operation, a function of tensors without state, be replayed as a graph."""
+
+    @functools.wraps(operation)
+    def call(model: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        if not _can_replay(model):
+            return operation(model, *args, **kwargs)
+        return _graphs_of(model).run(operation, model, args, kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+def _can_replay(model: Any) -> bool:
+    return bool(
+        model.device.type == "cuda"
+        and _enabled.get()
+        and torch.is_inference_mode_enabled()
+        and torch.is_autocast_enabled("cuda")
+        and not model.training
+        and not torch.cuda.is_current_stream_capturing()
+    )
+
+
+def _graphs_of(model: Any) -> Graphs:
+    with _lock:
+        if model not in _GRAPHS:
+            _GRAPHS[model] = Graphs(Recorder(model.device))
+        return _GRAPHS[model]
+
+
+Captured = Callable[[Any], Any]
+"""One operation for one shape: arguments to results, which later calls leave alone."""
+
+Capture = Callable[[Callable[[Any], Any], Any], Captured]
+"""Makes a `Captured` of a function and its first arguments."""
+
+
+class Graphs:
+    """The graphs of one model, the least recently used of which are let go.
+
+    Parameters
+    ----------
+    capture
+        Makes a graph; a `Recorder` on a card.
+    """
+
+    def __init__(self, capture: Capture) -> None:
+        self._capture = capture
+        self._captured: OrderedDict[Any, Captured] = OrderedDict()
+        self._seen: OrderedDict[Any, None] = OrderedDict()
+        self._weights: _Weights | None = None
+        self._possible = True
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._captured)
+
+    def run(self, operation: Operation, model: nn.Module, args: Any, kwargs: Any) -> Any:
+        """Replay an operation, or run it if its arguments are of a shape that is new."""
+        if self._possible:
+            given = (args, tuple(sorted(kwargs.items())))
+            key = (operation.__name__, *_map(lambda t: (t.shape, t.dtype), given))
+            with self._lock:
+                captured = self._find(key, operation, model, given)
+                if captured is not None:
+                    return captured(given)
+        return operation(model, *args, **kwargs)
+
+    def _find(
+        self, key: Any, operation: Operation, model: nn.Module, given: Any
+    ) -> Captured | None:
+        if self._weights is None or not self._weights.fit(model):
+            self._captured.clear()
+            self._weights = _Weights(model)
+        if key in self._captured:
+            self._captured.move_to_end(key)
+            return self._captured[key]
+        if key not in self._seen:
+            self._seen[key] = None
+            while len(self._seen) > 16 * GRAPHS:
+                self._seen.popitem(last=False)
+            return None
+        function = self._weights.bind(operation, model)
+        try:
+            self._captured[key] = self._capture(function, given)
+        except Exception as error:  # a driver may fail in many ways, and none may stop the work
+            self._possible = False
+            self._captured.clear()
+            _log.warning("This device cannot replay graphs and runs without: %s", error)
+            return None
+        while len(self._captured) > GRAPHS:
+            self._captured.popitem(last=False)
+        return self._captured[key]
+
+
+class _Weights:
+    """A model's weights as autocast would use them, for as long as nobody changes the model's."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._parameters = [p for p in model.parameters() if not p.is_inference()]
+        self._version = self._count()
+        named = dict(model.named_modules())
+        own = tuple(f"{name}." for name, module in named.items() if isinstance(module, Prepared))
+        self._cast = {
+            f"model.{name}.{part}": parameter.detach().to(torch.bfloat16)
+            for name, module in named.items()
+            if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d)
+            and not name.startswith(own)
+            for part, parameter in module.named_parameters(recurse=False)
+        }
+
+    def fit(self, model: nn.Module) -> bool:
+        """Whether the model's weights are those that were cast."""
+        first = next(model.parameters())
+        same = not self._parameters or self._parameters[0] is first
+        return same and self._version == self._count()
+
+    def bind(self, operation: Operation, model: nn.Module) -> Callable[[Any], Any]:
+        """Return the operation as a function of its arguments, with these weights."""
+        bound = _Bound(operation, model)
+
+        def function(given: Any) -> Any:
+            return torch.func.functional_call(bound, self._cast, (given,))
+
+        return function
+
+    def _count(self) -> tuple[int, int]:
+        first = self._parameters[0].data_ptr() if self._parameters else 0
+        return first, sum(p._version for p in self._parameters)
+
+
+class _Bound(nn.Module):
+    """An operation of a model as a module, whose weights can be given from outside."""
+
+    def __init__(self, operation: Operation, model: nn.Module) -> None:
+        super().__init__()
+        self.operation = operation
+        self.model = model
+
+    def forward(self, given: Any) -> Any:
+        args, kwargs = given
+        return self.operation(self.model, *args, **dict(kwargs))
+
+
+class Recorder:
+    """Captures operations on one card. All graphs share their working memory."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._pool: Any = None
+
+    def __call__(self, function: Callable[[Any], Any], given: Any) -> Captured:
+        """Run a function once to prepare its kernels, and once to capture them."""
+        with torch.cuda.device(self._device):
+            self._pool = self._pool or torch.cuda.graph_pool_handle()
+            return _CudaGraph(function, given, self._pool)
+
+
+class _CudaGraph:
+    """A captured operation with tensors of its own for arguments and results.
+
+    Arguments are copied in and results out at every replay, so that graphs can share memory.
+    """
+
+    def __init__(self, function: Callable[[Any], Any], given: Any, pool: Any) -> None:
+        given = _map(torch.clone, given)
+        self._arguments = _tensors(given)
+        self._graph = torch.cuda.CUDAGraph()
+        dtype = torch.get_autocast_dtype("cuda")
+        # What autocast casts must neither come from its own cache nor stay there after the graph.
+        with torch.autocast("cuda", dtype, cache_enabled=False):
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                function(given)
+            torch.cuda.current_stream().wait_stream(side)
+            with torch.cuda.graph(self._graph, pool=pool, capture_error_mode="thread_local"):
+                self._results = function(given)
+
+    def __call__(self, given: Any) -> Any:
+        for mine, theirs in zip(self._arguments, _tensors(given), strict=True):
+            mine.copy_(theirs, non_blocking=True)
+        self._graph.replay()
+        return _map(torch.clone, self._results)
+
+
+def _map(function: Callable[[Tensor], Any], value: Any) -> Any:
+    """Apply a function to each tensor in tuples and dataclasses; other values stay."""
+    if isinstance(value, Tensor):
+        return function(value)
+    if isinstance(value, tuple):
+        return tuple(_map(function, item) for item in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        each = {field.name: getattr(value, field.name) for field in fields(value)}
+        return replace(value, **{name: _map(function, item) for name, item in each.items()})
+    return value
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    found: list[Tensor] = []
+    _map(found.append, value)
+    return found
+
+
+_GRAPHS: WeakKeyDictionary[nn.Module, Graphs] = WeakKeyDictionary()
+_lock = Lock()

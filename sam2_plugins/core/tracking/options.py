@@ -1,0 +1,115 @@
+"""How a movie is tracked: one set of options, with the same names in every host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from sam2_plugins.core.errors import TrackingError
+from sam2_plugins.core.tracking.memory.policies import policy_name
+from sam2_plugins.core.tracking.schedule import DIRECTIONS, Direction
+from sam2_plugins.core.tracking.windows.planner import WindowChoice
+
+if TYPE_CHECKING:
+    from sam2_plugins.core.frames import FrameSource
+    from sam2_plugins.core.model import Sam2Model
+    from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
+
+OF_THE_MACHINE = ("device",)
+"""Options on which masks do not depend."""
+
+
+@dataclass(frozen=True)
+class TrackingOptions:
+    """All that a person chooses about tracking, apart from the prompts.
+
+    Attributes
+    ----------
+    model
+        A name of `list_models`, or a file of weights.
+    device
+        "auto", "cpu", "cuda", "cuda:1", "mps".
+    image_size
+        Side in pixels of the square that the model sees; None: the model's own.
+    window
+        "auto": small objects are seen through windows of (near) native resolution; None: always
+        the whole frame; a number: windows of that side in pixels.
+    memory
+        Name of a memory policy; those of earlier versions are understood.
+    direction, start, stop
+        As `VideoTracker.propagate` takes them.
+
+    Raises
+    ------
+    TrackingError
+        If a value is not one that can be chosen.
+    """
+
+    model: str = "nano"
+    device: str = "auto"
+    image_size: int | None = None
+    window: WindowChoice = "auto"
+    memory: str = "sam2"
+    direction: Direction = "forward"
+    start: int | None = None
+    stop: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "memory", policy_name(self.memory))
+        if self.direction not in DIRECTIONS:
+            raise TrackingError(
+                f"The direction is one of {', '.join(DIRECTIONS)}, not {self.direction!r}."
+            )
+        whole = isinstance(self.window, int) and not isinstance(self.window, bool)
+        if self.window not in ("auto", None) and not (whole and int(self.window) > 0):
+            raise TrackingError(
+                f"The window is auto, none, or a number of pixels, not {self.window!r}."
+            )
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> TrackingOptions:
+        """Take those of some values that are options; `tile` is an earlier name of `window`."""
+        known = {one.name for one in fields(cls)}
+        given = {key: value for key, value in values.items() if key in known}
+        if "tile" in values:
+            given.setdefault("window", values["tile"])
+        return cls(**given)
+
+    def load_model(self) -> Sam2Model:
+        """Load the model, or take it from those that are loaded already."""
+        from sam2_plugins.core.checkpoints import cached_model
+
+        return cached_model(self.model, self.device, self.image_size)
+
+    def tracker(
+        self, frames: FrameSource | Any, model: Sam2Model | None = None, **how: Any
+    ) -> VideoTracker:
+        """Make a tracker of a movie; `how` are further arguments of `VideoTracker`."""
+        from sam2_plugins.core.tracking.tracker import VideoTracker
+
+        network = self.load_model() if model is None else model
+        return VideoTracker(network, frames, window=self.window, policy=self.memory, **how)
+
+    def propagate(self, tracker: VideoTracker) -> Iterator[FrameResult]:
+        """Track in the chosen direction and range."""
+        return tracker.propagate(self.direction, self.start, self.stop)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the options on which the masks depend, as plain values."""
+        return {key: value for key, value in asdict(self).items() if key not in OF_THE_MACHINE}
+
+
+def parse_window(text: str) -> WindowChoice:
+    """Read a window as people type it: auto, none, or a number of pixels.
+
+    Raises
+    ------
+    TrackingError
+        If it is none of these.
+    """
+    if text in ("auto", "none"):
+        return "auto" if text == "auto" else None
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise TrackingError(f"The window is auto, none, or a number of pixels, not {text!r}.")

@@ -1,0 +1,38 @@
+"""Between the host and the device: a few transfers per frame, whatever the number of objects.
+
+Each read waits until the device is done with all that it was given, so that what the host wants to
+know of a frame is read at once, when everything has been launched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def to_host(tensors: Sequence[Tensor]) -> list[NDArray[Any]]:
+    """Read tensors of one device in one transfer."""
+    if not tensors or tensors[0].device.type == "cpu":
+        return [t.numpy() for t in tensors]
+    packed = torch.cat([t.contiguous().view(-1).view(torch.uint8) for t in tensors])
+    host = torch.empty(packed.shape, dtype=torch.uint8, pin_memory=packed.is_cuda)
+    data = host.copy_(packed).numpy()
+    arrays, at = [], 0
+    for t in tensors:
+        kind = torch.empty(0, dtype=t.dtype).numpy().dtype
+        arrays.append(data[at : at + t.nbytes].view(kind).reshape(t.shape))
+        at += t.nbytes
+    return arrays
+
+
+def to_device(array: NDArray[Any], device: torch.device) -> Tensor:
+    """Bring an array to a device, without a wait where the device allows that."""
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
