@@ -10,14 +10,18 @@ import typer
 Model = Annotated[
     str,
     typer.Option(
-        "--model", "-m", help="nano (embedded), sam2.1-tiny …, or a .pt or .safetensors file."
+        "--model",
+        "-m",
+        help="auto (the best that is here), nano (embedded), edgetam, sam2.1-tiny …, see `models`, "
+        "or a .pt or .safetensors file.",
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 ImageSize = Annotated[
     int | None,
     typer.Option(
-        help="Side in pixels of the square that the model sees, a multiple of 32.",
+        help="Side in pixels of the square that the model sees: for SAM 2 a multiple of 32, for "
+        "edgetam of 256. Published models were trained at their own only.",
         show_default="the model's own",
     ),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING
 from sam2_plugins.core.checkpoints.cache import (
     check_sha256,
     find_weights,
+    other_than_published,
     record_sha256,
     recorded_sha256,
     sha256_of,
 )
+from sam2_plugins.core.checkpoints.choose import AUTO, choose_model
 from sam2_plugins.core.checkpoints.device import choose_device
 from sam2_plugins.core.checkpoints.download import download
 from sam2_plugins.core.checkpoints.files import Weights, read_weights
@@ -25,7 +28,7 @@ from sam2_plugins.core.checkpoints.recognise import (
 )
 from sam2_plugins.core.checkpoints.transfer import Progress
 from sam2_plugins.core.errors import CheckpointError, UnknownVariantError
-from sam2_plugins.core.variants import VARIANTS, Variant, get_variant
+from sam2_plugins.core.variants import NANO, VARIANTS, Variant, get_variant
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 _SUFFIXES = {".pt", ".pth", ".safetensors"}
 _cache_lock = Lock()
+_log = logging.getLogger(__name__)
 
 
 def load_model(
@@ -73,7 +77,7 @@ def load_model(
         If the weights cannot be had (`DownloadError`), are damaged, or do not fit.
     """
     chosen = choose_device(device)
-    path, asked = _locate(name_or_path, on_progress)
+    path, asked = _locate(_name_meant(name_or_path, chosen), on_progress)
     return _load(path, asked, chosen, image_size, compile)
 
 
@@ -89,22 +93,51 @@ def cached_model(
     A file that changed since is loaded anew. The model is shared, so do not train it.
     """
     chosen = choose_device(device)
-    path, asked = _locate(name_or_path, on_progress)
+    path, asked = _locate(_name_meant(name_or_path, chosen), on_progress)
     with _cache_lock:
         return _load_once(path, path.stat().st_mtime_ns, asked, chosen, image_size, compile)
 
 
+def check_model_name(name_or_path: str | Path) -> None:
+    """Check that `load_model` knows a name or has the file; weights may have to be downloaded.
+
+    Raises
+    ------
+    UnknownVariantError
+        If there is no such model.
+    CheckpointError
+        If a file is meant, and is not there.
+    """
+    if name_or_path != AUTO:
+        _existing(name_or_path)
+
+
+def _name_meant(name_or_path: str | Path, device: torch.device) -> str | Path:
+    """Choose a model where "auto" is given, and say which."""
+    if name_or_path != AUTO:
+        return name_or_path
+    choice = choose_model(device)
+    _log.log(logging.WARNING if choice.name == NANO.name else logging.INFO, choice.note)
+    return choice.name
+
+
 def _locate(name_or_path: str | Path, on_progress: Progress | None) -> tuple[Path, Variant | None]:
     """Return the file, and the variant that it should hold if one was named."""
-    path = _file_meant(name_or_path)
+    path = _existing(name_or_path)
     if path is None:
         variant = get_variant(str(name_or_path))
         return find_weights(variant.name) or download(variant.name, on_progress), variant
-    if not path.is_file():
+    return path, None
+
+
+def _existing(name_or_path: str | Path) -> Path | None:
+    """Return the file that is meant, or None if a variant is."""
+    path = _file_meant(name_or_path)
+    if path is not None and not path.is_file():
         raise CheckpointError(
             f"There is no file {path}. Check the path, or name one of {', '.join(VARIANTS)}."
         )
-    return path, None
+    return path
 
 
 def _file_meant(name_or_path: str | Path) -> Path | None:
@@ -159,6 +192,15 @@ def _load(
         # Put there by hand, and good; a cache that cannot be written serves without the record.
         with suppress(OSError):
             record_sha256(path, sha256_of(path))
+    if asked is not None and (digest := other_than_published(asked, path)):
+        _log.warning(
+            "%s fits %s, but is not the published file: its sha256 is %s. "
+            "`sam2-plugins download %s` fetches that one.",
+            path,
+            asked.name,
+            digest,
+            asked.name,
+        )
     model = model.to(device).eval()
     if compile:
         model.image_encoder.compile()

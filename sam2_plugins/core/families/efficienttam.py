@@ -108,8 +108,12 @@ _MEMORIES: dict[str, MemoryConfig] = {"1": PooledMemory("logits"), "2": PooledMe
 _KINDS = {
     "": "",
     "1": ", pooled memories",
-    "2": ", memories pooled in another way",
+    "2": ", memories pooled otherwise",
     "512x512": ", for frames of 512 px",
+}
+_GIGAFLOP = {
+    "ti": {"": 730, "1": 367, "2": 367, "512x512": 72},
+    "s": {"": 925, "1": 562, "2": 562, "512x512": 115},
 }
 _SHA256 = {
     "efficienttam_s": "2b572be30d9e96ee29c8d785fe157c6b079ede7d56fbc8a3671d4120e63c89cd",
@@ -134,7 +138,8 @@ def _variant(size: str, kind: str) -> Variant:
         pointer_time_encoding=False,
         absent_memory_embedding=False,
         published=Published(f"{_URL}/{config}.pt", _MEGABYTES[size], _SHA256.get(config)),
-        about=f"EfficientTAM, {size}{_KINDS[kind]}, by its authors",
+        gigaflop=_GIGAFLOP[size][kind],
+        about=f"EfficientTAM, {size}{_KINDS[kind]}",
     )
 
 

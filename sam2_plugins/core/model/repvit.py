@@ -207,8 +207,7 @@ class RepVit(nn.Module, Prepared):
         if self._learns() or torch.compiler.is_compiling():
             maps = self.body(pixels)
             return maps
-        kind = pixels.device.type
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+        dtype = _autocast_dtype(pixels.device.type)
         if self._fused is None or not self._fused.is_of(self.body, dtype):
             self._fused = _FusedBody(self.body, dtype)
         return self._fused(pixels)
@@ -250,6 +249,11 @@ class _FusedBody:
     def __call__(self, pixels: Tensor) -> list[Tensor]:
         maps = self._body(pixels.contiguous(memory_format=torch.channels_last))
         return [x.contiguous() for x in maps]
+
+
+def _autocast_dtype(kind: str) -> torch.dtype | None:
+    on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.get_autocast_dtype(kind) if on else None
 
 
 def _state(body: _Body) -> list[Tensor]:
