@@ -17,7 +17,7 @@ help:
 	@echo "make test       lint, types, import contracts and all tests, those of the hosts too"
 	@for host in $(HOSTS); do echo "make test-$$host  only the tests of that host"; done
 	@echo "make test-fast  the tests that take less than two minutes"
-	@echo "make lint       ruff, mypy, import-linter"
+	@echo "make lint       ruff, mypy, import-linter, vermin"
 	@echo "make format     let ruff mend what it can"
 	@echo "make pictures   make the pictures of docs/ again"
 	@echo "make setup      only install, in $(VENV); TORCH='torch==…' chooses another torch"
@@ -56,6 +56,7 @@ lint: setup
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/vermin -t=3.10- --no-tips --violations --exclude str.decode $(CODE)
 
 format: setup
 	$(BIN)/ruff check --fix $(CODE)

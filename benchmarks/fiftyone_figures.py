@@ -183,7 +183,7 @@ def memory_and_cancel(folder: Path) -> None:
     import fiftyone as fo
 
     from sam2_plugins.fiftyone_plugin import propagate
-    from sam2_plugins.fiftyone_plugin.footage import find_footage
+    from sam2_plugins.fiftyone_plugin.finding import find_footage
     from sam2_plugins.fiftyone_plugin.propagation import run
     from sam2_plugins.fiftyone_plugin.request import Progress, Request
 

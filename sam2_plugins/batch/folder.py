@@ -1,72 +1,287 @@
-"""The folder of one video's results: it appears under its name only when it is complete."""
+"""A folder of results: which of its files are ours, what they were made from, and who is at it.
+
+`status.json` says what the results were made from, and how each file was left; `masks.jsonl` holds
+the masks themselves, from which a further format is written without the model. A file that was not
+made here, or that somebody changed since, is never replaced or removed.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from sam2_plugins.batch.report import Report
 from sam2_plugins.core.errors import ExportError
+from sam2_plugins.core.export import FORMATS
+from sam2_plugins.core.export.ctc import TRACKS_NAME
 from sam2_plugins.core.export.writer import naming
+from sam2_plugins.core.files import signature
 
 STATUS, JOURNAL = "status.json", "masks.jsonl"
 
+PROMPTS = "prompts"
+FILES = {**FORMATS, PROMPTS: "prompts.json"}
+"""Format to the name of its file; the prompts are one too."""
 
-class VideoFolder:
-    """`OUT/NAME`, which is made as `OUT/.NAME.part`."""
 
-    def __init__(self, out: Path, name: str) -> None:
-        self.path = out / name
-        self.part = out / f".{name}.part"
-        self.journal = self.part / JOURNAL
+class ResultFolder:
+    """The results of one movie.
 
-    def finished(self) -> Report | None:
-        """Return the record of a complete result; None if there is none."""
+    Parameters
+    ----------
+    path
+        Where they are when they are complete.
+    work
+        Where they are made; by default in their place, so that a person sees them grow.
+    """
+
+    def __init__(self, path: Path, work: Path | None = None) -> None:
+        self.path = path
+        self.work = path if work is None else work
+        self._before: Report | None = None
+
+    @property
+    def in_place(self) -> bool:
+        """Whether results are made where they stay."""
+        return self.work == self.path
+
+    @property
+    def journal(self) -> Path:
+        """The masks of the run at hand."""
+        return self.work / JOURNAL
+
+    def record(self) -> Report | None:
+        """Return what is known of the results; None if there are none."""
         return Report.load(self.path / STATUS)
 
-    @contextmanager
-    def working(self, started: Report) -> Iterator[None]:
-        """Work in the part folder: go on with what is there if it is of the same job.
+    def holds(self, run: Report, names: Iterable[str]) -> bool:
+        """Whether complete results of the same inputs are there, in these files."""
+        found = self.record()
+        return (
+            found is not None
+            and found.state == "done"
+            and found.inputs == run.inputs
+            and all(name in found.made and _is_there(self.path / name) for name in names)
+        )
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the only one that works here; folders that stay empty go away again.
 
         Raises
         ------
         ExportError
-            If another worker is at it, or the folder cannot be made.
+            If another process is at it, or the folder cannot be made.
         """
-        with naming(self.part):
-            self.part.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.part / ".lock")
+        if not self.in_place:
+            _refuse_link(self.path)
+            _refuse_link(self.work)
+        missing = [one for one in (self.work, *self.work.parents) if not one.exists()]
+        with naming(self.work):
+            self.work.mkdir(parents=True, exist_ok=True)
+        path = self.work / (".sam2-plugins.lock" if self.in_place else ".lock")
+        lock = FileLock(path)
         try:
-            lock.acquire(timeout=0)
+            with naming(path), contextlib.suppress(NotImplementedError):  # no locks on this disk
+                lock.acquire(timeout=0)
         except Timeout as error:
             raise ExportError(
-                f"Another process is working on {self.path}. Wait for it, or stop it."
+                f"Another process is working on {self.path}. Wait for it, or stop it; or choose "
+                "another folder."
             ) from error
-        with lock:
-            before = Report.load(self.part / STATUS)
-            if before is None or before.fingerprint != started.fingerprint:
-                self.journal.unlink(missing_ok=True)
-            started.save(self.part / STATUS)
+        try:
             yield
+        finally:
+            with contextlib.suppress(OSError):  # before it is released; Windows does it by itself
+                path.unlink()
+            lock.release()
+            for folder in missing if self.in_place else (self.work, *missing):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
 
-    def fail(self, report: Report) -> None:
-        """Keep what was done, and why it ended, in the part folder."""
-        report.save(self.part / STATUS)
+    def begin(self, run: Report, wanted: Sequence[str], replaces: bool, force: bool) -> Report:
+        """Record a run that begins, and make room for it; what is not ours is refused.
 
-    def publish(self, report: Report) -> None:
-        """Put the complete folder in its place; an older result goes away."""
-        report.save(self.part / STATUS)
-        self.journal.unlink(missing_ok=True)
-        old = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.old")
+        Parameters
+        ----------
+        run
+            What is to be made.
+        wanted
+            Names of the files wished for. Those that earlier inputs gave are made again too, so
+            that a folder never shows two runs.
+        replaces
+            Whether results of other inputs may be replaced.
+        force
+            Whether files that were not made here, or were changed, may be replaced.
+
+        Returns
+        -------
+        Report
+            The run as it is recorded: `files` are to be made, `made` stay, `complete` tells whether
+            the masks are all there.
+
+        Raises
+        ------
+        ExportError
+            If something is in the way.
+        """
+        found = self.record()
+        same = found is not None and found.inputs == run.inputs
+        if found is not None and not same and found.frames and not (replaces or force):
+            raise ExportError(
+                f"{self.path} holds the results of another run, with {_differences(found, run)}. "
+                "Choose another folder with --out, or in a list of videos another name; `track` "
+                "replaces them with --overwrite."
+            )
+        if found is None and not force:
+            self._refuse_strangers()
+        names = list(wanted)
+        kept: dict[str, str] = {}
+        if found is not None and same and found.complete:
+            kept = {n: mark for n, mark in found.made.items() if self._stays(n, mark, force)}
+            names = [name for name in names if name not in kept]
+        elif found is not None:
+            names += [n for n in (*found.made, *found.files) if _is_there(self.path / n)]
+        names = list(dict.fromkeys(names))
+        for name in names:
+            self._require_ours(name, found, force)
+        begun = replace(
+            run, files=tuple(names), made=kept, complete=bool(same and found and found.complete)
+        )
+        self._before = found if begun.complete else None
+        if self.in_place:
+            self._make_room(names, found)
+            if not same:
+                (self.path / JOURNAL).unlink(missing_ok=True)
+        else:
+            earlier = Report.load(self.work / STATUS)
+            if earlier is None or earlier.inputs != run.inputs:
+                self.journal.unlink(missing_ok=True)
+        begun.save(self.work / STATUS)
+        return begun
+
+    def publish(self, run: Report, files: Sequence[str]) -> Report:
+        """Put these finished files in their place, and record them.
+
+        Raises
+        ------
+        ExportError
+            If something that is not ours came in the way meanwhile; the results stay in `work`.
+        """
+        marks = {name: signature(self.work / name) for name in files}
+        made = {**run.made, **marks}
+        run = replace(run, made=made, files=tuple(made))
+        if self.in_place:
+            run.save(self.path / STATUS)
+            return run
+        found = self.record()
+        for name in files:
+            self._require_ours(name, found, force=False)
         with naming(self.path):
-            if self.path.exists():
-                os.replace(self.path, old)
-            os.replace(self.part, self.path)
-            (self.path / ".lock").unlink(missing_ok=True)
-        shutil.rmtree(old, ignore_errors=True)
+            self._make_room(files, found)
+            self.path.mkdir(parents=True, exist_ok=True)
+            if self.journal.exists():
+                os.replace(self.journal, self.path / JOURNAL)
+            # First the record: what is missing after a crash is made again from the masks.
+            run.save(self.path / STATUS)
+            for name in files:
+                os.replace(self.work / name, self.path / name)
+            shutil.rmtree(self.work, ignore_errors=True)
+        return run
+
+    def leave(self, run: Report) -> None:
+        """Record how far a run came that did not end well; if it did nothing, nothing stays."""
+        if self._before is not None:  # what was complete before still is
+            self._make_room(run.files, replace(run, state="running"))
+            self._before.save(self.path / STATUS)
+        elif run.frames:
+            marks = {name: signature(self.work / name) for name in run.files}
+            replace(run, made={n: mark for n, mark in marks.items() if mark}).save(
+                self.work / STATUS
+            )
+        elif self.in_place:
+            self._make_room(run.files, replace(run, state="running"))
+            for name in (STATUS, JOURNAL):
+                (self.path / name).unlink(missing_ok=True)
+        else:
+            shutil.rmtree(self.work, ignore_errors=True)
+
+    def _stays(self, name: str, mark: str, force: bool) -> bool:
+        """Whether a finished file stays: a changed one does, unless changes are to be replaced."""
+        path = self.path / name
+        return _is_there(path) and not (force and signature(path) != mark)
+
+    def _refuse_strangers(self) -> None:
+        """Where there is no record, nothing is ours."""
+        if self.in_place:
+            names: Iterable[str] = (STATUS, JOURNAL)
+        else:
+            names = (one.name for one in self.path.iterdir()) if self.path.is_dir() else ()
+        for name in names:
+            self._require_ours(name, None, force=False)
+        if self.path.exists() and not self.path.is_dir():
+            raise ExportError(f"{self.path} is a file. Choose another folder with --out.")
+
+    def _require_ours(self, name: str, found: Report | None, force: bool) -> None:
+        path = self.path / name
+        if force or not _is_there(path) or self._is_ours(name, found):
+            return
+        changed = found is not None and name in found.made
+        raise ExportError(
+            f"{path} {'was changed since it was made' if changed else 'was not made here'}, and is "
+            "not to be replaced or mixed with results. Choose another folder with --out, or move "
+            "it away; `track` replaces it with --overwrite."
+        )
+
+    def _is_ours(self, name: str, found: Report | None) -> bool:
+        if found is None or (self.path / name).is_symlink():
+            return False
+        if found.state == "running":  # and was killed, so nobody noted how it was left
+            return name in (*found.files, *found.made)
+        return found.made.get(name) == signature(self.path / name)
+
+    def _make_room(self, names: Iterable[str], found: Report | None) -> None:
+        """Remove files that may go. Of a folder, only what its writer made goes."""
+        for name in names:
+            path = self.path / name
+            with naming(path):
+                if not path.is_dir() or path.is_symlink():
+                    path.unlink(missing_ok=True)
+                elif self._is_ours(name, found):
+                    for file in (*path.glob("mask*.tif"), path / TRACKS_NAME):
+                        file.unlink(missing_ok=True)
+                    with contextlib.suppress(OSError):  # something else is in it
+                        path.rmdir()
+
+
+class VideoFolder(ResultFolder):
+    """`OUT/NAME`, which is made as `OUT/.NAME.part`: a result is complete or not there."""
+
+    def __init__(self, out: Path, name: str) -> None:
+        super().__init__(out / name, out / f".{name}.part")
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is something of that name, be it a link to nothing."""
+    return os.path.lexists(path)
+
+
+def _refuse_link(path: Path) -> None:
+    if path.is_symlink():
+        raise ExportError(
+            f"{path} is a link, and nothing is written through it. Remove the link, or choose "
+            "another folder with --out."
+        )
+
+
+def _differences(found: Report, run: Report) -> str:
+    """Name what was other."""
+    differs = [key for key in run.inputs if found.inputs.get(key) != run.inputs[key]]
+    kinds = {"movie": "another movie", "prompts": "other prompts", "model": "another model"}
+    return " and ".join(kinds.get(key, "other options") for key in differs) or "other options"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
-from sam2_plugins.core.prompt_files import prompt_to_json
+from sam2_plugins.core.masks import ObjectId
 from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.schedule import Direction
 from sam2_plugins.core.tracking.windows.planner import WindowChoice
 
@@ -28,6 +27,10 @@ class Job:
         Arguments of `VideoTracker.propagate`.
     reading
         Further arguments of `open_frames`: axes, channels, limits, z, stream, fps.
+    lives
+        First and last frame of objects that are born or end in the movie.
+    made_on
+        What each file of prompts says of its movie: another one is refused.
     """
 
     name: str
@@ -37,6 +40,8 @@ class Job:
     start: int | None = None
     stop: int | None = None
     reading: Mapping[str, Any] = field(default_factory=dict)
+    lives: Mapping[ObjectId, tuple[int | None, int | None]] = field(default_factory=dict)
+    made_on: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,10 @@ class Settings:
     ----------
     model
         A name, or a path of weights as the workers see it.
+    memory
+        Name of a memory policy.
     formats
-        Names of `core.export.FORMATS`.
+        Names of `core.export.FORMATS`, and "prompts".
     threads
         Torch threads of a worker; None: torch's own choice.
     """
@@ -56,20 +63,20 @@ class Settings:
     model: str = "nano"
     device: str = "auto"
     image_size: int | None = None
-    tile: WindowChoice = "auto"
+    window: WindowChoice = "auto"
+    memory: str = "sam2"
     formats: tuple[str, ...] = ("tiff", "csv")
     threads: int | None = None
 
-
-def fingerprint(job: Job, settings: Settings) -> str:
-    """Tell whether results on the disk are those of this job: all that they depend on, hashed."""
-    wanted = {
-        "source": job.source,
-        "prompts": [prompt_to_json(prompt) for prompt in job.prompts],
-        "range": [job.direction, job.start, job.stop],
-        "reading": dict(job.reading),
-        **asdict(settings),
-    }
-    for of_the_machine in ("device", "threads"):
-        del wanted[of_the_machine]
-    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
+    def options(self, job: Job) -> TrackingOptions:
+        """Return how one of the videos is tracked."""
+        return TrackingOptions(
+            self.model,
+            self.device,
+            self.image_size,
+            self.window,
+            self.memory,
+            job.direction,
+            job.start,
+            job.stop,
+        )

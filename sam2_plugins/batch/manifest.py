@@ -18,23 +18,75 @@ Relative paths begin at the manifest's folder. An empty cell, or null, is the de
 from __future__ import annotations
 
 import csv
+import hashlib
+import io
 import json
+import math
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from sam2_plugins.batch.job import Job
-from sam2_plugins.core.errors import PromptError, Sam2PluginsError
-from sam2_plugins.core.prompt_files import load_prompts, prompts_from_json
-from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.prompt_files import PromptFile, load_prompts, prompts_from_json
 from sam2_plugins.core.tracking.schedule import DIRECTIONS
+
+_LONGEST_CELL = 1 << 30
+_LONGEST_NAME = 120  # of a folder: file systems take 255 bytes, and files within have names too
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.I)
+"""Names that Windows keeps for devices."""
+
+Row: TypeAlias = "Mapping[str, Any]"
 
 READING = ("axes", "channels", "limits", "z", "stream", "fps")
 KEYS = ("source", "prompts", "name", "direction", "start", "stop", *READING)
+
+
+class _Kind(NamedTuple):
+    """What a value must be, and how to say so."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+def _is_whole(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _is_pair(value: Any) -> bool:
+    return type(value) is list and len(value) == 2 and all(map(_is_number, value))
+
+
+_FRAME = _Kind("the number of a frame, from 0", _is_whole)
+_WHOLE = _Kind("a whole number, from 0", _is_whole)
+_TEXT = _Kind("a text", lambda value: isinstance(value, str))
+_KINDS = {
+    "source": _TEXT,
+    "name": _Kind("a text or a number", lambda value: type(value) in (str, int)),
+    "start": _FRAME,
+    "stop": _FRAME,
+    "axes": _TEXT,
+    "z": _WHOLE,
+    "stream": _WHOLE,
+    "fps": _Kind("a number above 0", lambda value: _is_number(value) and value > 0),
+    "channels": _Kind(
+        "a list of whole numbers", lambda value: type(value) is list and all(map(_is_whole, value))
+    ),
+    "limits": _Kind(
+        "two numbers, or two for each channel",
+        lambda value: _is_pair(value) or (type(value) is list and all(map(_is_pair, value))),
+    ),
+}
 
 
 class ManifestError(Sam2PluginsError):
@@ -51,11 +103,13 @@ def read_manifest(path: str | Path) -> list[Job]:
     """
     path = Path(path)
     jobs, wrong = [], []
-    for number, row in _rows(path):
+    for number, read in _rows(path):
         try:
-            jobs.append(_job(row, path.parent))
-        except (ManifestError, PromptError, ValueError, TypeError) as error:
+            jobs.append(_job(read(), path.parent))
+        except (Sam2PluginsError, ValueError, TypeError, OverflowError) as error:
             wrong.append(f"line {number}: {error}")
+        except RecursionError:
+            wrong.append(f"line {number}: its brackets are nested too deep.")
     if wrong:
         raise ManifestError(f"{path} cannot be used:\n  " + "\n  ".join(wrong))
     if not jobs:
@@ -63,47 +117,71 @@ def read_manifest(path: str | Path) -> list[Job]:
     return _named_apart(jobs, path)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Line numbers and rows."""
+def _rows(path: Path) -> Iterator[tuple[int, Callable[[], Row]]]:
+    """Line numbers, and how to read what is there: a bad line is told with all others."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path} cannot be read: {error}.") from error
     if path.suffix.lower() == ".csv":
-        reader = csv.DictReader(text.splitlines(keepends=True))
-        unknown = [name for name in reader.fieldnames or () if name not in KEYS]
+        yield from _csv_rows(path, text)
+        return
+    # Not by splitlines(), which also splits at signs that may stand in a JSON text.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield number, partial(_json_row, line)
+
+
+def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Callable[[], Row]]]:
+    csv.field_size_limit(_LONGEST_CELL)  # a mask as a prompt is long
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        head = [name.strip() for name in next(reader, [])]
+        unknown = [name for name in head if name not in KEYS]
         if unknown:
             raise ManifestError(
                 f"{path} has the column {unknown[0]!r}. Columns are {', '.join(KEYS)}."
             )
-        for row in reader:
-            yield reader.line_num, {key: _cell(key, value) for key, value in row.items()}
-        return
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip():
-            try:
-                entry = json.loads(line)
-            except ValueError as error:
-                raise ManifestError(f"{path}, line {number} is no JSON: {error}.") from error
-            if not isinstance(entry, dict):
-                raise ManifestError(f"{path}, line {number} is not an object.")
-            yield number, entry
+        twice = [name for name, times in Counter(head).items() if times > 1]
+        if twice:
+            raise ManifestError(f"{path} has the column {twice[0]!r} twice.")
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield reader.line_num, partial(_csv_row, head, cells)
+    except csv.Error as error:
+        raise ManifestError(f"{path}, line {reader.line_num} is no CSV: {error}.") from error
 
 
-def _cell(key: str | None, text: Any) -> Any:
+def _json_row(line: str) -> Row:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise ManifestError(f"it is no JSON: {error}.") from error
+    if not isinstance(row, dict):
+        raise ManifestError("it is not an object.")
+    return row
+
+
+def _csv_row(head: list[str], cells: list[str]) -> Row:
+    if len(cells) > len(head):
+        raise ManifestError("it has more cells than the head has columns.")
+    return {key: _cell(key, text.strip()) for key, text in zip(head, cells, strict=False)}
+
+
+def _cell(key: str, text: str) -> Any:
     """Read the value of a CSV cell; None if it is empty."""
-    if key is None:
-        raise ManifestError("A line has more cells than the head has columns.")
-    if not text or not text.strip():
+    if not text:
         return None
-    text = text.strip()
-    if key in ("channels", "limits"):
-        return [float(part) if key == "limits" else int(part) for part in text.split(",")]
-    if key in ("start", "stop", "z", "stream"):
-        return int(text)
-    if key == "fps":
-        return float(text)
-    return json.loads(text) if key == "prompts" and text.startswith("[") else text
+    try:
+        if key in ("channels", "limits"):
+            return [float(part) if key == "limits" else int(part) for part in text.split(",")]
+        if key in ("start", "stop", "z", "stream"):
+            return int(text)
+        if key == "fps":
+            return float(text)
+        return json.loads(text) if key == "prompts" and text.startswith("[") else text
+    except ValueError as error:
+        raise ManifestError(f"{key} cannot be {_short(text)}: {error}.") from error
 
 
 def _job(row: Mapping[str, Any], folder: Path) -> Job:
@@ -117,48 +195,63 @@ def _job(row: Mapping[str, Any], folder: Path) -> Job:
     direction = given.get("direction", "forward")
     if direction not in DIRECTIONS:
         raise ManifestError(f"direction is one of {', '.join(DIRECTIONS)}, not {direction!r}.")
-    for key in ("start", "stop"):
-        if not isinstance(given.get(key, 0), int):
-            raise ManifestError(f"{key} is the number of a frame, not {given[key]!r}.")
+    for key, value in given.items():
+        if key in _KINDS and not _KINDS[key].holds(value):
+            raise ManifestError(f"{key} is {_KINDS[key].words}, not {_short(repr(value))}.")
+    file = _prompts(given["prompts"], folder)
     return Job(
         name=_safe(str(given.get("name", ""))),
-        source=_resolved(str(given["source"]), folder),
-        prompts=_prompts(given["prompts"], folder),
+        source=_resolved(given["source"], folder),
+        prompts=file.prompts,
         direction=direction,
         start=given.get("start"),
         stop=given.get("stop"),
         reading={key: given[key] for key in READING if key in given},
+        lives=file.lives,
+        made_on=(file.source,) if file.source else (),
     )
 
 
-def _prompts(value: Any, folder: Path) -> tuple[Prompt, ...]:
+def _prompts(value: Any, folder: Path) -> PromptFile:
     if isinstance(value, str):
-        prompts = load_prompts(_resolved(value, folder)).prompts
+        file = load_prompts(_resolved(value, folder))
     else:
-        prompts = prompts_from_json(value)
-    if not prompts:
+        file = PromptFile(prompts_from_json(value))
+    if not file.prompts:
         raise ManifestError("it has no prompt: nothing says what to track.")
-    return prompts
+    return file
 
 
 def _resolved(source: str, folder: Path) -> str:
-    return source if "://" in source else str(folder.resolve() / source)
+    return source if "://" in source else str(folder.resolve() / Path(source).expanduser())
 
 
 def _named_apart(jobs: list[Job], manifest: Path) -> list[Job]:
     """Name the jobs that have no name: short where that is unambiguous, else by the whole path."""
     short = [job.name or _safe(_path_of(job.source).stem) for job in jobs]
-    count = Counter(short)
+    count = Counter(_folded(name) for name in short)
     long = [
-        name if job.name or count[name] == 1 else _safe("_".join(_below(job.source, manifest)))
+        name
+        if name and (job.name or count[_folded(name)] == 1)
+        else _safe("_".join(_below(job.source, manifest))) or _nameless(job.source)
         for job, name in zip(jobs, short, strict=True)
     ]
-    for name, times in Counter(long).items():
+    for name, times in Counter(_folded(name) for name in long).items():
         if times > 1:
             raise ManifestError(
-                f"{manifest} has {times} videos called {name!r}: give each a name of its own."
+                f"{manifest} has {times} videos called {name!r}, by systems that take large and "
+                "small letters for the same: give each a name of its own."
             )
     return [replace(job, name=name) for job, name in zip(jobs, long, strict=True)]
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _nameless(source: str) -> str:
+    """Make a name for a source that has none, the same every time."""
+    return f"video-{hashlib.sha256(source.encode(errors='replace')).hexdigest()[:8]}"
 
 
 def _path_of(source: str) -> PurePosixPath:
@@ -172,5 +265,10 @@ def _below(source: str, manifest: Path) -> tuple[str, ...]:
 
 
 def _safe(name: str) -> str:
-    """Make a name of a folder, visible and on every system."""
-    return re.sub(r"[^\w.+=@-]+", "_", name).lstrip("._")
+    """Make a name of a folder, visible and on every system; "" if nothing of it is left."""
+    name = re.sub(r"[^\w.+=@-]+", "_", name).lstrip("._").rstrip(".")
+    return f"{name}_" if _RESERVED.fullmatch(name) else name[:_LONGEST_NAME]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}…"

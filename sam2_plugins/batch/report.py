@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from sam2_plugins.core.files import write_text
 
-State: TypeAlias = Literal["running", "done", "failed"]
+State: TypeAlias = Literal["running", "done", "stopped", "failed"]
 
 
 @dataclass(frozen=True)
@@ -28,31 +28,46 @@ class Report:
 
     Attributes
     ----------
-    fingerprint
-        See `job.fingerprint`.
+    inputs
+        Digests of all that the masks depend on; see `inputs.digest_inputs`.
+    content
+        The signature and the digest of the source, so that one that is unchanged is not read again.
     frames, computed
         Frames in the result, and those that this run had to compute.
+    complete
+        Whether every frame was tracked: then another format needs no model.
+    spans
+        First and last of the frames in the result, run by run.
     seconds
         That this run took.
     error
         What went wrong, for a person; "" if nothing did.
+    notes
+        What was lost or assumed while the movie was read.
     objects
         A `MaskletSummary` of each.
     files
-        Names in the video's folder.
+        Names in the video's folder; while it runs, those that are being made.
+    made
+        Name of each finished file to its `files.signature`.
     """
 
     name: str
     source: str
     state: State
-    fingerprint: str
     model: str
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    content: Mapping[str, str] = field(default_factory=dict)
     frames: int = 0
     computed: int = 0
+    complete: bool = False
+    spans: tuple[tuple[int, int], ...] = ()
     seconds: float = 0.0
     error: str = ""
+    notes: tuple[str, ...] = ()
     objects: tuple[Mapping[str, Any], ...] = ()
     files: tuple[str, ...] = ()
+    made: Mapping[str, str] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write the record, whole or not at all."""
@@ -63,9 +78,10 @@ class Report:
         """Read a record; None if there is none that can be read."""
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            lists = {key: tuple(values[key]) for key in ("objects", "files")}
-            return cls(**{**values, **lists})
-        except (OSError, ValueError, TypeError, KeyError):
+            lists = {key: tuple(values[key]) for key in ("notes", "objects", "files")}
+            spans = tuple((first, last) for first, last in values["spans"])
+            return cls(**{**values, **lists, "spans": spans})
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
 
 

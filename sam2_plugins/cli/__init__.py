@@ -1,7 +1,7 @@
 """The command `sam2-plugins`. Commands import what is heavy when they run, so that help is quick.
 
-Exit codes: 0, all went well; 1, an error, told on stderr with the mend; 2, wrong usage; 130,
-stopped by Ctrl-C, with everything kept that was done.
+Exit codes: 0, all went well; 1, an error, explained on stderr with the mend; 2, wrong usage; 130,
+stopped by Ctrl-C or a kill, with everything kept that was done.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ app = typer.Typer(
     cls=Commands,
     help="Segment and track anything in movies with SAM 2: click once, get masks on every frame.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

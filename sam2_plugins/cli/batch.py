@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
 from sam2_plugins.cli import options
 from sam2_plugins.cli.commands import INTERRUPTED
+from sam2_plugins.cli.groups import grouped
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -18,9 +20,45 @@ if TYPE_CHECKING:
 
     from sam2_plugins.batch import Progress, Report
 
-_WHERE = "Where"
+
+@dataclass(frozen=True)
+class WhereOptions:
+    """Which processes do the work."""
+
+    panel: ClassVar = "Where"
+
+    workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Torch threads of a worker.",
+            show_default="1 with --workers, else torch's own choice",
+        ),
+    ] = None
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler.")] = None
+    resource: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=AMOUNT",
+            help="What a video takes of a Dask worker's resources, such as GPU=1.",
+        ),
+    ] = None
+
+    @property
+    def needs(self) -> dict[str, float] | None:
+        """The values of --resource."""
+        needs = {}
+        for text in self.resource or []:
+            name, _, amount = text.partition("=")
+            try:
+                needs[name] = float(amount)
+            except ValueError as error:
+                raise typer.BadParameter(f"--resource is NAME=AMOUNT, not '{text}'.") from error
+        return needs or None
 
 
+@grouped
 def batch(
     manifest: Annotated[
         Path,
@@ -29,40 +67,24 @@ def batch(
             "direction, start, stop, axes, channels, limits, z, stream, fps."
         ),
     ],
+    model: options.ModelOptions,
+    looking: options.LookingOptions,
+    where: WhereOptions,
     out: options.Out = Path("batch"),
     format_: Annotated[
         str,
-        typer.Option("--format", "-f", metavar="A,B,…", help="Of tiff, mp4, png, csv, coco, ctc."),
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="A,B,…",
+            help="Of tiff, mp4, png, csv, coco, ctc.",
+            autocompletion=options.format_names,
+        ),
     ] = "tiff,csv",
-    model: options.Model = "nano",
-    device: options.Device = "auto",
-    image_size: options.ImageSize = None,
-    tile: options.Tile = "auto",
     retries: Annotated[int, typer.Option(min=0, help="Tries again of a failed video.")] = 1,
-    workers: Annotated[
-        int, typer.Option(min=1, help="Processes on this machine.", rich_help_panel=_WHERE)
-    ] = 1,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Torch threads of a worker.",
-            show_default="1 with --workers, else torch's own choice",
-            rich_help_panel=_WHERE,
-        ),
-    ] = None,
-    dask: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="A Dask scheduler.", rich_help_panel=_WHERE),
-    ] = None,
-    resource: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=AMOUNT",
-            help="What a video takes of a Dask worker's resources, such as GPU=1.",
-            rich_help_panel=_WHERE,
-        ),
-    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Use prompts that were saved for another movie.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Track the videos of a list, each from its own prompts.
@@ -73,27 +95,38 @@ def batch(
     from sam2_plugins.batch import Report, Settings, connect, read_manifest, run_batch
     from sam2_plugins.cli.console import say
     from sam2_plugins.cli.interrupt import stopping_gently
+    from sam2_plugins.core.checkpoints import check_model_name
     from sam2_plugins.core.export import parse_formats
 
-    if threads is None and workers > 1:
-        threads = 1
     settings = Settings(
-        model, device, image_size, options.parse_tile(tile), parse_formats(format_), threads
+        model.model,
+        model.device,
+        model.image_size,
+        looking.window_choice,
+        looking.memory,
+        parse_formats(format_),
+        1 if where.threads is None and where.workers > 1 else where.threads,
     )
-    needs = _resources(resource or [])
+    needs = where.needs
     jobs = read_manifest(manifest)
+    if force:
+        jobs = [replace(job, made_on=()) for job in jobs]
+    if where.dask is None:
+        check_model_name(model.model)
     reports: dict[str, Report] = {}
-    with connect(dask, workers) as client, stopping_gently() as stop, _Board(len(jobs)) as board:
-        events = run_batch(
-            jobs, settings, out, retries=retries, client=client, resources=needs or None
-        )
-        for event in events:
-            if isinstance(event, Report):
-                reports[event.name] = event
-            board.show(event)
-            if stop.requested:
-                events.close()
-                break
+    with (
+        connect(where.dask, where.workers) as client,
+        stopping_gently() as stop,
+        _Board(len(jobs)) as board,
+    ):
+        events = run_batch(jobs, settings, out, retries=retries, client=client, resources=needs)
+        with closing(events):
+            for event in events:
+                if isinstance(event, Report):
+                    reports[event.name] = event
+                board.show(event)
+                if stop.requested:
+                    break
     _summarise(list(reports.values()), len(jobs), out, json)
     if stop.requested:
         say("Stopped. The same command goes on from here.")
@@ -135,6 +168,8 @@ class _Board:
             self._bars.console.print(f"{event.name} failed: {event.error}", highlight=False)
         else:
             self._bars.advance(self._all)
+        for note in event.notes:
+            self._bars.console.print(f"{event.name}: {note}", highlight=False)
 
 
 def _summarise(reports: list[Report], videos: int, out: Path, json: bool) -> None:
@@ -150,14 +185,3 @@ def _summarise(reports: list[Report], videos: int, out: Path, json: bool) -> Non
         shown.add_row(one.name, one.state, *map(str, numbers))
     OUT.print(shown)
     say(f"{count['done']} of {videos} videos are done, {count['failed']} failed. Results: {out}")
-
-
-def _resources(texts: list[str]) -> dict[str, float]:
-    needs = {}
-    for text in texts:
-        name, _, amount = text.partition("=")
-        try:
-            needs[name] = float(amount)
-        except ValueError as error:
-            raise typer.BadParameter(f"--resource is NAME=AMOUNT, not '{text}'.") from error
-    return needs

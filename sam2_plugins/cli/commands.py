@@ -1,31 +1,68 @@
-"""What all commands share: errors become a message and an exit code."""
+"""What all commands share: whatever happens ends in a sentence and an exit code."""
 
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.cli.interrupt import stop_signals_as_ctrl_c
+from sam2_plugins.core.errors import Sam2PluginsError, is_foreseen, message_of
 
 FAILED, INTERRUPTED = 1, 130
 
 
 class Commands(TyperGroup):
-    """Runs a command; no one but a programmer sees a traceback."""
+    """Runs a command; no one but a programmer sees a traceback, in a file."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse the command line and run what it says."""
+        write_in_any_encoding()
+        try:
+            return super().main(*args, **kwargs)
+        except Exception as error:
+            _explain(error)
+            sys.exit(FAILED)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
+        """Run the command."""
         # Before torch loads OpenMP: its waiting threads would spin, and on a machine that is busy
         # with something else every frame takes twenty times as long.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         try:
-            return super().invoke(ctx)
+            with stop_signals_as_ctrl_c():
+                return super().invoke(ctx)
         except Sam2PluginsError as error:
-            typer.secho(f"Error: {error}", fg="red", err=True)
+            _explain(error)
             raise typer.Exit(FAILED) from error
         except KeyboardInterrupt as stop:
             typer.echo("Stopped.", err=True)
             raise typer.Exit(INTERRUPTED) from stop
+
+
+def write_in_any_encoding() -> None:
+    """Let a terminal that cannot show a sign show a substitute, instead of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _explain(error: Exception) -> None:
+    """Say in a sentence what went wrong, and where the details are if somebody needs them."""
+    if is_foreseen(error):
+        typer.secho(f"Error: {message_of(error)}", fg="red", err=True)
+        return
+    from sam2_plugins.cli.crash_log import write_crash_log
+
+    log = write_crash_log(error)
+    typer.secho(
+        f"Error: something went wrong that nobody foresaw ({message_of(error)}). What was written "
+        "until then is kept.",
+        fg="red",
+        err=True,
+    )
+    if log is not None:
+        typer.echo(f"Please send this file to the developers: {log}", err=True)

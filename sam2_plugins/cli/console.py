@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,8 @@ ERR = Console(stderr=True, highlight=False)
 
 def say(text: str) -> None:
     """Tell a person something that is no result."""
-    typer.echo(text, err=True)
+    with suppress(OSError):  # the terminal may be closed by now, and the work is to end well
+        typer.echo(text, err=True)
 
 
 def print_json(value: Any) -> None:
@@ -44,7 +45,8 @@ def print_json(value: Any) -> None:
 
 def to_json(value: Any) -> str:
     """Return a value as JSON; what is not a number becomes null."""
-    return json.dumps(_plain(value), ensure_ascii=False, indent=2, allow_nan=False)
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    return json.dumps(_plain(value), ensure_ascii=not utf8, indent=2, allow_nan=False)
 
 
 def table(words: Sequence[str], numbers: Sequence[str] = ()) -> Table:

@@ -25,33 +25,34 @@ def demo(
     Writes label images, an overlay video, a contact sheet, a close-up of every cell, a table and
     the prompts. The movie (50 MB) is fetched once; without a network, a synthetic one is used.
     """
+    from sam2_plugins.batch.folder import ResultFolder
     from sam2_plugins.cli.console import ERR, print_json, say
     from sam2_plugins.cli.loading import open_model
-    from sam2_plugins.cli.tracking import Range, show, summarise, sweep
+    from sam2_plugins.cli.tracking import described, follow, show
     from sam2_plugins.demo.movie import open_demo_movie, open_synthetic
-    from sam2_plugins.demo.run import PROMPTS_FILE, open_demo_writers, prompt_cells
+    from sam2_plugins.demo.run import prompt_cells, track_demo
 
-    network = open_model(model, device)
     with ERR.status("Getting the movie …"):
         movie = open_synthetic() if synthetic else open_demo_movie()
     if movie.fallback:
         say(f"The real movie cannot be had, so a synthetic one is shown. {movie.fallback}")
     say(f"Movie: {movie.about}")
+    network = open_model(model, device)
     with movie.frames:
         tracker = prompt_cells(network, movie.frames)
         say(f"Cells: {len(tracker.objects)}, found by their brightness, one click or box each")
         title = f"{movie.title}, tracked by {network.variant.name}"
-        writers = open_demo_writers(out, tracker, title)
-        outcome = sweep(tracker, writers, Range())
-    summaries = summarise(tracker)
-    files = [*writers.paths, out / PROMPTS_FILE]
+        interrupted = follow(track_demo(out, tracker, title))
+    report = ResultFolder(out).record()
+    objects = described(report, tracker.prompts) if report else []
+    files = sorted(out.iterdir()) if out.is_dir() else []
     if json:
-        print_json({"movie": movie.about, "objects": summaries, "files": files})
+        print_json({"movie": movie.about, "objects": objects, "files": files})
     else:
-        show(summaries)
+        show(objects)
         say(f"Look at {out / 'cells.png'} and {out / 'overlay.mp4'}; all files:")
         for path in files:
             say(f"  {path}")
-    if outcome.interrupted:
-        say(f"Stopped after {len(outcome.frames)} frames, which are kept.")
+    if interrupted:
+        say(f"Stopped after {report.frames if report else 0} frames, which are kept.")
         raise typer.Exit(INTERRUPTED)

@@ -10,15 +10,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
 from sam2_plugins.cli import options
 from sam2_plugins.cli.commands import INTERRUPTED
+from sam2_plugins.cli.groups import grouped
 
 if TYPE_CHECKING:
     from sam2_plugins.core.evaluation import MeanReport, Protocol, SequenceReport
+    from sam2_plugins.core.tracking.options import TrackingOptions
 
 MEASURES = {
     "J": "J",
@@ -57,11 +59,97 @@ class ProtocolName(str, Enum):
     online = "online"
 
 
-_MODEL, _LABELS = "Scoring a model", "Scoring labels"
+@dataclass(frozen=True)
+class ProtocolOptions:
+    """What is done with a model that is scored."""
+
+    panel: ClassVar = "Scoring a model"
+
+    protocol: Annotated[
+        ProtocolName,
+        typer.Option(
+            help="semi: prompts on the first frame. offline: passes, each corrects the worst "
+            "frame. online: one pass, a bad frame is corrected as it is met."
+        ),
+    ] = ProtocolName.semi
+    prompt: Annotated[PromptKind, typer.Option(help="What a prompted frame begins with.")] = (
+        PromptKind.click
+    )
+    clicks: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Interactions on a prompted frame; all but the first correct what came of it.",
+        ),
+    ] = 3
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Prompted frames per object at most (offline, online).")
+    ] = 8
+    threshold: Annotated[float, typer.Option(help="Online: IoU under which a frame is bad.")] = 0.75
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder of report.json, scores.csv and curve.png."),
+    ] = None
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """How labels that are there are scored."""
+
+    panel: ClassVar = "Scoring labels"
+
+    objects: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID,ID,…",
+            help="Objects to score.",
+            show_default="the dataset's, or all on the prompted frame",
+        ),
+    ] = None
+    prompt_frame: Annotated[
+        int | None, typer.Option(help="Frame of the prompts; later ones count.")
+    ] = None
+    bound: Annotated[
+        float | None,
+        typer.Option(
+            help="Tolerance of F in pixels.", show_default="2 for cells, else 0.008 × diagonal"
+        ),
+    ] = None
+    absent: Annotated[
+        Absent | None,
+        typer.Option(help="davis: predicting nothing where there is nothing counts 1."),
+    ] = None
+
+    def given(self) -> dict[str, Any]:
+        """Return what was chosen, as arguments of `metrics.evaluate`."""
+        chosen = {
+            "objects": options.numbers(self.objects, int, "--objects"),
+            "prompt_frame": self.prompt_frame,
+            "bound": self.bound,
+            "absent": self.absent and self.absent.value,
+        }
+        return {name: value for name, value in chosen.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """With what a model is scored: options of tracking, without the name of the model."""
+
+    memory: options.Memory = "sam2"
+    device: options.Device = "auto"
+    image_size: options.ImageSize = None
+    window: options.Window = "auto"
+
+    def of_model(self, model: str) -> TrackingOptions:
+        """Return them with a model's name."""
+        chosen = options.ModelOptions(model, self.device, self.image_size)
+        return options.tracking_options(chosen, options.LookingOptions(self.window, self.memory))
+
 
 Only = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Score only this dataset.")]
 
 
+@grouped
 def evaluate(
     what: Annotated[
         Path,
@@ -71,6 +159,9 @@ def evaluate(
             "predicted labels: .npy, TIFF, or a folder of PNG or TIFF.",
         ),
     ],
+    plan: ProtocolOptions,
+    run: RunOptions,
+    labels: LabelOptions,
     gt: Annotated[
         Path | None,
         typer.Argument(metavar="[GT]", help="True labels of the same form as PRED, or a dataset."),
@@ -78,83 +169,13 @@ def evaluate(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="Score this model: nano, sam2.1-tiny …, or a file of weights."
+            "--model",
+            "-m",
+            help="Score this model: nano, sam2.1-tiny …, or a file of weights.",
+            autocompletion=options.model_names,
         ),
     ] = None,
-    protocol: Annotated[
-        ProtocolName,
-        typer.Option(
-            help="semi: prompts on the first frame. offline: passes, each corrects the worst "
-            "frame. online: one pass, a bad frame is corrected as it is met.",
-            rich_help_panel=_MODEL,
-        ),
-    ] = ProtocolName.semi,
-    prompt: Annotated[
-        PromptKind,
-        typer.Option(help="What a prompted frame begins with.", rich_help_panel=_MODEL),
-    ] = PromptKind.click,
-    clicks: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="Interactions on a prompted frame; all but the first correct what came of it.",
-            rich_help_panel=_MODEL,
-        ),
-    ] = 3,
-    rounds: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="Prompted frames per object at most (offline, online).",
-            rich_help_panel=_MODEL,
-        ),
-    ] = 8,
-    threshold: Annotated[
-        float,
-        typer.Option(help="Online: IoU under which a frame is bad.", rich_help_panel=_MODEL),
-    ] = 0.75,
     only: Only = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            help="Folder of report.json, scores.csv and curve.png.",
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
-    memory: options.Memory = "sam2",
-    device: options.Device = "auto",
-    image_size: options.ImageSize = None,
-    tile: options.Tile = "auto",
-    objects: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ID,ID,…",
-            help="Objects to score.",
-            show_default="the dataset's, or all on the prompted frame",
-            rich_help_panel=_LABELS,
-        ),
-    ] = None,
-    prompt_frame: Annotated[
-        int | None,
-        typer.Option(help="Frame of the prompts; later ones count.", rich_help_panel=_LABELS),
-    ] = None,
-    bound: Annotated[
-        float | None,
-        typer.Option(
-            help="Tolerance of F in pixels.",
-            show_default="2 for cells, else 0.008 × diagonal",
-            rich_help_panel=_LABELS,
-        ),
-    ] = None,
-    absent: Annotated[
-        Absent | None,
-        typer.Option(
-            help="davis: predicting nothing where there is nothing counts 1.",
-            rich_help_panel=_LABELS,
-        ),
-    ] = None,
     per_object: Annotated[bool, typer.Option("--per-object", help="Each object too.")] = False,
     json: options.Json = False,
 ) -> None:
@@ -168,32 +189,31 @@ def evaluate(
             raise typer.BadParameter("with --model there is one folder: the dataset.")
         from sam2_plugins.core.evaluation import Protocol
 
-        plan = Protocol(protocol.value, prompt.value, clicks, rounds, threshold)
-        how = _Run(model, device, image_size, tile, memory, json, per_object, out)
-        _score_model(what, plan, only or [], how)
+        protocol = Protocol(
+            plan.protocol.value, plan.prompt.value, plan.clicks, plan.rounds, plan.threshold
+        )
+        how = _Run(run.of_model(model), json, per_object, plan.out)
+        _score_model(what, protocol, only or [], how)
     elif gt is not None:
-        given = {
-            "objects": _ids(objects),
-            "prompt_frame": prompt_frame,
-            "bound": bound,
-            "absent": absent and absent.value,
-        }
-        _score_labels(what, gt, given, per_object, json)
+        _score_labels(what, gt, labels.given(), per_object, json)
     else:
         raise typer.BadParameter("give the true labels too, or a model with --model.")
 
 
+@grouped
 def evaluate_model(
-    model: Annotated[str, typer.Argument(help="nano, sam2.1-tiny …, or a file of weights.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="nano, sam2.1-tiny …, or a file of weights.", autocompletion=options.model_names
+        ),
+    ],
     data: Annotated[Path, typer.Option(help="A dataset, or a folder of datasets.")],
+    run: RunOptions,
     prompt: Annotated[
         PromptKind, typer.Option(help="Made from the true mask of the prompted frame.")
     ] = PromptKind.mask,
     only: Only = None,
-    memory: options.Memory = "sam2",
-    device: options.Device = "auto",
-    image_size: options.ImageSize = None,
-    tile: options.Tile = "auto",
     json: options.Json = False,
 ) -> None:
     """Score a model: one prompt per object on the first frame, then tracking to the end.
@@ -203,7 +223,7 @@ def evaluate_model(
     """
     from sam2_plugins.core.evaluation import Protocol
 
-    how = _Run(model, device, image_size, tile, memory, json)
+    how = _Run(run.of_model(model), json)
     _score_model(data, Protocol("semi", prompt.value, clicks=1), only or [], how)
 
 
@@ -211,11 +231,7 @@ def evaluate_model(
 class _Run:
     """With what a model is scored, and how the result is shown."""
 
-    model: str
-    device: str
-    image_size: int | None
-    tile: str
-    memory: str
+    options: TrackingOptions
     json: bool
     per_object: bool = False
     out: Path | None = None
@@ -228,14 +244,14 @@ def _score_model(data: Path, protocol: Protocol, only: list[str], how: _Run) -> 
     from sam2_plugins.core.datasets import find_datasets
     from sam2_plugins.core.evaluation import evaluate_sequence, mean_by_kind
 
-    side = options.parse_tile(how.tile)
     datasets = find_datasets(data)
     names = [dataset.name for dataset in datasets]
     for name in only:
         if name not in names:
             raise typer.BadParameter(f"there is no dataset '{name}' among {', '.join(names)}.")
     datasets = [dataset for dataset in datasets if not only or dataset.name in only]
-    network = open_model(how.model, how.device, how.image_size)
+    chosen = how.options
+    network = open_model(chosen.model, chosen.device, chosen.image_size)
     reports: list[SequenceReport] = []
     with stopping_gently() as stop, frames_progress() as progress:
 
@@ -248,7 +264,12 @@ def _score_model(data: Path, protocol: Protocol, only: list[str], how: _Run) -> 
             task = progress.add_task(dataset.name, total=None)
             try:
                 report = evaluate_sequence(
-                    network, dataset, protocol, window=side, policy=how.memory, on_frame=on_frame
+                    network,
+                    dataset,
+                    protocol,
+                    window=chosen.window,
+                    policy=chosen.memory,
+                    on_frame=on_frame,
                 )
             except KeyboardInterrupt:
                 break
@@ -258,7 +279,7 @@ def _score_model(data: Path, protocol: Protocol, only: list[str], how: _Run) -> 
         "model": network.variant.name,
         **asdict(protocol),
         "protocol": protocol.name,
-        "memory": how.memory,
+        "memory": chosen.memory,
         "sequences": _flat(reports),
         "means": _flat(means),
     }
@@ -303,7 +324,7 @@ def _score_labels(
         settings, truth = dict(dataset.settings), dataset.truth
     else:
         truth = load_label_stack(gt)
-    settings |= {name: value for name, value in given.items() if value is not None}
+    settings |= given
     try:
         scores = metrics.evaluate(load_label_stack(pred), truth, **settings)
     except ValueError as error:
@@ -382,12 +403,3 @@ def _print_scores(
     for name, values, note in rows:
         shown.add_row(name, *(f"{values[measure]:.3f}" for measure in measures), note)
     OUT.print(shown)
-
-
-def _ids(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise typer.BadParameter(f"--objects are whole numbers, not '{text}'.") from error

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from sam2_plugins.cli import options
 from sam2_plugins.cli.commands import FAILED
+from sam2_plugins.cli.groups import grouped
 from sam2_plugins.training.parts import Parts
 
 if TYPE_CHECKING:
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
     from sam2_plugins.training.finetuning.score import Scores
 
 
-def finetune(
+@dataclass(frozen=True)
+class DataOptions:
+    """What is learned from, and what judges."""
+
+    panel: ClassVar = "Annotations"
+
     data: Annotated[
         list[Path],
         typer.Option(
@@ -27,38 +33,47 @@ def finetune(
             help="Annotations: a Cell Tracking Challenge folder, frames/ with masks/, label TIFF, "
             "COCO, a Label Studio export. May be given several times.",
         ),
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The model: .safetensors or .pt.")],
+    ]
     movie: Annotated[
         list[Path] | None,
         typer.Option(help="The movie of each --data that holds labels alone, in the same order."),
-    ] = None,
-    model: options.Model = "nano",
-    parts: Annotated[
-        Parts, typer.Option(help="What is trained: more takes more annotations.")
-    ] = Parts.memory,
+    ] = None
     held_out: Annotated[
         list[str] | None,
         typer.Option(help="Name of a movie to judge by.", show_default="every fifth"),
-    ] = None,
+    ] = None
     first_frames: Annotated[
         int | None,
         typer.Option(min=1, help="Learn from so many frames of each movie, judge by the rest."),
-    ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="At most so many.")] = 400,
-    rate: Annotated[float, typer.Option(min=0, help="Learning rate.")] = 1e-4,
-    patience: Annotated[int, typer.Option(min=1, help="Looks without gain before it stops.")] = 5,
-    clips: Annotated[int, typer.Option(min=1, help="Of a batch.")] = 2,
-    frames: Annotated[int, typer.Option(min=1, help="Of a clip.")] = 4,
-    objects: Annotated[int, typer.Option(min=1, help="Followed in a clip.")] = 3,
-    check_every: Annotated[int, typer.Option(min=1, help="Steps from look to look.")] = 25,
-    axes: options.Axes = None,
-    channels: options.Channels = None,
-    limits: options.Limits = None,
-    z: options.Plane = None,
-    image_size: options.ImageSize = None,
-    device: options.Device = "auto",
-    seed: Annotated[int, typer.Option(help="Of samples and prompts.")] = 0,
+    ] = None
+
+
+@dataclass(frozen=True)
+class LearningOptions:
+    """How it is learned: fields of `finetuning.Settings`."""
+
+    panel: ClassVar = "Learning"
+
+    parts: Annotated[Parts, typer.Option(help="What is trained: more takes more annotations.")] = (
+        Parts.memory
+    )
+    steps: Annotated[int, typer.Option(min=1, help="At most so many.")] = 400
+    rate: Annotated[float, typer.Option(min=0, help="Learning rate.")] = 1e-4
+    patience: Annotated[int, typer.Option(min=1, help="Looks without gain before it stops.")] = 5
+    clips: Annotated[int, typer.Option(min=1, help="Of a batch.")] = 2
+    frames: Annotated[int, typer.Option(min=1, help="Of a clip.")] = 4
+    objects: Annotated[int, typer.Option(min=1, help="Followed in a clip.")] = 3
+    check_every: Annotated[int, typer.Option(min=1, help="Steps from look to look.")] = 25
+    seed: Annotated[int, typer.Option(help="Of samples and prompts.")] = 0
+
+
+@grouped
+def finetune(
+    sources: DataOptions,
+    learning: LearningOptions,
+    chosen: options.ModelOptions,
+    arrays: options.ArrayOptions,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The model: .safetensors or .pt.")],
     json: options.Json = False,
 ) -> None:
     """Fine-tune a model on your own corrected masks, and keep it only if it became better.
@@ -69,31 +84,27 @@ def finetune(
     """
     from sam2_plugins.cli.console import frames_progress, print_json, say
     from sam2_plugins.cli.loading import open_model
+    from sam2_plugins.core.checkpoints import check_model_name
     from sam2_plugins.training import finetuning
 
-    reading = options.reading(axes, channels, limits, z, None, None)
-    annotated = [replace(found, reading=reading) for found in _read(data, movie or [])]
-    split = finetuning.split_movies(annotated, held_out=held_out or (), first_frames=first_frames)
+    check_model_name(chosen.model)
+    reading = arrays.arguments()
+    found = _read(sources.data, sources.movie or [])
+    split = finetuning.split_movies(
+        [replace(one, reading=reading) for one in found],
+        held_out=sources.held_out or (),
+        first_frames=sources.first_frames,
+    )
     for what, part in (
         ("Learns from", split.train),
         ("Stops by", split.stop),
         ("Judged by", split.held_out),
     ):
         say(f"{what}: " + ", ".join(f"{m.name} ({len(m.masks)} frames)" for m in part))
-    settings = finetuning.Settings(
-        parts=parts,
-        steps=steps,
-        clips=clips,
-        frames=frames,
-        objects=objects,
-        rate=rate,
-        check_every=check_every,
-        patience=patience,
-        seed=seed,
-    )
-    network = open_model(model, device, image_size)
+    settings = finetuning.Settings(**asdict(learning))
+    network = open_model(chosen.model, chosen.device, chosen.image_size)
     with frames_progress("steps") as progress:
-        task = progress.add_task("Fine-tuning", total=steps)
+        task = progress.add_task("Fine-tuning", total=settings.steps)
 
         def looked(look: Look) -> None:
             progress.console.print(f"Step {look.step}: J {_told(look.scores)}")

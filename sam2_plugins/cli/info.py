@@ -7,23 +7,20 @@ from typing import Annotated
 import typer
 
 from sam2_plugins.cli import options
+from sam2_plugins.cli.groups import grouped
 
 
+@grouped
 def info(
     source: Annotated[str, typer.Argument(help="Whatever `track` takes.")],
-    axes: options.Axes = None,
-    channels: options.Channels = None,
-    limits: options.Limits = None,
-    z: options.Plane = None,
-    stream: options.Stream = None,
-    fps: options.Fps = None,
+    reading: options.ReadingOptions,
     json: options.Json = False,
 ) -> None:
     """Tell what a movie is: size, frames, times, axes, contrast, and what is wrong with it."""
     from sam2_plugins.cli.console import OUT, print_json, say, table
     from sam2_plugins.core.frames import probe
 
-    found = probe(source, **options.reading(axes, channels, limits, z, stream, fps))
+    found = probe(source, **reading.arguments())
     if json:
         print_json(found)
         return

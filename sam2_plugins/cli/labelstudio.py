@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sam2_plugins.cli import options
+from sam2_plugins.cli.groups import grouped
 from sam2_plugins.core.errors import ExportError, Sam2PluginsError
 
 if TYPE_CHECKING:
@@ -197,9 +198,11 @@ def demo(
 
 
 @app.command()
+@grouped
 def frames(
     source: Annotated[str, typer.Argument(help="Video, TIFF stack, folder of images, .npy …")],
     out: options.Out,
+    arrays: options.ArrayOptions,
     labels: Labels = "Cell",
     document_root: Annotated[
         Path | None,
@@ -210,10 +213,6 @@ def frames(
     ] = None,
     every: Annotated[int, typer.Option(min=1, help="Take every n-th frame.")] = 1,
     pages: Annotated[int, typer.Option(min=0, help="Most frames of a task; 0: all in one.")] = 0,
-    axes: options.Axes = None,
-    channels: options.Channels = None,
-    limits: options.Limits = None,
-    z: options.Plane = None,
 ) -> None:
     """Make a task of a movie's frames, on which Label Studio draws masks.
 
@@ -226,8 +225,7 @@ def frames(
     if (document_root is None) == (url is None):
         raise typer.BadParameter("give either --document-root or --url.")
     where = url or local_files_url(out, document_root or Path())
-    how = options.reading(axes, channels, limits, z, None, None)
-    with open_frames(source, **how) as movie, frames_progress() as progress:
+    with open_frames(source, **arrays.arguments()) as movie, frames_progress() as progress:
         task = progress.add_task("Writing", total=len(range(0, len(movie), every)))
         names = [label.strip() for label in labels.split(",") if label.strip()]
         for done in write_stack(movie, out, url=where, labels=names, every=every, pages=pages):

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sam2_plugins.core.errors import FrameSourceError, Sam2PluginsError
+from sam2_plugins.core.operating_system import default_signals
 
 PLUGIN, DOCK = "sam2-plugins", "SAM 2"
 
@@ -44,4 +45,5 @@ def napari(
     else:
         viewer.open_sample(PLUGIN, "synthetic")
     viewer.window.add_plugin_dock_widget(PLUGIN, DOCK)
-    run()
+    with default_signals():  # Qt's loop would not come to ours
+        run()

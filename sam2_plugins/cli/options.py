@@ -1,40 +1,36 @@
-"""Options that several commands have, and how their values are read."""
+"""Options that several commands have, in groups, and how their values are read."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
-Model = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        "-m",
-        help="auto (the best that is here), nano (embedded), edgetam, sam2.1-tiny …, see `models`, "
-        "or a .pt or .safetensors file.",
-    ),
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-ImageSize = Annotated[
-    int | None,
-    typer.Option(
-        help="Side in pixels of the square that the model sees: for SAM 2 a multiple of 32, for "
-        "edgetam of 256. Published models were trained at their own only.",
-        show_default="the model's own",
-    ),
-]
-Tile = Annotated[
-    str,
-    typer.Option(
-        "--window",
-        "--tile",
-        metavar="auto|none|N",
-        help="See small objects through windows of (near) native resolution: "
-        "where it helps, never, or always of N pixels.",
-    ),
-]
+if TYPE_CHECKING:
+    from sam2_plugins.core.tracking.options import TrackingOptions
+    from sam2_plugins.core.tracking.windows.planner import WindowChoice
+
+
+def model_names(begun: str) -> list[str]:
+    """Return the models whose names begin so, for a shell."""
+    from sam2_plugins.core.checkpoints import AUTO
+    from sam2_plugins.core.variants import VARIANTS
+
+    return [name for name in (AUTO, *VARIANTS) if name.startswith(begun)]
+
+
+def format_names(begun: str) -> list[str]:
+    """Return lists of formats that begin so, for a shell."""
+    from sam2_plugins.core.export import FORMATS
+
+    before, comma, last = begun.rpartition(",")
+    given = before.split(",")
+    return [
+        f"{before}{comma}{name}" for name in FORMATS if name.startswith(last) and name not in given
+    ]
 
 
 def memory_name(name: str | None) -> str | None:
@@ -48,17 +44,47 @@ def memory_name(name: str | None) -> str | None:
         raise typer.BadParameter(str(error)) from error
 
 
-def _memory_names() -> list[str]:
+def memory_names() -> list[str]:
+    """Return the memory policies, for a shell."""
     from sam2_plugins.core.tracking.memory.policies import policies
 
     return list(policies())
 
 
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="auto (the best that is here), nano (embedded), edgetam, sam2.1-tiny …, see `models`, "
+        "or a .pt or .safetensors file.",
+        autocompletion=model_names,
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+ImageSize = Annotated[
+    int | None,
+    typer.Option(
+        help="Side in pixels of the square that the model sees: for SAM 2 a multiple of 32, for "
+        "edgetam of 256. Published models were trained at their own only.",
+        show_default="the model's own",
+    ),
+]
+Window = Annotated[
+    str,
+    typer.Option(
+        "--window",
+        "--tile",
+        metavar="auto|none|N",
+        help="See small objects through windows of (near) native resolution: "
+        "where it helps, never, or always of N pixels.",
+    ),
+]
 Memory = Annotated[
     str,
     typer.Option(
         callback=memory_name,
-        autocompletion=_memory_names,
+        autocompletion=memory_names,
         help="What each object remembers: sam2, as published; samurai, by motion; dam4sam, by "
         "what it was told apart from.",
     ),
@@ -66,64 +92,123 @@ Memory = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")]
 
-Axes = Annotated[
-    str | None,
-    typer.Option(help="Axes of an array, such as TYX or TCYX.", rich_help_panel="Reading"),
-]
-Channels = Annotated[
-    str | None,
-    typer.Option(metavar="C[,C[,C]]", help="Channels to show, from 0.", rich_help_panel="Reading"),
-]
-Limits = Annotated[
-    str | None,
-    typer.Option(
-        metavar="LOW,HIGH",
-        help="Values that become black and white.",
-        show_default="percentiles of the movie",
-        rich_help_panel="Reading",
-    ),
-]
-Plane = Annotated[
-    int | None, typer.Option("--z", help="Plane of a stack.", rich_help_panel="Reading")
-]
-Stream = Annotated[
-    int | None,
-    typer.Option(help="Video stream of a file, or series of a TIFF.", rich_help_panel="Reading"),
-]
-Fps = Annotated[
-    float | None,
-    typer.Option(help="Frames per second, if the file is wrong.", rich_help_panel="Reading"),
-]
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which network, and where it runs."""
+
+    panel: ClassVar = "Model"
+
+    model: Model = "nano"
+    device: Device = "auto"
+    image_size: ImageSize = None
 
 
-def reading(
-    axes: str | None,
-    channels: str | None,
-    limits: str | None,
-    z: int | None,
-    stream: int | None,
-    fps: float | None,
-) -> dict[str, Any]:
-    """Turn the options of reading into arguments of `open_frames`."""
-    return {
-        "axes": axes,
-        "channels": numbers(channels, int, "--channels"),
-        "limits": _pair(limits),
-        "z": z,
-        "stream": stream,
-        "fps": fps,
-    }
+class DirectionName(str, Enum):
+    """Which way in time."""
+
+    forward = "forward"
+    backward = "backward"
+    both = "both"
 
 
-def parse_tile(text: str) -> Literal["auto"] | int | None:
-    """Read the value of --tile."""
-    if text == "auto":
-        return "auto"
-    if text == "none":
-        return None
-    if text.isdecimal() and int(text) > 0:
-        return int(text)
-    raise typer.BadParameter(f"'{text}' is neither auto, none nor a number of pixels.")
+@dataclass(frozen=True)
+class RangeOptions:
+    """Which way and how far to track."""
+
+    panel: ClassVar = "Range"
+
+    direction: Annotated[DirectionName, typer.Option(help="both: outward from every prompt.")] = (
+        DirectionName.forward
+    )
+    start: Annotated[int | None, typer.Option(help="First frame, from 0.")] = None
+    stop: Annotated[int | None, typer.Option(help="Last frame, included.")] = None
+
+
+@dataclass(frozen=True)
+class LookingOptions:
+    """How a tracker looks at the frames, and what it remembers."""
+
+    panel: ClassVar = "Tracking"
+
+    window: Window = "auto"
+    memory: Memory = "sam2"
+
+    @property
+    def window_choice(self) -> WindowChoice:
+        """The value of --window."""
+        from sam2_plugins.core.errors import TrackingError
+        from sam2_plugins.core.tracking.options import parse_window
+
+        try:
+            return parse_window(self.window)
+        except TrackingError as error:
+            raise typer.BadParameter(str(error)) from error
+
+
+def tracking_options(
+    model: ModelOptions, looking: LookingOptions, span: RangeOptions | None = None
+) -> TrackingOptions:
+    """Join the groups that say how a movie is tracked."""
+    from sam2_plugins.core.tracking.options import TrackingOptions
+
+    span = span or RangeOptions()
+    return TrackingOptions(
+        model.model,
+        model.device,
+        model.image_size,
+        looking.window_choice,
+        looking.memory,
+        span.direction.value,
+        span.start,
+        span.stop,
+    )
+
+
+@dataclass(frozen=True)
+class ArrayOptions:
+    """How an array or a picture is read."""
+
+    panel: ClassVar = "Reading"
+
+    axes: Annotated[str | None, typer.Option(help="Axes of an array, such as TYX or TCYX.")] = None
+    channels: Annotated[
+        str | None, typer.Option(metavar="C[,C[,C]]", help="Channels to show, from 0.")
+    ] = None
+    limits: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW,HIGH",
+            help="Values that become black and white.",
+            show_default="percentiles of the movie",
+        ),
+    ] = None
+    z: Annotated[int | None, typer.Option("--z", help="Plane of a stack.")] = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Return them as arguments of `open_frames`."""
+        return {
+            "axes": self.axes,
+            "channels": numbers(self.channels, int, "--channels"),
+            "limits": _pair(self.limits),
+            "z": self.z,
+        }
+
+
+@dataclass(frozen=True)
+class ReadingOptions(ArrayOptions):
+    """How a movie is read."""
+
+    stream: Annotated[
+        int | None, typer.Option(help="Video stream of a file, or series of a TIFF.")
+    ] = None
+    fps: Annotated[float | None, typer.Option(help="Frames per second, if the file is wrong.")] = (
+        None
+    )
+
+    def arguments(self) -> dict[str, Any]:
+        """Return them as arguments of `open_frames`."""
+        return {**super().arguments(), "stream": self.stream, "fps": self.fps}
 
 
 def _pair(text: str | None) -> tuple[float, float] | None:

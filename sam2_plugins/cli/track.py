@@ -3,78 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from sam2_plugins.cli import options
 from sam2_plugins.cli.commands import INTERRUPTED
-from sam2_plugins.core.errors import ExportError, Sam2PluginsError
+from sam2_plugins.cli.groups import grouped
+from sam2_plugins.core.errors import ExportError
 
 if TYPE_CHECKING:
-    from sam2_plugins.cli.tracking import Outcome
-    from sam2_plugins.core.tracking.tracker import VideoTracker
-
-PROMPTS = "prompts"
-PROMPTS_FILE = "prompts.json"
-_SAY = "What to track"
+    from sam2_plugins.batch import Job, Report
 
 
-class Direction(str, Enum):
-    """Which way in time."""
+@dataclass(frozen=True)
+class PromptOptions:
+    """What to track."""
 
-    forward = "forward"
-    backward = "backward"
-    both = "both"
+    panel: ClassVar = "What to track"
+
+    click: Annotated[
+        list[str] | None,
+        typer.Option(metavar="X,Y[,FRAME][,OBJECT]", help="A click on an object."),
+    ] = None
+    not_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--not", metavar="X,Y,FRAME,OBJECT", help="A click that is not on the object."
+        ),
+    ] = None
+    box: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="X0,Y0,X1,Y1[,FRAME][,OBJECT]", help="A box around an object, ends exclusive."
+        ),
+    ] = None
+    mask: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE[,FRAME]", help="A label image: every label is an object."),
+    ] = None
+    prompts: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Prompts that were saved as JSON."),
+    ] = None
+    force: Annotated[
+        bool, typer.Option("--force", help="Use prompts that were saved for another movie.")
+    ] = False
 
 
+@grouped
 def track(
     source: Annotated[
         str,
         typer.Argument(help="Video, TIFF stack, folder of images, .npy, .zarr, URL, or - (stdin)."),
     ],
-    click: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="X,Y[,FRAME][,OBJECT]", help="A click on an object.", rich_help_panel=_SAY
-        ),
-    ] = None,
-    not_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--not",
-            metavar="X,Y,FRAME,OBJECT",
-            help="A click that is not on the object.",
-            rich_help_panel=_SAY,
-        ),
-    ] = None,
-    box: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="X0,Y0,X1,Y1[,FRAME][,OBJECT]",
-            help="A box around an object, ends exclusive.",
-            rich_help_panel=_SAY,
-        ),
-    ] = None,
-    mask: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FILE[,FRAME]",
-            help="A label image: every label is an object.",
-            rich_help_panel=_SAY,
-        ),
-    ] = None,
-    prompts: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="Prompts that were saved as JSON.", rich_help_panel=_SAY),
-    ] = None,
-    direction: Annotated[
-        Direction, typer.Option(help="both: outward from every prompt.")
-    ] = Direction.forward,
-    start: Annotated[int | None, typer.Option(help="First frame, from 0.")] = None,
-    stop: Annotated[int | None, typer.Option(help="Last frame, included.")] = None,
+    what: PromptOptions,
+    span: options.RangeOptions,
+    model: options.ModelOptions,
+    looking: options.LookingOptions,
+    reading: options.ReadingOptions,
     out: options.Out = Path("tracked"),
     format_: Annotated[
         str,
@@ -83,120 +72,126 @@ def track(
             "-f",
             metavar="A,B,…",
             help="Of tiff (labels), mp4 (overlay), png (contact sheet), csv, coco, ctc, prompts.",
+            autocompletion=options.format_names,
         ),
     ] = "tiff,mp4,prompts",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace earlier results in the folder.")
+        bool, typer.Option("--overwrite", help="Replace whatever is in the way in the folder.")
     ] = False,
-    model: options.Model = "nano",
-    device: options.Device = "auto",
-    image_size: options.ImageSize = None,
-    tile: options.Tile = "auto",
-    memory: options.Memory = "sam2",
-    axes: options.Axes = None,
-    channels: options.Channels = None,
-    limits: options.Limits = None,
-    z: options.Plane = None,
-    stream: options.Stream = None,
-    fps: options.Fps = None,
     json: options.Json = False,
 ) -> None:
     """Track objects through a movie, from a click, a box or a mask each.
 
     Frames count from 0, coordinates are pixels (x, y) of the frame. Prompts of one object name it:
     --click 120,80,0,cell --not 90,40,0,cell --box 100,60,140,100,30,cell. Ctrl-C keeps what is
-    done.
+    done, and the same command goes on there.
     """
+    formats = _formats(format_)
+    job = _job(source, what, span, reading)
+    from sam2_plugins.batch import Settings
+    from sam2_plugins.batch.folder import ResultFolder
+    from sam2_plugins.batch.tracking import Replacing, track_into
     from sam2_plugins.cli.console import say
     from sam2_plugins.cli.loading import open_model
-    from sam2_plugins.cli.prompts import collect_prompts
-    from sam2_plugins.cli.tracking import Range, sweep
-    from sam2_plugins.core.export import WriterGroup, open_writers
-    from sam2_plugins.core.frames import open_frames
-    from sam2_plugins.core.tracking.tracker import VideoTracker
+    from sam2_plugins.cli.tracking import follow
 
-    formats = _formats(format_)
-    side = options.parse_tile(tile)
-    how = options.reading(axes, channels, limits, z, stream, fps)
-    said = collect_prompts(click or [], not_ or [], box or [], mask or [], prompts or [])
-    if not said:
-        raise typer.BadParameter("give at least one of --click, --box, --mask and --prompts.")
-    if not overwrite:
-        _refuse_to_replace(out, formats)
-    with open_frames(source, **how) as frames:
-        network = open_model(model, device, image_size)
-        tracker = VideoTracker(network, frames, window=side, policy=memory)
-        for prompt in said:
-            tracker.add(prompt)
-        if PROMPTS in formats:
-            tracker.save_prompts(out / PROMPTS_FILE)
-        written = [name for name in formats if name != PROMPTS]
-        ordered = direction is Direction.forward
-        writers = (
-            open_writers(out, written, frames, tracker.objects, in_order=ordered)
-            if written
-            else WriterGroup(out)
-        )
-        try:
-            outcome = sweep(tracker, writers, Range(direction.value, start, stop))
-        except Sam2PluginsError:
-            if writers.paths:
-                say(f"What was tracked until then is in {out}.")
-            raise
-        for warning in frames.warnings:
-            say(f"Note: {warning}")
-        _report(tracker, outcome, out, writers.paths, json)
+    settings = Settings(
+        model.model,
+        model.device,
+        model.image_size,
+        looking.window_choice,
+        looking.memory,
+        tuple(formats),
+    )
+    folder = ResultFolder(out)
+    may = Replacing(results=overwrite, anything=overwrite)
+    events = track_into(
+        folder, job, settings, may, lambda how: open_model(how.model, how.device, how.image_size)
+    )
+    try:
+        interrupted = follow(events)
+    except Exception:
+        if (left := folder.record()) is not None and left.state == "failed":
+            say(f"What was tracked until then is in {out}; the same command goes on there.")
+        raise
+    _show(folder.record(), job, out, interrupted, json)
 
 
 def _formats(text: str) -> list[str]:
-    from sam2_plugins.core.export import FORMATS
+    from sam2_plugins.batch.folder import FILES
 
     names = list(dict.fromkeys(part.strip().lower() for part in text.split(",")))
-    choices = [*FORMATS, PROMPTS]
-    if not set(names) <= set(choices):
-        raise typer.BadParameter(f"--format is a list of {', '.join(choices)}, not '{text}'.")
+    if not set(names) <= set(FILES):
+        raise typer.BadParameter(f"--format is a list of {', '.join(FILES)}, not '{text}'.")
     return names
 
 
-def _refuse_to_replace(out: Path, formats: list[str]) -> None:
-    from sam2_plugins.core.export import FORMATS
+def _job(
+    source: str,
+    what: PromptOptions,
+    span: options.RangeOptions,
+    reading: options.ReadingOptions,
+) -> Job:
+    from sam2_plugins.batch import Job
+    from sam2_plugins.cli.prompts import collect_prompts
+    from sam2_plugins.core.prompt_files import load_prompts
 
-    for name in formats:
-        path = out / (PROMPTS_FILE if name == PROMPTS else FORMATS[name])
-        if path.exists():
-            raise ExportError(
-                f"{path} is there already. Choose another folder with --out, or say --overwrite."
-            )
+    how = reading.arguments()
+    prompts = collect_prompts(
+        what.click or [], what.not_ or [], what.box or [], what.mask or [], what.prompts or []
+    )
+    files = [load_prompts(path) for path in what.prompts or []]
+    if not prompts:
+        raise typer.BadParameter("give at least one of --click, --box, --mask and --prompts.")
+    return Job(
+        source,
+        source,
+        tuple(prompts),
+        span.direction.value,
+        span.start,
+        span.stop,
+        how,
+        {obj: life for file in files for obj, life in file.lives.items()},
+        () if what.force else tuple(file.source for file in files),
+    )
 
 
-def _report(
-    tracker: VideoTracker, outcome: Outcome, out: Path, files: tuple[Path, ...], json: bool
-) -> None:
-    """Tell what came out; exit with 130 if it was stopped."""
+def _show(report: Report | None, job: Job, out: Path, interrupted: bool, json: bool) -> None:
+    """Show what came out; exit with 130 if it was stopped, 1 if a file cannot be written."""
     from sam2_plugins.cli.console import print_json, say
-    from sam2_plugins.cli.tracking import show, summarise
+    from sam2_plugins.cli.tracking import described, show
 
-    summaries = summarise(tracker)
-    prompts = out / PROMPTS_FILE
-    made = [*files, *([prompts] if prompts.exists() else [])]
+    frames = _frames(report)
+    objects = described(report, job.prompts) if report else []
+    files = [out / name for name in report.files] if report else []
     if json:
         print_json(
             {
-                "model": tracker.model.variant.name,
-                "source": tracker.frames.name,
-                "frames": outcome.frames,
-                "interrupted": outcome.interrupted,
-                "objects": summaries,
-                "files": made,
+                "model": report.model if report else None,
+                "source": job.source,
+                "frames": frames,
+                "computed": report.computed if report else 0,
+                "interrupted": interrupted,
+                "objects": objects,
+                "files": files,
             }
         )
     else:
-        show(summaries)
-        for path in made:
+        show(objects)
+        for path in files:
             say(f"  {path}")
-    if outcome.interrupted:
-        say(f"Stopped: {_span(outcome.frames)} kept in {out}.")
+    for note in report.notes if report else ():
+        say(f"Note: {note}")
+    if interrupted:
+        say(f"Stopped: {_span(frames)} kept in {out}. The same command goes on from here.")
         raise typer.Exit(INTERRUPTED)
+    if report and report.error:
+        raise ExportError(report.error)
+
+
+def _frames(report: Report | None) -> list[int]:
+    spans = report.spans if report else ()
+    return [frame for first, last in spans for frame in range(first, last + 1)]
 
 
 def _span(frames: Sequence[int]) -> str:

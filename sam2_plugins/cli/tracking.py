@@ -1,72 +1,50 @@
-"""The long work of `track` and `demo`: sweep, show progress, write as it goes, report."""
+"""The long work of `track` and `demo`: progress, a gentle stop, and a table of the objects."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from itertools import chain
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
+from sam2_plugins.batch.report import Progress
 from sam2_plugins.cli.console import OUT, frames_progress, table
 from sam2_plugins.cli.interrupt import stopping_gently
 from sam2_plugins.cli.prompts import summarise_prompts
-from sam2_plugins.core.export import WriterGroup
-from sam2_plugins.core.tracking.schedule import Direction
 
 if TYPE_CHECKING:
-    from sam2_plugins.core.tracking.tracker import VideoTracker
+    from sam2_plugins.batch.report import Events, Report
+    from sam2_plugins.core.prompts import Prompt
 
 
-@dataclass(frozen=True)
-class Range:
-    """Which way and how far to track: arguments of `VideoTracker.propagate`."""
+def follow(events: Events) -> bool:
+    """Show the progress of a run to its end; return whether the person stopped it before.
 
-    direction: Direction = "forward"
-    start: int | None = None
-    stop: int | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a run came to.
-
-    Attributes
-    ----------
-    frames
-        Frames written, in order of time.
-    interrupted
-        Whether the person stopped it.
+    Until the first frame is there, Ctrl-C stops at once; then it stops between two frames.
     """
-
-    frames: Sequence[int]
-    interrupted: bool
-
-
-def sweep(tracker: VideoTracker, writers: WriterGroup, wanted: Range) -> Outcome:
-    """Track, show progress, and write every frame as it comes; Ctrl-C ends it between two frames.
-
-    The writers are closed in any case, so that whatever was done is kept.
-    """
-    frames: set[int] = set()
-    steps = tracker.count_steps(wanted.direction, wanted.start, wanted.stop)
-    with writers, stopping_gently() as stop, frames_progress() as progress:
-        task = progress.add_task("Tracking", total=steps)
-        for result in tracker.propagate(wanted.direction, wanted.start, wanted.stop):
-            writers.write(result.frame, result.time, result.masks)
-            frames.add(result.frame)
-            progress.advance(task)
-            if stop.requested:
-                break
-    return Outcome(sorted(frames), stop.requested)
+    with closing(events):
+        begun = next(events, None)
+        if begun is None:
+            return False
+        with stopping_gently() as stop, closing(events), frames_progress() as progress:
+            task = progress.add_task("Tracking", total=None)
+            for event in chain([begun], events):
+                if isinstance(event, Progress):
+                    progress.update(task, completed=event.done, total=event.total)
+                    if stop.requested:
+                        return True
+            return False
 
 
-def summarise(tracker: VideoTracker) -> list[dict[str, Any]]:
-    """Tell what was said of each object, and how it fared: the fields of `MaskletSummary`."""
+def described(report: Report, prompts: Iterable[Prompt]) -> list[dict[str, Any]]:
+    """Return how each object fared, with what it was prompted by."""
+    by_object: dict[Any, list[Prompt]] = {}
+    for prompt in prompts:
+        by_object.setdefault(prompt.obj, []).append(prompt)
     return [
-        {
-            "prompt": summarise_prompts(prompt for prompt in tracker.prompts if prompt.obj == obj),
-            **asdict(masklet.summary()),
-        }
-        for obj, masklet in tracker.masklets().items()
+        {"prompt": summarise_prompts(by_object.get(one["object"], [])), **one}
+        for one in report.objects
     ]
 
 
@@ -80,7 +58,11 @@ def show(summaries: Sequence[dict[str, Any]]) -> None:
             one["prompt"],
             f"{one['frames_seen']} of {one['frames_tracked']}",
             *("–" if one[end] is None else str(one[end]) for end in ("first", "last")),
-            f"{one['mean_iou']:.2f}",
-            f"{one['mean_score']:.1f}",
+            _number(one["mean_iou"], ".2f"),
+            _number(one["mean_score"], ".1f"),
         )
     OUT.print(rows)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None or isnan(value) else format(value, form)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -36,55 +37,99 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was stopped, options as before.")
     ] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda; auto takes what there is.")] = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes that make batches; default: 1, with cuda all cores."),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Train for so long, instead of the recipe's number of steps."),
+    ] = None,
+    batch_scale: Annotated[
+        int, typer.Option(min=1, help="Batches are so many times as large as the recipe's.")
+    ] = 1,
+    photos: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            help="Folder of photographs, as surfaces of natural clips; default: those that "
+            "installed packages ship.",
+        ),
+    ] = None,
 ) -> None:
     """Train the embedded model on synthetic time-lapses.
 
-    The state is saved every hundred steps, and a log as table and picture. The weights are saved
-    at the end as NAME.safetensors, which --model takes.
+    The state is saved every hundred steps, or each minute with --minutes, and a log as table and
+    picture. The weights are saved at the end as NAME.safetensors, which --model takes.
     """
+    import os
+
     from rich.progress import (
         BarColumn,
-        MofNCompleteColumn,
         Progress,
+        TaskProgressColumn,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
 
     from sam2_plugins.cli.console import ERR, say
-    from sam2_plugins.core.checkpoints import save_model
+    from sam2_plugins.core.checkpoints import choose_device, save_model
     from sam2_plugins.core.errors import ExportError
     from sam2_plugins.core.variants import get_variant
     from sam2_plugins.training import recipe as recipes
     from sam2_plugins.training import train as training
-    from sam2_plugins.training.plot import draw_log
-    from sam2_plugins.training.pool import ClipShape
+    from sam2_plugins.training.batches import ClipShape
+    from sam2_plugins.training.synthetic import Photos
 
     _check_folder(out, resume)
     variant = get_variant(name.value)
     recipe = recipes.SMOKE if smoke else recipes.NANO if start is None else recipes.SEQUEL
     weights = _weights_of(start, variant) if start else None
-    size: dict[str, Any] = {"pool_size": 8, "clips": [ClipShape(96, 4)]} if smoke else {}
+    where = choose_device(device).type
+    where = where if where == "cuda" else "cpu"
+    if workers is None:
+        workers = max(1, (os.cpu_count() or 2) - 1) if where == "cuda" else 1
+    pace = training.Pace(where, workers, minutes, batch_scale)
+    material = training.Material(photos=Photos.in_folder(photos) if photos else Photos.installed())
+    if smoke:
+        material = training.Material([ClipShape(96, 4)], capacity=8, held_out=0)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("steps"),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[step]} steps"),
         TimeElapsedColumn(),
         TextColumn("·"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[scores]}"),
     )
     with Progress(*columns, console=ERR) as progress:
-        task = progress.add_task("Training", total=recipe.steps, scores="")
+        task = progress.add_task("Training", total=1.0, scores="", step=0)
 
-        def on_log(row: dict[str, float]) -> None:
+        def on_log(row: dict[str, float], done: float) -> None:
             scores = f"loss {row['loss']:.2f} click IoU {row['click_iou']:.2f}"
-            progress.update(task, completed=int(row["step"]), scores=scores)
+            scores += f" next {row['next_iou']:.2f} last {row['last_iou']:.2f}"
+            progress.update(task, completed=done, scores=scores, step=int(row["step"]))
+            if not math.isnan(row["held_next"]):
+                progress.console.print(
+                    f"{int(row['step'])} steps: held-out IoU {row['held_next']:.3f} one frame "
+                    f"after a mask, {row['held_last']:.3f} on the last frame; "
+                    f"{row['seconds']:.2f} s a step, {row['waited']:.2f} s of them for batches"
+                )
 
         try:
             model = training.train(
-                variant, recipe, out, start=weights, seed=seed, on_log=on_log, **size
+                variant,
+                recipe,
+                out,
+                start=weights,
+                seed=seed,
+                pace=pace,
+                material=material,
+                on_log=on_log,
             )
         except KeyboardInterrupt:
             say(f"The last saved step is in {out}: --resume goes on from there.")
@@ -92,6 +137,8 @@ def train(
     path = save_model(model, out / f"{variant.name}.safetensors")
     log = out / training.LOG_FILE
     typer.echo(f"{path} (log: {log})")
+    from sam2_plugins.training.plot import draw_log  # and with it much that training does without
+
     try:
         draw_log(log, log.with_suffix(".png"))
     except ExportError as error:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import re
+
 
 class Sam2PluginsError(Exception):
     """Base of every error that this package raises on purpose: its text is for a person."""
@@ -51,6 +54,39 @@ class ExportError(Sam2PluginsError):
     """Results that cannot be written in the wanted format."""
 
 
-def told(error: Exception) -> str:
-    """Say what went wrong; what nobody foresaw is named by its type, too."""
-    return str(error) if isinstance(error, Sam2PluginsError) else f"{type(error).__name__}: {error}"
+def message_of(error: BaseException) -> str:
+    """Return what a person can do something with: never a bare exception of a library."""
+    if isinstance(error, Sam2PluginsError):
+        return str(error)
+    if _is_out_of_memory(error):
+        return (
+            "There is not enough memory. Close other programs, or take a smaller model, a smaller "
+            "--image-size, fewer objects at once, or another device."
+        )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f" of {error.filename}" if error.filename else ""
+        return f"The disk{where} is full. Make room there, and give the same command again."
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}. Check the path, and what you may do there."
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+told = message_of
+
+
+def is_foreseen(error: BaseException) -> bool:
+    """Whether `message_of` says it all, so that nobody needs the details."""
+    disk = isinstance(error, OSError) and bool(error.filename)
+    return isinstance(error, Sam2PluginsError) or disk or _is_out_of_memory(error)
+
+
+_OUT_OF_MEMORY = re.compile(
+    r"out of memory|can't allocate memory|not enough memory|Unable to allocate|ALLOC_FAILED", re.I
+)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether it is memory that lacks; torch says so in an error of its own or a plain one."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and bool(_OUT_OF_MEMORY.search(str(error)))
+    )

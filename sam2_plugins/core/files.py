@@ -1,14 +1,19 @@
-"""Files that are either whole or as they were before."""
+"""Files that are either whole or as they were before, and telling whether one has changed."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from sam2_plugins.core.errors import ExportError
+
+_BLOCK = 1 << 20
+_READ_AT_MOST = 4096
+"""Blocks of a file that `content_digest` reads: of one above 4 GB, so many at even distances."""
 
 
 @contextlib.contextmanager
@@ -39,5 +44,42 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file, whole or not at all."""
+    # Names that are no Unicode, as old file systems have them, are spelt out; JSON reads that back.
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_bytes(text.encode("utf-8", errors="backslashreplace"))
+
+
+def signature(path: Path) -> str:
+    """Return what changes when somebody writes to a file, or to one in a folder; "" if it is gone.
+
+    Nothing is read: names, sizes and times of writing tell.
+    """
+    if not os.path.lexists(path):
+        return ""
+    facts: list[object] = [path.is_symlink(), path.is_dir()]
+    for file in _files_of(path):
+        state = file.stat()
+        facts += [file.relative_to(path).as_posix(), state.st_size, state.st_mtime_ns]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
+
+
+def content_digest(path: Path) -> str:
+    """Return a digest of what a file or a folder holds, whatever its name and its times are."""
+    digest = hashlib.sha256()
+    for file in _files_of(path):
+        size = file.stat().st_size
+        digest.update(repr((file.relative_to(path).as_posix(), size)).encode())
+        blocks = -(-size // _BLOCK)
+        step = max(1, blocks / _READ_AT_MOST)
+        with file.open("rb") as opened:
+            for index in range(min(blocks, _READ_AT_MOST)):
+                opened.seek(int(index * step) * _BLOCK)
+                digest.update(opened.read(_BLOCK))
+    return digest.hexdigest()
+
+
+def _files_of(path: Path) -> list[Path]:
+    """Return a file itself, or all that a folder holds, in the same order every time."""
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.rglob("*") if file.is_file())

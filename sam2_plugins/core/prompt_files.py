@@ -24,10 +24,12 @@ frame, of which either may be null.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.files import write_text
@@ -46,6 +48,68 @@ class PromptFile:
     prompts: tuple[Prompt, ...]
     source: Mapping[str, Any] = field(default_factory=dict)
     lives: Mapping[ObjectId, tuple[int | None, int | None]] = field(default_factory=dict)
+
+
+class Movie(Protocol):
+    """What tells one movie from another; a `FrameSource` has it."""
+
+    name: str
+
+    @property
+    def length(self) -> int | None:
+        """Number of frames; None if not known."""
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+
+
+def facts_of(movie: Movie) -> dict[str, Any]:
+    """Return the facts of a movie that a prompts file holds."""
+    size = {"height": movie.height, "width": movie.width}
+    return {"name": movie.name, "frames": movie.length, **size}
+
+
+def refuse_other_movie(source: Mapping[str, Any], movie: Movie) -> None:
+    """Check that prompts were made on this movie, by the facts that their file holds.
+
+    Arrays, streams and lists of images have no name of their own, so theirs is not compared; of
+    other names, neither the folder nor the suffix.
+
+    Raises
+    ------
+    PromptError
+        If the size of the frames, their number, or the movie's name is another one.
+    """
+    facts = facts_of(movie)
+    differs = [
+        f"{key} {source[key]} and not {facts[key]}"
+        for key in ("height", "width", "frames")
+        if facts[key] is not None and type(source.get(key)) is int and source[key] != facts[key]
+    ]
+    theirs, ours = _own_name(str(source.get("name") or "")), _own_name(movie.name)
+    if theirs and ours and theirs.casefold() != ours.casefold():
+        differs.append(f"the name {source['name']}")
+    if differs:
+        raise PromptError(
+            f"The prompts were made on another movie than {movie.name}: with "
+            f"{', '.join(differs)}. Give the prompts of this movie, or --force to use them all the "
+            "same."
+        )
+
+
+_NAMELESS = re.compile(r"-|\d+ (frames|images)|stream of \w+|\w+ \(\d[\d, ]*\)")
+
+
+def _own_name(name: str) -> str:
+    """Return the name that a person gave to a movie; "" if nobody did."""
+    if _NAMELESS.fullmatch(name):
+        return ""
+    return PurePath(urlsplit(name).path if "://" in name else name.replace("\\", "/")).stem
 
 
 def save_prompts(
@@ -102,6 +166,8 @@ def load_prompts(path: str | Path) -> PromptFile:
         ) from error
     except UnicodeDecodeError as error:
         raise PromptError(f"{path} is no text in UTF-8: save the prompts again.") from error
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits; nested brackets
+        raise PromptError(f"{path} is no file of prompts: {error}. Save them again.") from error
     try:
         return _document(document)
     except PromptError as error:
@@ -127,8 +193,13 @@ def _lives(entries: Any) -> dict[ObjectId, tuple[int | None, int | None]]:
     lives: dict[ObjectId, tuple[int | None, int | None]] = {}
     for i, entry in enumerate(entries if isinstance(entries, list) else [None]):
         known = isinstance(entry, dict) and entry.keys() == {"obj", "first", "last"}
-        if not known or not all(
-            entry[k] is None or (type(entry[k]) is int and entry[k] >= 0) for k in ("first", "last")
+        if (
+            not known
+            or type(entry["obj"]) not in (int, str)
+            or not all(
+                entry[k] is None or (type(entry[k]) is int and entry[k] >= 0)
+                for k in ("first", "last")
+            )
         ):
             raise PromptError(f'lives[{i}] is not {{"obj": …, "first": frame, "last": frame}}.')
         lives[entry["obj"]] = (entry["first"], entry["last"])
@@ -179,5 +250,5 @@ def _read(entry: Any, index: int) -> Prompt:
         return Prompt.of(**values)
     except PromptError as error:
         raise PromptError(f"{where}: {error}") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise PromptError(f'{where}, "mask": {error}') from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -186,6 +186,12 @@ class Prompt:
         except PromptError as error:
             raise PromptError(f"Object {obj!r}, frame {frame!r}: {error}") from error
         return cls(frame, obj, points, box, mask)
+
+    def parts(self) -> list[Prompt]:
+        """Cut a prompt of a mask and more in two: the box and the clicks correct the mask."""
+        if self.mask is None or (self.points is None and self.box is None):
+            return [self]
+        return [replace(self, points=None, box=None), replace(self, mask=None)]
 
     @property
     def where(self) -> str:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sam2_plugins.batch.folder import ResultFolder
+from sam2_plugins.batch.report import Events, Progress, Report, State
+from sam2_plugins.batch.tracking import record
 from sam2_plugins.core.errors import TrackingError
 from sam2_plugins.core.export import (
     FORMATS,
@@ -14,6 +19,7 @@ from sam2_plugins.core.export import (
     open_writers,
 )
 from sam2_plugins.core.frames import FrameSource
+from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.demo.cells import choose_prompts
 from sam2_plugins.demo.strips import CellStripsWriter
 
@@ -53,3 +59,34 @@ def open_demo_writers(out: Path, tracker: VideoTracker, title: str) -> WriterGro
     writers.add(CellStripsWriter(out / STRIPS_FILE, frames, numbering))
     tracker.save_prompts(out / PROMPTS_FILE)
     return writers
+
+
+def track_demo(out: Path, tracker: VideoTracker, title: str) -> Events:
+    """Track into a folder, where an earlier demo may be replaced, and yield progress and a report.
+
+    Raises
+    ------
+    ExportError
+        If a file is in the way that no demo made.
+    """
+    folder = ResultFolder(out)
+    names = [FORMATS[name] for name in ("tiff", "mp4", "csv", "png")] + [STRIPS_FILE, PROMPTS_FILE]
+    model = tracker.model.variant.name
+    run = Report("demo", title, "running", model, {"movie": uuid.uuid4().hex})
+    with folder.locked():
+        run = folder.begin(run, names, replaces=True, force=False)
+        total, frames = tracker.count_steps(), 0
+        try:
+            with open_demo_writers(out, tracker, title) as writers:
+                for step in record(tracker, TrackingOptions(), folder.journal, writers):
+                    frames = step.frame + 1
+                    yield Progress("demo", frames, total)
+        except BaseException:
+            folder.leave(_report(run, tracker, frames, "stopped"))
+            raise
+        yield folder.publish(_report(run, tracker, frames, "done"), names)
+
+
+def _report(run: Report, tracker: VideoTracker, frames: int, state: State) -> Report:
+    objects = tuple(asdict(masklet.summary()) for masklet in tracker.masklets().values())
+    return replace(run, state=state, frames=frames, objects=objects)

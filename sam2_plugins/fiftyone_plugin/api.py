@@ -9,7 +9,7 @@ from typing import Any
 from sam2_plugins.core.tracking.schedule import Direction
 from sam2_plugins.core.tracking.windows.planner import WindowChoice
 from sam2_plugins.fiftyone_plugin.checks import check_propagation
-from sam2_plugins.fiftyone_plugin.footage import find_footage
+from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.propagation import run
 from sam2_plugins.fiftyone_plugin.request import (
     OUTPUT_FIELD,
@@ -37,6 +37,7 @@ def propagate(
     tile: WindowChoice = "auto",
     memory: str = "sam2",
     masks_folder: str | Path | None = None,
+    remove_unprompted: bool = False,
     group_by: str | None = None,
     order_by: str | None = None,
     workers: int = 1,
@@ -69,6 +70,8 @@ def propagate(
         Rule of what each object remembers: "sam2", "motion" or "distractor".
     masks_folder
         Keep masks as PNG files there; in the database if None.
+    remove_unprompted
+        Remove the tracks of objects whose prompts are gone. Else they stay, and are reported.
     workers
         Processes of this machine that track movies beside each other.
     dask
@@ -99,10 +102,12 @@ def propagate(
         tile=tile,
         memory=memory,
         masks_folder=None if masks_folder is None else Path(masks_folder).expanduser().absolute(),
+        remove_unprompted=remove_unprompted,
     )
+    where = Where(workers, dask)
     check_propagation(view, request, group_by, order_by)
     reports = []
-    for event in run(find_footage(view, group_by, order_by), request, Where(workers, dask)):
+    for event in run(find_footage(view, group_by, order_by), request, where):
         if isinstance(event, MovieReport):
             reports.append(event)
         elif on_progress is not None:

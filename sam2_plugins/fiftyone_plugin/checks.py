@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
 import fiftyone.core.media as fom
+from fiftyone import ViewField
 
 from sam2_plugins.core.checkpoints import check_model_name
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.tracking.schedule import DIRECTIONS
 from sam2_plugins.fiftyone_plugin.documents import PROMPT_TYPES
-from sam2_plugins.fiftyone_plugin.footage import FRAMES, Footage, FootageError, find_footage
+from sam2_plugins.fiftyone_plugin.finding import check_view, first_group, members_of
+from sam2_plugins.fiftyone_plugin.footage import FootageError
 from sam2_plugins.fiftyone_plugin.marks import MARK
 from sam2_plugins.fiftyone_plugin.prompting import check_prompt_field
 from sam2_plugins.fiftyone_plugin.request import Request
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_RESERVED = {
+    *("id", "filepath", "tags", "metadata", "created_at", "last_modified_at", "frame_number"),
+    *("frames", "sample_id", "support"),
+}
+_SOME = 50
+"""Samples that are looked at where looking at all would let the form wait."""
 
 
 def check_propagation(
     view: Any, request: Request, group_by: str | None = None, order_by: str | None = None
 ) -> list[str]:
-    """Check a request before it runs.
+    """Check a request before it runs. It is quick, however many samples there are.
 
     Returns
     -------
@@ -37,32 +45,40 @@ def check_propagation(
     FootageError
         If it cannot work.
     """
-    return check_request(view, find_footage(view, group_by, order_by), request)
+    notices = _slices(view)
+    view = check_view(view, group_by, order_by)
+    if view._is_dynamic_groups and not view._is_frames:
+        notices.append(f"The first movie: {first_group(view).name}")
+        view = members_of(view)
+    return [*notices, *check_request(view, request)]
 
 
-def check_request(view: Any, movies: Sequence[Footage], request: Request) -> list[str]:
-    """Check a request for movies, or images, that were found in a view; see above."""
+def check_request(view: Any, request: Request) -> list[str]:
+    """Check a request for a view of videos, of their frames, or of images; see above."""
     if not request.prompt_fields:
         raise FootageError("Choose a field whose labels are prompts.")
+    schema = frame_schema(view)
     for name in request.prompt_fields:
-        check_prompt_field(movies[0], name)  # all movies have the same fields
-    check_output_field(movies[0].schema(), request.output_field)
+        check_prompt_field(schema, name)
+    check_output_field(schema, request.output_field)
     _check_range(request)
     check_model(request.model)
-    if view.media_type == fom.GROUP and not view._is_dynamic_groups:
-        view = view.select_group_slices(view.group_slice)
-    _check_prompts(view, request)
-    return [*_missing(movies), *_by_people(view, request.output_field)]
+    _check_prompts(view, schema, request)
+    return [*_missing(view), *_by_people(view, schema, request.output_field)]
 
 
 def prompt_fields(view: Any) -> list[str]:
     """Names of the fields that can hold prompts, without `frames.`."""
-    schema = view.get_frame_field_schema() or view.get_field_schema()
     return [
         name
-        for name, field in schema.items()
+        for name, field in frame_schema(view).items()
         if getattr(field, "document_type", None) in PROMPT_TYPES
     ]
+
+
+def frame_schema(view: Any) -> Mapping[str, Any]:
+    """Name to field, of the frames of videos, or of images."""
+    return view.get_frame_field_schema() or view.get_field_schema() or {}
 
 
 def check_output_field(schema: Any, name: str) -> None:
@@ -71,6 +87,8 @@ def check_output_field(schema: Any, name: str) -> None:
         raise FootageError(
             f"{name!r} is no name of a field: use letters, digits and _, and begin with a letter."
         )
+    if name in _RESERVED:
+        raise FootageError(f"FiftyOne itself needs the field {name!r}: choose another name.")
     for part, kind in ((name, fo.Detections), (f"{name}_lost", fo.Classifications)):
         if part not in schema:
             continue
@@ -103,17 +121,34 @@ def _check_range(request: Request) -> None:
         raise FootageError(f"The range of frames from {first} to {last} is empty.")
 
 
-def _missing(movies: Sequence[Footage]) -> list[str]:
-    missing = [path for movie in movies for path in movie.files if not Path(path).exists()]
-    if missing and not any(Path(path).exists() for movie in movies for path in movie.files):
+def _slices(view: Any) -> list[str]:
+    """Tell which slice of a grouped dataset is taken."""
+    if view.media_type != fom.GROUP or view._is_dynamic_groups:
+        return []
+    others = [name for name in view.group_slices if name != view.group_slice]
+    if not others:
+        return []
+    return [
+        f"Only the slice {view.group_slice!r} is taken. For {', '.join(map(repr, others))} select "
+        "that slice."
+    ]
+
+
+def _missing(view: Any) -> list[str]:
+    """Look for some files: their storage may be slow."""
+    if view._is_frames:
+        return []
+    paths = view.limit(_SOME).values("filepath")
+    missing = [path for path in paths if not Path(path).exists()]
+    if missing and len(missing) == len(paths) < _SOME:
         raise FootageError(f"There is no file {missing[0]}. Put it back, or choose other samples.")
     return [f"{len(missing)} files are not there, such as {missing[0]}."] if missing else []
 
 
-def _check_prompts(view: Any, request: Request) -> None:
+def _check_prompts(view: Any, schema: Mapping[str, Any], request: Request) -> None:
     """Check that there is a label; people's labels in the field of results are prompts, too."""
-    names = {*request.prompt_fields, request.output_field} & set(_schema(view))
-    if not any(_count(view, name) for name in names):
+    names = {*request.prompt_fields, request.output_field} & {*schema}
+    if not any(len(_with_labels(view, schema, name).limit(1)) for name in names):
         fields = ", ".join(map(repr, request.prompt_fields))
         raise FootageError(
             f"There are no prompts: no frame has a label in {fields}. Draw a box or a mask on the "
@@ -121,30 +156,23 @@ def _check_prompts(view: Any, request: Request) -> None:
         )
 
 
-def _by_people(view: Any, name: str) -> list[str]:
+def _by_people(view: Any, schema: Mapping[str, Any], name: str) -> list[str]:
     """Tell of labels of people in the field of results."""
-    if name not in _schema(view):
+    if name not in schema:
         return []
-    by_people = _count(view, name) - _count(view, name, f".{MARK}")
-    if not by_people:
+    unmarked = ViewField(MARK).exists(False)
+    if not len(_with_labels(view.limit(_SOME), schema, name, unmarked).limit(1)):
         return []
-    return [
-        f"{name!r} holds {by_people} labels that people made. They stay as they are, and are "
-        "prompts."
-    ]
+    return [f"{name!r} holds labels that people made. They stay as they are, and are prompts."]
 
 
-def _is_video(view: Any) -> bool:
-    return bool(view.media_type == fom.VIDEO and not view._is_frames)
-
-
-def _schema(view: Any) -> Any:
-    return (view.get_frame_field_schema() if _is_video(view) else view.get_field_schema()) or {}
-
-
-def _count(view: Any, name: str, part: str = "") -> int:
-    """Count the labels of a field in the database, without reading them."""
-    items = PROMPT_TYPES[_schema(view)[name].document_type]
-    path = f"{FRAMES if _is_video(view) else ''}{name}{f'.{items}' if items else ''}{part}"
-    flat = view.flatten() if view._is_dynamic_groups else view
-    return int(flat.count(path)) if flat.get_field(path) is not None else 0
+def _with_labels(view: Any, schema: Mapping[str, Any], name: str, which: Any = None) -> Any:
+    """Samples with a label in a field, found in the database without reading them."""
+    items = PROMPT_TYPES[schema[name].document_type]
+    if items is None:
+        found = ViewField(name).exists()
+    else:
+        labels = ViewField(f"{name}.{items}")
+        found = (labels if which is None else labels.filter(which)).length() > 0
+    is_video = view.media_type == fom.VIDEO and not view._is_frames
+    return view.match_frames(found) if is_video else view.match(found)

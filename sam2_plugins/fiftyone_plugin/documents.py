@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from PIL import Image
 from sam2_plugins.core import files
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.fiftyone_plugin.labels import detection_mask, detection_values
-from sam2_plugins.fiftyone_plugin.marks import MARK, Mark
+from sam2_plugins.fiftyone_plugin.marks import MARK, Mark, name_digest
 from sam2_plugins.fiftyone_plugin.objects import TrackedLabel
 
 PROMPT_TYPES = {
@@ -28,6 +29,15 @@ PROMPT_TYPES = {
     fo.Segmentation: None,
 }
 """Label types that are prompts; for lists, the name of the list."""
+
+SCORE = "object_score"
+"""Attribute with the logit of the object being there."""
+
+OUTDATED = "outdated"
+"""Tag of machine-made labels that follow from earlier prompts or settings."""
+
+_WRITTEN = {"mask", "mask_path", "bounding_box", "keyframe", "confidence", "score", SCORE, MARK}
+"""What a machine-made label is written with, beside its names."""
 
 
 def single_labels(value: Any) -> Iterator[Any]:
@@ -42,31 +52,52 @@ def plain(label: Any) -> dict[str, Any]:
     """Return a label as a mapping: `_cls`, its fields, `instance` as text, `mask` as an array."""
     values = {name: label[name] for name in label.field_names}
     values["_cls"] = type(label).__name__
-    instance = values.get("instance")
-    values["instance"] = None if instance is None else str(instance.id)
+    values["instance"] = instance_of(label)
     if hasattr(label, "get_mask"):
         values["mask"] = label.get_mask()  # in the database, or on the disk
     return values
 
 
-def current_mark(label: Any, frame_size: tuple[int, int]) -> tuple[Mark, ObjectMask] | None:
-    """Return the mark and the mask of a label that a machine made; None if it is a person's."""
+@dataclass(frozen=True)
+class MadeLabel:
+    """A label that a machine made, and nobody corrected.
+
+    Attributes
+    ----------
+    mask
+        None if it cannot be read any more: it is as good as outdated.
+    """
+
+    mark: Mark
+    mask: ObjectMask | None
+    instance: str | None
+    label: str | None
+    index: int | None
+
+
+def read_made(label: Any, frame_size: tuple[int, int]) -> MadeLabel | None:
+    """Read a label that a machine made; None if it is a person's."""
     mark = Mark.parse(label[MARK]) if MARK in label.field_names else None
     if mark is None:
         return None
-    values = plain(label)
-    mask = (
-        ObjectMask.empty(frame_size)
-        if values["_cls"] == "Classification"
-        else detection_mask(values, frame_size)
-    )
-    if mask is None or Mark.of(mark.cause, mask) != mark:
+    try:
+        values = plain(label)
+        away = values["_cls"] == "Classification"
+        mask = ObjectMask.empty(frame_size) if away else detection_mask(values, frame_size)
+    except Exception:  # a file that is gone, or is no image: whatever its reader raises
+        return MadeLabel(mark, None, *_names(label))
+    if mask is None or not mark.shows(mask):
         return None
-    iou, score = (values.get(name) for name in ("confidence", "score"))
-    if values["_cls"] == "Classification":
-        iou = None  # there, it is how sure the model is that the object is away
-    said = [math.nan if value is None else float(value) for value in (iou, score)]
-    return mark, ObjectMask(mask.crop, mask.offset, frame_size, *said)
+    iou = None if away else values.get("confidence")  # there, how sure the object is away
+    known = [math.nan if value is None else float(value) for value in (iou, object_score(values))]
+    return MadeLabel(
+        mark, ObjectMask(mask.crop, mask.offset, frame_size, *known), *_names(label)
+    )
+
+
+def object_score(values: Mapping[str, Any]) -> float | None:
+    """Return the object score of a label; version 0.1.0 called it `score`, as COCO calls others."""
+    return values.get(SCORE, values.get("score"))
 
 
 def make_detection(
@@ -89,8 +120,7 @@ def make_detection(
         **_identity(who),
         keyframe=keyframe,
         confidence=_known(mask.iou),
-        score=_known(mask.score),
-        **{MARK: str(Mark.of(cause, mask))},
+        **{SCORE: _known(mask.score), MARK: str(Mark.of(cause, mask, who.label))},
     )
 
 
@@ -103,9 +133,81 @@ def make_lost(who: TrackedLabel, mask: ObjectMask, cause: str) -> fo.Classificat
     return fo.Classification(
         **_identity(who),
         confidence=None if there is None else 1 / (1 + math.exp(min(there, 50))),
-        score=there,
-        **{MARK: str(Mark.of(cause, mask))},
+        **{SCORE: there, MARK: str(Mark.of(cause, mask, who.label))},
     )
+
+
+def keep_additions(fresh: Any, before: Any) -> None:
+    """Take over what people put on the label that a new one replaces: tags, attributes, class."""
+    mark = Mark.parse(before[MARK])
+    fresh.tags = [tag for tag in before.tags if tag != OUTDATED]
+    scores = evaluation_names(before.field_names)
+    for name in {*before.field_names} - {*fresh.field_names} - _WRITTEN - scores:
+        fresh[name] = before[name]
+    if mark is not None and mark.named_by_person(before.label):
+        fresh.label = before.label
+
+
+def rename(label: Any, who: TrackedLabel) -> bool:
+    """Give a machine-made label the names of its object; return whether anything changed.
+
+    A class that a person gave this label stays.
+    """
+    mark = Mark.parse(label[MARK])
+    wanted: dict[str, Any] = {"index": who.index}
+    if mark is not None and not mark.named_by_person(label.label):
+        wanted |= {"label": who.label, MARK: str(replace(mark, name=name_digest(who.label)))}
+    changed = {name: value for name, value in wanted.items() if _value(label, name) != value}
+    if instance_of(label) != who.instance:
+        changed["instance"] = fo.Instance(id=who.instance)
+    for name, value in changed.items():
+        label[name] = value
+    return bool(changed)
+
+
+def confirm(label: Any) -> bool:
+    """Make a corrected label all a person's: a keyframe of which no machine is sure.
+
+    Return whether anything changed.
+    """
+    if _value(label, MARK) is None:
+        return False
+    for name in {MARK, SCORE, "score", "confidence"} & {*label.field_names}:
+        label[name] = None
+    if isinstance(label, fo.Detection):
+        label["keyframe"] = True
+    return True
+
+
+def set_outdated(label: Any, outdated: bool) -> bool:
+    """Tag a label, or take the tag away; return whether anything changed."""
+    if (OUTDATED in label.tags) == outdated:
+        return False
+    rest = [tag for tag in label.tags if tag != OUTDATED]
+    label.tags = [*rest, OUTDATED] if outdated else rest
+    return True
+
+
+def evaluation_names(names: Iterable[str]) -> set[str]:
+    """Attributes that `evaluate_masklets` wrote: <key>_iou, <key>_J and <key>_F."""
+    there = {*names}
+    keys = {name.removesuffix("_J") for name in there if name.endswith("_J")}
+    found = ({f"{key}_iou", f"{key}_J", f"{key}_F"} for key in keys)
+    return {name for triple in found if triple <= there for name in triple}
+
+
+def instance_of(label: Any) -> str | None:
+    """Return the id of a label's instance, as FiftyOne has it, or as text from a file."""
+    instance = _value(label, "instance")
+    return None if instance is None else str(getattr(instance, "id", instance))
+
+
+def _value(label: Any, name: str) -> Any:
+    return label[name] if name in label.field_names else None
+
+
+def _names(label: Any) -> tuple[str | None, str | None, int | None]:
+    return instance_of(label), label.label, _value(label, "index")
 
 
 def _identity(who: TrackedLabel) -> dict[str, Any]:
@@ -114,5 +216,5 @@ def _identity(who: TrackedLabel) -> dict[str, Any]:
 
 
 def _known(value: float) -> float | None:
-    """A document has no nan: what no model said is None."""
+    """A document has no nan: what no model estimated is None."""
     return None if math.isnan(value) else float(value)

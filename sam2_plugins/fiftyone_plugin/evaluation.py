@@ -17,7 +17,8 @@ from sam2_plugins.core.evaluation.metrics import SequenceScores
 from sam2_plugins.core.evaluation.metrics import evaluate as score_stacks
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.fiftyone_plugin.documents import single_labels
-from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError, find_footage
+from sam2_plugins.fiftyone_plugin.finding import find_footage
+from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
 from sam2_plugins.fiftyone_plugin.prompting import check_prompt_field, class_names, state
 from sam2_plugins.fiftyone_plugin.request import Progress
 
@@ -118,7 +119,7 @@ def check_evaluation(
     """Return the movies to judge; raise `FootageError` if a field does not fit."""
     movies = find_footage(view, group_by, order_by)
     for name in (pred_field, gt_field):
-        check_prompt_field(movies[0], name)
+        check_prompt_field(movies[0].schema(), name)
     if pred_field == gt_field:
         raise FootageError("The masks and the truth are the same field. Choose two.")
     if not eval_key.isidentifier():

@@ -25,6 +25,11 @@ NEGATIVE_TAG = "negative"
 POINT_LABELS = ("sam2_labels", "sam_labels")
 """Attributes that hold a 1 or 0 for each point, as FiftyOne's own SAM wrappers name them."""
 
+INSET = 1e-6
+"""Pixels by which a written box lies inside its first pixel. FiftyOne floors the corners of a mask's
+box, and a whole number of pixels as a share of the frame, times the frame, is often just below it.
+"""
+
 
 @dataclass(frozen=True)
 class Cue:
@@ -100,7 +105,8 @@ def detection_values(mask: ObjectMask) -> dict[str, Any]:
 def relative_box(box: Sequence[float], frame_size: tuple[int, int]) -> list[float]:
     """Return [x, y, width, height] in shares of the frame."""
     (x0, y0, x1, y1), (height, width) = box, frame_size
-    return [x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height]
+    left, top = x0 + INSET, y0 + INSET
+    return [left / width, top / height, (x1 - x0) / width, (y1 - y0) / height]
 
 
 def relative_points(
@@ -115,17 +121,37 @@ def detection_mask(label: Mapping[str, Any], frame_size: tuple[int, int]) -> Obj
     """Return the mask of a Detection; None if it has only a box. See `detection_values`."""
     if label.get("mask") is None:
         return None
+    mask = np.asarray(label["mask"])
+    if mask.ndim != 2:
+        raise PromptError(f"its mask is of shape {mask.shape}, not (height, width).")
     x0, y0, x1, y1 = (round(side) for side in pixel_box(label["bounding_box"], frame_size))
-    crop = _resized(np.asarray(label["mask"]) > 0, (max(y1 - y0, 1), max(x1 - x0, 1)))
     height, width = frame_size
-    inside = crop[max(-y0, 0) : max(height - y0, 0), max(-x0, 0) : max(width - x0, 0)]
+    rows = _nearest(mask.shape[0], range(max(y0, 0), min(max(y1, y0 + 1), height)), y0, y1)
+    columns = _nearest(mask.shape[1], range(max(x0, 0), min(max(x1, x0 + 1), width)), x0, x1)
+    if not len(rows) or not len(columns):
+        return ObjectMask.empty(frame_size)
+    inside = mask[rows[:, None], columns] > 0
     return ObjectMask(inside, (max(x0, 0), max(y0, 0)), frame_size)
+
+
+def _nearest(length: int, pixels: range, begin: int, end: int) -> NDArray[np.intp]:
+    """Places in an array of a length that is stretched from one pixel to another."""
+    shares = (np.asarray(pixels, float) - begin + 0.5) / max(end - begin, 1)
+    return np.minimum((shares * length).astype(int), length - 1)
 
 
 def pixel_box(
     box: Sequence[float], frame_size: tuple[int, int]
 ) -> tuple[float, float, float, float]:
-    """Return x0, y0, x1, y1 in pixels of [x, y, width, height] in shares of the frame."""
+    """Return x0, y0, x1, y1 in pixels of [x, y, width, height] in shares of the frame.
+
+    Raises
+    ------
+    PromptError
+        If it is not four finite numbers.
+    """
+    if box is None or len(box) != 4 or not all(map(math.isfinite, box)):
+        raise PromptError(f"its box {box} is not four finite numbers.")
     (x, y, w, h), (height, width) = box, frame_size
     return x * width, y * height, (x + w) * width, (y + h) * height
 
@@ -133,7 +159,8 @@ def pixel_box(
 def merge_cues(frame: int, obj: ObjectId, cues: Iterable[Cue]) -> list[Prompt]:
     """Make prompts of all that is said of an object on a frame.
 
-    Masks are united and come first; the last box and all points refine them, or stand alone.
+    Masks are united and come first; the last box and all points refine what they show, or stand
+    alone.
     """
     cues = list(cues)
     prompts = []
@@ -144,7 +171,7 @@ def merge_cues(frame: int, obj: ObjectId, cues: Iterable[Cue]) -> list[Prompt]:
     boxes = [cue.box for cue in cues if cue.box is not None]
     points = [point for cue in cues for point in cue.points]
     labels = [label for cue in cues for label in cue.point_labels]
-    box = boxes[-1] if boxes and not masks else None  # a mask tells more than a box around it
+    box = boxes[-1] if boxes else None
     if box is not None or points:
         prompts.append(Prompt.of(frame, obj, points=points or None, labels=labels or None, box=box))
     return prompts
@@ -155,28 +182,33 @@ def _read_detection(label: Mapping[str, Any], frame_size: tuple[int, int]) -> Cu
     if mask is not None and mask.visible:
         return Cue(mask=mask)
     if mask is not None:
-        raise PromptError(f"{_named(label)}: its mask is empty.")
+        raise PromptError("its mask is empty, or outside the frame.")
     box = pixel_box(label["bounding_box"], frame_size)
-    if not all(map(math.isfinite, box)) or box[2] <= box[0] or box[3] <= box[1]:
-        raise PromptError(f"{_named(label)}: its box {list(label['bounding_box'])} is empty.")
+    (x0, y0, x1, y1), (height, width) = box, frame_size
+    if x1 <= x0 or y1 <= y0:
+        raise PromptError(f"its box {_rounded(label['bounding_box'])} is empty.")
+    if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
+        raise PromptError(f"its box {_rounded(label['bounding_box'])} is outside the frame.")
     return Cue(box=box)
 
 
 def _read_points(
     label: Mapping[str, Any], points: Sequence[Sequence[float]], frame_size: tuple[int, int]
 ) -> Cue:
-    said = next((label[name] for name in POINT_LABELS if label.get(name) is not None), None)
-    if said is None:
-        said = [NEGATIVE if NEGATIVE_TAG in (label.get("tags") or ()) else POSITIVE] * len(points)
-    if len(said) != len(points):
-        raise PromptError(f"{_named(label)}: {len(points)} points but {len(said)} point labels.")
+    signs = next((label[name] for name in POINT_LABELS if label.get(name) is not None), None)
+    if signs is None:
+        signs = [NEGATIVE if NEGATIVE_TAG in (label.get("tags") or ()) else POSITIVE] * len(points)
+    if len(signs) != len(points):
+        raise PromptError(f"it has {len(points)} points but {len(signs)} point labels.")
     known = [
         (point, int(value))
-        for point, value in zip(points, said, strict=True)
+        for point, value in zip(points, signs, strict=True)
         if all(math.isfinite(x) for x in point)  # FiftyOne marks a missing point by nan
     ]
     if not known:
-        raise PromptError(f"{_named(label)}: it has no point.")
+        raise PromptError("it has no point.")
+    if not {value for _, value in known} <= {POSITIVE, NEGATIVE}:
+        raise PromptError(f"its point labels are 1 and 0, not {list(signs)}.")
     xy = tuple(_pixels([point for point, _ in known], frame_size))
     return Cue(points=xy, point_labels=tuple(value for _, value in known))
 
@@ -186,10 +218,12 @@ def _read_polyline(label: Mapping[str, Any], frame_size: tuple[int, int]) -> Cue
     rings = [ring for ring in label["points"] if len(ring)]
     if not (label.get("closed") or label.get("filled")):
         return _read_points(label, [point for ring in rings for point in ring], frame_size)
+    if not all(math.isfinite(x) for ring in rings for point in ring for x in point):
+        raise PromptError("its outline has a point that is not finite.")
     pixels = [np.asarray(_pixels(ring, frame_size)) for ring in rings if len(ring) >= 3]
     mask = ObjectMask.from_polygons(pixels, frame_size)
     if not mask.visible:
-        raise PromptError(f"{_named(label)}: its outline holds no pixel.")
+        raise PromptError("its outline holds no pixel.")
     return Cue(mask=mask)
 
 
@@ -209,8 +243,7 @@ def _resized(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     if image.shape == size:
         return image
     rows, columns = (
-        ((np.arange(new) + 0.5) * old / new).astype(int)
-        for new, old in zip(size, image.shape, strict=True)
+        _nearest(old, range(new), 0, new) for new, old in zip(size, image.shape, strict=True)
     )
     return np.asarray(image[rows[:, None], columns])
 
@@ -222,6 +255,5 @@ def _union(masks: Sequence[ObjectMask]) -> ObjectMask:
     return ObjectMask.from_array(whole)
 
 
-def _named(label: Mapping[str, Any]) -> str:
-    name = f" {label['label']!r}" if label.get("label") else ""
-    return f"{label['_cls']}{name}"
+def _rounded(values: Sequence[float]) -> list[float]:
+    return [round(value, 4) for value in values]

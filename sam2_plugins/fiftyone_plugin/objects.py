@@ -1,18 +1,25 @@
-"""Which labels are of the same object, and what is said of each.
+"""Which labels are of the same object, what they prompt, and which earlier track is its own.
 
 Labels are joined by their instance, or by class and index; a label without a class joins the only
-class of its index. A label with neither instance nor index is an object of its own.
+class of its index. A label with neither instance nor index is an object of its own. An object goes
+on with the track that an earlier run made of it, which is found by instance, by index, or else by
+overlap on a prompted frame: names and ids change when people curate a dataset, and places do not.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations, count
 
+from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.fiftyone_plugin.labels import Cue, merge_cues
+
+_SAME_INSTANCE, _SAME_CLASS_AND_INDEX, _OVERLAP, _SAME_INDEX = 8.0, 4.0, 3.0, 2.0
+_ENOUGH_OVERLAP = 0.5
+"""Evidence that an object and a track are the same, added up; the smallest of them is enough."""
 
 
 @dataclass(frozen=True)
@@ -23,18 +30,49 @@ class Statement:
     ----------
     frame
         0-based.
+    cue
+        None if the label cannot be read; it still names its object.
     id
         Of the label, or a text that is unique to it.
     instance
         Id of FiftyOne's instance, if it has one.
+    field
+        Where it is; "" in the field of results.
+    chosen
+        Whether it is a prompt of this run; if not, it only says which objects there are.
     """
 
     frame: int
-    cue: Cue
+    cue: Cue | None
     id: str
     label: str | None = None
     index: int | None = None
     instance: str | None = None
+    field: str = ""
+    chosen: bool = True
+
+
+@dataclass
+class Track:
+    """What an earlier run made of one object.
+
+    Attributes
+    ----------
+    instance, label, index
+        As most of its labels have them.
+    masks
+        Frame to mask, empty where the object was not found.
+    """
+
+    instance: str
+    label: str | None
+    index: int | None
+    masks: dict[int, ObjectMask] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        return object_name(self.label, self.index)
 
 
 @dataclass(frozen=True)
@@ -44,7 +82,7 @@ class TrackedLabel:
     Attributes
     ----------
     instance
-        24 hexadecimal digits, the same in every run; the object's id in the core.
+        24 hexadecimal digits; the object's id in the core.
     index
         As FiftyOne numbers the objects of a sample.
     """
@@ -53,80 +91,211 @@ class TrackedLabel:
     label: str | None
     index: int
 
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        return object_name(self.label, self.index)
 
-def join(
-    statements: Sequence[Statement], sample_id: str, indices: Mapping[str, int] | None = None
-) -> dict[TrackedLabel, list[Prompt]]:
-    """Group statements by object, and make prompts of them, in order of frame.
+
+@dataclass(frozen=True)
+class TrackedObject:
+    """An object with all that is known of it.
+
+    Attributes
+    ----------
+    prompts
+        In order of frame; none if none of its labels is chosen and can be read.
+    track
+        What an earlier run made of it.
+    """
+
+    who: TrackedLabel
+    statements: tuple[Statement, ...]
+    prompts: tuple[Prompt, ...]
+    track: Track | None = None
+
+
+def find_objects(
+    statements: Sequence[Statement], tracks: Sequence[Track], sample_id: str
+) -> list[TrackedObject]:
+    """Group labels by object, and find the track of each.
 
     Parameters
     ----------
     sample_id
         Makes the instances that have to be invented those of this sample.
-    indices
-        Instance to index, of an earlier run.
     """
-    groups: dict[str, list[Statement]] = {}
-    for key, statement in zip(find_instances(statements, sample_id), statements, strict=True):
-        groups.setdefault(key, []).append(statement)
-    numbers = _number(groups, indices or {})
-    objects = {}
-    for key, said in groups.items():
-        label = next((one.label for one in said if one.label is not None), None)
-        prompts = []
-        for frame in sorted({one.frame for one in said}):
-            prompts += merge_cues(frame, key, [one.cue for one in said if one.frame == frame])
-        objects[TrackedLabel(key, label, numbers[key])] = prompts
+    places = {id(one): place for place, one in enumerate(statements)}
+    groups = [
+        (sorted(group, key=lambda one: places[id(one)]), track)
+        for group, track in _with_their_tracks(_by_name(statements), tracks)
+    ]
+    groups.sort(key=lambda pair: places[id(pair[0][0])])
+    owned = {id(track) for _, track in groups}
+    taken = {track.instance for track in tracks if id(track) not in owned}
+    objects = []
+    for (group, track), number in zip(groups, _number(groups, tracks), strict=True):
+        instance = _instance_of(group, track, sample_id, taken)
+        taken.add(instance)
+        labels = (one.label for one in group if one.label is not None)
+        who = TrackedLabel(instance, next(labels, track.label if track else None), number)
+        prompts = tuple(_prompts_of(group, instance))
+        objects.append(TrackedObject(who, tuple(group), prompts, track))
     return objects
 
 
-def find_instances(statements: Sequence[Statement], sample_id: str) -> list[str]:
-    """Return the instance of the object that each statement is of."""
-    instance_of = _Instances(statements, sample_id)
-    return [instance_of(statement) for statement in statements]
+def object_name(label: str | None, index: int | None) -> str:
+    """Return what a person calls an object."""
+    return f"{label or 'object'} {'' if index is None else index}".strip()
 
 
-class _Instances:
-    """Finds the instance of a statement."""
+def _prompts_of(group: Sequence[Statement], instance: str) -> Iterator[Prompt]:
+    chosen = [one for one in group if one.chosen and one.cue is not None]
+    for frame in sorted({one.frame for one in chosen}):
+        cues = [one.cue for one in chosen if one.frame == frame and one.cue is not None]
+        yield from merge_cues(frame, instance, cues)
 
-    def __init__(self, statements: Iterable[Statement], sample_id: str) -> None:
-        self._sample_id = sample_id
-        self._classes: dict[int, set[str]] = {}
-        self._instances: dict[tuple[int, str | None], str] = {}
-        for one in statements:
-            if one.index is not None and one.label is not None:
-                self._classes.setdefault(one.index, set()).add(one.label)
-        for one in statements:
-            if one.index is not None and one.instance is not None:
-                self._instances.setdefault((one.index, self._class(one)), one.instance)
 
-    def __call__(self, one: Statement) -> str:
-        if one.instance is not None:
-            return one.instance
+def _by_name(statements: Sequence[Statement]) -> list[list[Statement]]:
+    """Group statements by instance, or by class and index."""
+    classes: dict[int, set[str]] = {}
+    for one in statements:
+        if one.index is not None and one.label is not None:
+            classes.setdefault(one.index, set()).add(one.label)
+
+    def number(one: Statement) -> tuple[int, str | None] | None:
         if one.index is None:
-            return _invented(self._sample_id, one.id)
-        name = one.index, self._class(one)
-        return self._instances.get(name) or _invented(self._sample_id, *name)
+            return None
+        known = classes.get(one.index, set())
+        return one.index, next(iter(known)) if one.label is None and len(known) == 1 else one.label
 
-    def _class(self, one: Statement) -> str | None:
-        assert one.index is not None
-        known = self._classes.get(one.index, set())
-        return next(iter(known)) if one.label is None and len(known) == 1 else one.label
+    named: dict[object, list[Statement]] = {}
+    for one in statements:
+        named.setdefault(one.instance or number(one) or one.id, []).append(one)
+    groups = list(named.values())
+    for name in dict.fromkeys(filter(None, map(number, statements))):
+        alike = [group for group in groups if any(number(one) == name for one in group)]
+        linked = [group for group in alike if any(one.instance for one in group)]
+        if any(_meet(one, other) for one, other in combinations(linked, 2)):
+            alike = [group for group in alike if not any(group is one for one in linked[1:])]
+        groups = [group for group in groups if not any(group is one for one in alike)]
+        groups.append([one for group in alike for one in group])
+    return groups
 
 
-def _number(groups: Mapping[str, Sequence[Statement]], known: Mapping[str, int]) -> dict[str, int]:
-    """Give every object the index that it had before, or that its labels say, or a free one."""
-    said = {
-        key: next((one.index for one in group if one.index is not None), None)
-        for key, group in groups.items()
-    }
-    numbers = {key: index for key, index in said.items() if index is not None}
-    numbers |= {key: known[key] for key in groups if key in known}
-    taken = {*numbers.values(), *known.values()}
+def _with_their_tracks(
+    groups: Sequence[list[Statement]], tracks: Sequence[Track]
+) -> list[tuple[list[Statement], Track | None]]:
+    """Give each track to the object that goes on with it, the best first.
+
+    What people corrected in the field of results, where nothing but its place tells whose it is,
+    joins the object of the track that it corrects.
+    """
+    pairs = [
+        (evidence, g, t)
+        for g, group in enumerate(groups)
+        for t, track in enumerate(tracks)
+        if (evidence := _evidence(group, track))
+    ]
+    pairs.sort(key=lambda pair: (-pair[0], pair[1:]))
+    members: dict[int, list[Statement]] = {}
+    given: set[int] = set()
+    for _, g, t in pairs:
+        if g not in given and t not in members:
+            members[t] = list(groups[g])
+            given.add(g)
+    for _, g, t in pairs:
+        correction = any(all(not one.field for one in part) for part in (members[t], groups[g]))
+        if g not in given and correction and not _meet(members[t], groups[g]):
+            members[t] += groups[g]
+            given.add(g)
+    found: list[tuple[list[Statement], Track | None]] = [
+        (group, None) for g, group in enumerate(groups) if g not in given
+    ]
+    return found + [(group, tracks[t]) for t, group in members.items()]
+
+
+def _meet(group: Sequence[Statement], other: Sequence[Statement]) -> bool:
+    """Whether two groups have labels on one frame of one field."""
+    places = {(one.frame, one.field) for one in group}
+    return any((one.frame, one.field) in places for one in other)
+
+
+def _evidence(group: Sequence[Statement], track: Track) -> float:
+    """Add up what speaks for an object and a track being the same; 0 if it is not enough."""
+    overlaps = [
+        _overlap(one.cue, track.masks[one.frame])
+        for one in group
+        if one.cue is not None and one.frame in track.masks
+    ]
+    overlap = max(overlaps, default=None)
+    total = overlap or 0.0
+    if any(one.instance == track.instance for one in group):
+        total += _SAME_INSTANCE
+    if any((one.index, one.label) == (track.index, track.label) for one in group):
+        total += _SAME_CLASS_AND_INDEX if track.index is not None else 0.0
+    elif any(one.index is not None and one.index == track.index for one in group):
+        total += 0.0 if overlap == 0 else _SAME_INDEX
+    if overlap is not None and overlap >= _ENOUGH_OVERLAP:
+        total += _OVERLAP
+    return total if total >= _SAME_INDEX else 0.0
+
+
+def _overlap(cue: Cue, mask: ObjectMask) -> float:
+    """Return how well a label fits a mask, 0 to 1."""
+    if cue.mask is not None:
+        return cue.mask.iou_with(mask)
+    if mask.box is None:
+        return 0.0
+    if cue.box is not None:
+        return _box_iou(cue.box, mask.box)
+    pixels = mask.to_array()
+    height, width = mask.frame_size
+    inside = [
+        bool(pixels[min(max(round(y), 0), height - 1), min(max(round(x), 0), width - 1)])
+        for x, y in cue.points
+    ]
+    return float(inside == [label == 1 for label in cue.point_labels])
+
+
+def _box_iou(one: Sequence[float], other: Sequence[float]) -> float:
+    sides = [min(one[i + 2], other[i + 2]) - max(one[i], other[i]) for i in (0, 1)]
+    common = max(sides[0], 0) * max(sides[1], 0)
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+    return common / (sum(areas) - common)
+
+
+def _instance_of(
+    group: Sequence[Statement], track: Track | None, sample_id: str, taken: set[str]
+) -> str:
+    """The instance that a track has already, or that people gave, or an invented one.
+
+    An invented one is the same in every run, so that a correction finds its object again.
+    """
+    given = [one.instance for one in group if one.instance is not None]
+    if track is not None and (track.instance in given or not given):
+        given = [track.instance, *given]
+    first = group[0]
+    name = (first.id,) if first.index is None else (first.index, first.label)
+    invented = (_invented(sample_id, *name, *extra) for extra in ((), (first.id,)))
+    return next(one for one in (*given, *invented) if one not in taken)
+
+
+def _number(
+    groups: Sequence[tuple[Sequence[Statement], Track | None]], tracks: Sequence[Track]
+) -> list[int]:
+    """Give every object the index that its labels have, or that it had before, or a free one."""
+    known = [
+        next(
+            (one.index for one in group if one.index is not None),
+            track.index if track is not None else None,
+        )
+        for group, track in groups
+    ]
+    taken = {*known, *(track.index for track in tracks)}
     free = (number for number in count(1) if number not in taken)
-    return {key: numbers[key] if key in numbers else next(free) for key in groups}
+    return [next(free) if number is None else number for number in known]
 
 
 def _invented(*parts: object) -> str:
-    """An instance that is the same in every run, so that a correction finds its object again."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]

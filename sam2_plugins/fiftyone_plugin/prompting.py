@@ -2,22 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import fiftyone as fo
 
+from sam2_plugins.core.errors import PromptError, Sam2PluginsError
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.fiftyone_plugin.documents import PROMPT_TYPES, plain, single_labels
+from sam2_plugins.fiftyone_plugin.documents import PROMPT_TYPES, instance_of, plain, single_labels
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
 from sam2_plugins.fiftyone_plugin.labels import Cue, read_cue, read_segmentation
-from sam2_plugins.fiftyone_plugin.objects import Statement
+from sam2_plugins.fiftyone_plugin.objects import Statement, object_name
 from sam2_plugins.fiftyone_plugin.request import Request
 
 
-def read_statements(
-    footage: Footage, request: Request, frame_size: tuple[int, int]
-) -> Iterator[Statement]:
+@dataclass
+class Prompting:
+    """What the labels on a movie's frames say.
+
+    Attributes
+    ----------
+    statements
+        Of all the labels, also of those that are not chosen as prompts.
+    problems
+        A line for each label that cannot be read. The others do not suffer from it.
+    """
+
+    statements: list[Statement] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def add(
+        self,
+        frame: int,
+        label: Any,
+        frame_size: tuple[int, int],
+        length: int | None,
+        *,
+        field: str = "",
+        names: Mapping[int, str] | None = None,
+        chosen: bool = True,
+    ) -> None:
+        """Read a label.
+
+        Parameters
+        ----------
+        length
+            Of the movie; None if not known.
+        field
+            Where the label is; "" for the field of results.
+        names
+            Of a segmentation's values.
+        """
+        try:
+            if length is not None and frame >= length:
+                raise PromptError(f"the movie ends with frame {length}.")
+            found = list(state(frame, label, frame_size, names))
+        except Exception as error:  # of whatever kind: labels come from everywhere
+            found = [_statement(frame, _own_values(label), None)]
+            if chosen:
+                self.problems.append(f"{_place(frame, label, field)}: {_reason(error)}")
+        self.statements += [replace(one, field=field, chosen=chosen) for one in found]
+
+
+def read_prompts(
+    footage: Footage, request: Request, frame_size: tuple[int, int], length: int | None
+) -> Prompting:
     """Read the labels of the prompt fields.
 
     The field of results is left out: what people made there is found by `results.Earlier`.
@@ -26,53 +76,84 @@ def read_statements(
     ------
     FootageError
         If there is no such field, or it holds no labels that are prompts.
-    PromptError
-        If a label says nothing.
     """
+    found = Prompting()
     for name in request.prompt_fields:
-        check_prompt_field(footage, name)
+        check_prompt_field(footage.schema(), name)
         if name == request.output_field:
             continue
         names = class_names(footage.dataset, name)
-        for frame, value in footage.read(name, filtered=True):
-            if request.prompt_frames is not None and frame + 1 not in request.prompt_frames:
-                continue
+        shown = {
+            label.id
+            for frame, value in footage.read(name, filtered=True)
+            for label in single_labels(value)
+            if request.prompt_frames is None or frame + 1 in request.prompt_frames
+            if request.label_ids is None or label.id in request.label_ids
+        }
+        for frame, value in footage.read(name):
             for label in single_labels(value):
-                if request.label_ids is None or label.id in request.label_ids:
-                    yield from state(frame, label, frame_size, names)
+                chosen = label.id in shown
+                found.add(
+                    frame, label, frame_size, length, field=name, names=names, chosen=chosen
+                )
+    return found
 
 
-def check_prompt_field(footage: Footage, name: str) -> None:
-    """Check that a field is there and holds labels that are prompts."""
-    field = footage.schema().get(name)
+def check_prompt_field(schema: Mapping[str, Any], name: str) -> None:
+    """Check that a field is there, by the fields of the frames, and holds labels of a fit kind."""
     kinds = ", ".join(kind.__name__ for kind in PROMPT_TYPES)
-    if field is None:
-        raise FootageError(
-            f"The frames of {footage.name} have no field {name!r}: name one that holds {kinds}."
-        )
-    if getattr(field, "document_type", None) not in PROMPT_TYPES:
+    if name not in schema:
+        raise FootageError(f"The frames have no field {name!r}: name one that holds {kinds}.")
+    if getattr(schema[name], "document_type", None) not in PROMPT_TYPES:
         raise FootageError(f"The field {name!r} holds no prompts: choose one that holds {kinds}.")
 
 
 def state(
-    frame: int, label: Any, frame_size: tuple[int, int], names: dict[int, str] | None = None
+    frame: int, label: Any, frame_size: tuple[int, int], names: Mapping[int, str] | None = None
 ) -> Iterator[Statement]:
-    """Say what a label says; a Segmentation speaks of several objects."""
+    """Read a label; a Segmentation speaks of several objects.
+
+    Raises
+    ------
+    PromptError
+        If it says nothing.
+    """
     values = plain(label)
     if isinstance(label, fo.Classification):  # a person says that the object is not there
-        cue = Cue(mask=ObjectMask.empty(frame_size))
-        yield _statement(frame, values, cue)
+        yield _statement(frame, values, Cue(mask=ObjectMask.empty(frame_size)))
     elif isinstance(label, fo.Segmentation):
         for value, mask in read_segmentation(values["mask"], frame_size).items():
-            name = (names or {}).get(value)
-            yield Statement(frame, Cue(mask=mask), label.id, name, value)
+            yield Statement(frame, Cue(mask=mask), label.id, (names or {}).get(value), value)
     else:
         yield _statement(frame, values, read_cue(values, frame_size))
 
 
-def _statement(frame: int, values: dict[str, Any], cue: Cue) -> Statement:
-    said = (values.get(key) for key in ("label", "index", "instance"))
-    return Statement(frame, cue, str(values["id"]), *said)
+def _statement(frame: int, values: Mapping[str, Any], cue: Cue | None) -> Statement:
+    names = (values.get(key) for key in ("label", "index", "instance"))
+    return Statement(frame, cue, str(values["id"]), *names)
+
+
+def _own_values(label: Any) -> dict[str, Any]:
+    """The values of a label that name it, without its mask."""
+    there = {*label.field_names}
+    values = {name: label[name] for name in ("label", "index") if name in there}
+    return {**values, "id": label.id, "instance": instance_of(label)}
+
+
+def _place(frame: int, label: Any, field: str) -> str:
+    """Name a label to a person: FiftyOne counts frames from 1."""
+    values = _own_values(label)
+    name = object_name(values.get("label"), values.get("index"))
+    where = f" in {field!r}" if field else ""
+    return f"frame {frame + 1}, {name}{where}"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Sam2PluginsError):
+        return str(error)
+    if isinstance(error, FileNotFoundError):
+        return f"there is no file {error.filename}." if error.filename else "its file is not there."
+    return "it cannot be read."
 
 
 def class_names(dataset: Any, name: str) -> dict[int, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -15,12 +15,14 @@ from sam2_plugins.batch import connect, run_tasks
 from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.errors import told
 from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.tracking.schedule import Direction, plan_sweeps
 from sam2_plugins.core.tracking.tracker import VideoTracker
-from sam2_plugins.fiftyone_plugin.footage import Footage, Video
-from sam2_plugins.fiftyone_plugin.marks import cause_of
+from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError, Video
+from sam2_plugins.fiftyone_plugin.marks import Cause
 from sam2_plugins.fiftyone_plugin.metadata import fill_metadata
-from sam2_plugins.fiftyone_plugin.objects import find_instances, join
-from sam2_plugins.fiftyone_plugin.prompting import read_statements, state
+from sam2_plugins.fiftyone_plugin.objects import Track, TrackedObject, find_objects
+from sam2_plugins.fiftyone_plugin.prompting import read_prompts
 from sam2_plugins.fiftyone_plugin.request import MovieReport, Progress, Request, Where
 from sam2_plugins.fiftyone_plugin.results import Earlier, ResultWriter
 
@@ -111,35 +113,52 @@ class Propagation(MovieTask):
 
 def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieReport) -> Steps:
     with footage.open() as frames:
-        frame_size = (frames.height, frames.width)
+        frame_size, length = (frames.height, frames.width), frames.length
         if isinstance(footage, Video):
-            fill_metadata(footage.dataset, footage.sample_id, frames)
+            fill_metadata(footage, frames)
         earlier = Earlier(footage, request, frame_size)
-        ours = [s for frame, label in earlier.by_people for s in state(frame, label, frame_size)]
-        said = [*ours, *read_statements(footage, request, frame_size)]
-        objects = join(said, footage.sample_id, earlier.indices)
-        if not objects:
+        prompting = read_prompts(footage, request, frame_size, length)
+        for frame, label in earlier.by_people:
+            prompting.add(frame, label, frame_size, length)
+        objects = find_objects(prompting.statements, earlier.tracks, footage.sample_id)
+        tracked = [one for one in objects if one.prompts]
+        unprompted = _without_prompt(earlier.tracks, objects)
+        report = replace(
+            report,
+            problems=tuple(prompting.problems),
+            unprompted=tuple(track.name for track in unprompted),
+            removed=request.remove_unprompted,
+        )
+        causes = {one.who.instance: Cause.of(one.prompts, request.settings) for one in tracked}
+        earlier.settle(objects, causes)
+        if request.remove_unprompted:
+            earlier.remove(unprompted)
+        if not tracked:
             yield replace(report, state="no prompts", error="There are no prompts on its frames.")
             return
-        causes = {who: cause_of(prompts, request.settings) for who, prompts in objects.items()}
         tracker = VideoTracker(model, frames, window=request.tile, policy=request.memory)
-        for prompts in objects.values():
-            for prompt in prompts:
-                tracker.add(prompt)
-        masklets = earlier.masklets(causes)
+        for prompt in (prompt for one in tracked for prompt in one.prompts):
+            tracker.add(prompt)
+        span = _span(footage, request, length)
+        reverse = _Reverse(tracker.prompts, request.direction, span, length)
+        masklets = earlier.masklets(tracked, causes, reverse)
         tracker.restore(masklets)
         known = {(masklet.obj, frame) for masklet in masklets for frame in masklet.masks}
-        keyframes = frozenset((str(p.obj), p.frame) for p in tracker.prompts)
-        direction, *span = request.direction, *_span(footage, request)
-        total = tracker.count_steps(direction, *span) or 0
+        total = tracker.count_steps(request.direction, *span) or 0
+        if not total:
+            raise FootageError(_nothing_to_do(tracked, request))
         seen, computed, lost = set(), set(), 0
-        by_people = frozenset(
-            (instance, one.frame)
-            for instance, one in zip(find_instances(said, footage.sample_id), ours, strict=False)
-            if one.cue.mask is not None
+        writer = ResultWriter(
+            footage,
+            request,
+            [one.who for one in tracked],
+            causes,
+            frozenset((str(prompt.obj), prompt.frame) for prompt in tracker.prompts),
+            _masks_by_people(tracked),
+            earlier.outdated(tracked, causes),
         )
-        with ResultWriter(footage, request, causes, keyframes, by_people) as writer:
-            for done, result in enumerate(tracker.propagate(direction, *span), start=1):
+        with writer:
+            for done, result in enumerate(tracker.propagate(request.direction, *span), start=1):
                 if footage.shows(result.frame):
                     fresh = {
                         obj: mask
@@ -147,20 +166,96 @@ def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieRe
                         if (obj, result.frame) not in known
                     }
                     if fresh:
-                        writer.write(result.frame, fresh)
+                        sides = {obj: bool(reverse(str(obj), result.frame)) for obj in fresh}
+                        writer.write(result.frame, fresh, sides)
                         computed.add(result.frame)
                     lost += sum(not mask.visible for mask in result.masks.values())
                     seen.add(result.frame)
                 yield Step(footage.name, done, total)
-    yield replace(report, frames=len(seen), computed=len(computed), objects=len(objects), lost=lost)
+    yield replace(
+        report,
+        frames=len(seen),
+        computed=len(computed),
+        objects=len(tracked),
+        lost=lost,
+        outdated=tuple(_outdated(tracked, writer.outdated)),
+    )
 
 
-def _span(footage: Footage, request: Request) -> tuple[int | None, int | None]:
-    """The asked for frames within those of the movie, in the order of the direction."""
+class _Reverse:
+    """Whether a run reaches an object's frame in reverse; None if it does not, or by a prompt."""
+
+    def __init__(
+        self,
+        prompts: Iterable[Prompt],
+        direction: Direction,
+        span: tuple[int | None, int | None],
+        length: int | None,
+    ) -> None:
+        self._prompted: dict[str, list[int]] = {}
+        for prompt in prompts:
+            self._prompted.setdefault(str(prompt.obj), []).append(prompt.frame)
+        self._sweeps = plan_sweeps(self._prompted, direction, *span, length)
+
+    def __call__(self, instance: str, frame: int) -> bool | None:
+        if frame in self._prompted[instance]:
+            return None
+        for sweep in self._sweeps:
+            known = not isinstance(sweep.frames, range) or frame in sweep.frames
+            if known and instance in sweep.objects(frame):
+                return sweep.reverse
+        return None
+
+
+def _without_prompt(tracks: Sequence[Track], objects: Sequence[TrackedObject]) -> list[Track]:
+    owned = {id(one.track) for one in objects}
+    return [track for track in tracks if id(track) not in owned]
+
+
+def _masks_by_people(objects: Iterable[TrackedObject]) -> frozenset[tuple[str, int]]:
+    """(instance, frame) of what has a person's mask in the field of results."""
+    return frozenset(
+        (one.who.instance, label.frame)
+        for one in objects
+        for label in one.statements
+        if not label.field and label.cue is not None and label.cue.mask is not None
+    )
+
+
+def _outdated(
+    objects: Iterable[TrackedObject], frames: Mapping[str, Collection[int]]
+) -> Iterator[str]:
+    for one in objects:
+        if left := sorted(frames[one.who.instance]):
+            yield f"{one.who.name}, frames {left[0] + 1} to {left[-1] + 1}"
+
+
+def _nothing_to_do(objects: Sequence[TrackedObject], request: Request) -> str:
+    prompted = sorted({prompt.frame + 1 for one in objects for prompt in one.prompts})
+    span = f"from {request.first or 1} to {request.last or 'the end'}"
+    return (
+        f"No frame {span} is reached {request.direction} from its prompts, which are on "
+        f"{', '.join(map(str, prompted[:5]))}. Choose another direction or other frames."
+    )
+
+
+def _span(
+    footage: Footage, request: Request, length: int | None
+) -> tuple[int | None, int | None]:
+    """The wanted frames within those of the movie, in the order of the direction."""
     first, last = footage.span
+    end = last if length is None else min(length - 1, length - 1 if last is None else last)
     if request.first is not None:
+        if end is not None and request.first - 1 > end:
+            raise FootageError(
+                f"The first frame is to be {request.first}, and it ends with frame {end + 1}."
+            )
         first = max(first, request.first - 1)
     if request.last is not None:
-        last = request.last - 1 if last is None else min(last, request.last - 1)
+        if request.last - 1 < footage.span[0]:
+            raise FootageError(
+                f"The last frame is to be {request.last}, and it begins with frame {first + 1}."
+            )
+        last = request.last - 1 if end is None else min(end, request.last - 1)
     start = None if first == 0 else first
     return (last, start) if request.direction == "backward" else (start, last)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.tracking.schedule import Direction
 
 OUTPUT_FIELD = "sam2"
@@ -32,6 +33,8 @@ class Request:
         Rule of what each object remembers, a key of `core.tracking.memory.policies.policies()`.
     masks_folder
         Where the masks are kept as PNG; None: in the database.
+    remove_unprompted
+        Remove the tracks of objects that have no prompt any more.
     """
 
     prompt_fields: tuple[str, ...]
@@ -47,6 +50,7 @@ class Request:
     tile: Any = "auto"
     memory: str = "sam2"
     masks_folder: Path | None = None
+    remove_unprompted: bool = False
 
     @property
     def lost_field(self) -> str:
@@ -55,8 +59,8 @@ class Request:
 
     @property
     def settings(self) -> tuple[Any, ...]:
-        """All that a mask depends on beside its prompts and its frames."""
-        return self.model, self.image_size, self.tile, self.memory, self.direction
+        """All that a mask depends on beside its prompts and how its frame was reached."""
+        return self.model, self.image_size, self.tile, self.memory
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,12 @@ class Where:
 
     workers: int = 1
     dask: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise Sam2PluginsError(
+                f"The number of processes (workers) is a whole number from 1, not {self.workers}."
+            )
 
 
 @dataclass(frozen=True)
@@ -119,6 +129,12 @@ class MovieReport:
         Frames with results, and of these, those that had to be computed now.
     objects, lost
         Number of objects, and of labels that say that one is not there.
+    problems
+        A line for each label that could not be read as a prompt.
+    unprompted, removed
+        Names of the tracks that no label prompts any more, and whether they were removed.
+    outdated
+        A line for each object that keeps masks of earlier prompts or settings.
     """
 
     name: str
@@ -129,6 +145,28 @@ class MovieReport:
     objects: int = 0
     lost: int = 0
     error: str = ""
+    problems: tuple[str, ...] = ()
+    unprompted: tuple[str, ...] = ()
+    removed: bool = False
+    outdated: tuple[str, ...] = ()
+
+    @property
+    def notices(self) -> Iterator[str]:
+        """Lines for a person, each of which names the movie."""
+        if self.state in ("failed", "no prompts"):
+            yield f"{self.name}: {self.error or self.state}"
+        for problem in self.problems:
+            yield f"{self.name}, {problem}"
+        if self.unprompted and not self.removed:
+            yield (
+                f"{self.name}: {', '.join(self.unprompted)} stayed, though no label prompts it any "
+                "more. Remove such tracks by remove_unprompted, or correct a mask of theirs."
+            )
+        for one in self.outdated:
+            yield (
+                f"{self.name}: {one} show masks of earlier prompts or settings, tagged “outdated”. "
+                "Propagate over them, too."
+            )
 
 
 @dataclass(frozen=True)
@@ -148,19 +186,17 @@ class Report:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What a person has to know: a line for each movie that was not tracked."""
-        return tuple(
-            f"{movie.name}: {movie.error or movie.state}"
-            for movie in self.movies
-            if movie.state in ("failed", "no prompts")
-        )
+        """What a person has to know, a line each: what was not tracked, or is not as it seems."""
+        return tuple(line for movie in self.movies for line in movie.notices)
 
     def __str__(self) -> str:
         frames = sum(movie.frames for movie in self.movies)
         objects = sum(movie.objects for movie in self.movies)
         counts = [f"{self.count('done')} done"]
         counts += [f"{n} {s}" for s in ("stopped", "failed", "no prompts") if (n := self.count(s))]
-        return f"{', '.join(counts)}: {objects} objects on {frames} frames"
+        left = sum(len(movie.unprompted) for movie in self.movies if not movie.removed)
+        more = f", {left} tracks without a prompt" if left else ""
+        return f"{', '.join(counts)}: {objects} objects on {frames} frames{more}"
 
 
 def field_names(fields: str | Sequence[str]) -> tuple[str, ...]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +14,21 @@ import fiftyone as fo
 
 from sam2_plugins.core.masks import Masklet, ObjectMask
 from sam2_plugins.fiftyone_plugin.documents import (
-    current_mark,
+    OUTDATED,
+    MadeLabel,
+    confirm,
+    instance_of,
+    keep_additions,
     make_detection,
     make_lost,
+    read_made,
+    rename,
+    set_outdated,
     single_labels,
 )
 from sam2_plugins.fiftyone_plugin.footage import Footage
-from sam2_plugins.fiftyone_plugin.objects import TrackedLabel
+from sam2_plugins.fiftyone_plugin.marks import MARK, Cause, Mark
+from sam2_plugins.fiftyone_plugin.objects import Track, TrackedLabel, TrackedObject
 from sam2_plugins.fiftyone_plugin.request import Request
 
 MOST_FRAMES = 100
@@ -27,6 +38,21 @@ SECONDS = 5.0
 """After this time they are written even if they are fewer, so that little is lost by a kill."""
 
 
+@dataclass(frozen=True)
+class _Made:
+    """A machine-made label, where it is, and whose."""
+
+    frame: int
+    id: str
+    made: MadeLabel
+    outdated: bool
+
+    @property
+    def instance(self) -> str:
+        """Of the label; one without is an object of its own."""
+        return self.made.instance or self.id
+
+
 class Earlier:
     """What an earlier run left of a movie.
 
@@ -34,30 +60,192 @@ class Earlier:
     ----------
     by_people
         (frame, label) of the labels that people made or corrected.
-    indices
-        Instance to index, of machine-made labels.
+    tracks
+        Of the machine-made labels.
     """
 
     def __init__(self, footage: Footage, request: Request, frame_size: tuple[int, int]) -> None:
+        self._footage = footage
+        self._fields = (request.output_field, request.lost_field)
         self.by_people: list[tuple[int, Any]] = []
-        self.indices: dict[str, int] = {}
-        self._masks: dict[tuple[str, str], dict[int, ObjectMask]] = {}
-        for name in (request.output_field, request.lost_field):
-            for frame, value in footage.read(name):
-                for label in _labels(value):
-                    found = current_mark(label, frame_size)
-                    instance = _instance(label)
-                    if found is None or instance is None:
+        labels: list[_Made] = []
+        for name in self._fields:
+            for frame, value in footage.read(name, beyond=True):
+                for label in labels_of(value):
+                    made = read_made(label, frame_size)
+                    if made is not None:
+                        labels.append(_Made(frame, label.id, made, OUTDATED in label.tags))
+                    elif footage.shows(frame):
                         self.by_people.append((frame, label))
-                        continue
-                    mark, mask = found
-                    self.indices[instance] = label.index
-                    self._masks.setdefault((instance, mark.cause), {})[frame] = mask
+        gathered = _gather(labels)
+        self.tracks = [_track_of(one) for one in gathered]
+        self._labels = {id(t): group for t, group in zip(self.tracks, gathered, strict=True)}
 
-    def masklets(self, causes: Mapping[TrackedLabel, str]) -> list[Masklet]:
-        """Masks that still follow from the prompts, for `VideoTracker.restore`."""
-        wanted = ((who.instance, cause) for who, cause in causes.items())
-        return [Masklet(key[0], masks=self._masks[key]) for key in wanted if key in self._masks]
+    def masklets(
+        self,
+        objects: Iterable[TrackedObject],
+        causes: Mapping[str, Cause],
+        reverse: Callable[[str, int], bool | None],
+    ) -> list[Masklet]:
+        """Masks that still follow from the prompts, for `VideoTracker.restore`.
+
+        Parameters
+        ----------
+        reverse
+            Whether a run reaches an object's frame in reverse; None if it does not care.
+        """
+        found = []
+        for one in objects:
+            cause, name = causes[one.who.instance], one.who.instance
+            masks = {
+                label.frame: label.made.mask
+                for label in self._of(one.track)
+                if label.made.mask is not None
+                and label.made.mark.cause in cause
+                and reverse(name, label.frame) in (None, label.made.mark.cause == cause.on(True))
+            }
+            if masks:
+                found.append(Masklet(name, masks=masks))
+        return found
+
+    def outdated(
+        self, objects: Iterable[TrackedObject], causes: Mapping[str, Cause]
+    ) -> dict[str, set[int]]:
+        """Instance to the frames whose masks follow from something else than the prompts."""
+        return {
+            one.who.instance: {
+                label.frame
+                for label in self._of(one.track)
+                if label.made.mark.cause not in causes[one.who.instance]
+            }
+            for one in objects
+        }
+
+    def settle(self, objects: Sequence[TrackedObject], causes: Mapping[str, Cause]) -> None:
+        """Give the tracks the names of their objects, and make corrections all a person's.
+
+        So that a track is one again whose labels a copy of the samples has torn apart.
+        """
+        owners: dict[str, tuple[TrackedLabel, Cause | None]] = {}
+        corrected = {
+            label.id: frame
+            for frame, label in self.by_people
+            if MARK in label.field_names and label[MARK]
+        }
+        frames = {*corrected.values()}
+        for track, who, cause in self._owners(objects, causes):
+            for label in self._of(track):
+                owners[label.id] = (who, cause)
+                names = (label.made.instance, label.made.index, label.made.label)
+                current = cause is not None and label.made.mark.cause in cause
+                if names != (who.instance, who.index, who.label) or (label.outdated and current):
+                    frames.add(label.frame)
+
+        def settle(_: int, label: Any) -> bool:
+            if label.id in corrected:
+                return confirm(label)
+            if label.id not in owners:
+                return False
+            who, cause = owners[label.id]
+            mark = Mark.parse(label[MARK])
+            current = cause is not None and mark is not None and mark.cause in cause
+            changes = rename(label, who), current and set_outdated(label, False)
+            return any(changes)
+
+        _change(self._footage, self._fields, frames, settle)
+
+    def remove(self, tracks: Sequence[Track]) -> None:
+        """Take the labels of tracks out of the database."""
+        gone = {label.id for track in tracks for label in self._of(track)}
+        frames = sorted({label.frame for track in tracks for label in self._of(track)})
+        for name in self._fields if frames else ():
+            values = dict(self._footage.read(name, frames, beyond=True))
+            for value in values.values():
+                kept = [label for label in labels_of(value) if label.id not in gone]
+                value["detections" if isinstance(value, fo.Detections) else "classifications"] = kept
+            if values:
+                self._footage.write(name, values)
+
+    def _of(self, track: Track | None) -> list[_Made]:
+        return [] if track is None else self._labels[id(track)]
+
+    def _owners(
+        self, objects: Iterable[TrackedObject], causes: Mapping[str, Cause]
+    ) -> list[tuple[Track, TrackedLabel, Cause | None]]:
+        owners = {
+            id(one.track): (one.who, causes.get(one.who.instance))
+            for one in objects
+            if one.track is not None
+        }
+        return [
+            (track, *owners.get(id(track), (_own_name(track), None)))
+            for track in self.tracks
+            if track.index is not None
+        ]
+
+
+def _own_name(track: Track) -> TrackedLabel:
+    assert track.index is not None
+    return TrackedLabel(track.instance, track.label, track.index)
+
+
+def _change(
+    footage: Footage,
+    fields: Iterable[str],
+    frames: Collection[int],
+    change: Callable[[int, Any], bool],
+) -> None:
+    """Change labels, and write the frames where `change` says that it has changed one."""
+    for name in fields if frames else ():
+        changed = {}
+        for frame, value in footage.read(name, sorted(frames), beyond=True):
+            if any([change(frame, label) for label in labels_of(value)]):
+                changed[frame] = value
+        if changed:
+            footage.write(name, changed)
+
+
+def _gather(labels: Sequence[_Made]) -> list[list[_Made]]:
+    """Group machine-made labels by track.
+
+    By instance; where each label has one of its own, as in copies of samples, by what they follow
+    from and their index, and then by their class and index.
+    """
+    by_instance: dict[str, list[_Made]] = defaultdict(list)
+    for label in labels:
+        by_instance[label.instance].append(label)
+    whole = [group for group in by_instance.values() if len(group) > 1]
+    torn = [group for group in by_instance.values() if len(group) == 1]
+    torn = _join(torn, lambda one: (one.made.mark.cause.removesuffix("r"), one.made.index))
+    return whole + _join(torn, lambda one: (one.made.label, one.made.index))
+
+
+def _join(
+    groups: Iterable[list[_Made]], key: Callable[[_Made], tuple[Any, ...]]
+) -> list[list[_Made]]:
+    """Join groups that share a key, and no frame."""
+    alike: dict[tuple[Any, ...], list[list[_Made]]] = defaultdict(list)
+    for group in groups:
+        alike[key(group[0])].append(group)
+    found = []
+    for parts in alike.values():
+        joined = list(chain.from_iterable(parts))
+        apart = len({one.frame for one in joined}) == len(joined)
+        found += [joined] if apart else parts
+    return found
+
+
+def _track_of(labels: Sequence[_Made]) -> Track:
+    def most(values: Iterable[Any]) -> Any:
+        return Counter(values).most_common(1)[0][0]
+
+    masks = {one.frame: one.made.mask for one in labels if one.made.mask is not None}
+    return Track(
+        most(one.instance for one in labels),
+        most(one.made.label for one in labels),
+        most(one.made.index for one in labels),
+        masks,
+    )
 
 
 class ResultWriter:
@@ -66,32 +254,40 @@ class ResultWriter:
     Parameters
     ----------
     causes
-        What the masks of each object follow from.
+        Instance to what the masks of an object follow from.
     keyframes, by_people
         (instance, frame) of what was prompted, and of what has a person's mask in this very field.
-
+    outdated
+        Instance to frames with masks that follow from something else. Those that were not
+        replaced when it ends are tagged, so that no mixture of old and new masks is unmarked.
     """
 
     def __init__(
         self,
         footage: Footage,
         request: Request,
-        causes: Mapping[TrackedLabel, str],
+        who: Iterable[TrackedLabel],
+        causes: Mapping[str, Cause],
         keyframes: frozenset[tuple[str, int]],
         by_people: frozenset[tuple[str, int]],
+        outdated: Mapping[str, set[int]],
     ) -> None:
         self._footage = footage
         self._request = request
-        self._who = {who.instance: who for who in causes}
-        self._causes = {who.instance: cause for who, cause in causes.items()}
+        self._who = {one.instance: one for one in who}
+        self._causes = causes
         self._keyframes = keyframes
         self._by_people = by_people
-        self._waiting: dict[int, dict[str, ObjectMask]] = {}
+        self.outdated = outdated
+        self._waiting: dict[int, dict[str, tuple[ObjectMask, str]]] = {}
         self._written = time.monotonic()
 
-    def write(self, frame: int, masks: Mapping[Any, ObjectMask]) -> None:
-        """Take the masks of a frame."""
-        self._waiting.setdefault(frame, {}).update(masks)
+    def write(self, frame: int, masks: Mapping[Any, ObjectMask], reverse: Mapping[Any, bool]) -> None:
+        """Take the masks of a frame, and for each whether it was reached in reverse."""
+        for instance, mask in masks.items():
+            cause = self._causes[instance].on(reverse[instance])
+            self._waiting.setdefault(frame, {})[instance] = (mask, cause)
+            self.outdated[instance].discard(frame)
         late = time.monotonic() - self._written > SECONDS
         if late or len(self._waiting) >= MOST_FRAMES:
             self.flush()
@@ -107,24 +303,20 @@ class ResultWriter:
             shown, lost = self._request.output_field, self._request.lost_field
             before = dict(self._footage.read(shown, frames))
             away = dict(self._footage.read(lost, frames))
-            size = next(iter(self._waiting[frames[0]].values())).frame_size
             seen, gone = {}, {}
             for frame in frames:
-                kept = list(self._kept(before.get(frame), self._waiting[frame], size))
-                by_people = {_instance(label) for label in kept}
-                masks = {
-                    k: m
-                    for k, m in self._waiting[frame].items()
-                    if k not in by_people and (k, frame) not in self._by_people
-                }
-                kept += [self._detection(frame, k, m) for k, m in masks.items() if m.visible]
+                kept, replaced = self._split(frame, before.get(frame))
+                still, found = self._split(frame, away.get(frame))
+                by_people = {instance_of(label) for label in (*kept, *still)}
+                for instance, (mask, cause) in self._waiting[frame].items():
+                    if instance in by_people or (instance, frame) in self._by_people:
+                        continue
+                    fresh = self._label(frame, instance, mask, cause)
+                    old = replaced.get(instance) or found.get(instance)
+                    if old is not None:
+                        keep_additions(fresh, old)
+                    (kept if mask.visible else still).append(fresh)
                 seen[frame] = fo.Detections(detections=kept)
-                still = list(self._kept(away.get(frame), self._waiting[frame], size))
-                still += [
-                    make_lost(self._who[k], m, self._causes[k])
-                    for k, m in masks.items()
-                    if not m.visible
-                ]
                 if still or frame in away:
                     gone[frame] = fo.Classifications(classifications=still)
             self._footage.write(shown, seen)
@@ -138,33 +330,44 @@ class ResultWriter:
 
     def __exit__(self, *reason: object) -> None:
         self.flush()
+        frames = {frame for left in self.outdated.values() for frame in left}
 
-    def _kept(
-        self, value: Any, masks: Mapping[str, ObjectMask], frame_size: tuple[int, int]
-    ) -> Iterator[Any]:
-        """Labels that stay: those of people, and of objects that have no new mask here."""
-        for label in _labels(value):
-            if _instance(label) not in masks or current_mark(label, frame_size) is None:
-                yield label
+        def outdate(frame: int, label: Any) -> bool:
+            made = MARK in label.field_names and label[MARK]
+            left = self.outdated.get(instance_of(label) or "", ())
+            return bool(made) and frame in left and set_outdated(label, True)
 
-    def _detection(self, frame: int, instance: str, mask: ObjectMask) -> Any:
+        fields = (self._request.output_field, self._request.lost_field)
+        _change(self._footage, fields, frames, outdate)
+
+    def _split(self, frame: int, value: Any) -> tuple[list[Any], dict[str, Any]]:
+        """Labels that stay, of people and of objects without a new mask, and those that do not."""
+        masks = self._waiting[frame]
+        size = next(iter(masks.values()))[0].frame_size
+        kept, replaced = [], {}
+        for label in labels_of(value):
+            instance = instance_of(label)
+            if instance in masks and read_made(label, size) is not None:
+                replaced[instance] = label
+            else:
+                kept.append(label)
+        return kept, replaced
+
+    def _label(self, frame: int, instance: str, mask: ObjectMask, cause: str) -> Any:
         who = self._who[instance]
-        keyframe = (instance, frame) in self._keyframes
+        if not mask.visible:
+            return make_lost(who, mask, cause)
         folder = self._request.masks_folder
         path = None if folder is None else folder / _mask_name(self._footage, who, frame)
-        return make_detection(who, mask, self._causes[instance], keyframe, path)
+        return make_detection(who, mask, cause, (instance, frame) in self._keyframes, path)
 
 
 def _mask_name(footage: Footage, who: TrackedLabel, frame: int) -> Path:
     return Path(footage.sample_id) / f"{frame + 1:06d}-{who.index}-{who.instance[:8]}.png"
 
 
-def _labels(value: Any) -> list[Any]:
+def labels_of(value: Any) -> list[Any]:
+    """Return the labels of a field of results, or of what was not found."""
     if isinstance(value, fo.Classifications):
         return list(value.classifications)
     return list(single_labels(value))
-
-
-def _instance(label: Any) -> str | None:
-    instance = label["instance"] if "instance" in label.field_names else None
-    return None if instance is None else str(instance.id)

@@ -13,9 +13,15 @@ from sam2_plugins.batch import Progress as Step
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.tracking.image_segmenter import ImageSegmenter
 from sam2_plugins.fiftyone_plugin import propagation
-from sam2_plugins.fiftyone_plugin.checks import check_model, check_output_field, check_request
-from sam2_plugins.fiftyone_plugin.documents import current_mark, make_detection, single_labels
-from sam2_plugins.fiftyone_plugin.footage import Footage, find_images
+from sam2_plugins.fiftyone_plugin.checks import (
+    check_model,
+    check_output_field,
+    check_request,
+    frame_schema,
+)
+from sam2_plugins.fiftyone_plugin.documents import make_detection, read_made, single_labels
+from sam2_plugins.fiftyone_plugin.finding import check_images, find_images
+from sam2_plugins.fiftyone_plugin.footage import Footage
 from sam2_plugins.fiftyone_plugin.marks import cause_of
 from sam2_plugins.fiftyone_plugin.objects import TrackedLabel
 from sam2_plugins.fiftyone_plugin.propagation import Events, MovieTask, Steps, run_movies
@@ -65,10 +71,10 @@ def segment(
 
 def check_segmentation(view: Any, request: Request, everything: Everything | None) -> list[str]:
     """Check a request before it runs; see `checks.check_propagation`."""
-    images = find_images(view)
+    view = check_images(view)
     if everything is None:
-        return check_request(view, images, request)
-    check_output_field(images[0].schema(), request.output_field)
+        return check_request(view, request)
+    check_output_field(frame_schema(view), request.output_field)
     check_model(request.model)
     return []
 
@@ -105,11 +111,11 @@ def _find_everything(
     with image.open() as frames:
         size = frames.height, frames.width
         labels = [
-            (label, current_mark(label, size))
+            (label, read_made(label, size))
             for _, value in image.read(request.output_field)
             for label in single_labels(value)
         ]
-        current = [found for _, found in labels if found is not None and found[0].cause == cause]
+        current = [found for _, found in labels if found is not None and found.mark.cause == cause]
         if current:
             return len(current), False
         segmenter = ImageSegmenter(model)

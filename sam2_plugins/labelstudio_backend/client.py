@@ -5,9 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import ssl
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +21,21 @@ from sam2_plugins.labelstudio_backend.errors import NotThereError, ServerError
 
 PATIENCE = httpx.Timeout(30.0, connect=10.0)
 _EARLY = 30.0  # seconds before its end at which an access token is renewed
+
+
+MOST_NAMES = 20
+
+
+@lru_cache(maxsize=8)
+def trusting(ca_file: str = "") -> ssl.SSLContext:
+    """Return who is trusted over TLS: the usual authorities, and those of a file."""
+    context = httpx.create_ssl_context(trust_env=False)
+    if ca_file:
+        try:
+            context.load_verify_locations(cafile=Path(ca_file).expanduser())
+        except (OSError, ssl.SSLError) as error:
+            raise ServerError(f"{ca_file} holds no certificates: {error}.") from error
+    return context
 
 
 def origin(url: str) -> tuple[str, str, int]:
@@ -35,18 +54,43 @@ class LabelStudio:
         Its address; paths below a prefix too, such as https://example.org/label-studio.
     api_key
         A legacy token, or a personal access token, which is exchanged for short-lived ones.
+    ca_file
+        Certificates of authorities that are trusted besides the usual ones.
     """
 
-    def __init__(self, url: str, api_key: str = "") -> None:
+    def __init__(self, url: str, api_key: str = "", ca_file: str = "") -> None:
         self.url = url.rstrip("/")
         self.api_key = api_key
-        self._http = httpx.Client(timeout=PATIENCE, follow_redirects=False, trust_env=False)
+        self._http = httpx.Client(
+            timeout=PATIENCE, follow_redirects=False, trust_env=False, verify=trusting(ca_file)
+        )
+        self._other_names: set[tuple[str, str, int]] = set()
         self._lock = threading.Lock()
         self._access, self._ends = "", 0.0
 
+    def is_also(self, url: str) -> None:
+        """Take in another address by which people reach this server, as it tells of itself."""
+        with suppress(ValueError):
+            if url.startswith(("http://", "https://")) and len(self._other_names) < MOST_NAMES:
+                self._other_names.add(origin(url))
+
     def owns(self, url: str) -> bool:
         """Whether an address is one of this server's."""
-        return origin(url) == origin(self.url)
+        try:
+            return origin(url) == origin(self.url)
+        except ValueError:
+            return False
+
+    def own_address(self, url: str) -> str:
+        """Return an address under another name of this server under the name used here."""
+        try:
+            if self.owns(url) or origin(url) not in self._other_names:
+                return url
+        except ValueError:
+            return url
+        parts = urlsplit(url)
+        query = f"?{parts.query}" if parts.query else ""
+        return self.url + parts.path + query
 
     def headers(self) -> dict[str, str]:
         """Return the authorisation for this server, and for no other.
@@ -91,16 +135,26 @@ class LabelStudio:
             return False
         return True
 
+    def predictions(self, task: int) -> list[dict[str, Any]]:
+        """Return the stored predictions of a task."""
+        found = self.request("GET", f"/api/predictions/?task={task}")
+        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+    def delete_prediction(self, prediction: int) -> None:
+        """Delete a prediction; one that is gone already is no matter."""
+        with suppress(NotThereError):
+            self.request("DELETE", f"/api/predictions/{prediction}/")
+
     def replace_prediction(
         self, task: int, model_version: str, result: list[Any], score: float
     ) -> None:
         """Store a prediction in place of earlier ones of the same model for the task."""
-        earlier = self.request("GET", f"/api/predictions/?task={task}")
+        earlier = self.predictions(task)
         new = {"task": task, "result": result, "score": score, "model_version": model_version}
         self.request("POST", "/api/predictions/", new)
-        for one in earlier if isinstance(earlier, list) else []:
+        for one in earlier:
             if one.get("model_version") == model_version:
-                self.request("DELETE", f"/api/predictions/{one['id']}/")
+                self.delete_prediction(int(one["id"]))
 
     def close(self) -> None:
         """Close the connections."""
@@ -113,7 +167,7 @@ class LabelStudio:
             answer = self._http.request(
                 method, self.url + path, headers=dict(headers), json=body, **options
             )
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
             raise ServerError(f"Label Studio at {self.url} does not answer: {error}") from error
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             raise ServerError(

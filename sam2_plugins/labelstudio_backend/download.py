@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import threading
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +18,11 @@ from urllib.parse import urljoin
 
 import httpx
 
-from sam2_plugins.labelstudio_backend.client import LabelStudio
+from sam2_plugins.labelstudio_backend.client import LabelStudio, trusting
 from sam2_plugins.labelstudio_backend.errors import MediaError
 
 REDIRECTS = 5
-_PATIENCE = httpx.Timeout(60.0, connect=10.0)
-_CHUNK = 1 << 18
+_PATIENCE = httpx.Timeout(30.0, connect=10.0)
 
 
 class Downloader:
@@ -33,12 +34,27 @@ class Downloader:
         Of one file.
     allow_hosts
         Hosts that may be internal.
+    ca_file
+        Certificates of authorities that are trusted besides the usual ones.
+    proxy
+        HTTP proxy for all but Label Studio itself and the allowed hosts.
+    seconds
+        That one file may take, from the first look-up to the last byte.
     """
 
-    def __init__(self, max_bytes: int, allow_hosts: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        max_bytes: int,
+        allow_hosts: Collection[str] = (),
+        ca_file: str = "",
+        proxy: str = "",
+        seconds: float = 900.0,
+    ) -> None:
         self._max_bytes = max_bytes
         self._allowed = {host.lower() for host in allow_hosts}
-        self._http = httpx.Client(timeout=_PATIENCE, follow_redirects=False, trust_env=False)
+        self._ca_file = ca_file
+        self._proxy = proxy
+        self._seconds = seconds
 
     def fetch(
         self, url: str, target: Path, server: LabelStudio | None, validators: dict[str, str]
@@ -55,10 +71,13 @@ class Downloader:
         MediaError
             If it cannot be had, is too large, or is a page instead of a file.
         """
+        until = time.monotonic() + self._seconds
         for _ in range(REDIRECTS + 1):
-            with self._get(url, server, validators) as answer:
+            with self._get(url, server, validators, until) as answer:
                 if answer.has_redirect_location:
                     url = urljoin(url, answer.headers["location"])
+                    if server is not None:
+                        url = server.own_address(url)
                     continue
                 if answer.status_code == httpx.codes.NOT_MODIFIED:
                     return None
@@ -67,17 +86,13 @@ class Downloader:
                 return _validators(answer)
         raise MediaError(f"{_plain(url)} redirects more than {REDIRECTS} times.")
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
-
     @contextmanager
     def _get(
-        self, url: str, server: LabelStudio | None, headers: dict[str, str]
+        self, url: str, server: LabelStudio | None, headers: dict[str, str], until: float
     ) -> Iterator[httpx.Response]:
         try:
             parts = httpx.URL(url)
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, ValueError) as error:
             raise MediaError(f"{_plain(url)} is no address: {error}.") from error
         if parts.scheme not in ("http", "https") or not parts.host:
             raise MediaError(
@@ -86,20 +101,44 @@ class Downloader:
             )
         headers = dict(headers)
         extensions = {}
+        proxy = None
         if server is not None and server.owns(url):
             headers |= server.headers()
         elif parts.host.lower() not in self._allowed:
-            address = _public_address(parts.host, parts.port or 0)
-            headers["Host"] = parts.netloc.decode("ascii")
-            extensions["sni_hostname"] = parts.host
-            parts = parts.copy_with(host=address)
+            address = _public_address(parts.host, parts.port or 0, bool(self._proxy))
+            proxy = self._proxy or None
+            if address and not proxy:
+                headers["Host"] = parts.netloc.decode("ascii")
+                extensions["sni_hostname"] = parts.host
+                parts = parts.copy_with(host=address)
+        client = httpx.Client(
+            timeout=_PATIENCE,
+            follow_redirects=False,
+            trust_env=False,
+            verify=trusting(self._ca_file),
+            proxy=proxy,
+        )
+        # A server that sends a byte now and then keeps every timeout of a single read.
+        watch = threading.Timer(max(0.0, until - time.monotonic()), client.close)
+        watch.daemon = True
+        watch.start()
         try:
-            with self._http.stream("GET", parts, headers=headers, extensions=extensions) as answer:
+            with (
+                client,
+                client.stream("GET", parts, headers=headers, extensions=extensions) as answer,
+            ):
                 yield answer
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.StreamError, OSError, RuntimeError) as error:
+            if time.monotonic() >= until:
+                raise MediaError(
+                    f"{_plain(url)} takes longer than {self._seconds:.0f} s to fetch. Put the file "
+                    "where it is faster, or raise the limit (--fetch-within)."
+                ) from error
             raise MediaError(
-                f"{_plain(url)} cannot be fetched: {error or type(error).__name__}."
+                f"{_plain(url)} cannot be fetched: {str(error) or type(error).__name__}."
             ) from error
+        finally:
+            watch.cancel()
 
     def _write(self, answer: httpx.Response, url: str, target: Path) -> None:
         told = answer.headers.get("content-length", "")
@@ -110,7 +149,7 @@ class Downloader:
         if told.isdecimal() and int(told) > self._max_bytes:
             raise too_large
         with target.open("wb") as file:
-            for chunk in answer.iter_bytes(_CHUNK):
+            for chunk in answer.iter_bytes():
                 if file.tell() + len(chunk) > self._max_bytes:
                     raise too_large
                 file.write(chunk)
@@ -143,10 +182,19 @@ def _validators(answer: httpx.Response) -> dict[str, str]:
     return {ask: answer.headers[name] for name, ask in asks.items() if name in answer.headers}
 
 
-def _public_address(host: str, port: int) -> str:
+def _public_address(host: str, port: int, by_proxy: bool) -> str:
+    """Return an address of a host on no internal network; "" if only a proxy knows the host.
+
+    Raises
+    ------
+    MediaError
+        If it is on an internal network, or there is no such host.
+    """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
+        if by_proxy and not isinstance(error, UnicodeError):
+            return ""
         raise MediaError(f"There is no host called {host!r}: {error}.") from error
     addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
     for address in addresses:

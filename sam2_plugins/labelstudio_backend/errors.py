@@ -21,6 +21,10 @@ class MediaError(LabelStudioError):
     """A video or image of a task that cannot be had."""
 
 
+class StillFetchingError(MediaError):
+    """A file of a task that is on its way."""
+
+
 class ServerError(LabelStudioError):
     """Label Studio itself does not answer, or refuses."""
 

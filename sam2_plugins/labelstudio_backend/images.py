@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,14 +17,20 @@ from sam2_plugins.labelstudio_backend.errors import FormatError, NothingToDo
 from sam2_plugins.labelstudio_backend.formats import bitmask, brush, geometry
 from sam2_plugins.labelstudio_backend.formats.geometry import Box, FrameSize
 from sam2_plugins.labelstudio_backend.label_config import Control, LabelConfig, Media
+from sam2_plugins.labelstudio_backend.regions import id_of, region_of
 
 NOTE = "sam2"
 POLYGON_TOLERANCE = 0.7
 """Pixels by which a polygon may leave the mask: fewer points, and easier to correct by hand."""
 
+_DRAWN = (
+    "rle", "imageDataURL", "points", "vertices", "closed",
+    "x", "y", "width", "height", "radiusX", "radiusY", "rotation",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
-class Said:
+class Hint:
     """One region that a person made, in pixels.
 
     Attributes
@@ -33,6 +39,8 @@ class Said:
         Of a stack, from 0 on.
     label, track
         Its label; the object that it belongs to, if that is known.
+    region
+        Its id in the annotation.
     turned
         Degrees by which the person had turned the picture. Places are those of the picture as it
         is, whatever that was (seen in Label Studio 1.23's editor).
@@ -41,7 +49,8 @@ class Said:
     page: int
     label: str | None
     track: str | None = None
-    click: tuple[float, float] | None = None
+    region: str = ""
+    clicks: tuple[tuple[float, float], ...] = ()
     positive: bool = True
     box: Box | None = None
     mask: ObjectMask | None = None
@@ -50,26 +59,31 @@ class Said:
 
 @dataclass
 class Target:
-    """One object that is to be segmented: everything that was said of it."""
+    """One object that is to be segmented: all hints at it."""
 
     id: str
     label: str | None
-    said: list[Said] = field(default_factory=list)
+    hints: list[Hint] = field(default_factory=list)
 
     @property
     def turned(self) -> int:
         """Degrees by which the picture was turned at last."""
-        return self.said[-1].turned if self.said else 0
+        return self.hints[-1].turned if self.hints else 0
+
+    @property
+    def regions(self) -> dict[str, int]:
+        """The person's regions that it comes from, and the page of each."""
+        return {hint.region: hint.page for hint in self.hints}
 
     def prompts(self) -> list[Prompt]:
         """Return the prompts, page by page: painted masks first, which clicks then refine."""
         prompts = []
-        for page in sorted({one.page for one in self.said}):
-            here = [one for one in self.said if one.page == page]
+        for page in sorted({one.page for one in self.hints}):
+            here = [one for one in self.hints if one.page == page]
             masks = [one.mask.to_array() for one in here if one.mask is not None]
             if masks:
                 prompts.append(Prompt.of(page, self.id, mask=np.logical_or.reduce(masks)))
-            clicks = [(one.click, one.positive) for one in here if one.click is not None]
+            clicks = [(click, one.positive) for one in here for click in one.clicks]
             boxes = [one.box for one in here if one.box is not None]
             if clicks or boxes:
                 xy = [click for click, _ in clicks] or None
@@ -79,27 +93,37 @@ class Target:
         return prompts
 
 
-def read_said(
-    results: Iterable[Mapping[str, Any]], media: Media, config: LabelConfig, size: FrameSize
-) -> list[Said]:
-    """Return what a person said of a picture; masks that this backend made are left out.
+def read_hints(
+    results: Sequence[Mapping[str, Any]],
+    media: Media,
+    config: LabelConfig,
+    size: FrameSize,
+    pages: int = 1,
+) -> list[Hint]:
+    """Return a person's regions of a picture; masks that this backend made are left out.
 
     Raises
     ------
     FormatError
-        If a region is damaged.
+        If a region is damaged, or on a page that there is not.
     """
     controls = {control.name: control for control in config.controls_of(media)}
     found = []
     for result in results:
         control = controls.get(str(result.get("from_name")))
-        if control is not None and not is_ours(result):
-            found.append(_read(result, control, size))
+        if control is not None and is_shape(result, control) and not is_ours(result):
+            found.append(_read(result, control, size, _label_of(result, results, control), pages))
     return found
 
 
-def targets(said: Sequence[Said], interactive: bool) -> list[Target]:
-    """Sort what was said by objects.
+def is_shape(result: Mapping[str, Any], control: Control) -> bool:
+    """Whether a result in a control's name has its region's shape, instead of labels alone."""
+    kind = str(result.get("type")).lower()
+    return kind == control.type or kind.removesuffix("labels") == control.shape
+
+
+def targets(hints: Sequence[Hint], interactive: bool) -> list[Target]:
+    """Sort hints by objects.
 
     While a person clicks, all of a label is about one object, unless there are several boxes on a
     page: then each is an object, with the clicks inside it. In a saved annotation, every box,
@@ -110,22 +134,22 @@ def targets(said: Sequence[Said], interactive: bool) -> list[Target]:
     NothingToDo
         If nothing says where an object is.
     """
-    hints = [one for one in said if one.positive]
-    if not hints:
+    good = [one for one in hints if one.positive]
+    if not good:
         raise NothingToDo("There is no click, box or mask on an object: add one first.")
-    anchors = [one for one in hints if one.box is not None or (one.mask and not interactive)]
+    anchors = [one for one in good if one.box is not None or (one.mask and not interactive)]
     pages = [one.page for one in anchors]
     if interactive and len(pages) == len(set(pages)):
-        return [Target(_name_of(hints[0]), hints[0].label, list(said))]
+        return [Target(_name_of(good[0]), good[0].label, list(hints))]
     found: dict[str, Target] = {}
     for anchor in anchors:
         name = anchor.track or _name_of(anchor)
-        found.setdefault(name, Target(name, anchor.label)).said.append(anchor)
+        found.setdefault(name, Target(name, anchor.label)).hints.append(anchor)
     boxed = list(found.values())
-    for click in (one for one in said if one.click is not None):
+    for click in (one for one in hints if one.clicks):
         around = [target for target in boxed if _contains(target, click)]
         for target in around:
-            target.said.append(click)
+            target.hints.append(click)
         if not around and click.positive:
             alone = Target(_name_of(click), click.label, [click])
             found[alone.id] = alone
@@ -137,43 +161,50 @@ def write_mask(
     control: Control,
     target: Target,
     page: int | None,
-) -> dict[str, Any] | None:
-    """Return a mask as a result for a control; None if the object is not there.
+    region: str | None = None,
+) -> list[dict[str, Any]]:
+    """Return a mask as the results of a region; none if the object is not there.
 
     Parameters
     ----------
     page
         Of a stack; None for a single image.
+    region
+        Id of the region that it takes the place of; by default, it is a new one.
     """
     if not mask.visible:
-        return None
+        return []
     height, width = mask.frame_size
     value = _value(mask, control)
-    if target.label is not None:
-        value[control.type if control.labels else "labels"] = [target.label]
-    result: dict[str, Any] = {
-        "id": _new_id() if page is not None else target.id,
-        "from_name": control.name,
+    label = target.label
+    beside = None if label is None else control.labels_beside(label)
+    if label is not None and beside is None:
+        value[control.type if control.own is not None else "labels"] = [label]
+    about: dict[str, Any] = {
+        "id": region or (_new_id() if page is not None else target.id),
         "to_name": control.to_name,
-        "type": control.type,
         "origin": "prediction",
         "original_width": width,
         "original_height": height,
         "image_rotation": target.turned,
-        "value": value,
-        "score": round(float(mask.iou), 4) if mask.iou == mask.iou else None,
     }
     if page is not None:
-        result["item_index"] = page
-        result["meta"] = {NOTE: {"track": target.id, "page": page, "made": _digest(value)}}
-    return result
+        about["item_index"] = page
+    note = {"track": target.id, "page": page or 0, "made": digest(value)}
+    score = round(float(mask.iou), 4) if mask.iou is not None and mask.iou == mask.iou else None
+    shape = {"from_name": control.name, "type": control.type, "value": value, "score": score}
+    written = [{**about, **shape, "meta": {NOTE: note}}]
+    if beside is not None:
+        labels = {"from_name": beside, "type": "labels", "value": {**value, "labels": [label]}}
+        written.append({**about, **labels})
+    return written
 
 
 def is_ours(result: Mapping[str, Any]) -> bool:
-    """Whether this backend made a region of a stack and no one has touched it since."""
+    """Whether this backend made a region and no one has touched it since."""
     note = _note(result)
     value = result.get("value")
-    return isinstance(value, Mapping) and note.get("made") == _digest(value)
+    return isinstance(value, Mapping) and note.get("made") == digest(value)
 
 
 def track_of(result: Mapping[str, Any]) -> str | None:
@@ -182,27 +213,68 @@ def track_of(result: Mapping[str, Any]) -> str | None:
     return track if isinstance(track, str) else None
 
 
-def _read(result: Mapping[str, Any], control: Control, size: FrameSize) -> Said:
+def digest(value: Mapping[str, Any]) -> str:
+    """Return what tells a region's drawn part from an edited one: all but its labels.
+
+    Numbers are rounded: the editor keeps places in other units, and does not give them back to
+    the last digit.
+    """
+    drawn = {key: _rounded(value[key]) for key in _DRAWN if key in value}
+    text = json.dumps(drawn, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _rounded(part: Any) -> Any:
+    if isinstance(part, float):
+        return round(part, 3) + 0.0
+    if isinstance(part, int) and not isinstance(part, bool):
+        return float(part) if abs(part) < 1 << 53 else str(part)
+    if isinstance(part, list):
+        return [_rounded(one) for one in part]
+    return part
+
+
+def _label_of(
+    result: Mapping[str, Any], results: Sequence[Mapping[str, Any]], control: Control
+) -> str | None:
+    """Return a region's label, which may stand in a result of its own with the same id."""
+    beside = {one.control for one in control.beside}
+    region = region_of(results, id_of(result)) if beside else []
+    for one in [result, *(r for r in region if r.get("from_name") in beside)]:
+        value = one.get("value")
+        if isinstance(value, Mapping):
+            labels = value.get(str(one.get("type")).lower()) or value.get("labels")
+            if isinstance(labels, list) and labels:
+                return str(labels[0])
+    return None
+
+
+def _read(
+    result: Mapping[str, Any], control: Control, size: FrameSize, label: str | None, pages: int
+) -> Hint:
     value = result.get("value")
     if not isinstance(value, Mapping):
         raise FormatError("A region has no value.")
     page = result.get("item_index") or 0
-    if not isinstance(page, int) or page < 0:
-        raise FormatError(f"A region's item_index is {page!r} instead of a page.")
-    labels = value.get(control.type) or value.get("labels") or [None]
-    label = labels[0] if isinstance(labels, list) else None
+    if not isinstance(page, int) or not 0 <= page < max(pages, 1):
+        raise FormatError(f"A region's item_index is {page!r}; there are {pages} pages, from 0 on.")
     about: dict[str, Any] = {
         "page": page,
-        "label": None if label is None else str(label),
+        "label": label,
         "track": track_of(result),
+        "region": id_of(result),
         "turned": _turn(result),
     }
     if control.shape == "keypoint":
         positive = result.get("is_positive", value.get("positive", True)) is not False
-        return Said(**about, click=geometry.point(value, size), positive=positive)
+        return Hint(**about, clicks=(geometry.point(value, size),), positive=positive)
     if control.shape == "rectangle":
-        return Said(**about, box=geometry.to_pixels(value, size))
-    return Said(**about, mask=_read_mask(value, control, size))
+        return Hint(**about, box=geometry.to_pixels(value, size))
+    if control.shape == "ellipse":
+        return Hint(**about, box=geometry.box_of_ellipse(value, size))
+    if control.shape == "vector" and not value.get("closed"):
+        return Hint(**about, clicks=geometry.vertices(value, size))
+    return Hint(**about, mask=_read_mask(value, control, size))
 
 
 def _turn(result: Mapping[str, Any]) -> int:
@@ -214,7 +286,14 @@ def _turn(result: Mapping[str, Any]) -> int:
 def _read_mask(value: Mapping[str, Any], control: Control, size: FrameSize) -> ObjectMask:
     if control.shape == "polygon":
         return geometry.mask_of_polygon(value.get("points"), size)
-    if control.shape == "bitmask":
+    if control.shape == "vector":
+        height, width = size
+        ring = [
+            ((x + 0.5) * 100 / width, (y + 0.5) * 100 / height)
+            for x, y in geometry.vertices(value, size)
+        ]
+        return geometry.mask_of_polygon(ring, size)
+    if control.shape == "bitmask" or "imageDataURL" in value:
         return ObjectMask.from_array(bitmask.decode(str(value.get("imageDataURL", "")), *size))
     return ObjectMask.from_array(brush.decode(value.get("rle") or [], *size))
 
@@ -226,12 +305,14 @@ def _value(mask: ObjectMask, control: Control) -> dict[str, Any]:
         return {"imageDataURL": bitmask.encode(mask.to_array())}
     if control.shape == "polygon":
         return {"points": geometry.polygon(mask, POLYGON_TOLERANCE), "closed": True}
+    if control.shape == "ellipse":
+        return geometry.ellipse(mask)
     return geometry.to_percent(mask.box or (0, 0, 0, 0), mask.frame_size)
 
 
-def _contains(target: Target, click: Said) -> bool:
-    boxes = [one.box for one in target.said if one.box is not None and one.page == click.page]
-    x, y = click.click or (0.0, 0.0)
+def _contains(target: Target, click: Hint) -> bool:
+    boxes = [one.box for one in target.hints if one.box is not None and one.page == click.page]
+    x, y = click.clicks[0]
     return any(x0 <= x <= x1 and y0 <= y <= y1 for x0, y0, x1, y1 in boxes)
 
 
@@ -241,17 +322,11 @@ def _note(result: Mapping[str, Any]) -> Mapping[str, Any]:
     return note if isinstance(note, Mapping) else {}
 
 
-def _digest(value: Mapping[str, Any]) -> str:
-    """Return what tells a region's drawn part from an edited one."""
-    drawn = {key: value.get(key) for key in ("rle", "imageDataURL", "points", "x", "y", "width")}
-    return hashlib.sha256(json.dumps(drawn, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _name_of(said: Said) -> str:
-    """Name an object by what was said of it first: who asks again gets the same name."""
-    mask = said.mask.to_rle() if said.mask is not None else None
-    said_first = repr((said.page, said.label, said.click, said.box, mask))
-    return hashlib.sha256(said_first.encode()).hexdigest()[:10]
+def _name_of(hint: Hint) -> str:
+    """Name an object by the first hint at it: who asks again gets the same name."""
+    mask = hint.mask.to_rle() if hint.mask is not None else None
+    first = repr((hint.page, hint.label, hint.clicks, hint.box, mask))
+    return hashlib.sha256(first.encode("utf-8", "replace")).hexdigest()[:10]
 
 
 def _new_id() -> str:

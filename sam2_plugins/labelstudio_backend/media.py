@@ -6,20 +6,28 @@ import base64
 import binascii
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Mapping
+import warnings
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from PIL import Image
 
 from sam2_plugins.core import files
 from sam2_plugins.labelstudio_backend.client import LabelStudio
 from sam2_plugins.labelstudio_backend.download import Downloader
-from sam2_plugins.labelstudio_backend.errors import MediaError
+from sam2_plugins.labelstudio_backend.errors import MediaError, StillFetchingError
 from sam2_plugins.labelstudio_backend.settings import Settings
 
 FRESH = 60.0
@@ -28,7 +36,10 @@ FRESH = 60.0
 _CLOUDS = ("s3", "gs", "azure-blob")
 _LOCAL_FILES = "/data/local-files/"
 _NOTE = "validators.json"
-_SAMPLE = 1 << 16
+_BLOCK = 1 << 20
+_FETCHES = 100
+"""Files that are fetched at once."""
+_REMEMBERED = 10_000
 
 
 class MediaStore:
@@ -45,11 +56,26 @@ class MediaStore:
         self._room = int(settings.cache_gigabytes * 1e9)
         self._largest = int(settings.max_gigabytes * 1e9)
         self._roots = [Path(root).expanduser().resolve() for root in settings.roots]
-        self._downloader = Downloader(self._largest, settings.allow_hosts)
-        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._checked: dict[str, float] = {}
+        self._most_pixels = settings.max_megapixels * 1e6
+        self._downloader = Downloader(
+            self._largest,
+            settings.allow_hosts,
+            settings.ca_file,
+            settings.proxy,
+            settings.fetch_within,
+        )
+        self._lock = threading.Lock()
+        self._fetching: dict[str, Future[Path]] = {}
+        self._checked: OrderedDict[str, float] = OrderedDict()
+        self._prints: OrderedDict[tuple[Any, ...], str] = OrderedDict()
 
-    def get(self, url: str, task: int | None = None, server: LabelStudio | None = None) -> Path:
+    def get(
+        self,
+        url: str,
+        task: int | None = None,
+        server: LabelStudio | None = None,
+        until: float = math.inf,
+    ) -> Path:
         """Return the file of an address.
 
         Parameters
@@ -61,26 +87,82 @@ class MediaStore:
             Through which Label Studio resolves addresses of cloud storage.
         server
             The Label Studio that the task is from.
+        until
+            When somebody wants an answer, on the monotonic clock. Fetching goes on after it.
 
         Raises
         ------
+        StillFetchingError
+            If it is not there yet.
         MediaError
             If it cannot be had.
         """
         if url.startswith("data:"):
             return self._from_data_url(url)
-        if local := self._local(url):
-            return local
-        return self._fetched(self._address(url, task, server), server)
+        try:
+            if local := self._local(url):
+                return local
+            address = self._address(url, task, server)
+        except ValueError as error:
+            raise MediaError(f"{url[:200]!r} is no address: {error}.") from error
+        return self._fetched(address, server, until)
+
+    def fingerprint(self, path: Path) -> str:
+        """Return `fingerprint` of a file, worked out once while the file is the same."""
+        stat = path.stat()
+        key = (path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+        with self._lock:
+            if key in self._prints:
+                self._prints.move_to_end(key)
+                return self._prints[key]
+        made = fingerprint(path)
+        with self._lock:
+            self._prints[key] = made
+            while len(self._prints) > _REMEMBERED:
+                self._prints.popitem(last=False)
+        return made
+
+    def check_size(self, source: Path | Sequence[Path]) -> None:
+        """Refuse pictures whose header tells more pixels than this machine is to hold.
+
+        Raises
+        ------
+        MediaError
+            If one does.
+        """
+        for path in [source] if isinstance(source, Path) else source:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    with Image.open(path) as image:
+                        width, height = image.size
+            except Image.DecompressionBombError as error:
+                raise MediaError(f"{path.name} is too large: {error}") from error
+            except Exception:  # noqa: S112 - whatever reads it says what is wrong with it
+                continue
+            self.check_pixels(path.name, width, height)
+
+    def check_pixels(self, name: str, width: int, height: int) -> None:
+        """Refuse a picture of that size, if it is too large.
+
+        Raises
+        ------
+        MediaError
+            If it is.
+        """
+        if width * height > self._most_pixels:
+            raise MediaError(
+                f"{name} has {width}×{height} pixels, more than {self._most_pixels / 1e6:g} "
+                "million. Make it smaller, or raise the limit (--max-megapixels)."
+            )
 
     def close(self) -> None:
-        """Close the connections."""
-        self._downloader.close()
+        """Take up nothing new."""
 
     def _address(self, url: str, task: int | None, server: LabelStudio | None) -> str:
         scheme = urlsplit(url).scheme
         if scheme in ("http", "https"):
-            return url
+            return server.own_address(url) if server is not None else url
         if server is None or not server.url:
             raise MediaError(
                 f"{url[:200]} is a file of Label Studio, whose address is not known: set "
@@ -112,26 +194,63 @@ class MediaStore:
                 continue
         return None
 
-    def _fetched(self, url: str, server: LabelStudio | None) -> Path:
-        parts = urlsplit(url)
-        name = unquote(parse_qs(parts.query).get("d", [parts.path])[0]).rpartition("/")[2]
-        key = hashlib.sha256(url.encode()).hexdigest()[:32]
+    def _fetched(self, url: str, server: LabelStudio | None, until: float) -> Path:
+        """Wait for a file, which is fetched once for all who want it."""
+        with self._lock:
+            future = self._fetching.get(url)
+            if future is None:
+                if len(self._fetching) >= _FETCHES:
+                    raise StillFetchingError(
+                        f"{_FETCHES} other files are being fetched: try again in a while."
+                    )
+                future = self._fetching[url] = Future()
+                thread = threading.Thread(
+                    target=self._fetch, args=(url, server, future), name="fetch", daemon=True
+                )
+                thread.start()
+        try:
+            seconds = None if until == math.inf else max(0.0, until - time.monotonic())
+            return future.result(seconds)
+        except FutureTimeoutError as error:
+            raise StillFetchingError(
+                f"{_name_of(url)} is still being fetched: try again in a while."
+            ) from error
+
+    def _fetch(self, url: str, server: LabelStudio | None, future: Future[Path]) -> None:
+        try:
+            path = self._fetch_once(url, server)
+        except Exception as error:
+            self._forget(url)
+            future.set_exception(error)
+        else:
+            self._forget(url)
+            future.set_result(path)
+
+    def _forget(self, url: str) -> None:
+        with self._lock:
+            self._fetching.pop(url, None)
+
+    def _fetch_once(self, url: str, server: LabelStudio | None) -> Path:
+        key = hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()[:32]
         # Under its own name, which messages then tell.
-        path = self._folder / key / (re.sub(r"[^\w.-]", "_", name)[-80:].lstrip(".") or "file")
+        path = self._folder / key / _name_of(url)
         note = path.parent / _NOTE
-        with self._locks[key]:
-            there = path.is_file()
-            if there and time.monotonic() - self._checked.get(key, -FRESH) < FRESH:
-                return path
-            known = _read_note(note) if there else {}
-            with files.replacing(path) as fresh:
-                told = self._downloader.fetch(url, fresh, server, known)
-                if told is None:  # unchanged
-                    os.link(path, fresh)
-            if told is not None:
-                files.write_text(note, json.dumps(told))
+        there = path.is_file()
+        if there and time.monotonic() - self._checked.get(key, -FRESH) < FRESH:
             _mark_used(path)
+            return path
+        known = _read_note(note) if there else {}
+        with files.replacing(path) as fresh:
+            told = self._downloader.fetch(url, fresh, server, known)
+            if told is None:  # unchanged
+                os.link(path, fresh)
+        if told is not None:
+            files.write_text(note, json.dumps(told))
+        _mark_used(path)
+        with self._lock:
             self._checked[key] = time.monotonic()
+            while len(self._checked) > _REMEMBERED:
+                self._checked.popitem(last=False)
         self._make_room(keep=path)
         return path
 
@@ -151,19 +270,31 @@ class MediaStore:
         if not path.is_file():
             with files.replacing(path) as fresh:
                 fresh.write_bytes(data)
+            self._make_room(keep=path)
+        _mark_used(path)
         return path
 
     def _make_room(self, keep: Path) -> None:
         """Delete the files that were not asked for the longest while there are too many."""
-        files = [path for path in self._folder.glob("*/*") if path.name != _NOTE]
-        sizes = {path: path.stat() for path in files}
-        total = sum(stat.st_size for stat in sizes.values())
-        for path in sorted(files, key=lambda path: sizes[path].st_atime):
+        found = []
+        for path in self._folder.glob("*/*"):
+            if path.name != _NOTE and not path.name.startswith("."):
+                with suppress(OSError):  # deleted meanwhile
+                    found.append((path.stat(), path))
+        total = sum(stat.st_size for stat, _ in found)
+        for stat, path in sorted(found, key=lambda one: one[0].st_atime):
             if total <= self._room:
                 break
-            if path != keep and not path.name.startswith("."):
-                total -= sizes[path].st_size
+            if path != keep:
+                total -= stat.st_size
                 shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def _name_of(url: str) -> str:
+    """Return a name for the file of an address: its own, as far as a file may have it."""
+    parts = urlsplit(url)
+    name = unquote(parse_qs(parts.query).get("d", [parts.path])[0]).rpartition("/")[2]
+    return re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)[-80:].lstrip(".") or "file"
 
 
 def _read_note(path: Path) -> dict[str, str]:
@@ -179,11 +310,13 @@ def _mark_used(path: Path) -> None:
 
 
 def fingerprint(path: Path) -> str:
-    """Return what tells one file from another: its size, its beginning and its end."""
-    size = path.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
+    """Return what tells one file from another: all of its bytes."""
     with path.open("rb") as file:
-        digest.update(file.read(_SAMPLE))
-        file.seek(max(0, size - _SAMPLE))
-        digest.update(file.read(_SAMPLE))
-    return digest.hexdigest()
+        return _digest(file).hexdigest()
+
+
+def _digest(file: Any) -> Any:
+    digest = hashlib.blake2b(digest_size=32)
+    while block := file.read(_BLOCK):
+        digest.update(block)
+    return digest

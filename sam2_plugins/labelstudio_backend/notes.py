@@ -12,6 +12,9 @@ def with_note(results: Iterable[Mapping[str, Any]], text: str) -> list[dict[str,
     """Return regions as they are, each with a note beside what a person wrote there."""
     noted = []
     for result in results:
+        if "id" not in result:  # a relation
+            noted.append(dict(result))
+            continue
         meta = without_note(result.get("meta"))
         texts = [*_texts(meta), PREFIX + text]
         noted.append({**result, "meta": {**meta, "text": texts}})

@@ -10,17 +10,40 @@ from xml.sax.saxutils import quoteattr
 
 from sam2_plugins.labelstudio_backend.client import LabelStudio
 from sam2_plugins.labelstudio_backend.errors import ServerError
+from sam2_plugins.labelstudio_backend.label_config import TRACK_CONTROL
 
+TRACK_LABEL, TRACK_KEY = "Track", "t"
+VIDEO_GUIDE = (
+    "Switch Auto-Annotation on, below. Choose a label, draw a box, click it, press Track (t). "
+    "Where the track is wrong, move the box and press Track again."
+)
 COLOURS = ("#ff5470", "#1e88e5", "#ffb300", "#43a047", "#8e24aa")
 
 
 def video_config(labels: Sequence[str], rate: float | str = 24) -> str:
     """Return a labelling config for boxes on video."""
     return f"""<View>
-  <Labels name="label" toName="video">{_labels(labels)}</Labels>
+  <Header size="6" value="{VIDEO_GUIDE}"/>
+  <View style="display: flex; flex-wrap: wrap; gap: 0 2em">
+    <Labels name="label" toName="video">{_labels(labels)}</Labels>
+    {track_button("video")}
+  </View>
   <Video name="video" value="$video" framerate="{_text(rate)}"/>
   <VideoRectangle name="box" toName="video" smart="true"/>
 </View>"""
+
+
+def track_button(video: str) -> str:
+    """Return the tag of the button that has the selected boxes of a video tracked.
+
+    Label Studio's editor calls a backend when the label of a selected box changes, and at no other
+    time: not when a box is drawn or moved. The label of this control changes with every press; its
+    name stands in no annotation, for the editor keeps only the first label of a box.
+    """
+    return (
+        f'<Labels name="{TRACK_CONTROL}" toName={quoteattr(video)}>'
+        f'<Label value="{TRACK_LABEL}" hotkey="{TRACK_KEY}" background="#333333"/></Labels>'
+    )
 
 
 def stack_config(labels: Sequence[str]) -> str:

@@ -12,13 +12,16 @@ import contextlib
 import hmac
 import json
 import logging
+import math
+import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
 
+from anyio import CapacityLimiter, fail_after, to_thread
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
@@ -33,6 +36,11 @@ from sam2_plugins.labelstudio_backend.settings import Settings
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
+_SHORT = 1 << 16  # bytes that the event loop may read as JSON itself
+SLOWEST_BODY = 60.0
+"""Seconds in which a request has to have arrived."""
 LONGEST_BODY = 256 << 20
 """Bytes of a request: a context with the masks of many objects is large."""
 
@@ -40,20 +48,33 @@ LONGEST_BODY = 256 << 20
 def create_app(engine: Engine | None = None) -> Starlette:
     """Return the ASGI app of a backend, with an engine of its own if none is given."""
     engine = engine or Engine()
-    setups: dict[str, tuple[str, str]] = {}
+    open_requests = OpenRequests(engine.settings.requests)
+    predicting = CapacityLimiter(engine.settings.requests)
+    helping = CapacityLimiter(32)
 
     async def health(request: Request) -> JSONResponse:
-        return JSONResponse({"status": "UP", "model_class": "Sam2Backend", "version": __version__})
+        about = {"status": "UP", "model_class": "Sam2Backend", "version": __version__}
+        requests = {"requests_open": open_requests.count}
+        return Answer({**about, **engine.facts(), **requests, "megabytes": memory_megabytes()})
 
     async def setup(request: Request) -> JSONResponse:
         body = await _body(request)
-        setups[_text(body, "project")] = _text(body, "hostname"), _text(body, "access_token")
-        return JSONResponse({"model_version": engine.model_version})
+        project = _text(body, "project")
+        told = project, _text(body, "hostname"), _text(body, "access_token")
+        peer = request.client.host if request.client else ""
+        params = body.get("extra_params")
+        own = await _in_thread(helping, engine.projects.set_up, *told, params, peer)
+        await _in_thread(helping, engine.wait_for_checks, project)
+        return Answer({"model_version": own.model_version})
 
     async def versions(request: Request) -> JSONResponse:
-        return JSONResponse({"versions": [engine.model_version]})
+        return Answer({"versions": [engine.model_version]})
 
     async def predict(request: Request) -> JSONResponse:
+        with open_requests.one():
+            return await _predict(request)
+
+    async def _predict(request: Request) -> JSONResponse:
         body = await _body(request)
         tasks, params = body.get("tasks"), body.get("params") or {}
         if not isinstance(tasks, list) or not all(isinstance(task, Mapping) for task in tasks):
@@ -64,27 +85,35 @@ def create_app(engine: Engine | None = None) -> Starlette:
         if context is not None and not isinstance(context, Mapping):
             raise FormatError("The context of a request is an object.")
         project = _text(body, "project")
-        server = engine.server(*setups.get(project, ("", "")))
         config = _text(body, "label_config")
-        results = await run_in_threadpool(engine.predict, tasks, config, context, project, server)
-        return JSONResponse({"results": results, "model_version": engine.model_version})
+        results = await _in_thread(predicting, engine.predict, tasks, config, context, project)
+        version = engine.projects.settings(project).model_version
+        return await _in_thread(helping, Answer, {"results": results, "model_version": version})
 
     async def webhook(request: Request) -> JSONResponse:
-        await _body(request)
-        return JSONResponse({"result": "nothing to do: this model is not trained here"}, 201)
+        body = await _body(request)
+        told = body.get("action"), body.get("project"), body.get("task"), body.get("annotation")
+        if told[0] in ("ANNOTATION_CREATED", "ANNOTATION_UPDATED"):
+            project, task, annotation = (
+                one if isinstance(one, Mapping) else {} for one in told[1:]
+            )
+            task_id = task.get("id", annotation.get("task"))
+            if isinstance(task_id, int) and isinstance(project.get("id"), int):
+                engine.annotated(str(project["id"]), task_id, annotation)
+        return Answer({"result": "this model is not trained here"}, 201)
 
     async def jobs(request: Request) -> JSONResponse:
-        return JSONResponse({"jobs": [job.facts() for job in engine.jobs.all()]})
+        return Answer({"jobs": [job.facts() for job in engine.jobs.all()]})
 
     async def cancel(request: Request) -> JSONResponse:
         known = engine.jobs.cancel(request.path_params["id"])
-        return JSONResponse({"cancelled": known}, 200 if known else 404)
+        return Answer({"cancelled": known}, 200 if known else 404)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         threading.Thread(target=_resume, args=(engine,), daemon=True).start()
         yield
-        await run_in_threadpool(engine.close)
+        await to_thread.run_sync(engine.close)
 
     return Starlette(
         routes=[
@@ -97,8 +126,16 @@ def create_app(engine: Engine | None = None) -> Starlette:
             Route("/jobs", jobs),
             Route("/jobs/{id}/cancel", cancel, methods=["POST"]),
         ],
-        exception_handlers={Sam2PluginsError: _bad_request, ClientDisconnect: _gone},
-        middleware=[Middleware(BasicAuth, engine.settings.user, engine.settings.password)],
+        exception_handlers={
+            Busy: _busy,
+            Sam2PluginsError: _bad_request,
+            ClientDisconnect: _gone,
+            TimeoutError: _gone,
+        },
+        middleware=[
+            Middleware(BasicAuth, engine.settings.user, engine.settings.password),
+            Middleware(NoBrowsers),
+        ],
         lifespan=lifespan,
     )
 
@@ -129,6 +166,84 @@ class BasicAuth:
         return kind.lower() == b"basic" and hmac.compare_digest(said, self._wanted)
 
 
+class NoBrowsers:
+    """Refuses what a page of some site makes a browser send: Label Studio is no browser.
+
+    A page may have the browser of anyone who looks at it send a form or plain text anywhere, with
+    its own address as `Origin`.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        headers = dict(scope.get("headers", ()))
+        if scope["type"] == "http" and scope["method"] == "POST" and not _is_own(headers):
+            refusal = JSONResponse({"error": "Pages of other sites may not send this."}, 403)
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+class Busy(Exception):
+    """There are too many open requests."""
+
+
+class OpenRequests:
+    """Counts requests, and refuses those that are too many."""
+
+    def __init__(self, most: int) -> None:
+        self.count = 0
+        self._most = most
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[None]:
+        """Count a request for the length of the block.
+
+        Raises
+        ------
+        Busy
+            If there are too many.
+        """
+        if self.count >= self._most:
+            raise Busy
+        self.count += 1
+        try:
+            yield
+        finally:
+            self.count -= 1
+
+
+class Answer(JSONResponse):
+    """JSON that every reader takes: no infinities, and no halves of characters."""
+
+    def render(self, content: Any) -> bytes:
+        """Return the bytes of an answer."""
+        try:
+            text = json.dumps(content, allow_nan=False)
+        except ValueError:
+            text = json.dumps(_finite(content))
+        return text.encode("ascii")
+
+
+def _is_own(headers: Mapping[bytes, bytes]) -> bool:
+    kind = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
+    return b"origin" not in headers and kind == b"application/json"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(part) for key, part in value.items()}
+    return [_finite(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+async def _in_thread(limiter: CapacityLimiter, call: Callable[..., T], *arguments: Any) -> T:
+    return await to_thread.run_sync(call, *arguments, limiter=limiter)
+
+
 async def _body(request: Request) -> dict[str, Any]:
     """Read a request's JSON.
 
@@ -138,18 +253,43 @@ async def _body(request: Request) -> dict[str, Any]:
         If it is too large, no JSON, or no object.
     """
     chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > LONGEST_BODY:
-            raise FormatError(f"The request is larger than {LONGEST_BODY >> 20} MB.")
-        chunks.append(chunk)
+    with fail_after(SLOWEST_BODY):
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > LONGEST_BODY:
+                raise FormatError(f"The request is larger than {LONGEST_BODY >> 20} MB.")
+            chunks.append(chunk)
     try:
-        body = await run_in_threadpool(json.loads, b"".join(chunks))
+        whole = b"".join(chunks)
+        body = _parse(whole) if size < _SHORT else await to_thread.run_sync(_parse, whole)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"The request is no JSON: {error}") from error
     if not isinstance(body, dict):
         raise FormatError("The request is no JSON object.")
     return body
+
+
+def _parse(body: bytes) -> Any:
+    """Read JSON, without the infinities and halves of characters that some clients write."""
+    found = json.loads(body, parse_constant=lambda _: None)
+    return _whole_characters(found) if b"\\ud" in body.lower() else found
+
+
+def _whole_characters(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_whole_characters(key): _whole_characters(part) for key, part in value.items()}
+    return [_whole_characters(part) for part in value] if isinstance(value, list) else value
+
+
+def memory_megabytes() -> int | None:
+    """Return the memory that this process has in use; None where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE") >> 20
 
 
 def _text(body: Mapping[str, Any], key: str) -> str:
@@ -163,6 +303,11 @@ def _text(body: Mapping[str, Any], key: str) -> str:
 
 def _bad_request(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": str(error)}, 400)
+
+
+def _busy(request: Request, error: Exception) -> JSONResponse:
+    told = {"error": "Too many requests are open; try again in a while."}
+    return JSONResponse(told, 503, {"Retry-After": "10"})
 
 
 def _gone(request: Request, error: Exception) -> JSONResponse:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,11 +22,12 @@ from sam2_plugins.labelstudio_backend.lane import TRACK, Lane
 if TYPE_CHECKING:
     from sam2_plugins.core.frames import FrameSource
     from sam2_plugins.core.model import Sam2Model
+    from sam2_plugins.core.tracking.options import TrackingOptions
 
 log = logging.getLogger(__name__)
 
 Prompts = Mapping[str, Sequence[Prompt]]
-"""What was said of each object, by its id."""
+"""The prompts of each object, by its id."""
 
 
 @dataclass
@@ -75,26 +77,33 @@ class Movie:
 
 
 class TrackStore:
-    """Tracked masks on disk, by movie, model and what was said of the object.
+    """Tracked masks on disk, by movie, model and the prompts of the object.
 
     Objects do not move each other, so each has a file of its own: a correction of one leaves the
-    others as they were, and whoever asks for them again gets them without computing.
+    others as they were, and a second request for them computes nothing.
+
+    Parameters
+    ----------
+    room
+        Bytes; beyond them, tracks that were not read for the longest are deleted.
     """
 
-    def __init__(self, folder: Path, model: str) -> None:
+    def __init__(self, folder: Path, room: int) -> None:
         self._folder = folder
-        self._model = model
+        self._room = room
         self._in_use: set[Path] = set()
         self._lock = threading.Lock()
 
-    def path(self, movie: Movie, prompts: Sequence[Prompt]) -> Path:
-        """Return the file of an object."""
-        said = [self._model, movie.fingerprint, *map(_as_text, prompts)]
-        name = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
+    def path(self, movie: Movie, prompts: Sequence[Prompt], options: TrackingOptions) -> Path:
+        """Return the file of an object, tracked with these options."""
+        about = [options.identity(), movie.fingerprint, *map(_as_text, prompts)]
+        name = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
         return self._folder / f"{name}.jsonl"
 
     def read(self, path: Path) -> dict[int, ObjectMask]:
         """Return an object's masks, whatever it was called then; a damaged file is deleted."""
+        with suppress(OSError):
+            os.utime(path)  # read now: the last to be deleted
         try:
             return {frame: mask for masklet in read_journal(path) for frame, mask in masklet}
         except ExportError as error:
@@ -116,6 +125,21 @@ class TrackStore:
                 yield journal
         finally:
             self._in_use.discard(path)
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Delete the files that were not read the longest while there are too many."""
+        files = []
+        for path in self._folder.glob("*.jsonl"):
+            with suppress(OSError):  # deleted meanwhile
+                files.append((path.stat(), path))
+        total = sum(stat.st_size for stat, _ in files)
+        for stat, path in sorted(files, key=lambda one: one[0].st_mtime):
+            if total <= self._room:
+                break
+            if path not in self._in_use:
+                total -= stat.st_size
+                path.unlink(missing_ok=True)
 
 
 def track(
@@ -126,7 +150,7 @@ def track(
     prompts: Prompts,
     max_frames: int,
     tracked: Tracked,
-    memory: str = "sam2",
+    options: TrackingOptions,
 ) -> Iterator[None]:
     """Track all objects both ways, frame by frame, into `tracked`.
 
@@ -140,15 +164,13 @@ def track(
         Where masks are kept, and taken from.
     max_frames
         How far from the outermost prompts; 0: to both ends.
-    memory
-        Rule of what each object remembers.
+    options
+        Model, windows, memory.
     """
-    from sam2_plugins.core.tracking.tracker import VideoTracker
-
-    tracker = VideoTracker(model, movie.frames, policy=memory)
-    files = {obj: store.path(movie, said) for obj, said in prompts.items()}
-    for said in prompts.values():
-        for prompt in said:
+    tracker = options.tracker(movie.frames, model)
+    files = {obj: store.path(movie, own, options) for obj, own in prompts.items()}
+    for own in prompts.values():
+        for prompt in own:
             with lane.turn(TRACK):
                 tracker.add(prompt)
             yield
@@ -177,7 +199,7 @@ def track(
 def _range(prompts: Prompts, length: int, max_frames: int) -> tuple[int, int]:
     if not max_frames:
         return 0, length - 1
-    frames = [prompt.frame for said in prompts.values() for prompt in said]
+    frames = [prompt.frame for own in prompts.values() for prompt in own]
     return max(0, min(frames) - max_frames), min(length - 1, max(frames) + max_frames)
 
 

@@ -109,21 +109,17 @@ def answer_region(
 
 
 def _result(region: VideoRegion, sequence: list[dict[str, Any]], view: VideoView) -> dict[str, Any]:
+    """Return the region as it was, but for its keyframes and our note."""
     value: dict[str, Any] = {
+        **region.raw.get("value", {}),
         "framesCount": view.clock.count,
         "duration": region.duration or view.clock.count / view.clock.rate,
         "sequence": sequence,
+        "labels": list(region.labels),
     }
-    if region.labels:
-        value["labels"] = list(region.labels)
-    result = {
-        "id": region.id,
-        "from_name": region.from_name,
-        "to_name": region.to_name,
-        "type": TYPE,
-        "origin": "prediction",
-        "value": value,
-    }
+    if not region.labels:
+        del value["labels"]
+    result = {**region.raw, "type": TYPE, "origin": "prediction", "value": value}
     return {**result, "meta": without_note(region.meta)} if region.meta else result
 
 

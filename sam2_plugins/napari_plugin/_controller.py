@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from psygnal import Signal
 
-from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.errors import PromptError, Sam2PluginsError
 from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin._divisions import Divisions
 from sam2_plugins.napari_plugin._frames import (
     Contrast,
@@ -18,11 +19,12 @@ from sam2_plugins.napari_plugin._frames import (
     leading_shape,
     shown_index,
 )
+from sam2_plugins.napari_plugin._history import Edit
 from sam2_plugins.napari_plugin._jobs import Jobs
 from sam2_plugins.napari_plugin._prompting import Prompting
 from sam2_plugins.napari_plugin._results import Results
 from sam2_plugins.napari_plugin._runs import Runs
-from sam2_plugins.napari_plugin._session import Session
+from sam2_plugins.napari_plugin._session import Session, free_label
 from sam2_plugins.napari_plugin._states import FrameState, doubtful, states_along
 from sam2_plugins.napari_plugin._store import Change
 from sam2_plugins.napari_plugin._work import Work
@@ -66,6 +68,8 @@ class Controller:
         self.shown_is_stale = False
         """A run has written the frame that is shown."""
         self.closed = False
+        self.keys: dict[str, Callable[[Any], None]] = {}
+        """Keys that the layers of an image have while they are worked on."""
         self._works: dict[Any, Work] = {}
         self.prompting = Prompting(self)
         self.runs = Runs(self)
@@ -77,14 +81,19 @@ class Controller:
 
     def use(self, images: Sequence[Any], axis: int | None = None) -> None:
         """Choose an image, or up to three channels; nothing heavy happens yet."""
-        if self.images != tuple(images):
-            self.results.forget()
-        self.images = tuple(images)
-        if images:
+        images = tuple(images)
+        same_image = images[:1] == self.images[:1]
+        if axis is None and images:
             labels = tuple(getattr(images[0], "axis_labels", ()))
-            self.axis = default_axis(images[0], labels) if axis is None else axis
-        work = self.work
-        self.selected = work.workspace.labels.selected_label if work else None
+            axis = self.axis if same_image else default_axis(images[0], labels)
+        if (images, axis) == (self.images, self.axis):
+            return
+        if images != self.images:
+            self.results.forget()
+        self.images, self.axis = images, axis
+        if not same_image:
+            work = self.work
+            self.selected = work.workspace.labels.selected_label if work else None
         self.objects_changed.emit()
         self.masks_changed.emit()
 
@@ -104,7 +113,7 @@ class Controller:
         """Shown frame along the swept axis."""
         if not self.images or self.axis is None:
             return 0
-        return shown_index(self.images[0], self.viewer.dims.current_step)[self.axis]
+        return shown_index(self.images[0], self.viewer.dims.point)[self.axis]
 
     @property
     def length(self) -> int:
@@ -121,7 +130,9 @@ class Controller:
         if work is None:
             self.view()  # refuses what cannot be shown, before any layer is made
             image = self.images[0]
-            workspace = Workspace(self.viewer, image, lambda: self.attempt(self.prompting.sync))
+            workspace = Workspace(
+                self.viewer, image, lambda: self.attempt(self.prompting.sync), self.keys
+            )
             session = Session(workspace.store, lambda: self.load_model(), lambda: self.memory)
             work = self._works[image] = Work(workspace, session)
             workspace.store.on_edit = self.prompting.on_painted
@@ -148,9 +159,10 @@ class Controller:
         """Make an object, and select it."""
         work = self.begin()
         names = work.workspace.names
-        label = max([0, *names]) + 1
+        label = free_label(names)
         names[label] = name or f"object {label}"
         self.select(label)
+        work.history.admit_objects()
         self.objects_changed.emit()
         return label
 
@@ -170,21 +182,24 @@ class Controller:
 
     def rename(self, label: int, name: str) -> None:
         """Call an object something else."""
-        self.objects[label] = name
+        work = self.work
+        if work is not None and label in work.workspace.names:
+            work.workspace.names[label] = name
+            work.history.record("name")
         self.objects_changed.emit()
 
     def delete(self, label: int) -> None:
-        """Remove an object with all that was said of it."""
+        """Remove an object with its masks and prompts."""
         work = self.work
         if work is None or label not in work.workspace.names:
             return
         workspace = work.workspace
+        work.history.admit_objects()
         workspace.erase(label)
-        related = workspace.lineage.remove(label)
+        workspace.lineage.remove(label)
         name = workspace.names.pop(label)
-        change = work.session.remove(label)
-        work.undo.append(lambda: self._bring_back(work, label, name, change, related))
-        self.told.emit(f"{name} is removed. Undo brings its masks back.")
+        work.history.record(f"removal of {name}", work.session.remove(label))
+        self.told.emit(f"{name} is removed. Undo brings it back.")
         if self.selected == label:
             self.selected = None
             if workspace.names:
@@ -192,28 +207,94 @@ class Controller:
         self.show(work)
         self.objects_changed.emit()
 
-    def _bring_back(
-        self, work: Work, label: int, name: str, change: Change, related: Mapping[int, int]
-    ) -> str:
-        work.workspace.names[label] = name
-        work.workspace.store.swap(change)
-        work.workspace.lineage.mothers |= related
+    def live(self, label: int, life: Life) -> None:
+        """Say on which frames an object exists; its masks and prompts beyond them go.
+
+        Raises
+        ------
+        PromptError
+            If it would end before it begins.
+        """
+        work, line = self.work, self.line
+        if work is None or line is None or label not in work.workspace.names:
+            return
+        name = work.workspace.names[label]
+        if life.first is not None and life.last is not None and life.first > life.last:
+            raise PromptError(f"{name} cannot end on frame {life.last}, before it begins.")
+        work.history.record(f"life of {name}", self.bound(work, line, label, life))
+        self.show(work)
         self.objects_changed.emit()
-        return f"{name} is back, with its masks and without its clicks."
+        self.prompting.sync(replaying=True)
+
+    def bound(self, work: Work, line: Line, label: int, life: Life) -> Change:
+        """Give an object a life, and return what brings the masks beyond it back."""
+        change: Change = {}
+        work.session.lives[label] = life
+        if life == Life():
+            del work.session.lives[label]
+        for index in work.workspace.store.indices(label):
+            frame = line.frame(index)
+            if frame is not None and frame not in life:
+                work.workspace.erase(label, index)
+                work.session.painted.pop((index, label), None)
+                change[index, label] = work.workspace.store.put(index, label, None)
+        return change
+
+    def begin_here(self) -> None:
+        """Let the selected object begin on the shown frame."""
+        self._bound_here("begins", lambda life: Life(self.frame, life.last))
+
+    def end_here(self) -> None:
+        """Let the selected object end on the shown frame."""
+        self._bound_here("ends", lambda life: Life(life.first, self.frame))
+
+    def _bound_here(self, verb: str, change: Callable[[Life], Life]) -> None:
+        work, label = self.work, self.selected
+        if work is None or label not in work.workspace.names:
+            self.failed.emit(f"Select the object that {verb} on this frame.")
+            return
+        assert label is not None
+        self.live(label, change(work.session.lives.get(label, Life())))
+        name = work.workspace.names[label]
+        self.told.emit(f"{name} {verb} on frame {self.frame}: no run tracks it beyond.")
 
     # -- looking back
 
     def undo(self) -> None:
-        """Take back the last prompt, run, division or removal."""
+        """Take back the last change, whatever it is."""
+        self._step("taken back", lambda work: work.history.undo())
+
+    def redo(self) -> None:
+        """Make the change again that was taken back last."""
+        self._step("made again", lambda work: work.history.redo())
+
+    def _step(self, done: str, step: Callable[[Work], Edit | None]) -> None:
         work = self.work
         if self.runs.running:
             self.failed.emit("Cancel the run first.")
-        elif work is None or not work.undo:
-            self.told.emit("There is nothing to take back.")
-        else:
-            self.told.emit(work.undo.pop()())
-            self.show(work)
-            self.objects_changed.emit()
+            return
+        if self.prompting.telling:
+            self.prompting.after(lambda: self._step(done, step))
+            return
+        if work is not None:
+            work.end_stroke()
+        edit = step(work) if work is not None else None
+        if work is None or edit is None:
+            self.told.emit(
+                f"There is nothing to {'take back' if 'back' in done else 'make again'}."
+            )
+            return
+        names = work.workspace.names
+        gone = {*edit.before.names, *edit.after.names} - {*names}
+        if self.selected in gone and names:
+            wanted = work.history.present.selected
+            self.select(wanted if wanted in names else next(reversed(names)))
+        self.divisions.forget()
+        self.told.emit(f"The {edit.title} is {done}.")
+        work.workspace.show_tracks_again()
+        self.show(work)
+        self.objects_changed.emit()
+        self.prompting.sync(replaying=True)
 
     def states(self, label: int | None = None) -> list[FrameState]:
         """How an object fared, frame by frame; of all objects the worst, if none is named."""

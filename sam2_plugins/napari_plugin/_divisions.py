@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sam2_plugins.napari_plugin._store import Change
-from sam2_plugins.napari_plugin._work import Work
+from sam2_plugins.core.tracking.schedule import Life
+from sam2_plugins.napari_plugin._session import free_label
 
 if TYPE_CHECKING:
     from sam2_plugins.napari_plugin._controller import Controller
@@ -23,9 +23,10 @@ class Divisions:
         control = self._controller
         work, line = control.work, control.line
         mother = control.selected
-        if work is None or line is None or mother is None:
+        if work is None or line is None or mother not in control.objects:
             control.failed.emit("Select the mother first: the cell that divides.")
             return
+        assert mother is not None
         frame, workspace = control.frame, work.workspace
         if not any(
             line.frame(index) is not None and index[control.axis or 0] < frame
@@ -36,41 +37,27 @@ class Divisions:
                 "that shows two cells, and select the mother."
             )
             return
-        ended = work.session.ends.get(mother)
-        work.session.ends[mother] = frame - 1
-        change: Change = {
-            (index, mother): workspace.store.put(index, mother, None)
-            for index in workspace.store.indices(mother)
-            if (at := line.frame(index)) is not None and at >= frame
-        }
+        life = work.session.lives.get(mother, Life())
+        change = control.bound(work, line, mother, Life(life.first, frame - 1))
         name = workspace.names[mother]
-        daughters = [control.new_object(f"{name}.{n}") for n in (1, 2)]
-        for daughter in daughters:
+        daughters: list[int] = []
+        for n in (1, 2):
+            daughter = free_label(workspace.names)
+            workspace.names[daughter] = f"{name}.{n}"
             workspace.lineage.add(mother, daughter)
-        work.undo.append(lambda: self._join(work, mother, daughters, ended, change))
+            work.session.lives[daughter] = Life(frame, None)
+            daughters.append(daughter)
+        work.history.record("division", change)
         self._due = daughters[1:]
         control.select(daughters[0])
         control.show(work)
+        control.objects_changed.emit()
         control.told.emit(f"{name} ends here. Click its first daughter, then the second.")
+        control.prompting.sync(replaying=True)
 
-    def _join(
-        self, work: Work, mother: int, daughters: list[int], ended: int | None, change: Change
-    ) -> str:
-        """Take a division back."""
-        control = self._controller
-        for daughter in daughters:
-            work.workspace.erase(daughter)
-            work.workspace.lineage.remove(daughter)
-            work.workspace.names.pop(daughter, None)
-            work.session.remove(daughter)
-        if ended is None:
-            work.session.ends.pop(mother, None)
-        else:
-            work.session.ends[mother] = ended
-        work.workspace.store.swap(change)
+    def forget(self) -> None:
+        """Wait for no daughter any more."""
         self._due = []
-        control.select(mother)
-        return "The division is taken back."
 
     def go_on(self, told: set[int]) -> None:
         """After a click on one daughter: the next click means the other."""

@@ -11,6 +11,7 @@ from sam2_plugins.core.export import FORMATS, check_ctc, open_writers
 from sam2_plugins.core.masks import ObjectId
 from sam2_plugins.core.prompt_files import load_prompts, save_prompts
 from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin._frames import Line, View
 from sam2_plugins.napari_plugin._lineage import Lineage
 from sam2_plugins.napari_plugin._session import Said, labels_of
@@ -65,31 +66,41 @@ def save_said(
     said: Mapping[tuple[int, int], Said],
     names: Mapping[int, str],
     lineage: Lineage,
-    ends: Mapping[int, int],
+    lives: Mapping[int, Life],
     facts: Mapping[str, Any],
 ) -> None:
-    """Save prompts with names and lineage, to be replayed here or by the command line."""
+    """Save prompts with names, lineage and lives, to be replayed here or by the command line."""
     about = {
         "names": {str(label): name for label, name in names.items()},
         "mothers": {str(d): m for d, m in lineage.mothers.items()},
-        "ends": {str(label): frame for label, frame in ends.items()},
     }
     prompts = [prompt for prompts in said.values() for prompt in prompts]
-    save_prompts(path, prompts, {**facts, **about})
+    bounds: dict[ObjectId, tuple[int | None, int | None]] = {
+        label: (life.first, life.last) for label, life in lives.items()
+    }
+    save_prompts(path, prompts, {**facts, **about}, bounds)
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """Prompts of a file, with labels for its objects."""
+    """Prompts of a file that are not there yet, with labels for all its objects."""
 
     prompts: tuple[Prompt, ...]
     names: dict[int, str]
     mothers: dict[int, int]
-    ends: dict[int, int]
+    lives: dict[int, Life]
 
 
-def load_said(path: Path, taken: Mapping[int, str]) -> Loaded:
+def load_said(
+    path: Path, taken: Mapping[int, str], here: Mapping[tuple[int, int], Said] | None = None
+) -> Loaded:
     """Load prompts; objects get labels that are not taken.
+
+    Parameters
+    ----------
+    here
+        Prompts that are there already, by frame and label. An object that shares one with an
+        object of the file is that object.
 
     Raises
     ------
@@ -97,7 +108,10 @@ def load_said(path: Path, taken: Mapping[int, str]) -> Loaded:
         If the file is damaged.
     """
     document = load_prompts(path)
-    labels = labels_of(dict.fromkeys(p.obj for p in document.prompts), taken)
+    known = {_key(p): label for (_, label), prompts in (here or {}).items() for p in prompts}
+    same = {p.obj: known[_key(p)] for p in document.prompts if _key(p) in known}
+    objects = dict.fromkeys(p.obj for p in document.prompts)
+    labels = {**labels_of((o for o in objects if o not in same), taken), **same}
     by_text = {str(obj): label for obj, label in labels.items()}
     about = document.source
 
@@ -107,13 +121,22 @@ def load_said(path: Path, taken: Mapping[int, str]) -> Loaded:
 
     names = {label: str(obj) for obj, label in labels.items()}
     names = {n: f"object {n}" if text.isdecimal() else text for n, text in names.items()}
+    bounds = {labels[obj]: Life(*life) for obj, life in document.lives.items() if obj in labels}
+    ends = {label: Life(None, int(frame)) for label, frame in relabelled("ends").items()}
     return Loaded(
-        tuple(replace(prompt, obj=labels[prompt.obj]) for prompt in document.prompts),
+        tuple(replace(p, obj=labels[p.obj]) for p in document.prompts if _key(p) not in known),
         {**names, **{label: str(name) for label, name in relabelled("names").items()}},
         {
             daughter: by_text[str(mother)]
             for daughter, mother in relabelled("mothers").items()
             if str(mother) in by_text
         },
-        {label: int(frame) for label, frame in relabelled("ends").items()},
+        {**ends, **bounds},
     )
+
+
+def _key(prompt: Prompt) -> tuple[object, ...]:
+    """What a prompt says, whichever object it is of; places to a thousandth of a pixel."""
+    points, box = prompt.points, prompt.box
+    clicks = points and (tuple((round(x, 3), round(y, 3)) for x, y in points.xy), points.labels)
+    return prompt.frame, clicks, box and tuple(round(side, 3) for side in box), prompt.mask

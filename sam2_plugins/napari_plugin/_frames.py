@@ -77,13 +77,18 @@ def frame_size(layer: ImageLayer) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def shown_index(layer: ImageLayer, step: Sequence[int]) -> Index:
-    """Bring a step of the viewer's axes, of which a layer's are the last ones, to the layer's own.
+def shown_index(layer: Any, point: Sequence[float]) -> Index:
+    """Leading index of the frame of a layer that a viewer shows.
 
-    While layers come and go, the viewer may have fewer axes than a layer: those are at 0.
+    Parameters
+    ----------
+    point
+        Where the viewer is, in world coordinates; a layer's axes are the last ones. While layers
+        come and go, the viewer may have fewer axes than a layer: those are at 0.
     """
     lengths = leading_shape(layer)
-    shown = (*[0] * len(lengths), *tuple(step)[:-2])[-len(lengths) :] if lengths else ()
+    at = layer.world_to_data(tuple(point))
+    shown = (round(float(n)) for n in at[: len(lengths)])
     return tuple(int(min(max(n, 0), m - 1)) for n, m in zip(shown, lengths, strict=True))
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from qtpy.QtCore import QSettings
 from qtpy.QtWidgets import QComboBox, QFormLayout, QMenu, QToolButton, QWidget
@@ -14,6 +18,14 @@ from sam2_plugins.napari_plugin._frames import default_axis, full_level, leading
 _CONTRASTS = {"As shown in the layer": "layer", "Percentiles of the movie": "movie"}
 SETTINGS = ("sam2_plugins", "napari")
 """Organisation and application of the settings that are remembered."""
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What was chosen for an image: its further channels, and the axis that is swept."""
+
+    channels: tuple[Any, ...]
+    axis: int | None
 
 
 class ImageForm(QWidget):
@@ -29,6 +41,7 @@ class ImageForm(QWidget):
         super().__init__(parent)
         self._controller = controller
         self._filling = False
+        self._chosen: WeakKeyDictionary[Any, _Choice] = WeakKeyDictionary()
         self.image = _combo("The image, or its first channel")
         self.channels = QToolButton()
         self.channels.setToolTip("Further layers of the same shape, shown as red, green and blue")
@@ -58,8 +71,7 @@ class ImageForm(QWidget):
         ):
             self._form.addRow(text, field)
         self._fill_models()
-        layers = controller.viewer.layers
-        for event in (layers.events.inserted, layers.events.removed, layers.events.reordered):
+        for event in self._layer_events():
             event.connect(self._on_layers)
         self.image.currentIndexChanged.connect(self._on_image)
         self.axis.currentIndexChanged.connect(self._use)
@@ -74,9 +86,13 @@ class ImageForm(QWidget):
 
     def close_events(self) -> None:
         """Let go of the viewer."""
-        events = self._controller.viewer.layers.events
-        for event in (events.inserted, events.removed, events.reordered):
+        for event in self._layer_events():
             event.disconnect(self._on_layers)
+
+    def _layer_events(self) -> list[Any]:
+        events = self._controller.viewer.layers.events
+        names = ("inserted", "removed", "reordered", "renamed")  # the last from napari 0.6 on
+        return [getattr(events, name) for name in names if hasattr(events, name)]
 
     def _fill_models(self) -> None:
         from sam2_plugins.core.checkpoints import list_models
@@ -96,55 +112,70 @@ class ImageForm(QWidget):
         return [layer for layer in self._controller.viewer.layers if isinstance(layer, Image)]
 
     def _on_layers(self, event: Any = None) -> None:
-        """List the image layers again, and keep the chosen one."""
+        """List the image layers again; all that was chosen stays chosen."""
         chosen = self.image.currentData()
         images = self._images()
-        self._filling = True
-        self.image.clear()
-        for layer in images:
-            self.image.addItem(layer.name, layer)
-        self._filling = False
-        if chosen in images:
-            self.image.setCurrentIndex(images.index(chosen))
+        with self._quietly():
+            self.image.clear()
+            for layer in images:
+                self.image.addItem(layer.name, layer)
+            if chosen in images:
+                self.image.setCurrentIndex(images.index(chosen))
         self._on_image()
 
     def _on_image(self, _: int = 0) -> None:
+        """Offer the channels and axes of the image, with what was chosen for it before."""
         if self._filling:
             return
         image = self.image.currentData()
-        self._filling = True
-        self._menu.clear()
-        self.axis.clear()
-        if image is not None:
-            shape = tuple(full_level(image).shape)
-            alike = [x for x in self._images() if x is not image and not x.rgb and not image.rgb]
-            for layer in alike:
-                if tuple(full_level(layer).shape) == shape:
-                    action = self._menu.addAction(layer.name)
-                    assert action is not None
-                    action.setCheckable(True)
-                    action.setData(layer)
-                    action.toggled.connect(self._use)
-            names = tuple(getattr(image, "axis_labels", ()))
-            for i, n in enumerate(leading_shape(image)):
-                name = names[i] if i < len(names) else f"axis {i}"
-                self.axis.addItem(f"{name} ({n} frames)", i)
-            axis = default_axis(image, names)
-            self.axis.setCurrentIndex(self.axis.findData(axis) if axis is not None else -1)
-        self._filling = False
+        with self._quietly():
+            self._menu.clear()
+            self.axis.clear()
+            if image is not None:
+                self._offer(image)
         self._form.setRowVisible(self.channels, bool(self._menu.actions()))
         self._form.setRowVisible(self.axis, self.axis.count() > 1)
         self._use()
 
+    def _offer(self, image: Any) -> None:
+        shape = tuple(full_level(image).shape)
+        names = tuple(getattr(image, "axis_labels", ()))
+        chosen = self._chosen.get(image) or _Choice((), default_axis(image, names))
+        for layer in self._images():
+            alike = layer is not image and not layer.rgb and not image.rgb
+            if alike and tuple(full_level(layer).shape) == shape:
+                action = self._menu.addAction(layer.name)
+                assert action is not None
+                action.setCheckable(True)
+                action.setData(layer)
+                action.setChecked(layer in chosen.channels)
+                action.toggled.connect(self._use)
+        for i, n in enumerate(leading_shape(image)):
+            name = names[i] if i < len(names) else f"axis {i}"
+            self.axis.addItem(f"{name} ({n} frames)", i)
+        axis = chosen.axis
+        self.axis.setCurrentIndex(self.axis.findData(axis) if axis is not None else -1)
+
     def _use(self, _: Any = None) -> None:
-        """Tell the controller what is chosen."""
+        """Let the controller know what is chosen."""
         if self._filling:
             return
         image = self.image.currentData()
-        more = [action.data() for action in self._menu.actions() if action.isChecked()]
-        images = [] if image is None else [image, *more]
+        more = tuple(action.data() for action in self._menu.actions() if action.isChecked())
+        images = () if image is None else (image, *more)
+        if image is not None:
+            self._chosen[image] = _Choice(more, self.axis.currentData())
         self.channels.setText(" + ".join(layer.name for layer in images))
         self._controller.use(images, self.axis.currentData())
+
+    @contextmanager
+    def _quietly(self) -> Iterator[None]:
+        """Fill the fields without that counting as a person's choice."""
+        before, self._filling = self._filling, True
+        try:
+            yield
+        finally:
+            self._filling = before
 
     def _on_contrast(self, text: str) -> None:
         self._controller.contrast = _CONTRASTS[text]  # type: ignore[assignment]

@@ -1,26 +1,68 @@
-"""Every layer that is added lies where the image lies: scale, units and axes are copied."""
+"""Where an image layer lies in the world, and how the layers that belong to it follow it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine")
+_NAMED = ("units", "axis_labels")  # napari 0.5.4 and newer
 
 
 def placement_of(image: Any) -> dict[str, Any]:
     """Arguments for a new layer with the coordinates of an image layer."""
-    placed = {
-        "scale": image.scale,
-        "translate": image.translate,
-        "rotate": image.rotate,
-        "shear": image.shear,
-    }
-    for name in ("units", "axis_labels"):  # napari 0.5.4 and newer
-        if hasattr(image, name):
-            placed[name] = getattr(image, name)
-    return placed
+    return {name: getattr(image, name) for name in (*_TRANSFORMS, *_NAMED) if hasattr(image, name)}
+
+
+def keep_placed(image: Any, layers: Callable[[], Iterable[Any]]) -> Callable[[], None]:
+    """Move layers whenever their image is moved, scaled or turned; returns what ends that."""
+
+    def follow(event: Any = None) -> None:
+        for layer in layers():
+            for name, value in placement_of(image).items():
+                setattr(layer, name, value)
+
+    events = [event for name in _TRANSFORMS + _NAMED if (event := _event(image, name)) is not None]
+    for event in events:
+        event.connect(follow)
+
+    def end() -> None:
+        for event in events:
+            event.disconnect(follow)
+
+    return end
 
 
 def pixel_size(image: Any) -> tuple[float, float, str]:
     """Height and width of a pixel, and their unit ("px" if the image does not say)."""
-    height, width = (float(n) for n in image.scale[-2:])
+    height, width = steps_of(image)[-2:]
     unit = getattr(image, "units", ("pixel",))[-1]
     return height, width, "px" if str(unit) == "pixel" else f"{unit:~}"
+
+
+def time_step(image: Any, axis: int | None) -> tuple[float, str] | None:
+    """Time from one frame to the next, and its unit; None if the image does not say."""
+    units = getattr(image, "units", ())
+    if axis is None or axis >= len(units) or not units[axis].is_compatible_with("second"):
+        return None
+    return steps_of(image)[axis], f"{units[axis]:~}"
+
+
+def steps_of(layer: Any) -> tuple[float, ...]:
+    """How far apart in the world two neighbours along each axis of a layer are."""
+    matrix, _ = world_of(layer)
+    return tuple(float(n) for n in np.linalg.norm(matrix, axis=0))
+
+
+def world_of(layer: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Matrix [n, n] and offset [n] from a layer's data to its world coordinates."""
+    origin = np.asarray(layer.data_to_world((0.0,) * layer.ndim))
+    columns = [np.asarray(layer.data_to_world(tuple(row))) - origin for row in np.eye(layer.ndim)]
+    return np.stack(columns, axis=1), origin
+
+
+def _event(layer: Any, name: str) -> Any:
+    return getattr(layer.events, name, None)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from sam2_plugins.core.errors import PromptError, Sam2PluginsError
-from sam2_plugins.core.masks import ObjectMask, split_label_image
+from sam2_plugins.core.errors import PromptError
+from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.napari_plugin._frames import Line
+from sam2_plugins.napari_plugin._label_layers import masks_at
 from sam2_plugins.napari_plugin._session import Painted, Said, labels_of
-from sam2_plugins.napari_plugin._store import Index
+from sam2_plugins.napari_plugin._store import Change, Index
 from sam2_plugins.napari_plugin._work import Work
 
 if TYPE_CHECKING:
@@ -32,28 +31,39 @@ class Prompting:
     def __init__(self, control: Controller) -> None:
         self._control = control
         self.telling = False
+        self._waiting: list[Callable[[], None]] = []
 
-    def sync(self) -> None:
-        """Tell the session what was drawn and painted since it was told last, in a worker."""
+    def sync(self, replaying: bool = False) -> None:
+        """Tell the session what was drawn and painted since it was told last, in a worker.
+
+        Parameters
+        ----------
+        replaying
+            This follows from an undo or a redo, and is no edit of its own.
+        """
         work, line = self._control.work, self._control.line
         if work is None or line is None or self.telling:
             return
+        work.end_stroke()
         due = self.untold(work, line)
         if not due:
             return
         self.telling = True
+        change: Change = {}
         view = self._control.view()
         frames = sorted({frame for frame, _ in due})
         self._control.told.emit(f"Looking at frame {', '.join(map(str, frames[:3]))} …")
 
         def tell() -> None:
             for (frame, label), said in due.items():
-                work.session.say(view, line, frame, label, said)
+                work.session.say(view, line, frame, label, said, change, replaying)
 
-        self._control.jobs.call(tell, lambda _: self._on_told(work, due), self._on_not_told)
+        self._control.jobs.call(
+            tell, lambda _: self._on_told(work, due, change, replaying), self._on_not_told
+        )
 
-    def untold(self, work: Work, line: Line) -> dict[tuple[int, int], Said]:
-        """What should be said, where it differs from what was."""
+    def wanted(self, work: Work, line: Line) -> dict[tuple[int, int], Said]:
+        """All that is drawn and painted along a line, by frame and label."""
         wanted: dict[tuple[int, int], Said] = {}
         for (index, label), painted in work.session.painted.items():
             frame = line.frame(index)
@@ -63,23 +73,41 @@ class Prompting:
             frame = line.frame(index)
             assert frame is not None
             wanted[frame, label] = (*wanted.get((frame, label), ()), *drawn)
-        said = work.session.said(line)
+        return wanted
+
+    def untold(self, work: Work, line: Line) -> dict[tuple[int, int], Said]:
+        """What should be said, where it differs from what was."""
+        wanted, said = self.wanted(work, line), work.session.said(line)
         due = {key: prompts for key, prompts in wanted.items() if said.get(key, ()) != prompts}
         return {**due, **{key: () for key in said if key not in wanted}}
 
-    def _on_told(self, work: Work, due: dict[tuple[int, int], Said]) -> None:
+    def _on_told(
+        self, work: Work, due: dict[tuple[int, int], Said], change: Change, replaying: bool
+    ) -> None:
         self.telling = False
         for (_, label), said in due.items():
-            if said:
+            if said and not replaying:
                 work.workspace.names.setdefault(label, f"object {label}")
-        for (frame, label), said in due.items():
-            if said and said[-1].mask is None:
-                work.undo.append(partial(self._unsay, work, frame, label, said[-1]))
+        if not replaying:
+            work.history.record(_title(due), change)
         self._control.show(work)
         self._control.told.emit("")
-        self._control.divisions.go_on({label for (_, label), said in due.items() if said})
+        if not replaying:
+            self._control.divisions.go_on({label for (_, label), said in due.items() if said})
         self._control.objects_changed.emit()
         self.sync()
+        self._do_what_waits()
+
+    def after(self, act: Callable[[], None]) -> None:
+        """Do something when the model has answered."""
+        if self.telling:
+            self._waiting.append(act)
+        else:
+            act()
+
+    def _do_what_waits(self) -> None:
+        while self._waiting and not self.telling:
+            self._waiting.pop(0)()
 
     def _on_not_told(self, error: Exception) -> None:
         """Take a refused prompt's marker away, so that it is not said again.
@@ -99,17 +127,7 @@ class Prompting:
                             work.workspace.draw(index, label, prompt)
             self._control.reselect(work)
         self._control.fail(error)
-
-    def _unsay(self, work: Work, frame: int, label: int, prompt: Prompt) -> str:
-        """Take back the last prompt that was said of an object on a frame."""
-        line = self._control.line
-        if line is None:
-            return ""
-        work.workspace.erase_last(label, line.index(frame), box=prompt.box is not None)
-        undo = list(work.undo)
-        self.sync()
-        work.undo[:] = undo
-        return f"The last prompt of {work.workspace.names.get(label, label)} is taken back."
+        self._do_what_waits()
 
     def on_painted(self, index: Index, before: dict[int, ObjectMask | None]) -> None:
         """A person painted masks, or undid that: painted ones are prompts, and are kept."""
@@ -117,6 +135,7 @@ class Prompting:
         if work is None:
             return
         for label, mask in before.items():
+            work.stroke.setdefault((index, label), mask)
             if self._is_unpainted(work, index, label):
                 self._unpaint(work, index, label)
             else:
@@ -153,33 +172,40 @@ class Prompting:
             work.workspace.draw(index, label, prompt)
 
     def use_labels(self, layer: Any) -> list[int]:
-        """Take each label of a Labels layer on the shown frame for an object's mask."""
+        """Take each label of a Labels layer on the shown frame for an object's mask.
+
+        A label that was taken before, on any frame, is the same object again.
+        """
         work = self._control.begin()
-        index = work.workspace.step
-        image = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
-        found = split_label_image(_plane(image, index, work.workspace.store.frame_size))
-        taken = work.workspace.names
-        made = labels_of(found, [*taken])
-        for obj, label in made.items():
-            mask = found[int(obj)]
-            work.workspace.names[label] = f"object {label}"
-            work.session.painted[index, label] = Painted(mask, None)
-            work.workspace.store.put(index, label, mask)
+        space, index = work.workspace, work.workspace.step
+        found = masks_at(layer, space.image, self._control.viewer.dims.point)
+        known = {value: work.taken.get((layer.name, value)) for value in found}
+        fresh = labels_of([n for n in found if known[n] not in space.names], space.names)
+        for value, label in fresh.items():
+            work.taken[layer.name, int(value)] = label
+            own = "object" if label == value else f"{layer.name}"
+            space.names[label] = f"{own} {value}"
+        made = [work.taken[layer.name, value] for value in found]
+        change: Change = {}
+        for label, mask in zip(made, found.values(), strict=True):
+            change[index, label] = before = space.store.put(index, label, mask)
+            space.erase(label, index)
+            if before != mask or (index, label) not in work.session.painted:
+                work.session.painted[index, label] = Painted(mask, before)
+        work.history.record(f"masks of {layer.name}", change)
         if made:
-            self._control.select(next(iter(made.values())))
+            self._control.select(made[0])
+        else:
+            self._control.told.emit(f"{layer.name} has no label on this frame.")
         self._control.show(work)
         self._control.objects_changed.emit()
         self.sync()
-        return list(made.values())
+        return made
 
 
-def _plane(image: Any, index: Index, frame_size: tuple[int, int]) -> Any:
-    """Take one frame of labels that may have fewer leading axes than the image."""
-    leading = len(image.shape) - 2
-    plane = np.asarray(image[tuple(index[len(index) - leading :])] if leading else image)
-    if plane.shape != frame_size:
-        raise Sam2PluginsError(
-            f"The labels are {plane.shape[0]} × {plane.shape[1]} pixels, and the image is "
-            f"{frame_size[0]} × {frame_size[1]}: choose labels of the same image."
-        )
-    return plane
+def _title(due: dict[tuple[int, int], Said]) -> str:
+    """What prompts are called when they are taken back."""
+    last = next((said[-1] for said in due.values() if said), None)
+    if last is None:
+        return "removal of prompts"
+    return "click" if last.points else "box" if last.box else "mask"

@@ -107,7 +107,7 @@ class Results:
                 work.session.said(line),
                 work.workspace.names,
                 work.workspace.lineage,
-                work.session.ends,
+                work.session.lives,
                 {**facts, "height": height, "width": width},
             )
         except Sam2PluginsError as error:
@@ -116,25 +116,30 @@ class Results:
             control.told.emit(f"Written: {path}")
 
     def load_prompts(self, path: Path) -> None:
-        """Say all that a file says, as further objects."""
+        """Take the prompts of a file, as further objects; those that are there already are not
+        taken again.
+        """
         control = self._controller
         try:
             work = control.begin()
-            loaded = load_said(path, work.workspace.names)
+            space = work.workspace
+            line = Line.through(control.axis, space.step)
+            loaded = load_said(path, space.names, control.prompting.wanted(work, line))
             for prompt in loaded.prompts:
-                prompt.check_fits(work.workspace.store.frame_size, control.length)
+                prompt.check_fits(space.store.frame_size, control.length)
         except Sam2PluginsError as error:
             control.fail(error)
             return
-        line = Line.through(control.axis, work.workspace.step)
-        work.workspace.names.update(loaded.names)
-        work.workspace.lineage.mothers.update(loaded.mothers)
-        work.session.ends.update(loaded.ends)
+        space.names.update({o: name for o, name in loaded.names.items() if o not in space.names})
+        space.lineage.mothers.update(loaded.mothers)
+        work.session.lives.update(loaded.lives)
         for prompt in loaded.prompts:
             index, label = line.index(prompt.frame), int(prompt.obj)
             if prompt.mask is not None:
                 work.session.painted[index, label] = Painted(prompt.mask, None)
-            work.workspace.draw(index, label, prompt)
+            space.draw(index, label, prompt)
         if loaded.names:
             control.select(next(iter(loaded.names)))
+        if not loaded.prompts:
+            control.told.emit("All prompts of this file are here already.")
         control.prompting.sync()

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sam2_plugins.core.tracking.schedule import Direction
+from sam2_plugins.napari_plugin._frames import Line
 from sam2_plugins.napari_plugin._jobs import Handle
-from sam2_plugins.napari_plugin._session import Request, Step
+from sam2_plugins.napari_plugin._session import Request, Session, Step
 from sam2_plugins.napari_plugin._store import Change
-from sam2_plugins.napari_plugin._work import Work
 
 if TYPE_CHECKING:
     from sam2_plugins.napari_plugin._controller import Controller
@@ -79,10 +79,9 @@ class Runs:
 
         def done(stopped: bool) -> None:
             self._run = None
-            if change:
-                work.undo.append(lambda: self._take_back(work, change))
-            self._control.show(work)
             frames = len({index for index, _ in change})
+            work.history.record("run", _tracked(change, work.session, line))
+            self._control.show(work)
             self._control.progressed.emit(None)
             kept = "Stopped; what is done is kept: " if stopped else ""
             self._control.told.emit(f"{kept}{frames} frames tracked.")
@@ -105,11 +104,15 @@ class Runs:
         if self._run is not None:
             self._run.stop()
 
-    def _take_back(self, work: Work, change: Change) -> str:
-        work.workspace.store.swap(change)
-        self._control.show(work)
-        work.workspace.show_tracks()
-        return "The last run is taken back."
+
+def _tracked(change: Change, session: Session, line: Line) -> Change:
+    """Leave out what a person did meanwhile: taking the run back leaves it alone."""
+    prompted = {(line.index(frame), label) for frame, label in session.said(line)}
+    return {
+        entry: mask
+        for entry, mask in change.items()
+        if entry not in prompted and entry not in session.painted
+    }
 
 
 class _Starting:

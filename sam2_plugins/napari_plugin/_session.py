@@ -7,19 +7,25 @@ run is answered at once. What the window does itself waits for none of it: `remo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import TypeAlias
 
+import numpy as np
+
+from sam2_plugins.core.errors import PromptError, Sam2PluginsError
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompts import Prompt
-from sam2_plugins.core.tracking.schedule import Direction
+from sam2_plugins.core.tracking.schedule import Direction, Life
 from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
 from sam2_plugins.napari_plugin._frames import Line, View
-from sam2_plugins.napari_plugin._store import Change, Entry, Index, MaskStore
+from sam2_plugins.napari_plugin._store import LABELS, Change, Entry, Index, MaskStore
 from sam2_plugins.napari_plugin._turns import Turns
+
+LARGEST_LABEL = int(np.iinfo(LABELS).max)
 
 Said: TypeAlias = "tuple[Prompt, ...]"
 """All that was said of one object on one frame, in order; a prompt's object is its label."""
@@ -86,8 +92,8 @@ class Session:
         self.memory = memory
         self.painted: dict[Entry, Painted] = {}
         """Masks by a person, which no run replaces."""
-        self.ends: dict[int, int] = {}
-        """Last frame of objects that end, such as a mother that divides."""
+        self.lives: dict[int, Life] = {}
+        """Frames on which objects exist, of those that begin or end in the movie."""
         self._said: dict[tuple[Line, int, int], Said] = {}
         self._before: dict[tuple[Line, int, int], ObjectMask | None] = {}
         self._tracking: dict[Line, _Tracking] = {}
@@ -95,6 +101,11 @@ class Session:
         self._notes = Lock()
         self._removed: set[int] = set()
         self._looks_anew = False
+
+    @property
+    def ends(self) -> dict[int, int]:
+        """Last frame of the objects that end, such as a mother that divides."""
+        return {o: life.last for o, life in self.lives.items() if life.last is not None}
 
     def said(self, line: Line) -> dict[tuple[int, int], Said]:
         """What was said along a line, by frame and label, in the order of saying."""
@@ -104,11 +115,27 @@ class Session:
             if where == line
         }
 
-    def say(self, view: View, line: Line, frame: int, label: int, prompts: Said) -> None:
+    def say(
+        self,
+        view: View,
+        line: Line,
+        frame: int,
+        label: int,
+        prompts: Said,
+        change: Change | None = None,
+        replaying: bool = False,
+    ) -> None:
         """Say all this of an object on a frame, instead of what was said before.
 
         Its mask there goes to the store; if nothing is said any more, the mask from before comes
         back.
+
+        Parameters
+        ----------
+        change
+            Is filled with what takes the new mask back.
+        replaying
+            The masks are there already, from an undo or a redo.
 
         Raises
         ------
@@ -120,20 +147,35 @@ class Session:
             tracker = self._tracker(model, view, line)
             key = (line, frame, label)
             before = self._said.get(key, ())
-            if not before:
+            if not before and not replaying:
                 entry = (line.index(frame), label)
                 painted = self.painted.get(entry)
                 self._before[key] = painted.before if painted else self.store.get(*entry)
+            if before and prompts == before[:-1] and _went_back(tracker, frame, label, prompts):
+                self._put_said(key, prompts)
+                self._answer(tracker, key, change, replaying)
+                return
             if before and prompts[: len(before)] != before:
                 tracker.remove_prompt(frame, label)
-                del self._said[key]
+                self._put_said(key, ())
                 before = ()
+            if prompts[:-1] == before and _went_on(tracker, frame, label, prompts):
+                self._put_said(key, prompts)
+                before = prompts
             try:
                 for prompt in prompts[len(before) :]:
                     tracker.add(prompt)
-                    self._said[key] = (*self._said.get(key, ()), prompt)
+                    self._put_said(key, (*self._said.get(key, ()), prompt))
+                    if label in self.lives:
+                        self.lives[label] = self.lives[label].including(frame)
             finally:
-                self._answer(tracker, key)
+                self._answer(tracker, key, change, replaying)
+
+    def _put_said(self, key: tuple[Line, int, int], prompts: Said) -> None:
+        if prompts:
+            self._said[key] = prompts
+        else:
+            self._said.pop(key, None)
 
     def remove(self, label: int) -> Change:
         """Forget an object, and return what brings its masks back."""
@@ -142,7 +184,7 @@ class Session:
             self._unsay(label)
             for entry in [entry for entry in self.painted if entry[1] == label]:
                 del self.painted[entry]
-            self.ends.pop(label, None)
+            self.lives.pop(label, None)
             return self.store.remove(label)
 
     def forget_frames(self) -> None:
@@ -161,6 +203,7 @@ class Session:
         with self._turns:
             tracker = self._tracker(model, wanted.view, wanted.line)
             arguments = (wanted.direction, wanted.start, wanted.stop)
+            self._bound(tracker)
             total = tracker.count_steps(*arguments) or 0
             results = tracker.propagate(*arguments)
         done = 0
@@ -174,29 +217,40 @@ class Session:
             done += 1
             yield Step(wanted.line.index(result.frame), done, total)
 
-    def _answer(self, tracker: VideoTracker, key: tuple[Line, int, int]) -> None:
+    def _answer(
+        self,
+        tracker: VideoTracker,
+        key: tuple[Line, int, int],
+        change: Change | None,
+        replaying: bool,
+    ) -> None:
         """Show what came of a prompt; nothing, if its object was removed meanwhile."""
         line, frame, label = key
         with self._notes:
             if label in self._removed:
                 self._unsay(label)
                 return
-            mask = tracker.mask(frame, label) if key in self._said else self._before.pop(key)
-            self.store.put(line.index(frame), label, mask)
+            if replaying:
+                return
+            said = key in self._said
+            mask = tracker.mask(frame, label) if said else self._before.pop(key, None)
+            entry = (line.index(frame), label)
+            alive = frame in self.lives.get(label, Life())
+            before = self.store.put(*entry, mask if alive else None)
+            if change is not None:
+                change.setdefault(entry, before)
 
     def _unsay(self, label: int) -> None:
         for key in [key for key in list(self._said) if key[-1] == label]:
             del self._said[key]
-        for key in [key for key in list(self._before) if key[-1] == label]:
-            del self._before[key]
 
     def _keep(self, line: Line, result: FrameResult, change: Change) -> None:
         index = line.index(result.frame)
         with self._notes:
             for obj, mask in result.masks.items():
                 label = int(obj)
-                ended = result.frame > self.ends.get(label, result.frame)
-                if ended or label in self._removed or (index, label) in self.painted:
+                alive = result.frame in self.lives.get(label, Life())
+                if not alive or label in self._removed or (index, label) in self.painted:
                     continue
                 before = self.store.put(index, label, mask)
                 change.setdefault((index, label), before)
@@ -211,6 +265,17 @@ class Session:
         for tracking in self._tracking.values():
             for label in removed.intersection(tracking.tracker.objects):
                 tracking.tracker.remove_object(label)
+            self._bound(tracking.tracker)
+
+    def _bound(self, tracker: VideoTracker) -> None:
+        """Let a tracker know when its objects begin and end."""
+        known = tracker.lives
+        for obj in tracker.objects:
+            life = self.lives.get(int(obj), Life())
+            if known.get(obj, (None, None)) != (life.first, life.last):
+                # A prompt that is about to be taken away may lie outside.
+                with suppress(PromptError):
+                    tracker.set_life(obj, life.first, life.last)
 
     def _tracker(self, model: Sam2Model, view: View, line: Line) -> VideoTracker:
         """Return the tracker of a line; a new one, told all again, after another look or model."""
@@ -232,12 +297,52 @@ def _tell(tracker: VideoTracker, prompts: Iterable[Prompt]) -> None:
         tracker.add(prompt)
 
 
+def _went_back(tracker: VideoTracker, frame: int, label: int, wanted: Said) -> bool:
+    """Undo exactly, where the last change of a tracker is the one to be taken back."""
+    return _stepped(tracker.undo_prompt, tracker.redo_prompt, tracker, frame, label, wanted)
+
+
+def _went_on(tracker: VideoTracker, frame: int, label: int, wanted: Said) -> bool:
+    """Redo exactly, where the change that a tracker has undone last is the one that is wanted."""
+    return _stepped(tracker.redo_prompt, tracker.undo_prompt, tracker, frame, label, wanted)
+
+
+def _stepped(
+    step: Callable[[], Prompt | None],
+    back: Callable[[], Prompt | None],
+    tracker: VideoTracker,
+    frame: int,
+    label: int,
+    wanted: Said,
+) -> bool:
+    others = [p for p in tracker.prompts if (p.frame, p.obj) != (frame, label)]
+    if step() is None:
+        return False
+    here = tuple(p for p in tracker.prompts if (p.frame, p.obj) == (frame, label))
+    rest = [p for p in tracker.prompts if (p.frame, p.obj) != (frame, label)]
+    if (here, rest) == (wanted, others):
+        return True
+    back()
+    return False
+
+
 def labels_of(objects: Iterable[ObjectId], taken: Iterable[int]) -> dict[ObjectId, int]:
-    """Number objects for a Labels layer: whole numbers keep theirs where it is free."""
+    """Number objects for a Labels layer: whole numbers keep theirs where it is free and fits."""
     used = set(taken)
     labels: dict[ObjectId, int] = {}
     for obj in objects:
-        label = obj if isinstance(obj, int) and obj > 0 and obj not in used else None
-        labels[obj] = label if label is not None else max([0, *used, *labels.values()]) + 1
+        fits = isinstance(obj, int) and 0 < obj <= LARGEST_LABEL and obj not in used
+        labels[obj] = int(obj) if fits else free_label(used)
         used.add(labels[obj])
     return labels
+
+
+def free_label(used: Collection[int]) -> int:
+    """Return the label after the largest in use, or a free one below where that is too large."""
+    largest = max(used, default=0)
+    if largest < LARGEST_LABEL:
+        return largest + 1
+    free = next((n for n in range(1, LARGEST_LABEL + 1) if n not in used), None)
+    if free is None:
+        raise Sam2PluginsError(f"There are {LARGEST_LABEL} objects: delete some for another one.")
+    return free

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import product
+from math import nan
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.masks import ObjectMask, compose_label_image
 
 Index: TypeAlias = "tuple[int, ...]"
 """Where a frame is along the leading axes: (t,), (t, z), or () for one image."""
@@ -21,6 +22,8 @@ Index: TypeAlias = "tuple[int, ...]"
 Entry: TypeAlias = "tuple[Index, int]"
 Change: TypeAlias = "dict[Entry, ObjectMask | None]"
 """What was there before: mask by frame and label; None if nothing was."""
+LABELS = np.dtype(np.uint16)
+"""Of the layer: napari draws labels of up to 16 bits quickly, and exports have 16 bits."""
 OnEdit: TypeAlias = "Callable[[Index, dict[int, ObjectMask | None]], None]"
 
 
@@ -34,8 +37,6 @@ class MaskStore:
 
     Attributes
     ----------
-    top
-        The label that lies above the others where masks overlap.
     on_edit
         Called after a person painted, or undid that, with the frame and the masks from before, by
         label.
@@ -45,8 +46,7 @@ class MaskStore:
         self.shape = tuple(int(n) for n in shape)
         self.ndim = len(self.shape)
         self.size = int(np.prod(self.shape))
-        self.dtype = np.dtype(np.uint16)
-        self.top: int | None = None
+        self.dtype = LABELS
         self.on_edit: OnEdit = lambda index, before: None
         self._masks: dict[Index, dict[int, ObjectMask]] = {}
 
@@ -62,8 +62,8 @@ class MaskStore:
         return self._masks.get(index, {}).get(label)
 
     def on_frame(self, index: Index) -> dict[int, ObjectMask]:
-        """All masks of a frame by label."""
-        return dict(self._masks.get(index, {}))
+        """All masks of a frame by label, in order of label."""
+        return dict(sorted(self._masks.get(index, {}).items()))
 
     def put(self, index: Index, label: int, mask: ObjectMask | None) -> ObjectMask | None:
         """Set a mask, or remove it; return what was there."""
@@ -161,25 +161,26 @@ class MaskStore:
         return np.zeros(self.frame_size, self.dtype)
 
     def _compose(self, index: Index) -> NDArray[Any]:
-        """Draw a frame: a later object over an earlier one, and the top one over all."""
-        image = self._compose_empty()
-        masks = self.on_frame(index)
-        for label in sorted(masks, key=lambda one: (one == self.top, one)):
-            masks[label].paste_into(image, label)
-        return image
+        """Draw a frame as it is exported: of masks that overlap, the smaller is in front."""
+        return compose_label_image(self.on_frame(index), self.frame_size, self.dtype)
 
     def _paint(self, index: Index, after: NDArray[Any]) -> None:
         """Change masks so that a frame looks as a person painted it."""
         shown = self._compose(index)
         changed = shown != after
-        labels = {int(n) for n in np.unique([shown[changed], after[changed]])} - {0}
-        before = {label: self.get(index, label) for label in labels}
-        for label, mask in before.items():
-            old = mask or ObjectMask.empty(self.frame_size)
-            pixels = old.to_array()
-            pixels[changed & (shown == label)] = False
-            pixels[changed & (after == label)] = True
-            self.put(index, label, ObjectMask.from_array(pixels, old.iou, old.score))
+        before: dict[int, ObjectMask | None] = {}
+        while changed.any():
+            for label in {int(n) for n in np.unique([shown[changed], after[changed]])} - {0}:
+                old = self.get(index, label)
+                before.setdefault(label, old)
+                pixels = (old or ObjectMask.empty(self.frame_size)).to_array()
+                pixels[changed & (shown == label)] = False
+                pixels[changed & (after == label)] = True
+                iou, score = (old.iou, old.score) if old else (nan, nan)
+                self.put(index, label, ObjectMask.from_array(pixels, iou, score))
+            # A third object may lie over what was painted; under what was erased it may stay.
+            shown = self._compose(index)
+            changed &= (shown != after) & (after > 0)
         if before:
             self.on_edit(index, before)
 

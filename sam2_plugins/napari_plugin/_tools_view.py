@@ -38,10 +38,13 @@ class ToolsView(QWidget):
         self._menu.aboutToShow.connect(self._list_labels)
         self.labels.setMenu(self._menu)
         self.undo = QPushButton("Undo")
-        self.undo.setToolTip("Take back the last prompt, run, division or removal (Shift+Z)")
+        self.undo.setToolTip("Take back the last change, whatever it is (Ctrl+Z)")
         self.undo.clicked.connect(controller.undo)
+        self.redo = QPushButton("Redo")
+        self.redo.setToolTip("Make the change again that was taken back (Ctrl+Shift+Z)")
+        self.redo.clicked.connect(controller.redo)
         second = QHBoxLayout()
-        for button in (self.exclude, self.labels, self.undo):
+        for button in (self.exclude, self.labels, self.undo, self.redo):
             second.addWidget(button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -7,8 +7,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QGroupBox, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtGui import QCloseEvent, QKeySequence, QShortcut
+from qtpy.QtWidgets import (
+    QGroupBox,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QCollapsible, ensure_main_thread
 from superqt.utils import qdebounced, qthrottled
 
@@ -99,7 +106,7 @@ class Sam2Widget(QWidget):
         controller.edited.connect(self._stroke_may_be_over)
         controller.progressed.connect(self._on_progress)
         self.strip.chosen.connect(controller.go_to_frame)
-        self.viewer.dims.events.current_step.connect(self._redraw_soon)
+        self.viewer.dims.events.point.connect(self._redraw_soon)
 
     def _bind_keys(self) -> None:
         controller = self.controller
@@ -112,9 +119,18 @@ class Sam2Widget(QWidget):
             "J": lambda: controller.go_to_doubtful(forward=False),
             "K": lambda: controller.go_to_doubtful(forward=True),
             "Shift-Z": controller.undo,
+            "Control-Z": controller.undo,
+            "Control-Shift-Z": controller.redo,
         }
+        # Layers have keys of their own, such as the brush's undo, which come before the viewer's.
+        controller.keys = {key: self._bound(act) for key, act in self._keys.items()}
         for key, act in self._keys.items():
-            self.viewer.bind_key(key, self._bound(act), overwrite=True)
+            self.viewer.bind_key(key, controller.keys[key], overwrite=True)
+            # The viewer's keys are not those of a table or a button that was clicked on.
+            sequence = QKeySequence(key.replace("-", "+").replace("Control", "Ctrl"))
+            shortcut = QShortcut(sequence, self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(partial(controller.attempt, act))
 
     def _bound(self, act: Callable[[], object]) -> Callable[[Any], None]:
         """Make what napari takes for a key: a function proper, of the viewer."""
@@ -189,7 +205,7 @@ class Sam2Widget(QWidget):
         self._stroke_may_be_over.cancel()
         for key in self._keys:
             self.viewer.bind_key(key, None, overwrite=True)
-        self.viewer.dims.events.current_step.disconnect(self._redraw_soon)
+        self.viewer.dims.events.point.disconnect(self._redraw_soon)
         self.form.close_events()
         _let_go(self.controller, self.jobs)
 

@@ -2,17 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import Any
 
+from sam2_plugins.napari_plugin._history import History, State
 from sam2_plugins.napari_plugin._session import Session
+from sam2_plugins.napari_plugin._store import Change
 from sam2_plugins.napari_plugin._workspace import Workspace
 
 
-@dataclass
 class Work:
-    """An image that is worked on: its layers, its session, and what can be taken back."""
+    """An image that is worked on: its layers, its session, and what can be taken back.
 
-    workspace: Workspace
-    session: Session
-    undo: list[Callable[[], str]] = field(default_factory=list)
+    Attributes
+    ----------
+    taken
+        Objects by the Labels layer, and the label in it, from which they were taken.
+    stroke
+        Masks from before a stroke of the brush that is not over.
+    """
+
+    def __init__(self, workspace: Workspace, session: Session) -> None:
+        self.workspace = workspace
+        self.session = session
+        self.taken: dict[tuple[str, int], int] = {}
+        self.stroke: Change = {}
+        self.history = History(workspace.store, self.capture, self.apply)
+
+    def capture(self) -> State:
+        """Return all that a person has made of the image, as plain values."""
+        space, session = self.workspace, self.session
+        return State(
+            names=dict(space.names),
+            mothers=dict(space.lineage.mothers),
+            lives=dict(session.lives),
+            painted=dict(session.painted),
+            taken=dict(self.taken),
+            marks=space.marks(),
+            selected=space.drawing,
+        )
+
+    def apply(self, state: State) -> None:
+        """Bring a state about; what the model has to know of it is for a sync to say."""
+        space, session = self.workspace, self.session
+        _set(space.names, state.names)
+        _set(space.lineage.mothers, state.mothers)
+        _set(session.lives, state.lives)
+        _set(session.painted, state.painted)
+        _set(self.taken, state.taken)
+        space.set_marks(state.marks)
+
+    def end_stroke(self) -> None:
+        """Let what was painted since the last stroke be one edit."""
+        stroke, self.stroke = self.stroke, {}
+        if stroke:
+            self.history.record("stroke of the brush", stroke)
+
+
+def _set(mapping: dict[Any, Any], values: Any) -> None:
+    """Give a mapping, which others hold, other content in its order."""
+    mapping.clear()
+    mapping.update(values)

@@ -11,7 +11,8 @@ import numpy as np
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.napari_plugin._frames import Line, frame_size, leading_shape, shown_index
 from sam2_plugins.napari_plugin._lineage import Lineage, show_tracks, tracks_of
-from sam2_plugins.napari_plugin._placement import placement_of
+from sam2_plugins.napari_plugin._marks import Marks, read_marks, write_marks
+from sam2_plugins.napari_plugin._placement import keep_placed, placement_of
 from sam2_plugins.napari_plugin._prompts import (
     EXCLUDE,
     INCLUDE,
@@ -38,24 +39,40 @@ class Workspace:
         A `ViewerModel`.
     on_drawn
         Called when clicks or boxes were added, moved or removed by a person.
+    keys
+        What keys do while one of the layers is the active one.
+
+    Attributes
+    ----------
+    drawing
+        The object that the next click, box or stroke is of.
     """
 
-    def __init__(self, viewer: Any, image: Any, on_drawn: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        viewer: Any,
+        image: Any,
+        on_drawn: Callable[[], object],
+        keys: Mapping[str, Callable[[Any], None]] | None = None,
+    ) -> None:
         self.viewer = viewer
         self.image = image
         self.lineage = Lineage()
         self.names: dict[int, str] = {}
         self.store = MaskStore(_shape(image))
         self._on_drawn = on_drawn
+        self._keys = dict(keys or {})
         self._quiet = False
-        self._drawing = 1
+        self.drawing = 1
         self._excluding = False
         self.labels = viewer.add_labels(
             self.store, name=f"{image.name} masks", opacity=0.5, **placement_of(image)
         )
+        self._bind(self.labels)
         self.points = self._add_points()
         self.boxes = self._add_boxes()
         self.tracks: Any = None
+        self._leave_in_place = keep_placed(image, self.layers)
 
     # -- layers
 
@@ -78,11 +95,15 @@ class Workspace:
     def close(self) -> None:
         """Let go of the layers' events."""
         self.store.on_edit = lambda index, before: None
+        self._leave_in_place()
         self.points.events.data.disconnect(self._drawn)
         self.boxes.events.data.disconnect(self._drawn)
         for layer in (self.points, self.boxes):
             if self._before_drawing in layer.mouse_drag_callbacks:
                 layer.mouse_drag_callbacks.remove(self._before_drawing)
+        for layer in self.layers():
+            for key in self._keys:
+                layer.bind_key(key, None, overwrite=True)
 
     def refresh(self) -> None:
         """Draw the shown frame's masks again."""
@@ -98,21 +119,21 @@ class Workspace:
     @property
     def step(self) -> Index:
         """Leading index of the shown frame."""
-        return shown_index(self.image, self.viewer.dims.current_step)
+        return shown_index(self.image, self.viewer.dims.point)
 
     def go_to(self, index: Index) -> None:
         """Show a frame."""
-        step = list(self.viewer.dims.current_step)
-        first = len(step) - 2 - len(index)
-        step[first : first + len(index)] = index
-        self.viewer.dims.current_step = tuple(step)
+        at = np.asarray(self.image.world_to_data(self.viewer.dims.point), float)
+        at[: len(index)] = index
+        world = self.image.data_to_world(tuple(at))[: len(index)]
+        first = self.viewer.dims.ndim - self.image.ndim
+        self.viewer.dims.set_point(range(first, first + len(index)), world)
 
     # -- prompts
 
     def select(self, label: int, excluding: bool) -> None:
         """Let what is drawn next be said of an object."""
-        self._drawing, self._excluding = label, excluding
-        self.store.top = label
+        self.drawing, self._excluding = label, excluding
         self.labels.selected_label = label
         with self.quietly():
             self.points.selected_data = set()
@@ -123,7 +144,13 @@ class Workspace:
     def drawn(self, line: Line) -> Drawn:
         """All clicks and boxes on the frames of a line."""
         return read_prompts(
-            self.points.data, self.points.features, self.boxes.data, self.boxes.features, line
+            self.points.data,
+            self.points.features,
+            self.boxes.data,
+            self.boxes.features,
+            line,
+            self.boxes.shape_type,
+            self.store.frame_size,
         )
 
     def draw(self, index: Index, label: int, prompt: Prompt) -> None:
@@ -145,11 +172,16 @@ class Workspace:
             for layer in (self.points, self.boxes):
                 _remove(layer, _rows(layer, label, index))
 
-    def erase_last(self, label: int, index: Index, box: bool) -> None:
-        """Remove the last click, or the last box, of an object on a frame, without saying so."""
-        layer = self.boxes if box else self.points
+    def marks(self) -> Marks:
+        """What is drawn in the prompt layers, as plain values."""
+        return read_marks(self.points, self.boxes)
+
+    def set_marks(self, marks: Marks) -> None:
+        """Let the prompt layers show just these marks, without saying so."""
         with self.quietly():
-            _remove(layer, _rows(layer, label, index)[-1:])
+            write_marks(marks, self.points, self.boxes, self.color)
+            self._prepare(self.points, self._excluding)
+            self._prepare(self.boxes, self._excluding)
 
     @contextmanager
     def quietly(self) -> Iterator[None]:
@@ -176,9 +208,15 @@ class Workspace:
                 tail_length=20,
                 **placement_of(self.image),
             )
+            self._bind(self.tracks)
             self.viewer.layers.selection.active = active
         else:
             show_tracks(self.tracks, data, graph)
+
+    def show_tracks_again(self) -> None:
+        """Draw the paths as they are now, if they are drawn at all."""
+        if self.tracks is not None and self.tracks in self.viewer.layers:
+            self.show_tracks()
 
     def show_features(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Tell of each object in the status bar and in napari's table of features."""
@@ -208,6 +246,7 @@ class Workspace:
         )
         points.mouse_drag_callbacks.insert(0, self._before_drawing)
         points.events.data.connect(self._drawn)
+        self._bind(points)
         return points
 
     def _add_boxes(self) -> Any:
@@ -222,11 +261,16 @@ class Workspace:
         )
         boxes.mouse_drag_callbacks.insert(0, self._before_drawing)
         boxes.events.data.connect(self._drawn)
+        self._bind(boxes)
         return boxes
+
+    def _bind(self, layer: Any) -> None:
+        for key, act in self._keys.items():
+            layer.bind_key(key, act, overwrite=True)
 
     def _prepare(self, layer: Any, excluding: bool, label: int | None = None) -> None:
         """Let what is added to a prompt layer next be said of an object; the selected if None."""
-        label = self._drawing if label is None else label
+        label = self.drawing if label is None else label
         if MEANING in layer.features:  # clicks; in an event, napari hands a proxy of the layer
             meaning = EXCLUDE if excluding else INCLUDE
             layer.feature_defaults = {OBJECT: label, MEANING: meaning}

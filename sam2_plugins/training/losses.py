@@ -21,7 +21,9 @@ class LossWeights:
     Training begins with balanced cross-entropy, since focal loss alone finds nothing, and with all
     candidate masks learning alike (`winner` 0); later only the best of them learns (`winner` 1).
     With `choice`, that share of the loss is what is to be expected of the mask that the predicted
-    IoUs would choose, so that they learn to choose.
+    IoUs would choose, so that they learn to choose. `outline` counts the pixels about the object's
+    border for themselves, where all that is left to lose of a mask that is nearly right is lost.
+    The last frame of a clip counts `late` times more than the first.
     """
 
     balanced: float = 3.0
@@ -31,6 +33,8 @@ class LossWeights:
     score: float = 0.3
     winner: float = 1.0
     choice: float = 0.0
+    outline: float = 0.0
+    late: float = 0.0
 
 
 def prediction_loss(
@@ -50,18 +54,19 @@ def prediction_loss(
     tuple of Tensor
         The loss of each object [B], and the true IoU of the chosen mask [B] (detached).
     """
-    logits = decoded.candidates
+    # In half precision, sums over a whole map would lose small objects.
+    logits, target = decoded.candidates.float(), target.float()
     present = target.flatten(1).amax(1) > 0.5
     wanted = target[:, None].expand_as(logits)
     loss = _mask_loss(logits, wanted, weights)
     true_ious = _iou(logits.detach() > 0, wanted > 0.5)
-    honesty = (decoded.ious - true_ious).abs().mean(1)
+    honesty = (decoded.ious.float() - true_ious).abs().mean(1)
     score = F.binary_cross_entropy_with_logits(
-        decoded.object_score[:, 0], present.float(), reduction="none"
+        decoded.object_score[:, 0].float(), present.float(), reduction="none"
     )
     of_mask = torch.lerp(loss.mean(1), loss.min(1).values, weights.winner)
     if weights.choice:
-        odds = (decoded.ious / _UNDECIDED).softmax(1)
+        odds = (decoded.ious.float() / _UNDECIDED).softmax(1)
         of_mask = torch.lerp(of_mask, (odds * loss).sum(1), weights.choice)
     of_mask = of_mask + weights.iou * honesty
     total = torch.where(present, of_mask, 0.0) + weights.score * score
@@ -86,7 +91,17 @@ def _mask_loss(logits: Tensor, target: Tensor, weights: LossWeights) -> Tensor:
         # Scaled by the object's size, so that small objects are heard.
         size = target.sum((-1, -2)).clamp(min=16)
         total = total + weights.focal * (cross_entropy * hardness).sum((-1, -2)) / size
+    if weights.outline:
+        near = _border(target[:, :1])
+        length = near.sum((-1, -2)).clamp(min=8)
+        total = total + weights.outline * (cross_entropy * near).sum((-1, -2)) / length
     return total
+
+
+def _border(target: Tensor) -> Tensor:
+    """1 where an outline is within two pixels."""
+    highest, lowest = F.max_pool2d(target, 5, 1, 2), -F.max_pool2d(-target, 5, 1, 2)
+    return (highest - lowest > 0.5).float()
 
 
 def _dice(probability: Tensor, target: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from sam2_plugins.training.losses import LossWeights
-from sam2_plugins.training.rollout import PromptMix
+from sam2_plugins.training.prompting import PromptMix
 from sam2_plugins.training.samples import SampleSize
 
 
@@ -63,22 +63,23 @@ class Recipe:
         """Steps of all stages."""
         return self.stages[-1].until
 
+    def task(self, step: int, progress: float) -> Task:
+        """Task of a step when so much of the training, 0 to 1, is done."""
+        done = min(progress * self.steps, self.steps - 1)
+        tasks = next(stage.tasks for stage in self.stages if done < stage.until)
+        return tasks[step % len(tasks)]
+
+    def rate(self, step: int, progress: float) -> float:
+        """Learning rate of a step when so much of the training is done."""
+        warm = min(1.0, (step + 1) / self.warm_up)
+        left = (1 - progress) / self.decay
+        return self.peak_rate * warm * max(0.0, min(1.0, left))
+
 
 _ALL_ALIKE = LossWeights(winner=0.0)
 _EASING = LossWeights(balanced=1.0, focal=0.5)
 _FOCAL = LossWeights(balanced=0.5, focal=1.0)
 _CLICKS = PromptMix(click=0.6, box=0.4, mask=0.0, correction=0.1)
-_POINTING = PromptMix(click=0.45, box=0.25, mask=0.0, pointed=0.3, correction=0.1)
-_CHOOSING = LossWeights(balanced=0.5, focal=1.0, iou=0.5, choice=0.5)
-_STILL = Task(
-    4, SampleSize(256, 1, 9, min_area=8, closest=0.2, centred=0.7, soften=0.4), _POINTING, _CHOOSING
-)
-_MOVIE = Task(3, SampleSize(192, 5, 3, min_area=8, centred=0.4, soften=0.3), weights=_CHOOSING)
-_CORRECTING = PromptMix(click=0.4, box=0.2, mask=0.2, pointed=0.2, correction=0.5)
-_CORRECTED_STILL = replace(_STILL, mix=replace(_CORRECTING, mask=0.0))
-_CORRECTED_MOVIE = replace(_MOVIE, mix=_CORRECTING)
-_LONG_MOVIE = replace(_CORRECTED_MOVIE, clips=2, sample=replace(_MOVIE.sample, size=256, frames=7))
-
 NANO = Recipe(
     stages=(
         Stage(1000, (Task(12, SampleSize(128, 1, 5, min_area=10), _CLICKS, _ALL_ALIKE),)),
@@ -95,17 +96,36 @@ NANO = Recipe(
     )
 )
 
-# For weights that know their trade: begins lower, and falls for longer. What one frame teaches
-# comes first; at the end, tracking and corrections have their share, or they are forgotten.
+# For weights that know their trade. What is shown must be drawn again as it was: one or two frames
+# after a mask, on many objects; then over eight frames, the late ones counting double, with clicks
+# on tracked frames. Stills keep what one frame teaches; some movies are larger than the model's
+# own size, so that it may be run so.
+_CHOOSING = LossWeights(balanced=0.25, focal=1.0, iou=0.5, choice=0.5, outline=0.5, late=1.0)
+_STILL = Task(
+    4,
+    SampleSize(256, 1, 9, min_area=8, closest=0.2, centred=0.7, soften=0.4),
+    PromptMix(click=0.45, box=0.25, mask=0.0, pointed=0.3, correction=0.4),
+    _CHOOSING,
+)
+_NEXT = Task(
+    5,
+    SampleSize(256, 3, 4, min_area=8, closest=0.3, centred=0.6, soften=0.3),
+    PromptMix(click=0.05, box=0.05, mask=0.85, pointed=0.05, correction=0.1),
+    _CHOOSING,
+)
+_MOVIE = Task(
+    2,
+    SampleSize(256, 8, 4, min_area=8, closest=0.3, centred=0.5, soften=0.3),
+    PromptMix(click=0.2, box=0.15, mask=0.5, pointed=0.15, correction=0.1),
+    _CHOOSING,
+)
+_LARGE = replace(_MOVIE, sample=replace(_MOVIE.sample, size=320, frames=6, objects=3))
+
 SEQUEL = Recipe(
-    stages=(
-        Stage(2500, (_STILL, _STILL, _STILL, _MOVIE)),
-        Stage(4000, (_STILL, _MOVIE)),
-        Stage(5200, (_CORRECTED_STILL, _CORRECTED_MOVIE, _CORRECTED_STILL, _LONG_MOVIE)),
-    ),
-    peak_rate=4e-4,
-    decay=0.6,
-    ema=0.999,
+    stages=(Stage(5200, (_NEXT, _MOVIE, _STILL, _MOVIE, _NEXT, _LARGE, _STILL, _MOVIE)),),
+    peak_rate=5e-4,
+    decay=0.85,
+    ema=0.997,
 )
 
 _MANY_CORRECTIONS = PromptMix(correction=0.5)

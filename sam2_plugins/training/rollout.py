@@ -2,218 +2,235 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sam2_plugins.core.model import Decoded, ImageFeatures, Memories, Sam2Model
-from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START, FOREGROUND, PADDING
 from sam2_plugins.core.model.sam2 import PREVIOUS_LOGIT_LIMIT
+from sam2_plugins.training.corrections import as_recorded, correcting_clicks
 from sam2_plugins.training.losses import LossWeights, prediction_loss
-from sam2_plugins.training.prompting import box_around, click_inside, correction
+from sam2_plugins.training.prompting import PromptMix
 from sam2_plugins.training.samples import Batch
-
-_Way: TypeAlias = Literal["click", "box", "mask", "pointed"]
-_WAYS: tuple[_Way, ...] = ("click", "box", "mask", "pointed")
 
 _MOST_CORRECTIONS = 2
 """Clicks that correct the first frame, one after the other."""
 
+_MORE_CLICKS = 0.5
+"""Chance that a click on a tracked frame is followed by another, up to three."""
 
-@dataclass(frozen=True)
-class PromptMix:
-    """How often each way to prompt is drawn, and a correction; `pointed` is a click in a box."""
-
-    click: float = 0.4
-    box: float = 0.25
-    mask: float = 0.35
-    pointed: float = 0.0
-    correction: float = 0.2
+_FROM_RECORD = 0.3
+"""Share of tracked frames remembered by their mask alone, as after a window has moved."""
 
 
 @dataclass(frozen=True)
 class RolloutResult:
-    """Loss to minimise, and the IoU by kind of prediction, for the log."""
+    """Loss to minimise, and the IoU by kind of prediction, for the log: means of one batch.
+
+    Attributes
+    ----------
+    next_iou, last_iou
+        On the frame after the prompt and on the last one; nan for a single frame.
+    """
 
     loss: Tensor
-    click_iou: float
-    last_iou: float
+    click_iou: Tensor | float
+    next_iou: Tensor | float
+    last_iou: Tensor | float
 
 
 @dataclass
 class _Remembered:
-    maps: list[Tensor]
-    pointers: list[Tensor]
-    frames: list[int]
-    prompted: list[int]
+    maps: list[Tensor] = field(default_factory=list)
+    pointers: list[Tensor] = field(default_factory=list)
+    prompted: list[int] = field(default_factory=list)
+
+
+@dataclass
+class _Losses:
+    """Losses of objects, each weighted by how much its frame counts."""
+
+    rows: list[Tensor] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
+
+    def add(self, loss: Tensor, weight: float = 1.0) -> None:
+        self.rows.append(loss)
+        self.weights.append(weight)
+
+    def mean(self) -> Tensor:
+        total = sum(w * len(row) for row, w in zip(self.rows, self.weights, strict=True))
+        each = [row.sum() * (w / total) for row, w in zip(self.rows, self.weights, strict=True)]
+        return torch.stack(each).sum()
 
 
 def rollout(
     model: Sam2Model, batch: Batch, mix: PromptMix, weights: LossWeights, rng: np.random.Generator
 ) -> RolloutResult:
-    """Prompt every object on frame 0 and follow it through the clip."""
+    """Prompt every object on frame 0 and follow it through the clip.
+
+    Nothing here waits for a graphics card: what is drawn is drawn before (`Batch.prompts`), on the
+    card (`correcting_clicks`), or for the batch as a whole (`rng`).
+    """
+    batch = batch.to(model.device)
     clips, frames = batch.images.shape[:2]
     objects = batch.masks.shape[1]
     features = model.encode_image(model.preprocess(batch.images.flatten(0, 1)))
-    # Prompts are drawn from the masks by numpy, so they stay where they are.
-    masks, targets = batch.masks.flatten(0, 1), batch.targets.flatten(0, 1).to(model.device)
-    owner = torch.arange(clips, device=model.device).repeat_interleave(objects)
-    memory = _Remembered([], [], [], [])
-    losses: list[Tensor] = []
-    click_iou = last_iou = float("nan")
+    by_clip = [m.unflatten(0, (clips, frames)) for m in (features.coarse, *features.skips)]
+    targets = batch.targets.flatten(0, 1).float() / 255
+    memory, losses = _Remembered(), _Losses()
+    click_iou: Tensor | float = math.nan
+    tracked_ious: list[Tensor] = []
 
     for t in range(frames):
-        rows = owner * frames + t
-        here = features[rows]
+        coarse, *skips = (_for_each_object(m[:, t], objects) for m in by_clip)
+        here = ImageFeatures(coarse, tuple(skips))
         truth = targets[:, t]
         prompted = t == 0
+        # What is lost late was mostly lost before, so that the way there is learned too.
+        late = 1 + weights.late * t / max(1, frames - 1)
         if prompted:
-            decoded, first_losses, click_iou = _first_frame(
-                model, here, masks[:, 0], truth, mix, weights, rng
-            )
-            losses += first_losses
+            decoded, click_iou = _first_frame(model, here, batch, truth, mix, weights, losses, rng)
         else:
-            coarse = model.attend_to_memory(here.coarse, _as_memories(model, memory, t))
-            decoded = model.decode(coarse, here.skips)
+            conditioned = model.attend_to_memory(here.coarse, _as_memories(model, memory, t))
+            decoded = model.decode(conditioned, here.skips)
             loss, quality = prediction_loss(decoded, truth, weights)
-            losses.append(loss)
-            last_iou = float(quality.mean())
+            losses.add(loss, late)
+            tracked_ious.append(quality.mean())
             if rng.random() < mix.correction:
-                decoded = _correct(model, coarse, here, decoded, masks[:, t], rng)
-                losses.append(prediction_loss(decoded, truth, weights)[0])
+                decoded = _correct(model, conditioned, here, decoded, truth, weights, losses, rng)
                 prompted = True
         if t + 1 < frames:
+            sure = prompted or rng.random() < _FROM_RECORD
             memory.maps.append(
-                model.encode_memory(here.coarse, decoded.mask, decoded.object_score, prompted)
+                model.encode_memory(here.coarse, decoded.mask, decoded.object_score, sure)
             )
             memory.pointers.append(decoded.pointer)
-            memory.frames.append(t)
             if prompted:
                 memory.prompted.append(t)
-    return RolloutResult(torch.cat(losses).mean(), click_iou, last_iou)
+    next_iou, last_iou = (tracked_ious[0], tracked_ious[-1]) if tracked_ious else (math.nan,) * 2
+    return RolloutResult(losses.mean(), click_iou, next_iou, last_iou)
+
+
+def _for_each_object(maps: Tensor, objects: int) -> Tensor:
+    """Repeat maps of clips [B, ...] for each of their objects: [B * K, ...]."""
+    return maps[:, None].expand(-1, objects, *(-1,) * (maps.ndim - 1)).flatten(0, 1)
 
 
 def _as_memories(model: Sam2Model, memory: _Remembered, now: int) -> Memories:
     """Prompted frames in slot 0 of time, the most recent others by their distance."""
     last = model.variant.num_memories - 1
-    recent = [f for f in memory.frames if f not in memory.prompted][-last:]
-    used = [*memory.prompted, *recent]
-    slots = [last] * len(memory.prompted) + [min(now - f, last) - 1 for f in recent]
+    prompted = tuple(memory.prompted)
+    recent = tuple(f for f in range(max(0, now - last), now) if f not in prompted)
+    slots, distances = _times(now, prompted, recent, last, model.device)
     batch = len(memory.maps[0])
-    device = model.device
-    distances = torch.tensor([now - f for f in used], dtype=torch.float32, device=device)
+    used = (*prompted, *recent)
     return Memories(
         maps=torch.stack([memory.maps[f] for f in used], dim=1),
-        slots=torch.tensor(slots, device=device).expand(batch, -1),
+        slots=slots.expand(batch, -1),
         pointers=torch.stack([memory.pointers[f] for f in used], dim=1),
         distances=distances.expand(batch, -1),
         span=model.variant.max_pointers - 1,
     )
 
 
+@lru_cache(maxsize=4096)
+def _times(
+    now: int, prompted: tuple[int, ...], recent: tuple[int, ...], last: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Slots and distances of remembered frames, kept on the device."""
+    slots = [last] * len(prompted) + [now - f - 1 for f in recent]
+    distances = [float(now - f) for f in (*prompted, *recent)]
+    return torch.tensor(slots, device=device), torch.tensor(distances, device=device)
+
+
 def _first_frame(
     model: Sam2Model,
     here: ImageFeatures,
-    masks: Tensor,
+    batch: Batch,
     truth: Tensor,
     mix: PromptMix,
     weights: LossWeights,
+    losses: _Losses,
     rng: np.random.Generator,
-) -> tuple[Decoded, list[Tensor], float]:
-    """Prompt each object in one of the ways; returns all objects together again."""
-    share = np.array([mix.click, mix.box, mix.mask, mix.pointed])
-    kinds = rng.choice(len(_WAYS), size=len(masks), p=share / share.sum())
-    parts: list[tuple[np.ndarray, Decoded]] = []
-    losses: list[Tensor] = []
-    click_iou = float("nan")
-    for kind, way in enumerate(_WAYS):
-        index = np.nonzero(kinds == kind)[0]
-        if not len(index):
+) -> tuple[Decoded, Tensor | float]:
+    """Answer each object's prompt; returns all objects together again, and the IoU of clicks."""
+    masks = batch.masks.flatten(0, 1)
+    parts: list[tuple[Tensor, Decoded]] = []
+    click_iou: Tensor | float = math.nan
+    for prompts in batch.prompts:
+        index = prompts.objects
+        features, *skips = (m.index_select(0, index) for m in (here.coarse, *here.skips))
+        some = ImageFeatures(features, tuple(skips))
+        if prompts.way == "mask":
+            given = masks.index_select(0, index)[:, None].float()
+            parts.append((index, model.adopt_mask(some.coarse, some.skips, given)))
             continue
-        some = here[index]
-        if way == "mask":
-            drawn = masks[index, None].float().to(model.device)
-            adopted = model.adopt_mask(some.coarse, some.skips, drawn)
-            parts.append((index, adopted))
-            continue
-        points, labels = (
-            t.to(model.device) for t in _prompt_tensors(masks[index].numpy(), way, rng)
-        )
+        points, labels = prompts.points, prompts.labels
+        wanted = truth.index_select(0, index)
         coarse = model.without_memory(some.coarse)
         decoded = model.decode(coarse, some.skips, points, labels)
-        loss, quality = prediction_loss(decoded, truth[index], weights)
-        losses.append(loss)
-        if way == "click":
-            click_iou = float(quality.mean())
+        loss, quality = prediction_loss(decoded, wanted, weights)
+        losses.add(loss)
+        if prompts.way == "click":
+            click_iou = quality.mean()
         for _ in range(_MOST_CORRECTIONS):
             if rng.random() >= mix.correction:
                 break
-            clamp = decoded.mask.detach().clamp(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT)
-            more_points, more_labels = _correcting_click(decoded, masks[index], rng)
-            points, labels = (
-                torch.cat((points, more_points), 1),
-                torch.cat((labels, more_labels), 1),
-            )
-            decoded = model.decode(coarse, some.skips, points, labels, clamp, multimask=False)
-            losses.append(prediction_loss(decoded, truth[index], weights)[0])
+            previous = decoded.mask.detach().clamp(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT)
+            points, labels = _and_click(points, labels, decoded, wanted)
+            decoded = model.decode(coarse, some.skips, points, labels, previous, multimask=False)
+            losses.add(prediction_loss(decoded, wanted, weights)[0])
         parts.append((index, decoded))
-    return _join(parts), losses, click_iou
-
-
-def _prompt_tensors(
-    masks: np.ndarray, way: _Way, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """Points [B, P, 2] and labels [B, P]: the corners of a box, a click in it, or both."""
-    prompts = [_prompt(mask, way, rng) for mask in masks]
-    points = torch.from_numpy(np.stack([xy for xy, _ in prompts])).float()
-    return points, torch.tensor([labels for _, labels in prompts])
-
-
-def _prompt(mask: np.ndarray, way: _Way, rng: np.random.Generator) -> tuple[np.ndarray, list[int]]:
-    labels = [] if way == "click" else [BOX_START, BOX_END]
-    labels += [] if way == "box" else [FOREGROUND]
-    if not mask.any():
-        return np.zeros((len(labels), 2)), [PADDING] * len(labels)
-    corners = np.empty((0, 2)) if way == "click" else box_around(mask, rng)
-    clicks = np.empty((0, 2)) if way == "box" else np.array([click_inside(mask, rng)])
-    return np.concatenate((corners, clicks)), labels
-
-
-def _correcting_click(
-    decoded: Decoded, masks: Tensor, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """Clicks [B, 1, 2] and labels [B, 1] where the low-resolution mask is wrong."""
-    got = (decoded.mask[:, 0] > 0).cpu().numpy()
-    wanted = masks[:, 2::4, 2::4].numpy()
-    clicks = [correction(w, g, rng) for w, g in zip(wanted, got, strict=True)]
-    points = torch.tensor([[(x * 4 + 2, y * 4 + 2)] for (x, y), _ in clicks])
-    labels = torch.tensor([[label] for _, label in clicks])
-    return points.float().to(decoded.mask.device), labels.to(decoded.mask.device)
+    return _join(parts), click_iou
 
 
 def _correct(
     model: Sam2Model,
-    coarse: Tensor,
+    conditioned: Tensor,
     here: ImageFeatures,
     decoded: Decoded,
-    masks: Tensor,
+    truth: Tensor,
+    weights: LossWeights,
+    losses: _Losses,
     rng: np.random.Generator,
 ) -> Decoded:
-    """Click on a tracked frame, with the tracked mask as the starting point."""
-    points, labels = _correcting_click(decoded, masks, rng)
-    previous = decoded.mask.detach().clamp(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT)
-    return model.decode(coarse, here.skips, points, labels, previous)
+    """Click on a tracked frame, up to three times, as the tracker takes it.
+
+    The first click refines the mask that was recorded, further ones the answer before.
+    """
+    previous = as_recorded(decoded.mask.detach(), model.image_size)
+    points = conditioned.new_zeros(len(truth), 0, 2, dtype=torch.float32)
+    labels = torch.zeros(len(truth), 0, dtype=torch.long, device=truth.device)
+    for _ in range(3):
+        points, labels = _and_click(points, labels, decoded, truth)
+        decoded = model.decode(conditioned, here.skips, points, labels, previous)
+        losses.add(prediction_loss(decoded, truth, weights)[0])
+        if rng.random() >= _MORE_CLICKS:
+            break
+        previous = decoded.mask.detach().clamp(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT)
+    return decoded
 
 
-def _join(parts: list[tuple[np.ndarray, Decoded]]) -> Decoded:
+def _and_click(
+    points: Tensor, labels: Tensor, decoded: Decoded, truth: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Add a correcting click to the points before."""
+    more_points, more_labels = correcting_clicks(decoded.mask.detach(), truth)
+    return torch.cat((points, more_points), 1), torch.cat((labels, more_labels), 1)
+
+
+def _join(parts: Iterable[tuple[Tensor, Decoded]]) -> Decoded:
     """Put groups of objects back into their order; candidates are not needed any more."""
-    order = torch.from_numpy(np.argsort(np.concatenate([index for index, _ in parts])))
+    parts = list(parts)
+    order = torch.cat([index for index, _ in parts]).argsort()
 
     def together(name: str) -> Tensor:
-        return torch.cat([getattr(d, name) for _, d in parts])[order]
+        return torch.cat([getattr(d, name) for _, d in parts]).index_select(0, order)
 
     mask = together("mask")
     return Decoded(

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from sam2_plugins.training.synthetic import Clip
+from sam2_plugins.training.prompting import PromptMix, Prompts, draw_prompts
+from sam2_plugins.training.synthetic import MASK_ONLY, Clip
 from sam2_plugins.training.synthetic.noise import log_uniform
 
 # Share of samples in which objects that touch another are followed, where there are any: the
@@ -21,21 +22,37 @@ _AMONG_NEIGHBOURS = 0.6
 
 @dataclass(frozen=True)
 class Batch:
-    """B clips of T frames with K objects each.
+    """B clips of T frames with K objects each, and how each object is prompted.
 
     Attributes
     ----------
     images
         uint8 [B, T, S, S, 3].
     masks
-        bool [B, K, T, S, S].
+        bool [B, K, S, S], on the first frame.
     targets
-        [B, K, T, S / 4, S / 4], the share of each low-resolution pixel that is the object.
+        uint8 [B, K, T, S / 4, S / 4], the share of each low-resolution pixel that is the object,
+        in 255ths.
+    prompts
+        On the first frame; they count the objects of all clips in turn.
     """
 
     images: Tensor
     masks: Tensor
     targets: Tensor
+    prompts: tuple[Prompts, ...]
+
+    def to(self, device: torch.device) -> Batch:
+        """Bring everything to a device, without waiting for it."""
+        images, masks, targets = (
+            t.to(device, non_blocking=True) for t in (self.images, self.masks, self.targets)
+        )
+        return Batch(images, masks, targets, tuple(p.to(device) for p in self.prompts))
+
+    def pin_memory(self) -> Batch:
+        """Put everything where a graphics card fetches it without waiting."""
+        images, masks, targets = (t.pin_memory() for t in (self.images, self.masks, self.targets))
+        return Batch(images, masks, targets, tuple(p.pin_memory() for p in self.prompts))
 
 
 @dataclass(frozen=True)
@@ -64,10 +81,15 @@ class SampleSize:
     soften: float = 0.0
 
 
-def make_batch(clips: Sequence[Clip], size: SampleSize, rng: np.random.Generator) -> Batch:
+def make_batch(
+    clips: Sequence[Clip], size: SampleSize, mix: PromptMix, rng: np.random.Generator
+) -> Batch:
     """Augment clips into one batch; a clip without a fit object is tried again with other crops."""
     samples = [_sample(clip, size, rng) for clip in clips]
-    return Batch(*(torch.stack(parts) for parts in zip(*samples, strict=True)))
+    images, masks, targets = (torch.stack(parts) for parts in zip(*samples, strict=True))
+    mask_only = np.repeat([clip.kind in MASK_ONLY for clip in clips], masks.shape[1])
+    prompts = draw_prompts(masks.flatten(0, 1).numpy(), mix, rng, mask_only)
+    return Batch(images, masks, targets, prompts)
 
 
 def _sample(
@@ -89,9 +111,14 @@ def _sample(
     if rng.random() < size.soften:
         images = _soften(images, rng)
     images = _vary_contrast(images, rng).permute(0, 2, 3, 1)
-    layers = torch.from_numpy(np.stack([labels == p for p in picks])).float()
-    layers = _resize(layers, size.size)
-    return images, layers > 0.5, F.avg_pool2d(layers, 4)
+    first = _resize(_layers(labels[:1], picks), size.size)[:, 0] > 0.5
+    shares = _resize(_layers(labels, picks), size.size // 4)
+    return images, first, (shares.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def _layers(labels: np.ndarray, picks: np.ndarray) -> Tensor:
+    """One layer of 0 and 1 for each picked object and frame: [K, T, H, W]."""
+    return torch.from_numpy(np.stack([labels == p for p in picks])).float()
 
 
 def _cut(

@@ -1,4 +1,4 @@
-"""The training loop: resumable, with averaged weights, logged to a table."""
+"""The training loop: resumable, by steps or by time, on a processor or a graphics card."""
 
 from __future__ import annotations
 
@@ -6,26 +6,84 @@ import csv
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from sam2_plugins.core.checkpoints import save_model
+from sam2_plugins.core.files import replacing
 from sam2_plugins.core.model import Sam2Model, build_model
 from sam2_plugins.core.variants import Variant
+from sam2_plugins.training.batches import BatchPlan, ClipShape, batches
 from sam2_plugins.training.initialise import initialise
-from sam2_plugins.training.pool import ClipPool, ClipShape
+from sam2_plugins.training.prompting import PromptMix
 from sam2_plugins.training.recipe import Recipe, Task
 from sam2_plugins.training.rollout import rollout
-from sam2_plugins.training.samples import make_batch
+from sam2_plugins.training.samples import Batch, SampleSize, make_batch
+from sam2_plugins.training.synthetic import KINDS, Photos, make_clip
 
-LOG_FIELDS = ("step", "seconds", "rate", "loss", "click_iou", "last_iou", "clips")
+LOG_FIELDS = (
+    *("step", "seconds", "waited", "rate", "loss", "click_iou", "next_iou", "last_iou"),
+    *("held_next", "held_last"),
+)
 STATE_FILE, LOG_FILE = "state.pt", "log.csv"
 
-CLIPS = (ClipShape(256, 8), ClipShape(448, 2))
-"""Movies, and larger pictures for what is learned from one frame: seen from near and from far."""
+CLIPS = (ClipShape(256, 10), ClipShape(256, 10), ClipShape(256, 10), ClipShape(448, 2))
+"""Movies, and larger pictures for what is learned from one frame: seen from near and far."""
+
+_LOG_EVERY = 20  # steps
+_HELD_OUT_SEED = 777_000
+_MINUTE = 60.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Where, how long and how much at once a recipe is trained.
+
+    Parameters
+    ----------
+    device
+        "cuda" or "cpu".
+    workers
+        Processes that make batches; 0 makes them in this one.
+    minutes
+        Train for so long, whatever the number of steps: the learning rate falls by the clock.
+    scale
+        Clips of a batch, as a multiple of the recipe's.
+    save_every
+        Steps between saved states; by the clock, a state is saved each minute.
+    """
+
+    device: str = "cpu"
+    workers: int = 1
+    minutes: float | None = None
+    scale: int = 1
+    save_every: int = 100
+
+
+@dataclass(frozen=True)
+class Material:
+    """What batches are made of.
+
+    Parameters
+    ----------
+    clips
+        Shapes of clips that are made in turn.
+    capacity
+        Clips of each shape that a worker keeps.
+    held_out
+        Clips of each kind on which the averaged weights are scored whenever the state is saved.
+    """
+
+    clips: Sequence[ClipShape] = CLIPS
+    capacity: int = 80
+    photos: Photos | None = None
+    held_out: int = 1
 
 
 def train(
@@ -35,10 +93,9 @@ def train(
     *,
     start: Mapping[str, Tensor] | None = None,
     seed: int = 0,
-    save_every: int = 100,
-    pool_size: int = 1200,
-    clips: Sequence[ClipShape] = CLIPS,
-    on_log: Callable[[dict[str, float]], None] | None = None,
+    pace: Pace | None = None,
+    material: Material | None = None,
+    on_log: Callable[[dict[str, float], float], None] | None = None,
 ) -> Sam2Model:
     """Train a model, or go on from `folder`, and return it with averaged weights.
 
@@ -47,45 +104,50 @@ def train(
     start
         State dict of the weights to begin with; fresh ones if None.
     folder
-        Where the state is saved every `save_every` steps, with a log (CSV).
+        Where the state is saved now and then, with the averaged weights and a log (CSV).
     seed
         Seeds weights, clips and batches.
     on_log
-        Called with a row of the log every 20 steps.
+        Called with a row of the log every 20 steps, and how much of the training is done (0 to 1).
+
+    Raises
+    ------
+    TrainingError
+        If a process that makes batches has ended.
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    # On processors convolutions are quicker so; the weights are the same.
-    model = build_model(variant)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if start is None:
-        initialise(model)
-    else:
-        model.load_state_dict(start)
-    average = build_model(variant)
-    average.load_state_dict(model.state_dict())
-    optimiser = torch.optim.AdamW(_groups(model, recipe.weight_decay), betas=(0.9, 0.98))
-    first = _resume(folder, model, average, optimiser)
-    rng = np.random.default_rng((seed, first))
-    pool = ClipPool(pool_size, clips, seed=hash((seed, first)) & 0xFFFF)
-    model.train()
-    try:
-        rows: list[dict[str, float]] = []
-        for step in range(first, recipe.steps):
-            rows.append(_step(model, optimiser, recipe, step, pool, rng))
-            _follow(average, model, min(recipe.ema, (1 + step) / (10 + step)))
-            if (step + 1) % 20 == 0 or step + 1 == recipe.steps:
-                row = {k: _mean([r[k] for r in rows]) for k in LOG_FIELDS}
-                row["step"] = step + 1
-                _log(folder / LOG_FILE, row)
-                rows = []
-                if on_log:
-                    on_log(row)
-            if (step + 1) % save_every == 0 or step + 1 == recipe.steps:
-                _save(folder, step + 1, model, average, optimiser)
-    finally:
-        pool.close()
-    return average.eval()
+    pace, material = pace or Pace(), material or Material()
+    run = _Run.begin(variant, recipe, folder, pace, start)
+    held_out = _held_out(material, torch.device(pace.device))
+    plan = BatchPlan(
+        recipe=recipe,
+        shapes=tuple(material.clips),
+        first=run.step,
+        began=run.began,
+        minutes=pace.minutes,
+        scale=pace.scale,
+        capacity=material.capacity,
+        photos=material.photos,
+        seed=seed,
+    )
+    rng = np.random.default_rng((seed, run.step))
+    if run.progress >= 1:
+        return run.finish()
+    for task, batch in batches(plan, pace.workers, torch.device(pace.device)):
+        run.learn(task, batch, rng)
+        ended = run.progress >= 1
+        saves = ended or run.saving_is_due
+        scores = run.score(held_out) if saves else {}
+        if saves or run.step % _LOG_EVERY == 0:
+            row = run.log(scores)
+            if on_log:
+                on_log(row, min(1.0, run.progress))
+        if saves:
+            run.save()
+        if ended:
+            break
+    return run.finish()
 
 
 def load_average(variant: Variant, folder: Path) -> Sam2Model:
@@ -96,47 +158,178 @@ def load_average(variant: Variant, folder: Path) -> Sam2Model:
     return model.eval()
 
 
-def _step(
-    model: Sam2Model,
-    optimiser: torch.optim.Optimizer,
-    recipe: Recipe,
-    step: int,
-    pool: ClipPool,
-    rng: np.random.Generator,
-) -> dict[str, float]:
-    began = time.perf_counter()
-    task = _task(recipe, step)
-    rate = _rate(recipe, step)
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-    model.image_size = task.sample.size
-    batch = make_batch(pool.draw(task.clips, task.sample.frames, rng), task.sample, rng)
-    result = rollout(model, batch, task.mix, task.weights, rng)
-    optimiser.zero_grad(set_to_none=True)
-    torch.autograd.backward(result.loss)
-    nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
-    optimiser.step()
-    return {
-        "step": step,
-        "seconds": time.perf_counter() - began,
-        "rate": rate,
-        "loss": float(result.loss.detach()),
-        "click_iou": result.click_iou,
-        "last_iou": result.last_iou,
-        "clips": pool.made,
-    }
+@dataclass
+class _Run:
+    """Weights, their average and the optimiser, with what the log is made of."""
+
+    recipe: Recipe
+    folder: Path
+    pace: Pace
+    model: Sam2Model
+    average: Sam2Model
+    optimiser: torch.optim.Optimizer
+    step: int = 0
+    began: float = field(default_factory=time.time)
+    saved: float = field(default_factory=time.time)
+    rows: list[dict[str, Tensor | float]] = field(default_factory=list)
+    last: float = field(default_factory=time.perf_counter)
+
+    @classmethod
+    def begin(
+        cls,
+        variant: Variant,
+        recipe: Recipe,
+        folder: Path,
+        pace: Pace,
+        start: Mapping[str, Tensor] | None,
+    ) -> _Run:
+        """Take up what was saved in a folder, or begin anew."""
+        if pace.device == "cuda":
+            torch.set_float32_matmul_precision("high")
+            # It makes a plan for each shape that it meets, which takes longer than it saves.
+            torch.backends.cuda.enable_cudnn_sdp(False)
+        model = build_model(variant)
+        if start is None:
+            initialise(model)
+        else:
+            model.load_state_dict(start)
+        # Convolutions are quicker so, and layer norms over channels need no copy.
+        model.to(pace.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        average = build_model(variant)
+        average.to(pace.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        average.load_state_dict(model.state_dict())
+        average.requires_grad_(False)
+        optimiser = torch.optim.AdamW(
+            _groups(model, recipe.weight_decay), betas=(0.9, 0.98), fused=pace.device == "cuda"
+        )
+        model.train()
+        run = cls(recipe, folder, pace, model, average, optimiser)
+        if (folder / STATE_FILE).exists():
+            run._resume()
+        return run
+
+    @property
+    def progress(self) -> float:
+        """How much of the training is done, 0 to 1, by steps or by the clock."""
+        if self.pace.minutes is None:
+            return self.step / self.recipe.steps
+        return (time.time() - self.began) / (_MINUTE * self.pace.minutes)
+
+    @property
+    def saving_is_due(self) -> bool:
+        """Whether it is time to save the state again."""
+        if self.pace.minutes is None:
+            return self.step % self.pace.save_every == 0
+        return time.time() - self.saved >= _MINUTE
+
+    def learn(self, task: Task, batch: Batch, rng: np.random.Generator) -> None:
+        """Take one step; no number is fetched from the device, so nothing waits for it."""
+        waited = time.perf_counter() - self.last
+        rate = self.recipe.rate(self.step, min(1.0, self.progress))
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.model.image_size = task.sample.size
+        with self._precision():
+            result = rollout(self.model, batch, task.mix, task.weights, rng)
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(result.loss)
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+        self.optimiser.step()
+        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        kept, new = list(self.average.parameters()), list(self.model.parameters())
+        get_ema_multi_avg_fn(decay)(kept, new, self.step)
+        self.step += 1
+        now = time.perf_counter()
+        self.rows.append(
+            {
+                "seconds": now - self.last,
+                "waited": waited,
+                "rate": rate,
+                "loss": result.loss.detach(),
+                "click_iou": result.click_iou,
+                "next_iou": result.next_iou,
+                "last_iou": result.last_iou,
+            }
+        )
+        self.last = now
+
+    @torch.no_grad()
+    def score(self, held_out: Sequence[Batch]) -> dict[str, float]:
+        """IoU one frame after a mask, and on the last frame, of clips that are never learned."""
+        if not held_out:
+            return {}
+        mix, rng = PromptMix(click=0, box=0, mask=1, correction=0), np.random.default_rng(0)
+        with self._precision():
+            found = [
+                rollout(self.average, batch, mix, self.recipe.stages[-1].tasks[0].weights, rng)
+                for batch in held_out
+            ]
+        return {
+            "held_next": _mean([f.next_iou for f in found]),
+            "held_last": _mean([f.last_iou for f in found]),
+        }
+
+    def log(self, scores: Mapping[str, float]) -> dict[str, float]:
+        """Write the means since the last row."""
+        row = {name: _mean([r[name] for r in self.rows]) for name in LOG_FIELDS[1:-2]}
+        row |= {"step": self.step, "held_next": math.nan, "held_last": math.nan, **scores}
+        self.rows = []
+        path = self.folder / LOG_FILE
+        new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, LOG_FIELDS)
+            if new:
+                writer.writeheader()
+            writer.writerow({k: round(row[k], 6) for k in LOG_FIELDS})
+        return row
+
+    def save(self) -> None:
+        """Save all that is needed to go on; by the clock, each minute's averaged weights too."""
+        state = {
+            "step": self.step,
+            "elapsed": time.time() - self.began,
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        with replacing(self.folder / STATE_FILE) as path:
+            torch.save(state, path)
+        if self.pace.minutes is not None:
+            minute = round((time.time() - self.began) / _MINUTE)
+            save_model(self.average, self.folder / f"minute-{minute:02d}.safetensors")
+        self.saved = time.time()
+        self.last = time.perf_counter()
+
+    def finish(self) -> Sam2Model:
+        """The averaged weights, where they can be saved."""
+        self.average.image_size = self.average.variant.image_size
+        return self.average.cpu().eval()
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.pace.device, torch.bfloat16, enabled=self.pace.device == "cuda")
+
+    def _resume(self) -> None:
+        path = self.folder / STATE_FILE
+        state = torch.load(path, map_location=self.pace.device, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step = int(state["step"])
+        self.began = time.time() - float(state.get("elapsed", 0.0))
 
 
-def _task(recipe: Recipe, step: int) -> Task:
-    tasks = next(stage.tasks for stage in recipe.stages if step < stage.until)
-    return tasks[step % len(tasks)]
-
-
-def _rate(recipe: Recipe, step: int) -> float:
-    if step < recipe.warm_up:
-        return recipe.peak_rate * (step + 1) / recipe.warm_up
-    left = (recipe.steps - step) / (recipe.decay * recipe.steps)
-    return recipe.peak_rate * min(1.0, left)
+def _held_out(material: Material, device: torch.device) -> list[Batch]:
+    """The same clips every time, one batch of each kind, which no seed of a training makes."""
+    if not material.held_out:
+        return []
+    size = SampleSize(256, 8, 3, min_area=8)
+    mix = PromptMix(click=0, box=0, mask=1)
+    made = []
+    for number, kind in enumerate(KINDS):
+        rng = np.random.default_rng((_HELD_OUT_SEED, number))
+        clips = [make_clip(rng, 256, 8, kind) for _ in range(material.held_out)]
+        made.append(make_batch(clips, size, mix, rng).to(device))
+    return made
 
 
 def _groups(model: Sam2Model, decay: float) -> list[dict[str, Any]]:
@@ -147,49 +340,7 @@ def _groups(model: Sam2Model, decay: float) -> list[dict[str, Any]]:
     return [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
 
 
-@torch.no_grad()
-def _follow(average: nn.Module, model: nn.Module, decay: float) -> None:
-    for kept, new in zip(average.parameters(), model.parameters(), strict=True):
-        kept.lerp_(new, 1 - decay)
-
-
-def _save(
-    folder: Path, step: int, model: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer
-) -> None:
-    state = {
-        "step": step,
-        "model": model.state_dict(),
-        "average": average.state_dict(),
-        "optimiser": optimiser.state_dict(),
-    }
-    part = folder / (STATE_FILE + ".part")
-    torch.save(state, part)
-    part.replace(folder / STATE_FILE)
-
-
-def _resume(
-    folder: Path, model: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer
-) -> int:
-    path = folder / STATE_FILE
-    if not path.exists():
-        return 0
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    model.load_state_dict(state["model"])
-    average.load_state_dict(state["average"])
-    optimiser.load_state_dict(state["optimiser"])
-    return int(state["step"])
-
-
-def _mean(values: list[float]) -> float:
+def _mean(values: Sequence[Tensor | float]) -> float:
     """Mean of what is known: a batch without a click has no IoU of clicks."""
-    known = [value for value in values if not math.isnan(value)]
+    known = [number for value in values if not math.isnan(number := float(value))]
     return sum(known) / len(known) if known else math.nan
-
-
-def _log(path: Path, row: dict[str, float]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, LOG_FIELDS)
-        if new:
-            writer.writeheader()
-        writer.writerow({k: round(row[k], 5) for k in LOG_FIELDS})

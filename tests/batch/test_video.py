@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from filelock import FileLock
 
-from sam2_plugins.batch import Progress, Settings
+from sam2_plugins.batch import Progress
 from sam2_plugins.batch.folder import VideoFolder
 from sam2_plugins.batch.video import track_video
 from tests.batch.conftest import SETTINGS, MakeJob, last
@@ -21,10 +21,11 @@ def test_a_result_appears_complete_with_its_record(job: MakeJob, tmp_path: Path)
     events = list(track_video(job(), SETTINGS, tmp_path))
     *progress, report = events
     assert [e.done for e in progress if isinstance(e, Progress)] == list(range(1, 31))
-    assert VideoFolder(tmp_path, "movie").finished() == report
-    assert {path.name for path in (tmp_path / "movie").iterdir()} == {"labels.tif", "status.json"}
+    assert VideoFolder(tmp_path, "movie").record() == report
+    made = {path.name for path in (tmp_path / "movie").iterdir()}
+    assert made == {"labels.tif", "status.json", "masks.jsonl"}
     assert tifffile.imread(tmp_path / "movie/labels.tif").shape == (30, 96, 128)
-    assert not VideoFolder(tmp_path, "movie").part.exists()
+    assert not VideoFolder(tmp_path, "movie").work.exists()
 
 
 def test_a_finished_video_is_not_tracked_again(job: MakeJob, tmp_path: Path) -> None:
@@ -41,7 +42,7 @@ def test_a_cut_off_video_goes_on_where_it_stopped(job: MakeJob, tmp_path: Path) 
     begun = track_video(wanted, SETTINGS, tmp_path / "cut")
     list(islice(begun, 12))
     begun.close()
-    assert VideoFolder(tmp_path / "cut", "movie").finished() is None
+    assert VideoFolder(tmp_path / "cut", "movie").record() is None
     report = last(track_video(wanted, SETTINGS, tmp_path / "cut"))
     assert report.state == "done"
     assert (report.frames, whole.computed) == (30, 30)
@@ -69,7 +70,7 @@ def test_the_device_and_the_threads_do_not_make_a_new_result(job: MakeJob, tmp_p
     last(track_video(job(), SETTINGS, tmp_path))
     elsewhere = replace(SETTINGS, device="auto", threads=None)
     assert last(track_video(job(), elsewhere, tmp_path)).computed == 0
-    assert last(track_video(job(), Settings(formats=("coco",)), tmp_path)).computed == 30
+    assert last(track_video(job(), replace(SETTINGS, image_size=128), tmp_path)).computed == 30
 
 
 def test_a_video_that_cannot_be_read_says_so_in_its_record(job: MakeJob, tmp_path: Path) -> None:
@@ -85,19 +86,19 @@ def test_what_nobody_foresaw_is_reported_too(
     job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def explode(*_: object) -> None:
-        raise MemoryError("no room")
+        raise ZeroDivisionError("of the model")
 
-    monkeypatch.setattr("sam2_plugins.batch.video.cached_model", explode)
+    monkeypatch.setattr("sam2_plugins.core.tracking.options.TrackingOptions.tracker", explode)
     report = last(track_video(job(), SETTINGS, tmp_path))
-    assert (report.state, report.error) == ("failed", "MemoryError: no room")
+    assert (report.state, report.error) == ("failed", "ZeroDivisionError: of the model")
 
 
 def test_a_video_that_another_process_is_tracking_is_left_alone(
     job: MakeJob, tmp_path: Path
 ) -> None:
     folder = VideoFolder(tmp_path, "movie")
-    folder.part.mkdir()
-    with FileLock(folder.part / ".lock"):
+    folder.work.mkdir()
+    with FileLock(folder.work / ".lock"):
         report = last(track_video(job(), SETTINGS, tmp_path))
     assert report.state == "failed"
     assert "Another process" in report.error

@@ -34,7 +34,7 @@ def test_every_format_is_written(run, nano, movie, tmp_path):
     made = {path.name for path in tmp_path.iterdir()}
     assert made == {
         *("labels.tif", "overlay.mp4", "contact_sheet.png", "tracks.csv"),
-        *("coco.json", "ctc", "prompts.json"),
+        *("coco.json", "ctc", "prompts.json", "masks.jsonl", "status.json"),
     }
 
 

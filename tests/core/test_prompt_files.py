@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 
 import numpy as np
@@ -42,12 +43,23 @@ def test_prompts_come_back_as_they_were(tmp_path, prompts):
     assert loaded.source == source
 
 
-def test_a_failed_save_leaves_the_old_file_and_no_other(tmp_path):
+def test_a_name_that_is_no_unicode_is_kept(tmp_path):
+    prompt = Prompt.of(0, "cell\udcff", points=(1, 2))
+    save_prompts(tmp_path / "prompts.json", [prompt])
+    assert load_prompts(tmp_path / "prompts.json").prompts == (prompt,)
+
+
+def test_a_failed_save_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     path = tmp_path / "prompts.json"
     save_prompts(path, [Prompt.of(0, 1, points=(1, 2))])
     before = path.read_bytes()
-    with pytest.raises(UnicodeEncodeError):
-        save_prompts(path, [Prompt.of(0, "\ud800", points=(1, 2))])
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(ExportError, match="No space left"):
+        save_prompts(path, [])
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.masks import ObjectMask, compose_label_image
 from sam2_plugins.napari_plugin._store import Index, MaskStore
 
 SIZE = (20, 30)
@@ -31,12 +31,22 @@ def test_a_frame_is_composed_of_its_masks() -> None:
     assert np.asarray(store).shape == store.shape
 
 
-def test_overlapping_objects_keep_their_pixels_and_the_chosen_one_is_on_top() -> None:
-    store = two_objects()
-    assert store[1, 9, 9] == 7
-    store.top = 5
-    assert store[1, 9, 9] == 5
-    assert store.get((1,), 7) == box(8, 8, 15, 15)
+def test_overlapping_objects_keep_their_pixels_and_the_smaller_is_in_front() -> None:
+    small, large = ObjectMask.from_box((3, 3, 5, 5), SIZE), ObjectMask.from_box((1, 1, 9, 9), SIZE)
+    store = MaskStore((1, *SIZE))
+    store.put((0,), 1, small)
+    store.put((0,), 2, large)
+    assert np.array_equal(np.asarray(store[0]), compose_label_image({1: small, 2: large}))
+    assert (np.asarray(store[0]) == 1).sum() == 4
+    assert store.get((0,), 2) == large
+
+
+def test_what_is_painted_is_what_is_seen_under_three_objects() -> None:
+    store = MaskStore((1, *SIZE))
+    for label, box in ((1, (3, 3, 5, 5)), (2, (2, 2, 7, 7)), (3, (0, 0, 10, 10))):
+        store.put((0,), label, ObjectMask.from_box(box, SIZE))
+    store[0, 4, 4] = 3
+    assert store[0, 4, 4] == 3
 
 
 KEYS = [

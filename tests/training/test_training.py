@@ -11,18 +11,27 @@ import psutil
 import pytest
 import torch
 
+from sam2_plugins.core.errors import TrainingError
 from sam2_plugins.core.model import Decoded, build_model
 from sam2_plugins.core.model.prompt_encoder import BACKGROUND, BOX_END, BOX_START, FOREGROUND
 from sam2_plugins.core.variants import NANO as NANO_VARIANT
+from sam2_plugins.training.batches import BatchPlan, ClipPool, ClipShape, batches
+from sam2_plugins.training.corrections import as_recorded, correcting_clicks
 from sam2_plugins.training.initialise import initialise
 from sam2_plugins.training.losses import LossWeights, prediction_loss
-from sam2_plugins.training.pool import ClipPool, ClipShape
-from sam2_plugins.training.prompting import box_around, click_inside, correction
-from sam2_plugins.training.recipe import NANO, SEQUEL, SMOKE
-from sam2_plugins.training.rollout import PromptMix, _join, rollout
+from sam2_plugins.training.prompting import PromptMix, box_around, click_inside, draw_prompts
+from sam2_plugins.training.recipe import NANO, SEQUEL, SMOKE, Stage
+from sam2_plugins.training.rollout import _join, rollout
 from sam2_plugins.training.samples import Batch, SampleSize, make_batch, with_neighbours
 from sam2_plugins.training.synthetic import Clip, make_clip
-from sam2_plugins.training.train import LOG_FILE, STATE_FILE, load_average, train
+from sam2_plugins.training.train import (
+    LOG_FILE,
+    STATE_FILE,
+    Material,
+    Pace,
+    load_average,
+    train,
+)
 
 
 @pytest.fixture
@@ -60,16 +69,62 @@ def test_a_box_is_drawn_about_the_object(rng: np.random.Generator) -> None:
     assert abs(x0 - 10) < 4 and abs(y0 - 8) < 4 and abs(x1 - 25) < 4 and abs(y1 - 19) < 4
 
 
-def test_a_correction_clicks_where_the_mask_is_wrong(rng: np.random.Generator) -> None:
+def as_logits(mask: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(mask).float()[None, None] * 20 - 10
+
+
+def test_a_correction_clicks_where_the_mask_is_wrong() -> None:
+    torch.manual_seed(0)
     wanted = square()
     missing = wanted.copy()
     missing[:, 18:] = False
-    (x, y), label = correction(wanted, missing, rng)
-    assert label == FOREGROUND and x >= 18 and wanted[int(y), int(x)]
     too_much = wanted.copy()
     too_much[24:30, 2:30] = True
-    (x, y), label = correction(wanted, too_much, rng)
-    assert label == BACKGROUND and y >= 24
+    target = torch.from_numpy(wanted).float()[None]
+    on_what_is_missing = on_what_is_too_much = 0
+    for _ in range(40):
+        points, labels = correcting_clicks(as_logits(missing), target)
+        x, y = (points[0, 0] / 4).tolist()
+        on_what_is_missing += x >= 18 and 8 <= y < 20
+        assert int(labels[0, 0]) == (FOREGROUND if wanted[int(y), int(x)] else BACKGROUND)
+        points, labels = correcting_clicks(as_logits(too_much), target)
+        on_what_is_too_much += float(points[0, 0, 1]) / 4 >= 24 and int(labels) == BACKGROUND
+    # Some clicks are on or beside what is right already.
+    assert 25 < on_what_is_missing < 40
+    assert 25 < on_what_is_too_much < 40
+
+
+def test_where_nothing_is_wrong_a_click_agrees_with_the_mask() -> None:
+    torch.manual_seed(0)
+    wanted = square()
+    for mask in (wanted, np.zeros_like(wanted)):
+        target = torch.from_numpy(mask).float()[None]
+        for _ in range(20):
+            points, labels = correcting_clicks(as_logits(mask), target)
+            x, y = (points[0, 0] / 4).long().tolist()
+            assert int(labels[0, 0]) == (FOREGROUND if mask[y, x] else BACKGROUND)
+
+
+def test_a_mask_comes_back_as_the_tracker_gives_it_back() -> None:
+    logits = torch.full((1, 1, 16, 16), -3.0)
+    logits[..., 4:12, 4:12] = 2.0
+    back = as_recorded(logits, 64)
+    assert float(back.min()) == -10 and float(back.max()) == 10
+    assert torch.equal(back > 0, logits > 0)
+
+
+def test_prompts_are_drawn_in_their_shares(rng: np.random.Generator) -> None:
+    masks = np.repeat(square()[None], 40, 0)
+    mix = PromptMix(click=0.25, box=0.25, mask=0.25, pointed=0.25)
+    assert [len(p.objects) for p in draw_prompts(masks, mix, rng)] == [10, 10, 10, 10]
+
+
+def test_what_only_a_mask_tells_is_given_as_a_mask(rng: np.random.Generator) -> None:
+    masks, only = np.repeat(square()[None], 12, 0), np.arange(12) < 9
+    prompts = {p.way: p for p in draw_prompts(masks, PromptMix(), rng, only)}
+    assert set(range(9)) <= set(prompts["mask"].objects.tolist())
+    everyone = torch.cat([p.objects for p in prompts.values()])
+    assert sorted(everyone.tolist()) == list(range(12))
 
 
 def test_the_right_mask_costs_less_than_a_wrong_one() -> None:
@@ -114,11 +169,11 @@ def test_an_absent_object_is_asked_for_its_score_only() -> None:
 
 def test_a_batch_holds_fit_objects_at_the_wanted_size(rng: np.random.Generator) -> None:
     clips = [make_clip(rng, 96, 4) for _ in range(3)]
-    batch = make_batch(clips, SampleSize(64, 3, 2, min_area=4), rng)
+    batch = make_batch(clips, SampleSize(64, 3, 2, min_area=4), PromptMix(), rng)
     assert batch.images.shape == (3, 3, 64, 64, 3)
-    assert batch.masks.shape == (3, 2, 3, 64, 64)
+    assert batch.masks.shape == (3, 2, 64, 64)
     assert batch.targets.shape == (3, 2, 3, 16, 16)
-    assert batch.masks[:, :, 0].flatten(2).any(-1).all()
+    assert batch.masks.flatten(2).any(-1).all()
 
 
 def test_objects_that_touch_another_are_told_from_those_alone() -> None:
@@ -138,8 +193,8 @@ def one_square_clip() -> Clip:
 
 def test_a_centred_sample_shows_its_object_whole_and_close(rng: np.random.Generator) -> None:
     size = SampleSize(64, 1, 1, min_area=1, closest=0.1, centred=1.0)
-    batch = make_batch([one_square_clip()] * 20, size, rng)
-    shares = batch.masks[:, 0, 0].float().mean((1, 2))
+    batch = make_batch([one_square_clip()] * 20, size, PromptMix(), rng)
+    shares = batch.masks[:, 0].float().mean((1, 2))
     # A seventh of the side at the least, and a little more than two thirds at the most.
     assert float(shares.min()) > 0.9 / 49 and float(shares.max()) < 1.1 / 1.96
     assert float(shares.max()) > 4 * float(shares.min())
@@ -148,34 +203,104 @@ def test_a_centred_sample_shows_its_object_whole_and_close(rng: np.random.Genera
 def test_a_softened_sample_has_no_fine_detail(rng: np.random.Generator) -> None:
     def roughness(soften: float) -> float:
         size = SampleSize(64, 1, 1, min_area=1, soften=soften)
-        images = make_batch([one_square_clip()] * 10, size, np.random.default_rng(0)).images
+        images = make_batch(
+            [one_square_clip()] * 10, size, PromptMix(), np.random.default_rng(0)
+        ).images
         return float(images.float().diff(dim=3).abs().mean())
 
     assert roughness(1.0) < 0.6 * roughness(0.0)
 
 
 def test_the_pool_gives_clips_that_are_long_enough(rng: np.random.Generator) -> None:
-    pool = ClipPool(2, [ClipShape(48, 3), ClipShape(64, 1)], seed=0, warm_up=8)
-    try:
-        assert {len(clip.frames) for clip in pool.draw(20, 1, rng)} == {1, 3}
-        assert {len(clip.frames) for clip in pool.draw(20, 2, rng)} == {3}
-    finally:
-        pool.close()
+    pool = ClipPool(2, [ClipShape(48, 3), ClipShape(64, 1)], rng, warm_up=8)
+    assert {len(clip.frames) for clip in pool.draw(20, 1)} == {1, 3}
+    assert {len(clip.frames) for clip in pool.draw(20, 2)} == {3}
+
+
+def test_single_frames_are_of_clips_that_a_click_can_tell(rng: np.random.Generator) -> None:
+    pool = ClipPool(30, [ClipShape(48, 3)], rng, warm_up=40)
+    assert "region" in {clip.kind for clip in pool.draw(60, 2)}
+    assert "region" not in {clip.kind for clip in pool.draw(60, 1)}
+
+
+SMALL = Material([ClipShape(64, 4)], capacity=4, held_out=0)
+
+
+def test_batches_come_from_workers_in_the_order_of_their_steps() -> None:
+    plan = BatchPlan(SMOKE, (ClipShape(64, 4),), first=5)
+    frames = [
+        batch.images.shape[1]
+        for _, (_, batch) in zip(range(4), batches(plan, 2, torch.device("cpu")), strict=False)
+    ]
+    # The first stage, of single frames, ends with step 5.
+    assert frames == [1, 3, 3, 3]
+
+
+def test_a_worker_that_dies_stops_the_training() -> None:
+    plan = BatchPlan(SMOKE, (ClipShape(64, 4),))
+    found = batches(plan, 1, torch.device("cpu"))
+    next(found)
+    for worker in psutil.Process().children():
+        if "spawn_main" in " ".join(worker.cmdline()):
+            worker.kill()
+    with pytest.raises(TrainingError, match=r"has ended.*--resume"):
+        for _ in range(6):
+            next(found)
+
+
+def test_a_training_by_the_clock_ends_at_a_low_rate(tmp_path: Path) -> None:
+    pace = Pace(workers=0, minutes=0.08)
+    rows: list[dict[str, float]] = []
+    train(
+        NANO_VARIANT,
+        dataclasses.replace(SMOKE, stages=SMOKE.stages[:1]),
+        tmp_path,
+        pace=pace,
+        material=SMALL,
+        on_log=lambda row, done: rows.append(row),
+    )
+    assert rows[-1]["rate"] < SMOKE.peak_rate
+    assert (tmp_path / STATE_FILE).exists()
+    assert list(tmp_path.glob("minute-*.safetensors"))
+
+
+def test_the_rate_falls_with_what_is_done_of_the_training() -> None:
+    rates = [SEQUEL.rate(1000, done) for done in (0.0, 0.5, 0.9, 0.999)]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] == SEQUEL.peak_rate and rates[-1] < 0.01 * SEQUEL.peak_rate
+    assert SEQUEL.rate(0, 0.0) < 0.1 * SEQUEL.peak_rate
+
+
+def test_scores_of_clips_that_are_never_learned_are_logged(tmp_path: Path) -> None:
+    still = dataclasses.replace(SMOKE, stages=(Stage(1, SMOKE.stages[0].tasks),))
+    rows: list[dict[str, float]] = []
+    material = dataclasses.replace(SMALL, held_out=1)
+    train(
+        NANO_VARIANT,
+        still,
+        tmp_path,
+        pace=Pace(workers=0),
+        material=material,
+        on_log=lambda row, done: rows.append(row),
+    )
+    assert 0 <= rows[-1]["held_last"] <= 1
 
 
 def test_training_begins_with_the_weights_that_it_is_given(tmp_path: Path) -> None:
     start = build_model(NANO_VARIANT).state_dict()
     still = dataclasses.replace(SMOKE, stages=SMOKE.stages[:1], peak_rate=0.0)
-    options = {"pool_size": 4, "clips": [ClipShape(64, 4)], "start": start}
-    model = train(NANO_VARIANT, still, tmp_path, **options)  # type: ignore[arg-type]
+    model = train(NANO_VARIANT, still, tmp_path, start=start, material=SMALL)
     for name, weight in model.state_dict().items():
         assert torch.allclose(weight, start[name], atol=1e-6), name
 
 
-def one_object(rng: np.random.Generator) -> Batch:
+CLICK = PromptMix(click=1, box=0, mask=0, correction=0)
+
+
+def one_object(rng: np.random.Generator, mix: PromptMix = CLICK) -> Batch:
     """One object on one frame."""
     clip = make_clip(rng, 64, 1, "fluorescence")
-    return make_batch([clip], SampleSize(64, 1, 1, min_area=4), rng)
+    return make_batch([clip], SampleSize(64, 1, 1, min_area=4), mix, rng)
 
 
 def test_a_click_can_be_learned_by_heart(rng: np.random.Generator) -> None:
@@ -187,8 +312,7 @@ def test_a_click_can_be_learned_by_heart(rng: np.random.Generator) -> None:
     optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
     losses = []
     for _ in range(25):
-        mix = PromptMix(click=1, box=0, mask=0, correction=0)
-        result = rollout(model, batch, mix, LossWeights(winner=0.0), rng)
+        result = rollout(model, batch, CLICK, LossWeights(winner=0.0), rng)
         optimiser.zero_grad()
         result.loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -199,9 +323,8 @@ def test_a_click_can_be_learned_by_heart(rng: np.random.Generator) -> None:
 @pytest.mark.slow
 def test_training_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     half = dataclasses.replace(SMOKE, stages=SMOKE.stages[:1])
-    options = {"pool_size": 4, "clips": [ClipShape(64, 4)]}
-    train(NANO_VARIANT, half, tmp_path, **options)  # type: ignore[arg-type]
-    model = train(NANO_VARIANT, SMOKE, tmp_path, **options)  # type: ignore[arg-type]
+    train(NANO_VARIANT, half, tmp_path, material=SMALL)
+    model = train(NANO_VARIANT, SMOKE, tmp_path, material=SMALL)
     steps = [int(float(row["step"])) for row in csv.DictReader((tmp_path / LOG_FILE).open())]
     assert steps == [6, 12]
     kept = load_average(NANO_VARIANT, tmp_path)
@@ -216,17 +339,14 @@ def test_the_recipe_runs_forward_in_steps() -> None:
         assert all(task.sample.size % 32 == 0 for s in recipe.stages for task in s.tasks)
 
 
-SMALL_RUN = {"pool_size": 4, "clips": [ClipShape(64, 4)]}
-
-
 @pytest.mark.slow
 def test_a_run_that_goes_on_begins_with_the_weights_it_had(tmp_path: Path) -> None:
     half = dataclasses.replace(SMOKE, stages=SMOKE.stages[:1])
-    train(NANO_VARIANT, half, tmp_path, **SMALL_RUN)
+    train(NANO_VARIANT, half, tmp_path, material=SMALL)
     before = torch.load(tmp_path / STATE_FILE, weights_only=True)
     # Nothing is learned at a rate of 0, so what the second run saves is what it began with.
     still = dataclasses.replace(SMOKE, peak_rate=0.0)
-    train(NANO_VARIANT, still, tmp_path, seed=1, **SMALL_RUN)
+    train(NANO_VARIANT, still, tmp_path, seed=1, material=SMALL)
     after = torch.load(tmp_path / STATE_FILE, weights_only=True)
     assert (before["step"], after["step"]) == (6, 12)
     for name, weight in before["model"].items():
@@ -236,7 +356,7 @@ def test_a_run_that_goes_on_begins_with_the_weights_it_had(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_averaged_weights_follow_the_trained_ones(tmp_path: Path) -> None:
     recipe = dataclasses.replace(SMOKE, stages=SMOKE.stages[:1], ema=0.0)
-    train(NANO_VARIANT, recipe, tmp_path, **SMALL_RUN)
+    train(NANO_VARIANT, recipe, tmp_path, material=SMALL)
     state = torch.load(tmp_path / STATE_FILE, weights_only=True)
     for name, parameter in build_model(NANO_VARIANT).named_parameters():
         assert torch.equal(state["average"][name], state["model"][name]), name
@@ -257,7 +377,7 @@ def test_a_corrected_frame_is_remembered_as_a_prompted_one(
 
     monkeypatch.setattr(model, "encode_memory", spy)
     clip = make_clip(rng, 64, 3, "fluorescence")
-    batch = make_batch([clip], SampleSize(64, 3, 1, min_area=4), rng)
+    batch = make_batch([clip], SampleSize(64, 3, 1, min_area=4), PromptMix(), rng)
     rollout(model, batch, PromptMix(correction=share), LossWeights(), rng)
     assert remembered == prompted
 
@@ -282,12 +402,13 @@ def test_each_way_to_prompt_is_said_as_the_tracker_says_it(
         return decode(*args)
 
     monkeypatch.setattr(model, "decode", spy)
-    batch = one_object(rng)
     only = dict.fromkeys(("click", "box", "mask", "pointed", "correction"), 0.0) | {way: 1.0}
-    rollout(model, batch, PromptMix(**only), LossWeights(), rng)
+    mix = PromptMix(**only)
+    batch = one_object(rng, mix)
+    rollout(model, batch, mix, LossWeights(), rng)
     ((points, given),) = said
     assert given[0].tolist() == labels
-    rows, columns = np.nonzero(batch.masks[0, 0, 0].numpy())
+    rows, columns = np.nonzero(batch.masks[0, 0].numpy())
     inside = points[0][given[0] == FOREGROUND].tolist()
     assert all((x, y) in zip(columns, rows, strict=True) for x, y in inside)
     if way != "click":
@@ -309,8 +430,8 @@ def test_a_first_frame_is_corrected_click_by_click(
         return decode(*args, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(model, "decode", spy)
-    batch = one_object(rng)
     mix = PromptMix(click=1, box=0, mask=0, correction=share)
+    batch = one_object(rng, mix)
     rollout(model, batch, mix, LossWeights(), rng)
     assert said == clicks
 
@@ -327,19 +448,24 @@ def test_objects_prompted_in_different_ways_come_back_in_their_order() -> None:
             object_score=values[:, None],
         )
 
-    joined = _join([(np.array([1, 3]), of(1, 3)), (np.array([0]), of(0)), (np.array([2]), of(2))])
+    groups = ([1, 3], [0], [2])
+    joined = _join((torch.tensor(group), of(*group)) for group in groups)
     for part in (joined.mask, joined.iou, joined.pointer, joined.object_score):
         assert part.flatten().tolist() == [0, 1, 2, 3]
 
 
 _TRAINING = """
-import os, time
-from sam2_plugins.training.pool import ClipPool, ClipShape
+import os, psutil, time
+import torch
+from sam2_plugins.training.batches import BatchPlan, ClipShape, batches
+from sam2_plugins.training.recipe import SMOKE
 
 if __name__ == "__main__":
-    pool = ClipPool(2, [ClipShape(96, 4)], seed=0, warm_up=1)
-    print(pool._process.pid, flush=True)
-    time.sleep(4)  # until clips wait to be taken
+    found = batches(BatchPlan(SMOKE, (ClipShape(96, 4),)), 1, torch.device("cpu"))
+    next(found)
+    workers = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
+    print(workers[0].pid, flush=True)
+    time.sleep(4)  # until batches wait to be taken
     os.kill(os.getpid(), 9)
 """
 

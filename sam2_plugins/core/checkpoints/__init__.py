@@ -10,7 +10,12 @@ from sam2_plugins.core.checkpoints.choose import AUTO, ModelChoice, choose_model
 from sam2_plugins.core.checkpoints.device import choose_device
 from sam2_plugins.core.checkpoints.download import download
 from sam2_plugins.core.checkpoints.files import read_card, save_model
-from sam2_plugins.core.checkpoints.load import cached_model, check_model_name, load_model
+from sam2_plugins.core.checkpoints.load import (
+    cached_model,
+    check_model_name,
+    load_model,
+    locate_weights,
+)
 
 __all__ = [
     "AUTO",
@@ -25,6 +30,7 @@ __all__ = [
     "find_weights",
     "list_models",
     "load_model",
+    "locate_weights",
     "read_card",
     "save_model",
 ]

@@ -98,21 +98,34 @@ def cached_model(
         return _load_once(path, path.stat().st_mtime_ns, asked, chosen, image_size, compile)
 
 
-def check_model_name(name_or_path: str | Path) -> None:
-    """Check that `load_model` knows a name or has the file; weights may have to be downloaded.
+def locate_weights(
+    name_or_path: str | Path,
+    on_progress: Progress | None = None,
+    device: str | torch.device = "auto",
+) -> Path:
+    """Return the file of weights that `load_model` would load; it is downloaded if it is missing.
 
     Raises
     ------
-    UnknownVariantError
-        If there is no such model.
-    CheckpointError
-        If a file is meant, and is not there.
+    UnknownVariantError, CheckpointError, DeviceError
+        If there is none.
+    """
+    return _locate(_name_meant(name_or_path, device), on_progress)[0]
+
+
+def check_model_name(name_or_path: str | Path) -> None:
+    """Check that there is such a model, or such a file, without loading or downloading anything.
+
+    Raises
+    ------
+    UnknownVariantError, CheckpointError
+        If there is not.
     """
     if name_or_path != AUTO:
         _existing(name_or_path)
 
 
-def _name_meant(name_or_path: str | Path, device: torch.device) -> str | Path:
+def _name_meant(name_or_path: str | Path, device: str | torch.device) -> str | Path:
     """Choose a model where "auto" is given, and say which."""
     if name_or_path != AUTO:
         return name_or_path

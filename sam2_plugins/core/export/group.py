@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-from sam2_plugins.core.errors import ExportError
+from sam2_plugins.core.errors import ExportError, message_of
 from sam2_plugins.core.export.coco import CocoWriter
 from sam2_plugins.core.export.ctc import CtcWriter
 from sam2_plugins.core.export.numbering import Numbering
@@ -102,8 +102,14 @@ def open_writers(
     group = WriterGroup(folder, in_order)
     try:
         for name in parse_formats(formats):
-            group.add(make[name](folder / FORMATS[name]))
-    except ExportError:
+            path = folder / FORMATS[name]
+            if path.is_symlink():
+                raise ExportError(
+                    f"{path} is a link, and what it points to is not to be replaced. Remove the "
+                    "link, or choose another folder."
+                )
+            group.add(make[name](path))
+    except Exception:
         with contextlib.suppress(ExportError):
             group.close()
         raise
@@ -192,8 +198,17 @@ class WriterGroup:
     def _try(self, writer: TrackWriter, act: Callable[[], None]) -> None:
         try:
             act()
-        except ExportError as error:
-            self.errors.append(error)
+        except Exception as error:  # of whatever class: the other files are not to suffer
+            self.errors.append(_named(writer.path, error))
             if writer in self._writers:
                 self._writers.remove(writer)
                 self._failed.append(writer)
+
+
+def _named(path: Path, error: Exception) -> ExportError:
+    """Say which file cannot be written, and why."""
+    if isinstance(error, ExportError):
+        return error
+    named = ExportError(f"{path} cannot be written: {message_of(error)}")
+    named.__cause__ = error
+    return named

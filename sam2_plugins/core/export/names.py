@@ -40,7 +40,8 @@ def write_names(
         Where the picture's first pixel is in the frame, and how much it is enlarged.
     """
     draw = ImageDraw.Draw(picture)
-    shown = [(str(obj), mask) for obj, mask in masks if mask.visible]
+    # On one line, whatever the id holds.
+    shown = [(" ".join(str(obj).split()), mask) for obj, mask in masks if mask.visible]
     boxes = np.array([mask.box for _, mask in shown], dtype=float).reshape(-1, 4)
     boxes = (boxes - np.array(origin * 2)) * scale
     written = np.zeros((0, 4))

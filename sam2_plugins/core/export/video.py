@@ -12,11 +12,14 @@ import numpy as np
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
+from sam2_plugins.core import files
 from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.overlay import Picture, overlay
 from sam2_plugins.core.export.writer import Frames, Masks, naming
 
 SMALLEST_WIDTH = 720
+_GROWING = {"movflags": "frag_every_frame+delay_moov+default_base_moof", "flush_packets": "1"}
+"""Every frame is in the file at once, and plays."""
 _TICKS = 60_000  # per second: whole for 24, 25, 30, 50 and 60 frames, and MPEG-4 takes < 65,536
 _FILM_STEP = 0.2  # seconds between frames up to which a movie plays at its own pace
 _LAPSE_STEP = 1 / 6  # seconds that a frame of a slower movie is shown
@@ -27,6 +30,9 @@ class VideoWriter:
 
     A movie plays at its own pace, with its own variable frame times. A time-lapse, with more than
     0.2 s between frames, plays at 6 frames a second. Small frames are enlarged.
+
+    The file plays while it grows, and after a kill: it is written in fragments, and put together
+    with an index at its head when it is closed.
 
     Parameters
     ----------
@@ -61,9 +67,7 @@ class VideoWriter:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # FFmpeg makes the file with the first frame; what is wrong with it is told now.
             self.path.open("wb").close()
-            self._container = av.open(
-                str(self.path), "w", format="mp4", options={"movflags": "+faststart"}
-            )
+            self._container = av.open(str(self.path), "w", format="mp4", options=_GROWING)
         self._stream = cast("VideoStream", self._container.add_stream(codec, rate=30))
         # Most players want an even number of rows and columns.
         self._stream.width = frames.width * self._scale // 2 * 2 or 2
@@ -71,7 +75,9 @@ class VideoWriter:
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = Fraction(1, _TICKS)
         self._stream.codec_context.options = (
-            {"crf": "23", "preset": "fast"} if codec == "libx264" else {"qscale": "3"}
+            {"crf": "23", "preset": "fast", "tune": "zerolatency"}  # which holds no frame back
+            if codec == "libx264"
+            else {"qscale": "3"}
         )
 
     def write(self, frame: int, time: float, masks: Masks) -> None:
@@ -94,6 +100,8 @@ class VideoWriter:
             self._container.close()
             if self._last is None:
                 self.path.unlink()
+            else:
+                _put_together(self.path)
 
     def _step(self, elapsed: float) -> float:
         if self._fps:
@@ -106,3 +114,18 @@ class VideoWriter:
         frame.pts, frame.time_base = self._pts, Fraction(1, _TICKS)
         with naming(self.path, also=(FFmpegError,)):
             self._container.mux(self._stream.encode(frame))
+
+
+def _put_together(path: Path) -> None:
+    """Make an ordinary mp4 of one in fragments, which not every player can wind."""
+    with files.replacing(path) as whole:
+        options = {"movflags": "+faststart"}
+        with (
+            av.open(str(path)) as source,
+            av.open(str(whole), "w", format="mp4", options=options) as target,
+        ):
+            stream = target.add_stream_from_template(source.streams.video[0])
+            for packet in source.demux(video=0):
+                if packet.dts is not None:  # the last one is empty
+                    packet.stream = stream
+                    target.mux(packet)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor, nan
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
 
 from sam2_plugins.core.masks import polygons, rle
 
@@ -144,6 +145,26 @@ class ObjectMask:
         """Return the mask within so many pixels of a point of the frame."""
         column, row = floor(x), floor(y)
         return self.window((column - reach, row - reach, column + reach + 1, row + reach + 1))
+
+    def without_specks(self, share: float, keep: Sequence[tuple[float, float]] = ()) -> ObjectMask:
+        """Leave out parts that are smaller than this share of the largest part.
+
+        Parameters
+        ----------
+        keep
+            (x, y) of points whose part stays, whatever its size.
+        """
+        parts, count = ndimage.label(self.crop)
+        if count <= 1:
+            return self
+        sizes = np.bincount(parts.ravel())
+        sizes[0] = 0
+        stays = sizes >= share * sizes.max()
+        for x, y in keep:
+            column, row = floor(x) - self.offset[0], floor(y) - self.offset[1]
+            if 0 <= row < parts.shape[0] and 0 <= column < parts.shape[1]:
+                stays[parts[row, column]] = True
+        return replace(self, crop=stays[parts] & self.crop)
 
     def paste_into(self, array: NDArray[Any], value: Any) -> None:
         """Write `value` (a number, or one per channel) to this object's pixels of [H, W, ...]."""

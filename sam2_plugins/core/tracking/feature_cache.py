@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from sam2_plugins.core.frames import FrameSource
+from sam2_plugins.core.frames import Frame, FrameSource
 from sam2_plugins.core.model import ImageFeatures, Sam2Model
+from sam2_plugins.core.tracking.transfer import to_device
 from sam2_plugins.core.tracking.windows.planner import Window
 
-WINDOWS_AT_ONCE = 8
-"""Windows in one batch on an accelerator. On a processor a batch is no faster, and takes memory."""
+PIXELS_AT_ONCE = 2**21
+"""Pixels of the model's input in one batch on an accelerator: two frames of 1024, 32 of 256.
+
+On a processor a batch is no faster, and takes memory.
+"""
 
 PICTURES = 2
 """Frames whose pictures are kept: this one, and the one before it."""
@@ -36,7 +42,10 @@ class FeatureCache:
         self._frames = frames
         self._limit = megabytes * 1e6
         self._kept: OrderedDict[tuple[int, Window], ImageFeatures] = OrderedDict()
-        self._pictures: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
+        self._pictures: OrderedDict[int, Frame] = OrderedDict()
+        self._ahead = ReadAhead(frames)
+        alone = model.device.type == "cpu"
+        self._at_once = 1 if alone else max(1, PIXELS_AT_ONCE // model.image_size**2)
         self.encoded = 0
 
     def get(self, frame: int, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
@@ -44,42 +53,57 @@ class FeatureCache:
         found = {w: self._kept[frame, w] for w in windows if (frame, w) in self._kept}
         missing = [w for w in dict.fromkeys(windows) if w not in found]
         if missing:
-            image = self.picture(frame)
-            alone = self._model.device.type == "cpu" or self._model.image_size > 512
-            at_once = 1 if alone else WINDOWS_AT_ONCE
-            for first in range(0, len(missing), at_once):
-                some = missing[first : first + at_once]
-                found |= self._encode(image, some)
+            cuts = _Cuts(self.picture(frame), missing, self._model.device)
+            for some in self._batches(missing):
+                found |= self._encode(cuts, some)
         for window in windows:
             self._kept[frame, window] = found[window]
             self._kept.move_to_end((frame, window))
         self._shrink(keep=len(found))
         return found
 
-    def picture(self, frame: int) -> NDArray[np.uint8]:
-        """Return a frame's picture [H, W, 3]; the last two are kept, for one is often asked twice.
+    def frame(self, index: int) -> Frame:
+        """Return a frame; the last two are kept, for one is often wanted twice.
 
         Raises
         ------
         IndexError
             If there is no such frame (any more).
         """
-        if frame not in self._pictures:
-            self._pictures[frame] = self._frames[frame].image
-        self._pictures.move_to_end(frame)
+        if index not in self._pictures:
+            self._pictures[index] = self._ahead.take(index) or self._frames[index]
+        self._pictures.move_to_end(index)
         while len(self._pictures) > PICTURES:
             self._pictures.popitem(last=False)
-        return self._pictures[frame]
+        return self._pictures[index]
+
+    def picture(self, index: int) -> NDArray[np.uint8]:
+        """Return a frame's picture [H, W, 3]; see `frame`."""
+        return self.frame(index).image
+
+    def read_ahead(self, index: int) -> None:
+        """Read a frame that comes next while an accelerator works; a processor is busy itself."""
+        if self._model.device.type != "cpu" and index not in self._pictures:
+            self._ahead.start(index)
 
     def clear(self) -> None:
         """Forget everything."""
         self._kept.clear()
         self._pictures.clear()
 
-    def _encode(self, image: np.ndarray, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
-        model = self._model
-        pixels = torch.cat([model.preprocess(w.crop(image).copy()) for w in windows])
-        features = model.encode_image(pixels)
+    def _batches(self, windows: Sequence[Window]) -> Iterator[list[Window]]:
+        """Windows of one size, in batches of few lengths: each length may be a graph."""
+        alike: dict[tuple[int, int], list[Window]] = defaultdict(list)
+        for window in windows:
+            alike[window.height, window.width].append(window)
+        for same in alike.values():
+            while same:
+                count = min(self._at_once, 2 ** (len(same).bit_length() - 1))
+                yield same[:count]
+                same = same[count:]
+
+    def _encode(self, cuts: _Cuts, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
+        features = self._model.encode_image(self._model.preprocess(cuts.of(windows)))
         self.encoded += len(windows)
         return {w: features[i : i + 1] for i, w in enumerate(windows)}
 
@@ -90,3 +114,60 @@ class FeatureCache:
     def _bytes(self) -> int:
         first = next(iter(self._kept.values()))
         return len(self._kept) * sum(t.nbytes for t in (first.coarse, *first.skips))
+
+
+class ReadAhead:
+    """Reads one frame of a movie in a thread, before it is wanted. A stream is never read ahead."""
+
+    def __init__(self, frames: FrameSource) -> None:
+        self._frames = frames
+        self._thread: ThreadPoolExecutor | None = None
+        self._coming: tuple[int, Future[Frame]] | None = None
+
+    def start(self, index: int) -> None:
+        """Begin to read a frame, unless the movie cannot have it."""
+        exists = self._frames.seekable and 0 <= index < len(self._frames)
+        if not exists or (self._coming and self._coming[0] == index):
+            return
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "read-ahead")
+        self._coming = index, self._thread.submit(self._frames.__getitem__, index)
+
+    def take(self, index: int) -> Frame | None:
+        """Return the frame that was begun, once; None if it is another, or could not be read."""
+        if self._coming is None or self._coming[0] != index:
+            return None
+        coming, self._coming = self._coming[1], None
+        return None if coming.exception() else coming.result()
+
+
+class _Cuts:
+    """Windows of an image [H, W, 3], cut out where fewer pixels have to be moved for it.
+
+    Many windows overlap: then the whole image goes to an accelerator, and is cut there.
+    """
+
+    def __init__(
+        self, image: NDArray[np.uint8], windows: Sequence[Window], device: torch.device
+    ) -> None:
+        self._image = image
+        self._device = device
+        pixels = sum(w.width * w.height for w in windows if type(w) is Window)
+        there = (
+            device.type != "cpu" and len(windows) > 1 and pixels > image.shape[0] * image.shape[1]
+        )
+        self._there = to_device(image, device) if there else None
+
+    def of(self, windows: Sequence[Window]) -> Tensor:
+        """Return windows of one size, [n, h, w, 3]."""
+        if self._there is None or any(type(w) is not Window for w in windows):
+            return to_device(np.stack([w.crop(self._image) for w in windows]), self._device)
+        return gather(self._there, windows)
+
+
+def gather(image: Tensor, windows: Sequence[Window]) -> Tensor:
+    """Cut windows of one size out of an image [H, W, 3], all at once: [n, h, w, 3]."""
+    corners = to_device(np.array([(w.y, w.x) for w in windows]), image.device)
+    rows = corners[:, :1] + torch.arange(windows[0].height, device=image.device)
+    columns = corners[:, 1:] + torch.arange(windows[0].width, device=image.device)
+    return image[rows[:, :, None], columns[:, None, :]]

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
 
 from sam2_plugins.core.errors import PromptError
-from sam2_plugins.core.frames import open_frames
+from sam2_plugins.core.frames import FrameSource, open_frames
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.model import Decoded, Sam2Model
-from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START, FOREGROUND
+from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompts import Prompt
-from sam2_plugins.core.runtime import in_inference
 from sam2_plugins.core.tracking.feature_cache import FeatureCache
-from sam2_plugins.core.tracking.resample import to_logits, to_object_mask
-from sam2_plugins.core.tracking.test_time_augmentation import decode_views, views_of
-from sam2_plugins.core.tracking.windows.planner import Window
+from sam2_plugins.core.tracking.predictor import Steps
+from sam2_plugins.core.tracking.prompt_predictor import PromptPredictor, Query
+from sam2_plugins.core.tracking.proposals import Proposals, propose
+from sam2_plugins.core.tracking.tracked_object import Answer
+from sam2_plugins.core.tracking.windows.planner import WindowChoice, WindowPlanner
 
-PROMPTS_AT_ONCE = 64
+CACHE_MEGABYTES = 256
+"""Windows of the image that stay encoded for the next prompt."""
 
 
 class ImageSegmenter:
-    """Masks of one image from prompts. The image is encoded once, at the first prompt.
+    """Masks of one image from prompts: those that `VideoTracker` gives on a frame, exactly.
 
     Parameters
     ----------
     model
         From `load_model`.
+    window
+        As for `VideoTracker`.
 
     Examples
     --------
@@ -40,24 +40,34 @@ class ImageSegmenter:
     >>> best, *others = segmenter.predict(points=[(120, 80)])
     """
 
-    def __init__(self, model: Sam2Model) -> None:
+    def __init__(self, model: Sam2Model, window: WindowChoice = "auto") -> None:
         self.model = model
-        self._features: FeatureCache | None = None
-        self._window = Window(0, 0, 0, 0)
+        self._choice = window
+        self._frames: FrameSource | None = None
 
     def set_image(self, image: Any, **options: Any) -> None:
         """Take an image [H, W] or [H, W, 3], a path, or whatever `open_frames` takes with options.
 
         Of a movie, the first frame is taken.
         """
-        frames = open_frames(image, **options)
-        self._window = Window(0, 0, frames.width, frames.height)
-        self._features = FeatureCache(self.model, frames)
+        self._frames = open_frames(image, **options)
+        self._features = FeatureCache(self.model, self._frames, CACHE_MEGABYTES)
+        self._operations = Steps(self.model, self._features, self.frame_size, pointer_span=1)
+        self._planner = WindowPlanner(self.frame_size, self.model.image_size, self._choice)
+        self._predictor = PromptPredictor(self._operations, self._planner)
 
     @property
     def frame_size(self) -> tuple[int, int]:
-        """Height and width of the image."""
-        return self._window.height, self._window.width
+        """Height and width of the image.
+
+        Raises
+        ------
+        PromptError
+            If no image was set.
+        """
+        if self._frames is None:
+            raise PromptError("There is no image yet: call set_image first.")
+        return self._frames.height, self._frames.width
 
     def predict(
         self,
@@ -82,27 +92,39 @@ class ImageSegmenter:
         PromptError
             If the prompt does not fit the image, or no image was set.
         """
-        return self.predict_many([Prompt.of(0, 0, points, labels, box, mask)])[0]
+        prompt = Prompt.of(0, 0, points, labels, box, mask)
+        prompt.check_fits(self.frame_size)
+        answer = self.answer(prompt)
+        only_click = prompt.points is not None and len(prompt.points.xy) == 1
+        if not only_click or box is not None or mask is not None:
+            return [answer.mask]
+        return [answer.mask, *self._others(prompt, answer)]
 
-    @in_inference
-    def predict_many(self, prompts: Sequence[Prompt]) -> list[list[ObjectMask]]:
+    def predict_many(self, prompts: Sequence[Prompt]) -> list[ObjectMask]:
         """Masks of many objects, each with its own prompt; see `predict`."""
         for prompt in prompts:
             prompt.check_fits(self.frame_size)
-        encoded = [self._encode(prompt) for prompt in prompts]
-        answers: list[list[ObjectMask]] = [[] for _ in prompts]
-        for index in _alike(encoded):
-            points = torch.stack([encoded[i][0] for i in index])
-            labels = torch.stack([encoded[i][1] for i in index])
-            starts = [start for i in index if (start := encoded[i][2]) is not None]
-            start = torch.cat(starts) if starts else None
-            count = self.model.variant.prompt_views if start is None else 1
-            decoded = self._decode(points, labels, start, count)
-            for row, i in enumerate(index):
-                answers[i] = self._candidates(decoded, row)
-        return answers
+        return [self.answer(prompt).mask for prompt in prompts]
 
-    @in_inference
+    def answer(self, prompt: Prompt) -> Answer:
+        """Answer a prompt, and tell of clicks that could not be met."""
+        answer: Answer | None = None
+        parts = prompt.parts()
+        for count in range(1, len(parts) + 1):
+            query = Query(prompt.frame, parts[:count], answer)
+            if answer is not None:
+                query = Query(
+                    prompt.frame,
+                    parts[:count],
+                    answer,
+                    recorded=answer.mask,
+                    side=answer.side,
+                    window=answer.output.window,
+                )
+            answer = self._predictor.predict(query)
+        assert answer is not None
+        return answer
+
     def everything(
         self,
         points_per_side: int = 32,
@@ -114,10 +136,12 @@ class ImageSegmenter:
     ) -> list[ObjectMask]:
         """Masks of whatever a grid of clicks finds (Kirillov et al. 2023, appendix), best first.
 
+        Small objects are looked for through windows, as those of a click are.
+
         Parameters
         ----------
         points_per_side
-            The grid's clicks along each side of the image.
+            The grid's clicks along each side of the image; windows have their own, finer one.
         min_iou
             Masks of a lower predicted IoU are left out.
         min_stability, stability_offset
@@ -128,84 +152,14 @@ class ImageSegmenter:
         min_area
             In pixels of the image.
         """
-        side = (np.arange(points_per_side) + 0.5) / points_per_side * self.model.image_size
-        grid = torch.tensor(np.stack(np.meshgrid(side, side), -1).reshape(-1, 1, 2)).float()
-        found: list[ObjectMask] = []
-        for points in grid.split(PROMPTS_AT_ONCE):
-            labels = torch.full(points.shape[:2], FOREGROUND)
-            decoded = self._decode(points, labels)
-            stability = _stability(decoded.candidates, stability_offset)
-            good = (decoded.ious >= min_iou) & (stability >= min_stability)
-            good &= decoded.object_score > 0
-            for row, column in torch.nonzero(good).tolist():
-                mask = self._mask(decoded, row, column)
-                if mask.visible and mask.area >= min_area:
-                    found.append(mask)
-        return _without_repeats(found, max_overlap)
-
-    def _decode(
-        self, points: Tensor, labels: Tensor, previous: Tensor | None = None, count: int = 1
-    ) -> Decoded:
-        """Ask in so many views."""
-        if self._features is None:
-            raise PromptError("There is no image yet: call set_image first.")
-        views = views_of(self._window, count)
-        features = self._features.get(0, views)
-        device = self.model.device
-        seen = [features[view] for view in views]
-        return decode_views(self.model, seen, points.to(device), labels.to(device), previous)
-
-    def _encode(self, prompt: Prompt) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Points, labels and starting logits of a prompt, in the model's input."""
-        size = self.model.image_size
-        xy: list[tuple[float, float]] = []
-        labels: list[int] = []
-        if prompt.box is not None:
-            x0, y0, x1, y1 = prompt.box
-            xy, labels = [(x0, y0), (x1, y1)], [BOX_START, BOX_END]
-        if prompt.points is not None:
-            xy += prompt.points.xy
-            labels += prompt.points.labels
-        previous = None
-        if prompt.mask is not None:
-            previous = to_logits(prompt.mask, self._window, size).to(self.model.device)
-        points = self._window.to_model(np.array(xy, dtype=float).reshape(-1, 2), size)
-        return torch.tensor(points, dtype=torch.float32), torch.tensor(labels), previous
-
-    def _candidates(self, decoded: Decoded, row: int) -> list[ObjectMask]:
-        order = decoded.ious[row].argsort(descending=True).tolist()
-        return [self._mask(decoded, row, column) for column in order]
-
-    def _mask(self, decoded: Decoded, row: int, column: int) -> ObjectMask:
-        return to_object_mask(
-            decoded.candidates[row, column],
-            self._window,
-            self.frame_size,
-            float(decoded.ious[row, column]),
-            float(decoded.object_score[row]),
+        wanted = Proposals(
+            points_per_side, min_iou, min_stability, stability_offset, max_overlap, min_area
         )
+        size = self.frame_size
+        return propose(self._operations, self._planner, 0, size, wanted)
 
-
-def _alike(encoded: Sequence[tuple[Tensor, Tensor, Tensor | None]]) -> Iterator[list[int]]:
-    """Indices of prompts that fit in one batch: equally many points, all or none with a start."""
-    groups: dict[tuple[int, bool], list[int]] = {}
-    for i, (points, _, previous) in enumerate(encoded):
-        groups.setdefault((len(points), previous is None), []).append(i)
-    for group in groups.values():
-        for first in range(0, len(group), PROMPTS_AT_ONCE):
-            yield group[first : first + PROMPTS_AT_ONCE]
-
-
-def _stability(logits: Tensor, offset: float) -> Tensor:
-    inner = (logits > offset).sum((-1, -2)).float()
-    outer = (logits > -offset).sum((-1, -2)).float()
-    return inner / outer.clamp(min=1)
-
-
-def _without_repeats(masks: Sequence[ObjectMask], max_overlap: float) -> list[ObjectMask]:
-    """Greedy non-maximum suppression by the IoU of the masks themselves."""
-    kept: list[ObjectMask] = []
-    for mask in sorted(masks, key=lambda m: -m.iou):
-        if all(mask.iou_with(other) <= max_overlap for other in kept):
-            kept.append(mask)
-    return kept
+    def _others(self, prompt: Prompt, answer: Answer) -> list[ObjectMask]:
+        """What else a click may mean, as the window of its answer shows it; the surest first."""
+        masks = self._operations.candidates(prompt.frame, prompt, answer.output.window)
+        same = max(masks, key=answer.mask.iou_with)
+        return sorted((m for m in masks if m is not same), key=lambda m: -m.iou)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.model import Decoded, ImageFeatures, Sam2Model
 from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START
 from sam2_plugins.core.model.sam2 import PREVIOUS_LOGIT_LIMIT
-from sam2_plugins.core.prompts import NEGATIVE, POSITIVE, Prompt
+from sam2_plugins.core.prompts import POSITIVE, Points, Prompt
 from sam2_plugins.core.runtime import in_inference
 from sam2_plugins.core.tracking.feature_cache import FeatureCache
 from sam2_plugins.core.tracking.memory.bank import (
@@ -41,6 +40,13 @@ OBJECT_TOKENS_AT_ONCE = 2**16
 """Objects are batched so that no more feature tokens than this are conditioned at once."""
 
 
+MIN_PART_SHARE = 0.1
+"""Parts of a mask that are smaller than this share of its largest part are left out."""
+
+CLICKS_AT_ONCE = 64
+"""Clicks on objects of their own that are decoded in one batch."""
+
+
 @dataclass(frozen=True)
 class Tracked:
     """One object on one frame: what came out, as a mask, and to be remembered."""
@@ -60,7 +66,7 @@ class Steps:
         frame_size: tuple[int, int],
         pointer_span: int,
         objects_at_once: int | None = None,
-        specks: float = 0.0,
+        specks: float = MIN_PART_SHARE,
     ) -> None:
         self.model = model
         self.features = features
@@ -122,18 +128,26 @@ class Steps:
         picks = (decoded.pick(torch.tensor([k], device=clicks.device)) for k in range(count))
         return [self.mask_of(_output(pick, 0, window)) for pick in picks]
 
-    def missed(self, output: Output, prompts: Sequence[Prompt]) -> int:
-        """Count the clicks that an answer goes against: those on the object that it leaves out, and
-        those beside it that it has. At the outline, neither is told from the other.
-        """
-        mask, window = self.mask_of(output), output.window
-        reach = math.ceil(max(window.width, window.height) / (4 * self.model.grid))
-        _, points, labels = _combine(prompts)
-        near = [mask.around(x, y, reach) for x, y in points]
-        beside = [not here.any() for here in near]
-        within = [bool(here.all()) for here in near]
-        wrong = {POSITIVE: beside, NEGATIVE: within}
-        return sum(wrong[label][i] for i, label in enumerate(labels) if label in wrong)
+    @in_inference
+    def decode_each(self, frame: int, window: Window, xy: np.ndarray) -> list[Decoded]:
+        """Decode clicks [n, 2], each on an object of its own, in batches."""
+        features = self.features.get(frame, [window])[window]
+        here = self.model.without_memory(features.coarse)
+        points = to_device(
+            window.to_model(xy, self.model.image_size).astype(np.float32), self.model.device
+        )[:, None]
+        return [
+            self.model.decode(
+                here, features.skips, some, torch.full(some.shape[:2], POSITIVE, device=some.device)
+            )
+            for some in points.split(CLICKS_AT_ONCE)
+        ]
+
+    def candidate(self, decoded: Decoded, row: int, column: int, window: Window) -> ObjectMask:
+        """Return the mask of one candidate, in the frame."""
+        iou, score = float(decoded.ious[row, column]), float(decoded.object_score[row])
+        logits = decoded.candidates[row, column]
+        return to_object_mask(logits, window, self.frame_size, iou, score, self.specks)
 
     def _views(self, frame: int, window: Window, count: int | None = None) -> list[ImageFeatures]:
         views = views_of(window, count or self.model.variant.prompt_views)
@@ -151,12 +165,14 @@ class Steps:
             torch.tensor(labels, device=device)[None],
         )
 
-    def mask_of(self, output: Output) -> ObjectMask:
-        """Return the mask that an output stands for, in the frame."""
+    def mask_of(self, output: Output, keep: Points | None = None) -> ObjectMask:
+        """Return the mask that an output stands for, in the frame, with all parts clicked on."""
         score = float(output.object_score)
-        return to_object_mask(
-            output.logits[0, 0], output.window, self.frame_size, output.iou, score, self.specks
+        mask = to_object_mask(
+            output.logits[0, 0], output.window, self.frame_size, output.iou, score
         )
+        clicks = zip(keep.xy, keep.labels, strict=True) if keep else ()
+        return mask.without_specks(self.specks, [xy for xy, on in clicks if on])
 
     def logits_of(self, mask: ObjectMask, window: Window) -> Tensor:
         """Logits that stand for a recorded mask."""
@@ -201,6 +217,7 @@ class Steps:
         ]
         if any(o.bank.policy.chooses for o in objects):
             self._choose(frame, batches)
+        self.features.read_ahead(frame - 1 if reverse else frame + 1)
         found = self._finish(frame, batches)
         return [found[id(o)] for o in objects]
 

@@ -6,6 +6,7 @@ import copy
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 from torch import Tensor
@@ -16,10 +17,13 @@ from sam2_plugins.core.tracking.memory.bank import MemoryBank, Policy
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.core.tracking.windows.planner import Window
 
+Click: TypeAlias = tuple[float, float, int]
+"""x, y in pixels of the frame; 1 on the object, 0 not on it."""
+
 
 @dataclass(frozen=True)
 class Output:
-    """What the model said of an object on one frame.
+    """What the network gave for an object on one frame.
 
     Attributes
     ----------
@@ -36,6 +40,27 @@ class Output:
     object_score: Tensor
     iou: float
     window: Window
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The mask that prompts of an object on a frame gave.
+
+    Attributes
+    ----------
+    side
+        Side of the object's windows in pixels; None: the whole frame.
+    guess
+        A box, by scale search, around what the clicks are on; None if clicks refuted it.
+    unmet
+        Clicks that the mask goes against although every way to meet them was tried.
+    """
+
+    output: Output
+    mask: ObjectMask
+    side: int | None = None
+    guess: Prompt | None = None
+    unmet: tuple[Click, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +137,22 @@ class MaskRecord:
 
 @dataclass(frozen=True)
 class PromptedFrame:
-    """All that was said of an object on one frame, in order, and what the model made of it.
+    """All prompts of an object on one frame, in order, and the answer to them.
 
     Attributes
     ----------
     conditioned
-        The frame had been tracked before something was said of it, so that the memory has a say.
-    guess
-        A box, by looking, around what the first click is on; None if clicks refuted it.
+        The frame had been tracked before it was prompted, so that the memory has a say.
     """
 
     prompts: list[Prompt] = field(default_factory=list)
-    output: Output | None = None
+    answer: Answer | None = None
     conditioned: bool = False
-    guess: Prompt | None = None
+
+    @property
+    def output(self) -> Output | None:
+        """What the network gave."""
+        return None if self.answer is None else self.answer.output
 
 
 class TrackedObject:

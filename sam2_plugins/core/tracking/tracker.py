@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,27 +17,20 @@ from torch import Tensor
 from sam2_plugins.core.errors import PromptError, TrackingError
 from sam2_plugins.core.frames import FrameSource, open_frames
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
-from sam2_plugins.core.masks.object_mask import PixelBox
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompt_files import load_prompts, save_prompts
-from sam2_plugins.core.prompts import Box, Prompt
+from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.feature_cache import FeatureCache
 from sam2_plugins.core.tracking.history import Change, History, State
-from sam2_plugins.core.tracking.memory.bank import Policy
+from sam2_plugins.core.tracking.memory.bank import Policy, Recall
 from sam2_plugins.core.tracking.memory.policies import get_policy
-from sam2_plugins.core.tracking.predictor import Steps
+from sam2_plugins.core.tracking.predictor import MIN_PART_SHARE, Steps
+from sam2_plugins.core.tracking.prompt_predictor import PromptPredictor, Query
 from sam2_plugins.core.tracking.resample import to_frame_logits
 from sam2_plugins.core.tracking.schedule import Direction, Life, Sweep, plan_sweeps
-from sam2_plugins.core.tracking.tracked_object import Output, PromptedFrame, TrackedObject
+from sam2_plugins.core.tracking.tracked_object import Click, Output, PromptedFrame, TrackedObject
 from sam2_plugins.core.tracking.windows.follow import Follower
-from sam2_plugins.core.tracking.windows.planner import (
-    Extent,
-    Window,
-    WindowChoice,
-    WindowPlanner,
-    extent_of,
-)
-from sam2_plugins.core.tracking.windows.scale_search import look
+from sam2_plugins.core.tracking.windows.planner import Window, WindowChoice, WindowPlanner
 
 Labels: TypeAlias = "Sequence[int] | ArrayLike | None"
 
@@ -55,6 +48,8 @@ class FrameResult:
     computed
         Objects whose mask was computed in this step; those of the others followed from the prompts
         already, and are the same as before.
+    unmet
+        Clicks (x, y, label) on this frame that a mask goes against, by object.
     logits
         [H, W] by object, if the tracker was made with `keep_logits`.
     """
@@ -63,6 +58,7 @@ class FrameResult:
     time: float
     masks: dict[ObjectId, ObjectMask]
     computed: frozenset[ObjectId] = frozenset()
+    unmet: dict[ObjectId, tuple[Click, ...]] = field(default_factory=dict)
     logits: dict[ObjectId, Tensor] = field(default_factory=dict)
 
 
@@ -109,9 +105,9 @@ class VideoTracker:
         *,
         window: WindowChoice = "auto",
         policy: Policy | str = "sam2",
-        cache_megabytes: float = 8,
+        cache_megabytes: float = 32,
         objects_at_once: int | None = None,
-        specks: float = 0.1,
+        specks: float = MIN_PART_SHARE,
         keep_logits: bool = False,
         tile: WindowChoice | EllipsisType = ...,
     ) -> None:
@@ -128,6 +124,7 @@ class VideoTracker:
             model, self._features, self.frame_size, self.policy.span, objects_at_once, specks
         )
         self._planner = WindowPlanner(self.frame_size, model.image_size, window)
+        self._predictor = PromptPredictor(self._steps, self._planner)
         self._follower = Follower(self._steps, self._planner, self._readable)
         self._times: dict[int, float] = {}
         self._objects: dict[ObjectId, TrackedObject] = {}
@@ -194,8 +191,8 @@ class VideoTracker:
                 prompt.obj, self.frame_size, self.policy
             )
             tracked.life = tracked.life.including(prompt.frame)
-            before = tracked.prompted.get(prompt.frame, PromptedFrame())
-            mask = self._answer(tracked, prompt, before)
+            for part in prompt.parts():
+                mask = self._answer(tracked, part)
             if not self.frames.seekable:
                 self._follower.remember_prompts(tracked)
                 self._time(prompt.frame)
@@ -300,6 +297,14 @@ class VideoTracker:
             self.set_life(obj, first, last)
 
     # -- results
+
+    def unmet_clicks(self, frame: int, obj: ObjectId) -> tuple[Click, ...]:
+        """Return the clicks (x, y, label) that an object's mask on a prompted frame goes against.
+
+        Every way to meet them was tried; the mask meets as many as could be met.
+        """
+        prompted = self._known(obj).prompted.get(frame)
+        return prompted.answer.unmet if prompted and prompted.answer else ()
 
     def mask(self, frame: int, obj: ObjectId) -> ObjectMask | None:
         """Return the mask of an object on a frame; None if it was not tracked there."""
@@ -423,7 +428,8 @@ class VideoTracker:
         masks = {t.obj: m for t in objects if (m := t.record.get(frame)) is not None}
         computed = frozenset(t.obj for t in wanted)
         logits = self._logits(outputs) if self.keep_logits else {}
-        return FrameResult(frame, time, masks, computed, logits)
+        unmet = {o: clicks for o in masks if (clicks := self.unmet_clicks(frame, o))}
+        return FrameResult(frame, time, masks, computed, unmet, logits)
 
     def _logits(self, outputs: dict[ObjectId, Output]) -> dict[ObjectId, Tensor]:
         return {
@@ -433,101 +439,38 @@ class VideoTracker:
 
     # -- one object's prompts
 
-    def _answer(self, tracked: TrackedObject, prompt: Prompt, before: PromptedFrame) -> ObjectMask:
-        """Decode a prompt on top of what was said before on its frame, and keep the answer."""
+    def _answer(self, tracked: TrackedObject, prompt: Prompt) -> ObjectMask:
+        """Predict the mask of all prompts of a frame with one more, and keep it."""
         frame = prompt.frame
+        before = tracked.prompted.get(frame, PromptedFrame())
         recorded = tracked.record.get(frame)
         conditioned = before.conditioned or (not before.prompts and recorded is not None)
-        window, found = self._window_for(tracked, prompt, before.output, recorded)
-        previous = None
-        if before.output is not None and before.output.window == window:
-            previous = before.output.logits
-        elif recorded is not None and recorded.visible:
-            previous = self._steps.logits_of(recorded, window)
-        recall = None
-        if conditioned:
-            tracked.window = window
-            self._follower.remember_prompts(tracked)
-            self._follower.recall_recent(tracked, frame, reverse=False)
-            recall = tracked.bank.recall(frame, reverse=False)
-        said = [*before.prompts, prompt]
-        ask = partial(self._steps.prompt, frame, window=window, previous=previous, recall=recall)
-        output, guess = self._ask(ask, said, found or before.guess)
-        mask = self._steps.mask_of(output) if prompt.mask is None else prompt.mask
-        tracked.prompted[frame] = PromptedFrame(said, output, conditioned, guess)
-        tracked.bank.forget([frame])
-        tracked.record.put(frame, mask)
-        tracked.outdate_around(frame)
-        tracked.window = window
-        return mask
-
-    def _ask(
-        self, ask: Callable[[list[Prompt]], Output], said: list[Prompt], guess: Prompt | None
-    ) -> tuple[Output, Prompt | None]:
-        """Answer what was said together with a guess, which is given up when clicks refute it."""
-        if guess is None:
-            return ask(said), None
-        guided = ask([guess, *said])
-        missed = self._steps.missed(guided, said)
-        if missed:
-            plain = ask(said)
-            if self._steps.missed(plain, said) < missed:
-                return plain, None
-        return guided, guess
-
-    def _window_for(
-        self,
-        tracked: TrackedObject,
-        prompt: Prompt,
-        before: Output | None,
-        recorded: ObjectMask | None,
-    ) -> tuple[Window, Prompt | None]:
-        """Choose the window in which a prompt is answered, and guess what else may be said."""
-        extent: Extent | None = None
-        if prompt.mask is not None:
-            extent = extent_of(prompt.mask)
-        elif prompt.box is not None:
-            given = prompt.box
-            corners = (round(given.x0), round(given.y0), round(given.x1), round(given.y1))
-            extent = Extent.of_box(corners)
-        elif before is not None:
-            return before.window, None
-        elif recorded is not None:
-            extent = extent_of(recorded)
-        shared = self._windows_in_use()
-        if extent is not None:
-            side = tracked.side if tracked.window else self._planner.side_for(extent)
-            if self._planner.crowded(extent, side):
-                side = self._planner.side_for(extent)
-            tracked.side = side
-            return self._planner.window(extent.box, side, shared), None
-        if prompt.points is None:
-            return tracked.window or self._planner.whole, None
-        click = prompt.points.xy[0]
-        x, y = (round(c) for c in click)
-        point = (x, y, x + 1, y + 1)
-        if tracked.window is not None:
-            return self._planner.window(point, tracked.side, shared), None
-        return self._window_by_looking(tracked, prompt, click, point)
-
-    def _window_by_looking(
-        self, tracked: TrackedObject, prompt: Prompt, click: tuple[float, float], point: PixelBox
-    ) -> tuple[Window, Prompt | None]:
-        """Click on an object of unknown size: look through several windows, and guess the box of
-        what was found, in the window that fits it.
-        """
-        planner = self._planner
-        windows = [planner.window(point, side) for side in (None, *reversed(planner.ladder()))]
-        if len(windows) == 1:
-            return planner.whole, None
-        found = look(
-            click, windows, planner, lambda w: self._steps.candidates(prompt.frame, prompt, w)
+        prompts = [*before.prompts, prompt]
+        answer = self._predictor.predict(
+            Query(
+                frame,
+                prompts,
+                answered=before.answer,
+                recorded=recorded,
+                side=tracked.side,
+                window=tracked.window,
+                recall=partial(self._recall, tracked, frame) if conditioned else None,
+                shared=self._windows_in_use(),
+            )
         )
-        if found is None:
-            return planner.whole, None
-        tracked.side = planner.side_for(found)
-        window = planner.window(found.box, tracked.side, self._windows_in_use())
-        return window, Prompt(prompt.frame, prompt.obj, box=Box(*found.box))
+        tracked.prompted[frame] = PromptedFrame(prompts, answer, conditioned)
+        tracked.bank.forget([frame])
+        tracked.record.put(frame, answer.mask)
+        tracked.outdate_around(frame)
+        tracked.side, tracked.window = answer.side, answer.output.window
+        return answer.mask
+
+    def _recall(self, tracked: TrackedObject, frame: int, window: Window) -> Recall:
+        """What an object remembers on a frame, in a window."""
+        tracked.window = window
+        self._follower.remember_prompts(tracked)
+        self._follower.recall_recent(tracked, frame, reverse=False)
+        return tracked.bank.recall(frame, reverse=False)
 
     # -- changes
 
@@ -566,7 +509,7 @@ class VideoTracker:
     def _time(self, frame: int) -> float:
         """Return the time of a frame, which is read only the first time."""
         if frame not in self._times:
-            self._times[frame] = self.frames[frame].time
+            self._times[frame] = self._features.frame(frame).time
         return self._times[frame]
 
     def _readable(self, frame: int) -> bool:

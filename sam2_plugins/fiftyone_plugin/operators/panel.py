@@ -9,7 +9,8 @@ from fiftyone.operators import types
 
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.fiftyone_plugin.curves import CONFIDENCE, Curve, doubtful, read_curves
-from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError, find_footage
+from sam2_plugins.fiftyone_plugin.finding import find_footage
+from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
 from sam2_plugins.fiftyone_plugin.marks import MARK
 from sam2_plugins.fiftyone_plugin.preview import as_link, frame_picture
 from sam2_plugins.fiftyone_plugin.runs import STORE, ask_to_stop, at_work

@@ -10,7 +10,7 @@ from fiftyone.operators import types
 
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.fiftyone_plugin.checks import check_propagation
-from sam2_plugins.fiftyone_plugin.footage import find_footage
+from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.operators import forms
 from sam2_plugins.fiftyone_plugin.operators.work import LONG_WORK, work
 from sam2_plugins.fiftyone_plugin.propagation import run

@@ -31,9 +31,12 @@ def number(value: Mapping[str, Any], key: str, default: float | None = None) -> 
         If it is missing and there is no default, or it is no finite number.
     """
     found = value.get(key, default)
-    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
-        raise FormatError(f"A region's {key!r} is {found!r} instead of a number.")
-    return float(found)
+    try:
+        if not isinstance(found, bool) and isinstance(found, int | float) and math.isfinite(found):
+            return float(found)
+    except OverflowError:
+        found = "an integer beyond all floats"
+    raise FormatError(f"A region's {key!r} is {found!r} instead of a number.")
 
 
 def to_pixels(value: Mapping[str, Any], size: FrameSize) -> Box:
@@ -65,6 +68,49 @@ def point(value: Mapping[str, Any], size: FrameSize) -> tuple[float, float]:
     """Return the (x, y) of a key point in pixels whose centres are at whole numbers."""
     height, width = size
     return number(value, "x") * width / 100 - 0.5, number(value, "y") * height / 100 - 0.5
+
+
+def box_of_ellipse(value: Mapping[str, Any], size: FrameSize) -> Box:
+    """Return the upright box around an ellipse of percents, which may be turned."""
+    height, width = size
+    x, y = number(value, "x") * width / 100, number(value, "y") * height / 100
+    a, b = number(value, "radiusX") * width / 100, number(value, "radiusY") * height / 100
+    angle = math.radians(number(value, "rotation", 0))
+    dx = math.hypot(a * math.cos(angle), b * math.sin(angle))
+    dy = math.hypot(a * math.sin(angle), b * math.cos(angle))
+    return x - dx, y - dy, x + dx, y + dy
+
+
+def ellipse(mask: ObjectMask) -> dict[str, float]:
+    """Return the ellipse of percents with the place, extent and direction of a mask."""
+    height, width = mask.frame_size
+    ys, xs = np.nonzero(mask.crop)
+    x, y = xs.mean() + mask.offset[0] + 0.5, ys.mean() + mask.offset[1] + 0.5
+    # Of a pixel itself, the variance is 1/12; of an ellipse, a quarter of each half axis squared.
+    spread = np.cov(np.stack([xs, ys]).astype(float), bias=True) + np.eye(2) / 12
+    (minor, major), directions = np.linalg.eigh(spread)
+    angle = math.degrees(math.atan2(directions[1, 1], directions[0, 1]))
+    return {
+        "x": float(x * 100 / width),
+        "y": float(y * 100 / height),
+        "radiusX": float(2 * math.sqrt(major) * 100 / width),
+        "radiusY": float(2 * math.sqrt(minor) * 100 / height),
+        "rotation": angle % 360,
+    }
+
+
+def vertices(value: Mapping[str, Any], size: FrameSize) -> tuple[tuple[float, float], ...]:
+    """Return the (x, y) of a vector's vertices, as `point` does.
+
+    Raises
+    ------
+    FormatError
+        If it has none.
+    """
+    found = value.get("vertices")
+    if not isinstance(found, Sequence) or not found:
+        raise FormatError("A vector region has no vertices.")
+    return tuple(point(one, size) for one in found if isinstance(one, Mapping))
 
 
 def polygon(mask: ObjectMask, tolerance: float) -> list[list[float]]:

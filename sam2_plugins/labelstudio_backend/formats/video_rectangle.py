@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from sam2_plugins.labelstudio_backend.errors import FormatError
 from sam2_plugins.labelstudio_backend.formats.geometry import number
+
+MOST_FRAMES = 10_000_000
+"""More than three days of video: what tells more is damaged."""
 
 PercentBox: TypeAlias = tuple[float, float, float, float]
 """x, y, width, height in percent of the frame."""
@@ -53,6 +56,8 @@ class VideoRegion:
         In order of time, one a frame.
     frames_count, duration
         Of the video in Label Studio's counting; None if the region does not tell.
+    raw
+        The result as it is, further keys too: its parent, whether it is read only.
     """
 
     id: str
@@ -63,6 +68,7 @@ class VideoRegion:
     frames_count: int | None
     duration: float | None
     meta: Mapping[str, Any]
+    raw: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_region(result: Mapping[str, Any]) -> VideoRegion:
@@ -79,16 +85,19 @@ def read_region(result: Mapping[str, Any]) -> VideoRegion:
     keyframes = {k.frame: k for k in map(_read_keyframe, value["sequence"])}
     labels = value.get("labels")
     meta = result.get("meta")
-    count = value.get("framesCount")
+    count = int(number(value, "framesCount")) if value.get("framesCount") else None
+    if count is not None and not 0 < count <= MOST_FRAMES:
+        raise FormatError(f"A video region's framesCount is {count}.")
     return VideoRegion(
         id=str(result.get("id", "")),
         from_name=str(result.get("from_name", "")),
         to_name=str(result.get("to_name", "")),
         labels=tuple(map(str, labels)) if isinstance(labels, list) else (),
         keyframes=tuple(keyframes[frame] for frame in sorted(keyframes)),
-        frames_count=int(number(value, "framesCount")) if count else None,
+        frames_count=count,
         duration=number(value, "duration") if value.get("duration") else None,
         meta=meta if isinstance(meta, Mapping) else {},
+        raw=result,
     )
 
 

@@ -26,7 +26,8 @@ from sam2_plugins.training.finetuning.score import Scores, is_better, mean_j, su
 from sam2_plugins.training.finetuning.split import Split
 from sam2_plugins.training.losses import LossWeights
 from sam2_plugins.training.parts import Parts, choose_parts
-from sam2_plugins.training.rollout import PromptMix, rollout
+from sam2_plugins.training.prompting import PromptMix
+from sam2_plugins.training.rollout import rollout
 from sam2_plugins.training.samples import SampleSize, make_batch
 
 _WEIGHTS = LossWeights(balanced=0.5, focal=1.0)
@@ -247,7 +248,8 @@ class _Run:
         self.model.train()
         mix = _CLICKS_AND_BOXES if single else PromptMix()
         with _precision(settings, self.model.device):
-            result = rollout(self.model, make_batch(clips, sample, rng), mix, _WEIGHTS, rng)
+            batch = make_batch(clips, sample, mix, rng)
+            result = rollout(self.model, batch, mix, _WEIGHTS, rng)
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(result.loss)
         nn.utils.clip_grad_norm_(self.parameters, 1.0)

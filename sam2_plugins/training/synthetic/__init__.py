@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .clip import Clip
-from .generate import KINDS, make_clip
+from .generate import KINDS, MASK_ONLY, make_clip
+from .photos import Photos
 from .sample import sample_timelapse
 
-__all__ = ["KINDS", "Clip", "make_clip", "sample_timelapse"]
+__all__ = ["KINDS", "MASK_ONLY", "Clip", "Photos", "make_clip", "sample_timelapse"]

@@ -80,7 +80,7 @@ def _shape_maker(
 ) -> Callable[[], Shape]:
     persistence = rng.choice([0.8, 0.95, 0.99])
     if rods:
-        bend = float(rng.choice([0.02, 0.1, 0.3]))
+        bend = float(rng.choice([0.02, 0.1, 0.3, 0.5]))
         return lambda: drifting_rod(rng, frames, bend)
     if arms:
         return lambda: spread_cell(rng, frames, persistence)

@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 from .bodies import Body, cut_patch
 from .clip import Clip
 from .noise import Field, blur, drifting, fractal_field, log_uniform, smooth_field, white_noise
+from .photos import Photos
 from .shapes import Pose, Shape, blob, drifting_rod, jointed, polygon, spread_cell
 from .stage import look_through, stage_path
 from .tiles import Interior, random_colour, surface, tile_size, two_toned
 
 _BLUR_TIMES = (-0.3, 0.0, 0.3)
+
+_PHOTOGRAPHED = 0.7
+"""Share of clips whose surfaces are photographs, where there are any."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,14 @@ class _Camera:
         return complex(place), float(np.interp(time, clock, self.zoom))
 
 
-def natural_clip(rng: np.random.Generator, size: tuple[int, int], frames: int) -> Clip:
-    """One clip with one to eight objects; front objects hide those behind."""
+def natural_clip(
+    rng: np.random.Generator, size: tuple[int, int], frames: int, photos: Photos | None = None
+) -> Clip:
+    """One clip with one to eight objects; front objects hide those behind.
+
+    `photos` give the surfaces of some clips.
+    """
+    photos = photos if photos and rng.random() < _PHOTOGRAPHED else None
     side = min(size)
     count = int(rng.choice([1, 2, 3, 4, 6, 8], p=[0.3, 0.25, 0.2, 0.1, 0.1, 0.05]))
     typical = log_uniform(rng, 0.14, 0.55 if count < 4 else 0.35) * side
@@ -53,11 +63,11 @@ def natural_clip(rng: np.random.Generator, size: tuple[int, int], frames: int) -
     for label, way in enumerate(ways, 1):
         diameter = typical * np.exp(0.35 * rng.standard_normal())
         near = backdrop_colour if alike else None
-        actors.append(_actor(rng, label, frames, diameter, way, near))
+        actors.append(_actor(rng, label, frames, diameter, way, near, photos))
     for _ in range(int(rng.choice([0, 1, 2], p=[0.6, 0.3, 0.1]))):
         passed = ways[0][int(rng.integers(frames))] if rng.random() < 0.6 else None
         actors.append(_occluder(rng, size, frames, typical, passed))
-    backdrop = _backdrop(rng, size, camera, typical, backdrop_colour)
+    backdrop = _backdrop(rng, size, camera, typical, backdrop_colour, photos)
     return _film(rng, size, frames, backdrop, actors, camera)
 
 
@@ -99,9 +109,14 @@ def _camera(
     if rng.random() < 0.4:
         # A camera that follows its subject: the background slides away behind it.
         path = path + rng.uniform(0.5, 1.0) * (followed - followed[0])
-    far = np.abs(path).max() / (0.6 * side)
-    zoom = np.exp(rng.normal(0, 0.02) * np.arange(frames) * (rng.random() < 0.4))
-    return _Camera(path / max(1.0, far), np.clip(zoom, 0.75, 1.5))
+    if rng.random() < 0.3:
+        # A fast camera: the whole scene sweeps by.
+        sweep = drifting(rng, frames, (2,), 0.9) @ np.array([1, 1j])
+        path = path + rng.uniform(0.02, 0.08) * side * np.cumsum(sweep)
+    far = np.abs(path).max() / (0.8 * side)
+    pace = rng.normal(0, rng.choice([0.02, 0.06]))
+    zoom = np.exp(pace * np.arange(frames) * (rng.random() < 0.4))
+    return _Camera(path / max(1.0, far), np.clip(zoom, 0.6, 2.0))
 
 
 def _actor(
@@ -111,16 +126,18 @@ def _actor(
     diameter: float,
     way: NDArray[np.complex128],
     near: NDArray | None,
+    photos: Photos | None = None,
 ) -> _Actor:
     shape, rod, upright = _outline(rng, frames)
     n = tile_size(diameter)
     turn = rng.uniform(-0.3, 0.3) if upright else rng.uniform(0, 2 * np.pi)
     spin = rng.normal(0, 0.02 if upright else 0.1) * (rng.random() < 0.7)
     sway = 0.08 * drifting(rng, frames, (), 0.9)
-    growth = rng.normal(0, 0.02) * (rng.random() < 0.6)
+    # What comes nearer may grow to several times its size.
+    growth = rng.normal(0, rng.choice([0.02, 0.02, 0.1])) * (rng.random() < 0.6)
     poses = {}
     for frame in range(frames):
-        radius = diameter / 2 * float(np.exp(np.clip(growth * frame, -0.6, 0.5)))
+        radius = diameter / 2 * float(np.exp(np.clip(growth * frame, -1.2, 1.2)))
         half = radius * 0.75 if rod else 0.0
         thick = radius * 0.25 if rod else radius * (0.6 if upright else 1.0)
         angle = turn + spin * frame + sway[frame]
@@ -128,7 +145,7 @@ def _actor(
     shadow = None
     if rng.random() < 0.35:
         shadow = (rng.uniform(-0.3, 0.3), rng.uniform(0.1, 0.5), rng.uniform(0.15, 0.6))
-    skin = Interior(two_toned(rng, n, near))
+    skin = Interior(photos.surface(rng, (n, n)) if photos else two_toned(rng, n, near))
     return _Actor(Body(label, shape, skin, poses), rng.uniform(0, 0.7), shadow)
 
 
@@ -175,13 +192,14 @@ def _backdrop(
     camera: _Camera,
     typical: float,
     colour: NDArray,
+    photos: Photos | None,
 ) -> Field:
     """Scenery larger than the frame: regions of different surfaces, clutter, light."""
     zoom_out = 1 / float(camera.zoom.min())
     reach = int(np.ceil(np.abs(camera.path).max())) + 4
     canvas = (int(size[0] * zoom_out) + 2 * reach, int(size[1] * zoom_out) + 2 * reach)
-    image = surface(rng, canvas, colour)
-    for _ in range(int(rng.integers(0, 4))):
+    image = photos.surface(rng, canvas) if photos else surface(rng, canvas, colour)
+    for _ in range(0 if photos else int(rng.integers(0, 4))):
         border = smooth_field(rng, canvas, rng.uniform(1, 6))
         if rng.random() < 0.5:
             ramp = np.linspace(-1, 1, canvas[0], dtype=np.float32)[:, None]
@@ -194,7 +212,7 @@ def _backdrop(
         diameter = typical * rng.uniform(0.2, 1.2)
         where = (rng.uniform(-0.5, 0.5, 2) * canvas) @ np.array([1j, 1])
         actor = _actor(
-            rng, 0, 1, diameter, np.array([where]), colour if rng.random() < 0.5 else None
+            rng, 0, 1, diameter, np.array([where]), colour if rng.random() < 0.5 else None, photos
         )
         _paint(image, actor, 0.0, centre, 0j, 1.0, None)
     light = 1 + np.float32(0.15) * fractal_field(rng, canvas, 2, 2)

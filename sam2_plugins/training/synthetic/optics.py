@@ -81,13 +81,15 @@ class PhaseContrast:
     @classmethod
     def draw(cls, rng: np.random.Generator, diameter: float, thickness: float) -> PhaseContrast:
         """Random settings for cells of about this diameter, and rods of this thickness (or 0)."""
+        # Rods are often black throughout, with nothing inside to know them by.
+        black = thickness > 0 and rng.random() < 0.4
         return cls(
-            polarity=-1.0 if rng.random() < 0.75 else 1.0,
-            texture=rng.uniform(0.02, 0.25),
+            polarity=-1.0 if black or rng.random() < 0.75 else 1.0,
+            texture=rng.uniform(0.0, 0.04) if black else rng.uniform(0.02, 0.25),
             halo=rng.uniform(0.2, 1.4),
             halo_width=float(np.clip(rng.uniform(0.08, 0.35) * diameter, 1.5, 14)),
             shade_off=rng.uniform(0, 0.9) if rng.random() < 0.5 else 0.0,
-            slope=log_uniform(rng, 0.08, 0.5),
+            slope=log_uniform(rng, 0.5, 2.0) if black else log_uniform(rng, 0.08, 0.5),
             psf=max(log_uniform(rng, 0.5, 1.4), rng.uniform(0, 0.12) * thickness),
             bleed=rng.uniform(0.03, 0.2) * thickness if rng.random() < 0.6 else 0.0,
         )

@@ -98,6 +98,42 @@ def test_a_writer_that_fails_does_not_stop_the_others(tmp_path):
     assert (tmp_path / "ctc" / "res_track.txt").read_text() == "1 0 1 0\n7 0 1 0\n"
 
 
+def test_an_error_of_whatever_class_stops_one_writer_only(tmp_path):
+    class Broken:
+        path = tmp_path / "broken.txt"
+
+        def write(self, *_):
+            raise ZeroDivisionError("of its own")
+
+        def close(self):
+            pass
+
+    group = open_writers(tmp_path, "csv", Movie(), ["a", 7])
+    group.add(Broken())
+    write_movie(group)
+    with pytest.raises(ExportError, match=r"broken\.txt cannot be written: ZeroDivisionError"):
+        group.close()
+    assert len((tmp_path / "tracks.csv").read_text().splitlines()) == 21
+
+
+def test_a_name_of_several_lines_is_written_in_every_format(tmp_path):
+    name = "cell\n1"
+    with open_writers(tmp_path, FORMATS, Movie(), [name]) as group:
+        write_movie(group, masks=lambda frame: {name: square(20)})
+    assert {path.name for path in tmp_path.iterdir()} == set(FORMATS.values())
+
+
+def test_what_a_link_points_to_is_not_written(tmp_path):
+    other = tmp_path / "mine.csv"
+    other.write_text("mine")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "tracks.csv").symlink_to(other)
+    with pytest.raises(ExportError, match=r"tracks\.csv is a link"):
+        open_writers(out, "csv", Movie())
+    assert other.read_text() == "mine"
+
+
 def test_the_error_comes_at_once_when_no_writer_is_left(tmp_path):
     writers = open_writers(tmp_path, "ctc", Movie())
     with pytest.raises(ExportError, match="70000"):

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import av
 import numpy as np
 import pytest
@@ -87,6 +90,32 @@ def test_a_video_closed_early_is_whole_up_to_there(path):
     writer.close()
     writer.close()
     assert len(decode(path)[2]) == 3
+
+
+def test_a_killed_program_leaves_a_video_that_plays(path):
+    script = f"""
+import os, signal
+from pathlib import Path
+from sam2_plugins.core.export import VideoWriter
+from tests.core.export.movie import Movie, write_movie
+writer = VideoWriter(Path({str(path)!r}), Movie())
+write_movie(writer)
+os._exit(9)
+"""
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 9
+    _, times, _ = decode(path)
+    assert len(times) >= 9
+    assert times[:3] == pytest.approx([0, 0.04, 0.08], abs=1e-3)
+
+
+def test_a_finished_video_has_its_index_at_its_head(path):
+    writer = VideoWriter(path, Movie())
+    write_movie(writer)
+    writer.close()
+    content = path.read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")
+    assert b"moof" not in content
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 def test_no_frame_makes_no_video(path):

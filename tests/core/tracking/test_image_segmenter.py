@@ -13,7 +13,7 @@ from tests.core.conftest import squares
 
 
 def segmenter_of(model: Sam2Model) -> ImageSegmenter:
-    segmenter = ImageSegmenter(model)
+    segmenter = ImageSegmenter(model, window=None)
     segmenter.set_image(squares(1)[0])
     return segmenter
 
@@ -51,8 +51,7 @@ def test_prompts_together_are_answered_as_one_by_one(small_model: Sam2Model) -> 
     together = segmenter.predict_many(prompts)
     for prompt, masks in zip(prompts, together, strict=True):
         (alone,) = segmenter.predict_many([prompt])
-        assert [m.iou for m in masks] == pytest.approx([m.iou for m in alone], abs=1e-4)
-        assert masks[0].iou_with(alone[0]) > 0.98
+        assert masks == alone
 
 
 def test_a_mask_to_start_from_changes_the_answer(small_model: Sam2Model) -> None:
@@ -62,7 +61,7 @@ def test_a_mask_to_start_from_changes_the_answer(small_model: Sam2Model) -> None
 
 
 def test_a_prompt_without_an_image_or_outside_of_it_is_refused(small_model: Sam2Model) -> None:
-    with pytest.raises(PromptError, match="outside"):
+    with pytest.raises(PromptError, match="no image"):
         ImageSegmenter(small_model).predict(points=[(5, 5)])
     with pytest.raises(PromptError, match="outside"):
         segmenter_of(small_model).predict(points=[(200, 5)])

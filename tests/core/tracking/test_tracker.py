@@ -12,11 +12,8 @@ from sam2_plugins.core.errors import PromptError, TrackingError
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START
-from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.predictor import _combine
-from sam2_plugins.core.tracking.tracked_object import Output
 from sam2_plugins.core.tracking.tracker import VideoTracker
-from sam2_plugins.core.tracking.windows.planner import Extent, Window
 from tests.core.conftest import squares
 
 Results = dict[tuple[int, ObjectId], ObjectMask]
@@ -45,117 +42,6 @@ def mean_iou(a: Results, b: Results, obj: ObjectId) -> float:
     keys = [k for k in a if k[1] == obj and k in b]
     assert keys
     return float(np.mean([a[k].iou_with(b[k]) for k in keys]))
-
-
-def test_what_windows_agree_on_is_pointed_out_and_the_prompt_stays_a_click(
-    small_model: Sam2Model, movie: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = Extent.of_box((12, 20, 24, 34))
-    sides = []
-
-    def look(click: object, windows: list[Window], *_: object) -> Extent:
-        sides.extend(window.width for window in windows)
-        return found
-
-    monkeypatch.setattr("sam2_plugins.core.tracking.tracker.look", look)
-    clicked = tracker_of(small_model, movie, window="auto")
-    clicked.add_prompt(0, "cell", points=[(18, 28)])
-    assert sides == [96, 64, 45, 32]
-    assert clicked.prompts == (Prompt.of(0, "cell", points=[(18, 28)]),)
-    boxed = tracker_of(small_model, movie, window="auto")
-    boxed.add_prompt(0, "cell", points=[(18, 28)], box=found.box)
-    assert clicked.mask(0, "cell") == boxed.mask(0, "cell")
-
-
-@pytest.fixture
-def guessed(
-    small_model: Sam2Model, movie: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> VideoTracker:
-    found = Extent.of_box((12, 20, 24, 34))
-    monkeypatch.setattr("sam2_plugins.core.tracking.tracker.look", lambda *_: found)
-    return tracker_of(small_model, movie, window="auto")
-
-
-def asked_of(tracker: VideoTracker, monkeypatch: pytest.MonkeyPatch) -> list[list[Prompt]]:
-    asked: list[list[Prompt]] = []
-    prompt = tracker._steps.prompt
-
-    def spy(frame: int, prompts: list[Prompt], **how: object) -> Output:
-        asked.append(list(prompts))
-        return prompt(frame, prompts, **how)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(tracker._steps, "prompt", spy)
-    return asked
-
-
-def test_what_a_click_was_found_to_be_on_is_told_with_its_corrections(
-    guessed: VideoTracker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = asked_of(guessed, monkeypatch)
-    monkeypatch.setattr(guessed._steps, "missed", lambda *_: 0)
-    guessed.add_prompt(0, "cell", points=[(18, 28)])
-    guessed.add_prompt(0, "cell", points=[(22, 28)], labels=[0])
-    guess = Prompt.of(0, "cell", box=(12, 20, 24, 34))
-    click = Prompt.of(0, "cell", points=[(18, 28)])
-    correction = Prompt.of(0, "cell", points=[(22, 28)], labels=[0])
-    assert asked == [[guess, click], [guess, click, correction]]
-    assert guessed.prompts == (click, correction)
-
-
-@pytest.mark.parametrize(("missed", "given_up"), [([1, 0], True), ([1, 1], False)])
-def test_a_guess_is_given_up_when_clicks_fit_better_without_it(
-    guessed: VideoTracker, monkeypatch: pytest.MonkeyPatch, missed: list[int], given_up: bool
-) -> None:
-    counts = [0, *missed, 0]
-    monkeypatch.setattr(guessed._steps, "missed", lambda *_: counts.pop(0))
-    guessed.add_prompt(0, "cell", points=[(18, 28)])
-    guessed.add_prompt(0, "cell", points=[(22, 28)], labels=[0])
-    asked = asked_of(guessed, monkeypatch)
-    guessed.add_prompt(0, "cell", points=[(14, 28)])
-    assert [len(prompts) for prompts in asked] == ([3] if given_up else [4])
-
-
-def test_undoing_a_correction_brings_the_first_answer_back(guessed: VideoTracker) -> None:
-    before = guessed.add_prompt(0, "cell", points=[(18, 28)])
-    guessed.add_prompt(0, "cell", points=[(22, 28)], labels=[0])
-    guessed.undo_prompt()
-    assert guessed.mask(0, "cell") == before
-
-
-@pytest.mark.parametrize(
-    ("points", "labels", "missed"),
-    [
-        ([(30, 30), (60, 60)], [1, 0], 0),
-        ([(60, 60)], [1], 1),
-        ([(30, 30)], [0], 1),
-        ([(60, 60), (30, 30)], [1, 0], 2),
-        ([(20, 30), (41, 30)], [0, 1], 0),  # at the outline
-    ],
-)
-def test_clicks_that_an_answer_goes_against_are_counted(
-    small_model: Sam2Model,
-    movie: np.ndarray,
-    points: list[tuple[int, int]],
-    labels: list[int],
-    missed: int,
-) -> None:
-    steps = tracker_of(small_model, movie)._steps
-    square = np.zeros(movie.shape[1:3], bool)
-    square[20:40, 20:40] = True
-    said = Prompt.of(0, 1, mask=square)
-    output = steps.prompt(0, [said], Window(0, 0, movie.shape[2], movie.shape[1]))
-    assert steps.missed(output, [Prompt.of(0, 1, points=points, labels=labels)]) == missed
-
-
-def test_a_click_in_a_small_frame_is_answered_by_the_click_alone(
-    small_model: Sam2Model, movie: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looks = []
-    monkeypatch.setattr("sam2_plugins.core.tracking.tracker.look", lambda *_: looks.append(1))
-    tracker = tracker_of(small_model, movie)
-    mask = tracker.add_prompt(0, "cell", points=[(18, 28)])
-    asked = tracker._steps.prompt(0, tracker.prompts, tracker._planner.whole)
-    assert not looks and mask == tracker._steps.mask_of(asked)
 
 
 def test_a_prompt_is_answered_at_once_on_its_frame(
@@ -309,18 +195,6 @@ def test_a_click_on_a_tracked_frame_is_answered_from_memory_rebuilt_around_it(
     # The frame itself and the three before it, whose memories were let go.
     assert tracker.frames_encoded - encoded == 4
     assert answer != tracker_of(small_model, long).add_prompt(10, 1, **click)
-
-
-def test_a_refining_click_starts_from_the_mask_that_is_there(
-    small_model: Sam2Model, movie: np.ndarray
-) -> None:
-    tracker = tracker_of(small_model, movie)
-    tracker.add_prompt(0, 1, points=[(18, 28)])
-    refined = tracker.add_prompt(0, 1, points=[(22, 32)])
-    at_once = tracker_of(small_model, movie)
-    assert refined != at_once.add_prompt(0, 1, points=[(18, 28), (22, 32)])
-    second_alone = tracker_of(small_model, movie)
-    assert refined != second_alone.add_prompt(0, 1, points=[(22, 32)])
 
 
 def test_a_mask_given_on_a_tracked_frame_is_kept_to_the_pixel_and_counts_from_there(

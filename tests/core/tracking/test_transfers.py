@@ -74,7 +74,7 @@ def counted_steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Operat
 def follow(
     model: Sam2Model, objects: int, monkeypatch: pytest.MonkeyPatch, frames: int, **options: Any
 ) -> list[tuple[Operations, int]]:
-    tracker = VideoTracker(model, squares(frames, step=1), tile=None, **options)
+    tracker = VideoTracker(model, squares(frames, step=1), window=None, **options)
     for obj in range(objects):
         tracker.add_prompt(0, obj, box=(10 + obj, 20, 30 + obj, 40))
     with counted_steps(monkeypatch) as steps:
@@ -83,7 +83,7 @@ def follow(
     return [(operations, reads) for operations, reads in steps if operations.count]
 
 
-@pytest.mark.parametrize("policy", ["sam2", "motion", "distractor"])
+@pytest.mark.parametrize("policy", ["sam2", "samurai", "dam4sam"])
 def test_operations_and_reads_do_not_grow_with_the_objects(
     small_model: Sam2Model, monkeypatch: pytest.MonkeyPatch, policy: str
 ) -> None:

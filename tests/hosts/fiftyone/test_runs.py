@@ -9,7 +9,7 @@ import numpy as np
 from fiftyone.operators.delegated import DelegatedOperationService
 
 from sam2_plugins.fiftyone_plugin import propagate
-from sam2_plugins.fiftyone_plugin.footage import find_footage
+from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.propagation import run
 from sam2_plugins.fiftyone_plugin.request import Request
 from tests.hosts.fiftyone.conftest import (

@@ -12,7 +12,7 @@ import pytest
 from fiftyone.operators.delegated import DelegatedOperationService
 
 from sam2_plugins.fiftyone_plugin import propagate
-from sam2_plugins.fiftyone_plugin.footage import find_footage
+from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.propagation import run
 from sam2_plugins.fiftyone_plugin.request import Progress, Request, Where
 from tests.hosts.fiftyone.conftest import FRAMES, OPERATOR, Execute, label

@@ -119,12 +119,38 @@ class Editor:
     def click_video(self, x: float, y: float) -> None:
         self.page.mouse.click(*self._on_video(x, y))
 
-    def press_label(self, number: int) -> None:
-        """Press a label's key, and wait for what the backend makes of it."""
+    def drag_on_video(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Drag what is drawn at a place of the video, in shares of its width and height."""
+        places = [self._on_video(*start), self._on_video(*end)]
+        self.page.mouse.move(*places[0])
+        self.page.mouse.down()
+        self.page.mouse.move(*places[1], steps=6)
+        self.page.mouse.up()
+
+    def select_box(self, x: float, y: float) -> None:
+        """Click on a box, and wait until the editor has taken it for selected."""
+        self.click_video(x, y)
+        self.page.wait_for_function(
+            "Htx.annotationStore.selected.regionStore.selection.list.length === 1"
+        )
+        self.page.wait_for_timeout(200)  # the labels of the selected box are shown a moment later
+
+    def press_label(self, key: int | str) -> None:
+        """Press the key of a label or button, and wait for what the backend makes of it."""
         with self.page.expect_response("**/interactive-annotating**") as answer:
-            self.page.keyboard.press(str(number))
+            self.page.keyboard.press(str(key))
         answer.value.finished()
+        self.last_context = json.loads(answer.value.request.post_data or "{}")["context"]["result"]
         self._wait_for_suggestions()
+
+    def wait_until_saved(self) -> None:
+        """Wait until the draft of the annotation is saved."""
+        self.page.wait_for_function(
+            "(({draftId, isDraftSaving}) => draftId && !isDraftSaving)"
+            "(Htx.annotationStore.selected)"
+        )
+        self.page.wait_for_timeout(1500)  # of what was changed last
+        self.page.wait_for_function("!Htx.annotationStore.selected.isDraftSaving")
 
     def show_page(self, page: int) -> None:
         """Go to a page of a stack, from 0 on."""

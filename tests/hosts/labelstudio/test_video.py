@@ -19,15 +19,17 @@ from tests.hosts.labelstudio.conftest import Backend
 from tests.hosts.labelstudio.editor import Browser, Editor
 
 COUNT, RATE = 36, 25
+CONFIG = projects.video_config(["Cell", "Other"], RATE)
 GONE = range(20, 26)
 
 
 class Project:
     """A project with one video of discs."""
 
-    def __init__(self, api: LabelStudio, backend: Backend, path: Path, rate: float = RATE) -> None:
+    def __init__(
+        self, api: LabelStudio, backend: Backend, path: Path, config: str = CONFIG
+    ) -> None:
         self.api = api
-        config = projects.video_config(["Cell", "Other"], rate)
         self.id = projects.create_project(api, path.stem, config)
         projects.upload(api, self.id, path)
         (self.task,) = (int(task["id"]) for task in projects.tasks(api, self.id))
@@ -43,8 +45,12 @@ class Project:
     def predictions(self) -> list[dict[str, Any]]:
         return list(self.api.request("GET", f"/api/predictions/?task={self.task}"))
 
-    def annotate(self, results: list[dict[str, Any]]) -> None:
-        self.api.request("POST", f"/api/tasks/{self.task}/annotations/", {"result": results})
+    def annotate(self, results: list[dict[str, Any]]) -> int:
+        path = f"/api/tasks/{self.task}/annotations/"
+        return int(self.api.request("POST", path, {"result": results})["id"])
+
+    def correct(self, annotation: int, results: list[dict[str, Any]]) -> None:
+        self.api.request("PATCH", f"/api/annotations/{annotation}/", {"result": results})
 
     def ask(self, results: list[dict[str, Any]]) -> dict[str, Any]:
         """Do what the editor does when a label is clicked."""

@@ -32,7 +32,8 @@ from sam2_plugins.training.finetuning.clips import ClipCutter
 from sam2_plugins.training.finetuning.score import Scores, is_better
 from sam2_plugins.training.losses import LossWeights
 from sam2_plugins.training.parts import choose_parts
-from sam2_plugins.training.rollout import PromptMix, rollout
+from sam2_plugins.training.prompting import PromptMix
+from sam2_plugins.training.rollout import rollout
 from sam2_plugins.training.samples import SampleSize, make_batch
 
 from .conftest import discs, two_toned
@@ -239,7 +240,9 @@ def test_the_memory_of_a_step_stays_within_what_was_told(
             held.append(storage)
             return tensor
 
-        batch = make_batch(cutter.draw(2, 4, rng), SampleSize(64, 4, 3, min_area=4), rng)
+        batch = make_batch(
+            cutter.draw(2, 4, rng), SampleSize(64, 4, 3, min_area=4), PromptMix(), rng
+        )
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             rollout(nano, batch, PromptMix(correction=1.0), LossWeights(focal=1.0), rng)
         needed = sum(kept.values())

@@ -44,7 +44,7 @@ def test_only_the_natural_kind_has_colour() -> None:
         clips = [clip_of(seed, kind) for seed in range(3)]
         if kind == "texture":
             assert max(np.ptp(clip.frames.mean((0, 1, 2))) for clip in clips) > 15
-        else:
+        elif kind != "region":  # these are of either
             assert all(np.ptp(clip.frames, -1).max() == 0 for clip in clips)
 
 

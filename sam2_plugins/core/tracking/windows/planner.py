@@ -30,8 +30,8 @@ A rod that is as long as a round cell is wide needs a closer look, or it is a fe
 CROWDED_SHARE = 0.55
 """An object that has grown to this share of its window's side gets a larger one."""
 
-WHOLE_FRAME_SHARE = 0.7
-"""A window that would cover more than this share of the frame's shorter side is not worth it."""
+WHOLE_FRAME_SHARE = 0.49
+"""A window that would cover more than this share of the frame is not worth it."""
 
 MOST_ENLARGED = 2.0
 """Frame pixels are never enlarged more than this: there is nothing more to see."""
@@ -145,14 +145,15 @@ class WindowPlanner:
 
     def ladder(self) -> list[int]:
         """Sides of the windows that may be used, smallest first, without the whole frame."""
-        shorter = min(self.frame_size)
+        height, width = self.frame_size
         if self.choice is None:
             return []
         if self.choice != "auto":
             return [self.choice] if self.choice < max(self.frame_size) else []
         sides = []
         side = self.image_size / MOST_ENLARGED
-        while side < WHOLE_FRAME_SHARE * shorter:
+        # A long low frame is seen through windows of its whole height.
+        while min(side, width) * min(side, height) < WHOLE_FRAME_SHARE * width * height:
             sides.append(round(side))
             side *= math.sqrt(2)
         return sides

@@ -1,4 +1,4 @@
-"""A click on an object of unknown size: what is found through windows of several sizes."""
+"""Clicks on an object of unknown size: what is found through windows of several sizes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+import numpy as np
+
 from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.prompts import Points
 from sam2_plugins.core.tracking.windows.planner import (
     OBJECT_SHARE,
     Extent,
@@ -16,78 +19,123 @@ from sam2_plugins.core.tracking.windows.planner import (
     extent_of,
 )
 
-SURER = 0.02
-"""Difference that decides between two windows: of equals, the closer look has the finer outline."""
+CLOSER_VIEW_MARGIN = 0.02
+"""Trust within this is equal, and of equals the closer view has the finer outline."""
 
-DOUBT = 0.5
-"""One witness more, who always half agrees: what only one window can show is not sure for that."""
+CONSENSUS_PRIOR = 0.5
+"""One more witness, who always half agrees: what only one window can show is not sure for that."""
 
-SIZES = 1.2
+SIZE_LOG_SIGMA = 1.2
 """Natural logarithm by which an object may differ from the usual size in a window."""
+
+COLOURFUL = 3.0
+"""Mean distance of the channels from grey, of 255, from which a frame counts as a photograph."""
+
+SURE_IN_PHOTOGRAPH = 0.8
+"""Predicted IoU that a closer view of a photograph needs: texture is full of what looks like cells,
+and what it shows of a large object is a patch.
+"""
 
 
 @dataclass(frozen=True)
-class Sight:
-    """A mask that a click found through a window."""
+class ScaleCandidate:
+    """A mask that clicks found through a window.
+
+    Attributes
+    ----------
+    unmet
+        Clicks that the mask goes against.
+    """
 
     window: Window
     mask: ObjectMask
     extent: Extent
+    unmet: int = 0
 
 
-def look(
-    click: tuple[float, float],
+def find_object(
+    clicks: Points,
     windows: Sequence[Window],
     planner: WindowPlanner,
-    ask: Callable[[Window], Sequence[ObjectMask]],
-) -> Extent | None:
-    """Return the extent of the object under a click, or None if no window shows a whole one.
+    candidates: Callable[[Window], Sequence[ObjectMask]],
+    photograph: bool = False,
+) -> ScaleCandidate | None:
+    """Find the object under clicks; None if no window shows a whole one.
 
     A mask is trusted for its predicted IoU, for how nearly the other windows that would show it
     whole find it too, and for being of about the size at which objects are best seen. Through one
-    window alone, cells that touch are often taken together, or a part for the whole.
+    window alone, cells that touch are often taken together, or a part for the whole. A mask that
+    goes against fewer clicks comes before all others.
 
     Parameters
     ----------
-    click
-        (x, y) in pixels of the frame.
     windows
-        Around the click, largest first.
-    ask
-        Gives the candidate masks that a window shows, with their predicted IoU.
+        Around the clicks, largest first.
+    candidates
+        Gives the masks that a window shows, with their predicted IoU.
+    photograph
+        A closer view than the largest window has to be sure.
     """
-    seen = [_sights(window, ask(window), click) for window in windows]
-    best, found = -1.0, None
-    for sights in seen:
-        trusts = [_trust(sight, seen, planner) for sight in sights]
+    seen = [_candidates(window, candidates(window), clicks) for window in windows]
+    best, trusted = None, -1.0
+    for through_one in seen:
+        trusts = [_trust(one, seen, planner) for one in through_one]
         if not trusts:
             continue
         trust = max(trusts)
-        sight = sights[trusts.index(trust)]
-        if planner.margin(sight.window, sight.extent.box) > 0 and trust > best - SURER:
-            best, found = max(best, trust), sight.extent
+        one = through_one[trusts.index(trust)]
+        closer = one.window != windows[0]
+        if planner.margin(one.window, one.extent.box) <= 0 or (
+            photograph and closer and one.mask.iou < SURE_IN_PHOTOGRAPH
+        ):
+            continue
+        if trust > trusted - CLOSER_VIEW_MARGIN:
+            trusted, best = max(trusted, trust), one
+    return best
+
+
+def is_photograph(image: np.ndarray) -> bool:
+    """Whether a picture [H, W, 3] has the colours of a photograph."""
+    pixels = image[:: max(1, image.shape[0] // 64), :: max(1, image.shape[1] // 64)].astype(float)
+    return bool(np.abs(pixels - pixels.mean(-1, keepdims=True)).mean() > COLOURFUL)
+
+
+def unmet_clicks(mask: ObjectMask, clicks: Points, reach: int) -> list[int]:
+    """Indices of clicks that a mask goes against: on the object and left out, or beside and in it.
+
+    Within `reach` pixels of its outline, neither is told from the other.
+    """
+    unmet = []
+    for index, ((x, y), label) in enumerate(zip(clicks.xy, clicks.labels, strict=True)):
+        near = mask.around(x, y, reach)
+        if not near.any() if label else near.all():
+            unmet.append(index)
+    return unmet
+
+
+def _candidates(
+    window: Window, masks: Sequence[ObjectMask], clicks: Points
+) -> list[ScaleCandidate]:
+    inside = next((xy for xy, on in zip(clicks.xy, clicks.labels, strict=True) if on), None)
+    found = []
+    for mask in masks:
+        extent = extent_of(mask, inside)
+        if extent is not None:
+            unmet = len(unmet_clicks(mask, clicks, reach=1)) if len(clicks.xy) > 1 else 0
+            found.append(ScaleCandidate(window, mask, extent, unmet))
     return found
 
 
-def _sights(window: Window, masks: Sequence[ObjectMask], click: tuple[float, float]) -> list[Sight]:
-    extents = [extent_of(mask, click) for mask in masks]
-    return [
-        Sight(window, mask, extent)
-        for mask, extent in zip(masks, extents, strict=True)
-        if extent is not None
-    ]
-
-
-def _trust(sight: Sight, seen: Sequence[Sequence[Sight]], planner: WindowPlanner) -> float:
-    def could_agree(them: Sequence[Sight]) -> bool:
+def _trust(
+    one: ScaleCandidate, seen: Sequence[Sequence[ScaleCandidate]], planner: WindowPlanner
+) -> float:
+    def could_agree(them: Sequence[ScaleCandidate]) -> bool:
         # A window that is too small for the object is no witness.
-        return them[0].window != sight.window and (
-            planner.margin(them[0].window, sight.extent.box) > 0
-        )
+        return them[0].window != one.window and (planner.margin(them[0].window, one.extent.box) > 0)
 
     others = [them for them in seen if them and could_agree(them)]
-    side = max(sight.window.width, sight.window.height)
-    unusual = math.log(sight.extent.across / side / OBJECT_SHARE) / SIZES
-    shared = [max(sight.mask.iou_with(other.mask) for other in them) for them in others]
-    consensus = fmean([*shared, DOUBT])
-    return sight.mask.iou * consensus * math.exp(-(unusual**2) / 2)
+    side = max(one.window.width, one.window.height)
+    unusual = math.log(one.extent.across / side / OBJECT_SHARE) / SIZE_LOG_SIGMA
+    shared = [max(one.mask.iou_with(other.mask) for other in them) for them in others]
+    consensus = fmean([*shared, CONSENSUS_PRIOR])
+    return one.mask.iou * consensus * math.exp(-(unusual**2) / 2) - one.unmet

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.prompts import Points
 from sam2_plugins.core.tracking.windows.planner import WindowPlanner
-from sam2_plugins.core.tracking.windows.scale_search import look
+from sam2_plugins.core.tracking.windows.scale_search import (
+    SURE_IN_PHOTOGRAPH,
+    find_object,
+    is_photograph,
+    unmet_clicks,
+)
 
 SIZE = (400, 400)
 PLANNER = WindowPlanner(SIZE, 256, "auto")
@@ -20,10 +27,15 @@ def mask(box: tuple[int, int, int, int], iou: float) -> ObjectMask:
     return ObjectMask.from_array(full, iou)
 
 
-def found(*answers: list[ObjectMask]) -> tuple[int, int, int, int] | None:
+CLICK = Points(((200.0, 200.0),), (1,))
+
+
+def found(
+    *answers: list[ObjectMask], clicks: Points = CLICK, photograph: bool = False
+) -> tuple[int, int, int, int] | None:
     by_window = dict(zip(WINDOWS, answers, strict=True))
-    extent = look((200.0, 200.0), WINDOWS, PLANNER, lambda window: by_window[window])
-    return None if extent is None else extent.box
+    one = find_object(clicks, WINDOWS, PLANNER, by_window.__getitem__, photograph)
+    return None if one is None else one.extent.box
 
 
 def test_what_several_windows_agree_on_is_believed_rather_than_the_surest_of_them() -> None:
@@ -55,3 +67,44 @@ def test_windows_that_are_too_small_for_an_object_have_no_say() -> None:
 def test_nothing_is_found_where_no_window_shows_anything() -> None:
     assert found([], [], [], []) is None
     assert found([ObjectMask.empty(SIZE, 0.9, 1.0)], [], [], []) is None
+
+
+def test_a_mask_that_meets_all_clicks_comes_before_a_surer_one_that_does_not() -> None:
+    two = Points(((200.0, 200.0), (130.0, 150.0)), (1, 1))
+    sure, fits = [mask(CELL, 0.95)], [mask(CLUMP, 0.6)]
+    assert found(fits, sure, sure, sure) == CELL
+    assert found(fits, sure, sure, sure, clicks=two) == CLUMP
+    without = Points(((200.0, 200.0), (130.0, 150.0)), (1, 0))
+    assert found(fits, sure, sure, sure, clicks=without) == CELL
+
+
+def test_in_a_photograph_a_closer_view_has_to_be_sure() -> None:
+    whole, patch = [mask(LARGE, 0.5)], SURE_IN_PHOTOGRAPH
+    unsure, sure = [mask(PART, patch - 0.1)], [mask(PART, patch + 0.1)]
+    assert found(whole, unsure, unsure, unsure) == PART
+    assert found(whole, unsure, unsure, unsure, photograph=True) == LARGE
+    assert found(whole, sure, sure, sure, photograph=True) == PART
+
+
+def test_colours_tell_a_photograph_from_a_grey_movie_with_the_noise_of_a_codec() -> None:
+    rng = np.random.default_rng(0)
+    grey = np.repeat(rng.integers(0, 255, (100, 120, 1)), 3, -1)
+    assert not is_photograph((grey + rng.normal(0, 1, grey.shape)).clip(0, 255))
+    assert is_photograph((grey * [1.0, 0.8, 0.7]).clip(0, 255))
+
+
+@pytest.mark.parametrize(
+    ("xy", "label", "unmet"),
+    [
+        ((200, 200), 1, []),
+        ((100, 100), 1, [0]),
+        ((200, 200), 0, [0]),
+        ((100, 100), 0, []),
+        ((179, 200), 1, []),
+        ((181, 200), 0, []),
+    ],
+)
+def test_a_click_is_unmet_unless_it_is_at_the_outline(
+    xy: tuple[float, float], label: int, unmet: list[int]
+) -> None:
+    assert unmet_clicks(mask(CELL, 1.0), Points((xy,), (label,)), reach=2) == unmet

@@ -1,0 +1,267 @@
+"""From a job to a folder of results: one resumable run, the same for `track` and for `batch`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from sam2_plugins.batch.folder import FILES, JOURNAL, PROMPTS, ResultFolder
+from sam2_plugins.batch.inputs import digest_inputs, read_content
+from sam2_plugins.batch.job import Job, Settings
+from sam2_plugins.batch.report import Events, Progress, Report, State
+from sam2_plugins.core.errors import ExportError, message_of
+from sam2_plugins.core.export import WriterGroup, open_writers
+from sam2_plugins.core.frames import FrameSource, open_frames
+from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
+from sam2_plugins.core.masks.journal import MaskJournal, read_journal
+from sam2_plugins.core.prompt_files import facts_of, refuse_other_movie, save_prompts
+from sam2_plugins.core.tracking.options import TrackingOptions
+from sam2_plugins.core.tracking.schedule import Life, plan_sweeps
+
+if TYPE_CHECKING:
+    from sam2_plugins.core.model import Sam2Model
+    from sam2_plugins.core.tracking.tracker import VideoTracker
+
+LoadModel: TypeAlias = "Callable[[TrackingOptions], Sam2Model]"
+
+
+@dataclass(frozen=True)
+class Replacing:
+    """What a run may replace.
+
+    Attributes
+    ----------
+    results
+        Results that were made here from other inputs.
+    anything
+        Files that were not made here, or were changed since.
+    """
+
+    results: bool = False
+    anything: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """A frame of a run: written, and its masks kept.
+
+    Attributes
+    ----------
+    fresh
+        Whether it had to be computed.
+    """
+
+    frame: int
+    fresh: bool
+
+
+def record(
+    tracker: VideoTracker, options: TrackingOptions, journal: Path, writers: WriterGroup
+) -> Generator[Step, None, None]:
+    """Track, keep every mask, write every frame as it comes; go on from the masks that are there.
+
+    Closing the generator stops within a frame.
+    """
+    if not tracker.frames.seekable:
+        journal.unlink(missing_ok=True)  # a stream begins anew
+    earlier = read_journal(journal)
+    tracker.restore(earlier)
+    known = {(masklet.obj, frame) for masklet in earlier for frame in masklet.masks}
+    with MaskJournal(journal) as kept:
+        for result in options.propagate(tracker):
+            fresh = {o: m for o, m in result.masks.items() if (o, result.frame) not in known}
+            if fresh:
+                kept.write(result.frame, fresh)
+            writers.write(result.frame, result.time, result.masks)
+            yield Step(result.frame, bool(fresh))
+
+
+def replay(
+    masklets: Iterable[Masklet], frames: FrameSource, writers: WriterGroup
+) -> Generator[Step, None, None]:
+    """Write the frames of masks that are there; this takes no model."""
+    by_frame: dict[int, dict[ObjectId, ObjectMask]] = {}
+    for masklet in masklets:
+        for frame, mask in masklet.masks.items():
+            by_frame.setdefault(frame, {})[masklet.obj] = mask
+    for frame in sorted(by_frame):
+        writers.write(frame, float(frames.times[frame]), by_frame[frame])
+        yield Step(frame, fresh=False)
+
+
+def track_into(
+    folder: ResultFolder,
+    job: Job,
+    settings: Settings,
+    may: Replacing,
+    load: LoadModel = TrackingOptions.load_model,
+) -> Events:
+    """Track a movie into a folder, and yield progress and at last the report.
+
+    What is there already is not made again; a run that was cut off goes on where it stopped.
+    Closing the generator keeps what was done, and so does an error.
+
+    Raises
+    ------
+    Sam2PluginsError
+        If the job does not fit its movie, or something that is not ours is in the way.
+    """
+    earlier = folder.record()
+    content = read_content(job.source, earlier)
+    inputs = digest_inputs(job, settings, content)
+    run = Report(job.name, job.source, "running", settings.model, inputs, content)
+    wanted = [FILES[name] for name in settings.formats]
+    if earlier is not None and not may.anything and folder.holds(run, wanted):
+        yield replace(earlier, computed=0, seconds=0.0)
+        return
+    with folder.locked(), open_frames(job.source, **job.reading) as frames:
+        check(job, frames)
+        run = folder.begin(run, wanted, may.results, may.anything)
+        if earlier is not None and not run.files:
+            done = replace(earlier, state="done", error="", computed=0, seconds=0.0, made=run.made)
+            yield folder.publish(done, ())
+            return
+        making = _Making(folder, job, settings, frames, run)
+        try:
+            yield from making.events(load)
+        except BaseException as error:
+            stopped = isinstance(error, GeneratorExit | KeyboardInterrupt)
+            making.error = "" if stopped else message_of(error)
+            folder.leave(making.report("stopped" if stopped else "failed"))
+            raise
+        report = folder.publish(making.report("failed" if making.error else "done"), making.files)
+    yield report
+
+
+def check(job: Job, frames: FrameSource) -> None:
+    """Check that a job fits its movie, which takes no model.
+
+    Raises
+    ------
+    PromptError, TrackingError
+        If a prompt is outside of the frames or of another movie, or the range does not fit.
+    """
+    for source in job.made_on:
+        refuse_other_movie(source, frames)
+    size = (frames.height, frames.width)
+    prompted: dict[ObjectId, list[int]] = {}
+    for prompt in job.prompts:
+        prompt.check_fits(size, frames.length)
+        prompted.setdefault(prompt.obj, []).append(prompt.frame)
+    lives = {obj: Life(first, last) for obj, (first, last) in job.lives.items()}
+    plan_sweeps(prompted, job.direction, job.start, job.stop, frames.length, lives)
+
+
+class _Making:
+    """One run into a folder, and what it has come to.
+
+    Attributes
+    ----------
+    files
+        Names of the files that are whole.
+    error
+        Why others are not; "" if nothing went wrong.
+    """
+
+    def __init__(
+        self, folder: ResultFolder, job: Job, settings: Settings, frames: FrameSource, run: Report
+    ) -> None:
+        self.files: tuple[str, ...] = ()
+        self.error = ""
+        self._folder, self._job, self._settings = folder, job, settings
+        self._frames, self._run = frames, run
+        self._complete = run.complete
+        self._masklets: Callable[[], Iterable[Masklet]] = list
+        self._frames_seen: set[int] = set()
+        self._computed = 0
+        self._began = time.perf_counter()
+
+    def events(self, load: LoadModel) -> Events:
+        """Write the files: from the masks if they are all there, else from the prompts."""
+        kept = self._folder.path / JOURNAL
+        if self._complete and self._frames.seekable and kept.exists():
+            masklets = read_journal(kept)
+            self._masklets = lambda: masklets
+            yield from self._write(partial(replay, masklets, self._frames))
+            return
+        options = self._settings.options(self._job)
+        tracker = options.tracker(self._frames, load(options))
+        for prompt in self._job.prompts:
+            tracker.add(prompt)
+        for obj, (first, last) in self._job.lives.items():
+            tracker.set_life(obj, first, last)
+        self._masklets = lambda: tracker.masklets().values()
+        total = tracker.count_steps(options.direction, options.start, options.stop)
+        in_order = options.direction == "forward"
+        yield from self._write(
+            partial(record, tracker, options, self._folder.journal), total, in_order
+        )
+
+    def _write(
+        self,
+        steps: Callable[[WriterGroup], Iterator[Step]],
+        total: int | None = None,
+        in_order: bool = True,
+    ) -> Events:
+        names = [name for name, file in FILES.items() if file in self._run.files]
+        if PROMPTS in names:
+            names.remove(PROMPTS)
+            path = self._folder.work / FILES[PROMPTS]
+            save_prompts(path, self._job.prompts, facts_of(self._frames), self._job.lives)
+            self.files = (path.name,)
+        writers = self._open_writers(names, in_order)
+        try:
+            with writers:
+                for done, step in enumerate(steps(writers), start=1):
+                    self._frames_seen.add(step.frame)
+                    self._computed += step.fresh
+                    yield Progress(self._job.name, done, total)
+                self._complete = True
+        except ExportError as error:
+            if not self._complete:
+                raise
+            self.error = str(error)
+        self.files += tuple(path.name for path in writers.paths)
+
+    def _open_writers(self, formats: list[str], in_order: bool) -> WriterGroup:
+        work, objects = self._folder.work, dict.fromkeys(p.obj for p in self._job.prompts)
+        if not formats:
+            return WriterGroup(work)
+        return open_writers(work, formats, self._frames, objects, in_order=in_order)
+
+    def report(self, state: State) -> Report:
+        """Tell what it has come to."""
+        return replace(
+            self._run,
+            state=state,
+            frames=len(self._frames_seen),
+            computed=self._computed,
+            complete=self._complete,
+            spans=_spans(self._frames_seen),
+            seconds=time.perf_counter() - self._began,
+            error=self.error,
+            notes=self._frames.warnings,
+            objects=tuple(_summary(masklet) for masklet in self._masklets()),
+        )
+
+
+def _spans(frames: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """Join frames that follow on one another."""
+    spans: list[tuple[int, int]] = []
+    for frame in sorted(frames):
+        if spans and spans[-1][1] == frame - 1:
+            spans[-1] = (spans[-1][0], frame)
+        else:
+            spans.append((frame, frame))
+    return tuple(spans)
+
+
+def _summary(masklet: Masklet) -> dict[str, Any]:
+    """Sum up a masklet; what is not known is None, for JSON has no nan."""
+    return {
+        key: None if value != value else value for key, value in asdict(masklet.summary()).items()
+    }

@@ -1,0 +1,58 @@
+"""A file with what developers need to know of an error that nobody foresaw."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import tempfile
+import time
+import traceback
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from platformdirs import user_log_path
+
+from sam2_plugins import __version__
+
+_PACKAGES = ("torch", "numpy", "av", "tifffile", "pillow", "napari", "fiftyone")
+_SECRETS = ("--api-key",)
+
+
+def write_crash_log(error: BaseException) -> Path | None:
+    """Write a file about an error, and return its path; None if there is no place for it."""
+    text = "\n".join([*_facts(), "", *traceback.format_exception(error)])
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{type(error).__name__}.txt"
+    for folder in (user_log_path("sam2_plugins", appauthor=False), Path(tempfile.gettempdir())):
+        path = folder / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        except OSError:
+            continue
+        return path
+    return None
+
+
+def _facts() -> list[str]:
+    return [
+        f"sam2_plugins {__version__}, Python {platform.python_version()}, {platform.platform()}",
+        ", ".join(f"{name} {found}" for name in _PACKAGES if (found := _version(name))),
+        f"Command: {' '.join(_without_secrets(sys.argv))}",
+    ]
+
+
+def _without_secrets(words: list[str]) -> list[str]:
+    """Leave out what only this person may know."""
+    shown, hide = [], False
+    for word in words:
+        name, equals, _ = word.partition("=")
+        shown.append("***" if hide else f"{name}=***" if equals and name in _SECRETS else word)
+        hide = word in _SECRETS
+    return shown
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,57 @@
+"""Everything that differs between Linux, macOS and Windows, in one place and without torch."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import sys
+from collections.abc import Iterator
+
+
+def peak_megabytes() -> float:
+    """Return the most memory that this process has used; nan where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return _peak_of_windows()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+def _peak_of_windows() -> float:
+    with contextlib.suppress(ImportError, AttributeError):
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset / 1e6
+    return math.nan
+
+
+def lower_priority() -> None:
+    """Let other processes of this machine go first, where the system has such an order."""
+    if hasattr(os, "nice"):
+        os.nice(10)
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """Return the signals that end a program: Ctrl-C, `kill`, a closed terminal or console.
+
+    Those that this process was started to ignore, as under `nohup`, are not among them.
+    """
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    known = [signal.Signals[name] for name in names if hasattr(signal, name)]
+    return tuple(one for one in known if signal.getsignal(one) != signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def default_signals() -> Iterator[None]:
+    """Give the stop signals their usual meaning for a while, for an event loop that is not ours."""
+    before = {one: signal.getsignal(one) for one in stop_signals() if one != signal.SIGINT}
+    for one in before:
+        signal.signal(one, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

@@ -1,0 +1,261 @@
+"""From the prompts of an object on one frame to its mask: the one way, for images and movies.
+
+Every prompt goes through here: the window is planned from all prompts of the frame and the mask
+that is there, an object of unknown size is searched at several scales, and an answer that goes
+against a click is tried again in other ways before it is given, with the clicks that it still does
+not meet.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from torch import Tensor
+
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.masks.object_mask import PixelBox
+from sam2_plugins.core.prompts import Box, Points, Prompt
+from sam2_plugins.core.tracking.memory.bank import Recall
+from sam2_plugins.core.tracking.predictor import Steps
+from sam2_plugins.core.tracking.tracked_object import Answer, Click
+from sam2_plugins.core.tracking.windows.planner import Extent, Window, WindowPlanner, extent_of
+from sam2_plugins.core.tracking.windows.scale_search import (
+    find_object,
+    is_photograph,
+    unmet_clicks,
+)
+
+
+@dataclass(frozen=True)
+class Query:
+    """What an object's mask on a frame is predicted from.
+
+    Attributes
+    ----------
+    prompts
+        All prompts of the object on the frame, in order. A mask replaces what came before it; the
+        last box counts; clicks add up.
+    answered
+        The answer to all of them but the last.
+    recorded
+        The mask that is there: tracked, or of `answered`.
+    side, window
+        Of the object so far: side of its windows, and where it was looked for last.
+    recall
+        Gives what the object remembers, if its memory should have a say in a window.
+    shared
+        Windows in use, which are shared where they fit.
+    """
+
+    frame: int
+    prompts: Sequence[Prompt]
+    answered: Answer | None = None
+    recorded: ObjectMask | None = None
+    side: int | None = None
+    window: Window | None = None
+    recall: Callable[[Window], Recall] | None = None
+    shared: Sequence[Window] = ()
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """One way to answer: where to look, and what is taken for granted there."""
+
+    window: Window
+    side: int | None
+    guess: Prompt | None = None
+    previous: bool = True
+    remember: bool = True
+
+
+class PromptPredictor:
+    """Answers prompts on the frames of one movie, or on an image."""
+
+    def __init__(self, operations: Steps, planner: WindowPlanner) -> None:
+        self._operations = operations
+        self._planner = planner
+
+    def predict(self, query: Query) -> Answer:
+        """Return the mask that meets most clicks; of equals, that of the most natural attempt."""
+        best: Answer | None = None
+        for attempt in self._attempts(query):
+            answer = self._answer(query, attempt)
+            if best is None or len(answer.unmet) < len(best.unmet):
+                best = answer
+            if not best.unmet:
+                break
+        assert best is not None
+        return best
+
+    def _attempts(self, query: Query) -> Iterator[_Attempt]:
+        clicks, extent = clicks_of(query.prompts), self._given_extent(query.prompts)
+        first = self._plan(query, clicks, extent)
+        yield first
+        if clicks is None:
+            return
+        if first.guess is not None:
+            yield replace(first, guess=None)
+        if first.previous and extent is None:
+            # What was there before is not what the clicks are on.
+            yield self._search(query, clicks)
+        if query.recall is not None and first.remember:
+            yield replace(first, guess=None, remember=False)
+
+    # -- where to look
+
+    def _plan(self, query: Query, clicks: Points | None, extent: Extent | None) -> _Attempt:
+        planner = self._planner
+        if extent is not None:
+            side = query.side if query.window else planner.side_for(extent)
+            if planner.crowded(extent, side):
+                side = planner.side_for(extent)
+            return _Attempt(planner.window(extent.box, side, query.shared), side)
+        on_it = _box_around(clicks)
+        before = query.answered
+        if before is not None and _shows(before.output.window, on_it):
+            return _Attempt(before.output.window, before.side, before.guess)
+        if before is None and query.recorded is not None and query.recorded.visible:
+            extent = extent_of(query.recorded)
+            assert extent is not None
+            side = query.side if query.window else planner.side_for(extent)
+            if planner.crowded(extent, side):
+                side = planner.side_for(extent)
+            window = planner.window(extent.box, side, query.shared)
+            if _shows(window, on_it):
+                return _Attempt(window, side)
+        elif before is None and query.window is not None and on_it is not None:
+            window = planner.window(on_it, query.side, query.shared)
+            if _shows(window, on_it):
+                return _Attempt(window, query.side)
+        if on_it is None or clicks is None:
+            window = query.window or planner.whole
+            return _Attempt(window, query.side if query.window else None)
+        return self._search(query, clicks)
+
+    def _given_extent(self, prompts: Sequence[Prompt]) -> Extent | None:
+        """Extent of the mask or box among prompts, and of the clicks on the object with it."""
+        extent: Extent | None = None
+        for prompt in prompts:
+            if prompt.mask is not None:
+                extent = extent_of(prompt.mask)
+            if prompt.box is not None:
+                x0, y0, x1, y1 = (round(side) for side in prompt.box)
+                extent = Extent.of_box((x0, y0, x1, y1))
+        on_it = _box_around(clicks_of(prompts))
+        if extent is None or on_it is None:
+            return extent
+        return replace(extent, box=_united(extent.box, on_it))
+
+    def _search(self, query: Query, clicks: Points) -> _Attempt:
+        """Search an object of unknown size through several windows, and guess its box."""
+        planner = self._planner
+        on_it = _box_around(clicks) or planner.whole.box
+        around = (planner.window(on_it, side) for side in (None, *reversed(planner.ladder())))
+        windows = [window for window in around if _shows(window, on_it)]
+        whole = _Attempt(planner.whole, None, previous=False, remember=False)
+        if len(windows) == 1:
+            return whole
+        prompt = Prompt(query.frame, query.prompts[-1].obj, points=clicks)
+        candidates = partial(self._operations.candidates, query.frame, prompt)
+        photograph = is_photograph(self._operations.features.picture(query.frame))
+        found = find_object(clicks, windows, planner, candidates, photograph)
+        if found is None or (photograph and found.window == planner.whole):
+            return whole
+        side = planner.side_for(found.extent)
+        box = found.extent.box
+        return _Attempt(
+            planner.window(_united(box, on_it), side, query.shared),
+            side,
+            Prompt(query.frame, prompt.obj, box=Box(*box)),
+            previous=False,
+            remember=False,
+        )
+
+    # -- what is there
+
+    def _answer(self, query: Query, attempt: _Attempt) -> Answer:
+        prompts = [*([attempt.guess] if attempt.guess else []), *query.prompts]
+        output = self._operations.prompt(
+            query.frame,
+            prompts,
+            window=attempt.window,
+            previous=self._previous(query, attempt),
+            recall=query.recall(attempt.window) if query.recall and attempt.remember else None,
+        )
+        last = query.prompts[-1].mask
+        clicks = clicks_of(query.prompts)
+        if last is not None and clicks is None:
+            return Answer(output, last, attempt.side)
+        mask = self._operations.mask_of(output, keep=clicks)
+        return Answer(
+            output,
+            mask,
+            attempt.side,
+            attempt.guess,
+            self._unmet(mask, attempt.window, clicks),
+        )
+
+    def _previous(self, query: Query, attempt: _Attempt) -> Tensor | None:
+        """Logits to refine: those of the answer so far, or what stands for the mask there."""
+        before = query.answered
+        if not attempt.previous:
+            return None
+        if before is not None and before.output.window == attempt.window:
+            return before.output.logits
+        if query.recorded is not None and query.recorded.visible:
+            return self._operations.logits_of(query.recorded, attempt.window)
+        return None
+
+    def _unmet(self, mask: ObjectMask, window: Window, clicks: Points | None) -> tuple[Click, ...]:
+        if clicks is None:
+            return ()
+        # A pixel of the decoder's mask, in pixels of the frame.
+        reach = math.ceil(max(window.width, window.height) / self._operations.model.mask_size)
+        return tuple((*clicks.xy[i], clicks.labels[i]) for i in unmet_clicks(mask, clicks, reach))
+
+
+def clicks_of(prompts: Sequence[Prompt]) -> Points | None:
+    """Return the clicks since the last mask; None if there are none."""
+    xy: list[tuple[float, float]] = []
+    labels: list[int] = []
+    for prompt in prompts:
+        if prompt.mask is not None:
+            xy, labels = [], []
+        if prompt.points is not None:
+            xy += prompt.points.xy
+            labels += prompt.points.labels
+    return Points(tuple(xy), tuple(labels)) if xy else None
+
+
+def _box_around(clicks: Points | None) -> PixelBox | None:
+    """Pixels of the clicks on the object; None if there are none."""
+    on_it = [xy for xy, on in zip(*_parts(clicks), strict=True) if on]
+    if not on_it:
+        return None
+    xs, ys = [round(x) for x, _ in on_it], [round(y) for _, y in on_it]
+    return min(xs), min(ys), max(xs) + 1, max(ys) + 1
+
+
+def _parts(clicks: Points | None) -> tuple[tuple[tuple[float, float], ...], tuple[int, ...]]:
+    return (clicks.xy, clicks.labels) if clicks else ((), ())
+
+
+def _united(one: PixelBox, other: PixelBox) -> PixelBox:
+    return (
+        min(one[0], other[0]),
+        min(one[1], other[1]),
+        max(one[2], other[2]),
+        max(one[3], other[3]),
+    )
+
+
+def _shows(window: Window, box: PixelBox | None) -> bool:
+    """Whether a window shows a box, whole."""
+    if box is None:
+        return True
+    x0, y0, x1, y1 = window.box
+    # A click on the far edge of the last pixel of a frame is inside.
+    return x0 <= box[0] and y0 <= box[1] and box[2] - 1 <= x1 and box[3] - 1 <= y1

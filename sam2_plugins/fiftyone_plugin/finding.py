@@ -1,0 +1,251 @@
+"""Which movies, or images, a dataset or a view is made of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import fiftyone.core.media as fom
+from fiftyone import ViewExpression
+
+from sam2_plugins.fiftyone_plugin.footage import (
+    Footage,
+    FootageError,
+    ImageSequence,
+    Video,
+    every_slice,
+)
+
+
+def find_footage(
+    view: Any, group_by: str | None = None, order_by: str | None = None
+) -> list[Footage]:
+    """Find the movies of a dataset or view.
+
+    Parameters
+    ----------
+    view
+        Of videos, clips, the frames of videos, or images that are grouped dynamically. Of a grouped
+        dataset, the active slice.
+    group_by, order_by
+        Of images that are not grouped: the fields that tell their movie and their place in it.
+
+    Raises
+    ------
+    FootageError
+        If there are no samples, or they are no movies.
+    """
+    view = check_view(view, group_by, order_by)
+    if view._is_frames:
+        return _videos_of_frames(view)
+    if view._is_clips:
+        return _videos_of_clips(view)
+    if view.media_type == fom.VIDEO:
+        return _videos(view, view)
+    return _groups(view)
+
+
+def check_view(view: Any, group_by: str | None = None, order_by: str | None = None) -> Any:
+    """Check that a view is of movies, without looking at each.
+
+    Returns
+    -------
+    view
+        Of videos, clips, the frames of videos, or dynamic groups of images.
+
+    Raises
+    ------
+    FootageError
+        If it is not.
+    """
+    _check_samples(view)
+    if view._is_patches:
+        raise FootageError("A view of patches has no movies. Close it, and take the samples.")
+    if view.media_type == fom.GROUP and not view._is_dynamic_groups:
+        view = view.select_group_slices(view.group_slice)
+        _check_samples(view)
+    if view._is_frames or view._is_clips or view.media_type == fom.VIDEO:
+        return view
+    if view.media_type == fom.IMAGE and group_by:
+        known = view.get_field_schema()
+        for name in filter(None, (group_by, order_by)):
+            if name not in known:
+                raise FootageError(f"These samples have no field {name!r}. Choose another.")
+        view = view.group_by(group_by, order_by=order_by)
+    if view.media_type == fom.GROUP:
+        return view
+    raise FootageError(
+        f"These samples are no movies, but of media type {view.media_type!r}. Images become movies"
+        " when they are grouped: name the field that tells their movie (group_by) and the one that "
+        "tells their place in it (order_by). For single images there is segment_images."
+    )
+
+
+def find_movie(view: Any, sample_id: str) -> Footage:
+    """Find the movie that a sample is, or is an image of, without looking at the others.
+
+    Raises
+    ------
+    FootageError
+        If the sample is of no movie.
+    """
+    root = view._root_dataset
+    if view._is_frames or view._is_clips:
+        owners = dict(zip(*view.values(["id", "sample_id"]), strict=True))
+        sample_id = owners.get(sample_id, sample_id)
+    if root.media_type in (fom.GROUP, fom.VIDEO):
+        videos = every_slice(root, fom.VIDEO).select(sample_id)
+        if videos.media_type == fom.VIDEO and len(videos):
+            return _videos(view, videos)[0]
+    if view.media_type == fom.GROUP and view._is_dynamic_groups:
+        for movie in _groups(view, containing=sample_id):
+            return movie
+    raise FootageError("This sample is no movie: group the images by the field of their movie.")
+
+
+def find_images(view: Any) -> list[Footage]:
+    """Take each image of a dataset or view as a movie of one frame.
+
+    Raises
+    ------
+    FootageError
+        If there are no samples, or they are no images.
+    """
+    view = check_images(view)
+    dataset = view if view._is_frames else view._root_dataset
+    ids, paths = view.values(["id", "filepath"])
+    return [
+        ImageSequence(dataset, view, id_, Path(path).name, (id_,), (path,))
+        for id_, path in zip(ids, paths, strict=True)
+    ]
+
+
+def check_images(view: Any) -> Any:
+    """Check that a view is of images, and return it without groups; see `check_view`."""
+    _check_samples(view)
+    if view.media_type == fom.GROUP:
+        view = members_of(view) if view._is_dynamic_groups else every_slice(view, fom.IMAGE)
+    if view.media_type != fom.IMAGE or view._is_patches:
+        raise FootageError(
+            f"These samples are no images, but of media type {view.media_type!r}. For videos there "
+            "is propagate_masks; their frames are images after to_frames(sample_frames=True)."
+        )
+    return view
+
+
+def natural_key(text: str) -> list[tuple[bool, int, str]]:
+    """Sort texts as people count: 2 before 10."""
+    parts = re.split(r"(\d+)", text.lower())
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
+
+
+def first_group(view: Any) -> Footage:
+    """Return one movie of a view of dynamic groups, without looking at the others."""
+    return _groups(view, containing=members_of(view).first().id)[0]
+
+
+def _check_samples(view: Any) -> None:
+    samples = members_of(view) if view._is_dynamic_groups else view
+    if not len(samples.limit(1)):
+        raise FootageError("There are no samples in this view. Clear its filters, or add samples.")
+
+
+def _videos(view: Any, videos: Any) -> list[Footage]:
+    ids, paths = videos.values(["id", "filepath"])
+    return [
+        Video(videos._root_dataset, view, id_, Path(path).name, path)
+        for id_, path in zip(ids, paths, strict=True)
+    ]
+
+
+def _videos_of_clips(view: Any) -> list[Footage]:
+    rows = zip(*view.values(["sample_id", "support", "filepath"]), strict=True)
+    return [
+        Video(
+            view._root_dataset,
+            every_slice(view._root_dataset, fom.VIDEO),
+            id_,
+            f"{Path(path).name}, frames {first} to {last}",
+            path,
+            (first - 1, last - 1),
+        )
+        for id_, (first, last), path in rows
+    ]
+
+
+def _videos_of_frames(view: Any) -> list[Footage]:
+    """The videos that a view of frames is of, with the frames that it shows."""
+    flat = members_of(view) if view._is_dynamic_groups else view
+    shown: dict[str, list[int]] = {}
+    for id_, number in zip(*flat.values(["sample_id", "frame_number"]), strict=True):
+        shown.setdefault(id_, []).append(number - 1)
+    videos = every_slice(view._root_dataset, fom.VIDEO)
+    paths = dict(zip(*videos.select(list(shown)).values(["id", "filepath"]), strict=True))
+    return [
+        Video(
+            view._root_dataset,
+            videos,
+            id_,
+            Path(paths[id_]).name,
+            paths[id_],
+            (min(frames), max(frames)),
+            frozenset(frames),
+        )
+        for id_, frames in shown.items()
+    ]
+
+
+def members_of(view: Any) -> Any:
+    """Return the samples before they were grouped dynamically, of the slice that is active."""
+    members = view._parse_dynamic_groups()[2]
+    return members.select_group_slices(view.group_slice) if members.media_type == fom.GROUP else members
+
+
+def _groups(view: Any, containing: str | None = None) -> list[Footage]:
+    """The movies of a view of dynamic groups, in a few queries for all of them.
+
+    Parameters
+    ----------
+    containing
+        Only the movie of this image.
+    """
+    group = ViewExpression(view._parse_dynamic_groups()[0])
+    members = members_of(view)
+    if members.media_type == fom.VIDEO:
+        return _videos(members, members)
+    if containing is not None:
+        keys = members.select(containing).values(group)
+        members = members.match(group.is_in(keys)) if keys else members.limit(0)
+    stage = next(s for s in reversed(view._stages) if s.outputs_dynamic_groups)
+    names = ["id", "filepath", *([stage.order_by] if stage.order_by else [])]
+    rows: dict[str, list[tuple[Any, ...]]] = {}
+    for key, *row in zip(members.values(group), *members.values(names), strict=True):
+        rows.setdefault(repr(key), []).append(tuple(row))
+    wanted = rows if containing is not None else map(repr, view.values(group))
+    return [
+        _sequence(members, _in_order(rows[key], bool(stage.reverse)))
+        for key in wanted
+        if key in rows
+    ]
+
+
+def _in_order(rows: Iterable[tuple[Any, ...]], reverse: bool) -> list[tuple[Any, ...]]:
+    """Sort rows of (id, path, place): by place, or else by name, as people count."""
+
+    def place(row: tuple[Any, ...]) -> tuple[Any, ...]:
+        value = row[2] if len(row) > 2 else Path(row[1]).name
+        missing = value is None
+        return missing, natural_key(value) if isinstance(value, str) else 0 if missing else value
+
+    return sorted(rows, key=place, reverse=reverse)
+
+
+def _sequence(members: Any, rows: list[tuple[Any, ...]]) -> Footage:
+    ids, paths = zip(*(row[:2] for row in rows), strict=True)
+    first, last = Path(paths[0]), Path(paths[-1])
+    name = f"{first.parent.name}/{first.name}"
+    if len(paths) > 1:
+        name = f"{name} to {last.name} ({len(paths)} images)"
+    return ImageSequence(members._root_dataset, members, ids[0], name, ids, paths)

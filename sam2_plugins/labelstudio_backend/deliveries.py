@@ -1,0 +1,102 @@
+"""Results that come after their request has been answered: stored through Label Studio's API.
+
+A request that could not be answered in full is kept on disk until its result is stored, so that a
+restarted backend takes it up.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from sam2_plugins.core import files
+
+log = logging.getLogger(__name__)
+
+WORKERS = 4
+
+
+class Pending:
+    """Requests whose results are still to be stored, on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._keys = {path.stem for path in folder.glob("*.json")}
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def put(self, key: str, request: Mapping[str, Any]) -> None:
+        """Keep a request."""
+        files.write_text(self._folder / f"{key}.json", json.dumps(request))
+        self._keys.add(key)
+
+    def remove(self, key: str) -> None:
+        """Forget one that is done with."""
+        self._keys.discard(key)
+        (self._folder / f"{key}.json").unlink(missing_ok=True)
+
+    def all(self) -> dict[str, dict[str, Any]]:
+        """Return those that are kept, by key; a damaged one is deleted."""
+        found = {}
+        for path in sorted(self._folder.glob("*.json")):
+            try:
+                request = json.loads(path.read_text())
+                found[path.stem] = {"task": dict(request["task"]), **request}
+            except (OSError, ValueError, KeyError, TypeError):
+                log.warning("%s is damaged, and deleted.", path)
+                self.remove(path.stem)
+        return found
+
+
+class Deliveries:
+    """Works off requests one after another, in threads of its own.
+
+    Parameters
+    ----------
+    deliver
+        Answers a request and stores the result; called with its key.
+    """
+
+    def __init__(self, deliver: Callable[[str, Any], None]) -> None:
+        self._deliver = deliver
+        self._queue: queue.SimpleQueue[tuple[str, Any] | None] = queue.SimpleQueue()
+        self._known: set[str] = set()
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._closing = False
+
+    def add(self, key: str, request: Any) -> None:
+        """Take a request, unless it is waiting already."""
+        with self._lock:
+            if key in self._known or self._closing:
+                return
+            self._known.add(key)
+            if len(self._threads) < WORKERS:
+                thread = threading.Thread(target=self._work, name="deliveries", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+        self._queue.put((key, request))
+
+    def close(self) -> None:
+        """Take no more; what waits is left to the next start."""
+        with self._lock:
+            self._closing = True
+            for _ in self._threads:
+                self._queue.put(None)
+
+    def _work(self) -> None:
+        while (found := self._queue.get()) is not None and not self._closing:
+            key, request = found
+            try:
+                self._deliver(key, request)
+            except Exception:
+                log.exception("A result could not be stored")
+            finally:
+                with self._lock:
+                    self._known.discard(key)

@@ -1,0 +1,168 @@
+"""One task of a request: what it shows, what a person drew on it, and what is to be filled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from sam2_plugins.labelstudio_backend.client import LabelStudio
+from sam2_plugins.labelstudio_backend.errors import FormatError, NothingToDo, ServerError
+from sam2_plugins.labelstudio_backend.label_config import LabelConfig, Media, parse_label_config
+from sam2_plugins.labelstudio_backend.settings import VERSION_PREFIX, Settings
+
+
+@dataclass(frozen=True)
+class TaskRequest:
+    """One task of a request.
+
+    Attributes
+    ----------
+    task
+        As Label Studio sends it.
+    label_config
+        The project's, as text.
+    context
+        What the annotator has just drawn; None when whole tasks are to be pre-annotated.
+    server
+        Where the task is from.
+    project
+        Its id.
+    until
+        When the answer has to be given, on the monotonic clock.
+    settings
+        Of the project.
+    """
+
+    task: Mapping[str, Any]
+    label_config: str
+    context: Sequence[Any] | None
+    server: LabelStudio | None
+    project: str
+    until: float
+    settings: Settings
+
+    @property
+    def task_id(self) -> int | None:
+        """The task's id; None outside of a project."""
+        found = self.task.get("id")
+        return found if isinstance(found, int) else None
+
+    @property
+    def key(self) -> str:
+        """Tells it from other requests: the same text for the same task and prompts."""
+        how = [*self.settings.tracking.identity().values(), self.settings.max_frames]
+        about = [self.project, self.task_id, self.label_config, how, self.interactive]
+        text = json.dumps([about, self.task.get("data"), self.results], default=str)
+        return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
+
+    @property
+    def interactive(self) -> bool:
+        """Whether an annotator waits for it, with something drawn."""
+        return self.context is not None
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What the task shows."""
+        data = self.task.get("data")
+        if not isinstance(data, Mapping):
+            raise FormatError("A task has no data.")
+        return data
+
+    @cached_property
+    def config(self) -> LabelConfig:
+        """The labelling config, as the editor reads it for this task."""
+        return parse_label_config(self.label_config, self.data)
+
+    @cached_property
+    def results(self) -> list[Mapping[str, Any]]:
+        """What a person drew, without the names of buttons among the labels."""
+        return [self._without_buttons(result) for result in self.drawn]
+
+    @cached_property
+    def drawn(self) -> list[Mapping[str, Any]]:
+        """The context as it is, or the latest annotation that holds something.
+
+        Where there is neither, the prediction of another model: that of a detector, say.
+        """
+        if self.context is not None:
+            return _objects(self.context)
+        annotations = [a for a in self._listed("annotations") if not a.get("was_cancelled")]
+        annotations.sort(key=lambda a: str(a.get("updated_at", "")), reverse=True)
+        sources = list(annotations)
+        if self.settings.track_predictions:
+            sources += [p for p in reversed(self._listed("predictions")) if not is_ours(p)]
+        return next((found for one in sources if (found := _objects(one.get("result")))), [])
+
+    @property
+    def own_predictions(self) -> list[Mapping[str, Any]]:
+        """Predictions of this backend that the task has."""
+        return [one for one in self._listed("predictions") if is_ours(one)]
+
+    def is_gone(self) -> bool:
+        """Whether Label Studio says that it has no such task; who does not answer may have it."""
+        if self.server is None or not self.server.api_key or self.task_id is None:
+            return False
+        try:
+            return not self.server.has_task(self.task_id)
+        except ServerError:
+            return False
+
+    def media_to_fill(self) -> list[Media]:
+        """Return the videos and pictures that have prompts, or else the config's first.
+
+        Raises
+        ------
+        NothingToDo
+            If the config has no control that takes what the model makes.
+        """
+        fillable = [media for media in self.config.media if self.config.is_filled(media)]
+        if not fillable:
+            raise NothingToDo(self._nothing_fillable())
+        prompted = {str(result.get("to_name")) for result in self.results}
+        return [media for media in fillable if media.name in prompted] or fillable[:1]
+
+    def _nothing_fillable(self) -> str:
+        tags = [media.kind for media in self.config.media]
+        tags += [control.tag for control in self.config.controls]
+        found = ", ".join(f"<{tag}>" for tag in dict.fromkeys([*tags, *self.config.others]))
+        return (
+            "The labelling config has no control that this backend fills"
+            f"{f', only {found}' if found else ''}. Add VideoRectangle to a Video, or BrushLabels, "
+            "BitmaskLabels, PolygonLabels, EllipseLabels or RectangleLabels to an Image."
+        )
+
+    def _without_buttons(self, result: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a box whose only label is a button's without it, or with its only label."""
+        value = result.get("value")
+        labels = value.get("labels") if isinstance(value, Mapping) else None
+        buttons = self.config.buttons
+        if not isinstance(value, Mapping) or not isinstance(labels, list) or not buttons:
+            return result
+        own = [label for label in labels if label not in buttons]
+        if len(own) == len(labels):
+            return result
+        names = {c.name: c.labels for c in self.config.controls}
+        offered = names.get(str(result.get("from_name")), ())
+        rest = {key: part for key, part in value.items() if key != "labels"}
+        own = own or (list(offered) if len(offered) == 1 else [])
+        return {**result, "value": {**rest, **({"labels": own} if own else {})}}
+
+    def _listed(self, name: str) -> list[Mapping[str, Any]]:
+        return _objects(self.task.get(name))
+
+
+def is_ours(prediction: Mapping[str, Any]) -> bool:
+    """Whether a prediction of a task is of this backend, whatever its model was."""
+    return str(prediction.get("model_version", "")).startswith(VERSION_PREFIX)
+
+
+def _objects(listed: Any) -> list[Mapping[str, Any]]:
+    return list(_iterate(listed)) if isinstance(listed, Sequence) else []
+
+
+def _iterate(listed: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
+    return (one for one in listed if isinstance(one, Mapping))

@@ -1,0 +1,170 @@
+"""Batches of synthetic clips, made whole by other processes while training goes on."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count, cycle
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from sam2_plugins.core.errors import TrainingError
+from sam2_plugins.training.recipe import Recipe, Task
+from sam2_plugins.training.samples import Batch, make_batch
+from sam2_plugins.training.synthetic import MASK_ONLY, Clip, Photos, make_clip
+
+_READY = 2  # batches that each worker has ready
+_FRESH = 0.15  # clips that are made anew for each that a batch takes
+
+
+@dataclass(frozen=True)
+class ClipShape:
+    """Side of a clip in pixels, and its length in frames."""
+
+    size: int
+    frames: int
+
+
+class ClipPool:
+    """Clips to draw from, of several lengths; old ones are replaced as new ones are made.
+
+    Parameters
+    ----------
+    capacity
+        Clips of each shape that are kept in memory.
+    shapes
+        Made in turn.
+    photos
+        Pictures whose surfaces natural clips take.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        shapes: Sequence[ClipShape],
+        rng: np.random.Generator,
+        photos: Photos | None = None,
+        warm_up: int = 24,
+    ) -> None:
+        self._capacity, self._rng, self._photos = capacity, rng, photos
+        self._shapes = cycle(shapes)
+        self._clips: dict[int, list[Clip]] = {shape.frames: [] for shape in shapes}
+        self._owed = 0.0
+        for _ in range(max(warm_up, len(shapes))):
+            self._make()
+
+    def draw(self, count: int, frames: int) -> list[Clip]:
+        """Pick clips that are long enough at random, after some have been made anew.
+
+        A mask teaches nothing on the frame where it is given, so that single frames are not taken
+        of clips that are known by masks alone.
+        """
+        self._owed += _FRESH * count
+        while self._owed >= 1:
+            self._owed -= 1
+            self._make()
+        while not (fit := self._fit(frames)):
+            self._make()
+        return [fit[i] for i in self._rng.integers(len(fit), size=count)]
+
+    def _fit(self, frames: int) -> list[Clip]:
+        long = [clip for length, clips in self._clips.items() if length >= frames for clip in clips]
+        return [clip for clip in long if frames > 1 or clip.kind not in MASK_ONLY]
+
+    def _make(self) -> None:
+        shape = next(self._shapes)
+        clips = self._clips[shape.frames]
+        clips.append(make_clip(self._rng, shape.size, shape.frames, photos=self._photos))
+        del clips[: -self._capacity]
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """What the processes that make batches need to know.
+
+    Attributes
+    ----------
+    first
+        Step of the first batch.
+    began, minutes
+        Time at which training began, and how long it takes; by its steps if None.
+    scale
+        Clips of a batch, as a multiple of the recipe's.
+    capacity
+        Clips of each shape that a worker keeps.
+    """
+
+    recipe: Recipe
+    shapes: tuple[ClipShape, ...]
+    first: int = 0
+    began: float = 0.0
+    minutes: float | None = None
+    scale: int = 1
+    capacity: int = 80
+    photos: Photos | None = None
+    seed: int = 0
+
+    def task(self, step: int) -> Task:
+        """Task of a step whose batch is made now."""
+        if self.minutes is None:
+            return self.recipe.task(step, step / self.recipe.steps)
+        return self.recipe.task(step, (time.time() - self.began) / (60 * self.minutes))
+
+
+class _Batches(IterableDataset[tuple[Task, Batch]]):
+    """Batches of every step from the first on; of several workers, each makes its share."""
+
+    def __init__(self, plan: BatchPlan) -> None:
+        self.plan = plan
+
+    def __iter__(self) -> Iterator[tuple[Task, Batch]]:
+        plan, info = self.plan, get_worker_info()
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        if info:
+            os.nice(5)
+        rng = np.random.default_rng((plan.seed, plan.first, worker))
+        pool = ClipPool(plan.capacity, plan.shapes, rng, plan.photos)
+        for step in count(plan.first + worker, workers):
+            task = plan.task(step)
+            clips = pool.draw(task.clips * plan.scale, task.sample.frames)
+            yield task, make_batch(clips, task.sample, task.mix, rng)
+
+
+def batches(plan: BatchPlan, workers: int, device: torch.device) -> Iterator[tuple[Task, Batch]]:
+    """Yield the tasks of all steps and their batches, for ever.
+
+    Parameters
+    ----------
+    workers
+        Processes that make batches; with 0, this one does.
+    device
+        Where they are going to: for a graphics card they are put into pinned memory.
+
+    Raises
+    ------
+    TrainingError
+        If a worker has ended.
+    """
+    loader = DataLoader(
+        _Batches(plan),
+        batch_size=None,
+        num_workers=workers,
+        multiprocessing_context="spawn" if workers else None,
+        prefetch_factor=_READY if workers else None,
+        pin_memory=device.type == "cuda",
+    )
+    found = iter(loader)
+    while True:
+        try:
+            task, batch = next(found)
+        except (RuntimeError, OSError, EOFError) as error:
+            raise TrainingError(
+                "A process that makes training clips has ended, so training stops "
+                f"({str(error) or type(error).__name__}). Go on with --resume, and with fewer "
+                "--workers if memory ran out."
+            ) from error
+        yield task, batch

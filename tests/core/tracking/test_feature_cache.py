@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from sam2_plugins.core.frames import open_frames
+from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.tracking.feature_cache import FeatureCache, ReadAhead, gather
+from sam2_plugins.core.tracking.windows.planner import Window
+
+IMAGE = np.random.default_rng(0).integers(0, 255, (70, 90, 3), dtype=np.uint8)
+WINDOWS = [Window(0, 0, 40, 30), Window(50, 40, 40, 30), Window(13, 7, 40, 30)]
+
+
+def test_windows_cut_all_at_once_are_those_cut_one_by_one() -> None:
+    cut = gather(torch.from_numpy(IMAGE), WINDOWS)
+    assert np.array_equal(cut.numpy(), np.stack([w.crop(IMAGE) for w in WINDOWS]))
+
+
+def test_windows_of_several_sizes_have_the_features_that_each_has_alone(
+    small_model: Sam2Model,
+) -> None:
+    windows = [Window(5, 5, 64, 64), *WINDOWS, Window(0, 0, 90, 70)]
+    frames = open_frames(IMAGE[None])
+    with torch.inference_mode():
+        together = FeatureCache(small_model, frames).get(0, windows)
+        for window in windows:
+            alone = FeatureCache(small_model, frames).get(0, [window])[window]
+            assert torch.equal(together[window].coarse, alone.coarse)
+            assert torch.equal(together[window].skips[0], alone.skips[0])
+
+
+def test_batches_have_few_lengths_whatever_the_number_of_windows(small_model: Sam2Model) -> None:
+    cache = FeatureCache(small_model, open_frames(IMAGE[None]))
+    cache._at_once = 8
+    for count in range(1, 40):
+        windows = [Window(x, 0, 40, 30) for x in range(count)]
+        batches = list(cache._batches(windows))
+        assert [w for batch in batches for w in batch] == windows
+        assert {len(batch) for batch in batches} <= {1, 2, 4, 8}
+
+
+def test_a_frame_read_ahead_is_the_frame_and_is_taken_once() -> None:
+    movie = np.stack([IMAGE, IMAGE + 1, IMAGE + 2])
+    ahead = ReadAhead(open_frames(movie))
+    ahead.start(1)
+    assert ahead.take(2) is None
+    taken = ahead.take(1)
+    assert taken is not None and taken.index == 1
+    assert np.array_equal(taken.image, movie[1])
+    assert ahead.take(1) is None
+
+
+def test_no_frame_is_read_ahead_that_a_movie_does_not_have() -> None:
+    ahead = ReadAhead(open_frames(IMAGE[None]))
+    for index in (-1, 1):
+        ahead.start(index)
+        assert ahead.take(index) is None
+
+
+def test_a_stream_is_not_read_ahead() -> None:
+    stream = open_frames(iter([IMAGE, IMAGE]))
+    ahead = ReadAhead(stream)
+    ahead.start(1)
+    assert ahead.take(1) is None
+    assert stream[0].index == 0

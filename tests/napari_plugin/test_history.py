@@ -1,0 +1,220 @@
+"""Everything is taken back and made again, in one order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.cli.conftest import moving_discs
+from tests.napari_plugin.conftest import LEFT, RIGHT, Desk
+
+
+def everything(desk: Desk) -> dict[str, Any]:
+    """All that a person sees of their work."""
+    work = desk.controller.work
+    assert work is not None
+    store = work.workspace.store
+    masks = {
+        (index, label): mask
+        for label in range(1, 6)
+        for index in store.indices(label)
+        if (mask := store.get(index, label)) is not None
+    }
+    state = work.capture()
+    # An object without a mask is only looked at: it is no change.
+    names = {o: name for o, name in state.names.items() if any(label == o for _, label in masks)}
+    return {"state": replace(state, names=names), "masks": masks}
+
+
+def click_object(desk: Desk, y: float, x: float) -> None:
+    desk.controller.new_object()
+    desk.click(y, x)
+
+
+def paint(desk: Desk) -> None:
+    desk.space.labels.paint((2, 80, 20), 1)
+    desk.controller.prompting.sync()
+    desk.jobs.run()
+
+
+def load(desk: Desk, path: Path) -> None:
+    desk.controller.results.load_prompts(path)
+    desk.jobs.run()
+
+
+def test_a_whole_session_is_taken_back_and_made_again_step_by_step(
+    desk: Desk, tmp_path: Path
+) -> None:
+    control = desk.controller
+    other = desk.viewer.add_labels(moving_discs(8)[1] * 9, scale=(1, 0.5, 0.5), name="by hand")
+    acts: list[Callable[[], object]] = [
+        lambda: desk.click(*LEFT),
+        lambda: desk.click(44, 44),
+        lambda: (desk.click(40, 56, exclude=True), control.new_object()),
+        lambda: desk.click(*RIGHT),
+        desk.track,
+        lambda: paint(desk),
+        lambda: control.rename(1, "mother"),
+        lambda: (control.select(1), desk.space.go_to((5,)), control.divisions.divide()),
+        lambda: desk.click(40, 35),
+        lambda: (control.select(2), control.begin_here()),
+        lambda: control.delete(2),
+        lambda: (control.prompting.use_labels(other), desk.jobs.run()),
+    ]
+    seen: list[dict[str, Any]] = []
+    for act in acts:
+        act()
+        seen.append(everything(desk))
+    for wanted in reversed(seen[:-1]):
+        control.undo()
+        desk.jobs.run()
+        assert everything(desk) == wanted
+    control.undo()
+    desk.jobs.run()
+    assert everything(desk)["masks"] == {} and len(desk.space.points.data) == 0
+    for wanted in seen:
+        control.redo()
+        desk.jobs.run()
+        assert everything(desk) == wanted
+    control.redo()
+    assert desk.told[-1] == "There is nothing to make again."
+    assert desk.failures == []
+
+
+def test_what_was_taken_back_is_gone_after_another_change(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.controller.undo()
+    desk.jobs.run()
+    desk.click(*RIGHT)
+    desk.controller.redo()
+    assert desk.told[-1] == "There is nothing to make again."
+    assert desk.area(0, 1) > 300
+
+
+def test_undo_while_the_model_looks_takes_that_click_back(desk: Desk) -> None:
+    desk.click(*LEFT)
+    first = desk.space.store.get((0,), 1)
+    desk.space.points.add([0, 60, 85])
+    desk.controller.undo()
+    desk.jobs.run()
+    assert desk.space.store.get((0,), 1) == first
+    assert len(desk.space.points.data) == 1
+
+
+def test_a_click_during_a_run_stays_when_the_run_is_taken_back(desk: Desk) -> None:
+    desk.click(*LEFT)
+
+    def click(progress: object) -> None:
+        if getattr(progress, "done", 0) == 5:
+            desk.space.points.add([3, 60, 88])
+
+    desk.controller.progressed.connect(click)
+    desk.track()
+    clicked = desk.space.store.get((3,), 1)
+    desk.controller.undo()
+    desk.jobs.run()
+    desk.controller.redo()
+    desk.jobs.run()
+    assert desk.space.store.get((3,), 1) == clicked
+
+
+def test_masks_after_undo_and_redo_are_what_the_model_goes_on_from(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.click(44, 44)
+    desk.controller.undo()
+    desk.jobs.run()
+    desk.track()
+    tracked = [desk.space.store.get((t,), 1) for t in range(8)]
+    desk.controller.undo()
+    desk.controller.undo()
+    desk.jobs.run()
+    desk.controller.redo()
+    desk.jobs.run()
+    desk.track()
+    assert [desk.space.store.get((t,), 1) for t in range(8)] == tracked
+
+
+def test_prompts_loaded_twice_double_nothing(desk: Desk, tmp_path: Path) -> None:
+    desk.click(*LEFT)
+    click_object(desk, *RIGHT)
+    desk.box(50, 75, 70, 95)
+    paint(desk)
+    desk.controller.results.save_prompts(tmp_path / "prompts.json")
+    before = everything(desk)
+    for _ in range(2):
+        load(desk, tmp_path / "prompts.json")
+        assert everything(desk) == before
+    assert "here already" in " ".join(desk.told)
+
+
+def test_a_file_adds_what_is_missing_to_the_objects_that_are_there(
+    desk: Desk, tmp_path: Path
+) -> None:
+    desk.click(*LEFT)
+    desk.click(44, 44)
+    desk.controller.results.save_prompts(tmp_path / "prompts.json")
+    desk.controller.undo()
+    desk.jobs.run()
+    load(desk, tmp_path / "prompts.json")
+    assert list(desk.controller.objects) == [1]
+    assert len(desk.space.points.data) == 2
+
+
+@pytest.mark.parametrize("direction", ["both", "backward", "forward"])
+def test_nothing_is_tracked_beyond_its_life(desk: Desk, direction: str) -> None:
+    desk.controller.new_object()
+    desk.space.go_to((4,))
+    desk.click(40, 36)
+    desk.space.go_to((3,))
+    desk.controller.begin_here()
+    desk.space.go_to((6,))
+    desk.controller.end_here()
+    desk.track(direction)
+    frames = {index[0] for index in desk.space.store.indices(1)}
+    assert frames == {"both": {3, 4, 5, 6}, "backward": {3, 4}, "forward": {4, 5, 6}}[direction]
+
+
+def test_a_life_survives_a_file_of_prompts(
+    desk: Desk, make_desk: Callable[..., Desk], tmp_path: Path
+) -> None:
+    desk.click(*LEFT)
+    desk.track()
+    desk.space.go_to((4,))
+    desk.controller.divisions.divide()
+    desk.click(40, 36)
+    desk.controller.results.save_prompts(tmp_path / "prompts.json")
+    again = make_desk(moving_discs(8)[0])
+    load(again, tmp_path / "prompts.json")
+    again.track("both")
+    assert again.session.ends == {1: 3}
+    assert again.space.store.indices(1)[-1] == (3,)
+    assert again.space.store.indices(2)[0] == (4,)
+
+
+def test_an_object_cannot_end_before_it_begins(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.space.go_to((4,))
+    desk.controller.begin_here()
+    desk.space.go_to((2,))
+    assert not desk.controller.attempt(desk.controller.end_here)
+    assert "before it begins" in desk.failures[-1]
+
+
+def test_a_polygon_and_an_ellipse_are_masks(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.controller.new_object()
+    triangle = np.array([(0, 10, 10), (0, 10, 30), (0, 30, 10)], float)
+    desk.space.boxes.add_polygons(triangle)
+    desk.jobs.run()
+    mask = desk.space.store.get((0,), 2)
+    assert mask is not None and mask.to_array()[14, 14] and not mask.to_array()[28, 28]
+    assert mask.area == pytest.approx(200, rel=0.15)
+    desk.controller.new_object()
+    desk.space.boxes.add_ellipses(np.array([(0, 60, 60), (0, 60, 90), (0, 80, 90), (0, 80, 60)]))
+    desk.jobs.run()
+    assert desk.area(0, 3) == pytest.approx(np.pi * 15 * 10, rel=0.05)
