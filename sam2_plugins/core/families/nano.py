@@ -51,7 +51,7 @@ NANO = Variant(
     top_down_levels=(0, 1, 2, 3),
     stability_fallback=False,
     prompt_views=4,
-    gigaflop=2.2,
+    gigaflop=2.1,
     about="embedded: small, trained on synthetic time-lapses only; for demos and first tries",
 )
 
