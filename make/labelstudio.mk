@@ -3,7 +3,7 @@
 LABELSTUDIO := $(VENV)-labelstudio
 LABELSTUDIO_SERVER := $(LABELSTUDIO)-server
 LABELSTUDIO_PACKAGES := -e '.[dev,labelstudio]' playwright 'moto[s3,server]' redis rq label-studio-tools requests appdirs attrs colorama \
-  flask lxml
+  flask lxml pyyaml
 LABELSTUDIO_DEBIAN := chromium fonts-dejavu-core
 
 .PHONY: test-labelstudio pictures-labelstudio

@@ -14,7 +14,7 @@ THE_ONE_PLACE = PACKAGE / "core/operating_system.py"
 TREES = {
     path.relative_to(PACKAGE): ast.parse(path.read_text(encoding="utf-8"))
     for path in sorted(PACKAGE.rglob("*.py"))
-    if path not in (THE_ONE_PLACE, PACKAGE / "training/pool.py")
+    if path != THE_ONE_PLACE
 }
 
 POSIX_MODULES = {
@@ -97,7 +97,17 @@ lower_priority()
 print(peak_megabytes(), [one.name for one in stop_signals()])
 """
 OPTIONAL = {
-    *("bson", "fiftyone", "httpx", "label_studio_ml", "magicgui", "napari", "psygnal", "qtpy"),
+    *(
+        "anyio",
+        "bson",
+        "fiftyone",
+        "httpx",
+        "label_studio_ml",
+        "magicgui",
+        "napari",
+        "psygnal",
+        "qtpy",
+    ),
     *("starlette", "superqt", "uvicorn"),
 }
 HIDDEN = {"fcntl", "grp", "pty", "pwd", "resource", "termios", "tty"}

@@ -1,7 +1,8 @@
 """A folder of results: which of its files are ours, what they were made from, and who is at it.
 
 `status.json` says what the results were made from, and how each file was left; `masks.jsonl` holds
-the masks themselves, from which a further format is written without the model. A file that was not
+the masks themselves, from which a further format is written without the model, and `masks.memory`,
+until all are there, what the objects remember, so that a run goes on exactly. A file that was not
 made here, or that somebody changed since, is never replaced or removed.
 """
 
@@ -17,13 +18,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sam2_plugins.batch.report import Report
+from sam2_plugins.core.datasets.ctc_format import RESULT_TABLE
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export import FORMATS
-from sam2_plugins.core.export.ctc import TRACKS_NAME
 from sam2_plugins.core.export.writer import naming
 from sam2_plugins.core.files import signature
 
-STATUS, JOURNAL = "status.json", "masks.jsonl"
+STATUS, JOURNAL, MEMORY = "status.json", "masks.jsonl", "masks.memory"
 
 PROMPTS = "prompts"
 FILES = {**FORMATS, PROMPTS: "prompts.json"}
@@ -79,31 +80,16 @@ class ResultFolder:
         ExportError
             If another process is at it, or the folder cannot be made.
         """
-        if not self.in_place:
-            _refuse_link(self.path)
-            _refuse_link(self.work)
-        missing = [one for one in (self.work, *self.work.parents) if not one.exists()]
-        with naming(self.work):
-            self.work.mkdir(parents=True, exist_ok=True)
-        path = self.work / (".sam2-plugins.lock" if self.in_place else ".lock")
-        lock = FileLock(path)
-        try:
-            with naming(path), contextlib.suppress(NotImplementedError):  # no locks on this disk
-                lock.acquire(timeout=0)
-        except Timeout as error:
-            raise ExportError(
-                f"Another process is working on {self.path}. Wait for it, or stop it; or choose "
-                "another folder."
-            ) from error
-        try:
+        if self.in_place:
+            with alone_in(self.path):
+                yield
+            return
+        _refuse_link(self.path)
+        _refuse_link(self.work)
+        with alone_in(self.work, ".lock", self.path):
             yield
-        finally:
-            with contextlib.suppress(OSError):  # before it is released; Windows does it by itself
-                path.unlink()
-            lock.release()
-            for folder in missing if self.in_place else (self.work, *missing):
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
+        with contextlib.suppress(OSError):
+            self.work.rmdir()
 
     def begin(self, run: Report, wanted: Sequence[str], replaces: bool, force: bool) -> Report:
         """Record a run that begins, and make room for it; what is not ours is refused.
@@ -147,7 +133,7 @@ class ResultFolder:
             kept = {n: mark for n, mark in found.made.items() if self._stays(n, mark, force)}
             names = [name for name in names if name not in kept]
         elif found is not None:
-            names += [n for n in (*found.made, *found.files) if _is_there(self.path / n)]
+            names += [name for name in (*found.made, *found.files) if _is_there(self.path / name)]
         names = list(dict.fromkeys(names))
         for name in names:
             self._require_ours(name, found, force)
@@ -158,11 +144,11 @@ class ResultFolder:
         if self.in_place:
             self._make_room(names, found)
             if not same:
-                (self.path / JOURNAL).unlink(missing_ok=True)
+                _forget_journal(self.path)
         else:
             earlier = Report.load(self.work / STATUS)
             if earlier is None or earlier.inputs != run.inputs:
-                self.journal.unlink(missing_ok=True)
+                _forget_journal(self.work)
         begun.save(self.work / STATUS)
         return begun
 
@@ -174,11 +160,14 @@ class ResultFolder:
         ExportError
             If something that is not ours came in the way meanwhile; the results stay in `work`.
         """
-        marks = {name: signature(self.work / name) for name in files}
-        made = {**run.made, **marks}
+        unfinished = self._marks(name for name in run.files if name not in files)
+        made = {**run.made, **self._marks(files)}
         run = replace(run, made=made, files=tuple(made))
         if self.in_place:
+            run = replace(run, unfinished=unfinished)
             run.save(self.path / STATUS)
+            if run.complete:
+                (self.path / MEMORY).unlink(missing_ok=True)
             return run
         found = self.record()
         for name in files:
@@ -201,14 +190,11 @@ class ResultFolder:
             self._make_room(run.files, replace(run, state="running"))
             self._before.save(self.path / STATUS)
         elif run.frames:
-            marks = {name: signature(self.work / name) for name in run.files}
-            replace(run, made={n: mark for n, mark in marks.items() if mark}).save(
-                self.work / STATUS
-            )
+            replace(run, made=self._marks(run.files)).save(self.work / STATUS)
         elif self.in_place:
             self._make_room(run.files, replace(run, state="running"))
-            for name in (STATUS, JOURNAL):
-                (self.path / name).unlink(missing_ok=True)
+            (self.path / STATUS).unlink(missing_ok=True)
+            _forget_journal(self.path)
         else:
             shutil.rmtree(self.work, ignore_errors=True)
 
@@ -220,7 +206,7 @@ class ResultFolder:
     def _refuse_strangers(self) -> None:
         """Where there is no record, nothing is ours."""
         if self.in_place:
-            names: Iterable[str] = (STATUS, JOURNAL)
+            names: Iterable[str] = (STATUS, JOURNAL, MEMORY)
         else:
             names = (one.name for one in self.path.iterdir()) if self.path.is_dir() else ()
         for name in names:
@@ -244,7 +230,13 @@ class ResultFolder:
             return False
         if found.state == "running":  # and was killed, so nobody noted how it was left
             return name in (*found.files, *found.made)
-        return found.made.get(name) == signature(self.path / name)
+        ours = {**found.made, **found.unfinished}
+        return ours.get(name) == signature(self.path / name)
+
+    def _marks(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the signatures of what there is of these files."""
+        marks = {name: signature(self.work / name) for name in names}
+        return {name: mark for name, mark in marks.items() if mark}
 
     def _make_room(self, names: Iterable[str], found: Report | None) -> None:
         """Remove files that may go. Of a folder, only what its writer made goes."""
@@ -254,10 +246,55 @@ class ResultFolder:
                 if not path.is_dir() or path.is_symlink():
                     path.unlink(missing_ok=True)
                 elif self._is_ours(name, found):
-                    for file in (*path.glob("mask*.tif"), path / TRACKS_NAME):
+                    for file in (*path.glob("mask*.tif"), path / RESULT_TABLE):
                         file.unlink(missing_ok=True)
                     with contextlib.suppress(OSError):  # something else is in it
                         path.rmdir()
+
+
+@contextlib.contextmanager
+def alone_in(
+    folder: Path, name: str = ".sam2-plugins.lock", named: Path | None = None
+) -> Iterator[None]:
+    """Be the only process of ours that works in a folder: it is made, and goes if it stays empty.
+
+    Parameters
+    ----------
+    name
+        Of the lock, a file in the folder.
+    named
+        What to call the folder in a message, if not by its own name.
+
+    Raises
+    ------
+    ExportError
+        If another process is there, or the folder cannot be made.
+    """
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    with naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ExportError(
+            f"Another process is working on {named or folder}. Wait for it, or stop it; or choose "
+            "another folder."
+        ) from error
+    except NotImplementedError:
+        pass  # the disk knows no locks
+    except OSError as error:
+        raise ExportError(f"{folder} cannot be written: {error.strerror or error}.") from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # before it is released; Windows does it by itself
+            path.unlink()
+        lock.release()
+        for one in missing:
+            with contextlib.suppress(OSError):
+                one.rmdir()
 
 
 class VideoFolder(ResultFolder):
@@ -265,6 +302,11 @@ class VideoFolder(ResultFolder):
 
     def __init__(self, out: Path, name: str) -> None:
         super().__init__(out / name, out / f".{name}.part")
+
+
+def _forget_journal(folder: Path) -> None:
+    for name in (JOURNAL, MEMORY):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _is_there(path: Path) -> bool:

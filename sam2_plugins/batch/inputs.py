@@ -32,7 +32,7 @@ def read_content(source: str, before: Report | None) -> dict[str, str]:
     path = Path(source).expanduser()
     known = before.content if before is not None and before.source == source else {}
     try:
-        mark = signature(path)
+        mark = signature(path, strict=True)
         if known and mark in ("", known.get("signature")):
             return dict(known)
         if path.exists() and not path.is_file() and not path.is_dir():
@@ -52,7 +52,7 @@ def digest_inputs(job: Job, settings: Settings, content: Mapping[str, str]) -> d
     return {
         "movie": _digest([content["digest"], reading]),
         "prompts": _digest([prompts, sorted(job.lives.items(), key=repr)]),
-        "model": _digest_weights(weights, signature(weights)),
+        "model": _digest_weights(weights, signature(weights, strict=True)),
         "options": _digest(options),
     }
 

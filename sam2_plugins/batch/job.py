@@ -26,7 +26,7 @@ class Job:
     direction, start, stop
         Arguments of `VideoTracker.propagate`.
     reading
-        Further arguments of `open_frames`: axes, channels, limits, z, stream, fps.
+        Further arguments of `open_frames`: axes, channels, limits, z, stream, fps, channels_by.
     lives
         First and last frame of objects that are born or end in the movie.
     made_on

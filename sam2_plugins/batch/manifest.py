@@ -8,7 +8,7 @@ name       Of the folder of results; by default what the source is called.
 direction  forward (default), backward or both.
 start      First frame, from 0.
 stop       Last frame, included.
-axes, channels, limits, z, stream, fps
+axes, channels, limits, z, stream, fps, channels_by
            How to read the movie; arguments of `open_frames`. In CSV, numbers with commas.
 =========  ========================================================================================
 
@@ -44,7 +44,7 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.I)
 
 Row: TypeAlias = "Mapping[str, Any]"
 
-READING = ("axes", "channels", "limits", "z", "stream", "fps")
+READING = ("axes", "channels", "limits", "z", "stream", "fps", "channels_by")
 KEYS = ("source", "prompts", "name", "direction", "start", "stop", *READING)
 
 
@@ -78,6 +78,7 @@ _KINDS = {
     "axes": _TEXT,
     "z": _WHOLE,
     "stream": _WHOLE,
+    "channels_by": _TEXT,
     "fps": _Kind("a number above 0", lambda value: _is_number(value) and value > 0),
     "channels": _Kind(
         "a list of whole numbers", lambda value: type(value) is list and all(map(_is_whole, value))

@@ -50,6 +50,8 @@ class Report:
         Names in the video's folder; while it runs, those that are being made.
     made
         Name of each finished file to its `files.signature`.
+    unfinished
+        The same of files that could not be finished.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Report:
     objects: tuple[Mapping[str, Any], ...] = ()
     files: tuple[str, ...] = ()
     made: Mapping[str, str] = field(default_factory=dict)
+    unfinished: Mapping[str, str] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write the record, whole or not at all."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sam2_plugins.batch.folder import alone_in
 from sam2_plugins.batch.job import Job, Settings
 from sam2_plugins.batch.report import Events
 from sam2_plugins.batch.tasks import run_tasks
@@ -40,6 +41,12 @@ def run_batch(
         Of a Dask cluster (see `connect`); None: one video after another in this process.
     resources
         What a video takes of a Dask worker's declared resources, such as {"GPU": 1}.
+
+    Raises
+    ------
+    ExportError
+        If another run is at work in the folder.
     """
     tasks = [VideoTask(job, settings, Path(out)) for job in jobs]
-    return run_tasks(tasks, retries=retries, client=client, resources=resources)
+    with alone_in(Path(out)):
+        yield from run_tasks(tasks, retries=retries, client=client, resources=resources)

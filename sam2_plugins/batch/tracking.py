@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,9 +18,10 @@ from sam2_plugins.core.errors import ExportError, message_of
 from sam2_plugins.core.export import WriterGroup, open_writers
 from sam2_plugins.core.frames import FrameSource, open_frames
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
-from sam2_plugins.core.masks.journal import MaskJournal, read_journal
+from sam2_plugins.core.masks.journal import read_journal
 from sam2_plugins.core.prompt_files import facts_of, refuse_other_movie, save_prompts
 from sam2_plugins.core.tracking.options import TrackingOptions
+from sam2_plugins.core.tracking.run import TrackJournal, run
 from sam2_plugins.core.tracking.schedule import Life, plan_sweeps
 
 if TYPE_CHECKING:
@@ -68,16 +70,10 @@ def record(
     """
     if not tracker.frames.seekable:
         journal.unlink(missing_ok=True)  # a stream begins anew
-    earlier = read_journal(journal)
-    tracker.restore(earlier)
-    known = {(masklet.obj, frame) for masklet in earlier for frame in masklet.masks}
-    with MaskJournal(journal) as kept:
-        for result in options.propagate(tracker):
-            fresh = {o: m for o, m in result.masks.items() if (o, result.frame) not in known}
-            if fresh:
-                kept.write(result.frame, fresh)
+    with closing(run(tracker, options, [TrackJournal(journal)])) as results:
+        for result in results:
             writers.write(result.frame, result.time, result.masks)
-            yield Step(result.frame, bool(fresh))
+            yield Step(result.frame, bool(result.computed))
 
 
 def replay(

@@ -64,7 +64,7 @@ def batch(
         Path,
         typer.Argument(
             help="CSV or JSON Lines, one video a row: source, prompts, and optionally name, "
-            "direction, start, stop, axes, channels, limits, z, stream, fps."
+            "direction, start, stop, axes, channels, limits, z, stream, fps, channels_by."
         ),
     ],
     model: options.ModelOptions,

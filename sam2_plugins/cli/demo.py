@@ -42,8 +42,8 @@ def demo(
         tracker = prompt_cells(network, movie.frames)
         say(f"Cells: {len(tracker.objects)}, found by their brightness, one click or box each")
         title = f"{movie.title}, tracked by {network.variant.name}"
-        interrupted = follow(track_demo(out, tracker, title))
-    report = ResultFolder(out).record()
+        finished = follow(track_demo(out, tracker, title))
+    report = finished or ResultFolder(out).record()
     objects = described(report, tracker.prompts) if report else []
     files = sorted(out.iterdir()) if out.is_dir() else []
     if json:
@@ -53,6 +53,6 @@ def demo(
         say(f"Look at {out / 'cells.png'} and {out / 'overlay.mp4'}; all files:")
         for path in files:
             say(f"  {path}")
-    if interrupted:
+    if finished is None:
         say(f"Stopped after {report.frames if report else 0} frames, which are kept.")
         raise typer.Exit(INTERRUPTED)

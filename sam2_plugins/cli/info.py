@@ -41,6 +41,8 @@ def _text(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, tuple) and not isinstance(value[0], tuple):
+        return " x ".join(f"{size:.6g}" for size in value) + " µm"
     if isinstance(value, tuple):
         return "; ".join(f"{low:.6g} to {high:.6g}" for low, high in value)
     return str(value)

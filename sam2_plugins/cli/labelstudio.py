@@ -74,6 +74,37 @@ def serve(
             rich_help_panel=_SERVING,
         ),
     ] = None,
+    window: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|none|N",
+            help="See small objects through windows: where it helps, never, of N pixels. "
+            "SAM2_WINDOW",
+            rich_help_panel=_SERVING,
+        ),
+    ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Side in pixels of what the model sees. SAM2_IMAGE_SIZE",
+            rich_help_panel=_SERVING,
+        ),
+    ] = None,
+    track_predictions: Annotated[
+        bool | None,
+        typer.Option(
+            help="Take predictions of other models, such as a detector, for prompts where a task "
+            "has no annotation; done by default. SAM2_TRACK_PREDICTIONS",
+            rich_help_panel=_SERVING,
+        ),
+    ] = None,
+    requests: Annotated[
+        int | None,
+        typer.Option(
+            help="Open requests; more are told to come back. SAM2_REQUESTS",
+            rich_help_panel=_SERVING,
+        ),
+    ] = None,
     masks: Annotated[
         str | None,
         typer.Option(
@@ -97,6 +128,35 @@ def serve(
         float | None,
         typer.Option(help="Largest file. SAM2_MAX_GIGABYTES", rich_help_panel=_FILES),
     ] = None,
+    track_gigabytes: Annotated[
+        float | None,
+        typer.Option(help="Room for tracked masks. SAM2_TRACK_GIGABYTES", rich_help_panel=_FILES),
+    ] = None,
+    max_megapixels: Annotated[
+        float | None,
+        typer.Option(help="Largest picture. SAM2_MAX_MEGAPIXELS", rich_help_panel=_FILES),
+    ] = None,
+    fetch_within: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds in which a file has to be here. SAM2_FETCH_WITHIN",
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
+    ca_file: Annotated[
+        str | None,
+        typer.Option(
+            help="Certificates of your own authority. SAM2_CA_FILE, SSL_CERT_FILE",
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
+    proxy: Annotated[
+        str | None,
+        typer.Option(
+            help="HTTP proxy for all but Label Studio; none by default. SAM2_PROXY",
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
     root: Annotated[
         list[str] | None,
         typer.Option(
@@ -115,8 +175,8 @@ def serve(
 ) -> None:
     """Serve the ML backend; connect it in the project's settings, under Model.
 
-    Every option is a variable of the environment too, named at its end. Health, jobs and progress:
-    /health, /jobs.
+    Every option is a variable of the environment too, named at its end. What runs, and how far it
+    is: /health, /jobs.
     """
     from sam2_plugins.cli.console import say
 
@@ -129,9 +189,18 @@ def serve(
         "answer_within": answer_within,
         "max_frames": max_frames,
         "memory": memory,
+        "window": window,
+        "image_size": image_size,
+        "track_predictions": track_predictions,
+        "requests": requests,
         "masks": masks,
         "cache": cache,
         "cache_gigabytes": cache_gigabytes,
+        "track_gigabytes": track_gigabytes,
+        "max_megapixels": max_megapixels,
+        "fetch_within": fetch_within,
+        "ca_file": ca_file,
+        "proxy": proxy,
         "max_gigabytes": max_gigabytes,
         "roots": tuple(root) if root else None,
         "allow_hosts": tuple(allow_host) if allow_host else None,
@@ -192,7 +261,8 @@ def demo(
             for project in make_projects(server, backend):
                 say(f"  {project.title}: {project.url}")
             say(f"Log in as {account.email} with {account.password}")
-            say("Open a task, switch Auto-Annotation on at its bottom, draw. Ctrl-C stops all.")
+            say("Open a task. The words above the video say what to do: label, box, Track (t);")
+            say("to correct: move the box, Track again. Ctrl-C stops all.")
 
         _run(settings, "127.0.0.1", backend_port, started)
 
@@ -244,17 +314,26 @@ def export(
         str,
         typer.Option("--format", "-f", metavar="A,B,…", help="Of tiff (labels), coco, csv, ctc."),
     ] = "tiff,coco",
+    by_file: Annotated[
+        bool,
+        typer.Option(
+            "--by-file",
+            help="Write the frames of the video file, instead of those that Label Studio counts.",
+        ),
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Turn an export into masks: those that travel in video boxes, and those on images.
 
-    One folder a task. Frames are Label Studio's, counted from 0.
+    One folder a task. Frames are Label Studio's, counted from 0; where those are not the video
+    file's, frames.csv tells which is which.
     """
     from sam2_plugins.cli.console import print_json, say
     from sam2_plugins.labelstudio_backend.export import read_export, write_masks
 
     made = []
     for task in read_export(annotations):
+        task = task.by_file() if by_file and task.is_video else task
         files = write_masks(task, out / task.name, format_)
         facts = {"task": task.name, "objects": len(task.masks), "frames": task.length}
         made.append({**facts, "moved_masks": task.moved, "files": files})
@@ -277,6 +356,7 @@ def _settings(given: Mapping[str, object]) -> Settings:
     from sam2_plugins.labelstudio_backend.settings import Settings
 
     settings = Settings.from_environment(given)
+    settings.tracking  # noqa: B018 - says what is wrong with it before anything is served
     check_model_name(settings.model)  # it is loaded at the first request: too late to say so
     return settings
 

@@ -200,7 +200,12 @@ class ReadingOptions(ArrayOptions):
     """How a movie is read."""
 
     stream: Annotated[
-        int | None, typer.Option(help="Video stream of a file, or series of a TIFF.")
+        int | None,
+        typer.Option(help="Video stream of a file, or series of a TIFF, OME-Zarr or folder."),
+    ] = None
+    channels_by: Annotated[
+        str | None,
+        typer.Option(metavar="REGEX", help='What tells the channel in file names: "_(BF|GFP)_".'),
     ] = None
     fps: Annotated[float | None, typer.Option(help="Frames per second, if the file is wrong.")] = (
         None
@@ -208,7 +213,8 @@ class ReadingOptions(ArrayOptions):
 
     def arguments(self) -> dict[str, Any]:
         """Return them as arguments of `open_frames`."""
-        return {**super().arguments(), "stream": self.stream, "fps": self.fps}
+        files = {"stream": self.stream, "fps": self.fps, "channels_by": self.channels_by}
+        return {**super().arguments(), **files}
 
 
 def _pair(text: str | None) -> tuple[float, float] | None:

@@ -109,12 +109,12 @@ def track(
         folder, job, settings, may, lambda how: open_model(how.model, how.device, how.image_size)
     )
     try:
-        interrupted = follow(events)
+        report = follow(events)
     except Exception:
         if (left := folder.record()) is not None and left.state == "failed":
             say(f"What was tracked until then is in {out}; the same command goes on there.")
         raise
-    _show(folder.record(), job, out, interrupted, json)
+    _show(report or folder.record(), job, out, report is None, json)
 
 
 def _formats(text: str) -> list[str]:

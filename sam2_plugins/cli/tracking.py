@@ -18,23 +18,22 @@ if TYPE_CHECKING:
     from sam2_plugins.core.prompts import Prompt
 
 
-def follow(events: Events) -> bool:
-    """Show the progress of a run to its end; return whether the person stopped it before.
+def follow(events: Events) -> Report | None:
+    """Show the progress of a run to its end; return its report, or None if a person stopped it.
 
     Until the first frame is there, Ctrl-C stops at once; then it stops between two frames.
     """
     with closing(events):
-        begun = next(events, None)
-        if begun is None:
-            return False
+        begun = next(events)
         with stopping_gently() as stop, closing(events), frames_progress() as progress:
             task = progress.add_task("Tracking", total=None)
             for event in chain([begun], events):
-                if isinstance(event, Progress):
-                    progress.update(task, completed=event.done, total=event.total)
-                    if stop.requested:
-                        return True
-            return False
+                if not isinstance(event, Progress):
+                    return event
+                progress.update(task, completed=event.done, total=event.total)
+                if stop.requested:
+                    return None
+    raise AssertionError("a run ends with a report")
 
 
 def described(report: Report, prompts: Iterable[Prompt]) -> list[dict[str, Any]]:

@@ -49,10 +49,11 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_bytes(text.encode("utf-8", errors="backslashreplace"))
 
 
-def signature(path: Path) -> str:
+def signature(path: Path, strict: bool = False) -> str:
     """Return what changes when somebody writes to a file, or to one in a folder; "" if it is gone.
 
-    Nothing is read: names, sizes and times of writing tell.
+    Nothing is read: names, sizes and times of writing tell. Where it is strict, so do the times of
+    the last change, which nobody can set, but which renaming sets too.
     """
     if not os.path.lexists(path):
         return ""
@@ -60,6 +61,7 @@ def signature(path: Path) -> str:
     for file in _files_of(path):
         state = file.stat()
         facts += [file.relative_to(path).as_posix(), state.st_size, state.st_mtime_ns]
+        facts += [state.st_ino, state.st_ctime_ns] if strict else []
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
 

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 
 def peak_megabytes() -> float:
@@ -28,10 +29,19 @@ def _peak_of_windows() -> float:
     return math.nan
 
 
+def used_megabytes() -> int | None:
+    """Return the memory that this process has in use; None where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE") >> 20
+
+
 def lower_priority() -> None:
     """Let other processes of this machine go first, where the system has such an order."""
     if hasattr(os, "nice"):
-        os.nice(10)
+        os.nice(5)
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:

@@ -90,9 +90,7 @@ def read_made(label: Any, frame_size: tuple[int, int]) -> MadeLabel | None:
         return None
     iou = None if away else values.get("confidence")  # there, how sure the object is away
     known = [math.nan if value is None else float(value) for value in (iou, object_score(values))]
-    return MadeLabel(
-        mark, ObjectMask(mask.crop, mask.offset, frame_size, *known), *_names(label)
-    )
+    return MadeLabel(mark, ObjectMask(mask.crop, mask.offset, frame_size, *known), *_names(label))
 
 
 def object_score(values: Mapping[str, Any]) -> float | None:

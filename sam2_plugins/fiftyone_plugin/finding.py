@@ -200,7 +200,11 @@ def _videos_of_frames(view: Any) -> list[Footage]:
 def members_of(view: Any) -> Any:
     """Return the samples before they were grouped dynamically, of the slice that is active."""
     members = view._parse_dynamic_groups()[2]
-    return members.select_group_slices(view.group_slice) if members.media_type == fom.GROUP else members
+    return (
+        members.select_group_slices(view.group_slice)
+        if members.media_type == fom.GROUP
+        else members
+    )
 
 
 def _groups(view: Any, containing: str | None = None) -> list[Footage]:

@@ -93,9 +93,7 @@ def read_prompts(
         for frame, value in footage.read(name):
             for label in single_labels(value):
                 chosen = label.id in shown
-                found.add(
-                    frame, label, frame_size, length, field=name, names=names, chosen=chosen
-                )
+                found.add(frame, label, frame_size, length, field=name, names=names, chosen=chosen)
     return found
 
 

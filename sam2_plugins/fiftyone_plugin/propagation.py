@@ -239,9 +239,7 @@ def _nothing_to_do(objects: Sequence[TrackedObject], request: Request) -> str:
     )
 
 
-def _span(
-    footage: Footage, request: Request, length: int | None
-) -> tuple[int | None, int | None]:
+def _span(footage: Footage, request: Request, length: int | None) -> tuple[int | None, int | None]:
     """The wanted frames within those of the movie, in the order of the direction."""
     first, last = footage.span
     end = last if length is None else min(length - 1, length - 1 if last is None else last)

@@ -162,7 +162,9 @@ class Earlier:
             values = dict(self._footage.read(name, frames, beyond=True))
             for value in values.values():
                 kept = [label for label in labels_of(value) if label.id not in gone]
-                value["detections" if isinstance(value, fo.Detections) else "classifications"] = kept
+                value["detections" if isinstance(value, fo.Detections) else "classifications"] = (
+                    kept
+                )
             if values:
                 self._footage.write(name, values)
 
@@ -282,7 +284,9 @@ class ResultWriter:
         self._waiting: dict[int, dict[str, tuple[ObjectMask, str]]] = {}
         self._written = time.monotonic()
 
-    def write(self, frame: int, masks: Mapping[Any, ObjectMask], reverse: Mapping[Any, bool]) -> None:
+    def write(
+        self, frame: int, masks: Mapping[Any, ObjectMask], reverse: Mapping[Any, bool]
+    ) -> None:
         """Take the masks of a frame, and for each whether it was reached in reverse."""
         for instance, mask in masks.items():
             cause = self._causes[instance].on(reverse[instance])

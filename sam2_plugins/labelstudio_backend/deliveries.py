@@ -10,15 +10,19 @@ import json
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from sam2_plugins.core import files
+from sam2_plugins.labelstudio_backend.errors import ServerError
 
 log = logging.getLogger(__name__)
 
 WORKERS = 4
+ATTEMPTS, PAUSE, LONGEST_PAUSE = 12, 2.0, 120.0
+"""How often Label Studio is tried, and the seconds between: a quarter of an hour in all."""
 
 
 class Pending:
@@ -69,12 +73,12 @@ class Deliveries:
         self._known: set[str] = set()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
-        self._closing = False
+        self._closing = threading.Event()
 
     def add(self, key: str, request: Any) -> None:
         """Take a request, unless it is waiting already."""
         with self._lock:
-            if key in self._known or self._closing:
+            if key in self._known or self._closing.is_set():
                 return
             self._known.add(key)
             if len(self._threads) < WORKERS:
@@ -83,20 +87,33 @@ class Deliveries:
                 thread.start()
         self._queue.put((key, request))
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Take no more; what waits is left to the next start."""
         with self._lock:
-            self._closing = True
+            self._closing.set()
             for _ in self._threads:
                 self._queue.put(None)
 
+    def join(self, patience: float = 5.0) -> None:
+        """Wait so many seconds for those that are being worked on."""
+        until = time.monotonic() + patience
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+
     def _work(self) -> None:
-        while (found := self._queue.get()) is not None and not self._closing:
+        while (found := self._queue.get()) is not None and not self._closing.is_set():
             key, request = found
-            try:
-                self._deliver(key, request)
-            except Exception:
-                log.exception("A result could not be stored")
-            finally:
-                with self._lock:
-                    self._known.discard(key)
+            for attempt in range(ATTEMPTS):
+                try:
+                    self._deliver(key, request)
+                except ServerError as error:
+                    log.warning("A result could not be stored (attempt %d): %s", attempt + 1, error)
+                    if self._closing.wait(min(PAUSE * 2**attempt, LONGEST_PAUSE)):
+                        break
+                except Exception:
+                    log.exception("A result could not be stored")
+                    break
+                else:
+                    break
+            with self._lock:
+                self._known.discard(key)

@@ -21,6 +21,7 @@ from sam2_plugins.labelstudio_backend.deliveries import Deliveries, Pending
 from sam2_plugins.labelstudio_backend.errors import (
     FormatError,
     LabelStudioError,
+    MediaError,
     NothingToDo,
     NotThereError,
     StillFetchingError,
@@ -194,9 +195,11 @@ class Engine:
 
     def close(self) -> None:
         """Stop: jobs that run are left for the next start, connections are closed."""
-        self._deliveries.close()
-        self._checks.close()
+        for work in (self._deliveries, self._checks):
+            work.stop()
         self.jobs.close()
+        for work in (self._deliveries, self._checks):
+            work.join()
         self.media.close()
         for server in self._servers.values():
             server.close()
@@ -250,10 +253,8 @@ class Engine:
             self._later(request)
             return []
         except StillFetchingError as error:
-            if not request.interactive:
-                self._later(request)
-                return []
-            return self._excuse(request, str(error))
+            self._later(request)
+            return self._excuse(request, str(error)) if request.interactive else []
         except Sam2PluginsError as error:
             log.info("Task %s: %s", request.task_id, error)
             return self._excuse(request, str(error))
@@ -524,7 +525,16 @@ class Engine:
         from sam2_plugins.core.frames import open_frames
 
         self.media.check_size(source)
-        frames = open_frames(source)
+        try:
+            frames = open_frames(source)
+        except Sam2PluginsError:
+            raise
+        except Exception as error:
+            name = source.name if isinstance(source, Path) else "One of the task's pictures"
+            raise MediaError(
+                f"{name} cannot be read as a picture or video ({type(error).__name__}). Convert it "
+                "to PNG, JPEG or MP4."
+            ) from error
         self.media.check_pixels(frames.name, frames.width, frames.height)
         return Movie(frames, print_)
 

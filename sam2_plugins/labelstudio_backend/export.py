@@ -6,7 +6,7 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,11 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     VideoRegion,
     interpolate,
 )
-from sam2_plugins.labelstudio_backend.keyframes import NOTE
+from sam2_plugins.labelstudio_backend.keyframes import FRAMES, NOTE
+from sam2_plugins.labelstudio_backend.timing import unpack_frames
 
 WRITABLE = {"tiff", "coco", "csv", "ctc"}
-OBJECTS_FILE = "objects.json"
+OBJECTS_FILE, FRAMES_FILE = "objects.json", "frames.csv"
 
 SAME_BOX = 0.5
 """IoU with the box that is shown, from which on a stored mask is taken to be of it."""
@@ -50,6 +51,9 @@ class ExportedTask:
         Of each object.
     moved
         How many masks are those of the nearest keyframe, moved into the box of their frame.
+    shown
+        Of a video: the frame of the file, from 0 on, that each frame of Label Studio shows; None
+        where no region tells.
     """
 
     name: str
@@ -57,6 +61,30 @@ class ExportedTask:
     masks: dict[str, dict[int, ObjectMask]] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     moved: int = 0
+    shown: list[int] | None = None
+    is_video: bool = False
+
+    def by_file(self) -> ExportedTask:
+        """Return the masks by frame of the file instead of Label Studio's.
+
+        Label Studio counts a frame twice, or not at all, where its frame rate is not the video's.
+
+        Raises
+        ------
+        ExportError
+            If no region tells which frames were shown.
+        """
+        if self.shown is None:
+            raise ExportError(
+                f"{self.name} does not tell which frames of the file were shown: have a box "
+                "tracked once by this version of the backend, and export again."
+            )
+        first = {at: frame for frame, at in reversed(list(enumerate(self.shown)))}
+        masks = {
+            obj: {at: by_frame[f] for at, f in sorted(first.items()) if f in by_frame}
+            for obj, by_frame in self.masks.items()
+        }
+        return replace(self, masks=masks, shown=None)
 
     @property
     def length(self) -> int:
@@ -102,6 +130,8 @@ def _task(task: Mapping[str, Any], results: list[Mapping[str, Any]]) -> Exported
 
 
 def _add_video(exported: ExportedTask, regions: Sequence[VideoRegion]) -> None:
+    exported.is_video = True
+    exported.shown = next((told for r in regions if (told := _shown(r)) is not None), None)
     for region in regions:
         stored = _stored_masks(region, exported.size)
         last = region.frames_count or region.keyframes[-1].frame
@@ -160,6 +190,12 @@ def _stored_masks(region: VideoRegion, size: FrameSize) -> dict[int, ObjectMask]
             if mask.frame_size == size:
                 found[int(frame)] = mask
     return found
+
+
+def _shown(region: VideoRegion) -> list[int] | None:
+    notes = (keyframe.raw.get(NOTE) for keyframe in region.keyframes)
+    told = (unpack_frames(note.get(FRAMES)) for note in notes if isinstance(note, Mapping))
+    return next((frames for frames in told if frames is not None), None)
 
 
 def _notes(keyframe: Keyframe) -> list[tuple[str, Mapping[str, Any]]]:
@@ -260,7 +296,12 @@ def write_masks(task: ExportedTask, folder: Path, formats: str) -> tuple[Path, .
             writers.write(frame, float(frame), known)
     key = [{"id": numbers[o], "region": o, "label": task.labels.get(o, "")} for o in task.masks]
     files.write_text(folder / OBJECTS_FILE, json.dumps(key, indent=1))
-    return (*writers.paths, folder / OBJECTS_FILE)
+    written = (*writers.paths, folder / OBJECTS_FILE)
+    if task.shown is None or task.shown == list(range(len(task.shown))):
+        return written  # each is that of the file
+    rows = "".join(f"{frame},{at}\n" for frame, at in enumerate(task.shown))
+    files.write_text(folder / FRAMES_FILE, f"frame,frame_of_file\n{rows}")
+    return (*written, folder / FRAMES_FILE)
 
 
 class Blank:

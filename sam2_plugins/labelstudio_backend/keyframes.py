@@ -19,7 +19,7 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     keyframe_dict,
 )
 
-NOTE = "sam2"
+NOTE, FRAMES = "sam2", "frames"
 DIGITS = 4
 """Decimals of a percentage: a hundredth of a pixel of a frame of 10,000."""
 
@@ -44,6 +44,11 @@ def keep_keyframe(keyframe: Keyframe, masks: Mapping[str, Any] | None) -> dict[s
     """Return a person's keyframe as it is, with a mask for it but no claim to it."""
     kept = {key: value for key, value in keyframe.raw.items() if key != NOTE}
     return {**kept, NOTE: {"masks": dict(masks)}} if masks else kept
+
+
+def with_frames(keyframe: Mapping[str, Any], packed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a keyframe of an answer that tells, too, which frames of the file are shown."""
+    return {**keyframe, NOTE: {**keyframe.get(NOTE, {}), FRAMES: packed}}
 
 
 def is_ours(keyframe: Keyframe) -> bool:

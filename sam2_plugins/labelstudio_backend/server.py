@@ -13,11 +13,9 @@ import hmac
 import json
 import logging
 import math
-import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, fail_after, to_thread
@@ -30,6 +28,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sam2_plugins import __version__
 from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.operating_system import used_megabytes
 from sam2_plugins.labelstudio_backend.engine import Engine
 from sam2_plugins.labelstudio_backend.errors import FormatError
 from sam2_plugins.labelstudio_backend.settings import Settings
@@ -55,7 +54,7 @@ def create_app(engine: Engine | None = None) -> Starlette:
     async def health(request: Request) -> JSONResponse:
         about = {"status": "UP", "model_class": "Sam2Backend", "version": __version__}
         requests = {"requests_open": open_requests.count}
-        return Answer({**about, **engine.facts(), **requests, "megabytes": memory_megabytes()})
+        return Answer({**about, **engine.facts(), **requests, "megabytes": used_megabytes()})
 
     async def setup(request: Request) -> JSONResponse:
         body = await _body(request)
@@ -281,15 +280,6 @@ def _whole_characters(value: Any) -> Any:
     if isinstance(value, dict):
         return {_whole_characters(key): _whole_characters(part) for key, part in value.items()}
     return [_whole_characters(part) for part in value] if isinstance(value, list) else value
-
-
-def memory_megabytes() -> int | None:
-    """Return the memory that this process has in use; None where the system does not tell."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
-    return pages * os.sysconf("SC_PAGE_SIZE") >> 20
 
 
 def _text(body: Mapping[str, Any], key: str) -> str:

@@ -7,7 +7,12 @@ whose time has come. If the rate is wrong or varies, numbers and frames drift ap
 
 from __future__ import annotations
 
+import base64
+import binascii
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +21,8 @@ from sam2_plugins.core.frames import FrameSource
 
 DEFAULT_RATE = 24.0
 """What the editor assumes where the labelling config has no `framerate`."""
+
+_LONGEST = 1 << 28  # bytes of frames that a region may tell of
 
 _TICK = 0.002
 """Seconds to which the editor rounds the time that it seeks to, and by which it goes beyond."""
@@ -55,3 +62,24 @@ class FrameClock:
         # Times are sums of binary fractions: what is due this very moment is shown.
         latest = np.searchsorted(self.times, seek + 1e-6, side="right") - 1
         return np.clip(latest, 0, len(self.times) - 1)
+
+
+def pack_frames(shown: NDArray[np.intp]) -> dict[str, Any]:
+    """Write which frame of the file each frame of Label Studio shows, to travel in a region."""
+    steps = np.diff(shown, prepend=0).astype("<i4").tobytes()
+    return {"count": len(shown), "steps": base64.b64encode(zlib.compress(steps, 9)).decode("ascii")}
+
+
+def unpack_frames(packed: Any) -> list[int] | None:
+    """Read what `pack_frames` wrote: frames from 0 on, by Label Studio's from 0 on; None if not."""
+    if not isinstance(packed, Mapping) or not isinstance(packed.get("count"), int):
+        return None
+    size = 4 * packed["count"]
+    if not 0 <= size <= _LONGEST:
+        return None
+    try:
+        unpacking = zlib.decompressobj()
+        steps = unpacking.decompress(base64.b64decode(str(packed.get("steps"))), max(size, 1))
+    except (zlib.error, binascii.Error, ValueError):
+        return None
+    return np.cumsum(np.frombuffer(steps, "<i4")).tolist() if len(steps) == size else None

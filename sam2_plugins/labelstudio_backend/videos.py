@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -22,12 +22,14 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     read_region,
 )
 from sam2_plugins.labelstudio_backend.notes import without_note
-from sam2_plugins.labelstudio_backend.timing import FrameClock
+from sam2_plugins.labelstudio_backend.timing import FrameClock, pack_frames
 
 if TYPE_CHECKING:
     from sam2_plugins.core.frames import FrameSource
 
 TYPE = "videorectangle"
+CREDIBLE = 10
+"""How many times as many frames as in the file a region may tell of."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,10 @@ def answer_region(
             sequence[last + 1] = keyframes.make_keyframe(
                 last + 1, persons[last].box, False, view.clock.rate, None
             )
-    return _result(region, [sequence[frame] for frame in sorted(sequence)], view)
+    told = [sequence[frame] for frame in sorted(sequence)]
+    if told:  # once is enough, wherever the editor leaves it
+        told[0] = keyframes.with_frames(told[0], pack_frames(shown))
+    return _result(region, told, view)
 
 
 def _result(region: VideoRegion, sequence: list[dict[str, Any]], view: VideoView) -> dict[str, Any]:
@@ -181,6 +186,8 @@ def view_of(
     frames: FrameSource, rate: float, regions: Sequence[VideoRegion], masks: str
 ) -> VideoView:
     """Return how Label Studio sees a movie, by what it said in its regions."""
-    count = next((region.frames_count for region in regions if region.frames_count), None)
-    clock = FrameClock.of(rate, frames, count)
+    clock = FrameClock.of(rate, frames)
+    counts = (region.frames_count or 0 for region in regions)
+    count = next((n for n in counts if 0 < n <= CREDIBLE * clock.count + CREDIBLE), clock.count)
+    clock = replace(clock, count=count)
     return VideoView(clock, (frames.height, frames.width), masks)

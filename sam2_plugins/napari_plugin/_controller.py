@@ -10,25 +10,33 @@ from psygnal import Signal
 from sam2_plugins.core.errors import PromptError, Sam2PluginsError
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.tracking.schedule import Life
+from sam2_plugins.napari_plugin._aim import meaning_of_click
 from sam2_plugins.napari_plugin._divisions import Divisions
 from sam2_plugins.napari_plugin._frames import (
     Contrast,
     Line,
     View,
     default_axis,
+    full_level,
     leading_shape,
     shown_index,
 )
 from sam2_plugins.napari_plugin._history import Edit
 from sam2_plugins.napari_plugin._jobs import Jobs
+from sam2_plugins.napari_plugin._lineage import Tracks
+from sam2_plugins.napari_plugin._project import Choices
+from sam2_plugins.napari_plugin._projects import Projects
 from sam2_plugins.napari_plugin._prompting import Prompting
 from sam2_plugins.napari_plugin._results import Results
 from sam2_plugins.napari_plugin._runs import Runs
 from sam2_plugins.napari_plugin._session import Session, free_label
 from sam2_plugins.napari_plugin._states import FrameState, doubtful, states_along
-from sam2_plugins.napari_plugin._store import Change
+from sam2_plugins.napari_plugin._store import Change, Index
 from sam2_plugins.napari_plugin._work import Work
 from sam2_plugins.napari_plugin._workspace import Workspace
+
+OUTLINE = 2
+"""Pixels across the outline of a mask."""
 
 
 class Controller:
@@ -52,6 +60,8 @@ class Controller:
     """Masks of any frame."""
     edited = Signal()
     """A person is painting; `prompting.sync` when the stroke is over."""
+    recalled = Signal(object)
+    """`_project.Choices` of an earlier session, which is back."""
     progressed = Signal(object)
     """A `_runs.RunProgress`, or None when a run ends."""
 
@@ -62,19 +72,25 @@ class Controller:
         self.images: tuple[Any, ...] = ()
         self.contrast: Contrast = "layer"
         self.memory = "sam2"
+        self.model = "nano"
         self.axis: int | None = None
         self.excluding = False
+        self.one_per_click = True
+        """A click well beside a fresh object begins another one; one on a mask selects it."""
+        self.outlines = False
         self.selected: int | None = None
         self.shown_is_stale = False
         """A run has written the frame that is shown."""
         self.closed = False
         self.keys: dict[str, Callable[[Any], None]] = {}
         """Keys that the layers of an image have while they are worked on."""
+        self._tracks_wanted = 0
         self._works: dict[Any, Work] = {}
         self.prompting = Prompting(self)
         self.runs = Runs(self)
         self.results = Results(self)
         self.divisions = Divisions(self)
+        self.projects = Projects(self)
         viewer.layers.events.removed.connect(self._on_layer_removed)
 
     # -- the image
@@ -92,10 +108,23 @@ class Controller:
             self.results.forget()
         self.images, self.axis = images, axis
         if not same_image:
+            self.attempt(self.projects.bring_back)
             work = self.work
             self.selected = work.workspace.labels.selected_label if work else None
         self.objects_changed.emit()
         self.masks_changed.emit()
+
+    def adopt(self, choices: Choices) -> None:
+        """Choose for the chosen image what was chosen in an earlier session."""
+        image = self.images[0]
+        shape = tuple(full_level(image).shape)
+        channels = (self.viewer.layers[n] for n in choices.channels if n in self.viewer.layers)
+        alike = (c for c in channels if tuple(full_level(c).shape) == shape)
+        self.images = (image, *alike)
+        self.axis = choices.axis
+        self.contrast = "movie" if choices.contrast == "movie" else "layer"
+        self.memory, self.model = choices.memory, choices.model
+        self.recalled.emit(choices)
 
     @property
     def work(self) -> Work | None:
@@ -126,21 +155,32 @@ class Controller:
         """Return the chosen image's work, with all its layers."""
         if not self.images:
             raise Sam2PluginsError("There is no image: open one, and choose it above.")
+        self.projects.bring_back()
         work = self.work
         if work is None:
-            self.view()  # refuses what cannot be shown, before any layer is made
-            image = self.images[0]
-            workspace = Workspace(
-                self.viewer, image, lambda: self.attempt(self.prompting.sync), self.keys
-            )
-            session = Session(workspace.store, lambda: self.load_model(), lambda: self.memory)
-            work = self._works[image] = Work(workspace, session)
-            workspace.store.on_edit = self.prompting.on_painted
-            workspace.labels.events.selected_label.connect(self._on_label_selected)
-            image.events.data.connect(self._on_image_changed)
+            work = self.open_work(self.images[0])
+            self.projects.save(work)
             # Loaded while the person looks for where to click.
             self.jobs.call(self.load_model, lambda _: None, self.fail)
         work.workspace.complete()
+        return work
+
+    def open_work(self, image: Any) -> Work:
+        """Make the layers and the session of an image."""
+        self.view()  # refuses what cannot be shown, before any layer is made
+        workspace = Workspace(
+            self.viewer,
+            image,
+            lambda: self.attempt(self.prompting.sync),
+            self.keys,
+            self._aim,
+        )
+        workspace.outline(OUTLINE if self.outlines else 0)
+        session = Session(workspace.store, lambda: self.load_model(), lambda: self.memory)
+        work = self._works[image] = Work(workspace, session)
+        workspace.store.on_edit = self.prompting.on_painted
+        workspace.labels.events.selected_label.connect(self._on_label_selected)
+        image.events.data.connect(self._on_image_changed)
         return work
 
     def view(self) -> View:
@@ -157,12 +197,16 @@ class Controller:
 
     def new_object(self, name: str = "") -> int:
         """Make an object, and select it."""
+        label = self._add_object(name)
+        self.begin().history.admit_objects()
+        return label
+
+    def _add_object(self, name: str = "") -> int:
         work = self.begin()
         names = work.workspace.names
         label = free_label(names)
         names[label] = name or f"object {label}"
         self.select(label)
-        work.history.admit_objects()
         self.objects_changed.emit()
         return label
 
@@ -173,6 +217,39 @@ class Controller:
         work.workspace.select(label, self.excluding)
         work.workspace.refresh()
         self.objects_changed.emit()
+
+    def _aim(self, index: Index, x: float, y: float) -> bool:
+        """Before a click: select or make the object that it is on; whether it is a prompt."""
+        work, line = self.work, self.line
+        if not self.one_per_click or work is None or line is None or self.divisions.due:
+            return True
+        prompts = [
+            prompt
+            for (_, label), said in self.prompting.wanted(work, line).items()
+            for prompt in said
+            if label == self.selected
+        ]
+        here = [prompt.frame for prompt in prompts] == [line.frame(index)]
+        fresh = here and prompts[0].points is not None
+        meaning = meaning_of_click(x, y, work.workspace.store.on_frame(index), self.selected, fresh)
+        if meaning == "new":
+            label = self._add_object()
+            self.told.emit(
+                f"This begins {self.objects[label]}. Shift-click to add to the object before."
+            )
+        elif isinstance(meaning, int):
+            self.select(meaning)
+            self.told.emit(
+                f"{self.objects.get(meaning, meaning)} is selected: click again to correct it."
+            )
+            return False
+        return True
+
+    def outline(self, outlines: bool) -> None:
+        """Draw masks as outlines, or filled."""
+        self.outlines = outlines
+        for work in self._works.values():
+            work.workspace.outline(OUTLINE if outlines else 0)
 
     def exclude(self, excluding: bool) -> None:
         """Let the next clicks say what does not belong to the object."""
@@ -291,7 +368,8 @@ class Controller:
             self.select(wanted if wanted in names else next(reversed(names)))
         self.divisions.forget()
         self.told.emit(f"The {edit.title} is {done}.")
-        work.workspace.show_tracks_again()
+        if work.workspace.tracks in self.viewer.layers:
+            self.draw_tracks(work)
         self.show(work)
         self.objects_changed.emit()
         self.prompting.sync(replaying=True)
@@ -352,16 +430,20 @@ class Controller:
             self.masks_changed,
             self.edited,
             self.results.measured,
+            self.recalled,
             self.progressed,
         ):
             signal.disconnect()
         self.runs.cancel()
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
         for image in list(self._works):
-            self._drop(image)
+            self.close_work(image)
 
-    def _drop(self, image: Any) -> None:
+    def close_work(self, image: Any) -> None:
+        """Let go of an image; its work is kept."""
         work = self._works.pop(image)
+        work.end_stroke()
+        self.projects.keep(image, work)
         work.workspace.close()
         work.workspace.labels.events.selected_label.disconnect(self._on_label_selected)
         image.events.data.disconnect(self._on_image_changed)
@@ -371,9 +453,12 @@ class Controller:
         for image, work in list(self._works.items()):
             if layer in (image, work.workspace.labels):
                 self.runs.cancel()
-                self._drop(image)
+                self.close_work(image)
                 self.selected = None
-                self.told.emit(f"{layer.name} was removed: its objects are closed.")
+                back = "image" if layer is image else "next click"
+                self.told.emit(
+                    f"{layer.name} was removed. The objects are kept, and back with the {back}."
+                )
         self.objects_changed.emit()
 
     def _on_image_changed(self, event: Any) -> None:
@@ -383,7 +468,7 @@ class Controller:
             work.session.forget_frames()
             return
         self.runs.cancel()
-        self._drop(image)
+        self.close_work(image)
         self.selected = None
         self.failed.emit(f"{image.name} has another shape now: the objects of before are closed.")
         self.objects_changed.emit()
@@ -404,6 +489,17 @@ class Controller:
         if work.workspace.labels in self.viewer.layers:
             work.workspace.refresh()
         self.masks_changed.emit()
+
+    def draw_tracks(self, work: Work) -> None:
+        """Draw the objects' paths, which are found in a worker."""
+        self._tracks_wanted += 1
+        wanted = self._tracks_wanted
+
+        def show(tracks: Tracks) -> None:
+            if wanted == self._tracks_wanted and work in self._works.values():
+                work.workspace.show_tracks(*tracks)
+
+        self.jobs.call(work.workspace.find_tracks, show, self.fail)
 
     def attempt(self, act: Callable[[], object]) -> bool:
         """Do what a person asked for; tell what is wrong with it, and return whether it was done.

@@ -55,6 +55,11 @@ class Divisions:
         control.told.emit(f"{name} ends here. Click its first daughter, then the second.")
         control.prompting.sync(replaying=True)
 
+    @property
+    def due(self) -> bool:
+        """Whether a daughter is to be clicked on."""
+        return bool(self._due)
+
     def forget(self) -> None:
         """Wait for no daughter any more."""
         self._due = []

@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QVB
 
 from sam2_plugins.napari_plugin._controller import Controller
 from sam2_plugins.napari_plugin._export import KINDS
+from sam2_plugins.napari_plugin._project import SUFFIX
 
 
 class ExportView(QWidget):
@@ -23,17 +24,29 @@ class ExportView(QWidget):
         self.export = _button("Export …", "Write the objects into a folder", self._ask_and_export)
         self.save = _button("Save prompts …", "All clicks, boxes and painted masks", self._ask_save)
         self.load = _button("Load prompts …", "Prompts of an earlier session", self._ask_load)
+        self.save_project = _button(
+            "Save project as …",
+            "All work on this image, in a file that is kept up to date from then on",
+            self._ask_save_project,
+        )
+        self.open_project = _button(
+            "Open project …", "Work of an earlier session on this image", self._ask_open_project
+        )
         first = QHBoxLayout()
         first.addWidget(self.kind, 1)
         first.addWidget(self.export)
         second = QHBoxLayout()
         second.addWidget(self.save)
         second.addWidget(self.load)
+        third = QHBoxLayout()
+        third.addWidget(self.save_project)
+        third.addWidget(self.open_project)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(first)
         layout.addLayout(second)
+        layout.addLayout(third)
 
     def _ask_and_export(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder of the results")
@@ -49,6 +62,22 @@ class ExportView(QWidget):
         path, _ = QFileDialog.getOpenFileName(self, "Load prompts", "", "*.json")
         if path:
             self._controller.results.load_prompts(Path(path))
+
+    def _ask_save_project(self) -> None:
+        images = self._controller.images
+        name = f"{images[0].name}{SUFFIX}" if images else SUFFIX
+        path, _ = QFileDialog.getSaveFileName(self, "Save project as", name, f"*{SUFFIX}")
+        if path:
+            full = Path(path) if path.endswith(SUFFIX) else Path(path + SUFFIX)
+            self._controller.attempt(lambda: self._controller.projects.save_as(full))
+
+    def _ask_open_project(self) -> None:
+        recovery = self._controller.projects.places.recovery
+        path, _ = QFileDialog.getOpenFileName(
+            self, "Open project", str(recovery or ""), f"*{SUFFIX}"
+        )
+        if path:
+            self._controller.attempt(lambda: self._controller.projects.open(Path(path)))
 
 
 def _button(text: str, about: str, act: object) -> QPushButton:

@@ -71,6 +71,8 @@ class History:
         self._redo: list[Edit] = []
         self.present = capture()
         """The state after the last edit."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called after an edit was made, taken back or made again."""
 
     def __len__(self) -> int:
         return len(self._undo)
@@ -88,11 +90,13 @@ class History:
             self._undo.append(Edit(title, self.present, now, changed))
             self._redo.clear()
         self.present = now
+        self.on_change()
 
     def admit_objects(self) -> None:
         """Let the objects, and their mothers, be there before the next edit too."""
         now = self._capture()
         self.present = replace(self.present, names=now.names, mothers=now.mothers)
+        self.on_change()
 
     def undo(self) -> Edit | None:
         """Take the last edit back, or first what was begun since; None if there is nothing."""
@@ -113,4 +117,5 @@ class History:
         others.append(replace(edit, masks=self._store.swap(edit.masks)))
         self.present = edit.after if forward else edit.before
         self._apply(self.present)
+        self.on_change()
         return edit

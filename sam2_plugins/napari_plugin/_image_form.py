@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QMenu, QToolButton, QWidget
 from sam2_plugins.core.tracking.memory.policies import policy_help
 from sam2_plugins.napari_plugin._controller import Controller
 from sam2_plugins.napari_plugin._frames import default_axis, full_level, leading_shape
+from sam2_plugins.napari_plugin._project import Choices
 
 _CONTRASTS = {"As shown in the layer": "layer", "Percentiles of the movie": "movie"}
 SETTINGS = ("sam2_plugins", "napari")
@@ -78,6 +79,7 @@ class ImageForm(QWidget):
         self.contrast.currentTextChanged.connect(self._on_contrast)
         self.model.currentTextChanged.connect(self._on_model)
         self.memory.currentTextChanged.connect(self._on_memory)
+        controller.recalled.connect(self._show_choices)
         self._on_layers()
 
     def remember_model(self, name: str) -> None:
@@ -168,6 +170,18 @@ class ImageForm(QWidget):
         self.channels.setText(" + ".join(layer.name for layer in images))
         self._controller.use(images, self.axis.currentData())
 
+    def _show_choices(self, choices: Choices) -> None:
+        """Show what was chosen in an earlier session, which is back."""
+        images = self._controller.images
+        contrasts = {value: text for text, value in _CONTRASTS.items()}
+        self.contrast.setCurrentText(contrasts.get(choices.contrast, ""))
+        self.memory.setCurrentText(choices.memory)
+        self.model.setCurrentText(choices.model)
+        self._chosen[images[0]] = _Choice(images[1:], choices.axis)
+        with self._quietly():
+            self.image.setCurrentIndex(self.image.findData(images[0]))
+        self._on_image()
+
     @contextmanager
     def _quietly(self) -> Iterator[None]:
         """Fill the fields without that counting as a person's choice."""
@@ -184,7 +198,7 @@ class ImageForm(QWidget):
         self._controller.memory = name
 
     def _on_model(self, text: str) -> None:
-        self.model_name = text.strip()
+        self.model_name = self._controller.model = text.strip()
 
 
 def _combo(about: str) -> QComboBox:

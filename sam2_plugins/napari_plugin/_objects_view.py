@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 from qtpy.QtCore import Qt
@@ -17,11 +19,14 @@ from qtpy.QtWidgets import (
 )
 
 from sam2_plugins.napari_plugin._controller import Controller
+from sam2_plugins.napari_plugin._store import MaskStore
 from sam2_plugins.napari_plugin._work import Work
 
 _LABEL = Qt.ItemDataRole.UserRole
 _COLUMNS = ("Object", "Prompts", "Frames", "IoU")
 _DIVIDE = "On the first frame with two cells: the selected cell ends, its daughters begin"
+_BEGINS = "The selected object enters on this frame: no run tracks it to earlier ones"
+_ENDS = "The selected object leaves after this frame: no run tracks it to later ones"
 _DELETE = "Remove the selected object, its masks and prompts"
 
 
@@ -32,6 +37,8 @@ class ObjectsView(QWidget):
         super().__init__(parent)
         self._controller = controller
         self._filling = False
+        self._prompts: Counter[int] = Counter()
+        self._fared: dict[tuple[MaskStore, int], _Fared] = {}
         self.tree = QTreeWidget()
         self.tree.setColumnCount(len(_COLUMNS))
         self.tree.setHeaderLabels(list(_COLUMNS))
@@ -50,17 +57,25 @@ class ObjectsView(QWidget):
         self.new.setToolTip("Begin another object: click on it in the image")
         self.divide = QPushButton("Divide (U)")
         self.delete = QPushButton("Delete")
+        self.begins = QPushButton("Begins here")
+        self.ends = QPushButton("Ends here")
+        self.begins.clicked.connect(lambda: controller.attempt(controller.begin_here))
+        self.ends.clicked.connect(lambda: controller.attempt(controller.end_here))
         self.new.clicked.connect(lambda: controller.attempt(controller.new_object))
         self.divide.clicked.connect(lambda: controller.attempt(controller.divisions.divide))
         self.delete.clicked.connect(self._on_delete)
         buttons = QHBoxLayout()
         for button in (self.new, self.divide, self.delete):
             buttons.addWidget(button)
+        lives = QHBoxLayout()
+        for button in (self.begins, self.ends):
+            lives.addWidget(button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(self.tree)
         layout.addLayout(buttons)
+        layout.addLayout(lives)
         controller.objects_changed.connect(self.refresh)
         self.refresh()
 
@@ -72,6 +87,7 @@ class ObjectsView(QWidget):
             self.tree.clear()
             items: dict[int, QTreeWidgetItem] = {}
             if work is not None:
+                self._count_prompts(work)
                 for label in work.workspace.names:
                     self._add(work, label, items)
             self.tree.expandAll()
@@ -81,7 +97,12 @@ class ObjectsView(QWidget):
         finally:
             self._filling = False
         selected = self._controller.selected is not None
-        for button, about in ((self.divide, _DIVIDE), (self.delete, _DELETE)):
+        for button, about in (
+            (self.divide, _DIVIDE),
+            (self.delete, _DELETE),
+            (self.begins, _BEGINS),
+            (self.ends, _ENDS),
+        ):
             button.setEnabled(selected)
             button.setToolTip(about if selected else "There is no object yet: click on one.")
 
@@ -90,7 +111,7 @@ class ObjectsView(QWidget):
             return items[label]
         mother = work.workspace.lineage.mothers.get(label)
         above = self._add(work, mother, items) if mother in work.workspace.names else None
-        item = QTreeWidgetItem(_row(self._controller, work, label))
+        item = QTreeWidgetItem(self._row(work, label))
         item.setData(0, _LABEL, label)
         item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
         swatch = QPixmap(12, 12)
@@ -104,6 +125,22 @@ class ObjectsView(QWidget):
         else:
             above.addChild(item)
         return item
+
+    def _count_prompts(self, work: Work) -> None:
+        line = self._controller.line
+        self._prompts.clear()
+        for (_, label), prompts in (work.session.said(line) if line else {}).items():
+            self._prompts[label] += len(prompts)
+
+    def _row(self, work: Work, label: int) -> list[str]:
+        """Name, prompts, frames, mean predicted IoU; looked at again only if a mask has changed."""
+        store = work.workspace.store
+        fared = self._fared.get((store, label))
+        if fared is None or fared.version != store.version(label):
+            fared = self._fared[store, label] = _Fared.of(store, label)
+        mean = "" if fared.iou is None else f"{fared.iou:.2f}"
+        prompts = self._prompts[label]
+        return [work.workspace.names[label], str(prompts or ""), str(fared.frames or ""), mean]
 
     def _on_current(self, item: QTreeWidgetItem | None, _: Any) -> None:
         if item is not None and not self._filling:
@@ -122,13 +159,18 @@ class ObjectsView(QWidget):
             self._controller.delete(self._controller.selected)
 
 
-def _row(controller: Controller, work: Work, label: int) -> list[str]:
-    """Name, prompts, frames, mean predicted IoU."""
-    line = controller.line
-    said = work.session.said(line) if line is not None else {}
-    prompts = sum(len(prompts) for (_, obj), prompts in said.items() if obj == label)
-    masks = [work.workspace.store.get(i, label) for i in work.workspace.store.indices(label)]
-    seen = [mask for mask in masks if mask is not None and mask.visible]
-    sure = [mask.iou for mask in seen if mask.iou == mask.iou]
-    mean = f"{sum(sure) / len(sure):.2f}" if sure else ""
-    return [work.workspace.names[label], str(prompts or ""), str(len(seen) or ""), mean]
+@dataclass(frozen=True)
+class _Fared:
+    """Frames on which an object is seen, and the mean of the IoU predicted there."""
+
+    version: int
+    frames: int
+    iou: float | None
+
+    @classmethod
+    def of(cls, store: MaskStore, label: int) -> _Fared:
+        version = store.version(label)
+        masks = [store.get(index, label) for index in store.indices(label)]
+        seen = [mask for mask in masks if mask is not None and mask.visible]
+        sure = [mask.iou for mask in seen if mask.iou == mask.iou]
+        return cls(version, len(seen), sum(sure) / len(sure) if sure else None)

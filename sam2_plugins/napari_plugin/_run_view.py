@@ -43,7 +43,10 @@ class RunView(QWidget):
         asked = QVBoxLayout(asking)
         asked.setContentsMargins(0, 0, 0, 0)
         asked.setSpacing(4)
+        self.on = QPushButton()
+        self.on.clicked.connect(lambda: controller.attempt(controller.runs.track_on))
         asked.addLayout(row)
+        asked.addWidget(self.on)
         asked.addLayout(limits)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
@@ -76,12 +79,27 @@ class RunView(QWidget):
         for button in (self.back, self.both, self.forward):
             button.setEnabled(not reason)
             button.setToolTip(reason or str(button.property("help")))
+        corrections = self._controller.runs.corrections
+        self.on.setVisible(bool(corrections))
+        self.on.setEnabled(not reason)
+        if corrections:
+            names = ", ".join(self._controller.objects[o] for o in list(corrections)[:3])
+            first = min(corrections.values())
+            self.on.setText(f"Track on from frame {first} ▶ (G)")
+            self.on.setToolTip(f"Only {names}, and only what comes after: nothing before changes")
         end = self._controller.length - 1
         whole = self.last.value() == self.last.maximum()
         for box in (self.first, self.last):
             box.setMaximum(max(end, 0))
         if whole:
             self.last.setValue(end)
+
+    def start_usual(self) -> None:
+        """Track on after a correction; both ways, if there was none."""
+        if self._controller.runs.corrections:
+            self._controller.attempt(self._controller.runs.track_on)
+        else:
+            self.start("both")
 
     def start(self, direction: Direction) -> None:
         """Track within the range that is set."""

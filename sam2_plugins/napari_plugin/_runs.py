@@ -57,21 +57,47 @@ class Runs:
             return "There is only one frame."
         return ""
 
+    @property
+    def corrections(self) -> dict[int, int]:
+        """By object, the frame of a correction that was not tracked on from there."""
+        work, line = self._control.work, self._control.line
+        return {} if work is None or line is None else work.session.corrections(line)
+
+    def track_on(self) -> None:
+        """Track on from the corrections; what is before them, and other objects, stay as it is."""
+        work, line, since = self._control.work, self._control.line, self.corrections
+        if work is None or line is None or not since:
+            self._control.told.emit("There is no correction to track on from.")
+            return
+        last = work.session.after(line, since)
+        self._start(
+            Request(self._control.view(), line, "forward", min(since.values()), last, since)
+        )
+
     def start(
         self, direction: Direction, start: int | None = None, stop: int | None = None
     ) -> None:
         """Track all objects; masks appear as they come."""
+        line = self._control.line
         reason = self.why_not()
-        work, line = self._control.work, self._control.line
-        if reason or work is None or line is None:
+        if reason or line is None:
             self._control.failed.emit(reason)
+            return
+        self._start(Request(self._control.view(), line, direction, start, stop))
+
+    def _start(self, request: Request) -> None:
+        work, line = self._control.work, request.line
+        if self.running or work is None:
+            self._control.failed.emit(self.why_not())
             return
         self._control.prompting.sync()
         change: Change = {}
-        request = Request(self._control.view(), line, direction, start, stop)
+        computed = 0
         began = time.perf_counter()
 
         def each(step: Step) -> None:
+            nonlocal computed
+            computed += step.computed
             rate = step.done / max(time.perf_counter() - began, 1e-6)
             self._control.shown_is_stale |= step.index == work.workspace.step
             self._control.progressed.emit(RunProgress(step.done, step.total, rate))
@@ -84,8 +110,13 @@ class Runs:
             self._control.show(work)
             self._control.progressed.emit(None)
             kept = "Stopped; what is done is kept: " if stopped else ""
-            self._control.told.emit(f"{kept}{frames} frames tracked.")
-            work.workspace.show_tracks()
+            if computed or stopped or not frames:
+                self._control.told.emit(f"{kept}{frames} frames tracked.")
+            else:
+                self._control.told.emit(
+                    "Nothing had to be tracked: all masks follow from the prompts already."
+                )
+            self._control.draw_tracks(work)
 
         def failed(error: Exception) -> None:
             done(True)

@@ -7,16 +7,17 @@ run is answered at once. What the window does itself waits for none of it: `remo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from threading import Lock
 from typing import TypeAlias
 
 import numpy as np
 
 from sam2_plugins.core.errors import PromptError, Sam2PluginsError
-from sam2_plugins.core.masks import ObjectId, ObjectMask
+from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.schedule import Direction, Life
@@ -49,6 +50,8 @@ class Request:
     direction: Direction = "forward"
     start: int | None = None
     stop: int | None = None
+    since: Mapping[int, int] | None = None
+    """By object, the first frame whose mask may change; None: all of all objects may."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Step:
     index: Index
     done: int
     total: int
+    computed: int = 0
+    """Objects whose masks are new."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,10 @@ class Session:
         """Masks by a person, which no run replaces."""
         self.lives: dict[int, Life] = {}
         """Frames on which objects exist, of those that begin or end in the movie."""
+        self.current: dict[tuple[Line, int], set[int]] = {}
+        """Frames whose masks follow from the prompts of an object along a line."""
+        self.outdated: dict[tuple[Line, int], set[int]] = {}
+        """Frames after a correction whose masks are from before it, by line and object."""
         self._said: dict[tuple[Line, int, int], Said] = {}
         self._before: dict[tuple[Line, int, int], ObjectMask | None] = {}
         self._tracking: dict[Line, _Tracking] = {}
@@ -176,6 +185,41 @@ class Session:
             self._said[key] = prompts
         else:
             self._said.pop(key, None)
+        line, frame, label = key
+        others = [f for f, obj in self.said(line) if obj == label and f != frame]
+        first = max((f for f in others if f < frame), default=-1)
+        last = min((f for f in others if f > frame), default=None)
+        known = self.current.get((line, label), set())
+        kept = {f for f in known if f <= first or (last is not None and f >= last)}
+        self.current[line, label] = kept
+        self.outdated.setdefault((line, label), set()).update(f for f in known - kept if f > frame)
+
+    def corrections(self, line: Line) -> dict[int, int]:
+        """Frame of the first correction of each object that was not tracked on from there."""
+        found = {}
+        for label in {label for _, label in self.said(line)}:
+            old = self.outdated.get((line, label), set())
+            frames = [f for f, obj in self.said(line) if obj == label]
+            before = [f for f in frames if any(n > f and _until(f, frames) > n for n in old)]
+            if before:
+                found[label] = min(before)
+        return found
+
+    def after(self, line: Line, corrections: Mapping[int, int]) -> int | None:
+        """Last frame that is to be tracked again after corrections; None if there is none."""
+        return max(
+            (f for o, at in corrections.items() for f in self.outdated[line, o] if f > at),
+            default=None,
+        )
+
+    def recall(
+        self, line: Line, said: dict[tuple[int, int], Said], current: dict[int, set[int]]
+    ) -> None:
+        """Take prompts and masks of an earlier session for this one's, without computing."""
+        for (frame, label), prompts in said.items():
+            self._said[line, frame, label] = prompts
+        for label, frames in current.items():
+            self.current[line, label] = set(frames)
 
     def remove(self, label: int) -> Change:
         """Forget an object, and return what brings its masks back."""
@@ -213,9 +257,9 @@ class Session:
                 result = next(results, None)
                 if result is None:
                     return
-                self._keep(wanted.line, result, change)
+                self._keep(wanted, result, change)
             done += 1
-            yield Step(wanted.line.index(result.frame), done, total)
+            yield Step(wanted.line.index(result.frame), done, total, len(result.computed))
 
     def _answer(
         self,
@@ -244,7 +288,8 @@ class Session:
         for key in [key for key in list(self._said) if key[-1] == label]:
             del self._said[key]
 
-    def _keep(self, line: Line, result: FrameResult, change: Change) -> None:
+    def _keep(self, wanted: Request, result: FrameResult, change: Change) -> None:
+        line, since = wanted.line, wanted.since
         index = line.index(result.frame)
         with self._notes:
             for obj, mask in result.masks.items():
@@ -252,8 +297,12 @@ class Session:
                 alive = result.frame in self.lives.get(label, Life())
                 if not alive or label in self._removed or (index, label) in self.painted:
                     continue
+                if since is not None and result.frame < since.get(label, result.frame + 1):
+                    continue
                 before = self.store.put(index, label, mask)
                 change.setdefault((index, label), before)
+                self.outdated.get((line, label), set()).discard(result.frame)
+                self.current.setdefault((line, label), set()).add(result.frame)
 
     def _heed(self) -> None:
         """Do what was noted since the last turn."""
@@ -288,8 +337,23 @@ class Session:
         tracker = VideoTracker(model, view.open(line), policy=memory, cache_megabytes=64)
         for prompts in self.said(line).values():
             _tell(tracker, prompts)
+        if known is None:
+            tracker.restore(self._masklets(line, tracker.objects))
+        else:  # with another look, or another model, masks are other ones
+            for key in [key for key in self.current if key[0] == line]:
+                del self.current[key]
         self._tracking[line] = _Tracking(tracker, view, model, memory)
         return tracker
+
+    def _masklets(self, line: Line, objects: Iterable[ObjectId]) -> list[Masklet]:
+        """Masks of an earlier session that still follow from the prompts."""
+        masklets = []
+        for obj in objects:
+            frames = self.current.get((line, int(obj)), ())
+            found = {f: self.store.get(line.index(f), int(obj)) for f in sorted(frames)}
+            masks = {f: mask for f, mask in found.items() if mask is not None}
+            masklets.append(Masklet(obj, masks=masks))
+        return masklets
 
 
 def _tell(tracker: VideoTracker, prompts: Iterable[Prompt]) -> None:
@@ -324,6 +388,11 @@ def _stepped(
         return True
     back()
     return False
+
+
+def _until(frame: int, prompted: Iterable[int]) -> float:
+    """Return the next prompted frame after one, up to which its masks follow from it."""
+    return min((f for f in prompted if f > frame), default=inf)
 
 
 def labels_of(objects: Iterable[ObjectId], taken: Iterable[int]) -> dict[ObjectId, int]:

@@ -64,9 +64,9 @@ def _state(
     store: MaskStore, line: Line, frame: int, labels: Sequence[int], said: set[tuple[int, int]]
 ) -> FrameState:
     kind, worst = Kind.UNKNOWN, None
-    masks = store.on_frame(line.index(frame))
+    index = line.index(frame)
     for label in labels:
-        mask = masks.get(label)
+        mask = store.get(index, label)
         if mask is None:
             continue
         sure = mask.iou == mask.iou  # nan: by a person

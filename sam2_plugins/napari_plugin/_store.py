@@ -25,6 +25,7 @@ Change: TypeAlias = "dict[Entry, ObjectMask | None]"
 LABELS = np.dtype(np.uint16)
 """Of the layer: napari draws labels of up to 16 bits quickly, and exports have 16 bits."""
 OnEdit: TypeAlias = "Callable[[Index, dict[int, ObjectMask | None]], None]"
+OnPut: TypeAlias = "Callable[[Index, int, ObjectMask | None], None]"
 
 
 class MaskStore:
@@ -40,6 +41,8 @@ class MaskStore:
     on_edit
         Called after a person painted, or undid that, with the frame and the masks from before, by
         label.
+    on_put
+        Called after any mask was set or removed, in the thread in which that was done.
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
@@ -48,7 +51,10 @@ class MaskStore:
         self.size = int(np.prod(self.shape))
         self.dtype = LABELS
         self.on_edit: OnEdit = lambda index, before: None
+        self.on_put: OnPut = lambda index, label, mask: None
         self._masks: dict[Index, dict[int, ObjectMask]] = {}
+        self._indices: dict[int, set[Index]] = {}
+        self._versions: dict[int, int] = {}
 
     @property
     def frame_size(self) -> tuple[int, int]:
@@ -71,9 +77,18 @@ class MaskStore:
         before = here.get(label)
         if mask is not None:
             here[label] = mask
+            self._indices.setdefault(label, set()).add(index)
         else:
             here.pop(label, None)
+            self._indices.get(label, set()).discard(index)
+        self._versions[label] = self._versions.get(label, 0) + 1
+        self.on_put(index, label, mask)
         return before
+
+    def snapshot(self) -> dict[Index, dict[int, ObjectMask]]:
+        """All masks by frame and label."""
+        # Copies, for a run in another thread may add masks meanwhile.
+        return {index: dict(masks) for index, masks in list(self._masks.items())}
 
     def remove(self, label: int) -> Change:
         """Remove an object from all frames, and return what takes that back."""
@@ -82,7 +97,11 @@ class MaskStore:
     def indices(self, label: int) -> list[Index]:
         """Frames on which something is known of an object, in order."""
         # A copy, for a run in another thread may add frames meanwhile.
-        return sorted(index for index, masks in list(self._masks.items()) if label in masks)
+        return sorted(self._indices.get(label, set()).copy())
+
+    def version(self, label: int) -> int:
+        """Return a number that changes with every mask of an object."""
+        return self._versions.get(label, 0)
 
     def swap(self, change: Change) -> Change:
         """Take a change back, and return the one that brings it on again."""

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QCheckBox,
+    QHBoxLayout,
+    QMenu,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from sam2_plugins.napari_plugin._controller import Controller
 
@@ -15,8 +23,12 @@ class ToolsView(QWidget):
     def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._controller = controller
-        self.click = self._tool("Click", "Click on the object; Ctrl-click on what is not of it")
-        self.box = self._tool("Box", "Draw a box around the object")
+        self.click = self._tool(
+            "Click", "Click on the object; Ctrl-click on what is not of it; Shift-click adds"
+        )
+        self.box = self._tool(
+            "Box", "Draw a box around the object; an ellipse or a polygon is its mask"
+        )
         self.brush = self._tool(
             "Brush", "Paint the object's mask, or mend it (erase with label 0); it is kept as it is"
         )
@@ -46,11 +58,28 @@ class ToolsView(QWidget):
         second = QHBoxLayout()
         for button in (self.exclude, self.labels, self.undo, self.redo):
             second.addWidget(button)
+        self.one_per_click = QCheckBox("One cell per click")
+        self.one_per_click.setToolTip(
+            "A click well beside a new object begins another one, and a click on a mask selects "
+            "its object; Shift-click always adds to the selected object"
+        )
+        self.one_per_click.setChecked(controller.one_per_click)
+        self.one_per_click.toggled.connect(self._on_one_per_click)
+        self.outlines = QCheckBox("Outlines")
+        self.outlines.setToolTip("Draw masks as outlines, so that the cells under them are seen")
+        self.outlines.toggled.connect(controller.outline)
+        third = QHBoxLayout()
+        third.addWidget(self.one_per_click)
+        third.addWidget(self.outlines)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(first)
         layout.addLayout(second)
+        layout.addLayout(third)
+
+    def _on_one_per_click(self, on: bool) -> None:
+        self._controller.one_per_click = on
 
     def pick_click(self) -> None:
         """Add points."""
@@ -66,6 +95,7 @@ class ToolsView(QWidget):
 
     def _activate(self, name: str, mode: str) -> None:
         controller = self._controller
+        controller.begin()  # which may bring objects of an earlier session back
         if controller.selected is None:
             controller.new_object()
         else:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtGui import QCloseEvent, QKeySequence, QShortcut
+from platformdirs import user_data_path
+from qtpy.QtCore import QEvent, QSettings, Qt
+from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
     QGroupBox,
     QLabel,
@@ -20,11 +23,13 @@ from superqt import QCollapsible, ensure_main_thread
 from superqt.utils import qdebounced, qthrottled
 
 from sam2_plugins.napari_plugin._controller import Controller
+from sam2_plugins.napari_plugin._dock_keys import DockKeys
 from sam2_plugins.napari_plugin._export_view import ExportView
-from sam2_plugins.napari_plugin._image_form import ImageForm
+from sam2_plugins.napari_plugin._image_form import SETTINGS, ImageForm
 from sam2_plugins.napari_plugin._jobs import InThreads
 from sam2_plugins.napari_plugin._measure_view import MeasureView
 from sam2_plugins.napari_plugin._objects_view import ObjectsView
+from sam2_plugins.napari_plugin._quiet_wheel import QuietWheel
 from sam2_plugins.napari_plugin._run_view import RunView
 from sam2_plugins.napari_plugin._strip import FrameStrip
 from sam2_plugins.napari_plugin._tools_view import ToolsView
@@ -53,6 +58,9 @@ class Sam2Widget(QWidget):
         self.viewer = napari_viewer
         self.jobs = InThreads()
         self.controller = Controller(napari_viewer, self.jobs, self._load_model)
+        places = self.controller.projects.places
+        places.recovery = user_data_path("sam2_plugins") / "napari"
+        places.chosen = _Remembered("projects")
         self.form = ImageForm(self.controller)
         self.status = QLabel("Choose an image, press Click, and click on an object.")
         self.status.setWordWrap(True)
@@ -76,7 +84,7 @@ class Sam2Widget(QWidget):
         column.setContentsMargins(6, 6, 6, 6)
         column.setSpacing(6)
         for title, parts in (
-            ("", (self.form, self.status)),
+            ("", (self.form,)),
             ("Objects", (self.objects,)),
             ("Prompt", (self.tools,)),
             ("Track", (self.strip, self.run)),
@@ -93,9 +101,15 @@ class Sam2Widget(QWidget):
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(body)
         self.body = body
+        self._quiet_wheel = QuietWheel(self)
+        self._quiet_wheel.watch(body)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
+        outer.setSpacing(0)
+        # Not in what scrolls: what happens is seen wherever one is.
+        self.status.setMargin(6)
+        outer.addWidget(self.status)
+        outer.addWidget(scroll, 1)
 
     def _connect(self) -> None:
         controller = self.controller
@@ -114,7 +128,7 @@ class Sam2Widget(QWidget):
             "N": controller.new_object,
             "Q": lambda: self.tools.exclude.toggle(),
             "U": controller.divisions.divide,
-            "G": lambda: self.run.start("both"),
+            "G": self.run.start_usual,
             "Shift-G": lambda: self.run.start("forward"),
             "J": lambda: controller.go_to_doubtful(forward=False),
             "K": lambda: controller.go_to_doubtful(forward=True),
@@ -124,13 +138,12 @@ class Sam2Widget(QWidget):
         }
         # Layers have keys of their own, such as the brush's undo, which come before the viewer's.
         controller.keys = {key: self._bound(act) for key, act in self._keys.items()}
-        for key, act in self._keys.items():
-            self.viewer.bind_key(key, controller.keys[key], overwrite=True)
-            # The viewer's keys are not those of a table or a button that was clicked on.
-            sequence = QKeySequence(key.replace("-", "+").replace("Control", "Ctrl"))
-            shortcut = QShortcut(sequence, self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(partial(controller.attempt, act))
+        for key, act in controller.keys.items():
+            self.viewer.bind_key(key, act, overwrite=True)
+        # The viewer's keys are not those of a table or a button that was clicked on.
+        attempts = {key: partial(controller.attempt, act) for key, act in self._keys.items()}
+        self._dock_keys = DockKeys(attempts, self)
+        self._dock_keys.watch(self.body)
 
     def _bound(self, act: Callable[[], object]) -> Callable[[Any], None]:
         """Make what napari takes for a key: a function proper, of the viewer."""
@@ -171,6 +184,11 @@ class Sam2Widget(QWidget):
         if progress is None:
             self.objects.refresh()
 
+    def show_project(self, image: Any, path: Path) -> None:
+        """Choose an image, and bring the saved work on it back."""
+        self.form.image.setCurrentIndex(self.form.image.findData(image))
+        self.controller.attempt(lambda: self.controller.projects.open(path))
+
     def _load_model(self) -> Sam2Model:
         """Load the chosen model; in a worker."""
         from sam2_plugins.core.checkpoints import cached_model
@@ -208,6 +226,18 @@ class Sam2Widget(QWidget):
         self.viewer.dims.events.point.disconnect(self._redraw_soon)
         self.form.close_events()
         _let_go(self.controller, self.jobs)
+
+
+class _Remembered(dict[str, str]):
+    """Texts by name that are there again the next time."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        super().__init__(json.loads(str(QSettings(*SETTINGS).value(name, "{}"))))
+
+    def __setitem__(self, key: str, value: str) -> None:
+        super().__setitem__(key, value)
+        QSettings(*SETTINGS).setValue(self._name, json.dumps(self))
 
 
 def _let_go(controller: Controller, jobs: InThreads, *_: object) -> None:

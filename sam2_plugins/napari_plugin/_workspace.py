@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.napari_plugin._colors import TrackColors, label_colormap
 from sam2_plugins.napari_plugin._frames import Line, frame_size, leading_shape, shown_index
-from sam2_plugins.napari_plugin._lineage import Lineage, show_tracks, tracks_of
+from sam2_plugins.napari_plugin._lineage import Lineage, Tracks, show_tracks, tracks_of
 from sam2_plugins.napari_plugin._marks import Marks, read_marks, write_marks
 from sam2_plugins.napari_plugin._placement import keep_placed, placement_of
 from sam2_plugins.napari_plugin._prompts import (
@@ -41,6 +43,9 @@ class Workspace:
         Called when clicks or boxes were added, moved or removed by a person.
     keys
         What keys do while one of the layers is the active one.
+    aim
+        Called before a click that includes, with its frame and place (x, y): may select another
+        object, and returns whether the click is a prompt at all.
 
     Attributes
     ----------
@@ -54,6 +59,7 @@ class Workspace:
         image: Any,
         on_drawn: Callable[[], object],
         keys: Mapping[str, Callable[[Any], None]] | None = None,
+        aim: Callable[[Index, float, float], bool] = lambda index, x, y: True,
     ) -> None:
         self.viewer = viewer
         self.image = image
@@ -62,11 +68,17 @@ class Workspace:
         self.store = MaskStore(_shape(image))
         self._on_drawn = on_drawn
         self._keys = dict(keys or {})
+        self._aim = aim
+        self._only_selects = False
         self._quiet = False
         self.drawing = 1
         self._excluding = False
         self.labels = viewer.add_labels(
-            self.store, name=f"{image.name} masks", opacity=0.5, **placement_of(image)
+            self.store,
+            name=f"{image.name} masks",
+            opacity=0.5,
+            colormap=label_colormap(),
+            **placement_of(image),
         )
         self._bind(self.labels)
         self.points = self._add_points()
@@ -108,6 +120,10 @@ class Workspace:
     def refresh(self) -> None:
         """Draw the shown frame's masks again."""
         self.labels.refresh(thumbnail=False, extent=False, highlight=False)
+
+    def outline(self, width: int) -> None:
+        """Draw masks as outlines so many pixels wide; 0: filled."""
+        self.labels.contour = width
 
     def color(self, label: int) -> Any:
         """RGBA of an object, 0 to 1, the same everywhere."""
@@ -194,10 +210,17 @@ class Workspace:
 
     # -- tracks
 
-    def show_tracks(self) -> None:
-        """Draw the objects' paths, and where they divide, in a Tracks layer."""
-        data, graph = tracks_of(self.store, self.lineage, sorted(self.names))
-        if not len(data) or self.store.ndim < 3:
+    def find_tracks(self) -> Tracks:
+        """Find the objects' paths, and where they divide; takes long of many masks."""
+        return tracks_of(self.store, self.lineage, list(self.names))
+
+    def show_tracks(self, data: NDArray[np.float64], graph: dict[int, list[int]]) -> None:
+        """Draw paths in a Tracks layer."""
+        if self.store.ndim < 3:
+            return
+        if not len(data):
+            if self.tracks is not None and self.tracks in self.viewer.layers:
+                self.viewer.layers.remove(self.tracks)
             return
         if self.tracks is None or self.tracks not in self.viewer.layers:
             active = self.viewer.layers.selection.active
@@ -206,17 +229,13 @@ class Workspace:
                 graph=graph,
                 name=f"{self.image.name} tracks",
                 tail_length=20,
+                colormaps_dict={"track_id": TrackColors()},
                 **placement_of(self.image),
             )
             self._bind(self.tracks)
             self.viewer.layers.selection.active = active
         else:
             show_tracks(self.tracks, data, graph)
-
-    def show_tracks_again(self) -> None:
-        """Draw the paths as they are now, if they are drawn at all."""
-        if self.tracks is not None and self.tracks in self.viewer.layers:
-            self.show_tracks()
 
     def show_features(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Tell of each object in the status bar and in napari's table of features."""
@@ -284,13 +303,24 @@ class Workspace:
 
         Selecting old markers makes napari take theirs for what comes next.
         """
-        if str(layer.mode).startswith("add"):
-            layer.selected_data = set()
-            self._prepare(layer, self._excluding or "Control" in event.modifiers)
+        if not str(layer.mode).startswith("add"):
+            return
+        excluding = self._excluding or "Control" in event.modifiers
+        # Taken from the layer list, for in an event napari hands a proxy.
+        if layer.name == self.points.name and not excluding and "Shift" not in event.modifiers:
+            at = self.points.world_to_data(event.position)
+            self._only_selects = not self._aim(_at(at), float(at[-1]), float(at[-2]))
+        layer.selected_data = set()
+        self._prepare(layer, excluding)
 
     def _drawn(self, event: Any) -> None:
         action = str(getattr(event.action, "value", event.action))
         if self._quiet or action not in ("added", "changed", "removed"):
+            return
+        only_selects, self._only_selects = self._only_selects, False
+        if only_selects and action == "added":
+            with self.quietly():
+                _remove(self.points, [len(self.points.data) - 1])
             return
         self._on_drawn()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from sam2_plugins.core.errors import TrainingError
+from sam2_plugins.core.operating_system import lower_priority
 from sam2_plugins.training.recipe import Recipe, Task
 from sam2_plugins.training.samples import Batch, make_batch
 from sam2_plugins.training.synthetic import MASK_ONLY, Clip, Photos, make_clip
@@ -125,7 +125,7 @@ class _Batches(IterableDataset[tuple[Task, Batch]]):
         plan, info = self.plan, get_worker_info()
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
         if info:
-            os.nice(5)
+            lower_priority()
         rng = np.random.default_rng((plan.seed, plan.first, worker))
         pool = ClipPool(plan.capacity, plan.shapes, rng, plan.photos)
         for step in count(plan.first + worker, workers):

@@ -19,6 +19,9 @@ from sam2_plugins.training.synthetic.noise import log_uniform
 # border between two that look alike is what is learned last.
 _AMONG_NEIGHBOURS = 0.6
 
+_SQUEEZED = 0.3
+"""Share of samples that show a rectangle, made square."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -139,8 +142,15 @@ def _cut(
         if not whole and rng.random() < 0.6:
             side = int(side * rng.uniform(size.closest, 1.0))
         y, x = rng.integers(height - side + 1), rng.integers(width - side + 1)
-    image = clip.frames[index, y : y + side, x : x + side]
-    label = clip.labels[index, y : y + side, x : x + side]
+    rows, columns = slice(y, y + side), slice(x, x + side)
+    if not whole and rng.random() < _SQUEEZED:
+        # Whole frames are seldom square, and the model sees them so.
+        part = int(side * rng.uniform(0.55, 1))
+        short = slice((side - part) // 2, (side - part) // 2 + part)
+        rows = slice(y + short.start, y + short.stop)
+        if rng.random() < 0.5:
+            rows, columns = slice(y, y + side), slice(x + short.start, x + short.stop)
+    image, label = clip.frames[index, rows, columns], clip.labels[index, rows, columns]
     if rng.random() < 0.5:
         image, label = image[:, :, ::-1], label[:, :, ::-1]
     turns = int(rng.integers(4))
@@ -163,7 +173,7 @@ def _around_one(labels: np.ndarray, least: int, rng: np.random.Generator) -> tup
 
 
 def _fit_objects(labels: np.ndarray, size: SampleSize) -> list[int]:
-    scale = (size.size / 4 / labels.shape[-1]) ** 2
+    scale = (size.size / 4) ** 2 / labels.size
     areas = np.bincount(labels.ravel())[1:] * scale
     return [int(i) + 1 for i in np.nonzero(areas >= size.min_area)[0]]
 
@@ -178,9 +188,10 @@ def with_neighbours(labels: np.ndarray, chosen: list[int]) -> list[int]:
 
 
 def _resize(maps: Tensor, size: int) -> Tensor:
-    if maps.shape[-1] == size:
+    if maps.shape[-2:] == (size, size):
         return maps
-    return F.interpolate(maps, size=(size, size), mode="bilinear", antialias=maps.shape[-1] > size)
+    shrinks = max(maps.shape[-2:]) > size
+    return F.interpolate(maps, size=(size, size), mode="bilinear", antialias=shrinks)
 
 
 def _soften(images: Tensor, rng: np.random.Generator) -> Tensor:

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -13,7 +15,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from sam2_plugins.core.prompt_files import load_prompts
+from sam2_plugins.core.prompt_files import load_prompts, save_prompts
+from sam2_plugins.core.prompts import Prompt
 from tests.cli.conftest import FRAMES, moving_discs
 
 PROMPTS = ("--click", "40,40", "--box", "75,50,95,70")
@@ -148,22 +151,53 @@ def test_what_was_tracked_before_an_error_is_kept(run, nano, tmp_path):
     assert len(tifffile.imread(out / "labels.tif")) == 4
 
 
-@pytest.mark.slow
-def test_ctrl_c_keeps_what_is_done_and_says_so(nano, tmp_path):
-    movie, _ = moving_discs(3000)
-    np.save(tmp_path / "long.npy", movie)
+def test_the_same_command_again_only_shows_what_is_there(run, nano, movie, tmp_path):
+    command = ("track", movie, *PROMPTS, "--out", tmp_path, "--format", "tiff", "--json")
+    first, again = run(*command).json, run(*command)
+    assert again.code == 0
+    assert (first["computed"], again.json["computed"]) == (FRAMES, 0)
+    assert "Model:" not in again.err
+    for key in ("frames", "objects", "files"):
+        assert again.json[key] == first[key]
+
+
+def test_another_click_in_the_same_folder_is_refused_by_name(run, nano, movie, tmp_path):
+    command = ("track", movie, "--out", tmp_path, "--format", "csv", "--click")
+    assert run(*command, "40,40").code == 0
+    other = run(*command, "85,60")
+    assert other.code == 1
+    assert "other prompts" in other.err
+    assert "--overwrite" in other.err
+    assert run(*command, "85,60", "--overwrite").code == 0
+
+
+@pytest.mark.parametrize(
+    ("mistake", "mended"), [(("--start", 500), ()), (("--image-size", 33), ("--image-size", 64))]
+)
+def test_a_mistake_does_not_block_the_mended_command(run, nano, movie, tmp_path, mistake, mended):
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "sam2_plugins", "track", str(tmp_path / "long.npy"), *PROMPTS]
-    options = ["--out", str(out), "--format", "tiff,mp4,csv,coco,prompts", "--json"]
-    with subprocess.Popen(
-        [*command, *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    ) as process:
-        _wait_for_rows(out / "tracks.csv", 7, process)
-        process.send_signal(signal.SIGINT)
+    assert run("track", movie, *PROMPTS, "--out", out, *mistake).code == 1
+    assert not out.exists()
+    assert run("track", movie, *PROMPTS, "--out", out, *mended).code == 0
+
+
+def test_prompts_of_another_movie_are_refused_unless_forced(run, nano, movie, tmp_path):
+    prompts = tmp_path / "prompts.json"
+    save_prompts(prompts, [Prompt.of(0, 1, points=[(40, 40)])], {"name": "yeast.tif", "frames": 9})
+    command = ("track", movie, "--prompts", prompts, "--out", tmp_path / "out", "--format", "csv")
+    refused = run(*command)
+    assert refused.code == 1
+    assert "frames 9 and not 6" in refused.err
+    assert "yeast.tif" in refused.err
+    assert run(*command, "--force").code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_whatever_stops_it_what_is_done_is_kept(nano, tmp_path, number):
+    formats = ["--format", "tiff,mp4,csv,coco,prompts", "--json"]
+    with _long_run(tmp_path, *formats) as (process, out):
+        process.send_signal(number)
         printed, told = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "kept" in told
@@ -172,10 +206,56 @@ def test_ctrl_c_keeps_what_is_done_and_says_so(nano, tmp_path):
     assert f"{done} frames, from 0 to {done - 1}, are kept in {out}" in told
     assert '"interrupted": true' in printed
     assert len(tifffile.imread(out / "labels.tif")) == done
-    with av.open(str(out / "overlay.mp4")) as video:
-        assert sum(1 for _ in video.decode(video=0)) == done
+    assert _frames_of_video(out / "overlay.mp4") == done
     assert (out / "coco.json").is_file()
     assert len(load_prompts(out / "prompts.json").prompts) == 2
+
+
+@pytest.mark.slow
+def test_a_killed_run_leaves_a_film_and_goes_on(run, nano, tmp_path):
+    command = ("--format", "csv,mp4", "--stop", "40")
+    with _long_run(tmp_path, *command) as (process, out):
+        process.kill()
+        process.communicate()
+    before = _frames_in(out / "tracks.csv")
+    assert _frames_of_video(out / "overlay.mp4") >= before - 2
+    result = run("track", tmp_path / "long.npy", *PROMPTS, "--out", out, *command, "--json").json
+    assert result["frames"] == list(range(41))
+    assert 0 < result["computed"] < 41
+    assert _frames_of_video(out / "overlay.mp4") == _frames_in(out / "tracks.csv") == 41
+
+
+@pytest.mark.slow
+def test_a_second_run_in_the_same_folder_is_refused(run, nano, tmp_path):
+    with _long_run(tmp_path, "--format", "csv") as (process, out):
+        second = run("track", tmp_path / "long.npy", *PROMPTS, "--out", out, "--format", "csv")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert second.code == 1
+    assert "Another process is working on" in second.err
+    assert process.returncode == 130
+
+
+@contextmanager
+def _long_run(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """Track a long movie in a process of its own, which has begun."""
+    np.save(folder / "long.npy", moving_discs(3000)[0])
+    out = folder / "out"
+    command = [sys.executable, "-m", "sam2_plugins", "track", str(folder / "long.npy"), *PROMPTS]
+    with subprocess.Popen(
+        [*command, "--out", str(out), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    ) as process:
+        _wait_for_rows(out / "tracks.csv", 7, process)
+        yield process, out
+
+
+def _frames_of_video(path: Path) -> int:
+    with av.open(str(path)) as video:
+        return sum(1 for _ in video.decode(video=0))
 
 
 def _wait_for_rows(table: Path, rows: int, process: subprocess.Popen[str]) -> None:

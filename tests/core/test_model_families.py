@@ -123,7 +123,7 @@ def test_objects_are_condensed_together_as_alone() -> None:
 
 def test_latents_without_a_place_are_not_rotated() -> None:
     keys, values = torch.randn(1, 1, 2 * (3 + 4) + 5, 8), torch.zeros(1, 19, 2)
-    placed = LatentPlacement(latents=3, side=2)(keys, values, grid=6, unplaced=5).keys
+    placed = LatentPlacement(latents=3, side=2)(keys.clone(), values, grid=6, unplaced=5).keys
     same = (placed == keys).all(-1)[0, 0].tolist()
     # The first of a grid is at (0, 0), where nothing turns.
     memory = [True] * 3 + [True, False, False, False]
@@ -133,8 +133,8 @@ def test_latents_without_a_place_are_not_rotated() -> None:
 @pytest.mark.parametrize("weigh", ["logits", "keys"])
 def test_one_memory_is_not_pooled(weigh) -> None:
     keys, values = torch.randn(1, 1, 16 + 4, 8), torch.randn(1, 20, 2)
-    pooled = PooledPlacement(weigh)(keys, values, grid=4, unplaced=4)
-    plain = GridPlacement()(keys, values, grid=4, unplaced=4)
+    pooled = PooledPlacement(weigh)(keys.clone(), values, grid=4, unplaced=4)
+    plain = GridPlacement()(keys.clone(), values, grid=4, unplaced=4)
     assert torch.equal(pooled.keys, plain.keys)
     assert pooled.bias is None
 
@@ -147,7 +147,7 @@ def test_pooled_keys_of_equal_tokens_weigh_as_much_as_all_of_them() -> None:
     query = torch.randn(1, 1, 1, 8)
 
     def attended(placement) -> torch.Tensor:
-        placed = placement(keys, values, grid=4, unplaced=4)
+        placed = placement(keys.clone(), values, grid=4, unplaced=4)
         bias = placed.bias if placed.bias is not None else torch.zeros(placed.keys.shape[-2])
         weights = (query @ placed.keys.mT + bias).softmax(-1)
         return weights[0] @ placed.values

@@ -83,3 +83,32 @@ def test_what_is_no_export_is_told(tmp_path, text, told):
 def test_boxes_that_were_never_tracked_have_no_masks_and_say_so(discs, files, tmp_path):
     with pytest.raises(ExportError, match="No keyframe carries a mask"):
         exported(tmp_path, tasks.video_task(files), [tasks.video_box(discs[1], 1)])
+
+
+def test_an_export_tells_which_frame_of_the_file_each_frame_is(settings, files, discs, tmp_path):
+    """Label Studio counts 24 frames of these 12, at twice their rate."""
+    box = tasks.video_box(discs[1], 1)
+    box["value"] |= {"framesCount": 24, "duration": 0.48}
+    config = tasks.VIDEO.replace('framerate="25"', 'framerate="50"')
+    task = tasks.video_task(files)
+    engine = Engine(dataclasses.replace(settings, masks="all"))
+    (answer,) = engine.predict([task], config, {"result": [box]})
+    read = exported(tmp_path, task, answer["result"])
+    write_masks(read, tmp_path / "out", "tiff")
+    rows = (tmp_path / "out" / "frames.csv").read_text().splitlines()
+    assert rows[0] == "frame,frame_of_file"
+    assert [int(row.split(",")[1]) for row in rows[1:]] == [n // 2 for n in range(24)]
+    write_masks(read.by_file(), tmp_path / "file", "tiff")
+    labels = tifffile.imread(tmp_path / "file" / "labels.tif")
+    assert len(labels) == FRAMES
+    for frame in range(FRAMES):
+        assert iou(labels[frame] > 0, discs[1][frame] == 1) > 0.7
+
+
+def test_frames_of_the_file_are_only_given_where_they_are_known(tmp_path, settings, files, discs):
+    box = tasks.video_box(discs[1], 1)
+    (answer,) = Engine(settings).predict([tasks.video_task(files)], tasks.VIDEO, {"result": [box]})
+    for keyframe in answer["result"][0]["value"]["sequence"]:
+        keyframe["sam2"].pop("frames", None)
+    with pytest.raises(ExportError, match="does not tell which frames"):
+        exported(tmp_path, tasks.video_task(files), answer["result"]).by_file()

@@ -177,3 +177,15 @@ def test_the_sample_is_a_time_lapse_in_micrometres() -> None:
     assert kind == "image"
     assert movie.ndim == 3 and len(movie) == 20
     assert about["scale"][1] == 0.5
+
+
+def test_of_very_many_points_the_paths_keep_their_ends_and_a_few_between() -> None:
+    store = MaskStore((50, *SIZE))
+    for frame in range(50):
+        for label in (1, 2):
+            store.put((frame,), label, ObjectMask.from_box((frame, 10, frame + 3, 13), SIZE))
+    data, _ = tracks_of(store, Lineage(), [1, 2], limit=20)
+    assert len(data) <= 24
+    for label in (1, 2):
+        frames = data[data[:, 0] == label][:, 1]
+        assert frames[0] == 0 and frames[-1] == 49

@@ -1,22 +1,24 @@
-"""Sequences with ground truth, in the layouts in which they are published.
+"""Annotated movies, in the layouts in which people keep and publish them.
 
 `find_datasets` recognises the layout from the folder; `own`, `davis`, `sav` and `ctc` also write.
+What it finds is evaluated and learned from alike.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from sam2_plugins.core.datasets import ctc, davis, own, sav
+from sam2_plugins.core.datasets import beside, coco, ctc, davis, own, sav
+from sam2_plugins.core.datasets.beside import load_for
 from sam2_plugins.core.datasets.dataset import Dataset, EvaluationSettings
 from sam2_plugins.core.datasets.label_stacks import LABEL_STACK_NAME, load_label_stack
 from sam2_plugins.core.errors import FrameSourceError
 
-_LAYOUTS = (own, davis, sav, ctc)
+_LAYOUTS = (own, davis, sav, ctc, beside, coco)
 
 
 def find_datasets(folder: str | Path) -> list[Dataset]:
-    """Open every dataset in a folder, in order of name; the folder itself if it is one.
+    """Open every dataset in a folder, in order of name; the folder, or file, itself if it is one.
 
     Truth is read when it is asked for.
 
@@ -28,14 +30,17 @@ def find_datasets(folder: str | Path) -> list[Dataset]:
     if found := recognise(folder):
         return found
     raise FrameSourceError(
-        f"{folder} has no dataset. Known are: frames/, masks/ and meta.json; DAVIS, YouTube-VOS "
-        "and MOSE (JPEGImages/ and Annotations/); SA-V (.mp4 with _manual.json, or "
-        "JPEGImages_24fps/ and Annotations_6fps/); the Cell Tracking Challenge (01/ and 01_GT/)."
+        f"{folder} has no dataset. Known are: frames/ and masks/; NAME_labels.tif beside NAME.tif; "
+        "the Cell Tracking Challenge (01/ and 01_GT/, 01_ST/ or 01_RES/); DAVIS, YouTube-VOS and "
+        "MOSE (JPEGImages/ and Annotations/); SA-V (.mp4 with _manual.json, or JPEGImages_24fps/ "
+        "and Annotations_6fps/); COCO with its images."
     )
 
 
 def recognise(folder: str | Path) -> list[Dataset]:
     """Open every dataset in a folder; an empty list if it is of no known layout."""
+    if not Path(folder).exists():
+        raise FrameSourceError(f"There is no {folder}. Check the path.")
     for layout in _LAYOUTS:
         if found := layout.find(Path(folder)):
             return found
@@ -61,10 +66,13 @@ __all__ = [
     "LABEL_STACK_NAME",
     "Dataset",
     "EvaluationSettings",
+    "beside",
+    "coco",
     "ctc",
     "davis",
     "find_datasets",
     "load_dataset",
+    "load_for",
     "load_label_stack",
     "own",
     "recognise",

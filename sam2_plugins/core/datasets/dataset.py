@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,9 +14,11 @@ from numpy.typing import NDArray
 
 from sam2_plugins.core.datasets.labelled_frames import Absent, LabelledFrames, masks_of
 from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.frames import list_images
 from sam2_plugins.core.masks import ObjectMask
 
 Kind: TypeAlias = Literal["microscopy", "natural"]
+_OF_MICROSCOPES = {".tif", ".tiff", ".npy", ".zarr", ".zip", ".stk", ".lsm"}
 
 
 class EvaluationSettings(TypedDict):
@@ -37,9 +40,9 @@ class Dataset:
     folder
         Where it lies.
     frames
-        A source for `open_frames`.
+        A source for `open_frames`: a path, or the paths of images.
     layout
-        "own", "davis", "sa-v" or "ctc".
+        "own", "davis", "sa-v", "ctc", "beside" or "coco".
     read
         Opens the truth: a label image, or masks by label, per frame. Called once.
     kind
@@ -56,7 +59,7 @@ class Dataset:
 
     name: str
     folder: Path
-    frames: Path
+    frames: Path | Sequence[str]
     layout: str
     read: Callable[[], LabelledFrames] = field(repr=False)
     kind: Kind = "natural"
@@ -69,6 +72,11 @@ class Dataset:
     def truth(self) -> LabelledFrames:
         """The true labels by frame."""
         return self.read()
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether the truth is masks, which may overlap, rather than label images."""
+        return isinstance(self.truth[self.truth_frames[0]], Mapping)
 
     def masks(self, frame: int) -> Mapping[int, ObjectMask]:
         """Return the true masks of a frame by label."""
@@ -103,6 +111,26 @@ class Dataset:
             for label in self.masks(frame):
                 starts.setdefault(int(label), frame)
         return starts
+
+
+def kind_of(movie: Path) -> Kind:
+    """Tell what is likely filmed: what lies in TIFF or arrays comes from a microscope."""
+    first = next(iter(list_images(movie)), movie) if movie.is_dir() else movie
+    return "microscopy" if first.suffix.lower() in _OF_MICROSCOPES else "natural"
+
+
+class MaskFrames(Sequence[Mapping[int, ObjectMask]]):
+    """Masks by label of each frame; those that are not annotated are empty."""
+
+    def __init__(self, masks: Mapping[int, Mapping[int, ObjectMask]], length: int) -> None:
+        self._masks = masks
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._masks.get(operator.index(index), {})
 
 
 class LabelFiles(Sequence[NDArray[Any]]):

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -21,6 +20,7 @@ from sam2_plugins.core import files
 from sam2_plugins.core.datasets.dataset import Dataset, LabelFiles
 from sam2_plugins.core.datasets.label_stacks import read_labels
 from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.frames import natural_sorted
 
 IMAGES, ANNOTATIONS, SETS = "JPEGImages", "Annotations", "ImageSets"
 _VOID = 255  # pixels of palette images that belong to nothing
@@ -111,7 +111,7 @@ def _listed(folder: Path) -> set[str]:
 
 
 def _load(name: str, images: Path, annotations: Path) -> Dataset:
-    frames = [Path(file).stem for file in tifffile.natural_sorted(map(str, images.glob("*.jpg")))]
+    frames = [path.stem for path in natural_sorted(images.glob("*.jpg"))]
     if not frames:
         raise FrameSourceError(f"{images} has no frames: JPEG images are expected there.")
     files = {path.stem: path for path in annotations.glob("*.png")}
@@ -135,8 +135,6 @@ def _read(path: Path) -> NDArray[Any]:
     with Image.open(path) as image:
         palette = image.mode == "P"
     labels = read_labels(path)
-    if labels.ndim == 3:  # some releases hold colours of one object
-        labels = labels.max(-1)
     if not palette:
         return (labels > 0).astype(np.uint8) if labels.max(initial=0) == _VOID else labels
     return np.where(labels == _VOID, 0, labels)

@@ -1,4 +1,4 @@
-"""Label images on a disk: one number per pixel, 0 for the background."""
+"""Label images on a disk: one number per pixel, 0 for the background; or what people draw."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.frames import is_tiff, list_images, read_image
+from sam2_plugins.core.masks import NotLabelsError, labels_from_picture, whole_numbers
 
 LABEL_STACK_NAME = "labels.tif"  # what `track --format tiff` writes
-_TIFF = {".tif", ".tiff"}
-_IMAGES = {".png", *_TIFF}
+_IMAGES = {".png", ".tif", ".tiff", ".bmp"}
+_LOSSY = {"JPEG", "MPO", "AVIF", "WEBP"}  # WebP may be lossless, which does no harm
+_JPEG_IN_TIFF = (6, 7, 33007)
 
 
 def load_label_stack(path: str | Path) -> NDArray[Any]:
@@ -23,8 +26,9 @@ def load_label_stack(path: str | Path) -> NDArray[Any]:
     Parameters
     ----------
     path
-        A .npy file, a multi-page TIFF, or a folder of PNG or TIFF label images in the natural
-        order of their names. A folder that `track` wrote stands for its `labels.tif`.
+        A .npy file, a multi-page TIFF, an image, or a folder of PNG, BMP or TIFF label images in
+        the natural order of their names. A folder that `track` wrote stands for its `labels.tif`.
+        Where images are coloured, each colour is an object, numbered from 1.
 
     Raises
     ------
@@ -35,51 +39,116 @@ def load_label_stack(path: str | Path) -> NDArray[Any]:
     path = Path(path)
     if (path / LABEL_STACK_NAME).is_file():
         path = path / LABEL_STACK_NAME
+    files = [path]
     if path.is_dir():
-        files = [file for file in path.iterdir() if file.suffix.lower() in _IMAGES]
+        files = [file for file in list_images(path) if file.suffix.lower() in _IMAGES]
         if not files:
             raise FrameSourceError(f"{path} has no label images: PNG or TIFF, one per frame.")
-        order = tifffile.natural_sorted(str(file) for file in files)
-        return _stacked([(Path(file).name, read_labels(Path(file))) for file in order], path)
-    stack = read_labels(path)
-    if stack.ndim == 2:
-        stack = stack[None]
-    if stack.ndim != 3:
-        raise FrameSourceError(
-            f"{path} is an array of {stack.shape}: a label stack is (frames, height, width)."
-        )
-    return stack
+    stacks = [_read(file) for file in files]
+    labels = _stacked([(file, stack) for file, (stack, _) in zip(files, stacks, strict=True)])
+    if any(coloured for _, coloured in stacks):
+        return _numbered(labels)
+    return labels
 
 
 def read_labels(path: Path) -> NDArray[Any]:
-    """Read one file of labels."""
-    labels: NDArray[Any]
+    """Read one file of labels.
+
+    Colours become labels of 24 bits, the same for the same colour in any file.
+
+    Raises
+    ------
+    FrameSourceError
+        If it cannot be read, or holds no labels.
+    """
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[NDArray[Any], bool]:
+    """Read labels, and whether they stand for colours."""
     try:
         if path.suffix.lower() == ".npy":
-            labels = np.load(path, allow_pickle=False)
-        elif path.suffix.lower() in _TIFF:
-            labels = tifffile.imread(path)
-        else:
-            with Image.open(path) as image:
-                labels = np.asarray(image)
+            return _from_array(np.load(path, allow_pickle=False))
+        return _from_tiff(path) if is_tiff(path) else _from_image(path)
+    except NotLabelsError as error:
+        raise FrameSourceError(f"{path} {error}.") from error
     except FileNotFoundError as error:
         raise FrameSourceError(f"There is no {path}.") from error
     except UnidentifiedImageError as error:
         raise FrameSourceError(f"{path} is no image of labels: take PNG, TIFF or .npy.") from error
-    except (OSError, ValueError, tifffile.TiffFileError) as error:
+    except (OSError, ValueError, IndexError, tifffile.TiffFileError) as error:
         raise FrameSourceError(f"{path} cannot be read: {error}.") from error
-    if labels.dtype.kind not in "bui":
-        raise FrameSourceError(f"{path} holds {labels.dtype}: labels are whole numbers.")
-    return labels
 
 
-def _stacked(images: list[tuple[str, NDArray[Any]]], folder: Path) -> NDArray[Any]:
-    size = images[0][1].shape
-    for name, image in images:
+def _from_array(array: NDArray[Any]) -> tuple[NDArray[Any], bool]:
+    if array.ndim == 3 and array.shape[2] in (3, 4) and min(array.shape[:2]) > array.shape[2]:
+        return labels_from_picture(array), True
+    return whole_numbers(array), False
+
+
+def _from_tiff(path: Path) -> tuple[NDArray[Any], bool]:
+    with tifffile.TiffFile(path) as tif:
+        stack, page = tif.series[0].asarray(maxworkers=1), tif.series[0].keyframe
+        lossy = int(page.compression) in _JPEG_IN_TIFF
+    # tifffile takes any last axis of 3 or 4 for colours, of the smallest stacks, too.
+    if page.axes.endswith("S") and min(page.shape[:2]) > page.shape[2]:
+        pages = stack.reshape(-1, *page.shape)
+        labels = [labels_from_picture(one, lossy=lossy) for one in pages]
+        return np.stack(labels).reshape(stack.shape[:-1]), True
+    if stack.ndim == 2:
+        return labels_from_picture(stack, lossy=lossy), False
+    return whole_numbers(stack), False
+
+
+def _from_image(path: Path) -> tuple[NDArray[Any], bool]:
+    with Image.open(path) as image:
+        lossy = image.format in _LOSSY
+        if image.mode == "P" and (indices := _indices(image)) is not None:
+            return indices, False
+        if image.mode in {"LA", "La"}:
+            picture = np.asarray(image.convert("LA"))
+        elif "transparency" in image.info and image.mode in {"P", "RGB", "L"}:
+            picture = np.asarray(image.convert("RGBA"))
+        else:
+            picture = read_image(path)
+    labels = labels_from_picture(picture, lossy=lossy)
+    return labels, labels.dtype == np.uint32
+
+
+def _indices(image: Image.Image) -> NDArray[Any] | None:
+    """Return the indices of a palette that begins with black or nothing: they are the labels.
+
+    Programs that draw put their colours into a palette in any order: there the colours count.
+    """
+    palette = np.reshape(image.getpalette() or [0], (-1, 3))
+    indices = np.asarray(image)
+    if image.info.get("transparency") != 0 and palette[0].any():
+        return None
+    edge = np.concatenate([indices[0], indices[-1], indices[:, 0], indices[:, -1]])
+    if np.all(palette[edge[edge < len(palette)]] == 255):  # drawn on white
+        return None
+    is_ramp = len(palette) == 256 and np.all(palette == np.arange(256)[:, None])
+    return None if is_ramp else indices
+
+
+def _stacked(images: list[tuple[Path, NDArray[Any]]]) -> NDArray[Any]:
+    """Bring images, or one stack, to [T, H, W]."""
+    stack = images[0][1]
+    if len(images) == 1 and stack.ndim == 3:
+        return stack
+    for path, image in images:
         if image.ndim != 2:
             raise FrameSourceError(
-                f"{folder / name} is an image of {image.shape}: labels are one number a pixel."
+                f"{path} is an array of {image.shape}: a label stack is (frames, height, width), "
+                "and in a folder each image is one frame."
             )
-        if image.shape != size:
-            raise FrameSourceError(f"{folder / name} is {image.shape}, but the first is {size}.")
+        if image.shape != stack.shape:
+            raise FrameSourceError(f"{path} is {image.shape}, but the first is {stack.shape}.")
     return np.stack([image for _, image in images])
+
+
+def _numbered(labels: NDArray[Any]) -> NDArray[Any]:
+    """Number the labels from 1, the same for the same colour on all frames."""
+    found, inverse = np.unique(np.append(0, labels.ravel()), return_inverse=True)
+    dtype = np.uint16 if len(found) < 1 << 16 else np.uint32
+    return inverse.ravel()[1:].reshape(labels.shape).astype(dtype)

@@ -1,4 +1,4 @@
-"""The plainest layout: `frames/`, `masks/` (label images, one per frame) and `meta.json`.
+"""The plainest layout: `frames/`, `masks/` (label images, one per frame), perhaps `meta.json`.
 
 Of `meta.json` these keys are used: `name`, `kind` (microscopy if it begins so), `prompt_frame`,
 and `eval_objects_frame0` (labels to score).
@@ -7,25 +7,29 @@ and `eval_objects_frame0` (labels to score).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
 from sam2_plugins.core import files
-from sam2_plugins.core.datasets.dataset import Dataset
+from sam2_plugins.core.datasets.dataset import Dataset, kind_of
 from sam2_plugins.core.datasets.label_stacks import load_label_stack
 from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.frames import natural_sorted
 
 META = "meta.json"
 
 
 def find(folder: Path) -> list[Dataset]:
     """Open every dataset in a folder, in order of name; the folder itself if it is one."""
-    found = sorted(path.parent for path in (*folder.glob(META), *folder.glob(f"*/{META}")))
-    return [load(path) for path in found if (path / "frames").is_dir() or path != folder]
+    if not folder.is_dir():
+        return []
+    inside = natural_sorted(path for path in folder.iterdir() if path.is_dir())
+    return [load(path) for path in (folder, *inside) if _is_one(path, of_a_folder=path != folder)]
 
 
 def load(folder: Path) -> Dataset:
@@ -34,23 +38,15 @@ def load(folder: Path) -> Dataset:
     Raises
     ------
     FrameSourceError
-        If `meta.json` is missing or damaged, or `frames/` or `masks/` is missing.
+        If `meta.json` is damaged, or `frames/` or `masks/` is missing.
     """
-    path = folder / META
-    try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FrameSourceError(
-            f"{folder} is no dataset: {path.name} cannot be read ({error.strerror or error}). A "
-            "dataset has frames/, masks/ and meta.json."
-        ) from error
-    except ValueError as error:
-        raise FrameSourceError(f"{path} is damaged: {error}.") from error
-    if not isinstance(meta, dict):
-        raise FrameSourceError(f"{path} is damaged: it is not an object.")
     for part in ("frames", "masks"):
         if not (folder / part).is_dir():
             raise FrameSourceError(f"{folder} is no dataset: it has no folder {part}/.")
+    meta = _meta(folder / META)
+    if meta is None:
+        stack = load_label_stack(folder / "masks")
+        return labelled(folder.name, folder, folder / "frames", stack, "own")
     objects = meta.get("eval_objects_frame0")
     return Dataset(
         name=str(meta.get("name", folder.name)),
@@ -65,6 +61,50 @@ def load(folder: Path) -> Dataset:
     )
 
 
+def labelled(
+    name: str, folder: Path, movie: Path, labels: Sequence[NDArray[Any]] | NDArray[Any], layout: str
+) -> Dataset:
+    """Make a dataset of label images that nothing is said of: frames without a label have none.
+
+    Raises
+    ------
+    FrameSourceError
+        If there is no label at all.
+    """
+    annotated = tuple(frame for frame, image in enumerate(labels) if image.any())
+    if not annotated:
+        raise FrameSourceError(f"The labels of {name} in {folder} are all empty.")
+    return Dataset(
+        name=name,
+        folder=folder,
+        frames=movie,
+        layout=layout,
+        read=lambda: labels,
+        kind=kind_of(movie),
+        annotated=None if len(annotated) == len(labels) else annotated,
+        prompt_frame=None,
+    )
+
+
+def _is_one(folder: Path, *, of_a_folder: bool) -> bool:
+    has_parts = (folder / "frames").is_dir() and (folder / "masks").is_dir()
+    return has_parts or (of_a_folder and (folder / META).is_file())
+
+
+def _meta(path: Path) -> dict[str, Any] | None:
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise FrameSourceError(f"{path} cannot be read ({error.strerror or error}).") from error
+    except ValueError as error:
+        raise FrameSourceError(f"{path} is damaged: {error}.") from error
+    if not isinstance(meta, dict):
+        raise FrameSourceError(f"{path} is damaged: it is not an object.")
+    return meta
+
+
 def write(
     folder: Path,
     images: Iterable[NDArray[Any]],
@@ -75,5 +115,8 @@ def write(
     for part, pages in (("frames", images), ("masks", labels)):
         (folder / part).mkdir(parents=True, exist_ok=True)
         for index, page in enumerate(pages):
-            Image.fromarray(page).save(folder / part / f"{index:05d}.png")
+            if page.dtype.itemsize > 2:  # more than a PNG holds
+                tifffile.imwrite(folder / part / f"{index:05d}.tif", page, compression="zlib")
+            else:
+                Image.fromarray(page).save(folder / part / f"{index:05d}.png")
     files.write_text(folder / META, json.dumps({"name": folder.name, **(meta or {})}, indent=1))

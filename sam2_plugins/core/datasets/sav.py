@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -24,6 +23,7 @@ from sam2_plugins.core import files
 from sam2_plugins.core.datasets.dataset import Dataset
 from sam2_plugins.core.datasets.label_stacks import read_labels
 from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.frames import media_url, natural_sorted, open_frames
 from sam2_plugins.core.masks import ObjectMask
 
 STRIDE = 4
@@ -148,8 +148,6 @@ def _load_video(path: Path) -> Dataset:
         raise FrameSourceError(f"{path} holds no masklets: {error}.") from error
 
     def read() -> _Masklets:
-        from sam2_plugins.core.frames import open_frames
-
         with open_frames(video) as frames:
             length = frames.length or STRIDE * len(rles)
         return _Masklets(rles, [one + 1 for one in ids], length)
@@ -166,7 +164,7 @@ def _load_video(path: Path) -> Dataset:
 
 
 def _load_pages(annotations: Path, images: Path) -> Dataset:
-    stems = [Path(file).stem for file in tifffile.natural_sorted(map(str, images.glob("*.jpg")))]
+    stems = [path.stem for path in natural_sorted(images.glob("*.jpg"))]
     if not stems:
         raise FrameSourceError(f"{images} has no frames: JPEG images are expected there.")
     folders = {int(path.name) + 1: path for path in sorted(annotations.iterdir()) if path.is_dir()}
@@ -186,7 +184,7 @@ def _encode(path: Path, images: Iterable[NDArray[Any]]) -> None:
     import av
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as out:
+    with av.open(media_url(path), "w") as out:
         stream = None
         for image in images:
             if stream is None:

@@ -179,7 +179,7 @@ def evaluate_sequence(
 
 def _score(found: Found, dataset: Dataset, frame_size: tuple[int, int]) -> SequenceScores:
     """Score as label images, unless the truth itself has masks that overlap."""
-    if dataset.layout == "sa-v":
+    if dataset.overlaps:
         masks = [{int(obj): mask for obj, mask in frame.items()} for frame in found]
         return evaluate(masks, dataset.truth, **dataset.settings)
     return evaluate(LabelImages(found, frame_size), dataset.truth, **dataset.settings)

@@ -17,7 +17,7 @@ from typing import Any
 
 from sam2_plugins import __version__
 from sam2_plugins.core.export.numbering import Numbering
-from sam2_plugins.core.export.writer import Masks, naming
+from sam2_plugins.core.export.writer import UNPAIRED, Masks, naming
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 
 
@@ -53,7 +53,7 @@ class CocoWriter:
         self._annotations = 0
         with naming(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._part.open("w", encoding="utf-8", newline="\n")
+            self._file = self._part.open("w", encoding="utf-8", errors=UNPAIRED, newline="\n")
             self._file.write('{\n"annotations": [')
 
     def write(self, frame: int, time: float, masks: Masks) -> None:

@@ -2,8 +2,7 @@
 
 One 16-bit label image per frame, and `res_track.txt` with a line "L B E P" per track: its label,
 its first and last frame, and the label of its parent, or 0. A track has no gap, and a parent ends
-before its daughters begin.
-The format: https://public.celltrackingchallenge.net/documents/Naming%20and%20file%20content%20conventions.pdf
+before its daughters begin. `core.datasets.ctc_format` has the names and the table.
 """
 
 from __future__ import annotations
@@ -15,14 +14,18 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from sam2_plugins.core import files
+from sam2_plugins.core.datasets.ctc_format import (
+    LARGEST_LABEL,
+    LONG,
+    RESULT_TABLE,
+    Track,
+    image_name,
+    write_table,
+)
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.writer import Masks, naming
 from sam2_plugins.core.masks import ObjectId, compose_label_image
-
-TRACKS_NAME = "res_track.txt"
-_LONG = 1000  # from so many frames on, names have four digits instead of three
 
 
 @dataclass
@@ -50,7 +53,7 @@ class CtcWriter:
     n_frames
         Length of the movie; None if not known.
     numbering
-        The label of each object's first track.
+        The label of each object's first track. One that 16 bits do not hold is numbered anew.
     parents
         Daughter to mother, where divisions are known.
 
@@ -70,7 +73,7 @@ class CtcWriter:
     ) -> None:
         self.path = Path(path)
         self.frame_size = frame_size
-        self._digits = 4 if (n_frames or 0) >= _LONG else 3
+        self._n_frames = n_frames or 0
         self._numbering = numbering or Numbering()
         self._parents = parents or {}
         self._tracks: dict[ObjectId, list[_Track]] = {}
@@ -79,7 +82,7 @@ class CtcWriter:
         self._closed = False
         with naming(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            for old in (*self.path.glob("mask*.tif"), *self.path.glob(TRACKS_NAME)):
+            for old in (*self.path.glob("mask*.tif"), *self.path.glob(RESULT_TABLE)):
                 old.unlink()
 
     def write(self, frame: int, time: float, masks: Masks) -> None:
@@ -106,12 +109,9 @@ class CtcWriter:
         """Write the table of tracks."""
         if self._closed:
             return
-        tracks = sorted(
-            (track for tracks in self._tracks.values() for track in tracks),
-            key=lambda track: track.label,
-        )
-        lines = [f"{t.label} {t.begin} {t.end} {t.parent}\n" for t in tracks]
-        files.write_text(self.path / TRACKS_NAME, "".join(lines))
+        tracks = [track for tracks in self._tracks.values() for track in tracks]
+        rows = {t.label: Track(t.begin, t.end, t.parent) for t in tracks}
+        write_table(self.path / RESULT_TABLE, rows)
         self._closed = True
 
     def _label(self, obj: ObjectId, frame: int, divides: bool) -> int:
@@ -120,8 +120,9 @@ class CtcWriter:
         if tracks and tracks[-1].end == frame - 1 and not divides:
             return tracks[-1].label
         if obj not in self._planned:
-            first = not tracks
-            self._planned[obj] = self._numbering.label(obj) if first else self._numbering.fresh()
+            own = self._numbering.label(obj)
+            fits = not tracks and own <= LARGEST_LABEL
+            self._planned[obj] = own if fits else self._numbering.fresh()
         return self._planned[obj]
 
     def _see(self, obj: ObjectId, label: int, frame: int) -> None:
@@ -136,12 +137,13 @@ class CtcWriter:
 
     def _write_image(self, image: np.ndarray) -> None:
         with naming(self.path):
-            if self._digits == 3 and self._next + 1 >= _LONG:
-                self._digits = 4
-                for index in range(self._next):
-                    (self.path / f"mask{index:03d}.tif").rename(self._image_path(index))
+            if self._n_frames < LONG <= self._next + 1:
+                renamed = [(self._image_path(index), index) for index in range(self._next)]
+                self._n_frames = LONG
+                for old, index in renamed:
+                    old.rename(self._image_path(index))
             tifffile.imwrite(self._image_path(self._next), image, compression="zlib")
         self._next += 1
 
     def _image_path(self, index: int) -> Path:
-        return self.path / f"mask{index:0{self._digits}d}.tif"
+        return self.path / image_name("mask", index, self._n_frames)

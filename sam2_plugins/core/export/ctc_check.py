@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import tifffile
 
-from sam2_plugins.core.export.ctc import TRACKS_NAME
+from sam2_plugins.core.datasets.ctc_format import LARGEST_LABEL, RESULT_TABLE, image_name, numbered
 
-_IMAGE = re.compile(r"mask(\d{3,4})\.tif")
 Tracks = dict[int, tuple[int, int, int]]
 
 
@@ -24,10 +22,10 @@ def check_ctc(folder: str | Path) -> list[str]:
         What is wrong, a sentence each; empty if the folder is right.
     """
     folder = Path(folder)
-    table = folder / TRACKS_NAME
-    images = sorted(path for path in folder.glob("*.tif") if _IMAGE.fullmatch(path.name))
+    table = folder / RESULT_TABLE
+    images = [path for path in numbered(folder).values() if path.name.startswith("mask")]
     if not table.is_file():
-        return [f"There is no {TRACKS_NAME} in {folder}."]
+        return [f"There is no {RESULT_TABLE} in {folder}."]
     if not images:
         return [f"There is no mask000.tif in {folder}."]
     problems: list[str] = []
@@ -47,7 +45,7 @@ def _read_table(path: Path, problems: list[str]) -> Tracks:
         except ValueError:
             problems.append(f'{where}: "{line}" is not four whole numbers L B E P.')
             continue
-        if label < 1 or label > np.iinfo(np.uint16).max:
+        if label < 1 or label > LARGEST_LABEL:
             problems.append(f"{where}: label {label} is not between 1 and 65535.")
         if label in tracks:
             problems.append(f"{where}: label {label} is there twice.")
@@ -71,8 +69,7 @@ def _check_table(tracks: Tracks, n_frames: int) -> Iterator[str]:
 
 
 def _check_names(images: list[Path]) -> Iterator[str]:
-    digits = 4 if len(images) >= 1000 else 3
-    expected = {f"mask{index:0{digits}d}.tif" for index in range(len(images))}
+    expected = {image_name("mask", index, len(images)) for index in range(len(images))}
     for name in sorted(expected - {path.name for path in images}):
         yield f"There is no {name}, though there are {len(images)} images."
 

@@ -90,7 +90,14 @@ def open_writers(
     numbering = Numbering(objects)
     size, length = (frames.height, frames.width), frames.length
     make: dict[str, Callable[[Path], TrackWriter]] = {
-        "tiff": lambda path: LabelTiffWriter(path, size, length, numbering),
+        "tiff": lambda path: LabelTiffWriter(
+            path,
+            size,
+            length,
+            numbering,
+            pixel_size=getattr(frames, "pixel_size", None),  # not every movie has such a notion
+            timed=frames.fps is not None,
+        ),
         "mp4": lambda path: VideoWriter(path, frames, numbering, fps),
         "png": lambda path: ContactSheetWriter(
             path, frames, numbering, title=frames.name if title is None else title

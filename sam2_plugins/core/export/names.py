@@ -21,6 +21,13 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
+def printable(text: object, longest: int = 32) -> str:
+    """Bring a name to one short line of characters that can be drawn."""
+    line = " ".join(str(text).split())
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
 def write_names(
     picture: Image.Image,
     masks: Sequence[tuple[ObjectId, ObjectMask]],
@@ -40,8 +47,7 @@ def write_names(
         Where the picture's first pixel is in the frame, and how much it is enlarged.
     """
     draw = ImageDraw.Draw(picture)
-    # On one line, whatever the id holds.
-    shown = [(" ".join(str(obj).split()), mask) for obj, mask in masks if mask.visible]
+    shown = [(printable(obj), mask) for obj, mask in masks if mask.visible]
     boxes = np.array([mask.box for _, mask in shown], dtype=float).reshape(-1, 4)
     boxes = (boxes - np.array(origin * 2)) * scale
     written = np.zeros((0, 4))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import count
 
-from sam2_plugins.core.masks import ObjectId
+from sam2_plugins.core.masks import LARGEST_LABEL, ObjectId
 
 
 class Numbering:
@@ -14,8 +14,8 @@ class Numbering:
     Parameters
     ----------
     objects
-        Objects known beforehand. An id that is a positive integer is its own label; the others
-        get the lowest free ones.
+        Objects known beforehand. An id that is a positive integer of up to 32 bits is its own
+        label; the others get the lowest free ones.
     """
 
     def __init__(self, objects: Iterable[ObjectId] = ()) -> None:
@@ -28,9 +28,15 @@ class Numbering:
     def label(self, obj: ObjectId) -> int:
         """Return the object's label, the same every time."""
         if obj not in self._labels:
-            own = isinstance(obj, int) and obj > 0 and obj not in self._taken
+            is_label = isinstance(obj, int) and 0 < obj <= LARGEST_LABEL
+            own = is_label and obj not in self._taken
             self._labels[obj] = self._take(int(obj)) if own else self.fresh()
         return self._labels[obj]
+
+    @property
+    def largest(self) -> int:
+        """The largest label so far."""
+        return max(self._taken, default=0)
 
     def fresh(self) -> int:
         """Return the lowest label that nothing has, and take it."""

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from sam2_plugins.core import files
-from sam2_plugins.core.export.names import font
+from sam2_plugins.core.export.names import font, printable
 from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.overlay import Picture, overlay
 from sam2_plugins.core.export.writer import Frames, Masks
@@ -75,7 +75,7 @@ def contact_sheet(
     step_x, step_y = cell_width + _GAP, cell_height + _CAPTION_PX + 10 + _GAP
     page = Image.new("RGB", (_GAP + columns * step_x, top + rows * step_y), _PAPER)
     draw = ImageDraw.Draw(page)
-    draw.text((_GAP, _GAP), title, _INK, font(_TITLE_PX))
+    draw.text((_GAP, _GAP), printable(title, 100), _INK, font(_TITLE_PX))
     for index, (shot, picture) in enumerate(zip(snapshots, pictures, strict=True)):
         row, column = divmod(index, columns)
         x, y = _GAP + column * step_x, top + row * step_y

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 from sam2_plugins.core.export.numbering import Numbering
-from sam2_plugins.core.export.writer import Masks, naming
+from sam2_plugins.core.export.writer import UNPAIRED, Masks, naming
 from sam2_plugins.core.masks import ObjectMask
 
 COLUMNS = (
@@ -29,7 +29,7 @@ class CsvWriter:
         self._numbering = numbering or Numbering()
         with naming(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("w", encoding="utf-8", newline="")
+            self._file = self.path.open("w", encoding="utf-8", errors=UNPAIRED, newline="")
             self._rows = csv.writer(self._file, lineterminator="\n")
             self._rows.writerow(COLUMNS)
 

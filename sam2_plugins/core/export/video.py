@@ -16,6 +16,7 @@ from sam2_plugins.core import files
 from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.overlay import Picture, overlay
 from sam2_plugins.core.export.writer import Frames, Masks, naming
+from sam2_plugins.core.frames import media_url
 
 SMALLEST_WIDTH = 720
 _GROWING = {"movflags": "frag_every_frame+delay_moov+default_base_moof", "flush_packets": "1"}
@@ -67,7 +68,7 @@ class VideoWriter:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # FFmpeg makes the file with the first frame; what is wrong with it is told now.
             self.path.open("wb").close()
-            self._container = av.open(str(self.path), "w", format="mp4", options=_GROWING)
+            self._container = av.open(media_url(self.path), "w", format="mp4", options=_GROWING)
         self._stream = cast("VideoStream", self._container.add_stream(codec, rate=30))
         # Most players want an even number of rows and columns.
         self._stream.width = frames.width * self._scale // 2 * 2 or 2
@@ -121,8 +122,8 @@ def _put_together(path: Path) -> None:
     with files.replacing(path) as whole:
         options = {"movflags": "+faststart"}
         with (
-            av.open(str(path)) as source,
-            av.open(str(whole), "w", format="mp4", options=options) as target,
+            av.open(media_url(path)) as source,
+            av.open(media_url(whole), "w", format="mp4", options=options) as target,
         ):
             stream = target.add_stream_from_template(source.streams.video[0])
             for packet in source.demux(video=0):

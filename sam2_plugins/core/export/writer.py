@@ -14,6 +14,9 @@ from sam2_plugins.core.masks import ObjectId, ObjectMask
 
 Masks = Mapping[ObjectId, ObjectMask]
 
+UNPAIRED = "backslashreplace"
+"""What becomes of half a character, which a name may hold and UTF-8 does not."""
+
 
 class TrackWriter(Protocol):
     """Writes tracking results, frame by frame.

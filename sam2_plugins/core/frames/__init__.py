@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from sam2_plugins.core.frames._file_names import natural_sorted
+from sam2_plugins.core.frames._folder import list_images
+from sam2_plugins.core.frames._gate import MAX_PIXELS, media_url
+from sam2_plugins.core.frames._image_files import is_tiff, read_image
 from sam2_plugins.core.frames._normalise import Normalisation
 from sam2_plugins.core.frames._open import open_frames
 from sam2_plugins.core.frames._probe import SourceInfo, probe
 from sam2_plugins.core.frames._source import Frame, FrameSource, UnknownLengthError
 
 __all__ = [
+    "MAX_PIXELS",
     "Frame",
     "FrameSource",
     "Normalisation",
     "SourceInfo",
     "UnknownLengthError",
+    "is_tiff",
+    "list_images",
+    "media_url",
+    "natural_sorted",
     "open_frames",
     "probe",
+    "read_image",
 ]

@@ -138,7 +138,7 @@ class ArraySource(FrameSource):
         assert self._array is not None
         try:
             samples: NDArray = np.asarray(self._array[tuple(key)])
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, SyntaxError, EOFError) as error:
             raise FrameSourceError(
                 f"Frame {index} of {self.name} cannot be read: {error}. "
                 "If the file is damaged, restore it from its origin."
@@ -152,17 +152,37 @@ class ArraySource(FrameSource):
 
 
 class StackedArray:
-    """Items that each load to an array of one shape, seen as one array with time first."""
+    """Items that each load to an array of one shape, seen as one array.
 
-    def __init__(self, items: Sequence[Any], load: Callable[[Any], NDArray]) -> None:
+    Parameters
+    ----------
+    items
+        In the order of the leading axes, the last fastest.
+    shape
+        Of all: the leading axes, which count the items, and those of an item.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Any],
+        load: Callable[[Any], NDArray],
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+    ) -> None:
         self._items = items
         self._load = load
-        first = load(items[0])
-        self.shape = (len(items), *first.shape)
-        self.dtype = first.dtype
+        self.shape = shape
+        self.dtype = dtype
+        self._leading, count = 0, 1
+        while count < len(items) or self._leading == 0:
+            count *= shape[self._leading]
+            self._leading += 1
 
     def __getitem__(self, key: tuple[Any, ...]) -> NDArray:
-        item = self._load(self._items[key[0]])
-        if item.shape != self.shape[1:]:
-            raise ValueError(f"its shape is {item.shape}, that of the first {self.shape[1:]}")
-        return cast("NDArray", item[key[1:]])
+        leading = self.shape[: self._leading]
+        number = int(np.ravel_multi_index(key[: self._leading], leading))
+        item = self._load(self._items[number])
+        wanted = self.shape[self._leading :]
+        if item.shape != wanted:
+            raise ValueError(f"its shape is {item.shape}, and should be {wanted}")
+        return cast("NDArray", item[key[self._leading :]])

@@ -12,36 +12,29 @@ import av
 import av.error
 
 from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.frames._gate import MAX_PIXELS, open_container, require_size
 
 _THREADS = min(4, os.cpu_count() or 1)  # each holds a frame more
 
 
-def open_container(source: Any, name: str) -> Any:
-    """Open a file, URL or file object with PyAV.
-
-    Raises
-    ------
-    FrameSourceError
-        If it is no video, or its header is damaged.
-    """
-    try:
-        return av.open(source)
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise FrameSourceError(
-            f"{name} cannot be read as a video: {reason}. If its recording or copying was cut "
-            "short, copy it again, or repair it (an MP4 without its end has no index)."
-        ) from error
-
-
-def choose_stream(container: Any, number: int | None, name: str) -> Any:
+def choose_stream(
+    container: Any, number: int | None, name: str, max_pixels: int = MAX_PIXELS
+) -> Any:
     """Return a video stream of a container: the `number`-th, or the first that is no cover art.
 
     Raises
     ------
     FrameSourceError
-        If there is no such stream.
+        If there is no such stream, or its frames are too large.
     """
+    stream = _stream(container, number, name)
+    codec = stream.codec_context
+    require_size(codec.height or 0, codec.width or 0, name, max_pixels)
+    codec.options = {**codec.options, "max_pixels": str(max_pixels)}  # of frames that grow later
+    return stream
+
+
+def _stream(container: Any, number: int | None, name: str) -> Any:
     streams = list(container.streams.video)
     if not streams:
         raise FrameSourceError(f"{name} has no video stream, only sound or data. Give a video.")
@@ -79,9 +72,10 @@ class Key(NamedTuple):
 class Decoder:
     """A position in a video stream: gives the next frame, and goes to a keyframe when asked."""
 
-    def __init__(self, path: Path, number: int | None) -> None:
+    def __init__(self, path: Path, number: int | None, max_pixels: int = MAX_PIXELS) -> None:
         self._path = path
         self._number = number
+        self._max_pixels = max_pixels
         self._open()
 
     def rewind(self) -> None:
@@ -90,9 +84,11 @@ class Decoder:
         self._open()
 
     def _open(self) -> None:
-        self.container = open_container(str(self._path), self._path.name)
+        self.container = open_container(self._path, self._path.name)
         try:
-            self.stream = choose_stream(self.container, self._number, self._path.name)
+            self.stream = choose_stream(
+                self.container, self._number, self._path.name, self._max_pixels
+            )
         except FrameSourceError:
             self.container.close()
             raise

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import re
+import glob
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._array import ArraySource, StackedArray
+from sam2_plugins.core.frames._file_names import Arrangement, arrange, natural_sorted
+from sam2_plugins.core.frames._image_files import (
+    IMAGE_SUFFIXES,
+    TIFF_SUFFIXES,
+    ImageHeader,
+    read_header,
+)
 from sam2_plugins.core.frames._source import ReadOptions
+from sam2_plugins.core.frames._tiff import open_tiff
 
-TIFF_SUFFIXES = frozenset({".tif", ".tiff", ".btf", ".tf8", ".lsm"})
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".jp2"})
-_SAME_KIND = {".jpeg": ".jpg", ".tiff": ".tif", ".pgm": ".ppm"}
-_TURNED_ORIENTATIONS = range(5, 9)  # EXIF: width and height change places
-_EXIF_ORIENTATION = 0x0112
+_SAME_KIND = {
+    ".jpeg": ".jpg", ".tiff": ".tif", ".pgm": ".ppm", ".pbm": ".ppm", ".pnm": ".ppm"
+}  # fmt: skip
 
 
 def open_folder(folder: Path, options: ReadOptions) -> ArraySource:
@@ -30,29 +36,32 @@ def open_folder(folder: Path, options: ReadOptions) -> ArraySource:
     FrameSourceError
         If there are no images, more than one kind of them, or sizes differ.
     """
-    images = [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in TIFF_SUFFIXES | IMAGE_SUFFIXES
-        and not path.name.startswith(".")
-        and path.is_file()
-    ]
+    images = list_images(folder)
     if not images:
-        inside = sorted(path.name for path in folder.iterdir() if path.is_dir())
+        inside = natural_sorted(path.name for path in folder.iterdir() if path.is_dir())
         hint = f" Did you mean one of its folders: {', '.join(inside[:5])}?" if inside else ""
         raise FrameSourceError(f"The folder {folder} has no images (PNG, JPEG, TIFF ...).{hint}")
-    kinds: dict[str, int] = {}
-    for path in images:
-        suffix = path.suffix.lower()
-        kind = _SAME_KIND.get(suffix, suffix)
-        kinds[kind] = kinds.get(kind, 0) + 1
-    if len(kinds) > 1:
-        found = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
-        raise FrameSourceError(
-            f"The folder {folder} mixes kinds of images ({found}), so which are the frames is not "
-            "clear. Keep one kind, or give the list of files."
-        )
-    return open_images(sorted(images, key=_natural), folder.name, options)
+    return _open(images, str(folder), folder.name, options)
+
+
+def open_pattern(pattern: Path, options: ReadOptions) -> ArraySource:
+    """Open the images whose names fit a pattern with `*`, `?` or `[…]`.
+
+    Raises
+    ------
+    FrameSourceError
+        As for a folder.
+    """
+    found = [Path(name) for name in glob.glob(str(pattern))]
+    images = [path for path in found if _is_image(path)]
+    if not images:
+        raise FrameSourceError(f"No image fits the pattern {pattern}. Check the path.")
+    return _open(images, str(pattern), pattern.parent.name or pattern.name, options)
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Images of a folder in natural order, without hidden files."""
+    return natural_sorted(path for path in folder.iterdir() if _is_image(path))
 
 
 def open_images(paths: Sequence[Path], name: str, options: ReadOptions) -> ArraySource:
@@ -63,72 +72,130 @@ def open_images(paths: Sequence[Path], name: str, options: ReadOptions) -> Array
     FrameSourceError
         If one cannot be read, or sizes differ.
     """
-    shapes = {path: _shape(path) for path in paths}
-    expected = shapes[paths[0]]
-    for path, shape in shapes.items():
-        if shape != expected:
-            raise FrameSourceError(
-                f"The images of {name} differ in size: {paths[0].name} has {_by(expected)} pixels, "
-                f"{path.name} has {_by(shape)}. Remove the odd ones or bring all to one size."
-            )
+    return _stacked(Arrangement(tuple(paths), "T", (len(paths),)), name, options)
+
+
+def _open(images: Sequence[Path], where: str, name: str, options: ReadOptions) -> ArraySource:
+    kinds = Counter(_kind(path) for path in images)
+    if len(kinds) > 1:
+        found = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
+        raise FrameSourceError(
+            f"The folder {where} mixes kinds of images ({found}), so which are the frames is not "
+            "clear. Keep one kind, or give the list of files."
+        )
+    if _is_set(images):
+        return open_tiff(natural_sorted(images)[0], options)
+    first = read_header(images[0], options.max_pixels)
+    is_plane = first.is_picture and first.channels == 1
+    arranged = arrange(images, options.stream, options.channels_by, planes=is_plane)
+    return _stacked(arranged, name, options)
+
+
+def _is_image(path: Path) -> bool:
+    return (
+        path.suffix.lower() in TIFF_SUFFIXES | IMAGE_SUFFIXES
+        and not path.name.startswith(".")
+        and path.is_file()
+    )
+
+
+def _kind(path: Path) -> str:
+    suffix = path.suffix.lower()
+    return _SAME_KIND.get(suffix, suffix)
+
+
+def _is_set(paths: Sequence[Path]) -> bool:
+    """Tell whether files are one OME-TIFF that is spread over them."""
+    if len(paths) < 2 or not paths[0].name.lower().endswith((".ome.tif", ".ome.tiff")):
+        return False
     try:
-        stack = StackedArray(paths, _load)
-    except (OSError, ValueError) as error:
-        raise _unreadable(paths[0], error) from error
-    depth_and_channels = {2: "YX", 3: "YXC"}
-    axes = depth_and_channels.get(len(stack.shape) - 1)
-    if paths[0].suffix.lower() in TIFF_SUFFIXES:
         with tifffile.TiffFile(paths[0]) as tif:
-            axes = tif.series[0].axes.replace("T", "Q")
-    if axes is not None and len(axes) == 3 and axes[0] in "QI":
+            text = tif.ome_metadata or ""
+    except (OSError, ValueError, IndexError):
+        return False
+    return all(f'FileName="{path.name}"' in text for path in paths)
+
+
+def _stacked(arrangement: Arrangement, name: str, options: ReadOptions) -> ArraySource:
+    """Bring images to one form, and stack them."""
+    paths = arrangement.files
+    headers = [read_header(path, options.max_pixels) for path in paths]
+    _require_one_size(paths, headers, name)
+    _require_one_moment(paths, headers)
+    dtype = np.result_type(*{header.dtype for header in headers})
+    shape, axes = headers[0].shape, headers[0].axes
+    if headers[0].is_picture:
+        shape, axes = _common_form(headers)
+    elif axes[0] in "QI":
         axes = "Z" + axes[1:]  # within the file of one frame, pages are planes
-    known = None if axes is None else "T" + axes
-    return ArraySource(stack, name, options, kind="images", known_axes=known)
+    stack = StackedArray(
+        list(zip(paths, headers, strict=True)),
+        lambda item: _in_form(item[1].read(item[0]), shape, dtype),
+        (*arrangement.shape, *shape),
+        dtype,
+    )
+    return ArraySource(
+        stack,
+        name,
+        options,
+        kind="images",
+        known_axes=arrangement.axes + axes,
+        warnings=[*arrangement.notes, *_mixed_depths(paths, headers)],
+    )
 
 
-def _natural(path: Path) -> list[tuple[bool, int, str]]:
-    parts = re.split(r"(\d+)", path.name.lower())
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
-
-
-def _shape(path: Path) -> tuple[int, ...]:
-    """Read an image's shape from its header."""
-    try:
-        if path.suffix.lower() in TIFF_SUFFIXES:
-            with tifffile.TiffFile(path) as tif:
-                return tuple(tif.series[0].shape)
-        with Image.open(path) as image:
-            turned = _has_exif(image) and (
-                image.getexif().get(_EXIF_ORIENTATION) in _TURNED_ORIENTATIONS
+def _require_one_size(paths: Sequence[Path], headers: Sequence[ImageHeader], name: str) -> None:
+    sizes = [header.shape[:2] if header.is_picture else header.shape for header in headers]
+    for path, size in zip(paths, sizes, strict=True):
+        if size != sizes[0]:
+            raise FrameSourceError(
+                f"The images of {name} differ in size: {paths[0].name} has {_by(sizes[0])} pixels, "
+                f"{path.name} has {_by(size)}. Remove the odd ones or bring all to one size."
             )
-            return image.size if turned else image.size[::-1]
-    except (OSError, ValueError, IndexError) as error:
-        raise _unreadable(path, error) from error
 
 
-def _load(path: Path) -> NDArray:
-    if path.suffix.lower() in TIFF_SUFFIXES:
-        return np.asarray(tifffile.imread(path, key=None, series=0, maxworkers=1))
-    with Image.open(path) as image:
-        upright = ImageOps.exif_transpose(image) if _has_exif(image) else image
-        if upright.mode in {"L", "RGB", "RGBA", "1", "F"} or upright.mode.startswith("I"):
-            return np.asarray(upright)
-        return np.asarray(upright.convert("L" if upright.mode == "LA" else "RGB"))
+def _require_one_moment(paths: Sequence[Path], headers: Sequence[ImageHeader]) -> None:
+    for path, header in zip(paths, headers, strict=True):
+        times = header.shape[header.axes.index("T")] if "T" in header.axes else 1
+        frames = max(header.frames, times)
+        if len(paths) > 1 and frames > 1:
+            raise FrameSourceError(
+                f"{path.name} is a movie of {frames} frames, not one of {len(paths)} frames: "
+                "give its path, or make one file of them."
+            )
 
 
-def _has_exif(image: Image.Image) -> bool:
-    """Whether the header may tell an orientation.
+def _common_form(headers: Sequence[ImageHeader]) -> tuple[tuple[int, ...], str]:
+    """Shape and axes that grey and coloured pictures can all be brought to."""
+    size, channels = headers[0].shape[:2], {header.channels for header in headers}
+    if channels == {1}:
+        return size, "YX"
+    return (*size, channels.pop() if len(channels) == 1 else 3), "YXS"
 
-    A PNG may tell it after its pixels, too, which nobody does: looking there would decode them.
-    """
-    return image.format != "PNG" or "exif" in image.info
+
+def _in_form(samples: NDArray, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
+    """Make colour of grey where it is needed; what is opaque in one file is so in all."""
+    if samples.dtype == bool and dtype != bool:
+        samples = samples.astype(np.uint8) * 255  # white among shades of grey
+    if len(shape) == 3 and samples.ndim == 2:
+        samples = np.repeat(samples[..., None], shape[2], axis=2)
+    if len(shape) == 3 and samples.ndim == 3 and samples.shape[2] > shape[2]:
+        samples = samples[..., : shape[2]]
+    return samples.astype(dtype, copy=False)
+
+
+def _mixed_depths(paths: Sequence[Path], headers: Sequence[ImageHeader]) -> list[str]:
+    counts = Counter(header.dtype.name for header in headers if header.dtype != bool)
+    if len(counts) <= 1:
+        return []
+    odd = min(counts, key=lambda name: counts[name])
+    first = next(p for p, header in zip(paths, headers, strict=True) if header.dtype == odd)
+    found = ", ".join(f"{n} of {name}" for name, n in sorted(counts.items()))
+    return [
+        f"The images differ in the type of their samples ({found}; {first.name} is of {odd}): "
+        "their values are taken as they are."
+    ]
 
 
 def _by(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
-
-
-def _unreadable(path: Path, error: Exception) -> FrameSourceError:
-    return FrameSourceError(
-        f"The image {path} cannot be read: {error}. Replace it, or take it out of the folder."
-    )

@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 
 from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.frames._animation import open_animation
 from sam2_plugins.core.frames._array import ArraySource, StackedArray
-from sam2_plugins.core.frames._folder import (
+from sam2_plugins.core.frames._folder import open_folder, open_images, open_pattern
+from sam2_plugins.core.frames._foreign import conversion_of
+from sam2_plugins.core.frames._gate import MAX_PIXELS, is_address, require_size
+from sam2_plugins.core.frames._image_files import (
     IMAGE_SUFFIXES,
     TIFF_SUFFIXES,
-    open_folder,
-    open_images,
+    is_tiff,
+    read_header,
 )
 from sam2_plugins.core.frames._normalise import Contrast, Limits
 from sam2_plugins.core.frames._source import FrameSource, ReadOptions
@@ -23,7 +27,7 @@ from sam2_plugins.core.frames._stream import StreamSource
 from sam2_plugins.core.frames._tiff import open_tiff
 from sam2_plugins.core.frames._video import VideoSource
 from sam2_plugins.core.frames._video_stream import open_video_stream
-from sam2_plugins.core.frames._zarr import is_zarr, open_zarr
+from sam2_plugins.core.frames._zarr import is_zarr, is_zarr_address, open_zarr
 
 
 def open_frames(
@@ -36,17 +40,21 @@ def open_frames(
     z: int | None = None,
     stream: int | None = None,
     fps: float | None = None,
+    channels_by: str | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> FrameSource:
     """Open anything that has frames.
 
     Parameters
     ----------
     source
-        Path of a video, a TIFF or OME-TIFF stack, an image, a folder of images, a `.npy` or `.zarr`
-        array; a list of image paths; a numpy, dask or zarr array, (T, Y, X), (T, Y, X, C),
+        Path of a video, a TIFF or OME-TIFF stack, an image or animation, a folder of images or a
+        pattern of their names (`exp/*GFP*.tif`), a `.npy` array, a zarr or OME-Zarr folder, `.zip`
+        or address; a list of image paths; a numpy, dask or zarr array, (T, Y, X), (T, Y, X, C),
         (T, C, Y, X), or one image (Y, X), (Y, X, 3); a list of frames; or a stream, which only goes
         forward: a generator of frames, an open pipe of a video, "-" (standard input), or a URL.
-        A `FrameSource` is returned as it is.
+        A `FrameSource` is returned as it is. Playlists, and protocols other than those of the
+        network, are not opened.
     axes
         Letters of an array's axes: T time, Z depth, C channel, Y row, X column. By default what the
         file says, or else a guess from the shape.
@@ -61,9 +69,14 @@ def open_frames(
     z
         Plane of a stack to show. By default Z is time if there is no other time, else the middle.
     stream
-        Which video stream of a file, or which series of a TIFF, from 0.
+        Which video stream of a file, or which series of a TIFF, an OME-Zarr or a folder, from 0.
     fps
         Frames per second, where it is to be other than the source says.
+    channels_by
+        A regular expression for the part of the file names that tells the channel, such as
+        "_(BF|GFP)_", where a folder has an image per channel and the names do not say "channel".
+    max_pixels
+        Of a frame in a file: larger ones are refused before they are decoded.
 
     Raises
     ------
@@ -72,7 +85,8 @@ def open_frames(
     """
     if fps is not None and not (np.isfinite(fps) and fps > 0):
         raise FrameSourceError(f"fps={fps} is no frame rate: give a number above 0.")
-    options = ReadOptions(axes, channels, Contrast(limits, percentiles), z, stream, fps)
+    contrast = Contrast(limits, percentiles)
+    options = ReadOptions(axes, channels, contrast, z, stream, fps, channels_by, max_pixels)
     if isinstance(source, FrameSource):
         return source
     if isinstance(source, (str, os.PathLike)):
@@ -91,29 +105,58 @@ def open_frames(
 
 
 def _open_path(text: str, options: ReadOptions) -> FrameSource:
-    if text == "-" or "://" in text:
+    if is_zarr_address(text):
+        return _bounded(open_zarr(text, options), options)
+    if text == "-" or is_address(text):
         return open_video_stream(text, text, options)
     path = Path(text).expanduser()
     if not path.exists():
+        if any(sign in path.name for sign in "*?["):
+            return open_pattern(path, options)
         raise FrameSourceError(f"There is no file or folder {path}. Check the path.")
-    suffix = path.suffix.lower()
     if path.is_dir():
-        return open_zarr(path, options) if is_zarr(path) else open_folder(path, options)
-    if not path.is_file():
-        return open_video_stream(str(path), path.name, options)
-    if suffix in TIFF_SUFFIXES:
-        return open_tiff(path, options)
-    if suffix in IMAGE_SUFFIXES:
+        if is_zarr(path):
+            return _bounded(open_zarr(path, options), options)
+        return open_folder(path, options)
+    if not path.is_file():  # a pipe, which is not to be touched before it is read
+        return open_video_stream(path, path.name, options)
+    try:
+        return _open_file(path, options)
+    except OSError as error:
+        raise FrameSourceError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _open_file(path: Path, options: ReadOptions) -> FrameSource:
+    suffix = path.suffix.lower()
+    if hint := conversion_of(path):
+        raise FrameSourceError(hint)
+    if is_tiff(path):
+        return _bounded(open_tiff(path, options), options)
+    if suffix in IMAGE_SUFFIXES | TIFF_SUFFIXES:
+        header = read_header(path, options.max_pixels)
+        if header.frames > 1:
+            return open_animation(path, header, options)
         return open_images([path], path.name, options)
     if suffix == ".npy":
-        return _open_npy(path, options)
+        return _bounded(_open_npy(path, options), options)
+    if is_zarr(path):
+        return _bounded(open_zarr(path, options), options)
     return VideoSource(path, options)
+
+
+def _bounded(source: FrameSource, options: ReadOptions) -> FrameSource:
+    try:
+        require_size(source.height, source.width, source.name, options.max_pixels)
+    except FrameSourceError:
+        source.close()
+        raise
+    return source
 
 
 def _open_npy(path: Path, options: ReadOptions) -> FrameSource:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise FrameSourceError(
             f"{path} cannot be read as a numpy array: {error}. Save it again with numpy.save."
         ) from error
@@ -138,6 +181,7 @@ def _open_list(items: Sequence[Any], options: ReadOptions) -> FrameSource:
         raise FrameSourceError(
             f"The frames of the list differ in size: {sorted(shapes)}. Bring all to one size."
         )
-    stack = StackedArray(items, np.asarray)
+    first = np.asarray(items[0])
+    stack = StackedArray(items, np.asarray, (len(items), *first.shape), first.dtype)
     known = {3: "TYX", 4: "TYXC"}.get(len(stack.shape))
     return ArraySource(stack, f"{len(items)} frames", options, known_axes=known)

@@ -29,8 +29,10 @@ class SourceInfo:
         Type of the stored samples; the axes of an array, and whether they were guessed.
     limits, normalisation
         The values that become 0 and 255 per shown channel (None: unchanged), and why these.
-    codec, rotation
+    codec, rotation, mirrored
         Of a video.
+    pixel_size
+        Micrometres per pixel (x, y). None: not known.
     seekable
         Whether frames can be had in any order.
     warnings
@@ -53,6 +55,8 @@ class SourceInfo:
     normalisation: str
     codec: str | None
     rotation: int
+    mirrored: bool
+    pixel_size: tuple[float, float] | None
     seekable: bool
     warnings: tuple[str, ...]
 
@@ -101,6 +105,8 @@ def _facts(frames: FrameSource) -> SourceInfo:
         normalisation=normalisation.basis,
         codec=frames.codec,
         rotation=frames.rotation,
+        mirrored=frames.mirrored,
+        pixel_size=frames.pixel_size,
         seekable=frames.seekable,
         warnings=frames.warnings,
     )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.frames._gate import MAX_PIXELS
 from sam2_plugins.core.frames._normalise import Contrast, Normalisation, pick_channels
 
 SAMPLED_FRAMES = 16  # enough for percentiles of a movie; few enough to stay lazy
@@ -48,6 +49,8 @@ class ReadOptions:
     z: int | None = None
     stream: int | None = None
     fps: float | None = None
+    channels_by: str | None = None
+    max_pixels: int = MAX_PIXELS
 
 
 class FrameSource(ABC):
@@ -71,8 +74,11 @@ class FrameSource(ABC):
         Type of the stored samples.
     axes, axes_guessed
         Letters of an array's axes (T, Z, C, Y, X), and whether they were guessed from its shape.
-    codec, rotation
-        Of a video: its codec, and the degrees counterclockwise by which frames were turned.
+    codec, rotation, mirrored
+        Of a video: its codec, the degrees counterclockwise by which frames were turned, and
+        whether they were mirrored left to right before.
+    pixel_size
+        Micrometres per pixel (x, y), where the source tells.
     seekable
         Whether frames can be had in any order.
     """
@@ -84,6 +90,8 @@ class FrameSource(ABC):
     axes_guessed: bool = False
     codec: str | None = None
     rotation: int = 0
+    mirrored: bool = False
+    pixel_size: tuple[float, float] | None = None
 
     def __init__(self, name: str, options: ReadOptions) -> None:
         self.name = name

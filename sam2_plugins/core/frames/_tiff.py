@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._array import ArraySource
+from sam2_plugins.core.frames._gate import require_size
 from sam2_plugins.core.frames._source import ReadOptions
-
-_SECONDS = {
-    "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0,
-    "second": 1.0, "seconds": 1.0, "min": 60.0, "minute": 60.0, "minutes": 60.0,
-    "h": 3600.0, "hour": 3600.0, "d": 86400.0,
-}  # fmt: skip
+from sam2_plugins.core.frames._tiff_facts import (
+    files_of_ome,
+    metadata_file_of,
+    pixel_size_of,
+    times_of,
+)
+from sam2_plugins.core.frames._tiff_pages import view_of
 
 
 def open_tiff(path: Path, options: ReadOptions) -> ArraySource:
@@ -36,10 +38,13 @@ def open_tiff(path: Path, options: ReadOptions) -> ArraySource:
         with _complaints() as complaints:
             tif = tifffile.TiffFile(path)
             series_list = tif.series
-    except (OSError, ValueError, IndexError, tifffile.TiffFileError) as error:
+    except (OSError, ValueError, IndexError, KeyError, TypeError, tifffile.TiffFileError) as error:
         raise FrameSourceError(
             f"{path} cannot be read as TIFF: {error}. Export it again from the program it is from."
         ) from error
+    if not series_list:
+        tif.close()
+        raise FrameSourceError(f"{path} is cut off: it holds no image. Copy it again.")
     number = options.stream or 0
     if not 0 <= number < len(series_list):
         tif.close()
@@ -48,25 +53,42 @@ def open_tiff(path: Path, options: ReadOptions) -> ArraySource:
             "choose another with stream=."
         )
     series = series_list[number]
-    array = TiffArray(path, tif, series)
+    try:
+        keyframe = series.keyframe
+        size = (keyframe.imagelength, keyframe.imagewidth)
+        require_size(*size, path.name, options.max_pixels)
+        array = TiffArray(path, tif, series)
+    except FrameSourceError:
+        tif.close()
+        raise
     notes = list(array.warnings)
     if complaints:
         notes.append(
             f"{path.name} is damaged ({complaints[0]}): frames may be missing, and its axes are "
             f"read as {series.axes}."
         )
+    if tif.is_ome and not files_of_ome(tif):
+        described = sum(len(one.pages) for one in series_list)
+        if described < len(tif.pages):
+            notes.append(
+                f"{path.name} holds {len(tif.pages)} images, and its metadata describe "
+                f"{described}: the others are not shown."
+            )
     if len(series_list) > 1 and options.stream is None:
         notes.append(f"Of {len(series_list)} series the first is shown. Choose with stream=.")
-    return ArraySource(
+    times = times_of(tif, number, series)
+    source = ArraySource(
         array,
         path.name,
         options,
         kind="tiff",
-        known_axes=series.axes,
-        times=_times(tif, number, series),
+        known_axes=array.axes,
+        times=times if times is None else times[: array.shape[0]],
         close=tif.close,
         warnings=notes,
     )
+    source.pixel_size = pixel_size_of(tif, number)
+    return source
 
 
 class TiffArray:
@@ -78,67 +100,99 @@ class TiffArray:
     def __init__(self, path: Path, tif: tifffile.TiffFile, series: Any) -> None:
         self._pages = series.pages
         keyframe = series.keyframe
-        self._page_shape = tuple(n for n in keyframe.shape if n > 1 or len(keyframe.shape) == 2)
-        self.shape = tuple(series.shape)
-        self.dtype = series.dtype
-        self._leading = self.shape[: len(self.shape) - len(self._page_shape)]
-        if self.shape[len(self._leading) :] != self._page_shape:
+        self._stored_shape = tuple(keyframe.shape)
+        self._view = view_of(keyframe)
+        self._leading = tuple(series.shape[: len(series.shape) - len(self._stored_shape)])
+        if tuple(series.shape[len(self._leading) :]) != self._stored_shape:
             raise FrameSourceError(
-                f"{path} stores {series.axes} {self.shape} in pages of {self._page_shape}, which "
-                "cannot be read page by page: save it again as OME-TIFF."
+                f"{path} stores {series.axes} {series.shape} in pages of {self._stored_shape}, "
+                "which cannot be read page by page: save it again as OME-TIFF."
             )
+        self.axes = series.axes[: len(self._leading)] + self._view.axes
+        self.shape = (*self._leading, *self._view.shape)
+        self.dtype = self._view.dtype
         self._memory: NDArray | None = None
+        self._stand_ins: dict[int, int] = {}
         self.warnings: list[str] = []
         if series.dataoffset is not None and len(self._pages) < math.prod(self._leading):
             self._memory = self._map(path, tif, series)
-        else:
-            self._cut_missing_tail(path)
+            return
+        gone = [name for name in files_of_ome(tif) if not (path.parent / name).exists()]
+        missing = f" (missing: {', '.join(gone[:3])})" if gone else ""
+        self._cut_missing_tail(path, missing)
+        if tif.is_ome:
+            self._fill_gaps(path, missing)
+        if master := metadata_file_of(tif):
+            self.warnings.append(
+                f"{path.name} is a part of a set that {master} describes: it is shown by itself, "
+                "as a stack."
+            )
 
     def _map(self, path: Path, tif: tifffile.TiffFile, series: Any) -> NDArray:
         """Map a run of planes that is described by a single page (ImageJ's way over 4 GB)."""
         dtype = np.dtype(tif.byteorder + series.dtype.char)
-        size = dtype.itemsize * math.prod(self.shape[1:])
+        size = dtype.itemsize * math.prod(series.shape[1:])
         present = max(0, (path.stat().st_size - series.dataoffset) // size)
         if present < self.shape[0]:
             self._shorten(int(present), path)
-        return np.memmap(path, dtype, mode="r", offset=series.dataoffset, shape=self.shape)
+        shape = (*self._leading, *self._stored_shape)
+        return np.memmap(path, dtype, mode="r", offset=series.dataoffset, shape=shape)
 
-    def _cut_missing_tail(self, path: Path) -> None:
+    def _cut_missing_tail(self, path: Path, missing: str) -> None:
         if not self._leading:
             return
-        end = path.stat().st_size
         last = _page(self._pages, math.prod(self._leading) - 1)
-        if last is not None and _is_complete(last, end):
+        if last is not None and _is_complete(last):
             return
         per_step = math.prod(self._leading[1:])
         present = 0
         for step in range(self._leading[0]):
             pages = [_page(self._pages, step * per_step + k) for k in range(per_step)]
-            if not all(page is None or _is_complete(page, end) for page in pages):
+            if not all(page is None or _is_complete(page) for page in pages):
                 break
             if any(page is not None for page in pages):
                 present = step + 1
         if present < self._leading[0]:
-            self._shorten(present, path)
+            self._shorten(present, path, missing)
 
-    def _shorten(self, present: int, path: Path) -> None:
+    def _shorten(self, present: int, path: Path, missing: str = "") -> None:
         if present == 0:
             raise FrameSourceError(f"{path} is cut off before its first frame. Copy it again.")
         self.warnings.append(
-            f"{path.name} is cut off: of {self.shape[0]} frames, {present} are complete."
+            f"{path.name} is cut off: of {self.shape[0]} frames, {present} are complete{missing}."
         )
         self.shape = (present, *self.shape[1:])
+        self._leading = (present, *self._leading[1:])
+
+    def _fill_gaps(self, path: Path, missing: str) -> None:
+        """Let the image before stand in for one that is not there, or else the one after."""
+        numbers = np.arange(math.prod(self._leading))
+        there = np.array([_page(self._pages, int(number)) is not None for number in numbers])
+        if there.all():
+            return
+        time = max(self.axes.find("T", 0, len(self._leading)), 0)
+        each = [np.moveaxis(a.reshape(self._leading), time, 0) for a in (numbers, there)]
+        rows, present = (a.reshape(self._leading[time], -1) for a in each)
+        for column in range(rows.shape[1]):
+            known = np.flatnonzero(present[:, column])
+            for row in np.flatnonzero(~present[:, column]) if len(known) else ():
+                nearest = known[max(int(np.searchsorted(known, row)) - 1, 0)]
+                self._stand_ins[int(rows[row, column])] = int(rows[nearest, column])
+        self.warnings.append(
+            f"{path.name}: {np.count_nonzero(~there)} of {len(there)} images are not "
+            f"there{missing}. The one before stands in for each."
+        )
 
     def __getitem__(self, key: tuple[Any, ...]) -> NDArray:
-        if self._memory is not None:
-            return cast("NDArray", self._memory[key])
         count = len(self._leading)
+        if self._memory is not None:
+            return cast("NDArray", self._view.show(self._memory[key[:count]])[key[count:]])
         number = int(np.ravel_multi_index(key[:count], self._leading)) if count else 0
-        page = _page(self._pages, number)
-        if page is None:  # a file of the set is missing, or was never acquired
-            samples = np.zeros(self._page_shape, self.dtype)
+        page = _page(self._pages, self._stand_ins.get(number, number))
+        if page is None:  # of a channel that is nowhere
+            samples = np.zeros(self._view.shape, self.dtype)
         else:
-            samples = _read_page(page).reshape(self._page_shape)
+            samples = self._view.show(_read_page(page).reshape(self._stored_shape))
         return cast("NDArray", samples[key[count:]])
 
 
@@ -176,49 +230,7 @@ def _read_page(page: Any) -> NDArray:
             file.close()
 
 
-def _is_complete(page: Any, end: int) -> bool:
+def _is_complete(page: Any) -> bool:
+    end = page.parent.filehandle.size
     offsets, counts = page.dataoffsets, page.databytecounts
     return all(offset + size <= end for offset, size in zip(offsets, counts, strict=False))
-
-
-def _times(tif: tifffile.TiffFile, number: int, series: Any) -> NDArray[np.float64] | None:
-    """Read seconds per frame from OME or ImageJ metadata, if they are there."""
-    axis = series.axes.find("T")
-    count = series.shape[axis] if axis >= 0 else series.shape[0]
-    if tif.is_ome and tif.ome_metadata:
-        images = _listed(tifffile.xml2dict(tif.ome_metadata).get("OME", {}).get("Image"))
-        pixels = images[number].get("Pixels", {}) if number < len(images) else {}
-        return _ome_times(pixels, count)
-    imagej = tif.imagej_metadata or {}
-    if interval := imagej.get("finterval"):
-        unit = _SECONDS.get(str(imagej.get("tunit", "s")).strip(), 1.0)
-        return np.arange(count, dtype=np.float64) * (float(interval) * unit)
-    if rate := imagej.get("fps"):
-        return np.arange(count, dtype=np.float64) / float(rate)
-    return None
-
-
-def _ome_times(pixels: dict[str, Any], count: int) -> NDArray[np.float64] | None:
-    """Prefer the measured times of the planes to the nominal interval.
-
-    Attributes of `Pixels` and `Plane` are those of the OME schema 2016-06.
-    """
-    measured: dict[int, float] = {}
-    for plane in _listed(pixels.get("Plane")):
-        if "DeltaT" in plane and plane.get("TheC", 0) == 0 and plane.get("TheZ", 0) == 0:
-            unit = _SECONDS.get(plane.get("DeltaTUnit", "s"), 1.0)
-            measured[int(plane.get("TheT", 0))] = float(plane["DeltaT"]) * unit
-    if len(measured) == count > 1:
-        times = np.array([measured[t] for t in sorted(measured)])
-        if np.all(np.diff(times) > 0):
-            return cast("NDArray[np.float64]", times - times[0])
-    if interval := pixels.get("TimeIncrement"):
-        unit = _SECONDS.get(pixels.get("TimeIncrementUnit", "s"), 1.0)
-        return np.arange(count, dtype=np.float64) * (float(interval) * unit)
-    return None
-
-
-def _listed(item: Any) -> list[dict[str, Any]]:
-    if item is None:
-        return []
-    return item if isinstance(item, list) else [item]

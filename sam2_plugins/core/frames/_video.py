@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._cache import FrameCache
 from sam2_plugins.core.frames._decoder import Decoder
+from sam2_plugins.core.frames._orientation import of_frame
 from sam2_plugins.core.frames._source import FrameSource, ReadOptions
 from sam2_plugins.core.frames._video_index import VideoIndex, build_index
 
@@ -46,7 +48,7 @@ class VideoSource(FrameSource):
     def __init__(self, path: Path, options: ReadOptions) -> None:
         super().__init__(path.name, options)
         self._path = path
-        self._decoder = Decoder(path, options.stream)
+        self._decoder = Decoder(path, options.stream, options.max_pixels)
         self._cache = FrameCache(_CACHE_BYTES)
         self._reformatter = VideoReformatter()
         self.cost = ReadingCost()
@@ -60,12 +62,16 @@ class VideoSource(FrameSource):
         self._latest, self._streak = -1, _FORWARD_STREAK
         self._lost: set[int] = set()
         self._corrupt: set[int] = set()
+        self._resized: set[int] = set()
         self._coded_size = first.width, first.height
-        self.rotation = first.rotation % 360
+        self._orientation = of_frame(first)
+        self.rotation, self.mirrored = self._orientation.rotation, self._orientation.mirrored
+        if note := stretched(self._decoder.stream, self.width, self.height):
+            self._warn(note)
         self.codec = self._decoder.stream.codec_context.name
         component_bits = max(component.bits for component in first.format.components)
-        self._is_deep_grey = first.format.name.startswith("gray") and component_bits > 8
-        self.dtype = np.dtype(np.uint16 if self._is_deep_grey else np.uint8)
+        self._form = _form_of(first.format.name, component_bits)
+        self.dtype = np.dtype(np.uint8 if self._form == "rgb24" else np.uint16)
 
     @cached_property
     def _index(self) -> VideoIndex:
@@ -85,15 +91,11 @@ class VideoSource(FrameSource):
 
     @property
     def height(self) -> int:
-        return self._coded_size[0 if self._is_turned else 1]
+        return self._orientation.size(*self._coded_size[::-1])[0]
 
     @property
     def width(self) -> int:
-        return self._coded_size[1 if self._is_turned else 0]
-
-    @property
-    def _is_turned(self) -> bool:
-        return self.rotation in (90, 270)
+        return self._orientation.size(*self._coded_size[::-1])[1]
 
     @property
     def fps(self) -> float | None:
@@ -111,19 +113,21 @@ class VideoSource(FrameSource):
             *super().warnings,
             *_tell("do not decode: the nearest that does stands in for each", self._lost),
             *_tell("decode with errors", self._corrupt),
+            *_tell("are of another size, and are scaled to that of the first", self._resized),
         )
 
     def _samples(self, index: int) -> NDArray:
         frame = self._cache.get(index) or self._reach(index)
         if frame.is_corrupt:
             self._corrupt.add(index)
+        if (frame.width, frame.height) != self._coded_size:
+            self._resized.add(index)
         if index != self._latest:
             self._streak = self._streak + 1 if index == self._latest + 1 else 0
             self._latest = index
         width, height = self._coded_size
-        wanted = "gray16le" if self._is_deep_grey else "rgb24"
-        image = self._reformatter.reformat(frame, width, height, wanted).to_ndarray()
-        return np.rot90(image, self.rotation // 90)
+        image = self._reformatter.reformat(frame, width, height, self._form).to_ndarray()
+        return self._orientation.apply(image)
 
     def _reach(self, index: int) -> av.VideoFrame:
         """Decode up to a frame, from where the decoder is or from a keyframe before the frame."""
@@ -223,3 +227,25 @@ def _tell(what: str, frames: set[int]) -> list[str]:
         return []
     first = ", ".join(map(str, sorted(frames)[:5]))
     return [f"{len(frames)} of the frames read {what} ({first}{' ...' * (len(frames) > 5)})."]
+
+
+def _form_of(name: str, bits: int) -> str:
+    """Return the pixel format to read a format in: what cameras measure keeps all of its bits.
+
+    Films of 10 or 12 bits use all of their range, and are brought to 8.
+    """
+    if name.startswith("gray") and bits > 8:
+        return "gray16le"
+    is_rgb = name.startswith(("rgb", "bgr", "gbr", "bayer"))
+    return "rgb48le" if is_rgb and bits > 14 else "rgb24"
+
+
+def stretched(stream: Any, width: int, height: int) -> str | None:
+    """Tell of pixels that are not square: frames are shown as they are stored."""
+    aspect = stream.sample_aspect_ratio
+    if not aspect or aspect == 1:
+        return None
+    return (
+        f"Its pixels are not square ({aspect.numerator}:{aspect.denominator}): frames are "
+        f"{width} x {height} pixels as they are stored, where players stretch them."
+    )

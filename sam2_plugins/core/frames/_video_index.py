@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._decoder import Decoder, Key
+from sam2_plugins.core.frames._gate import open_container
 
 _VP8_SHOW_FRAME = 0x10  # RFC 6386, section 9.1: bit 4 of the frame tag
 _DEFAULT_RATE = 25.0  # of a raw stream that names none, as FFmpeg assumes
@@ -84,7 +85,7 @@ def build_index(path: Path, number: int | None) -> VideoIndex:
     decoder = Decoder(path, number)
     try:
         survey = _survey(decoder.container, decoder.stream)
-        warnings = _broken_promises(decoder.container, decoder.stream, survey)
+        warnings = _broken_promises(path, decoder.container, decoder.stream, survey)
         shown = _sorted(survey.pts)
         if warnings or survey.damaged or _made_up(decoder, survey) or not _increase(shown):
             shown = _decoded_pts(decoder)
@@ -146,9 +147,9 @@ def is_hidden_vp8(head: bytes) -> bool:
     return bool(head) and not head[0] & _VP8_SHOW_FRAME
 
 
-def _broken_promises(container: Any, stream: Any, survey: _Survey) -> list[str]:
+def _broken_promises(path: Path, container: Any, stream: Any, survey: _Survey) -> list[str]:
     promised = stream.frames
-    if promised and promised not in (survey.stored, _count_unedited(container, stream)):
+    if promised and promised not in (survey.stored, _count_unedited(path, container, stream)):
         return [f"The header promises {promised} frames, the file holds {survey.stored}."]
     shown = _sorted(survey.pts)
     if promised or not container.duration or not _increase(shown) or len(shown) < 2:
@@ -163,13 +164,13 @@ def _broken_promises(container: Any, stream: Any, survey: _Survey) -> list[str]:
     return []
 
 
-def _count_unedited(container: Any, stream: Any) -> int | None:
+def _count_unedited(path: Path, container: Any, stream: Any) -> int | None:
     """Count the packets of an MP4 with those that its edit list leaves out."""
     if "mp4" not in container.format.name:
         return None
     with (
-        suppress(av.error.FFmpegError),
-        av.open(container.name, options={"ignore_editlist": "1"}) as unedited,
+        suppress(av.error.FFmpegError, FrameSourceError),
+        open_container(path, path.name, ignore_editlist="1") as unedited,
     ):
         packets = unedited.demux(unedited.streams[stream.index])
         return sum(1 for packet in packets if packet.size)

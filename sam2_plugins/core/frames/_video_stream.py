@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from sam2_plugins.core.frames._decoder import choose_stream, decode, open_container
+from sam2_plugins.core.frames._decoder import choose_stream, decode
+from sam2_plugins.core.frames._gate import open_container
+from sam2_plugins.core.frames._orientation import of_frame
 from sam2_plugins.core.frames._source import ReadOptions
 from sam2_plugins.core.frames._stream import StreamSource, Timed
 
@@ -23,7 +24,7 @@ def open_video_stream(source: Any, name: str, options: ReadOptions) -> StreamSou
         If no video comes.
     """
     container = open_container(sys.stdin.buffer if source == "-" else source, name)
-    stream = choose_stream(container, options.stream, name)
+    stream = choose_stream(container, options.stream, name, options.max_pixels)
     rate = float(stream.average_rate) if stream.average_rate else None
     codec = stream.codec_context.name
     return StreamSource(_pictures(container, stream), name, options, codec=codec, rate=rate)
@@ -39,4 +40,4 @@ def _pictures(container: Any, stream: Any) -> Iterator[Timed]:
             if size is None:
                 size, start = (frame.width, frame.height), time
             image = reformatter.reformat(frame, *size, "rgb24").to_ndarray()
-            yield Timed(np.rot90(image, frame.rotation // 90), time - start)
+            yield Timed(of_frame(frame).apply(image), time - start)

@@ -1,66 +1,208 @@
-"""Zarr arrays, and OME-NGFF images in them."""
+"""Zarr arrays, and OME-Zarr images: versions 0.1 to 0.5, plates, wells, converted files, zips."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import zipfile
+from collections.abc import Iterator, Mapping
+from itertools import count, takewhile
+from pathlib import Path, PurePosixPath
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._array import ArraySource
+from sam2_plugins.core.frames._physical import micrometres, seconds
 from sam2_plugins.core.frames._source import ReadOptions
 
 MARKERS = (".zarray", ".zgroup", "zarr.json")
+_DAMAGED = (
+    *(OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, IndexError),
+    zipfile.BadZipFile,
+)
+_OLD_AXES = "TCZYX"  # of versions 0.1 and 0.2, which name none
 
 
 def is_zarr(path: Path) -> bool:
-    """Tell whether a folder is a zarr array or group."""
-    return path.is_dir() and any((path / marker).exists() for marker in MARKERS)
+    """Tell whether a folder, or a zip file, is a zarr array or group."""
+    if path.is_dir():
+        return any((path / marker).exists() for marker in MARKERS)
+    return zipfile.is_zipfile(path) and _root_in(path) is not None
 
 
-def open_zarr(path: Path, options: ReadOptions) -> ArraySource:
-    """Open an array, the first resolution of an OME-NGFF image, or a group's only array.
+def is_zarr_address(text: str) -> bool:
+    """Tell whether a text is the address of a zarr store: a folder called .zarr is on the way."""
+    scheme, _, rest = text.partition("://")
+    parts = PurePosixPath(rest.partition("?")[0]).parts
+    return scheme in ("http", "https") and any(part.endswith(".zarr") for part in parts)
+
+
+def open_zarr(source: Path | str, options: ReadOptions) -> ArraySource:
+    """Open an array, the finest resolution of an OME-Zarr image, or a group's only array.
+
+    Of several images (a plate, a well, a converted file) `options.stream` chooses one.
 
     Raises
     ------
     FrameSourceError
         If zarr is not installed, or which array is meant is not clear.
     """
+    name = str(source).rstrip("/").rpartition("/")[2]
     try:
         import zarr
     except ImportError as error:
-        raise FrameSourceError(f"To read {path}, install zarr: pip install zarr") from error
+        raise FrameSourceError(f"To read {source}, install zarr: pip install zarr") from error
     try:
-        node: Any = zarr.open(str(path), mode="r")
-    except (OSError, ValueError, KeyError) as error:
-        raise FrameSourceError(f"{path} cannot be read as zarr: {error}") from error
-    axes = None
-    if hasattr(node, "attrs") and (image := _multiscale(node)) is not None:
-        # NGFF 0.4 and 0.5, multiscales: the first data set is the finest
-        axes = _letters(image.get("axes"))
-        node = node[image["datasets"][0]["path"]]
-    elif not hasattr(node, "shape"):
-        node = _only_array(node, path)
-    return ArraySource(node, path.name, options, kind="zarr", known_axes=axes)
+        node: Any = zarr.open(**_store(source), mode="r")
+        found, notes = _image(node, source, options.stream)
+        if hasattr(found, "shape"):
+            return _open_array(found, name, options, notes)
+        multiscale = _multiscale(found)
+        if multiscale is None:
+            return _open_array(_only_array(found, source), name, options, notes)
+        return _open_multiscale(found, multiscale, name, options, notes)
+    except ImportError as error:  # of fsspec's, for an address
+        raise FrameSourceError(
+            f"To read {source} over the network: pip install fsspec aiohttp ({error})"
+        ) from error
+    except FrameSourceError:
+        raise
+    except _DAMAGED as error:
+        reason = str(error) or type(error).__name__
+        raise FrameSourceError(
+            f"{source} cannot be read as zarr: {reason}. Check the path, or copy it again."
+        ) from error
+
+
+def _store(source: Path | str) -> dict[str, Any]:
+    """Arguments of `zarr.open`."""
+    if isinstance(source, Path) and source.is_file():
+        from zarr.storage import ZipStore
+
+        return {"store": ZipStore(str(source), mode="r"), "path": _root_in(source)}
+    return {"store": str(source)}
+
+
+def _root_in(path: Path) -> str | None:
+    """Return the folder in a zip file that is the outermost zarr; None if there is none."""
+    with zipfile.ZipFile(path) as file:
+        inside = [PurePosixPath(n) for n in file.namelist()]
+    roots = [entry.parent for entry in inside if entry.name in MARKERS]
+    if not roots:
+        return None
+    root = str(min(roots, key=lambda entry: len(entry.parts)))
+    return "" if root == "." else root
+
+
+def _attributes(node: Any) -> dict[str, Any]:
+    """Metadata of OME: under a key of their own since version 0.5."""
+    attributes = dict(node.attrs)
+    return dict(attributes.get("ome", attributes))
 
 
 def _multiscale(node: Any) -> dict[str, Any] | None:
-    attributes = dict(node.attrs)
-    images = attributes.get("ome", attributes).get("multiscales")
-    return images[0] if images else None
+    images = _attributes(node).get("multiscales")
+    return dict(images[0]) if images else None
 
 
-def _letters(axes: Any) -> str | None:
-    if not axes:
-        return None
+def _image(node: Any, source: Path | str, number: int | None) -> tuple[Any, list[str]]:
+    """Go to an image of a group that has several: the one of a number, or the first."""
+    if hasattr(node, "shape") or _multiscale(node) is not None:
+        return node, []
+    paths = _images(node)
+    first = next(paths, None)
+    if first is None:
+        return node, []
+    chosen, others = first, list(paths) if number else []
+    if number:
+        if number > len(others):
+            raise FrameSourceError(
+                f"{source} has {len(others) + 1} images, counted from 0, but no image {number}: "
+                "choose another with stream=."
+            )
+        chosen = others[number - 1]
+    if number is not None:
+        return node[chosen], []
+    more = next(paths, None)
+    note = (
+        f"Of several images the first, {first}, is shown. Choose with stream=, or give the path of "
+        f"one, such as {source}/{more}."
+    )
+    return node[first], [] if more is None else [note]
+
+
+def _images(node: Any) -> Iterator[str]:
+    """Paths of the images of a plate, a well, a converted file (bioformats2raw), or labels."""
+    attributes = _attributes(node)
+    if "plate" in attributes:
+        for well in attributes["plate"]["wells"]:
+            yield from (f"{well['path']}/{inner}" for inner in _images(node[well["path"]]))
+    elif "well" in attributes:
+        yield from (str(image["path"]) for image in attributes["well"]["images"])
+    elif "bioformats2raw.layout" in {**dict(node.attrs), **attributes}:
+        series = _attributes(node["OME"]).get("series") if "OME" in node else None
+        numbers = takewhile(lambda name: name in node, map(str, count()))
+        yield from numbers if series is None else map(str, series)
+    elif "labels" in attributes:
+        yield from map(str, attributes["labels"])
+
+
+def _open_array(array: Any, name: str, options: ReadOptions, notes: list[str]) -> ArraySource:
+    """Open an array, with the names of its axes as zarr 3 or xarray keep them."""
+    names = getattr(getattr(array, "metadata", None), "dimension_names", None)
+    names = names or dict(array.attrs).get("_ARRAY_DIMENSIONS")
+    axes = _letters(names) if names and all(names) else None
+    is_known = axes is not None and len(set(axes)) == len(axes) and {"Y", "X"} <= set(axes)
+    known = axes if is_known else None
+    return ArraySource(array, name, options, kind="zarr", known_axes=known, warnings=notes)
+
+
+def _open_multiscale(
+    group: Any, image: Mapping[str, Any], name: str, options: ReadOptions, notes: list[str]
+) -> ArraySource:
+    finest = image["datasets"][0]
+    array = group[finest["path"]]
+    axes = image.get("axes")
+    letters = _letters(axes) if axes else _OLD_AXES[-len(array.shape) :]
+    scale = _scale(finest, len(letters)) * _scale(image, len(letters))
+    units = [axis.get("unit") if isinstance(axis, dict) else None for axis in axes or letters]
+    times = None
+    place = letters.find("T")
+    step = seconds(units[place]) if place >= 0 else None
+    if step and scale[place] > 0 and array.shape[place] > 1:
+        times = np.arange(array.shape[place]) * (float(scale[place]) * step)
+    source = ArraySource(
+        array, name, options, kind="zarr", known_axes=letters, times=times, warnings=notes
+    )
+    x, y = letters.find("X"), letters.find("Y")
+    lengths = micrometres(units[x]), micrometres(units[y])
+    if lengths[0] and lengths[1]:
+        source.pixel_size = float(scale[x] * lengths[0]), float(scale[y] * lengths[1])
+    return source
+
+
+def _scale(part: Mapping[str, Any], count: int) -> NDArray[np.float64]:
+    """Product of the scales that a data set, or the image, is given in its own axes."""
+    scale = np.ones(count)
+    for transformation in part.get("coordinateTransformations", ()):
+        if transformation.get("type") == "scale" and len(transformation["scale"]) == count:
+            scale *= np.asarray(transformation["scale"], float)
+    return scale
+
+
+def _letters(axes: Any) -> str:
     return "".join((axis["name"] if isinstance(axis, dict) else axis)[0] for axis in axes).upper()
 
 
-def _only_array(group: Any, path: Path) -> Any:
+def _only_array(group: Any, source: Path | str) -> Any:
     arrays = dict(group.arrays())
     if len(arrays) != 1:
         found = ", ".join(sorted(arrays)) or "none"
+        inner = ", ".join(sorted(name for name, _ in group.groups()))
+        hint = f" It has the groups {inner}." if inner else ""
         raise FrameSourceError(
-            f"{path} is a group, and which of its arrays is meant is not clear ({found}): "
-            "give the path of one."
+            f"{source} is a group, and which of its arrays is meant is not clear ({found}): "
+            f"give the path of one.{hint}"
         )
     return next(iter(arrays.values()))

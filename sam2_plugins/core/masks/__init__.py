@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from sam2_plugins.core.masks.label_images import (
+    LARGEST_LABEL,
     compose_label_image,
     label_dtype,
     split_label_image,
+)
+from sam2_plugins.core.masks.label_pictures import (
+    NotLabelsError,
+    labels_from_picture,
+    whole_numbers,
 )
 from sam2_plugins.core.masks.masklet import Masklet, MaskletSummary
 from sam2_plugins.core.masks.object_mask import ObjectId, ObjectMask, PixelBox
 from sam2_plugins.core.masks.rle import CocoRle
 
 __all__ = [
+    "LARGEST_LABEL",
     "CocoRle",
     "Masklet",
     "MaskletSummary",
+    "NotLabelsError",
     "ObjectId",
     "ObjectMask",
     "PixelBox",
     "compose_label_image",
     "label_dtype",
+    "labels_from_picture",
     "split_label_image",
+    "whole_numbers",
 ]

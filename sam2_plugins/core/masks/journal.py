@@ -47,15 +47,16 @@ class MaskJournal:
             self._file.write(
                 json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n"
             )
+            self._file.flush()  # a kill costs nothing then; only a power cut does
             self._since_sync += 1
             if self._since_sync >= BLOCK:
-                self._sync()
+                self.sync()
 
     def close(self) -> None:
         """Make sure that all is on the disk."""
         if not self._file.closed:
             with naming(self.path):
-                self._sync()
+                self.sync()
                 self._file.close()
 
     def __enter__(self) -> MaskJournal:
@@ -69,7 +70,8 @@ class MaskJournal:
     ) -> None:
         self.close()
 
-    def _sync(self) -> None:
+    def sync(self) -> None:
+        """Make sure that what was written is on the disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._since_sync = 0

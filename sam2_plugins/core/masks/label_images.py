@@ -14,10 +14,13 @@ from sam2_plugins.core.masks.object_mask import ObjectMask
 # Above this, the table of slices that scipy makes (one entry per possible label) is the cost.
 _DENSE_LABELS = 1 << 16
 
+LARGEST_LABEL = (1 << 32) - 1
+"""That a label image can hold."""
+
 
 def label_dtype(largest: int) -> np.dtype[Any]:
     """Return the smallest of uint8, uint16 and uint32 that holds a label."""
-    if not 0 <= largest < 1 << 32:
+    if not 0 <= largest <= LARGEST_LABEL:
         raise ValueError(f"Label {largest} does not fit a label image: labels are 0 to 2³² − 1.")
     return np.dtype(np.uint8 if largest < 256 else np.uint16 if largest < 1 << 16 else np.uint32)
 

@@ -198,13 +198,20 @@ class Recorder:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
+        # Each stream on which matrices are multiplied has working memory of its own, for good.
+        self._stream = _side_stream(device)
         self._pool: Any = None
 
     def __call__(self, function: Callable[[Any], Any], given: Any) -> Captured:
         """Run a function once to prepare its kernels, and once to capture them."""
         with torch.cuda.device(self._device):
             self._pool = self._pool or torch.cuda.graph_pool_handle()
-            return _CudaGraph(function, given, self._pool)
+            return _CudaGraph(function, given, self._pool, self._stream)
+
+
+@functools.cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)
 
 
 class _CudaGraph:
@@ -213,19 +220,20 @@ class _CudaGraph:
     Arguments are copied in and results out at every replay, so that graphs can share memory.
     """
 
-    def __init__(self, function: Callable[[Any], Any], given: Any, pool: Any) -> None:
+    def __init__(
+        self, function: Callable[[Any], Any], given: Any, pool: Any, side: torch.cuda.Stream
+    ) -> None:
         given = _map(torch.clone, given)
         self._arguments = _tensors(given)
         self._graph = torch.cuda.CUDAGraph()
         dtype = torch.get_autocast_dtype("cuda")
         # What autocast casts must neither come from its own cache nor stay there after the graph.
         with torch.autocast("cuda", dtype, cache_enabled=False):
-            side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
                 function(given)
             torch.cuda.current_stream().wait_stream(side)
-            with torch.cuda.graph(self._graph, pool=pool, capture_error_mode="thread_local"):
+            with torch.cuda.graph(self._graph, pool, side, capture_error_mode="thread_local"):
                 self._results = function(given)
 
     def __call__(self, given: Any) -> Any:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sam2_plugins.core.families.sam2 import HieraConfig
 from sam2_plugins.core.model.layers import MLP
+from sam2_plugins.core.model.linear import Linear
 from sam2_plugins.core.model.window_partition import from_windows, to_windows
 
 
@@ -22,8 +23,8 @@ class _Attention(nn.Module):
     def __init__(self, channels: int, out: int, heads: int, pool: bool) -> None:
         super().__init__()
         self.heads, self.pool = heads, pool
-        self.qkv = nn.Linear(channels, 3 * out)
-        self.proj = nn.Linear(out, out)
+        self.qkv = Linear(channels, 3 * out)
+        self.proj = Linear(out, out)
 
     def forward(self, x: Tensor) -> Tensor:
         batch, height, width, _ = x.shape
@@ -48,9 +49,9 @@ class _Block(nn.Module):
         self.norm1 = nn.LayerNorm(channels, eps=1e-6)
         self.attn = _Attention(channels, out, heads, pool)
         self.norm2 = nn.LayerNorm(out, eps=1e-6)
-        self.mlp = MLP(out, 4 * out, out, depth=2, activation=F.gelu)
+        self.mlp = MLP(out, 4 * out, out, depth=2, activation="gelu")
         if channels != out:
-            self.proj = nn.Linear(channels, out)
+            self.proj = Linear(channels, out)
 
     def forward(self, x: Tensor) -> Tensor:
         normal = self.norm1(x)

@@ -42,7 +42,7 @@ class KeyPlacement(Protocol):
     """Give the keys of memories their places."""
 
     def __call__(self, keys: Tensor, values: Tensor, grid: int, unplaced: int) -> PlacedKeys:
-        """Place keys.
+        """Place keys, which may be overwritten.
 
         Parameters
         ----------
@@ -60,8 +60,7 @@ class GridPlacement:
 
     def __call__(self, keys: Tensor, values: Tensor, grid: int, unplaced: int) -> PlacedKeys:
         """Rotate all keys but those of pointers."""
-        memories, pointers = _parts(keys, unplaced)
-        return PlacedKeys(torch.cat((_rotated(memories, grid), pointers), dim=-2), values)
+        return PlacedKeys(_rotated(keys, grid, unplaced), values)
 
 
 @dataclass(frozen=True)
@@ -96,11 +95,11 @@ class PooledPlacement:
 
     def __call__(self, keys: Tensor, values: Tensor, grid: int, unplaced: int) -> PlacedKeys:
         """Rotate, then average two by two."""
+        keys = _rotated(keys, grid, unplaced)
         memories, pointers = _parts(keys, unplaced)
-        turned = _rotated(memories, grid)
-        if turned.shape[-2] <= grid * grid:
-            return PlacedKeys(torch.cat((turned, pointers), dim=-2), values)
-        pooled = _pooled(turned, grid)
+        if memories.shape[-2] <= grid * grid:
+            return PlacedKeys(keys, values)
+        pooled = _pooled(memories, grid)
         kept, rest = _parts(values, unplaced)
         bias = None
         if self.weigh == "keys":
@@ -120,9 +119,8 @@ def _parts(tokens: Tensor, unplaced: int) -> tuple[Tensor, Tensor]:
     return tokens[..., :count, :], tokens[..., count:, :]
 
 
-def _rotated(keys: Tensor, grid: int) -> Tensor:
-    table = rotary_table(grid, grid, keys.shape[-1], keys.device)
-    return rotate(keys.unflatten(-2, (-1, grid * grid)), table).flatten(-3, -2)
+def _rotated(keys: Tensor, grid: int, unplaced: int) -> Tensor:
+    return rotate(keys, rotary_table(grid, grid, keys.shape[-1], keys.device), unplaced)
 
 
 def _pooled(tokens: Tensor, grid: int) -> Tensor:

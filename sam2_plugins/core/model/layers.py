@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from sam2_plugins.core.model.linear import Activation, Linear
 
 FEW_CHANNELS = 64
 """A card's layer norm takes a block of threads per pixel, which so few channels leave idle."""
@@ -46,17 +47,17 @@ class MLP(nn.Module):
         hidden: int,
         out: int,
         depth: int,
-        activation: Callable[[Tensor], Tensor] = F.relu,
+        activation: Activation = "relu",
     ) -> None:
         super().__init__()
         sizes = [channels, *[hidden] * (depth - 1), out]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+        self.layers = nn.ModuleList(Linear(a, b) for a, b in pairwise(sizes))
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layers to the last dimension."""
         for layer in self.layers[:-1]:
-            x = self.activation(layer(x))
+            x = layer(x, self.activation)
         out: Tensor = self.layers[-1](x)
         return out
 
@@ -85,10 +86,10 @@ class Attention(nn.Module):
         inner = inner or channels
         memory_channels = memory_channels or channels
         self.heads = heads
-        self.q_proj = nn.Linear(channels, inner)
-        self.k_proj = nn.Linear(memory_channels, inner)
-        self.v_proj = nn.Linear(memory_channels, inner)
-        self.out_proj = nn.Linear(inner, channels)
+        self.q_proj = Linear(channels, inner)
+        self.k_proj = Linear(memory_channels, inner)
+        self.v_proj = Linear(memory_channels, inner)
+        self.out_proj = Linear(inner, channels)
 
     def split(self, x: Tensor) -> Tensor:
         """[B, N, C] to [B, heads, N, C / heads]."""

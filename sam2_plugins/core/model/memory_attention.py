@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import cycle
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sam2_plugins.core.model.key_placement import GridPlacement, KeyPlacement
 from sam2_plugins.core.model.layers import Attention
+from sam2_plugins.core.model.linear import Linear, linear
 from sam2_plugins.core.model.position_encoding import rotary_table, rotate
 
 INPUT_POSITION_SCALE = 0.1
 
 SCORES_AT_ONCE = 2**21
 """Attention weights in memory at once, where they are written out."""
+
+_FOR_ONE = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+
+ONE_BY_ONE = ("cpu",)
+"""Devices that serve objects in turn: what is computed of one stays in a processor's cache."""
 
 
 class RotaryAttention(Attention):
@@ -52,25 +63,54 @@ class RotaryAttention(Attention):
         queries, keys = self.split(self.q_proj(q)), self.split(self.k_proj(k))
         queries = rotate(queries, rotary_table(grid, grid, queries.shape[-1], q.device))
         placed = self.placement(keys, v, grid, unplaced)
-        if q.device.type == "cpu" and not torch.is_grad_enabled():
-            mixed = _mix_narrow(queries[:, 0], placed.keys[:, 0], placed.values, placed.bias)
-            out: Tensor = self.out_proj(self.v_proj(mixed))
-            return out
-        return self.attend(
-            queries, placed.keys, self.split(self.v_proj(placed.values)), placed.bias
-        )
+        keys, values, bias = placed.keys, placed.values, placed.bias
+        narrow = _narrow_attention(queries, keys, values, bias)
+        if narrow is None:
+            return self.attend(queries, keys, self.split(self.v_proj(values)), bias)
+        # Exact, since the weights of the values sum to 1.
+        out: Tensor = self.out_proj(self.v_proj(narrow(queries, keys, values, bias)))
+        return out
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Attend; for one object on a card by the kernel that keeps the whole card busy."""
+        if q.is_cuda and len(q) == 1:
+            with sdpa_kernel(_FOR_ONE):
+                return super().attend(q, k, v, bias)
+        return super().attend(q, k, v, bias)
 
 
-def _mix_narrow(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Attention that mixes values before they are projected: exact, since its weights sum to 1.
+_Mix = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
+
+
+def _narrow_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> _Mix | None:
+    """Return an attention that mixes values before they are projected, where that is faster.
 
     Memories are a quarter as wide as their projection, which saves that much of the second product.
+    """
+    if q.device.type == "cpu":
+        return None if torch.is_grad_enabled() else _mix_narrow
+    if q.is_cuda and len(q) > 1 and v.shape[-1] < q.shape[-1] and not torch.is_grad_enabled():
+        parameters = torch.backends.cuda.SDPAParams(q, k, v[:, None], None, 0.0, False, False)
+        if bias is None and torch.backends.cuda.can_use_cudnn_attention(parameters):
+            return _mix_by_cudnn
+    return None
+
+
+def _mix_by_cudnn(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    assert bias is None
+    with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
+        return F.scaled_dot_product_attention(q, k, v[:, None])[:, 0]
+
+
+def _mix_narrow(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    """Attention of one head on a processor.
+
     Fused kernels want values as wide as keys, so rows are cut here into pieces that stay in cache.
 
     Parameters
     ----------
     q, k, v
-        [B, N, C], [B, M, C] and [B, M, narrow].
+        [B, 1, N, C], [B, 1, M, C] and [B, M, narrow].
     bias
         [M] to be added to the scaled logits.
 
@@ -79,12 +119,12 @@ def _mix_narrow(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> 
     Tensor
         [B, N, narrow].
     """
+    q, k = q[:, 0] * q.shape[-1] ** -0.5, k[:, 0]
     rows = max(16, SCORES_AT_ONCE // k.shape[1])
     mixed = v.new_empty(*q.shape[:2], v.shape[-1])
-    for one, keys, values, out in zip(q * q.shape[-1] ** -0.5, k, v, mixed, strict=True):
+    for one, keys, values, out in zip(q, k, v, mixed, strict=True):
         for part, piece in zip(one.split(rows), out.split(rows), strict=True):
-            logits = part @ keys.T if bias is None else torch.addmm(bias, part, keys.T)
-            torch.mm(logits.softmax(-1), values, out=piece)
+            piece.copy_(linear(linear(part, keys, bias).softmax(-1), values.T))
     return mixed
 
 
@@ -95,20 +135,26 @@ class _Layer(nn.Module):
         self.cross_attn_image = RotaryAttention(
             width, heads=1, memory_channels=memory_width, placement=placement
         )
-        self.linear1 = nn.Linear(width, hidden)
-        self.linear2 = nn.Linear(hidden, width)
+        self.linear1 = Linear(width, hidden)
+        self.linear2 = Linear(hidden, width)
         self.norm1 = nn.LayerNorm(width)
         self.norm2 = nn.LayerNorm(width)
         self.norm3 = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, keys: Tensor, values: Tensor, grid: int, unplaced: int) -> Tensor:
+    def attend_to_itself(self, x: Tensor, grid: int) -> Tensor:
+        """Let places of the frame attend to each other."""
         normal = self.norm1(x)
-        x = x + self.self_attn(normal, normal, normal, grid)
-        # From here on objects differ: x may have served all of them with a batch of one.
+        out: Tensor = x + self.self_attn(normal, normal, normal, grid)
+        return out
+
+    def attend_to_memory(
+        self, x: Tensor, keys: Tensor, values: Tensor, grid: int, unplaced: int
+    ) -> Tensor:
+        """Let places of the frame attend to memories; x may serve all objects with a batch of 1."""
         x = x + self.cross_attn_image(
             self.norm2(x).expand(len(keys), -1, -1), keys, values, grid, unplaced
         )
-        out: Tensor = x + self.linear2(F.relu(self.linear1(self.norm3(x))))
+        out: Tensor = x + self.linear2(self.linear1(self.norm3(x), "relu"))
         return out
 
 
@@ -143,7 +189,7 @@ class MemoryAttention(nn.Module):
         Parameters
         ----------
         features
-            [1, C, g, g], shared by all objects.
+            [1, C, g, g], shared by all objects, or [B, C, g, g].
         position
             [C, g, g] sine encoding of the grid.
         memory, memory_position
@@ -158,7 +204,27 @@ class MemoryAttention(nn.Module):
         grid = features.shape[-1]
         x = (features + INPUT_POSITION_SCALE * position).flatten(2).transpose(1, 2)
         keys = memory + memory_position
-        for layer in self.layers:
-            x = layer(x, keys, memory, grid, unplaced)
-        out: Tensor = self.norm(x)
+        if keys.is_cuda and torch.is_autocast_enabled("cuda"):
+            half = torch.get_autocast_dtype("cuda")
+            keys, memory = keys.to(half), memory.to(half)  # once, and not in each layer
+        # Objects differ from their first look at the memory on.
+        x = self._each[0].attend_to_itself(x, grid)
+        some = 1 if x.device.type in ONE_BY_ONE else len(keys)
+        shared = [x] if len(x) == 1 else x.split(some)
+        each = zip(cycle(shared), keys.split(some), memory.split(some), strict=False)
+        out = torch.cat([self._condition(x, k, v, grid, unplaced) for x, k, v in each])
         return out.transpose(1, 2).unflatten(-1, (grid, grid))
+
+    @property
+    def _each(self) -> list[_Layer]:
+        return cast("list[_Layer]", list(self.layers))
+
+    def _condition(
+        self, x: Tensor, keys: Tensor, values: Tensor, grid: int, unplaced: int
+    ) -> Tensor:
+        for index, layer in enumerate(self._each):
+            if index:
+                x = layer.attend_to_itself(x, grid)
+            x = layer.attend_to_memory(x, keys, values, grid, unplaced)
+        out: Tensor = self.norm(x)
+        return out

@@ -6,10 +6,10 @@ import math
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam2_plugins.core.model.layers import LayerNorm2d
+from sam2_plugins.core.model.linear import Linear
 
 
 class _MaskDownsampler(nn.Module):
@@ -42,13 +42,13 @@ class _FuserBlock(nn.Module):
         super().__init__()
         self.dwconv = nn.Conv2d(width, width, 7, padding=3, groups=width)
         self.norm = LayerNorm2d(width)
-        self.pwconv1 = nn.Linear(width, 4 * width)
-        self.pwconv2 = nn.Linear(4 * width, width)
+        self.pwconv1 = Linear(width, 4 * width)
+        self.pwconv2 = Linear(4 * width, width)
         self.gamma = nn.Parameter(torch.full((width,), 1e-6))
 
     def forward(self, x: Tensor) -> Tensor:
         mixed = self.norm(self.dwconv(x)).permute(0, 2, 3, 1)
-        mixed = self.gamma * self.pwconv2(F.gelu(self.pwconv1(mixed)))
+        mixed = self.gamma * self.pwconv2(self.pwconv1(mixed, "gelu"))
         return x + mixed.permute(0, 3, 1, 2)
 
 

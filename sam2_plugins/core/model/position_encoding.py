@@ -70,10 +70,22 @@ def rotary_table(
         return torch.polar(torch.ones_like(angle), angle).to(device)
 
 
-def rotate(tokens: Tensor, table: Tensor) -> Tensor:
-    """Turn each pair of neighbouring channels of `tokens` [..., N, C] as the table says."""
+def rotate(tokens: Tensor, table: Tensor, unplaced: int = 0) -> Tensor:
+    """Turn each pair of neighbouring channels of tokens [..., M * N + unplaced, C].
+
+    The tokens may be overwritten, which saves a copy of the largest tensors that there are.
+
+    Parameters
+    ----------
+    table
+        Complex [N, C / 2], which serves M grids, one after the other.
+    unplaced
+        So many tokens at the end are not turned.
+    """
     pairs = torch.view_as_complex(tokens.float().unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * table).flatten(-2).to(tokens.dtype)
+    placed = pairs.shape[-2] - unplaced
+    pairs[..., :placed, :].unflatten(-2, (-1, len(table))).mul_(table)
+    return torch.view_as_real(pairs).flatten(-2).to(tokens.dtype)
 
 
 class RandomFourierEncoding(nn.Module):

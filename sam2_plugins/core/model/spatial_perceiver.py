@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sam2_plugins.core.model.linear import Linear
 from sam2_plugins.core.model.memory_form import MemoryForm
 from sam2_plugins.core.model.position_encoding import sine_grid
 
@@ -22,9 +23,9 @@ class _CrossAttention(nn.Module):
         super().__init__()
         self.norm_x = nn.LayerNorm(width)
         self.norm_latents = nn.LayerNorm(width)
-        self.to_q = nn.Linear(width, width, bias=False)
-        self.to_kv = nn.Linear(width, 2 * width, bias=False)
-        self.to_out = nn.Linear(width, width, bias=False)
+        self.to_q = Linear(width, width, bias=False)
+        self.to_kv = Linear(width, 2 * width, bias=False)
+        self.to_out = Linear(width, width, bias=False)
 
     def keys_and_values(self, tokens: Tensor) -> Tensor:
         """Project tokens [..., C]: [2, ..., C]."""
@@ -40,9 +41,9 @@ class _SelfAttention(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.to_q = nn.Linear(width, width, bias=False)
-        self.to_kv = nn.Linear(width, 2 * width, bias=False)
-        self.to_out = nn.Linear(width, width, bias=False)
+        self.to_q = Linear(width, width, bias=False)
+        self.to_kv = Linear(width, 2 * width, bias=False)
+        self.to_out = Linear(width, width, bias=False)
 
     def forward(self, latents: Tensor) -> Tensor:
         normal = self.norm(latents)
@@ -64,9 +65,9 @@ def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 def _feedforward(width: int) -> nn.Sequential:
     return nn.Sequential(
         nn.LayerNorm(width),
-        nn.Linear(width, 4 * width, bias=False),
+        Linear(width, 4 * width, bias=False),
         nn.GELU(),
-        nn.Linear(4 * width, width, bias=False),
+        Linear(4 * width, width, bias=False),
     )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sam2_plugins.core.families.efficienttam import VitConfig
 from sam2_plugins.core.model.layers import MLP, LayerNorm2d
+from sam2_plugins.core.model.linear import Linear
 from sam2_plugins.core.model.window_partition import from_windows, to_windows
 
 
@@ -17,8 +18,8 @@ class _Attention(nn.Module):
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(channels, 3 * channels)
-        self.proj = nn.Linear(channels, channels)
+        self.qkv = Linear(channels, 3 * channels)
+        self.proj = Linear(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Self-attention of maps [B, H, W, C]."""
@@ -37,7 +38,7 @@ class _Block(nn.Module):
         self.norm1 = nn.LayerNorm(channels, eps=1e-6)
         self.attn = _Attention(channels, heads)
         self.norm2 = nn.LayerNorm(channels, eps=1e-6)
-        self.mlp = MLP(channels, 4 * channels, channels, depth=2, activation=F.gelu)
+        self.mlp = MLP(channels, 4 * channels, channels, depth=2, activation="gelu")
 
     def forward(self, x: Tensor) -> Tensor:
         normal = self.norm1(x)

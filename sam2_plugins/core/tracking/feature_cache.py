@@ -86,6 +86,15 @@ class FeatureCache:
         if self._model.device.type != "cpu" and index not in self._pictures:
             self._ahead.start(index)
 
+    def encode_ahead(self, index: int, windows: Sequence[Window]) -> None:
+        """Let an accelerator encode the frame that comes next, if it has been read by now.
+
+        Objects seen in the whole frame are there next, too; other windows may have to move.
+        """
+        whole = Window(0, 0, self._frames.width, self._frames.height)
+        if set(windows) == {whole} and self._ahead.has(index):
+            self.get(index, [whole])
+
     def clear(self) -> None:
         """Forget everything."""
         self._kept.clear()
@@ -132,6 +141,12 @@ class ReadAhead:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "read-ahead")
         self._coming = index, self._thread.submit(self._frames.__getitem__, index)
+
+    def has(self, index: int) -> bool:
+        """Whether a frame that was begun has been read, and well."""
+        if self._coming is None or self._coming[0] != index:
+            return False
+        return self._coming[1].done() and self._coming[1].exception() is None
 
     def take(self, index: int) -> Frame | None:
         """Return the frame that was begun, once; None if it is another, or could not be read."""

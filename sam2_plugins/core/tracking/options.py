@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +91,7 @@ class TrackingOptions:
         network = self.load_model() if model is None else model
         return VideoTracker(network, frames, window=self.window, policy=self.memory, **how)
 
-    def propagate(self, tracker: VideoTracker) -> Iterator[FrameResult]:
+    def propagate(self, tracker: VideoTracker) -> Generator[FrameResult, None, None]:
         """Track in the chosen direction and range."""
         return tracker.propagate(self.direction, self.start, self.stop)
 

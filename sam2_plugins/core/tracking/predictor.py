@@ -33,7 +33,7 @@ from sam2_plugins.core.tracking.resample import (
 )
 from sam2_plugins.core.tracking.test_time_augmentation import decode_views, views_of
 from sam2_plugins.core.tracking.tracked_object import Output, TrackedObject
-from sam2_plugins.core.tracking.transfer import to_device, to_host
+from sam2_plugins.core.tracking.transfer import Reading, to_device, to_host
 from sam2_plugins.core.tracking.windows.planner import Window
 
 OBJECT_TOKENS_AT_ONCE = 2**16
@@ -204,6 +204,7 @@ class Steps:
         """Follow objects to a frame, from what each remembers, each in its window."""
         if not objects:
             return []
+        self.features.read_ahead(frame - 1 if reverse else frame + 1)
         windows = [_window(o) for o in objects]
         features = self.features.get(frame, windows)
         recalls = [o.bank.recall(frame, reverse) for o in objects]
@@ -217,8 +218,7 @@ class Steps:
         ]
         if any(o.bank.policy.chooses for o in objects):
             self._choose(frame, batches)
-        self.features.read_ahead(frame - 1 if reverse else frame + 1)
-        found = self._finish(frame, batches)
+        found = self._finish(frame, batches, frame - 1 if reverse else frame + 1)
         return [found[id(o)] for o in objects]
 
     def _decode(
@@ -248,8 +248,11 @@ class Steps:
             chosen = np.array([choice.index for choice in batch.choices])
             batch.decoded = batch.decoded.pick(to_device(chosen, self.model.device))
 
-    def _finish(self, frame: int, batches: Sequence[_Batch]) -> dict[int, Tracked]:
-        """Encode memories, and read all that the host wants to know of all objects at once."""
+    def _finish(self, frame: int, batches: Sequence[_Batch], then: int) -> dict[int, Tracked]:
+        """Encode memories, and read all that the host wants to know of all objects at once.
+
+        An accelerator encodes the frame that comes `then` while the host makes masks.
+        """
         # The official predictor stores memories in bfloat16, on the CPU too.
         maps = [
             self.model.encode_memory(
@@ -265,7 +268,9 @@ class Steps:
         windows = [window for b in batches for window in b.windows]
         choices = [choice for b in batches for choice in b.choices]
         rendering = Rendering(logits[:, 0], windows)
-        *arrays, read_scores, read_ious = to_host([*rendering.tensors, scores, ious])
+        reading = Reading([*rendering.tensors, scores, ious])
+        self.features.encode_ahead(then, windows)
+        *arrays, read_scores, read_ious = reading.arrays()
         score, iou = read_scores[:, 0].tolist(), read_ious.tolist()
         masks = rendering.masks(arrays, self.frame_size, iou, score, self.specks)
         boxes = rendering.boxes(arrays)

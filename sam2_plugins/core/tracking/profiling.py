@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sam2_plugins.core.export import open_writers
 from sam2_plugins.core.frames import FrameSource, open_frames
 from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.model.linear import by_pytorch
 from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
 
 PARTS = {
@@ -118,7 +119,7 @@ def _count(model: Sam2Model, run: Iterator[FrameResult]) -> int:
     wanted = [p for p in model.parameters() if p.requires_grad]
     model.requires_grad_(False)  # the counter would look for gradients
     try:
-        with FlopCounterMode(display=False) as counter:
+        with FlopCounterMode(display=False) as counter, by_pytorch():
             next(run)
     finally:
         for parameter in wanted:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from torch import Tensor
@@ -124,6 +124,11 @@ class MaskRecord:
         """Whether the mask of a frame still follows from the prompts."""
         return frame in self._current
 
+    @property
+    def current(self) -> frozenset[int]:
+        """Frames whose masks follow from the prompts."""
+        return frozenset(self._current)
+
     def outdate(self, frames: Iterable[int]) -> None:
         """Mark masks as not following from the prompts any more; they stay until replaced."""
         self._current.difference_update(frames)
@@ -184,6 +189,19 @@ class TrackedObject:
         other.bank = self.bank.copy()
         other.record = self.record.copy()
         return other
+
+    def go_on_from(self, state: Mapping[str, Any], masks: Mapping[int, ObjectMask]) -> None:
+        """Take a state that was kept, with the masks that belong to it; see `memory_file`."""
+        self.prompted, self.life = dict(state["prompted"]), state["life"]
+        self.side, self.window = state["side"], state["window"]
+        bank = self.bank
+        bank.prompted, bank.anchors, bank.tracked, bank.state = state["bank"]
+        for frame, prompted in self.prompted.items():
+            if prompted.answer is not None:
+                self.record.put(frame, prompted.answer.mask)
+        for frame in state["current"]:
+            if frame in masks and frame not in self.prompted:
+                self.record.put(frame, masks[frame])
 
     def bound(self, life: Life) -> None:
         """Set the life, and forget what lies outside of it."""

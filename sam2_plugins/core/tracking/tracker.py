@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -325,12 +325,25 @@ class VideoTracker:
             out[obj] = Masklet(obj, masks=masks)
         return out
 
-    def restore(self, masklets: Iterable[Masklet]) -> None:
+    def tracked(self, objects: Collection[ObjectId] | None = None) -> list[TrackedObject]:
+        """Return the state of objects, of all if None: to be kept, not to be changed."""
+        return [t for o, t in self._objects.items() if objects is None or o in objects]
+
+    def restore(
+        self,
+        masklets: Iterable[Masklet],
+        memory: Mapping[ObjectId, Mapping[str, Any]] | None = None,
+    ) -> None:
         """Take masks of an earlier run for this one's, after the same prompts were given.
 
-        `propagate` then yields them without computing, and goes on where they end: the memory of
-        the last frames is made again from their masks, so that what follows is as good as, but not
-        equal to, what one run would have given.
+        `propagate` then yields them without computing, and goes on where they end. With the memory
+        that belongs to them, what follows equals what one run would have given. Without it, the
+        memory of the last frames is made again from their masks, and what follows is as good.
+
+        Parameters
+        ----------
+        memory
+            From `load_memory`; that of an object with other prompts is not used.
 
         Raises
         ------
@@ -339,13 +352,18 @@ class VideoTracker:
         """
         for masklet in masklets:
             tracked = self._known(masklet.obj)
-            for frame, mask in masklet:
+            for _, mask in masklet:
                 if mask.frame_size != self.frame_size:
                     raise PromptError(
                         f"A mask of {masklet.obj!r} is of a frame of {mask.frame_size}, and those "
                         f"of the movie are {self.frame_size} (height, width)."
                     )
-                if frame not in tracked.prompted:
+            state = (memory or {}).get(masklet.obj)
+            if state is not None and _same_prompts(tracked.prompted, state["prompted"]):
+                tracked.go_on_from(state, masklet.masks)
+                continue
+            for frame, mask in masklet:
+                if frame not in tracked.prompted and memory is None:
                     tracked.record.put(frame, mask)
 
     def propagate(
@@ -353,7 +371,7 @@ class VideoTracker:
         direction: Direction = "forward",
         start: int | None = None,
         stop: int | None = None,
-    ) -> Iterator[FrameResult]:
+    ) -> Generator[FrameResult, None, None]:
         """Track all objects through the movie, and yield frame by frame.
 
         Closing the generator cancels within a frame; what was yielded stays valid. A later call
@@ -395,7 +413,7 @@ class VideoTracker:
         lives = {o: t.life for o, t in self._objects.items()}
         return plan_sweeps(prompted, direction, start, stop, self.frames.length, lives)
 
-    def _run(self, sweeps: Iterable[Sweep]) -> Iterator[FrameResult]:
+    def _run(self, sweeps: Iterable[Sweep]) -> Generator[FrameResult, None, None]:
         for sweep in sweeps:
             for frame in sweep.frames:
                 objects = [self._objects[o] for o in sweep.objects(frame) if o in self._objects]
@@ -524,3 +542,7 @@ class VideoTracker:
             known = ", ".join(map(repr, self._objects)) or "none yet"
             raise PromptError(f"There is no object {obj!r}. Known objects: {known}.")
         return self._objects[obj]
+
+
+def _same_prompts(one: Mapping[int, PromptedFrame], other: Mapping[int, PromptedFrame]) -> bool:
+    return {f: p.prompts for f, p in one.items()} == {f: p.prompts for f, p in other.items()}

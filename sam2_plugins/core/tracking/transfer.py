@@ -15,19 +15,39 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
+class Reading:
+    """One transfer of tensors of one device, which runs while the host goes on."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        self._tensors = tensors
+        self._host: Tensor | None = None
+        self._done: torch.cuda.Event | None = None
+        if not tensors or tensors[0].device.type == "cpu":
+            return
+        packed = torch.cat([t.contiguous().view(-1).view(torch.uint8) for t in tensors])
+        self._host = torch.empty(packed.shape, dtype=torch.uint8, pin_memory=packed.is_cuda)
+        self._host.copy_(packed, non_blocking=packed.is_cuda)
+        if packed.is_cuda:
+            self._done = torch.cuda.Event()
+            self._done.record()
+
+    def arrays(self) -> list[NDArray[Any]]:
+        """Wait for the transfer, and return what was read."""
+        if self._done is not None:
+            self._done.synchronize()
+        if self._host is None:
+            return [t.numpy() for t in self._tensors]
+        data, arrays, at = self._host.numpy(), [], 0
+        for t in self._tensors:
+            kind = torch.empty(0, dtype=t.dtype).numpy().dtype
+            arrays.append(data[at : at + t.nbytes].view(kind).reshape(t.shape))
+            at += t.nbytes
+        return arrays
+
+
 def to_host(tensors: Sequence[Tensor]) -> list[NDArray[Any]]:
-    """Read tensors of one device in one transfer."""
-    if not tensors or tensors[0].device.type == "cpu":
-        return [t.numpy() for t in tensors]
-    packed = torch.cat([t.contiguous().view(-1).view(torch.uint8) for t in tensors])
-    host = torch.empty(packed.shape, dtype=torch.uint8, pin_memory=packed.is_cuda)
-    data = host.copy_(packed).numpy()
-    arrays, at = [], 0
-    for t in tensors:
-        kind = torch.empty(0, dtype=t.dtype).numpy().dtype
-        arrays.append(data[at : at + t.nbytes].view(kind).reshape(t.shape))
-        at += t.nbytes
-    return arrays
+    """Read tensors of one device in one transfer, and wait for it."""
+    return Reading(tensors).arrays()
 
 
 def to_device(array: NDArray[Any], device: torch.device) -> Tensor:

@@ -195,7 +195,12 @@ class _Run:
         self.model, self.split, self.settings, self.folder = model, split, settings, folder
         self.average = copy.deepcopy(model).requires_grad_(False)
         self.parameters = parameters
-        self.optimiser = torch.optim.AdamW(parameters, lr=settings.rate, weight_decay=0.01)
+        self.optimiser = torch.optim.AdamW(
+            parameters,
+            lr=settings.rate,
+            weight_decay=0.01,
+            fused=model.device.type == "cuda",
+        )
         self.identity = _identity(model, split, settings)
         self.done = 0
         self.losses: list[float] = []

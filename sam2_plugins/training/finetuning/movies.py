@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sam2_plugins.core.datasets import Dataset
 from sam2_plugins.core.errors import FineTuningError
 from sam2_plugins.core.frames import FrameSource, open_frames
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask, split_label_image
@@ -48,6 +49,15 @@ class AnnotatedMovie:
             if image.any():
                 cut[frame] = dict(split_label_image(image).items())
         return cls(name, source, cut)
+
+    @classmethod
+    def from_dataset(cls, dataset: Dataset) -> AnnotatedMovie:
+        """Take the truth of a dataset that is evaluated, too."""
+        found = {frame: dataset.masks(frame) for frame in dataset.truth_frames}
+        masks: dict[int, FrameMasks] = {
+            frame: dict(of_frame.items()) for frame, of_frame in found.items() if of_frame
+        }
+        return cls(dataset.name, dataset.frames, masks)
 
     @classmethod
     def from_masklets(cls, name: str, source: Any, masklets: Iterable[Masklet]) -> AnnotatedMovie:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import tifffile
 
-from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export import CtcWriter, Numbering, check_ctc
 from sam2_plugins.core.masks import ObjectMask
 from tests.core.export.movie import SIZE, square, write_movie
@@ -94,10 +93,11 @@ def test_names_have_four_digits_from_a_thousand_frames_on(tmp_path, n_frames):
     assert check_ctc(tmp_path) == []
 
 
-def test_more_labels_than_16_bits_hold_are_named(tmp_path):
-    writer = CtcWriter(tmp_path, SIZE, 1)
-    with pytest.raises(ExportError, match="frame 0: Label 70000"):
-        writer.write(0, 0.0, {70_000: square(0)})
+def test_an_id_beyond_16_bits_is_numbered_anew(tmp_path):
+    results = {0: {70_000: 0}, 1: {70_000: 0, 1: 20}, 2: {70_000: 0}}
+    numbering = Numbering([1, 70_000])
+    assert write(tmp_path, results, numbering=numbering) == [(1, 1, 1, 0), (2, 0, 2, 0)]
+    assert check_ctc(tmp_path) == []
 
 
 @pytest.fixture

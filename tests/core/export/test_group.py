@@ -88,9 +88,9 @@ def test_frames_out_of_order_are_refused_where_order_was_promised(tmp_path):
 def test_a_writer_that_fails_does_not_stop_the_others(tmp_path):
     writers = open_writers(tmp_path, "ctc,csv", Movie())
     write_movie(writers, [0, 1])
-    writers.write(2, 0.0, {70_000: square(0)})
+    writers.write(2, 0.0, {7: square(0, size=(20, 20))})
     write_movie(writers, [3])
-    with pytest.raises(ExportError, match="70000"):
+    with pytest.raises(ExportError, match=r"ctc, frame 2.*does not fit"):
         writers.close()
     writers.close()
     assert [path.name for path in writers.paths] == ["tracks.csv"]
@@ -136,8 +136,39 @@ def test_what_a_link_points_to_is_not_written(tmp_path):
 
 def test_the_error_comes_at_once_when_no_writer_is_left(tmp_path):
     writers = open_writers(tmp_path, "ctc", Movie())
-    with pytest.raises(ExportError, match="70000"):
-        writers.write(0, 0.0, {70_000: square(0)})
+    with pytest.raises(ExportError, match="does not fit"):
+        writers.write(0, 0.0, {7: square(0, size=(20, 20))})
+
+
+def test_an_error_that_nobody_foresaw_names_the_file_and_stops_no_other(tmp_path):
+    class Broken(Movie):
+        def __getitem__(self, index):
+            raise RuntimeError("no picture")
+
+    writers = open_writers(tmp_path, "mp4,csv", Broken())
+    write_movie(writers, [0, 1])
+    with pytest.raises(ExportError, match=r"overlay\.mp4.*RuntimeError: no picture"):
+        writers.close()
+    assert len((tmp_path / "tracks.csv").read_text().splitlines()) == 5
+
+
+@pytest.mark.parametrize(
+    "name", ["cell\n1", "tab\tand\r\nmore", "\x1b[31m", "x" * 500, "\ud800", ""]
+)
+def test_an_object_may_have_any_name(tmp_path, name):
+    with open_writers(tmp_path, FORMATS, Movie(), [name]) as writers:
+        write_movie(writers, range(3), masks=lambda frame: {name: square(frame)})
+    assert len(list(tmp_path.iterdir())) == len(FORMATS)
+    tracks = json.loads((tmp_path / "coco.json").read_text(encoding="utf-8"))["tracks"]
+    assert tracks[0]["name"] == name
+
+
+def test_a_clock_time_in_the_name_of_the_folder_is_no_protocol(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with open_writers("2024-08-20T13:28:35", "mp4", Movie()) as writers:
+        write_movie(writers)
+    with av.open(f"file:{tmp_path}/2024-08-20T13:28:35/overlay.mp4") as video:
+        assert sum(1 for _ in video.decode(video=0)) == 10
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):

@@ -9,6 +9,7 @@ from PIL import Image, ImageSequence
 
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export import LabelTiffWriter, Numbering
+from sam2_plugins.core.frames import open_frames
 from sam2_plugins.core.masks import split_label_image
 from tests.core.export.movie import SIZE, masks_on, square, write_movie
 
@@ -59,10 +60,29 @@ def test_page_k_is_frame_k_even_if_tracking_began_later(path):
     assert [bool(page.any()) for page in stack] == [False, False, True, False, True]
 
 
-def test_a_label_that_does_not_fit_is_named_with_its_frame(path):
-    writer = LabelTiffWriter(path, SIZE, 2)
-    with pytest.raises(ExportError, match=r"labels\.tif, frame 1: Label 70000"):
-        writer.write(1, 0.0, {70_000: square(0)})
+@pytest.mark.parametrize("first", [0, 2])
+def test_pages_are_as_wide_as_their_labels_need(path, first):
+    writer = LabelTiffWriter(path, SIZE)
+    for frame in range(4):
+        writer.write(frame, 0.0, {7: square(0), **({70_000: square(20)} if frame >= first else {})})
+    writer.close()
+    stack = tifffile.imread(path)
+    assert (stack.shape, stack.dtype) == ((4, *SIZE), np.uint32)
+    wanted = [[0, 7, 70_000] if frame >= first else [0, 7] for frame in range(4)]
+    assert [np.unique(page).tolist() for page in stack] == wanted
+    with tifffile.TiffFile(path) as tiff:
+        assert tiff.series[0].axes == "TYX"
+
+
+@pytest.mark.parametrize("times", [[0, 30, 60, 90], [0, 30, 75, 90]])
+def test_times_and_the_size_of_pixels_come_back(path, times):
+    writer = LabelTiffWriter(path, SIZE, 4, pixel_size=(0.65, 0.5), timed=True)
+    for frame, time in enumerate(times):
+        writer.write(frame, time, {7: square(0)})
+    writer.close()
+    with open_frames(path) as frames:
+        assert frames.pixel_size == pytest.approx((0.65, 0.5))
+        assert frames.times.tolist() == pytest.approx(times)
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):

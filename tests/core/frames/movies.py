@@ -40,22 +40,27 @@ def write_movie(
     rate: int = 25,
     ticks: Sequence[int] | None = None,
     rotation: int = 0,
+    aspect: Fraction | None = None,
+    scale: int = 1,
     options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
     """Write frames 0, 1, 2 ... shown at `ticks` (of 1/rate s; by default one after the other)."""
     with av.open(str(path), "w", options=container_options or {}) as container:
         stream: Any = container.add_stream(codec, rate=rate)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pix_fmt
+        stream.width, stream.height, stream.pix_fmt = scale * WIDTH, scale * HEIGHT, pix_fmt
         stream.options = {"crf": "10"} if codec == "libx264" else {}
         stream.options = {**stream.options, **(options or {})}
         stream.codec_context.max_b_frames = b_frames
         stream.codec_context.gop_size = gop
         stream.codec_context.time_base = Fraction(1, rate)
+        if aspect:
+            stream.codec_context.sample_aspect_ratio = aspect
         if rotation:
             stream.set_display_rotation(rotation)
         for number, tick in zip(range(count), ticks or range(count), strict=False):
-            frame = av.VideoFrame.from_ndarray(numbered(number), "rgb24")
+            image = numbered(number).repeat(scale, 0).repeat(scale, 1)
+            frame = av.VideoFrame.from_ndarray(image, "rgb24")
             frame.pts, frame.time_base = tick, Fraction(1, rate)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -134,3 +136,107 @@ def test_a_colour_tiff_sequence_stays_colour(tmp_path: Path) -> None:
     source = open_frames(tmp_path)
     assert (len(source), source.axes) == (2, "TYXS")
     assert source[1].image[0, 0].tolist() == [6, 6, 6]
+
+
+@pytest.mark.parametrize("others", ["L", "RGB"])
+@pytest.mark.parametrize("odd", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
+def test_images_of_different_modes_are_brought_to_one(
+    tmp_path: Path, odd: str, others: str
+) -> None:
+    suffix = "jpg" if odd == "CMYK" else "png"
+    for k in range(4):
+        image = Image.fromarray(plain(255 * (k > 0))).convert(odd if k == 2 else others)
+        image.save(tmp_path / f"{k}.{suffix}")
+    frames = list(open_frames(tmp_path))
+    assert [int(frame.image.mean().round()) for frame in frames] == [0, 255, 255, 255]
+    assert {frame.image.shape for frame in frames} == {(20, 30, 3)}
+
+
+@pytest.mark.parametrize("first", ["uint8", "uint16", "float32"])
+def test_images_of_different_depths_keep_their_values_and_it_is_told(
+    tmp_path: Path, first: str
+) -> None:
+    other = "uint16" if first == "uint8" else "uint8"
+    for k, dtype in enumerate([first, other, other]):
+        tifffile.imwrite(tmp_path / f"{k}.tif", plain(50 * (k + 1), (20, 30), dtype))
+    source = open_frames(tmp_path, limits=(0, 255))
+    assert [frame.image[0, 0, 0] for frame in source] == [50, 100, 150]
+    assert {frame.image.dtype for frame in source} == {np.dtype(np.uint8)}
+    assert "differ in the type of their samples" in source.warnings[0]
+
+
+def deep(*channels: int) -> NDArray[np.uint16]:
+    """A ramp of 12 bits."""
+    ramp = np.tile(np.linspace(0, 4095, 64).astype(np.uint16), (32, 1))
+    return np.stack([ramp] * channels[0], -1) if channels else ramp
+
+
+def as_netpbm(image: NDArray[np.uint16]) -> bytes:
+    kind = b"P6" if image.ndim == 3 else b"P5"
+    height, width = image.shape[:2]
+    return (
+        kind
+        + f"\n# made by a test\n{width} {height}\n4095\n".encode()
+        + image.astype(">u2").tobytes()
+    )
+
+
+@pytest.mark.parametrize(
+    ("suffix", "image", "encode"),
+    [
+        ("png", deep(), imagecodecs.png_encode),
+        ("png", deep(2), imagecodecs.png_encode),
+        ("png", deep(3), imagecodecs.png_encode),
+        ("png", deep(4), imagecodecs.png_encode),
+        ("jp2", deep(), imagecodecs.jpeg2k_encode),
+        ("jp2", deep(3), imagecodecs.jpeg2k_encode),
+        ("pgm", deep(), as_netpbm),
+        ("ppm", deep(3), as_netpbm),
+    ],
+)
+def test_colours_of_more_than_8_bits_keep_their_depth(
+    tmp_path: Path, suffix: str, image: NDArray, encode: Callable[[NDArray], bytes]
+) -> None:
+    for k in range(2):
+        (tmp_path / f"{k}.{suffix}").write_bytes(encode(image))
+    source = open_frames(tmp_path, limits=(0, 4095))
+    assert source.dtype == np.uint16
+    shown = source[1].image[0, :, 0]
+    assert (len(np.unique(shown)), shown.max()) == (64, 255)
+
+
+def test_an_animation_among_images_is_refused(tmp_path: Path) -> None:
+    still = Image.fromarray(plain(5))
+    still.save(tmp_path / "0.png")
+    still.save(tmp_path / "1.png", save_all=True, append_images=[Image.fromarray(plain(9))])
+    with pytest.raises(FrameSourceError, match=r"1\.png is a movie of 2 frames"):
+        open_frames(tmp_path)
+
+
+def test_a_folder_of_movies_is_refused(tmp_path: Path) -> None:
+    for k in range(2):
+        movie = np.zeros((6, 20, 30), np.uint8)
+        tifffile.imwrite(tmp_path / f"{k}.tif", movie, imagej=True, metadata={"axes": "TYX"})
+    with pytest.raises(FrameSourceError, match=r"0\.tif is a movie of 6 frames"):
+        open_frames(tmp_path)
+
+
+def test_an_image_too_large_to_decode_is_refused_by_its_header(tmp_path: Path) -> None:
+    for name, size in (("bomb.png", 20_000), ("large.png", 3_000)):
+        Image.new("1", (size, size)).save(tmp_path / name)
+    with pytest.raises(FrameSourceError, match=r"bomb\.png"):
+        open_frames(tmp_path / "bomb.png")
+    with pytest.raises(FrameSourceError, match=r"3000 x 3000 pixels, more than the 1,000,000"):
+        open_frames(tmp_path / "large.png", max_pixels=1_000_000)
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "avif", "gif"])
+def test_an_animation_is_a_movie_with_its_times(tmp_path: Path, suffix: str) -> None:
+    images = [Image.fromarray(plain(50 * k)) for k in range(5)]
+    durations = [100, 200, 300, 100, 100]
+    path = tmp_path / f"m.{suffix}"
+    images[0].save(path, save_all=True, append_images=images[1:], duration=durations)
+    source = open_frames(path)
+    assert source.times.tolist() == pytest.approx([0, 0.1, 0.3, 0.6, 0.7])
+    for k in (4, 1, 3, 0, 2):
+        assert int(source[k].image[5, 5, 0]) == pytest.approx(50 * k, abs=3)

@@ -122,8 +122,8 @@ def test_a_run_of_planes_under_one_page_is_mapped(tmp_path: Path) -> None:
     assert shows(source, 4, movie[4])
 
 
-@pytest.mark.filterwarnings("error:.*closed file:UserWarning")
-def test_files_of_one_ome_set_are_one_movie(tmp_path: Path) -> None:
+def write_set(folder: Path) -> NDArray:
+    """Write a movie of four frames as an OME-TIFF of two files."""
     movie = noise(4, 20, 30, dtype="uint8")
     names = ["first.ome.tif", "second.ome.tif"]
     blocks = "".join(
@@ -141,11 +141,112 @@ def test_files_of_one_ome_set_are_one_movie(tmp_path: Path) -> None:
             f"{blocks}</Pixels></Image></OME>"
         )
         tifffile.imwrite(
-            tmp_path / name, movie[2 * k : 2 * k + 2], description=xml, metadata=None, ome=False
+            folder / name, movie[2 * k : 2 * k + 2], description=xml, metadata=None, ome=False
         )
-    source = open_frames(tmp_path / names[0])
-    assert len(source) == 4
+    return movie
+
+
+@pytest.mark.filterwarnings("error:.*closed file:UserWarning")
+@pytest.mark.parametrize("name", ["first.ome.tif", "second.ome.tif", "."])
+def test_files_of_one_ome_set_are_one_movie(tmp_path: Path, name: str) -> None:
+    movie = write_set(tmp_path)
+    source = open_frames(tmp_path / name)
+    assert (len(source), source.warnings) == (4, ())
     assert [shows(source, k, movie[k]) for k in (3, 0, 2)] == [True] * 3
+
+
+@pytest.mark.parametrize(("gone", "shown"), [("first", [2, 2, 2, 3]), ("second", [0, 1, 1, 1])])
+def test_for_a_file_that_is_missing_of_a_set_others_stand_in_and_it_is_told(
+    tmp_path: Path, gone: str, shown: list[int]
+) -> None:
+    movie = write_set(tmp_path)
+    (tmp_path / f"{gone}.ome.tif").unlink()
+    there = "second" if gone == "first" else "first"
+    source = open_frames(tmp_path / f"{there}.ome.tif")
+    assert f"{gone}.ome.tif" in " ".join(source.warnings)
+    assert all(shows(source, k, movie[shown[k]]) for k in range(len(source)))
+
+
+@pytest.mark.parametrize("suffix", ["stk", "tif8", "svs", "lsm", "png", "data"])
+def test_a_tiff_is_known_by_its_content(tmp_path: Path, suffix: str) -> None:
+    movie = noise(5, 20, 30, dtype="uint8")
+    source = open_frames(write(tmp_path / f"m.{suffix}", movie, photometric="minisblack"))
+    assert (source.kind, len(source)) == ("tiff", 5)
+    assert shows(source, 3, movie[3])
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_white_that_is_stored_as_0_is_turned_over(tmp_path: Path, count: int) -> None:
+    movie = noise(count, 20, 30, dtype="uint8")
+    tifffile.imwrite(tmp_path / "m.tif", movie, photometric="miniswhite")
+    source = open_frames(tmp_path / "m.tif")
+    assert shows(source, count - 1, 255 - movie[-1])
+
+
+def test_a_palette_is_shown_in_its_colours(tmp_path: Path) -> None:
+    movie = noise(3, 20, 30, dtype="uint8") % 4
+    colours = np.zeros((3, 256), np.uint16)
+    colours[:, :4] = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]]).T * 257
+    tifffile.imwrite(tmp_path / "m.tif", movie, photometric="palette", colormap=colours)
+    source = open_frames(tmp_path / "m.tif")
+    assert len(source) == 3
+    assert np.array_equal(source[2].image, (colours.T >> 8).astype(np.uint8)[movie[2]])
+
+
+def test_a_palette_that_only_tints_is_passed_over(tmp_path: Path) -> None:
+    movie = noise(3, 20, 30, dtype="uint8")
+    green = np.zeros((3, 256), np.uint16)
+    green[1] = np.arange(256) * 257
+    tifffile.imwrite(tmp_path / "m.tif", movie, photometric="palette", colormap=green)
+    assert shows(open_frames(tmp_path / "m.tif"), 2, movie[2])
+
+
+@pytest.mark.parametrize("damage", ["A & B", "<", "\N{DEGREE SIGN}"])
+def test_ome_metadata_that_are_no_xml_stop_nothing(tmp_path: Path, damage: str) -> None:
+    movie = noise(5, 20, 30, dtype="uint8")
+    path = write(tmp_path / "m.ome.tif", movie, "TYX", metadata={"TimeIncrement": 2.0})
+    text = str(tifffile.tiffcomment(path)).replace("<Pixels", f'<!-- --><Pixels Name="{damage}"')
+    tifffile.tiffcomment(path, text.encode())
+    source = open_frames(path)
+    assert len(source) == 5
+    assert shows(source, 4, movie[4])
+
+
+def test_images_that_the_metadata_do_not_describe_are_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.ome.tif", noise(6, 20, 30, dtype="uint8"), "TYX")
+    text = str(tifffile.tiffcomment(path))
+    tifffile.tiffcomment(path, text.replace('SizeT="6"', 'SizeT="4"').encode())
+    source = open_frames(path)
+    assert len(source) == 4
+    assert "holds 6 images, and its metadata describe 4" in source.warnings[0]
+
+
+def test_a_part_of_a_set_names_the_file_that_describes_it(tmp_path: Path) -> None:
+    text = (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+        '<BinaryOnly MetadataFile="exp.companion.ome" UUID="urn:uuid:1"/></OME>'
+    )
+    movie = noise(3, 20, 30, dtype="uint8")
+    tifffile.imwrite(
+        tmp_path / "m.ome.tif", movie, description=text, metadata=None, photometric="minisblack"
+    )
+    assert "exp.companion.ome describes" in open_frames(tmp_path / "m.ome.tif").warnings[0]
+
+
+def test_the_size_of_pixels_is_read_from_ome_and_imagej(tmp_path: Path) -> None:
+    movie = noise(3, 20, 30, dtype="uint8")
+    facts = {"PhysicalSizeX": 650, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 500}
+    ome = write(tmp_path / "m.ome.tif", movie, "TYX", metadata=facts)
+    assert open_frames(ome).pixel_size == pytest.approx((0.65, 0.5))
+    imagej = tmp_path / "ij.tif"
+    resolution = (1 / 0.65, 1 / 0.5)
+    tifffile.imwrite(
+        imagej, movie, imagej=True, resolution=resolution, metadata={"axes": "TYX", "unit": "um"}
+    )
+    assert open_frames(imagej).pixel_size == pytest.approx((0.65, 0.5), rel=1e-3)
+    tifffile.imwrite(tmp_path / "plain.tif", movie, resolution=(72, 72))
+    assert open_frames(tmp_path / "plain.tif").pixel_size is None
 
 
 def test_the_series_can_be_chosen(tmp_path: Path) -> None:
@@ -177,7 +278,7 @@ def test_of_a_stack_cut_short_the_whole_frames_are_used_and_the_loss_told(
 
 def test_a_file_that_is_no_tiff_is_refused(tmp_path: Path) -> None:
     (tmp_path / "noise.tif").write_bytes(b"not a TIFF at all")
-    with pytest.raises(FrameSourceError, match=r"noise\.tif cannot be read as TIFF"):
+    with pytest.raises(FrameSourceError, match=r"noise\.tif cannot be read"):
         open_frames(tmp_path / "noise.tif")
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import struct
 import threading
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames import open_frames
@@ -131,6 +134,81 @@ def test_frames_that_an_edit_list_hides_are_not_counted(tmp_path: Path, keyframe
     assert source.warnings == ()
     assert len(source) == 19
     assert [read_number(source[k].image) for k in (18, 0, 9)] == [23, 5, 14]
+
+
+def with_matrix(path: Path, matrix: Sequence[int]) -> Path:
+    """Write another display matrix into the header of a track of an MP4."""
+    content = bytearray(path.read_bytes())
+    start = content.find(b"tkhd") + 8 + 20 + 16
+    content[start : start + 36] = struct.pack(">9i", *matrix)
+    changed = path.with_name("matrix.mp4")
+    changed.write_bytes(content)
+    return changed
+
+
+ONE = 1 << 16
+
+
+@pytest.mark.parametrize(
+    ("abcd", "shown"),
+    [
+        ((1, 0, 0, 1), lambda i: i),
+        ((-1, 0, 0, -1), lambda i: i[::-1, ::-1]),
+        ((0, 1, -1, 0), lambda i: i.swapaxes(0, 1)[:, ::-1]),
+        ((0, -1, 1, 0), lambda i: i.swapaxes(0, 1)[::-1]),
+        ((-1, 0, 0, 1), lambda i: i[:, ::-1]),
+        ((1, 0, 0, -1), lambda i: i[::-1]),
+        ((0, 1, 1, 0), lambda i: i.swapaxes(0, 1)),
+        ((0, -1, -1, 0), lambda i: i.swapaxes(0, 1)[::-1, ::-1]),
+    ],
+)
+def test_frames_are_turned_and_mirrored_as_players_show_them(
+    movie: Path, abcd: tuple[int, ...], shown: Callable[[NDArray], NDArray]
+) -> None:
+    a, b, c, d = (ONE * value for value in abcd)
+    path = with_matrix(movie, (a, b, 0, c, d, 0, 0, 0, 1 << 30))
+    source = open_video(path)
+    wanted = shown(open_video(movie)[7].image)
+    assert np.array_equal(source[7].image, wanted)
+    assert (source.height, source.width) == wanted.shape[:2]
+    assert source.mirrored == (abcd[0] * abcd[3] - abcd[1] * abcd[2] < 0)
+
+
+@pytest.mark.parametrize("pix_fmt", ["gray16le", "gbrp16le"])
+def test_what_a_camera_measured_keeps_its_bits(tmp_path: Path, pix_fmt: str) -> None:
+    ramp = np.tile(np.linspace(0, 4095, WIDTH).astype(np.uint16), (HEIGHT, 1))
+    with av.open(str(tmp_path / "m.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pix_fmt
+        for _ in range(3):
+            colours = np.stack([ramp] * 3, -1)
+            frame = av.VideoFrame.from_ndarray(colours, "rgb48le").reformat(format=pix_fmt)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    source = open_video(tmp_path / "m.mkv")
+    assert source.dtype == np.uint16
+    shown = source[1].image[0]
+    assert shown.max() == 255
+    assert len(np.unique(shown[:, 0])) > 90
+
+
+def test_pixels_that_are_not_square_are_told(tmp_path: Path) -> None:
+    path = write_movie(tmp_path / "wide.mp4", 3, aspect=Fraction(16, 11))
+    source = open_video(path)
+    assert (source.height, source.width) == (HEIGHT, WIDTH)
+    assert "not square (16:11)" in source.warnings[0]
+
+
+def test_frames_of_another_size_are_scaled_and_told(tmp_path: Path) -> None:
+    first = write_movie(tmp_path / "a.h264", 6)
+    second = write_movie(tmp_path / "b.h264", 6, scale=2)
+    path = tmp_path / "both.h264"
+    path.write_bytes(first.read_bytes() + second.read_bytes())
+    source = open_video(path)
+    frames = list(source)
+    assert {frame.image.shape for frame in frames} == {(HEIGHT, WIDTH, 3)}
+    assert [read_number(frame.image) for frame in frames] == [*range(6), *range(6)]
+    assert any("6 of the frames read are of another size" in told for told in source.warnings)
 
 
 def test_rotation_is_applied(tmp_path: Path) -> None:

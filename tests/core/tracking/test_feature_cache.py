@@ -64,3 +64,21 @@ def test_a_stream_is_not_read_ahead() -> None:
     ahead.start(1)
     assert ahead.take(1) is None
     assert stream[0].index == 0
+
+
+def test_the_next_frame_is_encoded_ahead_once_it_was_read(small_model: Sam2Model) -> None:
+    cache = FeatureCache(small_model, open_frames(np.stack([IMAGE, IMAGE + 1])))
+    whole = Window(0, 0, 90, 70)
+    with torch.inference_mode():
+        cache.encode_ahead(1, [whole])
+        assert cache.encoded == 0  # nobody reads ahead for a processor
+        cache._ahead.start(1)
+        assert cache._ahead._coming is not None
+        cache._ahead._coming[1].result()
+        cache.encode_ahead(1, [whole, WINDOWS[0]])
+        assert cache.encoded == 0
+        cache.encode_ahead(1, [whole, whole])
+        ahead = cache.get(1, [whole])[whole].coarse
+        assert cache.encoded == 1
+        fresh = FeatureCache(small_model, open_frames(np.stack([IMAGE, IMAGE + 1])))
+        assert torch.equal(ahead, fresh.get(1, [whole])[whole].coarse)

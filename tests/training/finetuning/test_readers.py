@@ -9,7 +9,7 @@ import tifffile
 from PIL import Image
 
 from sam2_plugins.core import Masklet, ObjectMask, open_frames, open_writers
-from sam2_plugins.core.errors import FineTuningError
+from sam2_plugins.core.errors import FineTuningError, FrameSourceError
 from sam2_plugins.training.finetuning import AnnotatedMovie, read_project
 
 from .conftest import discs
@@ -71,7 +71,7 @@ def test_silver_truth_of_a_challenge_folder_is_read(tmp_path: Path) -> None:
     write_frames(tmp_path / "01")
     write_labels(tmp_path / "01_ST" / "SEG", "man_seg{:03d}.tif")
     (movie,) = read_project(tmp_path)
-    assert movie.name == f"{tmp_path.name}/01"
+    assert movie.name == f"{tmp_path.name}-01"
     assert_holds(movie)
 
 
@@ -132,7 +132,7 @@ def test_coco_of_images_is_read_with_polygons_and_run_lengths(tmp_path: Path) ->
 
 def test_an_image_that_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text(json.dumps(coco()))
-    with pytest.raises(FineTuningError, match=r"a\.png.*--movie"):
+    with pytest.raises(FrameSourceError, match=r"a\.png.*give the movie"):
         read_project(tmp_path)
 
 
@@ -146,7 +146,7 @@ def test_masklets_of_a_host_are_taken_as_they_are() -> None:
 
 def test_a_folder_of_something_else_says_what_is_known(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(FineTuningError, match="Cell Tracking Challenge"):
+    with pytest.raises(FrameSourceError, match="Cell Tracking Challenge"):
         read_project(tmp_path)
 
 

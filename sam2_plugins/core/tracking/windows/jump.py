@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from skimage.feature import match_template
-from skimage.transform import downscale_local_mean
 
 from sam2_plugins.core.masks.object_mask import PixelBox
 
@@ -14,6 +15,9 @@ CONTEXT, REACH = 0.75, 1.0
 
 SEEN_AT = 16
 """Pixels of the object's longer side at which it is looked for: coarse, and so quick."""
+
+SAMPLES = 4
+"""Rows and columns of each of these coarse pixels that are looked at, if it has that many."""
 
 ALIKE, BETTER = 0.6, 0.3
 """Correlation from which on a place counts as found; and how much more than the old place's."""
@@ -56,7 +60,8 @@ def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     """From −1 to 1; 0 if the other is flat."""
     if other.std() == 0:
         return 0.0
-    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+    one, other = one - one.mean(), other - other.mean()
+    return float((one * other).sum() / math.sqrt((one**2).sum() * (other**2).sum()))
 
 
 def _grown(box: PixelBox, by: float, shape: tuple[int, ...]) -> PixelBox:
@@ -79,6 +84,15 @@ def _on_lattice(box: PixelBox, origin: PixelBox, step: int) -> PixelBox:
 
 
 def _shrunk(image: NDArray[np.uint8], box: PixelBox, step: int) -> NDArray[np.float64]:
-    part = image[box[1] : box[3], box[0] : box[2]].mean(axis=-1)
-    height, width = (side // step * step for side in part.shape)
-    return np.asarray(downscale_local_mean(part[:height, :width], (step, step)))
+    """Mean brightness of blocks of a part of an image, each of `step` pixels a side."""
+    apart = max(1, step // SAMPLES)
+    block = step // apart
+    height, width = ((box[i + 2] - box[i]) // step * step for i in (1, 0))
+    part = image[box[1] : box[1] + height, box[0] : box[0] + width]
+    if apart > 1:  # of each block so many rows and columns
+        part = part.reshape(height // step, step, width // step, step, -1)
+        part = part[:, : block * apart : apart, :, : block * apart : apart]
+    rows, columns, channels = height // step, width // step, image.shape[2]
+    across = part.reshape(rows, block, columns * block * channels).sum(1, dtype=np.uint32)
+    blocks: NDArray[np.float64] = across.reshape(rows, columns, block * channels).mean(2)
+    return blocks

@@ -1,0 +1,162 @@
+"""COCO annotations of images and of movies: one file for both, `NAME.json`.
+
+    annotations.json    images/0001.png …    (or beside it, in data/, ../data or ../images)
+
+What TAO and CocoVID add for movies is used if it is there: images of one video (`video_id`) make a
+movie, in the order of `frame_index` (or `frame_id`), and `track_id` tells the objects, of the
+annotation or of its `attributes`. Any other image is a movie of one frame. Annotations of crowds
+and those without a mask are left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sam2_plugins.core.datasets.dataset import Dataset, MaskFrames, kind_of
+from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.masks import ObjectMask
+
+# Where the images lie, seen from the folder of the JSON: FiftyOne and CVAT have folders of it.
+_PLACES = (".", "data", "images", "../data", "../images")
+
+_Masks = dict[int, ObjectMask]
+
+
+def find(path: Path) -> list[Dataset]:
+    """Open every movie of a file, or of the files of a folder, that are annotated."""
+    if path.is_dir():
+        files = [file for file in sorted(path.glob("*.json")) if _is_coco(file)]
+        return [dataset for file in files for dataset in load(file)]
+    return load(path) if path.suffix.lower() == ".json" else []
+
+
+def load(path: Path) -> list[Dataset]:
+    """Open the movies of a file.
+
+    Raises
+    ------
+    FrameSourceError
+        If the file is damaged, or an image is missing.
+    """
+    images, masks = _read(path)
+    by_video: dict[Any, list[Any]] = {}
+    for image in images.values():
+        key = ("video", image["video_id"]) if "video_id" in image else ("image", image["id"])
+        by_video.setdefault(key, []).append(image)
+    groups = (group for group in by_video.values() if any(image["id"] in masks for image in group))
+    return [_movie(path, group, masks) for group in groups]
+
+
+def load_for(path: Path, movie: Path) -> Dataset:
+    """Open a file whose images are the frames of a movie that lies elsewhere."""
+    images, masks = _read(path)
+    frames = _frame_numbers(list(images.values()))
+    found = {frames[image]: of_image for image, of_image in masks.items()}
+    return _dataset(movie.stem, path, movie, found, max(frames.values(), default=-1) + 1)
+
+
+def _movie(path: Path, images: list[Any], masks: Mapping[Any, _Masks]) -> Dataset:
+    frames = _frame_numbers(images)
+    images.sort(key=lambda image: frames[image["id"]])
+    files = [_file(path, image) for image in images]
+    found = {i: masks[image["id"]] for i, image in enumerate(images) if image["id"] in masks}
+    name = files[0].parent.name if len(files) > 1 else files[0].stem
+    return _dataset(name, path, [str(file) for file in files], found, len(files))
+
+
+def _dataset(
+    name: str, path: Path, frames: Path | Sequence[str], masks: Mapping[int, _Masks], length: int
+) -> Dataset:
+    first = frames if isinstance(frames, Path) else Path(frames[0])
+    return Dataset(
+        name=name,
+        folder=path.parent,
+        frames=frames,
+        layout="coco",
+        read=lambda: MaskFrames(masks, length),
+        kind=kind_of(first),
+        annotated=tuple(sorted(masks)),
+        prompt_frame=None,
+    )
+
+
+def _is_coco(path: Path) -> bool:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and {"images", "annotations"} <= document.keys()
+
+
+def _read(path: Path) -> tuple[dict[Any, Any], dict[Any, _Masks]]:
+    """Read images by their ids, and masks by image and object."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
+        images = {image["id"]: image for image in document["images"]}
+        annotations = [
+            one
+            for one in document["annotations"]
+            if one["image_id"] in images and not one.get("iscrowd") and one.get("segmentation")
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FrameSourceError(
+            f"{path} is no COCO file: {type(error).__name__} {error}."
+        ) from error
+    labels = _labels([_track(annotation) for annotation in annotations])
+    masks: dict[Any, _Masks] = {}
+    for annotation, label in zip(annotations, labels, strict=True):
+        try:
+            mask = _mask(annotation["segmentation"], images[annotation["image_id"]])
+        except (ValueError, KeyError, TypeError) as error:
+            raise FrameSourceError(f"{path}, annotation {annotation.get('id')}: {error}") from error
+        if mask.visible:
+            masks.setdefault(annotation["image_id"], {})[label] = mask
+    return images, masks
+
+
+def _labels(tracks: Sequence[int | None]) -> list[int]:
+    """Number the objects: tracks as they are, if they are from 1 on; the rest each for itself."""
+    known = dict.fromkeys(track for track in tracks if track is not None)
+    keep = all(track > 0 for track in known)
+    own = {track: track if keep else k for k, track in enumerate(known, start=1)}
+    free = (label for label in count(1) if label not in own.values())
+    return [next(free) if track is None else own[track] for track in tracks]
+
+
+def _frame_numbers(images: list[Any]) -> dict[Any, int]:
+    """Image id to frame; in the order of their ids where nothing tells."""
+    for key in ("frame_index", "frame_id"):
+        if all(key in image for image in images):
+            return {image["id"]: int(image[key]) for image in images}
+    return {image["id"]: i for i, image in enumerate(sorted(images, key=lambda m: m["id"]))}
+
+
+def _file(path: Path, image: Any) -> Path:
+    for place in _PLACES:
+        file = path.parent / place / str(image["file_name"])
+        if file.is_file():
+            return file
+    raise FrameSourceError(
+        f"{path} names the image {image['file_name']}, which is not beside it, nor in data/ or "
+        "images/. Put it there, or give the movie that the frames are of."
+    )
+
+
+def _track(annotation: Any) -> int | None:
+    attributes = annotation.get("attributes") or {}
+    track = annotation.get("track_id", attributes.get("track_id"))
+    return None if track is None else int(track)
+
+
+def _mask(segmentation: Any, image: Any) -> ObjectMask:
+    if isinstance(segmentation, dict):
+        return ObjectMask.from_rle(segmentation)
+    size = (int(image["height"]), int(image["width"]))
+    rings = [np.asarray(ring, float).reshape(-1, 2) for ring in segmentation]
+    return ObjectMask.from_polygons(rings, size)

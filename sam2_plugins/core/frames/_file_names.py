@@ -1,0 +1,290 @@
+"""What the names of a folder's images count: times, channels, planes, and series of their own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, product
+from math import prod
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from sam2_plugins.core.errors import FrameSourceError
+
+_Item = TypeVar("_Item", str, Path)
+
+_MOST_CHANNELS = 8  # a part of the name with more values is no channel
+_DATE = re.compile(r"(?<!\d)(19|20)\d\d(?!\d)|(?<!\d)(19|20)\d{6}(?!\d)")
+_SEPARATORS = re.compile(r"[\s_.,;()\[\]=+-]+")
+_RUNS = re.compile(r"[^\W\d_]+|\d+")
+_TIME, _CHANNEL, _DEPTH, _SERIES, _NUMBER, _WORD = "T", "C", "Z", "series", "number", "word"
+_TAGS: Mapping[str, str] = {
+    **dict.fromkeys(("t", "time", "timepoint", "tp", "frame", "fr", "sk"), _TIME),
+    **dict.fromkeys(("c", "ch", "chan", "channel", "w", "wv", "wavelength"), _CHANNEL),
+    **dict.fromkeys(("z", "zslice", "zplane", "slice", "plane", "zstack"), _DEPTH),
+    **dict.fromkeys(("s", "xy", "p", "pos", "position", "site", "series", "scene"), _SERIES),
+    **dict.fromkeys(("f", "fov", "field", "well", "stage", "tile", "cam", "camera"), _SERIES),
+}
+"""What microscopes, and the programs for them, write before a number."""
+
+_PLATE_TAGS = {"r": _SERIES, "c": _SERIES, "p": _DEPTH}  # of names with a row: r01c02f03p04
+_SURE_CHANNELS = {"ch", "chan", "channel", "wavelength"}
+_NAMED = re.compile(r"(channel|position|pos|well|camera|cam)(?=\w)", re.IGNORECASE)
+
+
+def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
+    """Return what to sort names by, so that 2 comes before 10 and case does not matter."""
+    parts = re.split(r"(\d+)", name.lower())
+    return [(int(p), p) if k % 2 else (-1, p) for k, p in enumerate(parts) if p], name
+
+
+def natural_sorted(items: Iterable[_Item]) -> list[_Item]:
+    """Sort names, or paths by their names, in natural order."""
+    return sorted(items, key=lambda item: natural_key(item if isinstance(item, str) else item.name))
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """Files of one series by time, channel and plane.
+
+    Attributes
+    ----------
+    files
+        In the order of `axes`, the last fastest.
+    axes, shape
+        Letters T, C and Z, and how many there are of each.
+    notes
+        What was left out or assumed.
+    """
+
+    files: tuple[Path, ...]
+    axes: str
+    shape: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+
+
+class _Field(NamedTuple):
+    """A part of the names that differs: what it counts, and its value in every name."""
+
+    axis: str
+    values: list[Hashable]
+    sure: bool = False  # whether it counts that even where nothing else differs
+
+
+def arrange(
+    files: Sequence[Path],
+    series: int | None = None,
+    channels_by: str | None = None,
+    *,
+    planes: bool = True,
+) -> Arrangement:
+    """Tell from the names of a folder's images which is which.
+
+    Parameters
+    ----------
+    series
+        Which of several series is wanted, from 0; the first if None.
+    channels_by
+        A regular expression for the part of a name that tells the channel (its first group, if it
+        has one), where the names do not say so themselves.
+    planes
+        Whether each image is one plane of one channel. Otherwise a channel or plane in the names
+        makes a series.
+
+    Raises
+    ------
+    FrameSourceError
+        If there is no such series, or the expression does not fit the names.
+    """
+    files = natural_sorted(files)
+    names = [path.stem for path in files]
+    fields = _resolved(_fields(names) if channels_by is None else _fields_by(channels_by, names))
+    if not planes:
+        fields = [f._replace(axis=_SERIES) if f.axis in (_CHANNEL, _DEPTH) else f for f in fields]
+    keys = {axis: _joined(fields, axis, len(names)) for axis in (_SERIES, _TIME, _CHANNEL, _DEPTH)}
+    if len(set(zip(*keys.values(), strict=True))) < len(files):  # such as a1 beside a01
+        return Arrangement(tuple(files), "T", (len(files),))
+    groups = list(dict.fromkeys(keys[_SERIES]))
+    if not 0 <= (series or 0) < len(groups):
+        raise FrameSourceError(
+            f"The names in {files[0].parent} make {len(groups)} series, counted from 0, but no "
+            f"series {series}: choose another with stream=."
+        )
+    chosen = [k for k, key in enumerate(keys[_SERIES]) if key == groups[series or 0]]
+    notes = []
+    if len(groups) > 1 and series is None:
+        notes.append(
+            f"By their names the images are {len(groups)} series ({_few(groups)}): the first is "
+            "shown. Choose with stream=, or with a pattern as the path, such as "
+            f'"{files[0].parent.name}/*{_text(groups[0])}*". If they are channels, name '
+            "them with channels_by=."
+        )
+    notes += _two_counts(fields, chosen, names)
+    grid = {(keys[_TIME][k], keys[_CHANNEL][k], keys[_DEPTH][k]): files[k] for k in chosen}
+    arranged = _complete(grid, notes) or _one_channel(grid, notes)
+    return arranged or Arrangement(tuple(files[k] for k in chosen), "T", (len(chosen),), (*notes,))
+
+
+def _two_counts(fields: Sequence[_Field], chosen: Sequence[int], names: Sequence[str]) -> list[str]:
+    """Tell of two numbers, each of which comes with every other, where neither is of a clock."""
+    times = [[field.values[k] for k in chosen] for field in fields if field.axis == _TIME]
+    if len(times) < 2 or _DATE.search(names[0]):
+        return []
+    counts = [len(set(values)) for values in times]
+    if prod(counts) != len(chosen) or min(counts) == 1:
+        return []
+    return [
+        f"The names count in {len(counts)} places ({' x '.join(map(str, counts))}): images follow "
+        "one another in the order of all. If one of them counts channels or positions, give a "
+        "pattern as the path, or channels_by=."
+    ]
+
+
+def _complete(grid: Mapping[tuple, Path], notes: Sequence[str]) -> Arrangement | None:
+    """Arrange files that are there for every time, channel and plane, but for a last time."""
+    times, channels, planes = (list(dict.fromkeys(key[k] for key in grid)) for k in range(3))
+    notes = [*notes, *_gaps(times)]
+    channels, planes = sorted(channels, key=_order), sorted(planes, key=_order)
+    whole = [t for t in times if all((t, c, z) in grid for c, z in product(channels, planes))]
+    if whole not in (times, times[:-1]) or not whole:
+        return None
+    if whole != times:
+        notes.append("The last time is left out: its images are not complete.")
+    if len(channels) > 1:
+        notes.append(f"The names have {len(channels)} channels, {_few(channels)}.")
+    sizes = {"T": len(whole), "C": len(channels), "Z": len(planes)}
+    axes = "".join(axis for axis, size in sizes.items() if size > 1 or axis == "T")
+    files = tuple(grid[key] for key in product(whole, channels, planes))
+    return Arrangement(files, axes, tuple(sizes[axis] for axis in axes), tuple(notes))
+
+
+def _gaps(times: Sequence[Hashable]) -> list[str]:
+    """Tell of numbers that are missing, where the others count in even steps."""
+    numbers = [key[0] for key in times if isinstance(key, tuple) and len(key) == 1]
+    if len(numbers) != len(times) or not all(isinstance(number, int) for number in numbers):
+        return []
+    steps = [b - a for a, b in pairwise(numbers)]  # type: ignore[operator]
+    usual = min(steps, default=0)
+    wide = [k for k, step in enumerate(steps) if step > usual]
+    if not wide or usual <= 0 or len(wide) > len(steps) // 4:
+        return []
+    missing = sum(steps[k] // usual - 1 for k in wide)
+    return [
+        f"The numbers in the names leave out {missing}, the first after {numbers[wide[0]]}: images "
+        "may be missing. Those that are there follow one another."
+    ]
+
+
+def _one_channel(grid: Mapping[tuple, Path], notes: Sequence[str]) -> Arrangement | None:
+    """Take the channel with the most images, where others are not there on every frame."""
+    channels = [key[1] for key in grid]
+    if len(set(channels)) < 2:
+        return None
+    chosen = max(dict.fromkeys(channels), key=channels.count)
+    part = {key: file for key, file in grid.items() if key[1] == chosen}
+    note = (
+        f"Of the channels {_few(set(channels))} only {_text(chosen)} is shown: they are not all "
+        "there at every time."
+    )
+    return _complete(part, [*notes, note])
+
+
+def _fields(names: Sequence[str]) -> list[_Field]:
+    """Cut names into parts, and keep those that differ; none if they are not cut alike."""
+    pieces = [[piece for piece in _SEPARATORS.split(name) if piece] for name in names]
+    if len({len(parts) for parts in pieces}) != 1:
+        return []
+    fields: list[_Field] = []
+    before = ""
+    for column in zip(*pieces, strict=True):
+        fields += _fields_of(column, before)
+        before = column[0].lower() if len(set(column)) == 1 else ""
+    return [field for field in fields if len(set(field.values)) > 1]
+
+
+def _fields_of(column: Sequence[str], before: str) -> list[_Field]:
+    """Fields of one part of the names; `before` is the part before it, if it is always the same."""
+    if all(_NAMED.match(piece) for piece in column):
+        kinds = {_NAMED.match(piece)[1].lower() for piece in column}  # type: ignore[index]
+        if len(kinds) == 1:
+            tag = kinds.pop()
+            values: list[Hashable] = [piece[len(tag) :] for piece in column]
+            return [_Field(_TAGS[tag], values, tag in _SURE_CHANNELS)]
+    runs = [_RUNS.findall(piece) for piece in column]
+    if len({tuple(run.isdecimal() for run in row) for row in runs}) != 1:
+        return [_Field(_WORD, list(column))]
+    fields, tags = [], _TAGS
+    columns = list(zip(*runs, strict=True))
+    letters = [c[0].lower() for c in columns if not c[0].isdecimal()]
+    if letters[:2] == ["r", "c"]:
+        tags = {**_TAGS, **_PLATE_TAGS}
+    tag = before
+    for part in columns:
+        if part[0].isdecimal():
+            numbers: list[Hashable] = [int(text) for text in part]
+            fields.append(_Field(tags.get(tag, _NUMBER), numbers, tag in _SURE_CHANNELS))
+        else:
+            fields.append(_Field(_WORD, list(part)))
+        tag = part[0].lower() if len({text.lower() for text in part}) == 1 else ""
+    return fields
+
+
+def _fields_by(expression: str, names: Sequence[str]) -> list[_Field]:
+    """Take the channel from an expression, and the rest from what is left of the names."""
+    try:
+        found = [re.search(expression, name) for name in names]
+    except re.error as error:
+        raise FrameSourceError(f"channels_by={expression!r} is no expression: {error}.") from error
+    values: list[Hashable] = []
+    rest: list[str] = []
+    for name, match in zip(names, found, strict=True):
+        if match is None:
+            raise FrameSourceError(f"channels_by={expression!r} finds nothing in the name {name}.")
+        values.append(match[1] if match.re.groups else match[0])
+        rest.append(f"{name[: match.start()]}_{name[match.end() :]}")
+    others = [field for field in _fields(rest) if field.axis != _CHANNEL]
+    return [_Field(_CHANNEL, values, True), *others]
+
+
+def _resolved(fields: list[_Field]) -> list[_Field]:
+    """Decide what each part counts, of those that do not follow from the others."""
+    if len(fields) == 1 and not fields[0].sure:
+        return [fields[0]._replace(axis=_TIME)]
+    fields = [
+        field._replace(axis=_SERIES)
+        if field.axis == _CHANNEL and len(set(field.values)) > _MOST_CHANNELS
+        else field
+        for field in fields
+    ]
+    if not any(field.axis == _TIME for field in fields):
+        fields = [f._replace(axis=_TIME) if f.axis == _NUMBER else f for f in fields]
+    known = [field for field in fields if field.axis not in (_NUMBER, _WORD)]
+    for field in fields:
+        if field.axis in (_NUMBER, _WORD) and not _follows(field, known):
+            known.append(field._replace(axis=_SERIES))
+    return known
+
+
+def _follows(field: _Field, known: Sequence[_Field]) -> bool:
+    """Return whether the other parts imply this one as a date beside a number does."""
+    keys = list(zip(*(other.values for other in known), strict=True)) or [()] * len(field.values)
+    return len(set(keys)) == len(set(zip(keys, field.values, strict=True)))
+
+
+def _joined(fields: Sequence[_Field], axis: str, count: int) -> list[Hashable]:
+    parts = [field.values for field in fields if field.axis == axis]
+    return list(zip(*parts, strict=True)) if parts else [()] * count
+
+
+def _order(key: Hashable) -> tuple[list[tuple[int, str]], str]:
+    return natural_key(_text(key))
+
+
+def _text(key: Hashable) -> str:
+    return " ".join(map(str, key)) if isinstance(key, tuple) else str(key)
+
+
+def _few(keys: Iterable[Hashable]) -> str:
+    texts = [_text(key) for key in keys]
+    return ", ".join(texts[:4]) + (" ..." if len(texts) > 4 else "")

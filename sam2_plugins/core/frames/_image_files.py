@@ -1,0 +1,216 @@
+"""Single images in files: what the header says, and the samples as they were recorded.
+
+Pillow reads most of them, and brings colours of more than 8 bits down to 8, palettes up to colour.
+So PNG, JPEG 2000 and AVIF of more bits are read by imagecodecs, Netpbm here, and TIFF by tifffile.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.frames._gate import MAX_PIXELS, require_size
+from sam2_plugins.core.frames._orientation import Orientation
+from sam2_plugins.core.frames._tiff_pages import view_of
+
+TIFF_SUFFIXES = frozenset(
+    {".tif", ".tiff", ".btf", ".tf2", ".tf8", ".tif8", ".lsm", ".stk", ".flex"}
+)
+IMAGE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2"}
+)
+_TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_EXIF_ORIENTATION = 0x0112
+_ANIMATED = {
+    "PNG",
+    "WEBP",
+    "AVIF",
+    "GIF",
+}  # Pillow counts pages of other kinds, too, that are no frames
+_GREY = {"1": "bool", "L": "uint8", "LA": "uint8", "La": "uint8", "I": "int32", "F": "float32"}
+_SHOWN_AS_COLOUR = {"P", "PA", "CMYK", "YCbCr", "LAB", "HSV", "RGBX", "RGBa"}
+_NETPBM = re.compile(rb"P[56]\s(?:\s*#[^\n]*\n)*\s*(\d+)\s+(?:#[^\n]*\n\s*)*(\d+)\s+(\d+)\s")
+
+Reader = Callable[[Path], NDArray]
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What a file says of its picture before it is decoded.
+
+    Attributes
+    ----------
+    shape
+        Of the samples, upright: (H, W), (H, W, 3), (H, W, 4), or whatever a TIFF holds.
+    dtype
+        Of the samples.
+    axes
+        Letters of a TIFF that is more than one picture, otherwise "YX" or "YXS".
+    frames
+        Of an animation; 1 for any other image.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    axes: str
+    frames: int
+    read: Reader
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is one picture, grey or in colour, rather than a stack."""
+        return self.axes in ("YX", "YXS")
+
+    @property
+    def channels(self) -> int:
+        return self.shape[2] if self.axes == "YXS" else 1
+
+
+def is_tiff(path: Path) -> bool:
+    """Tell by the content whether a file is a TIFF."""
+    with path.open("rb") as file:
+        return file.read(4) in _TIFF_HEADS
+
+
+def read_header(path: Path, max_pixels: int) -> ImageHeader:
+    """Read what the header says.
+
+    Raises
+    ------
+    FrameSourceError
+        If it is no image, is damaged, or is too large to be decoded.
+    """
+    try:
+        header = _tiff_header(path) if is_tiff(path) else _header(path)
+    except (OSError, ValueError, IndexError, SyntaxError, Image.DecompressionBombError) as error:
+        raise unreadable(path, error) from error
+    where = header.axes.find("Y"), header.axes.find("X")
+    require_size(header.shape[where[0]], header.shape[where[1]], path.name, max_pixels)
+    return header
+
+
+def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray:
+    """Read one image, [H, W] or [H, W, C], as it was recorded, upright.
+
+    Raises
+    ------
+    FrameSourceError
+        As for `read_header`; OSError or ValueError, if it is damaged.
+    """
+    return read_header(path, max_pixels).read(path)
+
+
+def unreadable(path: Path, error: Exception) -> FrameSourceError:
+    """Name an image that cannot be read."""
+    return FrameSourceError(
+        f"The image {path} cannot be read: {error}. Replace it, or take it out of the folder."
+    )
+
+
+def _tiff_header(path: Path) -> ImageHeader:
+    with tifffile.TiffFile(path) as tif:
+        series = tif.series[0]
+        if len(series.pages) == 1 and series.shape == series.keyframe.shape:
+            view = view_of(series.keyframe)
+            return ImageHeader(view.shape, view.dtype, view.axes, 1, _read_tiff_page)
+        return ImageHeader(tuple(series.shape), series.dtype, series.axes, 1, _read_tiff_stack)
+
+
+def _read_tiff_page(path: Path) -> NDArray:
+    with tifffile.TiffFile(path) as tif:
+        page = tif.series[0].keyframe
+        return view_of(page).show(page.asarray(maxworkers=1))
+
+
+def _read_tiff_stack(path: Path) -> NDArray:
+    return np.asarray(tifffile.imread(path, key=None, series=0, maxworkers=1))
+
+
+def _header(path: Path) -> ImageHeader:
+    with Image.open(path) as image:
+        upright = Orientation.from_exif(_exif_orientation(image))
+        frames = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
+        if frames > 1 and getattr(image, "default_image", False):
+            frames -= 1  # a picture for those who cannot show the animation
+        channels, dtype, read = _samples(image, path)
+        height, width = upright.size(image.height, image.width)
+    shape = (height, width) if channels == 1 else (height, width, channels)
+    axes = "YX" if channels == 1 else "YXS"
+    return ImageHeader(shape, np.dtype(dtype), axes, frames, lambda p: upright.apply(read(p)))
+
+
+def _samples(image: Image.Image, path: Path) -> tuple[int, str, Reader]:
+    """Tell the channels and the type of the samples, and how to read them."""
+    with path.open("rb") as file:
+        head = file.read(512)
+    if image.format == "PNG" and head[24] == 16:  # bits a sample, of the first chunk
+        channels = {0: 1, 2: 3, 4: 2, 6: 4}[head[25]]
+        return (1 if channels == 2 else channels), "uint16", _read_png
+    if image.format == "PPM" and (netpbm := _NETPBM.match(head)) and int(netpbm[3]) > 255:
+        return (3 if head.startswith(b"P6") else 1), "uint16", _read_netpbm
+    if image.format == "JPEG2000" and image.mode != "I;16" and _bits_of_jpeg2000(head) > 8:
+        return {"L": 1, "LA": 1}.get(image.mode, len(image.getbands())), "uint16", _read_jpeg2000
+    if image.mode in _SHOWN_AS_COLOUR:
+        return 3, "uint8", _read
+    if image.mode.startswith("I;16"):
+        return 1, "uint16", _read
+    if image.mode in _GREY:
+        return 1, _GREY[image.mode], _read
+    return len(image.getbands()), "uint8", _read
+
+
+def _read(path: Path) -> NDArray:
+    with Image.open(path) as image:
+        if image.mode in {"LA", "La"}:
+            return np.asarray(image.convert("LA"))[..., 0]
+        if image.mode.startswith("I;16"):
+            return np.asarray(image).astype(np.uint16, copy=False)
+        shown = image.convert("RGB") if image.mode in _SHOWN_AS_COLOUR else image
+        return np.asarray(shown)
+
+
+def _read_png(path: Path) -> NDArray:
+    samples = np.asarray(imagecodecs.png_decode(path.read_bytes()))
+    return samples[..., 0] if samples.ndim == 3 and samples.shape[2] == 2 else samples
+
+
+def _read_jpeg2000(path: Path) -> NDArray:
+    samples = np.asarray(imagecodecs.jpeg2k_decode(path.read_bytes()))
+    if samples.ndim == 3 and samples.shape[2] == 2:
+        samples = samples[..., 0]
+    return samples.astype(np.uint16, copy=False)
+
+
+def _read_netpbm(path: Path) -> NDArray:
+    content = path.read_bytes()
+    header = _NETPBM.match(content)
+    assert header is not None
+    width, height = int(header[1]), int(header[2])
+    shape = (height, width, 3) if content.startswith(b"P6") else (height, width)
+    samples = np.frombuffer(content, ">u2", int(np.prod(shape)), header.end())
+    return samples.reshape(shape).astype(np.uint16)
+
+
+def _bits_of_jpeg2000(head: bytes) -> int:
+    """Read the bits of the first component from the SIZ marker: ISO 15444-1, A.5.1."""
+    start = head.find(b"\xff\x51")
+    return (head[start + 40] & 0x7F) + 1 if 0 <= start < len(head) - 40 else 8
+
+
+def _exif_orientation(image: Image.Image) -> int | None:
+    """Read the orientation from the header.
+
+    A PNG may tell it after its pixels, too, which nobody does: looking there would decode them.
+    """
+    if image.format == "PNG" and "exif" not in image.info:
+        return None
+    return image.getexif().get(_EXIF_ORIENTATION)

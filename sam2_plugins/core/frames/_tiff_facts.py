@@ -1,0 +1,134 @@
+"""When the frames of a TIFF were taken, and how large its pixels are, as programs write it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from sam2_plugins.core.frames._physical import micrometres, seconds
+
+Times = NDArray[np.float64]
+PixelSize = tuple[float, float]
+_BARE_AMPERSAND = re.compile(r"&(?!\w+;|#)")
+
+
+def times_of(tif: tifffile.TiffFile, number: int, series: Any) -> Times | None:
+    """Return the seconds of each frame, from the first program that wrote of them; None without."""
+    axis = series.axes.find("T")
+    count = series.shape[axis] if axis >= 0 else series.shape[0]
+    if pixels := _ome_pixels(tif, number):
+        return _ome_times(pixels, count)
+    for step, measured in _recorded_times(tif):
+        if measured is not None and len(measured) == count > 1 and np.all(np.diff(measured) > 0):
+            return cast("Times", measured - measured[0])
+        if step:
+            return np.arange(count, dtype=np.float64) * step
+    return None
+
+
+def pixel_size_of(tif: tifffile.TiffFile, number: int) -> PixelSize | None:
+    """Return the micrometres per pixel (x, y), if a program wrote of it."""
+    pixels = _ome_pixels(tif, number)
+    for x, y, unit in _recorded_sizes(tif, pixels):
+        length = micrometres(unit)
+        if length and x > 0 and y > 0 and np.isfinite((x, y)).all():
+            return x * length, y * length
+    return None
+
+
+def files_of_ome(tif: tifffile.TiffFile) -> list[str]:
+    """Names of the files over which an OME-TIFF is spread."""
+    return list(dict.fromkeys(re.findall(r'FileName="([^"]+)"', tif.ome_metadata or "")))
+
+
+def metadata_file_of(tif: tifffile.TiffFile) -> str | None:
+    """Name of the file that describes the set of which this one holds some pixels."""
+    match = re.search(r'<BinaryOnly[^>]*MetadataFile="([^"]+)"', tif.ome_metadata or "")
+    return match[1] if match else None
+
+
+def _recorded_times(tif: tifffile.TiffFile) -> Iterator[tuple[float | None, Times | None]]:
+    """Yield a step in seconds, or measured seconds, for each program that wrote of them."""
+    imagej = tif.imagej_metadata or {}
+    if interval := imagej.get("finterval"):
+        unit = seconds(imagej.get("tunit", "s"))
+        yield (float(interval) * unit if unit else None), None
+    if rate := imagej.get("fps"):
+        yield 1 / float(rate), None
+    lsm = tif.lsm_metadata or {}
+    if lsm:
+        stamps = lsm.get("TimeStamps")
+        yield lsm.get("TimeIntervall"), None if stamps is None else np.asarray(stamps, float)
+    stk = tif.stk_metadata or {}
+    if (created := stk.get("DatetimeCreated")) is not None:
+        yield None, np.asarray(created, "datetime64[ms]").astype(np.float64) / 1000
+    summary = (tif.micromanager_metadata or {}).get("Summary") or {}
+    if interval := summary.get("Interval_ms"):
+        yield float(interval) / 1000, None
+
+
+def _recorded_sizes(
+    tif: tifffile.TiffFile, pixels: Mapping[str, Any]
+) -> Iterator[tuple[float, float, object]]:
+    if "PhysicalSizeX" in pixels:
+        x = float(pixels["PhysicalSizeX"])
+        y = float(pixels.get("PhysicalSizeY", x))
+        yield x, y, pixels.get("PhysicalSizeXUnit", "µm")
+    tags = tif.pages.first.tags
+    if (imagej := tif.imagej_metadata) and "XResolution" in tags and "YResolution" in tags:
+        per_unit = [tags[name].value for name in ("XResolution", "YResolution")]
+        if all(value[0] for value in per_unit):
+            x, y = (value[1] / value[0] for value in per_unit)
+            yield x, y, imagej.get("unit")
+    lsm = tif.lsm_metadata or {}
+    if "VoxelSizeX" in lsm:
+        yield float(lsm["VoxelSizeX"]), float(lsm["VoxelSizeY"]), "m"
+    stk = tif.stk_metadata or {}
+    if "XCalibration" in stk:
+        yield float(stk["XCalibration"]), float(stk["YCalibration"]), stk.get("CalibrationUnits")
+    summary = (tif.micromanager_metadata or {}).get("Summary") or {}
+    if size := summary.get("PixelSize_um"):
+        yield float(size), float(size), "µm"
+
+
+def _ome_pixels(tif: tifffile.TiffFile, number: int) -> dict[str, Any]:
+    """Element `Pixels` of an image; with an & mended that a program forgot to escape."""
+    if not (tif.is_ome and tif.ome_metadata):
+        return {}
+    try:
+        document = tifffile.xml2dict(_BARE_AMPERSAND.sub("&amp;", tif.ome_metadata))
+        images = _listed(document.get("OME", {}).get("Image"))
+    except (SyntaxError, ValueError, AttributeError):  # a ParseError is a SyntaxError
+        return {}
+    return dict(images[number].get("Pixels", {})) if number < len(images) else {}
+
+
+def _ome_times(pixels: Mapping[str, Any], count: int) -> Times | None:
+    """Prefer the measured times of the planes to the nominal interval.
+
+    Attributes of `Pixels` and `Plane` are those of the OME schema 2016-06.
+    """
+    measured: dict[int, float] = {}
+    for plane in _listed(pixels.get("Plane")):
+        unit = seconds(plane.get("DeltaTUnit", "s"))
+        if unit and "DeltaT" in plane and plane.get("TheC", 0) == 0 and plane.get("TheZ", 0) == 0:
+            measured[int(plane.get("TheT", 0))] = float(plane["DeltaT"]) * unit
+    if len(measured) == count > 1:
+        times = np.array([measured[t] for t in sorted(measured)])
+        if np.all(np.diff(times) > 0):
+            return cast("Times", times - times[0])
+    unit = seconds(pixels.get("TimeIncrementUnit", "s"))
+    if unit and (interval := pixels.get("TimeIncrement")):
+        return np.arange(count, dtype=np.float64) * (float(interval) * unit)
+    return None
+
+
+def _listed(item: Any) -> list[dict[str, Any]]:
+    if item is None:
+        return []
+    return item if isinstance(item, list) else [item]

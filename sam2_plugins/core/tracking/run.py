@@ -1,0 +1,146 @@
+"""One resumable run: tracked, kept as it comes, and gone on with exactly where it was cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from pathlib import Path
+from types import TracebackType
+
+from sam2_plugins.core.masks import Masklet, ObjectId
+from sam2_plugins.core.masks.journal import BLOCK, MaskJournal, read_journal
+from sam2_plugins.core.tracking.memory.memory_file import load_memory, save_memory
+from sam2_plugins.core.tracking.options import TrackingOptions
+from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
+
+MEMORY_SUFFIX = ".memory"
+"""Of the file of memories beside a file of masks."""
+
+
+class TrackJournal:
+    """Masks and memories of objects on the disk while they are tracked.
+
+    The caller names the file after all that the masks depend on (movie, prompts, model, options);
+    a file of other prompts is not used.
+
+    Parameters
+    ----------
+    path
+        Of the masks; the memories are beside it.
+    objects
+        That are kept here; None: all of the tracker.
+    """
+
+    def __init__(self, path: Path, objects: Collection[ObjectId] | None = None) -> None:
+        self.path = Path(path)
+        self.memory_path = self.path.with_suffix(MEMORY_SUFFIX)
+        self._objects = objects
+        self._kept: MaskJournal | None = None
+        self._known: set[tuple[ObjectId, int]] = set()
+        self._unsaved = 0
+
+    def restore(self, tracker: VideoTracker) -> None:
+        """Take an earlier run's masks, as far as its memories reach; what follows is as it was.
+
+        Masks beyond the last memories are tracked again, to the same.
+        """
+        memory = load_memory(self.memory_path, tracker.model.device)
+        masklets = {masklet.obj: masklet for masklet in read_journal(self.path)}
+        known = [
+            masklets.get(obj, Masklet(obj))
+            for obj in memory
+            if obj in tracker.objects and (self._objects is None or obj in self._objects)
+        ]
+        tracker.restore(known, memory)
+        self._known = {
+            (masklet.obj, frame)
+            for masklet in known
+            for frame in masklet.masks
+            if tracker.mask(frame, masklet.obj) is not None
+        }
+
+    def open(self) -> TrackJournal:
+        """Begin to add to it; to be closed."""
+        self._kept = MaskJournal(self.path)
+        return self
+
+    def write(self, tracker: VideoTracker, result: FrameResult) -> None:
+        """Keep what is new on a frame, and every so often what is remembered."""
+        assert self._kept is not None
+        fresh = {
+            obj: mask
+            for obj, mask in result.masks.items()
+            if (obj in result.computed or (obj, result.frame) not in self._known)
+            and (self._objects is None or obj in self._objects)
+        }
+        if fresh:
+            self._kept.write(result.frame, fresh)
+            self._known |= {(obj, result.frame) for obj in fresh}
+            self._unsaved += 1
+            if self._unsaved >= BLOCK:
+                self.save(tracker)
+
+    def save(self, tracker: VideoTracker) -> None:
+        """Keep what is remembered now; the masks that belong to it come first."""
+        assert self._kept is not None
+        self._kept.sync()
+        save_memory(self.memory_path, tracker.tracked(self._objects))
+        self._unsaved = 0
+
+    def close(self) -> None:
+        """Make sure that all masks are on the disk."""
+        if self._kept is not None:
+            self._kept.close()
+
+    def __enter__(self) -> TrackJournal:
+        return self.open()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def run(
+    tracker: VideoTracker,
+    options: TrackingOptions,
+    journals: Sequence[TrackJournal] = (),
+    turn: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Generator[FrameResult, None, None]:
+    """Track all objects as the options say, and yield frame by frame.
+
+    What is in the journals already is yielded without computing. Closing the generator stops
+    within a frame, and keeps what was done; killing the process loses a few frames, which are
+    tracked again to the same masks.
+
+    Parameters
+    ----------
+    tracker
+        With all prompts.
+    journals
+        Where masks and memories are kept.
+    turn
+        Gives a turn on the processor for every frame, where several runs share one.
+    """
+    if tracker.frames.seekable:
+        for journal in journals:
+            journal.restore(tracker)
+    with ExitStack() as stack:
+        for journal in journals:
+            stack.enter_context(journal)
+        results = stack.enter_context(closing(options.propagate(tracker)))
+        try:
+            while True:
+                with turn():
+                    result = next(results, None)
+                if result is None:
+                    return
+                for journal in journals:
+                    journal.write(tracker, result)
+                yield result
+        finally:
+            for journal in journals:
+                journal.save(tracker)

@@ -1,0 +1,52 @@
+"""What a click means, by where it lands: one cell a click, a click on a mask selects its object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import hypot, sqrt
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from sam2_plugins.core.masks import ObjectMask
+
+Meaning: TypeAlias = 'Literal["refine", "new"] | int'
+"""Say more of the selected object, begin another one, or select the one of this label."""
+
+WELL_OUTSIDE = 0.35
+"""In diameters of a fresh object's mask: from so far beside it on, a click is on another cell."""
+
+
+def meaning_of_click(
+    x: float, y: float, masks: Mapping[int, ObjectMask], selected: int | None, fresh: bool
+) -> Meaning:
+    """Tell what a person means by a click that includes.
+
+    Parameters
+    ----------
+    masks
+        Of the frame, by label.
+    fresh
+        The selected object has no more than one click, on this frame: what is corrected or
+        tracked already is more likely to be corrected again.
+    """
+    mine = masks.get(selected) if selected is not None else None
+    if mine is None or not mine.visible or _covers(mine, x, y):
+        return "refine"
+    others = [label for label, mask in masks.items() if label != selected and _covers(mask, x, y)]
+    if others:
+        return min(others, key=lambda label: masks[label].area)
+    diameter = 2 * sqrt(mine.area / np.pi)
+    return "new" if fresh and _distance(mine, x, y) > WELL_OUTSIDE * diameter else "refine"
+
+
+def _covers(mask: ObjectMask, x: float, y: float) -> bool:
+    return bool(mask.around(x + 0.5, y + 0.5, 0).any())
+
+
+def _distance(mask: ObjectMask, x: float, y: float) -> float:
+    """Pixels from a point to the nearest pixel of a mask."""
+    rows, columns = np.nonzero(mask.crop)
+    dx, dy = columns + mask.offset[0] - x, rows + mask.offset[1] - y
+    nearest = int(np.argmin(dx**2 + dy**2))
+    return hypot(float(dx[nearest]), float(dy[nearest]))

@@ -1,0 +1,7 @@
+"""Earlier name of `batches`."""
+
+from __future__ import annotations
+
+from sam2_plugins.training.batches import ClipPool, ClipShape
+
+__all__ = ["ClipPool", "ClipShape"]

@@ -1,0 +1,316 @@
+"""One run into a folder: what is made again, what is kept, and what is never touched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from sam2_plugins.batch import Job, Report, Settings, run_batch
+from sam2_plugins.batch.folder import ResultFolder, VideoFolder
+from sam2_plugins.batch.tracking import Replacing, track_into
+from sam2_plugins.core.checkpoints import load_model, save_model
+from sam2_plugins.core.errors import ExportError, PromptError, TrackingError
+from sam2_plugins.core.tracking.options import TrackingOptions
+from tests.batch.conftest import SETTINGS, MakeJob, last
+
+FRAMES = 6
+NOTHING = Replacing()
+TABLE = replace(SETTINGS, formats=("csv",))
+
+
+def no_model(_: TrackingOptions) -> None:
+    raise AssertionError("no model was needed")
+
+
+@pytest.fixture
+def movie(job: MakeJob) -> Job:
+    return job(frames=FRAMES)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> ResultFolder:
+    return ResultFolder(tmp_path / "out")
+
+
+def track(
+    folder: ResultFolder,
+    job: Job,
+    settings: Settings = SETTINGS,
+    may: Replacing = NOTHING,
+    **how: object,
+) -> Report:
+    return last(track_into(folder, job, settings, may, **how))  # type: ignore[arg-type]
+
+
+def names(folder: ResultFolder) -> set[str]:
+    return {path.name for path in folder.path.iterdir()}
+
+
+def test_the_same_run_again_needs_no_model_and_touches_nothing(
+    movie: Job, folder: ResultFolder
+) -> None:
+    first = track(folder, movie)
+    before = {path: path.stat().st_mtime_ns for path in folder.path.iterdir()}
+    again = track(folder, movie, load=no_model)
+    assert (first.computed, again.computed, again.frames) == (FRAMES, 0, FRAMES)
+    assert {path: path.stat().st_mtime_ns for path in folder.path.iterdir()} == before
+
+
+def test_a_further_format_is_written_from_the_masks_that_are_there(
+    movie: Job, folder: ResultFolder
+) -> None:
+    track(folder, movie)
+    before = (folder.path / "labels.tif").stat().st_mtime_ns
+    report = track(folder, movie, TABLE, load=no_model)
+    assert (report.computed, report.frames) == (0, FRAMES)
+    assert names(folder) == {"labels.tif", "tracks.csv", "masks.jsonl", "status.json"}
+    assert (folder.path / "labels.tif").stat().st_mtime_ns == before
+    track(ResultFolder(folder.path.with_name("anew")), movie, TABLE)
+    table, anew = (
+        (folder.path.with_name(name) / "tracks.csv").read_text() for name in ("out", "anew")
+    )
+    assert table == anew
+
+
+def test_a_result_that_was_deleted_is_made_again(movie: Job, folder: ResultFolder) -> None:
+    track(folder, movie)
+    labels = folder.path / "labels.tif"
+    before = tifffile.imread(labels)
+    labels.unlink()
+    track(folder, movie, load=no_model)
+    np.testing.assert_array_equal(tifffile.imread(labels), before)
+
+
+def test_a_result_that_a_person_corrected_stays(movie: Job, folder: ResultFolder) -> None:
+    track(folder, movie)
+    labels = folder.path / "labels.tif"
+    labels.write_bytes(b"corrected by hand")
+    track(folder, movie, load=no_model)
+    track(folder, movie, TABLE, load=no_model)
+    assert labels.read_bytes() == b"corrected by hand"
+    with pytest.raises(ExportError, match=r"labels\.tif was changed since it was made"):
+        track(folder, replace(movie, stop=3), may=Replacing(results=True))
+    assert labels.read_bytes() == b"corrected by hand"
+
+
+@pytest.mark.parametrize("change", ["movie", "prompts", "model", "options"])
+def test_results_of_other_inputs_are_refused_by_name(
+    movie: Job, folder: ResultFolder, change: str, tmp_path: Path
+) -> None:
+    track(folder, movie)
+    settings, job = SETTINGS, movie
+    if change == "movie":
+        frames = tifffile.imread(movie.source)
+        frames[3] += 1  # the same path, size and time of writing
+        state = os.stat(movie.source)
+        tifffile.imwrite(movie.source, frames, metadata={"axes": "TYX"})
+        os.utime(movie.source, ns=(state.st_atime_ns, state.st_mtime_ns))
+    elif change == "prompts":
+        job = replace(movie, prompts=(*movie.prompts, replace(movie.prompts[0], obj=2)))
+    elif change == "model":
+        model = load_model("nano", "cpu")
+        next(model.parameters()).data.add_(0.01)
+        weights = save_model(model, tmp_path / "own.safetensors")
+        settings = replace(SETTINGS, model=str(weights))
+    else:
+        settings = replace(SETTINGS, image_size=128)
+    with pytest.raises(ExportError, match=f"other {change}|another {change}"):
+        track(folder, job, settings)
+    report = track(folder, job, settings, Replacing(results=True))
+    assert report.computed == FRAMES
+
+
+def test_a_copy_of_the_movie_under_another_name_is_the_same_movie(
+    movie: Job, folder: ResultFolder
+) -> None:
+    track(folder, movie)
+    moved = Path(movie.source).rename(Path(movie.source).with_name("moved.tif"))
+    assert track(folder, replace(movie, source=str(moved)), load=no_model).computed == 0
+
+
+def test_results_outlive_their_movie(movie: Job, folder: ResultFolder) -> None:
+    track(folder, movie)
+    Path(movie.source).unlink()
+    assert track(folder, movie, load=no_model).frames == FRAMES
+
+
+def test_a_folder_never_shows_two_runs(movie: Job, folder: ResultFolder) -> None:
+    track(folder, movie, replace(SETTINGS, formats=("tiff", "csv")))
+    track(folder, replace(movie, stop=2), TABLE, Replacing(results=True))
+    assert len(tifffile.imread(folder.path / "labels.tif")) == 3
+
+
+def test_a_file_that_was_there_is_not_replaced(movie: Job, folder: ResultFolder) -> None:
+    folder.path.mkdir()
+    for name in ("labels.tif", "status.json", "masks.jsonl"):
+        path = folder.path / name
+        path.write_text("mine")
+        with pytest.raises(ExportError, match=f"{name} was not made here"):
+            track(folder, movie)
+        assert path.read_text() == "mine"
+        assert names(folder) == {name}
+        path.unlink()
+
+
+def test_what_is_in_the_way_is_replaced_where_that_is_wished(
+    movie: Job, folder: ResultFolder, tmp_path: Path
+) -> None:
+    target = tmp_path / "target.tif"
+    target.write_text("mine")
+    folder.path.mkdir()
+    (folder.path / "labels.tif").symlink_to(target)
+    with pytest.raises(ExportError, match=r"labels\.tif was not made here"):
+        track(folder, movie)
+    track(folder, movie, may=Replacing(True, True))
+    assert target.read_text() == "mine", "the link is replaced, not what it points to"
+    assert len(tifffile.imread(folder.path / "labels.tif")) == FRAMES
+
+
+def test_notes_beside_the_results_stay_whatever_is_made(movie: Job, folder: ResultFolder) -> None:
+    settings = replace(SETTINGS, formats=("ctc",))
+    track(folder, movie, settings)
+    (folder.path / "notes.txt").write_text("mine")
+    (folder.path / "ctc/notes.txt").write_text("mine")
+    track(folder, replace(movie, stop=2), settings, Replacing(True, True))
+    assert (folder.path / "notes.txt").read_text() == "mine"
+    assert (folder.path / "ctc/notes.txt").read_text() == "mine"
+    assert len(list((folder.path / "ctc").glob("mask*.tif"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("mistake", "error"),
+    [
+        ({"start": 500}, TrackingError),
+        ({"start": 4, "stop": 2}, TrackingError),
+        ({"prompts": ()}, Exception),
+        ({"reading": {"z": 99}}, Exception),
+        ({"made_on": ({"name": "other.tif"},)}, PromptError),
+        ({"made_on": ({"height": 7},)}, PromptError),
+        ({"made_on": ({"frames": 7},)}, PromptError),
+    ],
+)
+def test_a_mistake_leaves_nothing_behind(
+    movie: Job, folder: ResultFolder, mistake: dict[str, object], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        track(folder, replace(movie, **mistake), load=no_model)  # type: ignore[arg-type]
+    assert not folder.path.exists()
+
+
+def test_a_mistake_that_the_model_finds_leaves_nothing_behind_either(
+    movie: Job, folder: ResultFolder
+) -> None:
+    with pytest.raises(Exception, match="33"):
+        track(folder, movie, replace(SETTINGS, image_size=33))
+    assert not folder.path.exists()
+
+
+def test_a_failed_further_format_leaves_the_results_as_they_were(
+    movie: Job, folder: ResultFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    track(folder, movie)
+    before = folder.record()
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("sam2_plugins.batch.tracking.read_journal", fail)
+    with pytest.raises(ZeroDivisionError):
+        track(folder, movie, TABLE)
+    assert names(folder) == {"labels.tif", "masks.jsonl", "status.json"}
+    assert folder.record() == before
+
+
+def test_a_run_that_was_stopped_goes_on_and_its_files_are_whole(
+    movie: Job, folder: ResultFolder
+) -> None:
+    whole = ResultFolder(folder.path.with_name("whole"))
+    track(whole, movie)
+    with closing(track_into(folder, movie, SETTINGS, NOTHING)) as events:
+        list(islice(events, 3))
+    assert len(tifffile.imread(folder.path / "labels.tif")) == 3
+    report = track(folder, movie)
+    assert (report.computed, report.frames, report.spans) == (FRAMES - 3, FRAMES, ((0, 5),))
+    labels = [tifffile.imread(one.path / "labels.tif") for one in (folder, whole)]
+    np.testing.assert_array_equal(labels[0][:3], labels[1][:3])
+
+
+def test_one_writer_that_fails_costs_only_its_own_file(
+    movie: Job, folder: ResultFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    settings = replace(SETTINGS, formats=("tiff", "csv"))
+    with monkeypatch.context() as patch:
+        patch.setattr("sam2_plugins.core.export.table.CsvWriter.write", fail)
+        report = track(folder, movie, settings)
+    assert report.state == "failed"
+    assert "tracks.csv cannot be written: ZeroDivisionError" in report.error
+    assert report.files == ("labels.tif",)
+    assert track(folder, movie, settings, load=no_model).state == "done"
+    assert names(folder) == {"labels.tif", "tracks.csv", "masks.jsonl", "status.json"}
+
+
+class TestBatch:
+    """A batch makes its results aside, so that one is complete or not there."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Iterator[VideoFolder]:
+        folder = VideoFolder(tmp_path / "out", "movie")
+        yield folder
+        assert not folder.work.exists()
+
+    def test_a_folder_of_somebody_else_is_not_mixed_with(
+        self, movie: Job, folder: VideoFolder
+    ) -> None:
+        folder.path.mkdir(parents=True)
+        (folder.path / "000.png").write_text("mine")
+        with pytest.raises(ExportError, match=r"000\.png was not made here"):
+            track(folder, movie)
+        assert names(folder) == {"000.png"}
+
+    def test_notes_in_a_folder_of_ours_stay(self, movie: Job, folder: VideoFolder) -> None:
+        track(folder, movie)
+        (folder.path / "notes.txt").write_text("mine")
+        track(folder, movie, TABLE)
+        track(folder, replace(movie, stop=2), may=Replacing(results=True))
+        assert (folder.path / "notes.txt").read_text() == "mine"
+        assert len(tifffile.imread(folder.path / "labels.tif")) == 3
+
+    def test_nothing_is_written_through_a_link(
+        self, movie: Job, folder: VideoFolder, tmp_path: Path
+    ) -> None:
+        (tmp_path / "mine").mkdir()
+        folder.path.parent.mkdir()
+        folder.path.symlink_to(tmp_path / "mine")
+        with pytest.raises(ExportError, match="is a link"):
+            track(folder, movie)
+        assert not list((tmp_path / "mine").iterdir())
+
+    def test_results_survive_until_new_ones_are_complete(
+        self, movie: Job, folder: VideoFolder
+    ) -> None:
+        track(folder, movie)
+        other = replace(movie, stop=4)
+        with closing(track_into(folder, other, SETTINGS, Replacing(results=True))) as events:
+            list(islice(events, 2))
+        assert len(tifffile.imread(folder.path / "labels.tif")) == FRAMES
+        assert track(folder, other, may=Replacing(results=True)).computed == 3
+
+
+def test_two_batches_in_one_folder_are_not_run_at_once(movie: Job, tmp_path: Path) -> None:
+    with closing(run_batch([movie], SETTINGS, tmp_path / "out")) as events:
+        next(events)
+        with pytest.raises(ExportError, match=r"Another process is working on .*out"):
+            next(run_batch([movie], SETTINGS, tmp_path / "out"))
+    assert last(run_batch([movie], SETTINGS, tmp_path / "out")).state == "done"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["movie"]

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import functools
+import http.server
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.frames import open_frames
+
+zarr = pytest.importorskip("zarr")
+
+MOVIE = np.random.default_rng(0).integers(0, 255, (6, 1, 1, 20, 30)).astype(np.uint8)
+AXES = [
+    {"name": "t", "type": "time", "unit": "minute"},
+    {"name": "c", "type": "channel"},
+    *({"name": axis, "type": "space", "unit": "nanometer"} for axis in "zyx"),
+]
+
+
+def root(path: Path, version: str = "0.4") -> Any:
+    return zarr.open_group(str(path), mode="w", zarr_format=3 if version == "0.5" else 2)
+
+
+def image(group: Any, version: str = "0.4", data: np.ndarray = MOVIE) -> None:
+    """Make an OME-Zarr image of a group: a frame each five minutes, pixels of 650 nm."""
+    array = group.create_array("0", shape=data.shape, dtype=data.dtype, chunks=(1, 1, 1, 20, 30))
+    array[...] = data
+    scale = {"type": "scale", "scale": [2.5, 1, 1, 650, 650]}
+    multiscale: dict[str, Any] = {
+        "version": version,
+        "datasets": [{"path": "0", "coordinateTransformations": [scale]}],
+        "coordinateTransformations": [{"type": "scale", "scale": [2, 1, 1, 1, 1]}],
+    }
+    if version == "0.3":
+        multiscale["axes"] = list("tczyx")
+    if version in ("0.4", "0.5"):
+        multiscale["axes"] = AXES
+    tell(group, {"multiscales": [multiscale]}, version)
+
+
+def tell(group: Any, facts: dict[str, Any], version: str = "0.4") -> None:
+    group.attrs.update({"ome": {"version": version, **facts}} if version == "0.5" else facts)
+
+
+def shows_movie(source: Any, data: np.ndarray = MOVIE) -> bool:
+    return len(source) == len(data) and all(
+        np.array_equal(frame.image[..., 0], data[frame.index, 0, 0]) for frame in source
+    )
+
+
+@pytest.mark.parametrize("version", ["0.1", "0.2", "0.3", "0.4", "0.5"])
+def test_an_image_of_every_version_is_read(tmp_path: Path, version: str) -> None:
+    image(root(tmp_path / "m.zarr", version), version)
+    source = open_frames(tmp_path / "m.zarr")
+    assert (source.kind, source.axes) == ("zarr", "TCZYX")
+    assert shows_movie(source)
+    if version in ("0.4", "0.5"):
+        assert source.times[:3].tolist() == [0, 300, 600]
+        assert source.pixel_size == pytest.approx((0.65, 0.65))
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_what_bioformats2raw_wrote_is_its_first_image(tmp_path: Path, version: str) -> None:
+    group = root(tmp_path / "m.zarr", version)
+    tell(group, {"bioformats2raw.layout": 3}, version)
+    image(group.create_group("0"), version)
+    image(group.create_group("1"), version, MOVIE[::-1].copy())
+    tell(group.create_group("OME"), {"series": ["0", "1"]}, version)
+    source = open_frames(tmp_path / "m.zarr")
+    assert shows_movie(source)
+    assert "m.zarr/1" in source.warnings[0]
+    assert shows_movie(open_frames(tmp_path / "m.zarr", stream=1), MOVIE[::-1])
+    with pytest.raises(FrameSourceError, match=r"has 2 images.*no image 2"):
+        open_frames(tmp_path / "m.zarr", stream=2)
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_of_a_plate_and_of_a_well_an_image_is_shown(tmp_path: Path, version: str) -> None:
+    group = root(tmp_path / "p.zarr", version)
+    wells = [{"path": path} for path in ("A/1", "B/2")]
+    tell(group, {"plate": {"wells": wells}}, version)
+    for path, data in (("A/1", MOVIE), ("B/2", MOVIE[::-1].copy())):
+        well = group.create_group(path)
+        tell(well, {"well": {"images": [{"path": "0"}]}}, version)
+        image(well.create_group("0"), version, data)
+    source = open_frames(tmp_path / "p.zarr")
+    assert shows_movie(source)
+    assert "A/1/0" in source.warnings[0]
+    assert "p.zarr/B/2/0" in source.warnings[0]
+    assert shows_movie(open_frames(tmp_path / "p.zarr", stream=1), MOVIE[::-1])
+    assert shows_movie(open_frames(tmp_path / "p.zarr/B/2"), MOVIE[::-1])
+    assert open_frames(tmp_path / "p.zarr/B/2").warnings == ()
+
+
+@pytest.mark.parametrize("inside", [".", "m.zarr"])
+def test_a_zip_is_read_whether_or_not_it_holds_the_folder(tmp_path: Path, inside: str) -> None:
+    image(root(tmp_path / "made" / "m.zarr"))
+    folder = tmp_path / "made" / ("m.zarr" if inside == "." else "")
+    shutil.make_archive(str(tmp_path / "m.zarr"), "zip", folder)
+    source = open_frames(tmp_path / "m.zarr.zip")
+    assert shows_movie(source)
+    assert source.times[1] == 300
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=str(tmp_path))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def test_an_address_is_read_over_the_network(tmp_path: Path, address: str) -> None:
+    image(root(tmp_path / "m.zarr"))
+    assert shows_movie(open_frames(f"{address}/m.zarr"))
+
+
+def test_an_array_alone_is_a_movie(tmp_path: Path) -> None:
+    zarr.save_array(str(tmp_path / "a.zarr"), MOVIE[:, 0, 0])
+    assert shows_movie(open_frames(tmp_path / "a.zarr"))
+
+
+@pytest.mark.parametrize("how", ["zarr 3", "xarray"])
+def test_the_axes_of_an_array_are_those_it_names(tmp_path: Path, how: str) -> None:
+    names = ["time", "channel", "z", "y", "x"]
+    array = zarr.create_array(
+        str(tmp_path / "a.zarr"),
+        shape=MOVIE.shape,
+        dtype="u1",
+        zarr_format=3 if how == "zarr 3" else 2,
+        **({"dimension_names": names} if how == "zarr 3" else {}),
+    )
+    array[...] = MOVIE
+    if how == "xarray":
+        array.attrs["_ARRAY_DIMENSIONS"] = names
+    source = open_frames(tmp_path / "a.zarr")
+    assert source.axes == "TCZYX"
+    assert shows_movie(source)
+
+
+def test_a_group_of_arrays_is_refused_with_their_names(tmp_path: Path) -> None:
+    group = root(tmp_path / "g.zarr")
+    for name in ("raw", "mask"):
+        group.create_array(name, shape=(2, 20, 30), dtype="u1", chunks=(1, 20, 30))
+    with pytest.raises(FrameSourceError, match="mask, raw"):
+        open_frames(tmp_path / "g.zarr")
+
+
+@pytest.mark.parametrize("damage", ["{", '{"zarr_format": 2}', '{"zarr_format": 9}'])
+def test_a_damaged_store_is_named(tmp_path: Path, damage: str) -> None:
+    image(root(tmp_path / "m.zarr"))
+    (tmp_path / "m.zarr" / "0" / ".zarray").write_text(damage)
+    with pytest.raises(FrameSourceError, match=r"m\.zarr cannot be read as zarr"):
+        open_frames(tmp_path / "m.zarr")

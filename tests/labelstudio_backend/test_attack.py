@@ -1,0 +1,311 @@
+"""What outsiders try, and what a crowd does."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from sam2_plugins.labelstudio_backend import images
+from sam2_plugins.labelstudio_backend.client import LabelStudio
+from sam2_plugins.labelstudio_backend.engine import Engine
+from sam2_plugins.labelstudio_backend.errors import MediaError, StillFetchingError
+from sam2_plugins.labelstudio_backend.media import MediaStore
+from sam2_plugins.labelstudio_backend.projects_told import ProjectsTold
+from sam2_plugins.labelstudio_backend.server import create_app
+from tests.labelstudio_backend import tasks
+from tests.labelstudio_backend.test_server import request
+from tests.labelstudio_backend.web import serving
+
+
+@pytest.fixture
+def client(settings):
+    with TestClient(create_app(Engine(settings)), raise_server_exceptions=False) as made:
+        yield made
+
+
+# -- who may set a project up
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"content-type": "text/plain"},
+        {"content-type": "application/x-www-form-urlencoded"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/setup", "/predict", "/webhook", "/jobs/x/cancel"])
+def test_pages_of_other_sites_are_refused(client, path, headers):
+    body = json.dumps({"project": "1.1", "hostname": "http://10.0.0.1", "access_token": "x"})
+    sent = {"content-type": "application/json", **headers}
+    assert client.post(path, content=body, headers=sent).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("hostname", "peer", "believed"),
+    [
+        ("http://127.0.0.1:8080", "127.0.0.1", True),
+        ("http://localhost:8080", "127.0.0.1", True),
+        ("http://127.0.0.1:8080", "10.1.2.3", False),
+        ("http://10.1.2.3:8080", "10.1.2.3", True),
+        ("http://10.1.2.4:8080", "10.1.2.3", False),
+        ("http://169.254.169.254", "203.0.113.9", False),
+        ("http://8.8.8.8", "10.1.2.3", True),
+    ],
+)
+def test_a_set_up_cannot_point_to_an_internal_host_but_its_own(settings, hostname, peer, believed):
+    told = ProjectsTold(settings)
+    told.set_up("1.1", hostname, "token", None, peer)
+    assert told.address("1.1") == ((hostname, "token") if believed else ("", ""))
+
+
+def test_a_host_that_was_allowed_may_be_internal(settings):
+    told = ProjectsTold(dataclasses.replace(settings, allow_hosts=("10.1.2.4",)))
+    told.set_up("1.1", "http://10.1.2.4:8080", "token", None, "10.1.2.3")
+    assert told.hostname("1.1") == "http://10.1.2.4:8080"
+
+
+# -- strange values
+
+
+@pytest.mark.parametrize("value", [10**400, 1e999, float("nan"), -(10**400)])
+@pytest.mark.parametrize("key", ["x", "width", "frame", "rotation"])
+def test_a_number_beyond_numbers_is_told_in_the_region(client, files, discs, key, value):
+    box = tasks.video_box(discs[1], 1)
+    box["value"]["sequence"][0][key] = value
+    body = json.dumps(request(tasks.video_task(files), tasks.VIDEO, {"result": [box]}))
+    answer = client.post("/predict", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 200
+    (region,) = answer.json()["results"][0]["result"]
+    assert "SAM 2: A" in region["meta"]["text"][0]
+
+
+def test_halves_of_characters_and_infinities_come_through(client, files, discs):
+    box = {**tasks.video_box(discs[1], 1, name="\ud800"), "far": float("inf"), "id": "\udfff"}
+    body = json.dumps(request(tasks.video_task(files), tasks.VIDEO, {"result": [box]}))
+    answer = client.post("/predict", content=body, headers={"content-type": "application/json"})
+    (region,) = answer.json()["results"][0]["result"]
+    assert region["far"] is None and len(region["value"]["sequence"]) > 1
+
+
+def test_a_picture_is_known_by_all_of_its_bytes(settings, files, tmp_path):
+    """Two of the same size, whose beginning and end are the same."""
+    here = tmp_path / "pictures"
+    here.mkdir()
+    y, x = np.mgrid[:600, :600]
+    for name, cx in (("one", 200), ("other", 400)):
+        disc = np.where((x - cx) ** 2 + (y - 300) ** 2 < 60**2, 210, 40).astype(np.uint8)
+        Image.fromarray(disc).save(here / f"{name}.bmp")
+    assert (here / "one.bmp").read_bytes()[-65536:] == (here / "other.bmp").read_bytes()[-65536:]
+    engine = Engine(dataclasses.replace(settings, roots=(str(here),)))
+    places = []
+    for name, cx in (("one", 200), ("other", 400)):
+        click = tasks.click(0, 0)
+        click["value"] |= {"x": cx / 6, "y": 50.0}
+        task = {"id": 1, "data": {"image": str(here / f"{name}.bmp")}}
+        config = tasks.IMAGE.replace("BrushLabels", "EllipseLabels")
+        (answer,) = engine.predict([task], config, {"result": [click]})
+        places.append(answer["result"][0]["value"]["x"] * 6)
+    assert places == pytest.approx([200, 400], abs=12)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"x": 1.0, "y": 2.0, "width": 3.0, "height": 4.0, "rotation": 0},
+        {"x": 1.0, "y": 2.0, "radiusX": 3.0, "radiusY": 4.0, "rotation": 0},
+        {"points": [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], "closed": True},
+        {"rle": [1, 2, 3]},
+        {"imageDataURL": "data:,x"},
+    ],
+)
+def test_an_edit_of_any_field_makes_a_region_a_persons(value):
+    made = {"value": value, "meta": {"sam2": {"made": images.digest(value)}}}
+    assert images.is_ours(made)
+    assert images.is_ours({**made, "value": {**value, "rectanglelabels": ["Other"]}})
+    for key, part in value.items():
+        other = part + 1 if isinstance(part, int | float) else [9, *part]
+        if isinstance(part, str):
+            other = part + "y"
+        assert not images.is_ours({**made, "value": {**value, key: other}}), key
+
+
+# -- a crowd
+
+
+class Stuck:
+    """A web server that takes requests and sends a byte now and then, for ever."""
+
+    def __enter__(self) -> Stuck:
+        self.end = end = threading.Event()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("content-length", "1000000")
+                self.end_headers()
+                while not end.wait(0.1):
+                    try:
+                        self.wfile.write(b"x")
+                        self.wfile.flush()
+                    except OSError:
+                        return
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def test_forty_stuck_files_stop_nobody_else(settings, files, discs):
+    with Stuck() as stuck:
+        open_to = dataclasses.replace(settings, allow_hosts=("127.0.0.1",), answer_within=20)
+        with TestClient(create_app(Engine(open_to))) as client:
+            box = {"result": [tasks.video_box(discs[1], 1)]}
+            statuses = []
+
+            def ask(number: int) -> None:
+                task = {"id": number, "data": {"video": f"{stuck.url}/{number}.mp4"}}
+                answer = client.post("/predict", json=request(task, tasks.VIDEO, box))
+                statuses.append((answer.status_code, answer.text))
+
+            threads = [threading.Thread(target=ask, args=(n,)) for n in range(40)]
+            for thread in threads:
+                thread.start()
+            while client.get("/health").json()["requests_open"] < 40:
+                time.sleep(0.01)
+            assert client.post("/setup", json={"project": "1.1"}).status_code == 200
+            assert client.post("/webhook", json={"action": "x"}).status_code == 201
+            click = request(tasks.image_task(files), tasks.IMAGE, {"result": [tasks.click(40, 40)]})
+            answer = client.post("/predict", json=click)
+            assert "rle" in answer.json()["results"][0]["result"][0]["value"]
+            assert not statuses
+            for thread in threads:
+                thread.join()
+    assert {status for status, _ in statuses} == {200}
+    assert all("still being fetched" in text for _, text in statuses)
+
+
+def test_too_many_requests_are_told_when_to_come_back(settings, discs):
+    with Stuck() as stuck:
+        few = dataclasses.replace(settings, allow_hosts=("127.0.0.1",), requests=2, answer_within=5)
+        with TestClient(create_app(Engine(few)), raise_server_exceptions=False) as client:
+            task = {"id": 1, "data": {"video": f"{stuck.url}/1.mp4"}}
+            body = request(task, tasks.VIDEO, {"result": [tasks.video_box(discs[1], 1)]})
+            threads = [
+                threading.Thread(target=client.post, args=("/predict",), kwargs={"json": body})
+                for _ in range(2)
+            ]
+            for thread in threads:
+                thread.start()
+            while client.get("/health").json()["requests_open"] < 2:
+                time.sleep(0.01)
+            refused = client.post("/predict", json=body)
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
+            for thread in threads:
+                thread.join()
+
+
+def test_a_file_has_so_long_in_all_however_it_comes(settings):
+    with Stuck() as stuck:
+        hasty = dataclasses.replace(settings, fetch_within=0.5)
+        server = LabelStudio(stuck.url)
+        began = time.monotonic()
+        with pytest.raises(MediaError, match="takes longer than"):
+            MediaStore(hasty).get(f"{stuck.url}/x.mp4", 1, server)
+        assert time.monotonic() - began < 20
+        with pytest.raises(StillFetchingError, match=r"x\.mp4 is still being fetched"):
+            MediaStore(settings).get(f"{stuck.url}/x.mp4", 1, server, time.monotonic() + 0.2)
+
+
+def test_a_file_is_fetched_once_for_all_who_want_it(settings):
+    def slow(*_: object) -> tuple[int, dict[str, str], bytes]:
+        time.sleep(0.3)
+        return 200, {}, b"a video"
+
+    with serving(slow) as web:
+        media, server = MediaStore(settings), LabelStudio(web.url)
+        threads = [
+            threading.Thread(target=media.get, args=(f"{web.url}/a.mp4", 1, server))
+            for _ in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(web.asked) == 1
+
+
+# -- Label Studio's other names
+
+
+def test_files_of_label_studio_under_another_name_are_fetched_from_where_it_is(settings, tmp_path):
+    with serving(lambda *_: (200, {}, b"a video")) as web:
+        there = dataclasses.replace(settings, url=web.url, api_key="secret")
+        engine = Engine(there)
+        engine.projects.set_up("1.1", "http://labels.example:8080/ls", "t", None, "172.18.0.2")
+        server = engine.server_of("1.1")
+        url = "http://labels.example:8080/data/local-files/?d=a/b.mp4"
+        assert engine.media.get(url, 1, server).read_bytes() == b"a video"
+        with pytest.raises(MediaError):
+            engine.media.get("http://labels.example:8081/data/x.mp4", 1, server)
+        again = Engine(there).server_of("1.1")  # after a restart
+        assert again is not None
+        assert again.own_address(url).startswith(web.url)
+    assert [(path, headers["authorization"]) for _, path, headers, _ in web.asked] == [
+        ("/data/local-files/?d=a/b.mp4", "Token secret")
+    ]
+
+
+def test_a_proxy_is_used_if_one_is_named_and_not_for_internal_hosts(settings):
+    with serving(lambda *_: (200, {}, b"a video")) as proxy:
+        behind = MediaStore(dataclasses.replace(settings, proxy=proxy.url))
+        assert behind.get("http://videos.invalid/a.mp4").read_bytes() == b"a video"
+        for inside in ("http://127.0.0.1:1/x", "http://10.0.0.1/x", "http://localhost/x"):
+            with pytest.raises(MediaError, match="internal network"):
+                behind.get(inside)
+    assert [path for _, path, _, _ in proxy.asked] == ["http://videos.invalid/a.mp4"]
+
+
+# -- settings of a project
+
+
+def test_a_projects_extra_params_choose_its_model_and_are_kept(settings, files, discs):
+    params = json.dumps({"memory": "samurai", "max_frames": 2, "url": "http://evil.example"})
+    with TestClient(create_app(Engine(settings))) as client:
+        told = {"project": "1.1", "hostname": "", "extra_params": params}
+        assert client.post("/setup", json=told).json() == {"model_version": "SAM 2 nano"}
+        assert client.get("/health").json()["projects"]["with_own_settings"] == {
+            "1.1": "SAM 2 nano"
+        }
+    own = Engine(settings).projects.settings("1.1")  # after a restart
+    assert (own.memory, own.max_frames, own.url) == ("samurai", 2, "")
+    other = dataclasses.replace(settings, model="nano").of_project({"model": "sam2.1-tiny"})
+    assert other.model_version == "SAM 2 sam2.1-tiny"
+
+
+@pytest.mark.parametrize(
+    "params", [{"model": "/etc/passwd"}, {"memory": "elephant"}, {"max_frames": "many"}]
+)
+def test_a_wrong_extra_param_is_told_on_connecting(client, params):
+    answer = client.post("/setup", json={"project": "1.1", "extra_params": params})
+    assert answer.status_code == 400
+    assert answer.json()["error"]

@@ -1,0 +1,180 @@
+"""Many tasks in one request: none takes another with it, and none is lost."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from sam2_plugins.labelstudio_backend import deliveries
+from sam2_plugins.labelstudio_backend.engine import Engine
+from tests.labelstudio_backend import tasks
+from tests.labelstudio_backend.test_engine import wait_for
+from tests.labelstudio_backend.web import Web, serving
+
+
+class Stored:
+    """A Label Studio that keeps predictions, as far as the backend uses it."""
+
+    def __init__(self) -> None:
+        self.predictions: dict[int, dict] = {}
+        self._lock = threading.Lock()
+
+    def answer(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict, bytes]:
+        with self._lock:
+            if body:
+                made = json.loads(body)
+                number = len(self.predictions) + 1
+                self.predictions[number] = {"id": number, **made}
+                return 201, {}, b"{}"
+            if path.startswith("/api/predictions/?task="):
+                task = int(path.rpartition("=")[2])
+                found = [p for p in self.predictions.values() if p["task"] == task]
+                return 200, {}, json.dumps(found).encode()
+            if path.startswith("/api/predictions/"):
+                self.predictions.pop(int(path.split("/")[3]), None)
+            return 200, {}, b"{}"
+
+    def of(self, task: int) -> list[dict]:
+        return [p for p in self.predictions.values() if p["task"] == task]
+
+
+@contextmanager
+def label_studio() -> Iterator[tuple[Web, Stored]]:
+    stored = Stored()
+    with serving(lambda *told: stored.answer(*told)) as web:
+        yield web, stored
+
+
+def bomb(side: int) -> bytes:
+    """Return a small PNG of many black pixels."""
+
+    def part(name: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    head = part(b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0))
+    rows = part(b"IDAT", zlib.compress(bytes(side * (side // 8 + 1)), 9))
+    return b"\x89PNG\r\n\x1a\n" + head + rows + part(b"IEND", b"")
+
+
+@pytest.fixture
+def pictures(files, discs):
+    (files / "bomb.png").write_bytes(bomb(12_000))
+    (files / "drawing.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+
+    def task(number: int, image: object) -> dict:
+        shown = {"id": number, "data": {"image": image}}
+        return tasks.annotated(shown, tasks.area(discs[1][0], 1))
+
+    yield task
+    (files / "bomb.png").unlink()
+    (files / "drawing.svg").unlink()
+
+
+BAD = ["http://h:port/x.png", "http://[::1/x.png", "bomb.png", "drawing.svg", "\ud800", None, 7]
+
+
+def test_bad_tasks_fail_alone(engine, files, pictures):
+    bad = [str(files / one) if one in ("bomb.png", "drawing.svg") else one for one in BAD]
+    good = str(files / "page0.png")
+    answers = engine.predict([pictures(n, one) for n, one in enumerate([*bad, good])], tasks.IMAGE)
+    assert [bool(answer["result"]) for answer in answers] == [False] * len(bad) + [True]
+    assert all(answer["model_version"].startswith("SAM 2 nano: ") for answer in answers[:-1])
+
+
+def test_pictures_that_there_is_no_time_for_are_stored_later(settings, files, pictures):
+    with label_studio() as (web, stored):
+        hurried = dataclasses.replace(settings, answer_within=1e-6, url=web.url, api_key="t")
+        engine = Engine(hurried)
+        batch = [pictures(n, str(files / f"page{n}.png")) for n in range(1, 7)]
+        assert engine.predict(batch, tasks.IMAGE) == [[]] * 6
+        wait_for(lambda: all(stored.of(n) for n in range(1, 7)))
+        wait_for(lambda: not list((settings.folder / "pending").iterdir()))
+        assert all(stored.of(n)[0]["result"][0]["value"]["rle"] for n in range(1, 7))
+        engine.close()
+
+
+def test_what_a_stopped_backend_has_not_stored_is_stored_by_the_next(settings, files, pictures):
+    with label_studio() as (web, stored):
+        hurried = dataclasses.replace(settings, answer_within=1e-6, url=web.url, api_key="t")
+        stopped = Engine(hurried)
+        stopped._deliveries.stop()
+        stopped.predict([pictures(n, str(files / f"page{n}.png")) for n in (1, 2)], tasks.IMAGE)
+        stopped.close()
+        assert not stored.predictions
+        restarted = Engine(hurried)
+        assert restarted.resume() == 2
+        wait_for(lambda: stored.of(1) and stored.of(2))
+        restarted.close()
+
+
+def test_label_studio_is_tried_again_when_it_does_not_answer(
+    settings, files, pictures, monkeypatch
+):
+    monkeypatch.setattr(deliveries, "PAUSE", 0.05)
+    with label_studio() as (web, stored):
+        refusals = iter([True, True, False])
+        answer = stored.answer
+
+        def busy(path, headers, body):
+            return (502, {}, b"") if body and next(refusals, False) else answer(path, headers, body)
+
+        stored.answer = busy
+        hurried = dataclasses.replace(settings, answer_within=1e-6, url=web.url, api_key="t")
+        engine = Engine(hurried)
+        engine.predict([pictures(1, str(files / "page1.png"))], tasks.IMAGE)
+        wait_for(lambda: stored.of(1))
+        engine.close()
+
+
+def test_a_retry_without_a_token_goes_on_where_the_first_one_stopped(settings, files, pictures):
+    batch = [pictures(n, str(files / f"page{n}.png")) for n in range(1, 4)]
+    hurried = Engine(dataclasses.replace(settings, answer_within=1e-6))
+    assert hurried.predict(batch, tasks.IMAGE) == [[]] * 3
+    patient = Engine(settings)
+    assert all(answer["result"] for answer in patient.predict(batch, tasks.IMAGE))
+    assert not list((settings.folder / "pending").iterdir())
+
+
+def test_predictions_of_another_model_are_prompts_until_a_person_annotates(
+    engine, files, discs, settings
+):
+    boxes = [tasks.video_box(discs[1], 1)]
+    detector = {"model_version": "detector", "result": boxes}
+    own = {"model_version": "SAM 2 nano", "result": [tasks.video_box(discs[1], 2, region="own")]}
+    task = {**tasks.video_task(files), "annotations": [], "predictions": [own, detector]}
+    (answer,) = engine.predict([task], tasks.VIDEO)
+    assert [region["id"] for region in answer["result"]] == ["a"]
+    (persons,) = engine.predict(
+        [tasks.annotated(task, tasks.video_box(discs[1], 2, region="mine"))], tasks.VIDEO
+    )
+    assert [region["id"] for region in persons["result"]] == ["mine"]
+    off = Engine(dataclasses.replace(settings, track_predictions=False))
+    assert "no box to track" in off.predict([task], tasks.VIDEO)[0]["model_version"]
+
+
+def test_an_older_prediction_is_deleted_when_the_prompts_change(settings, files, discs):
+    with label_studio() as (web, stored):
+        engine = Engine(dataclasses.replace(settings, url=web.url, api_key="t"))
+        first = tasks.annotated(tasks.video_task(files), tasks.video_box(discs[1], 1))
+        (made,) = engine.predict([first], tasks.VIDEO)
+        stored.predictions = {
+            1: {"id": 1, "task": 1, **made},
+            2: {"id": 2, "task": 1, "model_version": "SAM 2 nano: There is no box", "result": []},
+            3: {"id": 3, "task": 1, "model_version": "detector", "result": []},
+        }
+        engine.annotated("1", 1, {"result": made["result"]})
+        engine.wait_for_checks("1.1700000000")
+        assert sorted(stored.predictions) == [1, 3]
+        engine.annotated("1", 1, {"result": [tasks.video_box(discs[1], 2)]})
+        engine.wait_for_checks("1.1700000000")
+        assert sorted(stored.predictions) == [3]
+        engine.close()

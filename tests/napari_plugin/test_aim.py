@@ -1,0 +1,115 @@
+"""One cell per click; a click on a mask selects its object."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.napari_plugin._aim import meaning_of_click
+from sam2_plugins.napari_plugin._colors import TrackColors
+from tests.napari_plugin.conftest import LEFT, RIGHT, Desk
+
+SIZE = (60, 80)
+MASKS = {
+    1: ObjectMask.from_box((10, 10, 20, 20), SIZE),
+    2: ObjectMask.from_box((40, 10, 60, 30), SIZE),
+    3: ObjectMask.from_box((45, 15, 50, 20), SIZE),
+}
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "selected", "fresh", "meaning"),
+    [
+        (15, 15, 1, True, "refine"),
+        (22, 15, 1, True, "refine"),  # just beside it
+        (30, 15, 1, True, "new"),
+        (30, 15, 1, False, "refine"),  # it was corrected or tracked before
+        (55, 25, 1, True, 2),
+        (55, 25, 1, False, 2),
+        (47, 17, 1, True, 3),  # the smaller one is in front
+        (30, 15, 4, True, "refine"),  # it has no mask on this frame yet
+        (15, 15, None, True, "refine"),
+    ],
+)
+def test_a_click_means_what_lies_under_it(
+    x: float, y: float, selected: int | None, fresh: bool, meaning: object
+) -> None:
+    assert meaning_of_click(x, y, MASKS, selected, fresh) == meaning
+
+
+def click(desk: Desk, y: float, x: float, *modifiers: str) -> None:
+    """Click as napari hands it on: the callback before it, and then the marker."""
+    points = desk.space.points
+    points.mode = "add"
+    event = SimpleNamespace(
+        position=points.data_to_world((*desk.space.step, y, x)), modifiers=modifiers
+    )
+    points.mouse_drag_callbacks[0](points, event)
+    points.add([*desk.space.step, y, x])
+    desk.jobs.run()
+
+
+def test_two_clicks_on_two_cells_are_two_objects_and_undo_takes_the_second_away(
+    desk: Desk,
+) -> None:
+    desk.controller.new_object()
+    click(desk, *LEFT)
+    click(desk, *RIGHT)
+    assert list(desk.controller.objects) == [1, 2]
+    assert desk.area(0, 1) > 300 and desk.area(0, 2) > 200
+    assert any("begins object 2" in told for told in desk.told)
+    desk.controller.undo()
+    desk.jobs.run()
+    assert list(desk.controller.objects) == [1]
+    assert desk.controller.selected == 1
+    desk.controller.redo()
+    desk.jobs.run()
+    assert list(desk.controller.objects) == [1, 2] and desk.area(0, 2) > 200
+
+
+def test_a_click_on_another_mask_selects_it_and_adds_nothing(desk: Desk) -> None:
+    desk.controller.new_object()
+    click(desk, *LEFT)
+    click(desk, *RIGHT)
+    click(desk, *LEFT)
+    assert desk.controller.selected == 1
+    assert len(desk.space.points.data) == 2
+    click(desk, 44, 44)
+    assert list(desk.space.points.features["object"]) == [1, 2, 1]
+
+
+def test_shift_click_or_the_mode_off_adds_to_the_selected_object(desk: Desk) -> None:
+    desk.controller.new_object()
+    click(desk, *LEFT)
+    click(desk, *RIGHT, "Shift")
+    desk.controller.one_per_click = False
+    click(desk, 85, 20)
+    assert list(desk.space.points.features["object"]) == [1, 1, 1]
+
+
+def test_a_tracked_object_is_corrected_by_a_click_beside_it(desk: Desk) -> None:
+    desk.controller.new_object()
+    click(desk, *LEFT)
+    desk.track()
+    desk.space.go_to((5,))
+    click(desk, 60, 90)
+    assert list(desk.controller.objects) == [1]
+
+
+def test_colours_are_the_same_in_masks_and_tracks(desk: Desk) -> None:
+    desk.click(*LEFT)
+    labels = [1, 2, 3, 60, 61, 500, 65535]
+    found = TrackColors().map(labels)
+    assert np.allclose(found, [desk.space.color(label) for label in labels], atol=1e-3)
+    assert len(np.unique(np.round(found[:4], 2), axis=0)) == 4
+
+
+def test_masks_are_outlines_by_choice(desk: Desk) -> None:
+    desk.controller.outline(True)
+    desk.click(*LEFT)
+    assert desk.space.labels.contour > 0
+    desk.controller.outline(False)
+    assert desk.space.labels.contour == 0

@@ -1,0 +1,59 @@
+"""After a correction, "from there on": nothing that was good before it changes."""
+
+from __future__ import annotations
+
+from tests.napari_plugin.conftest import LEFT, RIGHT, Desk
+
+
+def tracked_pair(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.controller.new_object()
+    desk.click(*RIGHT)
+    desk.track()
+
+
+def correct(desk: Desk, frame: int, label: int, y: float, x: float) -> None:
+    desk.space.go_to((frame,))
+    desk.controller.select(label)
+    desk.click(y, x)
+
+
+def test_tracking_on_changes_only_the_object_and_only_what_comes_after(desk: Desk) -> None:
+    tracked_pair(desk)
+    before = {(f, o): desk.space.store.get((f,), o) for f in range(8) for o in (1, 2)}
+    correct(desk, 4, 1, 60, 89)
+    assert desk.controller.runs.corrections == {1: 4}
+    desk.controller.runs.track_on()
+    desk.jobs.run()
+    after = {(f, o): desk.space.store.get((f,), o) for f in range(8) for o in (1, 2)}
+    changed = {key for key in before if before[key] != after[key]}
+    assert changed == {(4, 1), (5, 1), (6, 1), (7, 1)}
+    assert desk.controller.runs.corrections == {}
+
+
+def test_of_two_corrections_each_object_goes_on_from_its_own(desk: Desk) -> None:
+    tracked_pair(desk)
+    before = {(f, o): desk.space.store.get((f,), o) for f in range(8) for o in (1, 2)}
+    correct(desk, 3, 1, 60, 88)
+    correct(desk, 5, 2, 40, 35)
+    assert desk.controller.runs.corrections == {1: 3, 2: 5}
+    desk.controller.runs.track_on()
+    desk.jobs.run()
+    for frame, label in before:
+        if frame < (3 if label == 1 else 5):
+            assert desk.space.store.get((frame,), label) == before[frame, label]
+    assert desk.controller.runs.corrections == {}
+
+
+def test_a_first_prompt_is_no_correction(desk: Desk) -> None:
+    desk.click(*LEFT)
+    assert desk.controller.runs.corrections == {}
+    desk.controller.runs.track_on()
+    assert "no correction" in desk.told[-1]
+
+
+def test_a_run_that_had_nothing_to_do_says_so(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.track()
+    desk.track()
+    assert "Nothing had to be tracked" in desk.told[-1]

@@ -1,0 +1,270 @@
+"""Work that survives a crash, a closed dock, a removed layer; the file it is saved in."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from napari.components import ViewerModel
+from napari.plugins import _initialize_plugins
+
+from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.napari_plugin._controller import Controller
+from sam2_plugins.napari_plugin._project import read_project
+from tests.cli.conftest import moving_discs
+from tests.napari_plugin.conftest import LEFT, Desk, Later
+from tests.napari_plugin.test_history import everything
+
+Open = Callable[[Path], Desk]
+
+
+@pytest.fixture
+def movie(tmp_path: Path) -> Path:
+    path = tmp_path / "discs.tif"
+    tifffile.imwrite(path, moving_discs(8)[0])
+    return path
+
+
+@pytest.fixture
+def open_movie(nano: Sam2Model) -> Open:
+    """Open a file in a viewer of its own, as another napari would."""
+
+    def make(path: Path) -> Desk:
+        _initialize_plugins()
+        viewer = ViewerModel()
+        viewer.open(path, plugin="napari", layer_type="image")
+        viewer.dims.set_point(0, 0)
+        jobs = Later()
+        controller = Controller(viewer, jobs, lambda: nano)
+        desk = Desk(viewer, controller, jobs)
+        controller.told.connect(desk.told.append)
+        controller.failed.connect(desk.failures.append)
+        controller.use([viewer.layers[0]])
+        return desk
+
+    return make
+
+
+def work_on(desk: Desk) -> dict[str, Any]:
+    """Click, track, correct, paint, divide."""
+    desk.controller.exclude(False)
+    desk.click(*LEFT)
+    desk.track()
+    desk.space.labels.paint((2, 80, 20), 1)
+    desk.controller.prompting.sync()
+    desk.jobs.run()
+    desk.space.go_to((5,))
+    desk.controller.divisions.divide()
+    desk.click(40, 35)
+    desk.box(50, 80, 70, 100)
+    desk.controller.rename(2, "daughter")
+    desk.controller.memory = "samurai"
+    return everything(desk)
+
+
+def without_history_of_strokes(seen: dict[str, Any]) -> dict[str, Any]:
+    """A painted mask need not know any more what it took the place of."""
+    state = seen["state"]
+    kept = {**vars(state), "painted": {at: one.mask for at, one in state.painted.items()}}
+    kept.pop("selected")
+    return {**kept, "masks": seen["masks"]}
+
+
+def test_all_is_back_in_another_session(open_movie: Open, movie: Path) -> None:
+    first = open_movie(movie)
+    made = work_on(first)
+    first.controller.close()
+    again = open_movie(movie)
+    assert without_history_of_strokes(everything(again)) == without_history_of_strokes(made)
+    assert again.controller.memory == "samurai"
+    again.jobs.run()
+    assert again.session._tracking == {}  # the model computes nothing for it
+    assert any("3 objects are back" in told for told in again.told)
+
+
+def test_a_reopened_session_goes_on_where_the_other_ended(open_movie: Open, movie: Path) -> None:
+    first = open_movie(movie)
+    first.click(*LEFT)
+    first.track("forward", 0, 4)
+    kept = [first.space.store.get((t,), 1) for t in range(5)]
+    first.controller.close()
+    again = open_movie(movie)
+    again.track()
+    assert [again.space.store.get((t,), 1) for t in range(5)] == kept
+    assert len(again.space.store.indices(1)) == 8
+    assert again.failures == []
+
+
+def test_a_correction_that_was_not_tracked_on_still_counts_after_reopening(
+    open_movie: Open, movie: Path
+) -> None:
+    first = open_movie(movie)
+    first.click(*LEFT)
+    first.track()
+    first.space.go_to((4,))
+    first.click(60, 89)
+    first.controller.close()
+    again = open_movie(movie)
+    before = again.space.store.get((6,), 1)
+    again.track()
+    assert again.space.store.get((6,), 1) != before
+
+
+def test_what_a_kill_leaves_is_read(open_movie: Open, movie: Path, tmp_path: Path) -> None:
+    script = """
+import os, sys
+from napari.components import ViewerModel
+from sam2_plugins.core.checkpoints import cached_model
+from sam2_plugins.napari_plugin._controller import Controller
+from sam2_plugins.napari_plugin._jobs import AtOnce
+from napari.plugins import _initialize_plugins
+_initialize_plugins()
+viewer = ViewerModel()
+viewer.open(sys.argv[1], plugin="napari", layer_type="image")
+viewer.dims.set_point(0, 0)
+control = Controller(viewer, AtOnce(), lambda: cached_model("nano", device="cpu"))
+control.use([viewer.layers[0]])
+control.new_object()
+control.work.workspace.points.add([0, 40, 40])
+def die(progress):
+    if progress is not None and progress.done == 5:
+        import time; time.sleep(1)
+        os._exit(9)
+control.progressed.connect(die)
+control.runs.start("forward")
+"""
+    run = subprocess.run([sys.executable, "-c", script, str(movie)], timeout=240, check=False)
+    assert run.returncode == 9
+    with movie.with_suffix(".sam2").open("ab") as file:
+        file.write(b'{"at": [7], "la')
+    desk = open_movie(movie)
+    assert desk.space.store.indices(1) == [(0,), (1,), (2,), (3,), (4,)]
+    assert len(desk.space.points.data) == 1
+    desk.track()
+    assert len(desk.space.store.indices(1)) == 8
+    assert desk.failures == []
+
+
+def test_a_removed_layer_takes_nothing_along(desk: Desk) -> None:
+    made = work_on(desk)
+    for name in ("movie masks", "movie clicks"):
+        desk.viewer.layers.remove(name)
+        desk.controller.begin()
+    assert desk.controller.objects == {1: "object 1", 2: "daughter", 3: "object 1.2"}
+    masks = everything(desk)["masks"]
+    assert masks == made["masks"]
+
+
+def test_a_dock_that_is_opened_again_finds_the_work(desk: Desk, nano: Sam2Model) -> None:
+    made = work_on(desk)
+    desk.controller.close()
+    names = [layer.name for layer in desk.viewer.layers]
+    other = Controller(desk.viewer, desk.jobs, lambda: nano)
+    other.use([desk.viewer.layers["movie"]])
+    desk.controller = other
+    desk.jobs.run()
+    assert without_history_of_strokes(everything(desk)) == without_history_of_strokes(made)
+    assert sorted(layer.name for layer in desk.viewer.layers) == sorted(names)
+
+
+def test_a_project_is_saved_where_the_user_wants_it(
+    open_movie: Open, movie: Path, tmp_path: Path
+) -> None:
+    desk = open_movie(movie)
+    desk.controller.projects.places.beside = False
+    desk.click(*LEFT)
+    assert not movie.with_suffix(".sam2").exists()
+    wanted = tmp_path / "elsewhere" / "mine.sam2"
+    wanted.parent.mkdir()
+    desk.controller.projects.save_as(wanted)
+    desk.track()
+    made = everything(desk)
+    desk.controller.close()
+    again = open_movie(movie)
+    again.controller.projects.open(wanted)
+    assert everything(again) == made
+
+
+def test_work_on_an_image_in_no_file_is_kept_for_a_crash(
+    make_desk: Callable[..., Desk], tmp_path: Path
+) -> None:
+    desk = make_desk(moving_discs(8)[0])
+    desk.controller.projects.places.recovery = tmp_path
+    desk.click(*LEFT)
+    area = desk.area(0, 1)
+    desk.controller.close()
+    (path,) = tmp_path.glob("movie-*.sam2")
+    again = make_desk(moving_discs(8)[0])
+    again.controller.projects.places.recovery = tmp_path
+    again.controller.projects.bring_back()
+    assert str(path) in again.told[-1]
+    again.controller.projects.open(path)
+    assert again.area(0, 1) == area
+
+
+def test_two_windows_on_a_movie_do_not_write_into_one_file(open_movie: Open, movie: Path) -> None:
+    first = open_movie(movie)
+    first.click(*LEFT)
+    second = open_movie(movie)
+    assert second.controller.objects == {}
+    second.click(60, 85)
+    for desk in (first, second):
+        desk.controller.close()
+    boxes = [
+        read_project(movie.with_name(name)).masks[0,][1].box
+        for name in ("discs.sam2", "discs-2.sam2")
+    ]
+    assert boxes[0] != boxes[1]
+
+
+def test_a_project_of_another_image_is_refused(
+    open_movie: Open, movie: Path, tmp_path: Path
+) -> None:
+    desk = open_movie(movie)
+    desk.click(*LEFT)
+    desk.controller.close()
+    other = tmp_path / "other.tif"
+    tifffile.imwrite(other, np.zeros((3, 40, 50), np.uint8))
+    small = open_movie(other)
+    with pytest.raises(Sam2PluginsError, match="choose the right image"):
+        small.controller.projects.open(movie.with_suffix(".sam2"))
+    with pytest.raises(Sam2PluginsError, match="no project"):
+        small.controller.projects.open(other)
+
+
+def test_damaged_lines_are_left_out_and_told_of(open_movie: Open, movie: Path) -> None:
+    desk = open_movie(movie)
+    desk.click(*LEFT)
+    desk.track()
+    desk.controller.close()
+    path = movie.with_suffix(".sam2")
+    lines = path.read_text().splitlines()
+    at = next(i for i, line in enumerate(lines) if '"at": [5]' in line)
+    lines[at] = "\x00\x00"
+    path.write_text("\n".join(lines) + "\n")
+    again = open_movie(movie)
+    assert "1 damaged line " in again.told[-1]
+    assert len(again.space.store.indices(1)) == 7
+    assert all(json.loads(line) for line in path.read_text().splitlines())
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
+def test_a_place_that_cannot_be_written_to_is_told_of(open_movie: Open, movie: Path) -> None:
+    movie.parent.chmod(0o500)
+    try:
+        desk = open_movie(movie)
+        desk.click(*LEFT)
+        desk.click(44, 44)
+        assert any("Save project as" in text for text in desk.failures)
+        assert desk.area(0, 1) > 300
+    finally:
+        movie.parent.chmod(0o700)
