@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import cycle
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from sam2_plugins.core.model.fast import replayed
 from sam2_plugins.core.model.image_encoder import ImageEncoder
 from sam2_plugins.core.model.layers import MLP
 from sam2_plugins.core.model.mask_decoder import MaskCandidates, MaskDecoder
-from sam2_plugins.core.model.memory_attention import MemoryAttention
+from sam2_plugins.core.model.memory_attention import ONE_BY_ONE, MemoryAttention
 from sam2_plugins.core.model.memory_encoder import MemoryEncoder
 from sam2_plugins.core.model.position_encoding import sine_grid, sine_of
 from sam2_plugins.core.model.prompt_encoder import PADDING, PromptEncoder
@@ -30,6 +31,9 @@ MASK_SCALE, MASK_SHIFT = 20.0, -10.0
 
 PREVIOUS_LOGIT_LIMIT = 32.0
 """Earlier logits are clamped to this before they are fed back with a correcting click."""
+
+LARGE_GRID = 32
+"""From this side of the grid on, the memories of several objects outgrow a processor's cache."""
 
 _FEW_SIZES = 8
 """Sizes that fit are listed up to this number."""
@@ -291,6 +295,15 @@ class Sam2Model(nn.Module):
         prompted
             A person had a say in the mask: it is taken as sure.
         """
+        if self.device.type in ONE_BY_ONE and len(mask) > 1 and self.grid >= LARGE_GRID:
+            features = coarse.split(1) if len(coarse) > 1 else cycle([coarse])
+            each = zip(features, mask.split(1), object_score.split(1), strict=False)
+            return torch.cat([self._encode_memory(*one, prompted) for one in each])
+        return self._encode_memory(coarse, mask, object_score, prompted)
+
+    def _encode_memory(
+        self, coarse: Tensor, mask: Tensor, object_score: Tensor, prompted: bool
+    ) -> Tensor:
         size = (self.image_size, self.image_size)
         mask = F.interpolate(mask.float(), size=size, mode="bilinear", align_corners=False)
         mask = (mask > 0).float() if prompted else mask.sigmoid()
