@@ -18,7 +18,7 @@ REBUILT_PROMPTS = 2
 """Prompted frames, nearest first, whose memory moves with an object to another window."""
 
 JUMP_LATTICE = 32
-"""Windows that jumped begin at such parts of their side, so that those that jumped alike are one."""
+"""Windows that jumped begin at such parts of their side: those that jumped alike stay one."""
 
 
 class Follower:
