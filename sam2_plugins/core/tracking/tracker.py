@@ -453,7 +453,7 @@ class VideoTracker:
                 if said.output is not None:
                     outputs[tracked.obj] = said.output
             elif not tracked.record.is_current(frame) and self._readable(frame):
-                self._follower.prepare(tracked, frame, reverse, self._windows_in_use())
+                self._follower.prepare(tracked, frame, reverse)
                 wanted.append(tracked)
         for tracked, found in zip(wanted, self._steps.track(frame, wanted, reverse), strict=True):
             tracked.record.put(frame, found.mask)
@@ -489,7 +489,6 @@ class VideoTracker:
                 side=tracked.side,
                 window=tracked.window,
                 recall=partial(self._recall, tracked, frame) if conditioned else None,
-                shared=self._windows_in_use(),
             )
         )
         tracked.prompted[frame] = PromptedFrame(prompts, answer, conditioned)
@@ -549,9 +548,6 @@ class VideoTracker:
     def _readable(self, frame: int) -> bool:
         """Whether a frame can still be had; those of a stream pass."""
         return self.frames.seekable or frame >= max(self._times, default=0)
-
-    def _windows_in_use(self) -> list[Window]:
-        return [t.window for t in self._objects.values() if t.window is not None]
 
     def _known(self, obj: ObjectId) -> TrackedObject:
         if obj not in self._objects:
