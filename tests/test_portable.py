@@ -66,6 +66,19 @@ def test_processes_are_spawned_which_every_system_can() -> None:
                 assert [ast.literal_eval(argument) for argument in call.args] == ["spawn"]
 
 
+def test_files_of_text_are_utf8_whatever_the_system_prefers() -> None:
+    bare = [
+        f"{path}:{call.lineno}"
+        for path, tree in TREES.items()
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+        if ast.unparse(call.func).endswith((".read_text", ".write_text"))
+        and not ast.unparse(call.func).startswith("files.")  # ours, which is UTF-8
+        and not any("utf" in ast.unparse(part).lower() for part in (*call.args, *call.keywords))
+        and not any(keyword.arg == "encoding" for keyword in call.keywords)
+    ]
+    assert not bare
+
+
 AS_ON_WINDOWS = """
 import os, pkgutil, signal, sys
 from importlib import import_module
@@ -89,34 +102,19 @@ for module in pkgutil.walk_packages(sam2_plugins.__path__, "sam2_plugins."):
     try:
         import_module(module.name)
     except ModuleNotFoundError as error:
-        if error.name.split(".")[0] in {optional!r}:
-            continue  # of a host, or an extra, that is not installed
-        raise
+        if error.name in {modules!r} or error.name.startswith("sam2_plugins"):
+            raise  # else it is of a host, or of an extra, that is not installed here
 from sam2_plugins.core.operating_system import lower_priority, peak_megabytes, stop_signals
 lower_priority()
 print(peak_megabytes(), [one.name for one in stop_signals()])
 """
-OPTIONAL = {
-    *(
-        "anyio",
-        "bson",
-        "fiftyone",
-        "httpx",
-        "label_studio_ml",
-        "magicgui",
-        "napari",
-        "psygnal",
-        "qtpy",
-    ),
-    *("starlette", "superqt", "uvicorn"),
-}
 HIDDEN = {"fcntl", "grp", "pty", "pwd", "resource", "termios", "tty"}
 HIDDEN_OF_OS = {"nice", "getuid", "geteuid", "killpg", "setsid", "sched_getaffinity", "uname"}
 
 
 def test_every_module_is_imported_where_there_is_no_posix() -> None:
     script = AS_ON_WINDOWS.format(
-        modules=HIDDEN, of_os=HIDDEN_OF_OS, of_signal={"SIGHUP", "SIGKILL"}, optional=OPTIONAL
+        modules=HIDDEN, of_os=HIDDEN_OF_OS, of_signal={"SIGHUP", "SIGKILL"}
     )
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert told.returncode == 0, told.stderr

@@ -50,7 +50,7 @@ class Pending:
         found = {}
         for path in sorted(self._folder.glob("*.json")):
             try:
-                request = json.loads(path.read_text())
+                request = json.loads(path.read_text(encoding="utf-8"))
                 found[path.stem] = {"task": dict(request["task"]), **request}
             except (OSError, ValueError, KeyError, TypeError):
                 log.warning("%s is damaged, and deleted.", path)

@@ -86,9 +86,9 @@ def account_of(folder: Path) -> Account:
     """Return the account of a demo, the same one every time."""
     path = folder / "account.json"
     if path.exists():
-        return Account(**json.loads(path.read_text()))
+        return Account(**json.loads(path.read_text(encoding="utf-8")))
     account = Account()
     folder.mkdir(parents=True, exist_ok=True)
     path.touch(0o600)
-    path.write_text(json.dumps(asdict(account)))
+    path.write_text(json.dumps(asdict(account)), encoding="utf-8")
     return account

@@ -158,8 +158,8 @@ class LocalServer:
         path = self.folder / "secret"
         if not path.exists():
             path.touch(0o600)
-            path.write_text(secrets.token_hex(32))
-        return path.read_text()
+            path.write_text(secrets.token_hex(32), encoding="utf-8")
+        return path.read_text(encoding="utf-8")
 
     def _wait(self) -> None:
         end = time.monotonic() + PATIENCE

@@ -299,7 +299,7 @@ def _name_of(url: str) -> str:
 
 def _read_note(path: Path) -> dict[str, str]:
     try:
-        note = json.loads(path.read_text())
+        note = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return {str(k): str(v) for k, v in note.items()} if isinstance(note, Mapping) else {}

@@ -278,7 +278,7 @@ class _Run:
         self.rows = []
         path = self.folder / LOG_FILE
         new = not path.exists()
-        with path.open("a", newline="") as file:
+        with path.open("a", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, LOG_FIELDS)
             if new:
                 writer.writeheader()

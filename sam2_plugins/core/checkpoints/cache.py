@@ -104,14 +104,14 @@ def record_sha256(path: Path, digest: str) -> None:
     """Write `<file>.sha256`, in the format that `sha256sum -c` reads."""
     note = _record_path(path)
     fresh = note.with_name(note.name + ".new")
-    fresh.write_text(f"{digest}  {path.name}\n")
+    fresh.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
     fresh.replace(note)
 
 
 def recorded_sha256(path: Path) -> str | None:
     """Return the digest that was recorded beside a file, or None."""
     try:
-        words = _record_path(path).read_text().split()
+        words = _record_path(path).read_text(encoding="utf-8").split()
     except FileNotFoundError:
         return None
     return words[0].lower() if words else None

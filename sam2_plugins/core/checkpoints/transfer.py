@@ -102,7 +102,7 @@ def _attempt(url: str, part: Path, on_progress: Progress | None) -> None:
             discard(part)
             return _attempt(url, part, on_progress)
         kept = version if body.start else body.version
-        _note_path(part).write_text(json.dumps({"url": url, "version": kept}))
+        _note_path(part).write_text(json.dumps({"url": url, "version": kept}), encoding="utf-8")
         _receive(response, body, part, on_progress)
 
 
@@ -162,7 +162,7 @@ def _body(status: int, headers: Message) -> _Body:
 def _resumable(url: str, part: Path) -> tuple[int, str]:
     """Return how many bytes of which version of `url` are held already; 0 if unsure."""
     try:
-        note = json.loads(_note_path(part).read_text())
+        note = json.loads(_note_path(part).read_text(encoding="utf-8"))
         if note["url"] == url and note["version"]:
             return _size(part), str(note["version"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):

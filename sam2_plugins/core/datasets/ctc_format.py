@@ -51,7 +51,7 @@ def read_table(path: Path) -> dict[int, Track]:
         If it is none.
     """
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
         rows = [[int(word) for word in line.split()] for line in lines if line.strip()]
         return {label: Track(begin, end, parent) for label, begin, end, parent in rows}
     except (OSError, ValueError) as error:
