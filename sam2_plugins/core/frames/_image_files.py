@@ -120,7 +120,7 @@ def _tiff_header(path: Path) -> ImageHeader:
     with tifffile.TiffFile(path) as tif:
         series = tif.series[0]
         if len(series.pages) == 1 and series.shape == series.keyframe.shape:
-            view = view_of(series.keyframe)
+            view = view_of(series.keyframe, series.axes)
             return ImageHeader(view.shape, view.dtype, view.axes, 1, _read_tiff_page)
         return ImageHeader(tuple(series.shape), series.dtype, series.axes, 1, _read_tiff_stack)
 
@@ -128,7 +128,7 @@ def _tiff_header(path: Path) -> ImageHeader:
 def _read_tiff_page(path: Path) -> NDArray:
     with tifffile.TiffFile(path) as tif:
         page = tif.series[0].keyframe
-        return view_of(page).show(page.asarray(maxworkers=1))
+        return view_of(page, tif.series[0].axes).show(page.asarray(maxworkers=1))
 
 
 def _read_tiff_stack(path: Path) -> NDArray:

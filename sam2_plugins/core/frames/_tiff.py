@@ -101,8 +101,8 @@ class TiffArray:
         self._pages = series.pages
         keyframe = series.keyframe
         self._stored_shape = tuple(keyframe.shape)
-        self._view = view_of(keyframe)
         self._leading = tuple(series.shape[: len(series.shape) - len(self._stored_shape)])
+        self._view = view_of(keyframe, series.axes[len(self._leading) :])
         if tuple(series.shape[len(self._leading) :]) != self._stored_shape:
             raise FrameSourceError(
                 f"{path} stores {series.axes} {series.shape} in pages of {self._stored_shape}, "

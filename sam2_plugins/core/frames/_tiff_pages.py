@@ -38,16 +38,24 @@ class PageView:
     show: Callable[[NDArray], NDArray]
 
 
-def view_of(keyframe: Any) -> PageView:
+def view_of(keyframe: Any, axes: str) -> PageView:
     """Return how pages like `keyframe` are shown.
+
+    Parameters
+    ----------
+    axes
+        What the file says of the axes of a page. Where that is other than what the page is stored
+        as (tifffile stores a movie of three or four frames as colours), it counts.
 
     Raises
     ------
     FrameSourceError
         If their colours are of a kind that is not read.
     """
-    axes, shape = keyframe.axes, tuple(keyframe.shape)
+    shape = tuple(keyframe.shape)
     dtype, photometric = np.dtype(keyframe.dtype), int(keyframe.photometric)
+    if axes != keyframe.axes:
+        return PageView(axes, shape, dtype, lambda page: page)
     if colours_of := _OTHER_COLOURS.get(photometric):
         raise FrameSourceError(
             f"{keyframe.parent.filename} stores its colours as {colours_of}, which is not read: "
