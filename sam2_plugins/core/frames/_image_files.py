@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.core.frames._gate import MAX_PIXELS, require_size
+from sam2_plugins.core.frames._gate import DAMAGE, MAX_PIXELS, require_size
 from sam2_plugins.core.frames._orientation import Orientation
 from sam2_plugins.core.frames._tiff_pages import view_of
 
@@ -91,7 +91,9 @@ def read_header(path: Path, max_pixels: int) -> ImageHeader:
     """
     try:
         header = _tiff_header(path) if is_tiff(path) else _header(path)
-    except (OSError, ValueError, IndexError, SyntaxError, Image.DecompressionBombError) as error:
+    except FrameSourceError:
+        raise
+    except DAMAGE as error:
         raise unreadable(path, error) from error
     where = header.axes.find("Y"), header.axes.find("X")
     require_size(header.shape[where[0]], header.shape[where[1]], path.name, max_pixels)
