@@ -1,7 +1,7 @@
 """Single images in files: what the header says, and the samples as they were recorded.
 
 Pillow reads most of them, and brings colours of more than 8 bits down to 8, palettes up to colour.
-So PNG, JPEG 2000 and AVIF of more bits are read by imagecodecs, Netpbm here, and TIFF by tifffile.
+So PNG and JPEG 2000 of more bits are read by imagecodecs, Netpbm here, and TIFF by tifffile.
 """
 
 from __future__ import annotations
