@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import tifffile
 
 
 def test_the_facts_of_a_movie_are_told_as_json(run, movie):
@@ -31,3 +32,17 @@ def test_a_file_that_is_no_movie_exits_with_1_and_a_message(run, tmp_path):
     assert result.code == 1
     assert "notes.mp4" in result.err
     assert "Traceback" not in result.err
+
+
+def test_a_pattern_channels_in_names_and_the_size_of_pixels(run, tmp_path):
+    for t in range(3):
+        for name in ("BF", "GFP"):
+            facts = {"axes": "YX", "PhysicalSizeX": 0.65, "PhysicalSizeY": 0.65}
+            plane = np.full((20, 30), 10 * t, np.uint8)
+            tifffile.imwrite(tmp_path / f"{name}_{t}.ome.tif", plane, metadata=facts)
+    assert run("info", tmp_path / "*GFP*", "--json").json["length"] == 3
+    told = run("info", tmp_path, "--channels-by", "BF|GFP", "--json").json
+    assert (told["length"], told["axes"]) == (3, "TCYX")
+    one = run("info", tmp_path / "BF_0.ome.tif")
+    assert one.code == 0
+    assert "0.65 x 0.65 µm" in one.out

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.core.frames import is_tiff, list_images, read_image
+from sam2_plugins.core.frames import DAMAGE, is_tiff, list_images, read_image
 from sam2_plugins.core.masks import NotLabelsError, labels_from_picture, whole_numbers
 
 LABEL_STACK_NAME = "labels.tif"  # what `track --format tiff` writes
@@ -70,13 +70,15 @@ def _read(path: Path) -> tuple[NDArray[Any], bool]:
         if path.suffix.lower() == ".npy":
             return _from_array(np.load(path, allow_pickle=False))
         return _from_tiff(path) if is_tiff(path) else _from_image(path)
+    except FrameSourceError:
+        raise
     except NotLabelsError as error:
         raise FrameSourceError(f"{path} {error}.") from error
     except FileNotFoundError as error:
         raise FrameSourceError(f"There is no {path}.") from error
     except UnidentifiedImageError as error:
         raise FrameSourceError(f"{path} is no image of labels: take PNG, TIFF or .npy.") from error
-    except (OSError, ValueError, IndexError, tifffile.TiffFileError) as error:
+    except DAMAGE as error:
         raise FrameSourceError(f"{path} cannot be read: {error}.") from error
 
 

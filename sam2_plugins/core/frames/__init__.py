@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sam2_plugins.core.frames._file_names import natural_sorted
 from sam2_plugins.core.frames._folder import list_images
-from sam2_plugins.core.frames._gate import MAX_PIXELS, media_url
+from sam2_plugins.core.frames._gate import DAMAGE, MAX_PIXELS, media_url
 from sam2_plugins.core.frames._image_files import is_tiff, read_image
 from sam2_plugins.core.frames._normalise import Normalisation
 from sam2_plugins.core.frames._open import open_frames
@@ -12,6 +12,7 @@ from sam2_plugins.core.frames._probe import SourceInfo, probe
 from sam2_plugins.core.frames._source import Frame, FrameSource, UnknownLengthError
 
 __all__ = [
+    "DAMAGE",
     "MAX_PIXELS",
     "Frame",
     "FrameSource",

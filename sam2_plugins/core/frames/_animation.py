@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sam2_plugins.core.frames._array import ArraySource
+from sam2_plugins.core.frames._gate import DAMAGE
 from sam2_plugins.core.frames._image_files import ImageHeader, unreadable
 from sam2_plugins.core.frames._source import ReadOptions
 
@@ -25,7 +26,7 @@ def open_animation(path: Path, header: ImageHeader, options: ReadOptions) -> Arr
     animation = _Animation(path, header)
     try:
         times = animation.times()
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
+    except DAMAGE as error:
         animation.close()
         raise unreadable(path, error) from error
     return ArraySource(

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._axes import guess_axes, lay_out
+from sam2_plugins.core.frames._gate import DAMAGE
 from sam2_plugins.core.frames._normalise import check_channels
 from sam2_plugins.core.frames._source import FrameSource, ReadOptions
 
@@ -138,7 +139,7 @@ class ArraySource(FrameSource):
         assert self._array is not None
         try:
             samples: NDArray = np.asarray(self._array[tuple(key)])
-        except (OSError, ValueError, RuntimeError, SyntaxError, EOFError) as error:
+        except DAMAGE as error:
             raise FrameSourceError(
                 f"Frame {index} of {self.name} cannot be read: {error}. "
                 "If the file is damaged, restore it from its origin."

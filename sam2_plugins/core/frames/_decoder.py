@@ -29,6 +29,11 @@ def choose_stream(
     """
     stream = _stream(container, number, name)
     codec = stream.codec_context
+    if codec is None:
+        raise FrameSourceError(
+            f"{name} is in a codec that is not known here, or is damaged. Convert it, for instance "
+            "with ffmpeg -i IN OUT.mp4, or copy it again."
+        )
     require_size(codec.height or 0, codec.width or 0, name, max_pixels)
     codec.options = {**codec.options, "max_pixels": str(max_pixels)}  # of frames that grow later
     return stream

@@ -175,7 +175,7 @@ def _common_form(headers: Sequence[ImageHeader]) -> tuple[tuple[int, ...], str]:
 
 def _in_form(samples: NDArray, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
     """Make colour of grey where it is needed; what is opaque in one file is so in all."""
-    if samples.dtype == bool and dtype != bool:
+    if samples.dtype.kind == "b" and dtype.kind != "b":
         samples = samples.astype(np.uint8) * 255  # white among shades of grey
     if len(shape) == 3 and samples.ndim == 2:
         samples = np.repeat(samples[..., None], shape[2], axis=2)

@@ -9,16 +9,27 @@ hold their own pictures are opened.
 from __future__ import annotations
 
 import re
+import struct
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import av
 import av.error
+from PIL import Image
 
 from sam2_plugins.core.errors import FrameSourceError
 
 MAX_PIXELS = 1 << 28
 """Of a frame: 16,384 × 16,384. Larger ones are refused before they are decoded."""
+
+DAMAGE: tuple[type[Exception], ...] = (
+    *(OSError, ValueError, RuntimeError, SyntaxError, EOFError, KeyError, IndexError, TypeError),
+    *(AttributeError, OverflowError, MemoryError, ZeroDivisionError, AssertionError),
+    *(struct.error, zlib.error, zipfile.BadZipFile, Image.DecompressionBombError),
+)
+"""What libraries raise on files that are damaged, or made to look so."""
 
 _ADDRESS = re.compile(r"(https?|rtsps?|rtmps?|rtp|srt|tcp|udp)://", re.IGNORECASE)
 _NETWORK = "http,https,httpproxy,tcp,tls,udp,rtp,rtsp,rtsps,srtp,srt,rtmp,rtmps,rtmpt,rtmpts"
@@ -43,7 +54,15 @@ _PLAYLIST = re.compile(
 
 def is_address(text: str) -> bool:
     """Tell whether a text names something on a network, or by a protocol, rather than a file."""
-    return "://" in text and not Path(text).exists()
+    return "://" in text and not exists(Path(text))
+
+
+def exists(path: Path) -> bool:
+    """Tell whether there is a file; a name that no file can have names none."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def media_url(path: Path) -> str:

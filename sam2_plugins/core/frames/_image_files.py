@@ -1,7 +1,7 @@
 """Single images in files: what the header says, and the samples as they were recorded.
 
 Pillow reads most of them, and brings colours of more than 8 bits down to 8, palettes up to colour.
-So PNG, JPEG 2000 and AVIF of more bits are read by imagecodecs, Netpbm here, and TIFF by tifffile.
+So PNG and JPEG 2000 of more bits are read by imagecodecs, Netpbm here, and TIFF by tifffile.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.core.frames._gate import MAX_PIXELS, require_size
+from sam2_plugins.core.frames._gate import DAMAGE, MAX_PIXELS, require_size
 from sam2_plugins.core.frames._orientation import Orientation
 from sam2_plugins.core.frames._tiff_pages import view_of
 
@@ -91,7 +91,9 @@ def read_header(path: Path, max_pixels: int) -> ImageHeader:
     """
     try:
         header = _tiff_header(path) if is_tiff(path) else _header(path)
-    except (OSError, ValueError, IndexError, SyntaxError, Image.DecompressionBombError) as error:
+    except FrameSourceError:
+        raise
+    except DAMAGE as error:
         raise unreadable(path, error) from error
     where = header.axes.find("Y"), header.axes.find("X")
     require_size(header.shape[where[0]], header.shape[where[1]], path.name, max_pixels)
@@ -120,7 +122,7 @@ def _tiff_header(path: Path) -> ImageHeader:
     with tifffile.TiffFile(path) as tif:
         series = tif.series[0]
         if len(series.pages) == 1 and series.shape == series.keyframe.shape:
-            view = view_of(series.keyframe)
+            view = view_of(series.keyframe, series.axes)
             return ImageHeader(view.shape, view.dtype, view.axes, 1, _read_tiff_page)
         return ImageHeader(tuple(series.shape), series.dtype, series.axes, 1, _read_tiff_stack)
 
@@ -128,7 +130,7 @@ def _tiff_header(path: Path) -> ImageHeader:
 def _read_tiff_page(path: Path) -> NDArray:
     with tifffile.TiffFile(path) as tif:
         page = tif.series[0].keyframe
-        return view_of(page).show(page.asarray(maxworkers=1))
+        return view_of(page, tif.series[0].axes).show(page.asarray(maxworkers=1))
 
 
 def _read_tiff_stack(path: Path) -> NDArray:

@@ -14,7 +14,7 @@ from sam2_plugins.core.frames._animation import open_animation
 from sam2_plugins.core.frames._array import ArraySource, StackedArray
 from sam2_plugins.core.frames._folder import open_folder, open_images, open_pattern
 from sam2_plugins.core.frames._foreign import conversion_of
-from sam2_plugins.core.frames._gate import MAX_PIXELS, is_address, require_size
+from sam2_plugins.core.frames._gate import DAMAGE, MAX_PIXELS, exists, is_address, require_size
 from sam2_plugins.core.frames._image_files import (
     IMAGE_SUFFIXES,
     TIFF_SUFFIXES,
@@ -109,21 +109,34 @@ def _open_path(text: str, options: ReadOptions) -> FrameSource:
         return _bounded(open_zarr(text, options), options)
     if text == "-" or is_address(text):
         return open_video_stream(text, text, options)
-    path = Path(text).expanduser()
-    if not path.exists():
+    path = _expanded(text)
+    if not text or not exists(path):
         if any(sign in path.name for sign in "*?["):
             return open_pattern(path, options)
-        raise FrameSourceError(f"There is no file or folder {path}. Check the path.")
+        raise FrameSourceError(
+            f"There is no file or folder {path if text else 'without a name'}. Check the path."
+        )
+    try:
+        return _open_existing(path, options)
+    except OSError as error:
+        raise FrameSourceError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _expanded(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # a person of that name is not known here
+        return Path(text)
+
+
+def _open_existing(path: Path, options: ReadOptions) -> FrameSource:
     if path.is_dir():
         if is_zarr(path):
             return _bounded(open_zarr(path, options), options)
         return open_folder(path, options)
     if not path.is_file():  # a pipe, which is not to be touched before it is read
         return open_video_stream(path, path.name, options)
-    try:
-        return _open_file(path, options)
-    except OSError as error:
-        raise FrameSourceError(f"{path} cannot be read: {error.strerror or error}.") from error
+    return _open_file(path, options)
 
 
 def _open_file(path: Path, options: ReadOptions) -> FrameSource:
@@ -156,7 +169,7 @@ def _bounded(source: FrameSource, options: ReadOptions) -> FrameSource:
 def _open_npy(path: Path, options: ReadOptions) -> FrameSource:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except DAMAGE as error:
         raise FrameSourceError(
             f"{path} cannot be read as a numpy array: {error}. Save it again with numpy.save."
         ) from error

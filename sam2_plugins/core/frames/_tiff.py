@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._array import ArraySource
-from sam2_plugins.core.frames._gate import require_size
+from sam2_plugins.core.frames._gate import DAMAGE, require_size
 from sam2_plugins.core.frames._source import ReadOptions
 from sam2_plugins.core.frames._tiff_facts import (
     files_of_ome,
@@ -38,7 +38,7 @@ def open_tiff(path: Path, options: ReadOptions) -> ArraySource:
         with _complaints() as complaints:
             tif = tifffile.TiffFile(path)
             series_list = tif.series
-    except (OSError, ValueError, IndexError, KeyError, TypeError, tifffile.TiffFileError) as error:
+    except DAMAGE as error:
         raise FrameSourceError(
             f"{path} cannot be read as TIFF: {error}. Export it again from the program it is from."
         ) from error
@@ -61,6 +61,11 @@ def open_tiff(path: Path, options: ReadOptions) -> ArraySource:
     except FrameSourceError:
         tif.close()
         raise
+    except DAMAGE as error:
+        tif.close()
+        raise FrameSourceError(
+            f"{path} is damaged: {error}. Export it again from the program it is from."
+        ) from error
     notes = list(array.warnings)
     if complaints:
         notes.append(
@@ -101,8 +106,8 @@ class TiffArray:
         self._pages = series.pages
         keyframe = series.keyframe
         self._stored_shape = tuple(keyframe.shape)
-        self._view = view_of(keyframe, series.axes)
         self._leading = tuple(series.shape[: len(series.shape) - len(self._stored_shape)])
+        self._view = view_of(keyframe, series.axes[len(self._leading) :])
         if tuple(series.shape[len(self._leading) :]) != self._stored_shape:
             raise FrameSourceError(
                 f"{path} stores {series.axes} {series.shape} in pages of {self._stored_shape}, "
@@ -213,7 +218,7 @@ def _complaints() -> Iterator[list[str]]:
 def _page(pages: Any, number: int) -> Any:
     try:
         return pages[number]
-    except (IndexError, ValueError, OSError, tifffile.TiffFileError):
+    except DAMAGE:
         return None
 
 

@@ -38,29 +38,29 @@ class PageView:
     show: Callable[[NDArray], NDArray]
 
 
-def view_of(keyframe: Any, series_axes: str = "") -> PageView:
+def view_of(keyframe: Any, axes: str) -> PageView:
     """Return how pages like `keyframe` are shown.
 
     Parameters
     ----------
-    series_axes
-        Axes that the file's metadata name: they know what planes are that are stored as colours, as
-        three or four frames are by some writers.
+    axes
+        What the file says of the axes of a page. Where that is other than what the page is stored
+        as (tifffile stores a movie of three or four frames as colours), it counts.
 
     Raises
     ------
     FrameSourceError
         If their colours are of a kind that is not read.
     """
-    axes, shape = keyframe.axes, tuple(keyframe.shape)
+    shape = tuple(keyframe.shape)
     dtype, photometric = np.dtype(keyframe.dtype), int(keyframe.photometric)
+    if axes != keyframe.axes:
+        return PageView(axes, shape, dtype, lambda page: page)
     if colours_of := _OTHER_COLOURS.get(photometric):
         raise FrameSourceError(
             f"{keyframe.parent.filename} stores its colours as {colours_of}, which is not read: "
             "save it again as RGB."
         )
-    if axes == "SYX" and series_axes[-3:] in ("TYX", "ZYX", "CYX"):
-        return PageView(series_axes[-3:], shape, dtype, lambda page: page)
     if axes == "SYX":
         return PageView("YXS", (*shape[1:], shape[0]), dtype, lambda page: np.moveaxis(page, 0, -1))
     if photometric == _PALETTE and (colours := _colours(keyframe)) is not None:

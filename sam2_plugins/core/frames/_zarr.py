@@ -13,14 +13,11 @@ from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._array import ArraySource
+from sam2_plugins.core.frames._gate import DAMAGE
 from sam2_plugins.core.frames._physical import micrometres, seconds
 from sam2_plugins.core.frames._source import ReadOptions
 
 MARKERS = (".zarray", ".zgroup", "zarr.json")
-_DAMAGED = (
-    *(OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, IndexError),
-    zipfile.BadZipFile,
-)
 _OLD_AXES = "TCZYX"  # of versions 0.1 and 0.2, which name none
 
 
@@ -68,7 +65,7 @@ def open_zarr(source: Path | str, options: ReadOptions) -> ArraySource:
         ) from error
     except FrameSourceError:
         raise
-    except _DAMAGED as error:
+    except DAMAGE as error:
         reason = str(error) or type(error).__name__
         raise FrameSourceError(
             f"{source} cannot be read as zarr: {reason}. Check the path, or copy it again."

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage import measure
 
 WHITE = 255
 """Label of what is white on black, which says no more than that there is an object."""
@@ -266,6 +265,8 @@ def _is_scattered(labels: Labels) -> bool:
     found = np.flatnonzero(np.bincount(labels.ravel())) if is_small else np.unique(labels)
     if len(found) <= _MANY_COLOURS:
         return False
+    from skimage import measure  # which takes half a second to import
+
     pieces = measure.label(labels.astype(np.int64), background=0, connectivity=1)
     return bool(pieces.max() > _MANY_PIECES * len(found))
 

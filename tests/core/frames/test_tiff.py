@@ -175,6 +175,17 @@ def test_a_tiff_is_known_by_its_content(tmp_path: Path, suffix: str) -> None:
     assert shows(source, 3, movie[3])
 
 
+@pytest.mark.filterwarnings("ignore:.*are stored as RGB")
+@pytest.mark.parametrize("count", [3, 4])
+def test_a_movie_of_few_frames_that_was_stored_as_colours_is_a_movie(
+    tmp_path: Path, count: int
+) -> None:
+    movie = noise(count, 20, 30, dtype="uint8")
+    source = open_frames(write(tmp_path / "m.tif", movie, "TYX"))
+    assert (len(source), source.axes) == (count, "TYX")
+    assert all(shows(source, k, movie[k]) for k in range(count))
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_white_that_is_stored_as_0_is_turned_over(tmp_path: Path, count: int) -> None:
     movie = noise(count, 20, 30, dtype="uint8")
