@@ -31,8 +31,8 @@ from sam2_plugins.labelstudio_backend.label_config import Control, Media
 from sam2_plugins.labelstudio_backend.lane import CLICK, TRACK, Lane
 from sam2_plugins.labelstudio_backend.media import MediaStore
 from sam2_plugins.labelstudio_backend.notes import with_note
+from sam2_plugins.labelstudio_backend.project_setups import ProjectSetups
 from sam2_plugins.labelstudio_backend.projects import track_button
-from sam2_plugins.labelstudio_backend.projects_told import ProjectsTold
 from sam2_plugins.labelstudio_backend.provenance import is_of, marked, prompts_digest
 from sam2_plugins.labelstudio_backend.regions import carried, id_of, region_of
 from sam2_plugins.labelstudio_backend.request import TaskRequest, is_ours
@@ -101,7 +101,7 @@ class Engine:
         self.jobs = Jobs()
         self.media = MediaStore(self.settings)
         self.model_version = self.settings.model_version
-        self.projects = ProjectsTold(self.settings)
+        self.projects = ProjectSetups(self.settings)
         self._lane = Lane()
         self._store = TrackStore(
             self.settings.folder / "tracks", int(self.settings.track_gigabytes * 1e9)
@@ -115,7 +115,7 @@ class Engine:
         self._images: OrderedDict[str, VideoTracker] = OrderedDict()
 
     def server(self, url: str = "", token: str = "", project: str = "") -> LabelStudio | None:
-        """Return the Label Studio of the settings, or else the one that has told of itself."""
+        """Return the Label Studio of the settings, or else the one that a set-up named."""
         aliases = [url, self.projects.hostname(project)]
         if self.settings.url:
             url, token = self.settings.url, self.settings.api_key
@@ -585,7 +585,7 @@ def _how_to_send_again(request: TaskRequest, media: Media) -> str:
 
 
 def _note(job: Job, again: str) -> str:
-    """Return what an annotator is told of a track."""
+    """Return the message to an annotator about a track."""
     frames = f"{job.tracked.done} of {job.tracked.total} frames are tracked"
     if job.state in ("done", "stored"):
         return f"Tracked. Where it is wrong: move the box, then {again}."

@@ -241,11 +241,11 @@ class MediaStore:
             return path
         known = _read_note(note) if there else {}
         with files.replacing(path) as fresh:
-            told = self._downloader.fetch(url, fresh, server, known)
-            if told is None:  # unchanged
+            validators = self._downloader.fetch(url, fresh, server, known)
+            if validators is None:  # unchanged
                 os.link(path, fresh)
-        if told is not None:
-            files.write_text(note, json.dumps(told))
+        if validators is not None:
+            files.write_text(note, json.dumps(validators))
         _mark_used(path)
         with self._lock:
             self._checked[key] = time.monotonic()

@@ -60,10 +60,10 @@ def create_app(engine: Engine | None = None) -> Starlette:
     async def setup(request: Request) -> JSONResponse:
         body = await _body(request)
         project = _text(body, "project")
-        told = project, _text(body, "hostname"), _text(body, "access_token")
+        setup_of = project, _text(body, "hostname"), _text(body, "access_token")
         peer = request.client.host if request.client else ""
         params = body.get("extra_params")
-        own = await _in_thread(helping, engine.projects.set_up, *told, params, peer)
+        own = await _in_thread(helping, engine.projects.set_up, *setup_of, params, peer)
         await _in_thread(helping, engine.wait_for_checks, project)
         return Answer({"model_version": own.model_version})
 
@@ -93,8 +93,8 @@ def create_app(engine: Engine | None = None) -> Starlette:
     async def webhook(request: Request) -> JSONResponse:
         body = await _body(request)
         if body.get("action") in ("ANNOTATION_CREATED", "ANNOTATION_UPDATED"):
-            told = [body.get(name) for name in ("project", "annotation")]
-            ids = [one.get("id") if isinstance(one, Mapping) else None for one in told]
+            parts = [body.get(name) for name in ("project", "annotation")]
+            ids = [one.get("id") if isinstance(one, Mapping) else None for one in parts]
             if isinstance(ids[0], int) and isinstance(ids[1], int):
                 engine.annotated(str(ids[0]), ids[1])
         return Answer({"result": "this model is not trained here"}, 201)
@@ -298,8 +298,8 @@ def _bad_request(request: Request, error: Exception) -> JSONResponse:
 
 
 def _busy(request: Request, error: Exception) -> JSONResponse:
-    told = {"error": "Too many requests are open; try again in a while."}
-    return JSONResponse(told, 503, {"Retry-After": "10"})
+    message = {"error": "Too many requests are open; try again in a while."}
+    return JSONResponse(message, 503, {"Retry-After": "10"})
 
 
 def _gone(request: Request, error: Exception) -> JSONResponse:

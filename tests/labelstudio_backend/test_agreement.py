@@ -77,8 +77,8 @@ def test_clicks_on_an_image_agree_with_the_core(tmp_path: Path) -> None:
             "original_width": WIDTH,
             "original_height": HEIGHT,
             "value": {
-                "x": 100 * x / WIDTH,
-                "y": 100 * y / HEIGHT,
+                "x": 100 * (x + 0.5) / WIDTH,
+                "y": 100 * (y + 0.5) / HEIGHT,
                 "width": 0.3,
                 "keypointlabels": ["Cell"],
                 "labels": ["Cell"],

@@ -18,7 +18,7 @@ from sam2_plugins.labelstudio_backend.client import LabelStudio
 from sam2_plugins.labelstudio_backend.engine import Engine
 from sam2_plugins.labelstudio_backend.errors import MediaError, StillFetchingError
 from sam2_plugins.labelstudio_backend.media import MediaStore
-from sam2_plugins.labelstudio_backend.projects_told import ProjectsTold
+from sam2_plugins.labelstudio_backend.project_setups import ProjectSetups
 from sam2_plugins.labelstudio_backend.server import create_app
 from tests.labelstudio_backend import tasks
 from tests.labelstudio_backend.test_server import request
@@ -63,13 +63,13 @@ def test_pages_of_other_sites_are_refused(client, path, headers):
     ],
 )
 def test_a_set_up_cannot_point_to_an_internal_host_but_its_own(settings, hostname, peer, believed):
-    told = ProjectsTold(settings)
+    told = ProjectSetups(settings)
     told.set_up("1.1", hostname, "token", None, peer)
     assert told.address("1.1") == ((hostname, "token") if believed else ("", ""))
 
 
 def test_a_host_that_was_allowed_may_be_internal(settings):
-    told = ProjectsTold(dataclasses.replace(settings, allow_hosts=("10.1.2.4",)))
+    told = ProjectSetups(dataclasses.replace(settings, allow_hosts=("10.1.2.4",)))
     told.set_up("1.1", "http://10.1.2.4:8080", "token", None, "10.1.2.3")
     assert told.hostname("1.1") == "http://10.1.2.4:8080"
 

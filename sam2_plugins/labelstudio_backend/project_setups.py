@@ -1,4 +1,4 @@
-"""What Label Studio tells of its projects on connecting: where it is, and their extra params."""
+"""What Label Studio sends of a project on connecting: its own address, and the extra params."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ KEPT = 1000
 """Projects; those that connected first are forgotten."""
 
 
-class ProjectsTold:
-    """Set-ups of projects; all but the tokens are kept on disk.
+class ProjectSetups:
+    """What each project has sent; all but the tokens are kept on disk.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class ProjectsTold:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._path = settings.folder / "projects.json"
-        self._told: dict[str, dict[str, Any]] = _read(self._path)
+        self._setups: dict[str, dict[str, Any]] = _read(self._path)
         self._tokens: dict[str, str] = {}
         self._own: dict[str, Settings] = {}
         self._lock = threading.Lock()
@@ -56,7 +56,7 @@ class ProjectsTold:
             If a setting in the extra params is wrong.
         """
         own = self._settings.of_project(params)
-        told = {"hostname": hostname, "params": params}
+        setup = {"hostname": hostname, "params": params}
         if not self._settings.url and hostname and not self._may_be(hostname, peer):
             log.warning(
                 "Project %s: %s is on an internal network, and not where the set-up comes from. If "
@@ -64,20 +64,20 @@ class ProjectsTold:
                 project,
                 hostname,
             )
-            told["hostname"] = ""
+            setup["hostname"] = ""
         with self._lock:
             self._own[project] = own
-            if told["hostname"]:
+            if setup["hostname"]:
                 self._tokens[project] = token
-            if self._told.get(project) != told:
-                self._told.pop(project, None)
-                self._told[project] = told
-                while len(self._told) > KEPT:
-                    oldest = next(iter(self._told))
-                    for known in (self._told, self._tokens, self._own):
+            if self._setups.get(project) != setup:
+                self._setups.pop(project, None)
+                self._setups[project] = setup
+                while len(self._setups) > KEPT:
+                    oldest = next(iter(self._setups))
+                    for known in (self._setups, self._tokens, self._own):
                         known.pop(oldest, None)  # type: ignore[attr-defined]
                 try:
-                    files.write_text(self._path, json.dumps(self._told))
+                    files.write_text(self._path, json.dumps(self._setups))
                 except (ExportError, UnicodeError) as error:
                     log.warning("%s", error)
         return own
@@ -87,21 +87,21 @@ class ProjectsTold:
         return self.hostname(project), self._tokens.get(project, "")
 
     def hostname(self, project: str) -> str:
-        """Return where a project's Label Studio says that it is; "" if it has not told."""
-        return str(self._told.get(project, {}).get("hostname", ""))
+        """Return where a project's Label Studio says that it is; "" if it has not setup."""
+        return str(self._setups.get(project, {}).get("hostname", ""))
 
     def full_name(self, project: str) -> str:
         """Return what a project is called on connecting, its id and when it was made, by its id."""
-        names = (name for name in reversed(list(self._told)) if name.partition(".")[0] == project)
+        names = (name for name in reversed(list(self._setups)) if name.partition(".")[0] == project)
         return next(names, project)
 
     def settings(self, project: str) -> Settings:
         """Return the settings of a project."""
-        if project not in self._told:
+        if project not in self._setups:
             return self._settings
         if project not in self._own:
             try:
-                params = self._told.get(project, {}).get("params")
+                params = self._setups.get(project, {}).get("params")
                 self._own[project] = self._settings.of_project(params)
             except LabelStudioError as error:
                 log.warning("Project %s: %s", project, error)
@@ -111,7 +111,7 @@ class ProjectsTold:
     def facts(self) -> dict[str, Any]:
         """Return the models of projects that have one of their own."""
         own = {p: s.model_version for p, s in list(self._own.items()) if s != self._settings}
-        return {"known": len(self._told), "with_own_settings": own}
+        return {"known": len(self._setups), "with_own_settings": own}
 
     def _may_be(self, hostname: str, peer: str) -> bool:
         host = urlsplit(hostname).hostname or ""
