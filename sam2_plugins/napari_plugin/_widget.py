@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,8 @@ class Sam2Widget(QWidget):
         self._lay_out()
         self._connect()
         self._bind_keys()
+        # napari imports it with the first layer that has features: seconds, with the first click.
+        self.jobs.call(lambda: import_module("pandas"), lambda _: None, lambda _: None)
         # When napari is closed, widgets are deleted without being closed.
         self.destroyed.connect(partial(_let_go, self.controller, self.jobs))
 
