@@ -172,7 +172,10 @@ class Sam2Widget(QWidget):
         controller = self.controller
         if controller.closed:
             return
-        self.strip.show_states(controller.states(controller.selected), controller.frame)
+        # Of all objects at once, judging every mask would take minutes where there are many.
+        selected = controller.selected
+        states = [] if selected is None else controller.states(selected)
+        self.strip.show_states(states, controller.frame)
         self.measures.redraw()
         if controller.runs.running and controller.work is not None and controller.shown_is_stale:
             controller.shown_is_stale = False
