@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,6 +28,7 @@ def napari(
             raise FrameSourceError(f"There is no file or folder {movie}. Check the path.")
     try:
         from napari import Viewer, run
+        from qtpy.QtCore import QTimer
     except ImportError as error:
         raise Sam2PluginsError(
             'napari is not installed: pip install "sam2-plugins[napari]" "napari[all]".'
@@ -45,5 +46,15 @@ def napari(
     else:
         viewer.open_sample(PLUGIN, "synthetic")
     viewer.window.add_plugin_dock_widget(PLUGIN, DOCK)
+    # Only then is the canvas as large as it stays.
+    QTimer.singleShot(0, lambda: _show_beginning(viewer))
     with default_signals():  # Qt's loop would not come to ours
         run()
+
+
+def _show_beginning(viewer: Any) -> None:
+    """Show the whole first frame: napari shows the middle one, as large as fits without a dock."""
+    viewer.reset_view()
+    dims = viewer.dims
+    sliders = [axis for axis in range(dims.ndim) if axis not in dims.displayed]
+    dims.set_point(sliders[:1], [dims.range[axis][0] for axis in sliders[:1]])

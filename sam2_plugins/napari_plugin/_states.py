@@ -68,7 +68,7 @@ class Doubts:
         key = (store, index, label)
         known = self._known.get(key)
         if known is None or any(a is not b for a, b in zip(known[0], judged, strict=True)):
-            others = (m for o, m in store.on_frame(index).items() if o != label)
+            others = store.others_on_frame(index, label)
             known = self._known[key] = (judged, doubt_of(*judged, others))
         return known[1]
 

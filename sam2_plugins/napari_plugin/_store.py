@@ -71,6 +71,10 @@ class MaskStore:
         """All masks of a frame by label, in order of label."""
         return dict(sorted(self._masks.get(index, {}).items()))
 
+    def others_on_frame(self, index: Index, label: int) -> list[ObjectMask]:
+        """Masks of all other objects on a frame, in no order."""
+        return [mask for obj, mask in list(self._masks.get(index, {}).items()) if obj != label]
+
     def put(self, index: Index, label: int, mask: ObjectMask | None) -> ObjectMask | None:
         """Set a mask, or remove it; return what was there."""
         here = self._masks.setdefault(index, {})

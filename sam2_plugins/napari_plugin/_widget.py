@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,8 @@ class Sam2Widget(QWidget):
         self._lay_out()
         self._connect()
         self._bind_keys()
+        # napari imports it with the first layer that has features: seconds, with the first click.
+        self.jobs.call(lambda: import_module("pandas"), lambda _: None, lambda _: None)
         # When napari is closed, widgets are deleted without being closed.
         self.destroyed.connect(partial(_let_go, self.controller, self.jobs))
 
@@ -169,7 +172,10 @@ class Sam2Widget(QWidget):
         controller = self.controller
         if controller.closed:
             return
-        self.strip.show_states(controller.states(controller.selected), controller.frame)
+        # Of all objects at once, judging every mask would take minutes where there are many.
+        selected = controller.selected
+        states = [] if selected is None else controller.states(selected)
+        self.strip.show_states(states, controller.frame)
         self.measures.redraw()
         if controller.runs.running and controller.work is not None and controller.shown_is_stale:
             controller.shown_is_stale = False
