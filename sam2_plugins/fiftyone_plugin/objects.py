@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations, count
+from itertools import combinations, count, groupby
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import Prompt
@@ -150,10 +150,11 @@ def object_name(label: str | None, index: int | None) -> str:
 
 
 def _prompts_of(group: Sequence[Statement], instance: str) -> Iterator[Prompt]:
+    """Prompts in order of frame; on each the correction comes last: a mask replaces all before."""
     chosen = [one for one in group if one.chosen and one.cue is not None]
-    for frame in sorted({one.frame for one in chosen}):
-        cues = [one.cue for one in chosen if one.frame == frame and one.cue is not None]
-        yield from merge_cues(frame, instance, cues)
+    chosen.sort(key=lambda one: (one.frame, not one.field))
+    for (frame, _), labels in groupby(chosen, key=lambda one: (one.frame, not one.field)):
+        yield from merge_cues(frame, instance, [one.cue for one in labels if one.cue is not None])
 
 
 def _by_name(statements: Sequence[Statement]) -> list[list[Statement]]:
@@ -205,14 +206,19 @@ def _with_their_tracks(
             members[t] = list(groups[g])
             given.add(g)
     for _, g, t in pairs:
-        correction = any(all(not one.field for one in part) for part in (members[t], groups[g]))
-        if g not in given and correction and not _meet(members[t], groups[g]):
+        if g not in given and _corrects(members[t], groups[g]):
             members[t] += groups[g]
             given.add(g)
     found: list[tuple[list[Statement], Track | None]] = [
         (group, None) for g, group in enumerate(groups) if g not in given
     ]
     return found + [(group, tracks[t]) for t, group in members.items()]
+
+
+def _corrects(group: Sequence[Statement], other: Sequence[Statement]) -> bool:
+    """Whether one of two groups is all of corrections, and they have no frame in common."""
+    corrections = (all(not one.field for one in part) for part in (group, other))
+    return any(corrections) and not _meet(group, other)
 
 
 def _meet(group: Sequence[Statement], other: Sequence[Statement]) -> bool:

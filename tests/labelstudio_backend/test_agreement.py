@@ -95,4 +95,4 @@ def test_clicks_on_an_image_agree_with_the_core(tmp_path: Path) -> None:
     wanted = segmenter.predict(
         points=[(x, y) for x, y, _ in clicks], labels=[int(on) for *_, on in clicks]
     )[0]
-    assert np.array_equal(brush.decode(mask, WIDTH, HEIGHT), wanted.to_array())
+    assert np.array_equal(brush.decode(mask, HEIGHT, WIDTH), wanted.to_array())

@@ -23,7 +23,9 @@ def tell(desk: Desk, prompt: Prompt) -> None:
         known = desk.controller.objects
     desk.viewer.dims.set_point(0, prompt.frame)
     desk.controller.select(prompt.obj)
-    for (x, y), label in zip(prompt.points.xy, prompt.points.labels) if prompt.points else ():
+    for (x, y), label in (
+        zip(prompt.points.xy, prompt.points.labels, strict=True) if prompt.points else ()
+    ):
         desk.click(y, x, exclude=not label)
     if prompt.box:
         x0, y0, x1, y1 = prompt.box
@@ -55,6 +57,8 @@ def test_napari_agrees_with_the_core(
     clicks = [
         Prompt.of(p.frame, p.obj, points=[xy], labels=[on]) if p.points else p
         for p in story.prompts
-        for xy, on in (zip(p.points.xy, p.points.labels) if p.points else [(None, None)])
+        for xy, on in (
+            zip(p.points.xy, p.points.labels, strict=True) if p.points else [(None, None)]
+        )
     ]
     assert_alike(found, agreement.core_masks(movie, Story(tuple(clicks))))

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from sam2_plugins.core.model.key_placement import GridPlacement, KeyPlacement
 from sam2_plugins.core.model.layers import Attention
 from sam2_plugins.core.model.linear import Linear, linear
 from sam2_plugins.core.model.position_encoding import rotary_table, rotate
@@ -27,44 +28,61 @@ ONE_BY_ONE = ("cpu",)
 
 
 class RotaryAttention(Attention):
-    """Attention on a grid with axial rotary position encoding of queries and keys."""
+    """Attention on a grid with axial rotary position encoding of queries and keys.
+
+    Parameters
+    ----------
+    placement
+        What gives keys their places; by default they are one or several grids like the queries'.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        memory_channels: int | None = None,
+        placement: KeyPlacement | None = None,
+    ) -> None:
+        super().__init__(channels, heads, memory_channels=memory_channels)
+        self.placement = placement or GridPlacement()
 
     def forward(
         self, q: Tensor, k: Tensor, v: Tensor, grid: int | None = None, unplaced: int = 0
     ) -> Tensor:
-        """Attend from a grid to one or several grids of the same side.
+        """Attend from a grid to memories and pointers, or to itself.
 
         Parameters
         ----------
         q
             [B, grid * grid, C].
         k, v
-            [B, M * grid * grid + unplaced, .]: the last `unplaced` tokens (object pointers) have no
-            place in the frame and are not rotated.
+            [B, T, .]: the last `unplaced` tokens (object pointers) have no place in the frame.
         """
         if grid is None:
             raise ValueError("rotary attention needs the side of the grid")
         queries, keys = self.split(self.q_proj(q)), self.split(self.k_proj(k))
-        table = rotary_table(grid, grid, queries.shape[-1], q.device)
-        queries, keys = rotate(queries, table), rotate(keys, table, unplaced)
-        narrow = _narrow_attention(queries, keys, v)
+        queries = rotate(queries, rotary_table(grid, grid, queries.shape[-1], q.device))
+        placed = self.placement(keys, v, grid, unplaced)
+        keys, values, bias = placed.keys, placed.values, placed.bias
+        narrow = _narrow_attention(queries, keys, values, bias)
         if narrow is None:
-            return self.attend(queries, keys, self.split(self.v_proj(v)))
+            return self.attend(queries, keys, self.split(self.v_proj(values)), bias)
         # Exact, since the weights of the values sum to 1.
-        out: Tensor = self.out_proj(self.v_proj(narrow(queries, keys, v)))
+        out: Tensor = self.out_proj(self.v_proj(narrow(queries, keys, values, bias)))
         return out
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
         """Attend; for one object on a card by the kernel that keeps the whole card busy."""
         if q.is_cuda and len(q) == 1:
             with sdpa_kernel(_FOR_ONE):
-                return super().attend(q, k, v)
-        return super().attend(q, k, v)
+                return super().attend(q, k, v, bias)
+        return super().attend(q, k, v, bias)
 
 
-def _narrow_attention(
-    q: Tensor, k: Tensor, v: Tensor
-) -> Callable[[Tensor, Tensor, Tensor], Tensor] | None:
+_Mix = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
+
+
+def _narrow_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> _Mix | None:
     """Return an attention that mixes values before they are projected, where that is faster.
 
     Memories are a quarter as wide as their projection, which saves that much of the second product.
@@ -73,17 +91,18 @@ def _narrow_attention(
         return None if torch.is_grad_enabled() else _mix_narrow
     if q.is_cuda and len(q) > 1 and v.shape[-1] < q.shape[-1] and not torch.is_grad_enabled():
         parameters = torch.backends.cuda.SDPAParams(q, k, v[:, None], None, 0.0, False, False)
-        if torch.backends.cuda.can_use_cudnn_attention(parameters):
+        if bias is None and torch.backends.cuda.can_use_cudnn_attention(parameters):
             return _mix_by_cudnn
     return None
 
 
-def _mix_by_cudnn(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def _mix_by_cudnn(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    assert bias is None
     with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
         return F.scaled_dot_product_attention(q, k, v[:, None])[:, 0]
 
 
-def _mix_narrow(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def _mix_narrow(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
     """Attention of one head on a processor.
 
     Fused kernels want values as wide as keys, so rows are cut here into pieces that stay in cache.
@@ -92,6 +111,8 @@ def _mix_narrow(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     ----------
     q, k, v
         [B, 1, N, C], [B, 1, M, C] and [B, M, narrow].
+    bias
+        [M] to be added to the scaled logits.
 
     Returns
     -------
@@ -103,15 +124,17 @@ def _mix_narrow(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     mixed = v.new_empty(*q.shape[:2], v.shape[-1])
     for one, keys, values, out in zip(q, k, v, mixed, strict=True):
         for part, piece in zip(one.split(rows), out.split(rows), strict=True):
-            piece.copy_(linear(linear(part, keys).softmax(-1), values.T))
+            piece.copy_(linear(linear(part, keys, bias).softmax(-1), values.T))
     return mixed
 
 
 class _Layer(nn.Module):
-    def __init__(self, width: int, memory_width: int, hidden: int) -> None:
+    def __init__(self, width: int, memory_width: int, hidden: int, placement: KeyPlacement) -> None:
         super().__init__()
         self.self_attn = RotaryAttention(width, heads=1)
-        self.cross_attn_image = RotaryAttention(width, heads=1, memory_channels=memory_width)
+        self.cross_attn_image = RotaryAttention(
+            width, heads=1, memory_channels=memory_width, placement=placement
+        )
         self.linear1 = Linear(width, hidden)
         self.linear2 = Linear(hidden, width)
         self.norm1 = nn.LayerNorm(width)
@@ -136,11 +159,21 @@ class _Layer(nn.Module):
 
 
 class MemoryAttention(nn.Module):
-    """Layers of self-attention and cross-attention to the memory."""
+    """Layers of self-attention and cross-attention to the memory.
 
-    def __init__(self, width: int, memory_width: int, hidden: int, depth: int) -> None:
+    Parameters
+    ----------
+    placement
+        What gives the keys of memories their places.
+    """
+
+    def __init__(
+        self, width: int, memory_width: int, hidden: int, depth: int, placement: KeyPlacement
+    ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(_Layer(width, memory_width, hidden) for _ in range(depth))
+        self.layers = nn.ModuleList(
+            _Layer(width, memory_width, hidden, placement) for _ in range(depth)
+        )
         self.norm = nn.LayerNorm(width)
 
     def forward(
@@ -160,7 +193,8 @@ class MemoryAttention(nn.Module):
         position
             [C, g, g] sine encoding of the grid.
         memory, memory_position
-            [B, M, memory_width] tokens of B objects: grids first, then `unplaced` pointer tokens.
+            [B, T, memory_width] tokens of B objects: those of memories one after another, then
+            `unplaced` tokens of pointers.
 
         Returns
         -------
