@@ -143,7 +143,7 @@ def test_from_the_button_to_masks_on_all_frames(page: Any, demo: Any) -> None:
     execute.click()
     page.get_by_text("of 20 frames").first.wait_for()
     picture(page, "progress")
-    page.get_by_text("1 done: 8 objects on 20 frames").first.wait_for()
+    page.get_by_text("1 done: 8 objects on 20 frames").first.wait_for(timeout=4 * PATIENCE)
     demo.reload()
     assert demo.count("frames.sam2.detections") == 8 * 20
 
