@@ -47,8 +47,9 @@ def check_propagation(
     """
     notices = _slices(view)
     view = check_view(view, group_by, order_by)
-    if view._is_dynamic_groups and not view._is_frames:
-        notices.append(f"The first movie: {first_group(view).name}")
+    if view._is_dynamic_groups:
+        if not view._is_frames:
+            notices.append(f"The first movie: {first_group(view).name}")
         view = members_of(view)
     return [*notices, *check_request(view, request)]
 
