@@ -22,14 +22,10 @@ def models(json: options.Json = False) -> None:
     rows = table(("model", "what it is", "licence", "weights"), numbers)
     for one in found:
         where = "not here" if one.path is None else str(one.path)
-        figures = (one.image_size, one.megabytes, one.gigaflop, one.j_and_f)
-        rows.add_row(
-            one.name,
-            one.about,
-            one.licence,
-            where,
-            *("–" if number is None else f"{number:g}" for number in figures),
-        )
+        figures = (one.image_size, one.megabytes, one.gigaflop)
+        counted = ("–" if number is None else f"{number:g}" for number in figures)
+        quality = "–" if one.j_and_f is None else f"{one.j_and_f:.1f}"
+        rows.add_row(one.name, one.about, one.licence, where, *counted, quality)
     OUT.print(rows)
     say("J&F: the authors' figure on SA-V test. GFLOP: 10^9 operations, for one object.")
     say(f"`sam2-plugins download NAME` fetches weights into {cache_dir()}.")

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from sam2_plugins.core.model import Memories, Sam2Model
+from sam2_plugins.core.model import Memories, Sam2Model, build_model
 from sam2_plugins.core.model.fast import Graphs, without_graphs
+from sam2_plugins.core.variants import get_variant
 
 
 class Recorded:
@@ -125,3 +126,17 @@ def test_no_operation_looks_at_what_it_computes(small_model: Sam2Model) -> None:
             here.coarse, decoded.mask, decoded.object_score, prompted=False
         )
     assert memory.shape == (2, 64, grid, grid)
+
+
+def test_a_trunk_that_prepares_its_weights_is_left_to_it() -> None:
+    model = build_model(get_variant("edgetam"), 256).eval()
+    pixels, trunk = torch.randn(1, 3, 256, 256), model.image_encoder.trunk
+    graphs = Graphs(Recorded)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        plain = model.encode_image(pixels)
+        fused = trunk._fused
+        for _ in range(2):
+            found = graphs.run(Sam2Model.encode_image.__wrapped__, model, (pixels,), {})
+    assert len(graphs) == 1
+    assert trunk._fused is fused
+    assert torch.equal(found.coarse, plain.coarse)
