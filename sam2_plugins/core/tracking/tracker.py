@@ -431,13 +431,17 @@ class VideoTracker:
         """Bring every object to a frame: by its prompt, from the record, or by tracking it."""
         outputs: dict[ObjectId, Output] = {}
         wanted = []
+        in_use = self._windows_in_use()
         for tracked in objects:
             said = tracked.prompted.get(frame)
             if said is not None:
                 if said.output is not None:
                     outputs[tracked.obj] = said.output
             elif not tracked.record.is_current(frame) and self._readable(frame):
-                self._follower.prepare(tracked, frame, reverse, self._windows_in_use())
+                left = tracked.window
+                self._follower.prepare(tracked, frame, reverse, in_use)
+                if tracked.window != left:
+                    in_use = self._windows_in_use()
                 wanted.append(tracked)
         for tracked, found in zip(wanted, self._steps.track(frame, wanted, reverse), strict=True):
             tracked.record.put(frame, found.mask)
@@ -532,10 +536,11 @@ class VideoTracker:
 
     def _readable(self, frame: int) -> bool:
         """Whether a frame can still be had; those of a stream pass."""
-        return self.frames.seekable or frame >= max(self._times, default=0)
+        return self.frames.seekable or frame >= next(reversed(self._times), 0)
 
     def _windows_in_use(self) -> list[Window]:
-        return [t.window for t in self._objects.values() if t.window is not None]
+        used = (t.window for t in self._objects.values() if t.window is not None)
+        return list(dict.fromkeys(used))
 
     def _known(self, obj: ObjectId) -> TrackedObject:
         if obj not in self._objects:
