@@ -1,13 +1,26 @@
 """What FiftyOne's operator gives on real data, and what the host costs.
 
-    python benchmarks/fiftyone_figures.py [DATA]
+    python benchmarks/fiftyone_figures.py [DATA] [NAME ...]
 
-A database of its own is started for it. Prints, for each sequence of DATA, the mean J of the core's
-own run, of `propagate` from the first frame's masks as `evaluate_masklets` scores it, how many of
-its masks equal the core's pixel by pixel, and the mean IoU on frames with the object, as we write
-it to labels and as FiftyOne's own code gives it. Then, on made-up movies: what the host adds to a
-run (seconds per 100 frames with 20 objects), memory over 20 videos, the time to cancel, and where a
-prompt on frame 5 of a video lands whose other frames are not in the database.
+A database of its own is started for it. Each NAME is one of these; all of them without one:
+
+quality
+    For each sequence of DATA, the mean J of the core's own run, of `propagate` from the first
+    frame's masks as `evaluate_masklets` scores it, how many of its masks equal the core's pixel by
+    pixel, and the mean IoU on frames with the object, as we write it to labels and as FiftyOne's
+    own code gives it.
+overhead, memory, sparse
+    On made-up movies: what the host adds to a run (seconds per 100 frames with 20 objects), memory
+    over 20 videos and the time to cancel, and where a prompt on frame 5 of a video lands whose
+    other frames are not in the database.
+pixels
+    Of 10,000 random masks, how many FiftyOne's own code renders otherwise.
+curation
+    What people do after the first run, and what another run makes of it: masks before and after.
+forms
+    Seconds until the form is checked, with 10,000 groups of 5 images, and with 10,000 videos.
+reruns
+    Seconds of another run over 400 finished videos: without records of what was done, and with.
 """
 
 from __future__ import annotations
@@ -17,6 +30,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +44,8 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 SIZE, OBJECTS, LONG, VIDEOS = 512, 20, 100, 20
 
 
-def main(data: Path) -> None:
-    """Start a database, and print all the figures."""
+def main(data: Path, names: list[str]) -> None:
+    """Start a database, and print the wanted figures."""
     torch.set_num_threads(1)
     mongod = find_mongod(Path(sysconfig.get_path("purelib")))
     assert mongod is not None, "make test-fiftyone installs a database"
@@ -44,11 +58,19 @@ def main(data: Path) -> None:
             "FIFTYONE_DO_NOT_TRACK": "1",
             "FIFTYONE_SHOW_PROGRESS_BARS": "false",
         }
-        quality(data)
         folder = Path(name)
-        overhead(folder)
-        memory_and_cancel(folder)
-        sparse(folder)
+        figures: dict[str, Callable[[], None]] = {
+            "quality": lambda: quality(data),
+            "overhead": lambda: overhead(folder),
+            "memory": lambda: memory_and_cancel(folder),
+            "sparse": lambda: sparse(folder),
+            "pixels": pixels,
+            "curation": lambda: curation(folder),
+            "forms": lambda: forms(folder),
+            "reruns": lambda: reruns(folder),
+        }
+        for wanted in names or figures:
+            figures[wanted]()
 
 
 def quality(data: Path) -> None:
@@ -229,6 +251,129 @@ def sparse(folder: Path) -> None:
     dataset.delete()
 
 
+def pixels(count: int = 10_000) -> None:
+    """Random masks, written as we do and rendered by FiftyOne."""
+    import fiftyone as fo
+
+    from sam2_plugins.core.masks import ObjectMask
+    from sam2_plugins.fiftyone_plugin.labels import detection_values
+
+    sizes = ((96, 128), (480, 854), (720, 1280), (1080, 1920), (1079, 1917))
+    random, wrong = np.random.default_rng(0), 0
+    for number in range(count):
+        height, width = sizes[number % len(sizes)]
+        h, w = random.integers(1, 40, 2)
+        y, x = random.integers(0, height - h + 1), random.integers(0, width - w + 1)
+        whole = np.zeros((height, width), bool)
+        whole[y : y + h, x : x + w] = random.random((h, w)) > 0.3
+        whole[y, x] = True
+        made = fo.Detection(**detection_values(ObjectMask.from_array(whole)))
+        shown = made.to_segmentation(frame_size=(width, height), target=1).mask > 0
+        wrong += int((shown != whole).any())
+    print(f"pixels: {wrong} of {count} masks are rendered otherwise")
+
+
+def curation(folder: Path) -> None:
+    """Acts of people on a tracked video with four objects, and what another run makes of them."""
+    import fiftyone as fo
+
+    from sam2_plugins.fiftyone_plugin import propagate
+
+    def seeds(dataset: Any, change: Callable[[list[Any]], list[Any]]) -> Any:
+        sample = dataset.first()
+        labels = change(list(sample.frames[1]["seed"].detections))
+        sample.frames[1]["seed"] = fo.Detections(detections=labels)
+        sample.save()
+        return dataset
+
+    def with_values(**values: Any) -> Callable[[list[Any]], list[Any]]:
+        def change(labels: list[Any]) -> list[Any]:
+            for label in labels:
+                for name, value in values.items():
+                    label[name] = value
+            return labels
+
+        return change
+
+    def anew(labels: list[Any]) -> list[Any]:
+        return [
+            fo.Detection(label=one.label, bounding_box=one.bounding_box, mask=one.mask)
+            for one in labels
+        ]
+
+    def copies(dataset: Any) -> Any:
+        other = fo.Dataset()
+        other.add_samples([sample.copy() for sample in dataset])
+        return other
+
+    def merged(dataset: Any) -> Any:
+        other = fo.Dataset()
+        other.merge_samples(dataset)
+        return other
+
+    acts: dict[str, Callable[[Any], Any]] = {
+        "nothing": lambda dataset: dataset,
+        "classes renamed": lambda dataset: seeds(dataset, with_values(label="nucleus")),
+        "indices taken off": lambda dataset: seeds(dataset, with_values(index=None)),
+        "prompts imported anew": lambda dataset: seeds(dataset, anew),
+        "samples copied": copies,
+        "samples merged": merged,
+        "dataset cloned": lambda dataset: dataset.clone(),
+        "three prompts deleted": lambda dataset: seeds(dataset, lambda labels: labels[:1]),
+    }
+    print(f"{'act':24}{'before':>8}{'after':>8}{'computed':>10}  report")
+    for name, act in acts.items():
+        dataset, _, _ = video_dataset(folder, 10, 4)
+        propagate(dataset, "seed", device="cpu")
+        before = dataset.count("frames.sam2.detections")
+        changed = act(dataset)
+        report = propagate(changed, "seed", device="cpu")
+        changed.reload()
+        after = changed.count("frames.sam2.detections")
+        print(f"{name:24}{before:8}{after:8}{report.movies[0].computed:10}  {report}", flush=True)
+
+
+def forms(folder: Path, count: int = 10_000) -> None:
+    """Seconds until a form is checked: of groups of images, and of videos."""
+    import fiftyone as fo
+
+    from sam2_plugins.fiftyone_plugin import Request
+    from sam2_plugins.fiftyone_plugin.checks import check_propagation
+
+    box = fo.Detections(detections=[fo.Detection(label="a", bounding_box=[0.1, 0.1, 0.2, 0.2])])
+    images, videos = fo.Dataset(), fo.Dataset()
+    path = folder / "image.png"
+    path.touch()
+    images.add_samples(
+        fo.Sample(str(path), movie=f"{number // 5}", place=number % 5, seed=box.copy())
+        for number in range(5 * count)
+    )
+    videos.add_samples(fo.Sample(str(folder / "video.mp4")) for _ in range(count))
+    (folder / "video.mp4").touch()
+    videos.set_values("frames.seed", [{1: box.copy()} for _ in range(count)])
+    views = {"groups of 5 images": images.group_by("movie", order_by="place"), "videos": videos}
+    for name, view in views.items():
+        began = time.perf_counter()
+        check_propagation(view, Request(("seed",)))
+        print(f"form: {time.perf_counter() - began:.2f} s with {count} {name}", flush=True)
+
+
+def reruns(folder: Path, count: int = 400) -> None:
+    """Seconds of a run over finished videos: copies, which have no record yet, and again."""
+    from sam2_plugins.fiftyone_plugin import propagate
+
+    dataset, _, _ = video_dataset(folder, 10, 2)
+    propagate(dataset, "seed", device="cpu")
+    sample = dataset.first()
+    dataset.add_samples(sample.copy() for _ in range(count - 1))
+    for what in ("without records", "with records"):
+        began = time.perf_counter()
+        report = propagate(dataset, "seed", device="cpu")
+        seconds = time.perf_counter() - began
+        computed = sum(movie.computed for movie in report.movies)
+        print(f"another run over {count} videos, {what}: {seconds:.0f} s, {computed} computed")
+
+
 def video_dataset(folder: Path, frames: int, objects: int, prompted: int = 1) -> tuple:
     """Make a dataset of one video, with the true masks of some objects on one frame."""
     import fiftyone as fo
@@ -259,4 +404,6 @@ def video_dataset(folder: Path, frames: int, objects: int, prompted: int = 1) ->
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else DATA)
+    given = sys.argv[1:]
+    where = Path(given.pop(0)) if given and Path(given[0]).is_dir() else DATA
+    main(where, given)

@@ -21,6 +21,9 @@ from sam2_plugins.batch.tasks import Outcome, R, Task
 TOLD_EVERY = 1.0
 """Seconds between two messages of a worker, of which a scheduler may have a thousand."""
 
+AHEAD = 3
+"""Tasks that are with the scheduler for each thread of a worker: thousands weigh on it."""
+
 PATIENCE = 60.0
 """Seconds that a stopped worker has for the frame at hand, and for keeping what was done."""
 
@@ -45,9 +48,10 @@ def run_on_cluster(
         future.add_done_callback(heard.put)
 
     try:
-        for task, left in queue:
-            submit(task, left)
-        while running:
+        while queue or running:
+            slots = AHEAD * max(sum(client.nthreads().values()), 1) if queue else 0
+            while queue and len(running) < slots:
+                submit(*queue.popleft())
             event = heard.get()
             if isinstance(event, Progress):
                 yield event
@@ -56,7 +60,7 @@ def run_on_cluster(
             report = _report(event, task)
             yield report
             if report.state == "failed" and left:
-                submit(task, left - 1)
+                queue.append((task, left - 1))
     finally:
         if running:
             _stop(client, stop, list(running))

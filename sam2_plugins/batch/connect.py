@@ -37,7 +37,12 @@ def connect(address: str | None = None, workers: int = 1) -> Iterator[Client | N
         ) from error
     # As nobody's default: the contexts of a generator may be left in another thread.
     if address is None:
-        cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+        cluster = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            dashboard_address=None,
+            death_timeout=60,  # of a worker whose scheduler was killed
+        )
         with cluster, Client(cluster, set_as_default=False) as client:
             yield client
         return

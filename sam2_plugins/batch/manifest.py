@@ -22,6 +22,7 @@ import hashlib
 import io
 import json
 import math
+import os
 import re
 import unicodedata
 from collections import Counter
@@ -67,11 +68,18 @@ def _is_pair(value: Any) -> bool:
     return type(value) is list and len(value) == 2 and all(map(_is_number, value))
 
 
+def _is_path(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+
+
 _FRAME = _Kind("the number of a frame, from 0", _is_whole)
 _WHOLE = _Kind("a whole number, from 0", _is_whole)
 _TEXT = _Kind("a text", lambda value: isinstance(value, str))
 _KINDS = {
-    "source": _TEXT,
+    "source": _Kind("a path or an address", _is_path),
     "name": _Kind("a text or a number", lambda value: type(value) in (str, int)),
     "start": _FRAME,
     "stop": _FRAME,
@@ -180,9 +188,12 @@ def _cell(key: str, text: str) -> Any:
             return int(text)
         if key == "fps":
             return float(text)
+    except ValueError as error:
+        raise ManifestError(f"{key} is {_KINDS[key].words}, not {_short(text)}.") from error
+    try:
         return json.loads(text) if key == "prompts" and text.startswith("[") else text
     except ValueError as error:
-        raise ManifestError(f"{key} cannot be {_short(text)}: {error}.") from error
+        raise ManifestError(f"prompts are no JSON: {error}.") from error
 
 
 def _job(row: Mapping[str, Any], folder: Path) -> Job:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -70,10 +70,11 @@ def record(
     """
     if not tracker.frames.seekable:
         journal.unlink(missing_ok=True)  # a stream begins anew
-    with closing(run(tracker, options, [TrackJournal(journal)])) as results:
+    kept = TrackJournal(journal)
+    with closing(run(tracker, options, [kept])) as results:
         for result in results:
             writers.write(result.frame, result.time, result.masks)
-            yield Step(result.frame, bool(result.computed))
+            yield Step(result.frame, kept.wrote)
 
 
 def replay(
@@ -127,7 +128,8 @@ def track_into(
         except BaseException as error:
             stopped = isinstance(error, GeneratorExit | KeyboardInterrupt)
             making.error = "" if stopped else message_of(error)
-            folder.leave(making.report("stopped" if stopped else "failed"))
+            with suppress(ExportError):  # on a full disk: what is there tells enough
+                folder.leave(making.report("stopped" if stopped else "failed"))
             raise
         report = folder.publish(making.report("failed" if making.error else "done"), making.files)
     yield report

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Any
 
 import typer
@@ -33,7 +34,9 @@ class Commands(TyperGroup):
         # with something else every frame takes twenty times as long.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         try:
-            with stop_signals_as_ctrl_c():
+            with stop_signals_as_ctrl_c(), warnings.catch_warnings():
+                if not sys.warnoptions:  # those of libraries are for programmers
+                    warnings.simplefilter("ignore")
                 return super().invoke(ctx)
         except Sam2PluginsError as error:
             _explain(error)

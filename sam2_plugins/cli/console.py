@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,23 @@ from rich.table import Table
 OUT = Console(width=None if sys.stdout.isatty() else 160)
 ERR = Console(stderr=True, highlight=False)
 
+_TERMINALS = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
+
 
 def say(text: str) -> None:
     """Tell a person something that is no result."""
-    with suppress(OSError):  # the terminal may be closed by now, and the work is to end well
+    try:
         typer.echo(text, err=True)
+    except OSError:
+        _forget_the_terminal()
+
+
+def _forget_the_terminal() -> None:
+    """Let what follows go nowhere, for the terminal was closed, and the work is to end well."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in _TERMINALS:
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def print_json(value: Any) -> None:

@@ -44,6 +44,16 @@ def uninstall(plugins_dir: PluginsDir = None) -> None:
 
 
 @app.command()
+def archive(
+    out: Annotated[Path, typer.Argument(help="Archive to write.")] = Path("sam2-fiftyone.zip"),
+) -> None:
+    """Write the plugin alone, a few kilobytes, for `fiftyone plugins download`."""
+    from sam2_plugins.fiftyone_plugin.install import archive
+
+    typer.echo(f"The plugin is in {archive(out)}; FiftyOne's Python needs sam2-plugins, too.")
+
+
+@app.command()
 def doctor(json: options.Json = False) -> None:
     """Look at what the plugin needs, and name the mend of what is missing."""
     from sam2_plugins.cli.console import OUT, print_json, say, table

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -18,160 +19,176 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Label Studio: pre-annotate videos and images.", no_args_is_help=True)
 
-_SERVING = "Serving"
-_FILES = "Files of tasks"
-
 Host = Annotated[str, typer.Option(help="Address to listen on.", envvar="HOST")]
 Port = Annotated[int, typer.Option(help="Port to listen on.", envvar="PORT")]
 Model = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="nano, sam2.1-tiny …, or a file. SAM2_MODEL"),
+    typer.Option(
+        "--model",
+        "-m",
+        help="nano, sam2.1-tiny …, or a file. SAM2_MODEL",
+        autocompletion=options.model_names,
+    ),
 ]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, mps. SAM2_DEVICE")]
 Labels = Annotated[str, typer.Option(metavar="A,B,…", help="Labels of the labelling config.")]
 
 
-@app.command()
-def serve(
-    host: Host = "127.0.0.1",
-    port: Port = 9090,
-    model: Model = None,
-    device: Device = None,
-    url: Annotated[
-        str | None, typer.Option(help="Address of Label Studio. LABEL_STUDIO_URL")
-    ] = None,
+@dataclass(frozen=True)
+class BackendOptions:
+    """The model, and Label Studio: fields of `Settings`, as those of the next two groups are."""
+
+    model: Model = None
+    device: Device = None
+    url: Annotated[str | None, typer.Option(help="Address of Label Studio. LABEL_STUDIO_URL")] = (
+        None
+    )
     api_key: Annotated[
         str | None,
         typer.Option(
             help="Personal access token or legacy token. LABEL_STUDIO_API_KEY, which unlike an "
             "option no other user of this machine sees."
         ),
-    ] = None,
+    ] = None
     user: Annotated[
         str | None,
         typer.Option(help="Ask for this user; the password is in BASIC_AUTH_PASS. BASIC_AUTH_USER"),
-    ] = None,
+    ] = None
+
+
+@dataclass(frozen=True)
+class ServingOptions:
+    """How requests are answered."""
+
+    panel: ClassVar = "Serving"
+
     answer_within: Annotated[
         float | None,
         typer.Option(
             help="Seconds after which a request is answered with what there is; below the 100 that "
             "Label Studio waits. SAM2_ANSWER_WITHIN",
-            rich_help_panel=_SERVING,
         ),
-    ] = None,
+    ] = None
     max_frames: Annotated[
         int | None,
         typer.Option(
             help="Track so far from the prompts, each way; 0: to both ends. SAM2_MAX_FRAMES",
-            rich_help_panel=_SERVING,
         ),
-    ] = None,
+    ] = None
     memory: Annotated[
         str | None,
         typer.Option(
             callback=options.memory_name,
             help="What each object remembers: sam2, samurai or dam4sam. SAM2_MEMORY",
-            rich_help_panel=_SERVING,
         ),
-    ] = None,
+    ] = None
     window: Annotated[
         str | None,
         typer.Option(
             metavar="auto|none|N",
             help="See small objects through windows: where it helps, never, of N pixels. "
             "SAM2_WINDOW",
-            rich_help_panel=_SERVING,
         ),
-    ] = None,
+    ] = None
     image_size: Annotated[
         int | None,
         typer.Option(
             help="Side in pixels of what the model sees. SAM2_IMAGE_SIZE",
-            rich_help_panel=_SERVING,
         ),
-    ] = None,
+    ] = None
     track_predictions: Annotated[
         bool | None,
         typer.Option(
             help="Take predictions of other models, such as a detector, for prompts where a task "
             "has no annotation; done by default. SAM2_TRACK_PREDICTIONS",
-            rich_help_panel=_SERVING,
         ),
-    ] = None,
+    ] = None
     requests: Annotated[
         int | None,
         typer.Option(
             help="Open requests; more are told to come back. SAM2_REQUESTS",
-            rich_help_panel=_SERVING,
         ),
-    ] = None,
+    ] = None
     masks: Annotated[
         str | None,
         typer.Option(
             metavar="keyframes|all|none",
             help="Masks that travel in video boxes, for `export`. SAM2_MASKS",
-            rich_help_panel=_SERVING,
         ),
-    ] = None,
+    ] = None
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """Files that tasks name."""
+
+    panel: ClassVar = "Files of tasks"
+
     cache: Annotated[
         str | None,
         typer.Option(
             help="Folder of fetched files and tracked masks. SAM2_LABELSTUDIO_CACHE",
-            rich_help_panel=_FILES,
         ),
-    ] = None,
+    ] = None
     cache_gigabytes: Annotated[
         float | None,
-        typer.Option(help="Room for fetched files. SAM2_CACHE_GIGABYTES", rich_help_panel=_FILES),
-    ] = None,
+        typer.Option(help="Room for fetched files. SAM2_CACHE_GIGABYTES"),
+    ] = None
     max_gigabytes: Annotated[
         float | None,
-        typer.Option(help="Largest file. SAM2_MAX_GIGABYTES", rich_help_panel=_FILES),
-    ] = None,
+        typer.Option(help="Largest file. SAM2_MAX_GIGABYTES"),
+    ] = None
     track_gigabytes: Annotated[
         float | None,
-        typer.Option(help="Room for tracked masks. SAM2_TRACK_GIGABYTES", rich_help_panel=_FILES),
-    ] = None,
+        typer.Option(help="Room for tracked masks. SAM2_TRACK_GIGABYTES"),
+    ] = None
     max_megapixels: Annotated[
         float | None,
-        typer.Option(help="Largest picture. SAM2_MAX_MEGAPIXELS", rich_help_panel=_FILES),
-    ] = None,
+        typer.Option(help="Largest picture. SAM2_MAX_MEGAPIXELS"),
+    ] = None
     fetch_within: Annotated[
         float | None,
         typer.Option(
             help="Seconds in which a file has to be here. SAM2_FETCH_WITHIN",
-            rich_help_panel=_FILES,
         ),
-    ] = None,
+    ] = None
     ca_file: Annotated[
         str | None,
         typer.Option(
             help="Certificates of your own authority. SAM2_CA_FILE, SSL_CERT_FILE",
-            rich_help_panel=_FILES,
         ),
-    ] = None,
+    ] = None
     proxy: Annotated[
         str | None,
         typer.Option(
             help="HTTP proxy for all but Label Studio; none by default. SAM2_PROXY",
-            rich_help_panel=_FILES,
         ),
-    ] = None,
-    root: Annotated[
+    ] = None
+    roots: Annotated[
         list[str] | None,
         typer.Option(
+            "--root",
             help="Folder whose files tasks may name, and Label Studio's document root, if it is on "
             "this machine. LOCAL_FILES_DOCUMENT_ROOT",
-            rich_help_panel=_FILES,
         ),
-    ] = None,
-    allow_host: Annotated[
+    ] = None
+    allow_hosts: Annotated[
         list[str] | None,
         typer.Option(
+            "--allow-host",
             help="Host of the internal network that tasks may name. SAM2_ALLOW_HOSTS",
-            rich_help_panel=_FILES,
         ),
-    ] = None,
+    ] = None
+
+
+@app.command()
+@grouped
+def serve(
+    backend: BackendOptions,
+    serving: ServingOptions,
+    files: FileOptions,
+    host: Host = "127.0.0.1",
+    port: Port = 9090,
 ) -> None:
     """Serve the ML backend; connect it in the project's settings, under Model.
 
@@ -180,31 +197,9 @@ def serve(
     """
     from sam2_plugins.cli.console import say
 
-    given = {
-        "model": model,
-        "device": device,
-        "url": url,
-        "api_key": api_key,
-        "user": user,
-        "answer_within": answer_within,
-        "max_frames": max_frames,
-        "memory": memory,
-        "window": window,
-        "image_size": image_size,
-        "track_predictions": track_predictions,
-        "requests": requests,
-        "masks": masks,
-        "cache": cache,
-        "cache_gigabytes": cache_gigabytes,
-        "track_gigabytes": track_gigabytes,
-        "max_megapixels": max_megapixels,
-        "fetch_within": fetch_within,
-        "ca_file": ca_file,
-        "proxy": proxy,
-        "max_gigabytes": max_gigabytes,
-        "roots": tuple(root) if root else None,
-        "allow_hosts": tuple(allow_host) if allow_host else None,
-    }
+    given = {**asdict(backend), **asdict(serving), **asdict(files)}
+    for several in ("roots", "allow_hosts"):
+        given[several] = tuple(given[several] or ()) or None
     settings = _settings(given)
     if host not in ("127.0.0.1", "::1", "localhost") and not settings.password:
         say("Note: whoever reaches this port can use it; BASIC_AUTH_USER and _PASS close it.")

@@ -63,6 +63,12 @@ def message_of(error: BaseException) -> str:
             "There is not enough memory. Close other programs, or take a smaller model, a smaller "
             "--image-size, fewer objects at once, or another device."
         )
+    if _is_torn_file_of_torch(error):
+        return "A file of weights could not be written: the disk is full, or went away."
+    if type(error).__name__ == "DecompressionBombError":
+        return f"A picture claims to be larger than any that is read: {error}"
+    if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
+        return f"{error.name} is not installed: pip install 'sam2-plugins[{_EXTRAS[error.name]}]'."
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f" of {error.filename}" if error.filename else ""
         return f"The disk{where} is full. Make room there, and give the same command again."
@@ -76,8 +82,24 @@ told = message_of
 
 def is_foreseen(error: BaseException) -> bool:
     """Whether `message_of` says it all, so that nobody needs the details."""
-    disk = isinstance(error, OSError) and bool(error.filename)
-    return isinstance(error, Sam2PluginsError) or disk or _is_out_of_memory(error)
+    return (
+        isinstance(error, Sam2PluginsError)
+        or (isinstance(error, OSError) and bool(error.filename))
+        or (isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS)
+        or type(error).__name__ == "DecompressionBombError"
+        or _is_torn_file_of_torch(error)
+        or _is_out_of_memory(error)
+    )
+
+
+_EXTRAS = {
+    **dict.fromkeys(("anyio", "httpx", "starlette", "uvicorn"), "labelstudio"),
+    **dict.fromkeys(("dask", "distributed"), "dask"),
+    **dict.fromkeys(("napari", "qtpy", "superqt"), "napari"),
+    "fiftyone": "fiftyone",
+    "matplotlib": "train",
+}
+"""Packages that are not there unless an extra was installed."""
 
 
 _OUT_OF_MEMORY = re.compile(
@@ -90,3 +112,9 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and bool(_OUT_OF_MEMORY.search(str(error)))
     )
+
+
+def _is_torn_file_of_torch(error: BaseException) -> bool:
+    """Whether torch could not write, which it does not say as the operating system does."""
+    torn = re.compile(r"inline_container|PytorchStreamWriter|iostream error")
+    return isinstance(error, RuntimeError) and bool(torn.search(str(error)))

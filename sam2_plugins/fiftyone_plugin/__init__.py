@@ -6,6 +6,8 @@ heavy is imported from the installed package, never as a second copy of it.
 
 from __future__ import annotations
 
+import logging
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -14,16 +16,41 @@ _HOMES = {
     "Report": "request",
     "Request": "request",
     "evaluate": "evaluation",
+    "export": "exports",
     "propagate": "api",
     "segment": "segmentation",
 }
 
-__all__ = ["Everything", "Report", "Request", "evaluate", "propagate", "register", "segment"]
+__all__ = [
+    "Everything",
+    "Report",
+    "Request",
+    "evaluate",
+    "export",
+    "propagate",
+    "register",
+    "segment",
+]
 
 
 def register(plugin: Any) -> None:
-    """Tell FiftyOne what there is; FiftyOne calls this."""
-    for kind in import_module("sam2_plugins.fiftyone_plugin.operators").OPERATORS:
+    """Tell FiftyOne what there is; FiftyOne calls this.
+
+    Raises
+    ------
+    ImportError
+        If the package that does the work is not in FiftyOne's Python.
+    """
+    try:
+        operators = import_module("sam2_plugins.fiftyone_plugin.operators").OPERATORS
+    except ImportError as error:
+        message = (
+            f"The SAM 2 plugin cannot work ({error}). Install its package into the Python that "
+            f'FiftyOne runs in, {sys.executable}: pip install "sam2-plugins[fiftyone]"'
+        )
+        logging.getLogger(__name__).warning(message)
+        raise ImportError(message) from error
+    for kind in operators:
         plugin.register(kind)
 
 

@@ -49,6 +49,7 @@ def examine() -> Iterator[Finding]:
         path = shutil.which(name)
         mend = f"FiftyOne wants it for {use}, this plugin does not: apt-get install ffmpeg"
         yield Finding(name, path is not None, path or "not found", mend, needed=False)
+    yield _scheduling()
     yield _device()
 
 
@@ -80,6 +81,12 @@ def _plugin() -> Iterator[Finding]:
     told = ", ".join(names) or "none: its module cannot be imported by FiftyOne's Python"
     mend = "Install sam2-plugins into the environment that FiftyOne runs in."
     yield Finding("operators", bool(names), told, mend)
+
+
+def _scheduling() -> Finding:
+    """Whether scheduled work is done by anyone cannot be seen; that it can be is enough to know."""
+    use = "operators can be scheduled; in a shell `fiftyone delegated launch` does their work"
+    return Finding("scheduling", True, use, needed=False)
 
 
 def _device() -> Finding:

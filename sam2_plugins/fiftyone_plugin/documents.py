@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from PIL import Image
 
 from sam2_plugins.core import files
 from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.fiftyone_plugin.exports import evaluation_names, mend_writers
 from sam2_plugins.fiftyone_plugin.labels import detection_mask, detection_values
 from sam2_plugins.fiftyone_plugin.marks import MARK, Mark, name_digest
 from sam2_plugins.fiftyone_plugin.objects import TrackedLabel
@@ -40,12 +41,22 @@ _WRITTEN = {"mask", "mask_path", "bounding_box", "keyframe", "confidence", "scor
 """What a machine-made label is written with, beside its names."""
 
 
+mend_writers()
+
+
 def single_labels(value: Any) -> Iterator[Any]:
     """Yield the labels that a field's value holds; nothing for None."""
     if value is None:
         return
     name = PROMPT_TYPES.get(type(value))
     yield from [value] if name is None else value[name]
+
+
+def labels_of(value: Any) -> list[Any]:
+    """Return the labels of a field of results, or of one of what was not found."""
+    if isinstance(value, fo.Classifications):
+        return list(value.classifications)
+    return list(single_labels(value))
 
 
 def plain(label: Any) -> dict[str, Any]:
@@ -184,14 +195,6 @@ def set_outdated(label: Any, outdated: bool) -> bool:
     rest = [tag for tag in label.tags if tag != OUTDATED]
     label.tags = [*rest, OUTDATED] if outdated else rest
     return True
-
-
-def evaluation_names(names: Iterable[str]) -> set[str]:
-    """Attributes that `evaluate_masklets` wrote: <key>_iou, <key>_J and <key>_F."""
-    there = {*names}
-    keys = {name.removesuffix("_J") for name in there if name.endswith("_J")}
-    found = ({f"{key}_iou", f"{key}_J", f"{key}_F"} for key in keys)
-    return {name for triple in found if triple <= there for name in triple}
 
 
 def instance_of(label: Any) -> str | None:

@@ -11,15 +11,15 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from sam2_plugins.core.datasets.labelled_frames import Absent
-from sam2_plugins.core.errors import told
 from sam2_plugins.core.evaluation import LabelImages
-from sam2_plugins.core.evaluation.metrics import SequenceScores
+from sam2_plugins.core.evaluation.metrics import ObjectScores
 from sam2_plugins.core.evaluation.metrics import evaluate as score_stacks
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.fiftyone_plugin.documents import single_labels
+from sam2_plugins.fiftyone_plugin.documents import instance_of, labels_of, single_labels
 from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
-from sam2_plugins.fiftyone_plugin.prompting import check_prompt_field, class_names, state
+from sam2_plugins.fiftyone_plugin.prompting import Prompting, check_prompt_field, class_names
+from sam2_plugins.fiftyone_plugin.reasons import reason
 from sam2_plugins.fiftyone_plugin.request import Progress
 
 EVAL_KEY = "sam2_eval"
@@ -30,17 +30,33 @@ Tracks: TypeAlias = "dict[Key, dict[int, ObjectMask]]"
 
 @dataclass(frozen=True)
 class TrackScores:
-    """One true object: its name, and J and F over the frames after its prompt."""
+    """One true object: its name, and J and F over the frames that were judged.
+
+    Attributes
+    ----------
+    frames
+        How many: those with the object's prompts are not, nor is a side of them to which it was
+        not tracked.
+    before
+        Of these, frames before its first prompt.
+    """
 
     key: Key
     J: float
     F: float
     frames: int
+    before: int = 0
 
 
 @dataclass(frozen=True)
 class MovieScores:
-    """One movie: means over its objects, or why it could not be judged."""
+    """One movie: means over its objects, or why it could not be judged.
+
+    Attributes
+    ----------
+    unread
+        A line for each label that could not be read.
+    """
 
     name: str
     sample_id: str
@@ -48,6 +64,13 @@ class MovieScores:
     F: float = float("nan")
     tracks: tuple[TrackScores, ...] = ()
     error: str = ""
+    unread: tuple[str, ...] = ()
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Lines for a person, each of which names the movie."""
+        failed = [f"{self.name}: {self.error}"] if self.error else []
+        return (*failed, *(f"{self.name}, {line}" for line in self.unread))
 
 
 @dataclass(frozen=True)
@@ -58,16 +81,21 @@ class EvaluationReport:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """A line for each movie that could not be judged."""
-        return tuple(f"{movie.name}: {movie.error}" for movie in self.movies if movie.error)
+        """A line for each movie that could not be judged, and each label that was left out."""
+        return tuple(line for movie in self.movies for line in movie.notices)
 
     def __str__(self) -> str:
         judged = [movie for movie in self.movies if not movie.error]
         if not judged:
             return "Nothing could be judged"
         J, F = (fmean(values) for values in zip(*((m.J, m.F) for m in judged), strict=True))
-        tracks = sum(len(movie.tracks) for movie in judged)
-        return f"J {J:.3f}, F {F:.3f}: {tracks} objects in {len(judged)} movies"
+        tracks = [track for movie in judged for track in movie.tracks]
+        before = sum(track.before for track in tracks)
+        after = sum(track.frames for track in tracks) - before
+        return (
+            f"J {J:.3f}, F {F:.3f}: {len(tracks)} objects in {len(judged)} movies, judged on "
+            f"{after} frames after and {before} before their prompts"
+        )
 
 
 Events: TypeAlias = "Generator[Progress | MovieScores, None, None]"
@@ -139,7 +167,7 @@ def run(
         try:
             scores = _judge(footage, pred_field, gt_field, eval_key, absent)
         except Exception as error:
-            scores = MovieScores(footage.name, footage.sample_id, error=told(error))
+            scores = MovieScores(footage.name, footage.sample_id, error=reason(error))
         yield Progress(footage.name, number, len(movies), 1, 1)
         yield scores
 
@@ -170,41 +198,91 @@ def _judge(
 ) -> MovieScores:
     with footage.open() as frames:
         frame_size = frames.height, frames.width
-    truth = read_tracks(footage, gt_field, frame_size)
+    unread: list[str] = []
+    truth = read_tracks(footage, gt_field, frame_size, unread)
     if not truth:
         raise FootageError(f"Its frames have no masks in {gt_field!r}.")
-    pred = read_tracks(footage, pred_field, frame_size)
+    pred = read_tracks(footage, pred_field, frame_size, unread)
     true_key = match_tracks(pred, truth)
     found = {true_key[key]: masks for key, masks in pred.items() if key in true_key}
-    prompted = {true_key.get(k, k): f for k, f in _keyframes(footage, pred_field).items()}
-    scores = _score(found, truth, prompted, frame_size, absent)
-    numbers = list(truth)
-    by_key = {numbers[one.id - 1]: one for one in scores.objects}
+    prompted, tracked = _frames_of(footage, pred_field, true_key)
+    tracks = _score(found, truth, _frames_to_judge(truth, prompted, tracked), frame_size, absent)
+    by_key = {one.key: one for one in tracks}
     _write(footage, pred_field, eval_key, true_key, truth, found, by_key)
-    for name in "JF":
-        footage.write_samples(f"{eval_key}_{name}", _known(getattr(scores, name)))
-    tracks = tuple(TrackScores(key, one.J, one.F, one.frames) for key, one in by_key.items())
-    return MovieScores(footage.name, footage.sample_id, scores.J, scores.F, tracks)
+    means = [fmean(values) for values in zip(*((t.J, t.F) for t in tracks), strict=True)]
+    J, F = means or (float("nan"), float("nan"))
+    for name, value in (("J", J), ("F", F)):
+        footage.write_samples(f"{eval_key}_{name}", _known(value))
+    return MovieScores(footage.name, footage.sample_id, J, F, tracks, unread=tuple(unread))
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Frames on which an object is judged, and of these, those before its first prompt."""
+
+    frames: frozenset[int]
+    before: frozenset[int]
+
+
+def _frames_to_judge(
+    truth: Tracks, prompted: Mapping[Key, set[int]], tracked: Mapping[Key, set[int]]
+) -> dict[Key, _Judged]:
+    """Choose the frames that count: not the prompted ones, nor a side that was not tracked.
+
+    Parameters
+    ----------
+    prompted
+        Prompted frames of an object; where they are not known, its first true one is taken for it.
+    tracked
+        Frames to which an object was tracked, also in vain.
+    """
+    length = 1 + max(frame for masks in truth.values() for frame in masks)
+    found = {}
+    for key, masks in truth.items():
+        prompts = prompted.get(key) or {min(masks)}
+        first, last = min(prompts), max(prompts)
+        reached = tracked.get(key) or {first}
+        backward = min(reached) < first
+        forward = max(reached) > last or not backward
+        earliest, latest = 0 if backward else first, length - 1 if forward else last
+        frames = frozenset(range(earliest, latest + 1)) - prompts
+        found[key] = _Judged(frames, frozenset(frame for frame in frames if frame < first))
+    return found
 
 
 def _score(
     found: Tracks,
     truth: Tracks,
-    prompted: Mapping[Key, int],
+    judged: Mapping[Key, _Judged],
     frame_size: tuple[int, int],
     absent: Absent,
-) -> SequenceScores:
+) -> tuple[TrackScores, ...]:
     """Score with the core's rules, which know objects as numbers from 1."""
     numbers = {key: number for number, key in enumerate(truth, start=1)}
     length = 1 + max(frame for masks in truth.values() for frame in masks)
-    starts = {
-        numbers[key]: min(prompted.get(key, min(masks)), length - 1) for key, masks in truth.items()
-    }
+    # One frame more at the beginning, for the core leaves out all up to a prompted one.
     pred, gt = (
-        LabelImages(_by_frame({numbers[k]: t[k] for k in t}, length), frame_size)
+        LabelImages([{}, *_by_frame({numbers[k]: t[k] for k in t}, length)], frame_size)
         for t in (found, truth)
     )
-    return score_stacks(pred, gt, objects=starts, prompt_frame=starts, absent=absent)
+    alike: dict[frozenset[int], list[int]] = {}
+    for key, one in judged.items():
+        alike.setdefault(one.frames, []).append(numbers[key])
+    scores: dict[int, ObjectScores] = {}
+    for frames, objects in alike.items():
+        shifted = {frame + 1 for frame in frames}
+        starts = dict.fromkeys(objects, 0)
+        some = score_stacks(
+            pred, gt, objects=objects, prompt_frame=starts, absent=absent, frames=shifted
+        )
+        scores |= {one.id: one for one in some.objects}
+    tracks = []
+    for key, number in numbers.items():
+        if (measured := scores.get(number)) is not None:
+            before = judged[key].before
+            counted = before & truth[key].keys() if absent == "ignore" else before
+            tracks.append(TrackScores(key, measured.J, measured.F, measured.frames, len(counted)))
+    return tuple(tracks)
 
 
 def _by_frame(
@@ -216,37 +294,65 @@ def _by_frame(
     ]
 
 
-def read_tracks(footage: Footage, name: str, frame_size: tuple[int, int]) -> Tracks:
-    """Masks by object and frame."""
+def read_tracks(
+    footage: Footage,
+    name: str,
+    frame_size: tuple[int, int],
+    unread: list[str] | None = None,
+) -> Tracks:
+    """Masks by object and frame.
+
+    Parameters
+    ----------
+    unread
+        Gets a line for each label that has no mask, or one that cannot be read.
+
+    Raises
+    ------
+    FootageError
+        If there is such a label, and no list for it.
+    """
     names = class_names(footage.dataset, name)
-    tracks: Tracks = {}
+    prompting = Prompting()
     for frame, value in footage.read(name):
         for label in single_labels(value):
-            for said in state(frame, label, frame_size, names):
-                if said.cue.mask is None:
-                    raise FootageError(f"{name!r} has labels without a mask, on frame {frame + 1}.")
-                key = said.instance or said.id if said.index is None else said.index
-                tracks.setdefault(key, {})[frame] = said.cue.mask
+            prompting.add(frame, label, frame_size, None, field=name, names=names)
+    problems = list(prompting.problems)
+    tracks: Tracks = {}
+    for one in prompting.statements:
+        if one.cue is not None and one.cue.mask is None:
+            problems.append(f"frame {one.frame + 1} in {name!r}: a label has no mask.")
+        elif one.cue is not None and one.cue.mask is not None:
+            key = one.instance or one.id if one.index is None else one.index
+            tracks.setdefault(key, {})[one.frame] = one.cue.mask
+    if problems and unread is None:
+        raise FootageError(" ".join(problems[:3]))
+    if unread is not None:
+        unread += problems
     return tracks
 
 
-def _keyframes(footage: Footage, name: str) -> dict[Key, int]:
-    """First frame of each object that was prompted."""
-    first: dict[Key, int] = {}
-    for frame, value in footage.read(name):
-        for label in single_labels(value):
-            if "keyframe" in label.field_names and label["keyframe"]:
-                first.setdefault(_key(label), frame)
-    return first
+def _frames_of(
+    footage: Footage, name: str, true_key: Mapping[Key, Key]
+) -> tuple[dict[Key, set[int]], dict[Key, set[int]]]:
+    """Prompted frames of each object, and those to which it was tracked, also in vain."""
+    prompted: dict[Key, set[int]] = {}
+    tracked: dict[Key, set[int]] = {}
+    for field in (name, f"{name}_lost"):
+        for frame, value in footage.read(field):
+            for label in labels_of(value):
+                key = true_key.get(_key(label), _key(label))
+                tracked.setdefault(key, set()).add(frame)
+                if "keyframe" in label.field_names and label["keyframe"]:
+                    prompted.setdefault(key, set()).add(frame)
+    return prompted, tracked
 
 
 def _key(label: Any) -> Key:
     """Name an object as `read_tracks` does."""
-    fields = label.field_names
-    if "index" in fields and label["index"] is not None:
+    if "index" in label.field_names and label["index"] is not None:
         return label["index"]
-    instance = label["instance"] if "instance" in fields else None
-    return str(label.id if instance is None else instance.id)
+    return instance_of(label) or str(label.id)
 
 
 def _write(

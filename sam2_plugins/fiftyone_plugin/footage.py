@@ -45,6 +45,11 @@ class Footage(ABC):
     sample_id: str
     name: str
 
+    @property
+    def is_video(self) -> bool:
+        """Whether it is one file, of which FiftyOne's player has to know the frames."""
+        return False
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel to another process by name: the dataset is in the database that both see."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
@@ -107,6 +112,10 @@ class Footage(ABC):
     def schema(self) -> Mapping[str, Any]:
         """Name to field, of the frames."""
 
+    @abstractmethod
+    def times(self, frames: Sequence[int] | None = None) -> dict[int, Any]:
+        """Frame to when it was changed last, in the database; of those that it knows."""
+
     @property
     @abstractmethod
     def samples(self) -> Any:
@@ -133,6 +142,11 @@ class Video(Footage):
     path: str = ""
     limits: tuple[int, int | None] = (0, None)
     only: frozenset[int] | None = field(default=None, repr=False)
+
+    @property
+    def is_video(self) -> bool:
+        """Return that it is one."""
+        return True
 
     def open(self) -> FrameSource:
         """Open the file."""
@@ -183,6 +197,16 @@ class Video(Footage):
     def write_samples(self, field_name: str, value: Any) -> None:
         """Set a field of the sample."""
         self.samples.set_values(field_name, {self.sample_id: value}, key_field="id")
+
+    def times(self, frames: Sequence[int] | None = None) -> dict[int, Any]:
+        """Read the times of its frames."""
+        view = self.samples.select(self.sample_id)
+        if frames is not None:
+            numbers = [frame + 1 for frame in frames]
+            view = view.match_frames(ViewField("frame_number").is_in(numbers), omit_empty=False)
+        rows = view.values(["frames.frame_number", "frames.last_modified_at"], unwind=True)
+        pairs = zip(*rows, strict=True)
+        return {number - 1: time for number, time in pairs if number is not None}
 
     @property
     def samples(self) -> Any:
@@ -237,6 +261,13 @@ class ImageSequence(Footage):
     def write_samples(self, field_name: str, value: Any) -> None:
         """Set a field of every image."""
         self.samples.set_values(field_name, dict.fromkeys(self.ids, value), key_field="id")
+
+    def times(self, frames: Sequence[int] | None = None) -> dict[int, Any]:
+        """Read the times of its images."""
+        wanted = range(len(self.ids)) if frames is None else frames
+        places = {self.ids[frame]: frame for frame in wanted}
+        rows = self.samples.select(list(places)).values(["id", "last_modified_at"])
+        return {places[id_]: time for id_, time in zip(*rows, strict=True)}
 
     @property
     def samples(self) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from sam2_plugins.core.errors import Sam2PluginsError
 
@@ -12,8 +13,11 @@ PLUGIN = "@sam2-plugins/sam2"
 MANIFEST = "fiftyone.yml"
 _PACKAGE = Path(__file__).parent
 _FOLDER = "sam2_plugins"
-_COPIED = (MANIFEST, "__init__.py")
+_COPIED = (MANIFEST, "__init__.py", "README.md", "requirements.txt")
 """All that FiftyOne itself reads; the rest is imported from the installed package."""
+
+_ZOO = ("zoo/manifest.json", "zoo/__init__.py")
+"""What `foz.register_zoo_model_source` takes from an archive."""
 
 
 class InstallError(Sam2PluginsError):
@@ -68,6 +72,23 @@ def install(folder: Path | None = None, *, copy: bool = False) -> Path:
             f"{target} cannot be written: {error.strerror or error}.{hint}"
         ) from error
     return target
+
+
+def archive(path: Path) -> Path:
+    """Write the plugin alone as an archive, as `fiftyone plugins download` takes it.
+
+    Raises
+    ------
+    InstallError
+        If it cannot be written.
+    """
+    try:
+        with ZipFile(path, "w", ZIP_DEFLATED) as zipped:
+            for name in (*_COPIED, *_ZOO):
+                zipped.write(_PACKAGE / name, f"{_FOLDER}/{name}")
+    except OSError as error:
+        raise InstallError(f"{path} cannot be written: {error.strerror or error}.") from error
+    return path
 
 
 def uninstall(folder: Path | None = None) -> Path | None:

@@ -26,9 +26,8 @@ POINT_LABELS = ("sam2_labels", "sam_labels")
 """Attributes that hold a 1 or 0 for each point, as FiftyOne's own SAM wrappers name them."""
 
 INSET = 1e-6
-"""Pixels by which a written box lies inside its first pixel. FiftyOne floors the corners of a mask's
-box, and a whole number of pixels as a share of the frame, times the frame, is often just below it.
-"""
+"""Pixels by which a written box lies inside its first pixel: FiftyOne rounds the corners of a box
+down, and a number of pixels as a share of the frame, times the frame, is often just below it."""
 
 
 @dataclass(frozen=True)

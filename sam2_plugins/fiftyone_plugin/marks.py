@@ -1,9 +1,9 @@
 """How a machine-made label is told from a person's, and a current one from an outdated one.
 
-Every label that the tracker writes carries a mark, `<cause>-<digest>-<class>`: what its mask follows
-from, what it looks like, and the class that it was given. A label without a mark is a person's. So
-is one whose mask has changed since, for a person has corrected it. One whose cause is that of the
-run at hand needs no computing. A class that has changed since is a person's, and is kept.
+Every label that the tracker writes carries a mark, `<cause>-<digest>-<class>`: what its mask
+follows from, what it looks like, and the class that it was given. A label without a mark is a
+person's. So is one whose mask has changed since, for a person has corrected it. One whose cause is
+that of the run at hand needs no computing. A class that has changed since is a person's: it stays.
 """
 
 from __future__ import annotations

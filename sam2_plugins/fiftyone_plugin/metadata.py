@@ -10,7 +10,7 @@ from typing import Any
 import fiftyone as fo
 
 from sam2_plugins.core.frames import FrameSource
-from sam2_plugins.fiftyone_plugin.footage import Video
+from sam2_plugins.fiftyone_plugin.footage import Footage
 
 
 def video_metadata(frames: FrameSource, fps: float | None = None) -> Any:
@@ -31,7 +31,7 @@ def video_metadata(frames: FrameSource, fps: float | None = None) -> Any:
     )
 
 
-def fill_metadata(video: Video, frames: FrameSource) -> None:
+def fill_metadata(video: Footage, frames: FrameSource) -> None:
     """Set the metadata of a video that has none."""
     if video.samples.select(video.sample_id).values("metadata") == [None]:
         video.write_samples("metadata", video_metadata(frames))

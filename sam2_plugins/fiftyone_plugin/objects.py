@@ -205,14 +205,19 @@ def _with_their_tracks(
             members[t] = list(groups[g])
             given.add(g)
     for _, g, t in pairs:
-        correction = any(all(not one.field for one in part) for part in (members[t], groups[g]))
-        if g not in given and correction and not _meet(members[t], groups[g]):
+        if g not in given and _corrects(members[t], groups[g]):
             members[t] += groups[g]
             given.add(g)
     found: list[tuple[list[Statement], Track | None]] = [
         (group, None) for g, group in enumerate(groups) if g not in given
     ]
     return found + [(group, tracks[t]) for t, group in members.items()]
+
+
+def _corrects(group: Sequence[Statement], other: Sequence[Statement]) -> bool:
+    """Whether one of two groups is all of corrections, and they have no frame in common."""
+    corrections = (all(not one.field for one in part) for part in (group, other))
+    return any(corrections) and not _meet(group, other)
 
 
 def _meet(group: Sequence[Statement], other: Sequence[Statement]) -> bool:

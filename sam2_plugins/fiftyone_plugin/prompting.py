@@ -14,6 +14,7 @@ from sam2_plugins.fiftyone_plugin.documents import PROMPT_TYPES, instance_of, pl
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
 from sam2_plugins.fiftyone_plugin.labels import Cue, read_cue, read_segmentation
 from sam2_plugins.fiftyone_plugin.objects import Statement, object_name
+from sam2_plugins.fiftyone_plugin.reasons import reason
 from sam2_plugins.fiftyone_plugin.request import Request
 
 
@@ -127,8 +128,8 @@ def state(
 
 
 def _statement(frame: int, values: Mapping[str, Any], cue: Cue | None) -> Statement:
-    names = (values.get(key) for key in ("label", "index", "instance"))
-    return Statement(frame, cue, str(values["id"]), *names)
+    label, index, instance = (values.get(key) for key in ("label", "index", "instance"))
+    return Statement(frame, cue, str(values["id"]), label, index, instance)
 
 
 def _own_values(label: Any) -> dict[str, Any]:
@@ -147,11 +148,9 @@ def _place(frame: int, label: Any, field: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, Sam2PluginsError):
-        return str(error)
-    if isinstance(error, FileNotFoundError):
-        return f"there is no file {error.filename}." if error.filename else "its file is not there."
-    return "it cannot be read."
+    if isinstance(error, Sam2PluginsError | OSError):
+        return reason(error)
+    return "it cannot be read."  # whatever its numbers made of the reader
 
 
 def class_names(dataset: Any, name: str) -> dict[int, str]:

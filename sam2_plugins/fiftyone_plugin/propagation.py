@@ -6,23 +6,24 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import torch
 
 from sam2_plugins.batch import Progress as Step
 from sam2_plugins.batch import connect, run_tasks
 from sam2_plugins.core.checkpoints import cached_model
-from sam2_plugins.core.errors import told
+from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.schedule import Direction, plan_sweeps
 from sam2_plugins.core.tracking.tracker import VideoTracker
-from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError, Video
+from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
 from sam2_plugins.fiftyone_plugin.marks import Cause
 from sam2_plugins.fiftyone_plugin.metadata import fill_metadata
 from sam2_plugins.fiftyone_plugin.objects import Track, TrackedObject, find_objects
 from sam2_plugins.fiftyone_plugin.prompting import read_prompts
+from sam2_plugins.fiftyone_plugin.reasons import reason
+from sam2_plugins.fiftyone_plugin.records import Watched, find_done, keep
 from sam2_plugins.fiftyone_plugin.request import MovieReport, Progress, Request, Where
 from sam2_plugins.fiftyone_plugin.results import Earlier, ResultWriter
 
@@ -31,8 +32,19 @@ Steps: TypeAlias = "Generator[Step | MovieReport, None, None]"
 
 
 def run(movies: Sequence[Footage], request: Request, where: Where | None = None) -> Events:
-    """Track movies, and yield progress and a report of each, as `run_movies` does."""
-    return run_movies([Propagation(str(n), one, request) for n, one in enumerate(movies)], where)
+    """Track movies, and yield progress and a report of each, as `run_movies` does.
+
+    Those that an earlier run left finished are passed over.
+    """
+    done = set()
+    for movie, report in find_done(movies, request):
+        done.add(id(movie))
+        yield report
+    left = [movie for movie in movies if id(movie) not in done]
+    if left:
+        tasks = [Propagation(str(number), one, request) for number, one in enumerate(left)]
+        with closing(run_movies(tasks, where)) as events:
+            yield from events
 
 
 def run_movies(tasks: Sequence[MovieTask], where: Where | None = None) -> Events:
@@ -86,7 +98,7 @@ class MovieTask(ABC):
             model = cached_model(request.model, request.device, request.image_size)
             yield from self.steps(model)
         except Exception as error:
-            yield self.lost(told(error))
+            yield self.lost(reason(error))
 
     def lost(self, why: str) -> MovieReport:
         """Report a failure."""
@@ -106,15 +118,22 @@ class Propagation(MovieTask):
     """Tracks the objects of a movie."""
 
     def steps(self, model: Sam2Model) -> Steps:
-        """Track, from where an earlier run stopped."""
-        for event in _track(model, self.footage, self.request, self.started):
-            yield event if isinstance(event, MovieReport) else replace(event, name=self.name)
+        """Track, from where an earlier run stopped, and record that it is done."""
+        watched = Watched(self.footage)
+        for event in _track(model, cast("Footage", watched), self.request, self.started):
+            if isinstance(event, MovieReport):
+                state = watched.undisturbed()
+                if event.state == "done" and state is not None:
+                    keep(self.footage, self.request, state, event)
+                yield event
+            else:
+                yield replace(event, name=self.name)
 
 
 def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieReport) -> Steps:
     with footage.open() as frames:
         frame_size, length = (frames.height, frames.width), frames.length
-        if isinstance(footage, Video):
+        if footage.is_video:
             fill_metadata(footage, frames)
         earlier = Earlier(footage, request, frame_size)
         prompting = read_prompts(footage, request, frame_size, length)
@@ -136,68 +155,79 @@ def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieRe
         if not tracked:
             yield replace(report, state="no prompts", error="There are no prompts on its frames.")
             return
-        tracker = VideoTracker(model, frames, window=request.tile, policy=request.memory)
-        for prompt in (prompt for one in tracked for prompt in one.prompts):
-            tracker.add(prompt)
-        span = _span(footage, request, length)
-        reverse = _Reverse(tracker.prompts, request.direction, span, length)
-        masklets = earlier.masklets(tracked, causes, reverse)
-        tracker.restore(masklets)
-        known = {(masklet.obj, frame) for masklet in masklets for frame in masklet.masks}
-        total = tracker.count_steps(request.direction, *span) or 0
-        if not total:
+        plan = _Plan(tracked, request.direction, _span(footage, request, length), length)
+        steps = None if length is None else plan.steps(footage)
+        if steps == []:
             raise FootageError(_nothing_to_do(tracked, request))
+        masklets = earlier.masklets(tracked, causes, plan.in_reverse)
+        known = {(masklet.obj, frame): mask for masklet in masklets for frame, mask in masklet}
+        by_people = _masks_by_people(tracked)
+        there = known | by_people
+        outdated = earlier.outdated(tracked, causes)
+        writer = ResultWriter(footage, request, tracked, causes, by_people, outdated)
         seen, computed, lost = set(), set(), 0
-        writer = ResultWriter(
-            footage,
-            request,
-            [one.who for one in tracked],
-            causes,
-            frozenset((str(prompt.obj), prompt.frame) for prompt in tracker.prompts),
-            _masks_by_people(tracked),
-            earlier.outdated(tracked, causes),
-        )
         with writer:
-            for done, result in enumerate(tracker.propagate(request.direction, *span), start=1):
-                if footage.shows(result.frame):
-                    fresh = {
-                        obj: mask
-                        for obj, mask in result.masks.items()
-                        if (obj, result.frame) not in known
-                    }
-                    if fresh:
-                        sides = {obj: bool(reverse(str(obj), result.frame)) for obj in fresh}
-                        writer.write(result.frame, fresh, sides)
-                        computed.add(result.frame)
-                    lost += sum(not mask.visible for mask in result.masks.values())
-                    seen.add(result.frame)
-                yield Step(footage.name, done, total)
+            if steps is not None and all(step in there for step in steps):
+                seen = {frame for _, frame in steps}
+                lost = sum(not there[step].visible for step in steps)
+            else:
+                tracker = VideoTracker(model, frames, window=request.tile, policy=request.memory)
+                for prompt in (prompt for one in tracked for prompt in one.prompts):
+                    tracker.add(prompt)
+                tracker.restore(masklets)
+                total = tracker.count_steps(request.direction, *plan.span) or 0
+                results = tracker.propagate(request.direction, *plan.span)
+                for done, result in enumerate(results, start=1):
+                    if footage.shows(result.frame):
+                        fresh = {
+                            str(obj): (mask, bool(plan.in_reverse(str(obj), result.frame)))
+                            for obj, mask in result.masks.items()
+                            if (obj, result.frame) not in there
+                        }
+                        if fresh:
+                            writer.write(result.frame, fresh)
+                            computed.add(result.frame)
+                        lost += sum(not mask.visible for mask in result.masks.values())
+                        seen.add(result.frame)
+                    yield Step(footage.name, done, total)
     yield replace(
         report,
         frames=len(seen),
         computed=len(computed),
         objects=len(tracked),
         lost=lost,
-        outdated=tuple(_outdated(tracked, writer.outdated)),
+        outdated=tuple(_outdated(tracked, outdated)),
     )
 
 
-class _Reverse:
-    """Whether a run reaches an object's frame in reverse; None if it does not, or by a prompt."""
+class _Plan:
+    """Which frames a run brings each object to, and from which side."""
 
     def __init__(
         self,
-        prompts: Iterable[Prompt],
+        objects: Iterable[TrackedObject],
         direction: Direction,
         span: tuple[int | None, int | None],
         length: int | None,
     ) -> None:
-        self._prompted: dict[str, list[int]] = {}
-        for prompt in prompts:
-            self._prompted.setdefault(str(prompt.obj), []).append(prompt.frame)
+        self.span = span
+        self._prompted: dict[ObjectId, list[int]] = {}
+        for prompt in (prompt for one in objects for prompt in one.prompts):
+            self._prompted.setdefault(prompt.obj, []).append(prompt.frame)
         self._sweeps = plan_sweeps(self._prompted, direction, *span, length)
 
-    def __call__(self, instance: str, frame: int) -> bool | None:
+    def steps(self, footage: Footage) -> list[tuple[ObjectId, int]]:
+        """List (object, frame) of the frames that are shown; the movie's end is known."""
+        return [
+            (obj, frame)
+            for sweep in self._sweeps
+            for frame in sweep.frames
+            if footage.shows(frame)
+            for obj in sweep.objects(frame)
+        ]
+
+    def in_reverse(self, instance: str, frame: int) -> bool | None:
+        """Whether an object's frame is reached in reverse; None if it is not, or is prompted."""
         if frame in self._prompted[instance]:
             return None
         for sweep in self._sweeps:
@@ -212,14 +242,14 @@ def _without_prompt(tracks: Sequence[Track], objects: Sequence[TrackedObject]) -
     return [track for track in tracks if id(track) not in owned]
 
 
-def _masks_by_people(objects: Iterable[TrackedObject]) -> frozenset[tuple[str, int]]:
-    """(instance, frame) of what has a person's mask in the field of results."""
-    return frozenset(
-        (one.who.instance, label.frame)
+def _masks_by_people(objects: Iterable[TrackedObject]) -> dict[tuple[ObjectId, int], ObjectMask]:
+    """(object, frame) to what has a person's mask in the field of results."""
+    return {
+        (one.who.instance, label.frame): label.cue.mask
         for one in objects
         for label in one.statements
         if not label.field and label.cue is not None and label.cue.mask is not None
-    )
+    }
 
 
 def _outdated(

@@ -151,8 +151,11 @@ class MovieReport:
     outdated: tuple[str, ...] = ()
 
     @property
-    def notices(self) -> Iterator[str]:
+    def notices(self) -> tuple[str, ...]:
         """Lines for a person, each of which names the movie."""
+        return tuple(self._notices())
+
+    def _notices(self) -> Iterator[str]:
         if self.state in ("failed", "no prompts"):
             yield f"{self.name}: {self.error or self.state}"
         for problem in self.problems:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -12,19 +12,19 @@ from typing import Any
 
 import fiftyone as fo
 
-from sam2_plugins.core.masks import Masklet, ObjectMask
+from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.fiftyone_plugin.documents import (
     OUTDATED,
     MadeLabel,
     confirm,
     instance_of,
     keep_additions,
+    labels_of,
     make_detection,
     make_lost,
     read_made,
     rename,
     set_outdated,
-    single_labels,
 )
 from sam2_plugins.fiftyone_plugin.footage import Footage
 from sam2_plugins.fiftyone_plugin.marks import MARK, Cause, Mark
@@ -80,6 +80,7 @@ class Earlier:
         gathered = _gather(labels)
         self.tracks = [_track_of(one) for one in gathered]
         self._labels = {id(t): group for t, group in zip(self.tracks, gathered, strict=True)}
+        self._twice = {id_ for group in gathered for id_ in _twice(group)}
 
     def masklets(
         self,
@@ -124,8 +125,12 @@ class Earlier:
     def settle(self, objects: Sequence[TrackedObject], causes: Mapping[str, Cause]) -> None:
         """Give the tracks the names of their objects, and make corrections all a person's.
 
-        So that a track is one again whose labels a copy of the samples has torn apart.
+        So that a track is one again whose labels a copy of the samples has torn apart, and no
+        object is twice on a frame because datasets with the same track were merged.
         """
+        self._remove(
+            [one for track in self.tracks for one in self._of(track) if one.id in self._twice]
+        )
         owners: dict[str, tuple[TrackedLabel, Cause | None]] = {}
         corrected = {
             label.id: frame
@@ -156,8 +161,11 @@ class Earlier:
 
     def remove(self, tracks: Sequence[Track]) -> None:
         """Take the labels of tracks out of the database."""
-        gone = {label.id for track in tracks for label in self._of(track)}
-        frames = sorted({label.frame for track in tracks for label in self._of(track)})
+        self._remove([label for track in tracks for label in self._of(track)])
+
+    def _remove(self, labels: Sequence[_Made]) -> None:
+        gone = {label.id for label in labels}
+        frames = sorted({label.frame for label in labels})
         for name in self._fields if frames else ():
             values = dict(self._footage.read(name, frames, beyond=True))
             for value in values.values():
@@ -201,7 +209,8 @@ def _change(
     for name in fields if frames else ():
         changed = {}
         for frame, value in footage.read(name, sorted(frames), beyond=True):
-            if any([change(frame, label) for label in labels_of(value)]):
+            changes = [change(frame, label) for label in labels_of(value)]
+            if any(changes):
                 changed[frame] = value
         if changed:
             footage.write(name, changed)
@@ -237,6 +246,15 @@ def _join(
     return found
 
 
+def _twice(labels: Iterable[_Made]) -> Iterator[str]:
+    """Ids of the labels of a track that are on a frame beside another one of it."""
+    frames = set()
+    for label in labels:
+        if label.frame in frames:
+            yield label.id
+        frames.add(label.frame)
+
+
 def _track_of(labels: Sequence[_Made]) -> Track:
     def most(values: Iterable[Any]) -> Any:
         return Counter(values).most_common(1)[0][0]
@@ -257,8 +275,8 @@ class ResultWriter:
     ----------
     causes
         Instance to what the masks of an object follow from.
-    keyframes, by_people
-        (instance, frame) of what was prompted, and of what has a person's mask in this very field.
+    by_people
+        (instance, frame) of what has a person's mask in this very field.
     outdated
         Instance to frames with masks that follow from something else. Those that were not
         replaced when it ends are tagged, so that no mixture of old and new masks is unmarked.
@@ -268,30 +286,29 @@ class ResultWriter:
         self,
         footage: Footage,
         request: Request,
-        who: Iterable[TrackedLabel],
+        objects: Sequence[TrackedObject],
         causes: Mapping[str, Cause],
-        keyframes: frozenset[tuple[str, int]],
-        by_people: frozenset[tuple[str, int]],
+        by_people: Collection[tuple[ObjectId, int]],
         outdated: Mapping[str, set[int]],
     ) -> None:
         self._footage = footage
         self._request = request
-        self._who = {one.instance: one for one in who}
+        self._who = {one.who.instance: one.who for one in objects}
         self._causes = causes
-        self._keyframes = keyframes
+        self._keyframes = {
+            (one.who.instance, prompt.frame) for one in objects for prompt in one.prompts
+        }
         self._by_people = by_people
-        self.outdated = outdated
+        self._outdated = outdated
         self._waiting: dict[int, dict[str, tuple[ObjectMask, str]]] = {}
         self._written = time.monotonic()
 
-    def write(
-        self, frame: int, masks: Mapping[Any, ObjectMask], reverse: Mapping[Any, bool]
-    ) -> None:
+    def write(self, frame: int, masks: Mapping[str, tuple[ObjectMask, bool]]) -> None:
         """Take the masks of a frame, and for each whether it was reached in reverse."""
-        for instance, mask in masks.items():
-            cause = self._causes[instance].on(reverse[instance])
+        for instance, (mask, reverse) in masks.items():
+            cause = self._causes[instance].on(reverse)
             self._waiting.setdefault(frame, {})[instance] = (mask, cause)
-            self.outdated[instance].discard(frame)
+            self._outdated[instance].discard(frame)
         late = time.monotonic() - self._written > SECONDS
         if late or len(self._waiting) >= MOST_FRAMES:
             self.flush()
@@ -334,11 +351,11 @@ class ResultWriter:
 
     def __exit__(self, *reason: object) -> None:
         self.flush()
-        frames = {frame for left in self.outdated.values() for frame in left}
+        frames = {frame for left in self._outdated.values() for frame in left}
 
         def outdate(frame: int, label: Any) -> bool:
             made = MARK in label.field_names and label[MARK]
-            left = self.outdated.get(instance_of(label) or "", ())
+            left = self._outdated.get(instance_of(label) or "", ())
             return bool(made) and frame in left and set_outdated(label, True)
 
         fields = (self._request.output_field, self._request.lost_field)
@@ -368,10 +385,3 @@ class ResultWriter:
 
 def _mask_name(footage: Footage, who: TrackedLabel, frame: int) -> Path:
     return Path(footage.sample_id) / f"{frame + 1:06d}-{who.index}-{who.instance[:8]}.png"
-
-
-def labels_of(value: Any) -> list[Any]:
-    """Return the labels of a field of results, or of what was not found."""
-    if isinstance(value, fo.Classifications):
-        return list(value.classifications)
-    return list(single_labels(value))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from sam2_plugins.fiftyone_plugin.request import Progress
@@ -10,6 +11,9 @@ from sam2_plugins.fiftyone_plugin.request import Progress
 STORE = "sam2_plugins"
 _SILENCE = 120.0
 """Seconds without a word after which a run is taken for dead."""
+
+_MOST_PROBLEMS = 20
+"""Lines of a report that the panel shows."""
 
 _LOOK = 0.5
 """Seconds between two looks at the store, and between two messages."""
@@ -45,18 +49,24 @@ class Run:
         """Whether someone asked to stop since this run began."""
         return float(self._store.get("stop") or 0) >= self._began
 
-    def end(self, told: str) -> None:
+    def end(self, summary: str, problems: Sequence[str] = ()) -> None:
         """Tell that it has ended, and how."""
-        self._set("ended", 1.0, told)
+        self._set("ended", 1.0, summary, list(problems[:_MOST_PROBLEMS]))
 
-    def _set(self, state: str, share: float, text: str) -> None:
-        said = {"state": state, "share": share, "text": text, "at": time.time()}
-        self._store.set("run", said)
+    def _set(self, state: str, share: float, text: str, problems: Sequence[str] = ()) -> None:
+        values = {"state": state, "share": share, "text": text, "problems": problems}
+        self._store.set("run", {**values, "began": self._began, "at": time.time()})
 
 
 def ask_to_stop(store: Any) -> None:
     """Let every run on a dataset end after the frame at hand."""
     store.set("stop", time.time())
+
+
+def last_run(store: Any) -> dict[str, Any] | None:
+    """Return how the last run ended; None if there was none, or one is at work."""
+    last = store.get("run")
+    return dict(last) if last is not None and last["state"] == "ended" else None
 
 
 def at_work(store: Any) -> dict[str, Any] | None:

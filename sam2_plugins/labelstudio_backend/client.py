@@ -135,6 +135,10 @@ class LabelStudio:
             return False
         return True
 
+    def annotation(self, annotation: int) -> dict[str, Any]:
+        """Return an annotation as it is now."""
+        return dict(self.request("GET", f"/api/annotations/{annotation}/"))
+
     def predictions(self, task: int) -> list[dict[str, Any]]:
         """Return the stored predictions of a task."""
         found = self.request("GET", f"/api/predictions/?task={task}")

@@ -20,7 +20,7 @@ from sam2_plugins.labelstudio_backend.errors import ServerError
 
 log = logging.getLogger(__name__)
 
-WORKERS = 4
+WORKERS, MOST = 4, 100_000
 ATTEMPTS, PAUSE, LONGEST_PAUSE = 12, 2.0, 120.0
 """How often Label Studio is tried, and the seconds between: a quarter of an hour in all."""
 
@@ -75,17 +75,21 @@ class Deliveries:
         self._threads: list[threading.Thread] = []
         self._closing = threading.Event()
 
-    def add(self, key: str, request: Any) -> None:
-        """Take a request, unless it is waiting already."""
+    def add(self, key: str, request: Any) -> bool:
+        """Take a request, unless it is waiting already; tell whether it was taken.
+
+        Of very many, those that came last are left to the next start.
+        """
         with self._lock:
-            if key in self._known or self._closing.is_set():
-                return
+            if key in self._known or len(self._known) >= MOST or self._closing.is_set():
+                return False
             self._known.add(key)
             if len(self._threads) < WORKERS:
                 thread = threading.Thread(target=self._work, name="deliveries", daemon=True)
                 self._threads.append(thread)
                 thread.start()
         self._queue.put((key, request))
+        return True
 
     def stop(self) -> None:
         """Take no more; what waits is left to the next start."""

@@ -206,36 +206,30 @@ class Engine:
 
     # -- corrections, of which Label Studio tells by webhook
 
-    def annotated(self, project: str, task: int, annotation: Mapping[str, Any]) -> None:
+    def annotated(self, project: str, annotation: int) -> None:
         """Delete stored predictions of prompts that a person has changed since.
 
         Label Studio asks for no prediction of a task that has one of this model already: without
-        this, *Retrieve predictions* after a correction would do nothing.
+        this, *Retrieve predictions* after a correction would do nothing. What the annotation holds
+        is read from Label Studio, for anybody can send a webhook.
         """
-        server = self.server_of(project)
-        results = annotation.get("result")
-        if server is None or not server.api_key or not isinstance(results, list):
-            return
-        digest = prompts_digest([one for one in results if isinstance(one, Mapping)])
-        if not digest or annotation.get("was_cancelled"):
+        server = self.server_of(self.projects.full_name(project))
+        if server is None or not server.api_key:
             return
 
         def check() -> None:
             try:
-                for one in server.predictions(task):
-                    if is_ours(one) and not is_of(one, digest):
-                        server.delete_prediction(int(one["id"]))
-            except (LabelStudioError, KeyError, ValueError) as error:
-                log.info("Task %s: older predictions stay: %s", task, error)
+                _delete_older(server, server.annotation(annotation))
+            except (LabelStudioError, KeyError, TypeError, ValueError) as error:
+                log.info("Annotation %s: older predictions stay: %s", annotation, error)
             finally:
                 with self._checked:
                     self._unchecked[project] -= 1
                     self._checked.notify_all()
 
-        project = project.partition(".")[0]
         with self._checked:
-            self._unchecked[project] = self._unchecked.get(project, 0) + 1
-        self._checks.add(f"{project}/{task}/{digest}/{time.monotonic_ns()}", check)
+            if self._checks.add(f"{annotation} {time.monotonic_ns()}", check):
+                self._unchecked[project] = self._unchecked.get(project, 0) + 1
 
     def wait_for_checks(self, project: str) -> None:
         """Wait, but not long, until no prediction of older prompts is left in a project."""
@@ -248,13 +242,14 @@ class Engine:
     def _answer(self, request: TaskRequest) -> Any:
         """Return a prediction, or why there is none; what goes wrong stays the task's own."""
         try:
-            return self._prediction(request)
-        except NotYet:
-            self._later(request)
-            return []
-        except StillFetchingError as error:
-            self._later(request)
-            return self._excuse(request, str(error)) if request.interactive else []
+            try:
+                return self._prediction(request)
+            except NotYet:
+                self._later(request)
+                return []
+            except StillFetchingError as error:
+                self._later(request)
+                return self._excuse(request, str(error)) if request.interactive else []
         except Sam2PluginsError as error:
             log.info("Task %s: %s", request.task_id, error)
             return self._excuse(request, str(error))
@@ -549,6 +544,16 @@ class Engine:
         if len(self._images) > IMAGES_KEPT:
             self._images.popitem(last=False)
         return self._images[key]
+
+
+def _delete_older(server: LabelStudio, annotation: Mapping[str, Any]) -> None:
+    """Delete predictions of this backend that are not of an annotation's prompts."""
+    results = [one for one in annotation["result"] if isinstance(one, Mapping)]
+    digest = prompts_digest(results)
+    if digest and not annotation.get("was_cancelled"):
+        for one in server.predictions(int(annotation["task"])):
+            if is_ours(one) and not is_of(one, digest):
+                server.delete_prediction(int(one["id"]))
 
 
 def _controls(request: TaskRequest, media: Media) -> list[Control]:

@@ -90,6 +90,11 @@ class ProjectsTold:
         """Return where a project's Label Studio says that it is; "" if it has not told."""
         return str(self._told.get(project, {}).get("hostname", ""))
 
+    def full_name(self, project: str) -> str:
+        """Return what a project is called on connecting, its id and when it was made, by its id."""
+        names = (name for name in reversed(list(self._told)) if name.partition(".")[0] == project)
+        return next(names, project)
+
     def settings(self, project: str) -> Settings:
         """Return the settings of a project."""
         if project not in self._told:

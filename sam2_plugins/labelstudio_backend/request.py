@@ -56,7 +56,7 @@ class TaskRequest:
         """Tells it from other requests: the same text for the same task and prompts."""
         how = [*self.settings.tracking.identity().values(), self.settings.max_frames]
         about = [self.project, self.task_id, self.label_config, how, self.interactive]
-        text = json.dumps([about, self.task.get("data"), self.results], default=str)
+        text = json.dumps([about, self.task.get("data"), self.drawn], default=str)
         return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 
     @property

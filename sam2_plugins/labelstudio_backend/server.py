@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_OPEN = ("/", "/health", "/webhook")
 _SHORT = 1 << 16  # bytes that the event loop may read as JSON itself
 SLOWEST_BODY = 60.0
 """Seconds in which a request has to have arrived."""
@@ -91,14 +92,11 @@ def create_app(engine: Engine | None = None) -> Starlette:
 
     async def webhook(request: Request) -> JSONResponse:
         body = await _body(request)
-        told = body.get("action"), body.get("project"), body.get("task"), body.get("annotation")
-        if told[0] in ("ANNOTATION_CREATED", "ANNOTATION_UPDATED"):
-            project, task, annotation = (
-                one if isinstance(one, Mapping) else {} for one in told[1:]
-            )
-            task_id = task.get("id", annotation.get("task"))
-            if isinstance(task_id, int) and isinstance(project.get("id"), int):
-                engine.annotated(str(project["id"]), task_id, annotation)
+        if body.get("action") in ("ANNOTATION_CREATED", "ANNOTATION_UPDATED"):
+            told = [body.get(name) for name in ("project", "annotation")]
+            ids = [one.get("id") if isinstance(one, Mapping) else None for one in told]
+            if isinstance(ids[0], int) and isinstance(ids[1], int):
+                engine.annotated(str(ids[0]), ids[1])
         return Answer({"result": "this model is not trained here"}, 201)
 
     async def jobs(request: Request) -> JSONResponse:
@@ -140,7 +138,11 @@ def create_app(engine: Engine | None = None) -> Starlette:
 
 
 class BasicAuth:
-    """Lets in who knows the user and the password, if there are some; health is open to all."""
+    """Lets in who knows the user and the password, if there are some.
+
+    Health is open to all, and so are webhooks, with which Label Studio sends no password: what
+    they say is looked up.
+    """
 
     def __init__(self, app: ASGIApp, user: str, password: str) -> None:
         self._app = app
@@ -148,7 +150,7 @@ class BasicAuth:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        is_open = scope["type"] != "http" or scope["path"] in ("/", "/health")
+        is_open = scope["type"] != "http" or scope["path"] in _OPEN
         if not self._wanted or is_open or self._knows(dict(scope["headers"])):
             await self._app(scope, receive, send)
             return

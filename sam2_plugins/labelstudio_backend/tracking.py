@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sam2_plugins.core.errors import ExportError
-from sam2_plugins.core.masks import Masklet, ObjectMask
-from sam2_plugins.core.masks.journal import MaskJournal, read_journal
+from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.labelstudio_backend.lane import TRACK, Lane
 
@@ -23,8 +20,7 @@ if TYPE_CHECKING:
     from sam2_plugins.core.frames import FrameSource
     from sam2_plugins.core.model import Sam2Model
     from sam2_plugins.core.tracking.options import TrackingOptions
-
-log = logging.getLogger(__name__)
+    from sam2_plugins.labelstudio_backend.stored_track import StoredTrack
 
 Prompts = Mapping[str, Sequence[Prompt]]
 """The prompts of each object, by its id."""
@@ -100,35 +96,28 @@ class TrackStore:
         name = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
         return self._folder / f"{name}.jsonl"
 
-    def read(self, path: Path) -> dict[int, ObjectMask]:
-        """Return an object's masks, whatever it was called then; a damaged file is deleted."""
-        with suppress(OSError):
-            os.utime(path)  # read now: the last to be deleted
-        try:
-            return {frame: mask for masklet in read_journal(path) for frame, mask in masklet}
-        except ExportError as error:
-            log.warning("%s It is made again.", error)
-            path.unlink(missing_ok=True)
-            return {}
-
     @contextmanager
-    def writing(self, path: Path) -> Iterator[MaskJournal | None]:
-        """Open a file to add masks to it; None if another track adds to it already."""
+    def using(self, paths: Iterable[Path]) -> Iterator[list[StoredTrack]]:
+        """Give the files to read and to add to, but for those that another track adds to."""
+        from sam2_plugins.labelstudio_backend.stored_track import StoredTrack
+
         with self._lock:
-            taken = path in self._in_use
-            self._in_use.add(path)
-        if taken:
-            yield None
-            return
+            free = [path for path in dict.fromkeys(paths) if path not in self._in_use]
+            self._in_use.update(free)
         try:
-            with MaskJournal(path) as journal:
-                yield journal
+            for path in free:
+                with suppress(OSError):
+                    os.utime(path)  # used now: the last to be deleted
+            yield [StoredTrack(path) for path in free]
         finally:
-            self._in_use.discard(path)
+            with self._lock:
+                self._in_use.difference_update(free)
             self._make_room()
 
     def _make_room(self) -> None:
         """Delete the files that were not read the longest while there are too many."""
+        from sam2_plugins.labelstudio_backend.stored_track import StoredTrack
+
         files = []
         for path in self._folder.glob("*.jsonl"):
             with suppress(OSError):  # deleted meanwhile
@@ -139,7 +128,7 @@ class TrackStore:
                 break
             if path not in self._in_use:
                 total -= stat.st_size
-                path.unlink(missing_ok=True)
+                StoredTrack(path).delete()
 
 
 def track(
@@ -167,33 +156,28 @@ def track(
     options
         Model, windows, memory.
     """
+    from sam2_plugins.core.tracking.run import run
+
     tracker = options.tracker(movie.frames, model)
     files = {obj: store.path(movie, own, options) for obj, own in prompts.items()}
-    for own in prompts.values():
+    for path, own in {files[obj]: own for obj, own in prompts.items()}.items():
         for prompt in own:
             with lane.turn(TRACK):
-                tracker.add(prompt)
+                tracker.add(replace(prompt, obj=path.stem))
             yield
-    known = {obj: store.read(path) for obj, path in files.items()}
-    tracker.restore(Masklet(obj, masks=masks) for obj, masks in known.items())
     start, stop = _range(prompts, len(movie.frames), max_frames)
     tracked.total = tracker.count_steps("both", start, stop) or 0
-    with ExitStack() as stack:
-        journals = {obj: stack.enter_context(store.writing(path)) for obj, path in files.items()}
-        results = tracker.propagate("both", start, stop)
-        while True:
-            with lane.turn(TRACK):
-                result = next(results, None)
-            if result is None:
-                return
-            masks = {str(obj): mask for obj, mask in result.masks.items()}
-            for obj, mask in masks.items():
-                if result.frame not in known[obj]:
-                    known[obj][result.frame] = mask
-                    if (journal := journals[obj]) is not None:
-                        journal.write(result.frame, {obj: mask})
-            tracked.add(result.frame, masks)
+    wanted = replace(options, direction="both", start=start, stop=stop)
+    with (
+        store.using(files.values()) as journals,
+        closing(run(tracker, wanted, journals, lambda: lane.turn(TRACK))) as results,
+    ):
+        for result in results:
+            found = {obj: result.masks.get(path.stem) for obj, path in files.items()}
+            tracked.add(result.frame, {obj: m for obj, m in found.items() if m is not None})
             yield
+        for journal in journals:
+            journal.is_whole()
 
 
 def _range(prompts: Prompts, length: int, max_frames: int) -> tuple[int, int]:

@@ -30,7 +30,7 @@ from sam2_plugins.napari_plugin._prompting import Prompting
 from sam2_plugins.napari_plugin._results import Results
 from sam2_plugins.napari_plugin._runs import Runs
 from sam2_plugins.napari_plugin._session import Session, free_label
-from sam2_plugins.napari_plugin._states import FrameState, doubtful, states_along
+from sam2_plugins.napari_plugin._states import Doubts, FrameState, doubtful, states_along
 from sam2_plugins.napari_plugin._store import Change, Index
 from sam2_plugins.napari_plugin._work import Work
 from sam2_plugins.napari_plugin._workspace import Workspace
@@ -85,6 +85,7 @@ class Controller:
         self.keys: dict[str, Callable[[Any], None]] = {}
         """Keys that the layers of an image have while they are worked on."""
         self._tracks_wanted = 0
+        self._doubts = Doubts()
         self._works: dict[Any, Work] = {}
         self.prompting = Prompting(self)
         self.runs = Runs(self)
@@ -380,8 +381,8 @@ class Controller:
         if work is None or line is None:
             return []
         labels = list(work.workspace.names) if label is None else [label]
-        said = set(work.session.said(line))
-        return states_along(work.workspace.store, line, self.length, labels, said)
+        said = work.session.said(line)
+        return states_along(work.workspace.store, line, self.length, labels, said, self._doubts)
 
     def go_to_doubtful(self, forward: bool = True) -> None:
         """Show the next frame that should be looked at."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.tracking.doubt import obeyed
 from sam2_plugins.napari_plugin._frames import Line
 from sam2_plugins.napari_plugin._label_layers import masks_at
 from sam2_plugins.napari_plugin._session import Painted, Said, labels_of
@@ -91,12 +92,25 @@ class Prompting:
         if not replaying:
             work.history.record(_title(due), change)
         self._control.show(work)
-        self._control.told.emit("")
+        self._control.told.emit(self._not_obeyed(work, due))
         if not replaying:
             self._control.divisions.go_on({label for (_, label), said in due.items() if said})
         self._control.objects_changed.emit()
         self.sync()
         self._do_what_waits()
+
+    def _not_obeyed(self, work: Work, due: dict[tuple[int, int], Said]) -> str:
+        """Name the object whose mask goes against a click; "" if all were obeyed."""
+        line = self._control.line
+        for (frame, label), said in due.items():
+            mask = None if line is None else work.workspace.store.get(line.index(frame), label)
+            if mask is not None and said and not obeyed(mask, said):
+                name = work.workspace.names.get(label, f"object {label}")
+                return (
+                    f"A click on {name} is not obeyed by its mask on frame {frame}: click once "
+                    "more close by, or paint."
+                )
+        return ""
 
     def after(self, act: Callable[[], None]) -> None:
         """Do something when the model has answered."""

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
+from typing import TypeAlias
 
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.tracking.doubt import (
+    DISOBEYED,
+    LOST,
+    Doubt,
+    doubt_of,
+    neighbours,
+    obeyed,
+)
 from sam2_plugins.napari_plugin._frames import Line
-from sam2_plugins.napari_plugin._store import MaskStore
+from sam2_plugins.napari_plugin._store import Index, MaskStore
 
-DOUBTFUL_IOU = 0.6
-"""Masks of a lower predicted IoU should be looked at."""
+Judged: TypeAlias = "tuple[ObjectMask, ObjectMask | None, ObjectMask | None]"
+"""A mask, the one that it was tracked from, and the one of the nearest prompt."""
 
 
 class Kind(IntEnum):
@@ -26,10 +37,40 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class FrameState:
-    """One frame: its kind, and the lowest predicted IoU (None if nothing is predicted)."""
+    """One frame: its kind, the lowest predicted IoU (None if nothing is predicted), and why one
+    should look at it.
+    """
 
     kind: Kind
     iou: float | None = None
+    reasons: tuple[str, ...] = ()
+
+
+class Doubts:
+    """Judges masks by the core's rule; again only what has changed, or what it comes from."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[MaskStore, Index, int], tuple[Judged, Doubt]] = {}
+
+    def of(
+        self, store: MaskStore, line: Line, frame: int, label: int, origins: Sequence[int]
+    ) -> Doubt:
+        """Judge a tracked mask; `origins` are the prompted frames of its object, in order."""
+        index = line.index(frame)
+        before, nearest = neighbours(frame, origins)
+        mask = store.get(index, label)
+        assert mask is not None
+        judged = (
+            mask,
+            store.get(line.index(before), label),
+            store.get(line.index(nearest), label) if origins else None,
+        )
+        key = (store, index, label)
+        known = self._known.get(key)
+        if known is None or any(a is not b for a, b in zip(known[0], judged, strict=True)):
+            others = (m for o, m in store.on_frame(index).items() if o != label)
+            known = self._known[key] = (judged, doubt_of(*judged, others))
+        return known[1]
 
 
 def states_along(
@@ -38,10 +79,23 @@ def states_along(
     length: int,
     labels: Sequence[int],
     said: Iterable[tuple[int, int]],
+    judge: Doubts | None = None,
 ) -> list[FrameState]:
-    """Look at every frame of a line; `said` are the frames and labels of prompts."""
-    told = set(said)
-    return [_state(store, line, frame, labels, told) for frame in range(length)]
+    """Look at every frame of a line.
+
+    Parameters
+    ----------
+    said
+        Frames and labels of prompts; with the prompts themselves, those that are not obeyed are
+        noticed.
+    """
+    prompts = dict(said) if isinstance(said, Mapping) else dict.fromkeys(said, ())
+    judge = judge or Doubts()
+    origins: dict[int, list[int]] = {label: [] for label in labels}
+    for frame, label in sorted(prompts):
+        if label in origins:
+            origins[label].append(frame)
+    return [_state(store, line, frame, origins, prompts, judge) for frame in range(length)]
 
 
 def doubtful(states: Sequence[FrameState]) -> list[int]:
@@ -61,22 +115,29 @@ def worst_by_column(states: Sequence[FrameState], columns: int) -> list[Kind]:
 
 
 def _state(
-    store: MaskStore, line: Line, frame: int, labels: Sequence[int], said: set[tuple[int, int]]
+    store: MaskStore,
+    line: Line,
+    frame: int,
+    origins: Mapping[int, Sequence[int]],
+    prompts: Mapping[tuple[int, int], Sequence[Prompt]],
+    judge: Doubts,
 ) -> FrameState:
-    kind, worst = Kind.UNKNOWN, None
+    kind, worst, reasons = Kind.UNKNOWN, None, ()
     index = line.index(frame)
-    for label in labels:
+    for label in origins:
         mask = store.get(index, label)
         if mask is None:
             continue
-        sure = mask.iou == mask.iou  # nan: by a person
-        if (frame, label) in said:
-            here = Kind.PROMPTED
+        if (frame, label) in prompts:
+            doubt = Doubt() if obeyed(mask, prompts[frame, label]) else DISOBEYED
+            here = Kind.DOUBTFUL if doubt.doubtful else Kind.PROMPTED
         elif not mask.visible:
-            here = Kind.LOST
+            doubt, here = LOST, Kind.LOST
         else:
-            here = Kind.DOUBTFUL if sure and mask.iou < DOUBTFUL_IOU else Kind.TRACKED
-        kind = max(kind, here)
-        if sure and mask.visible:
+            doubt = judge.of(store, line, frame, label, origins[label])
+            here = Kind.DOUBTFUL if doubt.doubtful else Kind.TRACKED
+        if here > kind:
+            kind, reasons = here, doubt.reasons
+        if mask.iou == mask.iou and mask.visible:  # not nan: no model made it
             worst = mask.iou if worst is None else min(worst, mask.iou)
-    return FrameState(kind, worst)
+    return FrameState(kind, worst, reasons if kind is Kind.DOUBTFUL else ())

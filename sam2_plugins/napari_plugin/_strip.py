@@ -20,7 +20,7 @@ COLORS = {
 WORDS = {
     Kind.UNKNOWN: "not tracked yet",
     Kind.TRACKED: "tracked",
-    Kind.PROMPTED: "said by you",
+    Kind.PROMPTED: "prompted by you",
     Kind.LOST: "not in the frame",
     Kind.DOUBTFUL: "doubtful",
 }
@@ -75,8 +75,9 @@ class FrameStrip(QWidget):
         if frame is not None and event is not None:
             state = self._states[frame]
             sure = "" if state.iou is None else f", predicted IoU {state.iou:.2f}"
+            why = f": {', '.join(state.reasons)}" if state.reasons else ""
             where = event.globalPosition().toPoint()
-            QToolTip.showText(where, f"Frame {frame}: {WORDS[state.kind]}{sure}", self)
+            QToolTip.showText(where, f"Frame {frame}: {WORDS[state.kind]}{why}{sure}", self)
 
     def _frame_at(self, event: QMouseEvent | None) -> int | None:
         if event is None or not self._states:

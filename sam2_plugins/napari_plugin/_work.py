@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from sam2_plugins.napari_plugin._history import History, State
@@ -79,7 +80,8 @@ class Work:
         current = {key: frozenset(frames) for key, frames in self.session.current.items()}
         store = self.workspace.store
         return Saved(
-            facts_of(self.workspace.image),
+            # The layers' own shape: the image may have got another one meanwhile.
+            replace(facts_of(self.workspace.image), shape=store.shape),
             self.capture(),
             choices,
             store.snapshot() if masks else {},

@@ -87,6 +87,68 @@ def test_a_list_that_is_none_says_why(tmp_path: Path, name: str, text: str, name
         read_manifest(written(tmp_path, text, name))
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "named"),
+    [
+        ("channels", '"1,x"', "channels is a list of whole numbers, not 1,x"),
+        ("start", "1.5", "start is the number of a frame"),
+        ("fps", "fast", "fps is a number above 0"),
+        ("fps", "nan", "fps is a number above 0"),
+        ("limits", '"5"', "limits is two numbers"),
+        ("start", "1,2,3", "more cells"),
+    ],
+)
+def test_a_bad_cell_is_named_with_what_is_right(
+    tmp_path: Path, column: str, value: str, named: str
+) -> None:
+    path = written(tmp_path, f"source,prompts,{column}\na.tif,{cell(CLICK)},{value}\n")
+    with pytest.raises(ManifestError, match=f"line 2: .*{named}"):
+        read_manifest(path)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "named"), [("[{", "line 2: prompts are no JSON"), ("[" * 99_999, "too deep")]
+)
+def test_damaged_prompts_in_a_cell_are_named(tmp_path: Path, prompts: str, named: str) -> None:
+    with pytest.raises(ManifestError, match=named):
+        read_manifest(written(tmp_path, f"source,prompts\na.tif,{cell(prompts)}\n"))
+
+
+def test_a_cell_may_be_as_long_as_a_mask_is(tmp_path: Path) -> None:
+    many = json.dumps(json.loads(CLICK) * 5_000)
+    (job,) = read_manifest(written(tmp_path, f"source,prompts\na.tif,{cell(many)}\n"))
+    assert len(job.prompts) == 5_000
+
+
+def test_a_table_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="line 2 is no CSV"):
+        read_manifest(written(tmp_path, 'source,prompts\n"a.tif,b\n'))
+
+
+@pytest.mark.parametrize("source", ["!!!", "...", "___"])
+def test_a_movie_whose_name_is_no_folder_gets_one(tmp_path: Path, source: str) -> None:
+    (job,) = read_manifest(written(tmp_path, f"source,prompts\n{source},{cell(CLICK)}\n"))
+    assert job.name.startswith("video-")
+
+
+def test_names_are_good_on_every_system(tmp_path: Path) -> None:
+    rows = "".join(f"{name}.tif,{cell(CLICK)}\n" for name in ("CON", "x" * 300))
+    first, second = read_manifest(written(tmp_path, f"source,prompts\n{rows}"))
+    assert first.name == "CON_"
+    assert len(second.name) < 200
+    rows = f"a/Movie.tif,{cell(CLICK)},\nb/movie.tif,{cell(CLICK)},\n"
+    jobs = read_manifest(written(tmp_path, f"source,prompts,name\n{rows}"))
+    assert [job.name for job in jobs] == ["a_Movie", "b_movie"]
+
+
+def test_what_a_prompts_file_says_of_its_movie_and_objects_comes_along(tmp_path: Path) -> None:
+    prompts = [Prompt.of(3, "cell", box=(1, 2, 8, 9))]
+    save_prompts(tmp_path / "p.json", prompts, {"name": "a.tif"}, {"cell": (3, 9)})
+    (job,) = read_manifest(written(tmp_path, "source,prompts\na.tif,p.json\n"))
+    assert job.made_on == ({"name": "a.tif"},)
+    assert job.lives == {"cell": (3, 9)}
+
+
 def test_two_videos_of_one_name_are_refused(tmp_path: Path) -> None:
     rows = f"a.tif,{cell(CLICK)},same\nb.tif,{cell(CLICK)},same\n"
     with pytest.raises(ManifestError, match="same"):

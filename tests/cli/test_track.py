@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -212,17 +213,29 @@ def test_whatever_stops_it_what_is_done_is_kept(nano, tmp_path, number):
 
 
 @pytest.mark.slow
+def test_a_closed_terminal_ends_it_well_though_nothing_can_be_said(nano, tmp_path):
+    ours, theirs = os.openpty()
+    with _long_run(tmp_path, "--format", "tiff,csv", terminal=theirs) as (process, out):
+        os.close(theirs)
+        os.close(ours)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(timeout=60) == 130
+    assert json.loads((out / "status.json").read_text())["state"] == "stopped"
+    assert len(tifffile.imread(out / "labels.tif")) == _frames_in(out / "tracks.csv")
+
+
+@pytest.mark.slow
 def test_a_killed_run_leaves_a_film_and_goes_on(run, nano, tmp_path):
-    command = ("--format", "csv,mp4", "--stop", "40")
-    with _long_run(tmp_path, *command) as (process, out):
+    command = ("--format", "csv,mp4", "--stop", "60")
+    with _long_run(tmp_path, *command, rows=60) as (process, out):
         process.kill()
         process.communicate()
     before = _frames_in(out / "tracks.csv")
     assert _frames_of_video(out / "overlay.mp4") >= before - 2
     result = run("track", tmp_path / "long.npy", *PROMPTS, "--out", out, *command, "--json").json
-    assert result["frames"] == list(range(41))
-    assert 0 < result["computed"] < 41
-    assert _frames_of_video(out / "overlay.mp4") == _frames_in(out / "tracks.csv") == 41
+    assert result["frames"] == list(range(61))
+    assert 0 < result["computed"] <= 61 - 25
+    assert _frames_of_video(out / "overlay.mp4") == _frames_in(out / "tracks.csv") == 61
 
 
 @pytest.mark.slow
@@ -237,19 +250,21 @@ def test_a_second_run_in_the_same_folder_is_refused(run, nano, tmp_path):
 
 
 @contextmanager
-def _long_run(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """Track a long movie in a process of its own, which has begun."""
+def _long_run(
+    folder: Path, *options: str, rows: int = 7, terminal: int = subprocess.PIPE
+) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """Track a long movie in a process of its own, which has come to so many rows of its table."""
     np.save(folder / "long.npy", moving_discs(3000)[0])
     out = folder / "out"
     command = [sys.executable, "-m", "sam2_plugins", "track", str(folder / "long.npy"), *PROMPTS]
     with subprocess.Popen(
         [*command, "--out", str(out), *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=terminal,
+        stderr=terminal,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     ) as process:
-        _wait_for_rows(out / "tracks.csv", 7, process)
+        _wait_for_rows(out / "tracks.csv", rows, process)
         yield process, out
 
 

@@ -161,10 +161,11 @@ class _Bomb:
         return os.mkdir, (str(self.marker),)
 
 
-def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["evil.pt", "evil.safetensors"])
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path, name: str) -> None:
     marker = tmp_path / "was run"
-    torch.save({"model": {"weight": _Bomb(marker)}}, tmp_path / "evil.pt")
-    message = refused(tmp_path / "evil.pt")
+    torch.save({"model": {"weight": _Bomb(marker)}}, tmp_path / name)
+    message = refused(tmp_path / name)
     assert "would run code" in message
     assert "mkdir" in message
     assert "weights_only" not in message

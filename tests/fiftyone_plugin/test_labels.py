@@ -8,11 +8,13 @@ import pytest
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.fiftyone_plugin.labels import (
+    Cue,
     detection_mask,
     detection_values,
     merge_cues,
     read_cue,
     read_segmentation,
+    relative_box,
     relative_points,
 )
 
@@ -77,6 +79,14 @@ def test_a_segmentation_is_an_object_for_each_value() -> None:
     "label",
     [
         {"_cls": "Detection", "bounding_box": [0.1, 0.1, 0.0, 0.2]},
+        {"_cls": "Detection", "bounding_box": [math.nan, 0.1, 0.2, 0.2]},
+        {"_cls": "Detection", "bounding_box": [0.1, 0.1, math.inf, 0.2]},
+        {"_cls": "Detection", "bounding_box": [1.5, 0.1, 0.2, 0.2]},
+        {"_cls": "Detection", "bounding_box": [0.1, 0.1, 0.2]},
+        {"_cls": "Detection", "bounding_box": None},
+        {"_cls": "Detection", "bounding_box": [1.5, 0.1, 0.2, 0.2], "mask": np.ones((8, 12))},
+        {"_cls": "Detection", "bounding_box": [0.1, 0.1, 0.2, 0.2], "mask": np.ones((8, 12, 3))},
+        {"_cls": "Polyline", "points": [[(math.nan, 0), (1, 1), (0, 1)]], "closed": True},
         {"_cls": "Detection", "bounding_box": [0.1, 0.1, 0.2, 0.2], "mask": np.zeros((8, 12))},
         {"_cls": "Keypoint", "points": []},
         {"_cls": "Keypoint", "points": [(0.1, 0.1)], "sam2_labels": [1, 0]},
@@ -95,3 +105,27 @@ def test_a_box_and_points_refine_each_other_in_one_prompt() -> None:
     assert prompt.frame == 3
     assert prompt.box is not None
     assert prompt.points is not None
+
+
+def test_a_box_refines_a_mask_on_the_same_frame() -> None:
+    array = np.zeros(SIZE, bool)
+    array[5:9, 5:9] = True
+    mask = Cue(mask=ObjectMask.from_array(array))
+    box = read_cue({"_cls": "Detection", "bounding_box": [0.1, 0.1, 0.5, 0.5]}, SIZE)
+    first, second = merge_cues(3, "x", [box, mask])
+    assert first.mask == mask.mask
+    assert tuple(second.box or ()) == box.box
+
+
+def test_every_corner_of_a_box_lies_in_its_pixel_when_it_is_rounded_down() -> None:
+    for side in range(1, 400):
+        x, y, w, h = relative_box((side - 1, side, side + 3, side + 5), (1079, 1917))
+        corners = int(x * 1917), int(y * 1079), int((x + w) * 1917), int((y + h) * 1079)
+        assert corners == (side - 1, side, side + 3, side + 5)
+
+
+def test_a_box_of_any_size_costs_no_more_than_the_frame() -> None:
+    label = {"_cls": "Detection", "bounding_box": [-1e6, -1e6, 2e6, 2e6], "mask": np.ones((3, 3))}
+    mask = detection_mask(label, SIZE)
+    assert mask is not None
+    assert mask.area == SIZE[0] * SIZE[1]

@@ -309,3 +309,29 @@ def test_a_wrong_extra_param_is_told_on_connecting(client, params):
     answer = client.post("/setup", json={"project": "1.1", "extra_params": params})
     assert answer.status_code == 400
     assert answer.json()["error"]
+
+
+# -- files that name other files
+
+
+def test_a_playlist_opens_no_file_outside_of_the_roots(settings, files, discs, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.mp4").write_bytes((files / "discs.mp4").read_bytes())
+    here = tmp_path / "here"
+    here.mkdir()
+    secret = outside / "secret.mp4"
+    head, end = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,", "#EXT-X-ENDLIST\n"
+    lists = {
+        "list.m3u8": f"{head}\nfile:{secret}\n{end}",
+        "list.mp4": f"{head}\n{secret}\n{end}",
+        "list.txt": f"ffconcat version 1.0\nfile '{secret}'\n",
+    }
+    engine = Engine(dataclasses.replace(settings, roots=(str(here),)))
+    for name, text in lists.items():
+        (here / name).write_text(text)
+        task = {"id": 1, "data": {"video": str(here / name)}}
+        (answer,) = engine.predict([task], tasks.VIDEO, {"result": [tasks.video_box(discs[1], 1)]})
+        (region,) = answer["result"]
+        assert len(region["value"]["sequence"]) == 1, name
+        assert "SAM 2:" in region["meta"]["text"][0]

@@ -24,6 +24,7 @@ class Stored:
 
     def __init__(self) -> None:
         self.predictions: dict[int, dict] = {}
+        self.annotations: dict[int, dict] = {}
         self._lock = threading.Lock()
 
     def answer(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict, bytes]:
@@ -37,6 +38,8 @@ class Stored:
                 task = int(path.rpartition("=")[2])
                 found = [p for p in self.predictions.values() if p["task"] == task]
                 return 200, {}, json.dumps(found).encode()
+            if path.startswith("/api/annotations/"):
+                return 200, {}, json.dumps(self.annotations[int(path.split("/")[3])]).encode()
             if path.startswith("/api/predictions/"):
                 self.predictions.pop(int(path.split("/")[3]), None)
             return 200, {}, b"{}"
@@ -171,10 +174,12 @@ def test_an_older_prediction_is_deleted_when_the_prompts_change(settings, files,
             2: {"id": 2, "task": 1, "model_version": "SAM 2 nano: There is no box", "result": []},
             3: {"id": 3, "task": 1, "model_version": "detector", "result": []},
         }
-        engine.annotated("1", 1, {"result": made["result"]})
+        stored.annotations[5] = {"task": 1, "result": made["result"]}
+        engine.annotated("1", 5)
         engine.wait_for_checks("1.1700000000")
         assert sorted(stored.predictions) == [1, 3]
-        engine.annotated("1", 1, {"result": [tasks.video_box(discs[1], 2)]})
+        stored.annotations[5] = {"task": 1, "result": [tasks.video_box(discs[1], 2)]}
+        engine.annotated("1", 5)
         engine.wait_for_checks("1.1700000000")
         assert sorted(stored.predictions) == [3]
         engine.close()

@@ -82,6 +82,8 @@ def test_a_password_keeps_others_out_but_not_health(settings):
         assert client.get("/jobs", auth=("me", "wrong")).status_code == 401
         assert client.get("/jobs", headers={"authorization": "Basic ?"}).status_code == 401
         assert client.get("/jobs", auth=("me", "secret")).status_code == 200
+        assert client.post("/predict", json={}).status_code == 401
+        assert client.post("/webhook", json={}).status_code == 201  # sent without a password
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"[" * 100_000, b"\xff"])

@@ -100,7 +100,7 @@ class Desk:
         """Draw a box around pixels, ends exclusive, on the selected object."""
         at = self.space.step
         corners = [(y0, x0), (y0, x1), (y1, x1), (y1, x0)]
-        self.space.boxes.add_rectangles(np.array([(*at, *c) for c in corners]) - 0.5)
+        self.space.boxes.add_rectangles(np.array([(*at, y - 0.5, x - 0.5) for y, x in corners]))
         self.jobs.run()
 
     def track(self, direction: Any = "forward", start: Any = None, stop: Any = None) -> None:

@@ -101,4 +101,4 @@ def assert_alike(found: Masks, wanted: Masks, empty: bool = True) -> None:
     different = {
         key: found[key].iou_with(wanted[key]) for key in wanted if found[key] != wanted[key]
     }
-    assert not different
+    assert not different, f"IoU with the core by (object, frame): {different}"

@@ -150,7 +150,8 @@ def _read_torch(path: Path) -> Weights:
     import torch
 
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:  # as a path, torch would go by its suffix
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # torch's own text advises to load without the protection.
         asked = re.search(r"GLOBAL (\S+)", str(error))

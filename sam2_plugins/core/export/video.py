@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from sam2_plugins.core import files
+from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.overlay import Picture, overlay
 from sam2_plugins.core.export.writer import Frames, Masks, naming
@@ -102,7 +104,8 @@ class VideoWriter:
             if self._last is None:
                 self.path.unlink()
             else:
-                _put_together(self.path)
+                with contextlib.suppress(ExportError):  # no room for both: what is there plays, too
+                    _put_together(self.path)
 
     def _step(self, elapsed: float) -> float:
         if self._fps:

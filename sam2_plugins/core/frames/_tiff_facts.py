@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, cast
 
 import numpy as np
@@ -17,10 +18,25 @@ PixelSize = tuple[float, float]
 _BARE_AMPERSAND = re.compile(r"&(?!\w+;|#)")
 
 
+_MALFORMED = (ValueError, TypeError, KeyError, IndexError, ZeroDivisionError, AttributeError)
+
+
 def times_of(tif: tifffile.TiffFile, number: int, series: Any) -> Times | None:
     """Return the seconds of each frame, from the first program that wrote of them; None without."""
     axis = series.axes.find("T")
-    count = series.shape[axis] if axis >= 0 else series.shape[0]
+    with suppress(*_MALFORMED):
+        return _times(tif, number, series.shape[max(axis, 0)])
+    return None
+
+
+def pixel_size_of(tif: tifffile.TiffFile, number: int) -> PixelSize | None:
+    """Return the micrometres per pixel (x, y), if a program wrote of it."""
+    with suppress(*_MALFORMED):
+        return _pixel_size(tif, number)
+    return None
+
+
+def _times(tif: tifffile.TiffFile, number: int, count: int) -> Times | None:
     if pixels := _ome_pixels(tif, number):
         return _ome_times(pixels, count)
     for step, measured in _recorded_times(tif):
@@ -31,8 +47,7 @@ def times_of(tif: tifffile.TiffFile, number: int, series: Any) -> Times | None:
     return None
 
 
-def pixel_size_of(tif: tifffile.TiffFile, number: int) -> PixelSize | None:
-    """Return the micrometres per pixel (x, y), if a program wrote of it."""
+def _pixel_size(tif: tifffile.TiffFile, number: int) -> PixelSize | None:
     pixels = _ome_pixels(tif, number)
     for x, y, unit in _recorded_sizes(tif, pixels):
         length = micrometres(unit)

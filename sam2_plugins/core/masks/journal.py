@@ -44,9 +44,7 @@ class MaskJournal:
         """Append the masks of a frame."""
         entry = {"frame": frame, "masks": [_entry(obj, mask) for obj, mask in masks.items()]}
         with naming(self.path):
-            self._file.write(
-                json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-            )
+            self._file.write(json.dumps(entry, allow_nan=False).encode() + b"\n")
             self._file.flush()  # a kill costs nothing then; only a power cut does
             self._since_sync += 1
             if self._since_sync >= BLOCK:

@@ -29,6 +29,11 @@ class TrackJournal:
         Of the masks; the memories are beside it.
     objects
         That are kept here; None: all of the tracker.
+
+    Attributes
+    ----------
+    wrote
+        Whether the last result held a mask that was not here before.
     """
 
     def __init__(self, path: Path, objects: Collection[ObjectId] | None = None) -> None:
@@ -38,6 +43,7 @@ class TrackJournal:
         self._kept: MaskJournal | None = None
         self._known: set[tuple[ObjectId, int]] = set()
         self._unsaved = 0
+        self.wrote = False
 
     def restore(self, tracker: VideoTracker) -> None:
         """Take an earlier run's masks, as far as its memories reach; what follows is as it was.
@@ -73,6 +79,7 @@ class TrackJournal:
             if (obj in result.computed or (obj, result.frame) not in self._known)
             and (self._objects is None or obj in self._objects)
         }
+        self.wrote = bool(fresh)
         if fresh:
             self._kept.write(result.frame, fresh)
             self._known |= {(obj, result.frame) for obj in fresh}

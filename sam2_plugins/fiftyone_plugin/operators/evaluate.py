@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import fiftyone.operators as foo
@@ -10,19 +9,13 @@ from fiftyone.operators import types
 
 from sam2_plugins.core.datasets.labelled_frames import Absent
 from sam2_plugins.core.errors import Sam2PluginsError
-from sam2_plugins.fiftyone_plugin.evaluation import (
-    EVAL_KEY,
-    EvaluationReport,
-    MovieScores,
-    check_evaluation,
-    run,
-)
+from sam2_plugins.fiftyone_plugin.evaluation import EVAL_KEY, check_evaluation, run
 from sam2_plugins.fiftyone_plugin.operators import forms
-from sam2_plugins.fiftyone_plugin.operators.work import LONG_WORK
-from sam2_plugins.fiftyone_plugin.request import OUTPUT_FIELD, Progress, field_names
+from sam2_plugins.fiftyone_plugin.operators.work import LongOperator, work
+from sam2_plugins.fiftyone_plugin.request import OUTPUT_FIELD, field_names
 
 
-class EvaluateMasklets(foo.Operator):
+class EvaluateMasklets(LongOperator):
     """Compares masks with the truth, by frame, by track and by movie."""
 
     @property
@@ -33,7 +26,7 @@ class EvaluateMasklets(foo.Operator):
             label="SAM 2: evaluate masklets",
             description="Compare masks with the truth: IoU by frame, J and F by track and movie",
             icon="grading",
-            **LONG_WORK,
+            **self.OPTIONS,
         )
 
     def resolve_input(self, ctx: Any) -> types.Property:
@@ -67,33 +60,12 @@ class EvaluateMasklets(foo.Operator):
         movies = check_evaluation(ctx.target_view(), pred_field, gt_field, eval_key, *grouping)
         absent: Absent = "ignore" if ctx.params.get("ignore_absent") else "davis"
         events = run(movies, pred_field, gt_field, eval_key, absent)
-        if not ctx.delegated:
-            return self._steps(ctx, events)
-        found = []
-        for event in events:
-            if isinstance(event, MovieScores):
-                found.append(event)
-            else:
-                ctx.set_progress(progress=event.share, label=str(event))
-        return forms.report_values(EvaluationReport(tuple(found)))
-
-    def resolve_output(self, ctx: Any) -> types.Property:
-        """Show what came of a delegated run."""
-        return forms.report_form()
-
-    def _steps(self, ctx: Any, events: Iterator[Progress | MovieScores]) -> Iterator[Any]:
-        found = []
-        for event in events:
-            if isinstance(event, MovieScores):
-                found.append(event)
-            else:
-                yield ctx.ops.set_progress(label=str(event), progress=event.share)
-        yield from forms.show_report(ctx, EvaluationReport(tuple(found)))
+        return work(ctx, events, forms.Evaluations())
 
 
 def _read(ctx: Any) -> tuple[str, str, str, str | None, str | None]:
-    said = ctx.params
-    (pred_field,) = field_names(said.get("pred_field") or OUTPUT_FIELD)
-    (gt_field,) = field_names(said.get("gt_field") or "")
-    key = said.get("eval_key") or EVAL_KEY
-    return pred_field, gt_field, key, said.get("group_by"), said.get("order_by")
+    given = ctx.params
+    (pred_field,) = field_names(given.get("pred_field") or OUTPUT_FIELD)
+    (gt_field,) = field_names(given.get("gt_field") or "")
+    key = given.get("eval_key") or EVAL_KEY
+    return pred_field, gt_field, key, given.get("group_by"), given.get("order_by")

@@ -13,11 +13,14 @@ from sam2_plugins.core.checkpoints import list_models
 from sam2_plugins.core.tracking.memory.policies import policy_help
 from sam2_plugins.core.tracking.schedule import DIRECTIONS
 from sam2_plugins.fiftyone_plugin.checks import prompt_fields
-from sam2_plugins.fiftyone_plugin.evaluation import EvaluationReport
+from sam2_plugins.fiftyone_plugin.evaluation import EvaluationReport, MovieScores
 from sam2_plugins.fiftyone_plugin.footage import FootageError
-from sam2_plugins.fiftyone_plugin.request import OUTPUT_FIELD, Report
+from sam2_plugins.fiftyone_plugin.request import OUTPUT_FIELD, MovieReport, Progress, Report
 
-Told: TypeAlias = "Report | EvaluationReport"
+Outcome: TypeAlias = "Report | EvaluationReport"
+
+MOST_MOVIES = 100
+"""Movies that a report lists one by one: FiftyOne keeps it in one document."""
 
 _DIRECTIONS = {
     "forward": ("Forward", "From each object's first prompt to the end"),
@@ -110,8 +113,10 @@ def add_model(form: types.Object) -> None:
     form.str("model", default="nano", label="Model", view=choices)
 
 
-def add_advanced(form: types.Object) -> None:
-    """Offer what is seldom needed."""
+def add_advanced(form: types.Object, ctx: Any) -> None:
+    """Offer what is seldom needed, if it is wanted."""
+    if not _unfold(form, ctx):
+        return
     form.str(
         "prompt_frames",
         label="Only prompts on frames",
@@ -124,10 +129,23 @@ def add_advanced(form: types.Object) -> None:
         description="As PNG files; empty: in the database",
         view=_half(),
     )
+    form.bool(
+        "remove_unprompted",
+        default=False,
+        label="Remove tracks of objects whose prompts are gone",
+    )
     choices = types.DropdownView(space=6)
     for name, about in policy_help().items():
         choices.add_choice(name, label=name, description=about)
     form.enum("memory", choices.values(), default="sam2", label="Memory", view=choices)
+    form.str(
+        "tile",
+        default="auto",
+        label="Window",
+        description="auto: small objects are seen close by; none: the whole frame; or pixels",
+        view=_half(),
+    )
+    _add_machine(form)
     form.int(
         "workers",
         default=1,
@@ -140,6 +158,33 @@ def add_advanced(form: types.Object) -> None:
         "dask",
         label="Dask scheduler",
         description="Its address; empty: this machine",
+        view=_half(),
+    )
+
+
+def add_machine(form: types.Object, ctx: Any) -> None:
+    """Offer where the model runs, if it is wanted."""
+    if _unfold(form, ctx):
+        _add_machine(form)
+
+
+def _unfold(form: types.Object, ctx: Any) -> bool:
+    form.bool("advanced", default=False, label="Show advanced options", view=types.SwitchView())
+    return bool(ctx.params.get("advanced"))
+
+
+def _add_machine(form: types.Object) -> None:
+    form.str(
+        "device",
+        default="auto",
+        label="Device",
+        description="auto, cpu, cuda, cuda:1, mps",
+        view=_half(),
+    )
+    form.int(
+        "image_size",
+        label="Image size",
+        description="Side of what the model sees; empty: its own",
         view=_half(),
     )
 
@@ -187,7 +232,44 @@ def chosen_labels(ctx: Any) -> frozenset[str] | None:
     return frozenset(label["label_id"] for label in ctx.selected_labels)
 
 
-def show_report(ctx: Any, report: Told) -> Iterator[Any]:
+class Reports:
+    """Collects the reports of movies, of images."""
+
+    def __init__(self) -> None:
+        self._movies: list[MovieReport] = []
+
+    def add(self, event: MovieReport) -> None:
+        """Take the report of a movie."""
+        self._movies.append(event)
+
+    def stopped(self, at: Progress) -> None:
+        """Take note that a person stopped it in a movie."""
+        self._movies.append(MovieReport(at.name, "", "stopped", frames=at.done))
+
+    def report(self) -> Report:
+        """Return the report of all."""
+        return Report.of(self._movies)
+
+
+class Evaluations:
+    """Collects the scores of movies."""
+
+    def __init__(self) -> None:
+        self._movies: list[MovieScores] = []
+
+    def add(self, event: MovieScores) -> None:
+        """Take the scores of a movie."""
+        self._movies.append(event)
+
+    def stopped(self, at: Progress) -> None:
+        """Take note that a person stopped it: the movie at hand is judged, and those before."""
+
+    def report(self) -> EvaluationReport:
+        """Return the report of all."""
+        return EvaluationReport(tuple(self._movies))
+
+
+def show_report(ctx: Any, report: Outcome) -> Iterator[Any]:
     """Tell the App how it ended, and let it show the new labels."""
     yield ctx.ops.reload_dataset()
     good = not report.problems
@@ -196,12 +278,20 @@ def show_report(ctx: Any, report: Told) -> Iterator[Any]:
         yield ctx.ops.show_output(report_form().type, report_values(report))
 
 
-def report_values(report: Told) -> dict[str, Any]:
-    """Return a report as plain values."""
+def report_values(report: Outcome) -> dict[str, Any]:
+    """Return a report as plain values; of very many movies, those of which there is to tell."""
+    told = [movie for movie in report.movies if movie.notices]
+    quiet = [movie for movie in report.movies if not movie.notices]
+    movies = [*told, *quiet][:MOST_MOVIES]
+    problems = list(report.problems)
+    lines = problems[:MOST_MOVIES]
+    if len(problems) > len(lines):
+        lines.append(f"… and {len(problems) - len(lines)} more.")
     return {
         "summary": str(report),
-        "problems": "\n".join(report.problems) or None,
-        "movies": [asdict(movie) for movie in report.movies],
+        "problems": "\n\n".join(lines) or None,
+        "movies": [asdict(movie) for movie in movies],
+        "more_movies": len(report.movies) - len(movies),
     }
 
 
@@ -209,5 +299,5 @@ def report_form() -> types.Property:
     """Lay a report out."""
     form = types.Object()
     form.str("summary", label="Result", view=types.LabelValueView())
-    form.str("problems", label="Not tracked", view=types.MarkdownView())
+    form.str("problems", label="To know", view=types.MarkdownView())
     return types.Property(form, view=types.View(label="SAM 2"))

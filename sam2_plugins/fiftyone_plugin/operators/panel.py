@@ -9,20 +9,22 @@ from fiftyone.operators import types
 
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.fiftyone_plugin.curves import CONFIDENCE, Curve, doubtful, read_curves
-from sam2_plugins.fiftyone_plugin.finding import find_footage
+from sam2_plugins.fiftyone_plugin.finding import find_movie
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
 from sam2_plugins.fiftyone_plugin.marks import MARK
 from sam2_plugins.fiftyone_plugin.preview import as_link, frame_picture
-from sam2_plugins.fiftyone_plugin.runs import STORE, ask_to_stop, at_work
+from sam2_plugins.fiftyone_plugin.runs import STORE, ask_to_stop, at_work, last_run
 
 _HELP = (
     "A point is a mask: how good the model believes it to be, or, after evaluate_masklets, how "
     "good it is. Click on one to see its frame here, with the masks."
 )
+_TICK = 1000
+"""Milliseconds between two looks at the run at work."""
 
 
 class Masklets(foo.Panel):
-    """Plots the scores of the sample that is open."""
+    """Plots the scores of the sample that is open, and shows the run at work."""
 
     @property
     def config(self) -> foo.PanelConfig:
@@ -37,9 +39,10 @@ class Masklets(foo.Panel):
 
     def on_load(self, ctx: Any) -> None:
         """Read the scores of the sample at hand."""
-        problem, curves = "", []
+        problem, title, curves = "", "", []
         try:
             footage = _movie(ctx)
+            title = footage.name
             fields = _fields(footage)
             ctx.panel.state.fields = fields
             shown = ctx.panel.state.field if ctx.panel.state.field in fields else fields[0]
@@ -50,11 +53,25 @@ class Masklets(foo.Panel):
             curves = read_curves(footage, shown, score)
         except Sam2PluginsError as error:
             problem = str(error)
-        ctx.panel.state.problem = problem
+        ctx.panel.state.problem, ctx.panel.state.title = problem, title
         ctx.panel.data.plot = [_trace(curve) for curve in curves]
         ctx.panel.state.doubts = [[doubt.frame, str(doubt)] for doubt in doubtful(curves)]
         ctx.panel.state.run = at_work(ctx.store(STORE))
         ctx.panel.state.frame = None
+
+    def tick(self, ctx: Any) -> None:
+        """Show how far the run at work is, and what came of it when it has ended."""
+        run = at_work(ctx.store(STORE))
+        if run is not None:
+            ctx.panel.state.run = run
+            return
+        self.on_load(ctx)
+        ctx.ops.reload_dataset()
+        ended = last_run(ctx.store(STORE))
+        if ended is not None:
+            ctx.panel.state.ended = ended
+            good = not ended["problems"]
+            ctx.ops.notify(f"SAM 2: {ended['text']}", variant="success" if good else "warning")
 
     def on_change_current_sample(self, ctx: Any) -> None:
         """Another sample was opened."""
@@ -102,7 +119,9 @@ class Masklets(foo.Panel):
         """Lay it out."""
         panel = types.Object()
         state = ctx.panel.state
-        self._add_run(panel, state.run)
+        self._add_run(panel, state.run, state.ended)
+        if state.title:
+            panel.md(f"**{state.title}**", name="title")
         if state.problem:
             panel.md(state.problem, name="problem_text")
             return types.Property(panel)
@@ -122,6 +141,8 @@ class Masklets(foo.Panel):
                 "yaxis": {"title": {"text": state.score or ""}, "range": [0, 1.05]},
                 "height": 320,
                 "margin": {"t": 20, "r": 20},
+                "showlegend": True,
+                "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.3},
             },
             config={"displayModeBar": False},
             on_click=self.go_to_point,
@@ -154,23 +175,28 @@ class Masklets(foo.Panel):
             config={"displayModeBar": False},
         )
 
-    def _add_run(self, panel: types.Object, run: dict[str, Any] | None) -> None:
+    def _add_run(
+        self, panel: types.Object, run: dict[str, Any] | None, ended: dict[str, Any] | None
+    ) -> None:
         if run is not None:
-            panel.md(f"At work: {run['text']}", name="run_text")
+            panel.md(f"At work, {run['share']:.0%}: {run['text']}", name="run_text")
             panel.btn("stop", label="Stop", on_click=self.stop)
+            timer = types.View(name="TimerView", interval=_TICK, on_interval=self.tick)
+            panel.view("timer", timer)
+        elif ended is not None:
+            lines = [f"The last run: {ended['text']}", *(f"- {line}" for line in ended["problems"])]
+            panel.md("\n".join(lines), name="ended_text")
 
 
 def _movie(ctx: Any) -> Footage:
     """The movie of the sample that is open; in the grid, the selected or the first one."""
     sample_id = ctx.current_sample or next(iter(ctx.selected), None)
-    if sample_id is None and len(ctx.view):
-        sample_id = ctx.view.first().id
     if sample_id is None:
-        raise FootageError("Open a sample, to see how sure its masks are.")
-    for movie in find_footage(ctx.view):
-        if sample_id == movie.sample_id or sample_id in getattr(movie, "ids", ()):
-            return movie
-    raise FootageError("This sample is no movie.")
+        first = ctx.view.limit(1).first() if len(ctx.view.limit(1)) else None
+        if first is None:
+            raise FootageError("Open a sample, to see how sure its masks are.")
+        sample_id = first.id
+    return find_movie(ctx.view, sample_id)
 
 
 def _fields(footage: Footage) -> list[str]:

@@ -9,10 +9,11 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.tracking.options import parse_window
 from sam2_plugins.fiftyone_plugin.checks import check_propagation
 from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.operators import forms
-from sam2_plugins.fiftyone_plugin.operators.work import LONG_WORK, work
+from sam2_plugins.fiftyone_plugin.operators.work import LongOperator, work
 from sam2_plugins.fiftyone_plugin.propagation import run
 from sam2_plugins.fiftyone_plugin.request import (
     OUTPUT_FIELD,
@@ -22,7 +23,7 @@ from sam2_plugins.fiftyone_plugin.request import (
 )
 
 
-class PropagateMasks(foo.Operator):
+class PropagateMasks(LongOperator):
     """Tracks labelled objects through videos and image sequences."""
 
     @property
@@ -33,7 +34,7 @@ class PropagateMasks(foo.Operator):
             label="SAM 2: propagate masks",
             description="Track labelled objects through videos and image sequences",
             icon="timeline",
-            **LONG_WORK,
+            **self.OPTIONS,
         )
 
     def resolve_placement(self, ctx: Any) -> types.Placement:
@@ -46,6 +47,7 @@ class PropagateMasks(foo.Operator):
         form = types.Object()
         view = ctx.target_view()
         try:
+            _where(ctx)
             forms.add_notices(form, check_propagation(view, read_request(ctx), *_grouping(ctx)))
         except Sam2PluginsError as error:
             forms.add_problem(form, error)
@@ -54,44 +56,44 @@ class PropagateMasks(foo.Operator):
         forms.add_output_field(form)
         forms.add_range(form)
         forms.add_model(form)
-        forms.add_advanced(form)
+        forms.add_advanced(form, ctx)
         return types.Property(form, view=types.View(label="Propagate masks with SAM 2"))
 
     def execute(self, ctx: Any) -> Any:
         """Do it: step by step for the App, to the end if delegated."""
         request, view = read_request(ctx), ctx.target_view()
         check_propagation(view, request, *_grouping(ctx))
-        return work(ctx, run(find_footage(view, *_grouping(ctx)), request, _where(ctx)))
-
-    def resolve_output(self, ctx: Any) -> types.Property:
-        """Show what came of a delegated run."""
-        return forms.report_form()
+        where = _where(ctx)
+        events = run(find_footage(view, *_grouping(ctx)), request, where)
+        return work(ctx, events, forms.Reports())
 
 
 def read_request(ctx: Any) -> Request:
     """Read what was filled in; what was not has its default."""
-    said = ctx.params
-    numbers = forms.read_frame_numbers(said.get("prompt_frames"))
-    (output_field,) = field_names(said.get("output_field") or OUTPUT_FIELD)
+    given = ctx.params
+    numbers = forms.read_frame_numbers(given.get("prompt_frames"))
+    (output_field,) = field_names(given.get("output_field") or OUTPUT_FIELD)
     return Request(
-        field_names(said.get("prompt_fields") or ()),
+        field_names(given.get("prompt_fields") or ()),
         output_field,
-        direction=said.get("direction") or "forward",
-        first=said.get("first"),
-        last=said.get("last"),
+        direction=given.get("direction") or "forward",
+        first=given.get("first"),
+        last=given.get("last"),
         prompt_frames=numbers,
         label_ids=forms.chosen_labels(ctx),
-        model=said.get("model") or "nano",
-        device=said.get("device") or "auto",
-        image_size=said.get("image_size"),
-        tile=said.get("tile") or "auto",
-        memory=said.get("memory") or "sam2",
-        masks_folder=Path(folder).expanduser() if (folder := said.get("masks_folder")) else None,
+        model=given.get("model") or "nano",
+        device=given.get("device") or "auto",
+        image_size=given.get("image_size"),
+        tile=parse_window(str(given.get("tile") or "auto")),
+        memory=given.get("memory") or "sam2",
+        remove_unprompted=bool(given.get("remove_unprompted")),
+        masks_folder=Path(folder).expanduser() if (folder := given.get("masks_folder")) else None,
     )
 
 
 def _where(ctx: Any) -> Where:
-    return Where(ctx.params.get("workers") or 1, ctx.params.get("dask") or None)
+    workers = ctx.params.get("workers")
+    return Where(1 if workers is None else workers, ctx.params.get("dask") or None)
 
 
 def _grouping(ctx: Any) -> tuple[str | None, str | None]:

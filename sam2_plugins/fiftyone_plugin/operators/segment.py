@@ -11,11 +11,11 @@ from fiftyone.operators import types
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.fiftyone_plugin.operators import forms
 from sam2_plugins.fiftyone_plugin.operators.propagate import read_request
-from sam2_plugins.fiftyone_plugin.operators.work import LONG_WORK, work
+from sam2_plugins.fiftyone_plugin.operators.work import LongOperator, work
 from sam2_plugins.fiftyone_plugin.segmentation import Everything, check_segmentation, run
 
 
-class SegmentImages(foo.Operator):
+class SegmentImages(LongOperator):
     """Segments single images."""
 
     @property
@@ -26,7 +26,7 @@ class SegmentImages(foo.Operator):
             label="SAM 2: segment images",
             description="Masks from boxes, points or outlines, or of everything in the image",
             icon="auto_fix_high",
-            **LONG_WORK,
+            **self.OPTIONS,
         )
 
     def resolve_input(self, ctx: Any) -> types.Property:
@@ -44,17 +44,14 @@ class SegmentImages(foo.Operator):
             forms.add_everything(form)
         forms.add_output_field(form)
         forms.add_model(form)
+        forms.add_machine(form, ctx)
         return types.Property(form, view=types.View(label="Segment images with SAM 2"))
 
     def execute(self, ctx: Any) -> Any:
         """Do it: step by step for the App, to the end if delegated."""
         request, view = read_request(ctx), ctx.target_view()
         check_segmentation(view, request, _everything(ctx))
-        return work(ctx, run(view, request, _everything(ctx)))
-
-    def resolve_output(self, ctx: Any) -> types.Property:
-        """Show what came of a delegated run."""
-        return forms.report_form()
+        return work(ctx, run(view, request, _everything(ctx)), forms.Reports())
 
 
 def _everything(ctx: Any) -> Everything | None:

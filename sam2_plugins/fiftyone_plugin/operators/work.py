@@ -1,55 +1,127 @@
-"""Long work in FiftyOne: live progress in the App, stored progress where it is delegated."""
+"""Long work in FiftyOne: the App goes on while it is done, and the panel shows how far it is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections import deque
+from collections.abc import Generator, Iterator
+from threading import Thread
+from typing import Any, Protocol
+
+import fiftyone.operators as foo
+from fiftyone.operators.executor import ExecutionOptions
 
 from sam2_plugins.fiftyone_plugin.operators import forms
-from sam2_plugins.fiftyone_plugin.propagation import Events
-from sam2_plugins.fiftyone_plugin.request import MovieReport, Report
+from sam2_plugins.fiftyone_plugin.reasons import reason
+from sam2_plugins.fiftyone_plugin.request import Progress
 from sam2_plugins.fiftyone_plugin.runs import STORE, Run
 
-LONG_WORK = {
-    "dynamic": True,
-    "execute_as_generator": True,
-    "allow_immediate_execution": True,
-    "allow_delegated_execution": True,
-    "default_choice_to_delegated": False,
-}
-"""How an operator that uses `work` is configured: its form is checked, and it may be delegated."""
+PANEL = "masklets"
 
 
-def work(ctx: Any, events: Events) -> Any:
-    """Do it: a generator of messages to the App; to the end, and its report, if delegated."""
-    messages = _messages(ctx, events)
+class Outcomes(Protocol):
+    """Collects what came of each movie."""
+
+    def add(self, event: Any) -> None:
+        """Take the report of a movie."""
+
+    def stopped(self, at: Progress) -> None:
+        """Take note that a person stopped it there."""
+
+    def report(self) -> forms.Outcome:
+        """Return the report of all that came."""
+
+
+class LongOperator(foo.Operator):
+    """An operator that yields progress and reports, and may be stopped, scheduled, or called."""
+
+    OPTIONS = {  # noqa: RUF012 - not of the instance, and never changed
+        "dynamic": True,
+        "execute_as_generator": True,
+        "allow_immediate_execution": True,
+        "allow_delegated_execution": True,
+        "default_choice_to_delegated": False,
+    }
+
+    def __call__(self, samples: Any, **params: Any) -> Any:
+        """Run it from Python; the arguments are those that its form asks for.
+
+        Returns
+        -------
+        ExecutionResult
+            Its `result` holds the report.
+        """
+        return foo.execute_operator(self.uri, {"view": samples.view(), "params": params})
+
+    def resolve_execution_options(self, ctx: Any) -> ExecutionOptions:
+        """Let FiftyOne's open-source App schedule it, too; `fiftyone delegated launch` runs it."""
+        return _Options(allow_immediate_execution=True, allow_delegated_execution=True)
+
+    def resolve_output(self, ctx: Any) -> Any:
+        """Show what came of it."""
+        return forms.report_form()
+
+
+class _Options(ExecutionOptions):
+    """Options of an operator that anyone may schedule: orchestrators are FiftyOne Enterprise's."""
+
+    @property
+    def orchestrator_registration_enabled(self) -> bool:
+        return False
+
+
+def work(ctx: Any, events: Generator[Any, None, None], outcomes: Outcomes) -> Any:
+    """Do it.
+
+    Begun in the App, it goes on beside it, whatever becomes of the page; the panel shows how far it
+    is. Otherwise it is done to its end, and its report returned as plain values.
+    """
+    steps = _steps(Run(ctx.store(STORE)), events, outcomes)
+    if "operator_uri" in ctx.request_params and not ctx.delegated:
+        return _begin(ctx, steps)
+    if ctx.operator_uri is None:  # whoever runs it step by step
+        return _messages(ctx, steps, outcomes)
+    for progress in steps:
+        if ctx.delegated:
+            ctx.set_progress(progress=progress.share, label=str(progress))
     if not ctx.delegated:
-        return messages
-    *_, report = messages
-    return forms.report_values(report)
+        for _ in forms.show_report(ctx, outcomes.report()):
+            pass
+    return forms.report_values(outcomes.report())
 
 
-def _messages(ctx: Any, events: Events) -> Iterator[Any]:
-    here = Run(ctx.store(STORE))
-    movies: list[MovieReport] = []
+def _begin(ctx: Any, steps: Iterator[Progress]) -> Iterator[Any]:
+    """Begin in the background: FiftyOne covers its page for as long as an operator is executed."""
+    Thread(target=deque, args=(steps, 0), name="sam2-plugins", daemon=True).start()
+    if ctx.current_sample is None:
+        yield ctx.ops.close_panel(PANEL)  # one that is open does not look for a run
+        yield ctx.ops.open_panel(PANEL, layout="horizontal")
+    else:
+        yield ctx.ops.notify("SAM 2 is at work; its panel beside the samples shows how far it is.")
+
+
+def _messages(ctx: Any, steps: Iterator[Progress], outcomes: Outcomes) -> Iterator[Any]:
+    for progress in steps:
+        yield ctx.ops.set_progress(label=str(progress), progress=progress.share)
+    yield from forms.show_report(ctx, outcomes.report())
+
+
+def _steps(run: Run, events: Generator[Any, None, None], outcomes: Outcomes) -> Iterator[Progress]:
+    """Do it, until a person stops it: yield progress now and then."""
+    problem = ""
     try:
         for event in events:
-            if isinstance(event, MovieReport):
-                movies.append(event)
-            elif here.due():
-                here.tell(event)
-                if ctx.delegated:
-                    ctx.set_progress(progress=event.share, label=str(event))
-                else:
-                    yield ctx.ops.set_progress(label=str(event), progress=event.share)
-                if here.stop_asked():
-                    movies.append(MovieReport(event.name, "", "stopped", frames=event.done))
+            if not isinstance(event, Progress):
+                outcomes.add(event)
+            elif run.due():
+                run.tell(event)
+                yield event
+                if run.stop_asked():
+                    outcomes.stopped(event)
                     break
-    finally:  # also when the App's page is closed
+    except Exception as error:
+        problem = reason(error)
+        raise
+    finally:
         events.close()  # writes what waits
-        report = Report.of(movies)
-        here.end(str(report))
-    if ctx.delegated:
-        yield report
-    else:
-        yield from forms.show_report(ctx, report)
+        report = outcomes.report()
+        run.end(problem or str(report), report.problems)

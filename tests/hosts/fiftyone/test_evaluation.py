@@ -86,6 +86,22 @@ def test_frames_after_the_end_of_an_object_count_or_are_left_out(
     assert pytest.approx(np.mean([track.J for track in left_out])) == J
 
 
+@pytest.mark.parametrize(
+    ("direction", "after", "before"), [("forward", 16, 0), ("backward", 0, 7), ("both", 16, 7)]
+)
+def test_the_sides_of_a_prompt_to_which_it_was_tracked_are_judged(
+    movie: Any, direction: str, after: int, before: int
+) -> None:
+    for number in range(1, FRAMES + 1):
+        put(movie, number, "truth", label(1, number))
+    propagate(movie, "truth", prompt_frames=[8], direction=direction)
+    report = evaluate(movie, "sam2", "truth")
+    (track,) = report.movies[0].tracks
+    assert (track.frames - track.before, track.before) == (after, before)
+    assert track.J > 0.75
+    assert f"judged on {after} frames after and {before} before their prompts" in str(report)
+
+
 def test_a_field_that_is_not_there_is_told_of(judged: Any, execute: Execute) -> None:
     with pytest.raises(ExecutionError, match="no field 'nope'"):
         execute("evaluate_masklets", judged, gt_field="nope")

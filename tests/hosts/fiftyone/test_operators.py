@@ -67,7 +67,7 @@ def test_labels_carry_what_a_track_needs(movie: Any, execute: Execute) -> None:
     assert len({one.instance.id for one in made}) == 1
     assert [one.keyframe for one in made] == [True, False, False]
     assert {(one.label, one.index) for one in made} == {("disc", 1)}
-    assert all(0 < one.confidence <= 1 and one.score > 0 for one in made)
+    assert all(0 < one.confidence <= 1 and one.object_score > 0 for one in made)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,9 @@ def test_a_deleted_file_is_told_of_and_does_not_stop_the_others(
     [
         ({"prompt_fields": ["nope"]}, "no field 'nope'"),
         ({"prompt_fields": []}, "Choose a field"),
-        ({"prompt_fields": ["seed"], "output_field": "created_at"}, "DateTimeField"),
+        ({"prompt_fields": ["seed"], "output_field": "created_at"}, "itself needs"),
+        ({"prompt_fields": ["seed"], "output_field": "filepath"}, "itself needs"),
+        ({"prompt_fields": ["seed"], "workers": 0}, "from 1, not 0"),
         ({"prompt_fields": ["seed"], "output_field": "a b"}, "no name of a field"),
         ({"prompt_fields": ["seed"], "first": 9, "last": 3}, "9"),
         ({"prompt_fields": ["seed"], "prompt_frames": "one"}, "'one' is no frame number"),
@@ -166,6 +168,16 @@ def test_a_field_that_people_labelled_keeps_their_labels(movie: Any, execute: Ex
     (still,) = movie.first().frames[3].sam2.detections
     assert still.id == before
     assert len(masks(movie)) == 5
+
+
+def test_the_result_of_a_call_from_python_is_the_report(movie: Any, execute: Execute) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    result = propagated(execute, movie, last=3).result
+    assert result["summary"] == "1 done: 1 objects on 3 frames"
+    called = foo.get_operator("@sam2-plugins/sam2/propagate_masks")(
+        movie, prompt_fields=["seed"], last=3
+    )
+    assert called.result["movies"][0]["computed"] == 0
 
 
 def test_the_function_does_what_the_operator_does(movie: Any, execute: Execute) -> None:

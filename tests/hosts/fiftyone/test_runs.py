@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import fiftyone as fo
@@ -12,6 +13,7 @@ from sam2_plugins.fiftyone_plugin import propagate
 from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.propagation import run
 from sam2_plugins.fiftyone_plugin.request import Request
+from sam2_plugins.fiftyone_plugin.runs import STORE, at_work, last_run
 from tests.hosts.fiftyone.conftest import (
     FRAMES,
     OPERATOR,
@@ -114,6 +116,40 @@ def test_stop_ends_a_run_and_keeps_what_was_done(movie: Any, execute: Execute) -
     execute("stop_propagation", movie)
     list(steps)
     assert 1 <= len(masks(movie)) < FRAMES
+
+
+def test_a_run_of_the_app_goes_on_beside_it_until_it_is_stopped(
+    movie: Any, execute: Execute
+) -> None:
+    import fiftyone.operators as foo
+    from fiftyone.operators.executor import ExecutionContext, Executor
+
+    put(movie, 1, "seed", label(1, 1))
+    uri = OPERATOR + "propagate_masks"
+    params = {"dataset_name": movie.name, "params": {"prompt_fields": ["seed"]}}
+    context = ExecutionContext(
+        {**params, "operator_uri": uri}, executor=Executor(), operator_uri=uri
+    )
+    list(foo.get_operator(uri).execute(context))
+    store = context.store(STORE)
+    assert at_work(store) is not None
+    execute("stop_propagation", movie)
+    deadline = time.monotonic() + 60
+    while at_work(store) is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert last_run(store)["text"].startswith("0 done, 1 stopped")
+    movie.reload()
+    assert len(masks(movie)) < FRAMES
+
+
+def test_a_scheduled_run_needs_no_orchestrator_of_fiftyone_enterprise() -> None:
+    import fiftyone.operators as foo
+
+    operator = foo.get_operator(OPERATOR + "propagate_masks")
+    options = operator.resolve_execution_options(None)
+    assert options.allow_delegated_execution
+    assert not options.to_dict()["orchestrator_registration_enabled"]
 
 
 def test_the_memory_that_was_chosen_is_part_of_what_masks_come_from(movie: Any) -> None:

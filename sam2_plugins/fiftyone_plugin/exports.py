@@ -1,0 +1,134 @@
+"""Masks in the formats that FiftyOne writes, so that every track comes back as one.
+
+FiftyOne's writers know nothing of tracks: its own instances fit in no JSON, most leave the index
+out, and CVAT draws a box anew that is no keyframe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import eta.core.serial as etas
+import fiftyone as fo
+import fiftyone.core.labels as fol
+import fiftyone.core.media as fom
+import fiftyone.utils.cvat as fouc
+from fiftyone.utils.data.exporters import build_dataset_exporter
+
+from sam2_plugins.fiftyone_plugin.marks import MARK
+
+
+def export(
+    view: Any,
+    label_field: str,
+    export_dir: str | Path,
+    dataset_type: Any,
+    *,
+    attributes: Collection[str] = (),
+    **options: Any,
+) -> None:
+    """Write the masks of a field by a writer of FiftyOne, with the index and instance of each.
+
+    Parameters
+    ----------
+    view
+        Of videos, of the frames of videos, or of images.
+    label_field
+        With or without `frames.`.
+    dataset_type
+        A class of `fiftyone.types`.
+    attributes
+        Names of other attributes that are to be written: "sam2_mark", "object_score", scores, …
+    **options
+        Of FiftyOne's `export`, or of its writer.
+    """
+    writer, rest = build_dataset_exporter(
+        dataset_type, warn_unused=False, export_dir=str(export_dir), **options
+    )
+    write = writer.export_sample
+    # That one has an index of its own, and writes masks in a way that it cannot read again.
+    is_eta = dataset_type is fo.types.FiftyOneVideoLabelsDataset
+
+    def export_sample(*parts: Any, **more: Any) -> Any:
+        return write(*(_outward(part, attributes, is_eta) for part in parts), **more)
+
+    writer.export_sample = export_sample
+    is_video = view.media_type == fom.VIDEO and not view._is_frames
+    kind = "frame_labels_field" if is_video else "label_field"
+    view.export(dataset_exporter=writer, **{kind: label_field.removeprefix("frames."), **rest})
+
+
+def mend_writers() -> None:
+    """Let FiftyOne's own `export` write labels of ours: once, in the process that calls this.
+
+    Without it COCO and others fail at an instance, whoever made it; marks and scores of ours are
+    written that nobody wants; and CVAT interpolates between prompted frames.
+    """
+    if getattr(fol._HasAttributesDict, "_knows_sam2", False):
+        return
+    fol._HasAttributesDict._knows_sam2 = True
+    fol._HasAttributesDict.iter_attributes = _without_ours(fol._HasAttributesDict.iter_attributes)
+    fo.Instance.__str__ = lambda self: str(self.id)
+    etas.ETAJSONEncoder.default = _with_instances(etas.ETAJSONEncoder.default)
+    parse = fouc.CVATVideoAnno._parse_attributes
+
+    def parse_attributes(label: Any) -> Any:
+        outside, occluded, keyframe, attributes = parse(label)
+        return outside, occluded, 1 if _is_ours(label) else keyframe, attributes
+
+    fouc.CVATVideoAnno._parse_attributes = staticmethod(parse_attributes)
+
+
+def evaluation_names(names: Collection[str]) -> set[str]:
+    """Attributes that `evaluate_masklets` wrote: <key>_iou, <key>_J and <key>_F."""
+    there = {*names}
+    keys = {name.removesuffix("_J") for name in there if name.endswith("_J")}
+    triples = ({f"{key}_iou", f"{key}_J", f"{key}_F"} for key in keys)
+    return {name for triple in triples if triple <= there for name in triple}
+
+
+def _is_ours(label: Any) -> bool:
+    return MARK in label.field_names and bool(label[MARK])
+
+
+def _without_ours(attributes: Callable[[Any], Iterator[tuple[str, Any]]]) -> Any:
+    def iter_attributes(label: Any) -> Iterator[tuple[str, Any]]:
+        hidden = {MARK, *evaluation_names(label.field_names)} if _is_ours(label) else set()
+        for name, value in attributes(label):
+            if name not in hidden:
+                yield name, value
+
+    return iter_attributes
+
+
+def _with_instances(default: Callable[[Any, Any], Any]) -> Any:
+    def encode(encoder: Any, value: Any) -> Any:
+        return str(value.id) if isinstance(value, fo.Instance) else default(encoder, value)
+
+    return encode
+
+
+def _outward(part: Any, attributes: Collection[str], is_eta: bool) -> Any:
+    """Make labels as they are to be written, whatever they are in: a list, a frame, a video."""
+    if isinstance(part, dict):
+        return {key: _outward(value, attributes, is_eta) for key, value in part.items()}
+    if isinstance(part, fo.Detections):
+        labels = [_detection(one, attributes, is_eta) for one in part.detections]
+        return fo.Detections(detections=labels)
+    return part
+
+
+def _detection(label: Any, attributes: Collection[str], is_eta: bool) -> Any:
+    wanted = {name: label[name] for name in attributes if name in label.field_names}
+    instance = label["instance"] if "instance" in label.field_names else None
+    shown = {"keyframe": True, "instance": getattr(instance, "id", instance), **wanted}
+    shown |= {} if is_eta else {"index": label.index}
+    shown = {name: value for name, value in shown.items() if value is not None}
+    names = ["label", "bounding_box", "confidence", "index", "tags"]
+    names += [] if is_eta else ["mask", "mask_path"]
+    made = fo.Detection(**{name: label[name] for name in names})
+    # A writer is told what is not of every label; an index is of every one, and left out.
+    made.__dict__["iter_attributes"] = lambda: iter(shown.items())
+    return made

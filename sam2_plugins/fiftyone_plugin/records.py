@@ -1,0 +1,127 @@
+"""What was done of each movie, so that another run passes over finished ones at once.
+
+A record is in the dataset's execution store: what was wanted, when the labels changed last, and
+the report. FiftyOne notes the time of every change of a frame, whoever makes it; a movie whose
+times are those of its record is as its run left it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+import fiftyone as fo
+from fiftyone.operators.store import ExecutionStore
+
+from sam2_plugins.fiftyone_plugin.footage import Footage, Video
+from sam2_plugins.fiftyone_plugin.request import MovieReport, Request
+
+STORE = "sam2_plugins.done"
+_AT_ONCE = 500
+"""Movies whose times are read in one query."""
+
+_OF_SAMPLES = {
+    *("Select", "SelectBy", "Exclude", "ExcludeBy", "Limit", "Skip", "Take", "Shuffle", "SortBy"),
+    *("Match", "MatchTags", "Exists", "GroupBy", "SelectGroupSlices", "SelectFields", "ToFrames"),
+}
+"""Stages of a view that choose samples, and not among their labels."""
+
+
+class Watched:
+    """Footage that notes the times of its own changes, to tell those of others.
+
+    It is footage itself to whoever reads and writes it.
+    """
+
+    def __init__(self, footage: Footage) -> None:
+        self._footage = footage
+        self._times = footage.times()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._footage, name)
+
+    def write(self, field_name: str, values: Mapping[int, Any]) -> None:
+        """Set a field, and note when."""
+        self._footage.write(field_name, values)
+        self._times |= self._footage.times(list(values))
+
+    def undisturbed(self) -> str | None:
+        """Return the state of its labels; None if somebody else has changed them meanwhile."""
+        now = self._footage.times()
+        return _digest(now) if now == self._times else None
+
+
+def keep(footage: Footage, request: Request, state: str, report: MovieReport) -> None:
+    """Record that a movie is done."""
+    wanted = _wanted(footage, request)
+    _store(footage).set(
+        _key(footage, request), {"wanted": wanted, "state": state, "report": asdict(report)}
+    )
+
+
+def find_done(movies: Sequence[Footage], request: Request) -> Iterator[tuple[Footage, MovieReport]]:
+    """Yield the movies that are as an earlier run of the same request left them, and its report."""
+    if not movies:
+        return
+    store = _store(movies[0])
+    known = {*store.list_keys()}
+    candidates = []
+    for movie in movies:
+        found = store.get(_key(movie, request)) if _key(movie, request) in known else None
+        if found is not None and found["wanted"] == _wanted(movie, request):
+            candidates.append((movie, found))
+    for begin in range(0, len(candidates), _AT_ONCE):
+        some = candidates[begin : begin + _AT_ONCE]
+        states = _states([movie for movie, _ in some])
+        for movie, found in some:
+            if states.get(movie.sample_id) == found["state"]:
+                yield movie, _report(found["report"])
+
+
+def _states(movies: Sequence[Footage]) -> dict[str, str]:
+    """The states of movies by sample, in one query for all the videos."""
+    videos = [movie for movie in movies if isinstance(movie, Video)]
+    states = {one.sample_id: _digest(one.times()) for one in movies if not isinstance(one, Video)}
+    if videos:
+        names = ["id", "frames.frame_number", "frames.last_modified_at"]
+        samples = videos[0].samples.select([video.sample_id for video in videos])
+        for id_, numbers, times in zip(*samples.values(names), strict=True):
+            rows = zip(numbers or (), times or (), strict=True)
+            states[id_] = _digest({n - 1: time for n, time in rows if n is not None})
+    return states
+
+
+def _digest(times: Mapping[int, Any]) -> str:
+    text = repr([(frame, str(time)) for frame, time in sorted(times.items())])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _wanted(footage: Footage, request: Request) -> str:
+    """Tell apart requests, and what they are of."""
+    values: dict[str, Any] = {one.name: getattr(request, one.name) for one in fields(request)}
+    values = {k: sorted(v) if isinstance(v, frozenset) else v for k, v in values.items()}
+    stages = footage.view._serialize() if isinstance(footage.view, fo.DatasetView) else []
+    chosen = [
+        (stage["_cls"], stage["kwargs"])
+        for stage in stages
+        if stage["_cls"].rpartition(".")[2] not in _OF_SAMPLES
+    ]
+    shown = [*footage.span, footage.files, sorted(getattr(footage, "only", None) or ())]
+    text = json.dumps([values, chosen, shown], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _key(footage: Footage, request: Request) -> str:
+    return f"{footage.sample_id}/{request.output_field}/{footage.span[0]}"
+
+
+def _store(footage: Footage) -> ExecutionStore:
+    return ExecutionStore.create(STORE, dataset_id=footage.dataset._root_dataset._doc.id)
+
+
+def _report(values: Mapping[str, Any]) -> MovieReport:
+    lists: Iterable[str] = ("problems", "unprompted", "outdated")
+    return MovieReport(**{**values, **{name: tuple(values[name]) for name in lists}, "computed": 0})

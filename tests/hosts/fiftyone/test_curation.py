@@ -1,0 +1,235 @@
+"""What people do to a dataset after the first run, and run again: no object is there twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import numpy as np
+import pytest
+
+from sam2_plugins.fiftyone_plugin import propagate
+from sam2_plugins.fiftyone_plugin.request import MovieReport
+from tests.hosts.fiftyone.conftest import FRAMES, disc, label, masks, put
+
+LAST = 6
+NAMES = [{"index": None}, {"index": 1}, {"index": 1, "instance": True}]
+
+
+def tracked(movie: Any, **names: Any) -> Any:
+    """Track a disc by the mask of the first frame."""
+    if names.get("instance"):
+        names["instance"] = fo.Instance()
+    put(movie, 1, "seed", label(1, 1, **names))
+    propagate(movie, "seed", last=LAST)
+    return movie
+
+
+def again(samples: Any, **how: Any) -> MovieReport:
+    (report,) = propagate(samples, "seed", last=LAST, **how).movies
+    samples.reload()
+    return report
+
+
+def objects(samples: Any, field: str = "sam2") -> list[int]:
+    """How many objects there are on each frame."""
+    frames = samples.first().frames.values()
+    return [len(frame[field].detections) for frame in frames if frame[field]]
+
+
+def seed(samples: Any) -> Any:
+    (one,) = samples.first().frames[1].seed.detections
+    return one
+
+
+def change_seed(samples: Any, **values: Any) -> None:
+    sample = samples.first()
+    (one,) = sample.frames[1].seed.detections
+    for name, value in values.items():
+        one[name] = value
+    sample.save()
+
+
+def copied(movie: Any) -> Any:
+    other = fo.Dataset()
+    other.add_samples([sample.copy() for sample in movie])
+    return other
+
+
+def merged(movie: Any) -> Any:
+    other = fo.Dataset()
+    other.merge_samples(movie)
+    return other
+
+
+@pytest.mark.parametrize("names", NAMES, ids=["nothing", "index", "instance"])
+@pytest.mark.parametrize("move", [copied, merged, lambda movie: movie.clone()])
+def test_a_dataset_that_was_moved_is_as_it_was(
+    movie: Any, names: dict[str, Any], move: Callable[[Any], Any]
+) -> None:
+    other = move(tracked(movie, **names))
+    assert again(other).computed == 0
+    assert objects(other) == [1] * LAST
+    instances = {
+        frame.sam2.detections[0].instance.id
+        for frame in other.first().frames.values()
+        if frame.sam2
+    }
+    assert len(instances) == 1
+
+
+def test_tracks_that_a_merge_has_doubled_are_one_again(movie: Any) -> None:
+    tracked(movie, instance=True)
+    sample = movie.first()
+    for frame in sample.frames.values():
+        if frame.has_field("sam2") and frame.sam2:
+            frame.sam2.detections += [
+                fo.Detection(**{n: one[n] for n in one.field_names if n != "id"})
+                for one in frame.sam2.detections
+            ]
+    sample.save()
+    assert objects(movie) == [2] * LAST
+    assert again(movie).computed == 0
+    assert objects(movie) == [1] * LAST
+
+
+def test_a_class_that_is_renamed_on_the_prompt_is_renamed_on_the_track(movie: Any) -> None:
+    tracked(movie)
+    change_seed(movie, label="nucleus")
+    assert again(movie).computed == 0
+    assert objects(movie) == [1] * LAST
+    assert movie.distinct("frames.sam2.detections.label") == ["nucleus"]
+
+
+def test_an_index_that_is_taken_off_the_prompt_stays_on_the_track(movie: Any) -> None:
+    tracked(movie)
+    change_seed(movie, index=None)
+    assert again(movie).computed == 0
+    assert movie.distinct("frames.sam2.detections.index") == [1]
+    assert objects(movie) == [1] * LAST
+
+
+def test_an_equal_prompt_that_was_imported_goes_on_with_its_track(movie: Any) -> None:
+    tracked(movie, index=None)
+    before = seed(movie).id
+    put(movie, 1, "seed", label(1, 1, index=None))
+    assert seed(movie).id != before
+    assert again(movie).computed == 0
+    assert objects(movie) == [1] * LAST
+
+
+def test_frames_that_become_images_keep_their_tracks(movie: Any, tmp_path: Path) -> None:
+    tracked(movie)
+    movie.compute_metadata()
+    frames = movie.to_frames(sample_frames=True, output_dir=str(tmp_path)).limit(LAST)
+    images = frames.clone()
+    how = {"group_by": "sample_id", "order_by": "frame_number"}
+    (report,) = propagate(images, "seed", **how).movies
+    assert report.computed == 0
+    assert images.count("sam2.detections") == LAST
+
+
+def test_tracks_without_a_prompt_are_named_and_removed_by_choice(movie: Any) -> None:
+    put(movie, 1, "seed", label(1, 1), label(2, 1))
+    propagate(movie, "seed", last=LAST)
+    put(movie, 1, "seed", label(2, 1))
+    report = propagate(movie, "seed", last=LAST)
+    assert report.movies[0].unprompted == ("disc 1",)
+    assert "1 tracks without a prompt" in str(report)
+    assert "disc 1" in report.problems[0]
+    assert objects(movie) == [2] * LAST
+    assert not propagate(movie, "seed", last=LAST, remove_unprompted=True).problems
+    movie.reload()
+    assert movie.distinct("frames.sam2.detections.index") == [2]
+
+
+def test_a_track_whose_prompt_is_only_not_chosen_is_no_orphan(movie: Any) -> None:
+    put(movie, 1, "seed", label(1, 1, index=None), label(2, 1, index=None))
+    propagate(movie, "seed", last=LAST)
+    put(movie, 2, "other", label(1, 2, index=3))
+    report = propagate(movie, ["seed", "other"], last=LAST, prompt_frames=[2])
+    assert report.movies[0].unprompted == ()
+
+
+def test_masks_outside_of_a_narrower_range_are_marked_as_outdated(movie: Any) -> None:
+    tracked(movie)
+    put(movie, 1, "seed", label(1, 1, "box"))
+    report = propagate(movie, "seed", last=3)
+    assert report.movies[0].outdated == ("disc 1, frames 4 to 6",)
+    movie.reload()
+    tags = [frame.sam2.detections[0].tags for frame in movie.first().frames.values() if frame.sam2]
+    assert tags == [[], [], [], ["outdated"], ["outdated"], ["outdated"]]
+    assert again(movie).outdated == ()
+    assert movie.count_label_tags() == {}
+
+
+def test_runs_in_both_directions_complete_each_other(movie: Any) -> None:
+    put(movie, 4, "seed", label(1, 4))
+    propagate(movie, "seed", last=LAST)
+    (report,) = propagate(movie, "seed", direction="backward").movies
+    assert (report.computed, report.outdated) == (3, ())
+    (report,) = propagate(movie, "seed", direction="both", last=LAST).movies
+    assert (report.frames, report.computed) == (LAST, 0)
+
+
+def test_what_people_put_on_machine_labels_survives_a_recomputation(movie: Any) -> None:
+    tracked(movie)
+    sample = movie.first()
+    (one,) = sample.frames[3].sam2.detections
+    one.tags.append("checked")
+    one["stage"] = "G2"
+    one.label = "mother"
+    sample.save()
+    change_seed(movie, mask=np.ones_like(seed(movie).mask))
+    assert again(movie).computed == LAST
+    (one,) = movie.first().frames[3].sam2.detections
+    assert (one.tags, one["stage"], one.label) == (["checked"], "G2", "mother")
+    assert movie.first().frames[4].sam2.detections[0].label == "disc"
+
+
+def test_a_corrected_mask_is_a_keyframe_of_which_no_machine_is_sure(movie: Any) -> None:
+    tracked(movie)
+    sample = movie.first()
+    (one,) = sample.frames[3].sam2.detections
+    one.mask = np.ones_like(one.mask)
+    sample.save()
+    again(movie)
+    (one,) = movie.first().frames[3].sam2.detections
+    assert one.mask.all()
+    assert (one.keyframe, one.confidence, one.object_score) == (True, None, None)
+
+
+def test_a_label_that_a_person_added_keeps_its_own_instance(movie: Any) -> None:
+    tracked(movie)
+    mine = fo.Instance()
+    put(movie, 3, "sam2", label(1, 3, instance=mine))
+    again(movie)
+    (one,) = movie.first().frames[3].sam2.detections
+    assert one.instance.id == mine.id
+    assert objects(movie) == [1] * LAST
+
+
+def test_a_correction_is_found_again_in_a_copy(movie: Any) -> None:
+    tracked(movie, index=None)
+    sample = movie.first()
+    (one,) = sample.frames[3].sam2.detections
+    one.mask = np.ones_like(one.mask)
+    sample.save()
+    other = copied(movie)
+    assert again(other).objects == 1
+    assert objects(other) == [1] * LAST
+
+
+def test_a_finished_movie_is_passed_over_until_somebody_changes_it(movie: Any) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    propagate(movie, "seed")
+    steps: list[Any] = []
+    assert propagate(movie, "seed", on_progress=steps.append).movies[0].frames == FRAMES
+    assert not steps
+    put(movie, 5, "sam2", label(1, 5))
+    propagate(movie, "seed", on_progress=steps.append)
+    assert steps
+    movie.reload()
+    assert (masks(movie)[5][1] == disc(4, 1)).all()

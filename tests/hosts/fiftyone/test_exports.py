@@ -1,0 +1,159 @@
+"""Tracks through the formats that FiftyOne offers, out and back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import fiftyone as fo
+import numpy as np
+import pytest
+
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.fiftyone_plugin import evaluate, export, propagate
+from sam2_plugins.fiftyone_plugin.labels import detection_values
+from tests.hosts.fiftyone.conftest import label, put
+
+LAST = 4
+COUNT = 2 * LAST
+
+
+@pytest.fixture
+def tracked(movie: Any) -> Any:
+    """Two tracks, which were judged, too."""
+    put(movie, 1, "seed", label(1, 1), label(2, 1))
+    propagate(movie, "seed", last=LAST)
+    for number in range(1, LAST + 1):
+        put(movie, number, "truth", label(1, number), label(2, number))
+    evaluate(movie, "sam2", "truth")
+    return movie
+
+
+@pytest.fixture
+def frames(tracked: Any, tmp_path: Path) -> Any:
+    view = tracked.to_frames(sample_frames=True, output_dir=str(tmp_path / "frames"))
+    return view.match(fo.ViewField("sam2.detections").length() > 0)
+
+
+def detections(dataset: Any) -> list[Any]:
+    """All the labels of the only field that has some, of images or of the frames of a video."""
+    sample = dataset.first()
+    schema = dataset.get_frame_field_schema() or dataset.get_field_schema()
+    kinds = {name: getattr(field, "document_type", None) for name, field in schema.items()}
+    (name,) = (name for name, kind in kinds.items() if kind is fo.Detections)
+    parts = sample.frames.values() if dataset.media_type == "video" else dataset
+    return [one for part in parts if part[name] for one in part[name].detections]
+
+
+def instance(one: Any) -> str:
+    return str(getattr(one["instance"], "id", one["instance"]))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        fo.types.COCODetectionDataset,
+        fo.types.VOCDetectionDataset,
+        fo.types.CVATImageDataset,
+        fo.types.BDDDataset,
+        fo.types.FiftyOneImageDetectionDataset,
+    ],
+    ids=lambda kind: kind.__name__,
+)
+def test_images_bring_every_label_and_its_track_back(
+    frames: Any, tmp_path: Path, kind: Any
+) -> None:
+    export(frames, "sam2", tmp_path / "out", kind)
+    more = (
+        {"label_types": "segmentations", "label_field": "back"} if "COCO" in kind.__name__ else {}
+    )
+    back = fo.Dataset.from_dir(dataset_dir=str(tmp_path / "out"), dataset_type=kind, **more)
+    found = detections(back)
+    assert sorted(one.index for one in found) == [1] * LAST + [2] * LAST
+    assert len({(one.index, instance(one)) for one in found}) == 2
+    assert not [name for one in found for name in one.field_names if name.startswith("sam2_")]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [fo.types.KITTIDetectionDataset, fo.types.YOLOv4Dataset, fo.types.YOLOv5Dataset],
+    ids=lambda kind: kind.__name__,
+)
+def test_formats_without_attributes_bring_every_box_back(
+    frames: Any, tmp_path: Path, kind: Any
+) -> None:
+    export(frames, "sam2", tmp_path / "out", kind)
+    back = fo.Dataset.from_dir(dataset_dir=str(tmp_path / "out"), dataset_type=kind)
+    assert len(detections(back)) == COUNT
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [fo.types.CVATVideoDataset, fo.types.FiftyOneVideoLabelsDataset],
+    ids=lambda kind: kind.__name__,
+)
+def test_videos_bring_every_label_and_its_track_back(
+    tracked: Any, tmp_path: Path, kind: Any
+) -> None:
+    export(tracked, "frames.sam2", tmp_path / "out", kind)
+    back = fo.Dataset.from_dir(dataset_dir=str(tmp_path / "out"), dataset_type=kind)
+    found = detections(back)
+    assert sorted(one.index for one in found) == [1] * LAST + [2] * LAST
+    assert len({(one.index, instance(one)) for one in found}) == 2
+
+
+def test_fiftyones_own_format_keeps_all_so_that_a_run_goes_on(tracked: Any, tmp_path: Path) -> None:
+    tracked.export(export_dir=str(tmp_path / "out"), dataset_type=fo.types.FiftyOneDataset)
+    back = fo.Dataset.from_dir(
+        dataset_dir=str(tmp_path / "out"), dataset_type=fo.types.FiftyOneDataset
+    )
+    (report,) = propagate(back, "seed", last=LAST).movies
+    assert (report.objects, report.computed) == (2, 0)
+    assert back.count("frames.sam2.detections") == COUNT
+
+
+def test_fiftyones_own_export_of_coco_works(frames: Any, tmp_path: Path) -> None:
+    kind = fo.types.COCODetectionDataset
+    frames.export(export_dir=str(tmp_path / "out"), dataset_type=kind, label_field="sam2")
+    found = json.loads((tmp_path / "out" / "labels.json").read_text())["annotations"]
+    assert len(found) == COUNT
+    assert not [name for one in found for name in one if name.startswith("sam2_")]
+
+
+def test_marks_and_scores_are_written_if_they_are_wanted(frames: Any, tmp_path: Path) -> None:
+    kind = fo.types.COCODetectionDataset
+    export(frames, "sam2", tmp_path / "out", kind, attributes=["sam2_mark", "sam2_eval_J"])
+    found = json.loads((tmp_path / "out" / "labels.json").read_text())["annotations"]
+    assert all({"sam2_mark", "sam2_eval_J"} <= one.keys() for one in found)
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["export", "FiftyOne's own export"])
+def test_cvat_draws_no_box_of_a_video_anew(tracked: Any, tmp_path: Path, ours: bool) -> None:
+    kind = fo.types.CVATVideoDataset
+    if ours:
+        export(tracked, "sam2", tmp_path / "out", kind)
+    else:
+        tracked.export(
+            export_dir=str(tmp_path / "out"), dataset_type=kind, frame_labels_field="sam2"
+        )
+    (path,) = (tmp_path / "out").rglob("*.xml")
+    boxes = list(ElementTree.parse(path).iter("box"))
+    assert len(boxes) == COUNT + 2  # each track ends with one that says so
+    assert {box.get("keyframe") for box in boxes} == {"1"}
+
+
+@pytest.mark.parametrize("size", [(96, 128), (1079, 1917), (720, 1280)])
+def test_fiftyone_renders_exactly_the_pixels_of_a_mask(size: tuple[int, int]) -> None:
+    height, width = size
+    random = np.random.default_rng(height)
+    for _ in range(100):
+        h, w = random.integers(1, 40, 2)
+        y, x = random.integers(0, height - h + 1), random.integers(0, width - w + 1)
+        pixels = np.zeros(size, bool)
+        pixels[y : y + h, x : x + w] = random.random((h, w)) > 0.3
+        pixels[y, x] = pixels[y + h - 1, x + w - 1] = True
+        made = fo.Detection(**detection_values(ObjectMask.from_array(pixels)))
+        shown = made.to_segmentation(frame_size=(width, height), target=1).mask > 0
+        assert (shown == pixels).all()
