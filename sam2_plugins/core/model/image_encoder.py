@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sam2_plugins.core.model.conv_trunk import ConvTrunk
 from sam2_plugins.core.model.hiera import Hiera
+from sam2_plugins.core.model.linear import linear
 from sam2_plugins.core.variants import ConvTrunkConfig, Variant
 
 
@@ -18,6 +19,10 @@ class _Lateral(nn.Module):
         self.conv = nn.Conv2d(channels, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.device.type == "cpu":
+            # The trunk's channels come last, which a product takes as they are.
+            last = linear(x.permute(0, 2, 3, 1), self.conv.weight[:, :, 0, 0], self.conv.bias)
+            return last.permute(0, 3, 1, 2)
         out: Tensor = self.conv(x)
         return out
 
