@@ -171,8 +171,9 @@ def main() -> None:
             row = measure(engine, as_movie(folder, out), masks, objects)
             rows.append(row)
             print(f"{name_:22}{row['tracked']:14.3f}{row['truth']:12.3f}{row['keyframes']:15.1f}")
-        means = [float(np.mean([row[key] for row in rows])) for key in rows[0]]
-        print(f"{'mean':22}{means[0]:14.3f}{means[1]:12.3f}{means[2]:15.1f}")
+        if rows:
+            means = [float(np.mean([row[key] for row in rows])) for key in rows[0]]
+            print(f"{'mean':22}{means[0]:14.3f}{means[1]:12.3f}{means[2]:15.1f}")
 
         from sam2_plugins.training.synthetic import sample_timelapse
 

@@ -41,7 +41,7 @@ def connect(address: str | None = None, workers: int = 1) -> Iterator[Client | N
             n_workers=workers,
             threads_per_worker=1,
             dashboard_address=None,
-            death_timeout=60,  # of a worker whose scheduler was killed
+            death_timeout=300,  # of a worker whose scheduler was killed
         )
         with cluster, Client(cluster, set_as_default=False) as client:
             yield client

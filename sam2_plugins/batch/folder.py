@@ -119,7 +119,7 @@ class ResultFolder:
         """
         found = self.record()
         same = found is not None and found.inputs == run.inputs
-        if found is not None and not same and found.frames and not (replaces or force):
+        if found is not None and not same and self._is_worth(found) and not (replaces or force):
             raise ExportError(
                 f"{self.path} holds the results of another run, with {_differences(found, run)}. "
                 "Choose another folder with --out, or in a list of videos another name; `track` "
@@ -197,6 +197,11 @@ class ResultFolder:
             _forget_journal(self.path)
         else:
             shutil.rmtree(self.work, ignore_errors=True)
+
+    def _is_worth(self, found: Report) -> bool:
+        """Whether anything was tracked; of a run that was killed, the masks tell."""
+        kept = self.path / JOURNAL
+        return found.frames > 0 or (kept.is_file() and kept.stat().st_size > 0)
 
     def _stays(self, name: str, mark: str, force: bool) -> bool:
         """Whether a finished file stays: a changed one does, unless changes are to be replaced."""

@@ -48,7 +48,7 @@ def digest_inputs(job: Job, settings: Settings, content: Mapping[str, str]) -> d
     reading = {key: value for key, value in job.reading.items() if value is not None}
     options = settings.options(job).identity()
     del options["model"]  # whose weights count, not its name
-    weights = locate_weights(settings.model)
+    weights = locate_weights(settings.model, device=settings.device)
     return {
         "movie": _digest([content["digest"], reading]),
         "prompts": _digest([prompts, sorted(job.lives.items(), key=repr)]),

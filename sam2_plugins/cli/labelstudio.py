@@ -347,13 +347,12 @@ def export(
 
 def _settings(given: Mapping[str, object]) -> Settings:
     _need_server()
-    from sam2_plugins.core.variants import get_variant
+    from sam2_plugins.core.checkpoints import check_model_name
     from sam2_plugins.labelstudio_backend.settings import Settings
 
     settings = Settings.from_environment(given)
     settings.tracking  # noqa: B018 - says what is wrong with it before anything is served
-    if not Path(settings.model).expanduser().is_file():
-        get_variant(settings.model)  # the model is loaded at the first request: too late to say so
+    check_model_name(settings.model)  # it is loaded at the first request: too late to say so
     return settings
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sam2_plugins.cli.console import DownloadBar, say
-from sam2_plugins.core.checkpoints import download, load_model
+from sam2_plugins.core.checkpoints import AUTO, choose_model, download, load_model
 
 if TYPE_CHECKING:
     from sam2_plugins.core.model import Sam2Model
@@ -14,9 +14,16 @@ if TYPE_CHECKING:
 
 def open_model(name: str, device: str = "auto", image_size: int | None = None) -> Sam2Model:
     """Load a model, and tell in one line which one it is and what it may be used for."""
+    if name == AUTO:
+        choice = choose_model(device)
+        say(choice.note)
+        name = choice.name
     with DownloadBar(name) as bar:
         model = load_model(name, device, image_size, on_progress=bar)
     say(f"Model: {describe(model)}")
+    note = model.variant.size_note(model.image_size)
+    if note is not None:
+        say(f"Note: {note}.")
     return model
 
 

@@ -18,12 +18,20 @@ def models(json: options.Json = False) -> None:
     if json:
         print_json(found)
         return
-    rows = table(("model", "what it is", "licence", "weights"), ("sees (px)", "MB"))
+    numbers = ("sees (px)", "MB", "GFLOP\na frame", "J&F")
+    rows = table(("model", "what it is", "licence", "weights"), numbers)
     for one in found:
-        size = "–" if one.megabytes is None else str(one.megabytes)
         where = "not here" if one.path is None else str(one.path)
-        rows.add_row(one.name, one.about, one.licence, where, str(one.image_size), size)
+        figures = (one.image_size, one.megabytes, one.gigaflop, one.j_and_f)
+        rows.add_row(
+            one.name,
+            one.about,
+            one.licence,
+            where,
+            *("–" if number is None else f"{number:g}" for number in figures),
+        )
     OUT.print(rows)
+    say("J&F: the authors' figure on SA-V test. GFLOP: 10^9 operations, for one object.")
     say(f"`sam2-plugins download NAME` fetches weights into {cache_dir()}.")
 
 

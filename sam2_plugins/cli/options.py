@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 def model_names(begun: str) -> list[str]:
     """Return the models whose names begin so, for a shell."""
+    from sam2_plugins.core.checkpoints import AUTO
     from sam2_plugins.core.variants import VARIANTS
 
-    return [name for name in VARIANTS if name.startswith(begun)]
+    return [name for name in (AUTO, *VARIANTS) if name.startswith(begun)]
 
 
 def format_names(begun: str) -> list[str]:
@@ -55,7 +56,8 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="nano (embedded), sam2.1-tiny …, or a .pt or .safetensors file.",
+        help="auto (the best that is here), nano (embedded), edgetam, sam2.1-tiny …, see `models`, "
+        "or a .pt or .safetensors file.",
         autocompletion=model_names,
     ),
 ]
@@ -63,7 +65,8 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 ImageSize = Annotated[
     int | None,
     typer.Option(
-        help="Side in pixels of the square that the model sees, a multiple of 32.",
+        help="Side in pixels of the square that the model sees: for SAM 2 a multiple of 32, for "
+        "edgetam of 256. Published models were trained at their own only.",
         show_default="the model's own",
     ),
 ]

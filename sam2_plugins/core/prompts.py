@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -188,10 +189,17 @@ class Prompt:
         return cls(frame, obj, points, box, mask)
 
     def parts(self) -> list[Prompt]:
-        """Cut a prompt of a mask and more in two: the box and the clicks correct the mask."""
-        if self.mask is None or (self.points is None and self.box is None):
-            return [self]
-        return [replace(self, points=None, box=None), replace(self, mask=None)]
+        """Cut a prompt into its mask, its box and each of its clicks, in this order.
+
+        So the answer does not depend on how a host groups what a person did.
+        """
+        one = partial(Prompt, self.frame, self.obj)
+        parts = [one(mask=self.mask)] if self.mask is not None else []
+        parts += [one(box=self.box)] if self.box is not None else []
+        if self.points is not None:
+            clicks = zip(self.points.xy, self.points.labels, strict=True)
+            parts += [one(points=Points((xy,), (label,))) for xy, label in clicks]
+        return parts
 
     @property
     def where(self) -> str:

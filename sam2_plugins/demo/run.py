@@ -89,4 +89,5 @@ def track_demo(out: Path, tracker: VideoTracker, title: str) -> Events:
 
 def _report(run: Report, tracker: VideoTracker, frames: int, state: State) -> Report:
     objects = tuple(asdict(masklet.summary()) for masklet in tracker.masklets().values())
-    return replace(run, state=state, frames=frames, objects=objects)
+    complete = state == "done"
+    return replace(run, state=state, frames=frames, complete=complete, objects=objects)

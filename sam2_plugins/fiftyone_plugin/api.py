@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from types import EllipsisType
 from typing import Any
 
 from sam2_plugins.core.tracking.schedule import Direction
@@ -34,7 +35,7 @@ def propagate(
     model: str = "nano",
     device: str = "auto",
     image_size: int | None = None,
-    tile: WindowChoice = "auto",
+    window: WindowChoice = "auto",
     memory: str = "sam2",
     masks_folder: str | Path | None = None,
     remove_unprompted: bool = False,
@@ -43,6 +44,7 @@ def propagate(
     workers: int = 1,
     dask: str | None = None,
     on_progress: Callable[[Progress], object] | None = None,
+    tile: WindowChoice | EllipsisType = ...,
 ) -> Report:
     """Track what is labelled on some frames of each movie through all of its frames.
 
@@ -66,8 +68,10 @@ def propagate(
         Frame numbers, from 1, both included; None: to the ends of the movie.
     prompt_frames
         Frame numbers whose labels are prompts; None: all that have labels.
+    window
+        "auto": small objects are seen close by; None: always the whole frame; or a side in pixels.
     memory
-        Rule of what each object remembers: "sam2", "motion" or "distractor".
+        Rule of what each object remembers: "sam2", "samurai" or "dam4sam".
     masks_folder
         Keep masks as PNG files there; in the database if None.
     remove_unprompted
@@ -78,6 +82,8 @@ def propagate(
         Address of a Dask scheduler, whose workers see the same files and the same database.
     on_progress
         Called after each frame; about once a second and movie where several workers are at it.
+    tile
+        Earlier name of `window`.
 
     Returns
     -------
@@ -99,7 +105,7 @@ def propagate(
         model=model,
         device=device,
         image_size=image_size,
-        tile=tile,
+        window=window if tile is ... else tile,
         memory=memory,
         masks_folder=None if masks_folder is None else Path(masks_folder).expanduser().absolute(),
         remove_unprompted=remove_unprompted,

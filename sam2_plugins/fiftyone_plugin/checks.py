@@ -11,8 +11,9 @@ import fiftyone as fo
 import fiftyone.core.media as fom
 from fiftyone import ViewField
 
+from sam2_plugins.core.checkpoints import check_model_name
+from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.tracking.schedule import DIRECTIONS
-from sam2_plugins.core.variants import VARIANTS
 from sam2_plugins.fiftyone_plugin.documents import PROMPT_TYPES
 from sam2_plugins.fiftyone_plugin.finding import check_view, first_group, members_of
 from sam2_plugins.fiftyone_plugin.footage import FootageError
@@ -46,8 +47,9 @@ def check_propagation(
     """
     notices = _slices(view)
     view = check_view(view, group_by, order_by)
-    if view._is_dynamic_groups and not view._is_frames:
-        notices.append(f"The first movie: {first_group(view).name}")
+    if view._is_dynamic_groups:
+        if not view._is_frames:
+            notices.append(f"The first movie: {first_group(view).name}")
         view = members_of(view)
     return [*notices, *check_request(view, request)]
 
@@ -102,11 +104,10 @@ def check_output_field(schema: Any, name: str) -> None:
 
 def check_model(model: str) -> None:
     """Check that there is such a model; whether its weights are here is another matter."""
-    if model not in VARIANTS and not Path(model).expanduser().exists():
-        raise FootageError(
-            f"There is no model {model!r}: choose one of {', '.join(VARIANTS)}, or give the path "
-            "of a checkpoint."
-        )
+    try:
+        check_model_name(model)
+    except Sam2PluginsError as error:
+        raise FootageError(str(error)) from error
 
 
 def _check_range(request: Request) -> None:

@@ -157,13 +157,20 @@ def keep_additions(fresh: Any, before: Any) -> None:
         fresh.label = before.label
 
 
-def rename(label: Any, who: TrackedLabel) -> bool:
+def rename(label: Any, who: TrackedLabel, index: int | None) -> bool:
     """Give a machine-made label the names of its object; return whether anything changed.
 
-    A class that a person gave this label stays.
+    A class or an index that a person gave this label stays.
+
+    Parameters
+    ----------
+    index
+        Of its track: a label with another one has it from a person.
     """
     mark = Mark.parse(label[MARK])
-    wanted: dict[str, Any] = {"index": who.index}
+    wanted: dict[str, Any] = {}
+    if _value(label, "index") in (index, None):
+        wanted["index"] = who.index
     if mark is not None and not mark.named_by_person(label.label):
         wanted |= {"label": who.label, MARK: str(replace(mark, name=name_digest(who.label)))}
     changed = {name: value for name, value in wanted.items() if _value(label, name) != value}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import fiftyone.core.media as fom
 from fiftyone import ViewExpression
 
+from sam2_plugins.core.frames import natural_sorted
 from sam2_plugins.fiftyone_plugin.footage import (
     Footage,
     FootageError,
@@ -135,12 +135,6 @@ def check_images(view: Any) -> Any:
     return view
 
 
-def natural_key(text: str) -> list[tuple[bool, int, str]]:
-    """Sort texts as people count: 2 before 10."""
-    parts = re.split(r"(\d+)", text.lower())
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
-
-
 def first_group(view: Any) -> Footage:
     """Return one movie of a view of dynamic groups, without looking at the others."""
     return _groups(view, containing=members_of(view).first().id)[0]
@@ -236,14 +230,16 @@ def _groups(view: Any, containing: str | None = None) -> list[Footage]:
 
 
 def _in_order(rows: Iterable[tuple[Any, ...]], reverse: bool) -> list[tuple[Any, ...]]:
-    """Sort rows of (id, path, place): by place, or else by name, as people count."""
+    """Sort rows of (id, path, place) by place, or else by name; texts as people count."""
+    placed = [(row[2] if len(row) > 2 else Path(row[1]).name, row) for row in rows]
+    texts = natural_sorted({place for place, _ in placed if isinstance(place, str)})
+    ranks = {text: rank for rank, text in enumerate(texts)}
 
-    def place(row: tuple[Any, ...]) -> tuple[Any, ...]:
-        value = row[2] if len(row) > 2 else Path(row[1]).name
-        missing = value is None
-        return missing, natural_key(value) if isinstance(value, str) else 0 if missing else value
+    def key(pair: tuple[Any, Any]) -> tuple[Any, ...]:
+        place = ranks[pair[0]] if isinstance(pair[0], str) else pair[0]
+        return place is None, 0 if place is None else place
 
-    return sorted(rows, key=place, reverse=reverse)
+    return [row for _, row in sorted(placed, key=key, reverse=reverse)]
 
 
 def _sequence(members: Any, rows: list[tuple[Any, ...]]) -> Footage:

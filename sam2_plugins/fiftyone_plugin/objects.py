@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations, count
+from itertools import combinations, count, groupby
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import Prompt
@@ -150,10 +150,11 @@ def object_name(label: str | None, index: int | None) -> str:
 
 
 def _prompts_of(group: Sequence[Statement], instance: str) -> Iterator[Prompt]:
+    """Prompts in order of frame; on each the correction comes last: a mask replaces all before."""
     chosen = [one for one in group if one.chosen and one.cue is not None]
-    for frame in sorted({one.frame for one in chosen}):
-        cues = [one.cue for one in chosen if one.frame == frame and one.cue is not None]
-        yield from merge_cues(frame, instance, cues)
+    chosen.sort(key=lambda one: (one.frame, not one.field))
+    for (frame, _), labels in groupby(chosen, key=lambda one: (one.frame, not one.field)):
+        yield from merge_cues(frame, instance, [one.cue for one in labels if one.cue is not None])
 
 
 def _by_name(statements: Sequence[Statement]) -> list[list[Statement]]:

@@ -171,7 +171,7 @@ def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieRe
                 seen = {frame for _, frame in steps}
                 lost = sum(not there[step].visible for step in steps)
             else:
-                tracker = VideoTracker(model, frames, window=request.tile, policy=request.memory)
+                tracker = VideoTracker(model, frames, window=request.window, policy=request.memory)
                 for prompt in (prompt for one in tracked for prompt in one.prompts):
                     tracker.add(prompt)
                 tracker.restore(masklets)

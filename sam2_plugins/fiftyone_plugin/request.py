@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.tracking.schedule import Direction
+from sam2_plugins.core.tracking.windows.planner import WindowChoice
 
 OUTPUT_FIELD = "sam2"
 
@@ -47,7 +48,7 @@ class Request:
     model: str = "nano"
     device: str = "auto"
     image_size: int | None = None
-    tile: Any = "auto"
+    window: WindowChoice = "auto"
     memory: str = "sam2"
     masks_folder: Path | None = None
     remove_unprompted: bool = False
@@ -60,7 +61,7 @@ class Request:
     @property
     def settings(self) -> tuple[Any, ...]:
         """All that a mask depends on beside its prompts and how its frame was reached."""
-        return self.model, self.image_size, self.tile, self.memory
+        return self.model, self.image_size, self.window, self.memory
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ class Earlier:
         self._remove(
             [one for track in self.tracks for one in self._of(track) if one.id in self._twice]
         )
-        owners: dict[str, tuple[TrackedLabel, Cause | None]] = {}
+        owners: dict[str, tuple[TrackedLabel, Cause | None, int | None]] = {}
         corrected = {
             label.id: frame
             for frame, label in self.by_people
@@ -140,7 +140,7 @@ class Earlier:
         frames = {*corrected.values()}
         for track, who, cause in self._owners(objects, causes):
             for label in self._of(track):
-                owners[label.id] = (who, cause)
+                owners[label.id] = (who, cause, track.index)
                 names = (label.made.instance, label.made.index, label.made.label)
                 current = cause is not None and label.made.mark.cause in cause
                 if names != (who.instance, who.index, who.label) or (label.outdated and current):
@@ -151,10 +151,10 @@ class Earlier:
                 return confirm(label)
             if label.id not in owners:
                 return False
-            who, cause = owners[label.id]
+            who, cause, index = owners[label.id]
             mark = Mark.parse(label[MARK])
             current = cause is not None and mark is not None and mark.cause in cause
-            changes = rename(label, who), current and set_outdated(label, False)
+            changes = rename(label, who, index), current and set_outdated(label, False)
             return any(changes)
 
         _change(self._footage, self._fields, frames, settle)

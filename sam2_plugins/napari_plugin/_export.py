@@ -20,6 +20,8 @@ from sam2_plugins.napari_plugin._store import MaskStore
 KINDS = {
     "tiff": "Label images (TIFF)",
     "ctc": "Cell Tracking Challenge folder",
+    "geff": "GEFF (graph of tracks)",
+    "trackmate": "TrackMate (XML)",
     "csv": "Table of masks (CSV)",
     "coco": "COCO annotations (JSON)",
     "mp4": "Overlay video (MP4)",
@@ -46,7 +48,8 @@ def export(result: Result, kind: str, folder: Path) -> Generator[int, None, list
     ExportError
         If a file cannot be written.
     """
-    with result.view.open(result.line) as frames:
+    # A video of a time-lapse is to be watched, not to last as long.
+    with result.view.open(result.line, timed=kind != "mp4") as frames:
         parents: dict[ObjectId, ObjectId] = dict(result.lineage.mothers.items())
         writers = open_writers(folder, kind, frames, sorted(result.names), parents=parents)
         with writers:
@@ -56,6 +59,7 @@ def export(result: Result, kind: str, folder: Path) -> Generator[int, None, list
                 writers.write(frame, time, {o: m for o, m in masks.items() if o in result.names})
                 yield frame
     told = [f"Written: {path}" for path in writers.paths]
+    told += [f"Note: {note}" for note in writers.notes]
     if kind == "ctc":
         told += [f"Note: {problem}" for problem in check_ctc(folder / FORMATS["ctc"])]
     return told

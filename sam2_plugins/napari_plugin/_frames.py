@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames import FrameSource, open_frames
+from sam2_plugins.napari_plugin._placement import micrometres, time_step
 from sam2_plugins.napari_plugin._store import Index
 
 Contrast: TypeAlias = Literal["layer", "movie"]
@@ -140,10 +141,20 @@ class View:
         limits = tuple(_limits(layer) for layer in layers) if as_shown else None
         return cls(tuple(layers), limits)
 
-    def open(self, line: Line) -> FrameSource:
-        """Open the frames along a line; they are read one at a time, when they are needed."""
-        stack = _Stack(self.layers, line)
-        return open_frames(stack, axes=stack.axes, limits=self.limits)
+    def open(self, line: Line, timed: bool = False) -> FrameSource:
+        """Open the frames along a line; they are read one at a time, when they are needed.
+
+        Parameters
+        ----------
+        timed
+            Frames have the times of the layer, if it has any: time-lapses last for days.
+        """
+        stack, first = _Stack(self.layers, line), self.layers[0]
+        step = time_step(first, line.axis) if timed else None
+        fps = None if step is None or not step > 0 else 1 / step
+        frames = open_frames(stack, axes=stack.axes, limits=self.limits, fps=fps)
+        frames.pixel_size = micrometres(first)
+        return frames
 
 
 def _limits(layer: ImageLayer) -> tuple[float, float]:

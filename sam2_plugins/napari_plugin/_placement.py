@@ -43,12 +43,23 @@ def pixel_size(image: Any) -> tuple[float, float, str]:
     return height, width, "px" if str(unit) == "pixel" else f"{unit:~}"
 
 
-def time_step(image: Any, axis: int | None) -> tuple[float, str] | None:
-    """Time from one frame to the next, and its unit; None if the image does not say."""
+def micrometres(image: Any) -> tuple[float, float] | None:
+    """Micrometres per pixel (x, y); None if the image does not say."""
+    sizes = [_in(image, axis, "micrometer") for axis in (-1, -2)]
+    return None if None in sizes else (sizes[0] or 0.0, sizes[1] or 0.0)
+
+
+def time_step(image: Any, axis: int | None) -> float | None:
+    """Seconds from one frame to the next; None if the image does not say."""
+    return None if axis is None else _in(image, axis, "second")
+
+
+def _in(image: Any, axis: int, unit: str) -> float | None:
+    """Step along an axis in a unit; None if the axis is in another kind of unit, or in none."""
     units = getattr(image, "units", ())
-    if axis is None or axis >= len(units) or not units[axis].is_compatible_with("second"):
+    if len(units) != image.ndim or not units[axis].is_compatible_with(unit):
         return None
-    return steps_of(image)[axis], f"{units[axis]:~}"
+    return float((steps_of(image)[axis] * units[axis]).to(unit).magnitude)
 
 
 def steps_of(layer: Any) -> tuple[float, ...]:

@@ -1,7 +1,7 @@
 """Clicks and boxes: what lies in a Points and a Shapes layer, as prompts, and back.
 
-In napari a pixel's centre has whole coordinates (…, y, x); in the core a box counts from the
-pixels' edges, so that half a pixel lies between them.
+In napari, as in the core's clicks and polygons, a pixel's centre has whole coordinates; the core's
+boxes count from the pixels' edges, so that half a pixel lies between them.
 """
 
 from __future__ import annotations
@@ -81,8 +81,7 @@ def _prompt_of_shape(
     xy = corners[:, :-3:-1].astype(float)
     if kind in _REGIONS:
         ring = _ellipse(xy) if kind == "ellipse" else xy
-        # The core counts the vertices of polygons from the pixels' edges.
-        return Prompt.of(frame, label, mask=ObjectMask.from_polygons([ring + 0.5], frame_size))
+        return Prompt.of(frame, label, mask=ObjectMask.from_polygons([ring], frame_size))
     if kind in ("line", "path"):
         along = np.linspace(0, len(xy) - 1, CLICKS_ALONG)
         clicks = [np.interp(along, np.arange(len(xy)), xy[:, axis]) for axis in (0, 1)]

@@ -122,7 +122,8 @@ def _state(
     prompts: Mapping[tuple[int, int], Sequence[Prompt]],
     judge: Doubts,
 ) -> FrameState:
-    kind, worst, reasons = Kind.UNKNOWN, None, ()
+    kind, worst = Kind.UNKNOWN, None
+    reasons: tuple[str, ...] = ()
     index = line.index(frame)
     for label in origins:
         mask = store.get(index, label)

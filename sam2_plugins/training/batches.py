@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count, cycle
 
@@ -134,7 +135,9 @@ class _Batches(IterableDataset[tuple[Task, Batch]]):
             yield task, make_batch(clips, task.sample, task.mix, rng)
 
 
-def batches(plan: BatchPlan, workers: int, device: torch.device) -> Iterator[tuple[Task, Batch]]:
+def batches(
+    plan: BatchPlan, workers: int, device: torch.device
+) -> Generator[tuple[Task, Batch], None, None]:
     """Yield the tasks of all steps and their batches, for ever.
 
     Parameters
@@ -158,13 +161,24 @@ def batches(plan: BatchPlan, workers: int, device: torch.device) -> Iterator[tup
         pin_memory=device.type == "cuda",
     )
     found = iter(loader)
-    while True:
-        try:
-            task, batch = next(found)
-        except (RuntimeError, OSError, EOFError) as error:
-            raise TrainingError(
-                "A process that makes training clips has ended, so training stops "
-                f"({str(error) or type(error).__name__}). Go on with --resume, and with fewer "
-                "--workers if memory ran out."
-            ) from error
-        yield task, batch
+    try:
+        while True:
+            try:
+                task, batch = next(found)
+            except (RuntimeError, OSError, EOFError) as error:
+                raise TrainingError(
+                    "A process that makes training clips has ended, so training stops "
+                    f"({str(error) or type(error).__name__}). Go on with --resume, and with fewer "
+                    "--workers if memory ran out."
+                ) from error
+            yield task, batch
+    finally:
+        _end(found)
+
+
+def _end(found: Iterator[tuple[Task, Batch]]) -> None:
+    """End the workers. Some are in the middle of a batch, and how they die is nobody's concern."""
+    shut_down = getattr(found, "_shutdown_workers", None)
+    if shut_down is not None:
+        with suppress(RuntimeError):
+            shut_down()

@@ -23,6 +23,7 @@ class Parts(str, Enum):
 _MEMORY = (
     "memory_attention.",
     "memory_encoder.",
+    "spatial_perceiver.",
     "obj_ptr",
     "maskmem_tpos_enc",
     "no_mem",

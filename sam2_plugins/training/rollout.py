@@ -87,8 +87,8 @@ def rollout(
     tracked_ious: list[Tensor] = []
 
     for t in range(frames):
-        coarse, fine, middle = (_for_each_object(m[:, t], objects) for m in by_clip)
-        here = ImageFeatures(coarse, (fine, middle))
+        coarse, *skips = (_for_each_object(m[:, t], objects) for m in by_clip)
+        here = ImageFeatures(coarse, tuple(skips))
         truth = targets[:, t]
         prompted = t == 0
         # What is lost late was mostly lost before, so that the way there is learned too.
@@ -165,7 +165,7 @@ def _first_frame(
     for prompts in batch.prompts:
         index = prompts.objects
         features, *skips = (m.index_select(0, index) for m in (here.coarse, *here.skips))
-        some = ImageFeatures(features, (skips[0], skips[1]))
+        some = ImageFeatures(features, tuple(skips))
         if prompts.way == "mask":
             given = masks.index_select(0, index)[:, None].float()
             parts.append((index, model.adopt_mask(some.coarse, some.skips, given)))

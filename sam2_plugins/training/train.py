@@ -6,6 +6,7 @@ import csv
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,19 +135,20 @@ def train(
     rng = np.random.default_rng((seed, run.step))
     if run.progress >= 1:
         return run.finish()
-    for task, batch in batches(plan, pace.workers, torch.device(pace.device)):
-        run.learn(task, batch, rng)
-        ended = run.progress >= 1
-        saves = ended or run.saving_is_due
-        scores = run.score(held_out) if saves else {}
-        if saves or run.step % _LOG_EVERY == 0:
-            row = run.log(scores)
-            if on_log:
-                on_log(row, min(1.0, run.progress))
-        if saves:
-            run.save()
-        if ended:
-            break
+    with closing(batches(plan, pace.workers, torch.device(pace.device))) as made:
+        for task, batch in made:
+            run.learn(task, batch, rng)
+            ended = run.progress >= 1
+            saves = ended or run.saving_is_due
+            scores = run.score(held_out) if saves else {}
+            if saves or run.step % _LOG_EVERY == 0:
+                row = run.log(scores)
+                if on_log:
+                    on_log(row, min(1.0, run.progress))
+            if saves:
+                run.save()
+            if ended:
+                break
     return run.finish()
 
 

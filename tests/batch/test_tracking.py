@@ -243,6 +243,31 @@ def test_a_run_that_was_stopped_goes_on_and_its_files_are_whole(
     np.testing.assert_array_equal(labels[0][:3], labels[1][:3])
 
 
+def test_what_a_killed_run_left_is_not_thrown_away(movie: Job, folder: ResultFolder) -> None:
+    killed = track_into(folder, movie, SETTINGS, NOTHING)
+    list(islice(killed, 3))
+    left = {path.name: path.read_bytes() for path in folder.path.iterdir()}
+    killed.close()
+    for name, content in left.items():  # as they were before anybody could clean up
+        (folder.path / name).write_bytes(content)
+    other = replace(movie, stop=2)
+    with pytest.raises(ExportError, match="other options"):
+        track(folder, other)
+    assert track(folder, other, may=Replacing(results=True)).frames == 3
+
+
+def test_what_a_killed_run_began_without_a_frame_is_in_nobodys_way(
+    movie: Job, folder: ResultFolder
+) -> None:
+    killed = track_into(folder, movie, SETTINGS, NOTHING)
+    next(killed)
+    status = (folder.path / "status.json").read_bytes()
+    killed.close()
+    (folder.path / "status.json").write_bytes(status)
+    (folder.path / "masks.jsonl").write_bytes(b"")
+    assert track(folder, replace(movie, stop=2)).frames == 3
+
+
 def test_one_writer_that_fails_costs_only_its_own_file(
     movie: Job, folder: ResultFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

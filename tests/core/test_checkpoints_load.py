@@ -19,9 +19,10 @@ from sam2_plugins.core.checkpoints import (
     read_card,
     save_model,
 )
+from sam2_plugins.core.checkpoints.cache import sha256_of
 from sam2_plugins.core.errors import CheckpointError, DeviceError, UnknownVariantError
 from sam2_plugins.core.model import Sam2Model, build_model
-from sam2_plugins.core.variants import NANO, VARIANTS
+from sam2_plugins.core.variants import NANO, VARIANTS, get_variant
 from tests.core.permissions import read_only_folder
 from tests.core.weight_server import WeightServer, serving
 
@@ -151,6 +152,64 @@ def test_a_file_changed_since_its_download_is_refused(cache: Path, tiny: dict[st
     message = refused("sam2.1-tiny")
     assert "damaged" in message
     assert "sam2-plugins download sam2.1-tiny" in message
+
+
+def saved(config: str, path: Path, size: int | None = None) -> Path:
+    state = build_model(get_variant(config), size).state_dict()
+    torch.save({"model": state}, path)
+    return path
+
+
+def test_edgetam_is_loaded_under_its_published_names_with_its_counters(tmp_path: Path) -> None:
+    path = saved("edgetam", tmp_path / "any name.pt")
+    model = load_model(path, "cpu", image_size=512)
+    assert model.variant == VARIANTS["edgetam"]
+    assert holds(model, torch.load(path)["model"])
+
+
+def test_a_file_that_is_not_the_published_one_is_used_and_said(
+    cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    saved("edgetam", cache / "edgetam.pt")
+    for _ in range(2):
+        caplog.clear()
+        assert load_model("edgetam", "cpu").variant.name == "edgetam"
+        assert "is not the published file" in caplog.text
+        assert "sam2-plugins download edgetam" in caplog.text
+
+
+def test_variants_of_the_same_shapes_are_told_by_the_name_of_the_file(tmp_path: Path) -> None:
+    for config in ("efficienttam_ti", "efficienttam_ti_2", "efficienttam_ti_512x512"):
+        path = saved("efficienttam-ti", tmp_path / f"{config}.pt")
+        assert load_model(path, "cpu").variant == get_variant(config)
+
+
+def test_variants_of_the_same_shapes_are_never_guessed(tmp_path: Path) -> None:
+    message = refused(saved("efficienttam-ti", tmp_path / "mine.pt"))
+    assert "efficienttam-ti, efficienttam-ti-1, efficienttam-ti-2, efficienttam-ti-512x512" in (
+        message
+    )
+    assert "such as efficienttam_ti.pt" in message
+
+
+def test_the_published_digest_tells_more_than_the_name(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved("efficienttam-ti", cache / "efficienttam_ti_1.pt")
+    other = get_variant("efficienttam-ti-2")
+    assert other.published is not None
+    known = replace(other, published=replace(other.published, sha256=sha256_of(path)))
+    monkeypatch.setitem(VARIANTS, other.name, known)
+    assert load_model(path, "cpu").variant.name == "efficienttam-ti-2"
+    assert "holds efficienttam-ti-2, asked for efficienttam-ti-1" in refused("efficienttam-ti-1")
+
+
+def test_a_saved_model_of_another_family_says_what_it_is(tmp_path: Path) -> None:
+    for name in ("edgetam", "efficienttam-ti-1"):
+        model = build_model(get_variant(name), 256)
+        back = load_model(save_model(model, tmp_path / f"{name}.safetensors"), "cpu")
+        assert back.variant == replace(get_variant(name), image_size=256)
+        assert holds(back, model.state_dict())
 
 
 class _Bomb:

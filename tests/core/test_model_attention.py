@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from sam2_plugins.core.model import memory_attention
+from sam2_plugins.core.model.key_placement import GridPlacement
 from sam2_plugins.core.model.memory_attention import MemoryAttention, RotaryAttention
 from sam2_plugins.core.model.position_encoding import sine_grid
 
@@ -20,7 +21,7 @@ def given(objects: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 @torch.no_grad()
 def test_objects_are_conditioned_as_each_alone() -> None:
-    attention = MemoryAttention(WIDTH, 16, 64, depth=2).eval()
+    attention = MemoryAttention(WIDTH, 16, 64, depth=2, placement=GridPlacement()).eval()
     features, place, memory, position = given(3)
     together = attention(features, place, memory, position, unplaced=8)
     for i in range(3):
@@ -30,7 +31,7 @@ def test_objects_are_conditioned_as_each_alone() -> None:
 
 
 def test_objects_in_turn_are_conditioned_as_in_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    attention = MemoryAttention(WIDTH, 16, 64, depth=2).eval()
+    attention = MemoryAttention(WIDTH, 16, 64, depth=2, placement=GridPlacement()).eval()
     with torch.no_grad():
         in_turn = attention(*given(3), unplaced=8)
         monkeypatch.setattr(memory_attention, "ONE_BY_ONE", ())

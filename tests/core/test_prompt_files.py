@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -11,7 +12,12 @@ from hypothesis.extra.numpy import arrays
 
 from sam2_plugins.core.errors import ExportError, PromptError
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.prompt_files import load_prompts, save_prompts
+from sam2_plugins.core.prompt_files import (
+    facts_of,
+    load_prompts,
+    refuse_other_movie,
+    save_prompts,
+)
 from sam2_plugins.core.prompts import Box, Points, Prompt
 
 NUMBERS = st.floats(-1e6, 1e6)
@@ -125,3 +131,49 @@ def test_a_file_that_is_no_text_or_not_there_is_named(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(PromptError, match=r"prompts\.json"):
         load_prompts(path)
+
+
+@dataclass
+class Movie:
+    name: str = "discs.tif"
+    length: int | None = 9
+    height: int = 4
+    width: int = 5
+
+
+@pytest.mark.parametrize(
+    ("movie", "differs"),
+    [
+        (Movie(length=8), "frames 9 and not 8"),
+        (Movie(height=5), "height 4 and not 5"),
+        (Movie(width=6), "width 5 and not 6"),
+        (Movie("yeast.tif"), r"the name discs\.tif"),
+    ],
+)
+def test_prompts_of_another_movie_are_refused_by_what_differs(movie, differs):
+    with pytest.raises(PromptError, match=differs):
+        refuse_other_movie(facts_of(Movie()), movie)
+
+
+@pytest.mark.parametrize(
+    "movie",
+    [
+        Movie(),
+        Movie("DISCS.mp4"),  # the same, converted
+        Movie("discs"),  # a layer, or a folder
+        Movie("/data/discs.tif"),
+        Movie("https://host/path/discs.tif?token=1"),
+        Movie("ndarray (9, 4, 5)"),  # nobody named these
+        Movie("9 images"),
+        Movie("-"),
+        Movie(length=None),  # a stream
+    ],
+)
+def test_prompts_of_the_same_movie_are_taken(movie):
+    refuse_other_movie(facts_of(Movie()), movie)
+    refuse_other_movie(facts_of(movie), Movie())
+
+
+def test_prompts_that_tell_nothing_of_their_movie_are_taken():
+    refuse_other_movie({}, Movie())
+    refuse_other_movie({"frames": None, "height": "4", "name": 7}, Movie("7"))

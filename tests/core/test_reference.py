@@ -7,7 +7,9 @@ checked by putting their files into the folder that SAM2_REFERENCE_DIR names.
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,8 +25,8 @@ from sam2_plugins.core.tracking.memory.policies.published import Sam2Policy
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from sam2_plugins.core.tracking.windows.planner import Window
 from sam2_plugins.core.variants import VARIANTS, get_variant
-from tests.reference import inputs
-from tests.reference.weights import seeded_state
+from tests.reference import edgetam_inputs, inputs
+from tests.reference.fast_weights import seeded_state
 
 # The largest configuration at full size takes minutes a test.
 pytestmark = pytest.mark.timeout(7200)
@@ -37,6 +39,9 @@ WHOLE = Window(0, 0, 160, 96)
 DECODER = 1e-2
 """Tolerance of what the decoder gives. Processors round differently: off by 3e-3 on one of them."""
 
+ROUNDING = 5e-7
+"""Deviation of the image features from one processor to another, relative to the largest."""
+
 ALIKE, MOST = 0.9, 0.75
 """Clips: the share of pixels on the right side of 0 in a frame, and the share of such frames.
 
@@ -45,8 +50,12 @@ another mask, so that only most can be compared. What each part computes is comp
 itself; this test is of the order of events, such as which memory has which time."""
 
 
+VARIANT_OF_SAME_SHAPES = re.compile(r"^(efficienttam_[a-z]+)_(1|2|512x512)$")
+
+
 def shapes_of(config: str) -> dict[str, list[int]]:
-    shapes: dict[str, list[int]] = json.loads((HERE / f"{config}.json").read_text())
+    name = VARIANT_OF_SAME_SHAPES.sub(r"\1", config)
+    shapes: dict[str, list[int]] = json.loads((HERE / f"{name}.json").read_text())
     return shapes
 
 
@@ -67,7 +76,8 @@ class Reference:
         config = path.stem.rsplit("_", 1)[0]
         self.model = build_model(get_variant(config), self.size).eval()
         self.model.load_state_dict(seeded_state(shapes_of(config), self.seed))
-        self.inputs = inputs.tensors(self.size, self.seed)
+        drawn = edgetam_inputs if config == "edgetam" else inputs
+        self.inputs = drawn.tensors(self.size, self.seed)
 
     def check(self, name: str, value: torch.Tensor, tolerance: float) -> None:
         """Compare with a vector, relative to its largest value.
@@ -81,7 +91,7 @@ class Reference:
         off = float(np.abs(inputs.sampled(value.numpy()) - wanted).max())
         assert off <= tolerance * scale, f"{name}: off by {off:.1e}, largest {scale:.1f}"
 
-    def check_decoded(self, name: str, decoded: Decoded) -> None:
+    def check_decoded(self, name: str, decoded: Decoded, tolerance: float = DECODER) -> None:
         parts = {
             "low_res_multimasks": decoded.candidates,
             "ious": decoded.ious,
@@ -92,7 +102,7 @@ class Reference:
         stored = [part for part in parts if f"{name}.{part}" in self.vectors]
         assert stored, name
         for part in stored:
-            self.check(f"{name}.{part}", parts[part], DECODER)
+            self.check(f"{name}.{part}", parts[part], tolerance)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -122,20 +132,40 @@ def test_there_are_vectors_to_check() -> None:
 def test_the_image_encoder_gives_the_official_features(
     reference: Reference, features: ImageFeatures
 ) -> None:
-    reference.check("image_encoder.fpn0", features.skips[0], 1e-4)
-    reference.check("image_encoder.fpn1", features.skips[1], 1e-4)
+    for level, skip in enumerate(features.skips):
+        reference.check(f"image_encoder.fpn{level}", skip, 1e-4)
+    assert ("image_encoder.fpn0" in reference.vectors) == bool(features.skips)
     reference.check("image_encoder.fpn2", features.coarse, 1e-4)
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_the_trunk_gives_the_official_maps(reference: Reference, learns: bool) -> None:
+    if "image_encoder.trunk0" not in reference.vectors:
+        pytest.skip("these vectors begin after the neck")
+    with torch.set_grad_enabled(learns):
+        maps = reference.model.image_encoder.trunk(reference.inputs["image"])
+    for level, found in enumerate(maps):
+        reference.check(f"image_encoder.trunk{level}", found.detach(), 1e-4)
+    assert f"image_encoder.trunk{len(maps)}" not in reference.vectors
 
 
 def test_position_encodings_are_the_official_ones(reference: Reference) -> None:
     cpu = torch.device("cpu")
     for level, stride in enumerate((4, 8, 16)):
-        side = reference.size // stride
-        reference.check(f"image_encoder.pos{level}", sine_grid(side, side, 256, cpu)[None], 1e-4)
+        side, name = reference.size // stride, f"image_encoder.pos{level}"
+        if name in reference.vectors:
+            reference.check(name, sine_grid(side, side, 256, cpu)[None], 1e-4)
     side = reference.size // 16
     dense = reference.model.sam_prompt_encoder.pe_layer.grid(side, side)[None]
     reference.check("prompt_encoder.dense_pe", dense, 1e-5)
-    reference.check("memory_encoder.pos", sine_grid(side, side, 64, cpu)[None], 1e-3)
+    here = sine_grid(side, side, 64, cpu)[None]
+    if "perceiver.two" in reference.vectors:
+        latents = reference.model.spatial_perceiver.position(torch.zeros(1, 512, 64))
+        reference.check("memory_encoder.dense_pos", here, 1e-3)
+        reference.check("memory_encoder.pos", latents[None], 1e-3)
+        reference.check("perceiver.two_pos", latents.expand(2, -1, -1), 1e-3)
+    else:
+        reference.check("memory_encoder.pos", here, 1e-3)
 
 
 @torch.no_grad()
@@ -148,10 +178,28 @@ def test_the_decoder_answers_prompts_as_the_official_one(
         for suffix, previous in (("", None), ("_refine", reference.inputs["prev_logits"])):
             if f"decoder.{prompt}{suffix}.ious" not in reference.vectors:
                 continue
-            decoded = model.decode(
-                coarse, features.skips, torch.tensor([points]), torch.tensor([labels]), previous
+            given = (torch.tensor([points]), torch.tensor([labels]), previous)
+            decoded = model.decode(coarse, features.skips, *given)
+            spread = max(
+                distance(decoded, model.decode(other, features.skips, *given))
+                for other in rounded_otherwise(coarse)
             )
-            reference.check_decoded(f"decoder.{prompt}{suffix}", decoded)
+            # On another processor the official code itself is this far from its vectors: 3.5e-2
+            # for one prompt of one file.
+            reference.check_decoded(f"decoder.{prompt}{suffix}", decoded, max(DECODER, 2 * spread))
+
+
+def rounded_otherwise(features: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Features as other processors might give them."""
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(4):
+        noise = torch.randn(features.shape, generator=generator)
+        yield features + ROUNDING * features.abs().max() * noise
+
+
+def distance(one: Decoded, other: Decoded) -> float:
+    """The largest deviation of the masks, relative to the largest logit."""
+    return float((one.candidates - other.candidates).abs().max() / one.candidates.abs().max())
 
 
 @torch.no_grad()
@@ -175,6 +223,21 @@ def test_the_memory_encoder_gives_the_official_memories(
     reference.check("memory_encoder.tracked", tracked, 1e-3)
     reference.check("memory_encoder.prompted", prompted, 1e-3)
     reference.check("memory_encoder.absent", absent, 1e-3)
+
+
+@torch.no_grad()
+def test_the_perceiver_condenses_maps_as_officially(
+    reference: Reference, features: ImageFeatures
+) -> None:
+    if "perceiver.two" not in reference.vectors:
+        pytest.skip("these memories are maps")
+    scaled = reference.inputs["mask_logits"]
+    scaled = torch.nn.functional.interpolate(scaled, scale_factor=4.0, mode="bilinear")
+    for name, mask in (("tracked", scaled.sigmoid()), ("prompted", (scaled > 0).float())):
+        dense = reference.model.memory_encoder(features.coarse, mask * 20 - 10)
+        reference.check(f"memory_encoder.{name}.dense", dense, 1e-3)
+    found = reference.model.spatial_perceiver(reference.inputs["dense_memory"])
+    reference.check("perceiver.two", found, 1e-3)
 
 
 @torch.no_grad()
@@ -317,9 +380,24 @@ def test_another_input_size_is_refused_with_one_that_fits(size: int) -> None:
         build_model(get_variant("nano"), size)
 
 
-@pytest.mark.parametrize("size", [96, 224, 288])
+@pytest.mark.parametrize(
+    ("name", "size", "fitting"),
+    [
+        ("edgetam", 320, "multiple of 256: 256, 512, 768, 1024"),
+        ("efficienttam-ti", 504, "multiple of 16, for instance 512"),
+        ("efficienttam-ti-1", 240, "multiple of 32, for instance 256"),
+    ],
+)
+def test_each_family_names_the_sizes_that_it_can_take(name: str, size: int, fitting: str) -> None:
+    with pytest.raises(ImageSizeError, match=f"{name}: take a {fitting}"):
+        build_model(get_variant(name), size)
+
+
+@pytest.mark.parametrize("at_least", [96, 224, 288])
 @torch.no_grad()
-def test_any_multiple_of_32_serves_as_input_size(reference: Reference, size: int) -> None:
+def test_any_multiple_serves_as_input_size(reference: Reference, at_least: int) -> None:
+    multiple = reference.model.variant.size_multiple
+    size = math.ceil(at_least / multiple) * multiple
     model = build_small(reference.model, size)
     found = model.encode_image(model.preprocess(inputs.clip(0)[0]))
     decoded = model.decode(

@@ -118,6 +118,17 @@ def test_a_correction_without_names_joins_the_prompt_of_its_track() -> None:
     assert [prompt.frame for prompt in one.prompts] == [0, 1]
 
 
+def test_a_corrected_mask_comes_after_the_box_that_it_corrects() -> None:
+    correction = label(0, "fixed", index=1, field="", cue=Cue(mask=square(2)))
+    (one,) = objects(correction, label(0, "box", index=1))
+    assert [prompt.mask is not None for prompt in one.prompts] == [False, True]
+
+
+def test_a_box_refines_a_mask_that_is_no_correction() -> None:
+    (one,) = objects(label(0, "box", index=1), label(0, "mask", index=1, cue=Cue(mask=square(2))))
+    assert [prompt.mask is not None for prompt in one.prompts] == [True, False]
+
+
 def test_two_prompts_at_one_place_stay_two_objects_with_a_track_each() -> None:
     labels = label(0, "a", field="boxes"), label(0, "b", field="clicks")
     tracks = track(index=1), track(OTHER, index=2)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
-from sam2_plugins.napari_plugin._placement import pixel_size, time_step
+from sam2_plugins.napari_plugin._placement import micrometres, pixel_size, time_step
 from tests.cli.conftest import moving_discs
 from tests.napari_plugin.conftest import LEFT, Desk
 
@@ -67,5 +67,7 @@ def test_the_size_of_a_pixel_and_the_time_of_a_frame_are_the_worlds() -> None:
     units = ("min", "um", "um")
     image = Image(np.zeros((3, 8, 9)), scale=(5, 0.5, 0.25), affine=doubled, units=units)
     assert pixel_size(image) == (1.0, 0.5, "µm")
-    assert time_step(image, 0) == (5.0, "min")
-    assert time_step(Image(np.zeros((3, 8, 9))), 0) is None
+    assert micrometres(image) == (0.5, 1.0)
+    assert time_step(image, 0) == 300.0
+    bare = Image(np.zeros((3, 8, 9)))
+    assert time_step(bare, 0) is None and micrometres(bare) is None

@@ -21,10 +21,16 @@ class ModelStatus:
 
     Parameters
     ----------
+    image_size
+        Side in pixels of the square that it sees, as it was trained.
     megabytes
         Size of the weights; None for an embedded model that this installation lacks.
     path
         Where the weights are; None if they are not on this machine.
+    j_and_f
+        The authors' figure on SA-V test, where they give one: how good the masks are.
+    gigaflop
+        Arithmetic of a tracked frame with one object, where it was counted.
     """
 
     name: str
@@ -33,6 +39,8 @@ class ModelStatus:
     megabytes: int | None
     licence: str
     path: Path | None
+    j_and_f: float | None = None
+    gigaflop: float | None = None
 
 
 def cache_dir() -> Path:
@@ -72,7 +80,14 @@ def _status(variant: Variant) -> ModelStatus:
     else:
         megabytes = round(path.stat().st_size / 1e6) if path else None
     return ModelStatus(
-        variant.name, variant.about, variant.image_size, megabytes, variant.licence, path
+        variant.name,
+        variant.about,
+        variant.image_size,
+        megabytes,
+        variant.licence,
+        path,
+        variant.published.j_and_f if variant.published else None,
+        variant.gigaflop,
     )
 
 
@@ -103,7 +118,7 @@ def recorded_sha256(path: Path) -> str | None:
 
 
 def check_sha256(variant: Variant, path: Path) -> None:
-    """Compare a cached file with its published digest, or with the one of its download.
+    """Compare a cached file with the digest of its download.
 
     A file put there by hand has no record, and passes until `load_model` has made one.
 
@@ -112,8 +127,7 @@ def check_sha256(variant: Variant, path: Path) -> None:
     CheckpointError
         If the file is not what it was.
     """
-    published = variant.published.sha256 if variant.published else None
-    expected = published or recorded_sha256(path)
+    expected = recorded_sha256(path)
     if expected is None:
         return
     found = sha256_of(path)
@@ -122,6 +136,15 @@ def check_sha256(variant: Variant, path: Path) -> None:
             f"{path} is damaged or was changed: its sha256 is {found}, and should be {expected}. "
             f"`sam2-plugins download {variant.name}` fetches it again."
         )
+
+
+def other_than_published(variant: Variant, path: Path) -> str | None:
+    """Return the digest of a file that is not the published one; None if it is, or may be."""
+    published = variant.published.sha256 if variant.published else None
+    if published is None:
+        return None
+    found = recorded_sha256(path) or sha256_of(path)
+    return None if found == published else found
 
 
 def _record_path(path: Path) -> Path:

@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from sam2_plugins.core.checkpoints.cache import (
     check_sha256,
+    other_than_published,
     record_sha256,
     sha256_of,
     weights_path,
@@ -107,7 +108,7 @@ def _is_sound(variant: Variant, target: Path) -> bool:
         check_sha256(variant, target)
     except CheckpointError:
         return False
-    return True
+    return other_than_published(variant, target) is None
 
 
 def _fetch_verified(

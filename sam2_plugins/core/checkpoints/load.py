@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -11,17 +12,23 @@ from typing import TYPE_CHECKING
 from sam2_plugins.core.checkpoints.cache import (
     check_sha256,
     find_weights,
+    other_than_published,
     record_sha256,
     recorded_sha256,
     sha256_of,
 )
+from sam2_plugins.core.checkpoints.choose import AUTO, choose_model
 from sam2_plugins.core.checkpoints.device import choose_device
 from sam2_plugins.core.checkpoints.download import download
 from sam2_plugins.core.checkpoints.files import Weights, read_weights
-from sam2_plugins.core.checkpoints.recognise import mismatch, recognise
+from sam2_plugins.core.checkpoints.recognise import (
+    fitting_variants,
+    mismatch,
+    tell_apart,
+)
 from sam2_plugins.core.checkpoints.transfer import Progress
 from sam2_plugins.core.errors import CheckpointError, UnknownVariantError
-from sam2_plugins.core.variants import VARIANTS, Variant, get_variant
+from sam2_plugins.core.variants import NANO, VARIANTS, Variant, get_variant
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +37,7 @@ if TYPE_CHECKING:
 
 _SUFFIXES = {".pt", ".pth", ".safetensors"}
 _cache_lock = Lock()
+_log = logging.getLogger(__name__)
 
 
 def load_model(
@@ -44,13 +52,15 @@ def load_model(
     Parameters
     ----------
     name_or_path
-        "nano" (embedded), a published name such as "sam2.1-tiny" (found in the cache, or
-        downloaded), or a .pt or .safetensors file, whose variant is recognised.
+        "nano" (embedded), a published name such as "sam2.1-tiny" or "edgetam" (found in the cache,
+        or downloaded), "auto" (the best that is here, see `choose_model`), or a .pt or
+        .safetensors file, whose variant is recognised.
     device
         "auto" takes CUDA, else MPS, else the CPU.
     image_size
-        Side in pixels of the square that the model sees, a multiple of 32; by default the
-        variant's own.
+        Side in pixels of the square that the model sees, a multiple of the variant's
+        `size_multiple`; by default the variant's own. Published weights were trained at that one
+        only: how good masks are at another is not known.
     compile
         Let `torch.compile` make the image encoder and memory attention faster, at the cost of
         minutes when they first run.
@@ -61,11 +71,13 @@ def load_model(
     ------
     UnknownVariantError, DeviceError
         If the name or the device is none.
+    ImageSizeError
+        If the network cannot take the image size; the error names those that it can.
     CheckpointError
         If the weights cannot be had (`DownloadError`), are damaged, or do not fit.
     """
     chosen = choose_device(device)
-    path, asked = _locate(name_or_path, on_progress)
+    path, asked = _locate(_name_meant(name_or_path, chosen), on_progress)
     return _load(path, asked, chosen, image_size, compile)
 
 
@@ -81,20 +93,24 @@ def cached_model(
     A file that changed since is loaded anew. The model is shared, so do not train it.
     """
     chosen = choose_device(device)
-    path, asked = _locate(name_or_path, on_progress)
+    path, asked = _locate(_name_meant(name_or_path, chosen), on_progress)
     with _cache_lock:
         return _load_once(path, path.stat().st_mtime_ns, asked, chosen, image_size, compile)
 
 
-def locate_weights(name_or_path: str | Path, on_progress: Progress | None = None) -> Path:
+def locate_weights(
+    name_or_path: str | Path,
+    on_progress: Progress | None = None,
+    device: str | torch.device = "auto",
+) -> Path:
     """Return the file of weights that `load_model` would load; it is downloaded if it is missing.
 
     Raises
     ------
-    UnknownVariantError, CheckpointError
+    UnknownVariantError, CheckpointError, DeviceError
         If there is none.
     """
-    return _locate(name_or_path, on_progress)[0]
+    return _locate(_name_meant(name_or_path, device), on_progress)[0]
 
 
 def check_model_name(name_or_path: str | Path) -> None:
@@ -105,26 +121,36 @@ def check_model_name(name_or_path: str | Path) -> None:
     UnknownVariantError, CheckpointError
         If there is not.
     """
-    path = _file_meant(name_or_path)
-    if path is None:
-        get_variant(str(name_or_path))
-    elif not path.is_file():
-        raise CheckpointError(_no_file(path))
+    if name_or_path != AUTO:
+        _existing(name_or_path)
 
 
-def _no_file(path: Path) -> str:
-    return f"There is no file {path}. Check the path, or name one of {', '.join(VARIANTS)}."
+def _name_meant(name_or_path: str | Path, device: str | torch.device) -> str | Path:
+    """Choose a model where "auto" is given, and say which."""
+    if name_or_path != AUTO:
+        return name_or_path
+    choice = choose_model(device)
+    _log.log(logging.WARNING if choice.name == NANO.name else logging.INFO, choice.note)
+    return choice.name
 
 
 def _locate(name_or_path: str | Path, on_progress: Progress | None) -> tuple[Path, Variant | None]:
     """Return the file, and the variant that it should hold if one was named."""
-    path = _file_meant(name_or_path)
+    path = _existing(name_or_path)
     if path is None:
         variant = get_variant(str(name_or_path))
         return find_weights(variant.name) or download(variant.name, on_progress), variant
-    if not path.is_file():
-        raise CheckpointError(_no_file(path))
     return path, None
+
+
+def _existing(name_or_path: str | Path) -> Path | None:
+    """Return the file that is meant, or None if a variant is."""
+    path = _file_meant(name_or_path)
+    if path is not None and not path.is_file():
+        raise CheckpointError(
+            f"There is no file {path}. Check the path, or name one of {', '.join(VARIANTS)}."
+        )
+    return path
 
 
 def _file_meant(name_or_path: str | Path) -> Path | None:
@@ -179,6 +205,15 @@ def _load(
         # Put there by hand, and good; a cache that cannot be written serves without the record.
         with suppress(OSError):
             record_sha256(path, sha256_of(path))
+    if asked is not None and (digest := other_than_published(asked, path)):
+        _log.warning(
+            "%s fits %s, but is not the published file: its sha256 is %s. "
+            "`sam2-plugins download %s` fetches that one.",
+            path,
+            asked.name,
+            digest,
+            asked.name,
+        )
     model = model.to(device).eval()
     if compile:
         model.image_encoder.compile()
@@ -191,7 +226,9 @@ def _fill(path: Path, weights: Weights, asked: Variant | None, image_size: int |
     from sam2_plugins.core.model import build_model
 
     shapes = {name: tuple(tensor.shape) for name, tensor in weights.tensors.items()}
-    held = weights.variant or recognise(shapes)
+    held = weights.variant
+    if held is None and (fitting := fitting_variants(shapes)):
+        held = tell_apart(path, fitting, asked)
     if asked is not None and held is not None and held.name != asked.name:
         raise CheckpointError(
             f"{path} holds {held.name}, asked for {asked.name}. Load {held.name} instead, or "

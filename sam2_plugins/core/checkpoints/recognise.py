@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from sam2_plugins.core.checkpoints.cache import sha256_of
 from sam2_plugins.core.errors import CheckpointError
-from sam2_plugins.core.variants import (
-    VARIANTS,
-    ConvTrunkConfig,
-    HieraConfig,
+from sam2_plugins.core.families import MEMORIES, TRUNKS
+from sam2_plugins.core.families.variant import (
+    MapMemory,
+    MemoryConfig,
     Published,
-    Variant,
+    Shapes,
+    TrunkConfig,
 )
-
-_TRUNKS: dict[str, type[HieraConfig] | type[ConvTrunkConfig]] = {
-    "hiera": HieraConfig,
-    "conv": ConvTrunkConfig,
-}
+from sam2_plugins.core.variants import VARIANTS, Variant
 
 
 def variant_to_json(variant: Variant) -> str:
     """Write a variant as JSON text, for a file's metadata."""
-    kind = next(kind for kind, trunk in _TRUNKS.items() if isinstance(variant.trunk, trunk))
     fields = asdict(variant)
-    return json.dumps({**fields, "trunk": {"kind": kind, **fields["trunk"]}})
+    fields["trunk"] = {"kind": variant.trunk.kind, **fields["trunk"]}
+    fields["memory"] = {"kind": variant.memory.kind, **fields["memory"]}
+    return json.dumps(fields)
 
 
 def variant_from_json(text: str) -> Variant:
@@ -39,11 +39,13 @@ def variant_from_json(text: str) -> Variant:
     """
     try:
         fields = _with_tuples(json.loads(text))
-        trunk = fields.pop("trunk")
         published = fields.pop("published", None)
+        trunk: TrunkConfig = _part(fields.pop("trunk"), TRUNKS)
+        memory: MemoryConfig = _part(fields.pop("memory", {"kind": MapMemory.kind}), MEMORIES)
         return Variant(
             **fields,
-            trunk=_TRUNKS[trunk.pop("kind")](**trunk),
+            trunk=trunk,
+            memory=memory,
             published=Published(**published) if published else None,
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -53,36 +55,56 @@ def variant_from_json(text: str) -> Variant:
         ) from error
 
 
+def _part(fields: dict[str, Any], kinds: Mapping[str, type]) -> Any:
+    return kinds[fields.pop("kind")](**fields)
+
+
 def _with_tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _with_tuples(item) for name, item in value.items()}
     return tuple(value) if isinstance(value, list) else value
 
 
-def recognise(shapes: Mapping[str, tuple[int, ...]]) -> Variant | None:
-    """Return the published variant that a state dict's names and shapes belong to, or None.
+def fitting_variants(shapes: Shapes) -> tuple[Variant, ...]:
+    """Return the published variants that a state dict's names and shapes fit: often one, or none.
 
-    The trunk's width and depth tell the size; SAM 2.1 projects the time of object pointers,
-    which SAM 2.0 does not.
+    The trunk tells family and size; SAM 2.1 projects the time of object pointers, which others do
+    not. Variants of one network that were trained in different ways have the same shapes.
     """
-    patches = shapes.get("image_encoder.trunk.patch_embed.proj.weight")
-    if patches is None:
-        return None
-    embed_dim, depth = patches[0], _depth(shapes)
-    for variant in VARIANTS.values():
-        if (
-            isinstance(variant.trunk, HieraConfig)
-            and variant.trunk.embed_dim == embed_dim
-            and sum(variant.trunk.stages) == depth
-            and variant.pointer_time_encoding == ("obj_ptr_tpos_proj.weight" in shapes)
-        ):
-            return variant
-    return None
+    timed = "obj_ptr_tpos_proj.weight" in shapes
+    return tuple(
+        variant
+        for variant in VARIANTS.values()
+        if variant.trunk.fits(shapes) and variant.pointer_time_encoding == timed
+    )
 
 
-def _depth(names: Iterable[str]) -> int:
-    prefix = "image_encoder.trunk.blocks."
-    return len({n.removeprefix(prefix).split(".")[0] for n in names if n.startswith(prefix)})
+def tell_apart(path: Path, fitting: tuple[Variant, ...], asked: Variant | None) -> Variant:
+    """Return which of the variants that fit a file it holds: by its sha256, or by its name.
+
+    The name is that of the file, or the one that was `asked` for.
+
+    Raises
+    ------
+    CheckpointError
+        If neither tells. The wrong one would run, and give worse masks.
+    """
+    if len(fitting) == 1:
+        return fitting[0]
+    named = asked if asked in fitting else next((v for v in fitting if v.config == path.stem), None)
+    known = _by_digest(path, fitting) or named
+    if known is not None:
+        return known
+    raise CheckpointError(
+        f"{path} may be {', '.join(variant.name for variant in fitting)}: its tensors fit all of "
+        "them, and neither its sha256 nor its name tells which it is. Give it the name it was "
+        f"published under, such as {fitting[0].config}.pt."
+    )
+
+
+def _by_digest(path: Path, fitting: tuple[Variant, ...]) -> Variant | None:
+    digests = {v.published.sha256: v for v in fitting if v.published and v.published.sha256}
+    return digests.get(sha256_of(path)) if digests else None
 
 
 def mismatch(

@@ -5,12 +5,15 @@ from __future__ import annotations
 from sam2_plugins.core.export.coco import CocoWriter
 from sam2_plugins.core.export.ctc import CtcWriter
 from sam2_plugins.core.export.ctc_check import check_ctc
+from sam2_plugins.core.export.geff import GeffWriter
 from sam2_plugins.core.export.group import FORMATS, WriterGroup, open_writers, parse_formats
 from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.overlay import colour_of, overlay
 from sam2_plugins.core.export.sheet import ContactSheetWriter, Snapshot, contact_sheet
 from sam2_plugins.core.export.table import CsvWriter
 from sam2_plugins.core.export.tiff import LabelTiffWriter
+from sam2_plugins.core.export.track_graph import Scale
+from sam2_plugins.core.export.trackmate import TrackMateWriter
 from sam2_plugins.core.export.video import VideoWriter
 from sam2_plugins.core.export.writer import TrackWriter
 
@@ -20,9 +23,12 @@ __all__ = [
     "ContactSheetWriter",
     "CsvWriter",
     "CtcWriter",
+    "GeffWriter",
     "LabelTiffWriter",
     "Numbering",
+    "Scale",
     "Snapshot",
+    "TrackMateWriter",
     "TrackWriter",
     "VideoWriter",
     "WriterGroup",

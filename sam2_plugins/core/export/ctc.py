@@ -80,6 +80,8 @@ class CtcWriter:
         self._planned: dict[ObjectId, int] = {}  # labels of tracks that have not been shown yet
         self._next = 0
         self._closed = False
+        self.notes: list[str] = []
+        """Parents that had to be left out."""
         with naming(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             for old in (*self.path.glob("mask*.tif"), *self.path.glob(RESULT_TABLE)):
@@ -133,6 +135,11 @@ class CtcWriter:
         del self._planned[obj]
         before = tracks or self._tracks.get(self._parents.get(obj, obj), [])
         ended = [track.label for track in before if track.end < frame]
+        if not tracks and not ended and obj in self._parents:
+            self.notes.append(
+                f"Object {obj} has no parent in the table: object {self._parents[obj]} is not seen "
+                f"before frame {frame}, on which it begins."
+            )
         tracks.append(_Track(label, frame, frame, ended[-1] if ended else 0))
 
     def _write_image(self, image: np.ndarray) -> None:

@@ -11,10 +11,13 @@ from types import TracebackType
 from sam2_plugins.core.errors import ExportError, message_of
 from sam2_plugins.core.export.coco import CocoWriter
 from sam2_plugins.core.export.ctc import CtcWriter
+from sam2_plugins.core.export.geff import GeffWriter
 from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.sheet import ContactSheetWriter
 from sam2_plugins.core.export.table import CsvWriter
 from sam2_plugins.core.export.tiff import LabelTiffWriter
+from sam2_plugins.core.export.track_graph import Scale
+from sam2_plugins.core.export.trackmate import TrackMateWriter
 from sam2_plugins.core.export.video import VideoWriter
 from sam2_plugins.core.export.writer import Frames, Masks, TrackWriter
 from sam2_plugins.core.masks import ObjectId, ObjectMask
@@ -26,6 +29,8 @@ FORMATS: Mapping[str, str] = {
     "csv": "tracks.csv",
     "coco": "coco.json",
     "ctc": "ctc",
+    "geff": "tracks.geff",
+    "trackmate": "trackmate.xml",
 }
 """Name of a format to what it makes in the folder."""
 
@@ -75,7 +80,7 @@ def open_writers(
         then it is written at once. If not, results are gathered (masks only, which are small),
         merged by frame, and written when the group is closed.
     parents
-        Daughter to mother, for `ctc`.
+        Daughter to mother, for `ctc`, `geff` and `trackmate`.
     title
         Of the contact sheet; the movie's name if None.
     fps
@@ -89,6 +94,8 @@ def open_writers(
     folder = Path(out_dir)
     numbering = Numbering(objects)
     size, length = (frames.height, frames.width), frames.length
+    seconds = None if frames.fps is None else 1 / frames.fps
+    scale = Scale(getattr(frames, "pixel_size", None), seconds)
     make: dict[str, Callable[[Path], TrackWriter]] = {
         "tiff": lambda path: LabelTiffWriter(
             path,
@@ -105,6 +112,10 @@ def open_writers(
         "csv": lambda path: CsvWriter(path, numbering),
         "coco": lambda path: CocoWriter(path, size, numbering, Path(frames.name).name),
         "ctc": lambda path: CtcWriter(path, size, length, numbering, parents),
+        "geff": lambda path: GeffWriter(path, numbering, parents, scale),
+        "trackmate": lambda path: TrackMateWriter(
+            path, size, length, numbering, parents, scale, frames.name
+        ),
     }
     group = WriterGroup(folder, in_order)
     try:
@@ -138,6 +149,11 @@ class WriterGroup:
         self._in_order = in_order
         self._last = -1
         self._gathered: dict[int, tuple[float, dict[ObjectId, ObjectMask]]] = {}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What had to be left out or changed for the rules of a format, once it is closed."""
+        return tuple(note for w in self._writers for note in getattr(w, "notes", ()))
 
     @property
     def paths(self) -> tuple[Path, ...]:

@@ -101,7 +101,7 @@ class TiffArray:
         self._pages = series.pages
         keyframe = series.keyframe
         self._stored_shape = tuple(keyframe.shape)
-        self._view = view_of(keyframe)
+        self._view = view_of(keyframe, series.axes)
         self._leading = tuple(series.shape[: len(series.shape) - len(self._stored_shape)])
         if tuple(series.shape[len(self._leading) :]) != self._stored_shape:
             raise FrameSourceError(

@@ -38,8 +38,14 @@ class PageView:
     show: Callable[[NDArray], NDArray]
 
 
-def view_of(keyframe: Any) -> PageView:
+def view_of(keyframe: Any, series_axes: str = "") -> PageView:
     """Return how pages like `keyframe` are shown.
+
+    Parameters
+    ----------
+    series_axes
+        Axes that the file's metadata name: they know what planes are that are stored as colours, as
+        three or four frames are by some writers.
 
     Raises
     ------
@@ -53,6 +59,8 @@ def view_of(keyframe: Any) -> PageView:
             f"{keyframe.parent.filename} stores its colours as {colours_of}, which is not read: "
             "save it again as RGB."
         )
+    if axes == "SYX" and series_axes[-3:] in ("TYX", "ZYX", "CYX"):
+        return PageView(series_axes[-3:], shape, dtype, lambda page: page)
     if axes == "SYX":
         return PageView("YXS", (*shape[1:], shape[0]), dtype, lambda page: np.moveaxis(page, 0, -1))
     if photometric == _PALETTE and (colours := _colours(keyframe)) is not None:

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sam2_plugins.core.families.nano import ConvTrunkConfig
 from sam2_plugins.core.model.layers import LayerNorm2d
-from sam2_plugins.core.variants import ConvTrunkConfig
 
 
 class _Block(nn.Module):

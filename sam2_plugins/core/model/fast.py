@@ -50,6 +50,10 @@ def graphs_in_use(model: nn.Module) -> bool:
     return _enabled.get() and model in _GRAPHS and len(_GRAPHS[model]) > 0
 
 
+class Prepared:
+    """Mark of a module that prepares weights for inference itself: they are left to it."""
+
+
 def replayed(operation: F) -> F:
     """Let a model's operation, a function of tensors without state, be replayed as a graph."""
 
@@ -151,10 +155,13 @@ class _Weights:
     def __init__(self, model: nn.Module) -> None:
         self._parameters = [p for p in model.parameters() if not p.is_inference()]
         self._version = self._count()
+        named = dict(model.named_modules())
+        own = tuple(f"{name}." for name, module in named.items() if isinstance(module, Prepared))
         self._cast = {
             f"model.{name}.{part}": parameter.detach().to(torch.bfloat16)
-            for name, module in model.named_modules()
+            for name, module in named.items()
             if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d)
+            and not name.startswith(own)
             for part, parameter in module.named_parameters(recurse=False)
         }
 

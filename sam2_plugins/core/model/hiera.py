@@ -6,33 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sam2_plugins.core.families.sam2 import HieraConfig
 from sam2_plugins.core.model.layers import MLP
 from sam2_plugins.core.model.linear import Linear
-from sam2_plugins.core.variants import HieraConfig
+from sam2_plugins.core.model.window_partition import from_windows, to_windows
 
 
 def _pool(x: Tensor) -> Tensor:
     """Max-pool a map [B, H, W, C] by two."""
     return F.max_pool2d(x.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
-
-
-def _to_windows(x: Tensor, size: int) -> tuple[Tensor, tuple[int, int]]:
-    """Cut [B, H, W, C] into [B * windows, size, size, C], padded with zeros at the far edges."""
-    batch, height, width, channels = x.shape
-    down, right = -height % size, -width % size
-    if down or right:  # padding by nothing would be a copy
-        x = F.pad(x, (0, 0, 0, right, 0, down))
-    rows, columns = (height + down) // size, (width + right) // size
-    x = x.view(batch, rows, size, columns, size, channels).transpose(2, 3)
-    return x.reshape(-1, size, size, channels), (rows, columns)
-
-
-def _from_windows(x: Tensor, grid: tuple[int, int], height: int, width: int) -> Tensor:
-    """Put windows together again and cut the padding off."""
-    rows, columns = grid
-    size, channels = x.shape[1], x.shape[-1]
-    x = x.view(-1, rows, columns, size, size, channels).transpose(2, 3)
-    return x.reshape(-1, rows * size, columns * size, channels)[:, :height, :width]
 
 
 class _Attention(nn.Module):
@@ -76,8 +58,8 @@ class _Block(nn.Module):
         if self.pool:
             x = _pool(self.proj(normal))
         if self.window:
-            windows, grid = _to_windows(normal, self.window)
-            mixed = _from_windows(self.attn(windows), grid, *x.shape[1:3])
+            windows, grid = to_windows(normal, self.window)
+            mixed = from_windows(self.attn(windows), grid, *x.shape[1:3])
         else:
             mixed = self.attn(normal)
         x = x + mixed

@@ -1,4 +1,4 @@
-"""Trunk and neck: an image to feature maps of one width at stride 4, 8 and 16."""
+"""Trunk and neck: an image to feature maps of one width, the coarsest at stride 16."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sam2_plugins.core.model.conv_trunk import ConvTrunk
-from sam2_plugins.core.model.hiera import Hiera
+from sam2_plugins.core.families.variant import Variant
 from sam2_plugins.core.model.linear import linear
-from sam2_plugins.core.variants import ConvTrunkConfig, Variant
 
 
 class _Lateral(nn.Module):
@@ -54,13 +52,13 @@ class ImageEncoder(nn.Module):
 
     def __init__(self, variant: Variant) -> None:
         super().__init__()
-        trunk = variant.trunk
-        self.trunk: nn.Module = (
-            ConvTrunk(trunk) if isinstance(trunk, ConvTrunkConfig) else Hiera(trunk)
-        )
-        self.neck = FpnNeck(trunk.channels, variant.width, variant.top_down_levels)
+        self.trunk = variant.trunk.build_trunk()
+        self.neck = variant.trunk.build_neck(variant.width, variant.top_down_levels)
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
-        """Encode pixels [B, 3, S, S] to [B, width, S / stride, S / stride] at stride 4, 8, 16."""
+        """Encode pixels [B, 3, S, S] to [B, width, S / stride, S / stride], finest first.
+
+        The strides are 4, 8 and 16, or 16 alone.
+        """
         maps: list[Tensor] = self.neck(self.trunk(pixels))
         return maps

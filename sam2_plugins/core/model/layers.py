@@ -95,9 +95,13 @@ class Attention(nn.Module):
         """[B, N, C] to [B, heads, N, C / heads]."""
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attention of projected and split tokens, joined and projected out."""
-        mixed = F.scaled_dot_product_attention(q, k, v)
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Attention of projected and split tokens, joined and projected out.
+
+        `bias` [M] is added to the scaled logits of the keys.
+        """
+        mask = None if bias is None else bias.expand(1, 1, 1, -1).to(q.dtype)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         out: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
         return out
 

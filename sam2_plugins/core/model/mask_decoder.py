@@ -6,6 +6,7 @@ score token and the skip connections of SAM 2 (Ravi et al. 2024, section 4).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -97,7 +98,12 @@ class MaskDecoder(nn.Module):
     """Predict masks of B objects on one frame."""
 
     def __init__(
-        self, width: int, hidden: int, heads: int = 8, stability_fallback: bool = True
+        self,
+        width: int,
+        hidden: int,
+        heads: int = 8,
+        stability_fallback: bool = True,
+        has_skips: bool = True,
     ) -> None:
         super().__init__()
         self.stability_fallback = stability_fallback
@@ -114,18 +120,23 @@ class MaskDecoder(nn.Module):
             nn.ConvTranspose2d(fine, finest, 2, stride=2),
             nn.GELU(),
         )
-        self.conv_s0 = nn.Conv2d(width, finest, 1)
-        self.conv_s1 = nn.Conv2d(width, fine, 1)
+        if has_skips:
+            self.conv_s0 = nn.Conv2d(width, finest, 1)
+            self.conv_s1 = nn.Conv2d(width, fine, 1)
         self.output_hypernetworks_mlps = nn.ModuleList(
             MLP(width, width, finest, depth=3) for _ in range(masks)
         )
         self.iou_prediction_head = MLP(width, 256, masks, depth=3)
         self.pred_obj_score_head = MLP(width, width, 1, depth=3)
 
+    def skips(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Reduce maps at stride 4 and 8, if there are any, to the channels of the decoder's own."""
+        return (self.conv_s0(maps[0]), self.conv_s1(maps[1])) if maps else ()
+
     def forward(
         self,
         features: Tensor,
-        skips: tuple[Tensor, Tensor],
+        skips: tuple[Tensor, ...],
         position: Tensor,
         sparse: Tensor,
         dense: Tensor,
@@ -138,8 +149,8 @@ class MaskDecoder(nn.Module):
         features
             [B or 1, C, g, g] features at stride 16.
         skips
-            Maps at stride 4 [., C / 8, 4 g, 4 g] and 8 [., C / 4, 2 g, 2 g], after `conv_s0` and
-            `conv_s1`; their batch is B or 1.
+            Maps at stride 4 [., C / 8, 4 g, 4 g] and 8 [., C / 4, 2 g, 2 g], from the method
+            `skips`, whose batch is B or 1; or none.
         position
             [C, g, g] dense position encoding.
         sparse, dense
@@ -169,7 +180,10 @@ class MaskDecoder(nn.Module):
             return MaskCandidates(masks[:, :1], ious[:, :1], mask_tokens[:, :1], score)
         return MaskCandidates(*_most_stable(masks, ious), mask_tokens[:, :1], score)
 
-    def _upscale(self, image: Tensor, skips: tuple[Tensor, Tensor]) -> Tensor:
+    def _upscale(self, image: Tensor, skips: tuple[Tensor, ...]) -> Tensor:
+        if not skips:
+            plain: Tensor = self.output_upscaling(image)
+            return plain
         to_8, norm, activation, to_4, last = self.output_upscaling
         at_8 = activation(norm(to_8(image) + skips[1]))
         out: Tensor = last(to_4(at_8) + skips[0])

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from sam2_plugins.core.model.key_placement import GridPlacement, KeyPlacement
 from sam2_plugins.core.model.layers import Attention
 from sam2_plugins.core.model.linear import Linear, linear
 from sam2_plugins.core.model.position_encoding import rotary_table, rotate
@@ -26,42 +27,58 @@ ONE_BY_ONE = ("cpu",)
 
 
 class RotaryAttention(Attention):
-    """Attention on a grid with axial rotary position encoding of queries and keys."""
+    """Attention on a grid with axial rotary position encoding of queries and keys.
+
+    Parameters
+    ----------
+    placement
+        What gives keys their places; by default they are one or several grids like the queries'.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        memory_channels: int | None = None,
+        placement: KeyPlacement | None = None,
+    ) -> None:
+        super().__init__(channels, heads, memory_channels=memory_channels)
+        self.placement = placement or GridPlacement()
 
     def forward(
         self, q: Tensor, k: Tensor, v: Tensor, grid: int | None = None, unplaced: int = 0
     ) -> Tensor:
-        """Attend from a grid to one or several grids of the same side.
+        """Attend from a grid to memories and pointers, or to itself.
 
         Parameters
         ----------
         q
             [B, grid * grid, C].
         k, v
-            [B, M * grid * grid + unplaced, .]: the last `unplaced` tokens (object pointers) have no
-            place in the frame and are not rotated.
+            [B, T, .]: the last `unplaced` tokens (object pointers) have no place in the frame.
         """
         if grid is None:
             raise ValueError("rotary attention needs the side of the grid")
         queries, keys = self.split(self.q_proj(q)), self.split(self.k_proj(k))
-        table = rotary_table(grid, grid, queries.shape[-1], q.device)
-        queries, keys = rotate(queries, table), rotate(keys, table, unplaced)
-        mixed = _mix(queries, keys, v)
+        queries = rotate(queries, rotary_table(grid, grid, queries.shape[-1], q.device))
+        placed = self.placement(keys, v, grid, unplaced)
+        keys, values, bias = placed.keys, placed.values, placed.bias
+        mixed = _mix(queries, keys, values, bias)
         if mixed is None:
-            return self.attend(queries, keys, self.split(self.v_proj(v)))
+            return self.attend(queries, keys, self.split(self.v_proj(values)), bias)
         # Exact, since the weights of the values sum to 1.
         out: Tensor = self.out_proj(self.v_proj(mixed))
         return out
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
         """Attend; for one object on a card by the kernel that keeps the whole card busy."""
         if q.is_cuda and len(q) == 1:
             with sdpa_kernel(_FOR_ONE):
-                return super().attend(q, k, v)
-        return super().attend(q, k, v)
+                return super().attend(q, k, v, bias)
+        return super().attend(q, k, v, bias)
 
 
-def _mix(q: Tensor, k: Tensor, v: Tensor) -> Tensor | None:
+def _mix(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor | None:
     """Mix values before they are projected, where that is faster; None where it is not.
 
     Memories are a quarter as wide as their projection, which saves that much of the second product.
@@ -69,8 +86,8 @@ def _mix(q: Tensor, k: Tensor, v: Tensor) -> Tensor | None:
     if torch.is_grad_enabled():
         return None
     if q.device.type == "cpu":
-        return _mix_on_processor(q, k, v)
-    if q.is_cuda and len(q) > 1 and v.shape[-1] < q.shape[-1]:
+        return _mix_on_processor(q, k, v, bias)
+    if q.is_cuda and bias is None and len(q) > 1 and v.shape[-1] < q.shape[-1]:
         return _mix_by_cudnn(q, k, v[:, None])
     return None
 
@@ -87,7 +104,7 @@ def _mix_by_cudnn(q: Tensor, k: Tensor, v: Tensor) -> Tensor | None:
         return None
 
 
-def _mix_on_processor(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def _mix_on_processor(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
     """Attention of one head on a processor.
 
     Fused kernels want values as wide as keys, so rows are cut here into pieces that stay in cache.
@@ -96,6 +113,8 @@ def _mix_on_processor(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     ----------
     q, k, v
         [B, 1, N, C], [B, 1, M, C] and [B, M, narrow].
+    bias
+        [M] to be added to the scaled logits.
 
     Returns
     -------
@@ -107,15 +126,17 @@ def _mix_on_processor(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     mixed = v.new_empty(*q.shape[:2], v.shape[-1])
     for one, keys, values, out in zip(q, k, v, mixed, strict=True):
         for part, piece in zip(one.split(rows), out.split(rows), strict=True):
-            piece.copy_(linear(linear(part, keys).softmax(-1), values.T))
+            piece.copy_(linear(linear(part, keys, bias).softmax(-1), values.T))
     return mixed
 
 
 class _Layer(nn.Module):
-    def __init__(self, width: int, memory_width: int, hidden: int) -> None:
+    def __init__(self, width: int, memory_width: int, hidden: int, placement: KeyPlacement) -> None:
         super().__init__()
         self.self_attn = RotaryAttention(width, heads=1)
-        self.cross_attn_image = RotaryAttention(width, heads=1, memory_channels=memory_width)
+        self.cross_attn_image = RotaryAttention(
+            width, heads=1, memory_channels=memory_width, placement=placement
+        )
         self.linear1 = Linear(width, hidden)
         self.linear2 = Linear(hidden, width)
         self.norm1 = nn.LayerNorm(width)
@@ -140,11 +161,21 @@ class _Layer(nn.Module):
 
 
 class MemoryAttention(nn.Module):
-    """Layers of self-attention and cross-attention to the memory."""
+    """Layers of self-attention and cross-attention to the memory.
 
-    def __init__(self, width: int, memory_width: int, hidden: int, depth: int) -> None:
+    Parameters
+    ----------
+    placement
+        What gives the keys of memories their places.
+    """
+
+    def __init__(
+        self, width: int, memory_width: int, hidden: int, depth: int, placement: KeyPlacement
+    ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(_Layer(width, memory_width, hidden) for _ in range(depth))
+        self.layers = nn.ModuleList(
+            _Layer(width, memory_width, hidden, placement) for _ in range(depth)
+        )
         self.norm = nn.LayerNorm(width)
 
     def forward(
@@ -164,7 +195,8 @@ class MemoryAttention(nn.Module):
         position
             [C, g, g] sine encoding of the grid.
         memory, memory_position
-            [B, M, memory_width] tokens of B objects: grids first, then `unplaced` pointer tokens.
+            [B, T, memory_width] tokens of B objects: those of memories one after another, then
+            `unplaced` tokens of pointers.
 
         Returns
         -------

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import cycle
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sam2_plugins.core.errors import ImageSizeError
+from sam2_plugins.core.families.variant import Variant
 from sam2_plugins.core.model.fast import replayed
 from sam2_plugins.core.model.image_encoder import ImageEncoder
 from sam2_plugins.core.model.layers import MLP
 from sam2_plugins.core.model.mask_decoder import MaskCandidates, MaskDecoder
-from sam2_plugins.core.model.memory_attention import MemoryAttention
+from sam2_plugins.core.model.memory_attention import ONE_BY_ONE, MemoryAttention
 from sam2_plugins.core.model.memory_encoder import MemoryEncoder
 from sam2_plugins.core.model.position_encoding import sine_grid, sine_of
 from sam2_plugins.core.model.prompt_encoder import PADDING, PromptEncoder
-from sam2_plugins.core.variants import Variant
 
 STRIDE = 16
 ABSENT_LOGIT = -1024.0
@@ -28,6 +31,12 @@ MASK_SCALE, MASK_SHIFT = 20.0, -10.0
 
 PREVIOUS_LOGIT_LIMIT = 32.0
 """Earlier logits are clamped to this before they are fed back with a correcting click."""
+
+LARGE_GRID = 32
+"""From this side of the grid on, the memories of several objects outgrow a processor's cache."""
+
+_FEW_SIZES = 8
+"""Sizes that fit are listed up to this number."""
 
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
@@ -42,11 +51,24 @@ class ImageFeatures:
     coarse
         [1, C, g, g] at stride 16.
     skips
-        Stride 4 and stride 8, reduced to the channels that the mask decoder adds.
+        Stride 4 and stride 8, reduced to the channels that the mask decoder adds; none where a
+        model has no such maps.
     """
 
     coarse: Tensor
-    skips: tuple[Tensor, Tensor]
+    skips: tuple[Tensor, ...]
+
+    def __getitem__(self, rows: slice | Tensor | NDArray[np.integer]) -> ImageFeatures:
+        """Take some of a batch."""
+        return ImageFeatures(self.coarse[rows], tuple(skip[rows] for skip in self.skips))
+
+    @staticmethod
+    def cat(each: Sequence[ImageFeatures]) -> ImageFeatures:
+        """Make one batch of several."""
+        skips = zip(*(one.skips for one in each), strict=True)
+        return ImageFeatures(
+            torch.cat([one.coarse for one in each]), tuple(torch.cat(level) for level in skips)
+        )
 
 
 @dataclass(frozen=True)
@@ -56,7 +78,7 @@ class Memories:
     Attributes
     ----------
     maps
-        [B, M, memory_width, g, g].
+        [B, M, memory_width, g, g], or [B, M, latents, memory_width] where maps are condensed.
     slots
         [B, M] indices of the temporal encoding: `num_memories - 1` for prompted frames, else the
         distance in frames minus one; -1 for none.
@@ -118,7 +140,7 @@ class Decoded:
 
 
 class Sam2Model(nn.Module):
-    """SAM 2 and SAM 2.1 of any published size, or a smaller one of the same kind.
+    """SAM 2 and SAM 2.1 of any published size, or a model of another family of the same kind.
 
     The tensor names are those of the published checkpoints.
 
@@ -127,33 +149,39 @@ class Sam2Model(nn.Module):
     variant
         The sizes.
     image_size
-        Side of the square input in pixels, a multiple of 32; the variant's own if None.
+        Side of the square input in pixels, a multiple of `variant.size_multiple`; the variant's
+        own if None.
 
     Raises
     ------
     ImageSizeError
-        If `image_size` is not a multiple of 32.
+        If `image_size` does not fit the network.
     """
 
     def __init__(self, variant: Variant, image_size: int | None = None) -> None:
         super().__init__()
         self.variant = variant
         self.image_size = variant.image_size if image_size is None else image_size
-        if self.image_size < 32 or self.image_size % 32:
-            raise ImageSizeError(
-                f"The image size {self.image_size} does not fit the network: take a multiple of "
-                f"32, for instance {max(32, round(self.image_size / 32) * 32)}."
-            )
+        _check_size(variant, self.image_size)
         width, memory_width = variant.width, variant.memory_width
         self.image_encoder = ImageEncoder(variant)
         self.sam_prompt_encoder = PromptEncoder(width)
         self.sam_mask_decoder = MaskDecoder(
-            width, variant.feedforward, stability_fallback=variant.stability_fallback
+            width,
+            variant.feedforward,
+            stability_fallback=variant.stability_fallback,
+            has_skips=variant.trunk.has_skips,
         )
         self.memory_attention = MemoryAttention(
-            width, memory_width, variant.feedforward, variant.memory_layers
+            width,
+            memory_width,
+            variant.feedforward,
+            variant.memory_layers,
+            variant.memory.build_placement(),
         )
         self.memory_encoder = MemoryEncoder(width, memory_width)
+        # The name that EdgeTAM's weights have; SAM 2's form of memory has none.
+        self.spatial_perceiver = variant.memory.build(memory_width)
         self.mask_downsample = nn.Conv2d(1, 1, kernel_size=4, stride=4)
         self.obj_ptr_proj = MLP(width, width, width, depth=3)
         self.maskmem_tpos_enc = nn.Parameter(torch.zeros(variant.num_memories, 1, 1, memory_width))
@@ -214,9 +242,8 @@ class Sam2Model(nn.Module):
     @replayed
     def encode_image(self, pixels: Tensor) -> ImageFeatures:
         """Run the image encoder on [B, 3, S, S]."""
-        fine, middle, coarse = self.image_encoder(pixels)
-        decoder = self.sam_mask_decoder
-        return ImageFeatures(coarse, (decoder.conv_s0(fine), decoder.conv_s1(middle)))
+        *finer, coarse = self.image_encoder(pixels)
+        return ImageFeatures(coarse, self.sam_mask_decoder.skips(finer))
 
     # -- memory
 
@@ -227,19 +254,17 @@ class Sam2Model(nn.Module):
     @replayed
     def attend_to_memory(self, coarse: Tensor, memories: Memories) -> Tensor:
         """Condition [1, C, g, g] on the memories of B objects: [B, C, g, g]."""
-        width = self.variant.memory_width
-        batch, _, _, *grid = memories.maps.shape
-        place = sine_grid(grid[0], grid[1], width, coarse.device)
+        width, form = self.variant.memory_width, self.spatial_perceiver
         # The row of zeros at the end is slot -1.
         when = F.pad(self.maskmem_tpos_enc.view(-1, width), (0, 0, 0, 1))[memories.slots]
-        memory = memories.maps.flatten(3).transpose(2, 3)
-        position = place.flatten(1).T + when[:, :, None]
+        memory = form.tokens(memories.maps)
+        position = form.position(memories.maps) + when[:, :, None]
         pointers, pointer_position = self._pointer_tokens(memories)
         return self.memory_attention(
             coarse,
             sine_grid(*coarse.shape[-2:], coarse.shape[1], coarse.device),
             torch.cat((memory.flatten(1, 2), pointers), dim=1),
-            torch.cat((position.expand(batch, -1, -1, -1).flatten(1, 2), pointer_position), dim=1),
+            torch.cat((position.flatten(1, 2), pointer_position), dim=1),
             unplaced=pointers.shape[1],
         )
 
@@ -257,7 +282,7 @@ class Sam2Model(nn.Module):
     def encode_memory(
         self, coarse: Tensor, mask: Tensor, object_score: Tensor, prompted: bool
     ) -> Tensor:
-        """Memories [B, memory_width, g, g] of a frame.
+        """Memories of a frame, of each of B objects: a map [B, memory_width, g, g], or latents.
 
         Parameters
         ----------
@@ -270,6 +295,15 @@ class Sam2Model(nn.Module):
         prompted
             A person had a say in the mask: it is taken as sure.
         """
+        if self.device.type in ONE_BY_ONE and len(mask) > 1 and self.grid >= LARGE_GRID:
+            features = coarse.split(1) if len(coarse) > 1 else cycle([coarse])
+            each = zip(features, mask.split(1), object_score.split(1), strict=False)
+            return torch.cat([self._encode_memory(*one, prompted) for one in each])
+        return self._encode_memory(coarse, mask, object_score, prompted)
+
+    def _encode_memory(
+        self, coarse: Tensor, mask: Tensor, object_score: Tensor, prompted: bool
+    ) -> Tensor:
         size = (self.image_size, self.image_size)
         mask = F.interpolate(mask.float(), size=size, mode="bilinear", align_corners=False)
         mask = (mask > 0).float() if prompted else mask.sigmoid()
@@ -277,7 +311,8 @@ class Sam2Model(nn.Module):
         if self.variant.absent_memory_embedding:
             absent = (object_score <= 0).to(memory.dtype)[..., None, None]
             memory = memory + absent * self.no_obj_embed_spatial[..., None, None]
-        return memory
+        stored: Tensor = self.spatial_perceiver(memory)
+        return stored
 
     # -- masks
 
@@ -285,7 +320,7 @@ class Sam2Model(nn.Module):
     def decode(
         self,
         coarse: Tensor,
-        skips: tuple[Tensor, Tensor],
+        skips: tuple[Tensor, ...],
         points: Tensor | None = None,
         labels: Tensor | None = None,
         previous: Tensor | None = None,
@@ -347,7 +382,7 @@ class Sam2Model(nn.Module):
     def _or_absent(self, pointer: Tensor, present: Tensor) -> Tensor:
         return present * pointer + (1 - present) * self.no_obj_ptr
 
-    def adopt_mask(self, coarse: Tensor, skips: tuple[Tensor, Tensor], mask: Tensor) -> Decoded:
+    def adopt_mask(self, coarse: Tensor, skips: tuple[Tensor, ...], mask: Tensor) -> Decoded:
         """Take masks that a person gave as the answer; the decoder only makes the pointers.
 
         Parameters
@@ -386,6 +421,18 @@ def _shrink(logits: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize logits, antialiased, which processors cannot do in half precision."""
     resized = F.interpolate(logits.float(), size=size, mode="bilinear", antialias=True)
     return resized.to(logits.dtype)
+
+
+def _check_size(variant: Variant, size: int) -> None:
+    multiple = variant.size_multiple
+    if size >= multiple and size % multiple == 0:
+        return
+    few = len(variant.sizes) <= _FEW_SIZES
+    nearest = max(multiple, round(size / multiple) * multiple)
+    listed = f": {', '.join(map(str, variant.sizes))}" if few else f", for instance {nearest}"
+    raise ImageSizeError(
+        f"The image size {size} does not fit {variant.name}: take a multiple of {multiple}{listed}."
+    )
 
 
 def build_model(variant: Variant, image_size: int | None = None) -> Sam2Model:

@@ -114,13 +114,7 @@ class FeatureCache:
     def _encode(self, cuts: _Cuts, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
         features = self._model.encode_image(self._model.preprocess(cuts.of(windows)))
         self.encoded += len(windows)
-        return {
-            w: ImageFeatures(
-                features.coarse[i : i + 1],
-                (features.skips[0][i : i + 1], features.skips[1][i : i + 1]),
-            )
-            for i, w in enumerate(windows)
-        }
+        return {w: features[i : i + 1] for i, w in enumerate(windows)}
 
     def _shrink(self, keep: int) -> None:
         while len(self._kept) > keep and self._bytes() > self._limit:

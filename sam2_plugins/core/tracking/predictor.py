@@ -359,11 +359,7 @@ def _gather(features: dict[Window, ImageFeatures], windows: Sequence[Window]) ->
     """Features of each object's window; a batch of one if all share one."""
     if len(set(windows)) == 1:
         return features[windows[0]]
-    each = [features[w] for w in windows]
-    return ImageFeatures(
-        torch.cat([f.coarse for f in each]),
-        (torch.cat([f.skips[0] for f in each]), torch.cat([f.skips[1] for f in each])),
-    )
+    return ImageFeatures.cat([features[w] for w in windows])
 
 
 def _chunks(items: Sequence[int], size: int) -> Iterable[Sequence[int]]:

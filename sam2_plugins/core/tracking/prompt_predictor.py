@@ -46,8 +46,6 @@ class Query:
         Of the object so far: side of its windows, and where it was looked for last.
     recall
         Gives what the object remembers, if its memory should have a say in a window.
-    shared
-        Windows in use, which are shared where they fit.
     """
 
     frame: int
@@ -57,7 +55,6 @@ class Query:
     side: int | None = None
     window: Window | None = None
     recall: Callable[[Window], Recall] | None = None
-    shared: Sequence[Window] = ()
 
 
 @dataclass(frozen=True)
@@ -112,7 +109,7 @@ class PromptPredictor:
             side = query.side if query.window else planner.side_for(extent)
             if planner.crowded(extent, side):
                 side = planner.side_for(extent)
-            return _Attempt(planner.window(extent.box, side, query.shared), side)
+            return _Attempt(planner.window(extent.box, side), side)
         on_it = _box_around(clicks)
         before = query.answered
         if before is not None and _shows(before.output.window, on_it):
@@ -123,11 +120,11 @@ class PromptPredictor:
             side = query.side if query.window else planner.side_for(extent)
             if planner.crowded(extent, side):
                 side = planner.side_for(extent)
-            window = planner.window(extent.box, side, query.shared)
+            window = planner.window(extent.box, side)
             if _shows(window, on_it):
                 return _Attempt(window, side)
         elif before is None and query.window is not None and on_it is not None:
-            window = planner.window(on_it, query.side, query.shared)
+            window = planner.window(on_it, query.side)
             if _shows(window, on_it):
                 return _Attempt(window, query.side)
         if on_it is None or clicks is None:
@@ -153,7 +150,7 @@ class PromptPredictor:
         """Search an object of unknown size through several windows, and guess its box."""
         planner = self._planner
         on_it = _box_around(clicks) or planner.whole.box
-        around = (planner.window(on_it, side) for side in (None, *reversed(planner.ladder())))
+        around = (planner.around(on_it, side) for side in (None, *reversed(planner.ladder())))
         windows = [window for window in around if _shows(window, on_it)]
         whole = _Attempt(planner.whole, None, previous=False, remember=False)
         if len(windows) == 1:
@@ -167,7 +164,7 @@ class PromptPredictor:
         side = planner.side_for(found.extent)
         box = found.extent.box
         return _Attempt(
-            planner.window(_united(box, on_it), side, query.shared),
+            planner.window(_united(box, on_it), side),
             side,
             Prompt(query.frame, prompt.obj, box=Box(*box)),
             previous=False,

@@ -18,7 +18,12 @@ from sam2_plugins.core.errors import PromptError, TrackingError
 from sam2_plugins.core.frames import FrameSource, open_frames
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.core.prompt_files import load_prompts, save_prompts
+from sam2_plugins.core.prompt_files import (
+    facts_of,
+    load_prompts,
+    refuse_other_movie,
+    save_prompts,
+)
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.feature_cache import FeatureCache
 from sam2_plugins.core.tracking.history import Change, History, State
@@ -281,14 +286,25 @@ class VideoTracker:
         self._history.clear()
 
     def save_prompts(self, path: str | Path) -> None:
-        """Save what was said as JSON, to be replayed in any host."""
-        height, width = self.frame_size
-        facts = {"name": self.frames.name, "frames": self.frames.length}
-        save_prompts(path, self._log, {**facts, "height": height, "width": width}, self.lives)
+        """Save all prompts as JSON, to be replayed in any host."""
+        save_prompts(path, self._log, facts_of(self.frames), self.lives)
 
-    def load_prompts(self, path: str | Path) -> None:
-        """Say everything that a file says, in its order, if all of it fits the movie."""
+    def load_prompts(self, path: str | Path, force: bool = False) -> None:
+        """Add all prompts of a file, in its order, if all of them fit the movie.
+
+        Parameters
+        ----------
+        force
+            Take those of another movie, too.
+
+        Raises
+        ------
+        PromptError
+            If the file is damaged, of another movie, or does not fit this one.
+        """
         saved = load_prompts(path)
+        if not force:
+            refuse_other_movie(saved.source, self.frames)
         for prompt in saved.prompts:
             prompt.check_fits(self.frame_size, self.frames.length)
         for prompt in saved.prompts:
@@ -431,17 +447,13 @@ class VideoTracker:
         """Bring every object to a frame: by its prompt, from the record, or by tracking it."""
         outputs: dict[ObjectId, Output] = {}
         wanted = []
-        in_use = self._windows_in_use()
         for tracked in objects:
             said = tracked.prompted.get(frame)
             if said is not None:
                 if said.output is not None:
                     outputs[tracked.obj] = said.output
             elif not tracked.record.is_current(frame) and self._readable(frame):
-                left = tracked.window
-                self._follower.prepare(tracked, frame, reverse, in_use)
-                if tracked.window != left:
-                    in_use = self._windows_in_use()
+                self._follower.prepare(tracked, frame, reverse)
                 wanted.append(tracked)
         for tracked, found in zip(wanted, self._steps.track(frame, wanted, reverse), strict=True):
             tracked.record.put(frame, found.mask)
@@ -477,7 +489,6 @@ class VideoTracker:
                 side=tracked.side,
                 window=tracked.window,
                 recall=partial(self._recall, tracked, frame) if conditioned else None,
-                shared=self._windows_in_use(),
             )
         )
         tracked.prompted[frame] = PromptedFrame(prompts, answer, conditioned)
@@ -537,10 +548,6 @@ class VideoTracker:
     def _readable(self, frame: int) -> bool:
         """Whether a frame can still be had; those of a stream pass."""
         return self.frames.seekable or frame >= next(reversed(self._times), 0)
-
-    def _windows_in_use(self) -> list[Window]:
-        used = (t.window for t in self._objects.values() if t.window is not None)
-        return list(dict.fromkeys(used))
 
     def _known(self, obj: ObjectId) -> TrackedObject:
         if obj not in self._objects:

@@ -139,7 +139,7 @@ def add_advanced(form: types.Object, ctx: Any) -> None:
         choices.add_choice(name, label=name, description=about)
     form.enum("memory", choices.values(), default="sam2", label="Memory", view=choices)
     form.str(
-        "tile",
+        "window",
         default="auto",
         label="Window",
         description="auto: small objects are seen close by; none: the whole frame; or pixels",

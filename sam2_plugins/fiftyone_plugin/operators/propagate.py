@@ -84,7 +84,7 @@ def read_request(ctx: Any) -> Request:
         model=given.get("model") or "nano",
         device=given.get("device") or "auto",
         image_size=given.get("image_size"),
-        tile=parse_window(str(given.get("tile") or "auto")),
+        window=parse_window(str(given.get("window") or given.get("tile") or "auto")),
         memory=given.get("memory") or "sam2",
         remove_unprompted=bool(given.get("remove_unprompted")),
         masks_folder=Path(folder).expanduser() if (folder := given.get("masks_folder")) else None,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sam2_plugins.core.model import Memories, Sam2Model
+from sam2_plugins.core.model import ImageFeatures, Memories, Sam2Model
 from sam2_plugins.training.finetuning.clips import CACHE_BYTES
 
 _SLACK = 1.5  # what passes in between, and the allocator's holes
@@ -57,22 +57,25 @@ def memory_budget(model: Sam2Model, clips: int, frames: int, objects: int) -> Bu
 
 
 def _kept_by_frame(model: Sam2Model) -> int:
-    size = model.image_size
     with _Kept(model) as kept:
-        model.encode_image(torch.zeros(1, 3, size, size, device=model.device))
+        _black_frame(model)
     return kept.bytes
 
 
+def _black_frame(model: Sam2Model) -> ImageFeatures:
+    size = model.image_size
+    return model.encode_image(torch.zeros(1, 3, size, size, device=model.device))
+
+
 def _kept_by_object(model: Sam2Model, memories: int) -> int:
-    variant, grid, device = model.variant, model.grid, model.device
-    skips = [
-        torch.zeros(1, variant.width // n, scale * grid, scale * grid, device=device)
-        for n, scale in ((8, 4), (4, 2))
-    ]
-    coarse = torch.zeros(1, variant.width, grid, grid, device=device)
+    variant, device = model.variant, model.device
     count = max(1, min(memories, variant.num_memories))
+    with torch.no_grad():
+        here = _black_frame(model)
+        nothing = torch.zeros(1, 1, model.mask_size, model.mask_size, device=device)
+        memory = model.encode_memory(here.coarse, nothing, nothing[0, 0, :1, :1], prompted=False)
     bank = Memories(
-        maps=torch.zeros(1, count, variant.memory_width, grid, grid, device=device),
+        maps=memory[:, None].repeat_interleave(count, 1),
         slots=torch.zeros(1, count, dtype=torch.long, device=device),
         pointers=torch.zeros(1, count, variant.width, device=device),
         distances=torch.ones(1, count, device=device),
@@ -81,10 +84,10 @@ def _kept_by_object(model: Sam2Model, memories: int) -> int:
     points = torch.zeros(1, 2, 2, device=device)
     labels = torch.ones(1, 2, dtype=torch.long, device=device)
     with _Kept(model) as kept:
-        conditioned = model.attend_to_memory(coarse, bank)
-        decoded = model.decode(conditioned, (skips[0], skips[1]))
-        model.decode(conditioned, (skips[0], skips[1]), points, labels, decoded.mask)
-        model.encode_memory(coarse, decoded.mask, decoded.object_score, prompted=False)
+        conditioned = model.attend_to_memory(here.coarse, bank)
+        decoded = model.decode(conditioned, here.skips)
+        model.decode(conditioned, here.skips, points, labels, decoded.mask)
+        model.encode_memory(here.coarse, decoded.mask, decoded.object_score, prompted=False)
     # Losses keep a few maps of each mask that is offered, twice.
     return kept.bytes + 24 * decoded.candidates.nbytes
 

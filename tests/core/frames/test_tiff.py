@@ -290,3 +290,16 @@ def test_closing_releases_the_file(tmp_path: Path) -> None:
     assert tmp_path / "m.ome.tif" not in open_files
     with pytest.raises(FrameSourceError, match="was closed"):
         source[0]
+
+
+@pytest.mark.parametrize("frames", [3, 4])
+def test_frames_that_a_writer_took_for_colours_are_frames_if_the_metadata_say_so(
+    tmp_path: Path, frames: int
+) -> None:
+    movie = np.random.default_rng(0).integers(0, 255, (frames, 24, 32), np.uint8)
+    path = tmp_path / "few.tif"
+    tifffile.imwrite(path, movie, metadata={"axes": "TYX"}, photometric="rgb")
+    with open_frames(path) as source:
+        assert source.length == frames
+        for index, frame in enumerate(source):
+            np.testing.assert_array_equal(frame.image[..., 0], movie[index])

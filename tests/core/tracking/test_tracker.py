@@ -516,6 +516,20 @@ def test_prompts_replayed_from_a_file_give_the_same_masks(
     assert run(again) == run(tracker)
 
 
+def test_prompts_of_another_movie_are_refused_unless_forced(
+    small_model: Sam2Model, movie: np.ndarray, tmp_path: Path
+) -> None:
+    tracker = tracker_of(small_model, movie)
+    tracker.add_prompt(0, "a", points=[(18, 28)])
+    tracker.save_prompts(tmp_path / "prompts.json")
+    shorter = tracker_of(small_model, movie[:-1])
+    with pytest.raises(PromptError, match=r"another movie .* frames"):
+        shorter.load_prompts(tmp_path / "prompts.json")
+    assert shorter.prompts == ()
+    shorter.load_prompts(tmp_path / "prompts.json", force=True)
+    assert shorter.prompts == tracker.prompts
+
+
 def test_masklets_hold_everything_that_came_out(small_model: Sam2Model, movie: np.ndarray) -> None:
     tracker = tracker_of(small_model, movie)
     tracker.add_prompt(0, 1, **FIRST)

@@ -197,7 +197,6 @@ def test_a_run_is_stopped_from_the_page_that_began_it_and_keeps_what_was_done(
     assert not page.get_by_role("dialog").count(), "nothing covers the page"
     page.get_by_role("button", name="Stop").first.click()
     page.get_by_text("1 stopped").first.wait_for()
-    picture(page, "stopped")
     long.reload()
     kept = long.count("frames.sam2.detections")
     assert 0 < kept < 4 * 20 * MOVIES

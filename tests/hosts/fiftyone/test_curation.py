@@ -189,6 +189,15 @@ def test_what_people_put_on_machine_labels_survives_a_recomputation(movie: Any) 
     assert movie.first().frames[4].sam2.detections[0].label == "disc"
 
 
+def test_an_index_that_a_person_gave_a_machine_label_stays(movie: Any) -> None:
+    tracked(movie)
+    sample = movie.first()
+    sample.frames[3].sam2.detections[0].index = 9
+    sample.save()
+    assert again(movie).computed == 0
+    assert movie.first().frames[3].sam2.detections[0].index == 9
+
+
 def test_a_corrected_mask_is_a_keyframe_of_which_no_machine_is_sure(movie: Any) -> None:
     tracked(movie)
     sample = movie.first()

@@ -97,6 +97,14 @@ def test_frames_of_videos_are_tracked_on_the_video(movie: Any, execute: Execute)
     assert not any(shown[6:])
 
 
+def test_frames_that_are_grouped_by_their_video_are_tracked(movie: Any) -> None:
+    put(movie, 2, "seed", label(1, 2))
+    movie.compute_metadata()
+    frames = movie.to_frames(sample_frames=True)
+    report = propagate(frames.group_by("sample_id", order_by="frame_number"), "seed", last=4)
+    assert (report.count("done"), report.movies[0].frames) == (1, 3)
+
+
 def test_a_clip_keeps_to_its_frames(movie: Any, execute: Execute) -> None:
     put(movie, 4, "seed", label(1, 4))
     clips = movie.to_clips([[(3, 9)]])

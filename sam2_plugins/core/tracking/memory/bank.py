@@ -95,8 +95,8 @@ class Memory:
     Attributes
     ----------
     map
-        [memory_width, g, g] in bfloat16, as the official predictor stores it; None where only the
-        pointer is kept.
+        [memory_width, g, g], or latents [N, memory_width], in bfloat16, as the official predictor
+        stores it; None where only the pointer is kept.
     pointer
         [C].
     window

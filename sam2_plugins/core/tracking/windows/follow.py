@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.masks.object_mask import PixelBox
@@ -17,8 +17,8 @@ REBUILT_MEMORIES = 3
 REBUILT_PROMPTS = 2
 """Prompted frames, nearest first, whose memory moves with an object to another window."""
 
-SAME_PLACE = 1 / 32
-"""Windows that jumped to places nearer than this share of their side become one."""
+JUMP_LATTICE = 32
+"""Windows that jumped begin at such parts of their side, so that those that jumped alike are one."""
 
 
 class Follower:
@@ -37,12 +37,10 @@ class Follower:
         self._planner = planner
         self._readable = readable
 
-    def prepare(
-        self, tracked: TrackedObject, frame: int, reverse: bool, shared: Sequence[Window]
-    ) -> None:
-        """Make an object ready to be tracked to a frame; windows in use are shared if they fit."""
+    def prepare(self, tracked: TrackedObject, frame: int, reverse: bool) -> None:
+        """Make an object ready to be tracked to a frame."""
         self.remember_prompts(tracked)
-        self._follow_window(tracked, frame, reverse, shared)
+        self._follow_window(tracked, frame, reverse)
         self.recall_recent(tracked, frame, reverse)
 
     def remember_prompts(self, tracked: TrackedObject) -> None:
@@ -67,9 +65,7 @@ class Follower:
             rebuilt = self._steps.rebuild(earlier, mask, tracked.window)
             tracked.bank.remember_tracked(rebuilt)
 
-    def _follow_window(
-        self, tracked: TrackedObject, frame: int, reverse: bool, shared: Sequence[Window]
-    ) -> None:
+    def _follow_window(self, tracked: TrackedObject, frame: int, reverse: bool) -> None:
         """Move an object that nears the edge of its window to another one, memory and all."""
         before = frame + (1 if reverse else -1)
         said = tracked.prompted.get(before)
@@ -85,15 +81,13 @@ class Follower:
         fits = whole == (tracked.side is None)
         stays = fits and (whole or self._planner.keeps(current, extent.box))
         if not stays:
-            current = self._planner.window(extent.box, tracked.side, shared)
+            current = self._planner.window(extent.box, tracked.side)
         if current != tracked.window:
             tracked.bank.forget(list(tracked.bank.tracked))
             self._move_prompted(tracked, before, last, current)
-        tracked.window = self._after_jump(current, extent.box, before, frame, shared)
+        tracked.window = self._after_jump(current, extent.box, before, frame)
 
-    def _after_jump(
-        self, window: Window, box: PixelBox, before: int, frame: int, shared: Sequence[Window]
-    ) -> Window:
+    def _after_jump(self, window: Window, box: PixelBox, before: int, frame: int) -> Window:
         """Take a window along where what it shows jumped, so that memories fit as they are."""
         if window == self._planner.whole or not self._readable(before):
             return window
@@ -102,8 +96,9 @@ class Follower:
         if not (dx or dy):
             return window
         side = max(window.width, window.height)
-        moved = self._planner.at(window.x + dx, window.y + dy, side)
-        return next((other for other in shared if _nearly(other, moved)), moved)
+        step = max(1, side // JUMP_LATTICE)
+        x, y = (round(at / step) * step for at in (window.x + dx, window.y + dy))
+        return self._planner.at(x, y, side)
 
     def _move_prompted(
         self, tracked: TrackedObject, frame: int, last: ObjectMask, window: Window
@@ -122,10 +117,3 @@ class Follower:
                 there = self._planner.at(window.x + dx, window.y + dy, side)
             if there != (bank.prompted.get(lasting) or bank.anchors[lasting]).window:
                 bank.replace(self._steps.rebuild(lasting, mask, there))
-
-
-def _nearly(window: Window, other: Window) -> bool:
-    """Whether two windows differ so little that objects may share one."""
-    same = (window.width, window.height) == (other.width, other.height)
-    far = max(abs(window.x - other.x), abs(window.y - other.y))
-    return same and far <= SAME_PLACE * window.width

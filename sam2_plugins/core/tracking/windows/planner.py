@@ -8,7 +8,6 @@ encoded once per frame.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -36,8 +35,13 @@ WHOLE_FRAME_SHARE = 0.49
 MOST_ENLARGED = 2.0
 """Frame pixels are never enlarged more than this: there is nothing more to see."""
 
-ENTER_MARGIN, LEAVE_MARGIN = 1 / 8, 1 / 20
-"""Shares of a window's side that an object keeps from its edges: to move in, and to stay."""
+LATTICE, COARSE_LATTICE, TINY_SHARE = 4, 2, 1 / 6
+"""Windows begin at parts of their side, so that objects near each other share an encoding: at
+quarters; at halves for objects that are tiny even there, which are seen as well off the middle.
+"""
+
+LEAVE_MARGIN = 1 / 20
+"""Share of a window's side that an object keeps from its edges, to stay in it."""
 
 
 @dataclass(frozen=True)
@@ -164,15 +168,20 @@ class WindowPlanner:
         # A rung of the ladder may be a little smaller than wanted before the next one is taken.
         return next((side for side in self.ladder() if side * 2**0.25 >= wanted), None)
 
-    def window(self, box: PixelBox, side: int | None, shared: Iterable[Window] = ()) -> Window:
-        """Window of a side around an object; one that is in use already, if it fits well."""
+    def window(self, box: PixelBox, side: int | None) -> Window:
+        """Window of a side around an object, whatever other objects there are.
+
+        Its corner is on a lattice, so that neighbours share it.
+        """
+        longest = max(box[2] - box[0], box[3] - box[1])
+        tiny = side is not None and longest <= TINY_SHARE * side
+        return self.around(box, side, COARSE_LATTICE if tiny else LATTICE)
+
+    def around(self, box: PixelBox, side: int | None, lattice: int = LATTICE) -> Window:
+        """Window of a side around a place, on a lattice."""
         if side is None:
             return self.whole
-        same = [w for w in shared if max(w.width, w.height) == self._fit(side)]
-        best = max(same, key=lambda w: self.margin(w, box), default=None)
-        if best is not None and self.margin(best, box) >= ENTER_MARGIN:
-            return best
-        step = max(1, side // 4)
+        step = max(1, side // lattice)
         x, y = ((box[i] + box[i + 2]) / 2 - side / 2 for i in (0, 1))
         return self.at(round(x / step) * step, round(y / step) * step, side)
 
@@ -204,6 +213,3 @@ class WindowPlanner:
             math.inf if y1 >= height else (y1 - box[3]) / window.height,
         ]
         return min(gaps)
-
-    def _fit(self, side: int) -> int:
-        return min(side, max(self.frame_size))

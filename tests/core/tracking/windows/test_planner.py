@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.windows.planner import (
-    ENTER_MARGIN,
+    LEAVE_MARGIN,
     Extent,
     WindowPlanner,
     extent_of,
@@ -22,7 +22,7 @@ def test_a_small_object_in_a_big_frame_gets_a_window() -> None:
     assert side is not None
     window = planner.window((500, 300, 525, 325), side)
     assert max(window.width, window.height) < 256
-    assert planner.margin(window, (500, 300, 525, 325)) >= ENTER_MARGIN
+    assert planner.margin(window, (500, 300, 525, 325)) > 2 * LEAVE_MARGIN
 
 
 def test_a_large_object_is_seen_in_the_whole_frame() -> None:
@@ -47,13 +47,21 @@ def test_a_frame_that_the_model_sees_well_needs_no_window() -> None:
     assert WindowPlanner(BIG, 256, None).ladder() == []
 
 
-def test_neighbouring_objects_share_a_window() -> None:
+def test_neighbouring_objects_share_a_window_whoever_came_first() -> None:
     planner = WindowPlanner(BIG, 256, "auto")
-    first = planner.window((500, 300, 525, 325), 128)
-    neighbour = (530, 310, 555, 335)
-    assert planner.window(neighbour, 128) != first
-    assert planner.window(neighbour, 128, [first]) == first
-    assert planner.window((800, 310, 825, 335), 128, [first]) != first
+    first = planner.window((500, 300, 530, 330), 128)
+    assert planner.window((505, 310, 535, 340), 128) == first
+    assert planner.window((800, 310, 830, 340), 128) != first
+
+
+def test_many_tiny_objects_need_few_windows() -> None:
+    planner = WindowPlanner((512, 512), 256, "auto")
+    corners = np.random.default_rng(0).integers(0, 500, (200, 2))
+    windows = {planner.window((x, y, x + 12, y + 12), 128) for x, y in corners.tolist()}
+    assert len(windows) <= 49
+    for x, y in corners.tolist():
+        box = (x, y, x + 12, y + 12)
+        assert planner.margin(planner.window(box, 128), box) > 2 * LEAVE_MARGIN
 
 
 def test_an_object_may_touch_the_edge_of_the_frame_but_not_of_its_window() -> None:

@@ -15,7 +15,7 @@ from sam2_plugins.core.tracking.windows.scale_search import (
 
 SIZE = (400, 400)
 PLANNER = WindowPlanner(SIZE, 256, "auto")
-WINDOWS = [PLANNER.window((200, 200, 201, 201), side) for side in (None, 256, 181, 128)]
+WINDOWS = [PLANNER.around((200, 200, 201, 201), side) for side in (None, 256, 181, 128)]
 LARGE = (60, 40, 340, 360)
 CELL, CLUMP, PART = (180, 180, 230, 230), (120, 140, 260, 280), (195, 195, 210, 210)
 

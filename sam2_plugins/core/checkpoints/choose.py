@@ -1,0 +1,95 @@
+"""Which model to take where nobody named one: the best for this machine of those that are here.
+
+Nothing is downloaded. What is chosen, and what would be better, is said in one line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sam2_plugins.core.checkpoints.cache import find_weights
+from sam2_plugins.core.checkpoints.device import choose_device
+from sam2_plugins.core.variants import NANO, VARIANTS, Variant
+
+if TYPE_CHECKING:
+    import torch
+
+AUTO = "auto"
+"""The name of a model that stands for the choice made here."""
+
+CPU_GIGAFLOP = 250.0
+"""Arithmetic of a frame that a processor does in a few seconds."""
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """The name of a model, and what a person should know of the choice, in one line."""
+
+    name: str
+    note: str
+
+
+def choose_model(device: str | torch.device = AUTO) -> ModelChoice:
+    """Choose the best published model that is in the cache, or "nano" if there is none.
+
+    A graphics card takes the one with the highest published J&F. On a processor that would take
+    many times longer for a little more, so it takes the best of those that cost little: EdgeTAM, if
+    it is there.
+
+    Parameters
+    ----------
+    device
+        Where the model will run; "auto" as in `load_model`.
+
+    Raises
+    ------
+    DeviceError
+        If there is no such device.
+    """
+    on_cpu = choose_device(device).type == "cpu"
+    published = [variant for variant in VARIANTS.values() if variant.published]
+    here = [variant for variant in published if find_weights(variant.name)]
+    chosen = _best(here, on_cpu) if here else NANO
+    machine = "a processor" if on_cpu else "a graphics card"
+    what = f"Of the models on this machine, {chosen.name} is the best for {machine}"
+    if not here:
+        what = f"No published model is on this machine, so {chosen.name} is taken"
+    return ModelChoice(chosen.name, f"{what}. {_hint(chosen, published, here, on_cpu)}")
+
+
+def _best(variants: Iterable[Variant], on_cpu: bool) -> Variant:
+    return max(variants, key=lambda variant: _rank(variant, on_cpu))
+
+
+def _rank(variant: Variant, on_cpu: bool) -> tuple[bool, float, float]:
+    """Rank by quality where the cost does not matter, and by cost where it is too high."""
+    cost = variant.gigaflop or float("inf")
+    affordable = not on_cpu or cost <= CPU_GIGAFLOP
+    return affordable, _quality(variant) if affordable else 0.0, -cost
+
+
+def _quality(variant: Variant) -> float:
+    return (variant.published.j_and_f if variant.published else None) or 0.0
+
+
+def _hint(chosen: Variant, published: list[Variant], here: list[Variant], on_cpu: bool) -> str:
+    """Say what to type for another model, and what that one is better in."""
+    other = _best(published, on_cpu)
+    if other == chosen:
+        finer = [variant for variant in published if _quality(variant) > _quality(chosen)]
+        if not finer:
+            return "No published model is better."
+        other = min(finer, key=lambda variant: (variant.gigaflop or 0, -_quality(variant)))
+    assert other.published is not None
+    times = (other.gigaflop or 1) / (chosen.gigaflop or 1)
+    if _quality(other) > _quality(chosen):
+        gain = "Better masks" + (f", at {times:.0f} times the arithmetic" if chosen in here else "")
+    else:
+        gain = f"Faster, with {times:.0%} of the arithmetic"
+    fetch = f"`sam2-plugins download {other.name}` ({other.published.megabytes} MB)"
+    if other == _best(published, on_cpu):
+        return f"{gain}: {fetch}."
+    name = f"the model {other.name}"
+    return f"{gain}: choose {name}." if other in here else f"{gain}: {fetch}, then choose {name}."

@@ -1,0 +1,95 @@
+"""Tracks as a graph: a spot for each object and frame, an edge from each to where it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from sam2_plugins.core.export.numbering import Numbering
+from sam2_plugins.core.export.writer import Masks
+from sam2_plugins.core.masks import ObjectId, ObjectMask
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What a pixel and a frame are in the world; None: not known, and then 1.
+
+    Attributes
+    ----------
+    pixel_size
+        Micrometres per pixel (x, y).
+    seconds
+        From one frame to the next.
+    """
+
+    pixel_size: tuple[float, float] | None = None
+    seconds: float | None = None
+
+    @property
+    def x(self) -> float:
+        """Width of a pixel."""
+        return self.pixel_size[0] if self.pixel_size else 1.0
+
+    @property
+    def y(self) -> float:
+        """Height of a pixel."""
+        return self.pixel_size[1] if self.pixel_size else 1.0
+
+    @property
+    def t(self) -> float:
+        """Length of a frame."""
+        return self.seconds or 1.0
+
+
+@dataclass(frozen=True)
+class Spot:
+    """One object on one frame."""
+
+    id: int
+    obj: ObjectId
+    label: int
+    frame: int
+    mask: ObjectMask
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Middle (x, y) in pixels."""
+        assert self.mask.centroid is not None
+        return self.mask.centroid
+
+
+class TrackGraph:
+    """Collects spots frame by frame.
+
+    Parameters
+    ----------
+    parents
+        Daughter to mother. A mother's last spot before a daughter's first one leads to it.
+    """
+
+    def __init__(self, numbering: Numbering, parents: Mapping[ObjectId, ObjectId] | None) -> None:
+        self._numbering = numbering
+        self._parents = parents or {}
+        self.spots: list[Spot] = []
+
+    def add(self, frame: int, masks: Masks) -> None:
+        """Add the objects that are seen on a frame."""
+        for obj, mask in masks.items():
+            if mask.visible:
+                spot = Spot(len(self.spots), obj, self._numbering.label(obj), frame, mask)
+                self.spots.append(spot)
+
+    def edges(self) -> list[tuple[Spot, Spot]]:
+        """Pairs of spots, the earlier one first; over gaps too."""
+        by_object: dict[ObjectId, list[Spot]] = {}
+        for spot in sorted(self.spots, key=lambda spot: spot.frame):
+            by_object.setdefault(spot.obj, []).append(spot)
+        edges = []
+        for obj, spots in by_object.items():
+            edges += list(pairwise(spots))
+            before = [s for s in by_object.get(self._parents.get(obj, obj), ()) if s.obj != obj]
+            earlier = [spot for spot in before if spot.frame < spots[0].frame]
+            if earlier:
+                edges.append((earlier[-1], spots[0]))
+        return edges

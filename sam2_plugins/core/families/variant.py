@@ -1,0 +1,178 @@
+"""What distinguishes one model from another, as data: no torch is imported here.
+
+A variant is made of parts (a trunk, a form of memory). A part is a frozen dataclass of numbers that
+builds its module when a network is made, so a family brings its own parts and nothing else changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import lcm
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sam2_plugins.core.model.key_placement import KeyPlacement
+    from sam2_plugins.core.model.memory_form import MemoryForm
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Names and shapes of the tensors of a state dict."""
+
+
+class TrunkConfig(Protocol):
+    """An image encoder: its trunk, and the neck that brings the trunk's maps to one width."""
+
+    kind: ClassVar[str]
+    """Its name in a saved file."""
+
+    size_multiple: ClassVar[int]
+    """The side of the input in pixels is a multiple of this."""
+
+    has_skips: ClassVar[bool]
+    """Whether there are maps at stride 4 and 8, which the mask decoder adds to its own."""
+
+    def build_trunk(self) -> nn.Module:
+        """Make the trunk with fresh weights."""
+
+    def build_neck(self, width: int, top_down: Sequence[int]) -> nn.Module:
+        """Make the neck with fresh weights."""
+
+    def fits(self, shapes: Shapes) -> bool:
+        """Tell from a few tensors whether a state dict has this trunk."""
+
+
+class MemoryConfig(Protocol):
+    """What a memory consists of, and how it is attended to."""
+
+    kind: ClassVar[str]
+    """Its name in a saved file."""
+
+    size_multiple: ClassVar[int]
+    """The side of the input in pixels is a multiple of this."""
+
+    def build(self, width: int) -> MemoryForm:
+        """Make what turns a map of `width` channels into a memory, with fresh weights."""
+
+    def build_placement(self) -> KeyPlacement:
+        """Make what gives the keys of memories their place."""
+
+
+@dataclass(frozen=True)
+class MapMemory:
+    """SAM 2's memory: the map of the frame itself."""
+
+    kind: ClassVar[str] = "map"
+    size_multiple: ClassVar[int] = 16
+
+    def build(self, width: int) -> MemoryForm:
+        """Make the module, which has no weights."""
+        from sam2_plugins.core.model.memory_form import MapForm
+
+        return MapForm()
+
+    def build_placement(self) -> KeyPlacement:
+        """Place keys on the frame's own grid."""
+        from sam2_plugins.core.model.key_placement import GridPlacement
+
+        return GridPlacement()
+
+
+@dataclass(frozen=True)
+class Published:
+    """Weights that their authors published.
+
+    Parameters
+    ----------
+    sha256
+        Checked where it is known.
+    j_and_f
+        The authors' figure on SA-V test, where they give one: how good the masks are.
+    """
+
+    url: str
+    megabytes: int
+    sha256: str | None = None
+    j_and_f: float | None = None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """All that distinguishes one model from another, apart from its weights.
+
+    Parameters
+    ----------
+    name
+        What a person types.
+    trunk
+        The image encoder.
+    config
+        The authors' name for the configuration; empty for ours.
+    image_size
+        Side in pixels of the square that the model sees, as it was trained.
+    width
+        Channels of the neck, the decoder and memory attention.
+    memory
+        What a memory consists of.
+    memory_layers
+        Layers of memory attention.
+    feedforward
+        Hidden channels of the transformers' feed-forward parts.
+    top_down_levels
+        Neck levels (0 is stride 4) that receive the level above.
+    pointer_time_encoding, absent_memory_embedding
+        What SAM 2.1 added to SAM 2.0: pointers know when they were made, and the memory of a frame
+        without the object says so.
+    stability_fallback
+        Where one mask is asked for and its outline is not stable, take the best of three instead.
+    prompt_views
+        In how many ways, turned by quarters, a prompt's window is looked at: 1 to 4.
+    published
+        Where the weights are, if the authors published them.
+    licence
+        Licence of the weights.
+    gigaflop
+        Arithmetic of a tracked frame with one object and a full memory at `image_size`, in 10^9
+        operations; None if it was not counted.
+    """
+
+    name: str
+    trunk: TrunkConfig
+    config: str = ""
+    image_size: int = 1024
+    width: int = 256
+    memory: MemoryConfig = MapMemory()
+    memory_width: int = 64
+    memory_layers: int = 4
+    feedforward: int = 2048
+    top_down_levels: tuple[int, ...] = (2, 3)
+    pointer_time_encoding: bool = True
+    absent_memory_embedding: bool = True
+    num_memories: int = 7
+    max_pointers: int = 16
+    stability_fallback: bool = True
+    prompt_views: int = 1
+    published: Published | None = None
+    licence: str = "Apache-2.0"
+    gigaflop: float | None = field(default=None, compare=False)
+    about: str = field(default="", compare=False)
+
+    @property
+    def size_multiple(self) -> int:
+        """Input sizes are multiples of this."""
+        return lcm(self.trunk.size_multiple, self.memory.size_multiple)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Input sizes up to the one of training; larger multiples serve as well."""
+        return tuple(range(self.size_multiple, self.image_size + 1, self.size_multiple))
+
+    def size_note(self, image_size: int) -> str | None:
+        """Return what a person who chooses another size than that of training should know."""
+        if self.published is None or image_size == self.image_size:
+            return None
+        return (
+            f"{self.name} was trained at {self.image_size} px only: how good its masks are at "
+            f"{image_size} px is not known, so compare both on a part of your movie"
+        )

@@ -1,0 +1,120 @@
+"""A plain vision transformer with windows (Li et al. 2022), and its neck, for EfficientTAM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sam2_plugins.core.families.efficienttam import VitConfig
+from sam2_plugins.core.model.layers import MLP, LayerNorm2d
+from sam2_plugins.core.model.linear import Linear
+from sam2_plugins.core.model.window_partition import from_windows, to_windows
+
+
+class _Attention(nn.Module):
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = Linear(channels, 3 * channels)
+        self.proj = Linear(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Self-attention of maps [B, H, W, C]."""
+        tokens = self.qkv(x).flatten(1, 2).unflatten(-1, (3, self.heads, -1))
+        mixed = F.scaled_dot_product_attention(*tokens.permute(2, 0, 3, 1, 4))
+        out: Tensor = self.proj(mixed.transpose(1, 2).reshape(x.shape))
+        return out
+
+
+class _Block(nn.Module):
+    """Pre-norm transformer block over windows (window 0: over the whole map)."""
+
+    def __init__(self, channels: int, heads: int, window: int) -> None:
+        super().__init__()
+        self.window = window
+        self.norm1 = nn.LayerNorm(channels, eps=1e-6)
+        self.attn = _Attention(channels, heads)
+        self.norm2 = nn.LayerNorm(channels, eps=1e-6)
+        self.mlp = MLP(channels, 4 * channels, channels, depth=2, activation="gelu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        normal = self.norm1(x)
+        if self.window:
+            windows, grid = to_windows(normal, self.window)
+            mixed = from_windows(self.attn(windows), grid, *x.shape[1:3])
+        else:
+            mixed = self.attn(normal)
+        x = x + mixed
+        out: Tensor = x + self.mlp(self.norm2(x))
+        return out
+
+
+class _PatchEmbed(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, channels, kernel_size=16, stride=16)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        embedded: Tensor = self.proj(pixels)
+        return embedded.permute(0, 2, 3, 1)
+
+
+class Vit(nn.Module):
+    """One feature map, at stride 16, of an image."""
+
+    def __init__(self, config: VitConfig) -> None:
+        super().__init__()
+        self.side = config.pos_embed_size
+        self.patch_embed = _PatchEmbed(config.embed_dim)
+        # The first row, of a class token, comes with the weights and is used by nothing.
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + self.side**2, config.embed_dim))
+        self.blocks = nn.ModuleList(
+            _Block(
+                config.embed_dim,
+                config.num_heads,
+                0 if index in config.global_blocks else config.window_size,
+            )
+            for index in range(config.depth)
+        )
+
+    def position(self, height: int, width: int) -> Tensor:
+        """Position embedding [1, height, width, C], resized to the map."""
+        stored = self.pos_embed[:, 1:].unflatten(1, (self.side, self.side)).permute(0, 3, 1, 2)
+        resized = F.interpolate(stored, size=(height, width), mode="bicubic")
+        return resized.permute(0, 2, 3, 1)
+
+    def forward(self, pixels: Tensor) -> list[Tensor]:
+        """Encode pixels [B, 3, S, S]; the map is [B, C, S / 16, S / 16]."""
+        x = self.patch_embed(pixels)
+        x = x + self.position(*x.shape[1:3])
+        for block in self.blocks:
+            x = block(x)
+        return [x.permute(0, 3, 1, 2)]
+
+
+class _Projection(nn.Module):
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.conv_1x1 = nn.Conv2d(channels, width, 1, bias=False)
+        self.norm_0 = LayerNorm2d(width)
+        self.conv_3x3 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm_1 = LayerNorm2d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.norm_1(self.conv_3x3(self.norm_0(self.conv_1x1(x))))
+        return out
+
+
+class PlainNeck(nn.Module):
+    """The trunk's only map, brought to the width of the rest."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList([_Projection(channels, width)])
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Project [B, channels, g, g] to [B, width, g, g]."""
+        return [self.convs[0](maps[-1])]
