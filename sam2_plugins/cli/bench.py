@@ -33,9 +33,11 @@ def bench(
 ) -> None:
     """Tell where the time goes on this machine: milliseconds per frame, by part of the network.
 
-    A film made here is tracked until the memory is full, then measured. The floor is what the
-    arithmetic would take at the rate of a matrix product that is measured too. A model that is not
-    downloaded is measured with random weights: the time is the same.
+    A film made here is tracked until the memory is full, then measured: frames as they pass, and
+    then by part, each of which is waited for. The floor is what the arithmetic would take at the
+    rate of a matrix product that is measured too. A graphics card is measured with and without
+    graphs, and its memory is told. A model that is not downloaded is measured with random weights:
+    the time is the same.
     """
     import torch
 
@@ -54,8 +56,10 @@ def bench(
             model = _open(name, device, side)
             rate = rate or matrix_rate(model.device)
             for count in counts:
-                say(f"{name}, {model.image_size} px, objects: {count} …")
-                profiles.append(profile_tracking(model, count, rate, frames))
+                for graphs in (True, False) if model.device.type == "cuda" else (True,):
+                    ways = "" if graphs else ", without graphs"
+                    say(f"{name}, {model.image_size} px, objects: {count}{ways} …")
+                    profiles.append(profile_tracking(model, count, rate, frames, graphs))
     facts = {"device": str(model.device), "threads": torch.get_num_threads()}
     if json:
         each = [
@@ -85,22 +89,30 @@ def _show(profiles: list[Profile]) -> None:
 
     parts = list(profiles[0].seconds)
     heads = [part.replace(" ", "\n") for part in parts]
-    rows = table(["model"], ["px", "objects", *heads, "total\nms", "floor\nms", "total\n/ floor"])
+    card = any(one.device_megabytes for one in profiles)
+    names = ["px", "objects", *heads, "frame\nms", "floor\nms", "frame\n/ floor"]
+    rows = table(["model"], [*names, *(["waits\nms", "device\nMB", "graphs"] if card else [])])
     for one in profiles:
+        device = (
+            _milliseconds(one.waited),
+            f"{one.device_megabytes:.0f}",
+            "yes" if one.graphs else "no",
+        )
         rows.add_row(
             one.model,
             str(one.image_size),
             str(one.objects),
             *(_milliseconds(one.seconds[part]) for part in parts),
-            _milliseconds(one.total),
+            _milliseconds(one.frame),
             _milliseconds(one.floor),
             f"{_ratio(one):.1f}",
+            *(device if card else ()),
         )
     OUT.print(rows)
 
 
 def _ratio(profile: Profile) -> float:
-    return profile.total / profile.floor
+    return profile.frame / profile.floor
 
 
 def _milliseconds(seconds: float) -> str:

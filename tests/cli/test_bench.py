@@ -16,6 +16,7 @@ def test_every_part_of_a_frame_is_told(run, nano):
     assert set(one["seconds"]) == {*PARTS, "read", "write", "rest"}
     assert all(one["seconds"][part] > 0 for part in (*PARTS, "read", "write"))
     assert one["total"] == pytest.approx(sum(one["seconds"].values()))
+    assert one["frame"] > 0 and one["waits"] == 1 and not one["graphs"]
     # The encoder runs once for both, everything else for each.
     assert one["gigaflop"] < two["gigaflop"] < 2 * one["gigaflop"]
     assert one["floor"] == pytest.approx(one["gigaflop"] / told["gigaflop_per_second"])

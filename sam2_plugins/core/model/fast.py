@@ -45,6 +45,11 @@ def without_graphs() -> Iterator[None]:
         _enabled.reset(token)
 
 
+def graphs_in_use(model: nn.Module) -> bool:
+    """Whether some operation of a model is a graph, and graphs are allowed here."""
+    return _enabled.get() and model in _GRAPHS and len(_GRAPHS[model]) > 0
+
+
 class Prepared:
     """Mark of a module that prepares weights for inference itself: they are left to it."""
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam2_plugins.core.families.variant import Variant
+from sam2_plugins.core.model.linear import linear
 
 
 class _Lateral(nn.Module):
@@ -16,6 +17,10 @@ class _Lateral(nn.Module):
         self.conv = nn.Conv2d(channels, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.device.type == "cpu":
+            # The trunk's channels come last, which a product takes as they are.
+            last = linear(x.permute(0, 2, 3, 1), self.conv.weight[:, :, 0, 0], self.conv.bias)
+            return last.permute(0, 3, 1, 2)
         out: Tensor = self.conv(x)
         return out
 

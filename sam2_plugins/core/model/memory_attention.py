@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import cycle
 from typing import cast
 
@@ -64,11 +63,11 @@ class RotaryAttention(Attention):
         queries = rotate(queries, rotary_table(grid, grid, queries.shape[-1], q.device))
         placed = self.placement(keys, v, grid, unplaced)
         keys, values, bias = placed.keys, placed.values, placed.bias
-        narrow = _narrow_attention(queries, keys, values, bias)
-        if narrow is None:
+        mixed = _mix(queries, keys, values, bias)
+        if mixed is None:
             return self.attend(queries, keys, self.split(self.v_proj(values)), bias)
         # Exact, since the weights of the values sum to 1.
-        out: Tensor = self.out_proj(self.v_proj(narrow(queries, keys, values, bias)))
+        out: Tensor = self.out_proj(self.v_proj(mixed))
         return out
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -79,30 +78,33 @@ class RotaryAttention(Attention):
         return super().attend(q, k, v, bias)
 
 
-_Mix = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
-
-
-def _narrow_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> _Mix | None:
-    """Return an attention that mixes values before they are projected, where that is faster.
+def _mix(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor | None:
+    """Mix values before they are projected, where that is faster; None where it is not.
 
     Memories are a quarter as wide as their projection, which saves that much of the second product.
     """
+    if torch.is_grad_enabled():
+        return None
     if q.device.type == "cpu":
-        return None if torch.is_grad_enabled() else _mix_narrow
-    if q.is_cuda and len(q) > 1 and v.shape[-1] < q.shape[-1] and not torch.is_grad_enabled():
-        parameters = torch.backends.cuda.SDPAParams(q, k, v[:, None], None, 0.0, False, False)
-        if bias is None and torch.backends.cuda.can_use_cudnn_attention(parameters):
-            return _mix_by_cudnn
+        return _mix_on_processor(q, k, v, bias)
+    if q.is_cuda and bias is None and len(q) > 1 and v.shape[-1] < q.shape[-1]:
+        return _mix_by_cudnn(q, k, v[:, None])
     return None
 
 
-def _mix_by_cudnn(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-    assert bias is None
-    with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
-        return F.scaled_dot_product_attention(q, k, v[:, None])[:, 0]
+def _mix_by_cudnn(q: Tensor, k: Tensor, v: Tensor) -> Tensor | None:
+    """Attention of one head by cuDNN, the only fused kernel that likes narrow values."""
+    try:
+        given = torch.backends.cuda.SDPAParams(q, k, v, None, 0.0, False, False)
+        if not torch.backends.cuda.can_use_cudnn_attention(given):
+            return None
+        with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
+            return F.scaled_dot_product_attention(q, k, v)[:, 0]
+    except (RuntimeError, TypeError, AttributeError):  # an older one, or none for these shapes
+        return None
 
 
-def _mix_narrow(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+def _mix_on_processor(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
     """Attention of one head on a processor.
 
     Fused kernels want values as wide as keys, so rows are cut here into pieces that stay in cache.

@@ -10,7 +10,8 @@ def to_windows(x: Tensor, size: int) -> tuple[Tensor, tuple[int, int]]:
     """Cut [B, H, W, C] into [B * windows, size, size, C], padded with zeros at the far edges."""
     batch, height, width, channels = x.shape
     down, right = -height % size, -width % size
-    x = F.pad(x, (0, 0, 0, right, 0, down))
+    if down or right:  # padding by nothing would be a copy
+        x = F.pad(x, (0, 0, 0, right, 0, down))
     rows, columns = (height + down) // size, (width + right) // size
     x = x.view(batch, rows, size, columns, size, channels).transpose(2, 3)
     return x.reshape(-1, size, size, channels), (rows, columns)

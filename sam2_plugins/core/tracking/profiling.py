@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from sam2_plugins.core.export import open_writers
 from sam2_plugins.core.frames import FrameSource, open_frames
 from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.model.fast import graphs_in_use, without_graphs
 from sam2_plugins.core.model.linear import by_pytorch
 from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
+from sam2_plugins.core.tracking.transfer import Reading
 
 PARTS = {
     "image encoder": "encode_image",
@@ -45,8 +47,16 @@ class Profile:
     objects, image_size
         What was tracked, and the side of the model's input.
     seconds
-        Wall-clock time per frame by part: those of the network, "read" (decode a frame of video),
-        "write" (a compressed label image), "rest".
+        Wall-clock time per frame by part, each of which is waited for: those of the network, "read"
+        (decode a frame of video), "write" (a compressed label image), "rest".
+    frame
+        Wall-clock time per frame as users have it, when only results are waited for.
+    waits, waited
+        How often per frame the host reads something from the device, and the seconds that it waits.
+    graphs
+        Whether the network's operations were replayed as graphs.
+    device_megabytes
+        Most memory of the device in use at once; 0 for a processor.
     gigaflop
         Arithmetic of the network per frame.
     floor
@@ -57,6 +67,11 @@ class Profile:
     image_size: int
     objects: int
     seconds: dict[str, float]
+    frame: float
+    waits: float
+    waited: float
+    graphs: bool
+    device_megabytes: float
     gigaflop: float
     floor: float
 
@@ -78,7 +93,9 @@ def matrix_rate(device: torch.device, seconds: float = 0.5) -> float:
     return float(2 * _MATRIX**3 / best)
 
 
-def profile_tracking(model: Sam2Model, objects: int, rate: float, frames: int = 5) -> Profile:
+def profile_tracking(
+    model: Sam2Model, objects: int, rate: float, frames: int = 5, graphs: bool = True
+) -> Profile:
     """Track objects through a film made here, as large as the model's input, and take the time.
 
     Parameters
@@ -86,32 +103,89 @@ def profile_tracking(model: Sam2Model, objects: int, rate: float, frames: int = 
     rate
         Operations per second that the floor is computed with: from `matrix_rate`.
     frames
-        Frames that count, after those until memory is full.
+        Frames that count, after those until memory is full: so many as users have them, and then
+        as many by part.
+    graphs
+        Whether a card may replay operations as graphs.
     """
+    with nullcontext() if graphs else without_graphs():
+        return _profile(model, objects, rate, frames)
+
+
+def _profile(model: Sam2Model, objects: int, rate: float, frames: int) -> Profile:
     side = model.image_size
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"
-        _film(path, side, WARM_UP + frames + 2)
-        with open_frames(path) as source, _clocked(model, source) as spent:
+        _film(path, side, WARM_UP + 2 * frames + 3)
+        with open_frames(path) as source:
             tracker = VideoTracker(model, source, window=None)
             for index, box in enumerate(_boxes(objects, side)):
                 tracker.add_prompt(0, index + 1, box=box)
             writers = open_writers(Path(folder) / "out", ["tiff"], source, tracker.objects)
             run = tracker.propagate()
             with writers:
-                for _ in range(WARM_UP):
+                for _ in range(WARM_UP + 1):  # at the second full memory, graphs are captured
                     next(run)
-                spent.clear()
-                began = time.perf_counter()
-                for _ in range(frames):
-                    result = next(run)
-                    with _clock(spent, "write", model.device):
-                        writers.write(result.frame, result.time, result.masks)
-                total = time.perf_counter() - began
+                _reset_memory(model.device)
+                with _counted_waits() as waits:
+                    began = time.perf_counter()
+                    for _ in range(frames):
+                        next(run)
+                    _wait(model.device)
+                    frame = (time.perf_counter() - began) / frames
+                megabytes = _most_memory(model.device)
+                with _clocked(model, source) as spent:
+                    began = time.perf_counter()
+                    for _ in range(frames):
+                        result = next(run)
+                        with _clock(spent, "write", model.device):
+                            writers.write(result.frame, result.time, result.masks)
+                    total = time.perf_counter() - began
                 seconds = {name: spent[name] / frames for name in (*PARTS, "read", "write")}
                 flop = _count(model, run)
     seconds["rest"] = max(0.0, total / frames - sum(seconds.values()))
-    return Profile(model.variant.name, side, objects, seconds, flop / 1e9, flop / rate)
+    return Profile(
+        model.variant.name,
+        side,
+        objects,
+        seconds,
+        frame,
+        waits=len(waits) / frames,
+        waited=sum(waits) / frames,
+        graphs=graphs_in_use(model),
+        device_megabytes=megabytes,
+        gigaflop=flop / 1e9,
+        floor=flop / rate,
+    )
+
+
+@contextmanager
+def _counted_waits() -> Iterator[list[float]]:
+    """Seconds that each read from the device takes, while the block runs."""
+    waits: list[float] = []
+    arrays = Reading.arrays
+
+    def timed(reading: Reading) -> list[NDArray[Any]]:
+        began = time.perf_counter()
+        read = arrays(reading)
+        waits.append(time.perf_counter() - began)
+        return read
+
+    Reading.arrays = timed  # type: ignore[method-assign, assignment]
+    try:
+        yield waits
+    finally:
+        Reading.arrays = arrays  # type: ignore[method-assign]
+
+
+def _reset_memory(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def _most_memory(device: torch.device) -> float:
+    """Memory that a card's allocator held at most, in megabytes: what others cannot have."""
+    return torch.cuda.max_memory_reserved(device) / 1e6 if device.type == "cuda" else 0.0
 
 
 def _count(model: Sam2Model, run: Iterator[FrameResult]) -> int:

@@ -93,6 +93,8 @@ class MaskRecord:
         self._frame_size = frame_size
         self._packed: dict[int, _Packed] = {}
         self._current: set[int] = set()
+        # The last mask is wanted again at once, for the result and for the next frame.
+        self._last: tuple[int, ObjectMask] | None = None
 
     def __contains__(self, frame: int) -> bool:
         return frame in self._packed
@@ -107,17 +109,21 @@ class MaskRecord:
 
     def get(self, frame: int) -> ObjectMask | None:
         """Return the mask of a frame: empty if the object is not there, None if never tracked."""
+        if self._last is not None and self._last[0] == frame:
+            return self._last[1]
         packed = self._packed.get(frame)
         return None if packed is None else packed.unpack(self._frame_size)
 
     def put(self, frame: int, mask: ObjectMask) -> None:
         """Set the mask of a frame."""
         self._packed[frame] = _Packed.of(mask)
+        self._last = frame, mask
         self._current.add(frame)
 
     def drop(self, frame: int) -> None:
         """Forget a frame."""
         self._packed.pop(frame, None)
+        self._last = None
         self._current.discard(frame)
 
     def is_current(self, frame: int) -> bool:

@@ -547,7 +547,7 @@ class VideoTracker:
 
     def _readable(self, frame: int) -> bool:
         """Whether a frame can still be had; those of a stream pass."""
-        return self.frames.seekable or frame >= max(self._times, default=0)
+        return self.frames.seekable or frame >= next(reversed(self._times), 0)
 
     def _known(self, obj: ObjectId) -> TrackedObject:
         if obj not in self._objects:

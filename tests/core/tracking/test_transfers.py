@@ -90,7 +90,7 @@ def test_operations_and_reads_do_not_grow_with_the_objects(
 ) -> None:
     # A processor's attention goes object by object; a card's does not.
     monkeypatch.setattr(memory_attention, "ONE_BY_ONE", ())
-    monkeypatch.setattr(memory_attention, "_narrow_attention", lambda *_: None)
+    monkeypatch.setattr(memory_attention, "_mix", lambda *_: None)
     with by_pytorch():  # oneDNN has products of few rows done by PyTorch
         few, many = (
             follow(small_model, objects, monkeypatch, frames=4, policy=policy)[-1]

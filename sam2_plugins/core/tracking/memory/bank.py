@@ -219,10 +219,10 @@ class MemoryBank:
         for frame in list(self.tracked):
             if frame in frames:
                 continue
-            if frame in newest:
-                self.tracked[frame] = replace(self.tracked[frame], map=None)
-            else:
+            if frame not in newest:
                 del self.tracked[frame]
+            elif self.tracked[frame].map is not None:
+                self.tracked[frame] = replace(self.tracked[frame], map=None)
 
     def forget(self, frames: Sequence[int]) -> None:
         """Let go of frames, prompted or not."""

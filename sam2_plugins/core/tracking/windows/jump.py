@@ -45,8 +45,9 @@ def displacement(
     # Both are cut on one lattice, so that the old place is a whole number of steps into the new.
     around = _on_lattice(around, searched, step)
     pattern, same_place = _shrunk(before, around, step), _shrunk(after, around, step)
-    nothing_to_see = min(pattern.shape) < 3 or pattern.std() == 0
-    if nothing_to_see or _correlation(pattern, same_place) >= ALIKE:
+    if min(pattern.shape) < 3 or np.ptp(pattern) == 0:
+        return 0, 0  # there is nothing to see
+    if _correlation(pattern, same_place) >= ALIKE:
         return 0, 0
     alike = match_template(_shrunk(after, searched, step), pattern)
     old = ((around[1] - searched[1]) // step, (around[0] - searched[0]) // step)
@@ -58,10 +59,9 @@ def displacement(
 
 def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     """From −1 to 1; 0 if the other is flat."""
-    if other.std() == 0:
-        return 0.0
-    one, other = one - one.mean(), other - other.mean()
-    return float((one * other).sum() / math.sqrt((one**2).sum() * (other**2).sum()))
+    one, other = (each.ravel() - each.mean() for each in (one, other))
+    spread = math.sqrt(float(one @ one) * float(other @ other))
+    return float(one @ other) / spread if spread > 0 else 0.0
 
 
 def _grown(box: PixelBox, by: float, shape: tuple[int, ...]) -> PixelBox:
