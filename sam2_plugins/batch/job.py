@@ -60,7 +60,7 @@ class Settings:
         Torch threads of a worker; None: torch's own choice.
     """
 
-    model: str = "nano"
+    model: str = "auto"
     device: str = "auto"
     image_size: int | None = None
     window: WindowChoice = "auto"

@@ -14,6 +14,7 @@ from sam2_plugins.batch.folder import FILES, JOURNAL, PROMPTS, ResultFolder
 from sam2_plugins.batch.inputs import digest_inputs, read_content
 from sam2_plugins.batch.job import Job, Settings
 from sam2_plugins.batch.report import Events, Progress, Report, State
+from sam2_plugins.core.checkpoints import model_name
 from sam2_plugins.core.errors import ExportError, message_of
 from sam2_plugins.core.export import WriterGroup, open_writers
 from sam2_plugins.core.frames import FrameSource, open_frames
@@ -107,6 +108,7 @@ def track_into(
     Sam2PluginsError
         If the job does not fit its movie, or something that is not ours is in the way.
     """
+    settings = replace(settings, model=model_name(settings.model, settings.device))
     earlier = folder.record()
     content = read_content(job.source, earlier)
     inputs = digest_inputs(job, settings, content)

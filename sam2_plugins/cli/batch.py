@@ -95,11 +95,13 @@ def batch(
     from sam2_plugins.batch import Report, Settings, connect, read_manifest, run_batch
     from sam2_plugins.cli.console import say
     from sam2_plugins.cli.interrupt import stopping_gently
+    from sam2_plugins.cli.loading import chosen_model
     from sam2_plugins.core.checkpoints import check_model_name
     from sam2_plugins.core.export import parse_formats
 
     settings = Settings(
-        model.model,
+        # Of several machines each chooses for itself.
+        model.model if where.dask else chosen_model(model.model, model.device),
         model.device,
         model.image_size,
         looking.window_choice,

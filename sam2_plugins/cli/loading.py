@@ -12,12 +12,18 @@ if TYPE_CHECKING:
     from sam2_plugins.core.model import Sam2Model
 
 
+def chosen_model(name: str, device: str = "auto") -> str:
+    """Return a model's name; of "auto", tell in one line which one it is."""
+    if name != AUTO:
+        return name
+    choice = choose_model(device)
+    say(choice.note)
+    return choice.name
+
+
 def open_model(name: str, device: str = "auto", image_size: int | None = None) -> Sam2Model:
     """Load a model, and tell in one line which one it is and what it may be used for."""
-    if name == AUTO:
-        choice = choose_model(device)
-        say(choice.note)
-        name = choice.name
+    name = chosen_model(name, device)
     with DownloadBar(name) as bar:
         model = load_model(name, device, image_size, on_progress=bar)
     say(f"Model: {describe(model)}")

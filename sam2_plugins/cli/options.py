@@ -99,7 +99,7 @@ class ModelOptions:
 
     panel: ClassVar = "Model"
 
-    model: Model = "nano"
+    model: Model = "auto"
     device: Device = "auto"
     image_size: ImageSize = None
 

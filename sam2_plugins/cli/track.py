@@ -92,11 +92,11 @@ def track(
     from sam2_plugins.batch.folder import ResultFolder
     from sam2_plugins.batch.tracking import Replacing, track_into
     from sam2_plugins.cli.console import say
-    from sam2_plugins.cli.loading import open_model
+    from sam2_plugins.cli.loading import chosen_model, open_model
     from sam2_plugins.cli.tracking import follow
 
     settings = Settings(
-        model.model,
+        chosen_model(model.model, model.device),
         model.device,
         model.image_size,
         looking.window_choice,

@@ -32,7 +32,7 @@ def propagate(
     first: int | None = None,
     last: int | None = None,
     prompt_frames: Collection[int] | None = None,
-    model: str = "nano",
+    model: str = "auto",
     device: str = "auto",
     image_size: int | None = None,
     window: WindowChoice = "auto",

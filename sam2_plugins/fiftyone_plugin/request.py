@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from sam2_plugins.core.checkpoints import model_name
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.tracking.schedule import Direction
 from sam2_plugins.core.tracking.windows.planner import WindowChoice
@@ -45,7 +46,7 @@ class Request:
     last: int | None = None
     prompt_frames: frozenset[int] | None = None
     label_ids: frozenset[str] | None = None
-    model: str = "nano"
+    model: str = "auto"
     device: str = "auto"
     image_size: int | None = None
     window: WindowChoice = "auto"
@@ -61,7 +62,7 @@ class Request:
     @property
     def settings(self) -> tuple[Any, ...]:
         """All that a mask depends on beside its prompts and how its frame was reached."""
-        return self.model, self.image_size, self.window, self.memory
+        return model_name(self.model, self.device), self.image_size, self.window, self.memory
 
 
 @dataclass(frozen=True)

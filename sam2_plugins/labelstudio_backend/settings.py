@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sam2_plugins.core.checkpoints import cache_dir
+from sam2_plugins.core.checkpoints import cache_dir, model_name
 from sam2_plugins.core.variants import VARIANTS
 from sam2_plugins.labelstudio_backend.errors import LabelStudioError
 
@@ -79,7 +79,7 @@ class Settings:
         Requests for predictions that may be open at once; more are told to come back.
     """
 
-    model: str = _setting("nano", "SAM2_MODEL")
+    model: str = _setting("auto", "SAM2_MODEL")
     device: str = _setting("auto", "SAM2_DEVICE")
     image_size: int = _setting(0, "SAM2_IMAGE_SIZE")
     window: str = _setting("auto", "SAM2_WINDOW")
@@ -133,7 +133,9 @@ class Settings:
             for variable in one.metadata["variables"]:
                 if one.name not in values and environment.get(variable):
                     values[one.name] = _read(environment[variable], one.default, variable)
-        return cls(**values)
+        # Named here, for predictions are kept under the name of their model.
+        chosen = cls(**values)
+        return replace(chosen, model=model_name(chosen.model, chosen.device))
 
     @property
     def folder(self) -> Path:

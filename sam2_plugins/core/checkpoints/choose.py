@@ -59,6 +59,11 @@ def choose_model(device: str | torch.device = AUTO) -> ModelChoice:
     return ModelChoice(chosen.name, f"{what}. {_hint(chosen, published, here, on_cpu)}")
 
 
+def model_name(name: str, device: str | torch.device = AUTO) -> str:
+    """Return a model's name, with the choice made where it is "auto"."""
+    return choose_model(device).name if name == AUTO else name
+
+
 def _best(variants: Iterable[Variant], on_cpu: bool) -> Variant:
     return max(variants, key=lambda variant: _rank(variant, on_cpu))
 

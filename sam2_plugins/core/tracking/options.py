@@ -27,7 +27,7 @@ class TrackingOptions:
     Attributes
     ----------
     model
-        A name of `list_models`, or a file of weights.
+        A name of `list_models`, a file of weights, or "auto": the best that is on this machine.
     device
         "auto", "cpu", "cuda", "cuda:1", "mps".
     image_size
@@ -46,7 +46,7 @@ class TrackingOptions:
         If a value is not one that can be chosen.
     """
 
-    model: str = "nano"
+    model: str = "auto"
     device: str = "auto"
     image_size: int | None = None
     window: WindowChoice = "auto"
@@ -97,7 +97,10 @@ class TrackingOptions:
 
     def identity(self) -> dict[str, Any]:
         """Return the options on which the masks depend, as plain values."""
-        return {key: value for key, value in asdict(self).items() if key not in OF_THE_MACHINE}
+        from sam2_plugins.core.checkpoints import model_name
+
+        values = {key: value for key, value in asdict(self).items() if key not in OF_THE_MACHINE}
+        return {**values, "model": model_name(self.model, self.device)}
 
 
 def parse_window(text: str) -> WindowChoice:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import fiftyone.core.media as fom
 from fiftyone.operators import types
 
-from sam2_plugins.core.checkpoints import list_models
+from sam2_plugins.core.checkpoints import AUTO, choose_model, list_models
 from sam2_plugins.core.tracking.memory.policies import policy_help
 from sam2_plugins.core.tracking.schedule import DIRECTIONS
 from sam2_plugins.fiftyone_plugin.checks import prompt_fields
@@ -107,10 +107,11 @@ def add_everything(form: types.Object) -> None:
 def add_model(form: types.Object) -> None:
     """Ask for the model."""
     choices = types.DropdownView()
+    choices.add_choice(AUTO, label=AUTO, description=choose_model().note)
     for one in list_models():
         here = "" if one.path is not None else f", {one.megabytes} MB to download"
         choices.add_choice(one.name, label=f"{one.name}{here}", description=one.about)
-    form.str("model", default="nano", label="Model", view=choices)
+    form.str("model", default=AUTO, label="Model", view=choices)
 
 
 def add_advanced(form: types.Object, ctx: Any) -> None:

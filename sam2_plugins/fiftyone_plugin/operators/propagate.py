@@ -81,7 +81,7 @@ def read_request(ctx: Any) -> Request:
         last=given.get("last"),
         prompt_frames=numbers,
         label_ids=forms.chosen_labels(ctx),
-        model=given.get("model") or "nano",
+        model=given.get("model") or "auto",
         device=given.get("device") or "auto",
         image_size=given.get("image_size"),
         window=parse_window(str(given.get("window") or given.get("tile") or "auto")),
