@@ -53,7 +53,7 @@ def stopped_in_mid_track(api: Any, settings: Settings, movie: Path) -> Project:
     with Backend(settings) as backend:
         project = Project(api, backend, movie)
         project.ask([box_on(1)])
-        wait_for(lambda: jobs(backend)[0]["done"] > 3)
+        wait_for(lambda: any(job["done"] > 3 for job in jobs(backend)))
     (job,) = backend.engine.jobs.all()
     assert job.state == "left" and job.tracked.done < job.tracked.total
     return project
