@@ -26,7 +26,8 @@ def label_of(prompt: Prompt) -> Any:
         box = [x0 / WIDTH, y0 / HEIGHT, (x1 - x0) / WIDTH, (y1 - y0) / HEIGHT]
         return fo.Detection(**values, bounding_box=box)
     assert prompt.points is not None
-    points = [(x / WIDTH, y / HEIGHT) for x, y in prompt.points.xy]
+    # FiftyOne measures from the corner of a picture, the core from the middle of its first pixel.
+    points = [((x + 0.5) / WIDTH, (y + 0.5) / HEIGHT) for x, y in prompt.points.xy]
     return fo.Keypoint(**values, points=points, sam2_labels=list(prompt.points.labels))
 
 
