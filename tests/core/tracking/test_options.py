@@ -33,7 +33,8 @@ def test_of_plain_values_only_the_options_are_taken_and_tile_is_an_earlier_name(
 
 
 def test_masks_do_not_depend_on_the_device() -> None:
-    assert TrackingOptions(device="cpu").identity() == TrackingOptions(device="cuda").identity()
+    on = [TrackingOptions("nano", device).identity() for device in ("cpu", "cuda")]
+    assert on[0] == on[1]
     assert TrackingOptions(window=None).identity() != TrackingOptions().identity()
 
 
