@@ -105,6 +105,8 @@ class Settings:
     requests: int = _setting(128, "SAM2_REQUESTS")
 
     def __post_init__(self) -> None:
+        # Named here, for predictions are kept under the name of their model.
+        object.__setattr__(self, "model", model_name(self.model, self.device))
         if self.masks not in ("keyframes", "all", "none"):
             raise LabelStudioError(
                 f"The masks that travel are keyframes, all or none, not {self.masks!r}."
@@ -133,9 +135,7 @@ class Settings:
             for variable in one.metadata["variables"]:
                 if one.name not in values and environment.get(variable):
                     values[one.name] = _read(environment[variable], one.default, variable)
-        # Named here, for predictions are kept under the name of their model.
-        chosen = cls(**values)
-        return replace(chosen, model=model_name(chosen.model, chosen.device))
+        return cls(**values)
 
     @property
     def folder(self) -> Path:
