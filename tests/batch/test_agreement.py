@@ -14,6 +14,9 @@ from sam2_plugins.core.prompt_files import prompt_to_json, save_prompts
 from tests.support import agreement
 from tests.support.agreement import BOXES, CLICKS, MASK_AND_BOX, Masks, Story, assert_alike
 
+pytestmark = pytest.mark.slow
+
+
 STORIES = pytest.mark.parametrize("story", [BOXES, CLICKS, MASK_AND_BOX])
 
 

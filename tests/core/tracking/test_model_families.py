@@ -14,6 +14,9 @@ from sam2_plugins.core.variants import get_variant
 from tests.core.conftest import squares
 from tests.reference.fast_weights import seeded_state
 
+pytestmark = pytest.mark.slow
+
+
 FIRST, SECOND = (10, 20, 26, 36), (60, 10, 76, 26)
 
 

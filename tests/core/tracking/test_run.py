@@ -16,6 +16,9 @@ from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.run import TrackJournal, run
 from sam2_plugins.core.tracking.tracker import VideoTracker
 
+pytestmark = pytest.mark.slow
+
+
 FRAMES, SIZE = 20, 200
 
 
