@@ -177,6 +177,7 @@ class _Making:
         self._complete = run.complete
         self._masklets: Callable[[], Iterable[Masklet]] = list
         self._frames_seen: set[int] = set()
+        self._unmet: tuple[str, ...] = ()
         self._computed = 0
         self._began = time.perf_counter()
 
@@ -194,6 +195,7 @@ class _Making:
             tracker.add(prompt)
         for obj, (first, last) in self._job.lives.items():
             tracker.set_life(obj, first, last)
+        self._unmet = tracker.unmet_notes()
         self._masklets = lambda: tracker.masklets().values()
         total = tracker.count_steps(options.direction, options.start, options.stop)
         in_order = options.direction == "forward"
@@ -244,7 +246,7 @@ class _Making:
             spans=_spans(self._frames_seen),
             seconds=time.perf_counter() - self._began,
             error=self.error,
-            notes=self._frames.warnings,
+            notes=(*self._frames.warnings, *self._unmet),
             objects=tuple(_summary(masklet) for masklet in self._masklets()),
         )
 

@@ -16,11 +16,12 @@ from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.tracking.schedule import Direction, plan_sweeps
+from sam2_plugins.core.tracking.tracked_object import unmet_sentence
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
 from sam2_plugins.fiftyone_plugin.marks import Cause
 from sam2_plugins.fiftyone_plugin.metadata import fill_metadata
-from sam2_plugins.fiftyone_plugin.objects import Track, TrackedObject, find_objects
+from sam2_plugins.fiftyone_plugin.objects import Track, TrackedObject, find_objects, object_name
 from sam2_plugins.fiftyone_plugin.prompting import read_prompts
 from sam2_plugins.fiftyone_plugin.reasons import reason
 from sam2_plugins.fiftyone_plugin.records import Watched, find_done, keep
@@ -174,6 +175,7 @@ def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieRe
                 tracker = VideoTracker(model, frames, window=request.window, policy=request.memory)
                 for prompt in (prompt for one in tracked for prompt in one.prompts):
                     tracker.add(prompt)
+                report = replace(report, problems=(*report.problems, *_unmet(tracker, tracked)))
                 tracker.restore(masklets)
                 total = tracker.count_steps(request.direction, *plan.span) or 0
                 results = tracker.propagate(request.direction, *plan.span)
@@ -240,6 +242,15 @@ class _Plan:
 def _without_prompt(tracks: Sequence[Track], objects: Sequence[TrackedObject]) -> list[Track]:
     owned = {id(one.track) for one in objects}
     return [track for track in tracks if id(track) not in owned]
+
+
+def _unmet(tracker: VideoTracker, objects: Iterable[TrackedObject]) -> Iterator[str]:
+    """A line for each click that its object's mask goes against."""
+    for one in objects:
+        for frame in sorted({prompt.frame for prompt in one.prompts}):
+            for click in tracker.unmet_clicks(frame, one.who.instance):
+                name = object_name(one.who.label, one.who.index)
+                yield f"frame {frame + 1}, {name}: {unmet_sentence(click)}"
 
 
 def _masks_by_people(objects: Iterable[TrackedObject]) -> dict[tuple[ObjectId, int], ObjectMask]:

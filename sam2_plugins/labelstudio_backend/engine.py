@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.tracking.tracked_object import unmet_sentence
 from sam2_plugins.labelstudio_backend import images, videos
 from sam2_plugins.labelstudio_backend.client import LabelStudio
 from sam2_plugins.labelstudio_backend.deliveries import Deliveries, Pending
@@ -345,6 +346,9 @@ class Engine:
                 for prompt in target.prompts():
                     mask = tracker.add(prompt)
                 written = images.write_mask(mask, control, target, None)
+                clicks = tracker.unmet_clicks(prompt.frame, prompt.obj)
+                if clicks:
+                    written = with_note(written, " ".join(map(unmet_sentence, clicks)))
                 results += written
                 ious += [mask.iou] if written else []
                 for region in target.regions if written else ():

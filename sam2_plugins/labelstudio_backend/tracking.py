@@ -121,14 +121,14 @@ class TrackStore:
         files = []
         for path in self._folder.glob("*.jsonl"):
             with suppress(OSError):  # deleted meanwhile
-                files.append((path.stat(), path))
-        total = sum(stat.st_size for stat, _ in files)
-        for stat, path in sorted(files, key=lambda one: one[0].st_mtime):
+                files.append((path.stat().st_mtime, StoredTrack(path)))
+        total = sum(track.size for _, track in files)
+        for _, track in sorted(files, key=lambda one: one[0]):
             if total <= self._room:
                 break
-            if path not in self._in_use:
-                total -= stat.st_size
-                StoredTrack(path).delete()
+            if track.path not in self._in_use:
+                total -= track.size
+                track.delete()
 
 
 def track(

@@ -283,3 +283,9 @@ def _wait_for_rows(table: Path, rows: int, process: subprocess.Popen[str]) -> No
 
 def _frames_in(table: Path) -> int:
     return len({line.split(",")[2] for line in table.read_text().splitlines()[1:]})
+
+
+def test_a_click_that_no_mask_meets_is_told(run, nano, movie, tmp_path):
+    both = ("--click", "40,40,0,a", "--not", "40,40,0,a")
+    told = run("track", movie, *both, "--model", nano, "--out", tmp_path / "out", "--format", "csv")
+    assert "the mask still covers the click at (40, 40)" in " ".join((told.out + told.err).split())

@@ -309,3 +309,10 @@ def test_the_memory_that_was_chosen_is_used_and_its_tracks_are_its_own(engine, f
     wrong = Engine(dataclasses.replace(engine.settings, memory="elephant"))
     (told,) = wrong.predict([tasks.video_task(files)], tasks.VIDEO, context)
     assert "no memory policy 'elephant'" in str(told)
+
+
+def test_a_click_that_no_mask_meets_is_told_in_the_region(engine, files):
+    clicks = [tasks.click(40, 40), {**tasks.click(40, 40, positive=False), "id": "not"}]
+    (answer,) = engine.predict([tasks.image_task(files)], tasks.IMAGE, {"result": clicks})
+    (text,) = {" ".join(r["meta"]["text"]) for r in answer["result"] if "rle" in r["value"]}
+    assert "the click at (40, 40)" in text

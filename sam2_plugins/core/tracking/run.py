@@ -137,7 +137,8 @@ def run(
             journal.restore(tracker)
     with ExitStack() as stack:
         for journal in journals:
-            stack.enter_context(journal)
+            # From the first frame on, masks without memories are known to be a killed run's.
+            stack.enter_context(journal).save(tracker)
         results = stack.enter_context(closing(options.propagate(tracker)))
         try:
             while True:

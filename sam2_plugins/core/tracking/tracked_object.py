@@ -21,6 +21,16 @@ Click: TypeAlias = tuple[float, float, int]
 """x, y in pixels of the frame; 1 on the object, 0 not on it."""
 
 
+def unmet_sentence(click: Click) -> str:
+    """Tell a person of a click that a mask goes against, and what helps."""
+    x, y, on_it = click
+    wrong = "leaves out" if on_it else "still covers"
+    return (
+        f"the mask {wrong} the click at ({x:g}, {y:g}): click nearer to the middle of what is "
+        "meant, or draw a box."
+    )
+
+
 @dataclass(frozen=True)
 class Output:
     """What the network gave for an object on one frame.

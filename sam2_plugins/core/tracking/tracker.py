@@ -33,7 +33,13 @@ from sam2_plugins.core.tracking.predictor import MIN_PART_SHARE, Steps
 from sam2_plugins.core.tracking.prompt_predictor import PromptPredictor, Query
 from sam2_plugins.core.tracking.resample import to_frame_logits
 from sam2_plugins.core.tracking.schedule import Direction, Life, Sweep, plan_sweeps
-from sam2_plugins.core.tracking.tracked_object import Click, Output, PromptedFrame, TrackedObject
+from sam2_plugins.core.tracking.tracked_object import (
+    Click,
+    Output,
+    PromptedFrame,
+    TrackedObject,
+    unmet_sentence,
+)
 from sam2_plugins.core.tracking.windows.follow import Follower
 from sam2_plugins.core.tracking.windows.planner import Window, WindowChoice, WindowPlanner
 
@@ -145,7 +151,7 @@ class VideoTracker:
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
-        """Everything that was said, in order."""
+        """All prompts, in order."""
         return tuple(self._log)
 
     @property
@@ -163,9 +169,9 @@ class VideoTracker:
         box: ArrayLike | None = None,
         mask: ObjectMask | ArrayLike | None = None,
     ) -> ObjectMask:
-        """Say something of an object on any frame, at any time, and see its mask there.
+        """Prompt an object on any frame, at any time, and see its mask there.
 
-        What is said adds to what was said before on that frame: a click refines the mask that is
+        A prompt adds to those before it on that frame: a click refines the mask that is
         there, a box replaces the last box, a mask replaces everything.
 
         Parameters
@@ -321,6 +327,15 @@ class VideoTracker:
         """
         prompted = self._known(obj).prompted.get(frame)
         return prompted.answer.unmet if prompted and prompted.answer else ()
+
+    def unmet_notes(self) -> tuple[str, ...]:
+        """Return a line for a person for every click that a mask goes against."""
+        return tuple(
+            f"Object {obj!r}, frame {frame}: {unmet_sentence(click)}"
+            for obj, tracked in self._objects.items()
+            for frame in sorted(tracked.prompted)
+            for click in self.unmet_clicks(frame, obj)
+        )
 
     def mask(self, frame: int, obj: ObjectId) -> ObjectMask | None:
         """Return the mask of an object on a frame; None if it was not tracked there."""

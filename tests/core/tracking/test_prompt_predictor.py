@@ -69,6 +69,8 @@ def test_a_first_click_on_the_wrong_nucleus_is_overruled_by_one_on_the_right_wit
     assert tracker.unmet_clicks(0, 1) == ((120.0, 150.0, 1),)
     (result,) = tracker.propagate()
     assert result.unmet == {1: ((120.0, 150.0, 1),)}
+    (note,) = tracker.unmet_notes()
+    assert note.startswith("Object 1, frame 0: the mask leaves out the click at (120, 150)")
 
 
 def test_three_clicks_on_a_large_object_are_answered_with_the_whole_of_it(nano: Sam2Model) -> None:
