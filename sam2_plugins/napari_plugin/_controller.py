@@ -24,6 +24,7 @@ from sam2_plugins.napari_plugin._frames import (
 from sam2_plugins.napari_plugin._history import Edit
 from sam2_plugins.napari_plugin._jobs import Jobs
 from sam2_plugins.napari_plugin._lineage import Tracks
+from sam2_plugins.napari_plugin._overview import Overview
 from sam2_plugins.napari_plugin._project import Choices
 from sam2_plugins.napari_plugin._projects import Projects
 from sam2_plugins.napari_plugin._prompting import Prompting
@@ -86,6 +87,10 @@ class Controller:
         """Keys that the layers of an image have while they are worked on."""
         self._tracks_wanted = 0
         self._doubts = Doubts()
+        self.all_objects = False
+        """The strip, and the keys that go to doubtful frames, mean all objects."""
+        self._overview = Overview(jobs, self.fail)
+        self._overview.changed.connect(self.masks_changed.emit)
         self._works: dict[Any, Work] = {}
         self.prompting = Prompting(self)
         self.runs = Runs(self)
@@ -377,12 +382,28 @@ class Controller:
 
     def states(self, label: int | None = None) -> list[FrameState]:
         """How an object fared, frame by frame; of all objects the worst, if none is named."""
+        return self._judgement(label)()
+
+    def _judgement(self, label: int | None) -> Callable[[], list[FrameState]]:
         work, line = self.work, self.line
         if work is None or line is None:
-            return []
+            return list
         labels = list(work.workspace.names) if label is None else [label]
         said = work.session.said(line)
-        return states_along(work.workspace.store, line, self.length, labels, said, self._doubts)
+        store, length = work.workspace.store, self.length
+        return lambda: states_along(store, line, length, labels, said, self._doubts)
+
+    def shown_states(self) -> list[FrameState]:
+        """What is known by now of the selected object, or of all of them, as the strip shows it."""
+        work, line = self.work, self.line
+        label = None if self.all_objects else self.selected
+        if work is None or line is None or (label is None and not self.all_objects):
+            return []
+        store = work.workspace.store
+        version: object = (store.changes, work.session.said(line), list(work.workspace.names))
+        if self.all_objects and self.runs.running:
+            version = None  # all of them after every frame would slow the run down
+        return self._overview.states((work, line, label), version, self._judgement(label))
 
     def go_to_doubtful(self, forward: bool = True) -> None:
         """Show the next frame that should be looked at."""
@@ -390,12 +411,17 @@ class Controller:
         if work is None or line is None:
             return
         here = self.frame
-        frames = doubtful(self.states(self.selected))
+        states = self.shown_states() if self.all_objects else self.states(self.selected)
+        frames = doubtful(states)
         after = [f for f in frames if f > here] if forward else [f for f in frames if f < here]
         if not after:
             self.told.emit(f"No doubtful frame {'after' if forward else 'before'} this one.")
             return
-        work.workspace.go_to(line.index(after[0] if forward else after[-1]))
+        frame = after[0] if forward else after[-1]
+        work.workspace.go_to(line.index(frame))
+        label = states[frame].label
+        if label is not None and label != self.selected:
+            self.select(label)
 
     def go_to_frame(self, frame: int) -> None:
         """Show a frame along the swept axis."""
@@ -408,14 +434,6 @@ class Controller:
         indices = work.workspace.store.indices(label) if work is not None else []
         if work is not None and indices:
             work.workspace.go_to(indices[0])
-
-    def colors(self) -> dict[int, tuple[float, float, float]]:
-        """RGB of every object, 0 to 1."""
-        work = self.work
-        if work is None:
-            return {}
-        colors = {label: work.workspace.color(label) for label in work.workspace.names}
-        return {label: (float(c[0]), float(c[1]), float(c[2])) for label, c in colors.items()}
 
     # -- events
 

@@ -93,11 +93,13 @@ class Runs:
         self._control.prompting.sync()
         change: Change = {}
         computed = 0
+        frames = set()
         began = time.perf_counter()
 
         def each(step: Step) -> None:
             nonlocal computed
             computed += step.computed
+            frames.add(step.index)
             rate = step.done / max(time.perf_counter() - began, 1e-6)
             self._control.shown_is_stale |= step.index == work.workspace.step
             self._control.progressed.emit(RunProgress(step.done, step.total, rate))
@@ -105,13 +107,12 @@ class Runs:
 
         def done(stopped: bool) -> None:
             self._run = None
-            frames = len({index for index, _ in change})
-            work.history.record("run", _tracked(change, work.session, line))
+            work.history.record("run", _tracked(change, work.session, line), differ=True)
             self._control.show(work)
             self._control.progressed.emit(None)
             kept = "Stopped; what is done is kept: " if stopped else ""
             if computed or stopped or not frames:
-                self._control.told.emit(f"{kept}{frames} frames tracked.")
+                self._control.told.emit(f"{kept}{len(frames)} frames tracked.")
             else:
                 self._control.told.emit(
                     "Nothing had to be tracked: all masks follow from the prompts already."

@@ -300,7 +300,8 @@ class Session:
                 if since is not None and result.frame < since.get(label, result.frame + 1):
                     continue
                 before = self.store.put(index, label, mask)
-                change.setdefault((index, label), before)
+                if mask != before:
+                    change.setdefault((index, label), before)
                 self.outdated.get((line, label), set()).discard(result.frame)
                 self.current.setdefault((line, label), set()).add(result.frame)
 
