@@ -9,8 +9,10 @@ from psygnal import Signal
 
 from sam2_plugins.core.errors import PromptError, Sam2PluginsError
 from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.tracking.feature_store import FeatureStore
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin._aim import meaning_of_click
+from sam2_plugins.napari_plugin._cleanup import CLEANERS, clean
 from sam2_plugins.napari_plugin._divisions import Divisions
 from sam2_plugins.napari_plugin._frames import (
     Contrast,
@@ -75,6 +77,10 @@ class Controller:
         self.memory = "sam2"
         self.model = "nano"
         self.axis: int | None = None
+        self.over: int | None = None
+        """Axis of the time points over which whole stacks along `axis` are tracked."""
+        self.features: FeatureStore | None = None
+        """Where encoded frames are kept on the disk; None: nowhere."""
         self.excluding = False
         self.one_per_click = True
         """A click well beside a fresh object begins another one; one on a mask selects it."""
@@ -101,18 +107,26 @@ class Controller:
 
     # -- the image
 
-    def use(self, images: Sequence[Any], axis: int | None = None) -> None:
-        """Choose an image, or up to three channels; nothing heavy happens yet."""
+    def use(self, images: Sequence[Any], axis: int | None = None, over: int | None = None) -> None:
+        """Choose an image, or up to three channels; nothing heavy happens yet.
+
+        Parameters
+        ----------
+        axis
+            Along which objects are followed.
+        over
+            Axis of the time points at each of which they are; None: at the shown one only.
+        """
         images = tuple(images)
         same_image = images[:1] == self.images[:1]
         if axis is None and images:
             labels = tuple(getattr(images[0], "axis_labels", ()))
             axis = self.axis if same_image else default_axis(images[0], labels)
-        if (images, axis) == (self.images, self.axis):
+        if (images, axis, over) == (self.images, self.axis, self.over):
             return
         if images != self.images:
             self.results.forget()
-        self.images, self.axis = images, axis
+        self.images, self.axis, self.over = images, axis, over
         if not same_image:
             self.attempt(self.projects.bring_back)
             work = self.work
@@ -127,7 +141,7 @@ class Controller:
         channels = (self.viewer.layers[n] for n in choices.channels if n in self.viewer.layers)
         alike = (c for c in channels if tuple(full_level(c).shape) == shape)
         self.images = (image, *alike)
-        self.axis = choices.axis
+        self.axis, self.over = choices.axis, choices.over
         self.contrast = "movie" if choices.contrast == "movie" else "layer"
         self.memory, self.model = choices.memory, choices.model
         self.recalled.emit(choices)
@@ -153,9 +167,11 @@ class Controller:
     @property
     def length(self) -> int:
         """Number of frames along the swept axis."""
-        if not self.images or self.axis is None:
-            return 1
-        return leading_shape(self.images[0])[self.axis]
+        return 1 if self.axis is None else self.length_of(self.axis)
+
+    def length_of(self, axis: int) -> int:
+        """Number of frames along a leading axis of the image."""
+        return leading_shape(self.images[0])[axis] if self.images else 1
 
     def begin(self) -> Work:
         """Return the chosen image's work, with all its layers."""
@@ -182,7 +198,12 @@ class Controller:
             self._aim,
         )
         workspace.outline(OUTLINE if self.outlines else 0)
-        session = Session(workspace.store, lambda: self.load_model(), lambda: self.memory)
+        session = Session(
+            workspace.store,
+            lambda: self.load_model(),
+            lambda: self.memory,
+            lambda: self.features,
+        )
         work = self._works[image] = Work(workspace, session)
         workspace.store.on_edit = self.prompting.on_painted
         workspace.labels.events.selected_label.connect(self._on_label_selected)
@@ -340,6 +361,26 @@ class Controller:
         self.live(label, change(work.session.lives.get(label, Life())))
         name = work.workspace.names[label]
         self.told.emit(f"{name} {verb} on frame {self.frame}: no run tracks it beyond.")
+
+    def clean(self, kind: str, everywhere: bool = False) -> None:
+        """Clean the selected object's masks up, on the shown frame or on all; see `CLEANERS`."""
+        work, label = self.work, self.selected
+        if work is None or label not in work.workspace.names:
+            self.failed.emit("Select the object whose masks are to be cleaned up.")
+            return
+        assert label is not None
+        if self.runs.running:
+            self.failed.emit("Cancel the run first.")
+            return
+        space = work.workspace
+        indices = space.store.indices(label) if everywhere else [space.step]
+        change = clean(work.session, label, indices, CLEANERS[kind])
+        work.history.record(kind.lower(), change, differ=True)
+        name = space.names[label]
+        self.told.emit(f"{kind}: {len(change)} of {len(indices)} masks of {name} changed.")
+        self.show(work)
+        self.objects_changed.emit()
+        self.prompting.sync()
 
     # -- looking back
 

@@ -429,6 +429,15 @@ def test_closing_lets_go_of_every_layer(desk: Desk) -> None:
     assert desk.jobs._waiting == []
 
 
+def test_progress_counts_the_frames_that_are_not_tracked_yet(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.track(stop=4)
+    seen = []
+    desk.controller.progressed.connect(seen.append)
+    desk.track()
+    assert [(now.done, now.total) for now in seen[1:-1]][-3:] == [(1, 3), (2, 3), (3, 3)]
+
+
 def test_doubtful_frames_are_gone_to_one_after_the_other(desk: Desk) -> None:
     desk.click(*LEFT)
     desk.track()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sam2_plugins.core.frames import Frame, FrameSource
 from sam2_plugins.core.model import ImageFeatures, Sam2Model
+from sam2_plugins.core.tracking.feature_store import FeatureStore
 from sam2_plugins.core.tracking.transfer import to_device
 from sam2_plugins.core.tracking.windows.planner import Window
 
@@ -47,20 +48,39 @@ class FeatureCache:
         alone = model.device.type == "cpu"
         self._at_once = 1 if alone else max(1, PIXELS_AT_ONCE // model.image_size**2)
         self.encoded = 0
+        self.store: FeatureStore | None = None
+        """Where features are kept beyond this movie's session; None: nowhere."""
 
     def get(self, frame: int, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
         """Features of some windows of one frame; only those not kept are encoded."""
         found = {w: self._kept[frame, w] for w in windows if (frame, w) in self._kept}
         missing = [w for w in dict.fromkeys(windows) if w not in found]
+        keys = self._keys(frame, missing)
+        if self.store is not None:
+            for window, key in keys.items():
+                kept = self.store.get(key, self._model.device)
+                if kept is not None:
+                    found[window] = kept
+            missing = [w for w in missing if w not in found]
         if missing:
             cuts = _Cuts(self.picture(frame), missing, self._model.device)
             for some in self._batches(missing):
                 found |= self._encode(cuts, some)
+        if self.store is not None:
+            for window in missing:
+                self.store.put(keys[window], found[window])
         for window in windows:
             self._kept[frame, window] = found[window]
             self._kept.move_to_end((frame, window))
         self._shrink(keep=len(found))
         return found
+
+    def _keys(self, frame: int, windows: Sequence[Window]) -> dict[Window, str]:
+        """Names of windows in the store."""
+        if self.store is None:
+            return {}
+        image = self.picture(frame) if windows else None
+        return {w: self.store.key(self._model, w.crop(image)) for w in windows}
 
     def frame(self, index: int) -> Frame:
         """Return a frame; the last two are kept, for one is often wanted twice.
