@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from platformdirs import user_cache_path
+from platformdirs import user_cache_path, user_data_path
 from qtpy.QtCore import QSettings
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QMenu, QToolButton, QWidget
 
@@ -24,6 +24,8 @@ SETTINGS = ("sam2_plugins", "napari")
 """Organisation and application of the settings that are remembered."""
 
 
+MODELS = user_data_path("sam2_plugins") / "models"
+"""Folder of the models that were fine-tuned here."""
 GIGABYTES = 4
 """Of encoded frames that are kept on the disk."""
 
@@ -105,6 +107,16 @@ class ImageForm(QWidget):
         """Offer a model, which could be loaded, first the next time."""
         QSettings(*SETTINGS).setValue("model", name)
 
+    def use_model(self, path: Path) -> None:
+        """Offer a model of one's own, and choose it."""
+        self._offer_model(path)
+        self.model.setCurrentText(str(path))
+
+    def _offer_model(self, path: Path) -> None:
+        self.model.addItem(str(path))
+        about = f"{path.stem}: fine-tuned here"
+        self.model.setItemData(self.model.count() - 1, about, 3)  # Qt.ToolTipRole
+
     def close_events(self) -> None:
         """Let go of the viewer."""
         for event in self._layer_events():
@@ -123,6 +135,8 @@ class ImageForm(QWidget):
             here = "on this machine" if row.path else f"to be downloaded, {row.megabytes} MB"
             about = f"{row.about or row.name} ({here}; {row.licence})"
             self.model.setItemData(self.model.count() - 1, about, 3)  # Qt.ToolTipRole
+        for path in sorted(MODELS.glob("*.safetensors")):
+            self._offer_model(path)
         remembered = QSettings(*SETTINGS).value("model", "nano")
         self.model.setCurrentText(str(remembered))
         self._on_model(self.model.currentText())

@@ -27,8 +27,9 @@ from superqt.utils import qdebounced, qthrottled
 from sam2_plugins.napari_plugin._controller import Controller
 from sam2_plugins.napari_plugin._dock_keys import DockKeys
 from sam2_plugins.napari_plugin._export_view import ExportView
-from sam2_plugins.napari_plugin._image_form import SETTINGS, ImageForm
+from sam2_plugins.napari_plugin._image_form import MODELS, SETTINGS, ImageForm
 from sam2_plugins.napari_plugin._jobs import InThreads
+from sam2_plugins.napari_plugin._learning_view import LearningView
 from sam2_plugins.napari_plugin._measure_view import MeasureView
 from sam2_plugins.napari_plugin._objects_view import ObjectsView
 from sam2_plugins.napari_plugin._quiet_wheel import QuietWheel
@@ -77,6 +78,7 @@ class Sam2Widget(QWidget):
         self.run = RunView(self.controller)
         self.measures = MeasureView(self.controller)
         self.exports = ExportView(self.controller)
+        self.learning = LearningView(self.controller, MODELS, self.form.use_model)
         self._lay_out()
         self._connect()
         self._bind_keys()
@@ -99,7 +101,11 @@ class Sam2Widget(QWidget):
             ("Track", (self.strip, self.strip_all, self.run)),
         ):
             column.addWidget(_group(title, parts))
-        for title, part in (("Measure", self.measures), ("Export", self.exports)):
+        for title, part in (
+            ("Measure", self.measures),
+            ("Export", self.exports),
+            ("Fine-tune", self.learning),
+        ):
             section = QCollapsible(title)
             section.addWidget(part)
             column.addWidget(section)

@@ -77,9 +77,9 @@ class FeatureCache:
 
     def _keys(self, frame: int, windows: Sequence[Window]) -> dict[Window, str]:
         """Names of windows in the store."""
-        if self.store is None:
+        if self.store is None or not windows:
             return {}
-        image = self.picture(frame) if windows else None
+        image = self.picture(frame)
         return {w: self.store.key(self._model, w.crop(image)) for w in windows}
 
     def frame(self, index: int) -> Frame:

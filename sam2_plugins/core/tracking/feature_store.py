@@ -52,7 +52,7 @@ class FeatureStore:
         """Return the name of what a model says of a window's pixels [h, w, 3]."""
         digest = blake2b(self._identity(model), digest_size=20)
         digest.update(repr((pixels.shape, pixels.dtype.str)).encode())
-        digest.update(np.ascontiguousarray(pixels))
+        digest.update(np.ascontiguousarray(pixels).data)
         return digest.hexdigest()
 
     def get(self, key: str, device: torch.device) -> ImageFeatures | None:
@@ -124,7 +124,7 @@ class FeatureStore:
             about = (__version__, torch.__version__, model.image_size, str(model.device.type))
             digest = blake2b(repr((about, [*tensors])).encode(), digest_size=32)
             for tensor in tensors.values():
-                digest.update(_bytes(tensor.detach().cpu().contiguous()))
+                digest.update(_bytes(tensor.detach().cpu().contiguous()).data)
             known = self._models[model] = state, digest.digest()
         return known[1]
 
@@ -138,7 +138,7 @@ def _digest(tensors: Iterable[torch.Tensor]) -> str:
     digest = blake2b(digest_size=16)
     for tensor in tensors:
         digest.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
-        digest.update(_bytes(tensor))
+        digest.update(_bytes(tensor).data)
     return digest.hexdigest()
 
 
