@@ -113,9 +113,10 @@ class ImageForm(QWidget):
         self.model.setCurrentText(str(path))
 
     def _offer_model(self, path: Path) -> None:
-        self.model.addItem(str(path))
-        about = f"{path.stem}: fine-tuned here"
-        self.model.setItemData(self.model.count() - 1, about, 3)  # Qt.ToolTipRole
+        if self.model.findText(str(path)) < 0:
+            self.model.addItem(str(path))
+            about = f"{path.stem}: fine-tuned here"
+            self.model.setItemData(self.model.count() - 1, about, 3)  # Qt.ToolTipRole
 
     def close_events(self) -> None:
         """Let go of the viewer."""
