@@ -62,6 +62,17 @@ class FeatureCache:
         self._shrink(keep=len(found))
         return found
 
+    @property
+    def model(self) -> Sam2Model:
+        """What encodes."""
+        return self._model
+
+    def seen(self, frame: int, window: Window) -> tuple[Tensor, ImageFeatures]:
+        """Return a window as the model sees it, [1, 3, S, S], and its features."""
+        features = self.get(frame, [window])[window]
+        cuts = _Cuts(self.picture(frame), [window], self._model.device)
+        return self._model.preprocess(cuts.of([window])), features
+
     def frame(self, index: int) -> Frame:
         """Return a frame; the last two are kept, for one is often wanted twice.
 

@@ -92,7 +92,7 @@ def _through(
     at = (np.arange(points_per_side) + 0.5) / points_per_side
     x, y = np.meshgrid(window.x + at * window.width, window.y + at * window.height)
     found = []
-    for decoded in operations.decode_each(frame, window, np.stack((x, y), -1).reshape(-1, 2)):
+    for decoded in operations.decode_each(frame, window, np.stack((x, y), -1).reshape(-1, 1, 2)):
         stability = _stability(decoded.candidates, wanted.stability_offset)
         good = (decoded.ious >= wanted.min_iou) & (stability >= wanted.min_stability)
         good &= decoded.object_score > 0

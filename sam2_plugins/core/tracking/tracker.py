@@ -397,6 +397,19 @@ class VideoTracker:
                 if frame not in tracked.prompted and memory is None:
                     tracked.record.put(frame, mask)
 
+    def take(self, frame: int, masks: Mapping[ObjectId, ObjectMask]) -> None:
+        """Take masks from elsewhere for those that were tracked to a frame.
+
+        What follows is tracked from them, as if they had been tracked. The frames before stay as
+        they are, and so do prompted ones.
+        """
+        for obj, mask in masks.items():
+            tracked = self._known(obj)
+            if frame not in tracked.prompted:
+                window = tracked.window or self._planner.whole
+                tracked.record.put(frame, mask)
+                tracked.bank.remember_tracked(self._steps.rebuild(frame, mask, window))
+
     def propagate(
         self,
         direction: Direction = "forward",
