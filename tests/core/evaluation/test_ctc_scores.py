@@ -95,7 +95,8 @@ def test_seg_is_of_the_outlines_where_the_truth_has_markers(tmp_path):
     worse[0, 1:3] = 0  # two rows of six
     worse[1:, 1:4] = 0  # half, which is not more than half
     scores = ctc_scores(worse, truth)
-    assert (scores.SEG, scores.DET) == pytest.approx((4 / 6, 1 - (11 * 10 + 11) / 130))
+    found = (scores.SEG, scores.DET)
+    assert found == pytest.approx((4 / 6, 1 - (11 * 10 + 11) / 130))
     assert len(read_truth(truth).outlines) == 1
 
 
