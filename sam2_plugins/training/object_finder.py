@@ -109,17 +109,21 @@ def train_object_finder(
     rate: float = 2e-3,
     workers: int = 1,
     seed: int = 0,
+    start: ObjectFinder | None = None,
     keep: Callable[[ObjectFinder], None] = lambda finder: None,
 ) -> ObjectFinder:
     """Train a finder on the features of a model, which stays as it is.
 
     Parameters
     ----------
+    start
+        Goes on from this finder.
     keep
         Is called with the finder every so often.
     """
     torch.manual_seed(seed)
-    finder = ObjectFinder(model.variant).to(model.device, memory_format=torch.channels_last)
+    finder = start or ObjectFinder(model.variant)
+    finder = finder.to(model.device).train()
     optimiser = torch.optim.AdamW(finder.parameters(), rate, weight_decay=0.01)
     lessons = DataLoader(Lessons(model.image_size, seed), batch, num_workers=workers)
     begin = time.monotonic()

@@ -188,6 +188,7 @@ def with_neighbours(labels: np.ndarray, chosen: list[int]) -> list[int]:
 
 
 def resize(maps: Tensor, size: int) -> Tensor:
+    """Make maps [..., H, W] square, without aliasing where they shrink."""
     if maps.shape[-2:] == (size, size):
         return maps
     shrinks = max(maps.shape[-2:]) > size

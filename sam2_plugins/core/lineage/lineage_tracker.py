@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from itertools import count
 from statistics import median
-from typing import TypeAlias
 
+from sam2_plugins.core.lineage.drift import drift
 from sam2_plugins.core.lineage.events import Event
 from sam2_plugins.core.lineage.rules import (
     Belonging,
@@ -17,10 +17,8 @@ from sam2_plugins.core.lineage.rules import (
     belonging,
 )
 from sam2_plugins.core.masks import ObjectId, ObjectMask
+from sam2_plugins.core.tracking.proposals import Propose
 from sam2_plugins.core.tracking.tracker import VideoTracker
-
-Propose: TypeAlias = Callable[[int], Sequence[ObjectMask]]
-"""Returns the masks of a frame, with their confidence as `iou`."""
 
 REACH = 0.5
 """Diameters that two daughters are apart at most when they are first seen as two."""
@@ -159,7 +157,7 @@ class LineageTracker:
         if not proposing:
             return
         proposed = [m for m in self.propose(frame) if m.iou != m.iou or m.iou >= self.rules.sure]
-        found = belonging(tracked, proposed, self.rules)
+        found = belonging(tracked, self._expected(frame, tracked), proposed, self.rules)
         self._take_outlines(frame, tracked, proposed, found)
         for obj in found.of:
             standing = self._standing[obj]
@@ -172,15 +170,24 @@ class LineageTracker:
 
     def _track(self, frame: int) -> dict[ObjectId, ObjectMask]:
         """Track all living objects to a frame."""
-        living = [
-            o for o in self._alive if any(p.frame <= frame for p in self.tracker.prompts if p.obj == o)
-        ]
+        living = [o for o in self._alive if self._standing[o].born <= frame]
         if not living:
             return {}
         masks: dict[ObjectId, ObjectMask] = {}
         for result in self.tracker.propagate("forward", frame, frame):
             masks = result.masks
         return {obj: masks[obj] for obj in living if obj in masks}
+
+    def _expected(
+        self, frame: int, tracked: dict[ObjectId, ObjectMask]
+    ) -> dict[ObjectId, ObjectMask]:
+        """Where objects would be if they had moved with the frame."""
+        if not tracked:
+            return {}
+        before, after = (self.tracker.frames[f].image for f in (frame - 1, frame))
+        dx, dy = drift(before, after)
+        last = {obj: self.tracker.mask(frame - 1, obj) for obj in tracked}
+        return {o: mask.moved(dx, dy) for o, mask in last.items() if mask is not None}
 
     def _take_outlines(
         self,
@@ -193,7 +200,9 @@ class LineageTracker:
         for obj, column in found.of.items():
             if obj in found.shared or obj in found.parts:
                 continue
-            if tracked[obj].iou_with(proposed[column]) >= self.rules.snap:
+            alike = tracked[obj].iou_with(proposed[column])
+            # Where the two hardly overlap, the object was found by where it should be.
+            if alike >= self.rules.snap or alike < self.rules.same:
                 better[obj] = proposed[column]
         self.tracker.take(frame, better)
 
@@ -235,7 +244,7 @@ class LineageTracker:
             if not self._standing[obj].settled
             and frame - self._standing[obj].born >= self.rules.confirm - 1
         ]
-        self._decide(due, frame, self.rules.confirm)
+        self._decide(due, frame, self.rules.confirm - 1)
 
     def _settle_rest(self, last: int) -> None:
         """Decide on what is still on trial when the movie ends, by what there is."""
@@ -243,7 +252,7 @@ class LineageTracker:
         self._decide(due, last, 1)
 
     def _decide(self, due: Sequence[ObjectId], frame: int, needed: int) -> None:
-        lasting = [o for o in due if self._standing[o].found >= min(needed, self.rules.confirm)]
+        lasting = [obj for obj in due if self._standing[obj].found >= needed]
         for obj in due:
             if obj not in lasting:
                 self._forget(obj)
@@ -255,7 +264,8 @@ class LineageTracker:
         for mother, daughters in parts.items():
             self._divide_or_forget(mother, daughters)
         for obj in lasting:
-            if self._standing.get(obj) is not None and self._standing[obj].part_of is None:
+            standing = self._standing.get(obj)
+            if standing is not None and not standing.settled:
                 self._bear(obj, frame)
 
     def _divide_or_forget(self, mother: ObjectId, parts: list[ObjectId]) -> None:
@@ -298,16 +308,14 @@ class LineageTracker:
 
     def _branch(self, obj: ObjectId, frame: int, last: int) -> ObjectId:
         """Give an object's masks from a frame on to a new one, which goes on in its stead."""
-        masks = {f: m for f in range(frame, last + 1) if (m := self.tracker.mask(f, obj)) is not None}
+        found = {f: self.tracker.mask(f, obj) for f in range(frame, last + 1)}
+        masks = {f: mask for f, mask in found.items() if mask is not None}
         new = self._begin(frame, masks[frame])
         for later in range(frame + 1, last + 1):
             if later in masks:
-                self._track_one(later, new, masks[later])
+                self.tracker.take(later, {new: masks[later]})
         self._standing[new] = _Standing(frame, len(masks), last, settled=True)
         return new
-
-    def _track_one(self, frame: int, obj: ObjectId, mask: ObjectMask) -> None:
-        self.tracker.take(frame, {obj: mask})
 
     def _divide(
         self, mother: ObjectId, daughters: tuple[ObjectId, ObjectId], frame: int, reason: str

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from math import sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
@@ -45,8 +46,8 @@ class LineageRules:
     same: float = 0.4
     snap: float = 0.5
     inside: float = 0.6
-    alike: float = 2.5
-    lost: float = 0.8
+    alike: float = 2.0
+    lost: float = 0.7
     kept: tuple[float, float] = (0.5, 1.5)
     sure: float = 0.35
 
@@ -74,23 +75,29 @@ class Belonging:
 
 
 def belonging(
-    tracked: Mapping[ObjectId, ObjectMask], proposed: Sequence[ObjectMask], rules: LineageRules
+    tracked: Mapping[ObjectId, ObjectMask],
+    expected: Mapping[ObjectId, ObjectMask],
+    proposed: Sequence[ObjectMask],
+    rules: LineageRules,
 ) -> Belonging:
-    """Assign proposals to tracked objects by overlap, each to one at most."""
+    """Assign proposals to tracked objects by overlap, each to one at most.
+
+    Parameters
+    ----------
+    expected
+        Where objects would be if they moved with the frame: of those whose tracked mask no proposal
+        is like, for the tracker may have lost them.
+    """
     found = Belonging()
-    objects = [obj for obj, mask in tracked.items() if mask.visible]
-    common = np.zeros((len(objects), len(proposed)))
-    for row, obj in enumerate(objects):
-        for column, mask in enumerate(proposed):
-            if _near(tracked[obj], mask):
-                common[row, column] = tracked[obj].intersection_with(mask)
-    areas = np.array([tracked[obj].area for obj in objects], float)
+    objects = list(tracked)
     sizes = np.array([mask.area for mask in proposed], float)
-    iou = common / np.maximum(areas[:, None] + sizes[None] - common, 1)
-    rows, columns = linear_sum_assignment(-iou)
-    for row, column in zip(rows, columns, strict=True):
-        if iou[row, column] >= rules.same:
-            found.of[objects[row]] = int(column)
+    common = _common([tracked[obj] for obj in objects], proposed)
+    areas = np.array([tracked[obj].area for obj in objects], float)
+    _assign(objects, common, areas, sizes, found, rules)
+    lost = [obj for obj in expected if obj not in found.of]
+    moved = [expected[obj] for obj in lost]
+    ground = np.array([mask.area for mask in moved], float)
+    _assign(lost, _common(moved, proposed), ground, sizes, found, rules)
     taken = set(found.of.values())
     # A proposal that holds several objects is of none of them alone.
     holds = common / np.maximum(areas[:, None], 1) >= rules.inside
@@ -110,6 +117,33 @@ def belonging(
         elif share.sum() < rules.inside:
             found.free.append(column)
     return found
+
+
+def _common(masks: Sequence[ObjectMask], proposed: Sequence[ObjectMask]) -> NDArray[np.float64]:
+    """Pixels that each mask has in common with each proposal."""
+    common = np.zeros((len(masks), len(proposed)))
+    for row, mask in enumerate(masks):
+        for column, other in enumerate(proposed):
+            if _near(mask, other):
+                common[row, column] = mask.intersection_with(other)
+    return common
+
+
+def _assign(
+    objects: Sequence[ObjectId],
+    common: NDArray[np.float64],
+    areas: NDArray[np.float64],
+    sizes: NDArray[np.float64],
+    found: Belonging,
+    rules: LineageRules,
+) -> None:
+    """Give each object the proposal that is like it, of those that nobody has."""
+    iou = common / np.maximum(areas[:, None] + sizes[None] - common, 1)
+    iou[:, list(found.of.values())] = 0
+    rows, columns = linear_sum_assignment(-iou)
+    for row, column in zip(rows, columns, strict=True):
+        if iou[row, column] >= rules.same:
+            found.of[objects[row]] = int(column)
 
 
 def are_daughters(

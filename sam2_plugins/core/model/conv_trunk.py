@@ -25,6 +25,7 @@ class Block(nn.Module):
         self.scale = nn.Parameter(torch.full((channels, 1, 1), 0.3))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Mix [B, C, H, W] over places, then over channels."""
         mixed = self.reduce(F.gelu(self.expand(self.norm(self.depthwise(x)))))
         return x + self.scale * mixed
 

@@ -31,6 +31,7 @@ from sam2_plugins.core.tracking.memory.bank import Policy, Recall
 from sam2_plugins.core.tracking.memory.policies import get_policy
 from sam2_plugins.core.tracking.predictor import MIN_PART_SHARE, Steps
 from sam2_plugins.core.tracking.prompt_predictor import PromptPredictor, Query
+from sam2_plugins.core.tracking.proposals import Propose, make_proposer
 from sam2_plugins.core.tracking.resample import to_frame_logits
 from sam2_plugins.core.tracking.schedule import Direction, Life, Sweep, plan_sweeps
 from sam2_plugins.core.tracking.tracked_object import (
@@ -320,6 +321,18 @@ class VideoTracker:
 
     # -- results
 
+    def proposer(self, like: Sequence[ObjectMask] = ()) -> Propose:
+        """Return what proposes the masks of all objects of a frame, without a prompt.
+
+        It shares the encoded windows of the movie.
+
+        Parameters
+        ----------
+        like
+            Masks of a few objects, whose size the others have too.
+        """
+        return make_proposer(self._steps, self._planner, like)
+
     def unmet_clicks(self, frame: int, obj: ObjectId) -> tuple[Click, ...]:
         """Return the clicks (x, y, label) that an object's mask on a prompted frame goes against.
 
@@ -406,7 +419,9 @@ class VideoTracker:
         for obj, mask in masks.items():
             tracked = self._known(obj)
             if frame not in tracked.prompted:
-                window = tracked.window or self._planner.whole
+                box, window = mask.box, tracked.window or self._planner.whole
+                if box is not None and not self._planner.keeps(window, box):
+                    window = self._planner.window(box, tracked.side)
                 tracked.record.put(frame, mask)
                 tracked.bank.remember_tracked(self._steps.rebuild(frame, mask, window))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy import ndimage
+from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
-from torch import Tensor
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.model import ObjectFinder
@@ -19,8 +19,11 @@ from sam2_plugins.core.runtime import in_inference
 from sam2_plugins.core.tracking.feature_cache import FeatureCache
 from sam2_plugins.core.tracking.windows.planner import Window, WindowPlanner
 
-HILLTOP = 0.5
-"""Depth from which on a pixel is well inside of its object: two tops are two objects."""
+PROMINENCE = 0.2
+"""Depth that lies between two tops, at least, if they are of two objects.
+
+Chosen on synthetic pictures; see `benchmarks/object_finder.py`.
+"""
 
 SMALLEST_HILL = 12
 """Cells; fewer are noise."""
@@ -34,26 +37,42 @@ class Hill:
     ----------
     presence
         Mean probability that an object is there, over its pixels.
+    top
+        Its greatest depth: the higher, the clearer it stands out.
     """
 
     mask: ObjectMask
     presence: float
+    top: float
 
 
 class Surveyor:
     """Makes landscapes of the frames of a movie."""
 
-    def __init__(self, finder: ObjectFinder, features: FeatureCache, planner: WindowPlanner) -> None:
+    def __init__(
+        self, finder: ObjectFinder, features: FeatureCache, planner: WindowPlanner
+    ) -> None:
         self.model = features.model
         self._finder = finder
         self._features = features
         self._planner = planner
 
-    def hills(self, frame: int, side: int | None) -> list[Hill]:
-        """Find the objects of a frame through windows of a side; None: the whole frame at once."""
-        presence, depth = self._landscape(frame, side)
+    def hills(
+        self, frame: int, side: int | None, windows: Sequence[Window] | None = None
+    ) -> list[Hill]:
+        """Find the objects of a frame.
+
+        Parameters
+        ----------
+        side
+            Of the windows through which it is seen; None: the whole frame at once.
+        windows
+            Look through these only.
+        """
+        presence, depth = self._landscape(frame, side, windows or self.windows(side))
         there = presence > 0.5
-        tops, _ = ndimage.label(there & (depth > HILLTOP))
+        depth = ndimage.gaussian_filter(depth, 1)
+        tops, _ = ndimage.label(there & (h_maxima(np.where(there, depth, 0), PROMINENCE) > 0))
         regions = watershed(-depth, tops, mask=there)
         size = self._planner.frame_size
         found = []
@@ -61,15 +80,15 @@ class Surveyor:
             if box is None:
                 continue
             region = regions[box] == number
-            if region.sum() < SMALLEST_HILL:
-                continue
-            mask = _in_frame(region, box, regions.shape, size)
-            found.append(Hill(mask, float(presence[box][region].mean())))
+            if region.sum() >= SMALLEST_HILL:
+                mask = _in_frame(region, box, regions.shape, size)
+                sure = float(presence[box][region].mean())
+                found.append(Hill(mask, sure, float(depth[box][region].max())))
         return found
 
     @in_inference
     def _landscape(
-        self, frame: int, side: int | None
+        self, frame: int, side: int | None, windows: Sequence[Window]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Presence and depth of a frame, in cells of so many pixels as the finder tells apart."""
         height, width = self._planner.frame_size
@@ -78,7 +97,7 @@ class Surveyor:
         shape = round(height / cell), round(width / cell)
         total = np.zeros((2, *shape), np.float32)
         weights = np.full(shape, 1e-6, np.float32)
-        for window in self._windows(side):
+        for window in windows:
             rows = slice(round(window.y / cell), round((window.y + window.height) / cell))
             columns = slice(round(window.x / cell), round((window.x + window.width) / cell))
             inner = rows.stop - rows.start, columns.stop - columns.start
@@ -95,18 +114,18 @@ class Surveyor:
         resized = F.interpolate(both, size=shape, mode="bilinear")
         return np.asarray(resized[0].sigmoid().float().cpu().numpy())
 
-    def _windows(self, side: int | None) -> Iterator[Window]:
-        """Windows that cover the frame, overlapping by half."""
+    def windows(self, side: int | None) -> list[Window]:
+        """Windows of a side that cover the frame, overlapping by half; None: the whole frame."""
         if side is None:
-            yield self._planner.whole
-            return
+            return [self._planner.whole]
         height, width = self._planner.frame_size
         step = max(1, side // 2)
-        yield from dict.fromkeys(
-            self._planner.at(x, y, side)
+        corners = (
+            (x, y)
             for y in range(0, max(1, height - step), step)
             for x in range(0, max(1, width - step), step)
         )
+        return list(dict.fromkeys(self._planner.at(x, y, side) for x, y in corners))
 
 
 def _towards_middle(shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -138,4 +157,3 @@ def _in_frame(
     height, width = frame_size
     crop = crop[: height - top, : width - left]
     return ObjectMask(crop, (left, top), frame_size)
-
