@@ -99,6 +99,7 @@ class TrackStore:
     @contextmanager
     def using(self, paths: Iterable[Path]) -> Iterator[list[StoredTrack]]:
         """Give the files to read and to add to, but for those that another track adds to."""
+        from sam2_plugins.core.tracking.run import make_room
         from sam2_plugins.labelstudio_backend.stored_track import StoredTrack
 
         with self._lock:
@@ -112,23 +113,7 @@ class TrackStore:
         finally:
             with self._lock:
                 self._in_use.difference_update(free)
-            self._make_room()
-
-    def _make_room(self) -> None:
-        """Delete the files that were not read the longest while there are too many."""
-        from sam2_plugins.labelstudio_backend.stored_track import StoredTrack
-
-        files = []
-        for path in self._folder.glob("*.jsonl"):
-            with suppress(OSError):  # deleted meanwhile
-                files.append((path.stat().st_mtime, StoredTrack(path)))
-        total = sum(track.size for _, track in files)
-        for _, track in sorted(files, key=lambda one: one[0]):
-            if total <= self._room:
-                break
-            if track.path not in self._in_use:
-                total -= track.size
-                track.delete()
+            make_room(self._folder, self._room, self._in_use)
 
 
 def track(
