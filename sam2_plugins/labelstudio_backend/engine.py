@@ -29,7 +29,7 @@ from sam2_plugins.labelstudio_backend.errors import (
 )
 from sam2_plugins.labelstudio_backend.jobs import Job, Jobs
 from sam2_plugins.labelstudio_backend.label_config import Control, Media
-from sam2_plugins.labelstudio_backend.lane import CLICK, TRACK, Lane
+from sam2_plugins.labelstudio_backend.lane import CLICK, TRACK
 from sam2_plugins.labelstudio_backend.media import MediaStore
 from sam2_plugins.labelstudio_backend.notes import with_note
 from sam2_plugins.labelstudio_backend.project_setups import ProjectSetups
@@ -38,7 +38,7 @@ from sam2_plugins.labelstudio_backend.provenance import is_of, marked, prompts_d
 from sam2_plugins.labelstudio_backend.regions import carried, id_of, region_of
 from sam2_plugins.labelstudio_backend.request import TaskRequest, is_ours
 from sam2_plugins.labelstudio_backend.settings import Settings
-from sam2_plugins.labelstudio_backend.tracking import Movie, Prompts, Tracked, TrackStore, track
+from sam2_plugins.labelstudio_backend.tracking import Movie, Prompts, Tracked, Tracks
 
 if TYPE_CHECKING:
     from sam2_plugins.core.tracking.tracker import VideoTracker
@@ -103,8 +103,7 @@ class Engine:
         self.media = MediaStore(self.settings)
         self.model_version = self.settings.model_version
         self.projects = ProjectSetups(self.settings)
-        self._lane = Lane()
-        self._store = TrackStore(
+        self._tracks = Tracks(
             self.settings.folder / "tracks", int(self.settings.track_gigabytes * 1e9)
         )
         self._pending = Pending(self.settings.folder / "pending")
@@ -333,7 +332,7 @@ class Engine:
 
     def _image(self, request: TaskRequest, media: Media) -> Filled:
         path = self._path(request, media.address(request.data))
-        with self._lane.turn(CLICK if request.interactive else TRACK):
+        with self._tracks.lane.turn(CLICK if request.interactive else TRACK):
             tracker = self._image_tracker(request, path)
             size = tracker.frame_size
             hints = images.read_hints(request.results, media, request.config, size)
@@ -443,15 +442,13 @@ class Engine:
 
         def steps(tracked: Tracked) -> Iterator[None]:
             with movie.frames:
-                model = options.load_model()
-                most = settings.max_frames
-                yield from track(
-                    model, self._lane, self._store, movie, prompts, most, tracked, options
+                yield from self._tracks.follow(
+                    movie, prompts, options, settings.max_frames, tracked
                 )
 
         about = {"project": request.project, "task": request.task_id, "objects": sorted(prompts)}
-        files = sorted(self._store.path(movie, own, options).stem for own in prompts.values())
-        text = json.dumps([about, files, settings.max_frames])
+        names = self._tracks.names(movie, prompts, options)
+        text = json.dumps([about, names, settings.max_frames])
         key = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
         frames = {obj: frozenset(prompt.frame for prompt in own) for obj, own in prompts.items()}
         job = self.jobs.join(key, about, steps, frames)

@@ -61,7 +61,7 @@ def test_what_was_tracked_once_is_not_computed_again(engine, files, discs, setti
     first = engine.predict([tasks.video_task(files)], tasks.VIDEO, context)
     restarted = Engine(settings)
     tracked = []
-    restarted._lane.turn = counting(restarted._lane.turn, tracked)  # type: ignore[method-assign]
+    restarted._tracks.lane.turn = counting(restarted._tracks.lane.turn, tracked)  # type: ignore[method-assign]
     (before,) = sizes(settings)
     assert restarted.predict([tasks.video_task(files)], tasks.VIDEO, context) == first
     assert sizes(settings) == [before]
@@ -278,15 +278,15 @@ def test_clicks_are_answered_while_a_track_runs(engine, files, discs):
     tracking = threading.Thread(
         target=engine.predict, args=([tasks.video_task(files)], tasks.VIDEO, context)
     )
-    with engine._lane.turn(0):  # the track starts, and waits for its first turn
+    with engine._tracks.lane.turn(0):  # the track starts, and waits for its first turn
         tracking.start()
-        wait_for(lambda: len(engine._lane._waiting) == 1)
+        wait_for(lambda: len(engine._tracks.lane._waiting) == 1)
         clicking = threading.Thread(
             target=engine.predict,
             args=([tasks.image_task(files)], tasks.IMAGE, {"result": [tasks.click(40, 40)]}),
         )
         clicking.start()
-        wait_for(lambda: len(engine._lane._waiting) == 2)
+        wait_for(lambda: len(engine._tracks.lane._waiting) == 2)
     clicking.join()
     assert engine.jobs.all()[0].state == "running"
     tracking.join()

@@ -36,7 +36,7 @@ def test_two_annotators_of_one_prediction_both_get_their_whole_track(engine, fil
         threading.Thread(target=work, args=("one", 0, 4)),
         threading.Thread(target=work, args=("two", 0, 8)),
     ]
-    with engine._lane.turn(0):  # both have begun before either goes on
+    with engine._tracks.lane.turn(0):  # both have begun before either goes on
         for thread in threads:
             thread.start()
         wait_for(lambda: len(engine.jobs.all()) == 2)
@@ -110,7 +110,7 @@ def test_a_stopped_track_says_so_instead_of_passing_for_whole(settings, files, d
             engine.predict([tasks.video_task(files)], tasks.VIDEO, context)
         )
     )
-    with engine._lane.turn(0):
+    with engine._tracks.lane.turn(0):
         thread.start()
         wait_for(lambda: len(engine.jobs.all()) == 1)
         engine.jobs.cancel(engine.jobs.all()[0].id)
@@ -120,6 +120,22 @@ def test_a_stopped_track_says_so_instead_of_passing_for_whole(settings, files, d
     assert region["value"]["labels"] == ["Cell"]
     (whole,) = engine.predict([tasks.video_task(files)], tasks.VIDEO, context)
     assert boxes_agree(whole["result"][0], discs[1], 1)
+
+
+def test_tracks_of_one_movie_encode_each_frame_once(settings, files, discs, monkeypatch):
+    from sam2_plugins.core.model import Sam2Model
+
+    encoded, encode = [], Sam2Model.encode_image
+    monkeypatch.setattr(
+        Sam2Model, "encode_image", lambda self, image: encoded.append(1) or encode(self, image)
+    )
+    engine = Engine(dataclasses.replace(settings, window="none"))
+    for label in (1, 2):
+        context = {"result": [tasks.video_box(discs[1], label, region=str(label))]}
+        (answer,) = engine.predict([tasks.video_task(files)], tasks.VIDEO, context)
+        assert boxes_agree(answer["result"][0], discs[1], label)
+        assert FRAMES <= len(encoded) < 2 * FRAMES
+    engine.close()
 
 
 def test_not_all_jobs_track_at_once():
