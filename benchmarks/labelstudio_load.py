@@ -32,7 +32,8 @@ from sam2_plugins.labelstudio_backend.client import LabelStudio
 from sam2_plugins.labelstudio_backend.local_server import LocalServer
 from sam2_plugins.labelstudio_backend.settings import Settings
 from tests.hosts.labelstudio import movies
-from tests.hosts.labelstudio.conftest import ACCOUNT, Backend
+from tests.hosts.labelstudio.conftest import ACCOUNT
+from tests.labelstudio_backend.web import Backend
 
 FRAMES, RATE = 12, 25
 REQUESTS, PATIENCE = 600, 900
