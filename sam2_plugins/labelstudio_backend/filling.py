@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections import OrderedDict
@@ -15,6 +14,7 @@ from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.tracked_object import unmet_sentence
 from sam2_plugins.labelstudio_backend import images, videos
+from sam2_plugins.labelstudio_backend.digests import digest_of
 from sam2_plugins.labelstudio_backend.errors import (
     FormatError,
     LabelStudioError,
@@ -99,7 +99,6 @@ class Filler:
     def close(self) -> None:
         """Leave the tracks that run for the next start."""
         self.jobs.close()
-        self.media.close()
 
     def fill(self, request: TaskRequest, media: Media) -> Filled:
         """Return the regions of a video, a picture or a stack, in time: perhaps not yet all.
@@ -179,7 +178,7 @@ class Filler:
         if not isinstance(urls, list) or not urls:
             raise NothingToDo(f"The task's {media.key!r} is no list of pictures.")
         paths = [self._path(request, url) for url in urls]
-        print_ = hashlib.sha256("".join(map(self.media.fingerprint, paths)).encode()).hexdigest()
+        print_ = digest_of("".join(map(self.media.fingerprint, paths)))
         movie = self._movie(paths, print_)
         size = (movie.frames.height, movie.frames.width)
         hints = images.read_hints(request.results, media, request.config, size, len(paths))
@@ -231,16 +230,14 @@ class Filler:
 
         about = {"project": request.project, "task": request.task_id, "objects": sorted(prompts)}
         names = self.tracks.names(movie, prompts, options)
-        text = json.dumps([about, names, settings.max_frames])
-        key = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
+        key = digest_of(json.dumps([about, names, settings.max_frames]))
         somebody = request.until < float("inf")
         job = self.jobs.join(key, about, steps, request.author(prompts), anew=somebody)
         job.wait(request.until - time.monotonic(), somebody)
         if job.state == "failed":
             raise LabelStudioError(job.error)
-        is_whole = (
-            job.state == "done"
-        )  # looked at before the masks, of which there may be more then
+        # Before the masks are taken: more of them may come between.
+        is_whole = job.state == "done"
         masks = job.tracked.snapshot()
         results, answered = write(masks)
         ious = [m.iou for by_frame in masks.values() for m in by_frame.values() if m.visible]

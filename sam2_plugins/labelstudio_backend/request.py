@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from sam2_plugins.labelstudio_backend.client import LabelStudio
+from sam2_plugins.labelstudio_backend.digests import digest_of
 from sam2_plugins.labelstudio_backend.errors import FormatError, NothingToDo, ServerError
 from sam2_plugins.labelstudio_backend.images import track_of
 from sam2_plugins.labelstudio_backend.jobs import Author
@@ -60,7 +60,7 @@ class TaskRequest:
         how = [*self.settings.tracking.identity().values(), self.settings.max_frames]
         about = [self.project, self.task_id, self.label_config, how, self.interactive]
         text = json.dumps([about, self.task.get("data"), self.drawn], default=str)
-        return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
+        return digest_of(text)
 
     @property
     def interactive(self) -> bool:

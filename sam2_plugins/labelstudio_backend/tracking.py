@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import threading
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.labelstudio_backend.digests import digest_of
 from sam2_plugins.labelstudio_backend.lane import TRACK, Lane
 
 if TYPE_CHECKING:
@@ -97,8 +97,7 @@ class TrackStore:
     def path(self, movie: Movie, prompts: Sequence[Prompt], options: TrackingOptions) -> Path:
         """Return the file of an object, tracked with these options."""
         about = [options.identity(), movie.fingerprint, *map(_as_text, prompts)]
-        name = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
-        return self._folder / f"{name}.jsonl"
+        return self._folder / f"{digest_of(json.dumps(about))}.jsonl"
 
     @contextmanager
     def using(self, paths: Iterable[Path]) -> Iterator[list[StoredTrack]]:
