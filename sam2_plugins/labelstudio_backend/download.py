@@ -11,7 +11,7 @@ import ipaddress
 import socket
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
@@ -21,6 +21,7 @@ import httpx
 
 from sam2_plugins.labelstudio_backend.client import LabelStudio, trusting
 from sam2_plugins.labelstudio_backend.errors import MediaError
+from sam2_plugins.labelstudio_backend.settings import Settings
 
 REDIRECTS = 5
 _PATIENCE = httpx.Timeout(30.0, connect=10.0)
@@ -33,31 +34,17 @@ class Downloader:
 
     Parameters
     ----------
-    max_bytes
-        Of one file.
-    allow_hosts
-        Hosts that may be internal.
-    ca_file
-        Certificates of authorities that are trusted besides the usual ones.
-    proxy
-        HTTP proxy for all but Label Studio itself and the allowed hosts.
-    seconds
-        That one file may take, from the first look-up to the last byte.
+    settings
+        How large a file may be and how long it may take, from the first look-up to the last byte;
+        hosts that may be internal; a proxy for all but these and Label Studio itself.
     """
 
-    def __init__(
-        self,
-        max_bytes: int,
-        allow_hosts: Collection[str] = (),
-        ca_file: str = "",
-        proxy: str = "",
-        seconds: float = 900.0,
-    ) -> None:
-        self._max_bytes = max_bytes
-        self._allowed = {host.lower() for host in allow_hosts}
-        self._ca_file = ca_file
-        self._proxy = proxy
-        self._seconds = seconds
+    def __init__(self, settings: Settings) -> None:
+        self._max_bytes = int(settings.max_gigabytes * 1e9)
+        self._allowed = {host.lower() for host in settings.allow_hosts}
+        self._ca_file = settings.ca_file
+        self._proxy = settings.proxy
+        self._seconds = settings.fetch_within
 
     def fetch(
         self, url: str, target: Path, server: LabelStudio | None, validators: dict[str, str]

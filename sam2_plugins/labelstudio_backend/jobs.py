@@ -54,9 +54,6 @@ class Author:
         return bool(self.own & other.own)
 
 
-NOBODY = Author()
-
-
 @dataclass
 class Job:
     """One track.
@@ -157,12 +154,7 @@ class Jobs:
         self._slots = threading.Semaphore(AT_ONCE)
 
     def join(
-        self,
-        key: str,
-        about: Mapping[str, Any],
-        steps: Steps,
-        author: Author = NOBODY,
-        anew: bool = True,
+        self, key: str, about: Mapping[str, Any], steps: Steps, author: Author, anew: bool = True
     ) -> Job:
         """Return the job that does this: the one that runs or has just run, or else a new one.
 
@@ -172,7 +164,8 @@ class Jobs:
         Parameters
         ----------
         anew
-            Whether one that was stopped is begun again.
+            Whether the author wants it now: then one that was stopped is begun again. Otherwise it
+            was wanted once, and its result is to be stored if there is one.
         """
         with self._lock:
             for other, earlier in self._jobs.items():
@@ -182,7 +175,8 @@ class Jobs:
             if known is not None:
                 stopped = known.stop.is_set() and known.state != "done"
                 if (stopped and not anew) or (not stopped and known.state in ("running", "done")):
-                    known.wanted_by(author)
+                    if anew:
+                        known.wanted_by(author)
                     return known
             job = self._jobs[key] = Job(uuid.uuid4().hex[:12], about, [author])
             self._forget_old()
@@ -207,7 +201,9 @@ class Jobs:
 
     def facts(self) -> list[dict[str, Any]]:
         """Return what `/jobs` tells, of those too whose masks are not in memory any more."""
-        return [job.facts() for job in self.all()] + list(reversed(self._past))
+        with self._lock:
+            past = list(reversed(self._past))
+        return [job.facts() for job in self.all()] + past
 
     def cancel(self, id: str) -> bool:
         """Stop a job within a frame; tell whether there is such a job."""

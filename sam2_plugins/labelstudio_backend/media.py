@@ -58,13 +58,7 @@ class MediaStore:
         self._largest = int(settings.max_gigabytes * 1e9)
         self._roots = [Path(root).expanduser().resolve() for root in settings.roots]
         self._most_pixels = settings.max_megapixels * 1e6
-        self._downloader = Downloader(
-            self._largest,
-            settings.allow_hosts,
-            settings.ca_file,
-            settings.proxy,
-            settings.fetch_within,
-        )
+        self._downloader = Downloader(settings)
         self._lock = threading.Lock()
         self._fetching: dict[str, Future[Path]] = {}
         self._checked: OrderedDict[str, float] = OrderedDict()
