@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,7 +25,7 @@ from sam2_plugins.core.prompt_files import (
     save_prompts,
 )
 from sam2_plugins.core.prompts import Prompt
-from sam2_plugins.core.tracking.feature_cache import FeatureCache
+from sam2_plugins.core.tracking.feature_cache import FeatureCache, FeatureStore
 from sam2_plugins.core.tracking.history import Change, History, State
 from sam2_plugins.core.tracking.memory.bank import Policy, Recall
 from sam2_plugins.core.tracking.memory.policies import get_policy
@@ -92,6 +92,9 @@ class VideoTracker:
         What each object remembers: "sam2", "samurai", "dam4sam", or one with other numbers.
     cache_megabytes
         Encoded frames that are kept, so that another click on them is quick.
+    shared_features, movie
+        Where encoded frames are kept instead, by all trackers of one movie and model; and what
+        tells the movie from the others there, by its content.
     objects_at_once
         Objects that are tracked in one batch; None: as many as keep the memory small.
     specks
@@ -118,6 +121,8 @@ class VideoTracker:
         window: WindowChoice = "auto",
         policy: Policy | str = "sam2",
         cache_megabytes: float = 32,
+        shared_features: FeatureStore | None = None,
+        movie: Hashable = None,
         objects_at_once: int | None = None,
         specks: float = MIN_PART_SHARE,
         keep_logits: bool = False,
@@ -131,7 +136,7 @@ class VideoTracker:
         self.policy = get_policy(policy) if isinstance(policy, str) else policy
         self.keep_logits = keep_logits
         self.frame_size = (self.frames.height, self.frames.width)
-        self._features = FeatureCache(model, self.frames, cache_megabytes)
+        self._features = FeatureCache(model, self.frames, cache_megabytes, shared_features, movie)
         self._steps = Steps(
             model, self._features, self.frame_size, self.policy.span, objects_at_once, specks
         )
