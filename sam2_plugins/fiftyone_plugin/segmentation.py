@@ -75,7 +75,7 @@ def check_segmentation(view: Any, request: Request, everything: Everything | Non
     if everything is None:
         return check_request(view, request)
     check_output_field(frame_schema(view), request.output_field)
-    check_model(request.model)
+    check_model(request.options.model)
     return []
 
 

@@ -9,7 +9,7 @@ from psygnal import Signal
 
 from sam2_plugins.core.errors import PromptError, Sam2PluginsError
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.core.tracking.feature_store import FeatureStore
+from sam2_plugins.core.tracking.disk_features import DiskFeatures
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin._aim import meaning_of_click
 from sam2_plugins.napari_plugin._cleanup import CLEANERS, clean
@@ -79,7 +79,7 @@ class Controller:
         self.axis: int | None = None
         self.over: int | None = None
         """Axis of the time points over which whole stacks along `axis` are tracked."""
-        self.features: FeatureStore | None = None
+        self.features: DiskFeatures | None = None
         """Where encoded frames are kept on the disk; None: nowhere."""
         self.excluding = False
         self.one_per_click = True

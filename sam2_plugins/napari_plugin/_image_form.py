@@ -13,7 +13,7 @@ from platformdirs import user_cache_path, user_data_path
 from qtpy.QtCore import QSettings
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QMenu, QToolButton, QWidget
 
-from sam2_plugins.core.tracking.feature_store import FeatureStore
+from sam2_plugins.core.tracking.disk_features import DiskFeatures
 from sam2_plugins.core.tracking.memory.policies import policy_help
 from sam2_plugins.napari_plugin._controller import Controller
 from sam2_plugins.napari_plugin._frames import default_axis, full_level, leading_shape
@@ -243,7 +243,7 @@ class ImageForm(QWidget):
 
     def _on_features(self, on: bool) -> None:
         QSettings(*SETTINGS).setValue("features", "yes" if on else "no")
-        self._controller.features = FeatureStore(_folder(), GIGABYTES) if on else None
+        self._controller.features = DiskFeatures(_folder(), GIGABYTES) if on else None
 
     def _on_model(self, text: str) -> None:
         self.model_name = self._controller.model = text.strip()

@@ -20,7 +20,7 @@ from sam2_plugins.core.errors import PromptError, Sam2PluginsError
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompts import Prompt
-from sam2_plugins.core.tracking.feature_store import FeatureStore
+from sam2_plugins.core.tracking.disk_features import DiskFeatures
 from sam2_plugins.core.tracking.schedule import Direction, Life
 from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
 from sam2_plugins.napari_plugin._frames import Line, View
@@ -105,7 +105,7 @@ class Session:
         store: MaskStore,
         load_model: Callable[[], Sam2Model],
         memory: Callable[[], str] = lambda: "sam2",
-        features: Callable[[], FeatureStore | None] = lambda: None,
+        features: Callable[[], DiskFeatures | None] = lambda: None,
     ) -> None:
         self.store = store
         self.load_model = load_model

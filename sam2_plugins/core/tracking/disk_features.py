@@ -25,7 +25,7 @@ _SPARE = 0.1
 """Of the limit, freed at once when it is reached."""
 
 
-class FeatureStore:
+class DiskFeatures:
     """A folder of encoded windows, bounded in bytes; what was used longest ago goes first.
 
     A window is found by all that its features follow from: its pixels as the encoder sees them, the

@@ -11,7 +11,7 @@ import torch
 
 from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.core.tracking.feature_store import FeatureStore
+from sam2_plugins.core.tracking.disk_features import DiskFeatures
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from tests.cli.conftest import moving_discs
 
@@ -21,7 +21,7 @@ def nano() -> Sam2Model:
     return cached_model("nano", device="cpu")
 
 
-def click(model: Sam2Model, movie: np.ndarray, store: FeatureStore) -> tuple[np.ndarray, int]:
+def click(model: Sam2Model, movie: np.ndarray, store: DiskFeatures) -> tuple[np.ndarray, int]:
     """Click on a disc: the mask, and how many windows were encoded for it."""
     tracker = VideoTracker(model, movie)
     tracker.keep_features(store)
@@ -33,14 +33,14 @@ def test_a_second_session_encodes_nothing_and_gives_the_same_mask(
     nano: Sam2Model, tmp_path: Path
 ) -> None:
     movie = moving_discs(2)[0]
-    first, encoded = click(nano, movie, FeatureStore(tmp_path))
-    again, encoded_again = click(nano, movie, FeatureStore(tmp_path))
+    first, encoded = click(nano, movie, DiskFeatures(tmp_path))
+    again, encoded_again = click(nano, movie, DiskFeatures(tmp_path))
     assert encoded > 0 and encoded_again == 0
     assert np.array_equal(first, again)
 
 
 def test_other_pixels_and_other_weights_are_other_features(nano: Sam2Model, tmp_path: Path) -> None:
-    store, pixels = FeatureStore(tmp_path), np.zeros((8, 8, 3), np.uint8)
+    store, pixels = DiskFeatures(tmp_path), np.zeros((8, 8, 3), np.uint8)
     other = pixels.copy()
     other[3, 3, 1] = 1
     trained = copy.deepcopy(nano)
@@ -53,23 +53,23 @@ def test_other_pixels_and_other_weights_are_other_features(nano: Sam2Model, tmp_
 
 def test_a_damaged_file_is_encoded_anew(nano: Sam2Model, tmp_path: Path) -> None:
     movie = moving_discs(2)[0]
-    first, _ = click(nano, movie, FeatureStore(tmp_path))
+    first, _ = click(nano, movie, DiskFeatures(tmp_path))
     short, changed, *_ = sorted(tmp_path.glob("*/*"))
     short.write_bytes(short.read_bytes()[:100])
     whole = bytearray(changed.read_bytes())
     whole[-5] ^= 1
     changed.write_bytes(whole)
-    again, encoded_again = click(nano, movie, FeatureStore(tmp_path))
+    again, encoded_again = click(nano, movie, DiskFeatures(tmp_path))
     assert encoded_again == 2
     assert np.array_equal(first, again)
 
 
 def test_the_folder_stays_within_its_bound(nano: Sam2Model, tmp_path: Path) -> None:
     movie = moving_discs(2)[0]
-    click(nano, movie, FeatureStore(tmp_path))
+    click(nano, movie, DiskFeatures(tmp_path))
     files = list(tmp_path.glob("*/*"))
     size = sum(path.stat().st_size for path in files)
     assert len(files) > 2
-    store = FeatureStore(tmp_path / "bounded", size / 2 / 1e9)
+    store = DiskFeatures(tmp_path / "bounded", size / 2 / 1e9)
     click(nano, movie, store)
     assert 0 < sum(path.stat().st_size for path in store.folder.glob("*/*")) <= size / 2
