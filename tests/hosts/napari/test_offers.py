@@ -44,7 +44,7 @@ def test_the_strip_shows_the_worst_of_all_objects(bench: Bench) -> None:
     assert work is not None and bench.controller.selected == 2
     work.workspace.store.put((6,), 1, None)
     work.workspace.store.put((6,), 1, work.workspace.store.get((0,), 2))
-    bench.press(bench.widget.strip_all)
+    bench.widget.strip_all.click()
     strip = bench.widget.strip
     bench.until(lambda: len(strip._states) == 12 and strip._states[6].kind is Kind.DOUBTFUL)
     bench.show_frame(5)
@@ -99,7 +99,7 @@ def test_frames_are_kept_on_disk_by_choice(
 ) -> None:
     monkeypatch.setattr(_image_form, "_folder", lambda: tmp_path)
     assert bench.controller.features is None
-    bench.press(bench.widget.form.features)
+    bench.widget.form.features.click()
     begin(bench)
     assert list(tmp_path.glob("*/*.safetensors"))
     bench.click(*LEFT)
