@@ -133,7 +133,7 @@ class Controller:
         self.images, self.axis, self.over = images, axis, over
         if not same_image:
             self.proposals.dismiss()
-            self.offers.accept_all()
+            self.offers.clear()
             self.attempt(self.projects.bring_back)
             work = self.work
             self.selected = work.workspace.labels.selected_label if work else None

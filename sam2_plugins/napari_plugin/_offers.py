@@ -56,6 +56,11 @@ class Offers:
         self._offers = sorted([*self._offers, offer], key=lambda one: one.frame)
         self.changed.emit()
 
+    def clear(self) -> None:
+        """Another image is chosen: nothing was decided of its cells."""
+        self._offers = []
+        self.changed.emit()
+
     def text(self, offer: Offer) -> str:
         """Say what was decided."""
         names = [self._control.objects[label] for label in offer.labels]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 from superqt import QLabeledRangeSlider
+from superqt.utils import signals_blocked
 
 from sam2_plugins.napari_plugin._controller import Controller
 
@@ -56,6 +57,7 @@ class ProposalsView(QWidget):
         self.accept.setEnabled(accepted > 0)
         if proposals.masks and proposals.masks is not self._shown:
             ends = [int(d) for d in proposals.diameters.values()]
-            self.sizes.setRange(min(ends), max(ends) + 1)
-            self.sizes.setValue((min(ends), max(ends) + 1))
+            with signals_blocked(self.sizes):
+                self.sizes.setRange(min(ends), max(ends) + 1)
+                self.sizes.setValue((min(ends), max(ends) + 1))
         self._shown = proposals.masks

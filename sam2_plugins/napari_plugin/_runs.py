@@ -56,8 +56,9 @@ class Runs:
         work, line = self._control.work, self._control.line
         if work is None or line is None:
             return "Click on an object first."
-        said = work.session.said(line) or self._control.prompting.untold(work, line)
-        if not said and not (self._control.over is not None and self._shown(work, line)):
+        if not self._said(work, line) and not (
+            self._control.over is not None and self._shown(work, line)
+        ):
             return "Click on an object first, or draw a box around it."
         if max(self._control.length, self.length) < 2:
             return "There is only one frame."
@@ -68,6 +69,9 @@ class Runs:
         """Number of frames among which a run's range is chosen, or of time points with stacks."""
         control = self._control
         return control.length if control.over is None else control.length_of(control.over)
+
+    def _said(self, work: Work, line: Line) -> bool:
+        return bool(work.session.said(line) or self._control.prompting.untold(work, line))
 
     def _shown(self, work: Work, line: Line) -> bool:
         store = work.workspace.store
@@ -142,12 +146,13 @@ class Runs:
             self._control.failed.emit(self.why_not())
             return
         session, names = work.session, list(work.workspace.names)
+        begins = self._said(work, request.line)
         change: Change = {}
 
         def steps() -> Generator[Step, None, None]:
             if request.over is None:
                 return session.run(request, change)
-            return track_volumes(session, request, names, change)
+            return track_volumes(session, request, names, begins, change)
 
         self._start(work, steps, request, change)
 

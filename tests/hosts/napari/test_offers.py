@@ -14,6 +14,7 @@ from sam2_plugins.napari_plugin import _image_form
 from sam2_plugins.napari_plugin._states import Kind
 from tests.hosts.napari.conftest import Bench
 from tests.hosts.napari.test_story import LEFT, RIGHT, begin, track
+from tests.napari_plugin.test_all_cells import dividing_cells
 from tests.napari_plugin.test_volumes import PLANES, TIMES, ball
 
 
@@ -103,3 +104,31 @@ def test_frames_are_kept_on_disk_by_choice(
     begin(bench)
     assert list(tmp_path.glob("*/*.safetensors"))
     bench.click(*LEFT)
+
+
+def test_proposals_are_refused_by_a_click_and_newcomers_are_offered(
+    make_bench: Callable[..., Bench],
+) -> None:
+    bench = make_bench(dividing_cells()[0])
+    view = bench.widget.proposals
+    bench.press(view.propose)
+    bench.until(lambda: len(bench.controller.proposals.masks) == 2)
+    assert view.accept.text() == "Accept 2 of 2"
+    bench.click(90, 40)
+    assert view.accept.text() == "Accept 1 of 2"
+    bench.press(view.accept)
+    bench.rest()
+    assert list(bench.controller.objects) == [1] and not view.accept.isVisible()
+    bench.press(bench.widget.run.all)
+    bench.rest()
+    offers = bench.widget.offers
+    assert offers.isVisible() and "is new" in offers.text.text()
+    bench.press(offers.show_it)
+    due = bench.controller.offers.due
+    assert (bench.controller.frame, bench.controller.selected) == (due[0].frame, *due[0].labels)
+    objects = len(bench.controller.objects)
+    bench.press(offers.refuse)
+    assert len(bench.controller.objects) == objects - 1
+    bench.press(bench.widget.tools.undo)
+    bench.rest()
+    assert len(bench.controller.objects) == objects
