@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sam2_plugins.labelstudio_backend.errors import FormatError, NothingToDo
+from sam2_plugins.labelstudio_backend.errors import NothingToDo
 from sam2_plugins.labelstudio_backend.label_tree import Tag, read_tree, unfold, value_of
 from sam2_plugins.labelstudio_backend.timing import DEFAULT_RATE
 
@@ -126,7 +126,7 @@ class Control:
 
 @dataclass(frozen=True)
 class LabelConfig:
-    """The labelling config of a task, and the text that it was.
+    """The labelling config of a task.
 
     Attributes
     ----------
@@ -136,24 +136,10 @@ class LabelConfig:
         Labels of the `<Labels name="sam2">`: no labels of an object.
     """
 
-    xml: str
     media: tuple[Media, ...]
     controls: tuple[Control, ...]
     others: tuple[str, ...] = ()
     buttons: tuple[str, ...] = ()
-
-    def media_named(self, name: str) -> Media:
-        """Return a video or picture by its name.
-
-        Raises
-        ------
-        FormatError
-            If the config has none of that name.
-        """
-        for one in self.media:
-            if one.name == name:
-                return one
-        raise FormatError(f"The labelling config has no Image or Video called {name!r}.")
 
     def controls_of(self, media: Media) -> list[Control]:
         """Return the controls of a video or picture."""
@@ -221,7 +207,7 @@ def parse_label_config(xml: str, data: Mapping[str, Any] | None = None) -> Label
         elif tag.get("name") not in shown and tag.kind != "labels":
             others.append(tag.written)
     return LabelConfig(
-        xml, media, tuple(controls), tuple(dict.fromkeys(others)), tuple(dict.fromkeys(buttons))
+        media, tuple(controls), tuple(dict.fromkeys(others)), tuple(dict.fromkeys(buttons))
     )
 
 

@@ -141,6 +141,13 @@ class ObjectMask:
             view[top - y0 : bottom - y0, left - x0 : right - x0] = part
         return view
 
+    def moved(self, dx: int, dy: int) -> ObjectMask:
+        """Return the mask so many pixels further right and down, cut at the frame."""
+        (x, y), (height, width) = self.offset, self.frame_size
+        x, y = x + dx, y + dy
+        crop = self.crop[max(0, -y) : max(0, height - y), max(0, -x) : max(0, width - x)]
+        return replace(self, crop=crop, offset=(max(0, x), max(0, y)))
+
     def around(self, x: float, y: float, reach: int) -> Pixels:
         """Return the mask within so many pixels of a point of the frame."""
         column, row = floor(x), floor(y)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,12 +25,13 @@ from sam2_plugins.core.prompt_files import (
     save_prompts,
 )
 from sam2_plugins.core.prompts import Prompt
-from sam2_plugins.core.tracking.feature_cache import FeatureCache
+from sam2_plugins.core.tracking.feature_cache import FeatureCache, FeatureStore
 from sam2_plugins.core.tracking.history import Change, History, State
 from sam2_plugins.core.tracking.memory.bank import Policy, Recall
 from sam2_plugins.core.tracking.memory.policies import get_policy
 from sam2_plugins.core.tracking.predictor import MIN_PART_SHARE, Steps
 from sam2_plugins.core.tracking.prompt_predictor import PromptPredictor, Query
+from sam2_plugins.core.tracking.proposals import Propose, make_proposer
 from sam2_plugins.core.tracking.resample import to_frame_logits
 from sam2_plugins.core.tracking.schedule import Direction, Life, Sweep, plan_sweeps
 from sam2_plugins.core.tracking.tracked_object import (
@@ -91,6 +92,9 @@ class VideoTracker:
         What each object remembers: "sam2", "samurai", "dam4sam", or one with other numbers.
     cache_megabytes
         Encoded frames that are kept, so that another click on them is quick.
+    shared_features, movie
+        Where encoded frames are kept instead, by all trackers of one movie and model; and what
+        tells the movie from the others there, by its content.
     objects_at_once
         Objects that are tracked in one batch; None: as many as keep the memory small.
     specks
@@ -117,6 +121,8 @@ class VideoTracker:
         window: WindowChoice = "auto",
         policy: Policy | str = "sam2",
         cache_megabytes: float = 32,
+        shared_features: FeatureStore | None = None,
+        movie: Hashable = None,
         objects_at_once: int | None = None,
         specks: float = MIN_PART_SHARE,
         keep_logits: bool = False,
@@ -130,7 +136,7 @@ class VideoTracker:
         self.policy = get_policy(policy) if isinstance(policy, str) else policy
         self.keep_logits = keep_logits
         self.frame_size = (self.frames.height, self.frames.width)
-        self._features = FeatureCache(model, self.frames, cache_megabytes)
+        self._features = FeatureCache(model, self.frames, cache_megabytes, shared_features, movie)
         self._steps = Steps(
             model, self._features, self.frame_size, self.policy.span, objects_at_once, specks
         )
@@ -320,6 +326,18 @@ class VideoTracker:
 
     # -- results
 
+    def proposer(self, like: Sequence[ObjectMask] = ()) -> Propose:
+        """Return what proposes the masks of all objects of a frame, without a prompt.
+
+        It shares the encoded windows of the movie.
+
+        Parameters
+        ----------
+        like
+            Masks of a few objects, whose size the others have too.
+        """
+        return make_proposer(self._steps, self._planner, like)
+
     def unmet_clicks(self, frame: int, obj: ObjectId) -> tuple[Click, ...]:
         """Return the clicks (x, y, label) that an object's mask on a prompted frame goes against.
 
@@ -396,6 +414,21 @@ class VideoTracker:
             for frame, mask in masklet:
                 if frame not in tracked.prompted and memory is None:
                     tracked.record.put(frame, mask)
+
+    def take(self, frame: int, masks: Mapping[ObjectId, ObjectMask]) -> None:
+        """Take masks from elsewhere for those that were tracked to a frame.
+
+        What follows is tracked from them, as if they had been tracked. The frames before stay as
+        they are, and so do prompted ones.
+        """
+        for obj, mask in masks.items():
+            tracked = self._known(obj)
+            if frame not in tracked.prompted:
+                box, window = mask.box, tracked.window or self._planner.whole
+                if box is not None and not self._planner.keeps(window, box):
+                    window = self._planner.window(box, tracked.side)
+                tracked.record.put(frame, mask)
+                tracked.bank.remember_tracked(self._steps.rebuild(frame, mask, window))
 
     def propagate(
         self,

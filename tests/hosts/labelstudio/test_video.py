@@ -15,8 +15,8 @@ from sam2_plugins.labelstudio_backend.client import LabelStudio
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import interpolate, read_region
 from sam2_plugins.labelstudio_backend.keyframes import is_ours
 from tests.hosts.labelstudio import movies
-from tests.hosts.labelstudio.conftest import Backend
 from tests.hosts.labelstudio.editor import Browser, Editor
+from tests.labelstudio_backend.web import Backend
 
 COUNT, RATE = 36, 25
 CONFIG = projects.video_config(["Cell", "Other"], RATE)
@@ -52,11 +52,16 @@ class Project:
     def correct(self, annotation: int, results: list[dict[str, Any]]) -> None:
         self.api.request("PATCH", f"/api/annotations/{annotation}/", {"result": results})
 
-    def ask(self, results: list[dict[str, Any]]) -> dict[str, Any]:
+    def draw(self, results: list[dict[str, Any]], api: LabelStudio | None = None) -> dict[str, Any]:
+        """Save a draft, and then do what `ask` does, as another user perhaps."""
+        (api or self.api).request("POST", f"/api/tasks/{self.task}/drafts", {"result": results})
+        return self.ask(results, api)
+
+    def ask(self, results: list[dict[str, Any]], api: LabelStudio | None = None) -> dict[str, Any]:
         """Do what the editor does when a label is clicked."""
         body = {"task": self.task, "context": {"result": results}}
         path = f"/api/ml/{self.ml}/interactive-annotating"
-        return dict(self.api.request("POST", path, body, timeout=150))
+        return dict((api or self.api).request("POST", path, body, timeout=150))
 
 
 @pytest.fixture
