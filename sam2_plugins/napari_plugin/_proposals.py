@@ -91,6 +91,9 @@ class Proposals:
         self.masks, self._refused, self._sizes = {}, set(), (0.0, float("inf"))
         if layer is not None and layer in self._control.viewer.layers:
             self._control.viewer.layers.remove(layer)
+            work, layers = self._control.work, self._control.viewer.layers
+            if work is not None and work.workspace.points in layers:
+                layers.selection.active = work.workspace.points
         self.changed.emit()
 
     def leave(self, layer: Any) -> None:

@@ -85,6 +85,20 @@ def test_a_newcomer_is_offered_and_goes_when_it_is_refused(cells: Desk) -> None:
     assert not control.objects or not cells.space.store.get((6,), 1)
 
 
+def test_what_is_there_goes_on_and_only_what_is_new_is_new(cells: Desk) -> None:
+    cells.click(30, 35)
+    cells.controller.rename(1, "mine")
+    cells.controller.runs.track_all(stop=3)
+    cells.jobs.run()
+    truth = dividing_cells()[1]
+    assert list(cells.controller.objects.values()) == ["mine", "object 2"]
+    for label in (1, 2):
+        mask = cells.space.store.get((3,), label)
+        assert mask is not None
+        assert mask.iou_with(ObjectMask.from_array(truth[3] == label)) > 0.8
+    assert not cells.failures
+
+
 def test_a_division_that_is_refused_leaves_the_mother_and_a_newcomer(desk: Desk) -> None:
     desk.click(*LEFT)
     space, control = desk.space, desk.controller

@@ -182,12 +182,13 @@ class LineageTracker:
         self, frame: int, tracked: dict[ObjectId, ObjectMask]
     ) -> dict[ObjectId, ObjectMask]:
         """Where objects would be if they had moved with the frame."""
-        if not tracked:
+        found = {obj: self.tracker.mask(frame - 1, obj) for obj in tracked}
+        last = {obj: mask for obj, mask in found.items() if mask is not None}
+        if not last:  # on the first frame, of objects that a person prompted
             return {}
         before, after = (self.tracker.frames[f].image for f in (frame - 1, frame))
         dx, dy = drift(before, after)
-        last = {obj: self.tracker.mask(frame - 1, obj) for obj in tracked}
-        return {o: mask.moved(dx, dy) for o, mask in last.items() if mask is not None}
+        return {obj: mask.moved(dx, dy) for obj, mask in last.items()}
 
     def _take_outlines(
         self,
