@@ -23,7 +23,7 @@ from sam2_plugins.core.tracking.tracker import VideoTracker
 REACH = 0.5
 """Diameters that two daughters are apart at most when they are first seen as two."""
 
-AREAS = 5
+AREAS = 3
 """Frames before a division of which a mother's usual area is taken."""
 
 
@@ -156,6 +156,9 @@ class LineageTracker:
         tracked = self._track(frame)
         if not proposing:
             return
+        # Of an object whose parts are on trial, the parts are looked for.
+        mothers = {self._standing[obj].part_of for obj in self._alive}
+        tracked = {obj: mask for obj, mask in tracked.items() if obj not in mothers}
         proposed = [m for m in self.propose(frame) if m.iou != m.iou or m.iou >= self.rules.sure]
         found = belonging(tracked, self._expected(frame, tracked), proposed, self.rules)
         self._take_outlines(frame, tracked, proposed, found)
@@ -344,9 +347,13 @@ class LineageTracker:
         self._alive.remove(obj)
 
     def _forget(self, obj: ObjectId) -> None:
+        """Take back what was on trial; the object that it was a part of was there all along."""
+        gone = self._standing.pop(obj)
         self.tracker.remove_object(obj)
         self._alive.remove(obj)
-        del self._standing[obj]
+        if gone.part_of in self._alive:
+            whole = self._standing[gone.part_of]
+            whole.seen = max(whole.seen, gone.seen)
 
     def _tell(self, event: Event) -> None:
         self.events.append(event)
