@@ -14,7 +14,6 @@ from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.propagation import run
 from sam2_plugins.fiftyone_plugin.request import (
     OUTPUT_FIELD,
-    MovieReport,
     Progress,
     Report,
     Request,
@@ -113,10 +112,5 @@ def propagate(
     )
     where = Where(workers, dask)
     check_propagation(view, request, group_by, order_by)
-    reports = []
-    for event in run(find_footage(view, group_by, order_by), request, where):
-        if isinstance(event, MovieReport):
-            reports.append(event)
-        elif on_progress is not None:
-            on_progress(event)
-    return Report.of(reports)
+    movies = find_footage(view, group_by, order_by)
+    return Report.gather(run(movies, request, where), on_progress)

@@ -11,6 +11,7 @@ import fiftyone as fo
 from sam2_plugins.core.tracking.doubt import DOUBTFUL, LOST
 from sam2_plugins.fiftyone_plugin.footage import Footage
 from sam2_plugins.fiftyone_plugin.marks import DOUBT, DOUBT_REASONS, MARK
+from sam2_plugins.fiftyone_plugin.objects import object_name
 
 CONFIDENCE = "confidence"
 
@@ -54,7 +55,7 @@ def read_curves(footage: Footage, output_field: str, score: str = CONFIDENCE) ->
         labels += [(n, one) for one in value.classifications]
     curves: dict[str, Curve] = {}
     for frame, label in sorted(labels, key=lambda row: row[0]):
-        name, number = object_name(label), frame + 1
+        name, number = object_name(label.label, label.index), frame + 1
         curve = curves.setdefault(name, Curve(name))
         lost = isinstance(label, fo.Classification)
         known = None if lost else _value(label, score)
@@ -81,11 +82,6 @@ def doubtful(curves: Iterable[Curve], count: int = 8) -> list[DoubtfulFrame]:
                 found[-1] = one
             last = one.frame
     return sorted(found, key=lambda one: (-one.value, one.frame))[:count]
-
-
-def object_name(label: Any) -> str:
-    """Return what a person calls the object of a label."""
-    return f"{label.label or 'object'} {label.index}"
 
 
 def _value(label: Any, name: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -192,6 +192,21 @@ class Report:
     def of(cls, movies: Iterable[MovieReport]) -> Report:
         """Take the last report of each movie: one that failed was tried again."""
         return cls(tuple({(movie.sample_id, movie.name): movie for movie in movies}.values()))
+
+    @classmethod
+    def gather(
+        cls,
+        events: Iterable[Progress | MovieReport],
+        on_progress: Callable[[Progress], object] | None,
+    ) -> Report:
+        """Let work be done to its end, and take what it tells of movies."""
+        reports = []
+        for event in events:
+            if isinstance(event, MovieReport):
+                reports.append(event)
+            elif on_progress is not None:
+                on_progress(event)
+        return cls.of(reports)
 
     def count(self, state: State) -> int:
         """Number of movies in a state."""
