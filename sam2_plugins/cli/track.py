@@ -181,7 +181,9 @@ def _job(
     files = [load_prompts(path) for path in what.prompts or []]
     everything = every.chosen()
     if not prompts and everything is None:
-        raise typer.BadParameter("give --all, or one of --click, --box, --mask and --prompts.")
+        raise typer.BadParameter(
+            "give --all, or at least one of --click, --box, --mask and --prompts."
+        )
     return Job(
         source,
         source,
