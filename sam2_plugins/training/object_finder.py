@@ -23,8 +23,15 @@ from sam2_plugins.training.synthetic.microscopy import SPECIMENS
 LONGEST_CLIP = 8
 """Frames: a colony that has grown is more crowded than a young one."""
 
+GLARING = 0.4
+"""Share of fluorescent pictures with grains so bright that all else is dim."""
+
 BORDER_WEIGHT = 4.0
 """Of pixels between two objects: few, and all that tells one object from two."""
+
+
+_GLOWS = ("fluorescence", "membrane")
+_KINDS = (*SPECIMENS, "fluorescence")  # nuclei are what is tracked most
 
 
 @dataclass(frozen=True)
@@ -55,10 +62,12 @@ class Lessons(IterableDataset[tuple[Tensor, ...]]):
         worker = get_worker_info()
         rng = np.random.default_rng((self._seed, worker.id if worker else 0))
         while True:
-            kind = str(rng.choice(list(SPECIMENS)))
+            kind = str(rng.choice(_KINDS))
             clip = make_clip(rng, 320, int(rng.integers(1, LONGEST_CLIP + 1)), kind)
             for _ in range(3):
                 frames, labels = cut(clip, self._size, rng, whole=False)
+                if kind in _GLOWS and rng.random() < GLARING:
+                    frames = _with_grains(frames, labels, rng)
                 yield self._sample(frames, labels, rng)
 
     def _sample(
@@ -72,6 +81,33 @@ class Lessons(IterableDataset[tuple[Tensor, ...]]):
         truth = torch.from_numpy(np.stack(landscape_of(labels[0])))[None]
         presence, depth, border = resize(truth, side // 2)[0]
         return image, presence, depth, 1 + BORDER_WEIGHT * border
+
+
+def _with_grains(
+    frames: NDArray[np.uint8], labels: NDArray[np.uint8], rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Put bright grains into some objects of a picture [1, H, W, 3], and show it in its range.
+
+    Condensed chromatin, vesicles and dust outshine what they lie in.
+    """
+    light = frames[0].astype(np.float32)
+    rows, columns = np.nonzero(labels[0])
+    if not len(rows):
+        return frames
+    grains = np.zeros(labels[0].shape, np.float32)
+    for _ in range(int(rng.integers(1, 12))):
+        at = int(rng.integers(len(rows)))
+        # Grains come in groups.
+        for _ in range(int(rng.integers(1, 6))):
+            y, x = (n + round(rng.normal(0, 5)) for n in (rows[at], columns[at]))
+            if 0 <= y < grains.shape[0] and 0 <= x < grains.shape[1] and labels[0][y, x]:
+                grains[y, x] += rng.uniform(0.3, 1)
+    size = rng.uniform(0.7, 4)
+    grains = ndimage.gaussian_filter(grains, size) * (2 * np.pi * size**2)
+    bright = light + float(light.max()) * rng.uniform(0.3, 3) * grains[..., None]
+    top = float(np.quantile(bright, rng.uniform(0.995, 1)))
+    shown = np.clip(bright * (255 / max(top, 1)), 0, 255)
+    return shown.astype(np.uint8)[None]
 
 
 def landscape_of(labels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:

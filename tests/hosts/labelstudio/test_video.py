@@ -166,6 +166,21 @@ def test_saved_boxes_are_tracked_when_predictions_are_retrieved(api, backend, pr
     assert len(batch.retrieve()) == len(predictions)
 
 
+def test_every_object_is_there_where_nobody_has_drawn_one_if_that_is_wanted(
+    api, settings, tmp_path
+):
+    path = tmp_path / "bare.mp4"
+    movies.write_movie(path, movies.discs(COUNT), movies.every(1000 / RATE, COUNT))
+    wanting = dataclasses.replace(settings, everything="Cell", cache=str(tmp_path / "cache"))
+    with Backend(wanting) as backend:
+        (found,) = Project(api, backend, path).retrieve()
+    regions = [read_region(result) for result in found["result"]]
+    assert [region.labels for region in regions] == [("Cell",)] * 2
+    for frame in (1, 12, 24, COUNT):
+        shown = [interpolate(region.keyframes, frame) for region in regions]
+        assert max(overlap(box, disc_box(frame - 1)) for box in shown if box) > 0.8
+
+
 def test_several_objects_keep_their_ids_and_labels(project):
     answer = project.ask([box_on(1, "one"), box_on(12, "two", "Other")])["data"]["result"]
     assert {r["id"]: r["value"]["labels"] for r in answer} == {"one": ["Cell"], "two": ["Other"]}

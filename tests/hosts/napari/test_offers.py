@@ -69,7 +69,7 @@ def test_a_clean_up_from_the_menu_is_undone_by_a_key(bench: Bench) -> None:
 def test_a_plot_follows_the_theme(bench: Bench) -> None:
     begin(bench)
     bench.widget.findChildren(QCollapsible)[0].expand(animate=False)
-    bench.press(bench.widget.measures.measure)
+    bench.widget.measures.measure.click()
     bench.until(lambda: len(bench.controller.results.measures) == 1)
     plot = bench.widget.measures.plot
     dark = plot.grab().toImage().pixelColor(2, 2).lightness()

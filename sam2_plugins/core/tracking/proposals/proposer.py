@@ -98,12 +98,10 @@ class ObjectProposer:
         """Whether a hill is an object, and of a size that is meant."""
         if hill.top < LOWEST:
             return False
-        share = hill.mask.area / (math.pi / 4 * usual**2)
-        if share < SMALLEST and not self._planner.at_edge(hill.mask):
-            return False
-        sizes = self._sizes
         across = math.sqrt(4 / math.pi * hill.mask.area)
-        return not sizes or min(sizes) / UNLIKE <= across <= max(sizes) * UNLIKE
+        if self._sizes:
+            return min(self._sizes) / UNLIKE <= across <= max(self._sizes) * UNLIKE
+        return (across / usual) ** 2 >= SMALLEST or self._planner.at_edge(hill.mask)
 
     def _best_side(self, frame: int) -> int | None:
         """Side of the windows through which the frame's objects stand out the most."""
