@@ -1,19 +1,29 @@
-"""Teaches the object finder on synthetic micrographs: where objects are, and where they end."""
+"""Teaches the object finder on synthetic micrographs: where objects are, and where they end.
+
+    python -m sam2_plugins.training.object_finder OUT.safetensors --minutes 72
+
+makes the file that comes with the package, but for chance.
+"""
 
 from __future__ import annotations
 
 import time
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from scipy import ndimage
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from sam2_plugins.core.checkpoints import cached_model
+from sam2_plugins.core.files import replacing
 from sam2_plugins.core.model import ObjectFinder, Sam2Model
 from sam2_plugins.core.model.object_finder import Landscape
 from sam2_plugins.training.samples import SampleSize, cut, resize, soften, vary_contrast
@@ -182,3 +192,29 @@ def train_object_finder(
             keep(finder)
             print(f"{gone:.0%} step {step}: loss {float(loss.detach()):.3f}", flush=True)
     return finder.eval()
+
+
+def main() -> None:
+    """Train a finder on nano's features, and write it every so often."""
+    parser = ArgumentParser(description=main.__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--minutes", type=float, default=72)
+    parser.add_argument("--start", type=Path, help="go on from this finder")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    model = cached_model("nano", device="cpu")
+    start = None
+    if given.start:
+        start = ObjectFinder(model.variant)
+        start.load_state_dict(load_file(given.start))
+
+    def keep(finder: ObjectFinder) -> None:
+        with replacing(given.out) as fresh:
+            save_file({k: v.contiguous() for k, v in finder.state_dict().items()}, fresh)
+
+    keep(train_object_finder(model, given.minutes, seed=given.seed, start=start, keep=keep))
+
+
+if __name__ == "__main__":
+    main()

@@ -102,7 +102,9 @@ def test_a_pixel_goes_to_the_surest_mask_and_what_loses_most_of_its_pixels_goes(
 def test_a_model_without_a_finder_proposes_by_clicks() -> None:
     image = np.zeros((64, 64), np.uint8)
     image[20:40, 20:40] = 200
-    segmenter = ImageSegmenter(build_model(replace(get_variant("sam2.1-tiny"), image_size=128)).eval())
+    segmenter = ImageSegmenter(
+        build_model(replace(get_variant("sam2.1-tiny"), image_size=128)).eval()
+    )
     segmenter.set_image(image)
     assert isinstance(segmenter.objects(), list)
     assert make_proposer(segmenter._operations, segmenter._planner).__name__ == "by_clicks"
