@@ -35,13 +35,21 @@ PROMPT_TYPES = {
 SCORE = "object_score"
 """Attribute with the logit of the object being there."""
 
+PARENT, EVENT, EVENT_REASON = "parent", "event", "event_reason"
+"""Attributes with the index of a daughter's mother, and of the frame on which an object was born
+or ended, or on which daughters are seen first, with what it is and why."""
+
 OUTDATED = "outdated"
 """Tag of machine-made labels that follow from earlier prompts or settings."""
 
 _JUDGED = {"confidence", "score", SCORE, MARK, DOUBT, DOUBT_REASONS}
 """What a machine says of a mask of its own."""
 
-_WRITTEN = {"mask", "mask_path", "bounding_box", "keyframe", *_JUDGED}
+_WRITTEN = {
+    *("mask", "mask_path", "bounding_box", "keyframe"),
+    *(PARENT, EVENT, EVENT_REASON),
+    *_JUDGED,
+}
 """What a machine-made label is written with, beside its names."""
 
 

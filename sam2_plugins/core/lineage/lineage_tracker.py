@@ -182,7 +182,7 @@ class LineageTracker:
         self, frame: int, tracked: dict[ObjectId, ObjectMask]
     ) -> dict[ObjectId, ObjectMask]:
         """Where objects would be if they had moved with the frame."""
-        if not tracked:
+        if not tracked or not frame:
             return {}
         before, after = (self.tracker.frames[f].image for f in (frame - 1, frame))
         dx, dy = drift(before, after)
