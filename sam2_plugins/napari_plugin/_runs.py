@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from sam2_plugins.napari_plugin._frames import Line
 from sam2_plugins.napari_plugin._jobs import Handle
 from sam2_plugins.napari_plugin._session import Request, Session, Step
 from sam2_plugins.napari_plugin._store import Change
+from sam2_plugins.napari_plugin._volumes import largest, track_volumes
+from sam2_plugins.napari_plugin._work import Work
 
 if TYPE_CHECKING:
     from sam2_plugins.napari_plugin._controller import Controller
@@ -51,11 +54,22 @@ class Runs:
         work, line = self._control.work, self._control.line
         if work is None or line is None:
             return "Click on an object first."
-        if not work.session.said(line) and not self._control.prompting.untold(work, line):
+        said = work.session.said(line) or self._control.prompting.untold(work, line)
+        if not said and not (self._control.over is not None and self._shown(work, line)):
             return "Click on an object first, or draw a box around it."
-        if self._control.length < 2:
+        if max(self._control.length, self.length) < 2:
             return "There is only one frame."
         return ""
+
+    @property
+    def length(self) -> int:
+        """Number of frames among which a run's range is chosen, or of time points with stacks."""
+        control = self._control
+        return control.length if control.over is None else control.length_of(control.over)
+
+    def _shown(self, work: Work, line: Line) -> bool:
+        store = work.workspace.store
+        return any(largest(store, line, label) is not None for label in work.workspace.names)
 
     @property
     def corrections(self) -> dict[int, int]:
@@ -83,21 +97,25 @@ class Runs:
         if reason or line is None:
             self._control.failed.emit(reason)
             return
-        self._start(Request(self._control.view(), line, direction, start, stop))
+        self._start(
+            Request(self._control.view(), line, direction, start, stop, over=self._control.over)
+        )
 
     def _start(self, request: Request) -> None:
-        work, line = self._control.work, request.line
+        work = self._control.work
         if self.running or work is None:
             self._control.failed.emit(self.why_not())
             return
         self._control.prompting.sync()
         change: Change = {}
         computed = 0
+        frames = set()
         began = time.perf_counter()
 
         def each(step: Step) -> None:
             nonlocal computed
             computed += step.computed
+            frames.add(step.index)
             rate = step.done / max(time.perf_counter() - began, 1e-6)
             self._control.shown_is_stale |= step.index == work.workspace.step
             self._control.progressed.emit(RunProgress(step.done, step.total, rate))
@@ -105,13 +123,14 @@ class Runs:
 
         def done(stopped: bool) -> None:
             self._run = None
-            frames = len({index for index, _ in change})
-            work.history.record("run", _tracked(change, work.session, line))
+            work.history.record(
+                "run", _tracked(change, work.session, request.line.axis), differ=True
+            )
             self._control.show(work)
             self._control.progressed.emit(None)
             kept = "Stopped; what is done is kept: " if stopped else ""
             if computed or stopped or not frames:
-                self._control.told.emit(f"{kept}{frames} frames tracked.")
+                self._control.told.emit(f"{kept}{len(frames)} frames tracked.")
             else:
                 self._control.told.emit(
                     "Nothing had to be tracked: all masks follow from the prompts already."
@@ -124,9 +143,13 @@ class Runs:
 
         self._control.progressed.emit(RunProgress(0, 0, 0.0))
         self._run = _STARTING
-        handle = self._control.jobs.stream(
-            lambda: work.session.run(request, change), each, done, failed
-        )
+
+        def steps() -> Generator[Step, None, None]:
+            if request.over is None:
+                return work.session.run(request, change)
+            return track_volumes(work.session, request, list(work.workspace.names), change)
+
+        handle = self._control.jobs.stream(steps, each, done, failed)
         if self._run is not None:
             self._run = handle
 
@@ -136,9 +159,9 @@ class Runs:
             self._run.stop()
 
 
-def _tracked(change: Change, session: Session, line: Line) -> Change:
+def _tracked(change: Change, session: Session, axis: int | None) -> Change:
     """Leave out what a person did meanwhile: taking the run back leaves it alone."""
-    prompted = {(line.index(frame), label) for frame, label in session.said(line)}
+    prompted = session.prompted(axis)
     return {
         entry: mask
         for entry, mask in change.items()

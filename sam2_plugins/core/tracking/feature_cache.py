@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sam2_plugins.core.frames import Frame, FrameSource
 from sam2_plugins.core.model import ImageFeatures, Sam2Model
+from sam2_plugins.core.tracking.disk_features import DiskFeatures
 from sam2_plugins.core.tracking.transfer import to_device
 from sam2_plugins.core.tracking.windows.planner import Window
 
@@ -90,6 +91,8 @@ class FeatureCache:
         alone = model.device.type == "cpu"
         self._at_once = 1 if alone else max(1, PIXELS_AT_ONCE // model.image_size**2)
         self.encoded = 0
+        self.disk: DiskFeatures | None = None
+        """Where features are kept beyond this session; None: nowhere."""
 
     def get(self, frame: int, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
         """Features of some windows of one frame; only those not kept are encoded."""
@@ -97,12 +100,29 @@ class FeatureCache:
         kept = self._store.find(keys.values())
         found = {window: kept[key] for window, key in keys.items() if key in kept}
         missing = [window for window in keys if window not in found]
+        names = self._names(frame, missing)
+        if self.disk is not None:
+            for window, name in names.items():
+                on_disk = self.disk.get(name, self._model.device)
+                if on_disk is not None:
+                    found[window] = on_disk
+            missing = [window for window in missing if window not in found]
         if missing:
             cuts = _Cuts(self.picture(frame), missing, self._model.device)
             for some in self._batches(missing):
                 found |= self._encode(cuts, some)
+        if self.disk is not None:
+            for window in missing:
+                self.disk.put(names[window], found[window])
         self._store.keep({key: found[window] for window, key in keys.items()})
         return found
+
+    def _names(self, frame: int, windows: Sequence[Window]) -> dict[Window, str]:
+        """What windows are called on the disk."""
+        if self.disk is None or not windows:
+            return {}
+        image = self.picture(frame)
+        return {w: self.disk.key(self._model, w.crop(image)) for w in windows}
 
     @property
     def model(self) -> Sam2Model:

@@ -25,6 +25,7 @@ from sam2_plugins.core.prompt_files import (
     save_prompts,
 )
 from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.tracking.disk_features import DiskFeatures
 from sam2_plugins.core.tracking.feature_cache import FeatureCache, FeatureStore
 from sam2_plugins.core.tracking.history import Change, History, State
 from sam2_plugins.core.tracking.memory.bank import Policy, Recall
@@ -458,17 +459,37 @@ class VideoTracker:
         """
         return self._run(self._plan(direction, start, stop))
 
+    def keep_features(self, folder: DiskFeatures | None) -> None:
+        """Keep encoded frames on the disk, and take those that are there; None: no more."""
+        self._features.disk = folder
+
     def count_steps(
         self,
         direction: Direction = "forward",
         start: int | None = None,
         stop: int | None = None,
+        computed: bool = False,
     ) -> int | None:
-        """Count the results that `propagate` will yield; None if the movie's end is not known."""
+        """Count the results that `propagate` will yield; None if the movie's end is not known.
+
+        Parameters
+        ----------
+        computed
+            Only those for which a mask has to be computed.
+        """
         if self.frames.length is None and stop is None:
             return None
-        sweeps = self._plan(direction, start, stop)
-        return sum(bool(sweep.objects(frame)) for sweep in sweeps for frame in sweep.frames)
+
+        def counts(obj: ObjectId, frame: int) -> bool:
+            tracked = self._objects[obj]
+            done = frame in tracked.prompted or tracked.record.is_current(frame)
+            return not (computed and done)
+
+        return sum(
+            any(counts(obj, frame) for obj in sweep.objects(frame))
+            for sweep in self._plan(direction, start, stop)
+            for frame in sweep.frames
+        )
 
     def _plan(self, direction: Direction, start: int | None, stop: int | None) -> list[Sweep]:
         if not self._objects:
