@@ -371,26 +371,22 @@ def forms(folder: Path, count: int = 10_000) -> None:
 
 def reruns(folder: Path, count: int = 2000, without: int = 100) -> None:
     """Seconds of a run over finished videos: some copies without a record, and all with one."""
-    from sam2_plugins.fiftyone_plugin import propagate
+    from sam2_plugins.fiftyone_plugin import Request, propagate
     from sam2_plugins.fiftyone_plugin.finding import find_footage
     from sam2_plugins.fiftyone_plugin.records import Watched, keep
-    from sam2_plugins.fiftyone_plugin.request import Request
 
     dataset, _, _ = video_dataset(folder, 4, 1, size=96)
     (report,) = propagate(dataset, "seed", device="cpu").movies
     sample = dataset.first()
     dataset.add_samples(sample.copy() for _ in range(count - 1))
-    seconds, computed = timed_run(dataset[1 : without + 1])
-    print(
-        f"another run over {without} videos without records: {seconds:.1f} s, {computed} computed"
-    )
+    again = "another run over {} videos {} records: {:.1f} s, {} frames computed"
+    print(again.format(without, "without", *timed_run(dataset[1 : without + 1])), flush=True)
     request = Request(("seed",), options=CPU)
     for movie in find_footage(dataset):  # what a run over each would leave
         state = Watched(movie).undisturbed()
         assert state is not None
         keep(movie, request, state, replace(report, name=movie.name, sample_id=movie.sample_id))
-    seconds, computed = timed_run(dataset)
-    print(f"another run over {count} videos with records: {seconds:.1f} s, {computed} computed")
+    print(again.format(count, "with", *timed_run(dataset)), flush=True)
 
 
 def timed_run(samples: Any) -> tuple[float, int]:

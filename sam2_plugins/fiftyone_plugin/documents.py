@@ -45,11 +45,7 @@ OUTDATED = "outdated"
 _JUDGED = {"confidence", "score", SCORE, MARK, DOUBT, DOUBT_REASONS}
 """What a machine says of a mask of its own."""
 
-_WRITTEN = {
-    *("mask", "mask_path", "bounding_box", "keyframe"),
-    *(PARENT, EVENT, EVENT_REASON),
-    *_JUDGED,
-}
+_WRITTEN = {"mask", "mask_path", "bounding_box", "keyframe", *_JUDGED}
 """What a machine-made label is written with, beside its names."""
 
 

@@ -55,7 +55,7 @@ def track_all(model: Sam2Model, footage: Footage, request: Request, report: Movi
             tracker.add(prompt)
         lineage = LineageTracker(tracker, tracker.proposer())
         names = _Names(prompted, footage.sample_id)
-        cause = Cause.of((), ("all objects", request.settings))
+        cause = Cause.found(request.settings)
         writer = ResultWriter(
             footage,
             request,

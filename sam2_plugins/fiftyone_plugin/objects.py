@@ -62,12 +62,15 @@ class Track:
         As most of its labels have them.
     masks
         Frame to mask, empty where the object was not found.
+    unprompted
+        Whether no prompt made it, but the wish for all objects.
     """
 
     instance: str
     label: str | None
     index: int | None
     masks: dict[int, ObjectMask] = field(default_factory=dict)
+    unprompted: bool = False
 
     @property
     def name(self) -> str:

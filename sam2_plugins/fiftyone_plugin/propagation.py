@@ -260,7 +260,7 @@ class _Plan:
 
 def _without_prompt(tracks: Sequence[Track], objects: Sequence[TrackedObject]) -> list[Track]:
     owned = {id(one.track) for one in objects}
-    return [track for track in tracks if id(track) not in owned]
+    return [one for one in tracks if id(one) not in owned and not one.unprompted]
 
 
 def _unmet(tracker: VideoTracker, objects: Iterable[TrackedObject]) -> Iterator[str]:

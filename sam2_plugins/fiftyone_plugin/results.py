@@ -268,6 +268,7 @@ def _track_of(labels: Sequence[_Made]) -> Track:
         most(one.made.label for one in labels),
         most(one.made.index for one in labels),
         masks,
+        all(one.made.mark.unprompted for one in labels),
     )
 
 

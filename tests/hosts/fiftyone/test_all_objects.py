@@ -54,6 +54,19 @@ def test_what_a_person_labelled_is_one_of_them(movie: Any) -> None:
     assert overlap(found[LAST][7], disc(LAST - 1, 1)) > 0.75
 
 
+def test_a_corrected_mask_has_only_its_object_tracked_again(movie: Any) -> None:
+    propagate(movie, all_objects=True, last=4)
+    sample = movie.first()
+    (one,) = (one for one in sample.frames[2].sam2.detections if one.index == 1)
+    one.mask = np.ones_like(one.mask)
+    sample.save()
+    report = propagate(movie, "sam2", last=4, remove_unprompted=True)
+    assert (report.movies[0].objects, report.movies[0].computed) == (1, 2)
+    assert not report.movies[0].unprompted
+    movie.reload()
+    assert {len(here) for here in masks(movie).values()} == {2}
+
+
 @pytest.fixture
 def dividing(dataset: Any, tmp_path: Path) -> Any:
     """A cell that becomes two, which move apart, beside one that stays."""
