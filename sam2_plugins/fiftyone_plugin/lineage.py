@@ -11,7 +11,7 @@ from itertools import count
 from typing import Any, TypeAlias
 
 from sam2_plugins.batch import Progress as Step
-from sam2_plugins.core.lineage import Event, LineageFrame, LineageTracker
+from sam2_plugins.core.lineage import AllObjects, Event, LineageFrame, LineageTracker
 from sam2_plugins.core.masks import ObjectId
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.fiftyone_plugin.documents import EVENT, EVENT_REASON, instance_of
@@ -53,7 +53,7 @@ def track_all(model: Sam2Model, footage: Footage, request: Request, report: Movi
         tracker = options.tracker(frames, model)
         for prompt in (prompt for one in prompted for prompt in one.prompts):
             tracker.add(prompt)
-        lineage = LineageTracker(tracker, tracker.proposer())
+        lineage = AllObjects().lineage(tracker)
         names = _Names(prompted, footage.sample_id)
         cause = Cause.found(request.settings)
         writer = ResultWriter(

@@ -21,7 +21,7 @@ from sam2_plugins.labelstudio_backend.errors import (
     MediaError,
     NothingToDo,
 )
-from sam2_plugins.labelstudio_backend.jobs import Job, Jobs
+from sam2_plugins.labelstudio_backend.jobs import Job, Jobs, Steps
 from sam2_plugins.labelstudio_backend.label_config import Control, Media
 from sam2_plugins.labelstudio_backend.lane import CLICK, TRACK
 from sam2_plugins.labelstudio_backend.media import MediaStore
@@ -110,11 +110,47 @@ class Filler:
         Sam2PluginsError
             If the file or what was drawn is no good.
         """
+        if request.settings.everything and request.is_bare:
+            return self._everything(request, media)
         if media.kind == "Video":
             return self._video(request, media)
         if media.is_stack:
             return self._stack(request, media)
         return self._image(request, media)
+
+    def _everything(self, request: TaskRequest, media: Media) -> Filled:
+        """Find all objects of a task in which nobody has drawn anything."""
+        label, options = request.settings.everything, request.settings.tracking
+        control = request.config.output(media, label)
+        movie = self._open(request, media)
+        if media.kind == "Video":
+            rate = media.framerate(request.data)
+            view = videos.view_of(movie.frames, rate, (), request.settings.masks)
+
+        def regions(obj: str, by_frame: Mapping[int, ObjectMask]) -> Results:
+            if media.kind == "Video":
+                return [videos.new_region(obj, control, label, by_frame, view)]
+            target = images.Target(obj, label)
+            return [
+                result
+                for page, mask in sorted(by_frame.items())
+                for result in images.write_mask(
+                    mask, control, target, page if media.is_stack else None
+                )
+            ]
+
+        def write(masks: Masks) -> tuple[Results, Answered]:
+            return [one for obj, found in masks.items() for one in regions(obj, found)], {}
+
+        def steps(tracked: Tracked) -> Generator[None, None, None]:
+            with movie.frames:
+                yield from self.tracks.find(movie, options, request.settings.max_frames, tracked)
+
+        what = [movie.fingerprint, options.identity()]
+        made = self._wait(request, what, steps, [], write, "")
+        if made.is_whole and not made.results:
+            raise NothingToDo("The model finds no object there.")
+        return made
 
     def _image(self, request: TaskRequest, media: Media) -> Filled:
         path = self._path(request, media.address(request.data))
@@ -149,8 +185,7 @@ class Filler:
         regions = [r for r in videos.read_regions(request.results) if r.from_name in names]
         if not regions:
             raise NothingToDo("There is no box to track yet: draw one, and save the annotation.")
-        path = self._path(request, media.address(request.data))
-        movie = self._movie(path, self.media.fingerprint(path))
+        movie = self._open(request, media)
         rate = media.framerate(request.data)
         view = videos.view_of(movie.frames, rate, regions, request.settings.masks)
         prompts = {r.id: own for r in regions if (own := videos.prompts_of(r, view))}
@@ -174,14 +209,9 @@ class Filler:
         return replace(made, results=noted)
 
     def _stack(self, request: TaskRequest, media: Media) -> Filled:
-        urls = media.address(request.data)
-        if not isinstance(urls, list) or not urls:
-            raise NothingToDo(f"The task's {media.key!r} is no list of pictures.")
-        paths = [self._path(request, url) for url in urls]
-        print_ = digest_of("".join(map(self.media.fingerprint, paths)))
-        movie = self._movie(paths, print_)
+        movie = self._open(request, media)
         size = (movie.frames.height, movie.frames.width)
-        hints = images.read_hints(request.results, media, request.config, size, len(paths))
+        hints = images.read_hints(request.results, media, request.config, size, len(movie.frames))
         objects = {t.id: t for t in images.targets(hints, request.interactive)}
         controls = {t.id: request.config.output(media, t.label) for t in objects.values()}
         places = _places(request, objects, controls)
@@ -221,18 +251,36 @@ class Filler:
         write: Callable[[Masks], tuple[Results, Answered]],
         again: str,
     ) -> Filled:
-        """Track, and answer in time: with everything, or with what there is."""
-        settings, options = request.settings, request.settings.tracking
+        """Track what a person drew."""
+        most, options = request.settings.max_frames, request.settings.tracking
 
         def steps(tracked: Tracked) -> Generator[None, None, None]:
             with movie.frames:
-                yield from self.tracks.follow(movie, prompts, options, settings.max_frames, tracked)
+                yield from self.tracks.follow(movie, prompts, options, most, tracked)
 
-        about = {"project": request.project, "task": request.task_id, "objects": sorted(prompts)}
         names = self.tracks.names(movie, prompts, options)
-        key = digest_of(json.dumps([about, names, settings.max_frames]))
+        return self._wait(request, names, steps, sorted(prompts), write, again)
+
+    def _wait(
+        self,
+        request: TaskRequest,
+        what: Sequence[Any],
+        steps: Steps,
+        objects: Sequence[str],
+        write: Callable[[Masks], tuple[Results, Answered]],
+        again: str,
+    ) -> Filled:
+        """Answer in time what a job makes: everything, or what there is.
+
+        Parameters
+        ----------
+        what
+            With project, task, objects and reach, all that the job depends on.
+        """
+        about = {"project": request.project, "task": request.task_id, "objects": objects}
+        key = digest_of(json.dumps([about, what, request.settings.max_frames]))
         somebody = request.until < float("inf")
-        job = self.jobs.join(key, about, steps, request.author(prompts), anew=somebody)
+        job = self.jobs.join(key, about, steps, request.author(objects), anew=somebody)
         job.wait(request.until - time.monotonic(), somebody)
         if job.state == "failed":
             raise LabelStudioError(job.error)
@@ -251,6 +299,23 @@ class Filler:
                 "it. Compare the config's value=\"$…\" with the task's data."
             )
         return self.media.get(url, request.task_id, request.server, request.until)
+
+    def _open(self, request: TaskRequest, media: Media) -> Movie:
+        """Open a video, or a picture or the pages of a stack as one.
+
+        Raises
+        ------
+        NothingToDo
+            If the task has no list of pages.
+        """
+        address = media.address(request.data)
+        if not media.is_stack:
+            path = self._path(request, address)
+            return self._movie(path, self.media.fingerprint(path))
+        if not isinstance(address, list) or not address:
+            raise NothingToDo(f"The task's {media.key!r} is no list of pictures.")
+        paths = [self._path(request, url) for url in address]
+        return self._movie(paths, digest_of("".join(map(self.media.fingerprint, paths))))
 
     def _movie(self, source: Any, print_: str) -> Movie:
         from sam2_plugins.core.frames import open_frames

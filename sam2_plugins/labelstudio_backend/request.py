@@ -58,6 +58,7 @@ class TaskRequest:
     def key(self) -> str:
         """Tells it from other requests: the same text for the same task and prompts."""
         how = [*self.settings.tracking.identity().values(), self.settings.max_frames]
+        how += [self.settings.everything] if self.is_bare else []
         about = [self.project, self.task_id, self.label_config, how, self.interactive]
         text = json.dumps([about, self.task.get("data"), self.drawn], default=str)
         return digest_of(text)
@@ -105,6 +106,11 @@ class TaskRequest:
             sources += [("", p) for p in reversed(self._listed("predictions")) if not is_ours(p)]
         found = ((name, _objects(one.get("result"))) for name, one in sources)
         return next((one for one in found if one[1]), ("", []))
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nobody has drawn anything, nor said by an empty annotation that there is none."""
+        return not self.interactive and not self.drawn and not self._listed("annotations")
 
     def author(self, objects: Iterable[str]) -> Author:
         """Return from whom the prompts of some objects are.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sam2_plugins.core.frames import FrameSource
     from sam2_plugins.core.tracking.feature_cache import FeatureStore
     from sam2_plugins.core.tracking.options import TrackingOptions
+    from sam2_plugins.core.tracking.tracker import VideoTracker
     from sam2_plugins.labelstudio_backend.stored_track import StoredTrack
 
 Prompts = Mapping[str, Sequence[Prompt]]
@@ -154,7 +155,7 @@ class Tracks:
         options: TrackingOptions,
         max_frames: int,
         tracked: Tracked,
-    ) -> Iterator[None]:
+    ) -> Generator[None, None, None]:
         """Track all objects both ways, frame by frame, into `tracked`.
 
         Parameters
@@ -164,9 +165,7 @@ class Tracks:
         """
         from sam2_plugins.core.tracking.run import run
 
-        tracker = options.tracker(
-            movie.frames, shared_features=self._features, movie=movie.fingerprint
-        )
+        tracker = self._tracker(movie, options)
         files = {obj: self._store.path(movie, own, options) for obj, own in prompts.items()}
         for path, own in {files[obj]: own for obj, own in prompts.items()}.items():
             for prompt in own:
@@ -186,6 +185,37 @@ class Tracks:
                 yield
             for journal in journals:
                 journal.is_whole()
+
+    def find(
+        self, movie: Movie, options: TrackingOptions, max_frames: int, tracked: Tracked
+    ) -> Generator[None, None, None]:
+        """Find all objects of the first frame and all newcomers, and follow them, into `tracked`.
+
+        Parameters
+        ----------
+        max_frames
+            As `follow` takes it, from the first frame on.
+        """
+        from sam2_plugins.core.lineage import LineageTracker
+
+        tracker = self._tracker(movie, options)
+        last = len(movie.frames) - 1
+        last = min(max_frames, last) if max_frames else last
+        tracked.total = last + 1
+        with closing(LineageTracker(tracker, tracker.proposer()).run(0, last)) as results:
+            while True:
+                with self.lane.turn(TRACK):
+                    result = next(results, None)
+                if result is None:
+                    return
+                names = {obj: digest_of(f"{movie.fingerprint} {obj}", 10) for obj in result.masks}
+                tracked.add(result.frame, {names[o]: m for o, m in result.masks.items()})
+                yield
+
+    def _tracker(self, movie: Movie, options: TrackingOptions) -> VideoTracker:
+        return options.tracker(
+            movie.frames, shared_features=self._features, movie=movie.fingerprint
+        )
 
 
 def _range(prompts: Prompts, length: int, max_frames: int) -> tuple[int, int]:
