@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
 
 from sam2_plugins.core.masks import ObjectId
 
@@ -37,3 +39,30 @@ class Event:
         if self.kind == "divided":
             return f"Frame {self.frame}: {self.mother} divided into {names}: {self.reason}"
         return f"Frame {self.frame}: {names} {self.kind}: {self.reason}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values, from which `Event.of` makes it again."""
+        return {**asdict(self), "objects": list(self.objects)}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Event:
+        """Make an event of plain values."""
+        return cls(**{**values, "objects": tuple(values["objects"])})
+
+
+def parents_of(events: Iterable[Event]) -> dict[ObjectId, ObjectId]:
+    """Daughter to mother."""
+    return {
+        daughter: event.mother
+        for event in events
+        if event.mother is not None
+        for daughter in event.objects
+    }
+
+
+def summary_of(events: Iterable[Event]) -> str:
+    """Count what happened, in a line for a person."""
+    number = Counter(event.kind for event in events)
+    return (
+        f"{number['born']} objects appeared, {number['divided']} divided, {number['ended']} ended."
+    )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sam2_plugins.core.lineage.drift import drift
 from sam2_plugins.core.lineage.events import Event
@@ -23,7 +26,7 @@ from sam2_plugins.core.tracking.tracker import VideoTracker
 REACH = 0.5
 """Diameters that two daughters are apart at most when they are first seen as two."""
 
-AREAS = 5
+AREAS = 3
 """Frames before a division of which a mother's usual area is taken."""
 
 
@@ -107,8 +110,13 @@ class LineageTracker:
         self.events: list[Event] = []
         self._standing: dict[ObjectId, _Standing] = {}
         self._alive: list[ObjectId] = []
+        self._whole: set[ObjectId] = set()  # a person said that they did not divide, or end
+        self._refused: list[Mapping[int, ObjectMask]] = []  # what a person said is no object
         self._ids = count(1)
-        self._told = 0
+        self._news: list[Event] = []
+        self._now = 0
+        self._times: dict[int, float] = {}
+        self._picture: NDArray[np.uint8] | None = None
 
     def run(
         self, start: int = 0, stop: int | None = None, every: int = 1
@@ -124,7 +132,7 @@ class LineageTracker:
         """
         for obj in self.tracker.objects:
             self._standing.setdefault(obj, _Standing(start, settled=True, seen=start))
-        self._alive = list(self.tracker.objects)
+        self._alive, self._picture = list(self.tracker.objects), None
         delay = (self.rules.confirm - 1) * every
         frame = start
         for frame in count(start):
@@ -140,6 +148,37 @@ class LineageTracker:
         for frame in range(max(start, last - delay + 1), last + 1):
             yield self._decided(frame)
 
+    def take_back(self, event: Event) -> None:
+        """Take a decision back, for a person who knows better; it is not made again.
+
+        What was born goes, with all its descendants. What divided or ended goes on, and is tracked
+        to where the run is.
+        """
+        self.events.remove(event)
+        if event.kind != "ended":
+            for obj in event.objects:
+                self._refused.append(self._remove(obj))
+        goes_on = event.objects[0] if event.kind == "ended" else event.mother
+        if goes_on is not None:
+            self._whole.add(goes_on)
+            self._standing[goes_on].seen = event.frame
+            self.tracker.set_life(goes_on, self._standing[goes_on].born, None)
+            self._alive.append(goes_on)
+            for _ in self.tracker.propagate("forward", event.frame, self._now):
+                pass
+
+    def _remove(self, obj: ObjectId) -> Mapping[int, ObjectMask]:
+        """Remove an object and its descendants; return its masks."""
+        for daughter in [child for child, mother in self.parents.items() if mother == obj]:
+            self._remove(daughter)
+        masks = self.tracker.masklets()[obj].masks
+        self.tracker.remove_object(obj)
+        self.parents.pop(obj, None)
+        self._standing.pop(obj, None)
+        self._alive = [alive for alive in self._alive if alive != obj]
+        self.events = [event for event in self.events if obj not in (*event.objects, event.mother)]
+        return masks
+
     # -- one frame
 
     def _exists(self, frame: int) -> bool:
@@ -147,16 +186,20 @@ class LineageTracker:
         if length is not None:
             return frame < length
         try:
-            self.tracker.frames[frame]
+            self.tracker.frame(frame)
         except IndexError:
             return False
         return True
 
     def _advance(self, frame: int, proposing: bool) -> None:
+        self._now, self._times[frame] = frame, self.tracker.frame(frame).time
         tracked = self._track(frame)
         if not proposing:
             return
-        proposed = [m for m in self.propose(frame) if m.iou != m.iou or m.iou >= self.rules.sure]
+        # Of an object whose parts are on trial, the parts are looked for.
+        mothers = {self._standing[obj].part_of for obj in self._alive}
+        tracked = {obj: mask for obj, mask in tracked.items() if obj not in mothers}
+        proposed = [mask for mask in self.propose(frame) if self._counts(frame, mask)]
         found = belonging(tracked, self._expected(frame, tracked), proposed, self.rules)
         self._take_outlines(frame, tracked, proposed, found)
         for obj in found.of:
@@ -167,6 +210,13 @@ class LineageTracker:
             self._begin(frame, proposed[column])
         self._settle(frame)
         self._end_lost(frame)
+
+    def _counts(self, frame: int, proposed: ObjectMask) -> bool:
+        """Whether a proposal is sure enough, and nothing that a person refused."""
+        if proposed.iou < self.rules.sure:
+            return False
+        near = (masks[min(masks, key=lambda f: abs(f - frame))] for masks in self._refused if masks)
+        return all(proposed.iou_with(mask) < self.rules.same for mask in near)
 
     def _track(self, frame: int) -> dict[ObjectId, ObjectMask]:
         """Track all living objects to a frame."""
@@ -182,10 +232,10 @@ class LineageTracker:
         self, frame: int, tracked: dict[ObjectId, ObjectMask]
     ) -> dict[ObjectId, ObjectMask]:
         """Where objects would be if they had moved with the frame."""
-        if not tracked:
+        before, self._picture = self._picture, self.tracker.frame(frame).image
+        if before is None or not tracked:
             return {}
-        before, after = (self.tracker.frames[f].image for f in (frame - 1, frame))
-        dx, dy = drift(before, after)
+        dx, dy = drift(before, self._picture)
         last = {obj: self.tracker.mask(frame - 1, obj) for obj in tracked}
         return {o: mask.moved(dx, dy) for o, mask in last.items() if mask is not None}
 
@@ -215,7 +265,7 @@ class LineageTracker:
     ) -> None:
         """Track the parts of an object on trial: they may be its daughters."""
         for obj, columns in found.parts.items():
-            if not self._standing[obj].settled:
+            if not self._standing[obj].settled or obj in self._whole:
                 continue
             own = found.of.get(obj)
             columns = [*columns, *([] if own is None else [own])]
@@ -291,7 +341,8 @@ class LineageTracker:
         if born > min(standing.born for standing in self._standing.values()):
             for mother in self._alive:
                 standing = self._standing[mother]
-                if mother == obj or not standing.settled or standing.born >= born:
+                known = standing.settled and standing.born < born
+                if mother == obj or not known or mother in self._whole:
                     continue
                 followed = self.tracker.mask(born, mother)
                 if followed is None or apart(followed, mine) > REACH:
@@ -302,9 +353,11 @@ class LineageTracker:
                     reason = f"a newcomer beside it, and it lost {1 - followed.area / before:.0%}"
                     self._divide(mother, (sister, obj), born, reason)
                     return
-            self._tell(Event("born", born, (obj,), f"found for {self._standing[obj].found} frames"))
+            found = self._standing[obj].found
+            reason = f"found for {found} frames" if found > 1 else "found on the last frame"
+            self._record(Event("born", born, (obj,), reason))
             return
-        self._tell(Event("born", born, (obj,), "there on the first frame"))
+        self._record(Event("born", born, (obj,), "there on the first frame"))
 
     def _branch(self, obj: ObjectId, frame: int, last: int) -> ObjectId:
         """Give an object's masks from a frame on to a new one, which goes on in its stead."""
@@ -325,18 +378,17 @@ class LineageTracker:
             self._standing[daughter].settled = True
             self._standing[daughter].part_of = None
             self.parents[daughter] = mother
-        self._tell(Event("divided", frame, daughters, reason, mother))
+        self._record(Event("divided", frame, daughters, reason, mother))
 
     def _end_lost(self, frame: int) -> None:
         for obj in list(self._alive):
             standing = self._standing[obj]
+            if obj in self._whole or any(self._standing[o].part_of == obj for o in self._alive):
+                continue
             if standing.settled and frame - standing.seen >= self.rules.confirm:
-                on_trial = any(self._standing[o].part_of == obj for o in self._alive)
-                if on_trial:
-                    continue
                 self._stop(obj, standing.seen)
                 reason = f"not found for {self.rules.confirm} frames"
-                self._tell(Event("ended", standing.seen, (obj,), reason))
+                self._record(Event("ended", standing.seen, (obj,), reason))
 
     def _stop(self, obj: ObjectId, last: int) -> None:
         first = self._standing[obj].born
@@ -344,12 +396,17 @@ class LineageTracker:
         self._alive.remove(obj)
 
     def _forget(self, obj: ObjectId) -> None:
+        """Take back what was on trial; the object that it was a part of was there all along."""
+        gone = self._standing.pop(obj)
         self.tracker.remove_object(obj)
         self._alive.remove(obj)
-        del self._standing[obj]
+        if gone.part_of in self._alive:
+            whole = self._standing[gone.part_of]
+            whole.seen = max(whole.seen, gone.seen)
 
-    def _tell(self, event: Event) -> None:
+    def _record(self, event: Event) -> None:
         self.events.append(event)
+        self._news.append(event)
 
     # -- what came out
 
@@ -370,5 +427,5 @@ class LineageTracker:
             and (mask := self.tracker.mask(frame, obj)) is not None
             and mask.visible
         }
-        events, self._told = tuple(self.events[self._told :]), len(self.events)
-        return LineageFrame(frame, self.tracker.frames[frame].time, masks, events)
+        news, self._news = tuple(self._news), []
+        return LineageFrame(frame, self._times.pop(frame), masks, news)

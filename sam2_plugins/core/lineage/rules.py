@@ -48,7 +48,7 @@ class LineageRules:
     inside: float = 0.6
     alike: float = 2.0
     lost: float = 0.7
-    kept: tuple[float, float] = (0.5, 1.5)
+    kept: tuple[float, float] = (0.5, 1.8)
     sure: float = 0.35
 
 
@@ -114,7 +114,7 @@ def belonging(
         share = common[:, column] / max(sizes[column], 1)
         if share.size and share.max() >= rules.inside:
             found.parts.setdefault(objects[int(share.argmax())], []).append(column)
-        elif share.sum() < rules.inside:
+        else:
             found.free.append(column)
     return found
 

@@ -3,23 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from sam2_plugins.core.datasets import load_label_stack
 from sam2_plugins.core.lineage.lineage_tracker import LineageFrame, LineageTracker
 from sam2_plugins.core.lineage.rules import LineageRules
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.proposals import Propose
+from sam2_plugins.core.tracking.tracker import VideoTracker
+
+
+@dataclass(frozen=True)
+class AllObjects:
+    """How all objects of a movie are found.
+
+    Attributes
+    ----------
+    every
+        Objects are looked for on every n-th frame; in between they are tracked.
+    labels
+        Path of label images, one per frame, whose labels are the proposals: of Cellpose, StarDist,
+        a threshold. None: objects are found by the model.
+    rules
+        What it takes to decide.
+    """
+
+    every: int = 1
+    labels: str | None = None
+    rules: LineageRules = field(default_factory=LineageRules)
+
+    def lineage(self, tracker: VideoTracker) -> LineageTracker:
+        """Make what keeps up with all objects of a tracker's movie.
+
+        Objects that were prompted already are kept, and are examples of the size of the others.
+        """
+        if self.labels is not None:
+            propose = from_label_images(list(load_label_stack(self.labels)))
+        else:
+            prompted = [(prompt.frame, prompt.obj) for prompt in tracker.prompts]
+            masks = [tracker.mask(frame, obj) for frame, obj in prompted]
+            propose = tracker.proposer([mask for mask in masks if mask is not None])
+        return LineageTracker(tracker, propose, self.rules)
 
 
 def track_all(
-    frames: Any,
-    options: TrackingOptions | None = None,
-    *,
-    propose: Propose | None = None,
-    like: Sequence[ObjectMask] = (),
-    every: int = 1,
-    rules: LineageRules | None = None,
+    frames: Any, options: TrackingOptions | None = None, how: AllObjects | None = None
 ) -> Generator[LineageFrame, None, None]:
     """Track all objects of a movie, with newcomers, divisions and ends, and yield frame by frame.
 
@@ -30,39 +62,25 @@ def track_all(
     options
         Model, device, window, memory, first and last frame; nano if None. The direction is
         forward.
-    propose
-        Returns the masks of a frame, for proposals from elsewhere; see `from_label_images`.
-    like
-        Masks of a few objects, whose size the others have too.
-    every
-        Objects are looked for on every n-th frame.
-    rules
-        What it takes to decide.
 
     Examples
     --------
     >>> for frame in track_all("movie.tif"):
     ...     print(frame.frame, len(frame.masks), *frame.events)
     """
-    chosen = options or TrackingOptions(model="nano")
-    tracker = chosen.tracker(frames)
-    lineage = LineageTracker(tracker, propose or tracker.proposer(like), rules)
-    yield from lineage.run(chosen.start or 0, chosen.stop, every)
+    chosen, everything = options or TrackingOptions(model="nano"), how or AllObjects()
+    lineage = everything.lineage(chosen.tracker(frames))
+    yield from lineage.run(chosen.start or 0, chosen.stop, everything.every)
 
 
 def from_label_images(images: Sequence[Any]) -> Propose:
-    """Take the labels of images [H, W], one per frame, for proposals: of Cellpose, StarDist, ….
-
-    All are as sure as can be.
-    """
-    import numpy as np
+    """Take the labels of images [H, W], one per frame, for proposals, as sure as can be."""
 
     def propose(frame: int) -> list[ObjectMask]:
         if not 0 <= frame < len(images):
             return []
         labels = np.asarray(images[frame])
-        return [
-            ObjectMask.from_array(labels == label, iou=1.0) for label in np.unique(labels) if label
-        ]
+        numbers = [number for number in np.unique(labels) if number]
+        return [ObjectMask.from_array(labels == number, iou=1.0) for number in numbers]
 
     return propose

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from sam2_plugins.core.errors import PromptError, TrackingError
-from sam2_plugins.core.frames import FrameSource, open_frames
+from sam2_plugins.core.frames import Frame, FrameSource, open_frames
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompt_files import (
@@ -326,6 +326,16 @@ class VideoTracker:
             self.set_life(obj, first, last)
 
     # -- results
+
+    def frame(self, index: int) -> Frame:
+        """Return a frame of the movie; the last two are kept, those of a stream, too.
+
+        Raises
+        ------
+        IndexError
+            If there is no such frame (any more).
+        """
+        return self._features.frame(index)
 
     def proposer(self, like: Sequence[ObjectMask] = ()) -> Propose:
         """Return what proposes the masks of all objects of a frame, without a prompt.

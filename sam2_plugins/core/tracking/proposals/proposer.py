@@ -98,12 +98,10 @@ class ObjectProposer:
         """Whether a hill is an object, and of a size that is meant."""
         if hill.top < LOWEST:
             return False
-        share = hill.mask.area / (math.pi / 4 * usual**2)
-        if share < SMALLEST and not self._planner.at_edge(hill.mask):
-            return False
-        sizes = self._sizes
         across = math.sqrt(4 / math.pi * hill.mask.area)
-        return not sizes or min(sizes) / UNLIKE <= across <= max(sizes) * UNLIKE
+        if self._sizes:
+            return min(self._sizes) / UNLIKE <= across <= max(self._sizes) * UNLIKE
+        return (across / usual) ** 2 >= SMALLEST or self._planner.at_edge(hill.mask)
 
     def _best_side(self, frame: int) -> int | None:
         """Side of the windows through which the frame's objects stand out the most."""
@@ -112,22 +110,24 @@ class ObjectProposer:
             wanted = float(np.median(self._sizes)) / SEEN_SHARE
             whole = max(self._planner.frame_size)
             return min(rungs, key=lambda side: abs(math.log((side or whole) / wanted)))
-        best, clearest, ground = 0, 0.0, np.ones(self._planner.frame_size, bool)
-        for number, side in enumerate(rungs):
-            # Closer views are of where there was something, seen from further away.
-            windows = self._surveyor.windows(side)
-            windows.sort(key=lambda window: -int(window.crop(ground).sum()))
-            hills = self._surveyor.hills(frame, side, windows[:TRIAL_WINDOWS])
+        best, clearest, ground = None, 0.0, np.zeros(self._planner.frame_size, bool)
+        for side in rungs:
+            hills = self._surveyor.hills(frame, side, self._trial(side, ground))
             clarity = _clarity(hills)
             if clarity > clearest:
-                best, clearest = number, clarity
-            elif clearest and number >= best + 2:
-                break
+                best, clearest = side, clarity
             if hills:
                 ground = np.zeros_like(ground)
                 for hill in hills:
                     hill.mask.paste_into(ground, True)
-        return rungs[best]
+        return best
+
+    def _trial(self, side: int | None, ground: NDArray[np.bool_]) -> list[Window]:
+        """Windows to try: where something was seen from further away, and some all over."""
+        windows = self._surveyor.windows(side)
+        spread = windows[:: -(-len(windows) // (TRIAL_WINDOWS // 2))]
+        windows.sort(key=lambda window: -int(window.crop(ground).sum()))
+        return list(dict.fromkeys([*spread, *windows]))[:TRIAL_WINDOWS]
 
     # -- their masks
 
