@@ -233,7 +233,8 @@ class _Making:
         work, objects = self._folder.work, dict.fromkeys(p.obj for p in self._job.prompts)
         if not formats:
             return WriterGroup(work)
-        return open_writers(work, formats, self._frames, objects, in_order=in_order)
+        # The folder has seen to it that nothing but what is ours is there.
+        return open_writers(work, formats, self._frames, objects, in_order=in_order, overwrite=True)
 
     def report(self, state: State) -> Report:
         """Tell what it has come to."""

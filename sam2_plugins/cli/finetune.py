@@ -74,6 +74,7 @@ def finetune(
     chosen: options.ModelOptions,
     arrays: options.ArrayOptions,
     out: Annotated[Path, typer.Option("--out", "-o", help="The model: .safetensors or .pt.")],
+    overwrite: options.Overwrite = False,
     json: options.Json = False,
 ) -> None:
     """Fine-tune a model on your own corrected masks, and keep it only if it became better.
@@ -115,6 +116,7 @@ def finetune(
                 split,
                 out,
                 settings,
+                overwrite=overwrite,
                 on_budget=lambda budget: say(f"Memory: {budget}"),
                 on_step=lambda done, _: progress.update(task, completed=done),
                 on_look=looked,

@@ -91,6 +91,9 @@ Memory = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace what is in the way where results are written.")
+]
 
 
 @dataclass(frozen=True)

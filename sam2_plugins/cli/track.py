@@ -75,9 +75,7 @@ def track(
             autocompletion=options.format_names,
         ),
     ] = "tiff,mp4,prompts",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace whatever is in the way in the folder.")
-    ] = False,
+    overwrite: options.Overwrite = False,
     json: options.Json = False,
 ) -> None:
     """Track objects through a movie, from a click, a box or a mask each.

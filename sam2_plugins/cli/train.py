@@ -146,8 +146,9 @@ def train(
 
 
 def _check_folder(out: Path, resume: bool) -> None:
-    """Two runs in one folder would go on as one."""
+    """Two runs in one folder would go on as one, and nothing else is to be replaced."""
     from sam2_plugins.core.errors import TrainingError
+    from sam2_plugins.core.files import require_empty
     from sam2_plugins.training.train import STATE_FILE
 
     if (out / STATE_FILE).exists() and not resume:
@@ -156,6 +157,8 @@ def _check_folder(out: Path, resume: bool) -> None:
         )
     if resume and not (out / STATE_FILE).exists():
         raise TrainingError(f"{out} holds no run to resume: there is no {STATE_FILE} in it.")
+    if not resume:
+        require_empty(out)
 
 
 def _weights_of(name: str, variant: Variant) -> dict[str, Tensor]:

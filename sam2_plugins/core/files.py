@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sam2_plugins.core.errors import ExportError
@@ -40,6 +40,46 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def require_free(paths: Iterable[Path], overwrite: bool = False) -> None:
+    """Refuse to replace what is there: to be called before any work is done for these files.
+
+    Parameters
+    ----------
+    overwrite
+        Whether files and folders may be replaced; links never are.
+
+    Raises
+    ------
+    ExportError
+        If something is in the way. An empty folder is not.
+    """
+    for path in paths:
+        if path.is_symlink():
+            raise ExportError(
+                f"{path} is a link, and what it points to is not to be replaced. Remove the link, "
+                "or choose another place."
+            )
+        is_folder = path.is_dir()
+        if not overwrite and (any(path.iterdir()) if is_folder else path.exists()):
+            raise ExportError(
+                f"{path} is {'not empty' if is_folder else 'there already'}, and what is there is "
+                "replaced only with --overwrite (in Python, overwrite=True). Or choose another "
+                "place."
+            )
+
+
+def require_empty(folder: Path) -> None:
+    """Refuse a folder in which something else is.
+
+    Raises
+    ------
+    ExportError
+        If it is there, and not empty.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise ExportError(f"{folder} is not empty. Choose another folder.")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -271,13 +271,15 @@ def _name(task: Mapping[str, Any]) -> str:
     return f"task-{task.get('id', 0)}" + (f"-{stem}" if stem else "")
 
 
-def write_masks(task: ExportedTask, folder: Path, formats: str) -> tuple[Path, ...]:
+def write_masks(
+    task: ExportedTask, folder: Path, formats: str, *, overwrite: bool = False
+) -> tuple[Path, ...]:
     """Write the masks of a task in formats of the core that need no pictures; return the files.
 
     Raises
     ------
     ExportError
-        If a format is none of them, or a file cannot be written.
+        If a format is none of them, or a file is in the way or cannot be written.
     """
     names = parse_formats(formats)
     if wrong := set(names) - WRITABLE:
@@ -287,7 +289,7 @@ def write_masks(task: ExportedTask, folder: Path, formats: str) -> tuple[Path, .
         )
     movie = Blank(task.name, task.size, task.length)
     numbers = {obj: number for number, obj in enumerate(task.masks, start=1)}
-    with open_writers(folder, names, movie, numbers.values()) as writers:
+    with open_writers(folder, names, movie, numbers.values(), overwrite=overwrite) as writers:
         for frame in range(task.length):
             here = {numbers[o]: by_frame.get(frame) for o, by_frame in task.masks.items()}
             known: dict[ObjectId, ObjectMask] = {

@@ -43,6 +43,8 @@ class Result:
 def export(result: Result, kind: str, folder: Path) -> Generator[int, None, list[str]]:
     """Write one format into a folder, and yield frame by frame; return what is to be told.
 
+    What is there under the format's name is replaced: the dock asks before.
+
     Raises
     ------
     ExportError
@@ -51,7 +53,9 @@ def export(result: Result, kind: str, folder: Path) -> Generator[int, None, list
     # A video of a time-lapse is to be watched, not to last as long.
     with result.view.open(result.line, timed=kind != "mp4") as frames:
         parents: dict[ObjectId, ObjectId] = dict(result.lineage.mothers.items())
-        writers = open_writers(folder, kind, frames, sorted(result.names), parents=parents)
+        writers = open_writers(
+            folder, kind, frames, sorted(result.names), parents=parents, overwrite=True
+        )
         with writers:
             for frame in range(frames.length or 0):
                 time = float(frame) if frames.fps is None else frame / frames.fps

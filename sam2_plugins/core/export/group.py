@@ -20,6 +20,7 @@ from sam2_plugins.core.export.track_graph import Scale
 from sam2_plugins.core.export.trackmate import TrackMateWriter
 from sam2_plugins.core.export.video import VideoWriter
 from sam2_plugins.core.export.writer import Frames, Masks, TrackWriter
+from sam2_plugins.core.files import require_free
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 
 FORMATS: Mapping[str, str] = {
@@ -62,6 +63,7 @@ def open_writers(
     parents: Mapping[ObjectId, ObjectId] | None = None,
     title: str | None = None,
     fps: float | None = None,
+    overwrite: bool = False,
 ) -> WriterGroup:
     """Open writers for tracking results, one per format.
 
@@ -85,11 +87,13 @@ def open_writers(
         Of the contact sheet; the movie's name if None.
     fps
         Of the video; that of the movie, or a pleasant one for a time-lapse, if None.
+    overwrite
+        Whether what is there under these names may be replaced.
 
     Raises
     ------
     ExportError
-        If a format is not known or a file cannot be written.
+        If a format is not known, or a file is in the way or cannot be written.
     """
     folder = Path(out_dir)
     numbering = Numbering(objects)
@@ -117,16 +121,12 @@ def open_writers(
             path, size, length, numbering, parents, scale, frames.name
         ),
     }
+    names = parse_formats(formats)
+    require_free((folder / FORMATS[name] for name in names), overwrite)
     group = WriterGroup(folder, in_order)
     try:
-        for name in parse_formats(formats):
-            path = folder / FORMATS[name]
-            if path.is_symlink():
-                raise ExportError(
-                    f"{path} is a link, and what it points to is not to be replaced. Remove the "
-                    "link, or choose another folder."
-                )
-            group.add(make[name](path))
+        for name in names:
+            group.add(make[name](folder / FORMATS[name]))
     except Exception:
         with contextlib.suppress(ExportError):
             group.close()

@@ -134,6 +134,19 @@ def test_what_a_link_points_to_is_not_written(tmp_path):
     assert other.read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["tracks.csv", "ctc"])
+def test_what_is_there_is_replaced_only_on_demand(tmp_path, name):
+    theirs = tmp_path / ("ctc/mask000.tif" if name == "ctc" else name)
+    theirs.parent.mkdir(exist_ok=True)
+    theirs.write_text("mine")
+    with pytest.raises(ExportError, match=name):
+        open_writers(tmp_path, "ctc,csv", Movie())
+    assert theirs.read_text() == "mine"
+    with open_writers(tmp_path, "ctc,csv", Movie(), overwrite=True) as writers:
+        write_movie(writers)
+    assert theirs.read_bytes() != b"mine"
+
+
 def test_the_error_comes_at_once_when_no_writer_is_left(tmp_path):
     writers = open_writers(tmp_path, "ctc", Movie())
     with pytest.raises(ExportError, match="does not fit"):
