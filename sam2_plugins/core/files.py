@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from sam2_plugins.core.errors import ExportError
@@ -89,28 +89,31 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_bytes(text.encode("utf-8", errors="backslashreplace"))
 
 
-def signature(path: Path, strict: bool = False) -> str:
-    """Return what changes when somebody writes to a file, or to one in a folder; "" if it is gone.
+def signature(*paths: Path, strict: bool = False) -> str:
+    """Return what changes when somebody writes to files, or to one in a folder; "" if one is gone.
 
     Nothing is read: names, sizes and times of writing tell. Where it is strict, so do the times of
     the last change, which nobody can set, but which renaming sets too.
     """
-    if not os.path.lexists(path):
+    if not paths or not all(map(os.path.lexists, paths)):
         return ""
-    facts: list[object] = [path.is_symlink(), path.is_dir()]
-    for file in _files_of(path):
+    facts: list[object] = [paths[0].is_symlink(), paths[0].is_dir()]
+    for name, file in _files_of(paths):
         state = file.stat()
-        facts += [file.relative_to(path).as_posix(), state.st_size, state.st_mtime_ns]
+        facts += [name, state.st_size, state.st_mtime_ns]
         facts += [state.st_ino, state.st_ctime_ns] if strict else []
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
 
-def content_digest(path: Path) -> str:
-    """Return a digest of what a file or a folder holds, whatever its name and its times are."""
+def content_digest(*paths: Path) -> str:
+    """Return a digest of what a file, a folder or several files hold, wherever they are.
+
+    Of several files, and of those in a folder, the names count too; times do not.
+    """
     digest = hashlib.sha256()
-    for file in _files_of(path):
+    for name, file in _files_of(paths):
         size = file.stat().st_size
-        digest.update(repr((file.relative_to(path).as_posix(), size)).encode())
+        digest.update(repr((name, size)).encode())
         blocks = -(-size // _BLOCK)
         step = max(1, blocks / _READ_AT_MOST)
         with file.open("rb") as opened:
@@ -120,8 +123,10 @@ def content_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _files_of(path: Path) -> list[Path]:
-    """Return a file itself, or all that a folder holds, in the same order every time."""
-    if not path.is_dir():
-        return [path]
-    return sorted(file for file in path.rglob("*") if file.is_file())
+def _files_of(paths: Sequence[Path]) -> list[tuple[str, Path]]:
+    """Return all files with their names below what holds them, in the same order every time."""
+    root = paths[0] if len(paths) == 1 else Path(os.path.commonpath([p.parent for p in paths]))
+    files: list[Path] = []
+    for path in paths:
+        files += (one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+    return [(file.relative_to(root).as_posix(), file) for file in sorted(files)]

@@ -32,6 +32,15 @@ def test_a_click_and_a_box_become_label_images(run, nano, movie, tmp_path):
     assert labels[0, 60, 85] == 2
 
 
+def test_a_pattern_of_names_is_a_movie(run, nano, discs, tmp_path):
+    for index, image in enumerate(discs[0][:2]):
+        tifffile.imwrite(tmp_path / f"t{index}_GFP.tif", image)
+        tifffile.imwrite(tmp_path / f"t{index}_BF.tif", 0 * image)
+    click = ("--click", "40,40", "--model", nano, "--format", "tiff", "--json")
+    result = run("track", tmp_path / "*GFP*.tif", *click, "--out", tmp_path / "out")
+    assert result.json["objects"][0]["frames_seen"] == 2
+
+
 def test_every_format_is_written(run, nano, movie, tmp_path):
     formats = "tiff,mp4,png,csv,coco,ctc,prompts"
     assert run("track", movie, *PROMPTS, "--out", tmp_path, "-f", formats).code == 0
