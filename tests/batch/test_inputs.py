@@ -30,7 +30,7 @@ def change(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["first.ome.tif", "second.ome.tif"])
-def test_a_set_of_files_is_another_movie_when_any_of_them_changes(tmp_path: Path, name: str) -> None:
+def test_a_set_is_another_movie_when_any_of_its_files_changes(tmp_path: Path, name: str) -> None:
     write_set(tmp_path)
     before = digest(tmp_path / "first.ome.tif")
     change(tmp_path / name)
