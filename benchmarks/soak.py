@@ -1,0 +1,204 @@
+"""Long movies, many objects, and kills at random moments: whether tracking stays flat and exact.
+
+    python benchmarks/soak.py                              (all three, small: some minutes)
+    python benchmarks/soak.py long --frames 2000 --side 2048
+    python benchmarks/soak.py many --frames 50 --side 2048 --objects 100
+    python benchmarks/soak.py kills --kills 20 --frames 60 --side 200
+
+Movies are made while they are tracked, 16 bits a sample, with discs that drift on noise; nano
+tracks them on the CPU. `kills` runs the command `track` in a process of its own, kills it with -9
+after a random number of frames, gives the same command again, and compares masks, scores, label
+images and the table with those of a run that was not killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from sam2_plugins.core.export import open_writers
+from sam2_plugins.core.frames import open_frames
+from sam2_plugins.core.masks.journal import read_journal
+from sam2_plugins.core.operating_system import peak_megabytes, used_megabytes
+from sam2_plugins.core.tracking.memory.policies import policies
+from sam2_plugins.core.tracking.options import TrackingOptions
+from sam2_plugins.core.tracking.run import TrackJournal, run
+
+RADIUS = 12
+_DISC = np.hypot(*np.mgrid[-RADIUS : RADIUS + 1, -RADIUS : RADIUS + 1]) <= RADIUS
+
+
+class Discs:
+    """A movie [T, Y, X] of discs that drift, made frame by frame."""
+
+    dtype = np.dtype(np.uint16)
+
+    def __init__(self, frames: int, side: int, objects: int) -> None:
+        self.shape = (frames, side, side)
+        rng = np.random.default_rng(0)
+        self._ground = rng.normal(1200, 90, (side, side)).astype(np.uint16)
+        grid = int(np.ceil(np.sqrt(objects)))
+        places = np.stack(np.meshgrid(*[np.arange(grid)] * 2), -1).reshape(-1, 2)[:objects]
+        self._centres = (places + 0.5) * side / grid
+        self._phases = rng.uniform(0, 2 * np.pi, objects)
+        self._reach = side / grid / 2 - 1.5 * RADIUS
+
+    def __getitem__(self, key: tuple[Any, ...]) -> NDArray[np.uint16]:
+        frame = int(key[0])
+        image = np.roll(self._ground, (7 * frame, 11 * frame), (0, 1))
+        for x, y in self.centres(frame):
+            image[y - RADIUS : y + RADIUS + 1, x - RADIUS : x + RADIUS + 1][_DISC] += 1500
+        return image[key[1:]]
+
+    def centres(self, frame: int) -> NDArray[np.int_]:
+        """Whole (x, y) of the discs, [n, 2]: each goes round a circle of its own."""
+        angles = self._phases + frame / 40
+        way = self._reach * 0.8 * np.stack([np.cos(angles), np.sin(angles)], -1)
+        return (self._centres + way).round().astype(int)
+
+
+def track_long(frames: int, side: int, objects: int) -> str:
+    """Track a movie to its end, with a journal and files as `track` has them."""
+    movie, options = Discs(frames, side, objects), TrackingOptions("nano", "cpu")
+    tracker = options.tracker(open_frames(movie, axes="TYX", limits=(900, 3000)))
+    for obj, (x, y) in enumerate(movie.centres(0), 1):
+        box = (x - RADIUS, y - RADIUS, x + RADIUS + 1, y + RADIUS + 1)
+        tracker.add_prompt(0, obj, box=box)
+    memory: list[int] = []
+    moments = [time.perf_counter()]
+    found = 0
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_writers(folder, "tiff,csv", tracker.frames, tracker.objects) as writers,
+        closing(run(tracker, options, [TrackJournal(Path(folder) / "masks.jsonl")])) as results,
+    ):
+        for result in results:
+            writers.write(result.frame, result.time, result.masks)
+            moments.append(time.perf_counter())
+            memory.append(used_megabytes() or 0)
+            for (x, y), mask in zip(
+                movie.centres(result.frame), result.masks.values(), strict=True
+            ):
+                disc = mask.window((x - RADIUS, y - RADIUS, x + RADIUS + 1, y + RADIUS + 1))
+                found += np.count_nonzero(disc & _DISC) > 0.8 * np.count_nonzero(_DISC)
+    steps, tenth = np.diff(moments), max(1, frames // 10)
+    return (
+        f"| {frames} frames of {side} × {side}, {objects} objects "
+        f"| {moments[-1] - moments[0]:.0f} s; {_median(steps[1 : tenth + 1]):.2f} s a frame in the "
+        f"first tenth, {_median(steps[-tenth:]):.2f} s in the last "
+        f"| {memory[tenth - 1]} MB after a tenth, {memory[frames // 2]} at half, {memory[-1]} at "
+        f"the end; at most {peak_megabytes():.0f} "
+        f"| {found} of {frames * objects} discs covered |"
+    )
+
+
+def track_with_kills(kills: int, frames: int, side: int, objects: int, seed: int) -> list[str]:
+    """Kill `track` at random moments; a line for each memory policy and direction."""
+    chance = random.Random(seed)
+    ways = [*((name, "forward") for name in policies()), ("sam2", "both")]
+    tried: dict[tuple[str, str], list[bool]] = {way: [] for way in ways}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        movie = Discs(frames, side, objects)
+        source = folder / "movie.tif"
+        stack = np.stack([movie[frame, :, :] for frame in range(frames)])
+        tifffile.imwrite(source, stack, metadata={"axes": "TYX"})
+        for number, way in enumerate(islice(cycle(ways), kills)):
+            whole, killed = folder / "-".join(way), folder / f"killed-{number}"
+            start = frames // 2 if way[1] == "both" else 0
+            command = _command(source, movie, start, way)
+            if not whole.exists():
+                subprocess.run([*command, "--out", str(whole)], check=True, capture_output=True)
+            while not _kill([*command, "--out", str(killed)], killed, chance, frames):
+                shutil.rmtree(killed)  # it was done before
+            done = subprocess.run([*command, "--out", str(killed)], capture_output=True, text=True)
+            is_equal = done.returncode == 0 and _content(killed) == _content(whole)
+            tried[way].append(is_equal)
+            print(f"kill {number + 1}, {' '.join(way)}: {'equal' if is_equal else done.stderr}")
+    rows = [
+        f"| {memory}, {direction} | {len(equal)} | {sum(equal)} |"
+        for (memory, direction), equal in tried.items()
+        if equal
+    ]
+    total = [one for equal in tried.values() for one in equal]
+    return [*rows, f"| all | {len(total)} | {sum(total)} |"]
+
+
+def _command(source: Path, movie: Discs, frame: int, way: tuple[str, str]) -> list[str]:
+    memory, direction = way
+    command = [sys.executable, "-m", "sam2_plugins", "track", str(source), "--model", "nano"]
+    command += ["--device", "cpu", "--memory", memory, "--direction", direction]
+    command += ["--format", "tiff,csv"]
+    for obj, (x, y) in enumerate(movie.centres(frame), 1):
+        command += ["--click", f"{x},{y},{frame},{obj}"]
+    return command
+
+
+def _kill(command: Sequence[str], out: Path, chance: random.Random, frames: int) -> bool:
+    """Start a run, and kill it after a random number of frames; tell whether it was at work."""
+    wanted, more = chance.randrange(frames - 1), chance.random()
+    journal = out / "masks.jsonl"
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and _lines(journal) <= wanted:
+            time.sleep(0.01)
+        time.sleep(more * 0.3)  # anywhere within a frame
+        process.kill()
+    return process.returncode != 0
+
+
+def _lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def _content(folder: Path) -> tuple[object, ...]:
+    """What a run came to: masks with their scores, label images, and the table."""
+    masks = {
+        (masklet.obj, frame): (mask, mask.iou, mask.score)
+        for masklet in read_journal(folder / "masks.jsonl")
+        for frame, mask in masklet.masks.items()
+    }
+    labels = tifffile.imread(folder / "labels.tif").tobytes()
+    return masks, labels, (folder / "tracks.csv").read_bytes()
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    return float(np.median(values))
+
+
+def main() -> None:
+    """Run what was chosen, and print it as rows of a table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", nargs="?", choices=("long", "many", "kills"))
+    for name in ("frames", "side", "objects", "kills", "seed"):
+        parser.add_argument(f"--{name}", type=int)
+    given = {k: v for k, v in vars(parser.parse_args()).items() if v is not None}
+    what = given.pop("what", None)
+    small = {
+        "long": {"frames": 60, "side": 512, "objects": 4},
+        "many": {"frames": 4, "side": 512, "objects": 36},
+        "kills": {"frames": 30, "side": 128, "objects": 2, "kills": 4, "seed": 0},
+    }
+    for name in small if what is None else (what,):
+        how = {**small[name], **{k: v for k, v in given.items() if k in small[name]}}
+        began = time.perf_counter()
+        rows = track_with_kills(**how) if name == "kills" else [track_long(**how)]
+        print(*rows, sep="\n")
+        print(f"({name}: {time.perf_counter() - began:.0f} s)")
+
+
+if __name__ == "__main__":
+    main()
