@@ -3,10 +3,10 @@
     python benchmarks/soak.py                              (all three, small: some minutes)
     python benchmarks/soak.py long --frames 2000 --side 2048
     python benchmarks/soak.py many --frames 50 --side 2048 --objects 100
-    python benchmarks/soak.py kills --kills 20 --frames 60 --side 200
+    python benchmarks/soak.py kills --kills 20
 
 Movies are made while they are tracked, 16 bits a sample, with discs that drift on noise; nano
-tracks them on the CPU. `kills` runs the command `track` in a process of its own, kills it with -9
+tracks them on the CPU. `kills` runs the command `track` in processes of their own, kills it with -9
 after a random number of frames, gives the same command again, and compares masks, scores, label
 images and the table with those of a run that was not killed.
 """
@@ -14,9 +14,10 @@ images and the table with those of a run that was not killed.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,6 +31,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from sam2_plugins.cli import app
 from sam2_plugins.core.export import open_writers
 from sam2_plugins.core.frames import open_frames
 from sam2_plugins.core.masks.journal import read_journal
@@ -120,15 +122,17 @@ def track_with_kills(kills: int, frames: int, side: int, objects: int, seed: int
         for number, way in enumerate(islice(cycle(ways), kills)):
             whole, killed = folder / "-".join(way), folder / f"killed-{number}"
             start = frames // 2 if way[1] == "both" else 0
-            command = _command(source, movie, start, way)
-            if not whole.exists():
-                subprocess.run([*command, "--out", str(whole)], check=True, capture_output=True)
-            while not _kill([*command, "--out", str(killed)], killed, chance, frames):
+            arguments = _arguments(source, movie, start, way)
+            if not whole.exists() and not _finish(_command(arguments, whole)):
+                raise SystemExit(f"{way}: a run that nobody killed failed")
+            journal = killed / "masks.jsonl"
+            while not _kill(_command(arguments, killed), journal, chance, frames):
                 shutil.rmtree(killed)  # it was done before
-            done = subprocess.run([*command, "--out", str(killed)], capture_output=True, text=True)
-            is_equal = done.returncode == 0 and _content(killed) == _content(whole)
+            done = _finish(_command(arguments, killed))
+            is_equal = done and _content(killed) == _content(whole)
             tried[way].append(is_equal)
-            print(f"kill {number + 1}, {' '.join(way)}: {'equal' if is_equal else done.stderr}")
+            verdict = "equal" if is_equal else "NOT equal"
+            print(f"kill {number + 1}, {' '.join(way)}: {verdict}", flush=True)
     rows = [
         f"| {memory}, {direction} | {len(equal)} | {sum(equal)} |"
         for (memory, direction), equal in tried.items()
@@ -138,26 +142,46 @@ def track_with_kills(kills: int, frames: int, side: int, objects: int, seed: int
     return [*rows, f"| all | {len(total)} | {sum(total)} |"]
 
 
-def _command(source: Path, movie: Discs, frame: int, way: tuple[str, str]) -> list[str]:
+def _arguments(source: Path, movie: Discs, frame: int, way: tuple[str, str]) -> list[str]:
     memory, direction = way
-    command = [sys.executable, "-m", "sam2_plugins", "track", str(source), "--model", "nano"]
-    command += ["--device", "cpu", "--memory", memory, "--direction", direction]
-    command += ["--format", "tiff,csv"]
+    arguments = ["track", str(source), "--model", "nano", "--device", "cpu"]
+    arguments += ["--memory", memory, "--direction", direction, "--format", "tiff,csv"]
     for obj, (x, y) in enumerate(movie.centres(frame), 1):
-        command += ["--click", f"{x},{y},{frame},{obj}"]
-    return command
+        arguments += ["--click", f"{x},{y},{frame},{obj}"]
+    return arguments
 
 
-def _kill(command: Sequence[str], out: Path, chance: random.Random, frames: int) -> bool:
+def _command(arguments: Sequence[str], out: Path) -> Any:
+    """Make a process that runs a command of ours; those after the first need import nothing."""
+    ways = multiprocessing.get_all_start_methods()
+    context: Any = multiprocessing.get_context("forkserver" if "forkserver" in ways else "spawn")
+    if "forkserver" in ways:
+        context.set_forkserver_preload(["sam2_plugins.cli.tracking", "sam2_plugins.core"])
+    return context.Process(target=_run, args=([*arguments, "--out", str(out)],))
+
+
+def _run(arguments: list[str]) -> None:
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        sys.stdout = sys.stderr = nowhere
+        app(arguments)
+
+
+def _finish(process: Any) -> bool:
+    process.start()
+    process.join()
+    return process.exitcode == 0
+
+
+def _kill(process: Any, journal: Path, chance: random.Random, frames: int) -> bool:
     """Start a run, and kill it after a random number of frames; tell whether it was at work."""
     wanted, more = chance.randrange(frames - 1), chance.random()
-    journal = out / "masks.jsonl"
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and _lines(journal) <= wanted:
-            time.sleep(0.01)
-        time.sleep(more * 0.3)  # anywhere within a frame
-        process.kill()
-    return process.returncode != 0
+    process.start()
+    while process.is_alive() and _lines(journal) <= wanted:
+        time.sleep(0.01)
+    time.sleep(more * 0.3)  # anywhere within a frame
+    process.kill()
+    process.join()
+    return process.exitcode != 0
 
 
 def _lines(path: Path) -> int:
@@ -190,7 +214,7 @@ def main() -> None:
     small = {
         "long": {"frames": 60, "side": 512, "objects": 4},
         "many": {"frames": 4, "side": 512, "objects": 36},
-        "kills": {"frames": 30, "side": 128, "objects": 2, "kills": 4, "seed": 0},
+        "kills": {"frames": 40, "side": 160, "objects": 2, "kills": 4, "seed": 0},
     }
     for name in small if what is None else (what,):
         how = {**small[name], **{k: v for k, v in given.items() if k in small[name]}}

@@ -86,6 +86,7 @@ def finetune(
     from sam2_plugins.cli.console import frames_progress, print_json, say
     from sam2_plugins.cli.loading import open_model
     from sam2_plugins.core.checkpoints import check_model_name
+    from sam2_plugins.core.errors import CheckpointError, ExportError
     from sam2_plugins.training import finetuning
 
     check_model_name(chosen.model)
@@ -121,8 +122,10 @@ def finetune(
                 on_step=lambda done, _: progress.update(task, completed=done),
                 on_look=looked,
             )
-        except KeyboardInterrupt:
-            say(f"The last look is in {out.with_suffix('.run')}: the same command goes on there.")
+        except (KeyboardInterrupt, ExportError, CheckpointError):
+            folder = out.with_suffix(".run")
+            if (folder / finetuning.STATE_FILE).exists():
+                say(f"The last look is in {folder}: the same command goes on there.")
             raise
     if json:
         print_json(report)

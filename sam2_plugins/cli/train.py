@@ -131,8 +131,9 @@ def train(
                 material=material,
                 on_log=on_log,
             )
-        except KeyboardInterrupt:
-            say(f"The last saved step is in {out}: --resume goes on from there.")
+        except (KeyboardInterrupt, ExportError):
+            if (out / training.STATE_FILE).exists():
+                say(f"The last saved step is in {out}: --resume goes on from there.")
             raise
     path = save_model(model, out / f"{variant.name}.safetensors")
     log = out / training.LOG_FILE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,37 @@ from sam2_plugins.core.errors import ExportError
 _BLOCK = 1 << 20
 _READ_AT_MOST = 4096
 """Blocks of a file that `content_digest` reads: of one above 4 GB, so many at even distances."""
+
+
+_TORN = re.compile(r"inline_container|PytorchStreamWriter|iostream error")
+"""What torch says where it could not write all of a file."""
+
+
+@contextlib.contextmanager
+def naming(path: Path, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turn errors of the operating system, and of the kinds `also`, into one that names the file.
+
+    Raises
+    ------
+    ExportError
+        If the file cannot be written.
+    """
+    kinds: tuple[type[Exception], ...] = (OSError, *also)
+    try:
+        yield
+    except kinds as error:
+        raise _unwritten(path, getattr(error, "strerror", None) or error) from error
+    except RuntimeError as error:
+        if not _TORN.search(str(error)):
+            raise
+        raise _unwritten(path, "the disk is full, or went away") from error
+
+
+def _unwritten(path: Path, reason: object) -> ExportError:
+    return ExportError(
+        f"{path} cannot be written: {reason}. Choose another place, or make room there; what was "
+        "written before is kept."
+    )
 
 
 @contextlib.contextmanager
@@ -29,14 +61,10 @@ def replacing(path: Path) -> Iterator[Path]:
     # Beside the target, for os.replace works within one file system only.
     temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise ExportError(
-            f"{path} cannot be written: {error.strerror or error}. Choose another place, or make "
-            "room there."
-        ) from error
+        with naming(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            os.replace(temporary, path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()

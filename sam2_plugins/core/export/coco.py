@@ -17,7 +17,8 @@ from typing import Any
 
 from sam2_plugins import __version__
 from sam2_plugins.core.export.numbering import Numbering
-from sam2_plugins.core.export.writer import UNPAIRED, Masks, naming
+from sam2_plugins.core.export.writer import UNPAIRED, Masks
+from sam2_plugins.core.files import naming
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 
 

@@ -24,7 +24,8 @@ from sam2_plugins.core.datasets.ctc_format import (
 )
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export.numbering import Numbering
-from sam2_plugins.core.export.writer import Masks, naming
+from sam2_plugins.core.export.writer import Masks
+from sam2_plugins.core.files import naming
 from sam2_plugins.core.masks import ObjectId, compose_label_image
 
 

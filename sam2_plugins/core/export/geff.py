@@ -9,7 +9,8 @@ from pathlib import Path
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.track_graph import Scale, TrackGraph
-from sam2_plugins.core.export.writer import Masks, naming
+from sam2_plugins.core.export.writer import Masks
+from sam2_plugins.core.files import naming
 from sam2_plugins.core.masks import ObjectId
 
 

@@ -7,7 +7,8 @@ import math
 from pathlib import Path
 
 from sam2_plugins.core.export.numbering import Numbering
-from sam2_plugins.core.export.writer import UNPAIRED, Masks, naming
+from sam2_plugins.core.export.writer import UNPAIRED, Masks
+from sam2_plugins.core.files import naming
 from sam2_plugins.core.masks import ObjectMask
 
 COLUMNS = (

@@ -10,7 +10,8 @@ import tifffile
 
 from sam2_plugins.core import files
 from sam2_plugins.core.export.numbering import Numbering
-from sam2_plugins.core.export.writer import Masks, naming
+from sam2_plugins.core.export.writer import Masks
+from sam2_plugins.core.files import naming
 from sam2_plugins.core.masks import compose_label_image, label_dtype
 
 _CLASSIC_LIMIT = 1 << 32  # bytes that a TIFF which is not a BigTIFF can address

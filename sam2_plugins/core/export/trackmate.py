@@ -14,7 +14,7 @@ import numpy as np
 
 from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.track_graph import Scale, Spot, TrackGraph
-from sam2_plugins.core.export.writer import Masks, naming
+from sam2_plugins.core.export.writer import Masks
 from sam2_plugins.core.files import replacing
 from sam2_plugins.core.masks import ObjectId
 
@@ -92,7 +92,7 @@ class TrackMateWriter:
         self._add_tracks(model)
         self._add_image(root)
         ET.indent(root)
-        with naming(self.path), replacing(self.path) as fresh:
+        with replacing(self.path) as fresh:
             ET.ElementTree(root).write(fresh, encoding="UTF-8", xml_declaration=True)
 
     def _declare(self, model: ET.Element) -> None:

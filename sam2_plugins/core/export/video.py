@@ -13,11 +13,11 @@ import numpy as np
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from sam2_plugins.core import files
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.overlay import Picture, overlay
-from sam2_plugins.core.export.writer import Frames, Masks, naming
+from sam2_plugins.core.export.writer import Frames, Masks
+from sam2_plugins.core.files import naming, replacing
 from sam2_plugins.core.frames import media_url
 
 SMALLEST_WIDTH = 720
@@ -122,7 +122,7 @@ class VideoWriter:
 
 def _put_together(path: Path) -> None:
     """Make an ordinary mp4 of one in fragments, which not every player can wind."""
-    with files.replacing(path) as whole:
+    with replacing(path) as whole:
         options = {"movflags": "+faststart"}
         with (
             av.open(media_url(path)) as source,
