@@ -307,7 +307,13 @@ def export(
     out: options.Out = Path("masks"),
     format_: Annotated[
         str,
-        typer.Option("--format", "-f", metavar="A,B,…", help="Of tiff (labels), coco, csv, ctc."),
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="A,B,…",
+            help="Of tiff (labels), coco, csv, ctc, geff, trackmate.",
+            autocompletion=options.format_names,
+        ),
     ] = "tiff,coco",
     by_file: Annotated[
         bool,

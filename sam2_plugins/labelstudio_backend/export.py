@@ -14,6 +14,7 @@ import numpy as np
 
 from sam2_plugins.core import files
 from sam2_plugins.core.errors import ExportError
+from sam2_plugins.core.export import formats as registered
 from sam2_plugins.core.export import open_writers, parse_formats
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.labelstudio_backend import images, videos
@@ -28,7 +29,6 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
 from sam2_plugins.labelstudio_backend.keyframes import FRAMES, NOTE
 from sam2_plugins.labelstudio_backend.timing import unpack_frames
 
-WRITABLE = {"tiff", "coco", "csv", "ctc"}
 OBJECTS_FILE, FRAMES_FILE = "objects.json", "frames.csv"
 
 SAME_BOX = 0.5
@@ -282,10 +282,11 @@ def write_masks(
         If a format is none of them, or a file is in the way or cannot be written.
     """
     names = parse_formats(formats)
-    if wrong := set(names) - WRITABLE:
+    writable = [one.name for one in registered().values() if not one.has_pictures]
+    if wrong := set(names) - {*writable}:
         raise ExportError(
             f"{', '.join(sorted(wrong))} needs the pictures, which an export does not hold. Choose "
-            f"from {', '.join(sorted(WRITABLE))}."
+            f"from {', '.join(writable)}."
         )
     movie = Blank(task.name, task.size, task.length)
     numbers = {obj: number for number, obj in enumerate(task.masks, start=1)}

@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 
 from sam2_plugins.core.export.numbering import Numbering
+from sam2_plugins.core.export.registry import Subject, export_format
 from sam2_plugins.core.export.track_graph import Scale, Spot, TrackGraph
 from sam2_plugins.core.export.writer import Masks
 from sam2_plugins.core.files import replacing
@@ -210,3 +211,9 @@ def _area_of(ring: np.ndarray) -> float:
 
 def _number(value: float) -> str:
     return f"{value:.6g}"
+
+
+@export_format("trackmate", "trackmate.xml", "TrackMate (XML)")
+def _open(path: Path, of: Subject) -> TrackMateWriter:
+    length, name = of.frames.length, of.frames.name
+    return TrackMateWriter(path, of.size, length, of.numbering, of.parents, of.scale, name)
