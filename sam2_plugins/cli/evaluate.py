@@ -1,12 +1,12 @@
 """`sam2-plugins evaluate` and `evaluate-model`: scores against ground truth.
 
-`evaluate PRED GT` scores labels that are there; `evaluate DATASET --model …` carries out a
-protocol; `evaluate-model` is its plainest case.
+`evaluate PRED GT` scores labels that are there, object by object, and with `--ctc` as a whole;
+`evaluate DATASET --model …` carries out a protocol; `evaluate-model` is its plainest case.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
@@ -36,6 +36,9 @@ MEASURES = {
 """Measure to the head of its column, narrow enough for all to fit a terminal of 80 characters."""
 
 REPORT_FILES = ("report.json", "scores.csv", "curve.png")
+
+
+CTC_MEASURES = {"DET": "DET", "SEG": "SEG", "TRA": "TRA", "division_f1": "division\nF1"}
 
 
 class Absent(str, Enum):
@@ -101,6 +104,14 @@ class LabelOptions:
 
     panel: ClassVar = "Scoring labels"
 
+    ctc: Annotated[
+        bool,
+        typer.Option(
+            "--ctc",
+            help="All objects with their divisions, as the Cell Tracking Challenge scores them, "
+            "and what a person would still have to correct.",
+        ),
+    ] = False
     objects: Annotated[
         str | None,
         typer.Option(
@@ -184,12 +195,18 @@ def evaluate(
 ) -> None:
     """Score a model, `evaluate DATASET --model nano`, or labels that are there, `evaluate PRED GT`.
 
-    J and F of DAVIS, SEG of the Cell Tracking Challenge, tracks. Datasets: DAVIS, YouTube-VOS,
-    MOSE, SA-V, the Cell Tracking Challenge, or frames/, masks/ and meta.json.
+    J and F of DAVIS, SEG of the Cell Tracking Challenge, tracks; with `--ctc` DET, SEG, TRA and
+    divisions of a whole result. Datasets: DAVIS, YouTube-VOS, MOSE, SA-V, the Cell Tracking
+    Challenge, or frames/, masks/ and meta.json. Labels with other ids than the truth are matched
+    with it by overlap.
     """
     if model is not None:
         if gt is not None:
             raise typer.BadParameter("with --model there is one folder: the dataset.")
+        if labels.ctc:
+            raise typer.BadParameter(
+                "--ctc scores a result that is there, without --model: give it and the truth."
+            )
         from sam2_plugins.core.evaluation import Protocol
         from sam2_plugins.core.files import require_free
 
@@ -200,6 +217,11 @@ def evaluate(
         )
         how = _Run(run.of_model(model), json, per_object, plan.out)
         _score_model(what, protocol, only or [], how)
+    elif gt is not None and labels.ctc:
+        if given := labels.given():
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise typer.BadParameter(f"--ctc scores all objects on all frames: leave out {names}.")
+        _score_whole(what, gt, per_object, json)
     elif gt is not None:
         _score_labels(what, gt, labels.given(), per_object, json)
     else:
@@ -319,10 +341,10 @@ def _score_labels(
     pred: Path, gt: Path, given: dict[str, Any], per_object: bool, json: bool
 ) -> None:
     """Score predicted labels, by the dataset's rules where nothing else was said."""
-    from sam2_plugins.cli.console import print_json
+    from sam2_plugins.cli.console import print_json, say
     from sam2_plugins.core.datasets import load_dataset, load_label_stack, recognise
     from sam2_plugins.core.errors import FrameSourceError
-    from sam2_plugins.core.evaluation import metrics
+    from sam2_plugins.core.evaluation import metrics, object_ids
 
     settings: dict[str, Any] = {}
     truth: Any
@@ -332,18 +354,71 @@ def _score_labels(
     else:
         truth = load_label_stack(gt)
     settings |= given
+    labels = load_label_stack(pred)
     try:
-        scores = metrics.evaluate(load_label_stack(pred), truth, **settings)
+        scores = metrics.evaluate(labels, truth, **settings)
+        starts = metrics.starts_of(truth, settings.get("objects"), settings.get("prompt_frame", 0))
+        names = object_ids.ids_by_overlap(labels, truth, starts)
+        if names is not None:
+            scores = metrics.evaluate(object_ids.renamed(labels, names), truth, **settings)
+            say(_other_ids(pred, names, starts))
     except ValueError as error:
         raise FrameSourceError(f"{pred} and {gt} cannot be compared: {error}") from error
     if json:
-        print_json(scores.to_dict(per_object))
+        print_json(scores.to_dict(per_object) | ({} if names is None else {"matched": names}))
         return
     rows = [(f"mean of {scores.n_objects}", asdict(scores), "")]
     if per_object:
         each = [(str(one.id), asdict(one), str(one.frames)) for one in scores.objects]
         rows = [*each, *rows]
     _print_scores("object", "frames", rows)
+
+
+def _other_ids(pred: Path, names: Mapping[int, int], objects: Collection[int]) -> str:
+    """Tell which label was taken for which object."""
+    pairs = [f"{label} for {obj}" for obj, label in sorted(names.items())]
+    shown = ", ".join(pairs[:8]) + (f" and {len(pairs) - 8} more" if len(pairs) > 8 else "")
+    without = sorted(set(objects) - set(names))
+    alone = f" Nothing overlaps {', '.join(map(str, without))}." if without else ""
+    return (
+        f"{pred} has other ids than the truth: objects are matched by their overlap where they "
+        f"are first met (label {shown}).{alone}"
+    )
+
+
+def _score_whole(result: Path, truth: Path, per_object: bool, json: bool) -> None:
+    """Score all objects of a result with their divisions."""
+    from sam2_plugins.cli.console import OUT, print_json, say, table
+    from sam2_plugins.core.evaluation import ctc_scores
+
+    scores = ctc_scores(result, truth)
+    acts = scores.acts
+    if json:
+        values = asdict(scores)
+        listed = values.pop("corrections")
+        counts = {"corrections": sum(acts.values()), "acts": acts}
+        print_json(values | counts | ({"per_object": listed} if per_object else {}))
+        return
+    shown = table(["result"], [*CTC_MEASURES.values(), "objects\n/ true", "divisions\n/ true"])
+    measures = ["–" if v != v else f"{v:.3f}" for v in (getattr(scores, m) for m in CTC_MEASURES)]
+    found = (
+        f"{scores.objects} / {scores.true_objects}",
+        f"{scores.divisions} / {scores.true_divisions}",
+    )
+    shown.add_row(result.name, *measures, *found)
+    OUT.print(shown)
+    left = table(["corrections left"], [*acts, "all"])
+    left.add_row("", *map(str, acts.values()), str(sum(acts.values())))
+    OUT.print(left)
+    if per_object:
+        each = table(["frame", "act", "object"])
+        for one in scores.corrections:
+            of = "result" if one.act in ("delete", "unite") else "truth"
+            each.add_row(str(one.frame), one.act, f"{one.label} of the {of}")
+        OUT.print(each)
+    say("Objects are matched by overlap, whatever their ids.")
+    for remark in scores.remarks:
+        say(remark)
 
 
 def _flat(reports: list[Any]) -> list[dict[str, Any]]:

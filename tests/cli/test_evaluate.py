@@ -143,3 +143,38 @@ def test_a_model_is_scored_with_any_memory(run, nano, dataset, memory, name):
 def test_a_dataset_without_a_model_or_labels_is_a_usage_error(run, nano, dataset, moved):
     assert run("evaluate", dataset).code == 2
     assert run("evaluate", moved, dataset, "--model", nano).code == 2
+
+
+def test_labels_with_other_ids_are_matched_by_overlap_and_people_are_told(run, discs, tmp_path):
+    np.save(tmp_path / "truth.npy", discs[1])
+    np.save(tmp_path / "other.npy", np.choose(discs[1], [0, 2, 1]))
+    result = run("evaluate", tmp_path / "other.npy", tmp_path / "truth.npy", "--json")
+    assert (result.json["J"], result.json["matched"]) == (1.0, {"1": 2, "2": 1})
+    assert "other ids than the truth" in result.err
+    assert "label 2 for 1, 1 for 2" in result.err
+
+
+def test_a_whole_result_is_scored_with_what_is_left_to_correct(run, discs, dataset, tmp_path):
+    found = discs[1].copy()
+    found[3:][found[3:] == 2] = 0
+    np.save(tmp_path / "found.npy", found)
+    told = run("evaluate", tmp_path / "found.npy", dataset, "--ctc", "--json", "--per-object").json
+    assert told["DET"] == pytest.approx(0.75)
+    assert told["division_f1"] is None
+    assert (told["corrections"], told["acts"]["add"]) == (1, 1)
+    assert told["per_object"] == [{"act": "add", "frame": 3, "label": 2}]
+
+
+def test_people_get_tables_of_a_whole_result_and_where_its_lineage_is_from(run, moved, dataset):
+    result = run("evaluate", moved, dataset, "--ctc", "--per-object")
+    assert result.code == 0
+    for words in ("DET", "TRA", "division", "2 / 2", "corrections left", "relink"):
+        assert words in result.out
+    assert "discs tells no lineage" in result.err
+
+
+def test_a_whole_result_has_no_choice_of_objects_and_no_model(run, moved, dataset):
+    assert "--objects" in run("evaluate", moved, dataset, "--ctc", "--objects", "1").err
+    result = run("evaluate", dataset, "--ctc", "--model", "nano")
+    assert result.code == 2
+    assert "--ctc" in result.err

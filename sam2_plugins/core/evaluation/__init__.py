@@ -1,11 +1,20 @@
-"""How well a model does on sequences with ground truth, with a simulated person to prompt it.
+"""How well objects are followed, against ground truth.
 
-Scores are those of `core.metrics`, with the rules that each dataset carries.
+`evaluate_sequence` scores a model, with a simulated person to prompt it, by `metrics` and the
+rules that each dataset carries; `ctc_scores` a whole result with its lineage.
 """
 
 from __future__ import annotations
 
+from sam2_plugins.core.evaluation.corrections import ACTS, Correction
+from sam2_plugins.core.evaluation.ctc_scores import CtcScores, ctc_scores
 from sam2_plugins.core.evaluation.label_images import LabelImages
+from sam2_plugins.core.evaluation.labelled_tracks import (
+    LabelledTracks,
+    derive_parents,
+    read_result,
+    read_truth,
+)
 from sam2_plugins.core.evaluation.prompting import (
     PROMPT_KINDS,
     PromptKind,
@@ -24,21 +33,29 @@ from sam2_plugins.core.evaluation.sequence import (
 )
 
 __all__ = [
+    "ACTS",
     "ENOUGH",
     "PROMPT_KINDS",
     "PROTOCOLS",
+    "Correction",
+    "CtcScores",
     "LabelImages",
+    "LabelledTracks",
     "MeanReport",
     "ObjectReport",
     "PromptKind",
     "Protocol",
     "Round",
     "SequenceReport",
+    "ctc_scores",
+    "derive_parents",
     "draw",
     "evaluate_sequence",
     "innermost_pixel",
     "mean_by_kind",
     "next_click",
     "prompt_from_mask",
+    "read_result",
+    "read_truth",
     "write_csv",
 ]

@@ -147,7 +147,7 @@ def evaluate(
     """
     if len(pred) != len(gt):
         raise ValueError(f"{len(pred)} frames were predicted, but the truth has {len(gt)}.")
-    starts = _starts(gt, objects, prompt_frame)
+    starts = starts_of(gt, objects, prompt_frame)
     looks: dict[int, list[_Look]] = {obj: [] for obj in starts}
     first = min(starts.values(), default=len(gt)) + 1
     for frame in range(first, len(gt)):
@@ -206,12 +206,12 @@ def _size(frame: LabelledFrame) -> tuple[int, ...] | None:
     return frame.shape
 
 
-def _starts(
+def starts_of(
     gt: LabelledFrames,
     objects: Iterable[int] | None,
     prompt_frame: int | Mapping[int, int],
 ) -> dict[int, int]:
-    """Prompted frame of each object to score."""
+    """Return the prompted frame of each object to score: see `evaluate`."""
     given = prompt_frame if isinstance(prompt_frame, Mapping) else {None: prompt_frame}
     for frame in given.values():
         if frame not in range(len(gt)):

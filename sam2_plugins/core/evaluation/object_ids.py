@@ -1,0 +1,66 @@
+"""Whether a prediction calls objects as the truth does; if not, which one is which, by overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from sam2_plugins.core.datasets.labelled_frames import LabelledFrames, masks_of
+
+
+def ids_by_overlap(
+    pred: LabelledFrames, gt: LabelledFrames, starts: Mapping[int, int]
+) -> dict[int, int] | None:
+    """Find the label of every true object in a prediction with other ids.
+
+    Each object is looked for once, on the first frame from its prompt on where anything predicted
+    touches it; what becomes of it later is for the scores to tell.
+
+    Parameters
+    ----------
+    starts
+        True object to the frame of its prompt.
+
+    Returns
+    -------
+    dict or None
+        True object to predicted label, one to one, where there is one. None if the ids are the
+        same: at least half of the objects lie under a label of their own id.
+    """
+    touching: dict[int, dict[int, float]] = {}  # true object to IoU by predicted label
+    for frame in range(min(starts.values(), default=0), len(gt)):
+        waiting = [obj for obj, start in starts.items() if start <= frame and obj not in touching]
+        if not waiting and frame >= max(starts.values()):
+            break
+        ours, true = masks_of(pred[frame]), masks_of(gt[frame])
+        for obj in true.keys() & waiting:
+            ious = {int(label): mask.iou_with(true[obj]) for label, mask in ours.items()}
+            if any(ious.values()):
+                touching[obj] = {label: iou for label, iou in ious.items() if iou > 0}
+    if 2 * sum(obj in ious for obj, ious in touching.items()) >= len(touching):
+        return None
+    objects, labels = list(touching), sorted(set().union(*touching.values()))
+    table = np.array([[touching[obj].get(label, 0.0) for label in labels] for obj in objects])
+    pairs = zip(*linear_sum_assignment(table, maximize=True), strict=True)
+    return {objects[row]: labels[column] for row, column in pairs if table[row, column] > 0}
+
+
+def renamed(labels: NDArray[Any], names: Mapping[int, int]) -> NDArray[Any]:
+    """Give predicted labels the ids of the true objects; all others get numbers beyond them.
+
+    Parameters
+    ----------
+    labels
+        [T, H, W].
+    names
+        True object to predicted label.
+    """
+    found, place = np.unique(labels, return_inverse=True)
+    true_of = {label: obj for obj, label in names.items()}
+    fresh = max(names, default=0) + 1 + np.arange(len(found))
+    new = [0 if label == 0 else true_of.get(int(label), fresh[i]) for i, label in enumerate(found)]
+    return np.asarray(new, np.uint32)[place].reshape(labels.shape)
