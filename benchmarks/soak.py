@@ -40,6 +40,7 @@ from sam2_plugins.core.tracking.memory.policies import policies
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.run import TrackJournal, run
 
+PRELOADED = ["sam2_plugins.batch.tracking", "sam2_plugins.core.tracking.tracker"]
 RADIUS = 12
 _DISC = np.hypot(*np.mgrid[-RADIUS : RADIUS + 1, -RADIUS : RADIUS + 1]) <= RADIUS
 
@@ -156,7 +157,7 @@ def _command(arguments: Sequence[str], out: Path) -> Any:
     ways = multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("forkserver" if "forkserver" in ways else "spawn")
     if "forkserver" in ways:
-        context.set_forkserver_preload(["sam2_plugins.cli.tracking", "sam2_plugins.core"])
+        context.set_forkserver_preload(PRELOADED)
     return context.Process(target=_run, args=([*arguments, "--out", str(out)],))
 
 
