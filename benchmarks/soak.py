@@ -1,9 +1,10 @@
-"""Long movies, many objects, and kills at random moments: whether tracking stays flat and exact.
+"""Long movies, many objects, kills at random moments, undo: whether tracking stays flat and exact.
 
-    python benchmarks/soak.py                              (all three, small: some minutes)
+    python benchmarks/soak.py                                       (all of it, small: minutes)
     python benchmarks/soak.py long --frames 2000 --side 2048
     python benchmarks/soak.py many --frames 50 --side 2048 --objects 100
     python benchmarks/soak.py kills --kills 20
+    python benchmarks/soak.py undo --sequences 100
 
 Movies are made while they are tracked, 16 bits a sample, with discs that drift on noise; nano
 tracks them on the CPU. `kills` runs the command `track` in processes of their own, kills it with -9
@@ -21,7 +22,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from itertools import cycle, islice
 from pathlib import Path
@@ -39,6 +40,7 @@ from sam2_plugins.core.operating_system import peak_megabytes, used_megabytes
 from sam2_plugins.core.tracking.memory.policies import policies
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.run import TrackJournal, run
+from sam2_plugins.core.tracking.tracker import VideoTracker
 
 PRELOADED = ["sam2_plugins.batch.tracking", "sam2_plugins.core.tracking.tracker"]
 RADIUS = 12
@@ -74,7 +76,7 @@ class Discs:
         return (self._centres + way).round().astype(int)
 
 
-def track_long(frames: int, side: int, objects: int) -> str:
+def track_long(frames: int, side: int, objects: int) -> list[str]:
     """Track a movie to its end, with a journal and files as `track` has them."""
     movie, options = Discs(frames, side, objects), TrackingOptions("nano", "cpu")
     tracker = options.tracker(open_frames(movie, axes="TYX", limits=(900, 3000)))
@@ -99,14 +101,14 @@ def track_long(frames: int, side: int, objects: int) -> str:
                 disc = mask.window((x - RADIUS, y - RADIUS, x + RADIUS + 1, y + RADIUS + 1))
                 found += np.count_nonzero(disc & _DISC) > 0.8 * np.count_nonzero(_DISC)
     steps, tenth = np.diff(moments), max(1, frames // 10)
-    return (
-        f"| {frames} frames of {side} × {side}, {objects} objects "
-        f"| {moments[-1] - moments[0]:.0f} s; {_median(steps[1 : tenth + 1]):.2f} s a frame in the "
-        f"first tenth, {_median(steps[-tenth:]):.2f} s in the last "
-        f"| {memory[tenth - 1]} MB after a tenth, {memory[frames // 2]} at half, {memory[-1]} at "
-        f"the end; at most {peak_megabytes():.0f} "
-        f"| {found} of {frames * objects} discs covered |"
-    )
+    pace = [f"{float(np.median(part)):.2f}" for part in (steps[1 : tenth + 1], steps[-tenth:])]
+    room = [memory[at] for at in (tenth - 1, frames // 2, -1)]
+    return [
+        f"| {frames} frames of {side} × {side}, {objects} objects | {steps.sum():.0f} s; "
+        f"{pace[0]} s a frame in the first tenth, {pace[1]} s in the last "
+        f"| {room[0]} MB after a tenth, {room[1]} at half, {room[2]} at the end; "
+        f"at most {peak_megabytes():.0f} | {found} of {frames * objects} discs covered |"
+    ]
 
 
 def track_with_kills(kills: int, frames: int, side: int, objects: int, seed: int) -> list[str]:
@@ -200,15 +202,72 @@ def _content(folder: Path) -> tuple[object, ...]:
     return masks, labels, (folder / "tracks.csv").read_bytes()
 
 
-def _median(values: NDArray[np.float64]) -> float:
-    return float(np.median(values))
+def try_undo(sequences: int, frames: int, side: int, objects: int, seed: int) -> list[str]:
+    """Change prompts at random, track between, undo all and do all again; compare each state."""
+    movie, options = Discs(frames, side, objects), TrackingOptions("nano", "cpu")
+    changes = steps = equal = 0
+    for number in range(sequences):
+        chance = random.Random((seed << 16) + number)
+        tracker = options.tracker(open_frames(movie, axes="TYX", limits=(900, 3000)))
+        before: list[tuple[int, tuple[object, ...]]] = []
+        after: list[tuple[int, tuple[object, ...]]] = []
+        for _ in range(chance.randrange(2, 9)):
+            obj = chance.randrange(objects)
+            if tracker.objects and chance.random() < 0.3:
+                for _ in tracker.propagate(stop=chance.randrange(1, frames)):
+                    pass
+            before.append((obj, _state(tracker, obj)))
+            _change(tracker, movie, obj, chance)
+        for obj, state in reversed(before):
+            after.append((obj, _state(tracker, obj)))  # with what was tracked since the change
+            tracker.undo_prompt()
+            equal += _state(tracker, obj) == state
+        for obj, state in reversed(after):
+            tracker.redo_prompt()
+            equal += _state(tracker, obj) == state
+        changes += len(before)
+        steps += 2 * len(before)
+    return [f"| {sequences} sequences of {changes} changes | {steps} undone and redone | {equal} |"]
+
+
+def _change(tracker: VideoTracker, movie: Discs, obj: int, chance: random.Random) -> None:
+    """Click, draw a box, take a prompt or an object away."""
+    frame = chance.randrange(movie.shape[0])
+    prompted = [prompt.frame for prompt in tracker.prompts if prompt.obj == obj]
+    x, y = (float(one) for one in movie.centres(frame)[obj])
+    what = chance.choices(("click", "box", "frame", "object"), (6, 2, 1, 1))[0]
+    if what == "frame" and prompted:
+        tracker.remove_prompt(chance.choice(prompted), obj)
+    elif what == "object" and prompted:
+        tracker.remove_object(obj)
+    elif what == "box":
+        tracker.add_prompt(frame, obj, box=(x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS))
+    else:
+        away = chance.choice((0, 0, 0, 2 * RADIUS))
+        tracker.add_prompt(frame, obj, points=[(x + away, y)], labels=[0 if away else 1])
+
+
+def _state(tracker: VideoTracker, obj: int) -> tuple[object, ...]:
+    """All that is to be seen of an object: its prompts, and its masks with their scores."""
+    masklet = tracker.masklets().get(obj)
+    masks = {} if masklet is None else masklet.masks
+    prompts = tuple(prompt for prompt in tracker.prompts if prompt.obj == obj)
+    return prompts, {f: (mask, str(mask.iou), str(mask.score)) for f, mask in masks.items()}
+
+
+TRIES: dict[str, Callable[..., list[str]]] = {
+    "long": track_long,
+    "many": track_long,
+    "kills": track_with_kills,
+    "undo": try_undo,
+}
 
 
 def main() -> None:
     """Run what was chosen, and print it as rows of a table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", nargs="?", choices=("long", "many", "kills"))
-    for name in ("frames", "side", "objects", "kills", "seed"):
+    parser.add_argument("what", nargs="?", choices=("long", "many", "kills", "undo"))
+    for name in ("frames", "side", "objects", "kills", "sequences", "seed"):
         parser.add_argument(f"--{name}", type=int)
     given = {k: v for k, v in vars(parser.parse_args()).items() if v is not None}
     what = given.pop("what", None)
@@ -216,11 +275,12 @@ def main() -> None:
         "long": {"frames": 60, "side": 512, "objects": 4},
         "many": {"frames": 4, "side": 512, "objects": 36},
         "kills": {"frames": 40, "side": 160, "objects": 2, "kills": 4, "seed": 0},
+        "undo": {"frames": 5, "side": 160, "objects": 3, "sequences": 10, "seed": 0},
     }
     for name in small if what is None else (what,):
         how = {**small[name], **{k: v for k, v in given.items() if k in small[name]}}
         began = time.perf_counter()
-        rows = track_with_kills(**how) if name == "kills" else [track_long(**how)]
+        rows = TRIES[name](**how)
         print(*rows, sep="\n")
         print(f"({name}: {time.perf_counter() - began:.0f} s)")
 
