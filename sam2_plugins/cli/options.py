@@ -231,7 +231,7 @@ class ReadingOptions(ArrayOptions):
     ] = None
     channels_by: Annotated[
         str | None,
-        typer.Option(metavar="REGEX", help='What tells the channel in file names: "_(BF|GFP)_".'),
+        typer.Option(metavar="REGEX", help="What tells the channel in file names: `_(BF|GFP)_`."),
     ] = None
     fps: Annotated[float | None, typer.Option(help="Frames per second, if the file is wrong.")] = (
         None
