@@ -20,7 +20,13 @@ curation
 forms
     Seconds until the form is checked, with 10,000 groups of 5 images, and with 10,000 videos.
 reruns
-    Seconds of another run over 400 finished videos: without records of what was done, and with.
+    Seconds of another run over 2,000 finished videos of 4 frames: of copies, of which nothing is
+    recorded, and of videos that a run has finished.
+exports
+    For each format of FiftyOne: labels written and read again, and whether each has its index and
+    instance still, and the pixels of its mask.
+stop
+    Seconds from the click on *Stop* until the page that began the run says that it has stopped.
 """
 
 from __future__ import annotations
@@ -38,9 +44,11 @@ import numpy as np
 import psutil
 import torch
 
+from sam2_plugins.core.tracking.options import TrackingOptions
 from tests.hosts.fiftyone.mongo import Mongo, find_mongod
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
+CPU = TrackingOptions(device="cpu")
 SIZE, OBJECTS, LONG, VIDEOS = 512, 20, 100, 20
 
 
@@ -68,6 +76,8 @@ def main(data: Path, names: list[str]) -> None:
             "curation": lambda: curation(folder),
             "forms": lambda: forms(folder),
             "reruns": lambda: reruns(folder),
+            "exports": lambda: exports(folder),
+            "stop": lambda: stop(folder),
         }
         for wanted in names or figures:
             figures[wanted]()
@@ -225,7 +235,7 @@ def memory_and_cancel(folder: Path) -> None:
         f"memory: {held[0]:.0f} MB in the first video, {held[4]:.0f} in the fifth, "
         f"{held[VIDEOS - 1]:.0f} in the last of {VIDEOS}"
     )
-    events = run(find_footage(dataset), Request(("seed",), "again", device="cpu"))
+    events = run(find_footage(dataset), Request(("seed",), "again", CPU))
     next(event for event in events if isinstance(event, Progress) and event.done == 5)
     began = time.perf_counter()
     events.close()
@@ -358,11 +368,11 @@ def forms(folder: Path, count: int = 10_000) -> None:
         print(f"form: {time.perf_counter() - began:.2f} s with {count} {name}", flush=True)
 
 
-def reruns(folder: Path, count: int = 400) -> None:
+def reruns(folder: Path, count: int = 2000) -> None:
     """Seconds of a run over finished videos: copies, which have no record yet, and again."""
     from sam2_plugins.fiftyone_plugin import propagate
 
-    dataset, _, _ = video_dataset(folder, 10, 2)
+    dataset, _, _ = video_dataset(folder, 4, 1, size=96)
     propagate(dataset, "seed", device="cpu")
     sample = dataset.first()
     dataset.add_samples(sample.copy() for _ in range(count - 1))
@@ -371,10 +381,112 @@ def reruns(folder: Path, count: int = 400) -> None:
         report = propagate(dataset, "seed", device="cpu")
         seconds = time.perf_counter() - began
         computed = sum(movie.computed for movie in report.movies)
-        print(f"another run over {count} videos, {what}: {seconds:.0f} s, {computed} computed")
+        print(
+            f"another run over {count} videos, {what}: {seconds:.0f} s, {computed} computed",
+            flush=True,
+        )
 
 
-def video_dataset(folder: Path, frames: int, objects: int, prompted: int = 1) -> tuple:
+def exports(folder: Path) -> None:
+    """Labels of two tracks on four frames, through each format of FiftyOne and back."""
+    from fiftyone import types
+
+    from sam2_plugins.fiftyone_plugin import propagate
+
+    dataset, _, _ = video_dataset(folder, 4, 2)
+    propagate(dataset, "seed", device="cpu")
+    images = dataset.to_frames(sample_frames=True, output_dir=str(folder / "frames"))
+    formats = {
+        "COCODetectionDataset": images,
+        "CVATImageDataset": images,
+        "VOCDetectionDataset": images,
+        "BDDDataset": images,
+        "YOLOv4Dataset": images,
+        "YOLOv5Dataset": images,
+        "KITTIDetectionDataset": images,
+        "FiftyOneImageDetectionDataset": images,
+        "CVATVideoDataset": dataset,
+        "FiftyOneVideoLabelsDataset": dataset,
+        "FiftyOneDataset": dataset,
+    }
+    print(f"{'format':32}{'of':8}{'out':>4}{'back':>6}{'index':>7}{'instance':>10}{'masks':>7}")
+    for name, samples in formats.items():
+        before, after = facts(samples), facts(through(samples, getattr(types, name), folder / name))
+        index, instance = (
+            "yes" if sorted(before[place]) == sorted(after[place]) else "no" for place in (0, 1)
+        )
+        kind = "videos" if samples is dataset else "images"
+        print(
+            f"{name:32}{kind:8}{len(before[0]):4}{len(after[0]):6}{index:>7}{instance:>10}"
+            f"  {masks(before[2], after[2])}",
+            flush=True,
+        )
+
+
+def masks(before: list[str], after: list[str]) -> str:
+    """Tell what came back of masks by their pixels, of which there are 0 where there is none."""
+    areas = [sorted(map(int, some)) for some in (before, after)]
+    if not any(areas[1]):
+        return "boxes"
+    most = max(abs(a / b - 1) for b, a in zip(*areas, strict=True))
+    return "the same pixels" if most == 0 else f"areas within {most:.0%}"
+
+
+def through(samples: Any, kind: Any, folder: Path) -> Any:
+    """Write masks in a format, and read them again."""
+    import fiftyone as fo
+
+    from sam2_plugins.fiftyone_plugin import export
+
+    if kind is fo.types.FiftyOneDataset:
+        samples.export(export_dir=str(folder), dataset_type=kind)
+    else:
+        export(samples, "sam2", folder, kind)
+    coco = {"label_types": "segmentations", "label_field": "sam2"}
+    more = coco if kind is fo.types.COCODetectionDataset else {}
+    return fo.Dataset.from_dir(dataset_dir=str(folder), dataset_type=kind, **more)
+
+
+def facts(samples: Any) -> list[list[str]]:
+    """The index, the instance and the area of the mask of each label of results."""
+    import fiftyone as fo
+
+    from sam2_plugins.fiftyone_plugin.documents import instance_of
+
+    is_video = samples.media_type == "video"
+    schema = samples.get_frame_field_schema() if is_video else samples.get_field_schema()
+    kinds = {name: getattr(field, "document_type", None) for name, field in schema.items()}
+    names = [name for name, kind in kinds.items() if kind is fo.Detections]
+    name = "sam2" if "sam2" in names else names[0]
+    parts = [p for one in samples for p in (one.frames.values() if is_video else [one])]
+    found = [label for part in parts if part[name] for label in part[name].detections]
+    rows = [
+        (one.index, instance_of(one), 0 if one.mask is None else (one.mask > 0).sum())
+        for one in found
+    ]
+    return [[str(value) for value in column] for column in zip(*rows, strict=True)]
+
+
+def stop(folder: Path) -> None:
+    """Seconds from the click to the word on the page that began the run."""
+    from sam2_plugins.fiftyone_plugin.demo import make_demo
+    from sam2_plugins.fiftyone_plugin.install import install
+    from tests.hosts.fiftyone import app
+
+    os.environ["FIFTYONE_PLUGINS_DIR"] = str(folder / "plugins")
+    install(folder / "plugins")
+    dataset = make_demo(folder / "demo")
+    dataset.delete_frame_field("prompts_clicks")  # the form chooses an only field by itself
+    with app.running_app(dataset.name) as address, app.shown(address) as page:
+        app.begin(page)
+        began = time.perf_counter()
+        app.stop(page)
+        print(f"stop: {time.perf_counter() - began:.1f} s from the click until the page says so")
+
+
+def video_dataset(
+    folder: Path, frames: int, objects: int, prompted: int = 1, size: int = SIZE
+) -> tuple:
     """Make a dataset of one video, with the true masks of some objects on one frame."""
     import fiftyone as fo
 
@@ -383,9 +495,9 @@ def video_dataset(folder: Path, frames: int, objects: int, prompted: int = 1) ->
     from sam2_plugins.fiftyone_plugin.labels import detection_values
     from sam2_plugins.training.synthetic import sample_timelapse
 
-    movie, labels = sample_timelapse(frames=frames, size=SIZE)
+    movie, labels = sample_timelapse(frames=frames, size=size)
     grey = ((movie.astype(float) - 300) / 2500 * 255).clip(0, 255).astype(np.uint8)
-    path = folder / f"{frames}-{objects}-{prompted}.mp4"
+    path = folder / f"{frames}-{objects}-{prompted}-{size}.mp4"
     encode((np.repeat(image[..., None], 3, -1) for image in grey), path, 10)
     there = split_label_image(labels[prompted - 1])
     masks = dict(sorted(there.items(), key=lambda item: -item[1].area)[:objects])

@@ -1,11 +1,13 @@
 """What a person feels in napari: click to mask, frames per second, the window's longest gaps.
 
-    xvfb-run -a python benchmarks/napari_gui.py [--frames 60]
+    xvfb-run -a python benchmarks/napari_gui.py [--frames 60] [--objects 300]
 
 A real viewer with the dock and the synthetic sample; nano with one torch thread. A timer of the
 window ticks every 10 ms while objects are tracked and another frame is shown: the time between two
 ticks is how long the window was deaf. Memory is that of the process after a run over 2,000 frames
-of 2048 x 2048, which are made when they are read.
+of 2048 x 2048, which are made when they are read. The many objects on 500 frames are drawn, not
+tracked: what a person then does with them is timed; beside each longest gap is the longest time for
+which the window's thread itself was at work, which others' work on the machine does not stretch.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import torch
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
+from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.training.synthetic import sample_timelapse
 
 TICK_MS = 10
@@ -137,11 +140,67 @@ def memory(frames: int) -> None:
     viewer.close()
 
 
+def many(objects: int, frames: int = 500) -> None:
+    """Do things with many objects on many frames, and print for how long the window was deaf."""
+    viewer, widget = dock(
+        da.zeros((frames, 1024, 1024), np.uint8, chunks=(1, 1024, 1024)), contrast_limits=(0, 255)
+    )
+    control = widget.controller
+    work = control.begin()
+    space = work.workspace
+    change = circling(space.store, objects, frames)
+    space.names.update({label: f"object {label}" for label in range(1, objects + 1)})
+    ticks: list[tuple[float, float]] = []
+    timer = QTimer()
+    timer.timeout.connect(lambda: ticks.append((time.perf_counter(), time.thread_time())))
+    timer.start(TICK_MS)
+
+    def watch(what: str, act: Callable[[], object]) -> None:
+        rest(0.5)
+        ticks[:] = [(time.perf_counter(), time.thread_time())]
+        act()
+        until(lambda: not widget.jobs.busy)
+        seconds = time.perf_counter() - ticks[0][0]
+        rest(1)
+        gap, work = 1000 * np.diff(ticks, axis=0).max(0)
+        print(f"  {what}: {gap:.0f} ms, at work {work:.0f} ms; all done after {seconds:.1f} s")
+
+    print(f"{objects} objects on {frames} frames, longest gap of the window:")
+    watch("a run ends", lambda: work.history.record("run", change))
+    watch("an object is selected", lambda: control.select(1))
+    watch("another one", lambda: control.select(2))
+    watch("tracks", lambda: control.draw_tracks(work))
+    watch("tracks again", lambda: control.draw_tracks(work))
+    watch("another frame", lambda: control.go_to_frame(frames // 2))
+    watch("all objects in the strip", lambda: widget.strip_all.setChecked(True))
+    watch("next doubtful frame of any", lambda: control.go_to_doubtful())
+    watch("undo of the run", lambda: control.undo())
+    viewer.close()
+
+
+def circling(store: Any, objects: int, frames: int) -> dict[Any, Any]:
+    """Put discs that go round into a store, some of which touch; return what takes that back."""
+    crop = np.hypot(*np.mgrid[-12:13, -12:13]) < 12
+    side = int(np.ceil(np.sqrt(objects)))
+    pitch = 1000 // side
+    change = {}
+    for n in range(objects):
+        for t in range(frames):
+            dx, dy = (round(pitch / 4 * turn(t / 15 + n)) for turn in (np.sin, np.cos))
+            x, y = n % side * pitch + pitch // 2 + dx - 12, n // side * pitch + pitch // 2 + dy - 12
+            mask = ObjectMask(crop, (max(x, 0), max(y, 0)), store.frame_size, 0.9, 10.0)
+            change[(t,), n + 1] = store.put((t,), n + 1, mask)
+    return change
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
+    parser.add_argument("--objects", type=int, default=300, help="Of the many; 0: leave out.")
     parser.add_argument("--frames", type=int, default=2000, help="Of the huge movie; 0: leave out.")
     given = parser.parse_args()
     torch.set_num_threads(1)
     feel()
+    if given.objects:
+        many(given.objects)
     if given.frames:
         memory(given.frames)

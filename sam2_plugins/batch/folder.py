@@ -136,9 +136,9 @@ class ResultFolder:
         names = list(dict.fromkeys(names))
         for name in names:
             self._require_ours(name, found, force)
-        begun = replace(
-            run, files=tuple(names), made=kept, complete=bool(same and found and found.complete)
-        )
+        begun = replace(run, files=tuple(names), made=kept)
+        if same and found is not None and found.complete:
+            begun = replace(begun, complete=True, lineage=found.lineage)
         self._before = found if begun.complete else None
         if self.in_place:
             self._make_room(names, found)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,13 @@ def digest_inputs(job: Job, settings: Settings, content: Mapping[str, str]) -> d
     options = settings.options(job).identity()
     del options["model"]  # whose weights count, not its name
     weights = locate_weights(settings.model, device=settings.device)
+    given: list[Any] = [prompts, sorted(job.lives.items(), key=repr)]
+    if job.everything is not None:
+        labels = job.everything.labels
+        given += [asdict(job.everything), labels and content_digest(Path(labels))]
     return {
         "movie": _digest([content["digest"], reading]),
-        "prompts": _digest([prompts, sorted(job.lives.items(), key=repr)]),
+        "prompts": _digest(given),
         "model": _digest_weights(weights, signature(weights, strict=True)),
         "options": _digest(options),
     }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sam2_plugins.core.lineage import AllObjects
 from sam2_plugins.core.masks import ObjectId
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.options import TrackingOptions
@@ -31,6 +32,8 @@ class Job:
         First and last frame of objects that are born or end in the movie.
     made_on
         What each file of prompts says of its movie: another one is refused.
+    everything
+        How all objects are found, prompted or not; None: only those that are prompted are tracked.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Job:
     reading: Mapping[str, Any] = field(default_factory=dict)
     lives: Mapping[ObjectId, tuple[int | None, int | None]] = field(default_factory=dict)
     made_on: tuple[Mapping[str, Any], ...] = ()
+    everything: AllObjects | None = None
 
 
 @dataclass(frozen=True)

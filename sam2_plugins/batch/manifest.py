@@ -2,7 +2,8 @@
 
 =========  ========================================================================================
 source     Path or URL of the movie. Required.
-prompts    A file that `save_prompts` wrote, or its list of prompts itself (in CSV: as JSON text).
+prompts    A file that `save_prompts` wrote, or its list of prompts itself (in CSV: as JSON text);
+           or "all": every object is found and tracked, with newcomers, divisions and ends.
            Required.
 name       Of the folder of results; by default what the source is called.
 direction  forward (default), backward or both.
@@ -35,6 +36,7 @@ from urllib.parse import urlsplit
 
 from sam2_plugins.batch.job import Job
 from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.lineage import AllObjects
 from sam2_plugins.core.prompt_files import PromptFile, load_prompts, prompts_from_json
 from sam2_plugins.core.tracking.schedule import DIRECTIONS
 
@@ -44,6 +46,9 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.I)
 """Names that Windows keeps for devices."""
 
 Row: TypeAlias = "Mapping[str, Any]"
+
+ALL = "all"
+"""In place of prompts: every object is tracked."""
 
 READING = ("axes", "channels", "limits", "z", "stream", "fps", "channels_by")
 KEYS = ("source", "prompts", "name", "direction", "start", "stop", *READING)
@@ -210,7 +215,8 @@ def _job(row: Mapping[str, Any], folder: Path) -> Job:
     for key, value in given.items():
         if key in _KINDS and not _KINDS[key].holds(value):
             raise ManifestError(f"{key} is {_KINDS[key].words}, not {_short(repr(value))}.")
-    file = _prompts(given["prompts"], folder)
+    everything = AllObjects() if given["prompts"] == ALL else None
+    file = PromptFile(()) if everything else _prompts(given["prompts"], folder)
     return Job(
         name=_safe(str(given.get("name", ""))),
         source=_resolved(given["source"], folder),
@@ -221,6 +227,7 @@ def _job(row: Mapping[str, Any], folder: Path) -> Job:
         reading={key: given[key] for key in READING if key in given},
         lives=file.lives,
         made_on=(file.source,) if file.source else (),
+        everything=everything,
     )
 
 

@@ -46,6 +46,8 @@ class Report:
         What was lost or assumed while the movie was read.
     objects
         A `MaskletSummary` of each.
+    lineage
+        Births, divisions and ends that were decided, as `Event.as_json` gives them.
     files
         Names in the video's folder; while it runs, those that are being made.
     made
@@ -68,6 +70,7 @@ class Report:
     error: str = ""
     notes: tuple[str, ...] = ()
     objects: tuple[Mapping[str, Any], ...] = ()
+    lineage: tuple[Mapping[str, Any], ...] = ()
     files: tuple[str, ...] = ()
     made: Mapping[str, str] = field(default_factory=dict)
     unfinished: Mapping[str, str] = field(default_factory=dict)
@@ -83,7 +86,8 @@ class Report:
             values = json.loads(path.read_text(encoding="utf-8"))
             lists = {key: tuple(values[key]) for key in ("notes", "objects", "files")}
             spans = tuple((first, last) for first, last in values["spans"])
-            return cls(**{**values, **lists, "spans": spans})
+            lineage = tuple(values.get("lineage", ()))  # earlier versions had none
+            return cls(**{**values, **lists, "spans": spans, "lineage": lineage})
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
 

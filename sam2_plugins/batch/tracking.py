@@ -15,17 +15,19 @@ from sam2_plugins.batch.inputs import digest_inputs, read_content
 from sam2_plugins.batch.job import Job, Settings
 from sam2_plugins.batch.report import Events, Progress, Report, State
 from sam2_plugins.core.checkpoints import model_name
-from sam2_plugins.core.errors import ExportError, message_of
+from sam2_plugins.core.errors import ExportError, TrackingError, message_of
 from sam2_plugins.core.export import WriterGroup, open_writers
 from sam2_plugins.core.frames import FrameSource, open_frames
+from sam2_plugins.core.lineage.events import Event, parents_of
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
-from sam2_plugins.core.masks.journal import read_journal
+from sam2_plugins.core.masks.journal import MaskJournal, read_journal
 from sam2_plugins.core.prompt_files import facts_of, refuse_other_movie, save_prompts
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.run import TrackJournal, run
 from sam2_plugins.core.tracking.schedule import Life, plan_sweeps
 
 if TYPE_CHECKING:
+    from sam2_plugins.core.lineage import LineageTracker
     from sam2_plugins.core.model import Sam2Model
     from sam2_plugins.core.tracking.tracker import VideoTracker
 
@@ -76,6 +78,26 @@ def record(
         for result in results:
             writers.write(result.frame, result.time, result.masks)
             yield Step(result.frame, kept.wrote)
+
+
+def record_all(
+    lineage: LineageTracker,
+    options: TrackingOptions,
+    every: int,
+    journal: Path,
+    writers: WriterGroup,
+) -> Generator[Step, None, None]:
+    """Track all objects, and keep and write each frame as it is decided.
+
+    What was decided hangs on all that came before, so that a run that was cut off begins anew.
+    """
+    journal.unlink(missing_ok=True)
+    results = lineage.run(options.start or 0, options.stop, every)
+    with closing(results), MaskJournal(journal) as kept:
+        for result in results:
+            kept.write(result.frame, result.masks)
+            writers.write(result.frame, result.time, result.masks)
+            yield Step(result.frame, fresh=True)
 
 
 def replay(
@@ -153,6 +175,10 @@ def check(job: Job, frames: FrameSource) -> None:
         prompt.check_fits(size, frames.length)
         prompted.setdefault(prompt.obj, []).append(prompt.frame)
     lives = {obj: Life(first, last) for obj, (first, last) in job.lives.items()}
+    if job.everything is not None:
+        if job.direction != "forward":
+            raise TrackingError("All objects are tracked forward: newcomers come later.")
+        prompted = prompted or {0: [job.start or 0]}
     plan_sweeps(prompted, job.direction, job.start, job.stop, frames.length, lives)
 
 
@@ -178,6 +204,8 @@ class _Making:
         self._masklets: Callable[[], Iterable[Masklet]] = list
         self._frames_seen: set[int] = set()
         self._unmet: tuple[str, ...] = ()
+        self._lineage = [Event.of(values) for values in run.lineage]
+        self._parents: dict[ObjectId, ObjectId] = {}
         self._computed = 0
         self._began = time.perf_counter()
 
@@ -187,6 +215,7 @@ class _Making:
         if self._complete and self._frames.seekable and kept.exists():
             masklets = read_journal(kept)
             self._masklets = lambda: masklets
+            self._parents = parents_of(self._lineage)
             yield from self._write(partial(replay, masklets, self._frames))
             return
         options = self._settings.options(self._job)
@@ -196,12 +225,26 @@ class _Making:
         for obj, (first, last) in self._job.lives.items():
             tracker.set_life(obj, first, last)
         self._unmet = tracker.unmet_notes()
+        if self._job.everything is not None:
+            yield from self._everything(self._job.everything.lineage(tracker), options)
+            return
         self._masklets = lambda: tracker.masklets().values()
         total = tracker.count_steps(options.direction, options.start, options.stop)
         in_order = options.direction == "forward"
         yield from self._write(
             partial(record, tracker, options, self._folder.journal), total, in_order
         )
+
+    def _everything(self, lineage: LineageTracker, options: TrackingOptions) -> Events:
+        assert self._job.everything is not None
+        journal, last = self._folder.journal, options.stop
+        if last is None and self._frames.length is not None:
+            last = self._frames.length - 1
+        total = None if last is None else last - (options.start or 0) + 1
+        self._masklets = lambda: read_journal(journal)
+        self._lineage, self._parents = lineage.events, lineage.parents
+        every = self._job.everything.every
+        yield from self._write(partial(record_all, lineage, options, every, journal), total)
 
     def _write(
         self,
@@ -234,7 +277,15 @@ class _Making:
         if not formats:
             return WriterGroup(work)
         # The folder has seen to it that nothing but what is ours is there.
-        return open_writers(work, formats, self._frames, objects, in_order=in_order, overwrite=True)
+        return open_writers(
+            work,
+            formats,
+            self._frames,
+            objects,
+            in_order=in_order,
+            parents=self._parents,
+            overwrite=True,
+        )
 
     def report(self, state: State) -> Report:
         """Tell what it has come to."""
@@ -249,6 +300,7 @@ class _Making:
             error=self.error,
             notes=(*self._frames.warnings, *self._unmet),
             objects=tuple(_summary(masklet) for masklet in self._masklets()),
+            lineage=tuple(event.as_json() for event in self._lineage),
         )
 
 

@@ -103,6 +103,14 @@ class ServingOptions:
             "has no annotation; done by default. SAM2_TRACK_PREDICTIONS",
         ),
     ] = None
+    everything: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LABEL",
+            help="Find all objects of tasks in which nobody has drawn anything, and give them this "
+            "label; not done by default. SAM2_EVERYTHING",
+        ),
+    ] = None
     requests: Annotated[
         int | None,
         typer.Option(

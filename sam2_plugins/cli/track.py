@@ -16,6 +16,7 @@ from sam2_plugins.core.errors import ExportError
 
 if TYPE_CHECKING:
     from sam2_plugins.batch import Job, Report
+    from sam2_plugins.core.lineage import AllObjects
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,41 @@ class PromptOptions:
     ] = False
 
 
+@dataclass(frozen=True)
+class AllOptions:
+    """Every object, without a prompt."""
+
+    panel: ClassVar = "Every object"
+
+    all: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Track all objects, with newcomers, divisions and ends. Prompted ones are examples"
+            " of their size.",
+        ),
+    ] = False
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Label images, one per frame, whose labels are the objects."
+        ),
+    ] = None
+    every: Annotated[
+        int, typer.Option(min=1, help="Look for objects on every n-th frame only.")
+    ] = 1
+
+    def chosen(self) -> AllObjects | None:
+        """Return how all objects are found; None if only prompted ones are tracked."""
+        from sam2_plugins.core.lineage import AllObjects
+
+        if not self.all:
+            if self.labels is not None or self.every != 1:
+                raise typer.BadParameter("--labels and --every belong to --all.")
+            return None
+        return AllObjects(self.every, str(self.labels) if self.labels else None)
+
+
 @grouped
 def track(
     source: Annotated[
@@ -60,6 +96,7 @@ def track(
         typer.Argument(help="Video, TIFF stack, folder of images, .npy, .zarr, URL, or - (stdin)."),
     ],
     what: PromptOptions,
+    every: AllOptions,
     span: options.RangeOptions,
     model: options.ModelOptions,
     looking: options.LookingOptions,
@@ -76,7 +113,7 @@ def track(
     done, and the same command goes on there.
     """
     formats = options.file_formats(format_)
-    job = _job(source, what, span, reading)
+    job = _job(source, what, every, span, reading)
     from sam2_plugins.batch import Settings
     from sam2_plugins.batch.folder import ResultFolder
     from sam2_plugins.batch.tracking import Replacing, track_into
@@ -109,6 +146,7 @@ def track(
 def _job(
     source: str,
     what: PromptOptions,
+    every: AllOptions,
     span: options.RangeOptions,
     reading: options.ReadingOptions,
 ) -> Job:
@@ -121,8 +159,11 @@ def _job(
         what.click or [], what.not_ or [], what.box or [], what.mask or [], what.prompts or []
     )
     files = [load_prompts(path) for path in what.prompts or []]
-    if not prompts:
-        raise typer.BadParameter("give at least one of --click, --box, --mask and --prompts.")
+    everything = every.chosen()
+    if not prompts and everything is None:
+        raise typer.BadParameter(
+            "give --all, or at least one of --click, --box, --mask and --prompts."
+        )
     return Job(
         source,
         source,
@@ -133,6 +174,7 @@ def _job(
         how,
         {obj: life for file in files for obj, life in file.lives.items()},
         () if what.force else tuple(file.source for file in files),
+        everything,
     )
 
 
@@ -140,6 +182,7 @@ def _show(report: Report | None, job: Job, out: Path, interrupted: bool, json: b
     """Show what came out; exit with 130 if it was stopped, 1 if a file cannot be written."""
     from sam2_plugins.cli.console import print_json, say
     from sam2_plugins.cli.tracking import described, show
+    from sam2_plugins.core.lineage.events import Event, summary_of
 
     frames = _frames(report)
     objects = described(report, job.prompts) if report else []
@@ -153,11 +196,14 @@ def _show(report: Report | None, job: Job, out: Path, interrupted: bool, json: b
                 "computed": report.computed if report else 0,
                 "interrupted": interrupted,
                 "objects": objects,
+                "lineage": list(report.lineage) if report else [],
                 "files": files,
             }
         )
     else:
         show(objects)
+        if report and report.lineage:
+            say(summary_of(Event.of(values) for values in report.lineage))
         for path in files:
             say(f"  {path}")
     for note in report.notes if report else ():

@@ -14,12 +14,10 @@ from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.propagation import run
 from sam2_plugins.fiftyone_plugin.request import (
     OUTPUT_FIELD,
-    MovieReport,
     Progress,
     Report,
     Request,
     Where,
-    field_names,
 )
 
 
@@ -95,27 +93,24 @@ def propagate(
     Sam2PluginsError
         If there is nothing to do, or a field does not fit; nothing was changed then.
     """
-    request = Request(
-        prompt_fields=field_names(prompt_fields),
-        output_field=field_names(output_field)[0],
-        direction=direction,
-        first=first,
-        last=last,
-        prompt_frames=None if prompt_frames is None else frozenset(prompt_frames),
-        model=model,
-        device=device,
-        image_size=image_size,
-        window=window if tile is ... else tile,
-        memory=memory,
-        masks_folder=None if masks_folder is None else Path(masks_folder).expanduser().absolute(),
-        remove_unprompted=remove_unprompted,
+    request = Request.of(
+        {
+            "prompt_fields": prompt_fields,
+            "output_field": output_field,
+            "direction": direction,
+            "first": first,
+            "last": last,
+            "prompt_frames": prompt_frames,
+            "model": model,
+            "device": device,
+            "image_size": image_size,
+            "window": window if tile is ... else tile,
+            "memory": memory,
+            "masks_folder": masks_folder,
+            "remove_unprompted": remove_unprompted,
+        }
     )
     where = Where(workers, dask)
     check_propagation(view, request, group_by, order_by)
-    reports = []
-    for event in run(find_footage(view, group_by, order_by), request, where):
-        if isinstance(event, MovieReport):
-            reports.append(event)
-        elif on_progress is not None:
-            on_progress(event)
-    return Report.of(reports)
+    movies = find_footage(view, group_by, order_by)
+    return Report.gather(run(movies, request, where), on_progress)

@@ -13,7 +13,6 @@ from fiftyone import ViewField
 
 from sam2_plugins.core.checkpoints import check_model_name
 from sam2_plugins.core.errors import Sam2PluginsError
-from sam2_plugins.core.tracking.schedule import DIRECTIONS
 from sam2_plugins.fiftyone_plugin.documents import PROMPT_TYPES
 from sam2_plugins.fiftyone_plugin.finding import check_view, first_group, members_of
 from sam2_plugins.fiftyone_plugin.footage import FootageError
@@ -63,7 +62,7 @@ def check_request(view: Any, request: Request) -> list[str]:
         check_prompt_field(schema, name)
     check_output_field(schema, request.output_field)
     _check_range(request)
-    check_model(request.model)
+    check_model(request.options.model)
     _check_prompts(view, schema, request)
     return [*_missing(view), *_by_people(view, schema, request.output_field)]
 
@@ -112,10 +111,6 @@ def check_model(model: str) -> None:
 
 def _check_range(request: Request) -> None:
     first, last = request.first, request.last
-    if request.direction not in DIRECTIONS:
-        raise FootageError(
-            f"There is no direction {request.direction!r}: choose {', '.join(DIRECTIONS)}."
-        )
     if min(first or 1, last or 1) < 1 or 0 in (first, last):
         raise FootageError("Frame numbers begin with 1.")
     if first is not None and last is not None and last < first:

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import fiftyone as fo
+
+from sam2_plugins.core.tracking.doubt import DOUBTFUL, LOST
 from sam2_plugins.fiftyone_plugin.footage import Footage
+from sam2_plugins.fiftyone_plugin.marks import DOUBT, DOUBT_REASONS, MARK
+from sam2_plugins.fiftyone_plugin.objects import object_name
 
 CONFIDENCE = "confidence"
+
+
+@dataclass(frozen=True)
+class DoubtfulFrame:
+    """A frame to look at, from 1, with how doubtful a mask is there, and why."""
+
+    frame: int
+    name: str
+    value: float
+    reasons: str = ""
+
+    def __str__(self) -> str:
+        return f"Frame {self.frame}: {self.name}, {self.reasons or 'several small signs'}"
 
 
 @dataclass
@@ -20,64 +38,51 @@ class Curve:
     frames, values
         Frame numbers, from 1, and a score of each, 0 to 1; None where the tracker looked for the
         object and did not find it.
+    doubtful
+        Frames with a mask that should be looked at, by the core's rule.
     """
 
     name: str
     frames: list[int] = field(default_factory=list)
     values: list[float | None] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Doubt:
-    """A frame to look at."""
-
-    frame: int
-    name: str
-    value: float | None
-
-    def __str__(self) -> str:
-        told = "lost" if self.value is None else f"{self.value:.2f}"
-        return f"Frame {self.frame}: {self.name}, {told}"
+    doubtful: list[DoubtfulFrame] = field(default_factory=list)
 
 
 def read_curves(footage: Footage, output_field: str, score: str = CONFIDENCE) -> list[Curve]:
-    """Read the scores of a field of results; what was prompted is sure and has none."""
-    rows: list[tuple[int, str, float | None]] = []
-    for frame, value in footage.read(output_field):
-        for label in value.detections:
-            if score in label.field_names and label[score] is not None:
-                rows.append((frame + 1, object_name(label), float(label[score])))
-    for frame, value in footage.read(f"{output_field}_lost"):
-        rows += [(frame + 1, object_name(label), None) for label in value.classifications]
+    """Read the scores of a field of results, and its doubtful frames; people's masks have none."""
+    labels = [(n, one) for n, value in footage.read(output_field) for one in value.detections]
+    for n, value in footage.read(f"{output_field}_lost"):
+        labels += [(n, one) for one in value.classifications]
     curves: dict[str, Curve] = {}
-    for number, name, known in sorted(rows, key=lambda row: row[:2]):
+    for frame, label in sorted(labels, key=lambda row: row[0]):
+        name, number = object_name(label.label, label.index), frame + 1
         curve = curves.setdefault(name, Curve(name))
-        curve.frames.append(number)
-        curve.values.append(known)
-    return [curves[name] for name in sorted(curves)]
+        lost = isinstance(label, fo.Classification)
+        known = None if lost else _value(label, score)
+        if lost or known is not None:
+            curve.frames.append(number)
+            curve.values.append(known)
+        doubt, reasons = _value(label, DOUBT), _value(label, DOUBT_REASONS)
+        if lost and _value(label, MARK):
+            doubt, reasons = LOST.value, ", ".join(LOST.reasons)
+        if doubt is not None and doubt >= DOUBTFUL:
+            curve.doubtful.append(DoubtfulFrame(number, name, doubt, reasons or ""))
+    return [curves[name] for name in sorted(curves) if curves[name].frames]
 
 
-def doubtful(curves: Iterable[Curve], count: int = 8) -> list[Doubt]:
-    """Return the frames to look at first: where an object gets lost, and the lowest scores.
-
-    Of neighbouring frames of one object only the worst is told.
-    """
-    found: list[Doubt] = []
+def doubtful(curves: Iterable[Curve], count: int = 8) -> list[DoubtfulFrame]:
+    """Return the frames to look at first; of frames that follow on one another, the worst."""
+    found: list[DoubtfulFrame] = []
     for curve in curves:
-        points = list(zip(curve.frames, curve.values, strict=True))
-        for place, (frame, value) in enumerate(points):
-            around = [known for _, known in points[max(place - 1, 0) : place + 2]]
-            if _is_worst(value, around, place > 0 and points[place - 1][1] is None):
-                found.append(Doubt(frame, curve.name, value))
-    return sorted(found, key=lambda one: (one.value is not None, one.value or 0.0))[:count]
+        last = -1
+        for one in curve.doubtful:
+            if one.frame != last + 1:
+                found.append(one)
+            elif one.value > found[-1].value:
+                found[-1] = one
+            last = one.frame
+    return sorted(found, key=lambda one: (-one.value, one.frame))[:count]
 
 
-def _is_worst(value: float | None, around: Sequence[float | None], lost_before: bool) -> bool:
-    if value is None:
-        return not lost_before
-    return value == min(known for known in around if known is not None)
-
-
-def object_name(label: Any) -> str:
-    """Return what a person calls the object of a label."""
-    return f"{label.label or 'object'} {label.index}"
+def _value(label: Any, name: str) -> Any:
+    return label[name] if name in label.field_names else None

@@ -15,9 +15,10 @@ from PIL import Image
 
 from sam2_plugins.core import files
 from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.tracking.doubt import Doubt
 from sam2_plugins.fiftyone_plugin.exports import evaluation_names, mend_writers
 from sam2_plugins.fiftyone_plugin.labels import detection_mask, detection_values
-from sam2_plugins.fiftyone_plugin.marks import MARK, Mark, name_digest
+from sam2_plugins.fiftyone_plugin.marks import DOUBT, DOUBT_REASONS, MARK, Mark, name_digest
 from sam2_plugins.fiftyone_plugin.objects import TrackedLabel
 
 PROMPT_TYPES = {
@@ -37,7 +38,10 @@ SCORE = "object_score"
 OUTDATED = "outdated"
 """Tag of machine-made labels that follow from earlier prompts or settings."""
 
-_WRITTEN = {"mask", "mask_path", "bounding_box", "keyframe", "confidence", "score", SCORE, MARK}
+_JUDGED = {"confidence", "score", SCORE, MARK, DOUBT, DOUBT_REASONS}
+"""What a machine says of a mask of its own."""
+
+_WRITTEN = {"mask", "mask_path", "bounding_box", "keyframe", *_JUDGED}
 """What a machine-made label is written with, beside its names."""
 
 
@@ -110,7 +114,12 @@ def object_score(values: Mapping[str, Any]) -> float | None:
 
 
 def make_detection(
-    who: TrackedLabel, mask: ObjectMask, cause: str, keyframe: bool, mask_path: Path | None = None
+    who: TrackedLabel,
+    mask: ObjectMask,
+    cause: str,
+    keyframe: bool,
+    mask_path: Path | None = None,
+    doubt: Doubt | None = None,
 ) -> fo.Detection:
     """Make the label of an object that is seen on a frame.
 
@@ -124,6 +133,8 @@ def make_detection(
         with files.replacing(mask_path) as temporary:
             Image.fromarray(values.pop("mask").astype(np.uint8) * 255).save(temporary)
         values["mask_path"] = str(mask_path)
+    if doubt is not None:
+        values |= {DOUBT: doubt.value, DOUBT_REASONS: ", ".join(doubt.reasons) or None}
     return fo.Detection(
         **values,
         **_identity(who),
@@ -188,7 +199,7 @@ def confirm(label: Any) -> bool:
     """
     if _value(label, MARK) is None:
         return False
-    for name in {MARK, SCORE, "score", "confidence"} & {*label.field_names}:
+    for name in _JUDGED & {*label.field_names}:
         label[name] = None
     if isinstance(label, fo.Detection):
         label["keyframe"] = True

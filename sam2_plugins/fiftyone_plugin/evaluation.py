@@ -8,12 +8,12 @@ from statistics import fmean
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from sam2_plugins.core.datasets.labelled_frames import Absent
 from sam2_plugins.core.evaluation import LabelImages
 from sam2_plugins.core.evaluation.metrics import ObjectScores
 from sam2_plugins.core.evaluation.metrics import evaluate as score_stacks
+from sam2_plugins.core.evaluation.object_ids import ids_by_overlap
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.fiftyone_plugin.documents import instance_of, labels_of, single_labels
 from sam2_plugins.fiftyone_plugin.finding import find_footage
@@ -172,25 +172,21 @@ def run(
         yield scores
 
 
-def match_tracks(pred: Tracks, truth: Tracks) -> dict[Key, Key]:
-    """Say which prediction is of which true object: by name, or else by overlap.
+def match_tracks(pred: Tracks, truth: Tracks, frame_size: tuple[int, int]) -> dict[Key, Key]:
+    """Say which prediction is of which true object: by name, or else by overlap, as the core does.
 
     Returns
     -------
     dict
         Key of the prediction to that of the truth.
     """
-    if shared := pred.keys() & truth.keys():
-        return {key: key for key in shared}
-    rows, columns = list(pred), list(truth)
-    overlap = np.array([[_overlap(pred[p], truth[t]) for t in columns] for p in rows])
-    overlap = overlap.reshape(len(rows), len(columns))
-    pairs = zip(*linear_sum_assignment(-overlap), strict=True)
-    return {rows[i]: columns[j] for i, j in pairs if overlap[i, j] > 0}
-
-
-def _overlap(one: Mapping[int, ObjectMask], other: Mapping[int, ObjectMask]) -> float:
-    return sum(one[frame].iou_with(other[frame]) for frame in one.keys() & other.keys())
+    keys = [*truth, *(key for key in pred if key not in truth)]
+    numbers = {key: number for number, key in enumerate(keys, start=1)}
+    ours, true = (LabelImages(_by_frame(t, numbers, truth), frame_size) for t in (pred, truth))
+    names = ids_by_overlap(ours, true, {numbers[key]: min(masks) for key, masks in truth.items()})
+    if names is None:
+        return {key: key for key in pred.keys() & truth.keys()}
+    return {keys[label - 1]: keys[obj - 1] for obj, label in names.items()}
 
 
 def _judge(
@@ -203,7 +199,7 @@ def _judge(
     if not truth:
         raise FootageError(f"Its frames have no masks in {gt_field!r}.")
     pred = read_tracks(footage, pred_field, frame_size, unread)
-    true_key = match_tracks(pred, truth)
+    true_key = match_tracks(pred, truth, frame_size)
     found = {true_key[key]: masks for key, masks in pred.items() if key in true_key}
     prompted, tracked = _frames_of(footage, pred_field, true_key)
     tracks = _score(found, truth, _frames_to_judge(truth, prompted, tracked), frame_size, absent)
@@ -259,11 +255,9 @@ def _score(
 ) -> tuple[TrackScores, ...]:
     """Score with the core's rules, which know objects as numbers from 1."""
     numbers = {key: number for number, key in enumerate(truth, start=1)}
-    length = 1 + max(frame for masks in truth.values() for frame in masks)
     # One frame more at the beginning, for the core leaves out all up to a prompted one.
     pred, gt = (
-        LabelImages([{}, *_by_frame({numbers[k]: t[k] for k in t}, length)], frame_size)
-        for t in (found, truth)
+        LabelImages([{}, *_by_frame(t, numbers, truth)], frame_size) for t in (found, truth)
     )
     alike: dict[frozenset[int], list[int]] = {}
     for key, one in judged.items():
@@ -286,10 +280,12 @@ def _score(
 
 
 def _by_frame(
-    tracks: Mapping[int, Mapping[int, ObjectMask]], length: int
+    tracks: Tracks, numbers: Mapping[Key, int], truth: Tracks
 ) -> list[dict[int | str, ObjectMask]]:
+    """Masks of each frame up to the last true one, by number."""
+    length = 1 + max(frame for masks in truth.values() for frame in masks)
     return [
-        {obj: masks[frame] for obj, masks in tracks.items() if frame in masks}
+        {numbers[key]: masks[frame] for key, masks in tracks.items() if frame in masks}
         for frame in range(length)
     ]
 

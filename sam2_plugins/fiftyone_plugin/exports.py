@@ -17,7 +17,7 @@ import fiftyone.core.media as fom
 import fiftyone.utils.cvat as fouc
 from fiftyone.utils.data.exporters import build_dataset_exporter
 
-from sam2_plugins.fiftyone_plugin.marks import MARK
+from sam2_plugins.fiftyone_plugin.marks import DOUBT, DOUBT_REASONS, MARK
 
 
 def export(
@@ -95,7 +95,8 @@ def _is_ours(label: Any) -> bool:
 
 def _without_ours(attributes: Callable[[Any], Iterator[tuple[str, Any]]]) -> Any:
     def iter_attributes(label: Any) -> Iterator[tuple[str, Any]]:
-        hidden = {MARK, *evaluation_names(label.field_names)} if _is_ours(label) else set()
+        names = {MARK, DOUBT, DOUBT_REASONS, *evaluation_names(label.field_names)}
+        hidden = names if _is_ours(label) else set()
         for name, value in attributes(label):
             if name not in hidden:
                 yield name, value

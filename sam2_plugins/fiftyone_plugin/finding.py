@@ -100,7 +100,7 @@ def find_movie(view: Any, sample_id: str) -> Footage:
         if videos.media_type == fom.VIDEO and len(videos):
             return _videos(view, videos)[0]
     if view.media_type == fom.GROUP and view._is_dynamic_groups:
-        for movie in _groups(view, containing=sample_id):
+        for movie in _groups(_in_slice_of(view, sample_id), containing=sample_id):
             return movie
     raise FootageError("This sample is no movie: group the images by the field of their movie.")
 
@@ -138,6 +138,17 @@ def check_images(view: Any) -> Any:
 def first_group(view: Any) -> Footage:
     """Return one movie of a view of dynamic groups, without looking at the others."""
     return _groups(view, containing=members_of(view).first().id)[0]
+
+
+def _in_slice_of(view: Any, sample_id: str) -> Any:
+    """Return a view with the slice active that an image is in: the App may show any."""
+    root = view._root_dataset
+    if root.media_type != fom.GROUP:
+        return view
+    image = every_slice(root, fom.IMAGE).select(sample_id)
+    view = view.view()
+    view.group_slice = next(iter(image.values(f"{root.group_field}.name")), view.group_slice)
+    return view
 
 
 def _check_samples(view: Any) -> None:

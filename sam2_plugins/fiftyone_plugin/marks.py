@@ -23,6 +23,9 @@ from sam2_plugins.core.prompts import Prompt
 MARK = "sam2_mark"
 """The attribute of a label that holds its mark."""
 
+DOUBT, DOUBT_REASONS = "doubt", "doubt_reasons"
+"""Attributes with how doubtful a mask is, 0 to 1 (see `core.tracking.doubt`), and why."""
+
 
 @dataclass(frozen=True)
 class Mark:

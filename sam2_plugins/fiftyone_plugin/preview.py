@@ -9,10 +9,10 @@ from PIL import Image
 
 from sam2_plugins.core.export import overlay
 from sam2_plugins.core.masks import ObjectId, ObjectMask
-from sam2_plugins.fiftyone_plugin.curves import object_name
 from sam2_plugins.fiftyone_plugin.documents import plain
 from sam2_plugins.fiftyone_plugin.footage import Footage
 from sam2_plugins.fiftyone_plugin.labels import detection_mask
+from sam2_plugins.fiftyone_plugin.objects import object_name
 
 WIDEST = 640
 """Pixels of the longer side: it travels with every message of the panel."""
@@ -39,7 +39,7 @@ def frame_picture(footage: Footage, field_name: str, number: int) -> Image.Image
         for label in value.detections:
             mask = detection_mask(plain(label), size)
             if mask is not None:
-                masks[object_name(label)] = mask
+                masks[object_name(label.label, label.index)] = mask
     return Image.fromarray(overlay(image, masks, scale=min(1.0, WIDEST / max(size))))
 
 

@@ -12,13 +12,16 @@ import torch
 
 from sam2_plugins.batch import Progress as Step
 from sam2_plugins.batch import connect, run_tasks
-from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.core.tracking.schedule import Direction, plan_sweeps
+from sam2_plugins.core.tracking.doubt import DISOBEYED, Doubt, doubt_of, neighbours
+from sam2_plugins.core.tracking.options import TrackingOptions
+from sam2_plugins.core.tracking.run import run as run_tracker
+from sam2_plugins.core.tracking.schedule import plan_sweeps
 from sam2_plugins.core.tracking.tracked_object import unmet_sentence
-from sam2_plugins.core.tracking.tracker import VideoTracker
+from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
+from sam2_plugins.fiftyone_plugin.journals import MovieJournal
 from sam2_plugins.fiftyone_plugin.marks import Cause
 from sam2_plugins.fiftyone_plugin.metadata import fill_metadata
 from sam2_plugins.fiftyone_plugin.objects import Track, TrackedObject, find_objects, object_name
@@ -26,7 +29,7 @@ from sam2_plugins.fiftyone_plugin.prompting import read_prompts
 from sam2_plugins.fiftyone_plugin.reasons import reason
 from sam2_plugins.fiftyone_plugin.records import Watched, find_done, keep
 from sam2_plugins.fiftyone_plugin.request import MovieReport, Progress, Request, Where
-from sam2_plugins.fiftyone_plugin.results import Earlier, ResultWriter
+from sam2_plugins.fiftyone_plugin.results import Earlier, Found, ResultWriter
 
 Events: TypeAlias = "Generator[Progress | MovieReport, None, None]"
 Steps: TypeAlias = "Generator[Step | MovieReport, None, None]"
@@ -60,8 +63,7 @@ def run_movies(tasks: Sequence[MovieTask], where: Where | None = None) -> Events
     ended = 0
     with connect(where.dask, where.workers) as client:
         if client is None:  # what is wrong with the model is wrong with every movie
-            request = tasks[0].request
-            cached_model(request.model, request.device, request.image_size)
+            tasks[0].request.options.load_model()
         elif where.dask is None:
             client.run(torch.set_num_threads, 1)
         with closing(run_tasks(tasks, client=client)) as events:
@@ -94,10 +96,8 @@ class MovieTask(ABC):
 
     def run(self) -> Steps:
         """Do it: yield progress and at last the report, of a failure too."""
-        request = self.request
         try:
-            model = cached_model(request.model, request.device, request.image_size)
-            yield from self.steps(model)
+            yield from self.steps(self.request.options.load_model())
         except Exception as error:
             yield self.lost(reason(error))
 
@@ -156,7 +156,9 @@ def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieRe
         if not tracked:
             yield replace(report, state="no prompts", error="There are no prompts on its frames.")
             return
-        plan = _Plan(tracked, request.direction, _span(footage, request, length), length)
+        start, stop = _span(footage, request, length)
+        options = replace(request.options, start=start, stop=stop)
+        plan = _Plan(tracked, options, length)
         steps = None if length is None else plan.steps(footage)
         if steps == []:
             raise FootageError(_nothing_to_do(tracked, request))
@@ -166,32 +168,34 @@ def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieRe
         there = known | by_people
         outdated = earlier.outdated(tracked, causes)
         writer = ResultWriter(footage, request, tracked, causes, by_people, outdated)
+        journal = MovieJournal(footage, request, options, masklets)
         seen, computed, lost = set(), set(), 0
         with writer:
             if steps is not None and all(step in there for step in steps):
                 seen = {frame for _, frame in steps}
                 lost = sum(not there[step].visible for step in steps)
             else:
-                tracker = VideoTracker(model, frames, window=request.window, policy=request.memory)
+                tracker = options.tracker(frames, model)
                 for prompt in (prompt for one in tracked for prompt in one.prompts):
                     tracker.add(prompt)
                 report = replace(report, problems=(*report.problems, *_unmet(tracker, tracked)))
-                tracker.restore(masklets)
-                total = tracker.count_steps(request.direction, *plan.span) or 0
-                results = tracker.propagate(request.direction, *plan.span)
-                for done, result in enumerate(results, start=1):
-                    if footage.shows(result.frame):
-                        fresh = {
-                            str(obj): (mask, bool(plan.in_reverse(str(obj), result.frame)))
-                            for obj, mask in result.masks.items()
-                            if (obj, result.frame) not in there
-                        }
-                        if fresh:
-                            writer.write(result.frame, fresh)
-                            computed.add(result.frame)
-                        lost += sum(not mask.visible for mask in result.masks.values())
-                        seen.add(result.frame)
-                    yield Step(footage.name, done, total)
+                total = tracker.count_steps(options.direction, start, stop) or 0
+                kept = [journal] if length != 1 else []  # an image has nothing to go on with
+                with closing(run_tracker(tracker, options, kept)) as results:
+                    for done, result in enumerate(results, start=1):
+                        if footage.shows(result.frame):
+                            fresh = {
+                                str(obj): plan.found(tracker, result, str(obj))
+                                for obj in result.masks
+                                if (obj, result.frame) not in there
+                            }
+                            if fresh:
+                                writer.write(result.frame, fresh)
+                                computed.add(result.frame)
+                            lost += sum(not mask.visible for mask in result.masks.values())
+                            seen.add(result.frame)
+                        yield Step(footage.name, done, total)
+        journal.delete()  # the database holds all of it now
     yield replace(
         report,
         frames=len(seen),
@@ -208,15 +212,15 @@ class _Plan:
     def __init__(
         self,
         objects: Iterable[TrackedObject],
-        direction: Direction,
-        span: tuple[int | None, int | None],
+        options: TrackingOptions,
         length: int | None,
     ) -> None:
-        self.span = span
         self._prompted: dict[ObjectId, list[int]] = {}
         for prompt in (prompt for one in objects for prompt in one.prompts):
             self._prompted.setdefault(prompt.obj, []).append(prompt.frame)
-        self._sweeps = plan_sweeps(self._prompted, direction, *span, length)
+        self._sweeps = plan_sweeps(
+            self._prompted, options.direction, options.start, options.stop, length
+        )
 
     def steps(self, footage: Footage) -> list[tuple[ObjectId, int]]:
         """List (object, frame) of the frames that are shown; the movie's end is known."""
@@ -237,6 +241,18 @@ class _Plan:
             if known and instance in sweep.objects(frame):
                 return sweep.reverse
         return None
+
+    def found(self, tracker: VideoTracker, result: FrameResult, instance: str) -> Found:
+        """Return the mask of an object on a frame, and how doubtful it is by the core's rule."""
+        mask, frame = result.masks[instance], result.frame
+        reverse = self.in_reverse(instance, frame)
+        if reverse is None:
+            doubt = DISOBEYED if result.unmet.get(instance) else Doubt()
+            return Found(mask, False, doubt)
+        _, nearest = neighbours(frame, self._prompted[instance])
+        before = tracker.mask(frame + (1 if reverse else -1), instance)
+        others = (other for obj, other in result.masks.items() if obj != instance)
+        return Found(mask, reverse, doubt_of(mask, before, tracker.mask(nearest, instance), others))
 
 
 def _without_prompt(tracks: Sequence[Track], objects: Sequence[TrackedObject]) -> list[Track]:
@@ -275,7 +291,7 @@ def _nothing_to_do(objects: Sequence[TrackedObject], request: Request) -> str:
     prompted = sorted({prompt.frame + 1 for one in objects for prompt in one.prompts})
     span = f"from {request.first or 1} to {request.last or 'the end'}"
     return (
-        f"No frame {span} is reached {request.direction} from its prompts, which are on "
+        f"No frame {span} is reached {request.options.direction} from its prompts, which are on "
         f"{', '.join(map(str, prompted[:5]))}. Choose another direction or other frames."
     )
 
@@ -297,4 +313,4 @@ def _span(footage: Footage, request: Request, length: int | None) -> tuple[int |
             )
         last = request.last - 1 if end is None else min(end, request.last - 1)
     start = None if first == 0 else first
-    return (last, start) if request.direction == "backward" else (start, last)
+    return (last, start) if request.options.direction == "backward" else (start, last)

@@ -103,6 +103,7 @@ def _wanted(footage: Footage, request: Request) -> str:
     """Tell apart requests, and what they are of."""
     values: dict[str, Any] = {one.name: getattr(request, one.name) for one in fields(request)}
     values = {k: sorted(v) if isinstance(v, frozenset) else v for k, v in values.items()}
+    values["options"] = request.options.identity()
     stages = footage.view._serialize() if isinstance(footage.view, fo.DatasetView) else []
     chosen = [
         (stage["_cls"], stage["kwargs"])

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from sam2_plugins.core.checkpoints import model_name
 from sam2_plugins.core.errors import Sam2PluginsError
-from sam2_plugins.core.tracking.schedule import Direction
-from sam2_plugins.core.tracking.windows.planner import WindowChoice
+from sam2_plugins.core.tracking.options import TrackingOptions
 
 OUTPUT_FIELD = "sam2"
 
@@ -25,14 +24,14 @@ class Request:
         Names of fields, without `frames.`.
     output_field
         Where the masks go; `<output_field>_lost` tells where an object was not found.
+    options
+        How it is tracked; its range of frames is that of each movie.
     first, last
         Frame numbers, from 1, both included, whatever the direction; None: to the movie's end.
     prompt_frames
         Frame numbers whose labels are prompts; None: all that have labels.
     label_ids
         Labels that are prompts; None: all.
-    memory
-        Rule of what each object remembers, a key of `core.tracking.memory.policies.policies()`.
     masks_folder
         Where the masks are kept as PNG; None: in the database.
     remove_unprompted
@@ -41,18 +40,26 @@ class Request:
 
     prompt_fields: tuple[str, ...]
     output_field: str = OUTPUT_FIELD
-    direction: Direction = "forward"
+    options: TrackingOptions = field(default_factory=TrackingOptions)
     first: int | None = None
     last: int | None = None
     prompt_frames: frozenset[int] | None = None
     label_ids: frozenset[str] | None = None
-    model: str = "auto"
-    device: str = "auto"
-    image_size: int | None = None
-    window: WindowChoice = "auto"
-    memory: str = "sam2"
     masks_folder: Path | None = None
     remove_unprompted: bool = False
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Request:
+        """Take those of some values that are of a request or of its options."""
+        known = {one.name for one in fields(cls)}
+        given = {key: value for key, value in values.items() if key in known}
+        given["prompt_fields"] = field_names(values.get("prompt_fields", ()))
+        (given["output_field"],) = field_names(values.get("output_field", OUTPUT_FIELD))
+        if given.get("masks_folder") is not None:
+            given["masks_folder"] = Path(given["masks_folder"]).expanduser().absolute()
+        if given.get("prompt_frames") is not None:
+            given["prompt_frames"] = frozenset(given["prompt_frames"])
+        return cls(**{"options": TrackingOptions.of(values), **given})
 
     @property
     def lost_field(self) -> str:
@@ -62,7 +69,8 @@ class Request:
     @property
     def settings(self) -> tuple[Any, ...]:
         """All that a mask depends on beside its prompts and how its frame was reached."""
-        return model_name(self.model, self.device), self.image_size, self.window, self.memory
+        how = self.options
+        return model_name(how.model, how.device), how.image_size, how.window, how.memory
 
 
 @dataclass(frozen=True)
@@ -184,6 +192,21 @@ class Report:
     def of(cls, movies: Iterable[MovieReport]) -> Report:
         """Take the last report of each movie: one that failed was tried again."""
         return cls(tuple({(movie.sample_id, movie.name): movie for movie in movies}.values()))
+
+    @classmethod
+    def gather(
+        cls,
+        events: Iterable[Progress | MovieReport],
+        on_progress: Callable[[Progress], object] | None,
+    ) -> Report:
+        """Let work be done to its end, and take what it tells of movies."""
+        reports = []
+        for event in events:
+            if isinstance(event, MovieReport):
+                reports.append(event)
+            elif on_progress is not None:
+                on_progress(event)
+        return cls.of(reports)
 
     def count(self, state: State) -> int:
         """Number of movies in a state."""

@@ -13,6 +13,7 @@ from typing import Any
 import fiftyone as fo
 
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
+from sam2_plugins.core.tracking.doubt import Doubt
 from sam2_plugins.fiftyone_plugin.documents import (
     OUTDATED,
     MadeLabel,
@@ -268,6 +269,15 @@ def _track_of(labels: Sequence[_Made]) -> Track:
     )
 
 
+@dataclass(frozen=True)
+class Found:
+    """A mask that the tracker found, whether in reverse, and how doubtful it is."""
+
+    mask: ObjectMask
+    reverse: bool
+    doubt: Doubt
+
+
 class ResultWriter:
     """Writes masks to the database, some frames at once; a context manager.
 
@@ -300,14 +310,13 @@ class ResultWriter:
         }
         self._by_people = by_people
         self._outdated = outdated
-        self._waiting: dict[int, dict[str, tuple[ObjectMask, str]]] = {}
+        self._waiting: dict[int, dict[str, Found]] = {}
         self._written = time.monotonic()
 
-    def write(self, frame: int, masks: Mapping[str, tuple[ObjectMask, bool]]) -> None:
-        """Take the masks of a frame, and for each whether it was reached in reverse."""
-        for instance, (mask, reverse) in masks.items():
-            cause = self._causes[instance].on(reverse)
-            self._waiting.setdefault(frame, {})[instance] = (mask, cause)
+    def write(self, frame: int, masks: Mapping[str, Found]) -> None:
+        """Take the masks of a frame, by instance."""
+        self._waiting.setdefault(frame, {}).update(masks)
+        for instance in masks:
             self._outdated[instance].discard(frame)
         late = time.monotonic() - self._written > SECONDS
         if late or len(self._waiting) >= MOST_FRAMES:
@@ -329,14 +338,14 @@ class ResultWriter:
                 kept, replaced = self._split(frame, before.get(frame))
                 still, found = self._split(frame, away.get(frame))
                 by_people = {instance_of(label) for label in (*kept, *still)}
-                for instance, (mask, cause) in self._waiting[frame].items():
+                for instance, one in self._waiting[frame].items():
                     if instance in by_people or (instance, frame) in self._by_people:
                         continue
-                    fresh = self._label(frame, instance, mask, cause)
+                    fresh = self._label(frame, instance, one)
                     old = replaced.get(instance) or found.get(instance)
                     if old is not None:
                         keep_additions(fresh, old)
-                    (kept if mask.visible else still).append(fresh)
+                    (kept if one.mask.visible else still).append(fresh)
                 seen[frame] = fo.Detections(detections=kept)
                 if still or frame in away:
                     gone[frame] = fo.Classifications(classifications=still)
@@ -364,7 +373,7 @@ class ResultWriter:
     def _split(self, frame: int, value: Any) -> tuple[list[Any], dict[str, Any]]:
         """Labels that stay, of people and of objects without a new mask, and those that do not."""
         masks = self._waiting[frame]
-        size = next(iter(masks.values()))[0].frame_size
+        size = next(iter(masks.values())).mask.frame_size
         kept, replaced = [], {}
         for label in labels_of(value):
             instance = instance_of(label)
@@ -374,13 +383,14 @@ class ResultWriter:
                 kept.append(label)
         return kept, replaced
 
-    def _label(self, frame: int, instance: str, mask: ObjectMask, cause: str) -> Any:
-        who = self._who[instance]
-        if not mask.visible:
-            return make_lost(who, mask, cause)
+    def _label(self, frame: int, instance: str, one: Found) -> Any:
+        who, cause = self._who[instance], self._causes[instance].on(one.reverse)
+        if not one.mask.visible:
+            return make_lost(who, one.mask, cause)
         folder = self._request.masks_folder
         path = None if folder is None else folder / _mask_name(self._footage, who, frame)
-        return make_detection(who, mask, cause, (instance, frame) in self._keyframes, path)
+        keyframe = (instance, frame) in self._keyframes
+        return make_detection(who, one.mask, cause, keyframe, path, one.doubt)
 
 
 def _mask_name(footage: Footage, who: TrackedLabel, frame: int) -> Path:

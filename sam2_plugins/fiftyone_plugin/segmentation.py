@@ -25,7 +25,7 @@ from sam2_plugins.fiftyone_plugin.footage import Footage
 from sam2_plugins.fiftyone_plugin.marks import cause_of
 from sam2_plugins.fiftyone_plugin.objects import TrackedLabel
 from sam2_plugins.fiftyone_plugin.propagation import Events, MovieTask, Steps, run_movies
-from sam2_plugins.fiftyone_plugin.request import MovieReport, Progress, Report, Request
+from sam2_plugins.fiftyone_plugin.request import Progress, Report, Request
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,7 @@ def segment(
         If there is nothing to do, or a field does not fit; nothing was changed then.
     """
     check_segmentation(view, request, everything)
-    reports = []
-    for event in run(view, request, everything):
-        if isinstance(event, MovieReport):
-            reports.append(event)
-        elif on_progress is not None:
-            on_progress(event)
-    return Report.of(reports)
+    return Report.gather(run(view, request, everything), on_progress)
 
 
 def check_segmentation(view: Any, request: Request, everything: Everything | None) -> list[str]:
@@ -75,7 +69,7 @@ def check_segmentation(view: Any, request: Request, everything: Everything | Non
     if everything is None:
         return check_request(view, request)
     check_output_field(frame_schema(view), request.output_field)
-    check_model(request.model)
+    check_model(request.options.model)
     return []
 
 

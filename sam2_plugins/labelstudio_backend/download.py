@@ -11,18 +11,22 @@ import ipaddress
 import socket
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import urljoin
 
 import httpx
 
 from sam2_plugins.labelstudio_backend.client import LabelStudio, trusting
 from sam2_plugins.labelstudio_backend.errors import MediaError
+from sam2_plugins.labelstudio_backend.settings import Settings
 
 REDIRECTS = 5
 _PATIENCE = httpx.Timeout(30.0, connect=10.0)
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Downloader:
@@ -30,31 +34,17 @@ class Downloader:
 
     Parameters
     ----------
-    max_bytes
-        Of one file.
-    allow_hosts
-        Hosts that may be internal.
-    ca_file
-        Certificates of authorities that are trusted besides the usual ones.
-    proxy
-        HTTP proxy for all but Label Studio itself and the allowed hosts.
-    seconds
-        That one file may take, from the first look-up to the last byte.
+    settings
+        How large a file may be and how long it may take, from the first look-up to the last byte;
+        hosts that may be internal; a proxy for all but these and Label Studio itself.
     """
 
-    def __init__(
-        self,
-        max_bytes: int,
-        allow_hosts: Collection[str] = (),
-        ca_file: str = "",
-        proxy: str = "",
-        seconds: float = 900.0,
-    ) -> None:
-        self._max_bytes = max_bytes
-        self._allowed = {host.lower() for host in allow_hosts}
-        self._ca_file = ca_file
-        self._proxy = proxy
-        self._seconds = seconds
+    def __init__(self, settings: Settings) -> None:
+        self._max_bytes = int(settings.max_gigabytes * 1e9)
+        self._allowed = {host.lower() for host in settings.allow_hosts}
+        self._ca_file = settings.ca_file
+        self._proxy = settings.proxy
+        self._seconds = settings.fetch_within
 
     def fetch(
         self, url: str, target: Path, server: LabelStudio | None, validators: dict[str, str]
@@ -105,7 +95,7 @@ class Downloader:
         if server is not None and server.owns(url):
             headers |= server.headers()
         elif parts.host.lower() not in self._allowed:
-            address = _public_address(parts.host, parts.port or 0, bool(self._proxy))
+            address = _public_address(parts.host, bool(self._proxy))
             proxy = self._proxy or None
             if address and not proxy:
                 headers["Host"] = parts.netloc.decode("ascii")
@@ -182,7 +172,7 @@ def _validators(answer: httpx.Response) -> dict[str, str]:
     return {ask: answer.headers[name] for name, ask in asks.items() if name in answer.headers}
 
 
-def _public_address(host: str, port: int, by_proxy: bool) -> str:
+def _public_address(host: str, by_proxy: bool) -> str:
     """Return an address of a host on no internal network; "" if only a proxy knows the host.
 
     Raises
@@ -191,20 +181,37 @@ def _public_address(host: str, port: int, by_proxy: bool) -> str:
         If it is on an internal network, or there is no such host.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = addresses_of(host)
     except (OSError, UnicodeError) as error:
         if by_proxy and not isinstance(error, UnicodeError):
             return ""
-        raise MediaError(f"There is no host called {host!r}: {error}.") from error
-    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
-    for address in addresses:
-        mapped = getattr(address, "ipv4_mapped", None) or address
-        if not mapped.is_global or mapped.is_multicast:
-            raise MediaError(
-                f"{host} is on an internal network, where a task must not send this server. If it "
-                f"is meant to, say so: --allow-host {host}."
-            )
+        raise MediaError(
+            f"There is no host called {host!r}: {error}. If a proxy knows it, name it: --proxy."
+        ) from error
+    if any(map(is_internal, addresses)):
+        raise MediaError(
+            f"{host} is on an internal network, where a task must not send this server. If it "
+            f"is meant to, say so: --allow-host {host}."
+        )
     return str(addresses[0])
+
+
+def addresses_of(host: str) -> list[Address]:
+    """Look a host up.
+
+    Raises
+    ------
+    OSError, UnicodeError
+        If there is none of that name.
+    """
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+    return [getattr(address, "ipv4_mapped", None) or address for address in addresses]
+
+
+def is_internal(address: Address) -> bool:
+    """Whether an address is one of this machine or of its own network."""
+    return not address.is_global or address.is_multicast
 
 
 def _plain(url: str) -> str:

@@ -2,90 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from sam2_plugins.core.errors import Sam2PluginsError
-from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.tracking.tracked_object import unmet_sentence
-from sam2_plugins.labelstudio_backend import images, videos
+from sam2_plugins.labelstudio_backend import videos
 from sam2_plugins.labelstudio_backend.client import LabelStudio
+from sam2_plugins.labelstudio_backend.corrections import Corrections
 from sam2_plugins.labelstudio_backend.deliveries import Deliveries, Pending
 from sam2_plugins.labelstudio_backend.errors import (
     FormatError,
     LabelStudioError,
-    MediaError,
-    NothingToDo,
     NotThereError,
     StillFetchingError,
 )
-from sam2_plugins.labelstudio_backend.jobs import Job, Jobs
+from sam2_plugins.labelstudio_backend.filling import Filler
 from sam2_plugins.labelstudio_backend.label_config import Control, Media
-from sam2_plugins.labelstudio_backend.lane import CLICK, TRACK, Lane
-from sam2_plugins.labelstudio_backend.media import MediaStore
 from sam2_plugins.labelstudio_backend.notes import with_note
 from sam2_plugins.labelstudio_backend.project_setups import ProjectSetups
-from sam2_plugins.labelstudio_backend.projects import track_button
-from sam2_plugins.labelstudio_backend.provenance import is_of, marked, prompts_digest
+from sam2_plugins.labelstudio_backend.provenance import marked, prompts_digest
 from sam2_plugins.labelstudio_backend.regions import carried, id_of, region_of
-from sam2_plugins.labelstudio_backend.request import TaskRequest, is_ours
+from sam2_plugins.labelstudio_backend.request import TaskRequest
 from sam2_plugins.labelstudio_backend.settings import Settings
-from sam2_plugins.labelstudio_backend.tracking import Movie, Prompts, Tracked, TrackStore, track
-
-if TYPE_CHECKING:
-    from sam2_plugins.core.tracking.tracker import VideoTracker
 
 log = logging.getLogger(__name__)
-
-IMAGES_KEPT = 8
-"""Images whose features are kept, so that the next click on them is quick."""
-CACHE_MEGABYTES = 64
-STALE_WITHIN = 2.0
-"""Seconds that a set-up waits until predictions of older prompts are gone: Label Studio gives 3."""
-
-NO_LABEL = " If it has no label yet, press its label's key."
-
-Masks = Mapping[str, Mapping[int, ObjectMask]]
 
 
 class NotYet(LabelStudioError):
     """There is no time left to make a prediction: it is made, and stored, later."""
-
-
-@dataclass(frozen=True)
-class Filled:
-    """What was made for one video or picture of a task.
-
-    Attributes
-    ----------
-    results
-        The regions, in Label Studio's form.
-    answered
-        Id of a person's region to those of the regions that stand for it now.
-    ious
-        The model's own estimates, for the score.
-    note
-        For the annotator.
-    is_whole
-        Whether nothing is missing.
-    goes_on
-        Whether what is missing is being made.
-    """
-
-    results: list[dict[str, Any]]
-    answered: Mapping[str, Sequence[str]]
-    ious: Sequence[float | None]
-    note: str = ""
-    is_whole: bool = True
-    goes_on: bool = False
 
 
 class Engine:
@@ -99,21 +46,14 @@ class Engine:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings.from_environment()
-        self.jobs = Jobs()
-        self.media = MediaStore(self.settings)
+        self.filler = Filler(self.settings)
+        self.jobs = self.filler.jobs
         self.model_version = self.settings.model_version
         self.projects = ProjectSetups(self.settings)
-        self._lane = Lane()
-        self._store = TrackStore(
-            self.settings.folder / "tracks", int(self.settings.track_gigabytes * 1e9)
-        )
         self._pending = Pending(self.settings.folder / "pending")
         self._deliveries = Deliveries(self._deliver)
-        self._checks = Deliveries(lambda _, check: check())
-        self._unchecked: dict[str, int] = {}
-        self._checked = threading.Condition()
+        self._corrections = Corrections()
         self._servers: dict[tuple[str, str], LabelStudio] = {}
-        self._images: OrderedDict[str, VideoTracker] = OrderedDict()
 
     def server(self, url: str = "", token: str = "", project: str = "") -> LabelStudio | None:
         """Return the Label Studio of the settings, or else the one that a set-up named."""
@@ -196,47 +136,23 @@ class Engine:
 
     def close(self) -> None:
         """Stop: jobs that run are left for the next start, connections are closed."""
-        for work in (self._deliveries, self._checks):
+        for work in (self._deliveries, self._corrections):
             work.stop()
-        self.jobs.close()
-        for work in (self._deliveries, self._checks):
+        self.filler.close()
+        for work in (self._deliveries, self._corrections):
             work.join()
-        self.media.close()
         for server in self._servers.values():
             server.close()
 
-    # -- corrections, of which Label Studio tells by webhook
-
     def annotated(self, project: str, annotation: int) -> None:
-        """Delete stored predictions of prompts that a person has changed since.
-
-        Label Studio asks for no prediction of a task that has one of this model already: without
-        this, *Retrieve predictions* after a correction would do nothing. What the annotation holds
-        is read from Label Studio, for anybody can send a webhook.
-        """
+        """Take in that an annotation was saved; see `Corrections`."""
         server = self.server_of(self.projects.full_name(project))
-        if server is None or not server.api_key:
-            return
+        if server is not None and server.api_key:
+            self._corrections.annotated(project, annotation, server)
 
-        def check() -> None:
-            try:
-                _delete_older(server, server.annotation(annotation))
-            except (LabelStudioError, KeyError, TypeError, ValueError) as error:
-                log.info("Annotation %s: older predictions stay: %s", annotation, error)
-            finally:
-                with self._checked:
-                    self._unchecked[project] -= 1
-                    self._checked.notify_all()
-
-        with self._checked:
-            if self._checks.add(f"{annotation} {time.monotonic_ns()}", check):
-                self._unchecked[project] = self._unchecked.get(project, 0) + 1
-
-    def wait_for_checks(self, project: str) -> None:
+    def wait_for_corrections(self, project: str) -> None:
         """Wait, but not long, until no prediction of older prompts is left in a project."""
-        id_ = project.partition(".")[0]
-        with self._checked:
-            self._checked.wait_for(lambda: not self._unchecked.get(id_), STALE_WITHIN)
+        self._corrections.wait(project.partition(".")[0])
 
     # -- one task
 
@@ -275,7 +191,7 @@ class Engine:
         whole = whole or not request.interactive
         if whole and time.monotonic() >= request.until:
             raise NotYet("The time of the request is over.")
-        made = [self._fill(request, media) for media in request.media_to_fill()]
+        made = [self.filler.fill(request, media) for media in request.media_to_fill()]
         results = [result for one in made for result in one.results]
         if not all(one.is_whole for one in made):
             if whole:
@@ -322,149 +238,6 @@ class Engine:
             return []
         return {"result": [], "score": 0.0, "model_version": version}
 
-    # -- kinds of media
-
-    def _fill(self, request: TaskRequest, media: Media) -> Filled:
-        if media.kind == "Video":
-            return self._video(request, media)
-        if media.is_stack:
-            return self._stack(request, media)
-        return self._image(request, media)
-
-    def _image(self, request: TaskRequest, media: Media) -> Filled:
-        path = self._path(request, media.address(request.data))
-        with self._lane.turn(CLICK if request.interactive else TRACK):
-            tracker = self._image_tracker(request, path)
-            size = tracker.frame_size
-            hints = images.read_hints(request.results, media, request.config, size)
-            results: list[dict[str, Any]] = []
-            answered: dict[str, tuple[str, ...]] = {}
-            ious = []
-            for target in images.targets(hints, request.interactive):
-                control = request.config.output(media, target.label)
-                tracker.reset()
-                for prompt in target.prompts():
-                    mask = tracker.add(prompt)
-                written = images.write_mask(mask, control, target, None)
-                clicks = tracker.unmet_clicks(prompt.frame, prompt.obj)
-                if clicks:
-                    written = with_note(written, " ".join(map(unmet_sentence, clicks)))
-                results += written
-                ious += [mask.iou] if written else []
-                for region in target.regions if written else ():
-                    answered[region] = (*answered.get(region, ()), target.id)
-        if request.interactive:  # what was drawn goes when the answer is accepted
-            answered = {**{hint.region: () for hint in hints}, **answered}
-        if not results:
-            raise NothingToDo("The model finds no object there: try another click, or a box.")
-        return Filled(results, answered, ious)
-
-    def _video(self, request: TaskRequest, media: Media) -> Filled:
-        names = {c.name: c for c in request.config.controls_of(media) if c.type == videos.TYPE}
-        regions = [r for r in videos.read_regions(request.results) if r.from_name in names]
-        if not regions:
-            raise NothingToDo("There is no box to track yet: draw one, and save the annotation.")
-        path = self._path(request, media.address(request.data))
-        movie = self._movie(path, self.media.fingerprint(path))
-        rate = media.framerate(request.data)
-        view = videos.view_of(movie.frames, rate, regions, request.settings.masks)
-        prompts = {r.id: own for r in regions if (own := videos.prompts_of(r, view))}
-        if not prompts:
-            raise NothingToDo("All boxes here are the model's own: move one, or draw another.")
-
-        def write(masks: Masks) -> tuple[list[dict[str, Any]], dict[str, tuple[str, ...]]]:
-            tracked = [region for region in regions if region.id in prompts]
-            made = [videos.answer_region(r, masks.get(r.id, {}), view) for r in tracked]
-            return made, {region.id: (region.id,) for region in tracked}
-
-        made = self._follow(request, movie, prompts, write, _how_to_send_again(request, media))
-        if not request.interactive:
-            return made
-        noted = []
-        for region, result in zip(
-            (r for r in regions if r.id in prompts), made.results, strict=True
-        ):
-            bare = not region.labels and names[region.from_name].labels
-            noted += with_note([result], f"{made.note}{NO_LABEL if bare else ''}")
-        return replace(made, results=noted)
-
-    def _stack(self, request: TaskRequest, media: Media) -> Filled:
-        urls = media.address(request.data)
-        if not isinstance(urls, list) or not urls:
-            raise NothingToDo(f"The task's {media.key!r} is no list of pictures.")
-        paths = [self._path(request, url) for url in urls]
-        print_ = hashlib.sha256("".join(map(self.media.fingerprint, paths)).encode()).hexdigest()
-        movie = self._movie(paths, print_)
-        size = (movie.frames.height, movie.frames.width)
-        hints = images.read_hints(request.results, media, request.config, size, len(paths))
-        objects = {t.id: t for t in images.targets(hints, request.interactive)}
-        controls = {t.id: request.config.output(media, t.label) for t in objects.values()}
-        places = _places(request, objects, controls)
-
-        def write(masks: Masks) -> tuple[list[dict[str, Any]], dict[str, tuple[str, ...]]]:
-            results: list[dict[str, Any]] = []
-            answered: dict[str, tuple[str, ...]] = {}
-            for obj, by_page in masks.items():
-                target = objects[obj]
-                pages: dict[int, str] = {}
-                for page, mask in sorted(by_page.items()):
-                    place = places.get((obj, page))
-                    written = images.write_mask(mask, controls[obj], target, page, place)
-                    results += written
-                    if written:
-                        pages[page] = id_of(written[0])
-                for region, page in target.regions.items():
-                    known = answered.get(region, ())
-                    answered[region] = (*known, *([pages[page]] if page in pages else []))
-            made = {id_of(one) for one in results}
-            kept = {place: ((place,) if place in made else ()) for place in places.values()}
-            return results, {**kept, **answered}
-
-        prompts = {target.id: target.prompts() for target in objects.values()}
-        made = self._follow(request, movie, prompts, write, "click again")
-        if not request.interactive:
-            return made
-        answered = {**{hint.region: () for hint in hints}, **made.answered}
-        results = made.results if made.is_whole else with_note(made.results, made.note)
-        return replace(made, results=results, answered=answered)
-
-    # -- tracks
-
-    def _follow(
-        self,
-        request: TaskRequest,
-        movie: Movie,
-        prompts: Prompts,
-        write: Callable[[Masks], tuple[list[dict[str, Any]], dict[str, tuple[str, ...]]]],
-        again: str,
-    ) -> Filled:
-        """Track, and answer in time: with everything, or with what there is."""
-        settings, options = request.settings, request.settings.tracking
-
-        def steps(tracked: Tracked) -> Iterator[None]:
-            with movie.frames:
-                model = options.load_model()
-                most = settings.max_frames
-                yield from track(
-                    model, self._lane, self._store, movie, prompts, most, tracked, options
-                )
-
-        about = {"project": request.project, "task": request.task_id, "objects": sorted(prompts)}
-        files = sorted(self._store.path(movie, own, options).stem for own in prompts.values())
-        text = json.dumps([about, files, settings.max_frames])
-        key = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
-        frames = {obj: frozenset(prompt.frame for prompt in own) for obj, own in prompts.items()}
-        job = self.jobs.join(key, about, steps, frames)
-        job.wait(request.until - time.monotonic(), somebody=request.until < float("inf"))
-        if job.state == "failed":
-            raise LabelStudioError(job.error)
-        masks = job.tracked.snapshot()
-        results, answered = write(masks)
-        ious = [m.iou for by_frame in masks.values() for m in by_frame.values() if m.visible]
-        is_whole = job.state in ("done", "stored")
-        goes_on = not is_whole and not job.stop.is_set()
-        return Filled(results, answered, ious, _note(job, again), is_whole, goes_on)
-
     # -- later
 
     def _later(self, request: TaskRequest) -> None:
@@ -510,95 +283,10 @@ class Engine:
                 log.info("Task %s is not in Label Studio any more.", task)
         self._pending.remove(key)
 
-    # -- what is loaded
-
-    def _path(self, request: TaskRequest, url: Any) -> Path:
-        if not isinstance(url, str) or not url:
-            raise FormatError(
-                "The task has no address of its video or image where the labelling config expects "
-                "it. Compare the config's value=\"$…\" with the task's data."
-            )
-        return self.media.get(url, request.task_id, request.server, request.until)
-
-    def _movie(self, source: Any, print_: str) -> Movie:
-        from sam2_plugins.core.frames import open_frames
-
-        self.media.check_size(source)
-        try:
-            frames = open_frames(source)
-        except Sam2PluginsError:
-            raise
-        except Exception as error:
-            name = source.name if isinstance(source, Path) else "One of the task's pictures"
-            raise MediaError(
-                f"{name} cannot be read as a picture or video ({type(error).__name__}). Convert it "
-                "to PNG, JPEG or MP4."
-            ) from error
-        self.media.check_pixels(frames.name, frames.width, frames.height)
-        return Movie(frames, print_)
-
-    def _image_tracker(self, request: TaskRequest, path: Path) -> VideoTracker:
-        """Return the tracker of an image, with the features of the last clicks on it."""
-        options = request.settings.tracking
-        key = f"{options.identity()} {self.media.fingerprint(path)}"
-        if key not in self._images:
-            frames = self._movie(path, key).frames
-            self._images[key] = options.tracker(frames, cache_megabytes=CACHE_MEGABYTES)
-        self._images.move_to_end(key)
-        if len(self._images) > IMAGES_KEPT:
-            self._images.popitem(last=False)
-        return self._images[key]
-
-
-def _delete_older(server: LabelStudio, annotation: Mapping[str, Any]) -> None:
-    """Delete predictions of this backend that are not of an annotation's prompts."""
-    results = [one for one in annotation["result"] if isinstance(one, Mapping)]
-    digest = prompts_digest(results)
-    if digest and not annotation.get("was_cancelled"):
-        for one in server.predictions(int(annotation["task"])):
-            if is_ours(one) and not is_of(one, digest):
-                server.delete_prediction(int(one["id"]))
-
 
 def _controls(request: TaskRequest, media: Media) -> list[Control]:
     """Return the controls whose regions are made anew."""
     return request.config.controls_of(media) if request.config.is_filled(media) else []
-
-
-def _places(
-    request: TaskRequest, objects: Mapping[str, images.Target], controls: Mapping[str, Control]
-) -> dict[tuple[str, int], str]:
-    """Return the ids that the objects of a stack have on each page already."""
-    found = {}
-    for result in request.results:
-        track = images.track_of(result) or ""
-        control = controls.get(track)
-        if track in objects and control is not None and result.get("from_name") == control.name:
-            found[track, int(result.get("item_index") or 0)] = id_of(result)
-    return found
-
-
-def _how_to_send_again(request: TaskRequest, media: Media) -> str:
-    """Return what an annotator does to have a box of this project tracked again."""
-    if request.config.buttons:
-        return f"press {request.config.buttons[0]} with the box selected"
-    return (
-        "give the box another label and then its own again: Label Studio sends a box only when its "
-        f"label changes. Better, add a button to the labelling config: {track_button(media.name)}"
-    )
-
-
-def _note(job: Job, again: str) -> str:
-    """Return the message to an annotator about a track."""
-    frames = f"{job.tracked.done} of {job.tracked.total} frames are tracked"
-    if job.state in ("done", "stored"):
-        return f"Tracked. Where it is wrong: move the box, then {again}."
-    if job.stop.is_set():
-        return f"{frames}: it was stopped. To go on, {again}."
-    return (
-        f"{frames}; the rest goes on, and is stored as a prediction when it is done. To see more, "
-        f"{again}."
-    )
 
 
 def _mean(values: Sequence[float | None]) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import NEGATIVE, POSITIVE, Prompt
+from sam2_plugins.labelstudio_backend.digests import digest_of
 from sam2_plugins.labelstudio_backend.errors import FormatError, NothingToDo
 from sam2_plugins.labelstudio_backend.formats import bitmask, brush, geometry
 from sam2_plugins.labelstudio_backend.formats.geometry import Box, FrameSize
@@ -221,7 +221,7 @@ def digest(value: Mapping[str, Any]) -> str:
     """
     drawn = {key: _rounded(value[key]) for key in _DRAWN if key in value}
     text = json.dumps(drawn, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
+    return digest_of(text, 16)
 
 
 def _rounded(part: Any) -> Any:
@@ -326,7 +326,7 @@ def _name_of(hint: Hint) -> str:
     """Name an object by the first hint at it: who asks again gets the same name."""
     mask = hint.mask.to_rle() if hint.mask is not None else None
     first = repr((hint.page, hint.label, hint.clicks, hint.box, mask))
-    return hashlib.sha256(first.encode("utf-8", "replace")).hexdigest()[:10]
+    return digest_of(first, 10)
 
 
 def _new_id() -> str:

@@ -11,8 +11,9 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,15 +23,35 @@ from sam2_plugins.labelstudio_backend.tracking import Tracked
 log = logging.getLogger(__name__)
 
 KEPT = 100
-"""Jobs that are still listed after their end."""
+"""Ended jobs that are still listed."""
 MASKS_KEPT = 8
-"""Ended jobs whose masks are still in memory, so that the same request is answered at once."""
+"""Ended jobs whose masks are in memory too, so that the same request is answered at once."""
 AT_ONCE = 4
 """Jobs that track at once; each has a movie open and the memories of its objects."""
 
-Steps = Callable[[Tracked], Iterator[None]]
-PromptFrames = Mapping[str, frozenset[int]]
-"""Frames on which each object has a prompt."""
+Steps = Callable[[Tracked], Generator[None, None, None]]
+
+
+@dataclass(frozen=True)
+class Author:
+    """From whom the prompts of a request are.
+
+    Attributes
+    ----------
+    name
+        Of the annotator, or of the saved annotation; "" if it is not known yet.
+    own
+        Objects that are in nobody else's editor: nothing that is stored has them.
+    """
+
+    name: str = ""
+    own: frozenset[str] = frozenset()
+
+    def is_also(self, other: Author) -> bool:
+        """Whether both are certainly the same; who is not known is taken for another."""
+        if self.name and other.name:
+            return self.name == other.name
+        return bool(self.own & other.own)
 
 
 @dataclass
@@ -40,9 +61,9 @@ class Job:
     Attributes
     ----------
     id, about
-        For `/jobs`: a name, and what it works on.
-    prompted
-        Frames with a prompt, by object.
+        For `/jobs`: a name, and what it works on: project, task, objects.
+    authors
+        Who wants it; when the last one has sent other prompts, nobody does.
     state
         "running", "done", "failed", "cancelled", or "left" for who starts next.
     tracked
@@ -53,22 +74,22 @@ class Job:
 
     id: str
     about: Mapping[str, Any]
-    prompted: PromptFrames = field(default_factory=dict)
+    authors: list[Author] = field(default_factory=list)
     tracked: Tracked = field(default_factory=Tracked)
     state: str = "running"
     error: str = ""
     started: float = field(default_factory=time.time)
+    seconds: float | None = None
     ended: threading.Event = field(default_factory=threading.Event)
     stop: threading.Event = field(default_factory=threading.Event)
-    superseded: bool = False
     _waiting: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def wait(self, seconds: float, somebody: bool = True) -> bool:
         """Wait for its end; tell whether it has come.
 
-        Nobody takes away what an annotator waits for. So a job that another one supersedes is
-        stopped as soon as nobody waits any more.
+        Nobody takes away what an annotator waits for: a job that nobody wants any more is stopped
+        as soon as nobody waits.
 
         Parameters
         ----------
@@ -82,25 +103,31 @@ class Job:
         finally:
             with self._lock:
                 self._waiting -= somebody
-                if self.superseded and not self._waiting and not self.ended.is_set():
-                    self.stop.set()
+                self._stop_if_unwanted()
 
-    def supersede(self) -> None:
-        """Stop it, once nobody waits for it: its prompts have changed."""
+    def wanted_by(self, author: Author) -> None:
+        """Take in who wants it."""
         with self._lock:
-            self.superseded = True
-            if not self._waiting:
-                self.stop.set()
+            others = [one for one in self.authors if one != author and not one.is_also(author)]
+            self.authors = [*others, author]
 
-    def is_corrected_by(self, about: Mapping[str, Any], prompted: PromptFrames) -> bool:
-        """Whether a request is the same person's next one about an object of this job.
-
-        It has prompts wherever this one has, and perhaps more. Another annotator, who began with
-        the same prediction, lacks what was drawn here.
-        """
+    def corrected_by(self, author: Author, about: Mapping[str, Any]) -> None:
+        """Take in that someone has sent other prompts, perhaps of one of its objects."""
         same = all(self.about.get(name) == about.get(name) for name in ("project", "task"))
-        shared = self.prompted.keys() & prompted.keys()
-        return same and bool(shared) and all(self.prompted[o] <= prompted[o] for o in shared)
+        if same and not set(self.about["objects"]).isdisjoint(about["objects"]):
+            with self._lock:
+                self.authors = [one for one in self.authors if not one.is_also(author)]
+                self._stop_if_unwanted()
+
+    def end(self, state: str, error: str = "") -> None:
+        """Say how it has ended."""
+        self.state, self.error = state, error
+        self.seconds = time.time() - self.started
+        self.ended.set()
+
+    def _stop_if_unwanted(self) -> None:
+        if not self.authors and not self._waiting and not self.ended.is_set():
+            self.stop.set()
 
     def facts(self) -> dict[str, Any]:
         """Return what `/jobs` tells."""
@@ -111,7 +138,7 @@ class Job:
             "done": self.tracked.done,
             "total": self.tracked.total,
             "error": self.error,
-            "seconds": round(time.time() - self.started, 1),
+            "seconds": round(self.seconds or time.time() - self.started, 1),
         }
 
 
@@ -120,28 +147,38 @@ class Jobs:
 
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
+        self._past: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self._threads: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._slots = threading.Semaphore(AT_ONCE)
 
     def join(
-        self, key: str, about: Mapping[str, Any], steps: Steps, prompted: PromptFrames | None = None
+        self, key: str, about: Mapping[str, Any], steps: Steps, author: Author, anew: bool = True
     ) -> Job:
         """Return the job that does this: the one that runs or has just run, or else a new one.
 
-        Jobs whose prompts this one corrects are superseded.
+        Jobs on the same object whose prompts the same author has sent are stopped, unless someone
+        else wants them too.
+
+        Parameters
+        ----------
+        anew
+            Whether the author wants it now: then one that was stopped is begun again. Otherwise it
+            was wanted once, and its result is to be stored if there is one.
         """
-        prompted = prompted or {}
         with self._lock:
             for other, earlier in self._jobs.items():
-                if other != key and earlier.is_corrected_by(about, prompted):
-                    earlier.supersede()
+                if other != key:
+                    earlier.corrected_by(author, about)
             known = self._jobs.get(key)
-            if known is not None and not known.stop.is_set() and known.state in ("running", "done"):
-                known.superseded = False
-                return known
-            job = self._jobs[key] = Job(uuid.uuid4().hex[:12], about, prompted)
+            if known is not None:
+                stopped = known.stop.is_set() and known.state != "done"
+                if (stopped and not anew) or (not stopped and known.state in ("running", "done")):
+                    if anew:
+                        known.wanted_by(author)
+                    return known
+            job = self._jobs[key] = Job(uuid.uuid4().hex[:12], about, [author])
             self._forget_old()
             # A daemon: one that does not heed `close` must not keep the process alive.
             thread = threading.Thread(
@@ -161,6 +198,12 @@ class Jobs:
         """Return those that run and the last ones that ran, the latest first."""
         with self._lock:
             return sorted(self._jobs.values(), key=lambda job: -job.started)
+
+    def facts(self) -> list[dict[str, Any]]:
+        """Return what `/jobs` tells, of those too whose masks are not in memory any more."""
+        with self._lock:
+            past = list(reversed(self._past))
+        return [job.facts() for job in self.all()] + past
 
     def cancel(self, id: str) -> bool:
         """Stop a job within a frame; tell whether there is such a job."""
@@ -185,39 +228,33 @@ class Jobs:
     def _forget_old(self) -> None:
         ended = [key for key, job in self._jobs.items() if job.ended.is_set()]
         for key in ended[: max(0, len(ended) - MASKS_KEPT)]:
-            if self._jobs[key].state == "done":
-                self._jobs[key].state = "stored"  # on disk, from where a new job takes it
-            self._jobs[key].tracked.masks = {}
-        for key in ended[: max(0, len(ended) - KEPT)]:
-            del self._jobs[key]
+            self._past.append(self._jobs.pop(key).facts())
 
     def _run(self, job: Job, steps: Steps) -> None:
         """Do a job's steps when it is its turn; what goes wrong becomes its error."""
         while not self._slots.acquire(timeout=0.2):
             if self._is_over(job):
-                self._end(job)
+                self._break_off(job)
                 return
         try:
-            work = steps(job.tracked)
-            for _ in work:
-                if self._is_over(job):
-                    with suppress(AttributeError):
-                        work.close()  # type: ignore[attr-defined]
-                    self._end(job)
-                    return
-            job.state = "done"
+            with closing(steps(job.tracked)) as work:
+                for _ in work:
+                    if self._is_over(job):
+                        break
+                else:
+                    job.end("done")
+            if not job.ended.is_set():
+                self._break_off(job)
         except Sam2PluginsError as problem:
-            job.state, job.error = "failed", str(problem)
+            job.end("failed", str(problem))
         except Exception as problem:
             log.exception("Job %s failed", job.id)
-            job.state, job.error = "failed", f"{type(problem).__name__}: {problem}"
+            job.end("failed", f"{type(problem).__name__}: {problem}")
         finally:
             self._slots.release()
-            job.ended.set()
 
     def _is_over(self, job: Job) -> bool:
         return job.stop.is_set() or self._closing.is_set()
 
-    def _end(self, job: Job) -> None:
-        job.state = "cancelled" if job.stop.is_set() else "left"
-        job.ended.set()
+    def _break_off(self, job: Job) -> None:
+        job.end("cancelled" if job.stop.is_set() else "left")

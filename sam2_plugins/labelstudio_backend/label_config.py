@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sam2_plugins.labelstudio_backend.errors import FormatError, NothingToDo
+from sam2_plugins.labelstudio_backend.errors import NothingToDo
 from sam2_plugins.labelstudio_backend.label_tree import Tag, read_tree, unfold, value_of
 from sam2_plugins.labelstudio_backend.timing import DEFAULT_RATE
 
@@ -126,7 +126,7 @@ class Control:
 
 @dataclass(frozen=True)
 class LabelConfig:
-    """The labelling config of a task, and the text that it was.
+    """The labelling config of a task.
 
     Attributes
     ----------
@@ -136,24 +136,10 @@ class LabelConfig:
         Labels of the `<Labels name="sam2">`: no labels of an object.
     """
 
-    xml: str
     media: tuple[Media, ...]
     controls: tuple[Control, ...]
     others: tuple[str, ...] = ()
     buttons: tuple[str, ...] = ()
-
-    def media_named(self, name: str) -> Media:
-        """Return a video or picture by its name.
-
-        Raises
-        ------
-        FormatError
-            If the config has none of that name.
-        """
-        for one in self.media:
-            if one.name == name:
-                return one
-        raise FormatError(f"The labelling config has no Image or Video called {name!r}.")
 
     def controls_of(self, media: Media) -> list[Control]:
         """Return the controls of a video or picture."""
@@ -161,24 +147,23 @@ class LabelConfig:
 
     def is_filled(self, media: Media) -> bool:
         """Whether there is a control that takes what the model makes of a video or picture."""
-        wanted = (VIDEO_SHAPE,) if media.kind == "Video" else OUTPUTS
-        return any(control.shape in wanted for control in self.controls_of(media))
+        return bool(self._takers(media))
 
     def output(self, media: Media, label: str | None) -> Control:
-        """Return the control that takes masks of a picture: the one that keeps most of them.
+        """Return the control that takes masks of a picture, the one that keeps most of them, or
+        boxes of a video.
 
         Raises
         ------
         NothingToDo
             If there is none, or none with that label.
         """
-        takers = [c for c in self.controls_of(media) if c.shape in OUTPUTS]
+        takers = self._takers(media)
         if not takers:
             raise NothingToDo(
                 f"The labelling config has no place for a mask of {media.name!r}: add "
                 "BrushLabels, BitmaskLabels, PolygonLabels, EllipseLabels or RectangleLabels."
             )
-        takers.sort(key=lambda control: OUTPUTS.index(control.shape))
         for control in takers:
             if control.takes(label):
                 return control
@@ -186,6 +171,12 @@ class LabelConfig:
             f"The label {label!r} is not in {takers[0].tag} of the labelling config: give it the "
             "same labels as the control of the prompts."
         )
+
+    def _takers(self, media: Media) -> list[Control]:
+        """Return the controls that take what the model makes of a video or picture, best first."""
+        wanted = (VIDEO_SHAPE,) if media.kind == "Video" else OUTPUTS
+        takers = [control for control in self.controls_of(media) if control.shape in wanted]
+        return sorted(takers, key=lambda control: wanted.index(control.shape))
 
 
 def parse_label_config(xml: str, data: Mapping[str, Any] | None = None) -> LabelConfig:
@@ -221,7 +212,7 @@ def parse_label_config(xml: str, data: Mapping[str, Any] | None = None) -> Label
         elif tag.get("name") not in shown and tag.kind != "labels":
             others.append(tag.written)
     return LabelConfig(
-        xml, media, tuple(controls), tuple(dict.fromkeys(others)), tuple(dict.fromkeys(buttons))
+        media, tuple(controls), tuple(dict.fromkeys(others)), tuple(dict.fromkeys(buttons))
     )
 
 

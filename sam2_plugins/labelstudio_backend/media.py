@@ -26,6 +26,7 @@ from PIL import Image
 
 from sam2_plugins.core import files
 from sam2_plugins.labelstudio_backend.client import LabelStudio
+from sam2_plugins.labelstudio_backend.digests import digest_of
 from sam2_plugins.labelstudio_backend.download import Downloader
 from sam2_plugins.labelstudio_backend.errors import MediaError, StillFetchingError
 from sam2_plugins.labelstudio_backend.settings import Settings
@@ -57,13 +58,7 @@ class MediaStore:
         self._largest = int(settings.max_gigabytes * 1e9)
         self._roots = [Path(root).expanduser().resolve() for root in settings.roots]
         self._most_pixels = settings.max_megapixels * 1e6
-        self._downloader = Downloader(
-            self._largest,
-            settings.allow_hosts,
-            settings.ca_file,
-            settings.proxy,
-            settings.fetch_within,
-        )
+        self._downloader = Downloader(settings)
         self._lock = threading.Lock()
         self._fetching: dict[str, Future[Path]] = {}
         self._checked: OrderedDict[str, float] = OrderedDict()
@@ -156,9 +151,6 @@ class MediaStore:
                 "million. Make it smaller, or raise the limit (--max-megapixels)."
             )
 
-    def close(self) -> None:
-        """Take up nothing new."""
-
     def _address(self, url: str, task: int | None, server: LabelStudio | None) -> str:
         scheme = urlsplit(url).scheme
         if scheme in ("http", "https"):
@@ -231,7 +223,7 @@ class MediaStore:
             self._fetching.pop(url, None)
 
     def _fetch_once(self, url: str, server: LabelStudio | None) -> Path:
-        key = hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()[:32]
+        key = digest_of(url)
         # Under its own name, which messages then tell.
         path = self._folder / key / _name_of(url)
         note = path.parent / _NOTE
@@ -311,12 +303,8 @@ def _mark_used(path: Path) -> None:
 
 def fingerprint(path: Path) -> str:
     """Return what tells one file from another: all of its bytes."""
-    with path.open("rb") as file:
-        return _digest(file).hexdigest()
-
-
-def _digest(file: Any) -> Any:
     digest = hashlib.blake2b(digest_size=32)
-    while block := file.read(_BLOCK):
-        digest.update(block)
-    return digest
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import json
 import logging
-import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 
 from sam2_plugins.core import files
 from sam2_plugins.core.errors import ExportError
+from sam2_plugins.labelstudio_backend.download import Address, addresses_of, is_internal
 from sam2_plugins.labelstudio_backend.errors import LabelStudioError
 from sam2_plugins.labelstudio_backend.settings import Settings
 
@@ -117,24 +117,18 @@ class ProjectSetups:
         host = urlsplit(hostname).hostname or ""
         if host in {name.lower() for name in self._settings.allow_hosts}:
             return True
-        found = _addresses(host)
-        same = {*_addresses(peer)}
-        return bool(found) and all(
-            one in same or (one.is_global and not one.is_multicast) for one in found
-        )
+        found, same = _addresses(host), _addresses(peer)
+        return bool(found) and all(one in same or not is_internal(one) for one in found)
 
 
-def _addresses(host: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+def _addresses(host: str) -> set[Address]:
+    """Look a host up; `localhost` is one machine, by whichever of its addresses."""
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        found = addresses_of(host)
     except (OSError, UnicodeError):
-        return []
-    addresses = {ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found}
+        return set()
     local = ipaddress.ip_address("127.0.0.1")
-    # `localhost` is one machine, by whichever of its addresses.
-    return [
-        local if one.is_loopback else getattr(one, "ipv4_mapped", None) or one for one in addresses
-    ]
+    return {local if one.is_loopback else one for one in found}
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sam2_plugins.labelstudio_backend import images, keyframes
+from sam2_plugins.labelstudio_backend.digests import digest_of
 from sam2_plugins.labelstudio_backend.errors import FormatError
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import read_region
 from sam2_plugins.labelstudio_backend.label_config import SHAPES, VIDEO_SHAPE
@@ -19,7 +19,7 @@ def prompts_digest(results: Sequence[Mapping[str, Any]]) -> str:
     """Return a short text that is the same for the same prompts of a person; "" for none."""
     prompts = sorted(json.dumps(one, default=str, sort_keys=True) for one in _prompts(results))
     text = "\n".join(prompts)
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16] if prompts else ""
+    return digest_of(text, 16) if prompts else ""
 
 
 def marked(results: list[dict[str, Any]], digest: str) -> list[dict[str, Any]]:

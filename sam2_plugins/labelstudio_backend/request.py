@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from sam2_plugins.labelstudio_backend.client import LabelStudio
+from sam2_plugins.labelstudio_backend.digests import digest_of
 from sam2_plugins.labelstudio_backend.errors import FormatError, NothingToDo, ServerError
+from sam2_plugins.labelstudio_backend.images import track_of
+from sam2_plugins.labelstudio_backend.jobs import Author
 from sam2_plugins.labelstudio_backend.label_config import LabelConfig, Media, parse_label_config
+from sam2_plugins.labelstudio_backend.regions import id_of
 from sam2_plugins.labelstudio_backend.settings import VERSION_PREFIX, Settings
 
 
@@ -55,9 +58,10 @@ class TaskRequest:
     def key(self) -> str:
         """Tells it from other requests: the same text for the same task and prompts."""
         how = [*self.settings.tracking.identity().values(), self.settings.max_frames]
+        how += [self.settings.everything] if self.is_bare else []
         about = [self.project, self.task_id, self.label_config, how, self.interactive]
         text = json.dumps([about, self.task.get("data"), self.drawn], default=str)
-        return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
+        return digest_of(text)
 
     @property
     def interactive(self) -> bool:
@@ -82,20 +86,50 @@ class TaskRequest:
         """What a person drew, without the names of buttons among the labels."""
         return [self._without_buttons(result) for result in self.drawn]
 
-    @cached_property
+    @property
     def drawn(self) -> list[Mapping[str, Any]]:
         """The context as it is, or the latest annotation that holds something.
 
         Where there is neither, the prediction of another model: that of a detector, say.
         """
+        return self._source[1]
+
+    @cached_property
+    def _source(self) -> tuple[str, list[Mapping[str, Any]]]:
+        """What was drawn, after the name of the annotation that it stands in."""
         if self.context is not None:
-            return _objects(self.context)
+            return "", _objects(self.context)
         annotations = [a for a in self._listed("annotations") if not a.get("was_cancelled")]
         annotations.sort(key=lambda a: str(a.get("updated_at", "")), reverse=True)
-        sources = list(annotations)
+        sources = [(f"annotation {one.get('id')}", one) for one in annotations]
         if self.settings.track_predictions:
-            sources += [p for p in reversed(self._listed("predictions")) if not is_ours(p)]
-        return next((found for one in sources if (found := _objects(one.get("result")))), [])
+            sources += [("", p) for p in reversed(self._listed("predictions")) if not is_ours(p)]
+        found = ((name, _objects(one.get("result"))) for name, one in sources)
+        return next((one for one in found if one[1]), ("", []))
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nobody has drawn anything, nor said by an empty annotation that there is none."""
+        return not self.interactive and not self.drawn and not self._listed("annotations")
+
+    def author(self, objects: Iterable[str]) -> Author:
+        """Return from whom the prompts of some objects are.
+
+        With what an annotator draws, Label Studio sends this person's drafts, and nobody else's.
+        The first is saved seconds after the first stroke: until then, an object that is stored
+        nowhere is known to be in this person's editor alone.
+        """
+        if not self.interactive:
+            return Author(self._source[0])
+        users = {str(draft.get("user") or "") for draft in self._listed("drafts")}
+        stored = [
+            result
+            for name in ("annotations", "predictions")
+            for one in self._listed(name)
+            for result in _objects(one.get("result"))
+        ]
+        known = {id_of(result) for result in stored} | {track_of(result) for result in stored}
+        return Author(users.pop() if len(users) == 1 else "", frozenset(objects) - known)
 
     @property
     def own_predictions(self) -> list[Mapping[str, Any]]:

@@ -6,16 +6,13 @@ predictions run in threads.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import contextlib
-import hmac
 import json
 import logging
 import math
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, fail_after, to_thread
@@ -24,25 +21,32 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sam2_plugins import __version__
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.operating_system import used_megabytes
 from sam2_plugins.labelstudio_backend.engine import Engine
 from sam2_plugins.labelstudio_backend.errors import FormatError
+from sam2_plugins.labelstudio_backend.gates import (
+    BasicAuth,
+    BoundedBodies,
+    Busy,
+    NoBrowsers,
+    OpenRequests,
+)
 from sam2_plugins.labelstudio_backend.settings import Settings
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_OPEN = ("/", "/health", "/webhook")
 _SHORT = 1 << 16  # bytes that the event loop may read as JSON itself
 SLOWEST_BODY = 60.0
 """Seconds in which a request has to have arrived."""
 LONGEST_BODY = 256 << 20
 """Bytes of a request: a context with the masks of many objects is large."""
+ALL_BODIES = 512 << 20
+"""Bytes of all open requests together."""
 
 
 def create_app(engine: Engine | None = None) -> Starlette:
@@ -64,7 +68,7 @@ def create_app(engine: Engine | None = None) -> Starlette:
         peer = request.client.host if request.client else ""
         params = body.get("extra_params")
         own = await _in_thread(helping, engine.projects.set_up, *setup_of, params, peer)
-        await _in_thread(helping, engine.wait_for_checks, project)
+        await _in_thread(helping, engine.wait_for_corrections, project)
         return Answer({"model_version": own.model_version})
 
     async def versions(request: Request) -> JSONResponse:
@@ -100,7 +104,7 @@ def create_app(engine: Engine | None = None) -> Starlette:
         return Answer({"result": "this model is not trained here"}, 201)
 
     async def jobs(request: Request) -> JSONResponse:
-        return Answer({"jobs": [job.facts() for job in engine.jobs.all()]})
+        return Answer({"jobs": engine.jobs.facts()})
 
     async def cancel(request: Request) -> JSONResponse:
         known = engine.jobs.cancel(request.path_params["id"])
@@ -132,88 +136,10 @@ def create_app(engine: Engine | None = None) -> Starlette:
         middleware=[
             Middleware(BasicAuth, engine.settings.user, engine.settings.password),
             Middleware(NoBrowsers),
+            Middleware(BoundedBodies, ALL_BODIES),
         ],
         lifespan=lifespan,
     )
-
-
-class BasicAuth:
-    """Lets in who knows the user and the password, if there are some.
-
-    Health is open to all, and so are webhooks, with which Label Studio sends no password: what
-    they say is looked up.
-    """
-
-    def __init__(self, app: ASGIApp, user: str, password: str) -> None:
-        self._app = app
-        self._wanted = f"{user}:{password}".encode() if user or password else b""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        is_open = scope["type"] != "http" or scope["path"] in _OPEN
-        if not self._wanted or is_open or self._knows(dict(scope["headers"])):
-            await self._app(scope, receive, send)
-            return
-        headers = {"WWW-Authenticate": 'Basic realm="sam2-plugins"'}
-        refusal = JSONResponse({"error": "User name and password are needed."}, 401, headers)
-        await refusal(scope, receive, send)
-
-    def _knows(self, headers: Mapping[bytes, bytes]) -> bool:
-        kind, _, given = headers.get(b"authorization", b"").partition(b" ")
-        try:
-            said = base64.b64decode(given, validate=True)
-        except binascii.Error:
-            return False
-        return kind.lower() == b"basic" and hmac.compare_digest(said, self._wanted)
-
-
-class NoBrowsers:
-    """Refuses what a page of some site makes a browser send: Label Studio is no browser.
-
-    A page may have the browser of anyone who looks at it send a form or plain text anywhere, with
-    its own address as `Origin`.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        headers = dict(scope.get("headers", ()))
-        if scope["type"] == "http" and scope["method"] == "POST" and not _is_own(headers):
-            refusal = JSONResponse({"error": "Pages of other sites may not send this."}, 403)
-            await refusal(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-
-
-class Busy(Exception):
-    """There are too many open requests."""
-
-
-class OpenRequests:
-    """Counts requests, and refuses those that are too many."""
-
-    def __init__(self, most: int) -> None:
-        self.count = 0
-        self._most = most
-
-    @contextlib.contextmanager
-    def one(self) -> Iterator[None]:
-        """Count a request for the length of the block.
-
-        Raises
-        ------
-        Busy
-            If there are too many.
-        """
-        if self.count >= self._most:
-            raise Busy
-        self.count += 1
-        try:
-            yield
-        finally:
-            self.count -= 1
 
 
 class Answer(JSONResponse):
@@ -226,11 +152,6 @@ class Answer(JSONResponse):
         except ValueError:
             text = json.dumps(_finite(content))
         return text.encode("ascii")
-
-
-def _is_own(headers: Mapping[bytes, bytes]) -> bool:
-    kind = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
-    return b"origin" not in headers and kind == b"application/json"
 
 
 def _finite(value: Any) -> Any:
@@ -298,7 +219,7 @@ def _bad_request(request: Request, error: Exception) -> JSONResponse:
 
 
 def _busy(request: Request, error: Exception) -> JSONResponse:
-    message = {"error": "Too many requests are open; try again in a while."}
+    message = {"error": "Too many or too large requests are open; try again in a while."}
     return JSONResponse(message, 503, {"Retry-After": "10"})
 
 

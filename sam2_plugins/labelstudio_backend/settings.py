@@ -21,6 +21,7 @@ VERSION_PREFIX = "SAM 2 "
 
 OF_A_PROJECT = (
     "model", "device", "image_size", "window", "memory", "max_frames", "masks", "track_predictions",
+    "everything",
 )  # fmt: skip
 """Settings that a project may have of its own: its *extra params* in Label Studio."""
 
@@ -75,6 +76,9 @@ class Settings:
         Room for tracked masks.
     track_predictions
         Whether predictions of other models are prompts where a task has no annotation.
+    everything
+        Label of all objects that are found in a task where nobody has drawn anything; "": such a
+        task is left alone.
     requests
         Requests for predictions that may be open at once; more are told to come back.
     """
@@ -102,6 +106,7 @@ class Settings:
     max_megapixels: float = _setting(50.0, "SAM2_MAX_MEGAPIXELS")
     track_gigabytes: float = _setting(5.0, "SAM2_TRACK_GIGABYTES")
     track_predictions: bool = _setting(True, "SAM2_TRACK_PREDICTIONS")
+    everything: str = _setting("", "SAM2_EVERYTHING")
     requests: int = _setting(128, "SAM2_REQUESTS")
 
     def __post_init__(self) -> None:

@@ -38,13 +38,3 @@ class StoredTrack(TrackJournal):
     def is_whole(self) -> None:
         """Forget the memories: the track has come to its ends."""
         self.memory_path.unlink(missing_ok=True)
-
-    @property
-    def size(self) -> int:
-        """Bytes on the disk, memories included."""
-        return sum(p.stat().st_size for p in (self.path, self.memory_path) if p.exists())
-
-    def delete(self) -> None:
-        """Delete all of it."""
-        for path in (self.path, self.memory_path):
-            path.unlink(missing_ok=True)

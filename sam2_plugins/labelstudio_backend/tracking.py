@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.labelstudio_backend.digests import digest_of
 from sam2_plugins.labelstudio_backend.lane import TRACK, Lane
 
 if TYPE_CHECKING:
     from sam2_plugins.core.frames import FrameSource
-    from sam2_plugins.core.model import Sam2Model
+    from sam2_plugins.core.tracking.feature_cache import FeatureStore
     from sam2_plugins.core.tracking.options import TrackingOptions
+    from sam2_plugins.core.tracking.tracker import VideoTracker
     from sam2_plugins.labelstudio_backend.stored_track import StoredTrack
 
 Prompts = Mapping[str, Sequence[Prompt]]
 """The prompts of each object, by its id."""
+
+FEATURE_MEGABYTES = 512
+"""Encoded frames that the tracks of all movies share: 30 of a network that sees 1024 pixels."""
 
 
 @dataclass
@@ -93,12 +98,12 @@ class TrackStore:
     def path(self, movie: Movie, prompts: Sequence[Prompt], options: TrackingOptions) -> Path:
         """Return the file of an object, tracked with these options."""
         about = [options.identity(), movie.fingerprint, *map(_as_text, prompts)]
-        name = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
-        return self._folder / f"{name}.jsonl"
+        return self._folder / f"{digest_of(json.dumps(about))}.jsonl"
 
     @contextmanager
     def using(self, paths: Iterable[Path]) -> Iterator[list[StoredTrack]]:
         """Give the files to read and to add to, but for those that another track adds to."""
+        from sam2_plugins.core.tracking.run import make_room
         from sam2_plugins.labelstudio_backend.stored_track import StoredTrack
 
         with self._lock:
@@ -112,72 +117,105 @@ class TrackStore:
         finally:
             with self._lock:
                 self._in_use.difference_update(free)
-            self._make_room()
-
-    def _make_room(self) -> None:
-        """Delete the files that were not read the longest while there are too many."""
-        from sam2_plugins.labelstudio_backend.stored_track import StoredTrack
-
-        files = []
-        for path in self._folder.glob("*.jsonl"):
-            with suppress(OSError):  # deleted meanwhile
-                files.append((path.stat().st_mtime, StoredTrack(path)))
-        total = sum(track.size for _, track in files)
-        for _, track in sorted(files, key=lambda one: one[0]):
-            if total <= self._room:
-                break
-            if track.path not in self._in_use:
-                total -= track.size
-                track.delete()
+            make_room(self._folder, self._room, self._in_use)
 
 
-def track(
-    model: Sam2Model,
-    lane: Lane,
-    store: TrackStore,
-    movie: Movie,
-    prompts: Prompts,
-    max_frames: int,
-    tracked: Tracked,
-    options: TrackingOptions,
-) -> Iterator[None]:
-    """Track all objects both ways, frame by frame, into `tracked`.
+class Tracks:
+    """All tracks of a backend: in turns on one processor, on disk, each frame encoded once.
 
     Parameters
     ----------
-    model
-        From `load_model`.
+    folder, room
+        See `TrackStore`.
+
+    Attributes
+    ----------
     lane
         Gives a turn on the processor for every frame.
-    store
-        Where masks are kept, and taken from.
-    max_frames
-        How far from the outermost prompts; 0: to both ends.
-    options
-        Model, windows, memory.
     """
-    from sam2_plugins.core.tracking.run import run
 
-    tracker = options.tracker(movie.frames, model)
-    files = {obj: store.path(movie, own, options) for obj, own in prompts.items()}
-    for path, own in {files[obj]: own for obj, own in prompts.items()}.items():
-        for prompt in own:
-            with lane.turn(TRACK):
-                tracker.add(replace(prompt, obj=path.stem))
-            yield
-    start, stop = _range(prompts, len(movie.frames), max_frames)
-    tracked.total = tracker.count_steps("both", start, stop) or 0
-    wanted = replace(options, direction="both", start=start, stop=stop)
-    with (
-        store.using(files.values()) as journals,
-        closing(run(tracker, wanted, journals, lambda: lane.turn(TRACK))) as results,
-    ):
-        for result in results:
-            found = {obj: result.masks.get(path.stem) for obj, path in files.items()}
-            tracked.add(result.frame, {obj: m for obj, m in found.items() if m is not None})
-            yield
-        for journal in journals:
-            journal.is_whole()
+    def __init__(self, folder: Path, room: int) -> None:
+        self.lane = Lane()
+        self._store = TrackStore(folder, room)
+
+    @cached_property
+    def _features(self) -> FeatureStore:
+        from sam2_plugins.core.tracking.feature_cache import FeatureStore
+
+        return FeatureStore(FEATURE_MEGABYTES)
+
+    def names(self, movie: Movie, prompts: Prompts, options: TrackingOptions) -> list[str]:
+        """Return what tells these tracks from all others."""
+        return sorted(self._store.path(movie, own, options).stem for own in prompts.values())
+
+    def follow(
+        self,
+        movie: Movie,
+        prompts: Prompts,
+        options: TrackingOptions,
+        max_frames: int,
+        tracked: Tracked,
+    ) -> Generator[None, None, None]:
+        """Track all objects both ways, frame by frame, into `tracked`.
+
+        Parameters
+        ----------
+        max_frames
+            How far from the outermost prompts; 0: to both ends.
+        """
+        from sam2_plugins.core.tracking.run import run
+
+        tracker = self._tracker(movie, options)
+        files = {obj: self._store.path(movie, own, options) for obj, own in prompts.items()}
+        for path, own in {files[obj]: own for obj, own in prompts.items()}.items():
+            for prompt in own:
+                with self.lane.turn(TRACK):
+                    tracker.add(replace(prompt, obj=path.stem))
+                yield
+        start, stop = _range(prompts, len(movie.frames), max_frames)
+        tracked.total = tracker.count_steps("both", start, stop) or 0
+        wanted = replace(options, direction="both", start=start, stop=stop)
+        with (
+            self._store.using(files.values()) as journals,
+            closing(run(tracker, wanted, journals, lambda: self.lane.turn(TRACK))) as results,
+        ):
+            for result in results:
+                found = {obj: result.masks.get(path.stem) for obj, path in files.items()}
+                tracked.add(result.frame, {obj: m for obj, m in found.items() if m is not None})
+                yield
+            for journal in journals:
+                journal.is_whole()
+
+    def find(
+        self, movie: Movie, options: TrackingOptions, max_frames: int, tracked: Tracked
+    ) -> Generator[None, None, None]:
+        """Find all objects of the first frame and all newcomers, and follow them, into `tracked`.
+
+        Parameters
+        ----------
+        max_frames
+            As `follow` takes it, from the first frame on.
+        """
+        from sam2_plugins.core.lineage import LineageTracker
+
+        tracker = self._tracker(movie, options)
+        last = len(movie.frames) - 1
+        last = min(max_frames, last) if max_frames else last
+        tracked.total = last + 1
+        with closing(LineageTracker(tracker, tracker.proposer()).run(0, last)) as results:
+            while True:
+                with self.lane.turn(TRACK):
+                    result = next(results, None)
+                if result is None:
+                    return
+                names = {obj: digest_of(f"{movie.fingerprint} {obj}", 10) for obj in result.masks}
+                tracked.add(result.frame, {names[o]: m for o, m in result.masks.items()})
+                yield
+
+    def _tracker(self, movie: Movie, options: TrackingOptions) -> VideoTracker:
+        return options.tracker(
+            movie.frames, shared_features=self._features, movie=movie.fingerprint
+        )
 
 
 def _range(prompts: Prompts, length: int, max_frames: int) -> tuple[int, int]:

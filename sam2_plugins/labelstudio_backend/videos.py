@@ -21,6 +21,7 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     VideoRegion,
     read_region,
 )
+from sam2_plugins.labelstudio_backend.label_config import Control
 from sam2_plugins.labelstudio_backend.notes import without_note
 from sam2_plugins.labelstudio_backend.timing import FrameClock, pack_frames
 
@@ -67,6 +68,17 @@ def prompts_of(region: VideoRegion, view: VideoView) -> list[Prompt]:
             frame = int(shown[keyframe.frame - 1])
             boxes[frame] = geometry.to_pixels({**box, "rotation": keyframe.rotation}, view.size)
     return [Prompt.of(frame, region.id, box=box) for frame, box in sorted(boxes.items())]
+
+
+def new_region(
+    obj: str, control: Control, label: str, masks: Mapping[int, ObjectMask], view: VideoView
+) -> dict[str, Any]:
+    """Return a region of an object that nobody has drawn: shown where it is found, and hidden
+    elsewhere.
+    """
+    about = {"id": obj, "from_name": control.name, "to_name": control.to_name}
+    empty = {"value": {"labels": [label], "sequence": []}}
+    return answer_region(read_region({**about, **empty}), masks, view)
 
 
 def answer_region(
@@ -136,7 +148,7 @@ def _hidden(region: VideoRegion, count: int) -> set[int]:
     """Frames where a person has hidden the object: from a keyframe to the one that follows."""
     ends = [keyframe.frame for keyframe in region.keyframes[1:]] + [count + 1]
     hidden: set[int] = set()
-    for keyframe, end in zip(region.keyframes, ends, strict=True):
+    for keyframe, end in zip(region.keyframes, ends, strict=False):  # there may be none
         if not keyframe.enabled and not keyframes.is_ours(keyframe):
             hidden.update(range(keyframe.frame + 1, end))
     return hidden

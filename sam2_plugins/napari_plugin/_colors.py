@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from colorsys import hsv_to_rgb
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ _STRENGTHS = ((0.78, 1.0), (0.55, 1.0), (0.95, 0.92))
 COLORS = 60
 
 
+@cache
 def palette() -> NDArray[np.float64]:
     """RGBA [1 + COLORS, 4]: nothing for the background, then the colours of labels 1, 2, …"""
     rows = [(0.0, 0.0, 0.0, 0.0)]
@@ -22,6 +24,11 @@ def palette() -> NDArray[np.float64]:
         saturation, value = _STRENGTHS[i % len(_STRENGTHS)]
         rows.append((*hsv_to_rgb((0.35 + i * _GOLDEN) % 1, saturation, value), 1.0))
     return np.array(rows)
+
+
+def color_of(label: int) -> NDArray[np.float64]:
+    """RGBA of an object, 0 to 1."""
+    return palette()[(label - 1) % COLORS + 1]
 
 
 def label_colormap() -> Any:

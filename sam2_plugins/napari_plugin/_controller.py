@@ -9,8 +9,10 @@ from psygnal import Signal
 
 from sam2_plugins.core.errors import PromptError, Sam2PluginsError
 from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.tracking.disk_features import DiskFeatures
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin._aim import meaning_of_click
+from sam2_plugins.napari_plugin._cleanup import CLEANERS, clean
 from sam2_plugins.napari_plugin._divisions import Divisions
 from sam2_plugins.napari_plugin._frames import (
     Contrast,
@@ -24,9 +26,12 @@ from sam2_plugins.napari_plugin._frames import (
 from sam2_plugins.napari_plugin._history import Edit
 from sam2_plugins.napari_plugin._jobs import Jobs
 from sam2_plugins.napari_plugin._lineage import Tracks
+from sam2_plugins.napari_plugin._offers import Offers
+from sam2_plugins.napari_plugin._overview import Overview
 from sam2_plugins.napari_plugin._project import Choices
 from sam2_plugins.napari_plugin._projects import Projects
 from sam2_plugins.napari_plugin._prompting import Prompting
+from sam2_plugins.napari_plugin._proposals import Proposals
 from sam2_plugins.napari_plugin._results import Results
 from sam2_plugins.napari_plugin._runs import Runs
 from sam2_plugins.napari_plugin._session import Session, free_label
@@ -74,6 +79,10 @@ class Controller:
         self.memory = "sam2"
         self.model = "nano"
         self.axis: int | None = None
+        self.over: int | None = None
+        """Axis of the time points over which whole stacks along `axis` are tracked."""
+        self.features: DiskFeatures | None = None
+        """Where encoded frames are kept on the disk; None: nowhere."""
         self.excluding = False
         self.one_per_click = True
         """A click well beside a fresh object begins another one; one on a mask selects it."""
@@ -86,29 +95,45 @@ class Controller:
         """Keys that the layers of an image have while they are worked on."""
         self._tracks_wanted = 0
         self._doubts = Doubts()
+        self.all_objects = False
+        """The strip, and the keys that go to doubtful frames, mean all objects."""
+        self._overview = Overview(jobs, self.fail)
+        self._overview.changed.connect(self.masks_changed.emit)
         self._works: dict[Any, Work] = {}
         self.prompting = Prompting(self)
         self.runs = Runs(self)
         self.results = Results(self)
         self.divisions = Divisions(self)
+        self.proposals = Proposals(self)
+        self.offers = Offers(self)
         self.projects = Projects(self)
         viewer.layers.events.removed.connect(self._on_layer_removed)
 
     # -- the image
 
-    def use(self, images: Sequence[Any], axis: int | None = None) -> None:
-        """Choose an image, or up to three channels; nothing heavy happens yet."""
+    def use(self, images: Sequence[Any], axis: int | None = None, over: int | None = None) -> None:
+        """Choose an image, or up to three channels; nothing heavy happens yet.
+
+        Parameters
+        ----------
+        axis
+            Along which objects are followed.
+        over
+            Axis of the time points at each of which they are; None: at the shown one only.
+        """
         images = tuple(images)
         same_image = images[:1] == self.images[:1]
         if axis is None and images:
             labels = tuple(getattr(images[0], "axis_labels", ()))
             axis = self.axis if same_image else default_axis(images[0], labels)
-        if (images, axis) == (self.images, self.axis):
+        if (images, axis, over) == (self.images, self.axis, self.over):
             return
         if images != self.images:
             self.results.forget()
-        self.images, self.axis = images, axis
+        self.images, self.axis, self.over = images, axis, over
         if not same_image:
+            self.proposals.dismiss()
+            self.offers.clear()
             self.attempt(self.projects.bring_back)
             work = self.work
             self.selected = work.workspace.labels.selected_label if work else None
@@ -122,7 +147,7 @@ class Controller:
         channels = (self.viewer.layers[n] for n in choices.channels if n in self.viewer.layers)
         alike = (c for c in channels if tuple(full_level(c).shape) == shape)
         self.images = (image, *alike)
-        self.axis = choices.axis
+        self.axis, self.over = choices.axis, choices.over
         self.contrast = "movie" if choices.contrast == "movie" else "layer"
         self.memory, self.model = choices.memory, choices.model
         self.recalled.emit(choices)
@@ -148,9 +173,11 @@ class Controller:
     @property
     def length(self) -> int:
         """Number of frames along the swept axis."""
-        if not self.images or self.axis is None:
-            return 1
-        return leading_shape(self.images[0])[self.axis]
+        return 1 if self.axis is None else self.length_of(self.axis)
+
+    def length_of(self, axis: int) -> int:
+        """Number of frames along a leading axis of the image."""
+        return leading_shape(self.images[0])[axis] if self.images else 1
 
     def begin(self) -> Work:
         """Return the chosen image's work, with all its layers."""
@@ -177,7 +204,12 @@ class Controller:
             self._aim,
         )
         workspace.outline(OUTLINE if self.outlines else 0)
-        session = Session(workspace.store, lambda: self.load_model(), lambda: self.memory)
+        session = Session(
+            workspace.store,
+            lambda: self.load_model(),
+            lambda: self.memory,
+            lambda: self.features,
+        )
         work = self._works[image] = Work(workspace, session)
         workspace.store.on_edit = self.prompting.on_painted
         workspace.labels.events.selected_label.connect(self._on_label_selected)
@@ -336,6 +368,26 @@ class Controller:
         name = work.workspace.names[label]
         self.told.emit(f"{name} {verb} on frame {self.frame}: no run tracks it beyond.")
 
+    def clean(self, kind: str, everywhere: bool = False) -> None:
+        """Clean the selected object's masks up, on the shown frame or on all; see `CLEANERS`."""
+        work, label = self.work, self.selected
+        if work is None or label not in work.workspace.names:
+            self.failed.emit("Select the object whose masks are to be cleaned up.")
+            return
+        assert label is not None
+        if self.runs.running:
+            self.failed.emit("Cancel the run first.")
+            return
+        space = work.workspace
+        indices = space.store.indices(label) if everywhere else [space.step]
+        change = clean(work.session, label, indices, CLEANERS[kind])
+        work.history.record(kind.lower(), change, differ=True)
+        name = space.names[label]
+        self.told.emit(f"{kind}: {len(change)} of {len(indices)} masks of {name} changed.")
+        self.show(work)
+        self.objects_changed.emit()
+        self.prompting.sync()
+
     # -- looking back
 
     def undo(self) -> None:
@@ -377,12 +429,28 @@ class Controller:
 
     def states(self, label: int | None = None) -> list[FrameState]:
         """How an object fared, frame by frame; of all objects the worst, if none is named."""
+        return self._judgement(label)()
+
+    def _judgement(self, label: int | None) -> Callable[[], list[FrameState]]:
         work, line = self.work, self.line
         if work is None or line is None:
-            return []
+            return list
         labels = list(work.workspace.names) if label is None else [label]
         said = work.session.said(line)
-        return states_along(work.workspace.store, line, self.length, labels, said, self._doubts)
+        store, length = work.workspace.store, self.length
+        return lambda: states_along(store, line, length, labels, said, self._doubts)
+
+    def shown_states(self) -> list[FrameState]:
+        """What is known by now of the selected object, or of all of them, as the strip shows it."""
+        work, line = self.work, self.line
+        label = None if self.all_objects else self.selected
+        if work is None or line is None or (label is None and not self.all_objects):
+            return []
+        store = work.workspace.store
+        version: object = (store.changes, work.session.said(line), list(work.workspace.names))
+        if self.all_objects and self.runs.running:
+            version = None  # all of them after every frame would slow the run down
+        return self._overview.states((work, line, label), version, self._judgement(label))
 
     def go_to_doubtful(self, forward: bool = True) -> None:
         """Show the next frame that should be looked at."""
@@ -390,12 +458,17 @@ class Controller:
         if work is None or line is None:
             return
         here = self.frame
-        frames = doubtful(self.states(self.selected))
+        states = self.shown_states() if self.all_objects else self.states(self.selected)
+        frames = doubtful(states)
         after = [f for f in frames if f > here] if forward else [f for f in frames if f < here]
         if not after:
             self.told.emit(f"No doubtful frame {'after' if forward else 'before'} this one.")
             return
-        work.workspace.go_to(line.index(after[0] if forward else after[-1]))
+        frame = after[0] if forward else after[-1]
+        work.workspace.go_to(line.index(frame))
+        label = states[frame].label
+        if label is not None and label != self.selected:
+            self.select(label)
 
     def go_to_frame(self, frame: int) -> None:
         """Show a frame along the swept axis."""
@@ -408,14 +481,6 @@ class Controller:
         indices = work.workspace.store.indices(label) if work is not None else []
         if work is not None and indices:
             work.workspace.go_to(indices[0])
-
-    def colors(self) -> dict[int, tuple[float, float, float]]:
-        """RGB of every object, 0 to 1."""
-        work = self.work
-        if work is None:
-            return {}
-        colors = {label: work.workspace.color(label) for label in work.workspace.names}
-        return {label: (float(c[0]), float(c[1]), float(c[2])) for label, c in colors.items()}
 
     # -- events
 
@@ -433,6 +498,8 @@ class Controller:
             self.results.measured,
             self.recalled,
             self.progressed,
+            self.proposals.changed,
+            self.offers.changed,
         ):
             signal.disconnect()
         self.runs.cancel()
@@ -451,6 +518,7 @@ class Controller:
 
     def _on_layer_removed(self, event: Any) -> None:
         layer = event.value
+        self.proposals.leave(layer)
         for image, work in list(self._works.items()):
             if layer in (image, work.workspace.labels):
                 self.runs.cancel()

@@ -141,6 +141,11 @@ class View:
         limits = tuple(_limits(layer) for layer in layers) if as_shown else None
         return cls(tuple(layers), limits)
 
+    def source(self, line: Line) -> tuple[Any, dict[str, Any]]:
+        """Return the frames along a line as a lazy array, and how `open_frames` is to read it."""
+        stack = _Stack(self.layers, line)
+        return stack, {"axes": stack.axes, "limits": self.limits}
+
     def open(self, line: Line, timed: bool = False) -> FrameSource:
         """Open the frames along a line; they are read one at a time, when they are needed.
 
@@ -149,10 +154,11 @@ class View:
         timed
             Frames have the times of the layer, if it has any: time-lapses last for days.
         """
-        stack, first = _Stack(self.layers, line), self.layers[0]
+        first = self.layers[0]
         step = time_step(first, line.axis) if timed else None
         fps = None if step is None or not step > 0 else 1 / step
-        frames = open_frames(stack, axes=stack.axes, limits=self.limits, fps=fps)
+        stack, reading = self.source(line)
+        frames = open_frames(stack, fps=fps, **reading)
         frames.pixel_size = micrometres(first)
         return frames
 

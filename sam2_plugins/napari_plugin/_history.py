@@ -77,15 +77,19 @@ class History:
     def __len__(self) -> int:
         return len(self._undo)
 
-    def record(self, title: str, masks: Change | None = None) -> None:
+    def record(self, title: str, masks: Change | None = None, differ: bool = False) -> None:
         """Keep a change that was made: the masks as they were before; nothing if nothing changed.
 
         What was taken back before it cannot be made again.
+
+        Parameters
+        ----------
+        differ
+            All these masks are known to be other ones now.
         """
-        now = self._capture()
-        changed = {
-            entry: mask for entry, mask in (masks or {}).items() if mask != self._store.get(*entry)
-        }
+        now, changed = self._capture(), masks or {}
+        if not differ:
+            changed = {e: mask for e, mask in changed.items() if mask != self._store.get(*e)}
         if changed or now != self.present:
             self._undo.append(Edit(title, self.present, now, changed))
             self._redo.clear()

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from platformdirs import user_cache_path, user_data_path
 from qtpy.QtCore import QSettings
-from qtpy.QtWidgets import QComboBox, QFormLayout, QMenu, QToolButton, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QMenu, QToolButton, QWidget
 
+from sam2_plugins.core.tracking.disk_features import DiskFeatures
 from sam2_plugins.core.tracking.memory.policies import policy_help
 from sam2_plugins.napari_plugin._controller import Controller
 from sam2_plugins.napari_plugin._frames import default_axis, full_level, leading_shape
@@ -21,12 +24,19 @@ SETTINGS = ("sam2_plugins", "napari")
 """Organisation and application of the settings that are remembered."""
 
 
+MODELS = user_data_path("sam2_plugins") / "models"
+"""Folder of the models that were fine-tuned here."""
+GIGABYTES = 4
+"""Of encoded frames that are kept on the disk."""
+
+
 @dataclass(frozen=True)
 class _Choice:
     """What was chosen for an image: its further channels, and the axis that is swept."""
 
     channels: tuple[Any, ...]
     axis: int | None
+    over: int | None = None
 
 
 class ImageForm(QWidget):
@@ -47,9 +57,13 @@ class ImageForm(QWidget):
         self.channels = QToolButton()
         self.channels.setToolTip("Further layers of the same shape, shown as red, green and blue")
         self.channels.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self._ways: list[tuple[int | None, int | None]] = []
         self._menu = QMenu(self)
         self.channels.setMenu(self._menu)
-        self.axis = _combo("The axis along which objects are followed: time, or the planes")
+        self.axis = _combo(
+            "The axis along which objects are followed: time, or the planes, of the shown time "
+            "point or of one after the other"
+        )
         self.contrast = _combo("How grey values become what the model sees")
         self.contrast.addItems(list(_CONTRASTS))
         self.model = _combo("nano comes with the package; others are downloaded at the first use")
@@ -59,6 +73,10 @@ class ImageForm(QWidget):
         for name, about in policy_help().items():
             self.memory.addItem(name)
             self.memory.setItemData(self.memory.count() - 1, about, 3)  # Qt.ToolTipRole
+        self.features = QCheckBox("Keep encoded frames on disk")
+        self.features.setToolTip(
+            f"A second session on a movie clicks at once; up to {GIGABYTES} GB in {_folder()}"
+        )
         self._form = QFormLayout(self)
         self._form.setContentsMargins(0, 0, 0, 0)
         self._form.setSpacing(4)
@@ -71,6 +89,7 @@ class ImageForm(QWidget):
             ("Memory", self.memory),
         ):
             self._form.addRow(text, field)
+        self._form.addRow(self.features)
         self._fill_models()
         for event in self._layer_events():
             event.connect(self._on_layers)
@@ -79,12 +98,25 @@ class ImageForm(QWidget):
         self.contrast.currentTextChanged.connect(self._on_contrast)
         self.model.currentTextChanged.connect(self._on_model)
         self.memory.currentTextChanged.connect(self._on_memory)
+        self.features.toggled.connect(self._on_features)
+        self.features.setChecked(QSettings(*SETTINGS).value("features", "no") == "yes")
         controller.recalled.connect(self._show_choices)
         self._on_layers()
 
     def remember_model(self, name: str) -> None:
         """Offer a model, which could be loaded, first the next time."""
         QSettings(*SETTINGS).setValue("model", name)
+
+    def use_model(self, path: Path) -> None:
+        """Offer a model of one's own, and choose it."""
+        self._offer_model(path)
+        self.model.setCurrentText(str(path))
+
+    def _offer_model(self, path: Path) -> None:
+        if self.model.findText(str(path)) < 0:
+            self.model.addItem(str(path))
+            about = f"{path.stem}: fine-tuned here"
+            self.model.setItemData(self.model.count() - 1, about, 3)  # Qt.ToolTipRole
 
     def close_events(self) -> None:
         """Let go of the viewer."""
@@ -104,6 +136,8 @@ class ImageForm(QWidget):
             here = "on this machine" if row.path else f"to be downloaded, {row.megabytes} MB"
             about = f"{row.about or row.name} ({here}; {row.licence})"
             self.model.setItemData(self.model.count() - 1, about, 3)  # Qt.ToolTipRole
+        for path in sorted(MODELS.glob("*.safetensors")):
+            self._offer_model(path)
         remembered = QSettings(*SETTINGS).value("model", "nano")
         self.model.setCurrentText(str(remembered))
         self._on_model(self.model.currentText())
@@ -133,6 +167,7 @@ class ImageForm(QWidget):
         with self._quietly():
             self._menu.clear()
             self.axis.clear()
+            self._ways = []
             if image is not None:
                 self._offer(image)
         self._form.setRowVisible(self.channels, bool(self._menu.actions()))
@@ -152,11 +187,18 @@ class ImageForm(QWidget):
                 action.setData(layer)
                 action.setChecked(layer in chosen.channels)
                 action.toggled.connect(self._use)
-        for i, n in enumerate(leading_shape(image)):
-            name = names[i] if i < len(names) else f"axis {i}"
-            self.axis.addItem(f"{name} ({n} frames)", i)
-        axis = chosen.axis
-        self.axis.setCurrentIndex(self.axis.findData(axis) if axis is not None else -1)
+        lengths = leading_shape(image)
+        called = [names[i] if i < len(names) else f"axis {i}" for i in range(len(lengths))]
+        self._ways = [(i, None) for i in range(len(lengths))]
+        for name, n in zip(called, lengths, strict=True):
+            self.axis.addItem(f"{name} ({n} frames)", self.axis.count())
+        time = default_axis(image, names)
+        for i, n in enumerate(lengths):
+            if time is not None and i != time and min(n, lengths[time]) > 1:
+                self._ways.append((i, time))
+                self.axis.addItem(f"{called[i]}, at every {called[time]}", i)
+        way = chosen.axis, chosen.over
+        self.axis.setCurrentIndex(self._ways.index(way) if way in self._ways else -1)
 
     def _use(self, _: Any = None) -> None:
         """Let the controller know what is chosen."""
@@ -165,10 +207,12 @@ class ImageForm(QWidget):
         image = self.image.currentData()
         more = tuple(action.data() for action in self._menu.actions() if action.isChecked())
         images = () if image is None else (image, *more)
+        at = self.axis.currentIndex()
+        way = self._ways[at] if 0 <= at < len(self._ways) else (None, None)
         if image is not None:
-            self._chosen[image] = _Choice(more, self.axis.currentData())
+            self._chosen[image] = _Choice(more, *way)
         self.channels.setText(" + ".join(layer.name for layer in images))
-        self._controller.use(images, self.axis.currentData())
+        self._controller.use(images, *way)
 
     def _show_choices(self, choices: Choices) -> None:
         """Show what was chosen in an earlier session, which is back."""
@@ -177,7 +221,7 @@ class ImageForm(QWidget):
         self.contrast.setCurrentText(contrasts.get(choices.contrast, ""))
         self.memory.setCurrentText(choices.memory)
         self.model.setCurrentText(choices.model)
-        self._chosen[images[0]] = _Choice(images[1:], choices.axis)
+        self._chosen[images[0]] = _Choice(images[1:], choices.axis, choices.over)
         with self._quietly():
             self.image.setCurrentIndex(self.image.findData(images[0]))
         self._on_image()
@@ -197,8 +241,16 @@ class ImageForm(QWidget):
     def _on_memory(self, name: str) -> None:
         self._controller.memory = name
 
+    def _on_features(self, on: bool) -> None:
+        QSettings(*SETTINGS).setValue("features", "yes" if on else "no")
+        self._controller.features = DiskFeatures(_folder(), GIGABYTES) if on else None
+
     def _on_model(self, text: str) -> None:
         self.model_name = self._controller.model = text.strip()
+
+
+def _folder() -> Path:
+    return user_cache_path("sam2_plugins") / "features"
 
 
 def _combo(about: str) -> QComboBox:

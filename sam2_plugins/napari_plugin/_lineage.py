@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -53,30 +53,39 @@ def tracks_of(
     Returns
     -------
     data
-        [n, 1 + ndim]: label, leading axes (time first), y, x.
+        [n, 1 + ndim]: label, leading axes (time first), y, x; the middle of an object that is in
+        several planes of one time point.
     graph
         Daughter to its mother, both of which have a track.
     """
     wanted = set(labels)
-    visible: dict[int, list[tuple[Index, ObjectMask]]] = {}
+    seen: dict[int, dict[Index, list[tuple[Index, ObjectMask]]]] = {}
     for index, masks in sorted(store.snapshot().items()):
         for label, mask in masks.items():
             if label in wanted and mask.visible:
-                visible.setdefault(label, []).append((index, mask))
-    step = -(-sum(map(len, visible.values())) // limit) or 1
+                seen.setdefault(label, {}).setdefault(index[:1], []).append((index, mask))
+    step = -(-sum(map(len, seen.values())) // limit) or 1
     rows: list[tuple[float, ...]] = []
-    for label, found in sorted(visible.items()):
-        for n, (index, mask) in enumerate(found):
-            if n % step == 0 or n == len(found) - 1:
-                assert mask.centroid is not None
-                x, y = mask.centroid
-                rows.append((label, *index, y, x))
+    for label, times in sorted(seen.items()):
+        for n, planes in enumerate(times.values()):
+            if n % step == 0 or n == len(times) - 1:
+                rows.append((label, *_middle(planes)))
     graph = {
         daughter: [mother]
         for daughter, mother in lineage.mothers.items()
-        if daughter in visible and mother in visible
+        if daughter in seen and mother in seen
     }
     return np.array(rows, float).reshape(-1, 1 + store.ndim), graph
+
+
+def _middle(planes: Sequence[tuple[Index, ObjectMask]]) -> tuple[float, ...]:
+    """Leading axes, y and x of the middle of an object, which is seen in some planes."""
+    index, mask = planes[0]
+    if len(planes) == 1 and mask.centroid is not None:
+        return (*index, *mask.centroid[::-1])
+    areas = [mask.area for _, mask in planes]
+    places = [(*index, *(mask.centroid or (0, 0))[::-1]) for index, mask in planes]
+    return tuple(float(n) for n in np.average(places, axis=0, weights=areas))
 
 
 def show_tracks(layer: Any, data: NDArray[np.float64], graph: dict[int, list[int]]) -> None:

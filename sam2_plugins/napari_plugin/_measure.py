@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import nan
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from skimage.measure import regionprops
 
 from sam2_plugins.core.files import replacing
@@ -17,6 +20,7 @@ from sam2_plugins.napari_plugin._placement import pixel_size
 from sam2_plugins.napari_plugin._store import MaskStore
 
 Row: TypeAlias = "dict[str, float | int | str]"
+_WITH_UNIT = ("area", "x", "y", "speed")
 _SHAPE = ("perimeter", "eccentricity", "solidity")
 
 
@@ -61,26 +65,69 @@ def save_csv(path: Path, rows: Iterable[Row]) -> None:
         table.writerows(rows)
 
 
-def quantities(rows: Sequence[Row]) -> list[str]:
-    """Names of what can be plotted, in the order of the table."""
-    names = dict.fromkeys(key for row in rows for key in row)
-    return [name for name in names if name not in ("object", "label", "frame")]
+@dataclass(frozen=True, eq=False)
+class Measures:
+    """All rows, and what the window wants to know of them at once.
+
+    Attributes
+    ----------
+    quantities
+        Names of what can be plotted, in the order of the table.
+    by_label
+        The rows of each object.
+    spacing, unit
+        From one frame to the next, and in what.
+    """
+
+    rows: Sequence[Row] = ()
+    quantities: tuple[str, ...] = ()
+    by_label: Mapping[int, Sequence[Row]] = field(default_factory=dict)
+    spacing: float = 1.0
+    unit: str = ""
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], spacing: float = 1.0, unit: str = "") -> Measures:
+        """Look at all rows; takes long of many."""
+        names = dict.fromkeys(key for row in rows for key in row)
+        by_label: dict[int, list[Row]] = {}
+        for row in rows:
+            by_label.setdefault(int(row["label"]), []).append(row)
+        found = tuple(name for name in names if name not in ("object", "label", "frame"))
+        return cls(rows, found, by_label, spacing, unit)
+
+    def lines(self, quantity: str) -> dict[int, NDArray[np.float64]]:
+        """Frames and values [n, 2] of each object."""
+        lines = {}
+        for label, rows in self.by_label.items():
+            pairs = [(row["frame"], row.get(quantity, nan)) for row in rows]
+            line = np.array(pairs, float)
+            lines[label] = line[np.isfinite(line[:, 1])]
+        return lines
+
+
+def title_of(quantity: str) -> str:
+    """What a column of the table is called beside an axis: "area_um2" is "area (µm²)"."""
+    name, _, unit = quantity.partition("_")
+    if name not in _WITH_UNIT:
+        return quantity.replace("_", " ")
+    unit = unit.removesuffix("_per_frame")
+    unit = unit[:-1] + "²" if unit.endswith("2") else unit
+    return f"{name} ({unit.replace('um', 'µm')}{' per frame' if name == 'speed' else ''})"
 
 
 def _shape_and_light(mask: ObjectMask, pictures: dict[str, Any]) -> Row:
-    """Measures of scikit-image of one object, in its crop."""
+    """Measures of one object, in its crop."""
     crop = np.ascontiguousarray(mask.crop, np.uint8)
-    light = {name: picture[mask.slices] for name, picture in pictures.items()}
     row: Row = {}
     (shape,) = regionprops(crop)
     for name in _SHAPE:
         row[name] = float(getattr(shape, name))
-    for name, picture in light.items():
-        channels = picture[..., None] if picture.ndim == 2 else picture
+    for name, picture in pictures.items():
+        lit = picture[mask.slices][mask.crop]
+        channels = lit[:, None] if lit.ndim == 1 else lit
         for channel in range(channels.shape[-1]):
-            (lit,) = regionprops(crop, intensity_image=channels[..., channel])
             suffix = f"{name}" if channels.shape[-1] == 1 else f"{name}_{channel}"
-            row[f"mean_{suffix}"] = float(lit.intensity_mean)
-            row[f"min_{suffix}"] = float(lit.intensity_min)
-            row[f"max_{suffix}"] = float(lit.intensity_max)
+            row[f"mean_{suffix}"] = float(channels[:, channel].mean())
+            row[f"min_{suffix}"] = float(channels[:, channel].min())
+            row[f"max_{suffix}"] = float(channels[:, channel].max())
     return row

@@ -39,6 +39,8 @@ class ObjectsView(QWidget):
         self._filling = False
         self._prompts: Counter[int] = Counter()
         self._fared: dict[tuple[MaskStore, int], _Fared] = {}
+        self._family: list[tuple[int, int | None]] = []
+        self._items: dict[int, QTreeWidgetItem] = {}
         self.tree = QTreeWidget()
         self.tree.setColumnCount(len(_COLUMNS))
         self.tree.setHeaderLabels(list(_COLUMNS))
@@ -48,7 +50,8 @@ class ObjectsView(QWidget):
         header.setStretchLastSection(False)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         for column in range(1, len(_COLUMNS)):
-            header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Interactive)
+            self.tree.resizeColumnToContents(column)
         self.tree.setToolTip("Double-click: show the object's first frame. F2: another name.")
         self.tree.currentItemChanged.connect(self._on_current)
         self.tree.itemDoubleClicked.connect(self._on_double_click)
@@ -84,14 +87,12 @@ class ObjectsView(QWidget):
         work = self._controller.work
         self._filling = True
         try:
-            self.tree.clear()
-            items: dict[int, QTreeWidgetItem] = {}
-            if work is not None:
-                self._count_prompts(work)
-                for label in work.workspace.names:
-                    self._add(work, label, items)
-            self.tree.expandAll()
-            current = items.get(self._controller.selected or 0)
+            if work is None:
+                self.tree.clear()
+                self._items.clear()
+            else:
+                self._show(work)
+            current = self._items.get(self._controller.selected or 0)
             if current is not None:
                 self.tree.setCurrentItem(current)
         finally:
@@ -106,12 +107,34 @@ class ObjectsView(QWidget):
             button.setEnabled(selected)
             button.setToolTip(about if selected else "There is no object yet: click on one.")
 
-    def _add(self, work: Work, label: int, items: dict[int, QTreeWidgetItem]) -> QTreeWidgetItem:
-        if label in items:
-            return items[label]
+    def _show(self, work: Work) -> None:
+        """Make the tree anew only where objects came, went or divided."""
+        mothers = work.workspace.lineage.mothers
+        family = [(label, mothers.get(label)) for label in work.workspace.names]
+        if family != self._family or not self._items:
+            self._family = family
+            self._items.clear()
+            self.tree.clear()
+            for label, _ in family:
+                self._add(work, label)
+            self.tree.expandAll()
+        self._count_prompts(work)
+        changed = False
+        for label, item in self._items.items():
+            for column, text in enumerate(self._row(work, label)):
+                if item.text(column) != text:
+                    item.setText(column, text)
+                    changed = True
+        # Once: a header that fits itself looks at all rows again for every text.
+        for column in range(1, len(_COLUMNS)) if changed else ():
+            self.tree.resizeColumnToContents(column)
+
+    def _add(self, work: Work, label: int) -> QTreeWidgetItem:
+        if label in self._items:
+            return self._items[label]
         mother = work.workspace.lineage.mothers.get(label)
-        above = self._add(work, mother, items) if mother in work.workspace.names else None
-        item = QTreeWidgetItem(self._row(work, label))
+        above = self._add(work, mother) if mother in work.workspace.names else None
+        item = QTreeWidgetItem()
         item.setData(0, _LABEL, label)
         item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
         swatch = QPixmap(12, 12)
@@ -119,7 +142,7 @@ class ObjectsView(QWidget):
         item.setIcon(0, QIcon(swatch))
         for column in range(1, len(_COLUMNS)):
             item.setTextAlignment(column, int(Qt.AlignmentFlag.AlignRight))
-        items[label] = item
+        self._items[label] = item
         if above is None:
             self.tree.addTopLevelItem(item)
         else:

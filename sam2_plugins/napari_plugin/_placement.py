@@ -54,6 +54,14 @@ def time_step(image: Any, axis: int | None) -> float | None:
     return None if axis is None else _in(image, axis, "second")
 
 
+def step_along(image: Any, axis: int | None) -> tuple[float, str]:
+    """Step from one frame to the next, and its unit; 1 and "" if the image does not say."""
+    units = getattr(image, "units", ())
+    if axis is None or len(units) != image.ndim or str(units[axis]) == "pixel":
+        return 1.0, ""
+    return steps_of(image)[axis], f"{units[axis]:~}"
+
+
 def _in(image: Any, axis: int, unit: str) -> float | None:
     """Step along an axis in a unit; None if the axis is in another kind of unit, or in none."""
     units = getattr(image, "units", ())

@@ -54,6 +54,7 @@ class Choices:
     """What is chosen in the form; channels are named."""
 
     axis: int | None = None
+    over: int | None = None
     channels: tuple[str, ...] = ()
     contrast: str = "layer"
     memory: str = "sam2"

@@ -48,7 +48,9 @@ class Projects:
         """What is chosen now, as it is saved."""
         control = self._controller
         channels = tuple(image.name for image in control.images[1:])
-        return Choices(control.axis, channels, control.contrast, control.memory, control.model)
+        return Choices(
+            control.axis, control.over, channels, control.contrast, control.memory, control.model
+        )
 
     def _choices_for(self, work: Work) -> Choices:
         """What is chosen, with every change that is saved; tells if saving does not work."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,8 @@ from psygnal import Signal
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.napari_plugin._export import Result, export, load_said, save_said
 from sam2_plugins.napari_plugin._frames import Line
-from sam2_plugins.napari_plugin._measure import Row, measure, save_csv
+from sam2_plugins.napari_plugin._measure import Measures, Row, measure, save_csv
+from sam2_plugins.napari_plugin._placement import step_along
 from sam2_plugins.napari_plugin._session import Painted
 
 if TYPE_CHECKING:
@@ -26,7 +27,12 @@ class Results:
 
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
-        self.measures: list[Row] = []
+        self.table = Measures()
+
+    @property
+    def measures(self) -> Sequence[Row]:
+        """Rows of the table: an object on a frame."""
+        return self.table.rows
 
     def measure(self) -> None:
         """Measure all objects along the line, in a worker."""
@@ -35,30 +41,36 @@ class Results:
         if work is None or line is None:
             control.failed.emit("There is nothing to measure: track an object first.")
             return
-        rows: list[Row] = []
+        found: list[Measures] = []
         store, names = work.workspace.store, dict(work.workspace.names)
         images, length = control.images, control.length
 
-        def each(found: tuple[int, list[Row]]) -> None:
-            frame, of_frame = found
-            rows.extend(of_frame)
-            control.told.emit(f"Measuring: {frame + 1} of {length} frames")
-
-        def done(_: bool) -> None:
-            self.measures = rows
-            work.workspace.show_features(rows)
+        def done(stopped: bool) -> None:
+            if stopped:
+                return
+            (self.table,) = found
+            work.workspace.show_features(self.table)
             self.measured.emit()
-            control.told.emit(f"{len(rows)} masks measured.")
+            control.told.emit(f"{len(self.measures)} masks measured.")
 
-        def steps() -> Generator[tuple[int, list[Row]], None, None]:
-            yield from enumerate(measure(store, images, line, length, names))
+        def steps() -> Generator[int, None, None]:
+            rows: list[Row] = []
+            for frame, of_frame in enumerate(measure(store, images, line, length, names)):
+                rows += of_frame
+                yield frame
+            found.append(Measures.of(rows, *step_along(images[0], line.axis)))
 
-        control.jobs.stream(steps, each, done, control.fail)
+        control.jobs.stream(
+            steps,
+            lambda frame: control.told.emit(f"Measuring: {frame + 1} of {length} frames"),
+            done,
+            control.fail,
+        )
 
     def forget(self) -> None:
         """Another image is chosen: there are no measures of it."""
         if self.measures:
-            self.measures = []
+            self.table = Measures()
             self.measured.emit()
 
     def save_table(self, path: Path) -> None:

@@ -17,6 +17,19 @@ from sam2_plugins.core.tracking.schedule import Direction
 from sam2_plugins.napari_plugin._controller import Controller
 from sam2_plugins.napari_plugin._runs import RunProgress
 
+_ABOUT = {
+    "backward": ("Track to earlier frames", "Track through this stack, then the earlier ones"),
+    "both": (
+        "Track outward from every prompt (G)",
+        "Track through this stack, then all others (G)",
+    ),
+    "forward": (
+        "Track to later frames (Shift+G)",
+        "Track through this stack, then the later ones (Shift+G)",
+    ),
+}
+"""What a direction does along a movie, and with stacks over time."""
+
 
 class RunView(QWidget):
     """Back, Both, Forward and a range; while it runs, a bar and Cancel."""
@@ -24,9 +37,9 @@ class RunView(QWidget):
     def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._controller = controller
-        self.back = self._button("◀ Back", "backward", "Track to earlier frames")
-        self.both = self._button("◀ Both ▶", "both", "Track outward from every prompt (G)")
-        self.forward = self._button("Forward ▶", "forward", "Track to later frames (Shift+G)")
+        self.back = self._button("◀ Back", "backward")
+        self.both = self._button("◀ Both ▶", "both")
+        self.forward = self._button("Forward ▶", "forward")
         row = QHBoxLayout()
         for button in (self.back, self.both, self.forward):
             row.addWidget(button)
@@ -35,7 +48,8 @@ class RunView(QWidget):
         self.first.setToolTip("First frame of the run")
         self.last.setToolTip("Last frame of the run")
         limits = QHBoxLayout()
-        limits.addWidget(QLabel("Frames"))
+        self._range = QLabel()
+        limits.addWidget(self._range)
         limits.addWidget(self.first, 1)
         limits.addWidget(QLabel("to"))
         limits.addWidget(self.last, 1)
@@ -45,7 +59,14 @@ class RunView(QWidget):
         asked.setSpacing(4)
         self.on = QPushButton()
         self.on.clicked.connect(lambda: controller.attempt(controller.runs.track_on))
+        self.all = QPushButton("All cells ▶")
+        self.all.setToolTip(
+            "Track every cell from this frame on, also those that come or divide; what was decided "
+            "is offered below the strip, and can be refused"
+        )
+        self.all.clicked.connect(lambda: controller.attempt(self._track_all))
         asked.addLayout(row)
+        asked.addWidget(self.all)
         asked.addWidget(self.on)
         asked.addLayout(limits)
         self.bar = QProgressBar()
@@ -78,7 +99,8 @@ class RunView(QWidget):
         reason = self._controller.runs.why_not()
         for button in (self.back, self.both, self.forward):
             button.setEnabled(not reason)
-            button.setToolTip(reason or str(button.property("help")))
+            stacks = self._controller.over is not None
+            button.setToolTip(reason or _ABOUT[button.property("direction")][stacks])
         corrections = self._controller.runs.corrections
         self.on.setVisible(bool(corrections))
         self.on.setEnabled(not reason)
@@ -87,7 +109,8 @@ class RunView(QWidget):
             first = min(corrections.values())
             self.on.setText(f"Track on from frame {first} ▶ (G)")
             self.on.setToolTip(f"Only {names}, and only what comes after: nothing before changes")
-        end = self._controller.length - 1
+        end = self._controller.runs.length - 1
+        self._range.setText("Frames" if self._controller.over is None else "Time points")
         whole = self.last.value() == self.last.maximum()
         for box in (self.first, self.last):
             box.setMaximum(max(end, 0))
@@ -104,16 +127,19 @@ class RunView(QWidget):
     def start(self, direction: Direction) -> None:
         """Track within the range that is set."""
         first, last = self.first.value(), self.last.value()
-        end = self._controller.length - 1
+        end = self._controller.runs.length - 1
         start, stop = (first or None, None if last == end else last)
         if direction == "backward":
             start, stop = stop, start
         control = self._controller
         control.attempt(lambda: control.runs.start(direction, start, stop))
 
-    def _button(self, text: str, direction: Direction, about: str) -> QPushButton:
+    def _track_all(self) -> None:
+        self._controller.runs.track_all(self.last.value())
+
+    def _button(self, text: str, direction: Direction) -> QPushButton:
         button = QPushButton(text)
-        button.setProperty("help", about)
+        button.setProperty("direction", direction)
         button.clicked.connect(lambda: self.start(direction))
         return button
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.tracking.schedule import Direction
+from sam2_plugins.napari_plugin._all_cells import LineageStep, Taking, follow_all
 from sam2_plugins.napari_plugin._frames import Line
 from sam2_plugins.napari_plugin._jobs import Handle
 from sam2_plugins.napari_plugin._session import Request, Session, Step
 from sam2_plugins.napari_plugin._store import Change
+from sam2_plugins.napari_plugin._volumes import largest, track_volumes
+from sam2_plugins.napari_plugin._work import Work
 
 if TYPE_CHECKING:
     from sam2_plugins.napari_plugin._controller import Controller
@@ -51,11 +56,26 @@ class Runs:
         work, line = self._control.work, self._control.line
         if work is None or line is None:
             return "Click on an object first."
-        if not work.session.said(line) and not self._control.prompting.untold(work, line):
+        if not self._said(work, line) and not (
+            self._control.over is not None and self._shown(work, line)
+        ):
             return "Click on an object first, or draw a box around it."
-        if self._control.length < 2:
+        if max(self._control.length, self.length) < 2:
             return "There is only one frame."
         return ""
+
+    @property
+    def length(self) -> int:
+        """Number of frames among which a run's range is chosen, or of time points with stacks."""
+        control = self._control
+        return control.length if control.over is None else control.length_of(control.over)
+
+    def _said(self, work: Work, line: Line) -> bool:
+        return bool(work.session.said(line) or self._control.prompting.untold(work, line))
+
+    def _shown(self, work: Work, line: Line) -> bool:
+        store = work.workspace.store
+        return any(largest(store, line, label) is not None for label in work.workspace.names)
 
     @property
     def corrections(self) -> dict[int, int]:
@@ -70,7 +90,7 @@ class Runs:
             self._control.told.emit("There is no correction to track on from.")
             return
         last = work.session.after(line, since)
-        self._start(
+        self._run_through(
             Request(self._control.view(), line, "forward", min(since.values()), last, since)
         )
 
@@ -83,21 +103,80 @@ class Runs:
         if reason or line is None:
             self._control.failed.emit(reason)
             return
-        self._start(Request(self._control.view(), line, direction, start, stop))
+        self._run_through(
+            Request(self._control.view(), line, direction, start, stop, over=self._control.over)
+        )
 
-    def _start(self, request: Request) -> None:
-        work, line = self._control.work, request.line
-        if self.running or work is None:
+    def track_all(self, stop: int | None = None) -> None:
+        """Track all cells from the shown frame on, with those that come, divide and go.
+
+        Raises
+        ------
+        Sam2PluginsError
+            If there is nothing to track through.
+        """
+        control = self._control
+        work, frame = control.begin(), control.frame
+        line = Line.through(control.axis, work.workspace.step)
+        last = control.length - 1 if stop is None else stop
+        if control.over is not None or frame >= last:
+            raise Sam2PluginsError(
+                "All cells are tracked to later frames: go to an earlier frame, and choose one "
+                "axis to track along."
+            )
+        request = Request(control.view(), line, "forward", frame, last)
+        names, here = work.workspace.names, work.workspace.store.on_frame(line.index(frame))
+        masks = {label: mask for label, mask in here.items() if mask.visible and label in names}
+        change: Change = {}
+        taking = Taking(work, request, masks, change)
+
+        def each(step: Step) -> None:
+            known = len(names)
+            assert isinstance(step, LineageStep) and step.found is not None
+            for offer in taking.take(step.found):
+                control.offers.add(offer)
+            if len(names) > known:
+                control.objects_changed.emit()
+
+        self._start(work, lambda: follow_all(work.session, request, masks), request, change, each)
+
+    def _run_through(self, request: Request) -> None:
+        work = self._control.work
+        if work is None:
+            self._control.failed.emit(self.why_not())
+            return
+        session, names = work.session, list(work.workspace.names)
+        begins = self._said(work, request.line)
+        change: Change = {}
+
+        def steps() -> Generator[Step, None, None]:
+            if request.over is None:
+                return session.run(request, change)
+            return track_volumes(session, request, names, begins, change)
+
+        self._start(work, steps, request, change)
+
+    def _start(
+        self,
+        work: Work,
+        steps: Callable[[], Generator[Step, None, None]],
+        request: Request,
+        change: Change,
+        on_step: Callable[[Step], None] = lambda step: None,
+    ) -> None:
+        if self.running:
             self._control.failed.emit(self.why_not())
             return
         self._control.prompting.sync()
-        change: Change = {}
         computed = 0
+        frames = set()
         began = time.perf_counter()
 
         def each(step: Step) -> None:
             nonlocal computed
+            on_step(step)
             computed += step.computed
+            frames.add(step.index)
             rate = step.done / max(time.perf_counter() - began, 1e-6)
             self._control.shown_is_stale |= step.index == work.workspace.step
             self._control.progressed.emit(RunProgress(step.done, step.total, rate))
@@ -105,13 +184,14 @@ class Runs:
 
         def done(stopped: bool) -> None:
             self._run = None
-            frames = len({index for index, _ in change})
-            work.history.record("run", _tracked(change, work.session, line))
+            work.history.record(
+                "run", _tracked(change, work.session, request.line.axis), differ=True
+            )
             self._control.show(work)
             self._control.progressed.emit(None)
             kept = "Stopped; what is done is kept: " if stopped else ""
             if computed or stopped or not frames:
-                self._control.told.emit(f"{kept}{frames} frames tracked.")
+                self._control.told.emit(f"{kept}{len(frames)} frames tracked.")
             else:
                 self._control.told.emit(
                     "Nothing had to be tracked: all masks follow from the prompts already."
@@ -124,9 +204,7 @@ class Runs:
 
         self._control.progressed.emit(RunProgress(0, 0, 0.0))
         self._run = _STARTING
-        handle = self._control.jobs.stream(
-            lambda: work.session.run(request, change), each, done, failed
-        )
+        handle = self._control.jobs.stream(steps, each, done, failed)
         if self._run is not None:
             self._run = handle
 
@@ -136,9 +214,9 @@ class Runs:
             self._run.stop()
 
 
-def _tracked(change: Change, session: Session, line: Line) -> Change:
+def _tracked(change: Change, session: Session, axis: int | None) -> Change:
     """Leave out what a person did meanwhile: taking the run back leaves it alone."""
-    prompted = {(line.index(frame), label) for frame, label in session.said(line)}
+    prompted = session.prompted(axis)
     return {
         entry: mask
         for entry, mask in change.items()

@@ -7,7 +7,7 @@ run is answered at once. What the window does itself waits for none of it: `remo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
@@ -20,6 +20,7 @@ from sam2_plugins.core.errors import PromptError, Sam2PluginsError
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.tracking.disk_features import DiskFeatures
 from sam2_plugins.core.tracking.schedule import Direction, Life
 from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
 from sam2_plugins.napari_plugin._frames import Line, View
@@ -42,6 +43,14 @@ class Painted:
 
 
 @dataclass(frozen=True)
+class Tidied:
+    """The model's own mask, and what a clean-up made of it."""
+
+    own: ObjectMask
+    shown: ObjectMask
+
+
+@dataclass(frozen=True)
 class Request:
     """What a person wants tracked, and how it is looked at."""
 
@@ -52,6 +61,8 @@ class Request:
     stop: int | None = None
     since: Mapping[int, int] | None = None
     """By object, the first frame whose mask may change; None: all of all objects may."""
+    over: int | None = None
+    """Axis of the time points whose whole stacks are tracked, one after the other."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,7 @@ class Step:
     index: Index
     done: int
     total: int
+    """Of the frames on which a mask has to be computed."""
     computed: int = 0
     """Objects whose masks are new."""
 
@@ -84,6 +96,8 @@ class Session:
         Returns the chosen model; called in the worker.
     memory
         Returns the chosen rule of what objects remember.
+    features
+        Returns where encoded frames are kept on the disk; None: nowhere.
     """
 
     def __init__(
@@ -91,12 +105,16 @@ class Session:
         store: MaskStore,
         load_model: Callable[[], Sam2Model],
         memory: Callable[[], str] = lambda: "sam2",
+        features: Callable[[], DiskFeatures | None] = lambda: None,
     ) -> None:
         self.store = store
         self.load_model = load_model
         self.memory = memory
+        self.features = features
         self.painted: dict[Entry, Painted] = {}
         """Masks by a person, which no run replaces."""
+        self.tidied: dict[Entry, Tidied] = {}
+        """Masks that were cleaned up."""
         self.lives: dict[int, Life] = {}
         """Frames on which objects exist, of those that begin or end in the movie."""
         self.current: dict[tuple[Line, int], set[int]] = {}
@@ -106,7 +124,7 @@ class Session:
         self._said: dict[tuple[Line, int, int], Said] = {}
         self._before: dict[tuple[Line, int, int], ObjectMask | None] = {}
         self._tracking: dict[Line, _Tracking] = {}
-        self._turns = Turns()
+        self.turns = Turns()
         self._notes = Lock()
         self._removed: set[int] = set()
         self._looks_anew = False
@@ -123,6 +141,10 @@ class Session:
             for (where, frame, label), prompts in list(self._said.items())
             if where == line
         }
+
+    def prompted(self, axis: int | None) -> set[Entry]:
+        """Where anything was said along any line of an axis, and of whom."""
+        return {(line.index(f), label) for line, f, label in list(self._said) if line.axis == axis}
 
     def say(
         self,
@@ -152,7 +174,7 @@ class Session:
             If a prompt does not fit; those before it count.
         """
         model = self.load_model()
-        with self._turns:
+        with self.turns:
             tracker = self._tracker(model, view, line)
             key = (line, frame, label)
             before = self._said.get(key, ())
@@ -235,31 +257,62 @@ class Session:
         """The image has changed: look at it anew when the next thing is asked."""
         self._looks_anew = True
 
-    def run(self, wanted: Request, change: Change) -> Generator[Step, None, None]:
+    def run(
+        self, wanted: Request, change: Change, seeds: Sequence[Prompt] = ()
+    ) -> Generator[Step, None, None]:
         """Track the objects along a line, write their masks to the store, and yield every step.
 
         Parameters
         ----------
         change
             Is filled with what takes the run back.
+        seeds
+            Masks to begin with, of objects of which a person said nothing on the line.
         """
         model = self.load_model()
-        with self._turns:
+        with self.turns:
+            if seeds:
+                self._tracking.pop(wanted.line, None)
             tracker = self._tracker(model, wanted.view, wanted.line)
+            for seed in seeds:
+                tracker.add(seed)
             arguments = (wanted.direction, wanted.start, wanted.stop)
             self._bound(tracker)
-            total = tracker.count_steps(*arguments) or 0
+            total = tracker.count_steps(*arguments, computed=True) or 0
             results = tracker.propagate(*arguments)
         done = 0
         while True:
-            with self._turns:
+            with self.turns:
                 self._heed()
                 result = next(results, None)
                 if result is None:
-                    return
-                self._keep(wanted, result, change)
-            done += 1
+                    break
+                self.keep(wanted, result, change)
+            done += bool(result.computed)
             yield Step(wanted.line.index(result.frame), done, total, len(result.computed))
+        if seeds:  # what a person says of this line later is said without them
+            self._tracking.pop(wanted.line, None)
+
+    def propose(self, view: View, line: Line, frame: int) -> list[ObjectMask]:
+        """Return masks of all objects of a frame that the model finds without a prompt."""
+        model = self.load_model()
+        with self.turns:
+            return list(self._tracker(model, view, line).proposer()(frame))
+
+    def carry(
+        self, view: View, line: Line, frames: tuple[int, int], masks: Mapping[int, ObjectMask]
+    ) -> dict[int, ObjectMask]:
+        """Track masks from one frame of a line to another, and leave the store as it is."""
+        start, stop = frames
+        direction: Direction = "forward" if start < stop else "backward"
+        tracker = self.fresh_tracker(view, line)
+        with self.turns:
+            for label, mask in masks.items():
+                tracker.add(Prompt.of(start, label, mask=mask))
+            last = {}
+            for result in tracker.propagate(direction, start, stop):
+                last = result.masks
+        return {int(label): mask for label, mask in last.items() if mask.visible}
 
     def _answer(
         self,
@@ -288,7 +341,8 @@ class Session:
         for key in [key for key in list(self._said) if key[-1] == label]:
             del self._said[key]
 
-    def _keep(self, wanted: Request, result: FrameResult, change: Change) -> None:
+    def keep(self, wanted: Request, result: FrameResult, change: Change) -> None:
+        """Write the masks of a frame, but for those that a person painted or does not want."""
         line, since = wanted.line, wanted.since
         index = line.index(result.frame)
         with self._notes:
@@ -299,8 +353,12 @@ class Session:
                     continue
                 if since is not None and result.frame < since.get(label, result.frame + 1):
                     continue
+                tidied = self.tidied.get((index, label))
+                if tidied and tidied.own == mask and tidied.shown == self.store.get(index, label):
+                    mask = tidied.shown
                 before = self.store.put(index, label, mask)
-                change.setdefault((index, label), before)
+                if mask != before:
+                    change.setdefault((index, label), before)
                 self.outdated.get((line, label), set()).discard(result.frame)
                 self.current.setdefault((line, label), set()).add(result.frame)
 
@@ -333,8 +391,9 @@ class Session:
         known = self._tracking.get(line)
         wanted = (view, model, memory)
         if known is not None and (known.view, known.model, known.memory) == wanted:
+            known.tracker.keep_features(self.features())
             return known.tracker
-        tracker = VideoTracker(model, view.open(line), policy=memory, cache_megabytes=64)
+        tracker = self.fresh_tracker(view, line, model)
         for prompts in self.said(line).values():
             _tell(tracker, prompts)
         if known is None:
@@ -343,6 +402,13 @@ class Session:
             for key in [key for key in self.current if key[0] == line]:
                 del self.current[key]
         self._tracking[line] = _Tracking(tracker, view, model, memory)
+        return tracker
+
+    def fresh_tracker(self, view: View, line: Line, model: Sam2Model | None = None) -> VideoTracker:
+        """Return a tracker of a line that knows of no object."""
+        network = self.load_model() if model is None else model
+        tracker = VideoTracker(network, view.open(line), policy=self.memory(), cache_megabytes=64)
+        tracker.keep_features(self.features())
         return tracker
 
     def _masklets(self, line: Line, objects: Iterable[ObjectId]) -> list[Masklet]:

@@ -21,8 +21,8 @@ from sam2_plugins.core.tracking.doubt import (
 from sam2_plugins.napari_plugin._frames import Line
 from sam2_plugins.napari_plugin._store import Index, MaskStore
 
-Judged: TypeAlias = "tuple[ObjectMask, ObjectMask | None, ObjectMask | None]"
-"""A mask, the one that it was tracked from, and the one of the nearest prompt."""
+Judged: TypeAlias = "tuple[ObjectMask | None, ...]"
+"""A mask, the one that it was tracked from, that of the nearest prompt, and its neighbours."""
 
 
 class Kind(IntEnum):
@@ -38,12 +38,13 @@ class Kind(IntEnum):
 @dataclass(frozen=True)
 class FrameState:
     """One frame: its kind, the lowest predicted IoU (None if nothing is predicted), and why one
-    should look at it.
+    should look at it, at which object.
     """
 
     kind: Kind
     iou: float | None = None
     reasons: tuple[str, ...] = ()
+    label: int | None = None
 
 
 class Doubts:
@@ -60,16 +61,15 @@ class Doubts:
         before, nearest = neighbours(frame, origins)
         mask = store.get(index, label)
         assert mask is not None
-        judged = (
-            mask,
-            store.get(line.index(before), label),
-            store.get(line.index(nearest), label) if origins else None,
-        )
+        tracked_from = store.get(line.index(before), label)
+        prompted = store.get(line.index(nearest), label) if origins else None
+        others = store.neighbours(index, label)
+        judged = (mask, tracked_from, prompted, *others)
         key = (store, index, label)
         known = self._known.get(key)
-        if known is None or any(a is not b for a, b in zip(known[0], judged, strict=True)):
-            others = store.others_on_frame(index, label)
-            known = self._known[key] = (judged, doubt_of(*judged, others))
+        if known is None or [*map(id, known[0])] != [*map(id, judged)]:
+            doubt = doubt_of(mask, tracked_from, prompted, others)
+            known = self._known[key] = (judged, doubt)
         return known[1]
 
 
@@ -124,6 +124,7 @@ def _state(
 ) -> FrameState:
     kind, worst = Kind.UNKNOWN, None
     reasons: tuple[str, ...] = ()
+    most: int | None = None
     index = line.index(frame)
     for label in origins:
         mask = store.get(index, label)
@@ -138,7 +139,7 @@ def _state(
             doubt = judge.of(store, line, frame, label, origins[label])
             here = Kind.DOUBTFUL if doubt.doubtful else Kind.TRACKED
         if here > kind:
-            kind, reasons = here, doubt.reasons
+            kind, reasons, most = here, doubt.reasons, label
         if mask.iou == mask.iou and mask.visible:  # not nan: no model made it
             worst = mask.iou if worst is None else min(worst, mask.iou)
-    return FrameState(kind, worst, reasons if kind is Kind.DOUBTFUL else ())
+    return FrameState(kind, worst, reasons if kind is Kind.DOUBTFUL else (), most)

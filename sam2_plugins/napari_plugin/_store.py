@@ -6,7 +6,7 @@ movie, and taking back a run swaps entries. Reading and painting work as on an a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import product
 from math import nan
 from typing import Any, TypeAlias
@@ -26,6 +26,7 @@ LABELS = np.dtype(np.uint16)
 """Of the layer: napari draws labels of up to 16 bits quickly, and exports have 16 bits."""
 OnEdit: TypeAlias = "Callable[[Index, dict[int, ObjectMask | None]], None]"
 OnPut: TypeAlias = "Callable[[Index, int, ObjectMask | None], None]"
+_Boxes: TypeAlias = "tuple[NDArray[np.intp], list[ObjectMask], NDArray[np.intp]]"
 
 
 class MaskStore:
@@ -38,6 +39,8 @@ class MaskStore:
 
     Attributes
     ----------
+    changes
+        Number of masks that were set or removed.
     on_edit
         Called after a person painted, or undid that, with the frame and the masks from before, by
         label.
@@ -52,9 +55,12 @@ class MaskStore:
         self.dtype = LABELS
         self.on_edit: OnEdit = lambda index, before: None
         self.on_put: OnPut = lambda index, label, mask: None
+        self.changes = 0
         self._masks: dict[Index, dict[int, ObjectMask]] = {}
         self._indices: dict[int, set[Index]] = {}
         self._versions: dict[int, int] = {}
+        self._frame_versions: dict[Index, int] = {}
+        self._boxes: dict[Index, tuple[int, _Boxes]] = {}
 
     @property
     def frame_size(self) -> tuple[int, int]:
@@ -71,12 +77,35 @@ class MaskStore:
         """All masks of a frame by label, in order of label."""
         return dict(sorted(self._masks.get(index, {}).items()))
 
-    def others_on_frame(self, index: Index, label: int) -> list[ObjectMask]:
-        """Masks of all other objects on a frame, in no order."""
-        return [mask for obj, mask in list(self._masks.get(index, {}).items()) if obj != label]
+    def neighbours(self, index: Index, label: int) -> list[ObjectMask]:
+        """Masks of the other objects on a frame whose boxes meet that of an object, in no order."""
+        labels, masks, boxes = self._boxes_on(index)
+        mine = boxes[labels == label]
+        if not len(mine):
+            return []
+        (x0, y0, x1, y1), (u0, v0, u1, v1) = mine[0], boxes.T
+        meets = (x0 < u1) & (u0 < x1) & (y0 < v1) & (v0 < y1) & (labels != label)
+        return [masks[i] for i in np.flatnonzero(meets)]
+
+    def _boxes_on(self, index: Index) -> _Boxes:
+        """Labels [n], visible masks, and their boxes [n, 4] on a frame."""
+        version = self._frame_versions.get(index, 0)
+        known = self._boxes.get(index)
+        if known is None or known[0] != version:
+            # A copy, for a run in another thread may add masks meanwhile.
+            seen = [(n, m) for n, m in list(self._masks.get(index, {}).items()) if m.visible]
+            boxes = np.array([mask.box for _, mask in seen], int).reshape(-1, 4)
+            labels = np.array([label for label, _ in seen], int)
+            known = self._boxes[index] = version, (labels, [mask for _, mask in seen], boxes)
+        return known[1]
 
     def put(self, index: Index, label: int, mask: ObjectMask | None) -> ObjectMask | None:
         """Set a mask, or remove it; return what was there."""
+        before = self._set(index, label, mask)
+        self._count(((index, label),))
+        return before
+
+    def _set(self, index: Index, label: int, mask: ObjectMask | None) -> ObjectMask | None:
         here = self._masks.setdefault(index, {})
         before = here.get(label)
         if mask is not None:
@@ -85,9 +114,16 @@ class MaskStore:
         else:
             here.pop(label, None)
             self._indices.get(label, set()).discard(index)
-        self._versions[label] = self._versions.get(label, 0) + 1
         self.on_put(index, label, mask)
         return before
+
+    def _count(self, changed: Collection[Entry]) -> None:
+        """Let others see that masks have changed."""
+        self.changes += len(changed)
+        for label in {label for _, label in changed}:
+            self._versions[label] = self._versions.get(label, 0) + 1
+        for index in {index for index, _ in changed}:
+            self._frame_versions[index] = self._frame_versions.get(index, 0) + 1
 
     def snapshot(self) -> dict[Index, dict[int, ObjectMask]]:
         """All masks by frame and label."""
@@ -109,7 +145,9 @@ class MaskStore:
 
     def swap(self, change: Change) -> Change:
         """Take a change back, and return the one that brings it on again."""
-        return {entry: self.put(*entry, mask) for entry, mask in change.items()}
+        back = {entry: self._set(*entry, mask) for entry, mask in change.items()}
+        self._count(change)
+        return back
 
     # -- an array for napari
 

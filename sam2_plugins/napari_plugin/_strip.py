@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from qtpy.QtCore import QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent
@@ -35,12 +35,16 @@ class FrameStrip(QWidget):
         super().__init__(parent)
         self._states: Sequence[FrameState] = ()
         self._frame = 0
+        self._names: Mapping[int, str] = {}
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMouseTracking(True)
         self.setToolTip("Frames by how sure their masks are")
 
-    def show_states(self, states: Sequence[FrameState], frame: int) -> None:
-        """Show frames, and mark the one that is shown."""
+    def show_states(
+        self, states: Sequence[FrameState], frame: int, names: Mapping[int, str] | None = None
+    ) -> None:
+        """Show frames, and mark the one that is shown; `names` of objects are for the tooltip."""
+        self._names = names or {}
         if (states, frame) != (self._states, self._frame):
             self._states, self._frame = states, frame
             self.update()
@@ -76,8 +80,9 @@ class FrameStrip(QWidget):
             state = self._states[frame]
             sure = "" if state.iou is None else f", predicted IoU {state.iou:.2f}"
             why = f": {', '.join(state.reasons)}" if state.reasons else ""
-            where = event.globalPosition().toPoint()
-            QToolTip.showText(where, f"Frame {frame}: {WORDS[state.kind]}{why}{sure}", self)
+            who = self._names.get(state.label or 0, "")
+            about = f"{who}{', ' if who else ''}{WORDS[state.kind]}{why}{sure}"
+            QToolTip.showText(event.globalPosition().toPoint(), f"Frame {frame}: {about}", self)
 
     def _frame_at(self, event: QMouseEvent | None) -> int | None:
         if event is None or not self._states:

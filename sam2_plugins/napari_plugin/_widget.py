@@ -13,6 +13,7 @@ from platformdirs import user_data_path
 from qtpy.QtCore import QEvent, QSettings, Qt
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
+    QCheckBox,
     QGroupBox,
     QLabel,
     QScrollArea,
@@ -26,10 +27,13 @@ from superqt.utils import qdebounced, qthrottled
 from sam2_plugins.napari_plugin._controller import Controller
 from sam2_plugins.napari_plugin._dock_keys import DockKeys
 from sam2_plugins.napari_plugin._export_view import ExportView
-from sam2_plugins.napari_plugin._image_form import SETTINGS, ImageForm
+from sam2_plugins.napari_plugin._image_form import MODELS, SETTINGS, ImageForm
 from sam2_plugins.napari_plugin._jobs import InThreads
+from sam2_plugins.napari_plugin._learning_view import LearningView
 from sam2_plugins.napari_plugin._measure_view import MeasureView
 from sam2_plugins.napari_plugin._objects_view import ObjectsView
+from sam2_plugins.napari_plugin._offers_view import OffersView
+from sam2_plugins.napari_plugin._proposals_view import ProposalsView
 from sam2_plugins.napari_plugin._quiet_wheel import QuietWheel
 from sam2_plugins.napari_plugin._run_view import RunView
 from sam2_plugins.napari_plugin._strip import FrameStrip
@@ -68,9 +72,17 @@ class Sam2Widget(QWidget):
         self.objects = ObjectsView(self.controller)
         self.tools = ToolsView(self.controller)
         self.strip = FrameStrip()
+        self.strip_all = QCheckBox("All objects")
+        self.strip_all.setToolTip(
+            "The strip shows the worst of all objects, not the selected one alone; J and K go to "
+            "its doubtful frames, and select the object"
+        )
         self.run = RunView(self.controller)
+        self.proposals = ProposalsView(self.controller)
+        self.offers = OffersView(self.controller)
         self.measures = MeasureView(self.controller)
         self.exports = ExportView(self.controller)
+        self.learning = LearningView(self.controller, MODELS, self.form.use_model)
         self._lay_out()
         self._connect()
         self._bind_keys()
@@ -89,11 +101,15 @@ class Sam2Widget(QWidget):
         for title, parts in (
             ("", (self.form,)),
             ("Objects", (self.objects,)),
-            ("Prompt", (self.tools,)),
-            ("Track", (self.strip, self.run)),
+            ("Prompt", (self.tools, self.proposals)),
+            ("Track", (self.strip, self.strip_all, self.offers, self.run)),
         ):
             column.addWidget(_group(title, parts))
-        for title, part in (("Measure", self.measures), ("Export", self.exports)):
+        for title, part in (
+            ("Measure", self.measures),
+            ("Export", self.exports),
+            ("Fine-tune", self.learning),
+        ):
             section = QCollapsible(title)
             section.addWidget(part)
             column.addWidget(section)
@@ -123,6 +139,7 @@ class Sam2Widget(QWidget):
         controller.edited.connect(self._stroke_may_be_over)
         controller.progressed.connect(self._on_progress)
         self.strip.chosen.connect(controller.go_to_frame)
+        self.strip_all.toggled.connect(self._on_strip_all)
         self.viewer.dims.events.point.connect(self._redraw_soon)
 
     def _bind_keys(self) -> None:
@@ -172,10 +189,7 @@ class Sam2Widget(QWidget):
         controller = self.controller
         if controller.closed:
             return
-        # Of all objects at once, judging every mask would take minutes where there are many.
-        selected = controller.selected
-        states = [] if selected is None else controller.states(selected)
-        self.strip.show_states(states, controller.frame)
+        self.strip.show_states(controller.shown_states(), controller.frame, controller.objects)
         self.measures.redraw()
         if controller.runs.running and controller.work is not None and controller.shown_is_stale:
             controller.shown_is_stale = False
@@ -185,6 +199,10 @@ class Sam2Widget(QWidget):
     def _stroke_may_be_over(self) -> None:
         if not self.controller.closed:
             self.controller.attempt(self.controller.prompting.sync)
+
+    def _on_strip_all(self, on: bool) -> None:
+        self.controller.all_objects = on
+        self._redraw_soon()
 
     def _on_progress(self, progress: object) -> None:
         if progress is None:

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_plugins.core.prompts import Prompt
-from sam2_plugins.napari_plugin._colors import TrackColors, label_colormap
+from sam2_plugins.napari_plugin._colors import TrackColors, color_of, label_colormap
 from sam2_plugins.napari_plugin._frames import Line, frame_size, leading_shape, shown_index
 from sam2_plugins.napari_plugin._lineage import Lineage, Tracks, show_tracks, tracks_of
 from sam2_plugins.napari_plugin._marks import Marks, read_marks, write_marks
+from sam2_plugins.napari_plugin._measure import Measures
 from sam2_plugins.napari_plugin._placement import keep_placed, placement_of
 from sam2_plugins.napari_plugin._prompts import (
     EXCLUDE,
@@ -127,8 +128,7 @@ class Workspace:
 
     def color(self, label: int) -> Any:
         """RGBA of an object, 0 to 1, the same everywhere."""
-        color = self.labels.get_color(label)
-        return np.zeros(4) if color is None else np.asarray(color)
+        return color_of(label)
 
     # -- where the person looks
 
@@ -237,11 +237,9 @@ class Workspace:
         else:
             show_tracks(self.tracks, data, graph)
 
-    def show_features(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def show_features(self, measures: Measures) -> None:
         """Tell of each object in the status bar and in napari's table of features."""
-        areas: dict[int, list[int]] = {}
-        for row in rows:
-            areas.setdefault(int(row["label"]), []).append(int(row["area_px"]))
+        areas = {o: [int(row["area_px"]) for row in rows] for o, rows in measures.by_label.items()}
         self.labels.features = {
             "index": list(areas),
             "name": [self.names.get(label, "") for label in areas],

@@ -100,7 +100,7 @@ def _sample(
 ) -> tuple[Tensor, Tensor, Tensor]:
     chosen: list[int] = []
     for attempt in range(8):
-        frames, labels = _cut(clip, size, rng, whole=attempt >= 6)
+        frames, labels = cut(clip, size, rng, whole=attempt >= 6)
         chosen = _fit_objects(labels[0], size)
         if chosen:
             break
@@ -110,12 +110,12 @@ def _sample(
         chosen = with_neighbours(labels[0], chosen) or chosen
     picks = rng.permutation(chosen)[: size.objects]
     picks = np.resize(picks, size.objects)
-    images = _resize(torch.from_numpy(frames).permute(0, 3, 1, 2).float(), size.size)
+    images = resize(torch.from_numpy(frames).permute(0, 3, 1, 2).float(), size.size)
     if rng.random() < size.soften:
-        images = _soften(images, rng)
-    images = _vary_contrast(images, rng).permute(0, 2, 3, 1)
-    first = _resize(_layers(labels[:1], picks), size.size)[:, 0] > 0.5
-    shares = _resize(_layers(labels, picks), size.size // 4)
+        images = soften(images, rng)
+    images = vary_contrast(images, rng).permute(0, 2, 3, 1)
+    first = resize(_layers(labels[:1], picks), size.size)[:, 0] > 0.5
+    shares = resize(_layers(labels, picks), size.size // 4)
     return images, first, (shares.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
@@ -124,7 +124,7 @@ def _layers(labels: np.ndarray, picks: np.ndarray) -> Tensor:
     return torch.from_numpy(np.stack([labels == p for p in picks])).float()
 
 
-def _cut(
+def cut(
     clip: Clip, size: SampleSize, rng: np.random.Generator, whole: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Take a run of frames, forwards or backwards, of a random square, flipped and turned."""
@@ -187,14 +187,15 @@ def with_neighbours(labels: np.ndarray, chosen: list[int]) -> list[int]:
     return [label for label in chosen if label in crowded]
 
 
-def _resize(maps: Tensor, size: int) -> Tensor:
+def resize(maps: Tensor, size: int) -> Tensor:
+    """Make maps [..., H, W] square, without aliasing where they shrink."""
     if maps.shape[-2:] == (size, size):
         return maps
     shrinks = max(maps.shape[-2:]) > size
     return F.interpolate(maps, size=(size, size), mode="bilinear", antialias=shrinks)
 
 
-def _soften(images: Tensor, rng: np.random.Generator) -> Tensor:
+def soften(images: Tensor, rng: np.random.Generator) -> Tensor:
     """Leave out what is finer than a few pixels: the picture made smaller, and larger again."""
     side = images.shape[-1]
     coarse = round(side / log_uniform(rng, 1.3, 5))
@@ -202,7 +203,7 @@ def _soften(images: Tensor, rng: np.random.Generator) -> Tensor:
     return F.interpolate(small, size=(side, side), mode="bicubic").clamp(0, 255)
 
 
-def _vary_contrast(images: Tensor, rng: np.random.Generator) -> Tensor:
+def vary_contrast(images: Tensor, rng: np.random.Generator) -> Tensor:
     """Change contrast, brightness, polarity and noise of a whole clip alike."""
     x = images / 255
     if rng.random() < 0.15:

@@ -158,3 +158,9 @@ def test_two_videos_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_a_missing_list_is_named(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"list\.csv"):
         read_manifest(tmp_path / "list.csv")
+
+
+def test_all_in_place_of_prompts_means_every_object(tmp_path: Path) -> None:
+    (job,) = read_manifest(written(tmp_path, "source,prompts\na.tif,all\n"))
+    assert job.everything is not None
+    assert job.prompts == ()

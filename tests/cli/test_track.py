@@ -298,3 +298,31 @@ def test_a_click_that_no_mask_meets_is_told(run, nano, movie, tmp_path):
     both = ("--click", "40,40,0,a", "--not", "40,40,0,a")
     told = run("track", movie, *both, "--model", nano, "--out", tmp_path / "out", "--format", "csv")
     assert "the mask still covers the click at (40, 40)" in " ".join((told.out + told.err).split())
+
+
+def test_all_objects_are_tracked_without_a_prompt(run, nano, movie, tmp_path):
+    result = run("track", movie, "--all", "--out", tmp_path, "--format", "tiff,ctc")
+    assert result.code == 0
+    assert "objects appeared" in result.out + result.err
+    labels = tifffile.imread(tmp_path / "labels.tif")
+    assert len(np.unique(labels[0])) >= 3
+    assert labels[0, 40, 40] and labels[0, 60, 85]
+
+
+def test_labels_from_elsewhere_are_taken_for_the_objects(run, nano, movie, discs, tmp_path):
+    tifffile.imwrite(tmp_path / "given.tif", discs[1])
+    out = tmp_path / "out"
+    made = ("track", movie, "--all", "--labels", tmp_path / "given.tif", "--out", out)
+    assert run(*made, "--format", "tiff").code == 0
+    labels = tifffile.imread(out / "labels.tif")
+    assert np.array_equal(labels > 0, discs[1] > 0)
+    # A further format is written from the masks that are there, with their lineage.
+    again = run(*made, "--format", "tiff,ctc", "--json")
+    assert again.json["computed"] == 0
+    assert [event["kind"] for event in again.json["lineage"]] == ["born"] * 2
+
+
+def test_options_of_all_objects_are_refused_without_it(run, nano, movie, tmp_path):
+    result = run("track", movie, *PROMPTS, "--every", "2", "--out", tmp_path)
+    assert result.code == 2
+    assert "belong to --all" in result.err

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from sam2_plugins.labelstudio_backend import images
+from sam2_plugins.labelstudio_backend import images, server
 from sam2_plugins.labelstudio_backend.client import LabelStudio
 from sam2_plugins.labelstudio_backend.engine import Engine
 from sam2_plugins.labelstudio_backend.errors import MediaError, StillFetchingError
@@ -21,8 +23,9 @@ from sam2_plugins.labelstudio_backend.media import MediaStore
 from sam2_plugins.labelstudio_backend.project_setups import ProjectSetups
 from sam2_plugins.labelstudio_backend.server import create_app
 from tests.labelstudio_backend import tasks
+from tests.labelstudio_backend.test_engine import wait_for
 from tests.labelstudio_backend.test_server import request
-from tests.labelstudio_backend.web import serving
+from tests.labelstudio_backend.web import Backend, serving
 
 
 @pytest.fixture
@@ -224,6 +227,28 @@ def test_too_many_requests_are_told_when_to_come_back(settings, discs):
                 thread.join()
 
 
+def test_slow_and_large_requests_have_only_so_much_room_together(settings, monkeypatch):
+    monkeypatch.setattr(server, "ALL_BODIES", 100_000)
+    sent = b"POST /setup HTTP/1.1\r\nHost: x\r\nContent-Length: 90000\r\n\r\n" + b" " * 40_000
+    with Backend(settings) as backend:
+        slow = [socket.create_connection(("127.0.0.1", backend.port)) for _ in range(2)]
+        for connection in slow:
+            connection.sendall(sent)
+        wait_for(lambda: post(backend, 30_000).status_code == 503)
+        refused = post(backend, 30_000)
+        assert refused.headers["retry-after"] == "10"
+        assert post(backend, 10_000).status_code == 200
+        for connection in slow:
+            connection.close()
+        wait_for(lambda: post(backend, 90_000).status_code == 200)
+
+
+def post(backend: Backend, size: int) -> httpx.Response:
+    padded = b'{"project": "1.1"}' + b" " * size
+    headers = {"content-type": "application/json"}
+    return httpx.post(f"{backend.url}/setup", content=padded, headers=headers, trust_env=False)
+
+
 def test_a_file_has_so_long_in_all_however_it_comes(settings):
     with Stuck() as stuck:
         hasty = dataclasses.replace(settings, fetch_within=0.5)
@@ -264,9 +289,9 @@ def test_files_of_label_studio_under_another_name_are_fetched_from_where_it_is(s
         engine.projects.set_up("1.1", "http://labels.example:8080/ls", "t", None, "172.18.0.2")
         server = engine.server_of("1.1")
         url = "http://labels.example:8080/data/local-files/?d=a/b.mp4"
-        assert engine.media.get(url, 1, server).read_bytes() == b"a video"
+        assert engine.filler.media.get(url, 1, server).read_bytes() == b"a video"
         with pytest.raises(MediaError):
-            engine.media.get("http://labels.example:8081/data/x.mp4", 1, server)
+            engine.filler.media.get("http://labels.example:8081/data/x.mp4", 1, server)
         again = Engine(there).server_of("1.1")  # after a restart
         assert again is not None
         assert again.own_address(url).startswith(web.url)

@@ -176,10 +176,10 @@ def test_an_older_prediction_is_deleted_when_the_prompts_change(settings, files,
         }
         stored.annotations[5] = {"task": 1, "result": made["result"]}
         engine.annotated("1", 5)
-        engine.wait_for_checks("1.1700000000")
+        engine.wait_for_corrections("1.1700000000")
         assert sorted(stored.predictions) == [1, 3]
         stored.annotations[5] = {"task": 1, "result": [tasks.video_box(discs[1], 2)]}
         engine.annotated("1", 5)
-        engine.wait_for_checks("1.1700000000")
+        engine.wait_for_corrections("1.1700000000")
         assert sorted(stored.predictions) == [3]
         engine.close()

@@ -61,7 +61,8 @@ def test_what_was_tracked_once_is_not_computed_again(engine, files, discs, setti
     first = engine.predict([tasks.video_task(files)], tasks.VIDEO, context)
     restarted = Engine(settings)
     tracked = []
-    restarted._lane.turn = counting(restarted._lane.turn, tracked)  # type: ignore[method-assign]
+    lane = restarted.filler.tracks.lane
+    lane.turn = counting(lane.turn, tracked)  # type: ignore[method-assign]
     (before,) = sizes(settings)
     assert restarted.predict([tasks.video_task(files)], tasks.VIDEO, context) == first
     assert sizes(settings) == [before]
@@ -139,7 +140,7 @@ def test_a_mask_says_how_the_picture_was_turned_and_lies_where_it_would(
 def test_the_second_click_on_an_image_does_not_encode_it_again(engine, files):
     task = tasks.image_task(files)
     engine.predict([task], tasks.IMAGE, {"result": [tasks.click(40, 40)]})
-    (tracker,) = engine._images.values()
+    (tracker,) = engine.filler._images.values()
     encoded = tracker.frames_encoded
     clicks = [tasks.click(40, 40), tasks.click(85, 60, positive=False)]
     (answer,) = engine.predict([task], tasks.IMAGE, {"result": clicks})
@@ -278,15 +279,15 @@ def test_clicks_are_answered_while_a_track_runs(engine, files, discs):
     tracking = threading.Thread(
         target=engine.predict, args=([tasks.video_task(files)], tasks.VIDEO, context)
     )
-    with engine._lane.turn(0):  # the track starts, and waits for its first turn
+    with engine.filler.tracks.lane.turn(0):  # the track starts, and waits for its first turn
         tracking.start()
-        wait_for(lambda: len(engine._lane._waiting) == 1)
+        wait_for(lambda: len(engine.filler.tracks.lane._waiting) == 1)
         clicking = threading.Thread(
             target=engine.predict,
             args=([tasks.image_task(files)], tasks.IMAGE, {"result": [tasks.click(40, 40)]}),
         )
         clicking.start()
-        wait_for(lambda: len(engine._lane._waiting) == 2)
+        wait_for(lambda: len(engine.filler.tracks.lane._waiting) == 2)
     clicking.join()
     assert engine.jobs.all()[0].state == "running"
     tracking.join()

@@ -9,7 +9,7 @@ import pytest
 
 from sam2_plugins.labelstudio_backend.engine import Engine
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import keyframe_dict, read_region
-from sam2_plugins.labelstudio_backend.jobs import Jobs
+from sam2_plugins.labelstudio_backend.jobs import Author, Jobs
 from sam2_plugins.labelstudio_backend.keyframes import is_ours
 from tests.labelstudio_backend import tasks
 from tests.labelstudio_backend.conftest import FRAMES
@@ -25,28 +25,31 @@ def box_at(discs, *frames: int) -> dict:
     return {**region, "value": {**region["value"], "sequence": keys}}
 
 
-def test_two_annotators_of_one_prediction_both_get_their_whole_track(engine, files, discs):
-    answers = {}
-
-    def work(name: str, *frames: int) -> None:
-        context = {"result": [box_at(discs, *frames)]}
-        (answers[name],) = engine.predict([tasks.video_task(files)], tasks.VIDEO, context)
-
-    threads = [
-        threading.Thread(target=work, args=("one", 0, 4)),
-        threading.Thread(target=work, args=("two", 0, 8)),
-    ]
-    with engine._lane.turn(0):  # both have begun before either goes on
-        for thread in threads:
-            thread.start()
-        wait_for(lambda: len(engine.jobs.all()) == 2)
-    for thread in threads:
-        thread.join()
-    for name, frame in (("one", 5), ("two", 9)):
-        (region,) = answers[name]["result"]
-        assert boxes_agree(region, discs[1], 1)
-        own = [k.frame for k in read_region(region).keyframes if not is_ours(k)]
-        assert own == [1, frame]
+@pytest.mark.parametrize("second", [8, 4], ids=["on other frames", "on the same frames"])
+def test_two_annotators_of_one_prediction_both_get_their_whole_track(
+    settings, files, discs, second
+):
+    """The first has been answered with what there was when the second begins."""
+    shared = box_at(discs, 0)
+    task = tasks.video_task(files, predictions=[{"model_version": "other", "result": [shared]}])
+    one = {**task, "drafts": [{"user": "ann@example.com", "result": []}]}
+    two = {**task, "drafts": [{"user": "ben@example.com", "result": []}]}
+    hurried = Engine(dataclasses.replace(settings, answer_within=0.01))
+    with hurried.filler.tracks.lane.turn(0):  # both have begun before either goes on
+        hurried.predict([one], tasks.VIDEO, {"result": [box_at(discs, 0, 4)]})
+        moved = box_at(discs, 0, second)
+        moved["value"]["sequence"][1]["x"] += 1
+        hurried.predict([two], tasks.VIDEO, {"result": [moved]})
+    wait_for(lambda: all(job.state == "done" for job in hurried.jobs.all()))
+    for job in hurried.jobs.all():
+        assert len(job.tracked.snapshot()["a"]) == FRAMES
+    patient = Engine(settings)
+    (answer,) = patient.predict([one], tasks.VIDEO, {"result": [box_at(discs, 0, 4)]})
+    assert boxes_agree(answer["result"][0], discs[1], 1)
+    own = [k.frame for k in read_region(answer["result"][0]).keyframes if not is_ours(k)]
+    assert own == [1, 5]
+    hurried.close()
+    patient.close()
 
 
 def steps_until(stop: threading.Event, frames: int = 1000):
@@ -61,44 +64,90 @@ def steps_until(stop: threading.Event, frames: int = 1000):
     return steps
 
 
-def prompted(*frames: int) -> dict[str, frozenset[int]]:
-    return {"a": frozenset(frames)}
+ANN, BEN = Author("ann@example.com"), Author("ben@example.com")
+UNKNOWN = Author()
 
 
-def test_a_correction_stops_what_nobody_waits_for():
-    jobs, end = Jobs(), threading.Event()
-    first = jobs.join("1", ABOUT, steps_until(end), prompted(0))
-    jobs.join("2", ABOUT, steps_until(end), prompted(0, 9))
+@pytest.fixture
+def jobs():
+    end = threading.Event()
+    made = Jobs()
+    made.begin = lambda key, author, **about: made.join(
+        key, {**ABOUT, **about}, steps_until(end), author
+    )
+    made.finish = end.set
+    yield made
+    end.set()
+    made.close()
+
+
+def test_a_correction_stops_what_nobody_waits_for(jobs):
+    first = jobs.begin("1", ANN)
+    jobs.begin("2", ANN)
     assert first.ended.wait(5)
     assert first.state == "cancelled"
-    end.set()
-    jobs.close()
 
 
-@pytest.mark.parametrize("frames", [(9,), (0, 9)])
-def test_what_an_annotator_waits_for_goes_on(frames):
-    jobs, end = Jobs(), threading.Event()
-    first = jobs.join("1", ABOUT, steps_until(end), prompted(0, 4))
+def test_an_annotator_is_known_before_the_first_draft_by_what_only_that_editor_has(jobs):
+    first = jobs.begin("1", Author(own=frozenset("a")))
+    jobs.begin("2", Author("ann@example.com", frozenset("a")))
+    assert first.ended.wait(5)
+    assert first.state == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(ANN, BEN), (UNKNOWN, BEN), (ANN, UNKNOWN), (UNKNOWN, UNKNOWN)]
+)
+def test_another_annotator_stops_nothing(jobs, one, other):
+    first = jobs.begin("1", one)
+    jobs.begin("2", other)
+    assert not first.stop.wait(0.05)
+
+
+def test_a_job_of_two_annotators_goes_on_until_both_have_corrected_it(jobs):
+    first = jobs.begin("1", ANN)
+    assert jobs.begin("1", BEN) is first
+    jobs.begin("2", ANN)
+    assert not first.stop.wait(0.05)
+    jobs.begin("3", BEN)
+    assert first.stop.wait(5)
+
+
+def test_what_an_annotator_waits_for_goes_on(jobs):
+    first = jobs.begin("1", ANN)
     waiting = threading.Thread(target=first.wait, args=(5,))
     waiting.start()
     wait_for(lambda: first._waiting == 1)
-    jobs.join("2", ABOUT, steps_until(end), prompted(*frames))
-    jobs.join("3", ABOUT, steps_until(end), prompted(0, 4, *frames))
+    jobs.begin("2", ANN)
     assert not first.stop.wait(0.05)
-    end.set()
+    jobs.finish()
     waiting.join()
     wait_for(lambda: first.state == "done")
-    jobs.close()
 
 
-def test_jobs_of_other_tasks_and_objects_are_left_alone():
-    jobs, end = Jobs(), threading.Event()
-    first = jobs.join("1", ABOUT, steps_until(end), prompted(0))
-    jobs.join("2", {**ABOUT, "task": 2}, steps_until(end), prompted(0, 1))
-    jobs.join("3", ABOUT, steps_until(end), {"b": frozenset({0})})
-    assert not first.stop.is_set()
-    end.set()
-    jobs.close()
+def test_jobs_of_other_tasks_and_objects_are_left_alone(jobs):
+    first = jobs.begin("1", ANN)
+    jobs.begin("2", ANN, task=2)
+    jobs.begin("3", ANN, objects=["b"])
+    assert not first.stop.wait(0.05)
+
+
+def test_what_was_stopped_is_begun_again_by_a_person_only(jobs):
+    first = jobs.begin("1", ANN)
+    jobs.cancel(first.id)
+    assert first.ended.wait(5)
+    assert jobs.join("1", ABOUT, steps_until(threading.Event()), ANN, anew=False) is first
+    again = jobs.begin("1", ANN)
+    assert (first.state, again.state) == ("cancelled", "running")
+
+
+def test_ended_jobs_stay_listed_when_their_masks_are_gone(jobs):
+    jobs.finish()
+    for number in range(20):
+        jobs.begin(str(number), ANN, task=number).wait(5)
+    first, *_, last = reversed(jobs.facts())
+    assert (len(jobs.all()), first["task"], last["task"]) == (9, 0, 19)
+    assert {job["state"] for job in jobs.facts()} == {"done"}
 
 
 def test_a_stopped_track_says_so_instead_of_passing_for_whole(settings, files, discs):
@@ -110,7 +159,7 @@ def test_a_stopped_track_says_so_instead_of_passing_for_whole(settings, files, d
             engine.predict([tasks.video_task(files)], tasks.VIDEO, context)
         )
     )
-    with engine._lane.turn(0):
+    with engine.filler.tracks.lane.turn(0):
         thread.start()
         wait_for(lambda: len(engine.jobs.all()) == 1)
         engine.jobs.cancel(engine.jobs.all()[0].id)
@@ -122,17 +171,29 @@ def test_a_stopped_track_says_so_instead_of_passing_for_whole(settings, files, d
     assert boxes_agree(whole["result"][0], discs[1], 1)
 
 
-def test_not_all_jobs_track_at_once():
-    jobs, end = Jobs(), threading.Event()
-    made = [
-        jobs.join(str(n), {**ABOUT, "task": n}, steps_until(end), prompted(0)) for n in range(9)
-    ]
+def test_tracks_of_one_movie_encode_each_frame_once(settings, files, discs, monkeypatch):
+    from sam2_plugins.core.model import Sam2Model
+
+    encoded, encode = [], Sam2Model.encode_image
+    monkeypatch.setattr(
+        Sam2Model, "encode_image", lambda self, image: encoded.append(1) or encode(self, image)
+    )
+    engine = Engine(dataclasses.replace(settings, window="none"))
+    for label in (1, 2):
+        context = {"result": [tasks.video_box(discs[1], label, region=str(label))]}
+        (answer,) = engine.predict([tasks.video_task(files)], tasks.VIDEO, context)
+        assert boxes_agree(answer["result"][0], discs[1], label)
+        assert FRAMES <= len(encoded) < 2 * FRAMES
+    engine.close()
+
+
+def test_not_all_jobs_track_at_once(jobs):
+    made = [jobs.begin(str(n), ANN, task=n) for n in range(9)]
     wait_for(lambda: sum(job.tracked.done > 0 for job in made) == 4)
     assert not threading.Event().wait(0.05)
     assert sum(job.tracked.done > 0 for job in made) == 4
-    end.set()
+    jobs.finish()
     wait_for(lambda: all(job.state == "done" for job in made))
-    jobs.close()
 
 
 def test_old_tracks_make_room_for_new_ones(settings, files, discs):

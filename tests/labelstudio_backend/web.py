@@ -1,12 +1,20 @@
-"""A web server with a few traps, on this machine."""
+"""Web servers on this machine: the backend, and one with a few traps."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+import uvicorn
+
+from sam2_plugins.labelstudio_backend.engine import Engine
+from sam2_plugins.labelstudio_backend.local_server import free_port
+from sam2_plugins.labelstudio_backend.server import create_app
+from sam2_plugins.labelstudio_backend.settings import Settings
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -50,3 +58,27 @@ def serving(answer: Callable[[str, dict[str, str], bytes], Answer]) -> Iterator[
     finally:
         server.shutdown()
         server.server_close()
+
+
+class Backend:
+    """Our backend in a thread of this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.engine = Engine(settings)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        app, port = create_app(self.engine), self.port
+        config = uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=1)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run)
+
+    def __enter__(self) -> Backend:
+        self._thread.start()
+        while not self._server.started:
+            assert self._thread.is_alive()
+            time.sleep(0.05)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -428,9 +429,16 @@ def test_closing_lets_go_of_every_layer(desk: Desk) -> None:
     assert desk.jobs._waiting == []
 
 
-def test_doubtful_frames_are_gone_to_one_after_the_other(desk: Desk) -> None:
-    from dataclasses import replace
+def test_progress_counts_the_frames_that_are_not_tracked_yet(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.track(stop=4)
+    seen = []
+    desk.controller.progressed.connect(seen.append)
+    desk.track()
+    assert [(now.done, now.total) for now in seen[1:-1]][-3:] == [(1, 3), (2, 3), (3, 3)]
 
+
+def test_doubtful_frames_are_gone_to_one_after_the_other(desk: Desk) -> None:
     desk.click(*LEFT)
     desk.track()
     for frame in (3, 6):
@@ -447,6 +455,23 @@ def test_doubtful_frames_are_gone_to_one_after_the_other(desk: Desk) -> None:
     assert "No doubtful frame" in desk.told[-1]
     desk.controller.go_to_doubtful(forward=False)
     assert desk.controller.frame == 3
+
+
+def test_of_all_objects_the_doubtful_one_is_selected(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.controller.new_object()
+    desk.click(*RIGHT)
+    desk.track()
+    mask = desk.space.store.get((5,), 1)
+    assert mask is not None and desk.controller.selected == 2
+    desk.space.store.put((5,), 1, replace(mask, iou=0.2))
+    desk.controller.all_objects = True
+    assert desk.controller.shown_states() == []
+    desk.jobs.run()
+    assert desk.controller.shown_states()[5].label == 1
+    desk.controller.go_to_frame(0)
+    desk.controller.go_to_doubtful()
+    assert (desk.controller.frame, desk.controller.selected) == (5, 1)
 
 
 def test_prompts_saved_and_loaded_give_the_same_masks(

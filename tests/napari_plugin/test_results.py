@@ -137,7 +137,7 @@ def test_frames_are_told_apart_by_what_is_known_of_them() -> None:
         Kind.LOST,
         Kind.UNKNOWN,
     ]
-    assert states[1] == FrameState(Kind.TRACKED, 0.8)
+    assert states[1] == FrameState(Kind.TRACKED, 0.8, label=1)
     assert doubtful(states) == [2, 3]
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from sam2_plugins.napari_plugin._jobs import AtOnce
+from sam2_plugins.napari_plugin._overview import Overview
 from sam2_plugins.napari_plugin._states import FrameState, Kind, worst_by_column
+from tests.napari_plugin.conftest import Later
 
 
 def test_one_doubtful_frame_is_seen_among_more_frames_than_columns() -> None:
@@ -16,3 +19,27 @@ def test_one_doubtful_frame_is_seen_among_more_frames_than_columns() -> None:
 def test_as_many_columns_as_frames_show_every_frame() -> None:
     states = [FrameState(kind) for kind in Kind]
     assert worst_by_column(states, len(states)) == list(Kind)
+
+
+def test_what_was_known_is_shown_until_it_is_judged_again() -> None:
+    jobs = Later()
+    overview = Overview(jobs, lambda error: None)
+    lost, tracked = [FrameState(Kind.LOST)], [FrameState(Kind.TRACKED)]
+    assert overview.states("cell", 1, lambda: lost) == []
+    jobs.run()
+    assert overview.states("cell", 2, lambda: tracked) == lost
+    jobs.run()
+    assert overview.states("cell", 2, lambda: lost) == tracked
+
+
+def test_states_of_another_object_are_never_shown_for_this_one() -> None:
+    overview = Overview(AtOnce(), lambda error: None)
+    lost = [FrameState(Kind.LOST)]
+    overview.states("cell", 1, lambda: lost)
+    assert overview.states("cell", 1, lambda: []) == lost
+    jobs = Later()
+    overview = Overview(jobs, lambda error: None)
+    overview.states("cell", 1, lambda: lost)
+    overview.states("other", 1, list)
+    jobs.run()
+    assert overview.states("other", None, list) == []

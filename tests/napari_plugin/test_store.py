@@ -22,6 +22,17 @@ def two_objects() -> MaskStore:
     return store
 
 
+def test_neighbours_are_the_objects_whose_boxes_meet() -> None:
+    store = two_objects()
+    store.put((1,), 8, box(20, 15, 25, 19))
+    assert store.neighbours((1,), 5) == [store.get((1,), 7)]
+    assert store.neighbours((1,), 8) == store.neighbours((0,), 5) == []
+    store.put((1,), 8, box(9, 9, 12, 12))
+    assert len(store.neighbours((1,), 5)) == 2
+    store.swap({((1,), 7): None})
+    assert store.neighbours((1,), 5) == [store.get((1,), 8)]
+
+
 def test_a_frame_is_composed_of_its_masks() -> None:
     store = two_objects()
     frame = store[1]

@@ -49,10 +49,15 @@ def cache_dir() -> Path:
     return Path(moved).expanduser() if moved else user_cache_path("sam2_plugins")
 
 
+def embedded_path(name: str) -> Path:
+    """Return where weights that come with the package lie."""
+    return _EMBEDDED / f"{name}.safetensors"
+
+
 def weights_path(variant: Variant) -> Path:
     """Return where the weights of a variant belong, be they there or not."""
     if variant.published is None:
-        return _EMBEDDED / f"{variant.name}.safetensors"
+        return embedded_path(variant.name)
     return cache_dir() / f"{variant.config}.pt"
 
 

@@ -77,7 +77,7 @@ class CtcWriter:
         self.frame_size = frame_size
         self._n_frames = n_frames or 0
         self._numbering = numbering or Numbering()
-        self._parents = parents or {}
+        self._parents = {} if parents is None else parents  # divisions may come later
         self._tracks: dict[ObjectId, list[_Track]] = {}
         self._planned: dict[ObjectId, int] = {}  # labels of tracks that have not been shown yet
         self._next = 0

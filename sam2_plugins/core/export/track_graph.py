@@ -70,7 +70,7 @@ class TrackGraph:
 
     def __init__(self, numbering: Numbering, parents: Mapping[ObjectId, ObjectId] | None) -> None:
         self._numbering = numbering
-        self._parents = parents or {}
+        self._parents = {} if parents is None else parents  # divisions may come later
         self.spots: list[Spot] = []
 
     def add(self, frame: int, masks: Masks) -> None:

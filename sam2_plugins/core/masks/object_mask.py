@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import floor, nan
 from typing import Any, TypeAlias
 
@@ -102,7 +103,7 @@ class ObjectMask:
         """Whether the object has a pixel in the frame."""
         return self.crop.size > 0
 
-    @property
+    @cached_property
     def area(self) -> int:
         """Number of pixels."""
         return int(np.count_nonzero(self.crop))
@@ -115,13 +116,17 @@ class ObjectMask:
         (x, y), (h, w) = self.offset, self.crop.shape
         return x, y, x + w, y + h
 
-    @property
+    @cached_property
     def centroid(self) -> tuple[float, float] | None:
         """Mean (x, y) of the pixels, whose centres are at whole numbers; None without pixels."""
         if not self.visible:
             return None
-        ys, xs = np.nonzero(self.crop)
-        return self.offset[0] + float(xs.mean()), self.offset[1] + float(ys.mean())
+        (x, y), (h, w) = self.offset, self.crop.shape
+        by_column, by_row = self.crop.sum(axis=0), self.crop.sum(axis=1)
+        return (
+            x + float(by_column @ np.arange(w)) / self.area,
+            y + float(by_row @ np.arange(h)) / self.area,
+        )
 
     @property
     def slices(self) -> tuple[slice, slice]:
@@ -140,6 +145,13 @@ class ObjectMask:
             part = self.crop[top - y : bottom - y, left - x : right - x]
             view[top - y0 : bottom - y0, left - x0 : right - x0] = part
         return view
+
+    def moved(self, dx: int, dy: int) -> ObjectMask:
+        """Return the mask so many pixels further right and down, cut at the frame."""
+        (x, y), (height, width) = self.offset, self.frame_size
+        x, y = x + dx, y + dy
+        crop = self.crop[max(0, -y) : max(0, height - y), max(0, -x) : max(0, width - x)]
+        return replace(self, crop=crop, offset=(max(0, x), max(0, y)))
 
     def around(self, x: float, y: float, reach: int) -> Pixels:
         """Return the mask within so many pixels of a point of the frame."""
@@ -234,7 +246,7 @@ class ObjectMask:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ObjectMask):
             return NotImplemented
-        return (
+        return self is other or (
             self.frame_size == other.frame_size
             and self.offset == other.offset
             and np.array_equal(self.crop, other.crop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sam2_plugins.core.model.object_finder import ObjectFinder
 from sam2_plugins.core.model.sam2 import (
     Decoded,
     ImageFeatures,
@@ -10,4 +11,4 @@ from sam2_plugins.core.model.sam2 import (
     build_model,
 )
 
-__all__ = ["Decoded", "ImageFeatures", "Memories", "Sam2Model", "build_model"]
+__all__ = ["Decoded", "ImageFeatures", "Memories", "ObjectFinder", "Sam2Model", "build_model"]

@@ -13,7 +13,9 @@ from sam2_plugins.core.families.nano import ConvTrunkConfig
 from sam2_plugins.core.model.layers import LayerNorm2d
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
+    """A block of ConvNeXt: a wide depthwise convolution, then two products per pixel."""
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.depthwise = nn.Conv2d(channels, channels, 7, padding=3, groups=channels)
@@ -23,6 +25,7 @@ class _Block(nn.Module):
         self.scale = nn.Parameter(torch.full((channels, 1, 1), 0.3))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Mix [B, C, H, W] over places, then over channels."""
         mixed = self.reduce(F.gelu(self.expand(self.norm(self.depthwise(x)))))
         return x + self.scale * mixed
 
@@ -46,7 +49,7 @@ class ConvTrunk(nn.Module):
                 nn.Sequential(LayerNorm2d(before), nn.Conv2d(before, after, 2, stride=2))
             )
         self.stages = nn.ModuleList(
-            nn.Sequential(*(_Block(channels) for _ in range(depth)))
+            nn.Sequential(*(Block(channels) for _ in range(depth)))
             for channels, depth in zip(config.channels, config.stages, strict=True)
         )
 

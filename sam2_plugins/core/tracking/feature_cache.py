@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -13,6 +15,7 @@ from torch import Tensor
 
 from sam2_plugins.core.frames import Frame, FrameSource
 from sam2_plugins.core.model import ImageFeatures, Sam2Model
+from sam2_plugins.core.tracking.disk_features import DiskFeatures
 from sam2_plugins.core.tracking.transfer import to_device
 from sam2_plugins.core.tracking.windows.planner import Window
 
@@ -26,8 +29,39 @@ PICTURES = 2
 """Frames whose pictures are kept: this one, and the one before it."""
 
 
+class FeatureStore:
+    """The most recently used features, bounded in bytes; any thread may use it.
+
+    Parameters
+    ----------
+    megabytes
+        Features kept beyond those that were kept last.
+    """
+
+    def __init__(self, megabytes: float) -> None:
+        self._limit = megabytes * 1e6
+        self._kept: OrderedDict[Hashable, ImageFeatures] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def find(self, keys: Iterable[Hashable]) -> dict[Hashable, ImageFeatures]:
+        """Return those of some features that are here."""
+        with self._lock:
+            return {key: self._kept[key] for key in keys if key in self._kept}
+
+    def keep(self, features: Mapping[Hashable, ImageFeatures]) -> None:
+        """Keep these, and forget those whose last use is the longest ago."""
+        with self._lock:
+            for key, found in features.items():
+                self._bytes += 0 if key in self._kept else _bytes(found)
+                self._kept[key] = found
+                self._kept.move_to_end(key)
+            while len(self._kept) > len(features) and self._bytes > self._limit:
+                self._bytes -= _bytes(self._kept.popitem(last=False)[1])
+
+
 class FeatureCache:
-    """The most recently used features, bounded in bytes.
+    """Features of one movie.
 
     Parameters
     ----------
@@ -35,32 +69,71 @@ class FeatureCache:
         What encodes, and what is encoded.
     megabytes
         Features kept beyond those that a call asks for.
+    shared, movie
+        Where features are kept instead, for all who follow objects through this movie with this
+        model; and what tells the movie from the others there.
     """
 
-    def __init__(self, model: Sam2Model, frames: FrameSource, megabytes: float = 8) -> None:
+    def __init__(
+        self,
+        model: Sam2Model,
+        frames: FrameSource,
+        megabytes: float = 8,
+        shared: FeatureStore | None = None,
+        movie: Hashable = None,
+    ) -> None:
         self._model = model
         self._frames = frames
-        self._limit = megabytes * 1e6
-        self._kept: OrderedDict[tuple[int, Window], ImageFeatures] = OrderedDict()
+        self._store = shared or FeatureStore(megabytes)
+        self._movie = (weakref.ref(model), movie)
         self._pictures: OrderedDict[int, Frame] = OrderedDict()
         self._ahead = ReadAhead(frames)
         alone = model.device.type == "cpu"
         self._at_once = 1 if alone else max(1, PIXELS_AT_ONCE // model.image_size**2)
         self.encoded = 0
+        self.disk: DiskFeatures | None = None
+        """Where features are kept beyond this session; None: nowhere."""
 
     def get(self, frame: int, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
         """Features of some windows of one frame; only those not kept are encoded."""
-        found = {w: self._kept[frame, w] for w in windows if (frame, w) in self._kept}
-        missing = [w for w in dict.fromkeys(windows) if w not in found]
+        keys = {window: (self._movie, frame, window) for window in windows}
+        kept = self._store.find(keys.values())
+        found = {window: kept[key] for window, key in keys.items() if key in kept}
+        missing = [window for window in keys if window not in found]
+        names = self._names(frame, missing)
+        if self.disk is not None:
+            for window, name in names.items():
+                on_disk = self.disk.get(name, self._model.device)
+                if on_disk is not None:
+                    found[window] = on_disk
+            missing = [window for window in missing if window not in found]
         if missing:
             cuts = _Cuts(self.picture(frame), missing, self._model.device)
             for some in self._batches(missing):
                 found |= self._encode(cuts, some)
-        for window in windows:
-            self._kept[frame, window] = found[window]
-            self._kept.move_to_end((frame, window))
-        self._shrink(keep=len(found))
+        if self.disk is not None:
+            for window in missing:
+                self.disk.put(names[window], found[window])
+        self._store.keep({key: found[window] for window, key in keys.items()})
         return found
+
+    def _names(self, frame: int, windows: Sequence[Window]) -> dict[Window, str]:
+        """What windows are called on the disk."""
+        if self.disk is None or not windows:
+            return {}
+        image = self.picture(frame)
+        return {w: self.disk.key(self._model, w.crop(image)) for w in windows}
+
+    @property
+    def model(self) -> Sam2Model:
+        """What encodes."""
+        return self._model
+
+    def seen(self, frame: int, window: Window) -> tuple[Tensor, ImageFeatures]:
+        """Return a window as the model sees it, [1, 3, S, S], and its features."""
+        features = self.get(frame, [window])[window]
+        cuts = _Cuts(self.picture(frame), [window], self._model.device)
+        return self._model.preprocess(cuts.of([window])), features
 
     def frame(self, index: int) -> Frame:
         """Return a frame; the last two are kept, for one is often wanted twice.
@@ -95,11 +168,6 @@ class FeatureCache:
         if set(windows) == {whole} and self._ahead.has(index):
             self.get(index, [whole])
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self._kept.clear()
-        self._pictures.clear()
-
     def _batches(self, windows: Sequence[Window]) -> Iterator[list[Window]]:
         """Windows of one size, in batches of few lengths: each length may be a graph."""
         alike: dict[tuple[int, int], list[Window]] = defaultdict(list)
@@ -116,13 +184,9 @@ class FeatureCache:
         self.encoded += len(windows)
         return {w: features[i : i + 1] for i, w in enumerate(windows)}
 
-    def _shrink(self, keep: int) -> None:
-        while len(self._kept) > keep and self._bytes() > self._limit:
-            self._kept.popitem(last=False)
 
-    def _bytes(self) -> int:
-        first = next(iter(self._kept.values()))
-        return len(self._kept) * sum(t.nbytes for t in (first.coarse, *first.skips))
+def _bytes(features: ImageFeatures) -> int:
+    return sum(tensor.nbytes for tensor in (features.coarse, *features.skips))
 
 
 class ReadAhead:

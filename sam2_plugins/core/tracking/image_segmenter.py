@@ -15,7 +15,7 @@ from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.feature_cache import FeatureCache
 from sam2_plugins.core.tracking.predictor import Steps
 from sam2_plugins.core.tracking.prompt_predictor import PromptPredictor, Query
-from sam2_plugins.core.tracking.proposals import Proposals, propose
+from sam2_plugins.core.tracking.proposals import ClickGrid, make_proposer, propose_by_clicks
 from sam2_plugins.core.tracking.tracked_object import Answer
 from sam2_plugins.core.tracking.windows.planner import WindowChoice, WindowPlanner
 
@@ -152,11 +152,25 @@ class ImageSegmenter:
         min_area
             In pixels of the image.
         """
-        wanted = Proposals(
+        wanted = ClickGrid(
             points_per_side, min_iou, min_stability, stability_offset, max_overlap, min_area
         )
         size = self.frame_size
-        return propose(self._operations, self._planner, 0, size, wanted)
+        return propose_by_clicks(self._operations, self._planner, 0, size, wanted)
+
+    def objects(self, like: Sequence[ObjectMask] = ()) -> list[ObjectMask]:
+        """All objects of the image, the surest first; they do not overlap.
+
+        With nano, cells and nuclei are found by what it was taught of them; other models find
+        whatever a grid of clicks does.
+
+        Parameters
+        ----------
+        like
+            Masks of a few objects, whose size the others have too.
+        """
+        assert self.frame_size  # an image has to be set
+        return list(make_proposer(self._operations, self._planner, like)(0))
 
     def _others(self, prompt: Prompt, answer: Answer) -> list[ObjectMask]:
         """What else a click may mean, as the window of its answer shows it; the surest first."""

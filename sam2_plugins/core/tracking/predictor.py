@@ -43,8 +43,8 @@ OBJECT_TOKENS_AT_ONCE = 2**16
 MIN_PART_SHARE = 0.1
 """Parts of a mask that are smaller than this share of its largest part are left out."""
 
-CLICKS_AT_ONCE = 64
-"""Clicks on objects of their own that are decoded in one batch."""
+PROMPTS_AT_ONCE = 64
+"""Prompts of objects of their own that are decoded in one batch."""
 
 
 @dataclass(frozen=True)
@@ -129,24 +129,40 @@ class Steps:
         return [self.mask_of(_output(pick, 0, window)) for pick in picks]
 
     @in_inference
-    def decode_each(self, frame: int, window: Window, xy: np.ndarray) -> list[Decoded]:
-        """Decode clicks [n, 2], each on an object of its own, in batches."""
+    def decode_each(
+        self,
+        frame: int,
+        window: Window,
+        points: np.ndarray,
+        labels: Sequence[int] = (POSITIVE,),
+    ) -> list[Decoded]:
+        """Decode prompts of one kind, each on an object of its own, in batches.
+
+        Parameters
+        ----------
+        points, labels
+            [n, P, 2] in pixels of the frame, and what each of the P points is.
+        """
         features = self.features.get(frame, [window])[window]
         here = self.model.without_memory(features.coarse)
-        points = to_device(
-            window.to_model(xy, self.model.image_size).astype(np.float32), self.model.device
-        )[:, None]
+        flat = window.to_model(points.reshape(-1, 2), self.model.image_size)
+        xy = to_device(flat.reshape(points.shape).astype(np.float32), self.model.device)
+        kinds = torch.tensor(labels, device=self.model.device)
         return [
-            self.model.decode(
-                here, features.skips, some, torch.full(some.shape[:2], POSITIVE, device=some.device)
-            )
-            for some in points.split(CLICKS_AT_ONCE)
+            self.model.decode(here, features.skips, some, kinds.expand(len(some), -1))
+            for some in xy.split(PROMPTS_AT_ONCE)
         ]
 
     def candidate(self, decoded: Decoded, row: int, column: int, window: Window) -> ObjectMask:
         """Return the mask of one candidate, in the frame."""
         iou, score = float(decoded.ious[row, column]), float(decoded.object_score[row])
         logits = decoded.candidates[row, column]
+        return to_object_mask(logits, window, self.frame_size, iou, score, self.specks)
+
+    def best(self, decoded: Decoded, row: int, window: Window) -> ObjectMask:
+        """Return the mask that the model takes for the best, in the frame."""
+        iou, score = float(decoded.iou[row]), float(decoded.object_score[row])
+        logits = decoded.mask[row, 0]
         return to_object_mask(logits, window, self.frame_size, iou, score, self.specks)
 
     def _views(self, frame: int, window: Window, count: int | None = None) -> list[ImageFeatures]:

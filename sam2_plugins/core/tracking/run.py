@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext, suppress
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -111,6 +111,20 @@ class TrackJournal:
         if self._kept is not None:
             self._kept.close()
 
+    @property
+    def size(self) -> int:
+        """Bytes on the disk, memories included."""
+        total = 0
+        for path in (self.path, self.memory_path):
+            with suppress(OSError):  # not there, or deleted meanwhile
+                total += path.stat().st_size
+        return total
+
+    def delete(self) -> None:
+        """Delete all of it."""
+        for path in (self.path, self.memory_path):
+            path.unlink(missing_ok=True)
+
     def __enter__(self) -> TrackJournal:
         return self.open()
 
@@ -121,6 +135,27 @@ class TrackJournal:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def make_room(folder: Path, room: int, in_use: Collection[Path] = ()) -> None:
+    """Delete the journals that were not used the longest while a folder has too many bytes.
+
+    Parameters
+    ----------
+    in_use
+        Files of masks that stay.
+    """
+    found = []
+    for path in folder.rglob("*.jsonl"):
+        with suppress(OSError):  # deleted meanwhile
+            found.append((path.stat().st_mtime, TrackJournal(path)))
+    total = sum(journal.size for _, journal in found)
+    for _, journal in sorted(found, key=lambda one: one[0]):
+        if total <= room:
+            break
+        if journal.path not in in_use:
+            total -= journal.size
+            journal.delete()
 
 
 def run(

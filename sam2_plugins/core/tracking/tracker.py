@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from sam2_plugins.core.errors import PromptError, TrackingError
-from sam2_plugins.core.frames import FrameSource, open_frames
+from sam2_plugins.core.frames import Frame, FrameSource, open_frames
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompt_files import (
@@ -25,12 +25,14 @@ from sam2_plugins.core.prompt_files import (
     save_prompts,
 )
 from sam2_plugins.core.prompts import Prompt
-from sam2_plugins.core.tracking.feature_cache import FeatureCache
+from sam2_plugins.core.tracking.disk_features import DiskFeatures
+from sam2_plugins.core.tracking.feature_cache import FeatureCache, FeatureStore
 from sam2_plugins.core.tracking.history import Change, History, State
 from sam2_plugins.core.tracking.memory.bank import Policy, Recall
 from sam2_plugins.core.tracking.memory.policies import get_policy
 from sam2_plugins.core.tracking.predictor import MIN_PART_SHARE, Steps
 from sam2_plugins.core.tracking.prompt_predictor import PromptPredictor, Query
+from sam2_plugins.core.tracking.proposals import Propose, make_proposer
 from sam2_plugins.core.tracking.resample import to_frame_logits
 from sam2_plugins.core.tracking.schedule import Direction, Life, Sweep, plan_sweeps
 from sam2_plugins.core.tracking.tracked_object import (
@@ -91,6 +93,9 @@ class VideoTracker:
         What each object remembers: "sam2", "samurai", "dam4sam", or one with other numbers.
     cache_megabytes
         Encoded frames that are kept, so that another click on them is quick.
+    shared_features, movie
+        Where encoded frames are kept instead, by all trackers of one movie and model; and what
+        tells the movie from the others there, by its content.
     objects_at_once
         Objects that are tracked in one batch; None: as many as keep the memory small.
     specks
@@ -117,6 +122,8 @@ class VideoTracker:
         window: WindowChoice = "auto",
         policy: Policy | str = "sam2",
         cache_megabytes: float = 32,
+        shared_features: FeatureStore | None = None,
+        movie: Hashable = None,
         objects_at_once: int | None = None,
         specks: float = MIN_PART_SHARE,
         keep_logits: bool = False,
@@ -130,7 +137,7 @@ class VideoTracker:
         self.policy = get_policy(policy) if isinstance(policy, str) else policy
         self.keep_logits = keep_logits
         self.frame_size = (self.frames.height, self.frames.width)
-        self._features = FeatureCache(model, self.frames, cache_megabytes)
+        self._features = FeatureCache(model, self.frames, cache_megabytes, shared_features, movie)
         self._steps = Steps(
             model, self._features, self.frame_size, self.policy.span, objects_at_once, specks
         )
@@ -320,6 +327,28 @@ class VideoTracker:
 
     # -- results
 
+    def frame(self, index: int) -> Frame:
+        """Return a frame of the movie; the last two are kept, those of a stream, too.
+
+        Raises
+        ------
+        IndexError
+            If there is no such frame (any more).
+        """
+        return self._features.frame(index)
+
+    def proposer(self, like: Sequence[ObjectMask] = ()) -> Propose:
+        """Return what proposes the masks of all objects of a frame, without a prompt.
+
+        It shares the encoded windows of the movie.
+
+        Parameters
+        ----------
+        like
+            Masks of a few objects, whose size the others have too.
+        """
+        return make_proposer(self._steps, self._planner, like)
+
     def unmet_clicks(self, frame: int, obj: ObjectId) -> tuple[Click, ...]:
         """Return the clicks (x, y, label) that an object's mask on a prompted frame goes against.
 
@@ -397,6 +426,21 @@ class VideoTracker:
                 if frame not in tracked.prompted and memory is None:
                     tracked.record.put(frame, mask)
 
+    def take(self, frame: int, masks: Mapping[ObjectId, ObjectMask]) -> None:
+        """Take masks from elsewhere for those that were tracked to a frame.
+
+        What follows is tracked from them, as if they had been tracked. The frames before stay as
+        they are, and so do prompted ones.
+        """
+        for obj, mask in masks.items():
+            tracked = self._known(obj)
+            if frame not in tracked.prompted:
+                box, window = mask.box, tracked.window or self._planner.whole
+                if box is not None and not self._planner.keeps(window, box):
+                    window = self._planner.window(box, tracked.side)
+                tracked.record.put(frame, mask)
+                tracked.bank.remember_tracked(self._steps.rebuild(frame, mask, window))
+
     def propagate(
         self,
         direction: Direction = "forward",
@@ -425,17 +469,37 @@ class VideoTracker:
         """
         return self._run(self._plan(direction, start, stop))
 
+    def keep_features(self, folder: DiskFeatures | None) -> None:
+        """Keep encoded frames on the disk, and take those that are there; None: no more."""
+        self._features.disk = folder
+
     def count_steps(
         self,
         direction: Direction = "forward",
         start: int | None = None,
         stop: int | None = None,
+        computed: bool = False,
     ) -> int | None:
-        """Count the results that `propagate` will yield; None if the movie's end is not known."""
+        """Count the results that `propagate` will yield; None if the movie's end is not known.
+
+        Parameters
+        ----------
+        computed
+            Only those for which a mask has to be computed.
+        """
         if self.frames.length is None and stop is None:
             return None
-        sweeps = self._plan(direction, start, stop)
-        return sum(bool(sweep.objects(frame)) for sweep in sweeps for frame in sweep.frames)
+
+        def counts(obj: ObjectId, frame: int) -> bool:
+            tracked = self._objects[obj]
+            done = frame in tracked.prompted or tracked.record.is_current(frame)
+            return not (computed and done)
+
+        return sum(
+            any(counts(obj, frame) for obj in sweep.objects(frame))
+            for sweep in self._plan(direction, start, stop)
+            for frame in sweep.frames
+        )
 
     def _plan(self, direction: Direction, start: int | None, stop: int | None) -> list[Sweep]:
         if not self._objects:

@@ -11,13 +11,14 @@ from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.fiftyone_plugin.curves import CONFIDENCE, Curve, doubtful, read_curves
 from sam2_plugins.fiftyone_plugin.finding import find_movie
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
-from sam2_plugins.fiftyone_plugin.marks import MARK
+from sam2_plugins.fiftyone_plugin.marks import DOUBT, MARK
 from sam2_plugins.fiftyone_plugin.preview import as_link, frame_picture
 from sam2_plugins.fiftyone_plugin.runs import STORE, ask_to_stop, at_work, last_run
 
 _HELP = (
-    "A point is a mask: how good the model believes it to be, or, after evaluate_masklets, how "
-    "good it is. Click on one to see its frame here, with the masks."
+    "A point is a mask: how good the model believes it to be, how doubtful it is by several signs "
+    "together, or, after evaluate_masklets, how good it is. Click on one to see its frame here, "
+    "with the masks."
 )
 _TICK = 1000
 """Milliseconds between two looks at the run at work."""
@@ -55,7 +56,7 @@ class Masklets(foo.Panel):
             problem = str(error)
         ctx.panel.state.problem, ctx.panel.state.title = problem, title
         ctx.panel.data.plot = [_trace(curve) for curve in curves]
-        ctx.panel.state.doubts = [[doubt.frame, str(doubt)] for doubt in doubtful(curves)]
+        ctx.panel.state.doubts = [[one.frame, str(one)] for one in doubtful(curves)]
         ctx.panel.state.run = at_work(ctx.store(STORE))
         ctx.panel.state.frame = None
 
@@ -211,9 +212,10 @@ def _fields(footage: Footage) -> list[str]:
 
 
 def _scores(footage: Footage, name: str) -> list[str]:
-    """What can be plotted: the model's own confidence, and what was measured."""
+    """What can be plotted: the model's own confidence, the doubt of it, and what was measured."""
     parts = [part.name for part in _parts(footage.schema()[name], "detections")]
-    return [CONFIDENCE, *(part for part in parts if part.endswith("_iou"))]
+    measured = (part for part in parts if part.endswith("_iou"))
+    return [*([DOUBT] if DOUBT in parts else []), CONFIDENCE, *measured]
 
 
 def _parts(field: Any, items: str) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import fiftyone.operators as foo
@@ -15,12 +14,7 @@ from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.operators import forms
 from sam2_plugins.fiftyone_plugin.operators.work import LongOperator, work
 from sam2_plugins.fiftyone_plugin.propagation import run
-from sam2_plugins.fiftyone_plugin.request import (
-    OUTPUT_FIELD,
-    Request,
-    Where,
-    field_names,
-)
+from sam2_plugins.fiftyone_plugin.request import Request, Where
 
 
 class PropagateMasks(LongOperator):
@@ -70,25 +64,14 @@ class PropagateMasks(LongOperator):
 
 def read_request(ctx: Any) -> Request:
     """Read what was filled in; what was not has its default."""
-    given = ctx.params
-    numbers = forms.read_frame_numbers(given.get("prompt_frames"))
-    (output_field,) = field_names(given.get("output_field") or OUTPUT_FIELD)
-    return Request(
-        field_names(given.get("prompt_fields") or ()),
-        output_field,
-        direction=given.get("direction") or "forward",
-        first=given.get("first"),
-        last=given.get("last"),
-        prompt_frames=numbers,
-        label_ids=forms.chosen_labels(ctx),
-        model=given.get("model") or "auto",
-        device=given.get("device") or "auto",
-        image_size=given.get("image_size"),
-        window=parse_window(str(given.get("window") or given.get("tile") or "auto")),
-        memory=given.get("memory") or "sam2",
-        remove_unprompted=bool(given.get("remove_unprompted")),
-        masks_folder=Path(folder).expanduser() if (folder := given.get("masks_folder")) else None,
-    )
+    given = {name: value for name, value in ctx.params.items() if value not in (None, "")}
+    window = str(given.get("window") or given.get("tile") or "auto")
+    read = {
+        "window": parse_window(window),
+        "prompt_frames": forms.read_frame_numbers(given.get("prompt_frames")),
+        "label_ids": forms.chosen_labels(ctx),
+    }
+    return Request.of(given | read)
 
 
 def _where(ctx: Any) -> Where:

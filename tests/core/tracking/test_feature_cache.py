@@ -5,7 +5,7 @@ import torch
 
 from sam2_plugins.core.frames import open_frames
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.core.tracking.feature_cache import FeatureCache, ReadAhead, gather
+from sam2_plugins.core.tracking.feature_cache import FeatureCache, FeatureStore, ReadAhead, gather
 from sam2_plugins.core.tracking.windows.planner import Window
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (70, 90, 3), dtype=np.uint8)
@@ -82,3 +82,30 @@ def test_the_next_frame_is_encoded_ahead_once_it_was_read(small_model: Sam2Model
         assert cache.encoded == 1
         fresh = FeatureCache(small_model, open_frames(np.stack([IMAGE, IMAGE + 1])))
         assert torch.equal(ahead, fresh.get(1, [whole])[whole].coarse)
+
+
+def test_trackers_of_one_movie_share_what_each_has_encoded(small_model: Sam2Model) -> None:
+    frames, store = open_frames(np.stack([IMAGE, IMAGE + 1])), FeatureStore(8)
+    first, second, other = (
+        FeatureCache(small_model, frames, shared=store, movie=name) for name in ("a", "a", "b")
+    )
+    with torch.inference_mode():
+        known = first.get(0, WINDOWS)
+        assert second.get(0, WINDOWS)[WINDOWS[0]] is known[WINDOWS[0]]
+        other.get(0, WINDOWS)
+    assert (first.encoded, second.encoded, other.encoded) == (3, 0, 3)
+
+
+def test_what_was_used_last_stays_within_the_room_that_there_is(small_model: Sam2Model) -> None:
+    frames, store = open_frames(np.stack([IMAGE] * 4)), FeatureStore(0)
+    cache = FeatureCache(small_model, frames, shared=store)
+    with torch.inference_mode():
+        cache.get(0, WINDOWS)
+        size = store._bytes // len(WINDOWS)
+        store._limit = 2 * size
+        for frame in (1, 2, 1, 3, 1):
+            cache.get(frame, WINDOWS[:1])
+        assert (len(store._kept), store._bytes) == (2, 2 * size)
+        before = cache.encoded
+        cache.get(1, WINDOWS[:1]), cache.get(3, WINDOWS[:1])
+    assert cache.encoded == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +16,7 @@ from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.tracking import run as run_module
 from sam2_plugins.core.tracking.memory.policies import policies
 from sam2_plugins.core.tracking.options import TrackingOptions
-from sam2_plugins.core.tracking.run import TrackJournal, run
+from sam2_plugins.core.tracking.run import TrackJournal, make_room, run
 from sam2_plugins.core.tracking.tracker import VideoTracker
 
 pytestmark = pytest.mark.slow
@@ -186,3 +187,13 @@ def test_objects_in_journals_of_their_own_go_on_as_in_one(
     last = tracker_of(nano, movie, options)
     assert sum(bool(r.computed) for r in run(last, options, journals())) < FRAMES - 6
     assert masks(last) == masks(whole)
+
+
+def test_the_journals_that_were_not_used_the_longest_make_room(tmp_path: Path) -> None:
+    for age, name in enumerate(("in use", "new", "old", "oldest")):
+        for suffix in (".jsonl", ".memory"):
+            path = (tmp_path / name).with_suffix(suffix)
+            path.write_bytes(bytes(50))
+            os.utime(path, (1000 - age, 1000 - age))
+    make_room(tmp_path, 250, {tmp_path / "in use.jsonl"})
+    assert {path.stem for path in tmp_path.iterdir()} == {"in use", "new"}

@@ -499,7 +499,7 @@ def test_the_bank_and_the_cache_do_not_grow_with_the_movie(small_model: Sam2Mode
     run(tracker)
     tracked = tracker._objects[1]
     assert len(tracked.bank.tracked) == 16
-    assert len(tracker._features._kept) <= 4
+    assert len(tracker._features._store._kept) <= 4
 
 
 def test_prompts_replayed_from_a_file_give_the_same_masks(

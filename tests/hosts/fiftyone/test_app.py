@@ -6,9 +6,6 @@ With SAM2_PICTURES=FOLDER the pictures of the documentation are made on the way.
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -22,26 +19,11 @@ import pytest
 from PIL import Image
 
 from sam2_plugins.fiftyone_plugin import propagate
+from tests.hosts.fiftyone.app import CHROMIUM, PATIENCE, begin, running_app, shown, stop
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-PATIENCE = 60_000  # milliseconds
 MOVIES = 12
-APP = """
-import sys, torch
-torch.set_num_threads(1)
-import fiftyone as fo
-session = fo.launch_app(
-    fo.load_dataset(sys.argv[1]),
-    remote=True,
-    address="127.0.0.1",
-    port=int(sys.argv[2]),
-    auto=False,
-)
-session.wait(-1)
-"""
 
 pytestmark = [
     pytest.mark.timeout(900),
@@ -73,45 +55,22 @@ def long(demo: Any) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def address(demo: Any) -> Iterator[str]:
-    """The App in a process of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    app = subprocess.Popen([sys.executable, "-c", APP, demo.name, str(port)])
-    url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 300
-    while True:
-        assert app.poll() is None, "the App ended"
-        assert time.monotonic() < deadline, "the App does not answer"
-        try:
-            urllib.request.urlopen(f"{url}/fiftyone", timeout=5).close()
-            break
-        except OSError:
-            time.sleep(0.5)
-    yield f"{url}/datasets/{demo.name}"
-    app.terminate()
-    app.wait(60)
+    with running_app(demo.name) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def page(address: str) -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        page = browser.new_page(viewport={"width": 1400, "height": 900})
-        page.set_default_timeout(PATIENCE)
-        advertisement = page.get_by_text("Dismiss", exact=True).first
-        page.add_locator_handler(advertisement, lambda shown: shown.click())
-        page.goto(address, wait_until="domcontentloaded")
+    with shown(address) as page:
         yield page
-        browser.close()
 
 
 def picture(page: Any, name: str) -> None:
     """Keep what a person sees, if pictures are wanted."""
     folder = os.environ.get("SAM2_PICTURES")
     if folder:
-        shown = Image.open(BytesIO(page.screenshot())).convert("RGB")
-        shown.save(Path(folder) / f"fiftyone-{name}.jpg", quality=80, optimize=True)
+        image = Image.open(BytesIO(page.screenshot())).convert("RGB")
+        image.save(Path(folder) / f"fiftyone-{name}.jpg", quality=80, optimize=True)
 
 
 def open_first_sample(page: Any) -> Any:
@@ -175,10 +134,10 @@ def test_a_doubtful_frame_is_shown_in_the_panel_with_its_masks(page: Any) -> Non
     number = doubt.inner_text().split(":")[0]
     doubt.click()
     modal.locator(".gtitle", has_text=number).wait_for()
-    shown = modal.locator(".js-plotly-plot image").first
-    shown.wait_for(state="attached")
+    frame = modal.locator(".js-plotly-plot image").first
+    frame.wait_for(state="attached")
     picture(page, "frame")
-    link = shown.get_attribute("href") or shown.get_attribute("xlink:href")
+    link = frame.get_attribute("href") or frame.get_attribute("xlink:href")
     image = np.asarray(Image.open(urllib.request.urlopen(link)), int)
     colourful = np.ptp(image, axis=-1) > 60  # the movie is grey
     assert 0.005 < colourful.mean() < 0.2
@@ -188,15 +147,9 @@ def test_a_run_is_stopped_from_the_page_that_began_it_and_keeps_what_was_done(
     page: Any, address: str, long: Any
 ) -> None:
     page.goto(address.rsplit("/", 1)[0] + f"/{long.name}", wait_until="domcontentloaded")
-    page.get_by_text("SAM 2: propagate masks").first.wait_for()
-    page.get_by_text("SAM 2: propagate masks").first.click()
-    execute = page.get_by_role("dialog").get_by_role("button", name="Execute")
-    sync_api.expect(execute).to_be_enabled(timeout=PATIENCE)  # the only field is chosen already
-    execute.click()
-    page.get_by_text("of 20 frames").first.wait_for()
+    begin(page)
     assert not page.get_by_role("dialog").count(), "nothing covers the page"
-    page.get_by_role("button", name="Stop").first.click()
-    page.get_by_text("1 stopped").first.wait_for()
+    stop(page)
     long.reload()
     kept = long.count("frames.sam2.detections")
     assert 0 < kept < 4 * 20 * MOVIES

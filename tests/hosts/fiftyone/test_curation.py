@@ -208,6 +208,7 @@ def test_a_corrected_mask_is_a_keyframe_of_which_no_machine_is_sure(movie: Any) 
     (one,) = movie.first().frames[3].sam2.detections
     assert one.mask.all()
     assert (one.keyframe, one.confidence, one.object_score) == (True, None, None)
+    assert (one.doubt, one.doubt_reasons) == (None, None)
 
 
 def test_a_label_that_a_person_added_keeps_its_own_instance(movie: Any) -> None:

@@ -86,6 +86,14 @@ def test_frames_after_the_end_of_an_object_count_or_are_left_out(
     assert pytest.approx(np.mean([track.J for track in left_out])) == J
 
 
+def test_objects_of_other_numbers_are_found_by_their_overlap(movie: Any) -> None:
+    for number in (1, 2, 3):
+        put(movie, number, "truth", label(1, number), label(2, number))
+        put(movie, number, "sam2", label(1, number, index=2), label(2, number, index=1))
+    tracks = evaluate(movie, "sam2", "truth").movies[0].tracks
+    assert [(track.key, track.J) for track in tracks] == [(1, 1.0), (2, 1.0)]
+
+
 @pytest.mark.parametrize(
     ("direction", "after", "before"), [("forward", 16, 0), ("backward", 0, 7), ("both", 16, 7)]
 )

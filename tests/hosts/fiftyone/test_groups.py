@@ -143,6 +143,13 @@ def test_groups_by_scene_take_the_active_slice(scenes: Any) -> None:
     assert scenes.select_group_slices("right").count("sam2.detections") == 0
 
 
+def test_the_panel_finds_the_images_of_a_slice_that_is_not_active(scenes: Any) -> None:
+    sample = scenes.select_group_slices("right").match({"place": 3}).first()
+    movie = find_movie(scenes.group_by("scene", order_by="place"), sample.id)
+    assert [Path(path).name for path in movie.files] == [f"right{n}.png" for n in range(11)]
+    assert [frame for frame, _ in movie.read("seed")] == [0]
+
+
 def test_single_images_of_the_other_slice_are_segmented_once(scenes: Any, execute: Execute) -> None:
     first = scenes.select_group_slices("right").match({"place": 0})
     for _ in range(2):

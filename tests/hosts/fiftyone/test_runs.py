@@ -7,8 +7,11 @@ from typing import Any
 
 import fiftyone as fo
 import numpy as np
+import pytest
 from fiftyone.operators.delegated import DelegatedOperationService
 
+from sam2_plugins.core.checkpoints import cache_dir
+from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.fiftyone_plugin import propagate
 from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.propagation import run
@@ -38,6 +41,20 @@ def test_a_closed_run_keeps_what_was_done_and_another_goes_on(movie: Any) -> Non
     assert (report.frames, report.computed) == (FRAMES, FRAMES - 9)
     after = masks(movie)
     assert all((after[number][1] == before[number][1]).all() for number in before)
+
+
+def test_a_movie_has_one_journal_until_it_is_done(movie: Any) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    folder = cache_dir() / "fiftyone" / str(movie._doc.id)
+    for direction in ("forward", "both"):
+        events = run(
+            find_footage(movie), Request.of({"prompt_fields": "seed", "direction": direction})
+        )
+        next(events)
+        events.close()
+        assert len(list(folder.glob("*.jsonl"))) == 1
+    propagate(movie, "seed")
+    assert not list(folder.iterdir())
 
 
 def test_a_finished_run_is_not_computed_again(movie: Any) -> None:
@@ -157,5 +174,5 @@ def test_the_memory_that_was_chosen_is_part_of_what_masks_come_from(movie: Any) 
     assert propagate(movie, "seed").movies[0].computed == FRAMES
     assert propagate(movie, "seed").movies[0].computed == 0
     assert propagate(movie, "seed", memory="motion").movies[0].computed == FRAMES
-    (failed,) = propagate(movie, "seed", memory="elephant").movies
-    assert "no memory policy 'elephant'" in failed.error
+    with pytest.raises(Sam2PluginsError, match="no memory policy 'elephant'"):
+        propagate(movie, "seed", memory="elephant")

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
-import uvicorn
 
 from sam2_plugins.labelstudio_backend.client import LabelStudio
-from sam2_plugins.labelstudio_backend.engine import Engine
-from sam2_plugins.labelstudio_backend.local_server import Account, LocalServer, free_port
-from sam2_plugins.labelstudio_backend.server import create_app
+from sam2_plugins.labelstudio_backend.local_server import Account, LocalServer
 from sam2_plugins.labelstudio_backend.settings import Settings
 from tests.hosts.labelstudio.editor import Browser
+from tests.labelstudio_backend.web import Backend
 
 ACCOUNT = Account("annotator@example.com", "a-password", "0123456789abcdef0123456789abcdef01234567")
 CHROMIUM = "/usr/bin/chromium"
@@ -61,29 +58,17 @@ def api(label_studio: LocalServer) -> LabelStudio:
     return label_studio.api
 
 
-class Backend:
-    """Our backend in a thread of this process."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.engine = Engine(settings)
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        config = uvicorn.Config(
-            create_app(self.engine), port=port, log_level="warning", timeout_graceful_shutdown=1
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run)
-
-    def __enter__(self) -> Backend:
-        self._thread.start()
-        while not self._server.started:
-            assert self._thread.is_alive()
-            time.sleep(0.05)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._thread.join()
+@pytest.fixture(scope="session")
+def second_annotator(label_studio: LocalServer) -> LabelStudio:
+    """The API for another user, who has signed up by the link that the first one gave."""
+    email, password = "second@example.com", "another-password"
+    invitation = label_studio.api.request("GET", "/api/invite")["invite_url"]
+    with httpx.Client(base_url=label_studio.url, trust_env=False) as http:
+        http.get(invitation)
+        form = {"csrfmiddlewaretoken": http.cookies["csrftoken"]}
+        http.post(invitation, data={**form, "email": email, "password": password})
+        token = http.get("/api/current-user/token").raise_for_status().json()["token"]
+    return LabelStudio(label_studio.url, token)
 
 
 @pytest.fixture(scope="session")

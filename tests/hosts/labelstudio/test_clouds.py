@@ -16,8 +16,8 @@ from sam2_plugins.labelstudio_backend.client import LabelStudio
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import interpolate, read_region
 from sam2_plugins.labelstudio_backend.settings import Settings
 from tests.hosts.labelstudio import movies
-from tests.hosts.labelstudio.conftest import Backend
 from tests.hosts.labelstudio.test_video import COUNT, RATE, box_on, disc_box, overlap
+from tests.labelstudio_backend.web import Backend
 
 BUCKET, KEY = "films", "a folder/discs.mp4"
 SECRETS = {"aws_access_key_id": "a-key", "aws_secret_access_key": "a-secret"}

@@ -12,9 +12,9 @@ import pytest
 from sam2_plugins.labelstudio_backend import projects
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import interpolate, read_region
 from tests.hosts.labelstudio import movies
-from tests.hosts.labelstudio.conftest import Backend
 from tests.hosts.labelstudio.editor import Browser, Editor
 from tests.hosts.labelstudio.test_video import COUNT, RATE, Project, box_on, disc_box, overlap
+from tests.labelstudio_backend.web import Backend
 
 Open = Callable[..., Editor]
 

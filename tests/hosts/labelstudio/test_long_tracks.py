@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,16 @@ import pytest
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import interpolate, read_region
 from sam2_plugins.labelstudio_backend.settings import Settings
 from tests.hosts.labelstudio import movies
-from tests.hosts.labelstudio.conftest import Backend
-from tests.hosts.labelstudio.test_video import COUNT, RATE, Project, box_on, disc_box, overlap
+from tests.hosts.labelstudio.test_video import (
+    COUNT,
+    RATE,
+    Project,
+    box_on,
+    disc_box,
+    overlap,
+    wait_for,
+)
+from tests.labelstudio_backend.web import Backend
 
 
 @pytest.fixture
@@ -31,14 +37,6 @@ def movie(tmp_path: Path) -> Path:
 
 def jobs(backend: Backend) -> list[dict[str, Any]]:
     return list(httpx.get(f"{backend.url}/jobs").json()["jobs"])
-
-
-def wait_for(condition: Callable[[], Any]) -> Any:
-    end = time.monotonic() + 240
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    return found
 
 
 def whole(predictions: list[dict[str, Any]]) -> bool:
@@ -96,3 +94,31 @@ def test_the_job_of_a_deleted_task_is_not_taken_up_again(api, hurried, movie):
     with Backend(hurried) as restarted:
         wait_for(lambda: not list((hurried.folder / "pending").iterdir()))
         assert jobs(restarted) == []
+
+
+def test_two_annotators_of_one_prediction_get_their_tracks_and_each_stops_only_the_own(
+    api, second_annotator, hurried, movie
+):
+    with Backend(hurried) as backend:
+        project = Project(api, backend, movie)
+        prediction = {"task": project.task, "result": [box_on(1)], "model_version": "detector"}
+        api.request("POST", "/api/predictions/", prediction)
+
+        def with_box_on(frame: int, shift: float = 0) -> list[dict[str, Any]]:
+            region, other = box_on(1), box_on(frame)
+            key = {**other["value"]["sequence"][0]}
+            region["value"]["sequence"].append({**key, "x": key["x"] + shift})
+            return [region]
+
+        project.draw(with_box_on(10))
+        project.draw(with_box_on(10, shift=1), second_annotator)
+        project.draw(with_box_on(12))
+        wait_for(lambda: all(job["state"] != "running" for job in jobs(backend)))
+        last, of_the_second, first = jobs(backend)
+        assert [job["state"] for job in (first, of_the_second, last)] == [
+            "cancelled",
+            "done",
+            "done",
+        ]
+        (whole_track,) = project.draw(with_box_on(10, shift=1), second_annotator)["data"]["result"]
+        assert "Tracked." in whole_track["meta"]["text"][0]

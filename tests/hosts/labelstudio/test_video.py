@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from sam2_plugins.labelstudio_backend.client import LabelStudio
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import interpolate, read_region
 from sam2_plugins.labelstudio_backend.keyframes import is_ours
 from tests.hosts.labelstudio import movies
-from tests.hosts.labelstudio.conftest import Backend
 from tests.hosts.labelstudio.editor import Browser, Editor
+from tests.labelstudio_backend.web import Backend
 
 COUNT, RATE = 36, 25
 CONFIG = projects.video_config(["Cell", "Other"], RATE)
@@ -52,11 +53,16 @@ class Project:
     def correct(self, annotation: int, results: list[dict[str, Any]]) -> None:
         self.api.request("PATCH", f"/api/annotations/{annotation}/", {"result": results})
 
-    def ask(self, results: list[dict[str, Any]]) -> dict[str, Any]:
+    def draw(self, results: list[dict[str, Any]], api: LabelStudio | None = None) -> dict[str, Any]:
+        """Save a draft, and then do what `ask` does, as another user perhaps."""
+        (api or self.api).request("POST", f"/api/tasks/{self.task}/drafts", {"result": results})
+        return self.ask(results, api)
+
+    def ask(self, results: list[dict[str, Any]], api: LabelStudio | None = None) -> dict[str, Any]:
         """Do what the editor does when a label is clicked."""
         body = {"task": self.task, "context": {"result": results}}
         path = f"/api/ml/{self.ml}/interactive-annotating"
-        return dict(self.api.request("POST", path, body, timeout=150))
+        return dict((api or self.api).request("POST", path, body, timeout=150))
 
 
 @pytest.fixture
@@ -102,6 +108,14 @@ def box_on(frame: int, region: str = "a", label: str = "Cell") -> dict[str, Any]
     }
     about = {"id": region, "from_name": "box", "to_name": "video", "type": "videorectangle"}
     return {**about, "value": value}
+
+
+def wait_for(condition: Callable[[], Any]) -> Any:
+    end = time.monotonic() + 240
+    while not (found := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    return found
 
 
 def overlap(one: Any, other: Any) -> float:
@@ -159,6 +173,23 @@ def test_saved_boxes_are_tracked_when_predictions_are_retrieved(api, backend, pr
     for frame in (1, 12, 24, COUNT):
         assert overlap(interpolate(keyframes, frame), disc_box(frame - 1)) > 0.8
     assert len(batch.retrieve()) == len(predictions)
+
+
+def test_every_object_is_there_where_nobody_has_drawn_one_if_that_is_wanted(
+    api, settings, tmp_path
+):
+    path = tmp_path / "bare.mp4"
+    movies.write_movie(path, movies.discs(COUNT), movies.every(1000 / RATE, COUNT))
+    wanting = dataclasses.replace(settings, everything="Cell", cache=str(tmp_path / "cache"))
+    with Backend(wanting) as backend:
+        bare = Project(api, backend, path)
+        bare.retrieve()
+        (found,) = wait_for(bare.predictions)  # on a busy machine, it is stored afterwards
+    regions = [read_region(result) for result in found["result"]]
+    assert [region.labels for region in regions] == [("Cell",)] * 2
+    for frame in (1, 12, 24, COUNT):
+        shown = [interpolate(region.keyframes, frame) for region in regions]
+        assert max(overlap(box, disc_box(frame - 1)) for box in shown if box) > 0.8
 
 
 def test_several_objects_keep_their_ids_and_labels(project):

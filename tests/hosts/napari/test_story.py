@@ -155,8 +155,8 @@ def test_a_click_on_the_strip_shows_its_frame(bench: Bench) -> None:
     begin(bench)
     track(bench)
     strip = bench.widget.strip
-    bench.until(lambda: len(strip._states) == 12)
-    assert [state.kind for state in strip._states][:2] == [Kind.PROMPTED, Kind.TRACKED]
+    kinds = [Kind.PROMPTED, Kind.TRACKED]
+    bench.until(lambda: [state.kind for state in strip._states][:2] == kinds)
     bench.qtbot.mouseClick(
         strip, Qt.MouseButton.LeftButton, pos=strip.rect().center().__class__(strip.width() - 3, 9)
     )
@@ -175,7 +175,7 @@ def test_measures_are_shown_in_the_images_units(bench: Bench) -> None:
     assert rows[3]["area_µm2"] == pytest.approx(float(rows[3]["area_px"]) / 4)  # type: ignore
     assert rows[3]["speed_µm_per_frame"] == pytest.approx(0.5, abs=0.25)
     assert bench.widget.measures.table.rowCount() == 12
-    assert bench.widget.measures.quantity.findText("mean_movie") >= 0
+    assert bench.widget.measures.quantity.findText("area (µm²)") >= 0
     labels = bench.controller.work.workspace.labels  # type: ignore[union-attr]
     assert list(labels.features["index"]) == [1]
 

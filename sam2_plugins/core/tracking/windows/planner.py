@@ -195,6 +195,14 @@ class WindowPlanner:
         """Whether an object may stay in its window."""
         return self.margin(window, box) >= LEAVE_MARGIN
 
+    def at_edge(self, mask: ObjectMask) -> bool:
+        """Whether the frame's edge may cut an object."""
+        if mask.box is None:
+            return False
+        height, width = self.frame_size
+        x0, y0, x1, y1 = mask.box
+        return x0 <= 1 or y0 <= 1 or x1 >= width - 1 or y1 >= height - 1
+
     def crowded(self, extent: Extent, side: int | None) -> bool:
         """Whether an object has grown too large for windows of a side."""
         return side is not None and extent.longest > CROWDED_SHARE * side

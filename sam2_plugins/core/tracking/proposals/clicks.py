@@ -29,7 +29,7 @@ FLAT = 0.05
 
 
 @dataclass(frozen=True)
-class Proposals:
+class ClickGrid:
     """Which masks are proposed; see `ImageSegmenter.everything`."""
 
     points_per_side: int = 32
@@ -40,12 +40,12 @@ class Proposals:
     min_area: int = 0
 
 
-def propose(
+def propose_by_clicks(
     operations: Steps,
     planner: WindowPlanner,
     frame: int,
     frame_size: tuple[int, int],
-    wanted: Proposals,
+    wanted: ClickGrid,
 ) -> list[ObjectMask]:
     """Return the masks of a frame, best first."""
     image = operations.features.picture(frame).astype(np.float32).mean(-1)
@@ -86,13 +86,13 @@ def _windows(planner: WindowPlanner, frame_size: tuple[int, int]) -> Iterator[Wi
 
 
 def _through(
-    operations: Steps, frame: int, window: Window, points_per_side: int, wanted: Proposals
+    operations: Steps, frame: int, window: Window, points_per_side: int, wanted: ClickGrid
 ) -> list[ObjectMask]:
     """Masks that a grid of clicks finds through a window."""
     at = (np.arange(points_per_side) + 0.5) / points_per_side
     x, y = np.meshgrid(window.x + at * window.width, window.y + at * window.height)
     found = []
-    for decoded in operations.decode_each(frame, window, np.stack((x, y), -1).reshape(-1, 2)):
+    for decoded in operations.decode_each(frame, window, np.stack((x, y), -1).reshape(-1, 1, 2)):
         stability = _stability(decoded.candidates, wanted.stability_offset)
         good = (decoded.ious >= wanted.min_iou) & (stability >= wanted.min_stability)
         good &= decoded.object_score > 0

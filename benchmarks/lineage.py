@@ -1,0 +1,104 @@
+"""Whole movies without a click: how good the objects, links and divisions are that come out.
+
+    python benchmarks/lineage.py DATA
+
+DATA is a folder of datasets as `sam2-plugins evaluate` takes them; those of microscopes are scored,
+all objects on all frames. A row is a way to get there:
+
+    overlap     threshold, watershed, links by overlap: see lineage_classical.py
+    laptrack    the same objects linked by LapTrack, where it is installed (pip install laptrack)
+
+Printed is a table in Markdown. Seconds are of one core, reading included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import lineage_classical as classical
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2_plugins.core.datasets import find_datasets
+from sam2_plugins.core.datasets.dataset import Dataset
+from sam2_plugins.core.evaluation import ACTS, CtcScores, ctc_scores
+from sam2_plugins.core.frames import open_frames
+
+Link = Callable[[Sequence[classical.Labels], Sequence[NDArray[np.float64]]], classical.Linked]
+Way = Callable[[Dataset], tuple[classical.Linked, float]]
+"""From a dataset to linked labels, and the seconds that they took."""
+
+
+def grey_images(dataset: Dataset) -> list[NDArray[np.float64]]:
+    """Read all frames as one channel, in the contrast in which the tracker sees them."""
+    with open_frames(dataset.frames) as frames:
+        return [frame.image.mean(axis=-1) for frame in frames]
+
+
+@lru_cache(maxsize=1)
+def segmented(dataset: Dataset) -> tuple[list[classical.Labels], list[NDArray[np.float64]], float]:
+    """Segment by threshold and watershed, once for all linkers; with the seconds that it took."""
+    began = time.process_time()
+    objects = classical.segment(grey_images(dataset))
+    return objects, classical.drifts(objects), time.process_time() - began
+
+
+def classically(link: Link) -> Way:
+    """Link what threshold and watershed segment."""
+
+    def run(dataset: Dataset) -> tuple[classical.Linked, float]:
+        objects, moves, seconds = segmented(dataset)
+        began = time.process_time()
+        return link(objects, moves), seconds + time.process_time() - began
+
+    return run
+
+
+WAYS: dict[str, Way] = {
+    "overlap": classically(classical.link_by_overlap),
+    "laptrack": classically(classical.link_by_laptrack),
+}
+
+
+def row(name: str, way: str, scores: CtcScores, seconds: float) -> str:
+    """Return a line of the table."""
+    measures = (scores.DET, scores.SEG, scores.TRA, scores.division_f1)
+    acts = scores.acts
+    kinds = ", ".join(f"{acts[act]} {act}" for act in ACTS if acts[act])
+    numbers = " | ".join("–" if np.isnan(value) else f"{value:.3f}" for value in measures)
+    left = f"{sum(acts.values())}" + (f" ({kinds})" if kinds else "")
+    return f"| {name} | {way} | {numbers} | {left} | {seconds:.2f} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="names of datasets")
+    given = parser.parse_args()
+    found = [one for one in find_datasets(given.data) if one.kind == "microscopy"]
+    chosen = [one for one in found if not given.only or one.name in given.only]
+    remarks: dict[str, None] = {}
+    print("| movie | way | DET | SEG | TRA | division F1 | corrections left | s per frame |")
+    print("|---|---|---|---|---|---|---|---|")
+    for dataset in chosen:
+        for way in given.ways:
+            try:
+                (labels, parents), seconds = WAYS[way](dataset)
+            except ImportError as error:
+                remarks[f"{way} is left out: {error.name} is not installed."] = None
+                continue
+            scores = ctc_scores(labels, dataset, parents)
+            print(row(dataset.name, way, scores, seconds / len(labels)), flush=True)
+            remarks |= dict.fromkeys(scores.remarks)
+    print("", *remarks, sep="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""From a movie to its lineage: every object, without a click."""
+
+from __future__ import annotations
+
+from sam2_plugins.core.lineage.events import Event
+from sam2_plugins.core.lineage.lineage_tracker import LineageFrame, LineageTracker
+from sam2_plugins.core.lineage.rules import LineageRules
+from sam2_plugins.core.lineage.track_all import AllObjects, from_label_images, track_all
+
+__all__ = [
+    "AllObjects",
+    "Event",
+    "LineageFrame",
+    "LineageRules",
+    "LineageTracker",
+    "from_label_images",
+    "track_all",
+]

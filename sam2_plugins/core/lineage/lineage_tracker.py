@@ -1,0 +1,431 @@
+"""LineageTracker: all objects of a movie with newcomers, divisions and ends, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2_plugins.core.lineage.drift import drift
+from sam2_plugins.core.lineage.events import Event
+from sam2_plugins.core.lineage.rules import (
+    Belonging,
+    LineageRules,
+    apart,
+    are_daughters,
+    belonging,
+)
+from sam2_plugins.core.masks import ObjectId, ObjectMask
+from sam2_plugins.core.tracking.proposals import Propose
+from sam2_plugins.core.tracking.tracker import VideoTracker
+
+REACH = 0.5
+"""Diameters that two daughters are apart at most when they are first seen as two."""
+
+AREAS = 3
+"""Frames before a division of which a mother's usual area is taken."""
+
+
+@dataclass(frozen=True)
+class LineageFrame:
+    """A frame whose objects are decided.
+
+    Attributes
+    ----------
+    frame, time
+        0-based index, and seconds.
+    masks
+        By object.
+    events
+        What was decided since the last frame, as far as it concerns this frame or earlier ones.
+    """
+
+    frame: int
+    time: float
+    masks: dict[ObjectId, ObjectMask]
+    events: tuple[Event, ...] = ()
+
+
+@dataclass
+class _Standing:
+    """How well an object stands.
+
+    Attributes
+    ----------
+    born
+        Its first frame.
+    found
+        Frames on which a proposal was its own, since it was born.
+    seen
+        The last of these.
+    settled
+        It counts as an object; until then it may be taken back without a trace.
+    part_of
+        The object within which it was found.
+    """
+
+    born: int
+    found: int = 1
+    seen: int = 0
+    settled: bool = False
+    part_of: ObjectId | None = None
+
+
+class LineageTracker:
+    """Keeps up with all objects of a movie.
+
+    On each frame, tracked masks and fresh proposals are compared. What is found beyond the tracked
+    masks is tracked on trial; if it lasts, it was born on the frame on which it was first found,
+    or it is the daughter of what it was a part of or lay beside. What is not found any more has
+    ended. Decisions look a few frames ahead, so that results come that much later.
+
+    Parameters
+    ----------
+    tracker
+        Of the movie; objects that a person prompted are kept, and count.
+    propose
+        An `ObjectProposer`, or masks from elsewhere.
+    rules
+        What it takes to decide.
+
+    Attributes
+    ----------
+    parents
+        Daughter to mother.
+    events
+        All that was decided, in order.
+    """
+
+    def __init__(
+        self, tracker: VideoTracker, propose: Propose, rules: LineageRules | None = None
+    ) -> None:
+        self.tracker = tracker
+        self.propose = propose
+        self.rules = rules or LineageRules()
+        self.parents: dict[ObjectId, ObjectId] = {}
+        self.events: list[Event] = []
+        self._standing: dict[ObjectId, _Standing] = {}
+        self._alive: list[ObjectId] = []
+        self._whole: set[ObjectId] = set()  # a person said that they did not divide, or end
+        self._refused: list[Mapping[int, ObjectMask]] = []  # what a person said is no object
+        self._ids = count(1)
+        self._news: list[Event] = []
+        self._now = 0
+        self._times: dict[int, float] = {}
+        self._picture: NDArray[np.uint8] | None = None
+
+    def run(
+        self, start: int = 0, stop: int | None = None, every: int = 1
+    ) -> Generator[LineageFrame, None, None]:
+        """Track from one frame to another, both included, and yield frames as they are decided.
+
+        Closing the generator stops within a frame.
+
+        Parameters
+        ----------
+        every
+            Objects are proposed on every n-th frame; in between, they are tracked.
+        """
+        for obj in self.tracker.objects:
+            self._standing.setdefault(obj, _Standing(start, settled=True, seen=start))
+        self._alive, self._picture = list(self.tracker.objects), None
+        delay = (self.rules.confirm - 1) * every
+        frame = start
+        for frame in count(start):
+            if stop is not None and frame > stop:
+                break
+            if not self._exists(frame):
+                break
+            self._advance(frame, proposing=(frame - start) % every == 0)
+            if frame - delay >= start:
+                yield self._decided(frame - delay)
+        last = frame - 1
+        self._settle_rest(last)
+        for frame in range(max(start, last - delay + 1), last + 1):
+            yield self._decided(frame)
+
+    def take_back(self, event: Event) -> None:
+        """Take a decision back, for a person who knows better; it is not made again.
+
+        What was born goes, with all its descendants. What divided or ended goes on, and is tracked
+        to where the run is.
+        """
+        self.events.remove(event)
+        if event.kind != "ended":
+            for obj in event.objects:
+                self._refused.append(self._remove(obj))
+        goes_on = event.objects[0] if event.kind == "ended" else event.mother
+        if goes_on is not None:
+            self._whole.add(goes_on)
+            self._standing[goes_on].seen = event.frame
+            self.tracker.set_life(goes_on, self._standing[goes_on].born, None)
+            self._alive.append(goes_on)
+            for _ in self.tracker.propagate("forward", event.frame, self._now):
+                pass
+
+    def _remove(self, obj: ObjectId) -> Mapping[int, ObjectMask]:
+        """Remove an object and its descendants; return its masks."""
+        for daughter in [child for child, mother in self.parents.items() if mother == obj]:
+            self._remove(daughter)
+        masks = self.tracker.masklets()[obj].masks
+        self.tracker.remove_object(obj)
+        self.parents.pop(obj, None)
+        self._standing.pop(obj, None)
+        self._alive = [alive for alive in self._alive if alive != obj]
+        self.events = [event for event in self.events if obj not in (*event.objects, event.mother)]
+        return masks
+
+    # -- one frame
+
+    def _exists(self, frame: int) -> bool:
+        length = self.tracker.frames.length
+        if length is not None:
+            return frame < length
+        try:
+            self.tracker.frame(frame)
+        except IndexError:
+            return False
+        return True
+
+    def _advance(self, frame: int, proposing: bool) -> None:
+        self._now, self._times[frame] = frame, self.tracker.frame(frame).time
+        tracked = self._track(frame)
+        if not proposing:
+            return
+        # Of an object whose parts are on trial, the parts are looked for.
+        mothers = {self._standing[obj].part_of for obj in self._alive}
+        tracked = {obj: mask for obj, mask in tracked.items() if obj not in mothers}
+        proposed = [mask for mask in self.propose(frame) if self._counts(frame, mask)]
+        found = belonging(tracked, self._expected(frame, tracked), proposed, self.rules)
+        self._take_outlines(frame, tracked, proposed, found)
+        for obj in found.of:
+            standing = self._standing[obj]
+            standing.found, standing.seen = standing.found + 1, frame
+        self._try_parts(frame, tracked, proposed, found)
+        for column in found.free:
+            self._begin(frame, proposed[column])
+        self._settle(frame)
+        self._end_lost(frame)
+
+    def _counts(self, frame: int, proposed: ObjectMask) -> bool:
+        """Whether a proposal is sure enough, and nothing that a person refused."""
+        if proposed.iou < self.rules.sure:
+            return False
+        near = (masks[min(masks, key=lambda f: abs(f - frame))] for masks in self._refused if masks)
+        return all(proposed.iou_with(mask) < self.rules.same for mask in near)
+
+    def _track(self, frame: int) -> dict[ObjectId, ObjectMask]:
+        """Track all living objects to a frame."""
+        living = [o for o in self._alive if self._standing[o].born <= frame]
+        if not living:
+            return {}
+        masks: dict[ObjectId, ObjectMask] = {}
+        for result in self.tracker.propagate("forward", frame, frame):
+            masks = result.masks
+        return {obj: masks[obj] for obj in living if obj in masks}
+
+    def _expected(
+        self, frame: int, tracked: dict[ObjectId, ObjectMask]
+    ) -> dict[ObjectId, ObjectMask]:
+        """Where objects would be if they had moved with the frame."""
+        before, self._picture = self._picture, self.tracker.frame(frame).image
+        if before is None or not tracked:
+            return {}
+        dx, dy = drift(before, self._picture)
+        last = {obj: self.tracker.mask(frame - 1, obj) for obj in tracked}
+        return {o: mask.moved(dx, dy) for o, mask in last.items() if mask is not None}
+
+    def _take_outlines(
+        self,
+        frame: int,
+        tracked: dict[ObjectId, ObjectMask],
+        proposed: Sequence[ObjectMask],
+        found: Belonging,
+    ) -> None:
+        better = {}
+        for obj, column in found.of.items():
+            if obj in found.shared or obj in found.parts:
+                continue
+            alike = tracked[obj].iou_with(proposed[column])
+            # Where the two hardly overlap, the object was found by where it should be.
+            if alike >= self.rules.snap or alike < self.rules.same:
+                better[obj] = proposed[column]
+        self.tracker.take(frame, better)
+
+    def _try_parts(
+        self,
+        frame: int,
+        tracked: dict[ObjectId, ObjectMask],
+        proposed: Sequence[ObjectMask],
+        found: Belonging,
+    ) -> None:
+        """Track the parts of an object on trial: they may be its daughters."""
+        for obj, columns in found.parts.items():
+            if not self._standing[obj].settled or obj in self._whole:
+                continue
+            own = found.of.get(obj)
+            columns = [*columns, *([] if own is None else [own])]
+            for column in columns:
+                self._begin(frame, proposed[column], part_of=obj)
+
+    def _begin(self, frame: int, mask: ObjectMask, part_of: ObjectId | None = None) -> ObjectId:
+        obj = self._fresh_id()
+        self.tracker.add_prompt(frame, obj, mask=mask)
+        self.tracker.set_life(obj, frame, None)
+        self._standing[obj] = _Standing(frame, seen=frame, part_of=part_of)
+        self._alive.append(obj)
+        return obj
+
+    def _fresh_id(self) -> ObjectId:
+        taken = set(self.tracker.objects) | set(self._standing)
+        return next(number for number in self._ids if number not in taken)
+
+    # -- decisions
+
+    def _settle(self, frame: int) -> None:
+        """Decide on what was on trial for long enough."""
+        due = [
+            obj
+            for obj in self._alive
+            if not self._standing[obj].settled
+            and frame - self._standing[obj].born >= self.rules.confirm - 1
+        ]
+        self._decide(due, frame, self.rules.confirm - 1)
+
+    def _settle_rest(self, last: int) -> None:
+        """Decide on what is still on trial when the movie ends, by what there is."""
+        due = [obj for obj in self._alive if not self._standing[obj].settled]
+        self._decide(due, last, 1)
+
+    def _decide(self, due: Sequence[ObjectId], frame: int, needed: int) -> None:
+        lasting = [obj for obj in due if self._standing[obj].found >= needed]
+        for obj in due:
+            if obj not in lasting:
+                self._forget(obj)
+        parts: dict[ObjectId, list[ObjectId]] = {}
+        for obj in lasting:
+            mother = self._standing[obj].part_of
+            if mother is not None:
+                parts.setdefault(mother, []).append(obj)
+        for mother, daughters in parts.items():
+            self._divide_or_forget(mother, daughters)
+        for obj in lasting:
+            standing = self._standing.get(obj)
+            if standing is not None and not standing.settled:
+                self._bear(obj, frame)
+
+    def _divide_or_forget(self, mother: ObjectId, parts: list[ObjectId]) -> None:
+        """Two lasting parts of an object are its daughters; anything else is a part no more."""
+        if mother in self._alive and len(parts) == 2:
+            one, other = parts
+            born = self._standing[one].born
+            first, second = self._area(one, born), self._area(other, born)
+            if born == self._standing[other].born and are_daughters(
+                self._usual_area(mother, born), first, second, False, self.rules
+            ):
+                self._divide(mother, (one, other), born, "two parts of it lasted")
+                return
+        for part in parts:
+            self._forget(part)
+
+    def _bear(self, obj: ObjectId, frame: int) -> None:
+        """A newcomer is the daughter of what lost as much beside it, or of nobody."""
+        born = self._standing[obj].born
+        mine = self.tracker.mask(born, obj)
+        assert mine is not None
+        self._standing[obj].settled = True
+        if born > min(standing.born for standing in self._standing.values()):
+            for mother in self._alive:
+                standing = self._standing[mother]
+                known = standing.settled and standing.born < born
+                if mother == obj or not known or mother in self._whole:
+                    continue
+                followed = self.tracker.mask(born, mother)
+                if followed is None or apart(followed, mine) > REACH:
+                    continue
+                before = self._usual_area(mother, born)
+                if are_daughters(before, followed.area, mine.area, True, self.rules):
+                    sister = self._branch(mother, born, frame)
+                    reason = f"a newcomer beside it, and it lost {1 - followed.area / before:.0%}"
+                    self._divide(mother, (sister, obj), born, reason)
+                    return
+            found = self._standing[obj].found
+            reason = f"found for {found} frames" if found > 1 else "found on the last frame"
+            self._record(Event("born", born, (obj,), reason))
+            return
+        self._record(Event("born", born, (obj,), "there on the first frame"))
+
+    def _branch(self, obj: ObjectId, frame: int, last: int) -> ObjectId:
+        """Give an object's masks from a frame on to a new one, which goes on in its stead."""
+        found = {f: self.tracker.mask(f, obj) for f in range(frame, last + 1)}
+        masks = {f: mask for f, mask in found.items() if mask is not None}
+        new = self._begin(frame, masks[frame])
+        for later in range(frame + 1, last + 1):
+            if later in masks:
+                self.tracker.take(later, {new: masks[later]})
+        self._standing[new] = _Standing(frame, len(masks), last, settled=True)
+        return new
+
+    def _divide(
+        self, mother: ObjectId, daughters: tuple[ObjectId, ObjectId], frame: int, reason: str
+    ) -> None:
+        self._stop(mother, frame - 1)
+        for daughter in daughters:
+            self._standing[daughter].settled = True
+            self._standing[daughter].part_of = None
+            self.parents[daughter] = mother
+        self._record(Event("divided", frame, daughters, reason, mother))
+
+    def _end_lost(self, frame: int) -> None:
+        for obj in list(self._alive):
+            standing = self._standing[obj]
+            if obj in self._whole or any(self._standing[o].part_of == obj for o in self._alive):
+                continue
+            if standing.settled and frame - standing.seen >= self.rules.confirm:
+                self._stop(obj, standing.seen)
+                reason = f"not found for {self.rules.confirm} frames"
+                self._record(Event("ended", standing.seen, (obj,), reason))
+
+    def _stop(self, obj: ObjectId, last: int) -> None:
+        first = self._standing[obj].born
+        self.tracker.set_life(obj, min(first, last), last)
+        self._alive.remove(obj)
+
+    def _forget(self, obj: ObjectId) -> None:
+        """Take back what was on trial; the object that it was a part of was there all along."""
+        gone = self._standing.pop(obj)
+        self.tracker.remove_object(obj)
+        self._alive.remove(obj)
+        if gone.part_of in self._alive:
+            whole = self._standing[gone.part_of]
+            whole.seen = max(whole.seen, gone.seen)
+
+    def _record(self, event: Event) -> None:
+        self.events.append(event)
+        self._news.append(event)
+
+    # -- what came out
+
+    def _area(self, obj: ObjectId, frame: int) -> float:
+        mask = self.tracker.mask(frame, obj)
+        return 0.0 if mask is None else float(mask.area)
+
+    def _usual_area(self, obj: ObjectId, before: int) -> float:
+        areas = [self._area(obj, f) for f in range(max(0, before - AREAS), before)]
+        return median([area for area in areas if area] or [0.0])
+
+    def _decided(self, frame: int) -> LineageFrame:
+        masks = {
+            obj: mask
+            for obj in self.tracker.objects
+            if (standing := self._standing.get(obj)) is not None
+            and standing.settled
+            and (mask := self.tracker.mask(frame, obj)) is not None
+            and mask.visible
+        }
+        news, self._news = tuple(self._news), []
+        return LineageFrame(frame, self._times.pop(frame), masks, news)

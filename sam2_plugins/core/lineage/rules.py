@@ -1,0 +1,184 @@
+"""How tracked masks and proposals of a frame belong together, and what follows from it.
+
+All that is decided about lineages is decided here, from areas, overlaps and places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.optimize import linear_sum_assignment
+
+from sam2_plugins.core.masks import ObjectId, ObjectMask
+
+
+@dataclass(frozen=True)
+class LineageRules:
+    """What it takes to decide.
+
+    Attributes
+    ----------
+    confirm
+        Frames for which something new must be found, or something old not, until it counts.
+    same
+        IoU from which on a proposal and a tracked mask are the same object.
+    snap
+        IoU from which on the proposal's outline is taken for the tracked one's.
+    inside
+        Share of a proposal in a tracked mask from which on it is a part of it; of a tracked mask
+        in a proposal, from which on the proposal took it together with its neighbour.
+    alike
+        Areas of two daughters differ at most by this factor.
+    lost
+        A mother that is followed by one of its daughters is at most this share of what it was.
+    kept
+        Least and greatest share of a mother's area that its daughters have together.
+    sure
+        Confidence that a proposal needs to be an object of its own.
+    """
+
+    confirm: int = 3
+    same: float = 0.4
+    snap: float = 0.5
+    inside: float = 0.6
+    alike: float = 2.0
+    lost: float = 0.7
+    kept: tuple[float, float] = (0.5, 1.8)
+    sure: float = 0.35
+
+
+@dataclass
+class Belonging:
+    """Which proposal belongs to which tracked object on one frame.
+
+    Attributes
+    ----------
+    of
+        The proposal of an object; several objects have the same one where it took them together.
+    shared
+        Objects whose proposal is another one's, too.
+    parts
+        Proposals that are within an object and not its own.
+    free
+        Proposals that no tracked object covers.
+    """
+
+    of: dict[ObjectId, int] = field(default_factory=dict)
+    shared: set[ObjectId] = field(default_factory=set)
+    parts: dict[ObjectId, list[int]] = field(default_factory=dict)
+    free: list[int] = field(default_factory=list)
+
+
+def belonging(
+    tracked: Mapping[ObjectId, ObjectMask],
+    expected: Mapping[ObjectId, ObjectMask],
+    proposed: Sequence[ObjectMask],
+    rules: LineageRules,
+) -> Belonging:
+    """Assign proposals to tracked objects by overlap, each to one at most.
+
+    Parameters
+    ----------
+    expected
+        Where objects would be if they moved with the frame: of those whose tracked mask no proposal
+        is like, for the tracker may have lost them.
+    """
+    found = Belonging()
+    objects = list(tracked)
+    sizes = np.array([mask.area for mask in proposed], float)
+    common = _common([tracked[obj] for obj in objects], proposed)
+    areas = np.array([tracked[obj].area for obj in objects], float)
+    _assign(objects, common, areas, sizes, found, rules)
+    lost = [obj for obj in expected if obj not in found.of]
+    moved = [expected[obj] for obj in lost]
+    ground = np.array([mask.area for mask in moved], float)
+    _assign(lost, _common(moved, proposed), ground, sizes, found, rules)
+    taken = set(found.of.values())
+    # A proposal that holds several objects is of none of them alone.
+    holds = common / np.maximum(areas[:, None], 1) >= rules.inside
+    for column in range(len(proposed)):
+        held = [objects[row] for row in np.flatnonzero(holds[:, column])]
+        if len(held) > 1:
+            for obj in held:
+                found.of.setdefault(obj, column)
+            found.shared |= {obj for obj in held if found.of[obj] == column}
+            taken.add(column)
+    for column in range(len(proposed)):
+        if column in taken:
+            continue
+        share = common[:, column] / max(sizes[column], 1)
+        if share.size and share.max() >= rules.inside:
+            found.parts.setdefault(objects[int(share.argmax())], []).append(column)
+        else:
+            found.free.append(column)
+    return found
+
+
+def _common(masks: Sequence[ObjectMask], proposed: Sequence[ObjectMask]) -> NDArray[np.float64]:
+    """Pixels that each mask has in common with each proposal."""
+    common = np.zeros((len(masks), len(proposed)))
+    for row, mask in enumerate(masks):
+        for column, other in enumerate(proposed):
+            if _near(mask, other):
+                common[row, column] = mask.intersection_with(other)
+    return common
+
+
+def _assign(
+    objects: Sequence[ObjectId],
+    common: NDArray[np.float64],
+    areas: NDArray[np.float64],
+    sizes: NDArray[np.float64],
+    found: Belonging,
+    rules: LineageRules,
+) -> None:
+    """Give each object the proposal that is like it, of those that nobody has."""
+    iou = common / np.maximum(areas[:, None] + sizes[None] - common, 1)
+    iou[:, list(found.of.values())] = 0
+    rows, columns = linear_sum_assignment(-iou)
+    for row, column in zip(rows, columns, strict=True):
+        if iou[row, column] >= rules.same:
+            found.of[objects[row]] = int(column)
+
+
+def are_daughters(
+    mother_area: float, one: float, other: float, follows: bool, rules: LineageRules
+) -> bool:
+    """Whether two areas may be those of an object's daughters.
+
+    Parameters
+    ----------
+    follows
+        The first is what the mother was tracked to.
+    """
+    small, large = sorted((one, other))
+    if not small or large > rules.alike * small:
+        return False
+    least, most = rules.kept
+    if not least * mother_area <= one + other <= most * mother_area:
+        return False
+    return not follows or one <= rules.lost * mother_area
+
+
+def apart(one: ObjectMask, other: ObjectMask) -> float:
+    """Gap between two masks, in diameters of a disc as large as the larger; inf if one is empty."""
+    if one.box is None or other.box is None:
+        return float("inf")
+    across = sqrt(4 / np.pi * max(one.area, other.area))
+    x0, y0 = (min(one.box[i], other.box[i]) for i in (0, 1))
+    x1, y1 = (max(one.box[i], other.box[i]) for i in (2, 3))
+    both = (x0, y0, x1, y1)
+    distance = ndimage.distance_transform_edt(~one.window(both))
+    return float(distance[other.window(both)].min() / across)
+
+
+def _near(one: ObjectMask, other: ObjectMask) -> bool:
+    if one.box is None or other.box is None:
+        return False
+    (a, b, c, d), (e, f, g, h) = one.box, other.box
+    return a < g and e < c and b < h and f < d

@@ -1,0 +1,86 @@
+"""track_all: from a movie to all of its objects, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sam2_plugins.core.datasets import load_label_stack
+from sam2_plugins.core.lineage.lineage_tracker import LineageFrame, LineageTracker
+from sam2_plugins.core.lineage.rules import LineageRules
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.tracking.options import TrackingOptions
+from sam2_plugins.core.tracking.proposals import Propose
+from sam2_plugins.core.tracking.tracker import VideoTracker
+
+
+@dataclass(frozen=True)
+class AllObjects:
+    """How all objects of a movie are found.
+
+    Attributes
+    ----------
+    every
+        Objects are looked for on every n-th frame; in between they are tracked.
+    labels
+        Path of label images, one per frame, whose labels are the proposals: of Cellpose, StarDist,
+        a threshold. None: objects are found by the model.
+    rules
+        What it takes to decide.
+    """
+
+    every: int = 1
+    labels: str | None = None
+    rules: LineageRules = field(default_factory=LineageRules)
+
+    def lineage(self, tracker: VideoTracker) -> LineageTracker:
+        """Make what keeps up with all objects of a tracker's movie.
+
+        Objects that were prompted already are kept, and are examples of the size of the others.
+        """
+        if self.labels is not None:
+            propose = from_label_images(list(load_label_stack(self.labels)))
+        else:
+            prompted = [(prompt.frame, prompt.obj) for prompt in tracker.prompts]
+            masks = [tracker.mask(frame, obj) for frame, obj in prompted]
+            propose = tracker.proposer([mask for mask in masks if mask is not None])
+        return LineageTracker(tracker, propose, self.rules)
+
+
+def track_all(
+    frames: Any, options: TrackingOptions | None = None, how: AllObjects | None = None
+) -> Generator[LineageFrame, None, None]:
+    """Track all objects of a movie, with newcomers, divisions and ends, and yield frame by frame.
+
+    Parameters
+    ----------
+    frames
+        A `FrameSource`, or whatever `open_frames` takes.
+    options
+        Model, device, window, memory, first and last frame; nano if None. The direction is
+        forward.
+
+    Examples
+    --------
+    >>> for frame in track_all("movie.tif"):
+    ...     print(frame.frame, len(frame.masks), *frame.events)
+    """
+    chosen, everything = options or TrackingOptions(model="nano"), how or AllObjects()
+    lineage = everything.lineage(chosen.tracker(frames))
+    yield from lineage.run(chosen.start or 0, chosen.stop, everything.every)
+
+
+def from_label_images(images: Sequence[Any]) -> Propose:
+    """Take the labels of images [H, W], one per frame, for proposals, as sure as can be."""
+
+    def propose(frame: int) -> list[ObjectMask]:
+        if not 0 <= frame < len(images):
+            return []
+        labels = np.asarray(images[frame])
+        numbers = [number for number in np.unique(labels) if number]
+        return [ObjectMask.from_array(labels == number, iou=1.0) for number in numbers]
+
+    return propose

@@ -1,0 +1,78 @@
+"""What a run keeps on the disk until its movie is done, to go on exactly where it was cut off.
+
+The database holds the masks that people see. What the objects remember, and masks of frames that
+a view does not show, are in a journal of this machine; elsewhere, memories are made again from the
+masks in the database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+
+from sam2_plugins.core.checkpoints import cache_dir
+from sam2_plugins.core.errors import ExportError
+from sam2_plugins.core.masks import Masklet
+from sam2_plugins.core.masks.journal import read_journal
+from sam2_plugins.core.tracking.memory.memory_file import load_memory
+from sam2_plugins.core.tracking.options import TrackingOptions
+from sam2_plugins.core.tracking.run import TrackJournal, make_room
+from sam2_plugins.core.tracking.tracker import VideoTracker
+from sam2_plugins.fiftyone_plugin.footage import Footage
+from sam2_plugins.fiftyone_plugin.request import Request
+
+ROOM = 4 << 30
+"""Bytes of the journals of unfinished movies; beyond them, the oldest are deleted."""
+
+log = logging.getLogger(__name__)
+
+
+class MovieJournal(TrackJournal):
+    """The journal of a movie; those of other requests for the same results are deleted.
+
+    Parameters
+    ----------
+    options
+        With the range of this movie.
+    earlier
+        Masks in the database that still follow from the prompts.
+    """
+
+    def __init__(
+        self,
+        footage: Footage,
+        request: Request,
+        options: TrackingOptions,
+        earlier: Sequence[Masklet],
+    ) -> None:
+        how = json.dumps(options.identity(), sort_keys=True, default=str)
+        digest = hashlib.sha256(how.encode()).hexdigest()[:16]
+        folder = cache_dir() / "fiftyone" / str(footage.dataset._root_dataset._doc.id)
+        movie = f"{footage.sample_id}-{request.output_field}-{footage.span[0]}-"
+        super().__init__(folder / f"{movie}{digest}.jsonl")
+        self._earlier = earlier
+        for other in folder.glob(f"{movie}*.jsonl"):
+            if other != self.path:
+                TrackJournal(other).delete()
+        make_room(folder.parent, ROOM, {self.path})
+
+    def restore(self, tracker: VideoTracker) -> None:
+        """Take the masks of earlier runs, and go on exactly with objects that are remembered."""
+        memory = load_memory(self.memory_path, tracker.model.device)
+        kept = []
+        try:
+            kept = read_journal(self.path)
+        except ExportError as error:
+            log.warning("%s It is made again.", error)
+        if not (kept and memory):
+            self.delete()
+            kept, memory = [], {}
+        masks = {one.obj: dict(one.masks) for one in self._earlier}
+        for one in kept:
+            masks.setdefault(one.obj, {}).update(one.masks)
+        known = [Masklet(obj, masks=masks.get(obj, {})) for obj in tracker.objects]
+        tracker.restore([one for one in known if one.obj in memory], memory)
+        tracker.restore([one for one in known if one.obj not in memory])
+        self._known = {(one.obj, frame) for one in kept for frame in one.masks}

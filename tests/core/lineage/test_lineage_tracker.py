@@ -1,0 +1,201 @@
+"""Decisions, on label images as proposals: what is proposed is known exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from sam2_plugins.core.checkpoints import cached_model
+from sam2_plugins.core.lineage import Event, LineageFrame, LineageTracker, from_label_images
+from sam2_plugins.core.lineage.events import parents_of, summary_of
+from sam2_plugins.core.tracking.tracker import VideoTracker
+
+Labels = NDArray[np.uint8]
+SIZE = (96, 128)
+LEFT, RIGHT, FAR = (40, 32), (40, 64), (70, 108)
+
+
+def scene(discs: Sequence[tuple[int, int, int]]) -> Labels:
+    """Discs (y, x, radius), numbered from 1."""
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    labels = np.zeros(SIZE, np.uint8)
+    for number, (cy, cx, radius) in enumerate(discs, 1):
+        labels[np.hypot(y - cy, x - cx) <= radius] = number
+    return labels
+
+
+def lineage_of(labels: Sequence[Labels], shown: Sequence[Labels] | None = None) -> LineageTracker:
+    """Keep up with labels, in a movie that shows them, or others."""
+    rng = np.random.default_rng(0)
+    light = [ndimage.gaussian_filter((one > 0) * 150.0, 1) for one in shown or labels]
+    movie = np.stack([rng.normal(40, 4, SIZE) + one for one in light]).clip(0, 255)
+    tracker = VideoTracker(cached_model("nano", device="cpu"), movie.astype(np.uint8))
+    return LineageTracker(tracker, from_label_images(labels))
+
+
+def kinds(lineage: LineageTracker) -> list[tuple[str, int]]:
+    return [(event.kind, event.frame) for event in lineage.events]
+
+
+CELL = (*LEFT, 12)
+SECOND = (*FAR, 12)
+
+
+def test_what_is_there_on_the_first_frame_is_born_there_and_keeps_its_outline() -> None:
+    labels = [scene([CELL, SECOND])] * 4
+    lineage = lineage_of(labels)
+    frames = list(lineage.run())
+    assert [frame.frame for frame in frames] == [0, 1, 2, 3]
+    assert kinds(lineage) == [("born", 0), ("born", 0)]
+    for frame in frames:
+        assert sorted(frame.masks) == [1, 2]
+        for number, mask in frame.masks.items():
+            assert np.array_equal(mask.to_array(), labels[0] == number)
+
+
+def test_a_newcomer_is_born_on_the_frame_on_which_it_was_first_found() -> None:
+    lineage = lineage_of([scene([CELL])] * 2 + [scene([CELL, SECOND])] * 4)
+    frames = list(lineage.run())
+    assert kinds(lineage) == [("born", 0), ("born", 2)]
+    newcomer = lineage.events[1].objects[0]
+    assert [newcomer in frame.masks for frame in frames] == [False, False, True, True, True, True]
+    assert "3 frames" in lineage.events[1].reason
+
+
+def test_what_is_found_once_only_leaves_no_trace() -> None:
+    lineage = lineage_of(
+        [scene([CELL])] * 2 + [scene([CELL, SECOND])] + [scene([CELL])] * 4,
+        shown=[scene([CELL])] * 7,
+    )
+    frames = list(lineage.run())
+    assert all(len(frame.masks) == 1 for frame in frames)
+    assert len(lineage.tracker.objects) == 1
+
+
+def test_what_is_not_found_any_more_ended_on_the_last_frame_on_which_it_was() -> None:
+    lineage = lineage_of([scene([CELL, SECOND])] * 3 + [scene([CELL])] * 5)
+    frames = list(lineage.run())
+    assert kinds(lineage) == [("born", 0), ("born", 0), ("ended", 2)]
+    assert [len(frame.masks) for frame in frames] == [2, 2, 2, 1, 1, 1, 1, 1]
+
+
+def dividing(before: int = 3, after: int = 5) -> list[Labels]:
+    """A long cell that falls into two halves."""
+    whole = scene([(40, 34, 13), (40, 50, 13)]) > 0
+    halves = scene([(40, 30, 11), (40, 56, 11), SECOND])
+    other = scene([SECOND]) > 0
+    mother = whole * np.uint8(1) + other * np.uint8(3)
+    return [mother] * before + [halves] * after
+
+
+def test_two_lasting_parts_of_an_object_are_its_daughters() -> None:
+    lineage = lineage_of(dividing())
+    frames = list(lineage.run())
+    (event,) = (event for event in lineage.events if event.kind == "divided")
+    assert event.frame == 3
+    assert lineage.parents == dict.fromkeys(event.objects, event.mother)
+    assert all((event.mother in frame.masks) == (frame.frame < 3) for frame in frames)
+    assert all((set(event.objects) <= set(frame.masks)) == (frame.frame >= 3) for frame in frames)
+    assert parents_of(lineage.events) == lineage.parents
+
+
+def test_a_division_that_is_taken_back_is_one_object_again_and_stays_one() -> None:
+    lineage = lineage_of(dividing(after=7))
+    run = lineage.run()
+    for frame in run:
+        divisions = [event for event in frame.events if event.kind == "divided"]
+        if divisions:
+            (event,) = divisions
+            lineage.take_back(event)
+            break
+    mother = event.mother
+    assert mother is not None
+    rest = list(run)
+    assert not lineage.parents
+    assert all(event.kind != "divided" for event in lineage.events)
+    assert all(mother in frame.masks for frame in rest)
+
+
+def test_a_birth_that_is_taken_back_is_not_made_again() -> None:
+    lineage = lineage_of([scene([CELL])] * 2 + [scene([CELL, SECOND])] * 7)
+    run = lineage.run()
+    for frame in run:
+        births = [event for event in frame.events if event.frame == 2]
+        if births:
+            lineage.take_back(births[0])
+            break
+    assert all(len(frame.masks) == 1 for frame in run)
+    assert kinds(lineage) == [("born", 0)]
+
+
+def test_an_end_that_is_taken_back_goes_on() -> None:
+    shown = [scene([CELL, SECOND])] * 10
+    lineage = lineage_of([scene([CELL, SECOND])] * 3 + [scene([CELL])] * 7, shown)
+    run = lineage.run()
+    for frame in run:
+        ends = [event for event in frame.events if event.kind == "ended"]
+        if ends:
+            lineage.take_back(ends[0])
+            break
+    rest = list(run)
+    assert rest
+    assert all(len(frame.masks) == 2 for frame in rest)
+
+
+def test_what_a_person_prompted_is_kept_and_counts() -> None:
+    labels = [scene([CELL, SECOND])] * 4
+    lineage = lineage_of(labels)
+    lineage.tracker.add_prompt(0, "mine", mask=labels[0] == 1)
+    frames = list(lineage.run())
+    assert all(set(frame.masks) == {"mine", 1} for frame in frames)
+
+
+def test_objects_are_looked_for_on_every_third_frame_and_tracked_in_between() -> None:
+    labels = [scene([CELL])] * 2 + [scene([CELL, SECOND])] * 10
+    asked: list[int] = []
+    lineage = lineage_of(labels)
+    propose = lineage.propose
+    lineage.propose = lambda frame: asked.append(frame) or propose(frame)  # type: ignore[func-returns-value]
+    frames = list(lineage.run(every=3))
+    assert asked == [0, 3, 6, 9]
+    assert [frame.frame for frame in frames] == list(range(12))
+    assert kinds(lineage) == [("born", 0), ("born", 3)]
+    assert all(len(frame.masks) == (1 if frame.frame < 3 else 2) for frame in frames)
+
+
+def test_a_part_of_a_movie_is_tracked_and_the_run_can_be_left() -> None:
+    lineage = lineage_of([scene([CELL])] * 8)
+    assert [frame.frame for frame in lineage.run(2, 5)] == [2, 3, 4, 5]
+    run = lineage_of([scene([CELL])] * 8).run()
+    first: list[LineageFrame] = list(islice(run, 2))
+    run.close()
+    assert [frame.frame for frame in first] == [0, 1]
+
+
+def test_a_stage_that_jumps_takes_all_objects_along() -> None:
+    places = [(30 + 9 * n, 30 + 14 * n) for n in range(5)]
+    labels = [scene([(y, x, 9), (y, x + 24, 9)]) for y, x in places]
+    lineage = lineage_of(labels)
+    frames = list(lineage.run())
+    assert kinds(lineage) == [("born", 0), ("born", 0)]
+    overlaps = [
+        frame.masks[number].iou_with(from_label_images(labels)(frame.frame)[number - 1])
+        for frame in frames
+        for number in (1, 2)
+    ]
+    assert min(overlaps) > 0.7
+
+
+def test_events_survive_being_written_and_are_told_in_plain_words() -> None:
+    events = [
+        Event("born", 0, (1,), "there on the first frame"),
+        Event("divided", 7, (2, 3), "two parts of it lasted", 1),
+        Event("ended", 9, (2,), "not found for 3 frames"),
+    ]
+    assert [Event.of(event.as_json()) for event in events] == events
+    assert str(events[1]) == "Frame 7: 1 divided into 2 and 3: two parts of it lasted"
+    assert summary_of(events) == "1 objects appeared, 1 divided, 1 ended."

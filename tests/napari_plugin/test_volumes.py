@@ -1,0 +1,61 @@
+"""Stacks over time: through the planes of one time point, and on to the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.napari_plugin._lineage import Lineage, tracks_of
+from sam2_plugins.napari_plugin._store import MaskStore
+from tests.napari_plugin.conftest import Desk
+
+TIMES, PLANES, SIDE = 3, 4, 64
+
+
+def ball() -> tuple[np.ndarray, np.ndarray]:
+    """A ball in planes 0 to 2 that moves to the right; it is largest in plane 1."""
+    y, x = np.mgrid[:SIDE, :SIDE]
+    truth = np.zeros((TIMES, PLANES, SIDE, SIDE), bool)
+    for t in range(TIMES):
+        for z, radius in ((0, 9), (1, 13), (2, 9)):
+            truth[t, z] = np.hypot(x - 22 - 7 * t, y - 30) < radius
+    noise = np.random.default_rng(0).normal(0, 4, truth.shape)
+    return (60 + 130 * truth + noise).astype(np.uint8), truth
+
+
+@pytest.fixture
+def stacks(make_desk: Callable[..., Desk]) -> Desk:
+    desk = make_desk(ball()[0])
+    desk.controller.use(desk.controller.images, axis=1, over=0)
+    desk.viewer.dims.set_point((0, 1), (0, 1))
+    return desk
+
+
+def test_every_stack_is_tracked_from_one_click(stacks: Desk) -> None:
+    stacks.click(30, 22)
+    stacks.track("forward")
+    truth, store = ball()[1], stacks.space.store
+    found = np.array([[store[t, z] == 1 for z in range(PLANES)] for t in range(TIMES)])
+    for t in range(TIMES):
+        assert (found[t] & truth[t]).sum() / (found[t] | truth[t]).sum() > 0.8
+    stacks.controller.undo()
+    stacks.jobs.run()
+    assert store.indices(1) == [(0, 1)]
+
+
+def test_a_range_is_one_of_time_points(stacks: Desk) -> None:
+    assert stacks.controller.runs.length == TIMES
+    stacks.click(30, 22)
+    stacks.track("forward", stop=1)
+    assert {index[0] for index in stacks.space.store.indices(1)} == {0, 1}
+
+
+def test_an_object_in_several_planes_has_one_track() -> None:
+    store = MaskStore((2, 3, 20, 30))
+    for z, (x0, x1) in enumerate(((4, 5), (4, 7))):
+        store.put((0, z), 1, ObjectMask.from_box((x0, 10, x1, 11), (20, 30)))
+    data, _ = tracks_of(store, Lineage(), [1])
+    assert data.tolist() == [[1, 0, 0.75, 10, 4.75]]
