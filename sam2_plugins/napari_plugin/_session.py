@@ -218,10 +218,12 @@ class Session:
 
     def corrections(self, line: Line) -> dict[int, int]:
         """Frame of the first correction of each object that was not tracked on from there."""
+        prompted: dict[int, list[int]] = {}
+        for frame, label in self.said(line):
+            prompted.setdefault(label, []).append(frame)
         found = {}
-        for label in {label for _, label in self.said(line)}:
+        for label, frames in prompted.items():
             old = self.outdated.get((line, label), set())
-            frames = [f for f, obj in self.said(line) if obj == label]
             before = [f for f in frames if any(n > f and _until(f, frames) > n for n in old)]
             if before:
                 found[label] = min(before)
