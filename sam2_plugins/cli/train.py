@@ -196,11 +196,11 @@ def _check_folder(out: Path, resume: bool) -> None:
 def _weights_of(name: str, variant: Variant) -> dict[str, Tensor]:
     """Load the weights to begin with."""
     from sam2_plugins.core.checkpoints import load_model
-    from sam2_plugins.core.errors import CheckpointError
+    from sam2_plugins.core.errors import ModelError
 
     model = load_model(name, "cpu")
     if model.variant.trunk != variant.trunk or model.variant.width != variant.width:
-        raise CheckpointError(
+        raise ModelError(
             f"{name} is a {model.variant.name}, from which {variant.name} cannot go on: give "
             f"{variant.name}, or a file that its training wrote."
         )

@@ -10,24 +10,8 @@ class Sam2PluginsError(Exception):
     """Base of every error that this package raises on purpose: its text is for a person."""
 
 
-class UnknownVariantError(Sam2PluginsError):
-    """A model name that is not in the list of variants."""
-
-
-class ImageSizeError(Sam2PluginsError):
-    """A side of the model's input that the network cannot take."""
-
-
-class CheckpointError(Sam2PluginsError):
-    """Weights that cannot be found, downloaded, verified or loaded."""
-
-
-class DownloadError(CheckpointError):
-    """Weights that could not be fetched."""
-
-
-class DeviceError(Sam2PluginsError):
-    """A processor that this machine, or this build of torch, does not have."""
+class ModelError(Sam2PluginsError):
+    """A model, its weights, its size or its processor: not known, not to be had, not fit."""
 
 
 class FrameSourceError(Sam2PluginsError):
@@ -43,15 +27,16 @@ class TrackingError(Sam2PluginsError):
 
 
 class TrainingError(Sam2PluginsError):
-    """A training that cannot start or go on."""
-
-
-class FineTuningError(Sam2PluginsError):
-    """Annotations that cannot be learned from, or a fine-tuning that cannot start or go on."""
+    """A training that cannot start or go on, or annotations that cannot be learned from."""
 
 
 class ExportError(Sam2PluginsError):
     """Results that cannot be written in the wanted format."""
+
+
+UnknownVariantError = ImageSizeError = CheckpointError = DownloadError = DeviceError = ModelError
+FineTuningError = TrainingError
+"""Names of earlier versions."""
 
 
 def message_of(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from torch import nn
 
 from sam2_plugins import __version__
 from sam2_plugins.core.checkpoints import save_model
-from sam2_plugins.core.errors import FineTuningError
+from sam2_plugins.core.errors import TrainingError
 from sam2_plugins.core.files import replacing, require_free
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.training.finetuning.budget import Budget, memory_budget
@@ -153,7 +153,7 @@ def finetune(
 
     Raises
     ------
-    FineTuningError
+    TrainingError
         If the masks do not fit their movies, or the saved state is of another run.
     ExportError
         If another file is in the way.
@@ -308,9 +308,9 @@ class _Run:
         try:
             state = torch.load(path, map_location=self.model.device, weights_only=True)
         except Exception as error:
-            raise FineTuningError(f"{path} is damaged: delete it to start anew.") from error
+            raise TrainingError(f"{path} is damaged: delete it to start anew.") from error
         if state["identity"] != self.identity:
-            raise FineTuningError(
+            raise TrainingError(
                 f"{self.folder} holds a run with another model, other masks or settings: delete "
                 "it to start anew, or choose another --out."
             )

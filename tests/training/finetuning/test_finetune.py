@@ -13,7 +13,7 @@ import torch
 
 from sam2_plugins.core import VideoTracker, load_model, open_frames
 from sam2_plugins.core.checkpoints import read_card
-from sam2_plugins.core.errors import ExportError, FineTuningError
+from sam2_plugins.core.errors import ExportError, TrainingError
 from sam2_plugins.core.model import Sam2Model, build_model
 from sam2_plugins.core.variants import get_variant
 from sam2_plugins.training.finetuning import (
@@ -162,7 +162,7 @@ def test_another_run_is_not_gone_on_with(
     settings = dataclasses.replace(QUICK, steps=2)
     finetune(nano, split_movies([movie]), tmp_path / "mine.pt", settings)
     other = dataclasses.replace(settings, rate=1e-3)
-    with pytest.raises(FineTuningError, match="another model, other masks or settings"):
+    with pytest.raises(TrainingError, match="another model, other masks or settings"):
         finetune(nano, split_movies([movie]), tmp_path / "mine.pt", other)
 
 
@@ -171,7 +171,7 @@ def test_a_damaged_state_is_named(
 ) -> None:
     (tmp_path / "mine.run").mkdir()
     (tmp_path / "mine.run" / "state.pt").write_bytes(b"PK")
-    with pytest.raises(FineTuningError, match=r"state\.pt is damaged"):
+    with pytest.raises(TrainingError, match=r"state\.pt is damaged"):
         finetune(nano, split_movies([movie]), tmp_path / "mine.pt", QUICK)
 
 
