@@ -24,8 +24,10 @@ from sam2_plugins.core.tracking.windows.planner import Window, WindowPlanner, ex
 Propose: TypeAlias = Callable[[int], Sequence[ObjectMask]]
 """Returns the masks of a frame, with how sure they are as `iou`."""
 
-SEEN_SHARE = 0.2
-"""Share of a window's side that objects of a known size should have across."""
+SEEN_SHARE, SHARE_LOG_SIGMA = 0.15, 1.2
+"""Share of a window's side that objects should have across, and the natural logarithm by which they
+may well differ from it. Chosen on the scenes of `benchmarks/object_finder.py`.
+"""
 
 TRIAL_WINDOWS = 12
 """Windows of each size through which a frame is looked at to find the best size."""
@@ -112,8 +114,12 @@ class ObjectProposer:
             return min(rungs, key=lambda side: abs(math.log((side or whole) / wanted)))
         best, clearest, ground = None, 0.0, np.zeros(self._planner.frame_size, bool)
         for side in rungs:
-            hills = self._surveyor.hills(frame, side, self._trial(side, ground))
-            clarity = _clarity(hills)
+            coarser = self._planner.coarser(side)
+            windows = [
+                w for one in dict.fromkeys((side, coarser)) for w in self._trial(one, ground)
+            ]
+            hills = self._surveyor.hills(frame, side, windows)
+            clarity = _clarity(hills, side or max(self._planner.frame_size))
             if clarity > clearest:
                 best, clearest = side, clarity
             if hills:
@@ -224,7 +230,15 @@ def _usual_size(hills: Sequence[Hill]) -> float:
     return math.sqrt(4 / math.pi * middle)
 
 
-def _clarity(hills: Sequence[Hill]) -> float:
-    """How much hills stand out: their mean height, large ones counting more."""
+def _clarity(hills: Sequence[Hill], side: int) -> float:
+    """How much hills stand out in windows of a side: their height, large ones counting more.
+
+    Of equally clear views, that in which they are as large as they should be.
+    """
+    if not hills:
+        return 0.0
     areas = [hill.mask.area for hill in hills]
-    return float(np.average([hill.top for hill in hills], weights=areas)) if hills else 0.0
+    across = math.sqrt(4 / math.pi * float(np.average(areas, weights=areas)))
+    unusual = math.log(across / side / SEEN_SHARE) / SHARE_LOG_SIGMA
+    height = float(np.average([hill.top for hill in hills], weights=areas))
+    return height * math.exp(-(unusual**2) / 2)
