@@ -26,10 +26,12 @@ from sam2_plugins.napari_plugin._frames import (
 from sam2_plugins.napari_plugin._history import Edit
 from sam2_plugins.napari_plugin._jobs import Jobs
 from sam2_plugins.napari_plugin._lineage import Tracks
+from sam2_plugins.napari_plugin._offers import Offers
 from sam2_plugins.napari_plugin._overview import Overview
 from sam2_plugins.napari_plugin._project import Choices
 from sam2_plugins.napari_plugin._projects import Projects
 from sam2_plugins.napari_plugin._prompting import Prompting
+from sam2_plugins.napari_plugin._proposals import Proposals
 from sam2_plugins.napari_plugin._results import Results
 from sam2_plugins.napari_plugin._runs import Runs
 from sam2_plugins.napari_plugin._session import Session, free_label
@@ -102,6 +104,8 @@ class Controller:
         self.runs = Runs(self)
         self.results = Results(self)
         self.divisions = Divisions(self)
+        self.proposals = Proposals(self)
+        self.offers = Offers(self)
         self.projects = Projects(self)
         viewer.layers.events.removed.connect(self._on_layer_removed)
 
@@ -128,6 +132,8 @@ class Controller:
             self.results.forget()
         self.images, self.axis, self.over = images, axis, over
         if not same_image:
+            self.proposals.dismiss()
+            self.offers.clear()
             self.attempt(self.projects.bring_back)
             work = self.work
             self.selected = work.workspace.labels.selected_label if work else None
@@ -492,6 +498,8 @@ class Controller:
             self.results.measured,
             self.recalled,
             self.progressed,
+            self.proposals.changed,
+            self.offers.changed,
         ):
             signal.disconnect()
         self.runs.cancel()
@@ -510,6 +518,7 @@ class Controller:
 
     def _on_layer_removed(self, event: Any) -> None:
         layer = event.value
+        self.proposals.leave(layer)
         for image, work in list(self._works.items()):
             if layer in (image, work.workspace.labels):
                 self.runs.cancel()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,8 @@ from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.doubt import obeyed
 from sam2_plugins.napari_plugin._frames import Line
 from sam2_plugins.napari_plugin._label_layers import masks_at
-from sam2_plugins.napari_plugin._session import Painted, Said, labels_of
-from sam2_plugins.napari_plugin._store import Change, Index
+from sam2_plugins.napari_plugin._session import Painted, Said, free_label, labels_of
+from sam2_plugins.napari_plugin._store import Change, Entry, Index
 from sam2_plugins.napari_plugin._work import Work
 
 if TYPE_CHECKING:
@@ -200,21 +200,37 @@ class Prompting:
             own = "object" if label == value else f"{layer.name}"
             space.names[label] = f"{own} {value}"
         made = [work.taken[layer.name, value] for value in found]
-        change: Change = {}
-        for label, mask in zip(made, found.values(), strict=True):
+        self._take(index, dict(zip(made, found.values(), strict=True)), f"masks of {layer.name}")
+        if not made:
+            self._control.told.emit(f"{layer.name} has no label on this frame.")
+        return made
+
+    def take(self, index: Index, masks: Sequence[ObjectMask]) -> list[int]:
+        """Make an object of each mask on a frame."""
+        names = self._control.begin().workspace.names
+        made: dict[int, ObjectMask] = {}
+        for mask in masks:
+            label = free_label(names)
+            names[label] = f"object {label}"
+            made[label] = mask
+        self._take(index, made, "all cells")
+        return list(made)
+
+    def _take(self, index: Index, masks: Mapping[int, ObjectMask], title: str) -> None:
+        """Let masks on a frame be those of objects, as if they had been painted."""
+        work = self._control.begin()
+        space, change = work.workspace, dict[Entry, ObjectMask | None]()
+        for label, mask in masks.items():
             change[index, label] = before = space.store.put(index, label, mask)
             space.erase(label, index)
             if before != mask or (index, label) not in work.session.painted:
                 work.session.painted[index, label] = Painted(mask, before)
-        work.history.record(f"masks of {layer.name}", change)
-        if made:
-            self._control.select(made[0])
-        else:
-            self._control.told.emit(f"{layer.name} has no label on this frame.")
+        work.history.record(title, change)
+        if masks:
+            self._control.select(next(iter(masks)))
         self._control.show(work)
         self._control.objects_changed.emit()
         self.sync()
-        return made
 
 
 def _title(due: dict[tuple[int, int], Said]) -> str:

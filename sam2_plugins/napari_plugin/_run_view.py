@@ -59,7 +59,14 @@ class RunView(QWidget):
         asked.setSpacing(4)
         self.on = QPushButton()
         self.on.clicked.connect(lambda: controller.attempt(controller.runs.track_on))
+        self.all = QPushButton("All cells ▶")
+        self.all.setToolTip(
+            "Track every cell from this frame on, also those that come or divide; what was decided "
+            "is offered below the strip, and can be refused"
+        )
+        self.all.clicked.connect(lambda: controller.attempt(self._track_all))
         asked.addLayout(row)
+        asked.addWidget(self.all)
         asked.addWidget(self.on)
         asked.addLayout(limits)
         self.bar = QProgressBar()
@@ -126,6 +133,9 @@ class RunView(QWidget):
             start, stop = stop, start
         control = self._controller
         control.attempt(lambda: control.runs.start(direction, start, stop))
+
+    def _track_all(self) -> None:
+        self._controller.runs.track_all(self.last.value())
 
     def _button(self, text: str, direction: Direction) -> QPushButton:
         button = QPushButton(text)

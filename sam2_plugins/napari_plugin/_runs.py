@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.tracking.schedule import Direction
+from sam2_plugins.napari_plugin._all_cells import LineageStep, Taking, follow_all
 from sam2_plugins.napari_plugin._frames import Line
 from sam2_plugins.napari_plugin._jobs import Handle
 from sam2_plugins.napari_plugin._session import Request, Session, Step
@@ -54,8 +56,9 @@ class Runs:
         work, line = self._control.work, self._control.line
         if work is None or line is None:
             return "Click on an object first."
-        said = work.session.said(line) or self._control.prompting.untold(work, line)
-        if not said and not (self._control.over is not None and self._shown(work, line)):
+        if not self._said(work, line) and not (
+            self._control.over is not None and self._shown(work, line)
+        ):
             return "Click on an object first, or draw a box around it."
         if max(self._control.length, self.length) < 2:
             return "There is only one frame."
@@ -66,6 +69,9 @@ class Runs:
         """Number of frames among which a run's range is chosen, or of time points with stacks."""
         control = self._control
         return control.length if control.over is None else control.length_of(control.over)
+
+    def _said(self, work: Work, line: Line) -> bool:
+        return bool(work.session.said(line) or self._control.prompting.untold(work, line))
 
     def _shown(self, work: Work, line: Line) -> bool:
         store = work.workspace.store
@@ -84,7 +90,7 @@ class Runs:
             self._control.told.emit("There is no correction to track on from.")
             return
         last = work.session.after(line, since)
-        self._start(
+        self._run_through(
             Request(self._control.view(), line, "forward", min(since.values()), last, since)
         )
 
@@ -97,23 +103,78 @@ class Runs:
         if reason or line is None:
             self._control.failed.emit(reason)
             return
-        self._start(
+        self._run_through(
             Request(self._control.view(), line, direction, start, stop, over=self._control.over)
         )
 
-    def _start(self, request: Request) -> None:
+    def track_all(self, stop: int | None = None) -> None:
+        """Track all cells from the shown frame on, with those that come, divide and go.
+
+        Raises
+        ------
+        Sam2PluginsError
+            If there is nothing to track through.
+        """
+        control = self._control
+        work, frame = control.begin(), control.frame
+        line = Line.through(control.axis, work.workspace.step)
+        last = control.length - 1 if stop is None else stop
+        if control.over is not None or frame >= last:
+            raise Sam2PluginsError(
+                "All cells are tracked to later frames: go to an earlier frame, and choose one "
+                "axis to track along."
+            )
+        request = Request(control.view(), line, "forward", frame, last)
+        names, here = work.workspace.names, work.workspace.store.on_frame(line.index(frame))
+        masks = {label: mask for label, mask in here.items() if mask.visible and label in names}
+        change: Change = {}
+        taking = Taking(work, request, masks, change)
+
+        def each(step: Step) -> None:
+            known = len(names)
+            assert isinstance(step, LineageStep) and step.found is not None
+            for offer in taking.take(step.found):
+                control.offers.add(offer)
+            if len(names) > known:
+                control.objects_changed.emit()
+
+        self._start(work, lambda: follow_all(work.session, request, masks), request, change, each)
+
+    def _run_through(self, request: Request) -> None:
         work = self._control.work
-        if self.running or work is None:
+        if work is None:
+            self._control.failed.emit(self.why_not())
+            return
+        session, names = work.session, list(work.workspace.names)
+        begins = self._said(work, request.line)
+        change: Change = {}
+
+        def steps() -> Generator[Step, None, None]:
+            if request.over is None:
+                return session.run(request, change)
+            return track_volumes(session, request, names, begins, change)
+
+        self._start(work, steps, request, change)
+
+    def _start(
+        self,
+        work: Work,
+        steps: Callable[[], Generator[Step, None, None]],
+        request: Request,
+        change: Change,
+        on_step: Callable[[Step], None] = lambda step: None,
+    ) -> None:
+        if self.running:
             self._control.failed.emit(self.why_not())
             return
         self._control.prompting.sync()
-        change: Change = {}
         computed = 0
         frames = set()
         began = time.perf_counter()
 
         def each(step: Step) -> None:
             nonlocal computed
+            on_step(step)
             computed += step.computed
             frames.add(step.index)
             rate = step.done / max(time.perf_counter() - began, 1e-6)
@@ -143,12 +204,6 @@ class Runs:
 
         self._control.progressed.emit(RunProgress(0, 0, 0.0))
         self._run = _STARTING
-
-        def steps() -> Generator[Step, None, None]:
-            if request.over is None:
-                return work.session.run(request, change)
-            return track_volumes(work.session, request, list(work.workspace.names), change)
-
         handle = self._control.jobs.stream(steps, each, done, failed)
         if self._run is not None:
             self._run = handle

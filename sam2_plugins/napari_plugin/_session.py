@@ -124,7 +124,7 @@ class Session:
         self._said: dict[tuple[Line, int, int], Said] = {}
         self._before: dict[tuple[Line, int, int], ObjectMask | None] = {}
         self._tracking: dict[Line, _Tracking] = {}
-        self._turns = Turns()
+        self.turns = Turns()
         self._notes = Lock()
         self._removed: set[int] = set()
         self._looks_anew = False
@@ -174,7 +174,7 @@ class Session:
             If a prompt does not fit; those before it count.
         """
         model = self.load_model()
-        with self._turns:
+        with self.turns:
             tracker = self._tracker(model, view, line)
             key = (line, frame, label)
             before = self._said.get(key, ())
@@ -218,10 +218,12 @@ class Session:
 
     def corrections(self, line: Line) -> dict[int, int]:
         """Frame of the first correction of each object that was not tracked on from there."""
+        prompted: dict[int, list[int]] = {}
+        for frame, label in self.said(line):
+            prompted.setdefault(label, []).append(frame)
         found = {}
-        for label in {label for _, label in self.said(line)}:
+        for label, frames in prompted.items():
             old = self.outdated.get((line, label), set())
-            frames = [f for f, obj in self.said(line) if obj == label]
             before = [f for f in frames if any(n > f and _until(f, frames) > n for n in old)]
             if before:
                 found[label] = min(before)
@@ -270,7 +272,7 @@ class Session:
             Masks to begin with, of objects of which a person said nothing on the line.
         """
         model = self.load_model()
-        with self._turns:
+        with self.turns:
             if seeds:
                 self._tracking.pop(wanted.line, None)
             tracker = self._tracker(model, wanted.view, wanted.line)
@@ -282,26 +284,31 @@ class Session:
             results = tracker.propagate(*arguments)
         done = 0
         while True:
-            with self._turns:
+            with self.turns:
                 self._heed()
                 result = next(results, None)
                 if result is None:
                     break
-                self._keep(wanted, result, change)
+                self.keep(wanted, result, change)
             done += bool(result.computed)
             yield Step(wanted.line.index(result.frame), done, total, len(result.computed))
         if seeds:  # what a person says of this line later is said without them
             self._tracking.pop(wanted.line, None)
 
+    def propose(self, view: View, line: Line, frame: int) -> list[ObjectMask]:
+        """Return masks of all objects of a frame that the model finds without a prompt."""
+        model = self.load_model()
+        with self.turns:
+            return list(self._tracker(model, view, line).proposer()(frame))
+
     def carry(
         self, view: View, line: Line, frames: tuple[int, int], masks: Mapping[int, ObjectMask]
     ) -> dict[int, ObjectMask]:
         """Track masks from one frame of a line to another, and leave the store as it is."""
-        model, (start, stop) = self.load_model(), frames
+        start, stop = frames
         direction: Direction = "forward" if start < stop else "backward"
-        with self._turns, view.open(line) as opened:
-            tracker = VideoTracker(model, opened, policy=self.memory())
-            tracker.keep_features(self.features())
+        tracker = self.fresh_tracker(view, line)
+        with self.turns:
             for label, mask in masks.items():
                 tracker.add(Prompt.of(start, label, mask=mask))
             last = {}
@@ -336,7 +343,8 @@ class Session:
         for key in [key for key in list(self._said) if key[-1] == label]:
             del self._said[key]
 
-    def _keep(self, wanted: Request, result: FrameResult, change: Change) -> None:
+    def keep(self, wanted: Request, result: FrameResult, change: Change) -> None:
+        """Write the masks of a frame, but for those that a person painted or does not want."""
         line, since = wanted.line, wanted.since
         index = line.index(result.frame)
         with self._notes:
@@ -387,8 +395,7 @@ class Session:
         if known is not None and (known.view, known.model, known.memory) == wanted:
             known.tracker.keep_features(self.features())
             return known.tracker
-        tracker = VideoTracker(model, view.open(line), policy=memory, cache_megabytes=64)
-        tracker.keep_features(self.features())
+        tracker = self.fresh_tracker(view, line, model)
         for prompts in self.said(line).values():
             _tell(tracker, prompts)
         if known is None:
@@ -397,6 +404,13 @@ class Session:
             for key in [key for key in self.current if key[0] == line]:
                 del self.current[key]
         self._tracking[line] = _Tracking(tracker, view, model, memory)
+        return tracker
+
+    def fresh_tracker(self, view: View, line: Line, model: Sam2Model | None = None) -> VideoTracker:
+        """Return a tracker of a line that knows of no object."""
+        network = self.load_model() if model is None else model
+        tracker = VideoTracker(network, view.open(line), policy=self.memory(), cache_megabytes=64)
+        tracker.keep_features(self.features())
         return tracker
 
     def _masklets(self, line: Line, objects: Iterable[ObjectId]) -> list[Masklet]:

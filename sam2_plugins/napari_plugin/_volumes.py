@@ -17,7 +17,7 @@ from sam2_plugins.napari_plugin._store import Change, MaskStore
 
 
 def track_volumes(
-    session: Session, wanted: Request, labels: Sequence[int], change: Change
+    session: Session, wanted: Request, labels: Sequence[int], begins: bool, change: Change
 ) -> Generator[Step, None, None]:
     """Track through the stack of the shown time point, and on to other ones.
 
@@ -27,6 +27,9 @@ def track_volumes(
         Its line is the shown stack; direction and range are of the time points.
     labels
         Objects that may be tracked.
+    begins
+        Something is said of objects in the shown stack, from which it is tracked; otherwise its
+        masks are taken as they are.
     change
         Is filled with what takes the run back.
     """
@@ -37,7 +40,7 @@ def track_volumes(
     total = depth * (1 + len(moves))
     stack = replace(wanted, direction="both", start=None, stop=None, since=None, over=None)
     done = 0
-    if session.said(line):
+    if begins:
         for step in session.run(stack, change):
             done += 1
             yield replace(step, done=done, total=total)

@@ -32,6 +32,8 @@ from sam2_plugins.napari_plugin._jobs import InThreads
 from sam2_plugins.napari_plugin._learning_view import LearningView
 from sam2_plugins.napari_plugin._measure_view import MeasureView
 from sam2_plugins.napari_plugin._objects_view import ObjectsView
+from sam2_plugins.napari_plugin._offers_view import OffersView
+from sam2_plugins.napari_plugin._proposals_view import ProposalsView
 from sam2_plugins.napari_plugin._quiet_wheel import QuietWheel
 from sam2_plugins.napari_plugin._run_view import RunView
 from sam2_plugins.napari_plugin._strip import FrameStrip
@@ -76,6 +78,8 @@ class Sam2Widget(QWidget):
             "its doubtful frames, and select the object"
         )
         self.run = RunView(self.controller)
+        self.proposals = ProposalsView(self.controller)
+        self.offers = OffersView(self.controller)
         self.measures = MeasureView(self.controller)
         self.exports = ExportView(self.controller)
         self.learning = LearningView(self.controller, MODELS, self.form.use_model)
@@ -97,8 +101,8 @@ class Sam2Widget(QWidget):
         for title, parts in (
             ("", (self.form,)),
             ("Objects", (self.objects,)),
-            ("Prompt", (self.tools,)),
-            ("Track", (self.strip, self.strip_all, self.run)),
+            ("Prompt", (self.tools, self.proposals)),
+            ("Track", (self.strip, self.strip_all, self.offers, self.run)),
         ):
             column.addWidget(_group(title, parts))
         for title, part in (

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,15 @@ import pytest
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import interpolate, read_region
 from sam2_plugins.labelstudio_backend.settings import Settings
 from tests.hosts.labelstudio import movies
-from tests.hosts.labelstudio.test_video import COUNT, RATE, Project, box_on, disc_box, overlap
+from tests.hosts.labelstudio.test_video import (
+    COUNT,
+    RATE,
+    Project,
+    box_on,
+    disc_box,
+    overlap,
+    wait_for,
+)
 from tests.labelstudio_backend.web import Backend
 
 
@@ -31,14 +37,6 @@ def movie(tmp_path: Path) -> Path:
 
 def jobs(backend: Backend) -> list[dict[str, Any]]:
     return list(httpx.get(f"{backend.url}/jobs").json()["jobs"])
-
-
-def wait_for(condition: Callable[[], Any]) -> Any:
-    end = time.monotonic() + 240
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    return found
 
 
 def whole(predictions: list[dict[str, Any]]) -> bool:

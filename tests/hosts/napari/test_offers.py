@@ -14,6 +14,7 @@ from sam2_plugins.napari_plugin import _image_form
 from sam2_plugins.napari_plugin._states import Kind
 from tests.hosts.napari.conftest import Bench
 from tests.hosts.napari.test_story import LEFT, RIGHT, begin, track
+from tests.napari_plugin.test_all_cells import dividing_cells
 from tests.napari_plugin.test_volumes import PLANES, TIMES, ball
 
 
@@ -44,7 +45,7 @@ def test_the_strip_shows_the_worst_of_all_objects(bench: Bench) -> None:
     assert work is not None and bench.controller.selected == 2
     work.workspace.store.put((6,), 1, None)
     work.workspace.store.put((6,), 1, work.workspace.store.get((0,), 2))
-    bench.press(bench.widget.strip_all)
+    bench.widget.strip_all.click()
     strip = bench.widget.strip
     bench.until(lambda: len(strip._states) == 12 and strip._states[6].kind is Kind.DOUBTFUL)
     bench.show_frame(5)
@@ -68,7 +69,7 @@ def test_a_clean_up_from_the_menu_is_undone_by_a_key(bench: Bench) -> None:
 def test_a_plot_follows_the_theme(bench: Bench) -> None:
     begin(bench)
     bench.widget.findChildren(QCollapsible)[0].expand(animate=False)
-    bench.press(bench.widget.measures.measure)
+    bench.widget.measures.measure.click()
     bench.until(lambda: len(bench.controller.results.measures) == 1)
     plot = bench.widget.measures.plot
     dark = plot.grab().toImage().pixelColor(2, 2).lightness()
@@ -99,7 +100,35 @@ def test_frames_are_kept_on_disk_by_choice(
 ) -> None:
     monkeypatch.setattr(_image_form, "_folder", lambda: tmp_path)
     assert bench.controller.features is None
-    bench.press(bench.widget.form.features)
+    bench.widget.form.features.click()
     begin(bench)
     assert list(tmp_path.glob("*/*.safetensors"))
     bench.click(*LEFT)
+
+
+def test_proposals_are_refused_by_a_click_and_newcomers_are_offered(
+    make_bench: Callable[..., Bench],
+) -> None:
+    bench = make_bench(dividing_cells()[0])
+    view = bench.widget.proposals
+    bench.press(view.propose)
+    bench.until(lambda: len(bench.controller.proposals.masks) == 2)
+    assert view.accept.text() == "Accept 2 of 2"
+    bench.click(90, 40)
+    assert view.accept.text() == "Accept 1 of 2"
+    bench.press(view.accept)
+    bench.rest()
+    assert list(bench.controller.objects) == [1] and not view.accept.isVisible()
+    bench.press(bench.widget.run.all)
+    bench.rest()
+    offers = bench.widget.offers
+    assert offers.isVisible() and "is new" in offers.text.text()
+    bench.press(offers.show_it)
+    due = bench.controller.offers.due
+    assert (bench.controller.frame, bench.controller.selected) == (due[0].frame, *due[0].labels)
+    objects = len(bench.controller.objects)
+    bench.press(offers.refuse)
+    assert len(bench.controller.objects) == objects - 1
+    bench.press(bench.widget.tools.undo)
+    bench.rest()
+    assert len(bench.controller.objects) == objects

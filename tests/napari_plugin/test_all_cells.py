@@ -1,0 +1,121 @@
+"""Every cell without a click: proposals accepted and refused, all tracked, decisions offered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.tracking.schedule import Life
+from sam2_plugins.napari_plugin._offers import Offer
+from tests.napari_plugin.conftest import LEFT, Desk
+
+FRAMES, SIDE = 8, 128
+
+
+def dividing_cells() -> tuple[np.ndarray, np.ndarray]:
+    """Labels 1, 2: cells that stay; 3: one that comes on frame 4; and their movie."""
+    y, x = np.mgrid[:SIDE, :SIDE]
+    labels = np.zeros((FRAMES, SIDE, SIDE), np.uint8)
+    for t in range(FRAMES):
+        for label, (row, column, first) in enumerate(((30, 35, 0), (90, 40, 0), (60, 95, 4)), 1):
+            if t >= first:
+                labels[t][np.hypot(x - column - t, y - row) < 11] = label
+    soft = np.random.default_rng(0).normal(0, 3, labels.shape)
+    return (40 + 120 * (labels > 0) + soft).astype(np.uint8), labels
+
+
+@pytest.fixture
+def cells(make_desk: Callable[..., Desk]) -> Desk:
+    return make_desk(dividing_cells()[0])
+
+
+def propose(desk: Desk) -> None:
+    desk.controller.proposals.propose()
+    desk.jobs.run()
+
+
+def test_accepted_proposals_are_objects_and_refused_ones_are_not(cells: Desk) -> None:
+    propose(cells)
+    proposals = cells.controller.proposals
+    assert len(proposals.masks) == 2
+    proposals.toggle(2)
+    proposals.accept()
+    cells.jobs.run()
+    assert list(cells.controller.objects) == [1]
+    assert not proposals.masks
+    assert not [layer for layer in cells.viewer.layers if "proposals" in layer.name]
+    cells.controller.undo()
+    cells.jobs.run()
+    assert cells.space.store.get((0,), 1) is None
+
+
+def test_sizes_decide_what_is_accepted_and_what_is_there_is_not_proposed(cells: Desk) -> None:
+    cells.click(30, 35)
+    propose(cells)
+    proposals = cells.controller.proposals
+    assert len(proposals.masks) == 1
+    proposals.set_sizes(40, 60)
+    assert proposals.accepted == []
+    proposals.set_sizes(10, 60)
+    assert proposals.accepted == [1]
+
+
+def test_a_newcomer_is_offered_and_goes_when_it_is_refused(cells: Desk) -> None:
+    truth = dividing_cells()[1]
+    cells.controller.runs.track_all()
+    cells.jobs.run()
+    control = cells.controller
+    assert len(control.objects) == 3
+    (offer,) = control.offers.due
+    assert (offer.kind, offer.frame) == ("born", 4)
+    newcomer = cells.space.store.get((6,), offer.labels[0])
+    assert newcomer is not None
+    assert newcomer.iou_with(ObjectMask.from_array(truth[6] == 3)) > 0.8
+    control.offers.refuse()
+    cells.jobs.run()
+    assert len(control.objects) == 2 and not control.offers.due
+    control.undo()
+    cells.jobs.run()
+    assert len(control.objects) == 3
+    control.undo()
+    cells.jobs.run()
+    assert not control.objects or not cells.space.store.get((6,), 1)
+
+
+def test_what_is_there_goes_on_and_only_what_is_new_is_new(cells: Desk) -> None:
+    cells.click(30, 35)
+    cells.controller.rename(1, "mine")
+    cells.controller.runs.track_all(stop=3)
+    cells.jobs.run()
+    truth = dividing_cells()[1]
+    assert list(cells.controller.objects.values()) == ["mine", "object 2"]
+    for label in (1, 2):
+        mask = cells.space.store.get((3,), label)
+        assert mask is not None
+        assert mask.iou_with(ObjectMask.from_array(truth[3] == label)) > 0.8
+    assert not cells.failures
+
+
+def test_a_division_that_is_refused_leaves_the_mother_and_a_newcomer(desk: Desk) -> None:
+    desk.click(*LEFT)
+    space, control = desk.space, desk.controller
+    for label, box in ((2, (30, 30, 45, 45)), (3, (60, 60, 70, 70))):
+        space.names[label] = f"object {label}"
+        space.lineage.add(1, label)
+        desk.session.lives[label] = Life(3, None)
+        for frame in (3, 4):
+            mask = ObjectMask.from_box(box, space.store.frame_size)
+            space.store.put((frame,), label, mask)
+    desk.session.lives[1] = Life(None, 2)
+    control.offers.add(Offer("divided", 3, (2, 3), "two parts lasted", 1))
+    assert "object 1 divided into object 2 and object 3" in control.offers.text(
+        control.offers.due[0]
+    )
+    control.offers.refuse()
+    desk.jobs.run()
+    assert list(control.objects) == [1, 3] and space.lineage.mothers == {}
+    assert desk.area(4, 1) == 225 and desk.session.lives[1] == Life(None, None)
+    assert desk.session.lives[3] == Life(3, None)
