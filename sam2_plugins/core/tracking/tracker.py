@@ -454,13 +454,16 @@ class VideoTracker:
 
         Closing the generator cancels within a frame; what was yielded stays valid. A later call
         goes on where this one stopped: masks that still follow from the prompts are yielded again
-        without computing. A correction outdates an object's masks up to its neighbouring prompts.
+        without computing. A correction outdates an object's masks up to its neighbouring prompts;
+        they stay unless what is tracked again is better, see `core.tracking.join`.
 
         Parameters
         ----------
         direction
             "forward" from each object's first prompt; "backward" from its last; "both" outward
-            from every prompt, each frame tracked from the prompt nearest to it.
+            from every prompt, each frame tracked from the prompt nearest to it, unless the sweeps
+            from two prompts are not on one object where they meet; then frames come again with
+            the masks of the one that joins.
         start, stop
             First and last frame, both included, in the order of the direction; the whole movie
             from the prompts if None.
@@ -484,6 +487,8 @@ class VideoTracker:
         computed: bool = False,
     ) -> int | None:
         """Count the results that `propagate` will yield; None if the movie's end is not known.
+
+        A few more come where two sweeps have to be joined.
 
         Parameters
         ----------
