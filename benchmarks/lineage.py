@@ -7,6 +7,7 @@ all objects on all frames. A row is a way to get there:
 
     overlap     threshold, watershed, links by overlap: see lineage_classical.py
     laptrack    the same objects linked by LapTrack, where it is installed (pip install laptrack)
+    nano        `track_all` with the embedded model, nothing set: sam2-plugins track MOVIE --all
 
 Printed is a table in Markdown. Seconds are of one core, reading included.
 """
@@ -16,7 +17,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import lineage_classical as classical
@@ -25,8 +25,11 @@ from numpy.typing import NDArray
 
 from sam2_plugins.core.datasets import find_datasets
 from sam2_plugins.core.datasets.dataset import Dataset
-from sam2_plugins.core.evaluation import ACTS, CtcScores, ctc_scores
+from sam2_plugins.core.evaluation import ACTS, CtcScores, LabelImages, ctc_scores
 from sam2_plugins.core.frames import open_frames
+from sam2_plugins.core.lineage import track_all
+from sam2_plugins.core.lineage.events import parents_of
+from sam2_plugins.core.tracking.options import TrackingOptions
 
 Link = Callable[[Sequence[classical.Labels], Sequence[NDArray[np.float64]]], classical.Linked]
 Way = Callable[[Dataset], tuple[classical.Linked, float]]
@@ -39,12 +42,18 @@ def grey_images(dataset: Dataset) -> list[NDArray[np.float64]]:
         return [frame.image.mean(axis=-1) for frame in frames]
 
 
-@lru_cache(maxsize=1)
-def segmented(dataset: Dataset) -> tuple[list[classical.Labels], list[NDArray[np.float64]], float]:
+Segmented = tuple[list[classical.Labels], list[NDArray[np.float64]], float]
+_SEGMENTED: dict[Path, Segmented] = {}
+
+
+def segmented(dataset: Dataset) -> Segmented:
     """Segment by threshold and watershed, once for all linkers; with the seconds that it took."""
-    began = time.process_time()
-    objects = classical.segment(grey_images(dataset))
-    return objects, classical.drifts(objects), time.process_time() - began
+    if dataset.folder not in _SEGMENTED:
+        began = time.process_time()
+        objects = classical.segment(grey_images(dataset))
+        moves = classical.drifts(objects)
+        _SEGMENTED[dataset.folder] = objects, moves, time.process_time() - began
+    return _SEGMENTED[dataset.folder]
 
 
 def classically(link: Link) -> Way:
@@ -58,9 +67,25 @@ def classically(link: Link) -> Way:
     return run
 
 
+def by_model(model: str) -> Way:
+    """Track all objects with a model."""
+
+    def run(dataset: Dataset) -> tuple[classical.Linked, float]:
+        began = time.process_time()
+        with open_frames(dataset.frames) as frames:
+            size = frames.height, frames.width
+            found = list(track_all(frames, TrackingOptions(model=model)))
+        parents = parents_of(event for frame in found for event in frame.events)
+        seconds = time.process_time() - began
+        return (LabelImages([frame.masks for frame in found], size), parents), seconds
+
+    return run
+
+
 WAYS: dict[str, Way] = {
     "overlap": classically(classical.link_by_overlap),
     "laptrack": classically(classical.link_by_laptrack),
+    "nano": by_model("nano"),
 }
 
 

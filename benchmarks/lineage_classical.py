@@ -22,8 +22,8 @@ from skimage.segmentation import watershed
 
 Image = NDArray[np.float64]
 Labels = NDArray[np.int64]
-Linked = tuple[NDArray[np.uint16], dict[int, int]]
-"""[T, H, W] of labels that go on from frame to frame, and daughter to mother."""
+Linked = tuple[Sequence[NDArray[np.uint16]], dict[int, int]]
+"""Images of labels that go on from frame to frame, and daughter to mother."""
 
 
 def segment(images: Sequence[Image]) -> list[Labels]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sam2_plugins.core.errors import CheckpointError
+from sam2_plugins.core.errors import ModelError
 from sam2_plugins.napari_plugin._states import Kind
 from tests.cli.conftest import moving_discs
 from tests.napari_plugin.conftest import LEFT, RIGHT, Desk
@@ -359,7 +359,7 @@ def test_a_click_beside_the_image_is_refused_and_its_marker_goes(desk: Desk) -> 
 
 def test_an_error_of_the_model_is_told_and_all_goes_on(desk: Desk) -> None:
     def broken() -> None:
-        raise CheckpointError("There are no weights. Download them.")
+        raise ModelError("There are no weights. Download them.")
 
     good = desk.controller.load_model
     desk.controller.load_model = broken  # type: ignore[assignment]

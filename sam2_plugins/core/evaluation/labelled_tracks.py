@@ -71,14 +71,16 @@ def read_result(path: str | Path) -> LabelledTracks:
         If there are no label images, or they or the table are damaged.
     """
     path = Path(path)
-    folder = path / "ctc" if (path / "ctc").is_dir() else path
+    folder = _results_folder(path)
     images = ctc.results(folder) if folder.is_dir() else None
     table = folder / RESULT_TABLE
     if not table.is_file():
         return LabelledTracks(
             str(path),
             load_label_stack(path) if images is None else images,
-            remarks=(f"{path} has no {RESULT_TABLE}, and so no divisions.",),
+            remarks=(
+                f"{path} has no {RESULT_TABLE}, and so no divisions: --format ctc writes one.",
+            ),
         )
     if images is None:
         raise FrameSourceError(f"{folder} has {RESULT_TABLE}, but no mask000.tif … beside it.")
@@ -113,7 +115,8 @@ def read_truth(path: str | Path) -> LabelledTracks:
     if recognise(path):
         return truth_of(load_dataset(path))
     truth = replace(read_result(path), remarks=())
-    return truth if (path / RESULT_TABLE).is_file() else with_derived_lineage(truth)
+    told = (_results_folder(path) / RESULT_TABLE).is_file()
+    return truth if told else with_derived_lineage(truth)
 
 
 def truth_of(dataset: Dataset) -> LabelledTracks:
@@ -186,6 +189,11 @@ def derive_parents(images: Frames) -> dict[int, int]:
         known |= shown
         before = image
     return parents
+
+
+def _results_folder(path: Path) -> Path:
+    """Folder of masks and table: `track` puts them into a folder of their own."""
+    return path / "ctc" if (path / "ctc").is_dir() else path
 
 
 def _of_challenge(truth: Path) -> LabelledTracks:

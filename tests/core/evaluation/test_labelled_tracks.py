@@ -28,6 +28,13 @@ def test_a_folder_of_track_is_read_with_its_divisions(exported):
     assert result.remarks == ()
 
 
+def test_a_corrected_result_may_be_a_truth_with_its_own_lineage(exported):
+    table = exported / "ctc" / "res_track.txt"
+    table.write_text("1 0 1 0\n2 2 4 0\n3 2 4 0\n9 0 4 0\n")
+    truth = read_truth(exported)
+    assert (truth.parents, truth.remarks) == ({}, ())
+
+
 def test_labels_without_a_table_have_no_divisions_and_say_so(tmp_path):
     np.save(tmp_path / "labels.npy", DIVISION)
     result = read_result(tmp_path / "labels.npy")
