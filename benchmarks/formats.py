@@ -17,14 +17,20 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import tifffile
+from numpy.typing import NDArray
 from PIL import Image
 
+from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.export import FORMATS, check_ctc, open_writers
 from sam2_plugins.core.frames import open_frames
 from sam2_plugins.core.masks import ObjectMask
@@ -163,18 +169,278 @@ def answer(check: Callable[[Path], str], folder: Path) -> str:
         return f"not there: {error}"
 
 
+@dataclass(frozen=True)
+class Odd:
+    """A file that somebody may bring.
+
+    Attributes
+    ----------
+    kind
+        Its row of the table.
+    path
+        Where it is.
+    truth
+        What is to be seen, uint8 [T, H, W, 3]; None: it is to be refused.
+    options
+        Of `open_frames`.
+    tolerance
+        Mean difference that its compression costs.
+    """
+
+    kind: str
+    path: Path
+    truth: NDArray[np.uint8] | None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    tolerance: float = 1.0
+
+
+Samples = NDArray[Any]
+SHADES = (
+    (_ROWS[:24, :32] * 5 + _COLUMNS[:24, :32] * 3)[None] + np.arange(5)[:, None, None] * 17
+) % 256
+PICTURES = {
+    "PNG": (".png", ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"), {}),
+    "JPEG": (".jpg", ("L", "RGB", "CMYK"), {"quality": 95, "subsampling": 0}),
+    "BMP": (".bmp", ("1", "L", "P", "RGB"), {}),
+    "WebP": (".webp", ("RGB", "RGBA"), {"lossless": True, "exact": True}),
+    "AVIF": (".avif", ("L", "RGB"), {"quality": 95, "subsampling": "4:4:4"}),
+    "JPEG 2000": (".jp2", ("L", "RGB", "I;16"), {}),
+    "Netpbm": (".ppm", ("1", "L", "RGB", "I;16"), {}),
+    "TIFF, a picture": (".tif", ("1", "L", "P", "RGB", "RGBA", "CMYK", "I;16", "F"), {}),
+}
+LOSSY = {"JPEG": 4.0, "AVIF": 4.0}
+CODECS = {
+    ".mp4": ("libx264", "yuv420p"),
+    ".mov": ("libx264", "yuv444p"),
+    ".avi": ("mpeg4", "yuv420p"),
+    ".webm": ("libvpx-vp9", "yuv420p"),
+    ".mkv": ("ffv1", "gray"),
+    ".nut": ("ffv1", "gray16le"),
+    ".ts": ("mpeg2video", "yuv420p"),
+    ".gif": ("gif", "gray"),
+}
+TOLD = ("stands in", "decode with errors", "its axes are read as")
+"""Of frames that are not as they were: notes that say so."""
+
+FOREIGN = (
+    *(".czi", ".nd2", ".lif", ".oib", ".oif", ".vsi", ".dv", ".ims", ".mrc", ".zvi", ".ics"),
+    *(".h5", ".npz", ".mat", ".pkl", ".nef", ".cr2", ".dng", ".m3u8", ".mpd", ".sdp", ".txt"),
+)
+
+
+def as_seen(samples: Samples, most: float = 255) -> NDArray[np.uint8]:
+    """Bring samples [T, H, W] or [T, H, W, 3] to uint8 RGB by the plainest rule."""
+    shades = (samples.astype(np.float64) / most * 255).round().clip(0, 255).astype(np.uint8)
+    colours = shades[..., None] if shades.ndim == 3 else shades
+    return np.broadcast_to(colours[..., :3], (*shades.shape[:3], 3))
+
+
+def coloured(samples: Samples) -> Samples:
+    """Make three channels that differ."""
+    return np.stack([samples, samples[:, ::-1], samples[:, :, ::-1]], axis=-1)
+
+
+def pictures(folder: Path) -> Iterator[Odd]:
+    """Single pictures of every mode, and folders of them."""
+    for kind, (suffix, modes, how) in PICTURES.items():
+        for mode in modes:
+            inner = folder / f"{suffix[1:]}-{mode.replace(';', '')}"
+            inner.mkdir()
+            images = [in_mode(image, mode) for image in SHADES.astype(np.uint8)]
+            for number, image in enumerate(images):
+                image.save(inner / f"t{number}{suffix}", **how)
+            most = {"I;16": 65535.0, "F": 1.0}.get(mode)
+            options = {} if most is None else {"limits": (0.0, most)}
+            shown = [
+                np.asarray(image.convert("RGB") if most is None else image) for image in images
+            ]
+            truth = as_seen(np.stack(shown), most or 255)
+            given = {"options": options, "tolerance": LOSSY.get(kind, 1.0)}
+            yield Odd(kind, inner, truth, **given)
+            yield Odd(kind, inner / f"t2{suffix}", truth[2:3], **given)
+
+
+def in_mode(shades: NDArray[np.uint8], mode: str) -> Image.Image:
+    """Make a picture of a mode, whose pixels say the same."""
+    if mode == "I;16":
+        return Image.fromarray(shades.astype(np.uint16) * 257)
+    if mode == "F":
+        return Image.fromarray(shades.astype(np.float32) / 255)
+    if mode in ("L", "LA", "1"):
+        return Image.fromarray(shades).convert(mode)
+    return Image.fromarray(coloured(shades[None])[0]).convert("RGB").convert(mode)
+
+
+def stacks(folder: Path) -> Iterator[Odd]:
+    """TIFF stacks of every type of samples, arrangement of axes, compression and program."""
+    types = ("uint8", "uint16", "uint32", "int16", "float32", "float64")
+    layouts = ("TYX", "TCYX", "TZYX", "TYXS")
+    ways = product(("plain", "OME", "ImageJ", "BigTIFF"), types, layouts, (None, "zlib", "lzw"))
+    for number, (way, kind, axes, compression) in enumerate(ways):
+        if way == "ImageJ" and (kind not in ("uint8", "uint16", "float32") or compression):
+            continue
+        if way == "ImageJ" and axes == "TYXS" and kind != "uint8":
+            continue
+        most = {"uint8": 255.0, "float32": 1.0, "float64": 1.0}.get(kind, 30000.0)
+        samples = (SHADES / 255 * most).astype(kind)
+        truth, data = as_seen(samples, most), samples
+        if axes != "TYX":
+            truth = as_seen(coloured(samples), most)
+            data = np.moveaxis(coloured(samples), -1, 1) if axes != "TYXS" else coloured(samples)
+        options: dict[str, Any] = {} if kind == "uint8" else {"limits": (0.0, most)}
+        if axes == "TZYX":
+            options["z"], truth = 1, as_seen(samples[:, ::-1], most)
+        if way in ("plain", "BigTIFF"):
+            options["axes"] = axes.replace("S", "C")
+        path = folder / f"{number}.{'dat' if number % 7 == 0 else 'tif'}"
+        tifffile.imwrite(
+            path,
+            data,
+            imagej=way == "ImageJ",
+            ome=way == "OME",
+            bigtiff=way == "BigTIFF",
+            compression=compression,
+            photometric="rgb" if axes == "TYXS" else "minisblack",
+            metadata={"axes": axes},
+        )
+        yield Odd(f"TIFF stack, {way}", path, truth, options)
+
+
+def arrays(folder: Path) -> Iterator[Odd]:
+    """Arrays of every type, as .npy and as zarr."""
+    for kind in ("bool", "uint8", "uint16", "int32", "int64", "float16", "float32", "float64"):
+        most = {"bool": 1.0, "uint8": 255.0}.get(kind, 1.0 if kind[0] == "f" else 30000.0)
+        samples = SHADES > 127 if kind == "bool" else (SHADES / 255 * most).astype(kind)
+        options: dict[str, Any] = {} if kind in ("bool", "uint8") else {"limits": (0.0, most)}
+        for axes in ("TYX", "TYXC"):
+            data = samples if axes == "TYX" else coloured(samples)
+            path = folder / f"{kind}-{axes}.npy"
+            np.save(path, data)
+            yield Odd(".npy", path, as_seen(data, most), {**options, "axes": axes})
+            for version in (2, 3):
+                store = folder / f"{kind}-{axes}-{version}.zarr"
+                zarr = importlib.import_module("zarr")
+                zarr.save_array(str(store), data, zarr_format=version)
+                yield Odd("Zarr", store, as_seen(data, most), {**options, "axes": axes})
+
+
+def films(folder: Path) -> Iterator[Odd]:
+    """Videos and animations, of which every frame is to be found by its number."""
+    large = SHADES.repeat(4, 1).repeat(4, 2).astype(np.uint8)
+    for suffix, (codec, form) in CODECS.items():
+        path = folder / f"m{suffix}"
+        with av.open(str(path), "w") as container:
+            stream: Any = container.add_stream(codec, rate=10)
+            stream.height, stream.width = large.shape[1:]
+            stream.pix_fmt = form
+            stream.options = {"crf": "10"} if codec.startswith("lib") else {"qscale": "2"}
+            for image in as_seen(large):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+            container.mux(stream.encode(None))
+        yield Odd("video", path, as_seen(large), {}, 6.0)
+    images = [Image.fromarray(image) for image in as_seen(SHADES)]
+    for suffix, how in ((".png", {}), (".webp", {"lossless": True})):
+        path = folder / f"animated{suffix}"
+        images[0].save(path, save_all=True, append_images=images[1:], duration=50, **how)
+        yield Odd("animation", path, as_seen(SHADES))
+
+
+def strangers(folder: Path) -> Iterator[Odd]:
+    """What is not read, but refused with what to type."""
+    rng = np.random.default_rng(0)
+    for suffix in FOREIGN:
+        path = folder / f"stranger{suffix}"
+        path.write_bytes(b"#EXTM3U\n" if suffix == ".m3u8" else rng.bytes(4096))
+        yield Odd("other formats", path, None)
+
+
+def damaged(odd: Odd, folder: Path) -> Iterator[Odd]:
+    """The same file cut short at several places, without its head, or empty."""
+    whole = odd.path.read_bytes()
+    cuts = [whole[: int(len(whole) * share)] for share in (0, 0.05, 0.3, 0.5, 0.7, 0.9, 0.98)]
+    for number, content in enumerate([*cuts, bytes(64) + whole[64:]]):
+        path = folder / f"{odd.path.stem}-{number}{odd.path.suffix}"
+        path.write_bytes(content)
+        yield replace(odd, path=path)
+
+
+def verdict(odd: Odd) -> str:
+    """Read a file, and say what came of it."""
+    try:
+        with open_frames(odd.path, **odd.options) as frames:
+            seen = [(frame.index, frame.image) for frame in frames]
+            notes = frames.warnings
+    except Sam2PluginsError as error:
+        return "refused by name" if odd.path.name in str(error) else "refused without its name"
+    except Exception as error:
+        return f"{type(error).__name__}"
+    if odd.truth is None:
+        return "silently wrong"
+    alike = [
+        index < len(odd.truth) and _is_alike(image, odd.truth[index], odd) for index, image in seen
+    ]
+    if len(seen) == len(odd.truth) and all(alike):
+        return "read right"
+    # The last frame of a film that is cut off is often half there.
+    is_told = notes and (all(alike[:-1]) or any(told in note for told in TOLD for note in notes))
+    return "read, the loss told" if is_told else "silently wrong"
+
+
+def _is_alike(image: NDArray[np.uint8], truth: NDArray[np.uint8], odd: Odd) -> bool:
+    if image.shape != truth.shape:
+        return False
+    return float(np.abs(image.astype(float) - truth).mean()) <= odd.tolerance
+
+
+def try_odd_files(folder: Path) -> list[tuple[str, ...]]:
+    """Try whole and damaged files of every kind; return the rows of the table."""
+    verdicts = ("read right", "read, the loss told", "refused by name")
+    whole: dict[str, Counter[str]] = {}
+    broken: dict[str, Counter[str]] = {}
+    for make in (pictures, stacks, arrays, films, strangers):
+        inner = folder / make.__name__
+        inner.mkdir()
+        for number, odd in enumerate(make(inner)):
+            tried = [(whole, odd)]
+            if odd.truth is not None and odd.path.is_file():
+                cut = inner / f"damaged-{number}"
+                cut.mkdir()
+                tried += [(broken, one) for one in damaged(odd, cut)]
+            for counts, one in tried:
+                result = verdict(one)
+                counts.setdefault(one.kind, Counter())[result] += 1
+                if result not in verdicts or (
+                    counts is whole and one.truth is not None and result != "read right"
+                ):
+                    print(f"{one.path.relative_to(folder)}: {result}")
+    rows = []
+    for what, counts in (("", whole), (", damaged", broken)):
+        for kind, count in counts.items():
+            other = count.total() - sum(count[name] for name in verdicts)
+            numbers = [count.total(), *(count[name] for name in verdicts), other]
+            rows.append((f"{kind}{what}", *map(str, numbers)))
+    columns = [sum(int(row[k]) for row in rows) for k in range(1, 6)]
+    return [*rows, ("all", *map(str, columns))]
+
+
 def main() -> None:
     folder = Path(tempfile.mkdtemp())
     try:
+        print("| files | tried | read right | read, the loss told | refused by name | otherwise |")
+        print_rows(try_odd_files(folder))
         out = write_all(folder)
         rows: list[tuple[Any, ...]] = [
             (name, program, answer(check, out)) for name, (program, check) in WRITTEN.items()
         ]
         rows.append(("OME-Zarr, read", "ome-zarr", answer(of_ome_zarr, folder)))
-        for row in rows:
-            print("| " + " | ".join(row) + " |")
+        print_rows(rows)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def print_rows(rows: Iterable[tuple[str, ...]]) -> None:
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
 
 
 if __name__ == "__main__":

@@ -21,8 +21,7 @@ from sam2_plugins.batch.report import Report
 from sam2_plugins.core.datasets.ctc_format import RESULT_TABLE
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export import FORMATS
-from sam2_plugins.core.export.writer import naming
-from sam2_plugins.core.files import signature
+from sam2_plugins.core.files import naming, signature
 
 STATUS, JOURNAL, MEMORY = "status.json", "masks.jsonl", "masks.memory"
 

@@ -16,11 +16,12 @@ from sam2_plugins.batch.report import Report
 from sam2_plugins.core.checkpoints import locate_weights
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.files import content_digest, signature
+from sam2_plugins.core.frames import source_files
 from sam2_plugins.core.prompt_files import prompt_to_json
 
 
 def read_content(source: str, before: Report | None) -> dict[str, str]:
-    """Return the signature and the digest of a movie's files.
+    """Return the signature and the digest of a movie's files: of a set, of all.
 
     A source that is as it was when `before` was written is not read again; neither is one that is
     gone since, whose results stay what they are. Of an address only its text is known, and standard
@@ -33,14 +34,17 @@ def read_content(source: str, before: Report | None) -> dict[str, str]:
     path = Path(source).expanduser()
     known = before.content if before is not None and before.source == source else {}
     try:
-        mark = signature(path, strict=True)
+        files = source_files(path)
+        mark = signature(*files, strict=True)
         if known and mark in ("", known.get("signature")):
             return dict(known)
+        if not files:
+            raise FrameSourceError(f"There is no file or folder {path}. Check the path.")
         if path.exists() and not path.is_file() and not path.is_dir():
             return {"signature": "", "digest": uuid.uuid4().hex}  # a pipe is read only once
-        return {"signature": mark, "digest": content_digest(path)}
-    except FileNotFoundError as error:
-        raise FrameSourceError(f"There is no file or folder {path}. Check the path.") from error
+        return {"signature": mark, "digest": content_digest(*files)}
+    except OSError as error:
+        raise FrameSourceError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def digest_inputs(job: Job, settings: Settings, content: Mapping[str, str]) -> dict[str, str]:

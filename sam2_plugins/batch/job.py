@@ -59,7 +59,7 @@ class Settings:
     memory
         Name of a memory policy.
     formats
-        Names of `core.export.FORMATS`, and "prompts".
+        Names of `batch.folder.FILES`.
     threads
         Torch threads of a worker; None: torch's own choice.
     """

@@ -276,8 +276,15 @@ class _Making:
         work, objects = self._folder.work, dict.fromkeys(p.obj for p in self._job.prompts)
         if not formats:
             return WriterGroup(work)
+        # The folder has seen to it that nothing but what is ours is there.
         return open_writers(
-            work, formats, self._frames, objects, in_order=in_order, parents=self._parents
+            work,
+            formats,
+            self._frames,
+            objects,
+            in_order=in_order,
+            parents=self._parents,
+            overwrite=True,
         )
 
     def report(self, state: State) -> Report:

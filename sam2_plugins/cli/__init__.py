@@ -31,6 +31,7 @@ app = typer.Typer(
     help="Segment and track anything in movies with SAM 2: click once, get masks on every frame.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

@@ -71,16 +71,7 @@ def batch(
     looking: options.LookingOptions,
     where: WhereOptions,
     out: options.Out = Path("batch"),
-    format_: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            "-f",
-            metavar="A,B,…",
-            help="Of tiff, mp4, png, csv, coco, ctc.",
-            autocompletion=options.format_names,
-        ),
-    ] = "tiff,csv",
+    format_: options.Formats = "tiff,csv",
     retries: Annotated[int, typer.Option(min=0, help="Tries again of a failed video.")] = 1,
     force: Annotated[
         bool, typer.Option("--force", help="Use prompts that were saved for another movie.")
@@ -97,7 +88,6 @@ def batch(
     from sam2_plugins.cli.interrupt import stopping_gently
     from sam2_plugins.cli.loading import chosen_model
     from sam2_plugins.core.checkpoints import check_model_name
-    from sam2_plugins.core.export import parse_formats
 
     settings = Settings(
         # Of several machines each chooses for itself.
@@ -106,7 +96,7 @@ def batch(
         model.image_size,
         looking.window_choice,
         looking.memory,
-        parse_formats(format_),
+        options.file_formats(format_),
         1 if where.threads is None and where.workers > 1 else where.threads,
     )
     needs = where.needs

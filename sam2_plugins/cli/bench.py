@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from sam2_plugins.cli import options
+from sam2_plugins.cli.groups import grouped
 
 if TYPE_CHECKING:
     from sam2_plugins.core.model import Sam2Model
     from sam2_plugins.core.tracking.profiling import Profile
 
 
-def bench(
-    models: Annotated[list[str] | None, typer.Argument(help="Models.", show_default="nano")] = None,
+@dataclass(frozen=True)
+class MeasureOptions:
+    """What is measured."""
+
+    panel: ClassVar = "What is measured"
+
     sizes: Annotated[
         str | None,
         typer.Option(
@@ -22,13 +28,28 @@ def bench(
             help="Sides of the model's input in pixels.",
             show_default="each model's own",
         ),
-    ] = None,
-    objects: Annotated[str, typer.Option(metavar="N,N,…", help="Numbers of objects.")] = "1,8",
-    frames: Annotated[int, typer.Option(min=1, help="Frames to take the mean of.")] = 5,
+    ] = None
+    objects: Annotated[str, typer.Option(metavar="N,N,…", help="Numbers of objects.")] = "1,8"
+    frames: Annotated[int, typer.Option(min=1, help="Frames to take the mean of.")] = 5
+
+
+@dataclass(frozen=True)
+class WhereOptions:
+    """Where it runs."""
+
+    panel: ClassVar = "Where"
+
+    device: options.Device = "auto"
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads on the CPU.", show_default="torch's choice")
-    ] = None,
-    device: options.Device = "auto",
+    ] = None
+
+
+@grouped
+def bench(
+    measure: MeasureOptions,
+    where: WhereOptions,
+    models: Annotated[list[str] | None, typer.Argument(help="Models.", show_default="nano")] = None,
     json: options.Json = False,
 ) -> None:
     """Tell where the time goes on this machine: milliseconds per frame, by part of the network.
@@ -44,22 +65,23 @@ def bench(
     from sam2_plugins.cli.console import print_json, say
     from sam2_plugins.core.tracking.profiling import matrix_rate, profile_tracking
 
-    if threads:
-        torch.set_num_threads(threads)
-    counts = options.numbers(objects, int, "--objects") or []
-    sides = options.numbers(sizes, int, "--sizes") or [None]
+    if where.threads:
+        torch.set_num_threads(where.threads)
+    counts = options.numbers(measure.objects, int, "--objects") or []
+    sides = options.numbers(measure.sizes, int, "--sizes") or [None]
     if min(counts, default=0) < 1:
-        raise typer.BadParameter(f"--objects are numbers from 1, not '{objects}'.")
+        raise typer.BadParameter(f"--objects are numbers from 1, not '{measure.objects}'.")
     profiles, rate = [], 0.0
     for name in models or ["nano"]:
         for side in sides:
-            model = _open(name, device, side)
+            model = _open(name, where.device, side)
             rate = rate or matrix_rate(model.device)
             for count in counts:
                 for graphs in (True, False) if model.device.type == "cuda" else (True,):
                     ways = "" if graphs else ", without graphs"
                     say(f"{name}, {model.image_size} px, objects: {count}{ways} …")
-                    profiles.append(profile_tracking(model, count, rate, frames, graphs))
+                    profile = profile_tracking(model, count, rate, measure.frames, graphs)
+                    profiles.append(profile)
     facts = {"device": str(model.device), "threads": torch.get_num_threads()}
     if json:
         each = [
@@ -69,8 +91,8 @@ def bench(
         print_json({**facts, "gigaflop_per_second": rate / 1e9, "profiles": each})
     else:
         _show(profiles)
-        where = ", ".join(f"{name}: {value}" for name, value in facts.items())
-        say(f"Matrix product, float32: {rate / 1e9:.0f} GFLOP/s ({where}).")
+        machine = ", ".join(f"{name}: {value}" for name, value in facts.items())
+        say(f"Matrix product, float32: {rate / 1e9:.0f} GFLOP/s ({machine}).")
 
 
 def _open(name: str, device: str, side: int | None) -> Sam2Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -9,12 +10,20 @@ import typer
 
 from sam2_plugins.cli import options
 from sam2_plugins.cli.commands import INTERRUPTED
+from sam2_plugins.cli.groups import grouped
 
 
+@dataclass(frozen=True)
+class DemoModelOptions(options.ModelOptions):
+    """Which network: what is embedded, unless another is wished for."""
+
+    model: options.Model = "nano"
+
+
+@grouped
 def demo(
+    chosen: DemoModelOptions,
     out: options.Out = Path("demo-output"),
-    model: options.Model = "nano",
-    device: options.Device = "auto",
     synthetic: Annotated[
         bool, typer.Option("--synthetic", help="Use a made-up movie; needs no network.")
     ] = False,
@@ -37,7 +46,7 @@ def demo(
     if movie.fallback:
         say(f"The real movie cannot be had, so a synthetic one is shown. {movie.fallback}")
     say(f"Movie: {movie.about}")
-    network = open_model(model, device)
+    network = open_model(chosen.model, chosen.device, chosen.image_size)
     with movie.frames:
         tracker = prompt_cells(network, movie.frames)
         say(f"Cells: {len(tracker.objects)}, found by their brightness, one click or box each")

@@ -35,6 +35,8 @@ MEASURES = {
 }
 """Measure to the head of its column, narrow enough for all to fit a terminal of 80 characters."""
 
+REPORT_FILES = ("report.json", "scores.csv", "curve.png")
+
 
 CTC_MEASURES = {"DET": "DET", "SEG": "SEG", "TRA": "TRA", "division_f1": "division\nF1"}
 
@@ -93,6 +95,7 @@ class ProtocolOptions:
         Path | None,
         typer.Option("--out", "-o", help="Folder of report.json, scores.csv and curve.png."),
     ] = None
+    overwrite: options.Overwrite = False
 
 
 @dataclass(frozen=True)
@@ -205,7 +208,10 @@ def evaluate(
                 "--ctc scores a result that is there, without --model: give it and the truth."
             )
         from sam2_plugins.core.evaluation import Protocol
+        from sam2_plugins.core.files import require_free
 
+        if plan.out:
+            require_free((plan.out / name for name in REPORT_FILES), plan.overwrite)
         protocol = Protocol(
             plan.protocol.value, plan.prompt.value, plan.clicks, plan.rounds, plan.threshold
         )
@@ -324,10 +330,11 @@ def _save(out: Path, told: dict[str, Any], reports: list[SequenceReport]) -> Non
     from sam2_plugins.core.evaluation import draw, write_csv
 
     out.mkdir(parents=True, exist_ok=True)
-    files.write_text(out / "report.json", to_json(told))
-    write_csv(out / "scores.csv", reports)
-    draw(out / "curve.png", reports)
-    say(f"Written: report.json, scores.csv and curve.png in {out}.")
+    report, scores, curve = (out / name for name in REPORT_FILES)
+    files.write_text(report, to_json(told))
+    write_csv(scores, reports)
+    draw(curve, reports)
+    say(f"Written: {', '.join(REPORT_FILES)} in {out}.")
 
 
 def _score_labels(

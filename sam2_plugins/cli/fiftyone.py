@@ -46,11 +46,13 @@ def uninstall(plugins_dir: PluginsDir = None) -> None:
 @app.command()
 def archive(
     out: Annotated[Path, typer.Argument(help="Archive to write.")] = Path("sam2-fiftyone.zip"),
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Write the plugin alone, a few kilobytes, for `fiftyone plugins download`."""
     from sam2_plugins.fiftyone_plugin.install import archive
 
-    typer.echo(f"The plugin is in {archive(out)}; FiftyOne's Python needs sam2-plugins, too.")
+    written = archive(out, overwrite=overwrite)
+    typer.echo(f"The plugin is in {written}; FiftyOne's Python needs sam2-plugins, too.")
 
 
 @app.command()
@@ -85,6 +87,7 @@ def demo(
     app: Annotated[
         bool, typer.Option("--app/--no-app", help="Open the App, or only make the dataset.")
     ] = True,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Open the App on a made-up time-lapse with boxes and clicks on cells of its first frame."""
     _need_fiftyone()
@@ -95,7 +98,7 @@ def demo(
 
     if not is_seen():
         typer.echo(f"The plugin is in {install()}.")
-    dataset = make_demo(out.absolute())
+    dataset = make_demo(out.absolute(), overwrite=overwrite)
     typer.echo(f"The dataset {DATASET} has a video with prompts on its first frame.")
     if not app:
         return

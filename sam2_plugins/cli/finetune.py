@@ -74,6 +74,7 @@ def finetune(
     chosen: options.ModelOptions,
     arrays: options.ArrayOptions,
     out: Annotated[Path, typer.Option("--out", "-o", help="The model: .safetensors or .pt.")],
+    overwrite: options.Overwrite = False,
     json: options.Json = False,
 ) -> None:
     """Fine-tune a model on your own corrected masks, and keep it only if it became better.
@@ -85,6 +86,7 @@ def finetune(
     from sam2_plugins.cli.console import frames_progress, print_json, say
     from sam2_plugins.cli.loading import open_model
     from sam2_plugins.core.checkpoints import check_model_name
+    from sam2_plugins.core.errors import ExportError, ModelError
     from sam2_plugins.training import finetuning
 
     check_model_name(chosen.model)
@@ -115,12 +117,15 @@ def finetune(
                 split,
                 out,
                 settings,
+                overwrite=overwrite,
                 on_budget=lambda budget: say(f"Memory: {budget}"),
                 on_step=lambda done, _: progress.update(task, completed=done),
                 on_look=looked,
             )
-        except KeyboardInterrupt:
-            say(f"The last look is in {out.with_suffix('.run')}: the same command goes on there.")
+        except (KeyboardInterrupt, ExportError, ModelError):
+            folder = out.with_suffix(".run")
+            if (folder / finetuning.STATE_FILE).exists():
+                say(f"The last look is in {folder}: the same command goes on there.")
             raise
     if json:
         print_json(report)
@@ -137,11 +142,11 @@ def finetune(
 
 def _read(data: list[Path], movies: list[Path]) -> list[AnnotatedMovie]:
     """Read every project; those that hold no movie take the next one that was given."""
-    from sam2_plugins.core.errors import FineTuningError
+    from sam2_plugins.core.errors import TrainingError
     from sam2_plugins.training.finetuning import read_project
 
     if movies and len(movies) != len(data):
-        raise FineTuningError(
+        raise TrainingError(
             f"There are {len(data)} --data and {len(movies)} --movie: give one for each, in the "
             "same order."
         )
@@ -161,19 +166,19 @@ def _is_label_studio(path: Path) -> bool:
 
 def _label_studio(path: Path, movie: Path | None) -> list[AnnotatedMovie]:
     """Take the masks of the export's one task; it names its movie by an address, not a file."""
-    from sam2_plugins.core.errors import FineTuningError
+    from sam2_plugins.core.errors import TrainingError
     from sam2_plugins.core.masks import Masklet
     from sam2_plugins.labelstudio_backend.export import read_export
     from sam2_plugins.training.finetuning import AnnotatedMovie
 
     tasks = list(read_export(path))
     if movie is None or len(tasks) != 1:
-        raise FineTuningError(
+        raise TrainingError(
             f"{path} has {len(tasks)} tasks with masks: export one task at a time, and give its "
             "movie, or its folder of frames, with --movie."
         )
     if tasks[0].moved:
-        raise FineTuningError(
+        raise TrainingError(
             f"{path}: {tasks[0].moved} masks are those of a keyframe, moved into the box of their "
             "frame, and nobody drew them so. `serve --masks all` keeps every mask; to learn from "
             "them all the same, run `sam2-plugins labelstudio export` and give its labels.tif."

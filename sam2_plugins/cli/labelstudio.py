@@ -315,7 +315,13 @@ def export(
     out: options.Out = Path("masks"),
     format_: Annotated[
         str,
-        typer.Option("--format", "-f", metavar="A,B,…", help="Of tiff (labels), coco, csv, ctc."),
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="A,B,…",
+            help="Of tiff (labels), coco, csv, ctc, geff, trackmate.",
+            autocompletion=options.format_names,
+        ),
     ] = "tiff,coco",
     by_file: Annotated[
         bool,
@@ -324,6 +330,7 @@ def export(
             help="Write the frames of the video file, instead of those that Label Studio counts.",
         ),
     ] = False,
+    overwrite: options.Overwrite = False,
     json: options.Json = False,
 ) -> None:
     """Turn an export into masks: those that travel in video boxes, and those on images.
@@ -332,12 +339,14 @@ def export(
     file's, frames.csv tells which is which.
     """
     from sam2_plugins.cli.console import print_json, say
+    from sam2_plugins.core.files import require_free
     from sam2_plugins.labelstudio_backend.export import read_export, write_masks
 
+    require_free([out], overwrite)
     made = []
     for task in read_export(annotations):
         task = task.by_file() if by_file and task.is_video else task
-        files = write_masks(task, out / task.name, format_)
+        files = write_masks(task, out / task.name, format_, overwrite=overwrite)
         facts = {"task": task.name, "objects": len(task.masks), "frames": task.length}
         made.append({**facts, "moved_masks": task.moved, "files": files})
         if not json:

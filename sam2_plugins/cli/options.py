@@ -24,13 +24,25 @@ def model_names(begun: str) -> list[str]:
 
 def format_names(begun: str) -> list[str]:
     """Return lists of formats that begin so, for a shell."""
-    from sam2_plugins.core.export import FORMATS
+    from sam2_plugins.batch.folder import FILES
 
     before, comma, last = begun.rpartition(",")
     given = before.split(",")
     return [
-        f"{before}{comma}{name}" for name in FORMATS if name.startswith(last) and name not in given
+        f"{before}{comma}{name}" for name in FILES if name.startswith(last) and name not in given
     ]
+
+
+def file_formats(text: str) -> tuple[str, ...]:
+    """Read the value of --format of the commands that write a folder of results."""
+    from sam2_plugins.batch.folder import FILES
+    from sam2_plugins.core.errors import ExportError
+    from sam2_plugins.core.export import parse_formats
+
+    try:
+        return parse_formats(text, FILES)
+    except ExportError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def memory_name(name: str | None) -> str | None:
@@ -91,6 +103,20 @@ Memory = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")]
+Formats = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="A,B,…",
+        help="Of tiff (labels), mp4 (overlay), png (contact sheet), csv, coco, ctc, geff, "
+        "trackmate, prompts.",
+        autocompletion=format_names,
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace what is in the way where results are written.")
+]
 
 
 @dataclass(frozen=True)
@@ -205,7 +231,7 @@ class ReadingOptions(ArrayOptions):
     ] = None
     channels_by: Annotated[
         str | None,
-        typer.Option(metavar="REGEX", help='What tells the channel in file names: "_(BF|GFP)_".'),
+        typer.Option(metavar="REGEX", help="What tells the channel in file names: `_(BF|GFP)_`."),
     ] = None
     fps: Annotated[float | None, typer.Option(help="Frames per second, if the file is wrong.")] = (
         None

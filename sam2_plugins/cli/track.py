@@ -102,19 +102,8 @@ def track(
     looking: options.LookingOptions,
     reading: options.ReadingOptions,
     out: options.Out = Path("tracked"),
-    format_: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            "-f",
-            metavar="A,B,…",
-            help="Of tiff (labels), mp4 (overlay), png (contact sheet), csv, coco, ctc, prompts.",
-            autocompletion=options.format_names,
-        ),
-    ] = "tiff,mp4,prompts",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace whatever is in the way in the folder.")
-    ] = False,
+    format_: options.Formats = "tiff,mp4,prompts",
+    overwrite: options.Overwrite = False,
     json: options.Json = False,
 ) -> None:
     """Track objects through a movie, from a click, a box or a mask each.
@@ -123,7 +112,7 @@ def track(
     --click 120,80,0,cell --not 90,40,0,cell --box 100,60,140,100,30,cell. Ctrl-C keeps what is
     done, and the same command goes on there.
     """
-    formats = _formats(format_)
+    formats = options.file_formats(format_)
     job = _job(source, what, every, span, reading)
     from sam2_plugins.batch import Settings
     from sam2_plugins.batch.folder import ResultFolder
@@ -138,7 +127,7 @@ def track(
         model.image_size,
         looking.window_choice,
         looking.memory,
-        tuple(formats),
+        formats,
     )
     folder = ResultFolder(out)
     may = Replacing(results=overwrite, anything=overwrite)
@@ -152,15 +141,6 @@ def track(
             say(f"What was tracked until then is in {out}; the same command goes on there.")
         raise
     _show(report or folder.record(), job, out, report is None, json)
-
-
-def _formats(text: str) -> list[str]:
-    from sam2_plugins.batch.folder import FILES
-
-    names = list(dict.fromkeys(part.strip().lower() for part in text.split(",")))
-    if not set(names) <= set(FILES):
-        raise typer.BadParameter(f"--format is a list of {', '.join(FILES)}, not '{text}'.")
-    return names
 
 
 def _job(

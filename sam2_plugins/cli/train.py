@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+import os
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
+
+from sam2_plugins.cli import options
+from sam2_plugins.cli.groups import grouped
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from sam2_plugins.core.variants import Variant
+    from sam2_plugins.training.train import Pace
 
 
 class Trainable(str, Enum):
@@ -21,34 +27,25 @@ class Trainable(str, Enum):
     nano = "nano"
 
 
-def train(
-    name: Annotated[Trainable, typer.Argument(help="What to train.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.")],
-    smoke: Annotated[
-        bool, typer.Option("--smoke", help="A dozen steps, to see that it runs.")
-    ] = False,
+@dataclass(frozen=True)
+class StartOptions:
+    """What the run begins with."""
+
+    panel: ClassVar = "The run"
+
+    smoke: Annotated[bool, typer.Option("--smoke", help="A dozen steps, to see that it runs.")] = (
+        False
+    )
     start: Annotated[
         str | None,
         typer.Option(
             metavar="MODEL", help="Go on from these weights, nano or a file, instead of new ones."
         ),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of weights, clips and batches.")] = 0,
+    ] = None
+    seed: Annotated[int, typer.Option(help="Of weights, clips and batches.")] = 0
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was stopped, options as before.")
-    ] = False,
-    device: Annotated[str, typer.Option(help="cpu or cuda; auto takes what there is.")] = "auto",
-    workers: Annotated[
-        int | None,
-        typer.Option(min=0, help="Processes that make batches; default: 1, with cuda all cores."),
-    ] = None,
-    minutes: Annotated[
-        float | None,
-        typer.Option(min=0.1, help="Train for so long, instead of the recipe's number of steps."),
-    ] = None,
-    batch_scale: Annotated[
-        int, typer.Option(min=1, help="Batches are so many times as large as the recipe's.")
-    ] = 1,
+    ] = False
     photos: Annotated[
         Path | None,
         typer.Option(
@@ -57,15 +54,52 @@ def train(
             help="Folder of photographs, as surfaces of natural clips; default: those that "
             "installed packages ship.",
         ),
-    ] = None,
+    ] = None
+
+
+@dataclass(frozen=True)
+class PaceOptions:
+    """Where, how long and how much at once; see `training.Pace`."""
+
+    panel: ClassVar = "Pace"
+
+    device: options.Device = "auto"
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes that make batches; default: 1, with cuda all cores."),
+    ] = None
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Train for so long, instead of the recipe's number of steps."),
+    ] = None
+    batch_scale: Annotated[
+        int, typer.Option(min=1, help="Batches are so many times as large as the recipe's.")
+    ] = 1
+
+    def pace(self) -> Pace:
+        """Choose what was not given: only a graphics card is worth more than one worker."""
+        from sam2_plugins.core.checkpoints import choose_device
+        from sam2_plugins.training.train import Pace
+
+        device = "cuda" if choose_device(self.device).type == "cuda" else "cpu"
+        all_but_one = max(1, (os.cpu_count() or 2) - 1)
+        usual = all_but_one if device == "cuda" else 1
+        workers = usual if self.workers is None else self.workers
+        return Pace(device, workers, self.minutes, self.batch_scale)
+
+
+@grouped
+def train(
+    name: Annotated[Trainable, typer.Argument(help="What to train.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.")],
+    begin: StartOptions,
+    pace: PaceOptions,
 ) -> None:
     """Train the embedded model on synthetic time-lapses.
 
     The state is saved every hundred steps, or each minute with --minutes, and a log as table and
     picture. The weights are saved at the end as NAME.safetensors, which --model takes.
     """
-    import os
-
     from rich.progress import (
         BarColumn,
         Progress,
@@ -76,7 +110,7 @@ def train(
     )
 
     from sam2_plugins.cli.console import ERR, say
-    from sam2_plugins.core.checkpoints import choose_device, save_model
+    from sam2_plugins.core.checkpoints import save_model
     from sam2_plugins.core.errors import ExportError
     from sam2_plugins.core.variants import get_variant
     from sam2_plugins.training import recipe as recipes
@@ -84,17 +118,14 @@ def train(
     from sam2_plugins.training.batches import ClipShape
     from sam2_plugins.training.synthetic import Photos
 
-    _check_folder(out, resume)
+    _check_folder(out, begin.resume)
     variant = get_variant(name.value)
-    recipe = recipes.SMOKE if smoke else recipes.NANO if start is None else recipes.SEQUEL
-    weights = _weights_of(start, variant) if start else None
-    where = choose_device(device).type
-    where = where if where == "cuda" else "cpu"
-    if workers is None:
-        workers = max(1, (os.cpu_count() or 2) - 1) if where == "cuda" else 1
-    pace = training.Pace(where, workers, minutes, batch_scale)
-    material = training.Material(photos=Photos.in_folder(photos) if photos else Photos.installed())
-    if smoke:
+    recipe = recipes.NANO if begin.start is None else recipes.SEQUEL
+    weights = _weights_of(begin.start, variant) if begin.start else None
+    photos = Photos.in_folder(begin.photos) if begin.photos else Photos.installed()
+    material = training.Material(photos=photos)
+    if begin.smoke:
+        recipe = recipes.SMOKE
         material = training.Material([ClipShape(96, 4)], capacity=8, held_out=0)
     columns = (
         TextColumn("{task.description}"),
@@ -126,13 +157,14 @@ def train(
                 recipe,
                 out,
                 start=weights,
-                seed=seed,
-                pace=pace,
+                seed=begin.seed,
+                pace=pace.pace(),
                 material=material,
                 on_log=on_log,
             )
-        except KeyboardInterrupt:
-            say(f"The last saved step is in {out}: --resume goes on from there.")
+        except (KeyboardInterrupt, ExportError):
+            if (out / training.STATE_FILE).exists():
+                say(f"The last saved step is in {out}: --resume goes on from there.")
             raise
     path = save_model(model, out / f"{variant.name}.safetensors")
     log = out / training.LOG_FILE
@@ -146,8 +178,9 @@ def train(
 
 
 def _check_folder(out: Path, resume: bool) -> None:
-    """Two runs in one folder would go on as one."""
+    """Two runs in one folder would go on as one, and nothing else is to be replaced."""
     from sam2_plugins.core.errors import TrainingError
+    from sam2_plugins.core.files import require_empty
     from sam2_plugins.training.train import STATE_FILE
 
     if (out / STATE_FILE).exists() and not resume:
@@ -156,16 +189,18 @@ def _check_folder(out: Path, resume: bool) -> None:
         )
     if resume and not (out / STATE_FILE).exists():
         raise TrainingError(f"{out} holds no run to resume: there is no {STATE_FILE} in it.")
+    if not resume:
+        require_empty(out)
 
 
 def _weights_of(name: str, variant: Variant) -> dict[str, Tensor]:
     """Load the weights to begin with."""
     from sam2_plugins.core.checkpoints import load_model
-    from sam2_plugins.core.errors import CheckpointError
+    from sam2_plugins.core.errors import ModelError
 
     model = load_model(name, "cpu")
     if model.variant.trunk != variant.trunk or model.variant.width != variant.width:
-        raise CheckpointError(
+        raise ModelError(
             f"{name} is a {model.variant.name}, from which {variant.name} cannot go on: give "
             f"{variant.name}, or a file that its training wrote."
         )

@@ -10,24 +10,8 @@ class Sam2PluginsError(Exception):
     """Base of every error that this package raises on purpose: its text is for a person."""
 
 
-class UnknownVariantError(Sam2PluginsError):
-    """A model name that is not in the list of variants."""
-
-
-class ImageSizeError(Sam2PluginsError):
-    """A side of the model's input that the network cannot take."""
-
-
-class CheckpointError(Sam2PluginsError):
-    """Weights that cannot be found, downloaded, verified or loaded."""
-
-
-class DownloadError(CheckpointError):
-    """Weights that could not be fetched."""
-
-
-class DeviceError(Sam2PluginsError):
-    """A processor that this machine, or this build of torch, does not have."""
+class ModelError(Sam2PluginsError):
+    """A model, its weights, its size or its processor: not known, not to be had, not fit."""
 
 
 class FrameSourceError(Sam2PluginsError):
@@ -43,15 +27,16 @@ class TrackingError(Sam2PluginsError):
 
 
 class TrainingError(Sam2PluginsError):
-    """A training that cannot start or go on."""
-
-
-class FineTuningError(Sam2PluginsError):
-    """Annotations that cannot be learned from, or a fine-tuning that cannot start or go on."""
+    """A training that cannot start or go on, or annotations that cannot be learned from."""
 
 
 class ExportError(Sam2PluginsError):
     """Results that cannot be written in the wanted format."""
+
+
+UnknownVariantError = ImageSizeError = CheckpointError = DownloadError = DeviceError = ModelError
+FineTuningError = TrainingError
+"""Names of earlier versions."""
 
 
 def message_of(error: BaseException) -> str:
@@ -63,14 +48,13 @@ def message_of(error: BaseException) -> str:
             "There is not enough memory. Close other programs, or take a smaller model, a smaller "
             "--image-size, fewer objects at once, or another device."
         )
-    if _is_torn_file_of_torch(error):
-        return "A file of weights could not be written: the disk is full, or went away."
     if type(error).__name__ == "DecompressionBombError":
         return f"A picture claims to be larger than any that is read: {error}"
     if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
         return f"{error.name} is not installed: pip install 'sam2-plugins[{_EXTRAS[error.name]}]'."
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        where = f" of {error.filename}" if error.filename else ""
+    if _is_full_disk(error):
+        filename = getattr(error, "filename", None)
+        where = f" of {filename}" if filename else ""
         return f"The disk{where} is full. Make room there, and give the same command again."
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}. Check the path, and what you may do there."
@@ -87,7 +71,7 @@ def is_foreseen(error: BaseException) -> bool:
         or (isinstance(error, OSError) and bool(error.filename))
         or (isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS)
         or type(error).__name__ == "DecompressionBombError"
-        or _is_torn_file_of_torch(error)
+        or _is_full_disk(error)
         or _is_out_of_memory(error)
     )
 
@@ -114,7 +98,5 @@ def _is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def _is_torn_file_of_torch(error: BaseException) -> bool:
-    """Whether torch could not write, which it does not say as the operating system does."""
-    torn = re.compile(r"inline_container|PytorchStreamWriter|iostream error")
-    return isinstance(error, RuntimeError) and bool(torn.search(str(error)))
+def _is_full_disk(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

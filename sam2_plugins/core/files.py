@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from sam2_plugins.core.errors import ExportError
@@ -14,6 +15,37 @@ from sam2_plugins.core.errors import ExportError
 _BLOCK = 1 << 20
 _READ_AT_MOST = 4096
 """Blocks of a file that `content_digest` reads: of one above 4 GB, so many at even distances."""
+
+
+_TORN = re.compile(r"inline_container|PytorchStreamWriter|iostream error")
+"""What torch says where it could not write all of a file."""
+
+
+@contextlib.contextmanager
+def naming(path: Path, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turn errors of the operating system, and of the kinds `also`, into one that names the file.
+
+    Raises
+    ------
+    ExportError
+        If the file cannot be written.
+    """
+    kinds: tuple[type[Exception], ...] = (OSError, *also)
+    try:
+        yield
+    except kinds as error:
+        raise _unwritten(path, getattr(error, "strerror", None) or error) from error
+    except RuntimeError as error:
+        if not _TORN.search(str(error)):
+            raise
+        raise _unwritten(path, "the disk is full, or went away") from error
+
+
+def _unwritten(path: Path, reason: object) -> ExportError:
+    return ExportError(
+        f"{path} cannot be written: {reason}. Choose another place, or make room there; what was "
+        "written before is kept."
+    )
 
 
 @contextlib.contextmanager
@@ -29,17 +61,53 @@ def replacing(path: Path) -> Iterator[Path]:
     # Beside the target, for os.replace works within one file system only.
     temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise ExportError(
-            f"{path} cannot be written: {error.strerror or error}. Choose another place, or make "
-            "room there."
-        ) from error
+        with naming(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            os.replace(temporary, path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def require_free(paths: Iterable[Path], overwrite: bool = False) -> None:
+    """Refuse to replace what is there: to be called before any work is done for these files.
+
+    Parameters
+    ----------
+    overwrite
+        Whether files and folders may be replaced; links never are.
+
+    Raises
+    ------
+    ExportError
+        If something is in the way. An empty folder is not.
+    """
+    for path in paths:
+        if path.is_symlink():
+            raise ExportError(
+                f"{path} is a link, and what it points to is not to be replaced. Remove the link, "
+                "or choose another place."
+            )
+        is_folder = path.is_dir()
+        if not overwrite and (any(path.iterdir()) if is_folder else path.exists()):
+            raise ExportError(
+                f"{path} is {'not empty' if is_folder else 'there already'}, and what is there is "
+                "replaced only with --overwrite (in Python, overwrite=True). Or choose another "
+                "place."
+            )
+
+
+def require_empty(folder: Path) -> None:
+    """Refuse a folder in which something else is.
+
+    Raises
+    ------
+    ExportError
+        If it is there, and not empty.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise ExportError(f"{folder} is not empty. Choose another folder.")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -49,28 +117,31 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_bytes(text.encode("utf-8", errors="backslashreplace"))
 
 
-def signature(path: Path, strict: bool = False) -> str:
-    """Return what changes when somebody writes to a file, or to one in a folder; "" if it is gone.
+def signature(*paths: Path, strict: bool = False) -> str:
+    """Return what changes when somebody writes to files, or to one in a folder; "" if one is gone.
 
     Nothing is read: names, sizes and times of writing tell. Where it is strict, so do the times of
     the last change, which nobody can set, but which renaming sets too.
     """
-    if not os.path.lexists(path):
+    if not paths or not all(map(os.path.lexists, paths)):
         return ""
-    facts: list[object] = [path.is_symlink(), path.is_dir()]
-    for file in _files_of(path):
+    facts: list[object] = [paths[0].is_symlink(), paths[0].is_dir()]
+    for name, file in _files_of(paths):
         state = file.stat()
-        facts += [file.relative_to(path).as_posix(), state.st_size, state.st_mtime_ns]
+        facts += [name, state.st_size, state.st_mtime_ns]
         facts += [state.st_ino, state.st_ctime_ns] if strict else []
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
 
-def content_digest(path: Path) -> str:
-    """Return a digest of what a file or a folder holds, whatever its name and its times are."""
+def content_digest(*paths: Path) -> str:
+    """Return a digest of what a file, a folder or several files hold, wherever they are.
+
+    Of several files, and of those in a folder, the names count too; times do not.
+    """
     digest = hashlib.sha256()
-    for file in _files_of(path):
+    for name, file in _files_of(paths):
         size = file.stat().st_size
-        digest.update(repr((file.relative_to(path).as_posix(), size)).encode())
+        digest.update(repr((name, size)).encode())
         blocks = -(-size // _BLOCK)
         step = max(1, blocks / _READ_AT_MOST)
         with file.open("rb") as opened:
@@ -80,8 +151,10 @@ def content_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _files_of(path: Path) -> list[Path]:
-    """Return a file itself, or all that a folder holds, in the same order every time."""
-    if not path.is_dir():
-        return [path]
-    return sorted(file for file in path.rglob("*") if file.is_file())
+def _files_of(paths: Sequence[Path]) -> list[tuple[str, Path]]:
+    """Return all files with their names below what holds them, in the same order every time."""
+    root = paths[0] if len(paths) == 1 else Path(os.path.commonpath([p.parent for p in paths]))
+    files: list[Path] = []
+    for path in paths:
+        files += (one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+    return [(file.relative_to(root).as_posix(), file) for file in sorted(files)]

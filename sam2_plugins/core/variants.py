@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sam2_plugins.core.errors import UnknownVariantError
+from sam2_plugins.core.errors import ModelError
 from sam2_plugins.core.families import FAMILIES
 from sam2_plugins.core.families.nano import NANO, ConvTrunkConfig
 from sam2_plugins.core.families.sam2 import HieraConfig
@@ -28,14 +28,14 @@ def get_variant(name: str) -> Variant:
 
     Raises
     ------
-    UnknownVariantError
+    ModelError
         If there is no such variant.
     """
     by_config = {v.config: v for v in VARIANTS.values() if v.config}
     variant = VARIANTS.get(name) or by_config.get(name.removesuffix(".pt").removesuffix(".yaml"))
     if variant is None:
         choices = ", ".join(VARIANTS)
-        raise UnknownVariantError(
+        raise ModelError(
             f"There is no model called {name!r}. Choose one of {choices}, or give the path of a "
             ".pt or .safetensors file."
         )

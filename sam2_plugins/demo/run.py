@@ -53,7 +53,7 @@ def prompt_cells(model: Sam2Model, frames: FrameSource) -> VideoTracker:
 def open_demo_writers(out: Path, tracker: VideoTracker, title: str) -> WriterGroup:
     """Open writers of label images, an overlay video, a contact sheet, close-ups and a table."""
     frames, numbering = tracker.frames, Numbering(tracker.objects)
-    writers = open_writers(out, "tiff,mp4,csv", frames, tracker.objects)
+    writers = open_writers(out, "tiff,mp4,csv", frames, tracker.objects, overwrite=True)
     sheet = out / FORMATS["png"]
     writers.add(ContactSheetWriter(sheet, frames, numbering, n=SHEET_FRAMES, title=title))
     writers.add(CellStripsWriter(out / STRIPS_FILE, frames, numbering))

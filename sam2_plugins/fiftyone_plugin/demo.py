@@ -12,6 +12,7 @@ import fiftyone as fo
 import numpy as np
 from numpy.typing import NDArray
 
+from sam2_plugins.core.files import require_free
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.demo.cells import choose_prompts
 from sam2_plugins.demo.movie import open_synthetic
@@ -23,16 +24,26 @@ PROMPTS = "prompts"
 _RATE = 6  # frames per second, slow enough to see the cells move
 
 
-def make_demo(folder: Path, cells: int = 8) -> Any:
+def make_demo(folder: Path, cells: int = 8, *, overwrite: bool = False) -> Any:
     """Make the dataset anew: one video, whose first frame has boxes and clicks on cells.
 
     Parameters
     ----------
     folder
         Of the video.
+    overwrite
+        Whether a video that is not of the dataset may be replaced.
+
+    Raises
+    ------
+    ExportError
+        If such a video is in the way.
     """
+    path = folder / "nuclei.mp4"
+    earlier = fo.load_dataset(DATASET).values("filepath") if fo.dataset_exists(DATASET) else []
+    require_free([path], overwrite or str(path) in earlier)
     movie = open_synthetic()
-    path = encode((frame.image for frame in movie.frames), folder / "nuclei.mp4", _RATE)
+    encode((frame.image for frame in movie.frames), path, _RATE)
     if fo.dataset_exists(DATASET):
         fo.delete_dataset(DATASET)
     dataset = fo.Dataset(DATASET, persistent=True)

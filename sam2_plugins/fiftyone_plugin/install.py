@@ -8,6 +8,7 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.files import replacing, require_free
 
 PLUGIN = "@sam2-plugins/sam2"
 MANIFEST = "fiftyone.yml"
@@ -74,20 +75,18 @@ def install(folder: Path | None = None, *, copy: bool = False) -> Path:
     return target
 
 
-def archive(path: Path) -> Path:
+def archive(path: Path, *, overwrite: bool = False) -> Path:
     """Write the plugin alone as an archive, as `fiftyone plugins download` takes it.
 
     Raises
     ------
-    InstallError
-        If it cannot be written.
+    ExportError
+        If it is there already, or cannot be written.
     """
-    try:
-        with ZipFile(path, "w", ZIP_DEFLATED) as zipped:
-            for name in (*_COPIED, *_ZOO):
-                zipped.write(_PACKAGE / name, f"{_FOLDER}/{name}")
-    except OSError as error:
-        raise InstallError(f"{path} cannot be written: {error.strerror or error}.") from error
+    require_free([path], overwrite)
+    with replacing(path) as fresh, ZipFile(fresh, "w", ZIP_DEFLATED) as zipped:
+        for name in (*_COPIED, *_ZOO):
+            zipped.write(_PACKAGE / name, f"{_FOLDER}/{name}")
     return path
 
 

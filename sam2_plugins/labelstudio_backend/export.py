@@ -14,6 +14,7 @@ import numpy as np
 
 from sam2_plugins.core import files
 from sam2_plugins.core.errors import ExportError
+from sam2_plugins.core.export import formats as registered
 from sam2_plugins.core.export import open_writers, parse_formats
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.labelstudio_backend import images, videos
@@ -28,7 +29,6 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
 from sam2_plugins.labelstudio_backend.keyframes import FRAMES, NOTE
 from sam2_plugins.labelstudio_backend.timing import unpack_frames
 
-WRITABLE = {"tiff", "coco", "csv", "ctc"}
 OBJECTS_FILE, FRAMES_FILE = "objects.json", "frames.csv"
 
 SAME_BOX = 0.5
@@ -271,23 +271,26 @@ def _name(task: Mapping[str, Any]) -> str:
     return f"task-{task.get('id', 0)}" + (f"-{stem}" if stem else "")
 
 
-def write_masks(task: ExportedTask, folder: Path, formats: str) -> tuple[Path, ...]:
+def write_masks(
+    task: ExportedTask, folder: Path, formats: str, *, overwrite: bool = False
+) -> tuple[Path, ...]:
     """Write the masks of a task in formats of the core that need no pictures; return the files.
 
     Raises
     ------
     ExportError
-        If a format is none of them, or a file cannot be written.
+        If a format is none of them, or a file is in the way or cannot be written.
     """
     names = parse_formats(formats)
-    if wrong := set(names) - WRITABLE:
+    writable = [one.name for one in registered().values() if not one.has_pictures]
+    if wrong := set(names) - {*writable}:
         raise ExportError(
             f"{', '.join(sorted(wrong))} needs the pictures, which an export does not hold. Choose "
-            f"from {', '.join(sorted(WRITABLE))}."
+            f"from {', '.join(writable)}."
         )
     movie = Blank(task.name, task.size, task.length)
     numbers = {obj: number for number, obj in enumerate(task.masks, start=1)}
-    with open_writers(folder, names, movie, numbers.values()) as writers:
+    with open_writers(folder, names, movie, numbers.values(), overwrite=overwrite) as writers:
         for frame in range(task.length):
             here = {numbers[o]: by_frame.get(frame) for o, by_frame in task.masks.items()}
             known: dict[ObjectId, ObjectMask] = {

@@ -45,8 +45,7 @@ def write_stack(
     ExportError
         If the folder is not empty, or cannot be written.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise ExportError(f"{folder} is not empty. Choose another folder with --out.")
+    files.require_empty(folder)
     names = []
     for index in range(0, len(frames), every):
         names.append(f"{index:06d}.png")

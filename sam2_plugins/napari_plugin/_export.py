@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sam2_plugins.core.export import FORMATS, check_ctc, open_writers
+from sam2_plugins.core.export import FORMATS, check_ctc, formats, open_writers
 from sam2_plugins.core.masks import ObjectId
 from sam2_plugins.core.prompt_files import load_prompts, save_prompts
 from sam2_plugins.core.prompts import Prompt
@@ -17,16 +17,8 @@ from sam2_plugins.napari_plugin._lineage import Lineage
 from sam2_plugins.napari_plugin._session import Said, labels_of
 from sam2_plugins.napari_plugin._store import MaskStore
 
-KINDS = {
-    "tiff": "Label images (TIFF)",
-    "ctc": "Cell Tracking Challenge folder",
-    "geff": "GEFF (graph of tracks)",
-    "trackmate": "TrackMate (XML)",
-    "csv": "Table of masks (CSV)",
-    "coco": "COCO annotations (JSON)",
-    "mp4": "Overlay video (MP4)",
-}
-"""Formats of the core to what they are called."""
+KINDS = {one.name: one.title for one in formats().values() if one.name != "png"}
+"""Formats of the core to what they are called; a contact sheet is a picture of a movie."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +35,8 @@ class Result:
 def export(result: Result, kind: str, folder: Path) -> Generator[int, None, list[str]]:
     """Write one format into a folder, and yield frame by frame; return what is to be told.
 
+    What is there under the format's name is replaced: the dock asks before.
+
     Raises
     ------
     ExportError
@@ -51,7 +45,9 @@ def export(result: Result, kind: str, folder: Path) -> Generator[int, None, list
     # A video of a time-lapse is to be watched, not to last as long.
     with result.view.open(result.line, timed=kind != "mp4") as frames:
         parents: dict[ObjectId, ObjectId] = dict(result.lineage.mothers.items())
-        writers = open_writers(folder, kind, frames, sorted(result.names), parents=parents)
+        writers = open_writers(
+            folder, kind, frames, sorted(result.names), parents=parents, overwrite=True
+        )
         with writers:
             for frame in range(frames.length or 0):
                 time = float(frame) if frames.fps is None else frame / frames.fps

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QMessageBox,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
+from sam2_plugins.core.export import FORMATS
 from sam2_plugins.napari_plugin._controller import Controller
 from sam2_plugins.napari_plugin._export import KINDS
 from sam2_plugins.napari_plugin._project import SUFFIX
@@ -50,8 +59,15 @@ class ExportView(QWidget):
 
     def _ask_and_export(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder of the results")
-        if folder:
-            self._controller.results.export(self.kind.currentData(), Path(folder))
+        kind = self.kind.currentData()
+        if folder and self._may_replace(Path(folder) / FORMATS[kind]):
+            self._controller.results.export(kind, Path(folder))
+
+    def _may_replace(self, path: Path) -> bool:
+        if not path.exists():
+            return True
+        question = f"{path.name} is in this folder already. Replace it?"
+        return QMessageBox.question(self, "Export", question) == QMessageBox.StandardButton.Yes
 
     def _ask_save(self) -> None:
         path, _ = QFileDialog.getSaveFileName(self, "Save prompts", "prompts.json", "*.json")

@@ -12,7 +12,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
 
-from sam2_plugins.core.errors import FineTuningError
+from sam2_plugins.core.errors import TrainingError
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.napari_plugin._frames import Line, View
@@ -58,7 +58,7 @@ def annotated(
 
     Raises
     ------
-    FineTuningError
+    TrainingError
         If there are too few frames.
     """
     said = {frame for frame, _ in session.said(line)}
@@ -70,7 +70,7 @@ def annotated(
         if seen:
             masks[frame] = seen
     if len(masks) < FEWEST:
-        raise FineTuningError(
+        raise TrainingError(
             f"{len(masks)} frames have masks that count, and {FEWEST} are needed at least: correct "
             "more of them, or look through all and choose All tracked frames."
         )

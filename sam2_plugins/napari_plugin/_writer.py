@@ -9,6 +9,7 @@ import numpy as np
 
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export.ctc import CtcWriter
+from sam2_plugins.core.files import require_empty
 from sam2_plugins.core.masks import ObjectId, ObjectMask, split_label_image
 
 
@@ -26,6 +27,7 @@ def write_ctc(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
             "(T, Y, X)."
         )
     frames, *size = (int(n) for n in data.shape)
+    require_empty(Path(path))  # the writer removes what such a folder holds from before
     writer = CtcWriter(Path(path), (size[0], size[1]), frames)
     for frame in range(frames):
         found = split_label_image(np.asarray(data[frame]))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sam2_plugins.core.checkpoints import save_model
-from sam2_plugins.core.files import replacing
+from sam2_plugins.core.files import naming, replacing
 from sam2_plugins.core.model import Sam2Model, build_model
 from sam2_plugins.core.variants import Variant
 from sam2_plugins.training.batches import BatchPlan, ClipShape, batches
@@ -115,6 +115,8 @@ def train(
     ------
     TrainingError
         If a process that makes batches has ended.
+    ExportError
+        If the state or the log cannot be written; what was saved last is kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
@@ -278,7 +280,7 @@ class _Run:
         self.rows = []
         path = self.folder / LOG_FILE
         new = not path.exists()
-        with path.open("a", encoding="utf-8", newline="") as file:
+        with naming(path), path.open("a", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, LOG_FIELDS)
             if new:
                 writer.writeheader()

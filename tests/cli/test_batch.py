@@ -52,7 +52,7 @@ def test_a_failure_is_told_and_is_the_exit_code(run, nano, tmp_path):
     ("arguments", "named"),
     [
         (("--resource", "GPU"), "GPU"),
-        (("--format", "gif"), "gif"),
+        (("--format", "gif"), "'gif'"),
         (("--tile", "small"), "small"),
     ],
 )

@@ -39,10 +39,7 @@ def failing(run, monkeypatch, tmp_path):
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "memory"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "--image-size"),
         (OSError(errno.ENOSPC, "No space left on device", "/data/x.tif"), "/data/x.tif is full"),
-        (
-            RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos"),
-            "disk is full",
-        ),
+        (OSError(errno.ENOSPC, "No space left on device"), "The disk is full"),
         (ModuleNotFoundError("No module named 'httpx'", name="httpx"), "sam2-plugins[labelstudio]"),
         (PermissionError(errno.EACCES, "Permission denied", "/data/x.tif"), "Permission denied"),
     ],

@@ -65,9 +65,8 @@ def test_an_export_becomes_label_images(run, tmp_path):
     made = run("labelstudio", "export", tmp_path / "export.json", "--out", out, "--json").json
     assert [one["task"] for one in made] == ["task-7-cells"]
     assert (out / "task-7-cells" / "labels.tif").exists()
-    pictures = run(
-        "labelstudio", "export", tmp_path / "export.json", "--out", out, "--format", "mp4"
-    )
+    elsewhere = ("--out", tmp_path / "elsewhere", "--format", "mp4")
+    pictures = run("labelstudio", "export", tmp_path / "export.json", *elsewhere)
     assert pictures.code == 1
     assert "needs the pictures" in pictures.err
 

@@ -16,6 +16,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from sam2_plugins.batch.folder import FILES
 from sam2_plugins.core.prompt_files import load_prompts, save_prompts
 from sam2_plugins.core.prompts import Prompt
 from tests.cli.conftest import FRAMES, moving_discs
@@ -32,14 +33,22 @@ def test_a_click_and_a_box_become_label_images(run, nano, movie, tmp_path):
     assert labels[0, 60, 85] == 2
 
 
-def test_every_format_is_written(run, nano, movie, tmp_path):
-    formats = "tiff,mp4,png,csv,coco,ctc,prompts"
+def test_a_pattern_of_names_is_a_movie(run, nano, discs, tmp_path):
+    for index, image in enumerate(discs[0][:2]):
+        tifffile.imwrite(tmp_path / f"t{index}_GFP.tif", image)
+        tifffile.imwrite(tmp_path / f"t{index}_BF.tif", 0 * image)
+    click = ("--click", "40,40", "--model", nano, "--format", "tiff", "--json")
+    result = run("track", tmp_path / "*GFP*.tif", *click, "--out", tmp_path / "out")
+    assert result.json["objects"][0]["frames_seen"] == 2
+
+
+def test_every_format_is_written_and_named_in_the_help(run, nano, movie, tmp_path):
+    formats = ",".join(FILES)
+    help_ = run("track", "--help").out
+    assert all(name in help_ for name in FILES)
     assert run("track", movie, *PROMPTS, "--out", tmp_path, "-f", formats).code == 0
     made = {path.name for path in tmp_path.iterdir()}
-    assert made == {
-        *("labels.tif", "overlay.mp4", "contact_sheet.png", "tracks.csv"),
-        *("coco.json", "ctc", "prompts.json", "masks.jsonl", "status.json"),
-    }
+    assert made == {*FILES.values(), "masks.jsonl", "status.json"}
 
 
 def test_json_is_all_that_stdout_has(run, nano, movie, tmp_path):

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from sam2_plugins.core.checkpoints import load_model, save_model
+from sam2_plugins.core.files import naming
 from sam2_plugins.core.model import build_model
 from sam2_plugins.core.variants import get_variant
 
@@ -29,6 +32,20 @@ def test_without_a_run_there_is_nothing_to_resume(run, tmp_path):
     result = run("train", "nano", "--out", tmp_path, "--resume")
     assert result.code == 1
     assert "no run to resume" in result.err
+
+
+def test_a_full_disk_is_named_and_the_last_state_kept(run, tmp_path, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "state.pt").write_text("the last step")
+        with naming(tmp_path / "run" / "state.pt"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("sam2_plugins.training.train.train", full)
+    result = run("train", "nano", "--out", tmp_path / "run", "--smoke")
+    assert result.code == 1
+    assert "state.pt cannot be written: No space left on device" in result.err.replace("\n", " ")
+    assert "--resume goes on from there" in result.err.replace("\n", " ")
 
 
 def test_only_what_has_a_recipe_is_trained(run, tmp_path):

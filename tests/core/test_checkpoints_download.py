@@ -15,7 +15,7 @@ import pytest
 from sam2_plugins.core.checkpoints import cache_dir, download, find_weights, list_models
 from sam2_plugins.core.checkpoints.cache import check_sha256
 from sam2_plugins.core.checkpoints.download import download_variant, weights_url
-from sam2_plugins.core.errors import CheckpointError, DownloadError, UnknownVariantError
+from sam2_plugins.core.errors import ModelError
 from sam2_plugins.core.variants import VARIANTS, get_variant
 from tests.core.permissions import read_only_folder
 from tests.core.weight_server import Fault, WeightServer, serving
@@ -68,7 +68,7 @@ def start_fetching(*arguments: str) -> subprocess.Popen[str]:
 
 
 def fails(name: str = NAME) -> str:
-    with pytest.raises(DownloadError) as caught:
+    with pytest.raises(ModelError) as caught:
         download(name, waits=(0.0,))
     return str(caught.value)
 
@@ -96,7 +96,7 @@ def test_what_is_in_the_cache_is_not_fetched_again(server: WeightServer, cache: 
 def test_a_damaged_file_is_noticed_and_fetched_anew(server: WeightServer, cache: Path) -> None:
     path = download(NAME)
     path.write_bytes(BODY[:-1] + b"?")
-    with pytest.raises(CheckpointError, match=r"damaged.*sam2-plugins download sam2\.1-tiny"):
+    with pytest.raises(ModelError, match=r"damaged.*sam2-plugins download sam2\.1-tiny"):
         check_sha256(get_variant(NAME), path)
     download(NAME)
     assert path.read_bytes() == BODY
@@ -108,7 +108,7 @@ def test_a_file_with_another_digest_than_published_is_refused(
     variant = get_variant(NAME)
     assert variant.published is not None
     strict = replace(variant, published=replace(variant.published, sha256="0" * 64))
-    with pytest.raises(DownloadError, match=sha256(BODY).hexdigest()):
+    with pytest.raises(ModelError, match=sha256(BODY).hexdigest()):
         download_variant(strict, None, ())
     assert find_weights(NAME) is None
     assert not (cache / f"{FILE}.part").exists()
@@ -234,7 +234,7 @@ def test_what_came_before_the_disk_was_full_is_used_later(
     process = start_fetching("1000000")
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "DownloadError: Cannot write sam2.1-tiny" in errors
+    assert "ModelError: Cannot write sam2.1-tiny" in errors
     held = (cache / f"{FILE}.part").stat().st_size
     assert 0 < held <= 1_000_000
     assert download(NAME).read_bytes() == BODY
@@ -303,7 +303,7 @@ def test_the_embedded_model_is_never_fetched(server: WeightServer, cache: Path) 
 
 
 def test_an_unknown_name_is_refused(cache: Path) -> None:
-    with pytest.raises(UnknownVariantError, match=r"sam2\.1-huge"):
+    with pytest.raises(ModelError, match=r"sam2\.1-huge"):
         download("sam2.1-huge")
 
 

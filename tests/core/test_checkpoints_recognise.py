@@ -12,7 +12,7 @@ from sam2_plugins.core.checkpoints.recognise import (
     variant_from_json,
     variant_to_json,
 )
-from sam2_plugins.core.errors import CheckpointError
+from sam2_plugins.core.errors import ModelError
 from sam2_plugins.core.variants import NANO, VARIANTS, ConvTrunkConfig, Variant
 
 REFERENCE = Path(__file__).parents[1] / "reference"
@@ -57,7 +57,7 @@ def test_a_changed_nano_survives_the_way_through_json() -> None:
     "text", ["not JSON", "[]", "{}", '{"name": "x", "trunk": {"kind": "transformer-xl"}}']
 )
 def test_a_description_from_elsewhere_is_refused(text: str) -> None:
-    with pytest.raises(CheckpointError, match="update"):
+    with pytest.raises(ModelError, match="update"):
         variant_from_json(text)
 
 

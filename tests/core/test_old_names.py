@@ -8,7 +8,9 @@ from importlib import import_module
 
 import pytest
 
+from sam2_plugins.core import errors
 from sam2_plugins.core._old_names import MOVED
+from sam2_plugins.core.variants import get_variant
 
 
 @pytest.mark.parametrize("old", MOVED)
@@ -37,3 +39,9 @@ def test_no_module_of_ours_uses_an_old_name() -> None:
     )
 
     assert "is now sam2_plugins" not in run.stderr
+
+
+def test_errors_are_caught_under_the_names_they_had() -> None:
+    for old in ("UnknownVariantError", "ImageSizeError", "CheckpointError", "DownloadError"):
+        with pytest.raises(getattr(errors, old)):
+            get_variant("sam2.1-huge")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sam2_plugins.core.errors import CheckpointError
+from sam2_plugins.core.errors import ModelError
 from sam2_plugins.napari_plugin._states import Kind
 from tests.cli.conftest import moving_discs
 from tests.napari_plugin.conftest import LEFT, RIGHT, Desk
@@ -97,7 +97,7 @@ def test_a_stopped_run_keeps_what_is_done_and_goes_on_from_there(desk: Desk) -> 
 
     desk.controller.progressed.connect(stop_at_three)
     desk.track()
-    assert desk.space.store.indices(1) == [(0,), (1,), (2,)]
+    assert desk.space.store.indices(1) == [(0,), (1,), (2,), (3,)]  # three beside the click's
     assert any("what is done is kept" in told for told in desk.told)
     desk.track()
     assert len(desk.space.store.indices(1)) == 8
@@ -359,7 +359,7 @@ def test_a_click_beside_the_image_is_refused_and_its_marker_goes(desk: Desk) -> 
 
 def test_an_error_of_the_model_is_told_and_all_goes_on(desk: Desk) -> None:
     def broken() -> None:
-        raise CheckpointError("There are no weights. Download them.")
+        raise ModelError("There are no weights. Download them.")
 
     good = desk.controller.load_model
     desk.controller.load_model = broken  # type: ignore[assignment]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sam2_plugins.core.errors import FineTuningError
+from sam2_plugins.core.errors import TrainingError
 from sam2_plugins.napari_plugin._learning import Learning, annotated
 from sam2_plugins.training.finetuning import AnnotatedMovie, Settings
 from tests.napari_plugin.conftest import LEFT, Desk
@@ -28,7 +28,7 @@ def test_frames_without_a_prompt_count_only_by_choice(desk: Desk) -> None:
         assert (frames.height, frames.width) == desk.space.store.frame_size
     line = desk.controller.line
     assert line is not None
-    with pytest.raises(FineTuningError, match="1 frames have masks that count"):
+    with pytest.raises(TrainingError, match="1 frames have masks that count"):
         annotated(desk.session, desk.controller.view(), line, 8, everything=False)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from sam2_plugins.core.errors import CheckpointError
+from sam2_plugins.core.errors import ModelError
 from sam2_plugins.core.variants import VARIANTS, Variant, get_variant
 
 _EMBEDDED = Path(__file__).parents[1] / "weights"
@@ -66,7 +66,7 @@ def find_weights(name: str) -> Path | None:
 
     Raises
     ------
-    UnknownVariantError
+    ModelError
         If there is no such variant.
     """
     path = weights_path(get_variant(name))
@@ -129,7 +129,7 @@ def check_sha256(variant: Variant, path: Path) -> None:
 
     Raises
     ------
-    CheckpointError
+    ModelError
         If the file is not what it was.
     """
     expected = recorded_sha256(path)
@@ -137,7 +137,7 @@ def check_sha256(variant: Variant, path: Path) -> None:
         return
     found = sha256_of(path)
     if found != expected:
-        raise CheckpointError(
+        raise ModelError(
             f"{path} is damaged or was changed: its sha256 is {found}, and should be {expected}. "
             f"`sam2-plugins download {variant.name}` fetches it again."
         )

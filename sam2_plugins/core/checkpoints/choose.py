@@ -45,7 +45,7 @@ def choose_model(device: str | torch.device = AUTO) -> ModelChoice:
 
     Raises
     ------
-    DeviceError
+    ModelError
         If there is no such device.
     """
     on_cpu = choose_device(device).type == "cpu"

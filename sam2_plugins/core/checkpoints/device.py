@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sam2_plugins.core.errors import DeviceError
+from sam2_plugins.core.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
@@ -15,7 +15,7 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
 
     Raises
     ------
-    DeviceError
+    ModelError
         If this machine, or this build of torch, does not have the device.
     """
     import torch
@@ -31,12 +31,12 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
-        raise DeviceError(
+        raise ModelError(
             f"There is no device called {str(device)!r}. Choose one of auto, {', '.join(present)}."
         ) from error
     count = torch.cuda.device_count() if chosen.type == "cuda" else 1
     if not usable.get(chosen.type, False) or (chosen.index or 0) >= count:
-        raise DeviceError(
+        raise ModelError(
             f"The device {str(device)!r} is not available here. Choose one of auto, "
             f"{', '.join(present)}; for a graphics card, install the build of torch made for it."
         )

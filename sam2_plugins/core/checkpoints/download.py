@@ -23,7 +23,7 @@ from sam2_plugins.core.checkpoints.transfer import (
     discard,
     fetch,
 )
-from sam2_plugins.core.errors import CheckpointError, DownloadError
+from sam2_plugins.core.errors import ModelError
 from sam2_plugins.core.variants import Variant, get_variant
 
 
@@ -46,10 +46,9 @@ def download(
 
     Raises
     ------
-    UnknownVariantError
-        If there is no such variant.
-    DownloadError
-        If the file cannot be fetched, is not what it should be, or cannot be written.
+    ModelError
+        If there is no such variant, or its file cannot be fetched, is not what it should be, or
+        cannot be written.
     """
     return download_variant(get_variant(name), on_progress, waits)
 
@@ -62,7 +61,7 @@ def download_variant(
     if _is_sound(variant, target):
         return target
     if variant.published is None:
-        raise DownloadError(
+        raise ModelError(
             f"{variant.name} is not published anywhere: it comes with the package, and this "
             f"installation lacks {target}. Reinstall sam2-plugins."
         )
@@ -72,7 +71,7 @@ def download_variant(
             if not _is_sound(variant, target):
                 _fetch_verified(variant, target, on_progress, waits)
     except TransferError as error:
-        raise DownloadError(
+        raise ModelError(
             f"Cannot download {variant.name} from {weights_url(variant)}: {error}. "
             + _by_hand(variant, target)
         ) from error
@@ -86,7 +85,7 @@ def weights_url(variant: Variant) -> str:
 
     Raises
     ------
-    DownloadError
+    ModelError
         If SAM2_PLUGINS_WEIGHTS_URL is not the URL of a folder.
     """
     assert variant.published is not None
@@ -94,7 +93,7 @@ def weights_url(variant: Variant) -> str:
     if not mirror:
         return variant.published.url
     if not mirror.startswith(("http://", "https://")):
-        raise DownloadError(
+        raise ModelError(
             f"SAM2_PLUGINS_WEIGHTS_URL is {mirror!r}, which does not start with http:// or "
             "https://. Set it to the folder of a mirror, or unset it."
         )
@@ -106,7 +105,7 @@ def _is_sound(variant: Variant, target: Path) -> bool:
         return False
     try:
         check_sha256(variant, target)
-    except CheckpointError:
+    except ModelError:
         return False
     return other_than_published(variant, target) is None
 
@@ -144,9 +143,9 @@ def _by_hand(variant: Variant, target: Path) -> str:
     )
 
 
-def _not_writable(variant: Variant, target: Path, error: OSError) -> DownloadError:
+def _not_writable(variant: Variant, target: Path, error: OSError) -> ModelError:
     assert variant.published is not None
-    return DownloadError(
+    return ModelError(
         f"Cannot write {variant.name} ({variant.published.megabytes} MB) into the cache folder "
         f"{target.parent}: {error.strerror or error}. Make room there, or set SAM2_PLUGINS_CACHE "
         f"to a folder that can be written and has room. By hand: fetch {weights_url(variant)} "

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sam2_plugins.core.checkpoints.recognise import variant_from_json, variant_to_json
-from sam2_plugins.core.errors import CheckpointError, ExportError
+from sam2_plugins.core.errors import ExportError, ModelError
 from sam2_plugins.core.files import replacing
 from sam2_plugins.core.variants import Variant
 
@@ -68,7 +68,7 @@ def read_weights(path: Path) -> Weights:
 
     Raises
     ------
-    CheckpointError
+    ModelError
         If the file is missing, is something else, is damaged, or would run code when read.
     """
     try:
@@ -78,13 +78,13 @@ def read_weights(path: Path) -> Weights:
         if kind is FileKind.SAFETENSORS:
             return _read_safetensors(path)
     except FileNotFoundError as error:
-        raise CheckpointError(f"There is no file {path}. Check the path.") from error
+        raise ModelError(f"There is no file {path}. Check the path.") from error
     except OSError as error:
-        raise CheckpointError(
+        raise ModelError(
             f"{path} cannot be read: {error.strerror or error}. Give the path of a .pt or "
             ".safetensors file that you may read."
         ) from error
-    raise CheckpointError(f"{path} is {kind.value}.")
+    raise ModelError(f"{path} is {kind.value}.")
 
 
 def read_card(path: str | Path) -> dict[str, str]:
@@ -92,7 +92,7 @@ def read_card(path: str | Path) -> dict[str, str]:
 
     Raises
     ------
-    CheckpointError
+    ModelError
         If the file cannot be read.
     """
     path = Path(path)
@@ -117,22 +117,22 @@ def save_model(model: Sam2Model, path: str | Path, card: Mapping[str, str] | Non
 
     Raises
     ------
-    CheckpointError
+    ModelError
         If the file cannot be written.
     """
     path = Path(path)
     if path.suffix not in (".safetensors", ".pt"):
-        raise CheckpointError(f"Models are saved as .safetensors or .pt: rename {path.name!r} so.")
+        raise ModelError(f"Models are saved as .safetensors or .pt: rename {path.name!r} so.")
     card = dict(card or {})
     if _VARIANT_KEY in card:
-        raise CheckpointError("The card's key 'variant' is taken: give that entry another name.")
+        raise ModelError("The card's key 'variant' is taken: give that entry another name.")
     variant = replace(model.variant, image_size=model.image_size)
     tensors = {k: v.detach().cpu().clone().contiguous() for k, v in model.state_dict().items()}
     try:
         with replacing(path) as fresh:
             _write(fresh, tensors, {**card, _VARIANT_KEY: variant_to_json(variant)})
     except (ExportError, TypeError) as error:
-        raise CheckpointError(f"Cannot write the model: {error}") from error
+        raise ModelError(f"Cannot write the model: {error}") from error
     return path
 
 
@@ -156,13 +156,13 @@ def _read_torch(path: Path) -> Weights:
         # torch's own text advises to load without the protection.
         asked = re.search(r"GLOBAL (\S+)", str(error))
         wants = f" (it asks for {asked[1]})" if asked else ""
-        raise CheckpointError(
+        raise ModelError(
             f"{path} is refused: it is damaged, or holds more than tensors and would run code when "
             f"loaded{wants}. Fetch it again from a source that you trust, or save its state dict "
             "alone."
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise CheckpointError(
+        raise ModelError(
             f"{path} is a damaged or incomplete PyTorch file: {str(error).splitlines()[0]} "
             "Fetch it again."
         ) from error
@@ -176,12 +176,12 @@ def _state_dict(path: Path, content: Any) -> dict[str, torch.Tensor]:
 
     state = content.get("model", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not state:
-        raise CheckpointError(
+        raise ModelError(
             f"{path} holds no state dict: it should be {{'model': state_dict}} or a state dict."
         )
     for name, value in state.items():
         if not isinstance(value, torch.Tensor):
-            raise CheckpointError(
+            raise ModelError(
                 f"{path} holds no state dict: {name!r} is a {type(value).__name__}, not a tensor. "
                 "Save model.state_dict() alone, or under the key 'model'."
             )
@@ -202,8 +202,8 @@ def _variant_in(path: Path, card: dict[str, str]) -> Variant | None:
         return None
     try:
         return variant_from_json(card.pop(_VARIANT_KEY))
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
 
 
 def _metadata(path: Path) -> dict[str, str]:
@@ -213,7 +213,7 @@ def _metadata(path: Path) -> dict[str, str]:
         with safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(
+        raise ModelError(
             f"{path} is missing, damaged or incomplete as a safetensors file: {error}. "
             "Fetch or save it again."
         ) from error

@@ -27,7 +27,7 @@ from sam2_plugins.core.checkpoints.recognise import (
     tell_apart,
 )
 from sam2_plugins.core.checkpoints.transfer import Progress
-from sam2_plugins.core.errors import CheckpointError, UnknownVariantError
+from sam2_plugins.core.errors import ModelError
 from sam2_plugins.core.variants import NANO, VARIANTS, Variant, get_variant
 
 if TYPE_CHECKING:
@@ -69,12 +69,9 @@ def load_model(
 
     Raises
     ------
-    UnknownVariantError, DeviceError
-        If the name or the device is none.
-    ImageSizeError
-        If the network cannot take the image size; the error names those that it can.
-    CheckpointError
-        If the weights cannot be had (`DownloadError`), are damaged, or do not fit.
+    ModelError
+        If the name or the device is none; if the network cannot take the image size, with those
+        that it can; or if the weights cannot be had, are damaged, or do not fit.
     """
     chosen = choose_device(device)
     path, asked = _locate(_name_meant(name_or_path, chosen), on_progress)
@@ -107,7 +104,7 @@ def locate_weights(
 
     Raises
     ------
-    UnknownVariantError, CheckpointError, DeviceError
+    ModelError
         If there is none.
     """
     return _locate(_name_meant(name_or_path, device), on_progress)[0]
@@ -118,7 +115,7 @@ def check_model_name(name_or_path: str | Path) -> None:
 
     Raises
     ------
-    UnknownVariantError, CheckpointError
+    ModelError
         If there is not.
     """
     if name_or_path != AUTO:
@@ -147,7 +144,7 @@ def _existing(name_or_path: str | Path) -> Path | None:
     """Return the file that is meant, or None if a variant is."""
     path = _file_meant(name_or_path)
     if path is not None and not path.is_file():
-        raise CheckpointError(
+        raise ModelError(
             f"There is no file {path}. Check the path, or name one of {', '.join(VARIANTS)}."
         )
     return path
@@ -164,7 +161,7 @@ def _file_meant(name_or_path: str | Path) -> Path | None:
         return path
     try:
         get_variant(name_or_path)
-    except UnknownVariantError:
+    except ModelError:
         if path.suffix in _SUFFIXES or Path(name_or_path).name != name_or_path:
             return path
         raise
@@ -194,10 +191,10 @@ def _load(
         check_sha256(asked, path)
     try:
         weights = read_weights(path)
-    except CheckpointError as error:
+    except ModelError as error:
         if asked is None or asked.published is None:
             raise
-        raise CheckpointError(
+        raise ModelError(
             f"{error} `sam2-plugins download {asked.name}` does so, once {path} is deleted."
         ) from error
     model = _fill(path, weights, asked, image_size)
@@ -230,13 +227,13 @@ def _fill(path: Path, weights: Weights, asked: Variant | None, image_size: int |
     if held is None and (fitting := fitting_variants(shapes)):
         held = tell_apart(path, fitting, asked)
     if asked is not None and held is not None and held.name != asked.name:
-        raise CheckpointError(
+        raise ModelError(
             f"{path} holds {held.name}, asked for {asked.name}. Load {held.name} instead, or "
             f"delete the file and run `sam2-plugins download {asked.name}`."
         )
     variant = held or asked
     if variant is None:
-        raise CheckpointError(
+        raise ModelError(
             f"{path} holds no SAM 2 that is known here: its tensors begin with "
             f"{', '.join(list(shapes)[:3])}. Give a published checkpoint, or a file that "
             "save_model wrote, which says what it is."
@@ -244,7 +241,7 @@ def _fill(path: Path, weights: Weights, asked: Variant | None, image_size: int |
     model = build_model(variant, image_size)
     difference = mismatch(shapes, {n: tuple(t.shape) for n, t in model.state_dict().items()})
     if difference:
-        raise CheckpointError(
+        raise ModelError(
             f"{path} does not fit {variant.name}: {difference}. Fetch it again, or save the state "
             "dict of the whole SAM 2 model under its published names."
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sam2_plugins.core.checkpoints.cache import sha256_of
-from sam2_plugins.core.errors import CheckpointError
+from sam2_plugins.core.errors import ModelError
 from sam2_plugins.core.families import MEMORIES, TRUNKS
 from sam2_plugins.core.families.variant import (
     MapMemory,
@@ -34,7 +34,7 @@ def variant_from_json(text: str) -> Variant:
 
     Raises
     ------
-    CheckpointError
+    ModelError
         If the text is no variant of this version.
     """
     try:
@@ -49,7 +49,7 @@ def variant_from_json(text: str) -> Variant:
             published=Published(**published) if published else None,
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CheckpointError(
+        raise ModelError(
             f"its description of the model cannot be read ({error}); it may come from a newer "
             "sam2-plugins: update, or save the model again with this version."
         ) from error
@@ -86,7 +86,7 @@ def tell_apart(path: Path, fitting: tuple[Variant, ...], asked: Variant | None) 
 
     Raises
     ------
-    CheckpointError
+    ModelError
         If neither tells. The wrong one would run, and give worse masks.
     """
     if len(fitting) == 1:
@@ -95,7 +95,7 @@ def tell_apart(path: Path, fitting: tuple[Variant, ...], asked: Variant | None) 
     known = _by_digest(path, fitting) or named
     if known is not None:
         return known
-    raise CheckpointError(
+    raise ModelError(
         f"{path} may be {', '.join(variant.name for variant in fitting)}: its tensors fit all of "
         "them, and neither its sha256 nor its name tells which it is. Give it the name it was "
         f"published under, such as {fitting[0].config}.pt."

@@ -9,6 +9,7 @@ from sam2_plugins.core.export.geff import GeffWriter
 from sam2_plugins.core.export.group import FORMATS, WriterGroup, open_writers, parse_formats
 from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.overlay import colour_of, overlay
+from sam2_plugins.core.export.registry import Format, Subject, export_format, formats
 from sam2_plugins.core.export.sheet import ContactSheetWriter, Snapshot, contact_sheet
 from sam2_plugins.core.export.table import CsvWriter
 from sam2_plugins.core.export.tiff import LabelTiffWriter
@@ -23,11 +24,13 @@ __all__ = [
     "ContactSheetWriter",
     "CsvWriter",
     "CtcWriter",
+    "Format",
     "GeffWriter",
     "LabelTiffWriter",
     "Numbering",
     "Scale",
     "Snapshot",
+    "Subject",
     "TrackMateWriter",
     "TrackWriter",
     "VideoWriter",
@@ -35,6 +38,8 @@ __all__ = [
     "check_ctc",
     "colour_of",
     "contact_sheet",
+    "export_format",
+    "formats",
     "open_writers",
     "overlay",
     "parse_formats",

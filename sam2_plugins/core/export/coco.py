@@ -17,7 +17,9 @@ from typing import Any
 
 from sam2_plugins import __version__
 from sam2_plugins.core.export.numbering import Numbering
-from sam2_plugins.core.export.writer import UNPAIRED, Masks, naming
+from sam2_plugins.core.export.registry import Subject, export_format
+from sam2_plugins.core.export.writer import UNPAIRED, Masks
+from sam2_plugins.core.files import naming
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 
 
@@ -124,3 +126,8 @@ class CocoWriter:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+@export_format("coco", "coco.json", "COCO annotations (JSON)")
+def _open(path: Path, of: Subject) -> CocoWriter:
+    return CocoWriter(path, of.size, of.numbering, Path(of.frames.name).name)

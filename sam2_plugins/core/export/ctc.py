@@ -24,7 +24,9 @@ from sam2_plugins.core.datasets.ctc_format import (
 )
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export.numbering import Numbering
-from sam2_plugins.core.export.writer import Masks, naming
+from sam2_plugins.core.export.registry import Subject, export_format
+from sam2_plugins.core.export.writer import Masks
+from sam2_plugins.core.files import naming
 from sam2_plugins.core.masks import ObjectId, compose_label_image
 
 
@@ -154,3 +156,8 @@ class CtcWriter:
 
     def _image_path(self, index: int) -> Path:
         return self.path / image_name("mask", index, self._n_frames)
+
+
+@export_format("ctc", "ctc", "Cell Tracking Challenge folder")
+def _open(path: Path, of: Subject) -> CtcWriter:
+    return CtcWriter(path, of.size, of.frames.length, of.numbering, of.parents)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export.numbering import Numbering
+from sam2_plugins.core.export.registry import Subject, export_format
 from sam2_plugins.core.export.track_graph import Scale, TrackGraph
-from sam2_plugins.core.export.writer import Masks, naming
+from sam2_plugins.core.export.writer import Masks
+from sam2_plugins.core.files import naming
 from sam2_plugins.core.masks import ObjectId
 
 
@@ -90,3 +92,8 @@ class GeffWriter:
                 axis_scales=[self._scale.t, self._scale.y, self._scale.x],
                 scaled_units=["second" if self._scale.seconds else None, space, space],
             )
+
+
+@export_format("geff", "tracks.geff", "GEFF (graph of tracks)")
+def _open(path: Path, of: Subject) -> GeffWriter:
+    return GeffWriter(path, of.numbering, of.parents, of.scale)

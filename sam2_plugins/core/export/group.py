@@ -3,52 +3,39 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 from sam2_plugins.core.errors import ExportError, message_of
-from sam2_plugins.core.export.coco import CocoWriter
-from sam2_plugins.core.export.ctc import CtcWriter
-from sam2_plugins.core.export.geff import GeffWriter
 from sam2_plugins.core.export.numbering import Numbering
-from sam2_plugins.core.export.sheet import ContactSheetWriter
-from sam2_plugins.core.export.table import CsvWriter
-from sam2_plugins.core.export.tiff import LabelTiffWriter
-from sam2_plugins.core.export.track_graph import Scale
-from sam2_plugins.core.export.trackmate import TrackMateWriter
-from sam2_plugins.core.export.video import VideoWriter
+from sam2_plugins.core.export.registry import Subject
+from sam2_plugins.core.export.registry import formats as registered
 from sam2_plugins.core.export.writer import Frames, Masks, TrackWriter
+from sam2_plugins.core.files import require_free
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 
-FORMATS: Mapping[str, str] = {
-    "tiff": "labels.tif",
-    "mp4": "overlay.mp4",
-    "png": "contact_sheet.png",
-    "csv": "tracks.csv",
-    "coco": "coco.json",
-    "ctc": "ctc",
-    "geff": "tracks.geff",
-    "trackmate": "trackmate.xml",
-}
+FORMATS: Mapping[str, str] = {name: one.file for name, one in registered().items()}
 """Name of a format to what it makes in the folder."""
 
 
-def parse_formats(formats: str | Iterable[str]) -> tuple[str, ...]:
+def parse_formats(
+    formats: str | Iterable[str], known: Collection[str] = tuple(FORMATS)
+) -> tuple[str, ...]:
     """Read a list of formats such as "tiff,mp4", each once.
 
     Raises
     ------
     ExportError
-        If there is none, or one that is not in `FORMATS`.
+        If there is none, or one that is not known.
     """
     parts = formats.split(",") if isinstance(formats, str) else formats
     names = tuple(dict.fromkeys(name for part in parts if (name := part.strip().lower())))
-    unknown = [name for name in names if name not in FORMATS]
+    unknown = [name for name in names if name not in known]
     if unknown or not names:
         what = f"no format called {', '.join(map(repr, unknown))}" if unknown else "no format given"
-        raise ExportError(f"There is {what}. Choose from {', '.join(FORMATS)}.")
+        raise ExportError(f"There is {what}. Choose from {', '.join(known)}.")
     return names
 
 
@@ -62,6 +49,7 @@ def open_writers(
     parents: Mapping[ObjectId, ObjectId] | None = None,
     title: str | None = None,
     fps: float | None = None,
+    overwrite: bool = False,
 ) -> WriterGroup:
     """Open writers for tracking results, one per format.
 
@@ -85,48 +73,22 @@ def open_writers(
         Of the contact sheet; the movie's name if None.
     fps
         Of the video; that of the movie, or a pleasant one for a time-lapse, if None.
+    overwrite
+        Whether what is there under these names may be replaced.
 
     Raises
     ------
     ExportError
-        If a format is not known or a file cannot be written.
+        If a format is not known, or a file is in the way or cannot be written.
     """
     folder = Path(out_dir)
-    numbering = Numbering(objects)
-    size, length = (frames.height, frames.width), frames.length
-    seconds = None if frames.fps is None else 1 / frames.fps
-    scale = Scale(getattr(frames, "pixel_size", None), seconds)
-    make: dict[str, Callable[[Path], TrackWriter]] = {
-        "tiff": lambda path: LabelTiffWriter(
-            path,
-            size,
-            length,
-            numbering,
-            pixel_size=getattr(frames, "pixel_size", None),  # not every movie has such a notion
-            timed=frames.fps is not None,
-        ),
-        "mp4": lambda path: VideoWriter(path, frames, numbering, fps),
-        "png": lambda path: ContactSheetWriter(
-            path, frames, numbering, title=frames.name if title is None else title
-        ),
-        "csv": lambda path: CsvWriter(path, numbering),
-        "coco": lambda path: CocoWriter(path, size, numbering, Path(frames.name).name),
-        "ctc": lambda path: CtcWriter(path, size, length, numbering, parents),
-        "geff": lambda path: GeffWriter(path, numbering, parents, scale),
-        "trackmate": lambda path: TrackMateWriter(
-            path, size, length, numbering, parents, scale, frames.name
-        ),
-    }
+    subject = Subject(frames, Numbering(objects), parents, title, fps)
+    names = parse_formats(formats)
+    require_free((folder / FORMATS[name] for name in names), overwrite)
     group = WriterGroup(folder, in_order)
     try:
-        for name in parse_formats(formats):
-            path = folder / FORMATS[name]
-            if path.is_symlink():
-                raise ExportError(
-                    f"{path} is a link, and what it points to is not to be replaced. Remove the "
-                    "link, or choose another folder."
-                )
-            group.add(make[name](path))
+        for name in names:
+            group.add(registered()[name].open(folder / FORMATS[name], subject))
     except Exception:
         with contextlib.suppress(ExportError):
             group.close()

@@ -15,6 +15,7 @@ from sam2_plugins.core import files
 from sam2_plugins.core.export.names import font, printable
 from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.overlay import Picture, overlay
+from sam2_plugins.core.export.registry import Subject, export_format
 from sam2_plugins.core.export.writer import Frames, Masks
 from sam2_plugins.core.masks import PixelBox
 
@@ -204,3 +205,9 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d} h" if hours else f"{minutes}:{rest:02d} min"
+
+
+@export_format("png", "contact_sheet.png", "Contact sheet (PNG)", has_pictures=True)
+def _open(path: Path, of: Subject) -> ContactSheetWriter:
+    title = of.frames.name if of.title is None else of.title
+    return ContactSheetWriter(path, of.frames, of.numbering, title=title)

@@ -7,7 +7,9 @@ import math
 from pathlib import Path
 
 from sam2_plugins.core.export.numbering import Numbering
-from sam2_plugins.core.export.writer import UNPAIRED, Masks, naming
+from sam2_plugins.core.export.registry import Subject, export_format
+from sam2_plugins.core.export.writer import UNPAIRED, Masks
+from sam2_plugins.core.files import naming
 from sam2_plugins.core.masks import ObjectMask
 
 COLUMNS = (
@@ -55,3 +57,8 @@ def _measures(mask: ObjectMask) -> list[object]:
 
 def _number(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.6g}"
+
+
+@export_format("csv", "tracks.csv", "Table of masks (CSV)")
+def _open(path: Path, of: Subject) -> CsvWriter:
+    return CsvWriter(path, of.numbering)

@@ -10,7 +10,9 @@ import tifffile
 
 from sam2_plugins.core import files
 from sam2_plugins.core.export.numbering import Numbering
-from sam2_plugins.core.export.writer import Masks, naming
+from sam2_plugins.core.export.registry import Subject, export_format
+from sam2_plugins.core.export.writer import Masks
+from sam2_plugins.core.files import naming
 from sam2_plugins.core.masks import compose_label_image, label_dtype
 
 _CLASSIC_LIMIT = 1 << 32  # bytes that a TIFF which is not a BigTIFF can address
@@ -139,3 +141,10 @@ class LabelTiffWriter:
 def _dtype_for(label: int) -> np.dtype[Any]:
     """Labels are 16 bits wide if they can be: not every program reads those of 8 or 32."""
     return max(np.dtype(np.uint16), label_dtype(label), key=lambda dtype: dtype.itemsize)
+
+
+@export_format("tiff", "labels.tif", "Label images (TIFF)")
+def _open(path: Path, of: Subject) -> LabelTiffWriter:
+    timed = of.frames.fps is not None
+    pixel_size = of.scale.pixel_size
+    return LabelTiffWriter(path, of.size, of.frames.length, of.numbering, pixel_size, timed)

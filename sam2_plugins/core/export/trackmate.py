@@ -13,8 +13,9 @@ from xml.etree import ElementTree as ET
 import numpy as np
 
 from sam2_plugins.core.export.numbering import Numbering
+from sam2_plugins.core.export.registry import Subject, export_format
 from sam2_plugins.core.export.track_graph import Scale, Spot, TrackGraph
-from sam2_plugins.core.export.writer import Masks, naming
+from sam2_plugins.core.export.writer import Masks
 from sam2_plugins.core.files import replacing
 from sam2_plugins.core.masks import ObjectId
 
@@ -92,7 +93,7 @@ class TrackMateWriter:
         self._add_tracks(model)
         self._add_image(root)
         ET.indent(root)
-        with naming(self.path), replacing(self.path) as fresh:
+        with replacing(self.path) as fresh:
             ET.ElementTree(root).write(fresh, encoding="UTF-8", xml_declaration=True)
 
     def _declare(self, model: ET.Element) -> None:
@@ -210,3 +211,9 @@ def _area_of(ring: np.ndarray) -> float:
 
 def _number(value: float) -> str:
     return f"{value:.6g}"
+
+
+@export_format("trackmate", "trackmate.xml", "TrackMate (XML)")
+def _open(path: Path, of: Subject) -> TrackMateWriter:
+    length, name = of.frames.length, of.frames.name
+    return TrackMateWriter(path, of.size, length, of.numbering, of.parents, of.scale, name)

@@ -13,11 +13,12 @@ import numpy as np
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from sam2_plugins.core import files
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.overlay import Picture, overlay
-from sam2_plugins.core.export.writer import Frames, Masks, naming
+from sam2_plugins.core.export.registry import Subject, export_format
+from sam2_plugins.core.export.writer import Frames, Masks
+from sam2_plugins.core.files import naming, replacing
 from sam2_plugins.core.frames import media_url
 
 SMALLEST_WIDTH = 720
@@ -122,7 +123,7 @@ class VideoWriter:
 
 def _put_together(path: Path) -> None:
     """Make an ordinary mp4 of one in fragments, which not every player can wind."""
-    with files.replacing(path) as whole:
+    with replacing(path) as whole:
         options = {"movflags": "+faststart"}
         with (
             av.open(media_url(path)) as source,
@@ -133,3 +134,8 @@ def _put_together(path: Path) -> None:
                 if packet.dts is not None:  # the last one is empty
                     packet.stream = stream
                     target.mux(packet)
+
+
+@export_format("mp4", "overlay.mp4", "Overlay video (MP4)", has_pictures=True)
+def _open(path: Path, of: Subject) -> VideoWriter:
+    return VideoWriter(path, of.frames, of.numbering, of.fps)

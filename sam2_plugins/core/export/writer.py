@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 
 Masks = Mapping[ObjectId, ObjectMask]
@@ -66,17 +64,3 @@ class Frames(Protocol):
 
     def __getitem__(self, index: int, /) -> Frame:
         """Return a frame."""
-
-
-@contextlib.contextmanager
-def naming(path: Path, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turn errors of the operating system, and some others, into one that names the file."""
-    kinds: tuple[type[Exception], ...] = (OSError, *also)
-    try:
-        yield
-    except kinds as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ExportError(
-            f"{path} cannot be written: {reason}. Choose another place, or make "
-            "room there; what was written before is kept."
-        ) from error

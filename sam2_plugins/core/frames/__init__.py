@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sam2_plugins.core.frames._file_names import natural_sorted
+from sam2_plugins.core.frames._files import source_files
 from sam2_plugins.core.frames._folder import list_images
 from sam2_plugins.core.frames._gate import DAMAGE, MAX_PIXELS, media_url
 from sam2_plugins.core.frames._image_files import is_tiff, read_image
@@ -26,4 +27,5 @@ __all__ = [
     "open_frames",
     "probe",
     "read_image",
+    "source_files",
 ]

@@ -124,7 +124,7 @@ class TiffArray:
             return
         gone = [name for name in files_of_ome(tif) if not (path.parent / name).exists()]
         missing = f" (missing: {', '.join(gone[:3])})" if gone else ""
-        self._cut_missing_tail(path, missing)
+        self._cut_missing_tail(path, missing, has_gaps=tif.is_ome)
         if tif.is_ome:
             self._fill_gaps(path, missing)
         if master := metadata_file_of(tif):
@@ -143,7 +143,8 @@ class TiffArray:
         shape = (*self._leading, *self._stored_shape)
         return np.memmap(path, dtype, mode="r", offset=series.dataoffset, shape=shape)
 
-    def _cut_missing_tail(self, path: Path, missing: str) -> None:
+    def _cut_missing_tail(self, path: Path, missing: str, has_gaps: bool) -> None:
+        """Leave out frames at the end that are not whole; a set may lack images of any."""
         if not self._leading:
             return
         last = _page(self._pages, math.prod(self._leading) - 1)
@@ -153,9 +154,10 @@ class TiffArray:
         present = 0
         for step in range(self._leading[0]):
             pages = [_page(self._pages, step * per_step + k) for k in range(per_step)]
-            if not all(page is None or _is_complete(page) for page in pages):
+            there = [page for page in pages if page is not None]
+            if not all(map(_is_complete, there)) or (len(there) < per_step and not has_gaps):
                 break
-            if any(page is not None for page in pages):
+            if there:
                 present = step + 1
         if present < self._leading[0]:
             self._shorten(present, path, missing)

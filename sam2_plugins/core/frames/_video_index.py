@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.frames._cut_short import is_cut_short
 from sam2_plugins.core.frames._decoder import Decoder, Key
 from sam2_plugins.core.frames._gate import open_container
 
@@ -152,15 +153,16 @@ def _broken_promises(path: Path, container: Any, stream: Any, survey: _Survey) -
     if promised and promised not in (survey.stored, _count_unedited(path, container, stream)):
         return [f"The header promises {promised} frames, the file holds {survey.stored}."]
     shown = _sorted(survey.pts)
-    if promised or not container.duration or not _increase(shown) or len(shown) < 2:
-        return []
-    step = float(np.diff(np.array(shown, np.int64)).max()) * float(stream.time_base)
-    seconds = container.duration / av.time_base
-    if seconds - survey.end > max(2 * step, 0.2):
-        return [
-            f"The header promises {seconds:.2f} s, the file holds {survey.end:.2f} s: "
-            "it is cut off."
-        ]
+    if not promised and container.duration and _increase(shown) and len(shown) > 1:
+        step = float(np.diff(np.array(shown, np.int64)).max()) * float(stream.time_base)
+        seconds = container.duration / av.time_base
+        if seconds - survey.end > max(2 * step, 0.2):
+            return [
+                f"The header promises {seconds:.2f} s, the file holds {survey.end:.2f} s: "
+                "it is cut off."
+            ]
+    if is_cut_short(path):
+        return ["The file ends before its container says so: it is cut off."]
     return []
 
 

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from sam2_plugins.core.errors import ExportError
-from sam2_plugins.core.export.writer import naming
+from sam2_plugins.core.files import naming
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 
 BLOCK = 25

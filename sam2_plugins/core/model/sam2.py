@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sam2_plugins.core.errors import ImageSizeError
+from sam2_plugins.core.errors import ModelError
 from sam2_plugins.core.families.variant import Variant
 from sam2_plugins.core.model.fast import replayed
 from sam2_plugins.core.model.image_encoder import ImageEncoder
@@ -154,7 +154,7 @@ class Sam2Model(nn.Module):
 
     Raises
     ------
-    ImageSizeError
+    ModelError
         If `image_size` does not fit the network.
     """
 
@@ -430,7 +430,7 @@ def _check_size(variant: Variant, size: int) -> None:
     few = len(variant.sizes) <= _FEW_SIZES
     nearest = max(multiple, round(size / multiple) * multiple)
     listed = f": {', '.join(map(str, variant.sizes))}" if few else f", for instance {nearest}"
-    raise ImageSizeError(
+    raise ModelError(
         f"The image size {size} does not fit {variant.name}: take a multiple of {multiple}{listed}."
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext, suppress
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 
 from sam2_plugins.core.masks import Masklet, ObjectId
@@ -15,6 +16,12 @@ from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
 
 MEMORY_SUFFIX = ".memory"
 """Of the file of memories beside a file of masks."""
+
+SAVE_AFTER = 30.0
+"""Seconds after which memories are saved even if few frames were tracked: frames may be slow."""
+
+_SAVING_SHARE = 0.1
+"""Of the time that saving may take for that reason: what is remembered may be large."""
 
 
 class TrackJournal:
@@ -43,6 +50,7 @@ class TrackJournal:
         self._kept: MaskJournal | None = None
         self._known: set[tuple[ObjectId, int]] = set()
         self._unsaved = 0
+        self._saved = self._saving = 0.0
         self.wrote = False
 
     def restore(self, tracker: VideoTracker) -> None:
@@ -84,15 +92,19 @@ class TrackJournal:
             self._kept.write(result.frame, fresh)
             self._known |= {(obj, result.frame) for obj in fresh}
             self._unsaved += 1
-            if self._unsaved >= BLOCK:
+            enough = max(SAVE_AFTER, self._saving / _SAVING_SHARE)
+            if self._unsaved >= BLOCK or monotonic() - self._saved >= enough:
                 self.save(tracker)
 
     def save(self, tracker: VideoTracker) -> None:
         """Keep what is remembered now; the masks that belong to it come first."""
         assert self._kept is not None
+        began = monotonic()
         self._kept.sync()
         save_memory(self.memory_path, tracker.tracked(self._objects))
         self._unsaved = 0
+        self._saved = monotonic()
+        self._saving = self._saved - began
 
     def close(self) -> None:
         """Make sure that all masks are on the disk."""

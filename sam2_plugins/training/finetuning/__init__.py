@@ -9,13 +9,14 @@ from __future__ import annotations
 from sam2_plugins.training.parts import Parts
 
 from .budget import Budget, memory_budget
-from .loop import Look, Report, Settings, finetune
+from .loop import STATE_FILE, Look, Report, Settings, finetune
 from .movies import AnnotatedMovie
 from .readers import read_project
 from .score import mean_j, summary
 from .split import Split, split_movies
 
 __all__ = [
+    "STATE_FILE",
     "AnnotatedMovie",
     "Budget",
     "Look",

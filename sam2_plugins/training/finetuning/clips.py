@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_plugins.core.errors import FineTuningError
+from sam2_plugins.core.errors import TrainingError
 from sam2_plugins.core.frames import FrameSource
 from sam2_plugins.core.masks import ObjectId
 from sam2_plugins.core.tracking.windows.planner import Window, WindowPlanner, extent_of
@@ -43,7 +43,7 @@ class ClipCutter:
         self._image_size = image_size
         self._runs = [_runs(movie) for movie in self._movies]
         if not self._movies:
-            raise FineTuningError("There is no annotated frame to learn from.")
+            raise TrainingError("There is no annotated frame to learn from.")
         try:
             for movie in self._movies:
                 self._sources.append(movie.open())

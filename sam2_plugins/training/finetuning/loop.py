@@ -17,8 +17,8 @@ from torch import nn
 
 from sam2_plugins import __version__
 from sam2_plugins.core.checkpoints import save_model
-from sam2_plugins.core.errors import FineTuningError
-from sam2_plugins.core.files import replacing
+from sam2_plugins.core.errors import TrainingError
+from sam2_plugins.core.files import replacing, require_free
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.training.finetuning.budget import Budget, memory_budget
 from sam2_plugins.training.finetuning.clips import ClipCutter
@@ -33,6 +33,7 @@ from sam2_plugins.training.samples import SampleSize, make_batch
 _WEIGHTS = LossWeights(balanced=0.5, focal=1.0)
 _CLICKS_AND_BOXES = PromptMix(click=0.6, box=0.4, mask=0.0)
 _WARM_UP = 20
+STATE_FILE = "state.pt"
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ def finetune(
     out: str | Path,
     settings: Settings | None = None,
     *,
+    overwrite: bool = False,
     card: dict[str, str] | None = None,
     on_budget: Callable[[Budget], None] | None = None,
     on_step: Callable[[int, float], None] | None = None,
@@ -138,6 +140,8 @@ def finetune(
     ----------
     out
         The file, .safetensors or .pt.
+    overwrite
+        Whether a file that this run did not write may be replaced.
     card
         To be put into the file with what is known of the run.
     on_budget
@@ -149,18 +153,22 @@ def finetune(
 
     Raises
     ------
-    FineTuningError
+    TrainingError
         If the masks do not fit their movies, or the saved state is of another run.
+    ExportError
+        If another file is in the way.
     """
     settings = settings or Settings()
     out = Path(out)
+    folder = out.with_suffix(".run")
+    require_free([out], overwrite or (folder / STATE_FILE).exists())
     parameters = choose_parts(model, settings.parts)
     cutter = ClipCutter(split.train, model.image_size)
     try:
         frames = min(settings.frames, cutter.longest)
         if on_budget:
             on_budget(memory_budget(model, settings.clips, frames, settings.objects))
-        run = _Run.start(model, split, settings, out.with_suffix(".run"), parameters)
+        run = _Run.start(model, split, settings, folder, parameters)
         if on_look:
             on_look(run.looks[-1])
         while not run.finished:
@@ -220,7 +228,7 @@ class _Run:
     ) -> _Run:
         """Take up what was saved, or look at the model as it is."""
         run = cls(model, split, settings, folder, parameters)
-        if (folder / "state.pt").exists():
+        if (folder / STATE_FILE).exists():
             run._load()
         else:
             run.before = mean_j(model, split.held_out)
@@ -279,7 +287,7 @@ class _Run:
         self._save()
 
     def _save(self) -> None:
-        with replacing(self.folder / "state.pt") as path:
+        with replacing(self.folder / STATE_FILE) as path:
             torch.save(
                 {
                     "identity": self.identity,
@@ -296,13 +304,13 @@ class _Run:
             )
 
     def _load(self) -> None:
-        path = self.folder / "state.pt"
+        path = self.folder / STATE_FILE
         try:
             state = torch.load(path, map_location=self.model.device, weights_only=True)
         except Exception as error:
-            raise FineTuningError(f"{path} is damaged: delete it to start anew.") from error
+            raise TrainingError(f"{path} is damaged: delete it to start anew.") from error
         if state["identity"] != self.identity:
-            raise FineTuningError(
+            raise TrainingError(
                 f"{self.folder} holds a run with another model, other masks or settings: delete "
                 "it to start anew, or choose another --out."
             )

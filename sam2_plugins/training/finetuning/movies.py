@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_plugins.core.datasets import Dataset
-from sam2_plugins.core.errors import FineTuningError
+from sam2_plugins.core.errors import TrainingError
 from sam2_plugins.core.frames import FrameSource, open_frames
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask, split_label_image
 
@@ -91,19 +91,19 @@ class AnnotatedMovie:
         ------
         FrameSourceError
             If it cannot be read.
-        FineTuningError
+        TrainingError
             If the masks do not fit it.
         """
         source = open_frames(self.source, **self.reading)
         size = (source.height, source.width)
         found = {mask.frame_size for masks in self.masks.values() for mask in masks.values()}
         if wrong := found - {size}:
-            raise FineTuningError(
+            raise TrainingError(
                 f"{self.name}: the masks are {_size(wrong.pop())}, but the movie is {_size(size)}. "
                 "Give the movie on which they were drawn."
             )
         if source.length is not None and self.frames and self.frames[-1] >= source.length:
-            raise FineTuningError(
+            raise TrainingError(
                 f"{self.name}: frame {self.frames[-1]} has masks, but the movie ends with frame "
                 f"{source.length - 1}. Give the movie on which they were drawn."
             )

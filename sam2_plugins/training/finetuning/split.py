@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sam2_plugins.core.errors import FineTuningError
+from sam2_plugins.core.errors import TrainingError
 from sam2_plugins.training.finetuning.movies import AnnotatedMovie
 
 HELD_OUT_SHARE = 0.2
@@ -47,12 +47,12 @@ def split_movies(
 
     Raises
     ------
-    FineTuningError
+    TrainingError
         If a name is unknown, or too little is left of a part.
     """
     names = [movie.name for movie in movies]
     if unknown := set(held_out) - set(names):
-        raise FineTuningError(
+        raise TrainingError(
             f"No movie is called {sorted(unknown)[0]!r}: there are {', '.join(names)}."
         )
     if held_out:
@@ -69,7 +69,7 @@ def split_movies(
     train, stop = _until_and_after(rest)
     for part, what in ((train, "learn from"), (stop, "stop by"), (judges, "judge by")):
         if not any(movie.masks for movie in part):
-            raise FineTuningError(
+            raise TrainingError(
                 f"Nothing is left to {what}: annotate more frames, or more movies "
                 f"(there are {sum(len(movie.masks) for movie in movies)} annotated frames)."
             )

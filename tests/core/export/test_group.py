@@ -22,7 +22,7 @@ def test_formats_are_read_from_a_list_or_a_text():
     [("tiff,avi,gif", "no format called 'avi', 'gif'"), (" , ", "no format given")],
 )
 def test_an_unknown_format_is_named_with_those_there_are(tmp_path, formats, message):
-    with pytest.raises(ExportError, match=f"{message}. Choose from tiff, mp4, png, csv, coco, ctc"):
+    with pytest.raises(ExportError, match=f"{message}. Choose from coco, csv, ctc, geff"):
         open_writers(tmp_path / "out", formats, Movie())
     assert not (tmp_path / "out").exists()
 
@@ -132,6 +132,19 @@ def test_what_a_link_points_to_is_not_written(tmp_path):
     with pytest.raises(ExportError, match=r"tracks\.csv is a link"):
         open_writers(out, "csv", Movie())
     assert other.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["tracks.csv", "ctc"])
+def test_what_is_there_is_replaced_only_on_demand(tmp_path, name):
+    theirs = tmp_path / ("ctc/mask000.tif" if name == "ctc" else name)
+    theirs.parent.mkdir(exist_ok=True)
+    theirs.write_text("mine")
+    with pytest.raises(ExportError, match=name):
+        open_writers(tmp_path, "ctc,csv", Movie())
+    assert theirs.read_text() == "mine"
+    with open_writers(tmp_path, "ctc,csv", Movie(), overwrite=True) as writers:
+        write_movie(writers)
+    assert theirs.read_bytes() != b"mine"
 
 
 def test_the_error_comes_at_once_when_no_writer_is_left(tmp_path):

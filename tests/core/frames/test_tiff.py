@@ -287,6 +287,15 @@ def test_of_a_stack_cut_short_the_whole_frames_are_used_and_the_loss_told(
         assert all(shows(source, k, movie[k]) for k in range(len(source)))
 
 
+def test_a_last_frame_without_all_its_channels_is_left_out_and_told(tmp_path: Path) -> None:
+    movie = noise(5, 3, 24, 32, dtype="uint8")
+    path = tmp_path / "m.tif"
+    tifffile.imwrite(path, movie, imagej=True, metadata={"axes": "TCYX"})
+    source = open_frames(cut(path, 0.98))
+    assert len(source) == 4 and "cut off" in source.warnings[0]
+    assert np.array_equal(source[3].image, np.moveaxis(movie[3], 0, -1))
+
+
 def test_a_file_that_is_no_tiff_is_refused(tmp_path: Path) -> None:
     (tmp_path / "noise.tif").write_bytes(b"not a TIFF at all")
     with pytest.raises(FrameSourceError, match=r"noise\.tif cannot be read"):

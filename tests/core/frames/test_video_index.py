@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sam2_plugins.core.frames._video_index import build_index, is_hidden_vp8
-from tests.core.frames.movies import write_movie
+from tests.core.frames.movies import cut, write_movie
 
 
 def test_hidden_reference_frames_of_vp8_are_told_by_their_first_byte() -> None:
@@ -35,3 +35,20 @@ def test_a_rounded_clock_does_not_change_the_declared_rate(tmp_path: Path) -> No
     index = build_index(write_movie(tmp_path / "m.mkv", 20, rate=30), None)
     assert index.times[1] == pytest.approx(0.033, abs=1e-9)
     assert index.fps == 30
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "form"),
+    [
+        ("m.mkv", "ffv1", "gray"),
+        ("m.webm", "libvpx-vp9", "yuv420p"),
+        ("m.ts", "mpeg2video", "yuv420p"),
+        ("m.gif", "gif", "gray"),
+    ],
+)
+def test_a_film_that_lacks_its_last_frames_is_told_to_be_cut_off(
+    tmp_path: Path, name: str, codec: str, form: str
+) -> None:
+    path = write_movie(tmp_path / name, 6, codec=codec, pix_fmt=form, b_frames=0)
+    assert build_index(path, None).warnings == ()
+    assert "cut off" in " ".join(build_index(cut(path, 0.8), None).warnings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import closing
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.masks import Masklet, ObjectId
 from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.tracking import run as run_module
 from sam2_plugins.core.tracking.memory.policies import policies
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.run import TrackJournal, make_room, run
@@ -110,6 +112,22 @@ def test_a_killed_run_tracks_again_what_was_not_remembered_to_the_same_masks(
 
     assert masks(last) == masks(whole)
     assert computed >= FRAMES - 7
+
+
+def test_slow_frames_are_remembered_after_half_a_minute(
+    nano: Sam2Model, movie: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, options, journal = [0.0], TrackingOptions(stop=8), tmp_path / "masks.jsonl"
+    monkeypatch.setattr(run_module, "monotonic", lambda: clock[0])
+    killed = tmp_path / "killed"
+    kept = TrackJournal(journal)
+    with closing(run(tracker_of(nano, movie, options), options, [kept])) as results:
+        for _ in range(5):
+            next(results)
+            clock[0] += 20
+        shutil.copytree(tmp_path, killed)  # which is what a kill would leave
+
+    assert finished(tracker_of(nano, movie, options), options, killed / journal.name) == 4
 
 
 def test_a_run_that_is_complete_computes_nothing(

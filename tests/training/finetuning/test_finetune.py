@@ -13,10 +13,11 @@ import torch
 
 from sam2_plugins.core import VideoTracker, load_model, open_frames
 from sam2_plugins.core.checkpoints import read_card
-from sam2_plugins.core.errors import FineTuningError
+from sam2_plugins.core.errors import ExportError, TrainingError
 from sam2_plugins.core.model import Sam2Model, build_model
 from sam2_plugins.core.variants import get_variant
 from sam2_plugins.training.finetuning import (
+    STATE_FILE,
     AnnotatedMovie,
     Budget,
     Look,
@@ -161,7 +162,7 @@ def test_another_run_is_not_gone_on_with(
     settings = dataclasses.replace(QUICK, steps=2)
     finetune(nano, split_movies([movie]), tmp_path / "mine.pt", settings)
     other = dataclasses.replace(settings, rate=1e-3)
-    with pytest.raises(FineTuningError, match="another model, other masks or settings"):
+    with pytest.raises(TrainingError, match="another model, other masks or settings"):
         finetune(nano, split_movies([movie]), tmp_path / "mine.pt", other)
 
 
@@ -170,8 +171,32 @@ def test_a_damaged_state_is_named(
 ) -> None:
     (tmp_path / "mine.run").mkdir()
     (tmp_path / "mine.run" / "state.pt").write_bytes(b"PK")
-    with pytest.raises(FineTuningError, match=r"state\.pt is damaged"):
+    with pytest.raises(TrainingError, match=r"state\.pt is damaged"):
         finetune(nano, split_movies([movie]), tmp_path / "mine.pt", QUICK)
+
+
+def test_on_a_full_disk_the_last_look_is_kept_and_the_run_goes_on(
+    nano: Sam2Model, movie: AnnotatedMovie, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split, out, save = split_movies([movie]), tmp_path / "mine.pt", torch.save
+    state = tmp_path / "mine.run" / STATE_FILE
+
+    def on_a_full_disk(value: object, path: Path) -> None:
+        if not state.exists():
+            save(value, path)
+            return
+        path.write_bytes(b"PK")
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0")
+
+    monkeypatch.setattr(torch, "save", on_a_full_disk)
+    with pytest.raises(ExportError, match=r"mine\.run/state\.pt cannot be written: the disk is"):
+        finetune(nano, split, out, QUICK)
+    assert [path.name for path in state.parent.iterdir()] == [STATE_FILE]
+    monkeypatch.setattr(torch, "save", save)
+    looks: list[int] = []
+    fresh = load_model("nano", "cpu", image_size=64)
+    finetune(fresh, split, out, QUICK, on_look=lambda look: looks.append(look.step))
+    assert looks == [0, 2, 4]
 
 
 RUN = """

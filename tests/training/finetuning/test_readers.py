@@ -9,7 +9,7 @@ import tifffile
 from PIL import Image
 
 from sam2_plugins.core import Masklet, ObjectMask, open_frames, open_writers
-from sam2_plugins.core.errors import FineTuningError, FrameSourceError
+from sam2_plugins.core.errors import FrameSourceError, TrainingError
 from sam2_plugins.training.finetuning import AnnotatedMovie, read_project
 
 from .conftest import discs
@@ -152,11 +152,11 @@ def test_a_folder_of_something_else_says_what_is_known(tmp_path: Path) -> None:
 
 def test_masks_of_another_size_than_the_movie_are_refused() -> None:
     movie = AnnotatedMovie.from_labels("cells", FRAMES[:, :32], LABELS)
-    with pytest.raises(FineTuningError, match="64×64 pixels, but the movie is 64×32"):
+    with pytest.raises(TrainingError, match="64×64 pixels, but the movie is 64×32"):
         movie.open()
 
 
 def test_masks_beyond_the_end_of_the_movie_are_refused() -> None:
     movie = AnnotatedMovie.from_labels("cells", FRAMES[:2], LABELS)
-    with pytest.raises(FineTuningError, match="frame 4 has masks"):
+    with pytest.raises(TrainingError, match="frame 4 has masks"):
         movie.open()

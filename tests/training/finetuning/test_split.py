@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sam2_plugins.core.errors import FineTuningError
+from sam2_plugins.core.errors import TrainingError
 from sam2_plugins.training.finetuning import AnnotatedMovie, Split, split_movies
 
 from .conftest import discs
@@ -54,12 +54,12 @@ def test_a_movie_is_cut_in_time_where_it_is_said() -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(FineTuningError, match=r"'m9'.*m0, m1"):
+    with pytest.raises(TrainingError, match=r"'m9'.*m0, m1"):
         split_movies(movies(2), held_out=["m9"])
 
 
 def test_too_few_annotations_are_refused() -> None:
     frames, labels = discs(3)
     labels[1:] = 0
-    with pytest.raises(FineTuningError, match="annotate more frames"):
+    with pytest.raises(TrainingError, match="annotate more frames"):
         split_movies([AnnotatedMovie.from_labels("cells", frames, np.asarray(labels))])

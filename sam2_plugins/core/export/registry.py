@@ -1,0 +1,89 @@
+"""Export formats by name. A module of this folder that registers one is found by itself."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+from sam2_plugins.core.export.numbering import Numbering
+from sam2_plugins.core.export.track_graph import Scale
+from sam2_plugins.core.export.writer import Frames, TrackWriter
+from sam2_plugins.core.masks import ObjectId
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is known before the first frame is written; `open_writers` explains it."""
+
+    frames: Frames
+    numbering: Numbering
+    parents: Mapping[ObjectId, ObjectId] | None = None
+    title: str | None = None
+    fps: float | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.frames.height, self.frames.width
+
+    @property
+    def scale(self) -> Scale:
+        """What a pixel and a frame are in the world."""
+        seconds = None if self.frames.fps is None else 1 / self.frames.fps
+        # Not every movie has a notion of pixel size.
+        return Scale(getattr(self.frames, "pixel_size", None), seconds)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of results.
+
+    Attributes
+    ----------
+    name
+        What a person types.
+    file
+        Name of what it makes in the folder.
+    title
+        For a person who chooses.
+    has_pictures
+        Whether it shows frames of the movie, not masks alone.
+    open
+        Opens a writer at a path.
+    """
+
+    name: str
+    file: str
+    title: str
+    has_pictures: bool
+    open: Callable[[Path, Subject], TrackWriter]
+
+
+_registered: dict[str, Format] = {}
+
+
+def export_format(
+    name: str, file: str, title: str, *, has_pictures: bool = False
+) -> Callable[[Callable[[Path, Subject], TrackWriter]], Callable[[Path, Subject], TrackWriter]]:
+    """Register the function that opens a writer; see `Format`."""
+
+    def register(
+        function: Callable[[Path, Subject], TrackWriter],
+    ) -> Callable[[Path, Subject], TrackWriter]:
+        _registered[name] = Format(name, file, title, has_pictures, function)
+        return function
+
+    return register
+
+
+@cache
+def formats() -> dict[str, Format]:
+    """Return all formats by name."""
+    package = __name__.rpartition(".")[0]
+    for module in pkgutil.iter_modules(import_module(package).__path__):
+        import_module(f"{package}.{module.name}")
+    return dict(sorted(_registered.items()))

@@ -1,0 +1,38 @@
+"""Whether a video file ends before its container says so, which players pass over in silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+_GIF_END = b"\x3b"
+_TS_PACKET, _TS_SYNC = 188, 0x47
+
+
+def is_cut_short(path: Path) -> bool:
+    """Tell whether a Matroska, GIF or MPEG-TS file lacks its end; others say nothing of it."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(512)
+        if head.startswith(b"GIF8"):
+            file.seek(max(0, size - 64))
+            return not file.read().rstrip(b"\0\r\n").endswith(_GIF_END)
+    if head.startswith(_EBML):
+        end = _end_of_segment(head)
+        return end is not None and end > size
+    is_ts = head[:1] == bytes([_TS_SYNC]) == head[_TS_PACKET : _TS_PACKET + 1]
+    return is_ts and size % _TS_PACKET != 0
+
+
+def _end_of_segment(head: bytes) -> int | None:
+    """Offset at which a Matroska file ends (RFC 8794, 4); None for one that was streamed."""
+    start = head.find(_SEGMENT)
+    if not 0 < start < len(head) - 12:
+        return None
+    first = head[start + 4]
+    length = 9 - first.bit_length()
+    number = int.from_bytes(head[start + 4 : start + 4 + length], "big")
+    value = number & ((1 << 7 * length) - 1)
+    if length > 8 or value == (1 << 7 * length) - 1:
+        return None
+    return start + 4 + length + value

@@ -1,0 +1,32 @@
+"""The files that a movie is read from, be they one or many."""
+
+from __future__ import annotations
+
+import glob
+from contextlib import suppress
+from pathlib import Path
+
+import tifffile
+
+from sam2_plugins.core.frames._folder import list_images
+from sam2_plugins.core.frames._gate import DAMAGE, exists
+from sam2_plugins.core.frames._image_files import is_tiff
+from sam2_plugins.core.frames._tiff_facts import files_of_ome
+from sam2_plugins.core.frames._zarr import is_zarr
+
+
+def source_files(path: Path) -> list[Path]:
+    """Return what holds the frames of a path, as `open_frames` reads it.
+
+    That is the file itself, with those beside it of an OME-TIFF that is spread over several; the
+    images in a folder; a zarr store; or the files that a pattern names. Empty if there is nothing.
+    """
+    if not exists(path):
+        return sorted(Path(name) for name in glob.glob(str(path)))
+    if path.is_dir():
+        return [path] if is_zarr(path) else list_images(path) or [path]
+    if path.is_file() and is_tiff(path):
+        with suppress(*DAMAGE), tifffile.TiffFile(path) as tif:
+            beside = [path.parent / name for name in files_of_ome(tif)]
+            return [path, *(one for one in beside if one != path and one.is_file())]
+    return [path]

@@ -1,0 +1,64 @@
+"""What a person has where results are to be written stays, whatever the command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from sam2_plugins.labelstudio_backend.formats import brush
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A folder with a file of somebody's under every name that commands write."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name in ("scores.csv", "model.pt", "log.csv", "plugin.zip", "notes.txt"):
+        (folder / name).write_text("mine")
+    return folder
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    """An export of Label Studio with one mask on one image."""
+    mask = np.zeros((20, 30), bool)
+    mask[5:9, 10:20] = True
+    value = {"format": "rle", "rle": brush.encode(mask), "brushlabels": ["Cell"]}
+    size = {"original_width": 30, "original_height": 20}
+    result = {"id": "a", "type": "brushlabels", "value": value, **size}
+    task = {"id": 7, "data": {"image": "/x/cells.png"}, "annotations": [{"result": [result]}]}
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps([task]))
+    return path
+
+
+def test_no_command_replaces_what_is_there(run, nano, movie, discs, mine, export, tmp_path):
+    for name in ("a", "b"):
+        tifffile.imwrite(tmp_path / f"{name}.tif", discs[0], metadata={"axes": "TYX"})
+        tifffile.imwrite(tmp_path / f"{name}_labels.tif", discs[1], metadata={"axes": "TYX"})
+    for command in (
+        ("evaluate", movie, "--model", nano, "--out", mine),
+        ("finetune", "--data", tmp_path, "--out", mine / "model.pt", "--model", nano),
+        ("train", "nano", "--smoke", "--out", mine),
+        ("labelstudio", "export", export, "--out", mine),
+        ("fiftyone", "archive", mine / "plugin.zip"),
+    ):
+        result = run(*command)
+        assert result.code == 1, command
+        assert str(mine) in result.err, command
+        assert {path.read_text() for path in mine.iterdir()} == {"mine"}, command
+
+
+def test_an_export_is_made_again_when_that_is_wished(run, export, tmp_path):
+    command = ("labelstudio", "export", export, "--out", tmp_path / "out", "--format", "ctc")
+    assert run(*command).code == 0
+    table = tmp_path / "out" / "task-7-cells" / "ctc" / "res_track.txt"
+    table.write_text("changed")
+    assert "--overwrite" in run(*command).err
+    assert table.read_text() == "changed"
+    assert run(*command, "--overwrite").code == 0
+    assert table.read_text() == "1 0 0 0\n"
