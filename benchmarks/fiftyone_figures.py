@@ -20,8 +20,8 @@ curation
 forms
     Seconds until the form is checked, with 10,000 groups of 5 images, and with 10,000 videos.
 reruns
-    Seconds of another run over 2,000 finished videos of 4 frames: of copies, of which nothing is
-    recorded, and of videos that a run has finished.
+    Seconds of another run over finished videos of 4 frames: over 100 copies of one, of which
+    nothing is recorded, and over 2,000 with the records that finished runs leave.
 exports
     For each format of FiftyOne: labels written and read again, and whether each has its index and
     instance still, and the pixels of its mask.
@@ -37,6 +37,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -368,23 +369,34 @@ def forms(folder: Path, count: int = 10_000) -> None:
         print(f"form: {time.perf_counter() - began:.2f} s with {count} {name}", flush=True)
 
 
-def reruns(folder: Path, count: int = 2000) -> None:
-    """Seconds of a run over finished videos: copies, which have no record yet, and again."""
-    from sam2_plugins.fiftyone_plugin import propagate
+def reruns(folder: Path, count: int = 2000, without: int = 100) -> None:
+    """Seconds of a run over finished videos: some copies without a record, and all with one."""
+    from sam2_plugins.fiftyone_plugin import Request, propagate
+    from sam2_plugins.fiftyone_plugin.finding import find_footage
+    from sam2_plugins.fiftyone_plugin.records import Watched, keep
 
     dataset, _, _ = video_dataset(folder, 4, 1, size=96)
-    propagate(dataset, "seed", device="cpu")
+    (report,) = propagate(dataset, "seed", device="cpu").movies
     sample = dataset.first()
     dataset.add_samples(sample.copy() for _ in range(count - 1))
-    for what in ("without records", "with records"):
-        began = time.perf_counter()
-        report = propagate(dataset, "seed", device="cpu")
-        seconds = time.perf_counter() - began
-        computed = sum(movie.computed for movie in report.movies)
-        print(
-            f"another run over {count} videos, {what}: {seconds:.0f} s, {computed} computed",
-            flush=True,
-        )
+    again = "another run over {} videos {} records: {:.1f} s, {} frames computed"
+    print(again.format(without, "without", *timed_run(dataset[1 : without + 1])), flush=True)
+    request = Request(("seed",), options=CPU)
+    for movie in find_footage(dataset):  # what a run over each would leave
+        state = Watched(movie).undisturbed()
+        assert state is not None
+        keep(movie, request, state, replace(report, name=movie.name, sample_id=movie.sample_id))
+    print(again.format(count, "with", *timed_run(dataset)), flush=True)
+
+
+def timed_run(samples: Any) -> tuple[float, int]:
+    """Seconds of a run, and frames that it computed."""
+    from sam2_plugins.fiftyone_plugin import propagate
+
+    began = time.perf_counter()
+    report = propagate(samples, "seed", device="cpu")
+    seconds = time.perf_counter() - began
+    return seconds, sum(movie.computed for movie in report.movies)
 
 
 def exports(folder: Path) -> None:

@@ -23,7 +23,7 @@ from sam2_plugins.fiftyone_plugin.request import (
 
 def propagate(
     view: Any,
-    prompt_fields: str | Sequence[str],
+    prompt_fields: str | Sequence[str] = (),
     output_field: str = OUTPUT_FIELD,
     *,
     direction: Direction = "forward",
@@ -37,6 +37,7 @@ def propagate(
     memory: str = "sam2",
     masks_folder: str | Path | None = None,
     remove_unprompted: bool = False,
+    all_objects: bool = False,
     group_by: str | None = None,
     order_by: str | None = None,
     workers: int = 1,
@@ -74,6 +75,9 @@ def propagate(
         Keep masks as PNG files there; in the database if None.
     remove_unprompted
         Remove the tracks of objects whose prompts are gone. Else they stay, and are reported.
+    all_objects
+        Find all objects, without prompts, with births, divisions and ends; what the machine made
+        in the field before is made anew. The direction is forward.
     workers
         Processes of this machine that track movies beside each other.
     dask
@@ -108,6 +112,7 @@ def propagate(
             "memory": memory,
             "masks_folder": masks_folder,
             "remove_unprompted": remove_unprompted,
+            "all_objects": all_objects,
         }
     )
     where = Where(workers, dask)

@@ -55,7 +55,7 @@ def check_propagation(
 
 def check_request(view: Any, request: Request) -> list[str]:
     """Check a request for a view of videos, of their frames, or of images; see above."""
-    if not request.prompt_fields:
+    if not (request.prompt_fields or request.all_objects):
         raise FootageError("Choose a field whose labels are prompts.")
     schema = frame_schema(view)
     for name in request.prompt_fields:
@@ -63,7 +63,8 @@ def check_request(view: Any, request: Request) -> list[str]:
     check_output_field(schema, request.output_field)
     _check_range(request)
     check_model(request.options.model)
-    _check_prompts(view, schema, request)
+    if not request.all_objects:
+        _check_prompts(view, schema, request)
     return [*_missing(view), *_by_people(view, schema, request.output_field)]
 
 

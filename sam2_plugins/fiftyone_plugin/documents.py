@@ -35,6 +35,10 @@ PROMPT_TYPES = {
 SCORE = "object_score"
 """Attribute with the logit of the object being there."""
 
+PARENT, EVENT, EVENT_REASON = "parent", "event", "event_reason"
+"""Attributes with the index of a daughter's mother, and of the frame on which an object was born
+or ended, or on which daughters are seen first, with what it is and why."""
+
 OUTDATED = "outdated"
 """Tag of machine-made labels that follow from earlier prompts or settings."""
 

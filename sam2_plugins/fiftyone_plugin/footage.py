@@ -81,6 +81,38 @@ class Footage(ABC):
         first, last = self.span
         return frame >= first and (last is None or frame <= last)
 
+    def range_of(
+        self, first: int | None, last: int | None, length: int | None
+    ) -> tuple[int | None, int | None]:
+        """Return the wanted frames within its own, from 0, both included; None: to its end.
+
+        Parameters
+        ----------
+        first, last
+            Wanted frame numbers, from 1.
+
+        Raises
+        ------
+        FootageError
+            If it has none of them.
+        """
+        begin, end = self.span
+        if length is not None:
+            end = length - 1 if end is None else min(length - 1, end)
+        if first is not None and end is not None and first - 1 > end:
+            raise FootageError(
+                f"The first frame is to be {first}, and it ends with frame {end + 1}."
+            )
+        if last is not None and last - 1 < begin:
+            raise FootageError(
+                f"The last frame is to be {last}, and it begins with frame {begin + 1}."
+            )
+        start = max(begin, (first or 1) - 1)
+        stop = self.span[1] if last is None else last - 1
+        if stop is not None and end is not None:
+            stop = min(stop, end)
+        return start or None, stop
+
     @abstractmethod
     def read(
         self,

@@ -27,6 +27,10 @@ DOUBT, DOUBT_REASONS = "doubt", "doubt_reasons"
 """Attributes with how doubtful a mask is, 0 to 1 (see `core.tracking.doubt`), and why."""
 
 
+_FOUND = "all"
+"""Begins the causes of masks that no prompt made; other causes are hexadecimal digits."""
+
+
 @dataclass(frozen=True)
 class Mark:
     """What a machine-made label follows from (its cause), and its mask when it was made.
@@ -51,6 +55,11 @@ class Mark:
         """Read a mark; None if there is none."""
         cause, *rest = str(text or "").split("-")
         return cls(cause, *rest) if 1 <= len(rest) <= 2 else None
+
+    @property
+    def unprompted(self) -> bool:
+        """Whether no prompt made it, but the wish for all objects."""
+        return self.cause.startswith(_FOUND)
 
     def shows(self, mask: ObjectMask) -> bool:
         """Whether a mask is the one that was made."""
@@ -89,6 +98,11 @@ class Cause:
     def of(cls, prompts: Iterable[Prompt], settings: Any) -> Cause:
         """Find the cause of an object's masks."""
         return cls(cause_of(prompts, settings))
+
+    @classmethod
+    def found(cls, settings: Any) -> Cause:
+        """Cause of the masks of all objects, which no prompt made."""
+        return cls(_FOUND + cause_of((), settings))
 
     def on(self, reverse: bool) -> str:
         """Return the cause of a mask, for its mark."""

@@ -9,11 +9,11 @@ overlap on a prompted frame: names and ids change when people curate a dataset, 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, count, groupby
 
-from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.fiftyone_plugin.labels import Cue, merge_cues
 
@@ -62,12 +62,15 @@ class Track:
         As most of its labels have them.
     masks
         Frame to mask, empty where the object was not found.
+    unprompted
+        Whether no prompt made it, but the wish for all objects.
     """
 
     instance: str
     label: str | None
     index: int | None
     masks: dict[int, ObjectMask] = field(default_factory=dict)
+    unprompted: bool = False
 
     @property
     def name(self) -> str:
@@ -142,6 +145,16 @@ def find_objects(
         prompts = tuple(_prompts_of(group, instance))
         objects.append(TrackedObject(who, tuple(group), prompts, track))
     return objects
+
+
+def masks_by_people(objects: Iterable[TrackedObject]) -> dict[tuple[ObjectId, int], ObjectMask]:
+    """(object, frame) to what has a person's mask in the field of results."""
+    return {
+        (one.who.instance, label.frame): label.cue.mask
+        for one in objects
+        for label in one.statements
+        if not label.field and label.cue is not None and label.cue.mask is not None
+    }
 
 
 def object_name(label: str | None, index: int | None) -> str:

@@ -12,9 +12,8 @@ import torch
 
 from sam2_plugins.batch import Progress as Step
 from sam2_plugins.batch import connect, run_tasks
-from sam2_plugins.core.masks import ObjectId, ObjectMask
+from sam2_plugins.core.masks import ObjectId
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.core.tracking.doubt import DISOBEYED, Doubt, doubt_of, neighbours
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.run import run as run_tracker
 from sam2_plugins.core.tracking.schedule import plan_sweeps
@@ -22,9 +21,16 @@ from sam2_plugins.core.tracking.tracked_object import unmet_sentence
 from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
 from sam2_plugins.fiftyone_plugin.journals import MovieJournal
+from sam2_plugins.fiftyone_plugin.lineage import track_all
 from sam2_plugins.fiftyone_plugin.marks import Cause
 from sam2_plugins.fiftyone_plugin.metadata import fill_metadata
-from sam2_plugins.fiftyone_plugin.objects import Track, TrackedObject, find_objects, object_name
+from sam2_plugins.fiftyone_plugin.objects import (
+    Track,
+    TrackedObject,
+    find_objects,
+    masks_by_people,
+    object_name,
+)
 from sam2_plugins.fiftyone_plugin.prompting import read_prompts
 from sam2_plugins.fiftyone_plugin.reasons import reason
 from sam2_plugins.fiftyone_plugin.records import Watched, find_done, keep
@@ -121,7 +127,8 @@ class Propagation(MovieTask):
     def steps(self, model: Sam2Model) -> Steps:
         """Track, from where an earlier run stopped, and record that it is done."""
         watched = Watched(self.footage)
-        for event in _track(model, cast("Footage", watched), self.request, self.started):
+        steps = track_all if self.request.all_objects else _track
+        for event in steps(model, cast("Footage", watched), self.request, self.started):
             if isinstance(event, MovieReport):
                 state = watched.undisturbed()
                 if event.state == "done" and state is not None:
@@ -156,7 +163,9 @@ def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieRe
         if not tracked:
             yield replace(report, state="no prompts", error="There are no prompts on its frames.")
             return
-        start, stop = _span(footage, request, length)
+        start, stop = footage.range_of(request.first, request.last, length)
+        if request.options.direction == "backward":
+            start, stop = stop, start
         options = replace(request.options, start=start, stop=stop)
         plan = _Plan(tracked, options, length)
         steps = None if length is None else plan.steps(footage)
@@ -164,7 +173,7 @@ def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieRe
             raise FootageError(_nothing_to_do(tracked, request))
         masklets = earlier.masklets(tracked, causes, plan.in_reverse)
         known = {(masklet.obj, frame): mask for masklet in masklets for frame, mask in masklet}
-        by_people = _masks_by_people(tracked)
+        by_people = masks_by_people(tracked)
         there = known | by_people
         outdated = earlier.outdated(tracked, causes)
         writer = ResultWriter(footage, request, tracked, causes, by_people, outdated)
@@ -243,21 +252,15 @@ class _Plan:
         return None
 
     def found(self, tracker: VideoTracker, result: FrameResult, instance: str) -> Found:
-        """Return the mask of an object on a frame, and how doubtful it is by the core's rule."""
-        mask, frame = result.masks[instance], result.frame
-        reverse = self.in_reverse(instance, frame)
-        if reverse is None:
-            doubt = DISOBEYED if result.unmet.get(instance) else Doubt()
-            return Found(mask, False, doubt)
-        _, nearest = neighbours(frame, self._prompted[instance])
-        before = tracker.mask(frame + (1 if reverse else -1), instance)
-        others = (other for obj, other in result.masks.items() if obj != instance)
-        return Found(mask, reverse, doubt_of(mask, before, tracker.mask(nearest, instance), others))
+        """Return the mask of an object on a frame."""
+        reverse = bool(self.in_reverse(instance, result.frame))
+        prompted = self._prompted[instance]
+        return Found.of(tracker, result.masks, result.frame, instance, prompted, reverse)
 
 
 def _without_prompt(tracks: Sequence[Track], objects: Sequence[TrackedObject]) -> list[Track]:
     owned = {id(one.track) for one in objects}
-    return [track for track in tracks if id(track) not in owned]
+    return [one for one in tracks if id(one) not in owned and not one.unprompted]
 
 
 def _unmet(tracker: VideoTracker, objects: Iterable[TrackedObject]) -> Iterator[str]:
@@ -267,16 +270,6 @@ def _unmet(tracker: VideoTracker, objects: Iterable[TrackedObject]) -> Iterator[
             for click in tracker.unmet_clicks(frame, one.who.instance):
                 name = object_name(one.who.label, one.who.index)
                 yield f"frame {frame + 1}, {name}: {unmet_sentence(click)}"
-
-
-def _masks_by_people(objects: Iterable[TrackedObject]) -> dict[tuple[ObjectId, int], ObjectMask]:
-    """(object, frame) to what has a person's mask in the field of results."""
-    return {
-        (one.who.instance, label.frame): label.cue.mask
-        for one in objects
-        for label in one.statements
-        if not label.field and label.cue is not None and label.cue.mask is not None
-    }
 
 
 def _outdated(
@@ -294,23 +287,3 @@ def _nothing_to_do(objects: Sequence[TrackedObject], request: Request) -> str:
         f"No frame {span} is reached {request.options.direction} from its prompts, which are on "
         f"{', '.join(map(str, prompted[:5]))}. Choose another direction or other frames."
     )
-
-
-def _span(footage: Footage, request: Request, length: int | None) -> tuple[int | None, int | None]:
-    """The wanted frames within those of the movie, in the order of the direction."""
-    first, last = footage.span
-    end = last if length is None else min(length - 1, length - 1 if last is None else last)
-    if request.first is not None:
-        if end is not None and request.first - 1 > end:
-            raise FootageError(
-                f"The first frame is to be {request.first}, and it ends with frame {end + 1}."
-            )
-        first = max(first, request.first - 1)
-    if request.last is not None:
-        if request.last - 1 < footage.span[0]:
-            raise FootageError(
-                f"The last frame is to be {request.last}, and it begins with frame {first + 1}."
-            )
-        last = request.last - 1 if end is None else min(end, request.last - 1)
-    start = None if first == 0 else first
-    return (last, start) if request.options.direction == "backward" else (start, last)

@@ -36,6 +36,8 @@ class Request:
         Where the masks are kept as PNG; None: in the database.
     remove_unprompted
         Remove the tracks of objects that have no prompt any more.
+    all_objects
+        Find all objects, with births, divisions and ends; labels in prompt fields count, too.
     """
 
     prompt_fields: tuple[str, ...]
@@ -47,6 +49,7 @@ class Request:
     label_ids: frozenset[str] | None = None
     masks_folder: Path | None = None
     remove_unprompted: bool = False
+    all_objects: bool = False
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Request:
@@ -145,6 +148,8 @@ class MovieReport:
         Names of the tracks that no label prompts any more, and whether they were removed.
     outdated
         A line for each object that keeps masks of earlier prompts or settings.
+    born, divided, ended
+        How often this happened on the way, where all objects were wanted.
     """
 
     name: str
@@ -159,6 +164,9 @@ class MovieReport:
     unprompted: tuple[str, ...] = ()
     removed: bool = False
     outdated: tuple[str, ...] = ()
+    born: int = 0
+    divided: int = 0
+    ended: int = 0
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -224,6 +232,9 @@ class Report:
         counts += [f"{n} {s}" for s in ("stopped", "failed", "no prompts") if (n := self.count(s))]
         left = sum(len(movie.unprompted) for movie in self.movies if not movie.removed)
         more = f", {left} tracks without a prompt" if left else ""
+        for name in ("born", "divided", "ended"):
+            number = sum(getattr(movie, name) for movie in self.movies)
+            more += f", {number} {name}" if number else ""
         return f"{', '.join(counts)}: {objects} objects on {frames} frames{more}"
 
 

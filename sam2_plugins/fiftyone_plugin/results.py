@@ -13,9 +13,11 @@ from typing import Any
 import fiftyone as fo
 
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
-from sam2_plugins.core.tracking.doubt import Doubt
+from sam2_plugins.core.tracking.doubt import DISOBEYED, Doubt, doubt_of, neighbours
+from sam2_plugins.core.tracking.tracker import VideoTracker
 from sam2_plugins.fiftyone_plugin.documents import (
     OUTDATED,
+    PARENT,
     MadeLabel,
     confirm,
     instance_of,
@@ -158,7 +160,7 @@ class Earlier:
             changes = rename(label, who, index), current and set_outdated(label, False)
             return any(changes)
 
-        _change(self._footage, self._fields, frames, settle)
+        change(self._footage, self._fields, frames, settle)
 
     def remove(self, tracks: Sequence[Track]) -> None:
         """Take the labels of tracks out of the database."""
@@ -200,17 +202,17 @@ def _own_name(track: Track) -> TrackedLabel:
     return TrackedLabel(track.instance, track.label, track.index)
 
 
-def _change(
+def change(
     footage: Footage,
     fields: Iterable[str],
     frames: Collection[int],
-    change: Callable[[int, Any], bool],
+    change_one: Callable[[int, Any], bool],
 ) -> None:
-    """Change labels, and write the frames where `change` says that it has changed one."""
+    """Change labels, and write the frames where a function says that it has changed one."""
     for name in fields if frames else ():
         changed = {}
         for frame, value in footage.read(name, sorted(frames), beyond=True):
-            changes = [change(frame, label) for label in labels_of(value)]
+            changes = [change_one(frame, label) for label in labels_of(value)]
             if any(changes):
                 changed[frame] = value
         if changed:
@@ -266,16 +268,46 @@ def _track_of(labels: Sequence[_Made]) -> Track:
         most(one.made.label for one in labels),
         most(one.made.index for one in labels),
         masks,
+        all(one.made.mark.unprompted for one in labels),
     )
 
 
 @dataclass(frozen=True)
 class Found:
-    """A mask that the tracker found, whether in reverse, and how doubtful it is."""
+    """A mask that the tracker found, whether in reverse, and how doubtful it is.
+
+    Attributes
+    ----------
+    parent
+        Index of the object of which it is a daughter.
+    """
 
     mask: ObjectMask
     reverse: bool
     doubt: Doubt
+    parent: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        tracker: VideoTracker,
+        masks: Mapping[ObjectId, ObjectMask],
+        frame: int,
+        obj: ObjectId,
+        prompted: Sequence[int],
+        reverse: bool = False,
+        parent: int | None = None,
+    ) -> Found:
+        """Judge one of the masks of a frame by the core's rule; prompted frames are sure."""
+        mask = masks[obj]
+        if frame in prompted:
+            unmet = tracker.unmet_clicks(frame, obj)
+            return cls(mask, False, DISOBEYED if unmet else Doubt(), parent)
+        _, nearest = neighbours(frame, prompted)
+        before = tracker.mask(frame + (1 if reverse else -1), obj)
+        others = (other for one, other in masks.items() if one != obj)
+        doubt = doubt_of(mask, before, tracker.mask(nearest, obj), others)
+        return cls(mask, reverse, doubt, parent)
 
 
 class ResultWriter:
@@ -312,6 +344,10 @@ class ResultWriter:
         self._outdated = outdated
         self._waiting: dict[int, dict[str, Found]] = {}
         self._written = time.monotonic()
+
+    def welcome(self, who: TrackedLabel) -> None:
+        """Take an object that came to be known on the way."""
+        self._who[who.instance] = who
 
     def write(self, frame: int, masks: Mapping[str, Found]) -> None:
         """Take the masks of a frame, by instance."""
@@ -368,7 +404,7 @@ class ResultWriter:
             return bool(made) and frame in left and set_outdated(label, True)
 
         fields = (self._request.output_field, self._request.lost_field)
-        _change(self._footage, fields, frames, outdate)
+        change(self._footage, fields, frames, outdate)
 
     def _split(self, frame: int, value: Any) -> tuple[list[Any], dict[str, Any]]:
         """Labels that stay, of people and of objects without a new mask, and those that do not."""
@@ -390,7 +426,10 @@ class ResultWriter:
         folder = self._request.masks_folder
         path = None if folder is None else folder / _mask_name(self._footage, who, frame)
         keyframe = (instance, frame) in self._keyframes
-        return make_detection(who, one.mask, cause, keyframe, path, one.doubt)
+        made = make_detection(who, one.mask, cause, keyframe, path, one.doubt)
+        if one.parent is not None:
+            made[PARENT] = one.parent
+        return made
 
 
 def _mask_name(footage: Footage, who: TrackedLabel, frame: int) -> Path:

@@ -18,6 +18,7 @@ from torch import Tensor
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.masks.object_mask import PixelBox
 from sam2_plugins.core.prompts import Box, Points, Prompt
+from sam2_plugins.core.tracking.correction import brushed, corrected, is_elsewhere, obeys
 from sam2_plugins.core.tracking.memory.bank import Recall
 from sam2_plugins.core.tracking.predictor import Steps
 from sam2_plugins.core.tracking.tracked_object import Answer, Click
@@ -56,6 +57,16 @@ class Query:
     window: Window | None = None
     recall: Callable[[Window], Recall] | None = None
 
+    @property
+    def corrects(self) -> Click | None:
+        """The click that corrects a mask that stands: tracked, or painted; None for any other."""
+        points, recorded = self.prompts[-1].points, self.recorded
+        stands = self.recall is not None or any(prompt.mask for prompt in self.prompts)
+        if points is None or recorded is None or not (stands and recorded.visible):
+            return None
+        click = (*points.xy[-1], points.labels[-1])
+        return None if is_elsewhere(recorded, click) else click
+
 
 @dataclass(frozen=True)
 class _Attempt:
@@ -76,6 +87,12 @@ class PromptPredictor:
         self._planner = planner
 
     def predict(self, query: Query) -> Answer:
+        """Return the mask that a prompt asks for."""
+        if query.corrects is not None and query.recorded is not None:
+            return self._correct(query, query.recorded, query.corrects)
+        return self._meet(query)
+
+    def _meet(self, query: Query) -> Answer:
         """Return the mask that meets most clicks; of equals, that of the most natural attempt."""
         best: Answer | None = None
         for attempt in self._attempts(query):
@@ -86,6 +103,27 @@ class PromptPredictor:
                 break
         assert best is not None
         return best
+
+    def _correct(self, query: Query, standing: ObjectMask, click: Click) -> Answer:
+        """Return the mask nearest to the one that stands, and true to the click."""
+        if obeys(standing, click):
+            return self._adopt(query, standing, next(self._attempts(query)))
+        for attempt in self._attempts(query):
+            answer = self._answer(query, attempt)
+            # A search knows nothing of the object but the places where it is not.
+            found = (
+                corrected(standing, answer.mask, click) if click[2] or attempt.previous else None
+            )
+            if found is not None:
+                break
+        return self._adopt(query, found or brushed(standing, click), attempt)
+
+    def _adopt(self, query: Query, mask: ObjectMask, attempt: _Attempt) -> Answer:
+        """Take a mask as it is for the answer, in the window of an attempt."""
+        as_mask = Prompt(query.frame, query.prompts[-1].obj, mask=mask)
+        output = self._operations.prompt(query.frame, [as_mask], window=attempt.window)
+        unmet = self._unmet(mask, attempt.window, clicks_of(query.prompts))
+        return Answer(output, mask, attempt.side, unmet=unmet)
 
     def _attempts(self, query: Query) -> Iterator[_Attempt]:
         clicks, extent = clicks_of(query.prompts), self._given_extent(query.prompts)

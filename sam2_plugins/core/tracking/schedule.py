@@ -63,13 +63,13 @@ class Sweep:
 
     def objects(self, frame: int) -> list[ObjectId]:
         """Objects that this sweep brings to a frame: none before its birth or after its end."""
-        return [
-            o
-            for o, prompts in self.prompted.items()
-            if self._covers(frame, prompts) and (o not in self.lives or frame in self.lives[o])
-        ]
+        return [o for o in self.prompted if self.covers(frame, o)]
 
-    def _covers(self, frame: int, prompts: Sequence[int]) -> bool:
+    def covers(self, frame: int, obj: ObjectId) -> bool:
+        """Whether this sweep brings an object to a frame."""
+        if obj in self.lives and frame not in self.lives[obj]:
+            return False
+        prompts = self.prompted[obj]
         index = bisect_left(prompts, frame)
         if index < len(prompts) and prompts[index] == frame:
             # Of two sweeps that share their frames, the forward one shows the prompted ones.

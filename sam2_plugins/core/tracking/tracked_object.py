@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -97,12 +98,17 @@ class _Packed:
 
 
 class MaskRecord:
-    """The masks of one object by frame, packed. Some may be out of date after a correction."""
+    """The masks of one object by frame, packed.
+
+    After a correction some do not follow from the prompts any more. They stand until a track comes
+    that is better.
+    """
 
     def __init__(self, frame_size: tuple[int, int]) -> None:
         self._frame_size = frame_size
         self._packed: dict[int, _Packed] = {}
         self._current: set[int] = set()
+        self._standing: set[int] = set()
         # The last mask is wanted again at once, for the result and for the next frame.
         self._last: tuple[int, ObjectMask] | None = None
 
@@ -128,13 +134,14 @@ class MaskRecord:
         """Set the mask of a frame."""
         self._packed[frame] = _Packed.of(mask)
         self._last = frame, mask
-        self._current.add(frame)
+        self.keep(frame)
 
     def drop(self, frame: int) -> None:
         """Forget a frame."""
         self._packed.pop(frame, None)
         self._last = None
         self._current.discard(frame)
+        self._standing.discard(frame)
 
     def is_current(self, frame: int) -> bool:
         """Whether the mask of a frame still follows from the prompts."""
@@ -145,14 +152,44 @@ class MaskRecord:
         """Frames whose masks follow from the prompts."""
         return frozenset(self._current)
 
-    def outdate(self, frames: Iterable[int]) -> None:
-        """Mark masks as not following from the prompts any more; they stay until replaced."""
+    def outdate(self, frames: Collection[int], standing: bool) -> None:
+        """Mark masks as not following from the prompts any more.
+
+        Parameters
+        ----------
+        standing
+            They stay where no better one comes; otherwise whatever comes replaces them.
+        """
+        if standing:
+            self._standing |= self._current.intersection(frames)
+        else:
+            self._standing.difference_update(frames)
         self._current.difference_update(frames)
+
+    def standing(self, frame: int) -> ObjectMask | None:
+        """Return the mask that stands on a frame until a better one comes; None if none does."""
+        return self.get(frame) if frame in self._standing else None
+
+    @property
+    def all_standing(self) -> dict[int, ObjectMask]:
+        """The masks that stand until better ones come, by frame."""
+        return {f: m for f in sorted(self._standing) if (m := self.get(f)) is not None}
+
+    def stand(self, frame: int, mask: ObjectMask) -> None:
+        """Set a mask that stands until a better one comes."""
+        self.put(frame, mask)
+        self.outdate([frame], standing=True)
+
+    def keep(self, frame: int) -> None:
+        """Let the mask that is there follow from the prompts."""
+        self._current.add(frame)
+        self._standing.discard(frame)
 
     def copy(self) -> MaskRecord:
         """Copy the record; the packed masks, which never change, are shared."""
         other = MaskRecord(self._frame_size)
         other._packed, other._current = dict(self._packed), set(self._current)
+        other._standing = set(self._standing)
         return other
 
 
@@ -187,6 +224,8 @@ class TrackedObject:
         Side of its windows in pixels; None: it is seen in the whole frame.
     window
         Where it is looked for next.
+    open_joins
+        Pairs of prompted frames between which sweeps from both met, and may not agree.
     """
 
     def __init__(self, obj: ObjectId, frame_size: tuple[int, int], policy: Policy) -> None:
@@ -197,6 +236,7 @@ class TrackedObject:
         self.life = Life()
         self.side: int | None = None
         self.window: Window | None = None
+        self.open_joins: set[tuple[int, int]] = set()
 
     def copy(self) -> TrackedObject:
         """Copy the state; what never changes (memories, masks, outputs) is shared."""
@@ -204,6 +244,7 @@ class TrackedObject:
         other.prompted = dict(self.prompted)
         other.bank = self.bank.copy()
         other.record = self.record.copy()
+        other.open_joins = set(self.open_joins)
         return other
 
     def go_on_from(self, state: Mapping[str, Any], masks: Mapping[int, ObjectMask]) -> None:
@@ -212,12 +253,15 @@ class TrackedObject:
         self.side, self.window = state["side"], state["window"]
         bank = self.bank
         bank.prompted, bank.anchors, bank.tracked, bank.state = state["bank"]
+        self.open_joins = set(state["open_joins"])
         for frame, prompted in self.prompted.items():
             if prompted.answer is not None:
                 self.record.put(frame, prompted.answer.mask)
         for frame in state["current"]:
             if frame in masks and frame not in self.prompted:
                 self.record.put(frame, masks[frame])
+        for frame, mask in state["standing"].items():
+            self.record.stand(frame, mask)
 
     def bound(self, life: Life) -> None:
         """Set the life, and forget what lies outside of it."""
@@ -227,14 +271,29 @@ class TrackedObject:
                 self.record.drop(frame)
                 self.bank.forget([frame])
 
-    def outdate_around(self, frame: int) -> None:
-        """After a change on a frame: masks up to the neighbouring prompts are out of date."""
-        before = max((f for f in self.prompted if f < frame), default=-1)
-        after = min((f for f in self.prompted if f > frame), default=None)
+    def outdate_around(self, frame: int, standing: bool) -> None:
+        """After a change on a frame: masks up to the neighbouring prompts are out of date.
+
+        Parameters
+        ----------
+        standing
+            They stay where no better ones come.
+        """
+        before, after = self._neighbours(frame)
         between = [
             f
             for f in self.record.frames
-            if f != frame and f > before and (after is None or f < after)
+            if f != frame and (before is None or f > before) and (after is None or f < after)
         ]
-        self.record.outdate(between)
+        self.record.outdate(between, standing)
         self.bank.forget(between)
+        self.open_joins &= {pair for pair in pairwise(sorted(self.prompted)) if frame not in pair}
+
+    def between(self, frame: int) -> tuple[int, int] | None:
+        """Return the prompted frames between which a frame lies; None if it does not."""
+        before, after = self._neighbours(frame)
+        return None if before is None or after is None else (before, after)
+
+    def _neighbours(self, frame: int) -> tuple[int | None, int | None]:
+        before = max((f for f in self.prompted if f < frame), default=None)
+        return before, min((f for f in self.prompted if f > frame), default=None)

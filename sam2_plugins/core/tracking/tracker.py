@@ -28,6 +28,7 @@ from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.disk_features import DiskFeatures
 from sam2_plugins.core.tracking.feature_cache import FeatureCache, FeatureStore
 from sam2_plugins.core.tracking.history import Change, History, State
+from sam2_plugins.core.tracking.join import Joiner
 from sam2_plugins.core.tracking.memory.bank import Policy, Recall
 from sam2_plugins.core.tracking.memory.policies import get_policy
 from sam2_plugins.core.tracking.predictor import MIN_PART_SHARE, Steps
@@ -144,6 +145,7 @@ class VideoTracker:
         self._planner = WindowPlanner(self.frame_size, model.image_size, window)
         self._predictor = PromptPredictor(self._steps, self._planner)
         self._follower = Follower(self._steps, self._planner, self._readable)
+        self._joiner = Joiner(self._steps, self._follower)
         self._times: dict[int, float] = {}
         self._objects: dict[ObjectId, TrackedObject] = {}
         self._log: list[Prompt] = []
@@ -232,7 +234,8 @@ class VideoTracker:
                 del self._objects[obj]
             tracked.bank.forget([frame])
             tracked.record.drop(frame)
-            tracked.outdate_around(frame)
+            # What followed from a prompt that is taken back has no claim to stay.
+            tracked.outdate_around(frame, standing=False)
             self._log = [p for p in self._log if (p.frame, p.obj) != (frame, obj)]
 
     def remove_object(self, obj: ObjectId) -> None:
@@ -518,10 +521,15 @@ class VideoTracker:
                     time = self._time(frame)
                 except IndexError:
                     break
-                yield self._step(frame, time, objects, sweep.reverse)
+                yield self._step(frame, time, objects, sweep)
+        for tracked in tuple(self._objects.values()):
+            for frame, changed in self._joiner.join(tracked):
+                yield self._result(
+                    frame, self._time(frame), [tracked], [tracked] if changed else []
+                )
 
     def _step(
-        self, frame: int, time: float, objects: Sequence[TrackedObject], reverse: bool
+        self, frame: int, time: float, objects: Sequence[TrackedObject], sweep: Sweep
     ) -> FrameResult:
         """Bring every object to a frame: by its prompt, from the record, or by tracking it."""
         outputs: dict[ObjectId, Output] = {}
@@ -532,19 +540,34 @@ class VideoTracker:
                 if said.output is not None:
                     outputs[tracked.obj] = said.output
             elif not tracked.record.is_current(frame) and self._readable(frame):
-                self._follower.prepare(tracked, frame, reverse)
+                self._follower.prepare(tracked, frame, sweep.reverse)
                 wanted.append(tracked)
-        for tracked, found in zip(wanted, self._steps.track(frame, wanted, reverse), strict=True):
+        new = []
+        tracks = self._steps.track(frame, wanted, sweep.reverse)
+        for tracked, found in zip(wanted, tracks, strict=True):
+            if self._joiner.keeps(tracked, frame, found.mask, sweep):
+                continue
             tracked.record.put(frame, found.mask)
             tracked.bank.remember_tracked(found.memory)
             outputs[tracked.obj] = found.output
-        masks = {t.obj: m for t in objects if (m := t.record.get(frame)) is not None}
-        computed = frozenset(t.obj for t in wanted)
-        logits = self._logits(outputs) if self.keep_logits else {}
-        unmet = {o: clicks for o in masks if (clicks := self.unmet_clicks(frame, o))}
-        return FrameResult(frame, time, masks, computed, unmet, logits)
+            new.append(tracked)
+        return self._result(frame, time, objects, new, outputs)
 
-    def _logits(self, outputs: dict[ObjectId, Output]) -> dict[ObjectId, Tensor]:
+    def _result(
+        self,
+        frame: int,
+        time: float,
+        objects: Sequence[TrackedObject],
+        new: Sequence[TrackedObject],
+        outputs: Mapping[ObjectId, Output] | None = None,
+    ) -> FrameResult:
+        """Tell of a frame; `new` are the objects whose masks are."""
+        masks = {t.obj: m for t in objects if (m := t.record.get(frame)) is not None}
+        logits = self._logits(outputs or {}) if self.keep_logits else {}
+        unmet = {o: clicks for o in masks if (clicks := self.unmet_clicks(frame, o))}
+        return FrameResult(frame, time, masks, frozenset(t.obj for t in new), unmet, logits)
+
+    def _logits(self, outputs: Mapping[ObjectId, Output]) -> dict[ObjectId, Tensor]:
         return {
             obj: to_frame_logits(o.logits[0, 0], o.window, self.frame_size)
             for obj, o in outputs.items()
@@ -573,7 +596,7 @@ class VideoTracker:
         tracked.prompted[frame] = PromptedFrame(prompts, answer, conditioned)
         tracked.bank.forget([frame])
         tracked.record.put(frame, answer.mask)
-        tracked.outdate_around(frame)
+        tracked.outdate_around(frame, standing=True)
         tracked.side, tracked.window = answer.side, answer.output.window
         return answer.mask
 

@@ -51,6 +51,17 @@ def add_prompt_fields(form: types.Object, ctx: Any, view: Any) -> None:
         )
 
 
+def add_all_objects(form: types.Object, ctx: Any) -> bool:
+    """Offer to find all objects, and return whether that is wanted."""
+    form.bool(
+        "all_objects",
+        default=False,
+        label="All objects, without prompts",
+        description="Made for cells: each with its births, divisions and end",
+    )
+    return bool(ctx.params.get("all_objects"))
+
+
 def add_field(form: types.Object, view: Any, name: str, label: str, default: str | None) -> None:
     """Ask for one field with labels."""
     fields = prompt_fields(view)
@@ -81,10 +92,10 @@ def add_output_field(form: types.Object) -> None:
     )
 
 
-def add_range(form: types.Object) -> None:
+def add_range(form: types.Object, forward_only: bool) -> None:
     """Ask for the direction and the frames."""
     choices = types.RadioGroup(orientation="horizontal")
-    for name in DIRECTIONS:
+    for name in DIRECTIONS[:1] if forward_only else DIRECTIONS:
         label, about = _DIRECTIONS[name]
         choices.add_choice(name, label=label, description=about)
     form.enum("direction", choices.values(), default="forward", label="Direction", view=choices)

@@ -45,10 +45,12 @@ class PropagateMasks(LongOperator):
             forms.add_notices(form, check_propagation(view, read_request(ctx), *_grouping(ctx)))
         except Sam2PluginsError as error:
             forms.add_problem(form, error)
-        forms.add_prompt_fields(form, ctx, view)
+        every = forms.add_all_objects(form, ctx)
+        if not every:
+            forms.add_prompt_fields(form, ctx, view)
         forms.add_grouping(form, view)
         forms.add_output_field(form)
-        forms.add_range(form)
+        forms.add_range(form, forward_only=every)
         forms.add_model(form)
         forms.add_advanced(form, ctx)
         return types.Property(form, view=types.View(label="Propagate masks with SAM 2"))

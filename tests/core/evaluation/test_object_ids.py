@@ -28,6 +28,11 @@ def test_other_ids_are_matched_by_overlap_even_if_they_are_the_same_numbers():
     }
 
 
+def test_one_id_that_agrees_by_chance_does_not_make_the_others_right():
+    by_chance = scene(*[{1: A, 3: B, 2: C}] * 3)
+    assert ids_by_overlap(by_chance, TRUTH, FROM_THE_START) == {1: 1, 2: 3, 3: 2}
+
+
 def test_an_object_is_met_where_its_prediction_begins():
     late = scene({7: A, 8: B}, {7: A, 8: B}, {7: A, 8: B, 5: C})
     assert ids_by_overlap(late, TRUTH, FROM_THE_START) == {1: 7, 2: 8, 3: 5}

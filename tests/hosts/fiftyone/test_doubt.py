@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
@@ -67,6 +68,21 @@ def test_the_panel_lists_doubtful_frames_the_worst_first(movie: Any) -> None:
     (footage,) = find_footage(movie)
     told = [str(one) for one in doubtful(read_curves(footage, "sam2"))]
     assert told == ["Frame 4: disc 1, jump of place", "Frame 6: disc 1, several small signs"]
+
+
+def test_the_most_doubtful_frames_of_a_dataset_are_found_as_the_documentation_says(
+    movie: Any, tmp_path: Path
+) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    propagate(movie, "seed", last=5)
+    sample = movie.first()
+    for number, value in {2: 0.1, 3: 0.4, 4: 0.9, 5: 0.2}.items():
+        sample.frames[number].sam2.detections[0].doubt = value
+    sample.save()
+    frames = movie.to_frames(sample_frames=True, output_dir=str(tmp_path))
+    doubt = fo.ViewField("sam2.detections").map(fo.ViewField("doubt")).max()
+    worst = frames.match(doubt >= 0.37).sort_by(doubt, reverse=True)
+    assert worst.values("frame_number") == [4, 3]
 
 
 def test_of_lost_frames_the_first_is_told() -> None:

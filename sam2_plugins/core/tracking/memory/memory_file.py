@@ -25,7 +25,7 @@ from sam2_plugins.core.masks import ObjectId
 if TYPE_CHECKING:
     from sam2_plugins.core.tracking.tracked_object import TrackedObject
 
-FORMAT = "sam2_plugins memory 1"
+FORMAT = "sam2_plugins memory 2"
 OURS = "sam2_plugins.core."
 
 
@@ -67,6 +67,8 @@ def _state(tracked: TrackedObject) -> dict[str, Any]:
         "side": tracked.side,
         "window": tracked.window,
         "current": tracked.record.current,
+        "standing": tracked.record.all_standing,
+        "open_joins": tracked.open_joins,
         "bank": [bank.prompted, bank.anchors, bank.tracked, bank.state],
     }
 

@@ -82,8 +82,10 @@ class Follower:
         stays = fits and (whole or self._planner.keeps(current, extent.box))
         if not stays:
             current = self._planner.window(extent.box, tracked.side)
-        if current != tracked.window:
-            tracked.bank.forget(list(tracked.bank.tracked))
+        if current != tracked.window or said is not None:
+            # A prompt on a tracked frame brings a window of its own.
+            moved = [f for f, m in tracked.bank.tracked.items() if m.window != current]
+            tracked.bank.forget(moved)
             self._move_prompted(tracked, before, last, current)
         tracked.window = self._after_jump(current, extent.box, before, frame)
 

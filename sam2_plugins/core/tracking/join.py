@@ -1,0 +1,162 @@
+"""Where a new track meets masks that are there: which of the two stays.
+
+After a correction an object is tracked again, over masks of which many were good; and between two
+prompts it can be tracked from either. What is there stays, unless the new track is better: by the
+model's own word, and by how steadily each of the two goes on. Where the two agree they are one
+track again, and nothing is replaced from there on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.tracking.doubt import doubt_of
+from sam2_plugins.core.tracking.predictor import Steps
+from sam2_plugins.core.tracking.schedule import Sweep
+from sam2_plugins.core.tracking.tracked_object import TrackedObject
+from sam2_plugins.core.tracking.windows.follow import Follower
+
+SAME_OBJECT = 0.5
+"""IoU from which on two masks are of one object, and only their outlines differ."""
+
+CREDIT = 0.15
+"""Doubt that a new outline has in its favour, because a person's correction is behind it."""
+
+
+def stays(
+    old: ObjectMask,
+    new: ObjectMask,
+    old_beyond: ObjectMask | None = None,
+    new_before: ObjectMask | None = None,
+) -> bool:
+    """Whether a mask, and those beyond it, stay where a track from a correction comes to it.
+
+    A track that is elsewhere has a person's word for it, and gives way only if it is lost.
+
+    Parameters
+    ----------
+    old_beyond
+        Mask of the old track on the frame that the new one comes to next.
+    new_before
+        Mask of the new track on the frame that it comes from.
+    """
+    if not new.visible:
+        return old.visible and new_before is not None and new_before.visible
+    common = old.iou_with(new)
+    if common == 1:
+        return True
+    doubt_old, doubt_new = doubt_of(old, old_beyond), doubt_of(new, new_before)
+    if common >= SAME_OBJECT:
+        return doubt_old.value <= doubt_new.value - CREDIT
+    return doubt_new.doubtful and not doubt_old.doubtful
+
+
+class Joiner:
+    """Joins the tracks of an object to one."""
+
+    def __init__(self, steps: Steps, follower: Follower) -> None:
+        self._steps = steps
+        self._follower = follower
+
+    def keeps(self, tracked: TrackedObject, frame: int, new: ObjectMask, sweep: Sweep) -> bool:
+        """Keep the masks that stand from a frame on, if they are to stay where a track comes."""
+        record, onward = tracked.record, -1 if sweep.reverse else 1
+        stretch = tracked.between(frame) if sweep.shared else None
+        if stretch is not None:
+            tracked.open_joins.add(stretch)
+        old = record.standing(frame)
+        if old is None or not stays(
+            old, new, record.standing(frame + onward), record.get(frame - onward)
+        ):
+            return False
+        while record.standing(frame) is not None and sweep.covers(frame, tracked.obj):
+            record.keep(frame)
+            frame += onward
+        return True
+
+    def join(self, tracked: TrackedObject) -> Iterator[tuple[int, bool]]:
+        """Where sweeps from two prompts met halfway and are not one track, find where they are.
+
+        Each goes on over what the other one left. That from the later prompt takes over up to where
+        it comes to the other one's mask. If it never does, that from the earlier prompt goes on, as
+        it would have without the later one.
+
+        Yields
+        ------
+        frame, changed
+            A frame that was tracked, or whose mask was replaced.
+        """
+        record = tracked.record
+        for before, after in sorted(tracked.open_joins):
+            middle = (before + after) // 2
+            if not (record.is_current(middle) and record.is_current(middle + 1)):
+                continue
+            if not _same(record.get(middle), record.get(middle + 1)):
+                came = yield from self._go_on(tracked, (before, after), middle + 1, before)
+                if not came:
+                    yield from self._go_on(tracked, (before, after), middle, after, surely=True)
+            tracked.open_joins.discard((before, after))
+
+    def _go_on(
+        self,
+        tracked: TrackedObject,
+        prompts: tuple[int, int],
+        origin: int,
+        goal: int,
+        surely: bool = False,
+    ) -> Generator[tuple[int, bool], None, bool]:
+        """Track over what is there, and replace it up to where it is the same.
+
+        Parameters
+        ----------
+        surely
+            Replace it although that is nowhere, as long as the object is found.
+
+        Returns
+        -------
+        bool
+            Whether something was the same, the mask of the prompt at last.
+        """
+        record, reverse = tracked.record, goal < origin
+        ahead = _beginning(tracked, prompts, origin)
+        passed: list[int] = []
+        came = False
+        for frame in range(origin, goal, -1 if reverse else 1)[1:]:
+            self._follower.prepare(ahead, frame, reverse)
+            (found,) = self._steps.track(frame, [ahead], reverse)
+            came = _same(record.get(frame), found.mask)
+            if came or not found.mask.visible:
+                break
+            ahead.record.put(frame, found.mask)
+            ahead.bank.remember_tracked(found.memory)
+            passed.append(frame)
+            yield frame, False
+        else:
+            last = ahead.record.get(passed[-1] if passed else origin)
+            came = _same(record.get(goal), last)
+        if came or surely:
+            # The frame at the origin comes last: if this is cut off, the join is still open there,
+            # and what follows is the same.
+            for frame in reversed(passed):
+                mask = ahead.record.get(frame)
+                assert mask is not None
+                record.put(frame, mask)
+                tracked.bank.forget([frame])
+                yield frame, True
+        return came
+
+
+def _same(one: ObjectMask | None, other: ObjectMask | None) -> bool:
+    return one is not None and other is not None and one.iou_with(other) >= SAME_OBJECT
+
+
+def _beginning(tracked: TrackedObject, prompts: tuple[int, int], origin: int) -> TrackedObject:
+    """Copy an object as it is on one frame, so that what follows depends on nothing else."""
+    ahead = tracked.copy()
+    ahead.bank.forget(list(ahead.bank.tracked))
+    ahead.bank.state = None
+    for frame in range(prompts[0] + 1, prompts[1]):
+        if frame != origin:
+            ahead.record.drop(frame)
+    return ahead

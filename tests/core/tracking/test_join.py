@@ -1,0 +1,46 @@
+"""Where a new track meets masks that are there."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.tracking.join import stays
+
+SIZE = (100, 100)
+
+
+def box(x: int, y: int = 20, side: int = 30, iou: float = 0.9, score: float = 15) -> ObjectMask:
+    pixels = np.zeros(SIZE, bool)
+    pixels[y : y + side, x : x + side] = True
+    return ObjectMask.from_array(pixels, iou, score)
+
+
+GONE = ObjectMask.empty(SIZE, 0.1, -5)
+
+
+def test_what_a_new_track_finds_again_stays_with_all_beyond_it() -> None:
+    assert stays(box(20), box(20), box(20), box(20))
+
+
+def test_a_new_track_elsewhere_has_a_persons_word_for_it() -> None:
+    assert not stays(box(20), box(60, iou=0.7), box(20), box(60))
+
+
+def test_a_new_track_that_is_lost_leaves_what_is_there() -> None:
+    assert stays(box(20), GONE, box(20), box(60))
+
+
+def test_a_new_track_that_slips_to_another_place_leaves_what_is_there() -> None:
+    slipped = box(65, 70, side=8, iou=0.4, score=1)
+    assert stays(box(20), slipped, box(20), box(20))
+
+
+def test_an_object_that_a_person_says_is_gone_does_not_stay() -> None:
+    assert not stays(box(20), GONE, box(20), GONE)
+
+
+def test_of_two_outlines_of_one_object_the_old_one_stays_unless_the_new_one_is_as_sure() -> None:
+    old = box(20)
+    assert stays(old, box(23, iou=0.3, score=2), old, box(23))
+    assert not stays(old, box(23), old, box(23))

@@ -1,0 +1,112 @@
+"""All objects of a movie without a prompt: tracks, and what happens to them, as labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import numpy as np
+import pytest
+
+from sam2_plugins.fiftyone_plugin import propagate
+from sam2_plugins.fiftyone_plugin.demo import encode
+from tests.hosts.fiftyone.conftest import HEIGHT, WIDTH, Execute, disc, label, masks, overlap, put
+
+LAST = 8
+DIVIDED, LONG = 6, 12
+
+
+def test_every_object_is_one_track_and_nothing_is_computed_twice(
+    movie: Any, execute: Execute
+) -> None:
+    execute("propagate_masks", movie, all_objects=True, last=LAST)
+    movie.reload()
+    found = masks(movie)
+    assert sorted(found) == list(range(1, LAST + 1))
+    assert {len(here) for here in found.values()} == {2}
+    instances = {
+        (one.index, one.instance.id)
+        for frame in movie.first().frames.values()
+        if frame["sam2"]
+        for one in frame.sam2.detections
+    }
+    assert len(instances) == 2
+    for number in (1, LAST):
+        best = [
+            max(overlap(m, disc(number - 1, n)) for m in found[number].values()) for n in (1, 2)
+        ]
+        assert min(best) > 0.75
+    steps: list[Any] = []
+    report = propagate(movie, all_objects=True, last=LAST, on_progress=steps.append)
+    assert not steps
+    assert str(report) == f"1 done: 2 objects on {LAST} frames"
+
+
+def test_what_a_person_labelled_is_one_of_them(movie: Any) -> None:
+    put(movie, 1, "sam2", label(1, 1, index=7))
+    before = movie.first().frames[1].sam2.detections[0].id
+    propagate(movie, all_objects=True, last=LAST)
+    movie.reload()
+    assert before in [one.id for one in movie.first().frames[1].sam2.detections]
+    found = masks(movie)
+    assert {len(here) for here in found.values()} == {2}
+    assert overlap(found[LAST][7], disc(LAST - 1, 1)) > 0.75
+
+
+def test_a_corrected_mask_has_only_its_object_tracked_again(movie: Any) -> None:
+    propagate(movie, all_objects=True, last=4)
+    sample = movie.first()
+    (one,) = (one for one in sample.frames[2].sam2.detections if one.index == 1)
+    one.mask = np.ones_like(one.mask)
+    sample.save()
+    report = propagate(movie, "sam2", last=4, remove_unprompted=True)
+    assert (report.movies[0].objects, report.movies[0].computed) == (1, 2)
+    assert not report.movies[0].unprompted
+    movie.reload()
+    assert {len(here) for here in masks(movie).values()} == {2}
+
+
+@pytest.fixture
+def dividing(dataset: Any, tmp_path: Path) -> Any:
+    """A cell that becomes two, which move apart, beside one that stays."""
+    ys, xs = np.mgrid[:HEIGHT, :WIDTH]
+
+    def frame(number: int) -> np.ndarray:
+        image = np.random.default_rng(number).normal(40, 6, (HEIGHT, WIDTH, 3))
+        gone = max(0, number - DIVIDED + 1)
+        cells = [(100, 66, 11)]
+        cells += (
+            [(40, 40, 14)] if not gone else [(40, 40 + s * (10 + 2 * gone), 9) for s in (-1, 1)]
+        )
+        for x, y, radius in cells:
+            image[(xs - x) ** 2 + (ys - y) ** 2 <= radius**2] = (200, 200, 200)
+        return image.clip(0, 255).astype(np.uint8)
+
+    path = encode((frame(number) for number in range(LONG)), tmp_path / "dividing.mp4", 12)
+    dataset.add_sample(fo.Sample(str(path)))
+    return dataset
+
+
+def test_daughters_know_their_mother_and_when_they_were_born(dividing: Any) -> None:
+    (report,) = propagate(dividing, all_objects=True).movies
+    assert (report.objects, report.divided) == (4, 1)
+    dividing.reload()
+    frames = dividing.first().frames
+    before = {one.index for one in frames[DIVIDED].sam2.detections}
+    daughters = [
+        one for one in frames[LONG].sam2.detections if one.has_field("parent") and one.parent
+    ]
+    assert len(daughters) == 2
+    assert {one.parent for one in daughters} <= before
+    told = {
+        (number, _value(one, "event"))
+        for number, frame in frames.items()
+        for one in frame.sam2.detections
+        if number > 1 and _value(one, "event")
+    }
+    assert told == {(DIVIDED + 1, "divided")}
+
+
+def _value(one: Any, name: str) -> Any:
+    return one[name] if one.has_field(name) else None
