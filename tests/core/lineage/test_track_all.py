@@ -12,9 +12,9 @@ from sam2_plugins.training.synthetic.sample import sample_timelapse
 
 
 def test_a_movie_becomes_objects_frame_by_frame() -> None:
-    movie, labels = sample_timelapse(seed=3, frames=3, size=256)
+    movie, labels = sample_timelapse(seed=3, frames=4, size=256)
     frames = list(track_all(movie))
-    assert [frame.frame for frame in frames] == [0, 1, 2]
+    assert [frame.frame for frame in frames] == [0, 1, 2, 3]
     true = len(np.unique(labels[1])) - 1
     assert 0.8 * true <= len(frames[1].masks) <= 1.25 * true
 
