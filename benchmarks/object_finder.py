@@ -2,8 +2,8 @@
 
     python benchmarks/object_finder.py [FINDER.safetensors]
 
-Synthetic micrographs of another seed, and the scenes of `validation_scenes`, which another
-generator makes. `PROMINENCE`, `SMALLEST` and `LOWEST` of `core/tracking/proposals` were chosen by this.
+Synthetic micrographs of another seed, and the scenes of `validation_scenes`, of another generator.
+`PROMINENCE`, `SMALLEST` and `LOWEST` of `core/tracking/proposals` were chosen on them.
 """
 
 from __future__ import annotations

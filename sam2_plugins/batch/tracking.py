@@ -18,6 +18,7 @@ from sam2_plugins.core.checkpoints import model_name
 from sam2_plugins.core.errors import ExportError, TrackingError, message_of
 from sam2_plugins.core.export import WriterGroup, open_writers
 from sam2_plugins.core.frames import FrameSource, open_frames
+from sam2_plugins.core.lineage import note_on
 from sam2_plugins.core.lineage.events import Event, parents_of
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.masks.journal import MaskJournal, read_journal
@@ -237,6 +238,8 @@ class _Making:
 
     def _everything(self, lineage: LineageTracker, options: TrackingOptions) -> Events:
         assert self._job.everything is not None
+        note = note_on(lineage.tracker, options.start or 0)
+        self._unmet += (note,) if note else ()
         journal, last = self._folder.journal, options.stop
         if last is None and self._frames.length is not None:
             last = self._frames.length - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from qtpy.QtCore import Qt
@@ -11,6 +12,7 @@ from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
+    QMenu,
     QPushButton,
     QTreeWidget,
     QTreeWidgetItem,
@@ -18,6 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from sam2_plugins.napari_plugin._cleanup import CLEANERS
 from sam2_plugins.napari_plugin._controller import Controller
 from sam2_plugins.napari_plugin._store import MaskStore
 from sam2_plugins.napari_plugin._work import Work
@@ -27,6 +30,7 @@ _COLUMNS = ("Object", "Prompts", "Frames", "IoU")
 _DIVIDE = "On the first frame with two cells: the selected cell ends, its daughters begin"
 _BEGINS = "The selected object enters on this frame: no run tracks it to earlier ones"
 _ENDS = "The selected object leaves after this frame: no run tracks it to later ones"
+_CLEAN = "Make the selected object's masks tidy; Undo brings them back"
 _DELETE = "Remove the selected object, its masks and prompts"
 
 
@@ -70,8 +74,10 @@ class ObjectsView(QWidget):
         buttons = QHBoxLayout()
         for button in (self.new, self.divide, self.delete):
             buttons.addWidget(button)
+        self.clean = QPushButton("Clean up")
+        self.clean.setMenu(self._cleaners())
         lives = QHBoxLayout()
-        for button in (self.begins, self.ends):
+        for button in (self.begins, self.ends, self.clean):
             lives.addWidget(button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -103,6 +109,7 @@ class ObjectsView(QWidget):
             (self.delete, _DELETE),
             (self.begins, _BEGINS),
             (self.ends, _ENDS),
+            (self.clean, _CLEAN),
         ):
             button.setEnabled(selected)
             button.setToolTip(about if selected else "There is no object yet: click on one.")
@@ -176,6 +183,19 @@ class ObjectsView(QWidget):
     def _on_renamed(self, item: QTreeWidgetItem, column: int) -> None:
         if not self._filling and column == 0:
             self._controller.rename(int(item.data(0, _LABEL)), item.text(0))
+
+    def _cleaners(self) -> QMenu:
+        menu = QMenu(self)
+        for title, everywhere in (("On this frame", False), ("On all frames", True)):
+            menu.addSection(title)
+            for kind in CLEANERS:
+                action = menu.addAction(kind if not everywhere else f"{kind}, all frames")
+                assert action is not None
+                action.triggered.connect(partial(self._clean, kind, everywhere))
+        return menu
+
+    def _clean(self, kind: str, everywhere: bool, *_: object) -> None:
+        self._controller.attempt(lambda: self._controller.clean(kind, everywhere))
 
     def _on_delete(self) -> None:
         if self._controller.selected is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from qtpy.QtWidgets import (
@@ -15,7 +14,6 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from sam2_plugins.napari_plugin._cleanup import CLEANERS
 from sam2_plugins.napari_plugin._controller import Controller
 
 
@@ -70,13 +68,9 @@ class ToolsView(QWidget):
         self.outlines = QCheckBox("Outlines")
         self.outlines.setToolTip("Draw masks as outlines, so that the cells under them are seen")
         self.outlines.toggled.connect(controller.outline)
-        self.clean = QPushButton("Clean up")
-        self.clean.setToolTip("Make the selected object's masks tidy; Undo brings them back")
-        self.clean.setMenu(self._cleaners())
         third = QHBoxLayout()
         third.addWidget(self.one_per_click)
         third.addWidget(self.outlines)
-        third.addWidget(self.clean)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -118,19 +112,6 @@ class ToolsView(QWidget):
             for button in self._tools.buttons():
                 button.setChecked(False)
             self._tools.setExclusive(True)
-
-    def _cleaners(self) -> QMenu:
-        menu = QMenu(self)
-        for title, everywhere in (("On this frame", False), ("On all frames", True)):
-            menu.addSection(title)
-            for kind in CLEANERS:
-                action = menu.addAction(kind if not everywhere else f"{kind}, all frames")
-                assert action is not None
-                action.triggered.connect(partial(self._clean, kind, everywhere))
-        return menu
-
-    def _clean(self, kind: str, everywhere: bool, *_: object) -> None:
-        self._controller.attempt(lambda: self._controller.clean(kind, everywhere))
 
     def _list_labels(self) -> None:
         """Offer the Labels layers that are not ours."""

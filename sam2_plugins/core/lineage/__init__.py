@@ -5,7 +5,7 @@ from __future__ import annotations
 from sam2_plugins.core.lineage.events import Event
 from sam2_plugins.core.lineage.lineage_tracker import LineageFrame, LineageTracker
 from sam2_plugins.core.lineage.rules import LineageRules
-from sam2_plugins.core.lineage.track_all import AllObjects, from_label_images, track_all
+from sam2_plugins.core.lineage.track_all import AllObjects, from_label_images, note_on, track_all
 
 __all__ = [
     "AllObjects",
@@ -14,5 +14,6 @@ __all__ = [
     "LineageRules",
     "LineageTracker",
     "from_label_images",
+    "note_on",
     "track_all",
 ]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sam2_plugins.core.checkpoints.object_finder import load_object_finder
 from sam2_plugins.core.datasets import load_label_stack
 from sam2_plugins.core.lineage.lineage_tracker import LineageFrame, LineageTracker
 from sam2_plugins.core.lineage.rules import LineageRules
@@ -15,6 +16,7 @@ from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.proposals import Propose
 from sam2_plugins.core.tracking.tracker import VideoTracker
+from sam2_plugins.core.tracking.windows.scale_search import is_photograph
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,17 @@ class AllObjects:
             masks = [tracker.mask(frame, obj) for frame, obj in prompted]
             propose = tracker.proposer([mask for mask in masks if mask is not None])
         return LineageTracker(tracker, propose, self.rules)
+
+
+def note_on(tracker: VideoTracker, frame: int) -> str:
+    """Return what a person should know of all objects of such a movie; "" if nothing."""
+    taught = load_object_finder(tracker.model) is not None
+    if taught and is_photograph(tracker.frame(frame).image):
+        return (
+            "This looks like a photograph, and nano was taught on cells and nuclei: what it finds "
+            "may be anything. Take a published checkpoint: --model sam2.1-tiny."
+        )
+    return ""
 
 
 def track_all(

@@ -6,12 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
+import fiftyone.operators as foo
 import numpy as np
 import pytest
+from fiftyone.operators.executor import ExecutionContext, Executor
 
 from sam2_plugins.fiftyone_plugin import propagate
 from sam2_plugins.fiftyone_plugin.demo import encode
-from tests.hosts.fiftyone.conftest import HEIGHT, WIDTH, Execute, disc, label, masks, overlap, put
+from tests.hosts.fiftyone.conftest import (
+    HEIGHT,
+    OPERATOR,
+    WIDTH,
+    Execute,
+    disc,
+    label,
+    masks,
+    overlap,
+    put,
+)
 
 LAST = 8
 DIVIDED, LONG = 6, 12
@@ -41,6 +53,15 @@ def test_every_object_is_one_track_and_nothing_is_computed_twice(
     report = propagate(movie, all_objects=True, last=LAST, on_progress=steps.append)
     assert not steps
     assert str(report) == f"1 done: 2 objects on {LAST} frames"
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_form_asks_for_prompts_only_where_they_are_needed(movie: Any, wanted: bool) -> None:
+    params = {"dataset_name": movie.name, "params": {"all_objects": wanted}}
+    context = ExecutionContext(params, executor=Executor())
+    form = foo.get_operator(OPERATOR + "propagate_masks").resolve_input(context)
+    asked = {*form.type.properties}
+    assert ("prompt_fields" in asked, "problem" in asked) == (not wanted, not wanted)
 
 
 def test_what_a_person_labelled_is_one_of_them(movie: Any) -> None:

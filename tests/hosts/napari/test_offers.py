@@ -56,7 +56,7 @@ def test_the_strip_shows_the_worst_of_all_objects(bench: Bench) -> None:
 def test_a_clean_up_from_the_menu_is_undone_by_a_key(bench: Bench) -> None:
     begin(bench)
     before = bench.mask(0, 1)
-    menu = bench.widget.tools.clean.menu()
+    menu = bench.widget.objects.clean.menu()
     assert menu is not None and before is not None
     (action,) = (one for one in menu.actions() if one.text() == "Smooth outline")
     action.trigger()

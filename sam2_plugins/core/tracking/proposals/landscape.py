@@ -65,11 +65,17 @@ class Surveyor:
         Parameters
         ----------
         side
-            Of the windows through which it is seen; None: the whole frame at once.
+            Of the windows through which it is seen, and of larger ones beside them; None: the whole
+            frame at once.
         windows
             Look through these only.
         """
-        presence, depth = self._landscape(frame, side, windows or self.windows(side))
+        views = [[w for w in windows or self.windows(side) if self._side_of(w) == side]]
+        coarser = self._planner.coarser(side)
+        if coarser != side:
+            rest = windows or self.windows(coarser)
+            views.append([w for w in rest if self._side_of(w) == coarser])
+        presence, depth = self._landscape(frame, side, views)
         there = presence > 0.5
         depth = ndimage.gaussian_filter(depth, 1)
         tops, _ = ndimage.label(there & (h_maxima(np.where(there, depth, 0), PROMINENCE) > 0))
@@ -86,25 +92,34 @@ class Surveyor:
                 found.append(Hill(mask, sure, float(depth[box][region].max())))
         return found
 
+    def _side_of(self, window: Window) -> int | None:
+        return None if window == self._planner.whole else max(window.width, window.height)
+
     @in_inference
     def _landscape(
-        self, frame: int, side: int | None, windows: Sequence[Window]
+        self, frame: int, side: int | None, views: Sequence[Sequence[Window]]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Presence and depth of a frame, in cells of so many pixels as the finder tells apart."""
+        """Presence and depth of a frame, in cells of so many pixels as the finder tells apart.
+
+        What is seen from near and from further away counts alike: texture is no object from further
+        away, and a gap between two objects shows from near.
+        """
         height, width = self._planner.frame_size
-        cells = self.model.image_size // 2
-        cell = (side or max(height, width)) / cells
+        cell = (side or max(height, width)) / (self.model.image_size // 2)
         shape = round(height / cell), round(width / cell)
-        total = np.zeros((2, *shape), np.float32)
-        weights = np.full(shape, 1e-6, np.float32)
-        for window in windows:
-            rows = slice(round(window.y / cell), round((window.y + window.height) / cell))
-            columns = slice(round(window.x / cell), round((window.x + window.width) / cell))
-            inner = rows.stop - rows.start, columns.stop - columns.start
-            weight = _towards_middle(inner)
-            total[:, rows, columns] += weight * self._look(frame, window, inner)
-            weights[rows, columns] += weight
-        presence, depth = total / weights
+        both, seen = np.zeros((2, *shape), np.float32), np.full(shape, 1e-6, np.float32)
+        for windows in views:
+            total, weights = np.zeros((2, *shape), np.float32), np.zeros(shape, np.float32)
+            for window in windows:
+                rows = slice(round(window.y / cell), round((window.y + window.height) / cell))
+                columns = slice(round(window.x / cell), round((window.x + window.width) / cell))
+                inner = rows.stop - rows.start, columns.stop - columns.start
+                weight = _towards_middle(inner)
+                total[:, rows, columns] += weight * self._look(frame, window, inner)
+                weights[rows, columns] += weight
+            both += total / np.maximum(weights, 1e-6)
+            seen += weights > 0
+        presence, depth = both / seen
         return presence, depth
 
     def _look(self, frame: int, window: Window, shape: tuple[int, int]) -> NDArray[np.float32]:

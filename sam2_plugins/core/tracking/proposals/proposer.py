@@ -24,8 +24,13 @@ from sam2_plugins.core.tracking.windows.planner import Window, WindowPlanner, ex
 Propose: TypeAlias = Callable[[int], Sequence[ObjectMask]]
 """Returns the masks of a frame, with how sure they are as `iou`."""
 
-SEEN_SHARE = 0.2
-"""Share of a window's side that objects of a known size should have across."""
+SEEN_SHARE, SHARE_LOG_SIGMA = 0.15, 1.2
+"""Share of a window's side that objects should have across, and the natural logarithm by which they
+may well differ from it. Chosen on the scenes of `benchmarks/object_finder.py`.
+"""
+
+LARGE_SHARE = 0.4
+"""Share of the whole frame from which on an object is better seen without windows."""
 
 TRIAL_WINDOWS = 12
 """Windows of each size through which a frame is looked at to find the best size."""
@@ -110,17 +115,21 @@ class ObjectProposer:
             wanted = float(np.median(self._sizes)) / SEEN_SHARE
             whole = max(self._planner.frame_size)
             return min(rungs, key=lambda side: abs(math.log((side or whole) / wanted)))
-        best, clearest, ground = None, 0.0, np.zeros(self._planner.frame_size, bool)
-        for side in rungs:
-            hills = self._surveyor.hills(frame, side, self._trial(side, ground))
-            clarity = _clarity(hills)
-            if clarity > clearest:
-                best, clearest = side, clarity
+        side, clearest, ground = None, 0.0, np.zeros(self._planner.frame_size, bool)
+        for rung in rungs:
+            views = dict.fromkeys((rung, self._planner.coarser(rung)))
+            windows = [window for one in views for window in self._trial(one, ground)]
+            hills = self._surveyor.hills(frame, rung, windows)
+            clarity, share = _clarity(hills, rung or max(self._planner.frame_size))
+            # The whole frame has no view from further away to be sobered by: it is for what no
+            # window holds.
+            if clarity > clearest and (rung is not None or share > LARGE_SHARE):
+                side, clearest = rung, clarity
             if hills:
                 ground = np.zeros_like(ground)
                 for hill in hills:
                     hill.mask.paste_into(ground, True)
-        return best
+        return side
 
     def _trial(self, side: int | None, ground: NDArray[np.bool_]) -> list[Window]:
         """Windows to try: where something was seen from further away, and some all over."""
@@ -224,7 +233,16 @@ def _usual_size(hills: Sequence[Hill]) -> float:
     return math.sqrt(4 / math.pi * middle)
 
 
-def _clarity(hills: Sequence[Hill]) -> float:
-    """How much hills stand out: their mean height, large ones counting more."""
+def _clarity(hills: Sequence[Hill], side: int) -> tuple[float, float]:
+    """How much hills stand out in windows of a side, and what share of it they have across.
+
+    Large hills count more. Of equally clear views, that in which they are as large as they should
+    be.
+    """
+    if not hills:
+        return 0.0, 0.0
     areas = [hill.mask.area for hill in hills]
-    return float(np.average([hill.top for hill in hills], weights=areas)) if hills else 0.0
+    share = math.sqrt(4 / math.pi * float(np.average(areas, weights=areas))) / side
+    unusual = math.log(share / SEEN_SHARE) / SHARE_LOG_SIGMA
+    height = float(np.average([hill.top for hill in hills], weights=areas))
+    return height * math.exp(-(unusual**2) / 2), share

@@ -162,6 +162,10 @@ class WindowPlanner:
             side *= math.sqrt(2)
         return sides
 
+    def coarser(self, side: int | None) -> int | None:
+        """Side of the next larger windows; None: the whole frame."""
+        return next((rung for rung in self.ladder() if side is not None and rung > side), None)
+
     def side_for(self, extent: Extent) -> int | None:
         """Side of the smallest window that shows an object well; None for the whole frame."""
         wanted = max(extent.across / OBJECT_SHARE, extent.longest / LONGEST_SHARE)
