@@ -290,7 +290,8 @@ class Session:
                 if result is None:
                     break
                 self.keep(wanted, result, change)
-            done += bool(result.computed)
+            # Joining two sweeps may give a frame anew.
+            done = min(done + bool(result.computed), total)
             yield Step(wanted.line.index(result.frame), done, total, len(result.computed))
         if seeds:  # what a person says of this line later is said without them
             self._tracking.pop(wanted.line, None)
