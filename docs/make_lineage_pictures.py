@@ -3,18 +3,42 @@
     python docs/make_lineage_pictures.py RESULTS PICTURE [TITLE]
 
 RESULTS is a results folder of the Cell Tracking Challenge, or one of `track` that holds one.
+Without arguments the pictures of docs/lineage.md are made: three synthetic movies, every object
+tracked.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
 
 from sam2_plugins.core.datasets.ctc_format import RESULT_TABLE, Track, read_table
-from sam2_plugins.core.export.overlay import colour_of
+from sam2_plugins.core.export import open_writers
+from sam2_plugins.core.export.overlay import colour_of, overlay
+from sam2_plugins.core.frames import open_frames
+from sam2_plugins.core.lineage import AllObjects
+from sam2_plugins.core.lineage.events import summary_of
+from sam2_plugins.core.tracking.options import TrackingOptions
+from sam2_plugins.training.synthetic import make_clip
+from sam2_plugins.training.synthetic.sample import sample_timelapse
+
+STORIES: Mapping[str, Callable[[], NDArray[Any]]] = {
+    "fluorescence": lambda: sample_timelapse(seed=1, frames=FRAMES, size=SIDE)[0],
+    "phase": lambda: make_clip(np.random.default_rng(2), SIDE, FRAMES, "microcolony").frames,
+    "dic": lambda: make_clip(np.random.default_rng(7), SIDE, FRAMES, "dic").frames,
+}
+"""Synthetic movies."""
+
+PICTURES = Path(__file__).parent / "pictures"
+SIDE, FRAMES, SHOWN = 256, 50, (0, 16, 33, 49)
 
 ROW = 0.2
 """Inches between two branches."""
@@ -59,6 +83,27 @@ def draw_tree(results: Path, picture: Path, title: str | None = None) -> None:
     figure.savefig(picture, dpi=110)
 
 
+def draw_story(kind: str, movie: NDArray[Any], picture: Path) -> None:
+    """Track all objects of a movie, and draw some frames of it above its tree."""
+    lineage = AllObjects().lineage(TrackingOptions(model="nano").tracker(movie))
+    shown = []
+    with TemporaryDirectory() as folder, open_frames(movie) as frames:
+        results, tree = Path(folder), Path(folder) / "tree.png"
+        with open_writers(results, "ctc", frames, parents=lineage.parents) as writers:
+            for one in lineage.run():
+                writers.write(one.frame, one.time, one.masks)
+                if one.frame in SHOWN:
+                    shown.append(overlay(frames[one.frame].image, one.masks, scale=2))
+        draw_tree(results, tree, f"{kind}, 50 frames: {summary_of(lineage.events)}")
+        drawn = Image.open(tree).convert("RGB")
+    row = Image.fromarray(np.hstack(shown))
+    row = row.resize((drawn.width, round(row.height * drawn.width / row.width)))
+    whole = Image.new("RGB", (drawn.width, row.height + drawn.height), "white")
+    whole.paste(row, (0, 0))
+    whole.paste(drawn, (0, row.height))
+    whole.save(picture, quality=85)
+
+
 def _rows(tracks: Mapping[int, Track]) -> dict[int, float]:
     """Place tracks so that no branches cross: leaves one under the other, mothers in between."""
     daughters: dict[int, list[int]] = {label: [] for label in tracks}
@@ -80,5 +125,8 @@ def _rows(tracks: Mapping[int, Track]) -> dict[int, float]:
     return rows
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and len(sys.argv) == 1:
+    for kind, make in STORIES.items():
+        draw_story(kind, make(), PICTURES / f"lineage-{kind}.jpg")
+elif __name__ == "__main__":
     draw_tree(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else None)
