@@ -594,21 +594,21 @@ class VideoTracker:
         recorded = tracked.record.get(frame)
         conditioned = before.conditioned or (not before.prompts and recorded is not None)
         prompts = [*before.prompts, prompt]
-        answer = self._predictor.predict(
-            Query(
-                frame,
-                prompts,
-                answered=before.answer,
-                recorded=recorded,
-                side=tracked.side,
-                window=tracked.window,
-                recall=partial(self._recall, tracked, frame) if conditioned else None,
-            )
+        query = Query(
+            frame,
+            prompts,
+            answered=before.answer,
+            recorded=recorded,
+            side=tracked.side,
+            window=tracked.window,
+            recall=partial(self._recall, tracked, frame) if conditioned else None,
         )
+        answer = self._predictor.predict(query)
         tracked.prompted[frame] = PromptedFrame(prompts, answer, conditioned)
         tracked.bank.forget([frame])
         tracked.record.put(frame, answer.mask)
-        tracked.outdate_around(frame, standing=True)
+        # Where a person says that the object is another one, the masks beyond were not of it.
+        tracked.outdate_around(frame, standing=not query.moves)
         tracked.side, tracked.window = answer.side, answer.output.window
         return answer.mask
 
