@@ -280,7 +280,8 @@ class Session:
                 tracker.add(seed)
             arguments = (wanted.direction, wanted.start, wanted.stop)
             self._bound(tracker)
-            total = tracker.count_steps(*arguments, computed=True) or 0
+            due = tracker.due_steps(*arguments) or []
+            total = sum(due)
             results = tracker.propagate(*arguments)
         done = 0
         while True:
@@ -290,8 +291,7 @@ class Session:
                 if result is None:
                     break
                 self.keep(wanted, result, change)
-            # Joining two sweeps may give a frame anew.
-            done = min(done + bool(result.computed), total)
+            done += due.pop(0) if due else 0  # where sweeps are joined, more results follow
             yield Step(wanted.line.index(result.frame), done, total, len(result.computed))
         if seeds:  # what a person says of this line later is said without them
             self._tracking.pop(wanted.line, None)

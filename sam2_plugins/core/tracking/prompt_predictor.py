@@ -60,12 +60,24 @@ class Query:
     @property
     def corrects(self) -> Click | None:
         """The click that corrects a mask that stands: tracked, or painted; None for any other."""
+        click = self._on_standing
+        return click if click is not None and not self.moves else None
+
+    @property
+    def moves(self) -> bool:
+        """Whether the last click is on something else than the mask that stands."""
+        click = self._on_standing
+        return (
+            click is not None and self.recorded is not None and is_elsewhere(self.recorded, click)
+        )
+
+    @property
+    def _on_standing(self) -> Click | None:
         points, recorded = self.prompts[-1].points, self.recorded
         stands = self.recall is not None or any(prompt.mask for prompt in self.prompts)
         if points is None or recorded is None or not (stands and recorded.visible):
             return None
-        click = (*points.xy[-1], points.labels[-1])
-        return None if is_elsewhere(recorded, click) else click
+        return (*points.xy[-1], points.labels[-1])
 
 
 @dataclass(frozen=True)
@@ -127,6 +139,9 @@ class PromptPredictor:
 
     def _attempts(self, query: Query) -> Iterator[_Attempt]:
         clicks, extent = clicks_of(query.prompts), self._given_extent(query.prompts)
+        if query.moves and clicks is not None:
+            # What the object remembers would only be stretched to the click.
+            yield self._search(query, clicks)
         first = self._plan(query, clicks, extent)
         yield first
         if clicks is None:

@@ -484,30 +484,37 @@ class VideoTracker:
         direction: Direction = "forward",
         start: int | None = None,
         stop: int | None = None,
-        computed: bool = False,
     ) -> int | None:
         """Count the results that `propagate` will yield; None if the movie's end is not known.
 
         A few more come where two sweeps have to be joined.
+        """
+        due = self.due_steps(direction, start, stop)
+        return None if due is None else len(due)
 
-        Parameters
-        ----------
-        computed
-            Only those for which a mask has to be computed.
+    def due_steps(
+        self,
+        direction: Direction = "forward",
+        start: int | None = None,
+        stop: int | None = None,
+    ) -> list[bool] | None:
+        """Tell of each result of `propagate` in its order whether a mask has to be tracked for it.
+
+        None if the movie's end is not known. Where two sweeps are joined, further results follow.
         """
         if self.frames.length is None and stop is None:
             return None
 
-        def counts(obj: ObjectId, frame: int) -> bool:
+        def due(obj: ObjectId, frame: int) -> bool:
             tracked = self._objects[obj]
-            done = frame in tracked.prompted or tracked.record.is_current(frame)
-            return not (computed and done)
+            return frame not in tracked.prompted and not tracked.record.is_current(frame)
 
-        return sum(
-            any(counts(obj, frame) for obj in sweep.objects(frame))
+        return [
+            any(due(obj, frame) for obj in objects)
             for sweep in self._plan(direction, start, stop)
             for frame in sweep.frames
-        )
+            if (objects := sweep.objects(frame))
+        ]
 
     def _plan(self, direction: Direction, start: int | None, stop: int | None) -> list[Sweep]:
         if not self._objects:
@@ -587,21 +594,21 @@ class VideoTracker:
         recorded = tracked.record.get(frame)
         conditioned = before.conditioned or (not before.prompts and recorded is not None)
         prompts = [*before.prompts, prompt]
-        answer = self._predictor.predict(
-            Query(
-                frame,
-                prompts,
-                answered=before.answer,
-                recorded=recorded,
-                side=tracked.side,
-                window=tracked.window,
-                recall=partial(self._recall, tracked, frame) if conditioned else None,
-            )
+        query = Query(
+            frame,
+            prompts,
+            answered=before.answer,
+            recorded=recorded,
+            side=tracked.side,
+            window=tracked.window,
+            recall=partial(self._recall, tracked, frame) if conditioned else None,
         )
+        answer = self._predictor.predict(query)
         tracked.prompted[frame] = PromptedFrame(prompts, answer, conditioned)
         tracked.bank.forget([frame])
         tracked.record.put(frame, answer.mask)
-        tracked.outdate_around(frame, standing=True)
+        # Where a person says that the object is another one, the masks beyond were not of it.
+        tracked.outdate_around(frame, standing=not query.moves)
         tracked.side, tracked.window = answer.side, answer.output.window
         return answer.mask
 

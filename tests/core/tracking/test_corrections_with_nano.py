@@ -91,3 +91,16 @@ def test_a_run_that_is_cut_off_while_it_joins_sweeps_goes_on_to_the_same_masks(
         again = corrected()
         list(run(again, BOTH, [TrackJournal(journal)]))
         assert again.masklets() == whole.masklets(), f"cut off after {cut} of {steps}"
+
+
+def test_a_click_on_another_object_moves_there_with_all_that_follows() -> None:
+    tracker = tracker_of()
+    list(tracker.propagate())
+    moved = tracker.add_prompt(4, 1, points=[tuple(PATHS[4, 1])])
+    assert moved.iou_with(truth(4, which=1)) > 0.7
+    list(tracker.propagate())
+    assert all(
+        mask.iou_with(truth(frame, which=int(frame >= 4))) > 0.6
+        for frame in range(1, FRAMES)
+        if (mask := tracker.mask(frame, 1)) is not None
+    )
