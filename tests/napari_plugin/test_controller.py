@@ -139,7 +139,7 @@ def test_a_removed_or_moved_marker_is_a_changed_prompt(desk: Desk) -> None:
     assert desk.space.store.get((0,), 1) == first
 
 
-def test_a_painted_correction_stays_and_the_frames_before_it_are_as_they_were(desk: Desk) -> None:
+def test_tracking_again_keeps_the_masks_that_a_person_prompted_and_painted(desk: Desk) -> None:
     desk.click(*LEFT)
     desk.track()
     before = {f: desk.space.store.get((f,), 1) for f in range(8)}
@@ -150,7 +150,7 @@ def test_a_painted_correction_stays_and_the_frames_before_it_are_as_they_were(de
     desk.jobs.run()
     desk.track()
     after = {f: desk.space.store.get((f,), 1) for f in range(8)}
-    assert all(after[f] == before[f] for f in range(4))
+    assert after[0] == before[0]
     assert after[4].to_array()[10, 100]  # type: ignore[union-attr]
 
 
