@@ -160,6 +160,8 @@ class Masklets(foo.Panel):
                     on_click=self.go_to_doubt,
                     params={"frame": frame},
                 )
+        else:
+            panel.md("No mask is doubtful.", name="no_doubts")
         return types.Property(panel)
 
     def _add_picture(self, panel: types.Object, number: int, shape: float) -> None:

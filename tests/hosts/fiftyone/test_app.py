@@ -111,6 +111,11 @@ def test_the_panel_plots_and_names_the_frames_to_look_at(page: Any, demo: Any) -
     close = page.get_by_role("button", name="Done")
     if close.count():
         close.first.click()
+    # The masks of the demo are good: one of them is made doubtful.
+    sample = demo.first()
+    mask = sample.frames[7].sam2.detections[0]
+    mask["doubt"], mask["doubt_reasons"] = 0.8, "jump of place"
+    sample.save()
     page.reload(wait_until="domcontentloaded")
     page.get_by_text("frames.sam2").first.wait_for()
     modal = open_first_sample(page)
