@@ -271,13 +271,15 @@ class TrackedObject:
                 self.record.drop(frame)
                 self.bank.forget([frame])
 
-    def outdate_around(self, frame: int, standing: bool) -> None:
+    def outdate_around(self, frame: int, standing: bool, moved: bool = False) -> None:
         """After a change on a frame: masks up to the neighbouring prompts are out of date.
 
         Parameters
         ----------
         standing
             They stay where no better ones come.
+        moved
+            The object is elsewhere from this frame on: later masks do not stay.
         """
         before, after = self._neighbours(frame)
         between = [
@@ -285,7 +287,8 @@ class TrackedObject:
             for f in self.record.frames
             if f != frame and (before is None or f > before) and (after is None or f < after)
         ]
-        self.record.outdate(between, standing)
+        self.record.outdate([f for f in between if f < frame], standing)
+        self.record.outdate([f for f in between if f > frame], standing and not moved)
         self.bank.forget(between)
         self.open_joins &= {pair for pair in pairwise(sorted(self.prompted)) if frame not in pair}
 

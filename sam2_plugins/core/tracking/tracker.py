@@ -28,7 +28,7 @@ from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.disk_features import DiskFeatures
 from sam2_plugins.core.tracking.feature_cache import FeatureCache, FeatureStore
 from sam2_plugins.core.tracking.history import Change, History, State
-from sam2_plugins.core.tracking.join import Joiner
+from sam2_plugins.core.tracking.join import SAME_OBJECT, Joiner
 from sam2_plugins.core.tracking.memory.bank import Policy, Recall
 from sam2_plugins.core.tracking.memory.policies import get_policy
 from sam2_plugins.core.tracking.predictor import MIN_PART_SHARE, Steps
@@ -607,8 +607,9 @@ class VideoTracker:
         tracked.prompted[frame] = PromptedFrame(prompts, answer, conditioned)
         tracked.bank.forget([frame])
         tracked.record.put(frame, answer.mask)
-        # Where a person says that the object is another one, the masks beyond were not of it.
-        tracked.outdate_around(frame, standing=not query.moves)
+        # Where a person says that the object is elsewhere, masks from there on were not of it.
+        moved = recorded is not None and recorded.iou_with(answer.mask) < SAME_OBJECT
+        tracked.outdate_around(frame, standing=True, moved=moved)
         tracked.side, tracked.window = answer.side, answer.output.window
         return answer.mask
 
