@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -44,7 +45,7 @@ def load_model(
     name_or_path: str | Path,
     device: str | torch.device = "auto",
     image_size: int | None = None,
-    compile: bool = False,
+    compile: bool | None = None,
     on_progress: Progress | None = None,
 ) -> Sam2Model:
     """Return a model in evaluation mode on a device.
@@ -62,8 +63,7 @@ def load_model(
         `size_multiple`; by default the variant's own. Published weights were trained at that one
         only: how good masks are at another is not known.
     compile
-        Let `torch.compile` make the image encoder and memory attention faster, at the cost of
-        minutes when they first run.
+        Does nothing any more: CUDA graphs are faster, and start at once.
     on_progress
         Called with bytes done and total while weights are downloaded.
 
@@ -73,16 +73,17 @@ def load_model(
         If the name or the device is none; if the network cannot take the image size, with those
         that it can; or if the weights cannot be had, are damaged, or do not fit.
     """
+    if compile is not None:
+        warnings.warn("`compile` does nothing any more.", DeprecationWarning, stacklevel=2)
     chosen = choose_device(device)
     path, asked = _locate(_name_meant(name_or_path, chosen), on_progress)
-    return _load(path, asked, chosen, image_size, compile)
+    return _load(path, asked, chosen, image_size)
 
 
 def cached_model(
     name_or_path: str | Path,
     device: str | torch.device = "auto",
     image_size: int | None = None,
-    compile: bool = False,
     on_progress: Progress | None = None,
 ) -> Sam2Model:
     """Do what `load_model` does, once: the last two models stay and are handed out again.
@@ -92,7 +93,7 @@ def cached_model(
     chosen = choose_device(device)
     path, asked = _locate(_name_meant(name_or_path, chosen), on_progress)
     with _cache_lock:
-        return _load_once(path, path.stat().st_mtime_ns, asked, chosen, image_size, compile)
+        return _load_once(path, path.stat().st_mtime_ns, asked, chosen, image_size)
 
 
 def locate_weights(
@@ -175,9 +176,8 @@ def _load_once(
     asked: Variant | None,
     device: torch.device,
     image_size: int | None,
-    compile: bool,
 ) -> Sam2Model:
-    return _load(path, asked, device, image_size, compile)
+    return _load(path, asked, device, image_size)
 
 
 def _load(
@@ -185,7 +185,6 @@ def _load(
     asked: Variant | None,
     device: torch.device,
     image_size: int | None,
-    compile: bool,
 ) -> Sam2Model:
     if asked is not None:
         check_sha256(asked, path)
@@ -211,11 +210,7 @@ def _load(
             digest,
             asked.name,
         )
-    model = model.to(device).eval()
-    if compile:
-        model.image_encoder.compile()
-        model.memory_attention.compile()
-    return model
+    return model.to(device).eval()
 
 
 def _fill(path: Path, weights: Weights, asked: Variant | None, image_size: int | None) -> Sam2Model:

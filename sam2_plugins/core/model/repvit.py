@@ -204,7 +204,7 @@ class RepVit(nn.Module, Prepared):
     def forward(self, pixels: Tensor) -> list[Tensor]:
         """Encode pixels [B, 3, S, S]; the maps are [B, C_i, S / stride, S / stride]."""
         maps: list[Tensor]
-        if self._learns() or torch.compiler.is_compiling():
+        if self._learns():
             maps = self.body(pixels)
             return maps
         dtype = _autocast_dtype(pixels.device.type)
