@@ -2,7 +2,7 @@
 
     python -m sam2_plugins.training.object_finder OUT.safetensors --minutes 72
 
-makes the file that comes with the package, but for chance.
+docs/lineage.md tells how the file that comes with the package was made.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ Propose: TypeAlias = Callable[[int], Sequence[ObjectMask]]
 
 SEEN_SHARE, SHARE_LOG_SIGMA = 0.15, 1.2
 """Share of a window's side that objects should have across, and the natural logarithm by which they
-may well differ from it. Chosen on the scenes of `benchmarks/object_finder.py`.
+may well differ from it. Chosen on synthetic scenes and three real movies; see docs/lineage.md.
 """
 
 LARGE_SHARE = 0.4
