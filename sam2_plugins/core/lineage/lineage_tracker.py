@@ -131,7 +131,8 @@ class LineageTracker:
             Objects are proposed on every n-th frame; in between, they are tracked.
         """
         for obj in self.tracker.objects:
-            self._standing.setdefault(obj, _Standing(start, settled=True, seen=start))
+            begins = max(start, min(self._prompted(obj)))
+            self._standing.setdefault(obj, _Standing(begins, settled=True, seen=begins))
         self._alive, self._picture = list(self.tracker.objects), None
         delay = (self.rules.confirm - 1) * every
         frame = start
@@ -162,7 +163,7 @@ class LineageTracker:
         if goes_on is not None:
             self._whole.add(goes_on)
             self._standing[goes_on].seen = event.frame
-            self.tracker.set_life(goes_on, self._standing[goes_on].born, None)
+            self.tracker.set_life(goes_on, self._first(goes_on), None)
             self._alive.append(goes_on)
             for _ in self.tracker.propagate("forward", event.frame, self._now):
                 pass
@@ -320,9 +321,9 @@ class LineageTracker:
 
     def _divide_or_forget(self, mother: ObjectId, parts: list[ObjectId]) -> None:
         """Two lasting parts of an object are its daughters; anything else is a part no more."""
-        if mother in self._alive and len(parts) == 2:
+        born = self._standing[parts[0]].born
+        if mother in self._alive and len(parts) == 2 and self._may_stop(mother, born - 1):
             one, other = parts
-            born = self._standing[one].born
             first, second = self._area(one, born), self._area(other, born)
             if born == self._standing[other].born and are_daughters(
                 self._usual_area(mother, born), first, second, False, self.rules
@@ -342,7 +343,7 @@ class LineageTracker:
             for mother in self._alive:
                 standing = self._standing[mother]
                 known = standing.settled and standing.born < born
-                if mother == obj or not known or mother in self._whole:
+                if mother == obj or not known or not self._may_stop(mother, born - 1):
                     continue
                 followed = self.tracker.mask(born, mother)
                 if followed is None or apart(followed, mine) > REACH:
@@ -383,17 +384,27 @@ class LineageTracker:
     def _end_lost(self, frame: int) -> None:
         for obj in list(self._alive):
             standing = self._standing[obj]
-            if obj in self._whole or any(self._standing[o].part_of == obj for o in self._alive):
+            lost = standing.settled and frame - standing.seen >= self.rules.confirm
+            if not lost or any(self._standing[o].part_of == obj for o in self._alive):
                 continue
-            if standing.settled and frame - standing.seen >= self.rules.confirm:
+            if self._may_stop(obj, standing.seen):
                 self._stop(obj, standing.seen)
                 reason = f"not found for {self.rules.confirm} frames"
                 self._record(Event("ended", standing.seen, (obj,), reason))
 
     def _stop(self, obj: ObjectId, last: int) -> None:
-        first = self._standing[obj].born
-        self.tracker.set_life(obj, min(first, last), last)
+        self.tracker.set_life(obj, self._first(obj), last)
         self._alive.remove(obj)
+
+    def _may_stop(self, obj: ObjectId, last: int) -> bool:
+        """Whether an object may end on a frame: not if a person knows it later, or said so."""
+        return obj not in self._whole and max(self._prompted(obj)) <= last
+
+    def _prompted(self, obj: ObjectId) -> list[int]:
+        return [prompt.frame for prompt in self.tracker.prompts if prompt.obj == obj]
+
+    def _first(self, obj: ObjectId) -> int | None:
+        return self.tracker.lives.get(obj, (None, None))[0]
 
     def _forget(self, obj: ObjectId) -> None:
         """Take back what was on trial; the object that it was a part of was there all along."""

@@ -199,3 +199,32 @@ def test_events_survive_being_written_and_are_told_in_plain_words() -> None:
     assert [Event.of(event.as_json()) for event in events] == events
     assert str(events[1]) == "Frame 7: 1 divided into 2 and 3: two parts of it lasted"
     assert summary_of(events) == "1 objects appeared, 1 divided, 1 ended."
+
+
+def test_an_object_that_a_person_prompted_on_a_later_frame_begins_there() -> None:
+    labels = [scene([CELL])] * 8
+    lineage = lineage_of(labels, shown=[scene([CELL, SECOND])] * 8)
+    lineage.tracker.add_prompt(5, "mine", mask=scene([CELL, SECOND]) == 2)
+    frames = list(lineage.run())
+    assert ["mine" in frame.masks for frame in frames] == [False] * 5 + [True] * 3
+
+
+def test_what_a_person_prompted_later_again_neither_ends_nor_divides_before_that() -> None:
+    found_until_two = [scene([CELL, SECOND])] * 2 + [scene([CELL])] * 8
+    lineage = lineage_of(found_until_two, shown=[scene([CELL, SECOND])] * 10)
+    for frame in (0, 8):
+        lineage.tracker.add_prompt(frame, "mine", mask=scene([CELL, SECOND]) == 2)
+    assert all("mine" in frame.masks for frame in lineage.run())
+    movie = dividing(after=7)
+    lineage = lineage_of(movie)
+    for frame in (0, 8):
+        lineage.tracker.add_prompt(frame, "mine", mask=movie[0] == 1)
+    assert all("mine" in frame.masks for frame in lineage.run())
+
+
+def test_a_run_from_a_later_frame_leaves_what_was_tracked_before_it() -> None:
+    lineage = lineage_of([scene([CELL])] * 5 + [scene([])] * 5)
+    lineage.tracker.add_prompt(0, "mine", mask=scene([CELL]) == 1)
+    list(lineage.tracker.propagate(stop=2))
+    list(lineage.run(3))
+    assert all(lineage.tracker.mask(frame, "mine") is not None for frame in range(3))
