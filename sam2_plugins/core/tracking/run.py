@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext, suppress
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
 
 from sam2_plugins.core.masks import Masklet, ObjectId
 from sam2_plugins.core.masks.journal import BLOCK, MaskJournal, read_journal
@@ -128,12 +127,7 @@ class TrackJournal:
     def __enter__(self) -> TrackJournal:
         return self.open()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
