@@ -429,6 +429,44 @@ class VideoTracker:
                 if frame not in tracked.prompted and memory is None:
                     tracked.record.put(frame, mask)
 
+    def return_to(
+        self,
+        memory: Mapping[ObjectId, Mapping[str, Any]],
+        masks: Iterable[tuple[int, Mapping[ObjectId, ObjectMask]]],
+    ) -> bool:
+        """Take exactly the objects of an earlier run, those too that were added on its way.
+
+        Parameters
+        ----------
+        memory
+            From `load_memory`, of all objects.
+        masks
+            Those that belong to it, by frame.
+
+        Returns
+        -------
+        bool
+            Whether it was of the prompts that were given here; if not, nothing is changed.
+        """
+        for obj, tracked in self._objects.items():
+            if obj not in memory or not _same_prompts(tracked.prompted, memory[obj]["prompted"]):
+                return False
+        objects = {}
+        for obj, state in memory.items():
+            objects[obj] = TrackedObject(obj, self.frame_size, self.policy)
+            objects[obj].go_on_from(state, {})
+            if obj not in self._objects:
+                self._log += [
+                    one for said in objects[obj].prompted.values() for one in said.prompts
+                ]
+        self._objects = objects
+        for frame, found in masks:
+            for obj, mask in found.items():
+                if obj in objects and frame in memory[obj]["current"]:
+                    objects[obj].record.put(frame, mask)
+        self._history.clear()
+        return True
+
     def take(self, frame: int, masks: Mapping[ObjectId, ObjectMask]) -> None:
         """Take masks from elsewhere for those that were tracked to a frame.
 
