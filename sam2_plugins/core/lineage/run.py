@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.lineage.events import Event
 from sam2_plugins.core.lineage.lineage_tracker import LineageFrame, LineageTracker
 from sam2_plugins.core.masks import ObjectId, ObjectMask
@@ -32,7 +33,7 @@ class LineageJournal(Journal):
     def restore(self, lineage: LineageTracker, about: Mapping[str, Any]) -> None:
         """Bring a fresh lineage to where an earlier run was when its memories were saved last.
 
-        What follows is as it was. What is here of another run is deleted.
+        What follows is as it was. What is here of another run, or damaged, is deleted.
 
         Parameters
         ----------
@@ -41,13 +42,12 @@ class LineageJournal(Journal):
         """
         self._about = about
         memory, state = load_memory_and_state(self.memory_path, lineage.tracker.model.device)
-        if not state or state["about"] != about or not self._cut_to(state["bytes"]):
-            self.delete()
-            return
-        if not lineage.tracker.return_to(memory, self._masks(state["undecided"])):
-            self.delete()
-            return
-        lineage.go_on_from(state["lineage"])
+        if state and state["about"] == about and self._cut_to(state["bytes"]):
+            with suppress(ExportError):
+                if lineage.tracker.return_to(memory, self._masks(state["undecided"])):
+                    lineage.go_on_from(state["lineage"])
+                    return
+        self.delete()
 
     def _cut_to(self, size: int) -> bool:
         """Cut off what was written after the memories; tell whether all before it is there."""

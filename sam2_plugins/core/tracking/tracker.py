@@ -451,19 +451,17 @@ class VideoTracker:
         for obj, tracked in self._objects.items():
             if obj not in memory or not _same_prompts(tracked.prompted, memory[obj]["prompted"]):
                 return False
-        objects = {}
+        objects, log = {}, list(self._log)
         for obj, state in memory.items():
             objects[obj] = TrackedObject(obj, self.frame_size, self.policy)
             objects[obj].go_on_from(state, {})
             if obj not in self._objects:
-                self._log += [
-                    one for said in objects[obj].prompted.values() for one in said.prompts
-                ]
-        self._objects = objects
+                log += [one for prompted in state["prompted"].values() for one in prompted.prompts]
         for frame, found in masks:
             for obj, mask in found.items():
                 if obj in objects and frame in memory[obj]["current"]:
                     objects[obj].record.put(frame, mask)
+        self._objects, self._log = objects, log
         self._history.clear()
         return True
 
