@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.napari_plugin._aim import meaning_of_click
-from sam2_plugins.napari_plugin._colors import TrackColors
+from sam2_plugins.napari_plugin.layers.colors import TrackColors
+from sam2_plugins.napari_plugin.models.click_meaning import meaning_of_click
 from tests.napari_plugin.conftest import LEFT, RIGHT, Desk
 
 SIZE = (60, 80)

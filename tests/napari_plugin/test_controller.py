@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sam2_plugins.core.errors import ModelError
-from sam2_plugins.napari_plugin._states import Kind
+from sam2_plugins.napari_plugin.models.frame_states import Kind
 from tests.cli.conftest import moving_discs
 from tests.napari_plugin.conftest import LEFT, RIGHT, Desk
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sam2_plugins.core.prompts import Prompt
-from sam2_plugins.napari_plugin._frames import Line
-from sam2_plugins.napari_plugin._prompts import (
+from sam2_plugins.napari_plugin.layers.frames import Line
+from sam2_plugins.napari_plugin.layers.prompts import (
     EXCLUDE,
     INCLUDE,
     box_of_corners,

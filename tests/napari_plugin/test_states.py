@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sam2_plugins.napari_plugin._jobs import AtOnce
-from sam2_plugins.napari_plugin._overview import Overview
-from sam2_plugins.napari_plugin._states import FrameState, Kind, worst_by_column
+from sam2_plugins.napari_plugin.controllers.jobs import AtOnce
+from sam2_plugins.napari_plugin.controllers.overview import Overview
+from sam2_plugins.napari_plugin.models.frame_states import FrameState, Kind, worst_by_column
 from tests.napari_plugin.conftest import Later
 
 

@@ -1,0 +1,133 @@
+"""Long work, wherever it runs: in a thread of napari's, or at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+Failed = Callable[[Exception], None]
+
+
+class Handle(Protocol):
+    """A run that can be stopped."""
+
+    def stop(self) -> None:
+        """Stop at the next step; what was done is kept."""
+
+
+class Jobs(Protocol):
+    """Where work runs; callbacks come in the thread of the viewer."""
+
+    def call(self, work: Callable[[], T], done: Callable[[T], None], failed: Failed) -> None:
+        """Do one thing."""
+
+    def stream(
+        self,
+        work: Callable[[], Generator[T, None, None]],
+        each: Callable[[T], None],
+        done: Callable[[bool], None],
+        failed: Failed,
+    ) -> Handle:
+        """Do many steps; `done` is told whether it was stopped."""
+
+
+class AtOnce:
+    """Work that is done before the call returns: for scripts, and tests without Qt."""
+
+    def call(self, work: Callable[[], T], done: Callable[[T], None], failed: Failed) -> None:
+        """Do one thing."""
+        try:
+            result = work()
+        except Exception as error:
+            failed(error)
+        else:
+            done(result)
+
+    def stream(
+        self,
+        work: Callable[[], Generator[T, None, None]],
+        each: Callable[[T], None],
+        done: Callable[[bool], None],
+        failed: Failed,
+    ) -> Handle:
+        """Do all steps."""
+        stopping = _Stop()
+        try:
+            for step in work():
+                each(step)
+        except Exception as error:
+            failed(error)
+        else:
+            done(False)
+        return stopping
+
+
+class _Stop:
+    def stop(self) -> None:
+        """All is done already."""
+
+
+class InThreads:
+    """Work in threads of napari's, which the viewer ends when it is closed."""
+
+    def __init__(self) -> None:
+        self._workers: set[Any] = set()
+
+    def call(self, work: Callable[[], T], done: Callable[[T], None], failed: Failed) -> None:
+        """Do one thing."""
+        from napari.qt.threading import FunctionWorker
+
+        worker = FunctionWorker(work)
+        worker.returned.connect(done)
+        self._start(worker, failed)
+
+    def stream(
+        self,
+        work: Callable[[], Generator[T, None, None]],
+        each: Callable[[T], None],
+        done: Callable[[bool], None],
+        failed: Failed,
+    ) -> Handle:
+        """Do many steps."""
+        from napari.qt.threading import GeneratorWorker
+
+        def steps() -> Generator[T, None, None]:
+            yield from work()
+
+        worker: Any = GeneratorWorker(steps)
+        worker.yielded.connect(each)
+        worker.returned.connect(lambda _: done(False))
+        worker.aborted.connect(lambda: done(True))
+        self._start(worker, failed)
+        return _Worker(worker)
+
+    @property
+    def busy(self) -> bool:
+        """Whether any work goes on."""
+        return bool(self._workers)
+
+    def close(self) -> None:
+        """Let no callback come any more, and stop what runs."""
+        for worker in list(self._workers):
+            for signal in ("returned", "yielded", "aborted", "errored"):
+                if hasattr(worker, signal):
+                    getattr(worker, signal).disconnect()
+            worker.quit()
+        self._workers.clear()
+
+    def _start(self, worker: Any, failed: Failed) -> None:
+        worker.errored.connect(failed)
+        worker.finished.connect(lambda: self._workers.discard(worker))
+        self._workers.add(worker)
+        worker.start()
+
+
+class _Worker:
+    def __init__(self, worker: Any) -> None:
+        self._worker = worker
+
+    def stop(self) -> None:
+        """Stop at the next step."""
+        self._worker.quit()

@@ -1,0 +1,348 @@
+"""The layers that belong to one image: masks, clicks, boxes, tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.napari_plugin.layers.colors import TrackColors, color_of, label_colormap
+from sam2_plugins.napari_plugin.layers.frames import Line, frame_size, leading_shape, shown_index
+from sam2_plugins.napari_plugin.layers.lineage import Lineage, Tracks, show_tracks, tracks_of
+from sam2_plugins.napari_plugin.layers.marks import Marks, read_marks, write_marks
+from sam2_plugins.napari_plugin.layers.mask_store import Index, MaskStore
+from sam2_plugins.napari_plugin.layers.placement import keep_placed, placement_of
+from sam2_plugins.napari_plugin.layers.prompts import (
+    EXCLUDE,
+    INCLUDE,
+    MEANING,
+    OBJECT,
+    Drawn,
+    corners_of_box,
+    point_row,
+    read_prompts,
+)
+from sam2_plugins.napari_plugin.models.measures import Measures
+
+_MEANING_COLORS = {INCLUDE: "#2ecc71", EXCLUDE: "#ff4d4d"}
+_CLICK_SHARE = 1 / 45
+"""Diameter of a click's marker, as a share of the frame's shorter side."""
+
+
+class Workspace:
+    """Layers of one image, made when they are first needed.
+
+    Parameters
+    ----------
+    viewer
+        A `ViewerModel`.
+    on_drawn
+        Called when clicks or boxes were added, moved or removed by a person.
+    keys
+        What keys do while one of the layers is the active one.
+    aim
+        Called before a click that includes, with its frame and place (x, y): may select another
+        object, and returns whether the click is a prompt at all.
+
+    Attributes
+    ----------
+    drawing
+        The object that the next click, box or stroke is of.
+    """
+
+    def __init__(
+        self,
+        viewer: Any,
+        image: Any,
+        on_drawn: Callable[[], object],
+        keys: Mapping[str, Callable[[Any], None]] | None = None,
+        aim: Callable[[Index, float, float], bool] = lambda index, x, y: True,
+    ) -> None:
+        self.viewer = viewer
+        self.image = image
+        self.lineage = Lineage()
+        self.names: dict[int, str] = {}
+        self.store = MaskStore(_shape(image))
+        self._on_drawn = on_drawn
+        self._keys = dict(keys or {})
+        self._aim = aim
+        self._only_selects = False
+        self._quiet = False
+        self.drawing = 1
+        self._excluding = False
+        self.labels = viewer.add_labels(
+            self.store,
+            name=f"{image.name} masks",
+            opacity=0.5,
+            colormap=label_colormap(),
+            **placement_of(image),
+        )
+        self._bind(self.labels)
+        self.points = self._add_points()
+        self.boxes = self._add_boxes()
+        self.tracks: Any = None
+        self._leave_in_place = keep_placed(image, self.layers)
+
+    # -- layers
+
+    def layers(self) -> list[Any]:
+        """Those that were added and are still in the viewer."""
+        added = (self.labels, self.points, self.boxes, self.tracks)
+        return [layer for layer in added if layer is not None and layer in self.viewer.layers]
+
+    def complete(self) -> None:
+        """Add prompt layers again that a person removed; their prompts are gone with them."""
+        if self.points not in self.viewer.layers:
+            self.points = self._add_points()
+        if self.boxes not in self.viewer.layers:
+            self.boxes = self._add_boxes()
+
+    def fits(self, image: Any) -> bool:
+        """Whether an image has the shape for which the layers were made."""
+        return _shape(image) == self.store.shape
+
+    def close(self) -> None:
+        """Let go of the layers' events."""
+        self.store.on_edit = lambda index, before: None
+        self._leave_in_place()
+        self.points.events.data.disconnect(self._drawn)
+        self.boxes.events.data.disconnect(self._drawn)
+        for layer in (self.points, self.boxes):
+            if self._before_drawing in layer.mouse_drag_callbacks:
+                layer.mouse_drag_callbacks.remove(self._before_drawing)
+        for layer in self.layers():
+            for key in self._keys:
+                layer.bind_key(key, None, overwrite=True)
+
+    def refresh(self) -> None:
+        """Draw the shown frame's masks again."""
+        self.labels.refresh(thumbnail=False, extent=False, highlight=False)
+
+    def outline(self, width: int) -> None:
+        """Draw masks as outlines so many pixels wide; 0: filled."""
+        self.labels.contour = width
+
+    def color(self, label: int) -> Any:
+        """RGBA of an object, 0 to 1, the same everywhere."""
+        return color_of(label)
+
+    # -- where the person looks
+
+    @property
+    def step(self) -> Index:
+        """Leading index of the shown frame."""
+        return shown_index(self.image, self.viewer.dims.point)
+
+    def go_to(self, index: Index) -> None:
+        """Show a frame."""
+        at = np.asarray(self.image.world_to_data(self.viewer.dims.point), float)
+        at[: len(index)] = index
+        world = self.image.data_to_world(tuple(at))[: len(index)]
+        first = self.viewer.dims.ndim - self.image.ndim
+        self.viewer.dims.set_point(range(first, first + len(index)), world)
+
+    # -- prompts
+
+    def select(self, label: int, excluding: bool) -> None:
+        """Let what is drawn next be said of an object."""
+        self.drawing, self._excluding = label, excluding
+        self.labels.selected_label = label
+        with self.quietly():
+            self.points.selected_data = set()
+            self.boxes.selected_data = set()
+            self._prepare(self.points, excluding)
+            self._prepare(self.boxes, excluding)
+
+    def drawn(self, line: Line) -> Drawn:
+        """All clicks and boxes on the frames of a line."""
+        return read_prompts(
+            self.points.data,
+            self.points.features,
+            self.boxes.data,
+            self.boxes.features,
+            line,
+            self.boxes.shape_type,
+            self.store.frame_size,
+        )
+
+    def draw(self, index: Index, label: int, prompt: Prompt) -> None:
+        """Show a prompt as if a person had drawn it, without saying so."""
+        with self.quietly():
+            if prompt.box is not None:
+                self._prepare(self.boxes, False, label)
+                self.boxes.add_rectangles(corners_of_box(tuple(prompt.box), index))
+            if prompt.points is not None:
+                for xy, meaning in zip(prompt.points.xy, prompt.points.labels, strict=True):
+                    self._prepare(self.points, not meaning, label)
+                    self.points.add(point_row(xy, index))
+            self._prepare(self.points, self._excluding)
+            self._prepare(self.boxes, self._excluding)
+
+    def erase(self, label: int, index: Index | None = None) -> None:
+        """Remove an object's clicks and boxes, of one frame or of all, without saying so."""
+        with self.quietly():
+            for layer in (self.points, self.boxes):
+                _remove(layer, _rows(layer, label, index))
+
+    def marks(self) -> Marks:
+        """What is drawn in the prompt layers, as plain values."""
+        return read_marks(self.points, self.boxes)
+
+    def set_marks(self, marks: Marks) -> None:
+        """Let the prompt layers show just these marks, without saying so."""
+        with self.quietly():
+            write_marks(marks, self.points, self.boxes, self.color)
+            self._prepare(self.points, self._excluding)
+            self._prepare(self.boxes, self._excluding)
+
+    @contextmanager
+    def quietly(self) -> Iterator[None]:
+        """Change the prompt layers without it counting as drawn by a person."""
+        before, self._quiet = self._quiet, True
+        try:
+            yield
+        finally:
+            self._quiet = before
+
+    # -- tracks
+
+    def find_tracks(self) -> Tracks:
+        """Find the objects' paths, and where they divide; takes long of many masks."""
+        return tracks_of(self.store, self.lineage, list(self.names))
+
+    def show_tracks(self, data: NDArray[np.float64], graph: dict[int, list[int]]) -> None:
+        """Draw paths in a Tracks layer."""
+        if self.store.ndim < 3:
+            return
+        if not len(data):
+            if self.tracks is not None and self.tracks in self.viewer.layers:
+                self.viewer.layers.remove(self.tracks)
+            return
+        if self.tracks is None or self.tracks not in self.viewer.layers:
+            active = self.viewer.layers.selection.active
+            self.tracks = self.viewer.add_tracks(
+                data,
+                graph=graph,
+                name=f"{self.image.name} tracks",
+                tail_length=20,
+                colormaps_dict={"track_id": TrackColors()},
+                **placement_of(self.image),
+            )
+            self._bind(self.tracks)
+            self.viewer.layers.selection.active = active
+        else:
+            show_tracks(self.tracks, data, graph)
+
+    def show_features(self, measures: Measures) -> None:
+        """Tell of each object in the status bar and in napari's table of features."""
+        areas = {o: [int(row["area_px"]) for row in rows] for o, rows in measures.by_label.items()}
+        self.labels.features = {
+            "index": list(areas),
+            "name": [self.names.get(label, "") for label in areas],
+            "frames": [len(found) for found in areas.values()],
+            "mean_area_px": [float(np.mean(found)) for found in areas.values()],
+        }
+
+    # -- making layers
+
+    def _add_points(self) -> Any:
+        points = self.viewer.add_points(
+            ndim=self.store.ndim,
+            name=f"{self.image.name} clicks",
+            features={OBJECT: np.zeros(0, int), MEANING: np.zeros(0, "<U8")},
+            feature_defaults={OBJECT: 1, MEANING: INCLUDE},
+            border_color=MEANING,
+            border_color_cycle=_MEANING_COLORS,
+            border_width=0.25,
+            size=max(4, min(self.store.frame_size) * _CLICK_SHARE),
+            **placement_of(self.image),
+        )
+        points.mouse_drag_callbacks.insert(0, self._before_drawing)
+        points.events.data.connect(self._drawn)
+        self._bind(points)
+        return points
+
+    def _add_boxes(self) -> Any:
+        boxes = self.viewer.add_shapes(
+            ndim=self.store.ndim,
+            name=f"{self.image.name} boxes",
+            features={OBJECT: np.zeros(0, int)},
+            feature_defaults={OBJECT: 1},
+            face_color="transparent",
+            edge_width=max(1, min(self.store.frame_size) / 250),
+            **placement_of(self.image),
+        )
+        boxes.mouse_drag_callbacks.insert(0, self._before_drawing)
+        boxes.events.data.connect(self._drawn)
+        self._bind(boxes)
+        return boxes
+
+    def _bind(self, layer: Any) -> None:
+        for key, act in self._keys.items():
+            layer.bind_key(key, act, overwrite=True)
+
+    def _prepare(self, layer: Any, excluding: bool, label: int | None = None) -> None:
+        """Let what is added to a prompt layer next be said of an object; the selected if None."""
+        label = self.drawing if label is None else label
+        if MEANING in layer.features:  # clicks; in an event, napari hands a proxy of the layer
+            meaning = EXCLUDE if excluding else INCLUDE
+            layer.feature_defaults = {OBJECT: label, MEANING: meaning}
+            layer.current_face_color = self.color(label)
+        else:
+            layer.feature_defaults = {OBJECT: label}
+            layer.current_edge_color = self.color(label)
+
+    def _before_drawing(self, layer: Any, event: Any) -> None:
+        """Before napari adds a click or a box: whom it is of. Ctrl-click excludes.
+
+        Selecting old markers makes napari take theirs for what comes next.
+        """
+        if not str(layer.mode).startswith("add"):
+            return
+        excluding = self._excluding or "Control" in event.modifiers
+        # Taken from the layer list, for in an event napari hands a proxy.
+        if layer.name == self.points.name and not excluding and "Shift" not in event.modifiers:
+            at = self.points.world_to_data(event.position)
+            self._only_selects = not self._aim(_at(at), float(at[-1]), float(at[-2]))
+        layer.selected_data = set()
+        self._prepare(layer, excluding)
+
+    def _drawn(self, event: Any) -> None:
+        action = str(getattr(event.action, "value", event.action))
+        if self._quiet or action not in ("added", "changed", "removed"):
+            return
+        only_selects, self._only_selects = self._only_selects, False
+        if only_selects and action == "added":
+            with self.quietly():
+                _remove(self.points, [len(self.points.data) - 1])
+            return
+        self._on_drawn()
+
+
+def _shape(image: Any) -> tuple[int, ...]:
+    return (*leading_shape(image), *frame_size(image))
+
+
+def _rows(layer: Any, label: int, index: Index | None) -> list[int]:
+    """Rows of a prompt layer that are said of an object."""
+    drawn = zip(layer.data, layer.features[OBJECT], strict=True)
+    return [
+        row
+        for row, (at, obj) in enumerate(drawn)
+        if int(obj) == label and (index is None or _at(at) == index)
+    ]
+
+
+def _at(coordinates: Any) -> Index:
+    first = np.atleast_2d(np.asarray(coordinates))[0]
+    return tuple(round(float(n)) for n in first[:-2])
+
+
+def _remove(layer: Any, rows: Sequence[int]) -> None:
+    if rows:
+        layer.selected_data = set(rows)
+        layer.remove_selected()
