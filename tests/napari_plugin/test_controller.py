@@ -58,7 +58,7 @@ def test_a_box_and_a_click_that_excludes(desk: Desk) -> None:
     assert desk.area(0, 1) != before
     line = desk.controller.line
     assert line is not None and desk.controller.work is not None
-    clicks = desk.controller.work.session.said(line)[0, 1]
+    clicks = desk.controller.work.session.prompts.along(line)[0, 1]
     assert [one.points.labels for one in clicks if one.points] == [(1,), (0,)]
     desk.controller.new_object()
     desk.box(50, 75, 70, 95)

@@ -2,70 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from sam2_plugins.core.tracking.schedule import Life
-from sam2_plugins.napari_plugin.models.session import free_label
-
-if TYPE_CHECKING:
-    from sam2_plugins.napari_plugin.controllers.controller import Controller
+from sam2_plugins.napari_plugin.controllers.prompting import Prompting
+from sam2_plugins.napari_plugin.models.dock import DockModel
 
 
 class Divisions:
-    """Marks divisions, and waits for the clicks on the daughters."""
+    """Marks divisions, and lets the next clicks be on the daughters."""
 
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
-        self._due: list[int] = []
+    def __init__(self, dock: DockModel, prompting: Prompting) -> None:
+        self._dock = dock
+        self._prompting = prompting
 
     def divide(self) -> None:
-        """Say that the selected cell has divided: on this frame there are two daughters."""
-        control = self._controller
-        work, line = control.work, control.line
-        mother = control.selected
-        if work is None or line is None or mother not in control.objects:
-            control.failed.emit("Select the mother first: the cell that divides.")
+        """Let the selected cell be divided: on this frame there are two daughters."""
+        dock, mother = self._dock, self._dock.selected
+        if dock.here is None or mother is None or mother not in dock.objects:
+            dock.failed.emit("Select the mother first: the cell that divides.")
             return
-        assert mother is not None
-        frame, workspace = control.frame, work.workspace
-        if not any(
-            line.frame(index) is not None and index[control.axis or 0] < frame
-            for index in workspace.store.indices(mother)
-        ):
-            control.failed.emit(
-                f"{workspace.names[mother]} is on no frame before this one. Go to the first frame "
-                "that shows two cells, and select the mother."
+        work, line = dock.here
+        name = work.names[mother]
+        earlier = (line.frame(index) for index in work.store.indices(mother))
+        if not any(frame is not None and frame < dock.frame for frame in earlier):
+            dock.failed.emit(
+                f"{name} is on no frame before this one. Go to the first frame that shows two "
+                "cells, and select the mother."
             )
             return
-        life = work.session.lives.get(mother, Life())
-        change = control.bound(work, line, mother, Life(life.first, frame - 1))
-        name = workspace.names[mother]
-        daughters: list[int] = []
-        for n in (1, 2):
-            daughter = free_label(workspace.names)
-            workspace.names[daughter] = f"{name}.{n}"
-            workspace.lineage.add(mother, daughter)
-            work.session.lives[daughter] = Life(frame, None)
-            daughters.append(daughter)
+        lives = work.session.lives
+        first = lives.get(mother, Life()).first
+        change = work.bound(line, mother, Life(first, dock.frame - 1))
+        daughters = [work.add(f"{name}.{n}") for n in (1, 2)]
+        for daughter in daughters:
+            work.lineage.add(mother, daughter)
+            lives[daughter] = Life(dock.frame, None)
         work.history.record("division", change)
-        self._due = daughters[1:]
-        control.select(daughters[0])
-        control.show(work)
-        control.objects_changed.emit()
-        control.told.emit(f"{name} ends here. Click its first daughter, then the second.")
-        control.prompting.sync(replaying=True)
+        dock.daughters = daughters[1:]
+        dock.select(daughters[0])
+        dock.show(work)
+        dock.message.emit(f"{name} ends here. Click its first daughter, then the second.")
+        self._prompting.sync(replaying=True)
 
-    @property
-    def due(self) -> bool:
-        """Whether a daughter is to be clicked on."""
-        return bool(self._due)
-
-    def forget(self) -> None:
-        """Wait for no daughter any more."""
-        self._due = []
-
-    def go_on(self, told: set[int]) -> None:
-        """After a click on one daughter: the next click means the other."""
-        if self._due and self._controller.selected in told:
-            self._controller.select(self._due.pop(0))
-            self._controller.told.emit("Now click the other daughter.")
+    def go_on(self, labels: Sequence[int]) -> None:
+        """After a click on one daughter, the next click means the other."""
+        if self._dock.daughters and self._dock.selected in labels:
+            self._dock.select(self._dock.daughters.pop(0))
+            self._dock.message.emit("Now click the other daughter.")

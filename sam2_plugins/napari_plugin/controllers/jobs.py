@@ -20,9 +20,6 @@ class Handle(Protocol):
 class Jobs(Protocol):
     """Where work runs; callbacks come in the thread of the viewer."""
 
-    def call(self, work: Callable[[], T], done: Callable[[T], None], failed: Failed) -> None:
-        """Do one thing."""
-
     def stream(
         self,
         work: Callable[[], Generator[T, None, None]],
@@ -30,20 +27,25 @@ class Jobs(Protocol):
         done: Callable[[bool], None],
         failed: Failed,
     ) -> Handle:
-        """Do many steps; `done` is told whether it was stopped."""
-
-
-class AtOnce:
-    """Work that is done before the call returns: for scripts, and tests without Qt."""
+        """Do many steps; `done` is called with whether it was stopped."""
 
     def call(self, work: Callable[[], T], done: Callable[[T], None], failed: Failed) -> None:
         """Do one thing."""
-        try:
-            result = work()
-        except Exception as error:
-            failed(error)
-        else:
-            done(result)
+        results: list[T] = []
+
+        def steps() -> Generator[T, None, None]:
+            results.append(work())
+            yield from ()
+
+        def over(_: bool) -> None:
+            for result in results:  # none, if it was stopped before it began
+                done(result)
+
+        self.stream(steps, lambda _: None, over, failed)
+
+
+class AtOnce(Jobs):
+    """Work that is done before the call returns: for scripts, and tests without Qt."""
 
     def stream(
         self,
@@ -53,7 +55,6 @@ class AtOnce:
         failed: Failed,
     ) -> Handle:
         """Do all steps."""
-        stopping = _Stop()
         try:
             for step in work():
                 each(step)
@@ -61,27 +62,19 @@ class AtOnce:
             failed(error)
         else:
             done(False)
-        return stopping
+        return _Over()
 
 
-class _Stop:
+class _Over:
     def stop(self) -> None:
         """All is done already."""
 
 
-class InThreads:
+class InThreads(Jobs):
     """Work in threads of napari's, which the viewer ends when it is closed."""
 
     def __init__(self) -> None:
         self._workers: set[Any] = set()
-
-    def call(self, work: Callable[[], T], done: Callable[[T], None], failed: Failed) -> None:
-        """Do one thing."""
-        from napari.qt.threading import FunctionWorker
-
-        worker = FunctionWorker(work)
-        worker.returned.connect(done)
-        self._start(worker, failed)
 
     def stream(
         self,
@@ -90,7 +83,7 @@ class InThreads:
         done: Callable[[bool], None],
         failed: Failed,
     ) -> Handle:
-        """Do many steps."""
+        """Do the steps in a thread."""
         from napari.qt.threading import GeneratorWorker
 
         def steps() -> Generator[T, None, None]:
@@ -100,7 +93,10 @@ class InThreads:
         worker.yielded.connect(each)
         worker.returned.connect(lambda _: done(False))
         worker.aborted.connect(lambda: done(True))
-        self._start(worker, failed)
+        worker.errored.connect(failed)
+        worker.finished.connect(lambda: self._workers.discard(worker))
+        self._workers.add(worker)
+        worker.start()
         return _Worker(worker)
 
     @property
@@ -111,17 +107,10 @@ class InThreads:
     def close(self) -> None:
         """Let no callback come any more, and stop what runs."""
         for worker in list(self._workers):
-            for signal in ("returned", "yielded", "aborted", "errored"):
-                if hasattr(worker, signal):
-                    getattr(worker, signal).disconnect()
+            for signal in (worker.returned, worker.yielded, worker.aborted, worker.errored):
+                signal.disconnect()
             worker.quit()
         self._workers.clear()
-
-    def _start(self, worker: Any, failed: Failed) -> None:
-        worker.errored.connect(failed)
-        worker.finished.connect(lambda: self._workers.discard(worker))
-        self._workers.add(worker)
-        worker.start()
 
 
 class _Worker:

@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from psygnal import Signal
 
 from sam2_plugins.core.tracking.schedule import Life
+from sam2_plugins.napari_plugin.controllers.objects import Objects
+from sam2_plugins.napari_plugin.controllers.tracks import TracksDrawing
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.mask_store import Change
+from sam2_plugins.napari_plugin.models.all_cells import Offer
+from sam2_plugins.napari_plugin.models.dock import DockModel
 from sam2_plugins.napari_plugin.models.work import Work
-
-if TYPE_CHECKING:
-    from sam2_plugins.napari_plugin.controllers.controller import Controller
-
-
-@dataclass(frozen=True)
-class Offer:
-    """A decision that a person may refuse.
-
-    Attributes
-    ----------
-    kind
-        "born", "divided" or "ended", as `core.lineage.Event` has it.
-    labels
-        What was born or ended, or the daughters.
-    """
-
-    kind: str
-    frame: int
-    labels: tuple[int, ...]
-    reason: str
-    mother: int | None = None
 
 
 class Offers:
@@ -41,14 +20,16 @@ class Offers:
     changed = Signal()
     """There are more, or fewer."""
 
-    def __init__(self, control: Controller) -> None:
-        self._control = control
+    def __init__(self, dock: DockModel, objects: Objects, tracks: TracksDrawing) -> None:
+        self._dock = dock
+        self._objects = objects
+        self._tracks = tracks
         self._offers: list[Offer] = []
 
     @property
     def due(self) -> list[Offer]:
         """Those whose objects are still there."""
-        names = {*self._control.objects, None}
+        names = {*self._dock.objects, None}
         return [offer for offer in self._offers if {*offer.labels, offer.mother} <= names]
 
     def add(self, offer: Offer) -> None:
@@ -62,20 +43,21 @@ class Offers:
         self.changed.emit()
 
     def text(self, offer: Offer) -> str:
-        """Say what was decided."""
-        names = [self._control.objects[label] for label in offer.labels]
+        """Return what was decided, in a line."""
+        objects = self._dock.objects
+        names = [objects[label] for label in offer.labels]
         if offer.mother is not None:
-            said = f"{self._control.objects[offer.mother]} divided into {' and '.join(names)}"
+            what = f"{objects[offer.mother]} divided into {' and '.join(names)}"
         else:
-            said = f"{names[0]} {'is new' if offer.kind == 'born' else 'has ended'}"
-        return f"Frame {offer.frame}: {said} ({offer.reason})"
+            what = f"{names[0]} {'is new' if offer.kind == 'born' else 'has ended'}"
+        return f"Frame {offer.frame}: {what} ({offer.reason})"
 
     def show(self) -> None:
         """Go to the first decision, and select its object."""
         if self.due:
             offer = self.due[0]
-            self._control.go_to_frame(offer.frame)
-            self._control.select(offer.labels[0])
+            self._dock.go_to(offer.frame)
+            self._dock.select(offer.labels[0])
 
     def accept(self) -> None:
         """Leave the first decision as it is."""
@@ -90,31 +72,31 @@ class Offers:
         """Take the first decision back: a newcomer is removed, a mother goes on as its larger
         daughter, and what ended may go on.
         """
-        work, line = self._control.work, self._control.line
-        if not self.due or work is None or line is None:
+        if not self.due or self._dock.here is None:
             return
+        work, line = self._dock.here
         offer = self.due[0]
         self._drop([offer])
         self._take_back(work, line, offer)
         self.show()
 
     def _take_back(self, work: Work, line: Line, offer: Offer) -> None:
-        control = self._control
         if offer.kind == "born":
-            control.delete(offer.labels[0])
+            self._objects.delete(offer.labels[0])
         elif offer.mother is None:
             life = work.session.lives.get(offer.labels[0], Life())
-            control.live(offer.labels[0], Life(life.first, None))
+            self._objects.live(offer.labels[0], Life(life.first, None))
         else:
             change = self._rejoin(work, line, offer, offer.mother)
             work.history.record("division that is none", change)
-            control.show(work)
-            control.draw_tracks(work)
-            control.objects_changed.emit()
+            self._dock.show(work)
+            self._tracks.draw(work)
+            self._dock.objects_changed.emit()
 
     def _rejoin(self, work: Work, line: Line, offer: Offer, mother: int) -> Change:
         """Let the mother be what its larger daughter is; the other one is a newcomer."""
-        store, session, index = work.workspace.store, work.session, line.index(offer.frame)
+        store, lives, mothers = work.store, work.session.lives, work.lineage.mothers
+        index = line.index(offer.frame)
 
         def area(label: int) -> int:
             mask = store.get(index, label)
@@ -122,19 +104,17 @@ class Offers:
 
         same = max(offer.labels, key=area)
         for label in offer.labels:
-            work.workspace.lineage.mothers.pop(label, None)
-        for daughter, other in list(work.workspace.lineage.mothers.items()):
+            mothers.pop(label, None)
+        for daughter, other in list(mothers.items()):
             if other == same:
-                work.workspace.lineage.mothers[daughter] = mother
+                mothers[daughter] = mother
         change: Change = {}
         for at in store.indices(same):
             change[at, mother] = store.put(at, mother, store.get(at, same))
-        last = session.lives.get(same, Life()).last
-        session.lives[mother] = Life(session.lives.get(mother, Life()).first, last)
-        change.update(session.remove(same))
-        work.workspace.erase(same)
-        del work.workspace.names[same]
-        self._control.select(mother)
+        last = lives.get(same, Life()).last
+        lives[mother] = Life(lives.get(mother, Life()).first, last)
+        change.update(work.remove(same))
+        self._dock.select(mother)
         return change
 
     def _drop(self, offers: list[Offer]) -> None:

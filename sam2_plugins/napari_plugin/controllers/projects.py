@@ -5,11 +5,16 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary
 
+from psygnal import Signal
+
 from sam2_plugins.core.errors import Sam2PluginsError
-from sam2_plugins.napari_plugin.layers.frames import Line
+from sam2_plugins.napari_plugin.controllers.images import Images
+from sam2_plugins.napari_plugin.controllers.jobs import Jobs
+from sam2_plugins.napari_plugin.controllers.tracks import TracksDrawing
+from sam2_plugins.napari_plugin.models.dock import DockModel
 from sam2_plugins.napari_plugin.models.project_file import (
     Choices,
     Project,
@@ -19,9 +24,6 @@ from sam2_plugins.napari_plugin.models.project_file import (
 )
 from sam2_plugins.napari_plugin.models.project_places import Places, facts_of
 from sam2_plugins.napari_plugin.models.work import Work
-
-if TYPE_CHECKING:
-    from sam2_plugins.napari_plugin.controllers.controller import Controller
 
 
 @dataclass(frozen=True)
@@ -39,37 +41,30 @@ _KEPT: WeakKeyDictionary[Any, _Kept] = WeakKeyDictionary()
 class Projects:
     """Saves the work on each image while it is done, and brings it back."""
 
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
+    recalled = Signal(object)
+    """`project_file.Choices` of an earlier session, which is back."""
+
+    def __init__(self, dock: DockModel, jobs: Jobs, images: Images, tracks: TracksDrawing) -> None:
+        self._dock = dock
+        self._jobs = jobs
+        self._images = images
+        self._tracks = tracks
         self.places = Places()
 
-    @property
-    def choices(self) -> Choices:
-        """What is chosen now, as it is saved."""
-        control = self._controller
-        channels = tuple(image.name for image in control.images[1:])
-        return Choices(
-            control.axis, control.over, channels, control.contrast, control.memory, control.model
-        )
-
-    def _choices_for(self, work: Work) -> Choices:
-        """What is chosen, with every change that is saved; tells if saving does not work."""
-        error = None if work.project is None else work.project.error
-        if error is not None:
-            self._leave(work)
-            self._controller.fail(error)
-        return self.choices
-
-    def save(self, work: Work) -> None:
-        """Append the work on an image to its project file from now on."""
-        path = self.places.claim(work.workspace.image)
-        project = None
-        if path is not None:
-            saved = work.saved(self.choices)
-            if saved.masks:
-                write_project(path, saved)
-            project = Project(path, saved.image)
-        work.save_to(project, lambda: self._choices_for(work))
+    def begin(self) -> Work:
+        """Return the chosen image's work, with all its layers; that of before, if there is any."""
+        dock = self._dock
+        if not dock.images:
+            raise Sam2PluginsError("There is no image: open one, and choose it above.")
+        self.bring_back()
+        work = dock.work
+        if work is None:
+            work = self._images.open(dock.images[0])
+            self._save(work)
+            # Loaded while the person looks for where to click.
+            self._jobs.call(dock.load_model, lambda _: None, dock.fail)
+        work.workspace.complete()
+        return work
 
     def save_as(self, path: Path) -> None:
         """Write all work on the chosen image to another file, and go on saving it there.
@@ -79,21 +74,20 @@ class Projects:
         Sam2PluginsError
             If there is no work, or the file cannot be written.
         """
-        work = self._controller.work
+        dock, work, path = self._dock, self._dock.work, Path(path)
         if work is None:
             raise Sam2PluginsError("There is nothing to save: click on an object first.")
-        path = Path(path)
         if work.project is not None and path.absolute() == work.project.path.absolute():
-            self._controller.told.emit(f"All is saved in {path} already.")
+            dock.message.emit(f"All is saved in {path} already.")
             return
         if not self.places.lock(path):
             raise Sam2PluginsError(f"{path} is open in another window: choose another name.")
-        write_project(path, work.saved(self.choices))
-        self._leave(work)
         image = work.workspace.image
+        write_project(path, work.saved(dock.choices))
+        self._leave(work)
         self.places.choose(image, path)
-        work.save_to(Project(path, facts_of(image)), lambda: self._choices_for(work))
-        self._controller.told.emit(f"Saved: {path}. All that follows is saved there too.")
+        self._save_to(work, Project(path, facts_of(image)))
+        dock.message.emit(f"Saved: {path}. All that follows is saved there too.")
 
     def open(self, path: Path) -> None:
         """Bring the work in a project file back, onto the chosen image.
@@ -103,35 +97,35 @@ class Projects:
         Sam2PluginsError
             If it is no project file, or is of another image.
         """
-        control = self._controller
-        if not control.images:
+        dock = self._dock
+        if not dock.images:
             raise Sam2PluginsError("Open the image first, then its project.")
-        saved = read_project(path)
-        facts = facts_of(control.images[0])
+        saved, image = read_project(path), dock.images[0]
+        facts = facts_of(image)
         if saved.image.shape != facts.shape:
             raise Sam2PluginsError(
                 f"{path} is of {saved.image.name} with shape {saved.image.shape}, and "
                 f"{facts.name} has shape {facts.shape}: choose the right image."
             )
-        if control.work is not None:
-            control.close_work(control.images[0])
-            _KEPT.pop(control.images[0], None)
+        if dock.work is not None:
+            self._images.close(image)
+            _KEPT.pop(image, None)
         if not self.places.lock(path):
             raise Sam2PluginsError(f"{path} is open in another window: close it there first.")
-        self.places.choose(control.images[0], path)
+        self.places.choose(image, path)
         self._recall(saved, path)
 
     def bring_back(self) -> None:
         """Bring earlier work on the chosen image back, if there is any and none is open."""
-        control = self._controller
-        if not control.images or control.work is not None:
+        dock = self._dock
+        if not dock.images or dock.work is not None:
             return
-        image = control.images[0]
+        image = dock.images[0]
         kept = _KEPT.pop(image, None)
         if kept is not None and kept.saved.image.shape == facts_of(image).shape:
             for layer in kept.layers:
-                if layer in control.viewer.layers:
-                    control.viewer.layers.remove(layer)
+                if layer in dock.viewer.layers:
+                    dock.viewer.layers.remove(layer)
             self._recall(kept.saved, self.places.find(image))
             return
         path = self.places.find(image)
@@ -139,46 +133,66 @@ class Projects:
             try:
                 self._recall(read_project(path), path)
             except Sam2PluginsError as error:
-                control.fail(error)
+                dock.fail(error)
         elif path is not None:
-            control.told.emit(f"{path} is open in another window: this work is saved beside it.")
+            dock.message.emit(f"{path} is open in another window: this work is saved beside it.")
         elif left := self.places.left_behind(image):
-            control.told.emit(
+            dock.message.emit(
                 f"There is unsaved work on an image like this one: Open project … shows {left[0]}."
             )
 
     def keep(self, image: Any, work: Work) -> None:
         """Keep the work on an image whose dock or layer goes away."""
-        saved = work.saved(self.choices)
+        saved = work.saved(self._dock.choices)
         if saved.masks or saved.state.names:
             _KEPT[image] = _Kept(saved, tuple(work.workspace.layers()))
         if work.project is not None:
             work.history.on_change()  # with what was chosen last
         self._leave(work)
 
+    def _save(self, work: Work) -> None:
+        """Append the work on an image to its project file from now on."""
+        path = self.places.claim(work.workspace.image)
+        project = None
+        if path is not None:
+            saved = work.saved(self._dock.choices)
+            if saved.masks:
+                write_project(path, saved)
+            project = Project(path, saved.image)
+        self._save_to(work, project)
+
+    def _save_to(self, work: Work, project: Project | None) -> None:
+        def choices() -> Choices:
+            """What is chosen, with every change that is saved; shows if saving does not work."""
+            error = None if work.project is None else work.project.error
+            if error is not None:
+                self._leave(work)
+                self._dock.fail(error)
+            return self._dock.choices
+
+        work.save_to(project, choices)
+
     def _recall(self, saved: Saved, path: Path | None) -> None:
-        control = self._controller
-        control.adopt(saved.choices)
-        work = control.open_work(control.images[0])
+        dock = self._dock
+        dock.choices = saved.choices
+        self.recalled.emit(saved.choices)
+        work = self._images.open(dock.images[0])
         work.recall(saved)
-        for line in {Line.through(control.axis, index) for index in _indices(work)}:
-            work.session.recall(line, control.prompting.wanted(work, line), {})
         if path is not None and self.places.lock(path):
             if saved.damaged:
                 write_project(path, work.saved(saved.choices))
-            work.save_to(Project(path, saved.image), lambda: self._choices_for(work))
+            self._save_to(work, Project(path, saved.image))
         else:
-            self.save(work)
-        wanted = saved.state.selected
-        names = work.workspace.names
+            self._save(work)
+        wanted, names = saved.state.selected, work.names
         if names:
-            control.select(wanted if wanted in names else next(iter(names)))
-        control.draw_tracks(work)
-        control.show(work)
-        control.objects_changed.emit()
+            dock.select(wanted if wanted in names else next(iter(names)))
+        self._tracks.draw(work)
+        dock.show(work)
+        dock.objects_changed.emit()
         when = "" if path is None else f", as saved on {_date(path)} in {path.name}"
-        lost = f" {count(saved.damaged, 'damaged line')} left out." if saved.damaged else ""
-        control.told.emit(f"{count(len(names), 'object')} back{when}.{lost}")
+        lost = f" {_count(saved.damaged, 'damaged line')} left out." if saved.damaged else ""
+        dock.message.emit(f"{_count(len(names), 'object')} back{when}.{lost}")
 
     def _leave(self, work: Work) -> None:
         if work.project is not None:
@@ -187,15 +201,7 @@ class Projects:
             self.places.release(path)
 
 
-def _indices(work: Work) -> set[tuple[int, ...]]:
-    """Frames on which there is a prompt."""
-    marks = work.workspace.marks()
-    places = [at for at, _, _ in marks.clicks] + [corners[0] for _, corners, _ in marks.shapes]
-    drawn = {tuple(round(n) for n in at[:-2]) for at in places}
-    return drawn | {index for index, _ in work.session.painted}
-
-
-def count(n: int, what: str) -> str:
+def _count(n: int, what: str) -> str:
     """Say how many things there are, such as "1 object is" or "3 objects are"."""
     return f"1 {what} is" if n == 1 else f"{n} {what}s are"
 

@@ -1,151 +1,144 @@
-"""What is drawn and painted becomes what the model is told, in a worker."""
+"""What is drawn and painted becomes prompts, which the model answers in a worker."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
+
+from psygnal import Signal
 
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.doubt import obeyed
+from sam2_plugins.napari_plugin.controllers.jobs import Jobs
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.label_layers import masks_at
-from sam2_plugins.napari_plugin.layers.mask_store import Change, Entry, Index
-from sam2_plugins.napari_plugin.models.session import Painted, Said, free_label, labels_of
+from sam2_plugins.napari_plugin.layers.marks import Prompts
+from sam2_plugins.napari_plugin.layers.mask_store import Change, Index
+from sam2_plugins.napari_plugin.models.dock import DockModel
+from sam2_plugins.napari_plugin.models.numbering import labels_of
+from sam2_plugins.napari_plugin.models.session import Painted
 from sam2_plugins.napari_plugin.models.work import Work
 
-if TYPE_CHECKING:
-    from sam2_plugins.napari_plugin.controllers.controller import Controller
+Pending: TypeAlias = "dict[tuple[int, int], Prompts]"
+"""Prompts by frame and label."""
 
 
 class Prompting:
-    """Compares what is drawn and painted with what was said, and says the difference.
+    """Hands the session the prompts that it has not answered yet.
+
+    Parameters
+    ----------
+    begin
+        Returns the chosen image's work, which it makes if there is none.
 
     Attributes
     ----------
-    telling
+    answering
         Whether the model is looking at prompts.
     """
 
-    def __init__(self, control: Controller) -> None:
-        self._control = control
-        self.telling = False
+    answered = Signal(object)
+    """The model has answered prompts that a person made: the labels of their objects."""
+
+    def __init__(self, dock: DockModel, jobs: Jobs, begin: Callable[[], Work]) -> None:
+        self._dock = dock
+        self._jobs = jobs
+        self._begin = begin
+        self.answering = False
         self._waiting: list[Callable[[], None]] = []
 
     def sync(self, replaying: bool = False) -> None:
-        """Tell the session what was drawn and painted since it was told last, in a worker.
+        """Hand the session what was drawn and painted since the last time, in a worker.
 
         Parameters
         ----------
         replaying
             This follows from an undo or a redo, and is no edit of its own.
         """
-        work, line = self._control.work, self._control.line
-        if work is None or line is None or self.telling:
+        if self._dock.here is None or self.answering:
             return
+        work, line = self._dock.here
         work.end_stroke()
-        due = self.untold(work, line)
+        due = work.pending(line)
         if not due:
             return
-        self.telling = True
+        self.answering = True
         change: Change = {}
-        view = self._control.view()
+        view = self._dock.view()
         frames = sorted({frame for frame, _ in due})
-        self._control.told.emit(f"Looking at frame {', '.join(map(str, frames[:3]))} …")
+        self._dock.message.emit(f"Looking at frame {', '.join(map(str, frames[:3]))} …")
 
-        def tell() -> None:
-            for (frame, label), said in due.items():
-                work.session.say(view, line, frame, label, said, change, replaying)
+        def answer() -> None:
+            for (frame, label), prompts in due.items():
+                work.session.prompt(view, (line, frame, label), prompts, change, replaying)
 
-        self._control.jobs.call(
-            tell, lambda _: self._on_told(work, due, change, replaying), self._on_not_told
+        self._jobs.call(
+            answer, lambda _: self._on_answered(work, due, change, replaying), self._on_refused
         )
 
-    def wanted(self, work: Work, line: Line) -> dict[tuple[int, int], Said]:
-        """All that is drawn and painted along a line, by frame and label."""
-        wanted: dict[tuple[int, int], Said] = {}
-        for (index, label), painted in work.session.painted.items():
-            frame = line.frame(index)
-            if frame is not None:
-                wanted[frame, label] = (Prompt.of(frame, label, mask=painted.mask),)
-        for (index, label), drawn in work.workspace.drawn(line).items():
-            frame = line.frame(index)
-            assert frame is not None
-            wanted[frame, label] = (*wanted.get((frame, label), ()), *drawn)
-        return wanted
+    def after(self, act: Callable[[], None]) -> None:
+        """Do something when the model has answered."""
+        if self.answering:
+            self._waiting.append(act)
+        else:
+            act()
 
-    def untold(self, work: Work, line: Line) -> dict[tuple[int, int], Said]:
-        """What should be said, where it differs from what was."""
-        wanted, said = self.wanted(work, line), work.session.said(line)
-        due = {key: prompts for key, prompts in wanted.items() if said.get(key, ()) != prompts}
-        return {**due, **{key: () for key in said if key not in wanted}}
-
-    def _on_told(
-        self, work: Work, due: dict[tuple[int, int], Said], change: Change, replaying: bool
-    ) -> None:
-        self.telling = False
-        for (_, label), said in due.items():
-            if said and not replaying:
-                work.workspace.names.setdefault(label, f"object {label}")
+    def _on_answered(self, work: Work, due: Pending, change: Change, replaying: bool) -> None:
+        self.answering = False
+        prompted = [label for (_, label), prompts in due.items() if prompts]
         if not replaying:
+            for label in prompted:
+                work.names.setdefault(label, f"object {label}")
             work.history.record(_title(due), change)
-        self._control.show(work)
-        self._control.told.emit(self._not_obeyed(work, due))
+        self._dock.show(work)
+        self._dock.message.emit(self._not_obeyed(work, due))
         if not replaying:
-            self._control.divisions.go_on({label for (_, label), said in due.items() if said})
-        self._control.objects_changed.emit()
+            self.answered.emit(prompted)
+        self._dock.objects_changed.emit()
         self.sync()
         self._do_what_waits()
 
-    def _not_obeyed(self, work: Work, due: dict[tuple[int, int], Said]) -> str:
+    def _not_obeyed(self, work: Work, due: Pending) -> str:
         """Name the object whose mask goes against a click; "" if all were obeyed."""
-        line = self._control.line
-        for (frame, label), said in due.items():
-            mask = None if line is None else work.workspace.store.get(line.index(frame), label)
-            if mask is not None and said and not obeyed(mask, said):
-                name = work.workspace.names.get(label, f"object {label}")
+        line = self._dock.line
+        for (frame, label), prompts in due.items():
+            mask = None if line is None else work.store.get(line.index(frame), label)
+            if mask is not None and prompts and not obeyed(mask, prompts):
+                name = work.names.get(label, f"object {label}")
                 return (
                     f"A click on {name} is not obeyed by its mask on frame {frame}: click once "
                     "more close by, or paint."
                 )
         return ""
 
-    def after(self, act: Callable[[], None]) -> None:
-        """Do something when the model has answered."""
-        if self.telling:
-            self._waiting.append(act)
-        else:
-            act()
-
     def _do_what_waits(self) -> None:
-        while self._waiting and not self.telling:
+        while self._waiting and not self.answering:
             self._waiting.pop(0)()
 
-    def _on_not_told(self, error: Exception) -> None:
-        """Take a refused prompt's marker away, so that it is not said again.
+    def _on_refused(self, error: Exception) -> None:
+        """Take a refused prompt's marker away, so that it does not come again.
 
-        After any other error the markers stay: what they say is said with the next one.
+        After any other error the markers stay: they count with the next prompt.
         """
-        self.telling = False
-        work, line = self._control.work, self._control.line
-        if isinstance(error, PromptError) and work is not None and line is not None:
-            said = work.session.said(line)
-            for (frame, label), prompts in self.untold(work, line).items():
+        self.answering = False
+        if isinstance(error, PromptError) and self._dock.here is not None:
+            work, line = self._dock.here
+            for (frame, label), prompts in work.pending(line).items():
                 if prompts:
                     index = line.index(frame)
                     work.workspace.erase(label, index)
-                    for prompt in said.get((frame, label), ()):
-                        if prompt.mask is None:
-                            work.workspace.draw(index, label, prompt)
-            self._control.reselect(work)
-        self._control.fail(error)
+                    for prompt in work.session.prompts.get((line, frame, label)):
+                        work.workspace.draw(index, prompt)
+        self._dock.fail(error)
         self._do_what_waits()
 
-    def on_painted(self, index: Index, before: dict[int, ObjectMask | None]) -> None:
+    # -- painting
+
+    def on_painted(self, index: Index, before: Mapping[int, ObjectMask | None]) -> None:
         """A person painted masks, or undid that: painted ones are prompts, and are kept."""
-        work = self._control.work
+        work = self._dock.work
         if work is None:
             return
         for label, mask in before.items():
@@ -154,26 +147,25 @@ class Prompting:
                 self._unpaint(work, index, label)
             else:
                 self._paint(work, index, label, mask)
-        self._control.reselect(work)
-        self._control.edited.emit()
+        self._dock.painted.emit()
 
     def _paint(self, work: Work, index: Index, label: int, before: ObjectMask | None) -> None:
-        """Keep a painted mask; it replaces what was said before it on its frame."""
-        space, entry = work.workspace, (index, label)
-        mask = space.store.get(index, label)
+        """Keep a painted mask; it takes the place of the prompts on its frame."""
+        entry = index, label
+        mask = work.store.get(index, label)
         assert mask is not None
         known = work.session.painted.get(entry)
         if known is None:
-            drawn = space.drawn(Line(None, index)).get(entry, ())
+            drawn = work.workspace.drawn(Line(None, index)).get(entry, ())
             known = Painted(mask, before, drawn)
-        space.erase(label, index)
+        work.workspace.erase(label, index)
         work.session.painted[entry] = replace(known, mask=mask)
-        space.names.setdefault(label, f"object {label}")
+        work.names.setdefault(label, f"object {label}")
 
     def _is_unpainted(self, work: Work, index: Index, label: int) -> bool:
         """Whether every stroke is undone: the mask is again the one before the first of them."""
         known = work.session.painted.get((index, label))
-        mask = work.workspace.store.get(index, label)
+        mask = work.store.get(index, label)
         if known is None or mask is None:
             return False
         return mask == (known.before or ObjectMask.empty(mask.frame_size))
@@ -181,61 +173,58 @@ class Prompting:
     def _unpaint(self, work: Work, index: Index, label: int) -> None:
         """Bring back what a painted mask took the place of."""
         known = work.session.painted.pop((index, label))
-        work.workspace.store.put(index, label, known.before)
+        work.store.put(index, label, known.before)
         for prompt in known.drawn:
-            work.workspace.draw(index, label, prompt)
+            work.workspace.draw(index, prompt)
+
+    # -- masks from elsewhere
 
     def use_labels(self, layer: Any) -> list[int]:
         """Take each label of a Labels layer on the shown frame for an object's mask.
 
         A label that was taken before, on any frame, is the same object again.
         """
-        work = self._control.begin()
-        space, index = work.workspace, work.workspace.step
-        found = masks_at(layer, space.image, self._control.viewer.dims.point)
+        work = self._begin()
+        names, image = work.names, work.workspace.image
+        found = masks_at(layer, image, self._dock.viewer.dims.point)
         known = {value: work.taken.get((layer.name, value)) for value in found}
-        fresh = labels_of([n for n in found if known[n] not in space.names], space.names)
+        fresh = labels_of([n for n in found if known[n] not in names], names)
         for value, label in fresh.items():
             work.taken[layer.name, int(value)] = label
             own = "object" if label == value else f"{layer.name}"
-            space.names[label] = f"{own} {value}"
-        made = [work.taken[layer.name, value] for value in found]
-        self._take(index, dict(zip(made, found.values(), strict=True)), f"masks of {layer.name}")
-        if not made:
-            self._control.told.emit(f"{layer.name} has no label on this frame.")
-        return made
+            names[label] = f"{own} {value}"
+        masks = {work.taken[layer.name, value]: mask for value, mask in found.items()}
+        self._take(work, work.workspace.step, masks, f"masks of {layer.name}")
+        if not masks:
+            self._dock.message.emit(f"{layer.name} has no label on this frame.")
+        return list(masks)
 
     def take(self, index: Index, masks: Sequence[ObjectMask]) -> list[int]:
         """Make an object of each mask on a frame."""
-        names = self._control.begin().workspace.names
-        made: dict[int, ObjectMask] = {}
-        for mask in masks:
-            label = free_label(names)
-            names[label] = f"object {label}"
-            made[label] = mask
-        self._take(index, made, "all cells")
+        work = self._begin()
+        made = {work.add(): mask for mask in masks}
+        self._take(work, index, made, "all cells")
         return list(made)
 
-    def _take(self, index: Index, masks: Mapping[int, ObjectMask], title: str) -> None:
+    def _take(self, work: Work, index: Index, masks: Mapping[int, ObjectMask], title: str) -> None:
         """Let masks on a frame be those of objects, as if they had been painted."""
-        work = self._control.begin()
-        space, change = work.workspace, dict[Entry, ObjectMask | None]()
+        change: Change = {}
         for label, mask in masks.items():
-            change[index, label] = before = space.store.put(index, label, mask)
-            space.erase(label, index)
+            change[index, label] = before = work.store.put(index, label, mask)
+            work.workspace.erase(label, index)
             if before != mask or (index, label) not in work.session.painted:
                 work.session.painted[index, label] = Painted(mask, before)
         work.history.record(title, change)
         if masks:
-            self._control.select(next(iter(masks)))
-        self._control.show(work)
-        self._control.objects_changed.emit()
+            self._dock.select(next(iter(masks)))
+        self._dock.show(work)
+        self._dock.objects_changed.emit()
         self.sync()
 
 
-def _title(due: dict[tuple[int, int], Said]) -> str:
+def _title(due: Pending) -> str:
     """What prompts are called when they are taken back."""
-    last = next((said[-1] for said in due.values() if said), None)
+    last = next((prompts[-1] for prompts in due.values() if prompts), None)
     if last is None:
         return "removal of prompts"
     return "click" if last.points else "box" if last.box else "mask"

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import pi, sqrt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from psygnal import Signal
 
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.napari_plugin.controllers.jobs import Jobs
+from sam2_plugins.napari_plugin.controllers.prompting import Prompting
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.mask_store import Index, MaskStore
 from sam2_plugins.napari_plugin.layers.placement import placement_of
-
-if TYPE_CHECKING:
-    from sam2_plugins.napari_plugin.controllers.controller import Controller
+from sam2_plugins.napari_plugin.models.dock import DockModel
+from sam2_plugins.napari_plugin.models.work import Work
 
 ACCEPTED, REFUSED = "#2ecc71", "#ff4d4d"
 _KNOWN = 0.3
@@ -30,8 +31,13 @@ class Proposals:
     changed = Signal()
     """There are other proposals, or others are accepted."""
 
-    def __init__(self, control: Controller) -> None:
-        self._control = control
+    def __init__(
+        self, dock: DockModel, jobs: Jobs, prompting: Prompting, begin: Callable[[], Work]
+    ) -> None:
+        self._dock = dock
+        self._jobs = jobs
+        self._prompting = prompting
+        self._begin = begin
         self._index: Index = ()
         self._layer: Any = None
         self.masks: dict[int, ObjectMask] = {}
@@ -52,19 +58,18 @@ class Proposals:
 
     def propose(self) -> None:
         """Let the model propose all objects of the shown frame, in a worker."""
-        control = self._control
-        work = control.begin()
-        if control.runs.running:
+        dock, work = self._dock, self._begin()
+        if dock.running:
             raise Sam2PluginsError("Cancel the run first.")
-        index, view = work.workspace.step, control.view()
-        line = Line.through(control.axis, index)
+        index, view = work.workspace.step, dock.view()
+        line = Line.through(dock.axis, index)
         frame, session = line.frame(index) or 0, work.session
-        known = list(work.workspace.store.on_frame(index).values())
-        control.told.emit(f"Looking for all cells of frame {frame} …")
-        control.jobs.call(
+        known = list(work.store.on_frame(index).values())
+        dock.message.emit(f"Looking for all cells of frame {frame} …")
+        self._jobs.call(
             lambda: new_ones(session.propose(view, line, frame), known),
             lambda masks: self._show(index, masks),
-            control.fail,
+            dock.fail,
         )
 
     def set_sizes(self, low: float, high: float) -> None:
@@ -82,16 +87,16 @@ class Proposals:
         masks = [self.masks[number] for number in self.accepted]
         index = self._index
         self.dismiss()
-        made = self._control.prompting.take(index, masks)
-        self._control.told.emit(f"{len(made)} objects. Track them with the buttons below.")
+        made = self._prompting.take(index, masks)
+        self._dock.message.emit(f"{len(made)} objects. Track them with the buttons below.")
 
     def dismiss(self) -> None:
         """Put all proposals away."""
         layer, self._layer = self._layer, None
         self.masks, self._refused, self._sizes = {}, set(), (0.0, float("inf"))
-        if layer is not None and layer in self._control.viewer.layers:
-            self._control.viewer.layers.remove(layer)
-            work, layers = self._control.work, self._control.viewer.layers
+        work, layers = self._dock.work, self._dock.viewer.layers
+        if layer is not None and layer in layers:
+            layers.remove(layer)
             if work is not None and work.workspace.points in layers:
                 layers.selection.active = work.workspace.points
         self.changed.emit()
@@ -106,18 +111,17 @@ class Proposals:
     def _show(self, index: Index, masks: Sequence[ObjectMask]) -> None:
         from napari.utils.colormaps import DirectLabelColormap
 
-        control = self._control
+        dock, work = self._dock, self._dock.work
         self.dismiss()
-        work = control.work
         if work is None or not masks:
-            control.told.emit("The model finds no further cell on this frame: click on them.")
+            dock.message.emit("The model finds no further cell on this frame: click on them.")
             return
         self._index, self.masks = index, dict(enumerate(masks, 1))
         image = work.workspace.image
-        store = MaskStore(work.workspace.store.shape)
+        store = MaskStore(work.store.shape)
         for number, mask in self.masks.items():
             store.put(index, number, mask)
-        self._layer = control.viewer.add_labels(
+        self._layer = dock.viewer.add_labels(
             store,
             name=f"{image.name} proposals",
             opacity=0.6,
@@ -126,7 +130,7 @@ class Proposals:
         )
         self._layer.mode = "pan_zoom"
         self._layer.mouse_drag_callbacks.append(self._on_press)
-        control.told.emit(
+        dock.message.emit(
             f"{len(masks)} cells are proposed: click on those that are none, then accept the rest."
         )
         self.changed.emit()

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
 from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.napari_plugin.controllers.jobs import Jobs
+from sam2_plugins.napari_plugin.controllers.prompting import Prompting
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.placement import step_along
-from sam2_plugins.napari_plugin.models.export import Result, export, load_said, save_said
+from sam2_plugins.napari_plugin.models.dock import DockModel
+from sam2_plugins.napari_plugin.models.export import Result, export, read_prompts, write_prompts
 from sam2_plugins.napari_plugin.models.measures import Measures, Row, measure, save_csv
 from sam2_plugins.napari_plugin.models.session import Painted
-
-if TYPE_CHECKING:
-    from sam2_plugins.napari_plugin.controllers.controller import Controller
+from sam2_plugins.napari_plugin.models.work import Work
 
 
 class Results:
@@ -25,8 +25,13 @@ class Results:
     measured = Signal()
     """There are new measures."""
 
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
+    def __init__(
+        self, dock: DockModel, jobs: Jobs, prompting: Prompting, begin: Callable[[], Work]
+    ) -> None:
+        self._dock = dock
+        self._jobs = jobs
+        self._prompting = prompting
+        self._begin = begin
         self.table = Measures()
 
     @property
@@ -36,35 +41,34 @@ class Results:
 
     def measure(self) -> None:
         """Measure all objects along the line, in a worker."""
-        control = self._controller
-        work, line = control.work, control.line
-        if work is None or line is None:
-            control.failed.emit("There is nothing to measure: track an object first.")
+        dock = self._dock
+        if dock.here is None:
+            dock.failed.emit("There is nothing to measure: track an object first.")
             return
+        work, line = dock.here
         found: list[Measures] = []
-        store, names = work.workspace.store, dict(work.workspace.names)
-        images, length = control.images, control.length
+        names, images, length = dict(work.names), dock.images, dock.length
 
         def done(stopped: bool) -> None:
             if stopped:
                 return
             (self.table,) = found
-            work.workspace.show_features(self.table)
+            work.workspace.labels.features = self.table.features(work.names)
             self.measured.emit()
-            control.told.emit(f"{len(self.measures)} masks measured.")
+            dock.message.emit(f"{len(self.measures)} masks measured.")
 
         def steps() -> Generator[int, None, None]:
             rows: list[Row] = []
-            for frame, of_frame in enumerate(measure(store, images, line, length, names)):
+            for frame, of_frame in enumerate(measure(work.store, images, line, length, names)):
                 rows += of_frame
                 yield frame
             found.append(Measures.of(rows, *step_along(images[0], line.axis)))
 
-        control.jobs.stream(
+        self._jobs.stream(
             steps,
-            lambda frame: control.told.emit(f"Measuring: {frame + 1} of {length} frames"),
+            lambda frame: dock.message.emit(f"Measuring: {frame + 1} of {length} frames"),
             done,
-            control.fail,
+            dock.fail,
         )
 
     def forget(self) -> None:
@@ -75,83 +79,71 @@ class Results:
 
     def save_table(self, path: Path) -> None:
         """Save the measures."""
-        control = self._controller
-        try:
-            save_csv(path, self.measures)
-        except Sam2PluginsError as error:
-            control.fail(error)
-        else:
-            control.told.emit(f"Written: {path}")
+        self._write(path, lambda: save_csv(path, self.measures))
 
     def export(self, kind: str, folder: Path) -> None:
         """Write the objects along the line in one of the core's formats, in a worker."""
-        control = self._controller
-        work, line = control.work, control.line
-        if work is None or line is None:
-            control.failed.emit("There is nothing to export: track an object first.")
+        dock = self._dock
+        if dock.here is None:
+            dock.failed.emit("There is nothing to export: track an object first.")
             return
-        space = work.workspace
-        result = Result(space.store, control.view(), line, dict(space.names), space.lineage)
-        frames, told = control.length, list[str]()
+        work, line = dock.here
+        result = Result(work.store, dock.view(), line, dict(work.names), work.lineage)
+        length, notes = dock.length, list[str]()
 
         def steps() -> Generator[int, None, None]:
-            told.extend((yield from export(result, kind, folder)))
+            notes.extend((yield from export(result, kind, folder)))
 
-        control.jobs.stream(
+        self._jobs.stream(
             steps,
-            lambda frame: control.told.emit(f"Writing: {frame + 1} of {frames} frames"),
-            lambda _: control.told.emit("\n".join(told)),
-            control.fail,
+            lambda frame: dock.message.emit(f"Writing: {frame + 1} of {length} frames"),
+            lambda _: dock.message.emit("\n".join(notes)),
+            dock.fail,
         )
 
     def save_prompts(self, path: Path) -> None:
-        """Save all that was said along the line, with names and lineage."""
-        control = self._controller
-        work, line = control.work, control.line
-        if work is None or line is None:
-            control.failed.emit("There are no prompts to save.")
+        """Save all prompts along the line, with names and lineage."""
+        dock = self._dock
+        if dock.here is None:
+            dock.failed.emit("There are no prompts to save.")
             return
-        height, width = work.workspace.store.frame_size
-        facts = {"name": control.images[0].name, "frames": control.length}
-        try:
-            save_said(
-                path,
-                work.session.said(line),
-                work.workspace.names,
-                work.workspace.lineage,
-                work.session.lives,
-                {**facts, "height": height, "width": width},
-            )
-        except Sam2PluginsError as error:
-            control.fail(error)
-        else:
-            control.told.emit(f"Written: {path}")
+        work, line = dock.here
+        height, width = work.store.frame_size
+        facts = {"name": dock.images[0].name, "frames": dock.length}
+        facts |= {"height": height, "width": width}
+        prompts, lives = work.session.prompts.along(line), work.session.lives
+        self._write(
+            path, lambda: write_prompts(path, prompts, work.names, work.lineage, lives, facts)
+        )
 
     def load_prompts(self, path: Path) -> None:
-        """Take the prompts of a file, as further objects; those that are there already are not
-        taken again.
-        """
-        control = self._controller
-        try:
-            work = control.begin()
-            space = work.workspace
-            line = Line.through(control.axis, space.step)
-            loaded = load_said(path, space.names, control.prompting.wanted(work, line))
-            for prompt in loaded.prompts:
-                prompt.check_fits(space.store.frame_size, control.length)
-        except Sam2PluginsError as error:
-            control.fail(error)
-            return
-        space.names.update({o: name for o, name in loaded.names.items() if o not in space.names})
-        space.lineage.mothers.update(loaded.mothers)
+        """Take the prompts of a file, as further objects, but for those that are here already."""
+        self._dock.attempt(lambda: self._load_prompts(path))
+
+    def _load_prompts(self, path: Path) -> None:
+        dock, work = self._dock, self._begin()
+        line = Line.through(dock.axis, work.workspace.step)
+        loaded = read_prompts(path, work.names, work.prompts(line))
+        for prompt in loaded.prompts:
+            prompt.check_fits(work.store.frame_size, dock.length)
+        work.names.update({o: name for o, name in loaded.names.items() if o not in work.names})
+        work.lineage.mothers.update(loaded.mothers)
         work.session.lives.update(loaded.lives)
         for prompt in loaded.prompts:
-            index, label = line.index(prompt.frame), int(prompt.obj)
+            index = line.index(prompt.frame)
             if prompt.mask is not None:
-                work.session.painted[index, label] = Painted(prompt.mask, None)
-            space.draw(index, label, prompt)
+                work.session.painted[index, int(prompt.obj)] = Painted(prompt.mask, None)
+            work.workspace.draw(index, prompt)
         if loaded.names:
-            control.select(next(iter(loaded.names)))
+            dock.select(next(iter(loaded.names)))
         if not loaded.prompts:
-            control.told.emit("All prompts of this file are here already.")
-        control.prompting.sync()
+            dock.message.emit("All prompts of this file are here already.")
+        self._prompting.sync()
+
+    def _write(self, path: Path, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except Sam2PluginsError as error:
+            self._dock.fail(error)
+        else:
+            self._dock.message.emit(f"Written: {path}")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 _GOLDEN = 0.381966
 """Of the circle of hues: however many there are, neighbours in number are far apart in hue."""
 _STRENGTHS = ((0.78, 1.0), (0.55, 1.0), (0.95, 0.92))
-"""Saturation and value, in turn: to be told from grey, and from black."""
+"""Saturation and value, in turn: to stand out from grey, and from black."""
 COLORS = 60
 
 

@@ -134,8 +134,8 @@ class View:
             raise FrameSourceError("An RGB layer has all its channels: choose it alone.")
         shapes = {layer.name: tuple(full_level(layer).shape) for layer in layers}
         if len(set(shapes.values())) > 1:
-            told = ", ".join(f"{name} is {shape}" for name, shape in shapes.items())
-            raise FrameSourceError(f"Channels must have one shape, but {told}.")
+            each = ", ".join(f"{name} is {shape}" for name, shape in shapes.items())
+            raise FrameSourceError(f"Channels must have one shape, but {each}.")
         # An RGB layer is shown as it is; napari gives it no contrast limits.
         as_shown = contrast == "layer" and not layers[0].rgb
         limits = tuple(_limits(layer) for layer in layers) if as_shown else None

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.napari_plugin.layers.colors import TrackColors, color_of, label_colormap
 from sam2_plugins.napari_plugin.layers.frames import Line, frame_size, leading_shape, shown_index
-from sam2_plugins.napari_plugin.layers.lineage import Lineage, Tracks, show_tracks, tracks_of
-from sam2_plugins.napari_plugin.layers.marks import Marks, read_marks, write_marks
-from sam2_plugins.napari_plugin.layers.mask_store import Index, MaskStore
-from sam2_plugins.napari_plugin.layers.placement import keep_placed, placement_of
-from sam2_plugins.napari_plugin.layers.prompts import (
+from sam2_plugins.napari_plugin.layers.lineage import Lineage, Tracks, show_tracks
+from sam2_plugins.napari_plugin.layers.marks import (
     EXCLUDE,
     INCLUDE,
     MEANING,
     OBJECT,
-    Drawn,
-    corners_of_box,
-    point_row,
-    read_prompts,
+    Marks,
+    Prompts,
+    index_of,
+    read_marks,
+    write_marks,
 )
-from sam2_plugins.napari_plugin.models.measures import Measures
+from sam2_plugins.napari_plugin.layers.mask_store import Index, MaskStore
+from sam2_plugins.napari_plugin.layers.placement import keep_placed, placement_of
 
 _MEANING_COLORS = {INCLUDE: "#2ecc71", EXCLUDE: "#ff4d4d"}
 _CLICK_SHARE = 1 / 45
@@ -126,10 +124,6 @@ class Workspace:
         """Draw masks as outlines so many pixels wide; 0: filled."""
         self.labels.contour = width
 
-    def color(self, label: int) -> Any:
-        """RGBA of an object, 0 to 1, the same everywhere."""
-        return color_of(label)
-
     # -- where the person looks
 
     @property
@@ -148,7 +142,7 @@ class Workspace:
     # -- prompts
 
     def select(self, label: int, excluding: bool) -> None:
-        """Let what is drawn next be said of an object."""
+        """Let what is drawn next be of an object."""
         self.drawing, self._excluding = label, excluding
         self.labels.selected_label = label
         with self.quietly():
@@ -157,45 +151,26 @@ class Workspace:
             self._prepare(self.points, excluding)
             self._prepare(self.boxes, excluding)
 
-    def drawn(self, line: Line) -> Drawn:
-        """All clicks and boxes on the frames of a line."""
-        return read_prompts(
-            self.points.data,
-            self.points.features,
-            self.boxes.data,
-            self.boxes.features,
-            line,
-            self.boxes.shape_type,
-            self.store.frame_size,
-        )
+    def drawn(self, line: Line) -> dict[tuple[Index, int], Prompts]:
+        """All prompts that are drawn on the frames of a line, by frame and label."""
+        return self.marks().prompts(line, self.store.frame_size)
 
-    def draw(self, index: Index, label: int, prompt: Prompt) -> None:
-        """Show a prompt as if a person had drawn it, without saying so."""
-        with self.quietly():
-            if prompt.box is not None:
-                self._prepare(self.boxes, False, label)
-                self.boxes.add_rectangles(corners_of_box(tuple(prompt.box), index))
-            if prompt.points is not None:
-                for xy, meaning in zip(prompt.points.xy, prompt.points.labels, strict=True):
-                    self._prepare(self.points, not meaning, label)
-                    self.points.add(point_row(xy, index))
-            self._prepare(self.points, self._excluding)
-            self._prepare(self.boxes, self._excluding)
+    def draw(self, index: Index, prompt: Prompt) -> None:
+        """Show a prompt as if a person had drawn it; no event tells of it."""
+        self.set_marks(self.marks().adding(index, prompt))
 
     def erase(self, label: int, index: Index | None = None) -> None:
-        """Remove an object's clicks and boxes, of one frame or of all, without saying so."""
-        with self.quietly():
-            for layer in (self.points, self.boxes):
-                _remove(layer, _rows(layer, label, index))
+        """Remove an object's clicks and boxes, of one frame or of all; no event tells of it."""
+        self.set_marks(self.marks().without(label, index))
 
     def marks(self) -> Marks:
         """What is drawn in the prompt layers, as plain values."""
         return read_marks(self.points, self.boxes)
 
     def set_marks(self, marks: Marks) -> None:
-        """Let the prompt layers show just these marks, without saying so."""
+        """Let the prompt layers show just these marks; no event tells of it."""
         with self.quietly():
-            write_marks(marks, self.points, self.boxes, self.color)
+            write_marks(marks, self.points, self.boxes, color_of)
             self._prepare(self.points, self._excluding)
             self._prepare(self.boxes, self._excluding)
 
@@ -210,12 +185,9 @@ class Workspace:
 
     # -- tracks
 
-    def find_tracks(self) -> Tracks:
-        """Find the objects' paths, and where they divide; takes long of many masks."""
-        return tracks_of(self.store, self.lineage, list(self.names))
-
-    def show_tracks(self, data: NDArray[np.float64], graph: dict[int, list[int]]) -> None:
+    def show_tracks(self, tracks: Tracks) -> None:
         """Draw paths in a Tracks layer."""
+        data, graph = tracks
         if self.store.ndim < 3:
             return
         if not len(data):
@@ -236,16 +208,6 @@ class Workspace:
             self.viewer.layers.selection.active = active
         else:
             show_tracks(self.tracks, data, graph)
-
-    def show_features(self, measures: Measures) -> None:
-        """Tell of each object in the status bar and in napari's table of features."""
-        areas = {o: [int(row["area_px"]) for row in rows] for o, rows in measures.by_label.items()}
-        self.labels.features = {
-            "index": list(areas),
-            "name": [self.names.get(label, "") for label in areas],
-            "frames": [len(found) for found in areas.values()],
-            "mean_area_px": [float(np.mean(found)) for found in areas.values()],
-        }
 
     # -- making layers
 
@@ -285,16 +247,16 @@ class Workspace:
         for key, act in self._keys.items():
             layer.bind_key(key, act, overwrite=True)
 
-    def _prepare(self, layer: Any, excluding: bool, label: int | None = None) -> None:
-        """Let what is added to a prompt layer next be said of an object; the selected if None."""
-        label = self.drawing if label is None else label
+    def _prepare(self, layer: Any, excluding: bool) -> None:
+        """Let what is added to a prompt layer next be of the selected object."""
+        label = self.drawing
         if MEANING in layer.features:  # clicks; in an event, napari hands a proxy of the layer
             meaning = EXCLUDE if excluding else INCLUDE
             layer.feature_defaults = {OBJECT: label, MEANING: meaning}
-            layer.current_face_color = self.color(label)
+            layer.current_face_color = color_of(label)
         else:
             layer.feature_defaults = {OBJECT: label}
-            layer.current_edge_color = self.color(label)
+            layer.current_edge_color = color_of(label)
 
     def _before_drawing(self, layer: Any, event: Any) -> None:
         """Before napari adds a click or a box: whom it is of. Ctrl-click excludes.
@@ -307,7 +269,7 @@ class Workspace:
         # Taken from the layer list, for in an event napari hands a proxy.
         if layer.name == self.points.name and not excluding and "Shift" not in event.modifiers:
             at = self.points.world_to_data(event.position)
-            self._only_selects = not self._aim(_at(at), float(at[-1]), float(at[-2]))
+            self._only_selects = not self._aim(index_of(at), float(at[-1]), float(at[-2]))
         layer.selected_data = set()
         self._prepare(layer, excluding)
 
@@ -317,32 +279,10 @@ class Workspace:
             return
         only_selects, self._only_selects = self._only_selects, False
         if only_selects and action == "added":
-            with self.quietly():
-                _remove(self.points, [len(self.points.data) - 1])
+            self.set_marks(self.marks().without_last_click())
             return
         self._on_drawn()
 
 
 def _shape(image: Any) -> tuple[int, ...]:
     return (*leading_shape(image), *frame_size(image))
-
-
-def _rows(layer: Any, label: int, index: Index | None) -> list[int]:
-    """Rows of a prompt layer that are said of an object."""
-    drawn = zip(layer.data, layer.features[OBJECT], strict=True)
-    return [
-        row
-        for row, (at, obj) in enumerate(drawn)
-        if int(obj) == label and (index is None or _at(at) == index)
-    ]
-
-
-def _at(coordinates: Any) -> Index:
-    first = np.atleast_2d(np.asarray(coordinates))[0]
-    return tuple(round(float(n)) for n in first[:-2])
-
-
-def _remove(layer: Any, rows: Sequence[int]) -> None:
-    if rows:
-        layer.selected_data = set(rows)
-        layer.remove_selected()

@@ -10,10 +10,30 @@ from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.core.tracking.tracker import FrameResult
-from sam2_plugins.napari_plugin.controllers.offers import Offer
 from sam2_plugins.napari_plugin.layers.mask_store import Change
-from sam2_plugins.napari_plugin.models.session import Request, Session, Step, free_label
+from sam2_plugins.napari_plugin.models.numbering import free_label
+from sam2_plugins.napari_plugin.models.requests import Request, Step
+from sam2_plugins.napari_plugin.models.session import Session
 from sam2_plugins.napari_plugin.models.work import Work
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A decision that a person may refuse.
+
+    Attributes
+    ----------
+    kind
+        "born", "divided" or "ended", as `core.lineage.Event` has it.
+    labels
+        What was born or ended, or the daughters.
+    """
+
+    kind: str
+    frame: int
+    labels: tuple[int, ...]
+    reason: str
+    mother: int | None = None
 
 
 @dataclass(frozen=True)
@@ -33,17 +53,16 @@ def follow_all(
     Parameters
     ----------
     masks
-        Of the objects on the first frame, by label; where a person said more of them later, that
-        counts.
+        Of the objects on the first frame, by label; prompts on later frames count too.
     """
     line, first = wanted.line, wanted.start or 0
     last = session.store.shape[line.axis or 0] - 1 if wanted.stop is None else wanted.stop
     tracker = session.fresh_tracker(wanted.view, line)
     for label, mask in masks.items():
         tracker.add(Prompt.of(first, label, mask=mask))
-    for (frame, label), said in sorted(session.said(line).items()):
+    for (frame, label), prompts in sorted(session.prompts.along(line).items()):
         if label in masks and first < frame <= last:
-            for prompt in said:
+            for prompt in prompts:
                 tracker.add(prompt)
     frames = LineageTracker(tracker, tracker.proposer()).run(first, last)
     total, done = last - first + 1, 0
@@ -77,7 +96,7 @@ class Taking:
         """Write a frame's masks, and return what was decided."""
         offers = [offer for event in found.events if (offer := self._decided(event)) is not None]
         named = {self._label(obj): mask for obj, mask in found.masks.items()}
-        names = self._work.workspace.names
+        names = self._work.names
         masks: dict[ObjectId, ObjectMask] = {o: mask for o, mask in named.items() if o in names}
         result = FrameResult(found.frame, found.time, masks, frozenset(masks))
         self._work.session.keep(self._wanted, result, self._change)
@@ -86,13 +105,13 @@ class Taking:
     def _label(self, obj: ObjectId) -> int:
         """Label of what the tracker calls an object; what is new there is new here."""
         if obj not in self._labels:
-            names = self._work.workspace.names
+            names = self._work.names
             label = self._labels[obj] = free_label({*names, *self._labels.values()})
             names[label] = f"object {label}"
         return self._labels[obj]
 
     def _decided(self, event: Event) -> Offer | None:
-        lives, lineage = self._work.session.lives, self._work.workspace.lineage
+        lives, lineage = self._work.session.lives, self._work.lineage
         labels = tuple(self._label(obj) for obj in event.objects)
         mother = None if event.mother is None else self._label(event.mother)
         at_first = event.frame == (self._wanted.start or 0)

@@ -14,8 +14,9 @@ from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.layers.frames import Line, View
 from sam2_plugins.napari_plugin.layers.lineage import Lineage
+from sam2_plugins.napari_plugin.layers.marks import Prompts
 from sam2_plugins.napari_plugin.layers.mask_store import MaskStore
-from sam2_plugins.napari_plugin.models.session import Said, labels_of
+from sam2_plugins.napari_plugin.models.numbering import labels_of
 
 KINDS = {one.name: one.title for one in formats().values() if one.name != "png"}
 """Formats of the core to what they are called; a contact sheet is a picture of a movie."""
@@ -33,7 +34,7 @@ class Result:
 
 
 def export(result: Result, kind: str, folder: Path) -> Generator[int, None, list[str]]:
-    """Write one format into a folder, and yield frame by frame; return what is to be told.
+    """Write one format into a folder, and yield frame by frame; return what was written, and notes.
 
     What is there under the format's name is replaced: the dock asks before.
 
@@ -54,16 +55,16 @@ def export(result: Result, kind: str, folder: Path) -> Generator[int, None, list
                 masks = result.store.on_frame(result.line.index(frame))
                 writers.write(frame, time, {o: m for o, m in masks.items() if o in result.names})
                 yield frame
-    told = [f"Written: {path}" for path in writers.paths]
-    told += [f"Note: {note}" for note in writers.notes]
+    notes = [f"Written: {path}" for path in writers.paths]
+    notes += [f"Note: {note}" for note in writers.notes]
     if kind == "ctc":
-        told += [f"Note: {problem}" for problem in check_ctc(folder / FORMATS["ctc"])]
-    return told
+        notes += [f"Note: {problem}" for problem in check_ctc(folder / FORMATS["ctc"])]
+    return notes
 
 
-def save_said(
+def write_prompts(
     path: Path,
-    said: Mapping[tuple[int, int], Said],
+    answered: Mapping[tuple[int, int], Prompts],
     names: Mapping[int, str],
     lineage: Lineage,
     lives: Mapping[int, Life],
@@ -74,7 +75,7 @@ def save_said(
         "names": {str(label): name for label, name in names.items()},
         "mothers": {str(d): m for d, m in lineage.mothers.items()},
     }
-    prompts = [prompt for prompts in said.values() for prompt in prompts]
+    prompts = [prompt for prompts in answered.values() for prompt in prompts]
     bounds: dict[ObjectId, tuple[int | None, int | None]] = {
         label: (life.first, life.last) for label, life in lives.items()
     }
@@ -91,8 +92,8 @@ class Loaded:
     lives: dict[int, Life]
 
 
-def load_said(
-    path: Path, taken: Mapping[int, str], here: Mapping[tuple[int, int], Said] | None = None
+def read_prompts(
+    path: Path, taken: Mapping[int, str], here: Mapping[tuple[int, int], Prompts] | None = None
 ) -> Loaded:
     """Load prompts; objects get labels that are not taken.
 

@@ -61,8 +61,8 @@ def annotated(
     TrainingError
         If there are too few frames.
     """
-    said = {frame for frame, _ in session.said(line)}
-    frames = range(length) if everything else sorted(said)
+    prompted = {frame for frame, _ in session.prompts.along(line)}
+    frames = range(length) if everything else sorted(prompted)
     masks: dict[int, Mapping[ObjectId, ObjectMask]] = {}
     for frame in frames:
         here = session.store.on_frame(line.index(frame))
@@ -148,8 +148,8 @@ def place_for(folder: Path, image: str) -> Path:
     return folder / f"{bare}-{time.strftime('%Y-%m-%d-%H%M%S')}.safetensors"
 
 
-def told(report: Report) -> str:
-    """Say how good the model was before, and is now, on the frames that were held out."""
+def summary(report: Report) -> str:
+    """Return how good the model was before, and is now, on the frames that were held out."""
     pairs = ", ".join(
         f"{kind} {before:.2f} → {report.after[kind]:.2f}" for kind, before in report.before.items()
     )

@@ -78,24 +78,24 @@ def states_along(
     line: Line,
     length: int,
     labels: Sequence[int],
-    said: Iterable[tuple[int, int]],
+    prompts: Iterable[tuple[int, int]],
     judge: Doubts | None = None,
 ) -> list[FrameState]:
     """Look at every frame of a line.
 
     Parameters
     ----------
-    said
+    prompts
         Frames and labels of prompts; with the prompts themselves, those that are not obeyed are
         noticed.
     """
-    prompts = dict(said) if isinstance(said, Mapping) else dict.fromkeys(said, ())
+    known = dict(prompts) if isinstance(prompts, Mapping) else dict.fromkeys(prompts, ())
     judge = judge or Doubts()
     origins: dict[int, list[int]] = {label: [] for label in labels}
-    for frame, label in sorted(prompts):
+    for frame, label in sorted(known):
         if label in origins:
             origins[label].append(frame)
-    return [_state(store, line, frame, origins, prompts, judge) for frame in range(length)]
+    return [_state(store, line, frame, origins, known, judge) for frame in range(length)]
 
 
 def doubtful(states: Sequence[FrameState]) -> list[int]:

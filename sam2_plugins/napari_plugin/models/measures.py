@@ -95,6 +95,16 @@ class Measures:
         found = tuple(name for name in names if name not in ("object", "label", "frame"))
         return cls(rows, found, by_label, spacing, unit)
 
+    def features(self, names: Mapping[int, str]) -> dict[str, list[Any]]:
+        """Columns for the status bar and for napari's table of features: a row an object."""
+        areas = {o: [int(row["area_px"]) for row in rows] for o, rows in self.by_label.items()}
+        return {
+            "index": list(areas),
+            "name": [names.get(label, "") for label in areas],
+            "frames": [len(found) for found in areas.values()],
+            "mean_area_px": [float(np.mean(found)) for found in areas.values()],
+        }
+
     def lines(self, quantity: str) -> dict[int, NDArray[np.float64]]:
         """Frames and values [n, 2] of each object."""
         lines = {}

@@ -1,4 +1,4 @@
-"""The model's work for a viewer: what is said of objects, and their masks, frame by frame.
+"""The model's work for a viewer: prompts of objects in, their masks out, frame by frame.
 
 What may take long runs in a worker; a lock is handed from frame to frame, so that a click during a
 run is answered at once. What the window does itself waits for none of it: `remove` and
@@ -7,16 +7,12 @@ run is answered at once. What the window does itself waits for none of it: `remo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from math import inf
 from threading import Lock
-from typing import TypeAlias
 
-import numpy as np
-
-from sam2_plugins.core.errors import PromptError, Sam2PluginsError
+from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompts import Prompt
@@ -24,13 +20,12 @@ from sam2_plugins.core.tracking.disk_features import DiskFeatures
 from sam2_plugins.core.tracking.schedule import Direction, Life
 from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
 from sam2_plugins.napari_plugin.layers.frames import Line, View
-from sam2_plugins.napari_plugin.layers.mask_store import LABELS, Change, Entry, Index, MaskStore
+from sam2_plugins.napari_plugin.layers.marks import Prompts
+from sam2_plugins.napari_plugin.layers.mask_store import Change, Entry, MaskStore
+from sam2_plugins.napari_plugin.models.exact_undo import went_back, went_on
+from sam2_plugins.napari_plugin.models.prompt_log import Key, PromptLog
+from sam2_plugins.napari_plugin.models.requests import Request, Step
 from sam2_plugins.napari_plugin.models.turns import Turns
-
-LARGEST_LABEL = int(np.iinfo(LABELS).max)
-
-Said: TypeAlias = "tuple[Prompt, ...]"
-"""All that was said of one object on one frame, in order; a prompt's object is its label."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +34,7 @@ class Painted:
 
     mask: ObjectMask
     before: ObjectMask | None
-    drawn: Said = ()
+    drawn: Prompts = ()
 
 
 @dataclass(frozen=True)
@@ -48,33 +43,6 @@ class Tidied:
 
     own: ObjectMask
     shown: ObjectMask
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a person wants tracked, and how it is looked at."""
-
-    view: View
-    line: Line
-    direction: Direction = "forward"
-    start: int | None = None
-    stop: int | None = None
-    since: Mapping[int, int] | None = None
-    """By object, the first frame whose mask may change; None: all of all objects may."""
-    over: int | None = None
-    """Axis of the time points whose whole stacks are tracked, one after the other."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """A frame of a run is done."""
-
-    index: Index
-    done: int
-    total: int
-    """Of the frames on which a mask has to be computed."""
-    computed: int = 0
-    """Objects whose masks are new."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +85,8 @@ class Session:
         """Masks that were cleaned up."""
         self.lives: dict[int, Life] = {}
         """Frames on which objects exist, of those that begin or end in the movie."""
-        self.current: dict[tuple[Line, int], set[int]] = {}
-        """Frames whose masks follow from the prompts of an object along a line."""
-        self.outdated: dict[tuple[Line, int], set[int]] = {}
-        """Frames after a correction whose masks are from before it, by line and object."""
-        self._said: dict[tuple[Line, int, int], Said] = {}
-        self._before: dict[tuple[Line, int, int], ObjectMask | None] = {}
+        self.prompts = PromptLog()
+        self._before: dict[Key, ObjectMask | None] = {}
         self._tracking: dict[Line, _Tracking] = {}
         self.turns = Turns()
         self._notes = Lock()
@@ -134,32 +98,17 @@ class Session:
         """Last frame of the objects that end, such as a mother that divides."""
         return {o: life.last for o, life in self.lives.items() if life.last is not None}
 
-    def said(self, line: Line) -> dict[tuple[int, int], Said]:
-        """What was said along a line, by frame and label, in the order of saying."""
-        return {
-            (frame, label): prompts
-            for (where, frame, label), prompts in list(self._said.items())
-            if where == line
-        }
-
-    def prompted(self, axis: int | None) -> set[Entry]:
-        """Where anything was said along any line of an axis, and of whom."""
-        return {(line.index(f), label) for line, f, label in list(self._said) if line.axis == axis}
-
-    def say(
+    def prompt(
         self,
         view: View,
-        line: Line,
-        frame: int,
-        label: int,
-        prompts: Said,
+        key: Key,
+        prompts: Prompts,
         change: Change | None = None,
         replaying: bool = False,
     ) -> None:
-        """Say all this of an object on a frame, instead of what was said before.
+        """Give an object these prompts on a frame, instead of those that it had there.
 
-        Its mask there goes to the store; if nothing is said any more, the mask from before comes
-        back.
+        Its mask there goes to the store; with no prompt any more, the mask from before comes back.
 
         Parameters
         ----------
@@ -174,82 +123,39 @@ class Session:
             If a prompt does not fit; those before it count.
         """
         model = self.load_model()
+        line, frame, label = key
         with self.turns:
             tracker = self._tracker(model, view, line)
-            key = (line, frame, label)
-            before = self._said.get(key, ())
+            before = self.prompts.get(key)
             if not before and not replaying:
                 entry = (line.index(frame), label)
                 painted = self.painted.get(entry)
                 self._before[key] = painted.before if painted else self.store.get(*entry)
-            if before and prompts == before[:-1] and _went_back(tracker, frame, label, prompts):
-                self._put_said(key, prompts)
+            if before and prompts == before[:-1] and went_back(tracker, frame, label, prompts):
+                self.prompts.put(key, prompts)
                 self._answer(tracker, key, change, replaying)
                 return
             if before and prompts[: len(before)] != before:
                 tracker.remove_prompt(frame, label)
-                self._put_said(key, ())
+                self.prompts.put(key, ())
                 before = ()
-            if prompts[:-1] == before and _went_on(tracker, frame, label, prompts):
-                self._put_said(key, prompts)
+            if prompts[:-1] == before and went_on(tracker, frame, label, prompts):
+                self.prompts.put(key, prompts)
                 before = prompts
             try:
                 for prompt in prompts[len(before) :]:
                     tracker.add(prompt)
-                    self._put_said(key, (*self._said.get(key, ()), prompt))
+                    self.prompts.put(key, (*self.prompts.get(key), prompt))
                     if label in self.lives:
                         self.lives[label] = self.lives[label].including(frame)
             finally:
                 self._answer(tracker, key, change, replaying)
 
-    def _put_said(self, key: tuple[Line, int, int], prompts: Said) -> None:
-        if prompts:
-            self._said[key] = prompts
-        else:
-            self._said.pop(key, None)
-        line, frame, label = key
-        others = [f for f, obj in self.said(line) if obj == label and f != frame]
-        first = max((f for f in others if f < frame), default=-1)
-        last = min((f for f in others if f > frame), default=None)
-        known = self.current.get((line, label), set())
-        kept = {f for f in known if f <= first or (last is not None and f >= last)}
-        self.current[line, label] = kept
-        self.outdated.setdefault((line, label), set()).update(f for f in known - kept if f > frame)
-
-    def corrections(self, line: Line) -> dict[int, int]:
-        """Frame of the first correction of each object that was not tracked on from there."""
-        prompted: dict[int, list[int]] = {}
-        for frame, label in self.said(line):
-            prompted.setdefault(label, []).append(frame)
-        found = {}
-        for label, frames in prompted.items():
-            old = self.outdated.get((line, label), set())
-            before = [f for f in frames if any(n > f and _until(f, frames) > n for n in old)]
-            if before:
-                found[label] = min(before)
-        return found
-
-    def after(self, line: Line, corrections: Mapping[int, int]) -> int | None:
-        """Last frame that is to be tracked again after corrections; None if there is none."""
-        return max(
-            (f for o, at in corrections.items() for f in self.outdated[line, o] if f > at),
-            default=None,
-        )
-
-    def recall(
-        self, line: Line, said: dict[tuple[int, int], Said], current: dict[int, set[int]]
-    ) -> None:
-        """Take prompts and masks of an earlier session for this one's, without computing."""
-        for (frame, label), prompts in said.items():
-            self._said[line, frame, label] = prompts
-        for label, frames in current.items():
-            self.current[line, label] = set(frames)
-
     def remove(self, label: int) -> Change:
         """Forget an object, and return what brings its masks back."""
         with self._notes:
             self._removed.add(label)
-            self._unsay(label)
+            self.prompts.forget(label)
             for entry in [entry for entry in self.painted if entry[1] == label]:
                 del self.painted[entry]
             self.lives.pop(label, None)
@@ -269,7 +175,7 @@ class Session:
         change
             Is filled with what takes the run back.
         seeds
-            Masks to begin with, of objects of which a person said nothing on the line.
+            Masks to begin with, of objects without a prompt on the line.
         """
         model = self.load_model()
         with self.turns:
@@ -293,7 +199,7 @@ class Session:
                 self.keep(wanted, result, change)
             done += due.pop(0) if due else 0  # where sweeps are joined, more results follow
             yield Step(wanted.line.index(result.frame), done, total, len(result.computed))
-        if seeds:  # what a person says of this line later is said without them
+        if seeds:  # a person's prompts on this line come without them
             self._tracking.pop(wanted.line, None)
 
     def propose(self, view: View, line: Line, frame: int) -> list[ObjectMask]:
@@ -320,7 +226,7 @@ class Session:
     def _answer(
         self,
         tracker: VideoTracker,
-        key: tuple[Line, int, int],
+        key: Key,
         change: Change | None,
         replaying: bool,
     ) -> None:
@@ -328,21 +234,17 @@ class Session:
         line, frame, label = key
         with self._notes:
             if label in self._removed:
-                self._unsay(label)
+                self.prompts.forget(label)
                 return
             if replaying:
                 return
-            said = key in self._said
-            mask = tracker.mask(frame, label) if said else self._before.pop(key, None)
+            prompted = bool(self.prompts.get(key))
+            mask = tracker.mask(frame, label) if prompted else self._before.pop(key, None)
             entry = (line.index(frame), label)
             alive = frame in self.lives.get(label, Life())
             before = self.store.put(*entry, mask if alive else None)
             if change is not None:
                 change.setdefault(entry, before)
-
-    def _unsay(self, label: int) -> None:
-        for key in [key for key in list(self._said) if key[-1] == label]:
-            del self._said[key]
 
     def keep(self, wanted: Request, result: FrameResult, change: Change) -> None:
         """Write the masks of a frame, but for those that a person painted or does not want."""
@@ -362,8 +264,7 @@ class Session:
                 before = self.store.put(index, label, mask)
                 if mask != before:
                     change.setdefault((index, label), before)
-                self.outdated.get((line, label), set()).discard(result.frame)
-                self.current.setdefault((line, label), set()).add(result.frame)
+                self.prompts.tracked_to(line, label, result.frame)
 
     def _heed(self) -> None:
         """Do what was noted since the last turn."""
@@ -388,7 +289,7 @@ class Session:
                     tracker.set_life(obj, life.first, life.last)
 
     def _tracker(self, model: Sam2Model, view: View, line: Line) -> VideoTracker:
-        """Return the tracker of a line; a new one, told all again, after another look or model."""
+        """Return the tracker of a line; a new one, prompted again, after another look or model."""
         self._heed()
         memory = self.memory()
         known = self._tracking.get(line)
@@ -397,13 +298,13 @@ class Session:
             known.tracker.keep_features(self.features())
             return known.tracker
         tracker = self.fresh_tracker(view, line, model)
-        for prompts in self.said(line).values():
-            _tell(tracker, prompts)
+        for prompts in self.prompts.along(line).values():
+            for prompt in prompts:
+                tracker.add(prompt)
         if known is None:
             tracker.restore(self._masklets(line, tracker.objects))
         else:  # with another look, or another model, masks are other ones
-            for key in [key for key in self.current if key[0] == line]:
-                del self.current[key]
+            self.prompts.forget_masks(line)
         self._tracking[line] = _Tracking(tracker, view, model, memory)
         return tracker
 
@@ -418,69 +319,8 @@ class Session:
         """Masks of an earlier session that still follow from the prompts."""
         masklets = []
         for obj in objects:
-            frames = self.current.get((line, int(obj)), ())
-            found = {f: self.store.get(line.index(f), int(obj)) for f in sorted(frames)}
+            frames = sorted(self.prompts.tracked.get((line, int(obj)), ()))
+            found = {f: self.store.get(line.index(f), int(obj)) for f in frames}
             masks = {f: mask for f, mask in found.items() if mask is not None}
             masklets.append(Masklet(obj, masks=masks))
         return masklets
-
-
-def _tell(tracker: VideoTracker, prompts: Iterable[Prompt]) -> None:
-    for prompt in prompts:
-        tracker.add(prompt)
-
-
-def _went_back(tracker: VideoTracker, frame: int, label: int, wanted: Said) -> bool:
-    """Undo exactly, where the last change of a tracker is the one to be taken back."""
-    return _stepped(tracker.undo_prompt, tracker.redo_prompt, tracker, frame, label, wanted)
-
-
-def _went_on(tracker: VideoTracker, frame: int, label: int, wanted: Said) -> bool:
-    """Redo exactly, where the change that a tracker has undone last is the one that is wanted."""
-    return _stepped(tracker.redo_prompt, tracker.undo_prompt, tracker, frame, label, wanted)
-
-
-def _stepped(
-    step: Callable[[], Prompt | None],
-    back: Callable[[], Prompt | None],
-    tracker: VideoTracker,
-    frame: int,
-    label: int,
-    wanted: Said,
-) -> bool:
-    others = [p for p in tracker.prompts if (p.frame, p.obj) != (frame, label)]
-    if step() is None:
-        return False
-    here = tuple(p for p in tracker.prompts if (p.frame, p.obj) == (frame, label))
-    rest = [p for p in tracker.prompts if (p.frame, p.obj) != (frame, label)]
-    if (here, rest) == (wanted, others):
-        return True
-    back()
-    return False
-
-
-def _until(frame: int, prompted: Iterable[int]) -> float:
-    """Return the next prompted frame after one, up to which its masks follow from it."""
-    return min((f for f in prompted if f > frame), default=inf)
-
-
-def labels_of(objects: Iterable[ObjectId], taken: Iterable[int]) -> dict[ObjectId, int]:
-    """Number objects for a Labels layer: whole numbers keep theirs where it is free and fits."""
-    used = set(taken)
-    labels: dict[ObjectId, int] = {}
-    for obj in objects:
-        fits = isinstance(obj, int) and 0 < obj <= LARGEST_LABEL and obj not in used
-        labels[obj] = int(obj) if fits else free_label(used)
-        used.add(labels[obj])
-    return labels
-
-
-def free_label(used: Collection[int]) -> int:
-    """Return the label after the largest in use, or a free one below where that is too large."""
-    largest = max(used, default=0)
-    if largest < LARGEST_LABEL:
-        return largest + 1
-    free = next((n for n in range(1, LARGEST_LABEL + 1) if n not in used), None)
-    if free is None:
-        raise Sam2PluginsError(f"There are {LARGEST_LABEL} objects: delete some for another one.")
-    return free

@@ -13,7 +13,8 @@ from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.mask_store import Change, MaskStore
-from sam2_plugins.napari_plugin.models.session import Request, Session, Step
+from sam2_plugins.napari_plugin.models.requests import Request, Step
+from sam2_plugins.napari_plugin.models.session import Session
 
 
 def track_volumes(
@@ -28,8 +29,8 @@ def track_volumes(
     labels
         Objects that may be tracked.
     begins
-        Something is said of objects in the shown stack, from which it is tracked; otherwise its
-        masks are taken as they are.
+        There are prompts in the shown stack, from which it is tracked; otherwise its masks are
+        taken as they are.
     change
         Is filled with what takes the run back.
     """
@@ -46,11 +47,11 @@ def track_volumes(
             yield replace(step, done=done, total=total)
     for n, (before, after) in enumerate(moves, 1):
         here, there = _at(line, over, before), _at(line, over, after)
-        said = {label for _, label in session.said(there)}
-        known = [label for label in labels if label not in said]
+        prompted = {label for _, label in session.prompts.along(there)}
+        known = [label for label in labels if label not in prompted]
         seeds = _seeds(session, wanted, here, (before, after), known)
         done = depth * n
-        if not seeds and not said:
+        if not seeds and not prompted:
             continue
         for step in session.run(replace(stack, line=there), change, seeds):
             done += 1

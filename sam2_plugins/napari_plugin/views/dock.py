@@ -24,9 +24,8 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible, ensure_main_thread
 from superqt.utils import qdebounced, qthrottled
 
-from sam2_plugins.napari_plugin.controllers.controller import Controller
-from sam2_plugins.napari_plugin.controllers.jobs import InThreads
-from sam2_plugins.napari_plugin.views.dock_keys import DockKeys
+from sam2_plugins.napari_plugin.controllers import Controller, InThreads
+from sam2_plugins.napari_plugin.views.event_filters import DockKeys, QuietWheel
 from sam2_plugins.napari_plugin.views.export import ExportView
 from sam2_plugins.napari_plugin.views.finetuning import LearningView
 from sam2_plugins.napari_plugin.views.frame_strip import FrameStrip
@@ -35,7 +34,6 @@ from sam2_plugins.napari_plugin.views.measures import MeasureView
 from sam2_plugins.napari_plugin.views.objects import ObjectsView
 from sam2_plugins.napari_plugin.views.offers import OffersView
 from sam2_plugins.napari_plugin.views.proposals import ProposalsView
-from sam2_plugins.napari_plugin.views.quiet_wheel import QuietWheel
 from sam2_plugins.napari_plugin.views.run import RunView
 from sam2_plugins.napari_plugin.views.tools import ToolsView
 
@@ -66,23 +64,24 @@ class Sam2Widget(QWidget):
         places = self.controller.projects.places
         places.recovery = user_data_path("sam2_plugins") / "napari"
         places.chosen = _Remembered("projects")
-        self.form = ImageForm(self.controller)
+        dock, parts = self.controller.dock, self.controller
+        self.form = ImageForm(dock, parts.layers, parts.projects)
         self.status = QLabel("Choose an image, press Click, and click on an object.")
         self.status.setWordWrap(True)
-        self.objects = ObjectsView(self.controller)
-        self.tools = ToolsView(self.controller)
+        self.objects = ObjectsView(dock, parts.editing, parts.divisions)
+        self.tools = ToolsView(dock, parts.layers, parts.editing, parts.prompting, parts.edits)
         self.strip = FrameStrip()
         self.strip_all = QCheckBox("All objects")
         self.strip_all.setToolTip(
             "The strip shows the worst of all objects, not the selected one alone; J and K go to "
             "its doubtful frames, and select the object"
         )
-        self.run = RunView(self.controller)
-        self.proposals = ProposalsView(self.controller)
-        self.offers = OffersView(self.controller)
-        self.measures = MeasureView(self.controller)
-        self.exports = ExportView(self.controller)
-        self.learning = LearningView(self.controller, MODELS, self.form.use_model)
+        self.run = RunView(dock, parts.runs)
+        self.proposals = ProposalsView(dock, parts.proposals)
+        self.offers = OffersView(dock, parts.offers)
+        self.measures = MeasureView(dock, parts.results)
+        self.exports = ExportView(dock, parts.results, parts.projects)
+        self.learning = LearningView(dock, self.jobs, MODELS, self.form.use_model)
         self._lay_out()
         self._connect()
         self._bind_keys()
@@ -131,14 +130,14 @@ class Sam2Widget(QWidget):
         outer.addWidget(scroll, 1)
 
     def _connect(self) -> None:
-        controller = self.controller
-        controller.told.connect(self._on_told)
-        controller.failed.connect(self._on_failed)
-        controller.masks_changed.connect(self._redraw_soon)
-        controller.objects_changed.connect(self._redraw_soon)
-        controller.edited.connect(self._stroke_may_be_over)
-        controller.progressed.connect(self._on_progress)
-        self.strip.chosen.connect(controller.go_to_frame)
+        dock = self.controller.dock
+        dock.message.connect(self.status.setText)
+        dock.failed.connect(self._on_failed)
+        dock.masks_changed.connect(self._redraw_soon)
+        dock.objects_changed.connect(self._redraw_soon)
+        dock.painted.connect(self._stroke_may_be_over)
+        self.controller.runs.progressed.connect(self._on_progress)
+        self.strip.chosen.connect(dock.go_to)
         self.strip_all.toggled.connect(self._on_strip_all)
         self.viewer.dims.events.point.connect(self._redraw_soon)
 
@@ -157,8 +156,8 @@ class Sam2Widget(QWidget):
             "Control-Shift-Z": controller.redo,
         }
         # Layers have keys of their own, such as the brush's undo, which come before the viewer's.
-        controller.keys = {key: self._bound(act) for key, act in self._keys.items()}
-        for key, act in controller.keys.items():
+        controller.layers.keys = keys = {key: self._bound(act) for key, act in self._keys.items()}
+        for key, act in keys.items():
             self.viewer.bind_key(key, act, overwrite=True)
         # The viewer's keys are not those of a table or a button that was clicked on.
         attempts = {key: partial(controller.attempt, act) for key, act in self._keys.items()}
@@ -175,9 +174,6 @@ class Sam2Widget(QWidget):
 
     # -- what happens
 
-    def _on_told(self, text: str) -> None:
-        self.status.setText(text)
-
     def _on_failed(self, text: str) -> None:
         from napari.utils.notifications import show_warning
 
@@ -186,14 +182,14 @@ class Sam2Widget(QWidget):
 
     @qthrottled(timeout=REDRAW_MS)
     def _redraw_soon(self, *_: Any) -> None:
-        controller = self.controller
-        if controller.closed:
+        dock = self.controller.dock
+        if dock.closed:
             return
-        self.strip.show_states(controller.shown_states(), controller.frame, controller.objects)
+        self.strip.show_states(self.controller.review.shown_states(), dock.frame, dock.objects)
         self.measures.redraw()
-        if controller.runs.running and controller.work is not None and controller.shown_is_stale:
-            controller.shown_is_stale = False
-            controller.work.workspace.refresh()
+        if dock.running and dock.work is not None and dock.shown_is_stale:
+            dock.shown_is_stale = False
+            dock.work.workspace.refresh()
 
     @qdebounced(timeout=STROKE_MS)
     def _stroke_may_be_over(self) -> None:

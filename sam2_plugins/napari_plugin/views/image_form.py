@@ -15,9 +15,12 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QMenu, QToolButton
 
 from sam2_plugins.core.tracking.disk_features import DiskFeatures
 from sam2_plugins.core.tracking.memory.policies import policy_help
-from sam2_plugins.napari_plugin.controllers.controller import Controller
+from sam2_plugins.napari_plugin.controllers.images import Images
+from sam2_plugins.napari_plugin.controllers.projects import Projects
 from sam2_plugins.napari_plugin.layers.frames import default_axis, full_level, leading_shape
+from sam2_plugins.napari_plugin.models.dock import DockModel
 from sam2_plugins.napari_plugin.models.project_file import Choices
+from sam2_plugins.napari_plugin.views.widgets import combo
 
 _CONTRASTS = {"As shown in the layer": "layer", "Percentiles of the movie": "movie"}
 SETTINGS = ("sam2_plugins", "napari")
@@ -48,28 +51,29 @@ class ImageForm(QWidget):
         Name of the model, or path of its weights; may be read in any thread.
     """
 
-    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._controller = controller
+    def __init__(self, dock: DockModel, images: Images, projects: Projects) -> None:
+        super().__init__()
+        self._dock = dock
+        self._images = images
         self._filling = False
         self._chosen: WeakKeyDictionary[Any, _Choice] = WeakKeyDictionary()
-        self.image = _combo("The image, or its first channel")
+        self.image = combo("The image, or its first channel")
         self.channels = QToolButton()
         self.channels.setToolTip("Further layers of the same shape, shown as red, green and blue")
         self.channels.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._ways: list[tuple[int | None, int | None]] = []
         self._menu = QMenu(self)
         self.channels.setMenu(self._menu)
-        self.axis = _combo(
+        self.axis = combo(
             "The axis along which objects are followed: time, or the planes, of the shown time "
             "point or of one after the other"
         )
-        self.contrast = _combo("How grey values become what the model sees")
+        self.contrast = combo("How grey values become what the model sees")
         self.contrast.addItems(list(_CONTRASTS))
-        self.model = _combo("nano comes with the package; others are downloaded at the first use")
+        self.model = combo("nano comes with the package; others are downloaded at the first use")
         self.model.setEditable(True)
         self.model.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.memory = _combo("What each object remembers of earlier frames")
+        self.memory = combo("What each object remembers of earlier frames")
         for name, about in policy_help().items():
             self.memory.addItem(name)
             self.memory.setItemData(self.memory.count() - 1, about, 3)  # Qt.ToolTipRole
@@ -100,7 +104,7 @@ class ImageForm(QWidget):
         self.memory.currentTextChanged.connect(self._on_memory)
         self.features.toggled.connect(self._on_features)
         self.features.setChecked(QSettings(*SETTINGS).value("features", "no") == "yes")
-        controller.recalled.connect(self._show_choices)
+        projects.recalled.connect(self._show_choices)
         self._on_layers()
 
     def remember_model(self, name: str) -> None:
@@ -124,7 +128,7 @@ class ImageForm(QWidget):
             event.disconnect(self._on_layers)
 
     def _layer_events(self) -> list[Any]:
-        events = self._controller.viewer.layers.events
+        events = self._dock.viewer.layers.events
         names = ("inserted", "removed", "reordered", "renamed")  # the last from napari 0.6 on
         return [getattr(events, name) for name in names if hasattr(events, name)]
 
@@ -142,15 +146,15 @@ class ImageForm(QWidget):
         self.model.setCurrentText(str(remembered))
         self._on_model(self.model.currentText())
 
-    def _images(self) -> list[Any]:
+    def _image_layers(self) -> list[Any]:
         from napari.layers import Image
 
-        return [layer for layer in self._controller.viewer.layers if isinstance(layer, Image)]
+        return [layer for layer in self._dock.viewer.layers if isinstance(layer, Image)]
 
     def _on_layers(self, event: Any = None) -> None:
         """List the image layers again; all that was chosen stays chosen."""
         chosen = self.image.currentData()
-        images = self._images()
+        images = self._image_layers()
         with self._quietly():
             self.image.clear()
             for layer in images:
@@ -178,7 +182,7 @@ class ImageForm(QWidget):
         shape = tuple(full_level(image).shape)
         names = tuple(getattr(image, "axis_labels", ()))
         chosen = self._chosen.get(image) or _Choice((), default_axis(image, names))
-        for layer in self._images():
+        for layer in self._image_layers():
             alike = layer is not image and not layer.rgb and not image.rgb
             if alike and tuple(full_level(layer).shape) == shape:
                 action = self._menu.addAction(layer.name)
@@ -201,7 +205,7 @@ class ImageForm(QWidget):
         self.axis.setCurrentIndex(self._ways.index(way) if way in self._ways else -1)
 
     def _use(self, _: Any = None) -> None:
-        """Let the controller know what is chosen."""
+        """Look at what is chosen."""
         if self._filling:
             return
         image = self.image.currentData()
@@ -212,11 +216,11 @@ class ImageForm(QWidget):
         if image is not None:
             self._chosen[image] = _Choice(more, *way)
         self.channels.setText(" + ".join(layer.name for layer in images))
-        self._controller.use(images, *way)
+        self._images.use(images, *way)
 
     def _show_choices(self, choices: Choices) -> None:
         """Show what was chosen in an earlier session, which is back."""
-        images = self._controller.images
+        images = self._dock.images
         contrasts = {value: text for text, value in _CONTRASTS.items()}
         self.contrast.setCurrentText(contrasts.get(choices.contrast, ""))
         self.memory.setCurrentText(choices.memory)
@@ -236,27 +240,18 @@ class ImageForm(QWidget):
             self._filling = before
 
     def _on_contrast(self, text: str) -> None:
-        self._controller.contrast = _CONTRASTS[text]  # type: ignore[assignment]
+        self._dock.contrast = _CONTRASTS[text]  # type: ignore[assignment]
 
     def _on_memory(self, name: str) -> None:
-        self._controller.memory = name
+        self._dock.memory = name
 
     def _on_features(self, on: bool) -> None:
         QSettings(*SETTINGS).setValue("features", "yes" if on else "no")
-        self._controller.features = DiskFeatures(_folder(), GIGABYTES) if on else None
+        self._dock.features = DiskFeatures(_folder(), GIGABYTES) if on else None
 
     def _on_model(self, text: str) -> None:
-        self.model_name = self._controller.model = text.strip()
+        self.model_name = self._dock.model = text.strip()
 
 
 def _folder() -> Path:
     return user_cache_path("sam2_plugins") / "features"
-
-
-def _combo(about: str) -> QComboBox:
-    combo = QComboBox()
-    combo.setToolTip(about)
-    combo.setMinimumContentsLength(8)
-    policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-    combo.setSizeAdjustPolicy(policy)
-    return combo

@@ -1,4 +1,4 @@
-"""The tree of objects: mothers over daughters, what was said of each, and how it fares."""
+"""The tree of objects: mothers over daughters, the prompts of each, and how it fares."""
 
 from __future__ import annotations
 
@@ -9,21 +9,16 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QHeaderView,
-    QMenu,
-    QPushButton,
-    QTreeWidget,
-    QTreeWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QHeaderView, QMenu, QTreeWidget, QTreeWidgetItem, QWidget
 
-from sam2_plugins.napari_plugin.controllers.controller import Controller
+from sam2_plugins.napari_plugin.controllers.divisions import Divisions
+from sam2_plugins.napari_plugin.controllers.objects import Objects
+from sam2_plugins.napari_plugin.layers.colors import color_of
 from sam2_plugins.napari_plugin.layers.mask_store import MaskStore
 from sam2_plugins.napari_plugin.models.cleanup import CLEANERS
+from sam2_plugins.napari_plugin.models.dock import DockModel
 from sam2_plugins.napari_plugin.models.work import Work
+from sam2_plugins.napari_plugin.views.widgets import button, column, row
 
 _LABEL = Qt.ItemDataRole.UserRole
 _COLUMNS = ("Object", "Prompts", "Frames", "IoU")
@@ -37,9 +32,10 @@ _DELETE = "Remove the selected object, its masks and prompts"
 class ObjectsView(QWidget):
     """Tree, and the buttons New, Divide, Delete."""
 
-    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._controller = controller
+    def __init__(self, dock: DockModel, objects: Objects, divisions: Divisions) -> None:
+        super().__init__()
+        self._dock = dock
+        self._objects = objects
         self._filling = False
         self._prompts: Counter[int] = Counter()
         self._fared: dict[tuple[MaskStore, int], _Fared] = {}
@@ -53,44 +49,36 @@ class ObjectsView(QWidget):
         header = self.tree.header()
         header.setStretchLastSection(False)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        for column in range(1, len(_COLUMNS)):
-            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Interactive)
-            self.tree.resizeColumnToContents(column)
+        for i in range(1, len(_COLUMNS)):
+            header.setSectionResizeMode(i, QHeaderView.ResizeMode.Interactive)
+            self.tree.resizeColumnToContents(i)
         self.tree.setToolTip("Double-click: show the object's first frame. F2: another name.")
         self.tree.currentItemChanged.connect(self._on_current)
         self.tree.itemDoubleClicked.connect(self._on_double_click)
         self.tree.itemChanged.connect(self._on_renamed)
-        self.new = QPushButton("New (N)")
-        self.new.setToolTip("Begin another object: click on it in the image")
-        self.divide = QPushButton("Divide (U)")
-        self.delete = QPushButton("Delete")
-        self.begins = QPushButton("Begins here")
-        self.ends = QPushButton("Ends here")
-        self.begins.clicked.connect(lambda: controller.attempt(controller.begin_here))
-        self.ends.clicked.connect(lambda: controller.attempt(controller.end_here))
-        self.new.clicked.connect(lambda: controller.attempt(controller.new_object))
-        self.divide.clicked.connect(lambda: controller.attempt(controller.divisions.divide))
-        self.delete.clicked.connect(self._on_delete)
-        buttons = QHBoxLayout()
-        for button in (self.new, self.divide, self.delete):
-            buttons.addWidget(button)
-        self.clean = QPushButton("Clean up")
+        self.new = button(
+            "New (N)",
+            "Begin another object: click on it in the image",
+            lambda: dock.attempt(objects.new),
+        )
+        self.divide = button("Divide (U)", "", lambda: dock.attempt(divisions.divide))
+        self.delete = button("Delete", "", self._on_delete)
+        self.begins = button("Begins here", "", lambda: dock.attempt(objects.begin_here))
+        self.ends = button("Ends here", "", lambda: dock.attempt(objects.end_here))
+        self.clean = button("Clean up")
         self.clean.setMenu(self._cleaners())
-        lives = QHBoxLayout()
-        for button in (self.begins, self.ends, self.clean):
-            lives.addWidget(button)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self.tree)
-        layout.addLayout(buttons)
-        layout.addLayout(lives)
-        controller.objects_changed.connect(self.refresh)
+        column(
+            self,
+            self.tree,
+            row(self.new, self.divide, self.delete),
+            row(self.begins, self.ends, self.clean),
+        )
+        dock.objects_changed.connect(self.refresh)
         self.refresh()
 
     def refresh(self) -> None:
         """Show the objects as they are."""
-        work = self._controller.work
+        work = self._dock.work
         self._filling = True
         try:
             if work is None:
@@ -98,26 +86,26 @@ class ObjectsView(QWidget):
                 self._items.clear()
             else:
                 self._show(work)
-            current = self._items.get(self._controller.selected or 0)
+            current = self._items.get(self._dock.selected or 0)
             if current is not None:
                 self.tree.setCurrentItem(current)
         finally:
             self._filling = False
-        selected = self._controller.selected is not None
-        for button, about in (
+        selected = self._dock.selected is not None
+        for each, about in (
             (self.divide, _DIVIDE),
             (self.delete, _DELETE),
             (self.begins, _BEGINS),
             (self.ends, _ENDS),
             (self.clean, _CLEAN),
         ):
-            button.setEnabled(selected)
-            button.setToolTip(about if selected else "There is no object yet: click on one.")
+            each.setEnabled(selected)
+            each.setToolTip(about if selected else "There is no object yet: click on one.")
 
     def _show(self, work: Work) -> None:
         """Make the tree anew only where objects came, went or divided."""
-        mothers = work.workspace.lineage.mothers
-        family = [(label, mothers.get(label)) for label in work.workspace.names]
+        mothers = work.lineage.mothers
+        family = [(label, mothers.get(label)) for label in work.names]
         if family != self._family or not self._items:
             self._family = family
             self._items.clear()
@@ -128,27 +116,27 @@ class ObjectsView(QWidget):
         self._count_prompts(work)
         changed = False
         for label, item in self._items.items():
-            for column, text in enumerate(self._row(work, label)):
-                if item.text(column) != text:
-                    item.setText(column, text)
+            for i, text in enumerate(self._row(work, label)):
+                if item.text(i) != text:
+                    item.setText(i, text)
                     changed = True
         # Once: a header that fits itself looks at all rows again for every text.
-        for column in range(1, len(_COLUMNS)) if changed else ():
-            self.tree.resizeColumnToContents(column)
+        for i in range(1, len(_COLUMNS)) if changed else ():
+            self.tree.resizeColumnToContents(i)
 
     def _add(self, work: Work, label: int) -> QTreeWidgetItem:
         if label in self._items:
             return self._items[label]
-        mother = work.workspace.lineage.mothers.get(label)
-        above = self._add(work, mother) if mother in work.workspace.names else None
+        mother = work.lineage.mothers.get(label)
+        above = self._add(work, mother) if mother in work.names else None
         item = QTreeWidgetItem()
         item.setData(0, _LABEL, label)
         item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
         swatch = QPixmap(12, 12)
-        swatch.fill(QColor.fromRgbF(*(float(n) for n in work.workspace.color(label)[:3])))
+        swatch.fill(QColor.fromRgbF(*(float(n) for n in color_of(label)[:3])))
         item.setIcon(0, QIcon(swatch))
-        for column in range(1, len(_COLUMNS)):
-            item.setTextAlignment(column, int(Qt.AlignmentFlag.AlignRight))
+        for i in range(1, len(_COLUMNS)):
+            item.setTextAlignment(i, int(Qt.AlignmentFlag.AlignRight))
         self._items[label] = item
         if above is None:
             self.tree.addTopLevelItem(item)
@@ -157,32 +145,32 @@ class ObjectsView(QWidget):
         return item
 
     def _count_prompts(self, work: Work) -> None:
-        line = self._controller.line
+        line = self._dock.line
         self._prompts.clear()
-        for (_, label), prompts in (work.session.said(line) if line else {}).items():
+        for (_, label), prompts in (work.session.prompts.along(line) if line else {}).items():
             self._prompts[label] += len(prompts)
 
     def _row(self, work: Work, label: int) -> list[str]:
         """Name, prompts, frames, mean predicted IoU; looked at again only if a mask has changed."""
-        store = work.workspace.store
+        store = work.store
         fared = self._fared.get((store, label))
         if fared is None or fared.version != store.version(label):
             fared = self._fared[store, label] = _Fared.of(store, label)
         mean = "" if fared.iou is None else f"{fared.iou:.2f}"
         prompts = self._prompts[label]
-        return [work.workspace.names[label], str(prompts or ""), str(fared.frames or ""), mean]
+        return [work.names[label], str(prompts or ""), str(fared.frames or ""), mean]
 
     def _on_current(self, item: QTreeWidgetItem | None, _: Any) -> None:
         if item is not None and not self._filling:
-            self._controller.select(int(item.data(0, _LABEL)))
+            self._dock.select(int(item.data(0, _LABEL)))
 
     def _on_double_click(self, item: QTreeWidgetItem, column: int) -> None:
         if column:
-            self._controller.go_to_first(int(item.data(0, _LABEL)))
+            self._dock.go_to_first(int(item.data(0, _LABEL)))
 
     def _on_renamed(self, item: QTreeWidgetItem, column: int) -> None:
         if not self._filling and column == 0:
-            self._controller.rename(int(item.data(0, _LABEL)), item.text(0))
+            self._objects.rename(int(item.data(0, _LABEL)), item.text(0))
 
     def _cleaners(self) -> QMenu:
         menu = QMenu(self)
@@ -195,11 +183,11 @@ class ObjectsView(QWidget):
         return menu
 
     def _clean(self, kind: str, everywhere: bool, *_: object) -> None:
-        self._controller.attempt(lambda: self._controller.clean(kind, everywhere))
+        self._dock.attempt(lambda: self._objects.clean(kind, everywhere))
 
     def _on_delete(self) -> None:
-        if self._controller.selected is not None:
-            self._controller.delete(self._controller.selected)
+        if self._dock.selected is not None:
+            self._objects.delete(self._dock.selected)
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
-    QProgressBar,
-    QPushButton,
-    QSpinBox,
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QSpinBox, QStackedWidget, QWidget
 
 from sam2_plugins.core.tracking.schedule import Direction
-from sam2_plugins.napari_plugin.controllers.controller import Controller
-from sam2_plugins.napari_plugin.controllers.runs import RunProgress
+from sam2_plugins.napari_plugin.controllers.runs import RunProgress, Runs
+from sam2_plugins.napari_plugin.models.dock import DockModel
+from sam2_plugins.napari_plugin.views.widgets import button, column, row
 
 _ABOUT = {
     "backward": ("Track to earlier frames", "Track through this stack, then the earlier ones"),
@@ -34,83 +26,59 @@ _ABOUT = {
 class RunView(QWidget):
     """Back, Both, Forward and a range; while it runs, a bar and Cancel."""
 
-    def __init__(self, controller: Controller, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._controller = controller
+    def __init__(self, dock: DockModel, runs: Runs) -> None:
+        super().__init__()
+        self._dock = dock
+        self._runs = runs
         self.back = self._button("◀ Back", "backward")
         self.both = self._button("◀ Both ▶", "both")
         self.forward = self._button("Forward ▶", "forward")
-        row = QHBoxLayout()
-        for button in (self.back, self.both, self.forward):
-            row.addWidget(button)
         self.first, self.last = QSpinBox(), QSpinBox()
         self.last.setMaximum(0)
         self.first.setToolTip("First frame of the run")
         self.last.setToolTip("Last frame of the run")
-        limits = QHBoxLayout()
-        self._range = QLabel()
-        limits.addWidget(self._range)
-        limits.addWidget(self.first, 1)
-        limits.addWidget(QLabel("to"))
-        limits.addWidget(self.last, 1)
-        asking = QWidget()
-        asked = QVBoxLayout(asking)
-        asked.setContentsMargins(0, 0, 0, 0)
-        asked.setSpacing(4)
-        self.on = QPushButton()
-        self.on.clicked.connect(lambda: controller.attempt(controller.runs.track_on))
-        self.all = QPushButton("All cells ▶")
-        self.all.setToolTip(
+        self.on = button("", "", lambda: dock.attempt(runs.track_on))
+        self.all = button(
+            "All cells ▶",
             "Track every cell from this frame on, also those that come or divide; what was decided "
-            "is offered below the strip, and can be refused"
+            "is offered below the strip, and can be refused",
+            lambda: dock.attempt(lambda: runs.track_all(self.last.value())),
         )
-        self.all.clicked.connect(lambda: controller.attempt(self._track_all))
-        asked.addLayout(row)
-        asked.addWidget(self.all)
-        asked.addWidget(self.on)
-        asked.addLayout(limits)
+        self._range = QLabel()
+        limits = row(self._range, self.first, QLabel("to"), self.last)
+        limits.setStretchFactor(self.first, 1)
+        limits.setStretchFactor(self.last, 1)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.text = QLabel()
-        self.cancel = QPushButton("Cancel")
-        self.cancel.setToolTip("Stop at the next frame; what is done is kept")
-        self.cancel.clicked.connect(controller.runs.cancel)
-        below = QHBoxLayout()
-        below.addWidget(self.text, 1)
-        below.addWidget(self.cancel)
-        going = QWidget()
-        gone = QVBoxLayout(going)
-        gone.setContentsMargins(0, 0, 0, 0)
-        gone.setSpacing(4)
-        gone.addWidget(self.bar)
-        gone.addLayout(below)
+        self.cancel = button("Cancel", "Stop at the next frame; what is done is kept", runs.cancel)
         self._stack = QStackedWidget()
-        self._stack.addWidget(asking)
-        self._stack.addWidget(going)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._stack)
-        controller.progressed.connect(self._on_progress)
-        controller.objects_changed.connect(self.refresh)
+        directions = row(self.back, self.both, self.forward)
+        self._stack.addWidget(column(QWidget(), directions, self.all, self.on, limits))
+        below = row(self.text, self.cancel, wide=self.text)
+        self._stack.addWidget(column(QWidget(), self.bar, below))
+        column(self, self._stack)
+        runs.progressed.connect(self._on_progress)
+        dock.objects_changed.connect(self.refresh)
         self.refresh()
 
     def refresh(self) -> None:
-        """Say why a run cannot start, and fit the range to the movie."""
-        reason = self._controller.runs.why_not()
-        for button in (self.back, self.both, self.forward):
-            button.setEnabled(not reason)
-            stacks = self._controller.over is not None
-            button.setToolTip(reason or _ABOUT[button.property("direction")][stacks])
-        corrections = self._controller.runs.corrections
+        """Show why a run cannot start, and fit the range to the movie."""
+        dock, runs = self._dock, self._runs
+        reason, corrections = runs.why_not(), runs.corrections
+        for each in (self.back, self.both, self.forward):
+            each.setEnabled(not reason)
+            about = _ABOUT[each.property("direction")][dock.over is not None]
+            each.setToolTip(reason or about)
         self.on.setVisible(bool(corrections))
         self.on.setEnabled(not reason)
         if corrections:
-            names = ", ".join(self._controller.objects[o] for o in list(corrections)[:3])
+            names = ", ".join(dock.objects[o] for o in list(corrections)[:3])
             first = min(corrections.values())
             self.on.setText(f"Track on from frame {first} ▶ (G)")
             self.on.setToolTip(f"Only {names}, and only what comes after: nothing before changes")
-        end = self._controller.runs.length - 1
-        self._range.setText("Frames" if self._controller.over is None else "Time points")
+        end = runs.length - 1
+        self._range.setText("Frames" if dock.over is None else "Time points")
         whole = self.last.value() == self.last.maximum()
         for box in (self.first, self.last):
             box.setMaximum(max(end, 0))
@@ -119,29 +87,24 @@ class RunView(QWidget):
 
     def start_usual(self) -> None:
         """Track on after a correction; both ways, if there was none."""
-        if self._controller.runs.corrections:
-            self._controller.attempt(self._controller.runs.track_on)
+        if self._runs.corrections:
+            self._dock.attempt(self._runs.track_on)
         else:
             self.start("both")
 
     def start(self, direction: Direction) -> None:
         """Track within the range that is set."""
         first, last = self.first.value(), self.last.value()
-        end = self._controller.runs.length - 1
+        end = self._runs.length - 1
         start, stop = (first or None, None if last == end else last)
         if direction == "backward":
             start, stop = stop, start
-        control = self._controller
-        control.attempt(lambda: control.runs.start(direction, start, stop))
-
-    def _track_all(self) -> None:
-        self._controller.runs.track_all(self.last.value())
+        self._dock.attempt(lambda: self._runs.start(direction, start, stop))
 
     def _button(self, text: str, direction: Direction) -> QPushButton:
-        button = QPushButton(text)
-        button.setProperty("direction", direction)
-        button.clicked.connect(lambda: self.start(direction))
-        return button
+        made = button(text, "", lambda: self.start(direction))
+        made.setProperty("direction", direction)
+        return made
 
     def _on_progress(self, progress: RunProgress | None) -> None:
         self._stack.setCurrentIndex(0 if progress is None else 1)

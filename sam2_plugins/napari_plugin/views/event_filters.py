@@ -1,4 +1,4 @@
-"""The dock's keys while the focus is in one of its tables, buttons or lists."""
+"""Wheel and keys in the dock's fields: what they are for in all of the dock comes first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,30 @@ from collections.abc import Callable, Mapping
 
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtGui import QKeyEvent, QKeySequence
-from qtpy.QtWidgets import QAbstractButton, QAbstractItemView, QComboBox, QWidget
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QAbstractSpinBox,
+    QComboBox,
+    QWidget,
+)
+
+
+class QuietWheel(QObject):
+    """Hands the wheel on from combo boxes and number fields to what scrolls."""
+
+    def watch(self, widget: QWidget) -> None:
+        """Keep the wheel from all fields in a widget."""
+        for kind in (QComboBox, QAbstractSpinBox):
+            for field in widget.findChildren(kind):
+                field.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Refuse the wheel: Qt offers it to the parent then."""
+        if event is not None and event.type() == QEvent.Type.Wheel:
+            event.ignore()
+            return True
+        return super().eventFilter(watched, event)
 
 
 class DockKeys(QObject):
