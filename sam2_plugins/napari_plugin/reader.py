@@ -14,8 +14,6 @@ from sam2_plugins.core.frames import FrameSource, open_frames
 from sam2_plugins.napari_plugin.models.project_file import read_facts
 from sam2_plugins.napari_plugin.models.project_places import fits
 
-LayerData = "list[tuple[Any, dict[str, Any], str]]"
-
 
 class VideoFrames:
     """A video as an array (T, Y, X, 3) of uint8 that decodes on slicing."""

@@ -245,7 +245,7 @@ def test_a_division_ends_the_mother_and_begins_two_daughters(desk: Desk) -> None
     desk.track()
     desk.space.go_to((4,))
     desk.controller.divisions.divide()
-    first, second = desk.space.lineage.daughters(1)
+    first, second = sorted(desk.space.lineage.mothers)
     assert desk.space.store.indices(1)[-1] == (3,)
     assert desk.controller.selected == first
     desk.click(40, 36)

@@ -75,13 +75,7 @@ class Images:
         dock.view()  # refuses what cannot be shown, before any layer is made
         workspace = Workspace(dock.viewer, image, self.drawn.emit, self.keys, self.aim)
         workspace.outline(OUTLINE if dock.outlines else 0)
-        session = Session(
-            workspace.store,
-            lambda: dock.load_model(),
-            lambda: dock.memory,
-            lambda: dock.features,
-        )
-        work = dock.works[image] = Work(workspace, session)
+        work = dock.works[image] = Work(workspace, Session(workspace.store, dock))
         workspace.store.on_edit = self.painted.emit
         workspace.labels.events.selected_label.connect(self._on_label_selected)
         image.events.data.connect(self._on_image_changed)

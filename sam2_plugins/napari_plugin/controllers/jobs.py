@@ -7,6 +7,8 @@ from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
+Steps = Callable[[], Generator[T, None, None]]
+Done = Callable[[bool], None]
 Failed = Callable[[Exception], None]
 
 
@@ -21,11 +23,7 @@ class Jobs(Protocol):
     """Where work runs; callbacks come in the thread of the viewer."""
 
     def stream(
-        self,
-        work: Callable[[], Generator[T, None, None]],
-        each: Callable[[T], None],
-        done: Callable[[bool], None],
-        failed: Failed,
+        self, work: Steps[T], each: Callable[[T], None], done: Done, failed: Failed
     ) -> Handle:
         """Do many steps; `done` is called with whether it was stopped."""
 
@@ -48,11 +46,7 @@ class AtOnce(Jobs):
     """Work that is done before the call returns: for scripts, and tests without Qt."""
 
     def stream(
-        self,
-        work: Callable[[], Generator[T, None, None]],
-        each: Callable[[T], None],
-        done: Callable[[bool], None],
-        failed: Failed,
+        self, work: Steps[T], each: Callable[[T], None], done: Done, failed: Failed
     ) -> Handle:
         """Do all steps."""
         try:
@@ -77,11 +71,7 @@ class InThreads(Jobs):
         self._workers: set[Any] = set()
 
     def stream(
-        self,
-        work: Callable[[], Generator[T, None, None]],
-        each: Callable[[T], None],
-        done: Callable[[bool], None],
-        failed: Failed,
+        self, work: Steps[T], each: Callable[[T], None], done: Done, failed: Failed
     ) -> Handle:
         """Do the steps in a thread."""
         from napari.qt.threading import GeneratorWorker

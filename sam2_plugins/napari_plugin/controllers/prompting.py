@@ -15,9 +15,8 @@ from sam2_plugins.napari_plugin.controllers.jobs import Jobs
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.label_layers import masks_at
 from sam2_plugins.napari_plugin.layers.marks import Prompts
-from sam2_plugins.napari_plugin.layers.mask_store import Change, Index
+from sam2_plugins.napari_plugin.layers.mask_store import Change, Index, labels_of
 from sam2_plugins.napari_plugin.models.dock import DockModel
-from sam2_plugins.napari_plugin.models.numbering import labels_of
 from sam2_plugins.napari_plugin.models.session import Painted
 from sam2_plugins.napari_plugin.models.work import Work
 

@@ -109,8 +109,6 @@ class Proposals:
     # -- the layer
 
     def _show(self, index: Index, masks: Sequence[ObjectMask]) -> None:
-        from napari.utils.colormaps import DirectLabelColormap
-
         dock, work = self._dock, self._dock.work
         self.dismiss()
         if work is None or not masks:
@@ -125,7 +123,6 @@ class Proposals:
             store,
             name=f"{image.name} proposals",
             opacity=0.6,
-            colormap=DirectLabelColormap(color_dict=self._colors()),
             **placement_of(image),
         )
         self._layer.mode = "pan_zoom"
@@ -133,19 +130,16 @@ class Proposals:
         dock.message.emit(
             f"{len(masks)} cells are proposed: click on those that are none, then accept the rest."
         )
-        self.changed.emit()
-
-    def _colors(self) -> dict[int | None, Any]:
-        accepted = set(self.accepted)
-        colors: dict[int | None, Any] = {None: (0.0, 0.0, 0.0, 0.0), 0: (0.0, 0.0, 0.0, 0.0)}
-        colors.update({n: ACCEPTED if n in accepted else REFUSED for n in self.masks})
-        return colors
+        self._draw()
 
     def _draw(self) -> None:
         from napari.utils.colormaps import DirectLabelColormap
 
         if self._layer is not None:
-            self._layer.colormap = DirectLabelColormap(color_dict=self._colors())
+            accepted = set(self.accepted)
+            colors: dict[int | None, Any] = dict.fromkeys((None, 0), "transparent")
+            colors.update({n: ACCEPTED if n in accepted else REFUSED for n in self.masks})
+            self._layer.colormap = DirectLabelColormap(color_dict=colors)
         self.changed.emit()
 
     def _on_press(self, layer: Any, event: Any) -> Any:

@@ -13,7 +13,7 @@ from sam2_plugins.napari_plugin.controllers.prompting import Prompting
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.placement import step_along
 from sam2_plugins.napari_plugin.models.dock import DockModel
-from sam2_plugins.napari_plugin.models.export import Result, export, read_prompts, write_prompts
+from sam2_plugins.napari_plugin.models.export import export, read_prompts, write_prompts
 from sam2_plugins.napari_plugin.models.measures import Measures, Row, measure, save_csv
 from sam2_plugins.napari_plugin.models.session import Painted
 from sam2_plugins.napari_plugin.models.work import Work
@@ -88,11 +88,10 @@ class Results:
             dock.failed.emit("There is nothing to export: track an object first.")
             return
         work, line = dock.here
-        result = Result(work.store, dock.view(), line, dict(work.names), work.lineage)
-        length, notes = dock.length, list[str]()
+        view, length, notes = dock.view(), dock.length, list[str]()
 
         def steps() -> Generator[int, None, None]:
-            notes.extend((yield from export(result, kind, folder)))
+            notes.extend((yield from export(work, view, line, kind, folder)))
 
         self._jobs.stream(
             steps,
@@ -111,10 +110,7 @@ class Results:
         height, width = work.store.frame_size
         facts = {"name": dock.images[0].name, "frames": dock.length}
         facts |= {"height": height, "width": width}
-        prompts, lives = work.session.prompts.along(line), work.session.lives
-        self._write(
-            path, lambda: write_prompts(path, prompts, work.names, work.lineage, lives, facts)
-        )
+        self._write(path, lambda: write_prompts(path, work, line, facts))
 
     def load_prompts(self, path: Path) -> None:
         """Take the prompts of a file, as further objects, but for those that are here already."""
@@ -123,7 +119,7 @@ class Results:
     def _load_prompts(self, path: Path) -> None:
         dock, work = self._dock, self._begin()
         line = Line.through(dock.axis, work.workspace.step)
-        loaded = read_prompts(path, work.names, work.prompts(line))
+        loaded = read_prompts(path, work, line)
         for prompt in loaded.prompts:
             prompt.check_fits(work.store.frame_size, dock.length)
         work.names.update({o: name for o, name in loaded.names.items() if o not in work.names})

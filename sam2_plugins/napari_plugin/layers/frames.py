@@ -78,6 +78,11 @@ def frame_size(layer: ImageLayer) -> tuple[int, int]:
     return int(height), int(width)
 
 
+def mask_shape(layer: ImageLayer) -> tuple[int, ...]:
+    """Shape of a layer without its colours: that of its masks."""
+    return (*leading_shape(layer), *frame_size(layer))
+
+
 def shown_index(layer: Any, point: Sequence[float]) -> Index:
     """Leading index of the frame of a layer that a viewer shows.
 

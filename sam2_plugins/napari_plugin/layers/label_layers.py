@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.masks import ObjectMask, split_label_image
+from sam2_plugins.napari_plugin.layers.frames import frame_size, full_level
 from sam2_plugins.napari_plugin.layers.placement import steps_of, world_of
 
 _Pixels: TypeAlias = "tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]"
@@ -45,9 +46,7 @@ def masks_at(layer: Any, image: Any, point: Sequence[float]) -> dict[int, Object
 
 def _seen_from(layer: Any, image: Any, point: Sequence[float]) -> NDArray[Any]:
     """Sample a Labels layer at the pixels of an image's frame, [H, W]; 0 beside the layer."""
-    data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
-    whole = image.data[0] if image.multiscale else image.data
-    height, width = whole.shape[-3:-1] if image.rgb else whole.shape[-2:]
+    data, (height, width) = full_level(layer), frame_size(image)
     shape = np.asarray(data.shape)
     if _is_unplaced(layer, image) and tuple(shape[-2:]) == (height, width):
         at, down, right = _own_pixels(layer, image, point)

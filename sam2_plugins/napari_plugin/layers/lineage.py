@@ -23,10 +23,6 @@ class Lineage:
     def __init__(self) -> None:
         self.mothers: dict[int, int] = {}
 
-    def daughters(self, mother: int) -> list[int]:
-        """Labels of the daughters of a cell, in order."""
-        return sorted(label for label, other in self.mothers.items() if other == mother)
-
     def add(self, mother: int, daughter: int) -> None:
         """Say that a cell comes from another."""
         self.mothers[daughter] = mother

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -95,10 +95,6 @@ class Marks:
             tuple(click for click in self.clicks if stays(click[0], click[1])),
             tuple(shape for shape in self.shapes if stays(shape[1][0], shape[2])),
         )
-
-    def without_last_click(self) -> Marks:
-        """Return the marks as they were before the last click."""
-        return replace(self, clicks=self.clicks[:-1])
 
     def indices(self) -> set[Index]:
         """Frames on which there is a mark."""

@@ -6,7 +6,7 @@ movie, and taking back a run swaps entries. Reading and painting work as on an a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import product
 from math import nan
 from typing import Any, TypeAlias
@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_plugins.core.masks import ObjectMask, compose_label_image
+from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.masks import ObjectId, ObjectMask, compose_label_image
 
 Index: TypeAlias = "tuple[int, ...]"
 """Where a frame is along the leading axes: (t,), (t, z), or () for one image."""
@@ -24,6 +25,7 @@ Change: TypeAlias = "dict[Entry, ObjectMask | None]"
 """What was there before: mask by frame and label; None if nothing was."""
 LABELS = np.dtype(np.uint16)
 """Of the layer: napari draws labels of up to 16 bits quickly, and exports have 16 bits."""
+LARGEST_LABEL = int(np.iinfo(LABELS).max)
 OnEdit: TypeAlias = "Callable[[Index, dict[int, ObjectMask | None]], None]"
 OnPut: TypeAlias = "Callable[[Index, int, ObjectMask | None], None]"
 _Boxes: TypeAlias = "tuple[NDArray[np.intp], list[ObjectMask], NDArray[np.intp]]"
@@ -160,31 +162,34 @@ class MaskStore:
 
     def __getitem__(self, key: Any) -> Any:
         key = self._expanded(key)
-        *leading, rows, columns = key
         if any(isinstance(part, np.ndarray) for part in key):
             return self._pick(key)
-        frames = [_range(part, n) for part, n in zip(leading, self.shape, strict=False)]
-        planes = [self._compose(index)[rows, columns] for index in product(*frames)]
-        kept = [len(f) for f, part in zip(frames, leading, strict=True) if isinstance(part, slice)]
-        plane_shape = planes[0].shape if planes else self._compose_empty()[rows, columns].shape
-        found = np.array(planes, self.dtype).reshape((*kept, *plane_shape))
+        indices, shape = self._frames(key)
+        planes = [self._compose(index)[key[-2:]] for index in indices]
+        found = np.array(planes, self.dtype).reshape(shape)
         return found if found.ndim else found[()]
 
     def __setitem__(self, key: Any, value: Any) -> None:
         key = self._expanded(key)
-        *leading, rows, columns = key
         if any(isinstance(part, np.ndarray) for part in key):
             self._place(key, value)
             return
+        indices, shape = self._frames(key)
+        values = np.broadcast_to(np.asarray(value), shape)
+        leading = sum(isinstance(part, slice) for part in key[:-2])
+        planes = values.reshape(len(indices), *shape[leading:])
+        for index, plane in zip(indices, planes, strict=True):
+            after = self._compose(index)
+            after[key[-2:]] = plane
+            self._paint(index, after)
+
+    def _frames(self, key: tuple[Any, ...]) -> tuple[list[Index], tuple[int, ...]]:
+        """Frames that an index without arrays means, and the shape of what is there."""
+        leading = key[:-2]
         frames = [_range(part, n) for part, n in zip(leading, self.shape, strict=False)]
         kept = [len(f) for f, part in zip(frames, leading, strict=True) if isinstance(part, slice)]
-        plane_shape = self._compose_empty()[rows, columns].shape
-        values = np.broadcast_to(np.asarray(value), (*kept, *plane_shape))
-        flat = values.reshape(-1, *plane_shape)
-        for index, plane in zip(product(*frames), flat, strict=True):
-            after = self._compose(index)
-            after[rows, columns] = plane
-            self._paint(index, after)
+        plane = np.broadcast_to(self.dtype.type(0), self.frame_size)[key[-2:]]
+        return list(product(*frames)), (*kept, *plane.shape)
 
     def _expanded(self, key: Any) -> tuple[Any, ...]:
         """Write an index out for every axis, with integers for numpy's and arrays for lists."""
@@ -218,9 +223,6 @@ class MaskStore:
             raise IndexError("Coordinates are given for every axis, or for none.")
         return [np.asarray(part, np.intp) for part in np.broadcast_arrays(*key)]
 
-    def _compose_empty(self) -> NDArray[Any]:
-        return np.zeros(self.frame_size, self.dtype)
-
     def _compose(self, index: Index) -> NDArray[Any]:
         """Draw a frame as it is exported: of masks that overlap, the smaller is in front."""
         return compose_label_image(self.on_frame(index), self.frame_size, self.dtype)
@@ -244,6 +246,28 @@ class MaskStore:
             changed &= (shown != after) & (after > 0)
         if before:
             self.on_edit(index, before)
+
+
+def labels_of(objects: Iterable[ObjectId], taken: Iterable[int]) -> dict[ObjectId, int]:
+    """Number objects for a Labels layer: whole numbers keep theirs where it is free and fits."""
+    used = set(taken)
+    labels: dict[ObjectId, int] = {}
+    for obj in objects:
+        fits = isinstance(obj, int) and 0 < obj <= LARGEST_LABEL and obj not in used
+        labels[obj] = int(obj) if fits else free_label(used)
+        used.add(labels[obj])
+    return labels
+
+
+def free_label(used: Collection[int]) -> int:
+    """Return the label after the largest in use, or a free one below where that is too large."""
+    largest = max(used, default=0)
+    if largest < LARGEST_LABEL:
+        return largest + 1
+    free = next((n for n in range(1, LARGEST_LABEL + 1) if n not in used), None)
+    if free is None:
+        raise Sam2PluginsError(f"There are {LARGEST_LABEL} objects: delete some for another one.")
+    return free
 
 
 def _plain(part: Any) -> Any:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.napari_plugin.layers.colors import TrackColors, color_of, label_colormap
-from sam2_plugins.napari_plugin.layers.frames import Line, frame_size, leading_shape, shown_index
+from sam2_plugins.napari_plugin.layers.frames import Line, mask_shape, shown_index
 from sam2_plugins.napari_plugin.layers.lineage import Lineage, Tracks, show_tracks
 from sam2_plugins.napari_plugin.layers.marks import (
     EXCLUDE,
@@ -64,7 +65,7 @@ class Workspace:
         self.image = image
         self.lineage = Lineage()
         self.names: dict[int, str] = {}
-        self.store = MaskStore(_shape(image))
+        self.store = MaskStore(mask_shape(image))
         self._on_drawn = on_drawn
         self._keys = dict(keys or {})
         self._aim = aim
@@ -101,15 +102,14 @@ class Workspace:
 
     def fits(self, image: Any) -> bool:
         """Whether an image has the shape for which the layers were made."""
-        return _shape(image) == self.store.shape
+        return mask_shape(image) == self.store.shape
 
     def close(self) -> None:
         """Let go of the layers' events."""
         self.store.on_edit = lambda index, before: None
         self._leave_in_place()
-        self.points.events.data.disconnect(self._drawn)
-        self.boxes.events.data.disconnect(self._drawn)
         for layer in (self.points, self.boxes):
+            layer.events.data.disconnect(self._drawn)
             if self._before_drawing in layer.mouse_drag_callbacks:
                 layer.mouse_drag_callbacks.remove(self._before_drawing)
         for layer in self.layers():
@@ -223,10 +223,7 @@ class Workspace:
             size=max(4, min(self.store.frame_size) * _CLICK_SHARE),
             **placement_of(self.image),
         )
-        points.mouse_drag_callbacks.insert(0, self._before_drawing)
-        points.events.data.connect(self._drawn)
-        self._bind(points)
-        return points
+        return self._listening(points)
 
     def _add_boxes(self) -> Any:
         boxes = self.viewer.add_shapes(
@@ -238,10 +235,13 @@ class Workspace:
             edge_width=max(1, min(self.store.frame_size) / 250),
             **placement_of(self.image),
         )
-        boxes.mouse_drag_callbacks.insert(0, self._before_drawing)
-        boxes.events.data.connect(self._drawn)
-        self._bind(boxes)
-        return boxes
+        return self._listening(boxes)
+
+    def _listening(self, layer: Any) -> Any:
+        layer.mouse_drag_callbacks.insert(0, self._before_drawing)
+        layer.events.data.connect(self._drawn)
+        self._bind(layer)
+        return layer
 
     def _bind(self, layer: Any) -> None:
         for key, act in self._keys.items():
@@ -279,10 +279,7 @@ class Workspace:
             return
         only_selects, self._only_selects = self._only_selects, False
         if only_selects and action == "added":
-            self.set_marks(self.marks().without_last_click())
+            marks = self.marks()
+            self.set_marks(replace(marks, clicks=marks.clicks[:-1]))
             return
         self._on_drawn()
-
-
-def _shape(image: Any) -> tuple[int, ...]:
-    return (*leading_shape(image), *frame_size(image))

@@ -10,8 +10,7 @@ from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.core.tracking.tracker import FrameResult
-from sam2_plugins.napari_plugin.layers.mask_store import Change
-from sam2_plugins.napari_plugin.models.numbering import free_label
+from sam2_plugins.napari_plugin.layers.mask_store import Change, free_label
 from sam2_plugins.napari_plugin.models.requests import Request, Step
 from sam2_plugins.napari_plugin.models.session import Session
 from sam2_plugins.napari_plugin.models.work import Work

@@ -13,28 +13,17 @@ from sam2_plugins.core.prompt_files import load_prompts, save_prompts
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.layers.frames import Line, View
-from sam2_plugins.napari_plugin.layers.lineage import Lineage
-from sam2_plugins.napari_plugin.layers.marks import Prompts
-from sam2_plugins.napari_plugin.layers.mask_store import MaskStore
-from sam2_plugins.napari_plugin.models.numbering import labels_of
+from sam2_plugins.napari_plugin.layers.mask_store import labels_of
+from sam2_plugins.napari_plugin.models.work import Work
 
 KINDS = {one.name: one.title for one in formats().values() if one.name != "png"}
 """Formats of the core to what they are called; a contact sheet is a picture of a movie."""
 
 
-@dataclass(frozen=True)
-class Result:
-    """What is exported: the objects along one line of frames."""
-
-    store: MaskStore
-    view: View
-    line: Line
-    names: Mapping[int, str]
-    lineage: Lineage
-
-
-def export(result: Result, kind: str, folder: Path) -> Generator[int, None, list[str]]:
-    """Write one format into a folder, and yield frame by frame; return what was written, and notes.
+def export(
+    work: Work, view: View, line: Line, kind: str, folder: Path
+) -> Generator[int, None, list[str]]:
+    """Write the objects along a line, and yield frame by frame; return what was written, and notes.
 
     What is there under the format's name is replaced: the dock asks before.
 
@@ -43,17 +32,16 @@ def export(result: Result, kind: str, folder: Path) -> Generator[int, None, list
     ExportError
         If a file cannot be written.
     """
+    names = dict(sorted(work.names.items()))
+    parents: dict[ObjectId, ObjectId] = dict(work.lineage.mothers.items())
     # A video of a time-lapse is to be watched, not to last as long.
-    with result.view.open(result.line, timed=kind != "mp4") as frames:
-        parents: dict[ObjectId, ObjectId] = dict(result.lineage.mothers.items())
-        writers = open_writers(
-            folder, kind, frames, sorted(result.names), parents=parents, overwrite=True
-        )
+    with view.open(line, timed=kind != "mp4") as frames:
+        writers = open_writers(folder, kind, frames, list(names), parents=parents, overwrite=True)
         with writers:
             for frame in range(frames.length or 0):
                 time = float(frame) if frames.fps is None else frame / frames.fps
-                masks = result.store.on_frame(result.line.index(frame))
-                writers.write(frame, time, {o: m for o, m in masks.items() if o in result.names})
+                masks = work.store.on_frame(line.index(frame))
+                writers.write(frame, time, {o: m for o, m in masks.items() if o in names})
                 yield frame
     notes = [f"Written: {path}" for path in writers.paths]
     notes += [f"Note: {note}" for note in writers.notes]
@@ -62,22 +50,16 @@ def export(result: Result, kind: str, folder: Path) -> Generator[int, None, list
     return notes
 
 
-def write_prompts(
-    path: Path,
-    answered: Mapping[tuple[int, int], Prompts],
-    names: Mapping[int, str],
-    lineage: Lineage,
-    lives: Mapping[int, Life],
-    facts: Mapping[str, Any],
-) -> None:
+def write_prompts(path: Path, work: Work, line: Line, facts: Mapping[str, Any]) -> None:
     """Save prompts with names, lineage and lives, to be replayed here or by the command line."""
     about = {
-        "names": {str(label): name for label, name in names.items()},
-        "mothers": {str(d): m for d, m in lineage.mothers.items()},
+        "names": {str(label): name for label, name in work.names.items()},
+        "mothers": {str(d): m for d, m in work.lineage.mothers.items()},
     }
+    answered = work.session.prompts.along(line)
     prompts = [prompt for prompts in answered.values() for prompt in prompts]
     bounds: dict[ObjectId, tuple[int | None, int | None]] = {
-        label: (life.first, life.last) for label, life in lives.items()
+        label: (life.first, life.last) for label, life in work.session.lives.items()
     }
     save_prompts(path, prompts, {**facts, **about}, bounds)
 
@@ -92,16 +74,10 @@ class Loaded:
     lives: dict[int, Life]
 
 
-def read_prompts(
-    path: Path, taken: Mapping[int, str], here: Mapping[tuple[int, int], Prompts] | None = None
-) -> Loaded:
+def read_prompts(path: Path, work: Work, line: Line) -> Loaded:
     """Load prompts; objects get labels that are not taken.
 
-    Parameters
-    ----------
-    here
-        Prompts that are there already, by frame and label. An object that shares one with an
-        object of the file is that object.
+    An object of the file that shares a prompt with one that is there along the line is that object.
 
     Raises
     ------
@@ -109,10 +85,10 @@ def read_prompts(
         If the file is damaged.
     """
     document = load_prompts(path)
-    known = {_key(p): label for (_, label), prompts in (here or {}).items() for p in prompts}
+    known = {_key(p): label for (_, label), prompts in work.prompts(line).items() for p in prompts}
     same = {p.obj: known[_key(p)] for p in document.prompts if _key(p) in known}
     objects = dict.fromkeys(p.obj for p in document.prompts)
-    labels = {**labels_of((o for o in objects if o not in same), taken), **same}
+    labels = {**labels_of((o for o in objects if o not in same), work.names), **same}
     by_text = {str(obj): label for obj, label in labels.items()}
     about = document.source
 

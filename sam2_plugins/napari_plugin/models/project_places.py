@@ -14,15 +14,14 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from sam2_plugins.core.errors import Sam2PluginsError
-from sam2_plugins.napari_plugin.layers.frames import frame_size, leading_shape
+from sam2_plugins.napari_plugin.layers.frames import mask_shape
 from sam2_plugins.napari_plugin.models.project_file import SUFFIX, ImageFacts, read_facts
 
 
 def facts_of(image: Any) -> ImageFacts:
     """By which an image layer is known again."""
     path = source_of(image)
-    shape = (*leading_shape(image), *frame_size(image))
-    return ImageFacts(_bare(image.name), shape, "" if path is None else str(path))
+    return ImageFacts(_bare(image.name), mask_shape(image), "" if path is None else str(path))
 
 
 def source_of(image: Any) -> Path | None:

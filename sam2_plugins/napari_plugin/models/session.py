@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
+from typing import Protocol
 
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
@@ -22,7 +24,7 @@ from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
 from sam2_plugins.napari_plugin.layers.frames import Line, View
 from sam2_plugins.napari_plugin.layers.marks import Prompts
 from sam2_plugins.napari_plugin.layers.mask_store import Change, Entry, MaskStore
-from sam2_plugins.napari_plugin.models.exact_undo import went_back, went_on
+from sam2_plugins.napari_plugin.models.exact_undo import stepped_to
 from sam2_plugins.napari_plugin.models.prompt_log import Key, PromptLog
 from sam2_plugins.napari_plugin.models.requests import Request, Step
 from sam2_plugins.napari_plugin.models.turns import Turns
@@ -55,30 +57,23 @@ class _Tracking:
     memory: str
 
 
+class Settings(Protocol):
+    """What is chosen about the model, and may change at any time."""
+
+    load_model: Callable[[], Sam2Model]
+    """Returns the model; called in a worker."""
+    memory: str
+    """Name of the rule of what objects remember."""
+    features: DiskFeatures | None
+    """Where encoded frames are kept on the disk."""
+
+
 class Session:
-    """One image's objects.
+    """One image's objects."""
 
-    Parameters
-    ----------
-    load_model
-        Returns the chosen model; called in the worker.
-    memory
-        Returns the chosen rule of what objects remember.
-    features
-        Returns where encoded frames are kept on the disk; None: nowhere.
-    """
-
-    def __init__(
-        self,
-        store: MaskStore,
-        load_model: Callable[[], Sam2Model],
-        memory: Callable[[], str] = lambda: "sam2",
-        features: Callable[[], DiskFeatures | None] = lambda: None,
-    ) -> None:
+    def __init__(self, store: MaskStore, settings: Settings) -> None:
         self.store = store
-        self.load_model = load_model
-        self.memory = memory
-        self.features = features
+        self.settings = settings
         self.painted: dict[Entry, Painted] = {}
         """Masks by a person, which no run replaces."""
         self.tidied: dict[Entry, Tidied] = {}
@@ -122,7 +117,7 @@ class Session:
         PromptError
             If a prompt does not fit; those before it count.
         """
-        model = self.load_model()
+        model = self.settings.load_model()
         line, frame, label = key
         with self.turns:
             tracker = self._tracker(model, view, line)
@@ -131,7 +126,8 @@ class Session:
                 entry = (line.index(frame), label)
                 painted = self.painted.get(entry)
                 self._before[key] = painted.before if painted else self.store.get(*entry)
-            if before and prompts == before[:-1] and went_back(tracker, frame, label, prompts):
+            step = partial(stepped_to, prompts, tracker, frame, label)
+            if before and prompts == before[:-1] and step(forward=False):
                 self.prompts.put(key, prompts)
                 self._answer(tracker, key, change, replaying)
                 return
@@ -139,7 +135,7 @@ class Session:
                 tracker.remove_prompt(frame, label)
                 self.prompts.put(key, ())
                 before = ()
-            if prompts[:-1] == before and went_on(tracker, frame, label, prompts):
+            if prompts[:-1] == before and step(forward=True):
                 self.prompts.put(key, prompts)
                 before = prompts
             try:
@@ -177,7 +173,7 @@ class Session:
         seeds
             Masks to begin with, of objects without a prompt on the line.
         """
-        model = self.load_model()
+        model = self.settings.load_model()
         with self.turns:
             if seeds:
                 self._tracking.pop(wanted.line, None)
@@ -204,7 +200,7 @@ class Session:
 
     def propose(self, view: View, line: Line, frame: int) -> list[ObjectMask]:
         """Return masks of all objects of a frame that the model finds without a prompt."""
-        model = self.load_model()
+        model = self.settings.load_model()
         with self.turns:
             return list(self._tracker(model, view, line).proposer()(frame))
 
@@ -224,11 +220,7 @@ class Session:
         return {int(label): mask for label, mask in last.items() if mask.visible}
 
     def _answer(
-        self,
-        tracker: VideoTracker,
-        key: Key,
-        change: Change | None,
-        replaying: bool,
+        self, tracker: VideoTracker, key: Key, change: Change | None, replaying: bool
     ) -> None:
         """Show what came of a prompt; nothing, if its object was removed meanwhile."""
         line, frame, label = key
@@ -291,11 +283,11 @@ class Session:
     def _tracker(self, model: Sam2Model, view: View, line: Line) -> VideoTracker:
         """Return the tracker of a line; a new one, prompted again, after another look or model."""
         self._heed()
-        memory = self.memory()
+        memory = self.settings.memory
         known = self._tracking.get(line)
         wanted = (view, model, memory)
         if known is not None and (known.view, known.model, known.memory) == wanted:
-            known.tracker.keep_features(self.features())
+            known.tracker.keep_features(self.settings.features)
             return known.tracker
         tracker = self.fresh_tracker(view, line, model)
         for prompts in self.prompts.along(line).values():
@@ -310,9 +302,11 @@ class Session:
 
     def fresh_tracker(self, view: View, line: Line, model: Sam2Model | None = None) -> VideoTracker:
         """Return a tracker of a line that knows of no object."""
-        network = self.load_model() if model is None else model
-        tracker = VideoTracker(network, view.open(line), policy=self.memory(), cache_megabytes=64)
-        tracker.keep_features(self.features())
+        network = self.settings.load_model() if model is None else model
+        tracker = VideoTracker(
+            network, view.open(line), policy=self.settings.memory, cache_megabytes=64
+        )
+        tracker.keep_features(self.settings.features)
         return tracker
 
     def _masklets(self, line: Line, objects: Iterable[ObjectId]) -> list[Masklet]:

@@ -10,10 +10,9 @@ from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.marks import Prompts
-from sam2_plugins.napari_plugin.layers.mask_store import Change
+from sam2_plugins.napari_plugin.layers.mask_store import Change, free_label
 from sam2_plugins.napari_plugin.layers.workspace import Workspace
 from sam2_plugins.napari_plugin.models.history import History, State
-from sam2_plugins.napari_plugin.models.numbering import free_label
 from sam2_plugins.napari_plugin.models.project_file import Choices, Project, Saved
 from sam2_plugins.napari_plugin.models.project_places import facts_of
 from sam2_plugins.napari_plugin.models.session import Session

@@ -25,6 +25,7 @@ from superqt import QCollapsible, ensure_main_thread
 from superqt.utils import qdebounced, qthrottled
 
 from sam2_plugins.napari_plugin.controllers import Controller, InThreads
+from sam2_plugins.napari_plugin.views.all_cells import OffersView, ProposalsView
 from sam2_plugins.napari_plugin.views.event_filters import DockKeys, QuietWheel
 from sam2_plugins.napari_plugin.views.export import ExportView
 from sam2_plugins.napari_plugin.views.finetuning import LearningView
@@ -32,10 +33,9 @@ from sam2_plugins.napari_plugin.views.frame_strip import FrameStrip
 from sam2_plugins.napari_plugin.views.image_form import MODELS, SETTINGS, ImageForm
 from sam2_plugins.napari_plugin.views.measures import MeasureView
 from sam2_plugins.napari_plugin.views.objects import ObjectsView
-from sam2_plugins.napari_plugin.views.offers import OffersView
-from sam2_plugins.napari_plugin.views.proposals import ProposalsView
 from sam2_plugins.napari_plugin.views.run import RunView
 from sam2_plugins.napari_plugin.views.tools import ToolsView
+from sam2_plugins.napari_plugin.views.widgets import column
 
 if TYPE_CHECKING:
     from sam2_plugins.core.model import Sam2Model
@@ -93,34 +93,25 @@ class Sam2Widget(QWidget):
     # -- parts
 
     def _lay_out(self) -> None:
-        body = QWidget()
-        column = QVBoxLayout(body)
-        column.setContentsMargins(6, 6, 6, 6)
-        column.setSpacing(6)
-        for title, parts in (
-            ("", (self.form,)),
-            ("Objects", (self.objects,)),
-            ("Prompt", (self.tools, self.proposals)),
-            ("Track", (self.strip, self.strip_all, self.offers, self.run)),
-        ):
-            column.addWidget(_group(title, parts))
-        for title, part in (
-            ("Measure", self.measures),
-            ("Export", self.exports),
-            ("Fine-tune", self.learning),
-        ):
-            section = QCollapsible(title)
-            section.addWidget(part)
-            column.addWidget(section)
-        column.addStretch()
+        self.body = column(
+            QWidget(),
+            _group("", self.form),
+            _group("Objects", self.objects),
+            _group("Prompt", self.tools, self.proposals),
+            _group("Track", self.strip, self.strip_all, self.offers, self.run),
+            _section("Measure", self.measures),
+            _section("Export", self.exports),
+            _section("Fine-tune", self.learning),
+            None,
+            margin=6,
+        )
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(body)
-        self.body = body
+        scroll.setWidget(self.body)
         self._quiet_wheel = QuietWheel(self)
-        self._quiet_wheel.watch(body)
+        self._quiet_wheel.watch(self.body)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
@@ -266,12 +257,13 @@ def _let_go(controller: Controller, jobs: InThreads, *_: object) -> None:
     controller.close()
 
 
-def _group(title: str, parts: tuple[QWidget, ...]) -> QGroupBox:
+def _group(title: str, *parts: QWidget) -> QWidget:
     group = QGroupBox(title)
     group.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
-    layout = QVBoxLayout(group)
-    layout.setContentsMargins(6, 6, 6, 6)
-    layout.setSpacing(4)
-    for part in parts:
-        layout.addWidget(part)
-    return group
+    return column(group, *parts, margin=6)
+
+
+def _section(title: str, part: QWidget) -> QWidget:
+    section = QCollapsible(title)
+    section.addWidget(part)
+    return section

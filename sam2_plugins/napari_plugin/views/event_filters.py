@@ -6,13 +6,7 @@ from collections.abc import Callable, Mapping
 
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtGui import QKeyEvent, QKeySequence
-from qtpy.QtWidgets import (
-    QAbstractButton,
-    QAbstractItemView,
-    QAbstractSpinBox,
-    QComboBox,
-    QWidget,
-)
+from qtpy.QtWidgets import QAbstractButton, QAbstractItemView, QAbstractSpinBox, QComboBox, QWidget
 
 
 class QuietWheel(QObject):

@@ -20,7 +20,7 @@ from sam2_plugins.napari_plugin.controllers.projects import Projects
 from sam2_plugins.napari_plugin.layers.frames import default_axis, full_level, leading_shape
 from sam2_plugins.napari_plugin.models.dock import DockModel
 from sam2_plugins.napari_plugin.models.project_file import Choices
-from sam2_plugins.napari_plugin.views.widgets import combo
+from sam2_plugins.napari_plugin.views.widgets import combo, offer
 
 _CONTRASTS = {"As shown in the layer": "layer", "Percentiles of the movie": "movie"}
 SETTINGS = ("sam2_plugins", "napari")
@@ -75,8 +75,7 @@ class ImageForm(QWidget):
         self.model.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.memory = combo("What each object remembers of earlier frames")
         for name, about in policy_help().items():
-            self.memory.addItem(name)
-            self.memory.setItemData(self.memory.count() - 1, about, 3)  # Qt.ToolTipRole
+            offer(self.memory, name, about)
         self.features = QCheckBox("Keep encoded frames on disk")
         self.features.setToolTip(
             f"A second session on a movie clicks at once; up to {GIGABYTES} GB in {_folder()}"
@@ -101,7 +100,7 @@ class ImageForm(QWidget):
         self.axis.currentIndexChanged.connect(self._use)
         self.contrast.currentTextChanged.connect(self._on_contrast)
         self.model.currentTextChanged.connect(self._on_model)
-        self.memory.currentTextChanged.connect(self._on_memory)
+        self.memory.currentTextChanged.connect(lambda name: setattr(dock, "memory", name))
         self.features.toggled.connect(self._on_features)
         self.features.setChecked(QSettings(*SETTINGS).value("features", "no") == "yes")
         projects.recalled.connect(self._show_choices)
@@ -118,9 +117,7 @@ class ImageForm(QWidget):
 
     def _offer_model(self, path: Path) -> None:
         if self.model.findText(str(path)) < 0:
-            self.model.addItem(str(path))
-            about = f"{path.stem}: fine-tuned here"
-            self.model.setItemData(self.model.count() - 1, about, 3)  # Qt.ToolTipRole
+            offer(self.model, str(path), f"{path.stem}: fine-tuned here")
 
     def close_events(self) -> None:
         """Let go of the viewer."""
@@ -136,10 +133,8 @@ class ImageForm(QWidget):
         from sam2_plugins.core.checkpoints import list_models
 
         for row in list_models():
-            self.model.addItem(row.name)
             here = "on this machine" if row.path else f"to be downloaded, {row.megabytes} MB"
-            about = f"{row.about or row.name} ({here}; {row.licence})"
-            self.model.setItemData(self.model.count() - 1, about, 3)  # Qt.ToolTipRole
+            offer(self.model, row.name, f"{row.about or row.name} ({here}; {row.licence})")
         for path in sorted(MODELS.glob("*.safetensors")):
             self._offer_model(path)
         remembered = QSettings(*SETTINGS).value("model", "nano")
@@ -241,9 +236,6 @@ class ImageForm(QWidget):
 
     def _on_contrast(self, text: str) -> None:
         self._dock.contrast = _CONTRASTS[text]  # type: ignore[assignment]
-
-    def _on_memory(self, name: str) -> None:
-        self._dock.memory = name
 
     def _on_features(self, on: bool) -> None:
         QSettings(*SETTINGS).setValue("features", "yes" if on else "no")

@@ -37,7 +37,6 @@ class ObjectsView(QWidget):
         self._dock = dock
         self._objects = objects
         self._filling = False
-        self._prompts: Counter[int] = Counter()
         self._fared: dict[tuple[MaskStore, int], _Fared] = {}
         self._family: list[tuple[int, int | None]] = []
         self._items: dict[int, QTreeWidgetItem] = {}
@@ -113,10 +112,12 @@ class ObjectsView(QWidget):
             for label, _ in family:
                 self._add(work, label)
             self.tree.expandAll()
-        self._count_prompts(work)
+        line = self._dock.line
+        prompts = work.session.prompts.along(line) if line else {}
+        counts = Counter(label for (_, label), of_object in prompts.items() for _ in of_object)
         changed = False
         for label, item in self._items.items():
-            for i, text in enumerate(self._row(work, label)):
+            for i, text in enumerate(self._row(work, label, counts[label])):
                 if item.text(i) != text:
                     item.setText(i, text)
                     changed = True
@@ -144,20 +145,13 @@ class ObjectsView(QWidget):
             above.addChild(item)
         return item
 
-    def _count_prompts(self, work: Work) -> None:
-        line = self._dock.line
-        self._prompts.clear()
-        for (_, label), prompts in (work.session.prompts.along(line) if line else {}).items():
-            self._prompts[label] += len(prompts)
-
-    def _row(self, work: Work, label: int) -> list[str]:
+    def _row(self, work: Work, label: int, prompts: int) -> list[str]:
         """Name, prompts, frames, mean predicted IoU; looked at again only if a mask has changed."""
         store = work.store
         fared = self._fared.get((store, label))
         if fared is None or fared.version != store.version(label):
             fared = self._fared[store, label] = _Fared.of(store, label)
         mean = "" if fared.iou is None else f"{fared.iou:.2f}"
-        prompts = self._prompts[label]
         return [work.names[label], str(prompts or ""), str(fared.frames or ""), mean]
 
     def _on_current(self, item: QTreeWidgetItem | None, _: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLayout, QPushButton, QVBoxLayout, QWidget
 
 
@@ -25,6 +26,12 @@ def combo(about: str) -> QComboBox:
     return made
 
 
+def offer(choice: QComboBox, text: str, about: str) -> None:
+    """Add what can be chosen, with a tooltip."""
+    choice.addItem(text)
+    choice.setItemData(choice.count() - 1, about, Qt.ItemDataRole.ToolTipRole)
+
+
 def row(*parts: QWidget, wide: QWidget | None = None) -> QHBoxLayout:
     """Put widgets side by side; `wide` gets all the room that is left."""
     layout = QHBoxLayout()
@@ -33,13 +40,15 @@ def row(*parts: QWidget, wide: QWidget | None = None) -> QHBoxLayout:
     return layout
 
 
-def column(widget: QWidget, *parts: QWidget | QLayout) -> QWidget:
-    """Put widgets and rows into a widget, one below the other."""
+def column(widget: QWidget, *parts: QWidget | QLayout | None, margin: int = 0) -> QWidget:
+    """Put widgets and rows into a widget, one below the other; None is all the room left."""
     layout = QVBoxLayout(widget)
-    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setContentsMargins(margin, margin, margin, margin)
     layout.setSpacing(4)
     for part in parts:
-        if isinstance(part, QWidget):
+        if part is None:
+            layout.addStretch()
+        elif isinstance(part, QWidget):
             layout.addWidget(part)
         else:
             layout.addLayout(part)
