@@ -37,7 +37,7 @@ def save_memory(path: Path, objects: Iterable[TrackedObject]) -> None:
     ExportError
         If the file cannot be written.
     """
-    states = [_state(tracked) for tracked in objects]
+    states = [tracked.state() for tracked in objects]
     with replacing(path) as temporary:
         torch.save({"format": FORMAT, "objects": pack(states)}, temporary)
 
@@ -56,21 +56,6 @@ def load_memory(path: Path, device: torch.device) -> dict[ObjectId, dict[str, An
         return {}
     except (AttributeError, KeyError, TypeError, ImportError):
         return {}  # of another version
-
-
-def _state(tracked: TrackedObject) -> dict[str, Any]:
-    bank = tracked.bank
-    return {
-        "obj": tracked.obj,
-        "prompted": tracked.prompted,
-        "life": tracked.life,
-        "side": tracked.side,
-        "window": tracked.window,
-        "current": tracked.record.current,
-        "standing": tracked.record.all_standing,
-        "open_joins": tracked.open_joins,
-        "bank": [bank.prompted, bank.anchors, bank.tracked, bank.state],
-    }
 
 
 def pack(value: Any) -> Any:
