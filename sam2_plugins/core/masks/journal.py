@@ -129,9 +129,9 @@ def _whole_lines(path: Path) -> int:
 
 
 def _entry(obj: ObjectId, mask: ObjectMask) -> dict[str, Any]:
-    """JSON has no nan: what no model said is null."""
-    said = {"iou": mask.iou, "score": mask.score}
-    known = {key: None if math.isnan(value) else value for key, value in said.items()}
+    """JSON has no nan: what no model predicted is null."""
+    values = {"iou": mask.iou, "score": mask.score}
+    known = {key: None if math.isnan(value) else value for key, value in values.items()}
     return {"obj": obj, **known, "mask": mask.to_rle()}
 
 

@@ -185,7 +185,7 @@ def run(
     journals: Sequence[TrackJournal] = (),
     turn: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Generator[FrameResult, None, None]:
-    """Track all objects as the options say, and yield frame by frame.
+    """Track all objects with some options, and yield frame by frame.
 
     What is in the journals already is yielded without computing. Closing the generator stops
     within a frame, and keeps what was done; killing the process loses a few frames, which are
