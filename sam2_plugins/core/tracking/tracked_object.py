@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.masks import ObjectId, ObjectMask
@@ -242,14 +242,19 @@ class TrackedObject:
                     f"movie are {self._frame_size} (height, width)."
                 )
         state = (memory or {}).get(self.obj)
-        if state is not None and _prompts(self.prompted) == _prompts(state["prompted"]):
-            self._go_on_from(state, masks)
+        if self.has_prompts_of(state):
+            self.go_on_from(state, masks)
         elif memory is None:
             for frame, mask in masks.items():
                 if frame not in self.prompted:
                     self.record.put(frame, mask)
 
-    def _go_on_from(self, state: Mapping[str, Any], masks: Mapping[int, ObjectMask]) -> None:
+    def has_prompts_of(self, state: Mapping[str, Any] | None) -> TypeGuard[Mapping[str, Any]]:
+        """Whether there is a state, and it followed from the prompts that the object has."""
+        return state is not None and _prompts(self.prompted) == _prompts(state["prompted"])
+
+    def go_on_from(self, state: Mapping[str, Any], masks: Mapping[int, ObjectMask]) -> None:
+        """Take a state, and those of the masks that belong to it."""
         self.prompted, self.life = dict(state["prompted"]), state["life"]
         self.side, self.window = state["side"], state["window"]
         self.bank.contents = state["bank"]

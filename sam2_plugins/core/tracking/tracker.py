@@ -341,22 +341,7 @@ class VideoTracker:
         bool
             Whether it was of the prompts that were given here; if not, nothing is changed.
         """
-        for obj, tracked in self._objects.items():
-            if obj not in memory or not _same_prompts(tracked.prompted, memory[obj]["prompted"]):
-                return False
-        objects, log = {}, list(self._log)
-        for obj, state in memory.items():
-            objects[obj] = TrackedObject(obj, self.frame_size, self.policy)
-            objects[obj].go_on_from(state, {})
-            if obj not in self._objects:
-                log += [one for prompted in state["prompted"].values() for one in prompted.prompts]
-        for frame, found in masks:
-            for obj, mask in found.items():
-                if obj in objects and frame in memory[obj]["current"]:
-                    objects[obj].record.put(frame, mask)
-        self._objects, self._log = objects, log
-        self._history.clear()
-        return True
+        return self._objects.return_to(memory, masks)
 
     def take(self, frame: int, masks: Mapping[ObjectId, ObjectMask]) -> None:
         """Take masks from elsewhere for those that were tracked to a frame.
