@@ -66,7 +66,9 @@ def click(widget: Any, y: float, x: float) -> float:
     began = time.perf_counter()
     space.points.add([*space.step, y, x])
     until(
-        lambda: space.store.get(space.step, label) is not None and not controller.prompting.answering
+        lambda: (
+            space.store.get(space.step, label) is not None and not controller.prompting.answering
+        )
     )
     return time.perf_counter() - began
 

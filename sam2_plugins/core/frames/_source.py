@@ -99,6 +99,7 @@ class FrameSource(ABC):
         self._lock = threading.RLock()
         self._closed = False
         self._normalisation: Normalisation | None = None
+        self._white: int | None = None  # of grey in fewer bits than the type of its samples has
         self._warnings: list[str] = []
 
     @property
@@ -162,6 +163,7 @@ class FrameSource(ABC):
             self.dtype,
             (self._picked(int(index)) for index in chosen),
             f"{len(chosen)} of {count} frames",
+            self._white,
         )
 
     def _picked(self, index: int) -> NDArray:
