@@ -57,7 +57,7 @@ def bench(
     A film made here is tracked until the memory is full, then measured: frames as they pass, and
     then by part, each of which is waited for. The floor is what the arithmetic would take at the
     rate of a matrix product that is measured too. A graphics card is measured with and without
-    graphs, and its memory is told. A model that is not downloaded is measured with random weights:
+    graphs, and its memory is shown. A model that is not downloaded is measured with random weights:
     the time is the same.
     """
     import torch

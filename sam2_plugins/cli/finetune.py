@@ -80,7 +80,7 @@ def finetune(
     """Fine-tune a model on your own corrected masks, and keep it only if it became better.
 
     Movies are split: some to learn from (their last quarter tells when to stop), some to judge by;
-    a single movie is split in time. J on the held-out part is told before and after. A run that
+    a single movie is split in time. J on the held-out part is shown before and after. A run that
     was stopped or killed goes on when the same command is given again.
     """
     from sam2_plugins.cli.console import frames_progress, print_json, say
@@ -109,7 +109,7 @@ def finetune(
         task = progress.add_task("Fine-tuning", total=settings.steps)
 
         def looked(look: Look) -> None:
-            progress.console.print(f"Step {look.step}: J {_told(look.scores)}")
+            progress.console.print(f"Step {look.step}: J {_shown(look.scores)}")
 
         try:
             report = finetuning.finetune(
@@ -130,7 +130,7 @@ def finetune(
     if json:
         print_json(report)
     else:
-        _tell(report)
+        _show(report)
     if not report.better:
         say(
             "The model did not become better on the held-out part, so none is written. More "
@@ -187,7 +187,7 @@ def _label_studio(path: Path, movie: Path | None) -> list[AnnotatedMovie]:
     return [AnnotatedMovie.from_masklets(tasks[0].name, movie, masklets)]
 
 
-def _tell(report: Report) -> None:
+def _show(report: Report) -> None:
     from sam2_plugins.cli.console import OUT, table
 
     made = table(["J on the held-out part"], ["before", "after"])
@@ -198,5 +198,5 @@ def _tell(report: Report) -> None:
         typer.echo(f"{report.path} (step {report.best_step})")
 
 
-def _told(scores: Scores) -> str:
+def _shown(scores: Scores) -> str:
     return " ".join(f"{kind} {value:.2f}" for kind, value in scores.items())
