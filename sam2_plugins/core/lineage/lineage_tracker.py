@@ -229,6 +229,7 @@ class LineageTracker:
     def _advance(self, frame: int, proposing: bool) -> None:
         self._now, self._times[frame] = frame, self.tracker.frame(frame).time
         tracked = self._track(frame)
+        self._give_way(frame, tracked)
         if not proposing:
             return
         # Of an object whose parts are on trial, the parts are looked for.
@@ -262,6 +263,19 @@ class LineageTracker:
         for result in self.tracker.propagate("forward", frame, frame):
             masks = result.masks
         return {obj: masks[obj] for obj in living if obj in masks}
+
+    def _give_way(self, frame: int, tracked: dict[ObjectId, ObjectMask]) -> None:
+        """End what goes on as an object that a person prompted on this frame for the first time."""
+        for theirs in [obj for obj in tracked if self._standing[obj].born == frame]:
+            for obj in [o for o in tracked if self._standing[o].born < frame]:
+                alike = tracked[obj].iou_with(tracked[theirs]) >= self.rules.same
+                if not alike or not self._may_stop(obj, frame - 1):
+                    continue
+                if not self._standing[obj].settled:
+                    self._bear(obj, frame)
+                self._stop(obj, frame - 1)
+                self._record(Event("ended", frame - 1, (obj,), "a person's object goes on there"))
+                del tracked[obj]
 
     def _expected(
         self, frame: int, tracked: dict[ObjectId, ObjectMask]

@@ -25,7 +25,10 @@ torch.set_num_threads(1)
 import fiftyone as fo
 from sam2_plugins.fiftyone_plugin import propagate
 
-propagate(fo.load_dataset(sys.argv[1]), "seed", "killed", direction="both", device="cpu")
+how = {"prompt_fields": "seed", "direction": "both"}
+if sys.argv[2] == "all":
+    how = {"all_objects": True}
+propagate(fo.load_dataset(sys.argv[1]), output_field="killed", device="cpu", **how)
 """
 
 
@@ -46,7 +49,7 @@ def journals(dataset: Any) -> list[Path]:
     return list((cache_dir() / "fiftyone" / str(dataset._doc.id)).glob("*"))
 
 
-def kill_at(dataset: Any, frames: int) -> None:
+def kill_at(dataset: Any, frames: int, what: str) -> None:
     """Begin a run in a process of its own, and kill it when its journal has so many frames more."""
 
     def written() -> int:
@@ -54,7 +57,7 @@ def kill_at(dataset: Any, frames: int) -> None:
             one.read_bytes().count(b"\n") for one in journals(dataset) if one.suffix == ".jsonl"
         )
 
-    work = subprocess.Popen([sys.executable, "-c", WORK, dataset.name])
+    work = subprocess.Popen([sys.executable, "-c", WORK, dataset.name, what])
     deadline, wanted = time.monotonic() + 300, written() + frames
     while written() < wanted:
         assert work.poll() is None, "it ended before it was killed"
@@ -64,12 +67,15 @@ def kill_at(dataset: Any, frames: int) -> None:
     work.wait()
 
 
-def test_a_run_that_was_killed_equals_one_that_was_not(long: Any) -> None:
-    propagate(long, "seed", "whole", direction="both", device="cpu")
+@pytest.mark.parametrize("what", ["prompted", "all"])
+def test_a_run_that_was_killed_equals_one_that_was_not(long: Any, what: str) -> None:
+    how: dict[str, Any] = {"prompt_fields": "seed", "direction": "both"}
+    how = {"all_objects": True} if what == "all" else how
+    propagate(long, output_field="whole", device="cpu", **how)
     for _ in range(KILLS):
-        kill_at(long, 27)
+        kill_at(long, 27, what)
     long.reload()
-    (report,) = propagate(long, "seed", "killed", direction="both", device="cpu").movies
+    (report,) = propagate(long, output_field="killed", device="cpu", **how).movies
     assert (report.state, report.frames) == ("done", LONG)
     long.reload()
     whole, killed = masks(long, "whole"), masks(long, "killed")
