@@ -166,18 +166,20 @@ class _Writing:
 
     def __exit__(self, *reason: object) -> None:
         self._writer.__exit__(*reason)
-        _tell(self._footage, self._request, self._lineage.events, self._names)
+        _write_events(self._footage, self._request, self._lineage.events, self._names)
 
 
-def _tell(footage: Footage, request: Request, events: Sequence[Event], names: _Names) -> None:
+def _write_events(
+    footage: Footage, request: Request, events: Sequence[Event], names: _Names
+) -> None:
     """Write what happened to an object on its label of that frame."""
-    told = {(names.of(obj).instance, one.frame): one for one in events for obj in one.objects}
+    happened = {(names.of(obj).instance, one.frame): one for one in events for obj in one.objects}
 
-    def tell(frame: int, label: Any) -> bool:
-        event = told.get((instance_of(label) or "", frame))
+    def add_event(frame: int, label: Any) -> bool:
+        event = happened.get((instance_of(label) or "", frame))
         if event is None:
             return False
         label[EVENT], label[EVENT_REASON] = event.kind, event.reason
         return True
 
-    change(footage, (request.output_field,), {one.frame for one in events}, tell)
+    change(footage, (request.output_field,), {one.frame for one in events}, add_event)
