@@ -68,7 +68,7 @@ def doctor(json: options.Json = False) -> None:
         rows = table(("", "what", "found"))
         for finding in findings:
             sign = "ok" if finding.good else "missing" if finding.needed else "note"
-            rows.add_row(sign, finding.what, finding.told)
+            rows.add_row(sign, finding.what, finding.seen)
         OUT.print(rows)
         for finding in findings:
             if not finding.good:
