@@ -109,7 +109,7 @@ Formats = Annotated[
         "--format",
         "-f",
         metavar="A,B,…",
-        help="Of tiff (labels), mp4 (overlay), png (contact sheet), csv, coco, ctc, geff, "
+        help="Any of tiff (labels), mp4 (overlay), png (contact sheet), csv, coco, ctc, geff, "
         "trackmate, prompts.",
         autocompletion=format_names,
     ),
