@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-
 _MOST_PIXELS = 1 << 28  # as many as a frame may have
 
 
