@@ -73,9 +73,7 @@ def batch(
     out: options.Out = Path("batch"),
     format_: options.Formats = "tiff,csv",
     retries: Annotated[int, typer.Option(min=0, help="Tries again of a failed video.")] = 1,
-    force: Annotated[
-        bool, typer.Option("--force", help="Use prompts that were saved for another movie.")
-    ] = False,
+    force: options.Force = False,
     json: options.Json = False,
 ) -> None:
     """Track the videos of a list, each from its own prompts.

@@ -70,6 +70,11 @@ def table(words: Sequence[str], numbers: Sequence[str] = ()) -> Table:
     return made
 
 
+def number(value: float | None, form: str = ".3f") -> str:
+    """Return a number for a table; a dash where there is none."""
+    return "–" if value is None or math.isnan(value) else format(value, form)
+
+
 @contextmanager
 def frames_progress(unit: str = "frames") -> Iterator[Progress]:
     """Show how many frames, or other things, are done."""

@@ -118,6 +118,10 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace what is in the way where results are written.")
 ]
 
+Force = Annotated[
+    bool, typer.Option("--force", help="Use prompts that were saved for another movie.")
+]
+
 
 @dataclass(frozen=True)
 class ModelOptions:

@@ -9,7 +9,7 @@ from sam2_plugins.core.tracking.profiling import PARTS, matrix_rate, profile_tra
 
 
 def test_every_part_of_a_frame_is_told(run, nano):
-    told = run("bench", nano, "--objects", "1,2", "--frames", 1, "--json").json
+    told = run("bench", nano, "--objects", "1,2", "--sizes", "128", "--frames", 1, "--json").json
     assert told["device"] == "cpu"
     one, two = told["profiles"]
     assert (one["model"], one["objects"], two["objects"]) == ("nano", 1, 2)

@@ -9,7 +9,7 @@ import pytest
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.schedule import Life
-from sam2_plugins.napari_plugin._offers import Offer
+from sam2_plugins.napari_plugin.models.all_cells import Offer
 from tests.napari_plugin.conftest import LEFT, Desk
 
 FRAMES, SIDE = 8, 128

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.napari_plugin._cleanup import fill_holes, largest_part, smooth
+from sam2_plugins.napari_plugin.models.cleanup import fill_holes, largest_part, smooth
 from tests.napari_plugin.conftest import LEFT, Desk
 
 SIZE = (40, 50)

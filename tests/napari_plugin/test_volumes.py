@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.napari_plugin._lineage import Lineage, tracks_of
-from sam2_plugins.napari_plugin._store import MaskStore
+from sam2_plugins.napari_plugin.layers.lineage import Lineage, tracks_of
+from sam2_plugins.napari_plugin.layers.mask_store import MaskStore
 from tests.napari_plugin.conftest import Desk
 
 TIMES, PLANES, SIDE = 3, 4, 64

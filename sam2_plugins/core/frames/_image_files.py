@@ -144,9 +144,8 @@ def read_pages(path: Path) -> tuple[NDArray, str]:
         series, view, leading = _shown(tif, path)
         stored = series.asarray(maxworkers=1).reshape(-1, *series.keyframe.shape)
         pages = np.stack([view.show(page) for page in stored])
-        return pages.reshape(*series.shape[:leading], *view.shape), series.axes[
-            :leading
-        ] + view.axes
+        axes = series.axes[:leading] + view.axes
+        return pages.reshape(*series.shape[:leading], *view.shape), axes
 
 
 def _tiff_header(path: Path) -> ImageHeader:

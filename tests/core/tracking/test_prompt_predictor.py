@@ -141,6 +141,7 @@ def test_a_mask_and_a_click_at_once_are_those_one_after_the_other(
     assert wanted != small
 
 
+@pytest.mark.slow
 def test_everything_finds_small_objects_in_a_large_picture(nano: Sam2Model) -> None:
     cells = [(100, 120, 9), (400, 90, 10), (260, 300, 9), (90, 430, 11), (430, 420, 10)]
     segmenter = ImageSegmenter(nano)

@@ -132,7 +132,7 @@ def test_a_painted_mask_is_corrected_in_one_view_and_others_in_all(
         views.append(len(seen))
         return decode_views(model, seen, *how)
 
-    monkeypatch.setattr("sam2_plugins.core.tracking.predictor.decode_views", spy)
+    monkeypatch.setattr("sam2_plugins.core.tracking.operations.decode_views", spy)
     size, at = (96, 128), np.array([60.0, 40.0])
     tracker = VideoTracker(nano, discs(at[None, None], size), window=None)
     first: dict[str, Any] = {"mask": disc(at, size)} if painted else {"points": [at]}

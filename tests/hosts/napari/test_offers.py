@@ -10,8 +10,8 @@ import pytest
 from qtpy.QtCore import Qt
 from superqt import QCollapsible
 
-from sam2_plugins.napari_plugin import _image_form
-from sam2_plugins.napari_plugin._states import Kind
+from sam2_plugins.napari_plugin.models.frame_states import Kind
+from sam2_plugins.napari_plugin.views import image_form
 from tests.hosts.napari.conftest import Bench
 from tests.hosts.napari.test_story import LEFT, RIGHT, begin, track
 from tests.napari_plugin.test_all_cells import dividing_cells
@@ -86,7 +86,7 @@ def test_fine_tuning_says_what_is_missing(bench: Bench) -> None:
 def test_a_model_that_was_fine_tuned_is_in_the_list(
     make_bench: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_image_form, "MODELS", tmp_path)
+    monkeypatch.setattr(image_form, "MODELS", tmp_path)
     mine = tmp_path / "hela-2026.safetensors"
     mine.touch()
     form = make_bench(np.zeros((2, 32, 32), np.uint8)).widget.form
@@ -98,7 +98,7 @@ def test_a_model_that_was_fine_tuned_is_in_the_list(
 def test_frames_are_kept_on_disk_by_choice(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_image_form, "_folder", lambda: tmp_path)
+    monkeypatch.setattr(image_form, "_folder", lambda: tmp_path)
     assert bench.controller.features is None
     bench.widget.form.features.click()
     begin(bench)

@@ -24,6 +24,11 @@ def nuclei() -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
     return movie[0], labels[0]
 
 
+@pytest.fixture(scope="module")
+def masks(nuclei: tuple[NDArray[np.uint16], NDArray[np.uint16]]) -> list[ObjectMask]:
+    return found_of(nuclei[0])
+
+
 def found_of(image: NDArray[np.generic], like: list[ObjectMask] | None = None) -> list[ObjectMask]:
     segmenter = ImageSegmenter(cached_model("nano", device="cpu"))
     segmenter.set_image(image)
@@ -37,19 +42,15 @@ def hits(masks: list[ObjectMask], labels: NDArray[np.generic]) -> int:
 
 
 def test_nearly_all_nuclei_of_a_frame_are_found_and_little_else(
-    nuclei: tuple[NDArray[np.uint16], NDArray[np.uint16]],
+    nuclei: tuple[NDArray[np.uint16], NDArray[np.uint16]], masks: list[ObjectMask]
 ) -> None:
-    image, labels = nuclei
-    masks = found_of(image)
+    labels = nuclei[1]
     count = len(np.unique(labels)) - 1
     assert hits(masks, labels) >= 0.9 * count
     assert len(masks) <= 1.2 * count
 
 
-def test_proposals_do_not_overlap_and_say_how_sure_they_are(
-    nuclei: tuple[NDArray[np.uint16], NDArray[np.uint16]],
-) -> None:
-    masks = found_of(nuclei[0])
+def test_proposals_do_not_overlap_and_say_how_sure_they_are(masks: list[ObjectMask]) -> None:
     covered = sum(mask.to_array().astype(int) for mask in masks)
     assert int(np.max(covered)) == 1
     assert all(0 <= mask.iou <= 1 for mask in masks)
@@ -77,11 +78,10 @@ def test_examples_say_which_size_is_meant() -> None:
 
 
 def test_a_tracker_proposes_what_an_image_does(
-    nuclei: tuple[NDArray[np.uint16], NDArray[np.uint16]],
+    nuclei: tuple[NDArray[np.uint16], NDArray[np.uint16]], masks: list[ObjectMask]
 ) -> None:
-    image, _ = nuclei
-    tracker = VideoTracker(cached_model("nano", device="cpu"), image[None])
-    assert list(tracker.proposer()(0)) == found_of(image)
+    tracker = VideoTracker(cached_model("nano", device="cpu"), nuclei[0][None])
+    assert list(tracker.proposer()(0)) == masks
 
 
 def test_a_pixel_goes_to_the_surest_mask_and_what_loses_most_of_its_pixels_goes() -> None:
@@ -103,7 +103,7 @@ def test_a_model_without_a_finder_proposes_by_clicks() -> None:
     image = np.zeros((64, 64), np.uint8)
     image[20:40, 20:40] = 200
     segmenter = ImageSegmenter(
-        build_model(replace(get_variant("sam2.1-tiny"), image_size=128)).eval()
+        build_model(replace(get_variant("sam2.1-tiny"), image_size=64)).eval()
     )
     segmenter.set_image(image)
     assert isinstance(segmenter.objects(), list)
