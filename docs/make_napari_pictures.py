@@ -106,7 +106,7 @@ def all_cells() -> None:
     """Let cells be proposed, refuse some, track all, look at what was decided."""
     viewer, widget = open_sample()
     controller = widget.controller
-    controller.go_to_frame(DIVISION - 2)
+    viewer.dims.set_point(0, DIVISION - 2)
     widget.proposals.propose.click()
     until(lambda: bool(controller.proposals.masks))
     smallest = sorted(controller.proposals.diameters.values())[2]
@@ -115,7 +115,7 @@ def all_cells() -> None:
     widget.proposals.sizes.setValue((0, widget.proposals.sizes.value()[1]))
     widget.proposals.accept.click()
     until(lambda: not widget.jobs.busy)
-    widget.run.last.setValue(DIVISION + 2)
+    widget.run.last.setValue(DIVISION + 1)
     widget.run.all.click()
     until(lambda: not widget.jobs.busy, 1800)
     divided = [offer for offer in controller.offers.due if offer.mother is not None]

@@ -29,7 +29,7 @@ from rich.progress import (
 from rich.table import Table
 
 # In a file or a pipe there is no edge to fit a table to.
-OUT = Console(width=None if sys.stdout.isatty() else 160)
+OUT = Console(width=None if sys.stdout and sys.stdout.isatty() else 160)
 ERR = Console(stderr=True, highlight=False)
 
 _TERMINALS = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]

@@ -107,12 +107,12 @@ def _parse(text: str, n: int, form: str) -> tuple[tuple[float, ...], int, Object
     wrong = typer.BadParameter(f"'{text}' is not of the form {form}.")
     if not n <= len(parts) <= n + 2 or not all(parts):
         raise wrong
+    rest = parts[n:]
     try:
         numbers = tuple(float(part) for part in parts[:n])
-    except ValueError as error:
+        frame = int(rest.pop(0)) if rest and rest[0].isdecimal() else 0
+    except ValueError as error:  # of a frame, too: Python reads no number of thousands of digits
         raise wrong from error
-    rest = parts[n:]
-    frame = int(rest.pop(0)) if rest and rest[0].isdecimal() else 0
     if len(rest) > 1:
         raise wrong
     if not rest:
