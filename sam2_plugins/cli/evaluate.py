@@ -61,14 +61,14 @@ class ProtocolOptions:
             "frame. online: one pass, a bad frame is corrected as it is met."
         ),
     ] = ProtocolName.semi
-    prompt: Annotated[PromptKind, typer.Option(help="What a prompted frame begins with.")] = (
+    prompt: Annotated[PromptKind, typer.Option(help="The first prompt on a prompted frame.")] = (
         PromptKind.click
     )
     clicks: Annotated[
         int,
         typer.Option(
             min=1,
-            help="Interactions on a prompted frame; all but the first correct what came of it.",
+            help="Prompts on a prompted frame; all after the first correct the mask.",
         ),
     ] = 3
     rounds: Annotated[
@@ -174,7 +174,9 @@ def evaluate(
         ),
     ] = None,
     only: Only = None,
-    per_object: Annotated[bool, typer.Option("--per-object", help="Each object too.")] = False,
+    per_object: Annotated[
+        bool, typer.Option("--per-object", help="Show each object, too.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Score a model, `evaluate DATASET --model nano`, or labels that are there, `evaluate PRED GT`.

@@ -62,8 +62,8 @@ def serve(
 ) -> None:
     """Serve the ML backend; connect it in the project's settings, under Model.
 
-    Every option is a variable of the environment too, named at its end. What runs, and how far it
-    is: /health, /jobs.
+    Every option can be set by an environment variable, too, named at its end. /health and /jobs
+    show what is running, and how far it is.
     """
     from sam2_plugins.cli.console import say
 
@@ -79,7 +79,8 @@ def serve(
 def demo(
     backend: DemoOptions,
     folder: Annotated[
-        Path, typer.Option("--folder", help="Of Label Studio's data; kept for the next time.")
+        Path,
+        typer.Option("--folder", help="Folder of Label Studio's data; kept for the next time."),
     ] = Path("labelstudio-demo"),
     label_studio: Annotated[
         Path | None,
@@ -140,10 +141,10 @@ def frames(
         typer.Option(help="Label Studio's LOCAL_FILES_DOCUMENT_ROOT, above OUT."),
     ] = None,
     url: Annotated[
-        str | None, typer.Option(help="Of OUT, where it is served in some other way.")
+        str | None, typer.Option(help="Address of OUT, if it is served in another way.")
     ] = None,
     every: Annotated[int, typer.Option(min=1, help="Take every n-th frame.")] = 1,
-    pages: Annotated[int, typer.Option(min=0, help="Most frames of a task; 0: all in one.")] = 0,
+    pages: Annotated[int, typer.Option(min=0, help="Frames of a task at most; 0: all in one.")] = 0,
 ) -> None:
     """Make a task of a movie's frames, on which Label Studio draws masks.
 
@@ -177,7 +178,7 @@ def export(
             "--format",
             "-f",
             metavar="A,B,…",
-            help="Of tiff (labels), coco, csv, ctc, geff, trackmate.",
+            help="Any of tiff (labels), coco, csv, ctc, geff, trackmate.",
             autocompletion=options.format_names,
         ),
     ] = "tiff,coco",

@@ -136,7 +136,7 @@ def _task(task: Mapping[str, Any], results: list[Mapping[str, Any]]) -> Exported
 
 def _add_video(exported: ExportedTask, regions: Sequence[VideoRegion]) -> None:
     exported.is_video = True
-    exported.shown = next((told for r in regions if (told := _shown(r)) is not None), None)
+    exported.shown = next((shown for r in regions if (shown := _shown(r)) is not None), None)
     for region in regions:
         stored = _stored_masks(region, exported.size)
         last = region.frames_count or region.keyframes[-1].frame
@@ -199,8 +199,8 @@ def _stored_masks(region: VideoRegion, size: FrameSize) -> dict[int, ObjectMask]
 
 def _shown(region: VideoRegion) -> list[int] | None:
     notes = (keyframe.raw.get(NOTE) for keyframe in region.keyframes)
-    told = (unpack_frames(note.get(FRAMES)) for note in notes if isinstance(note, Mapping))
-    return next((frames for frames in told if frames is not None), None)
+    unpacked = (unpack_frames(note.get(FRAMES)) for note in notes if isinstance(note, Mapping))
+    return next((frames for frames in unpacked if frames is not None), None)
 
 
 def _notes(keyframe: Keyframe) -> list[tuple[str, Mapping[str, Any]]]:

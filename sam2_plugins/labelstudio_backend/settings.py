@@ -69,7 +69,7 @@ class Settings:
         "SAM2_ANSWER_WITHIN",
     )
     max_frames: int = _serving(
-        0, "Track so far from the prompts, each way; 0: to both ends.", "SAM2_MAX_FRAMES"
+        0, "Frames to track from the prompts, each way; 0: to both ends.", "SAM2_MAX_FRAMES"
     )
     memory: str = _serving(
         "sam2", "What each object remembers: sam2, samurai or dam4sam.", "SAM2_MEMORY"
@@ -107,9 +107,9 @@ class Settings:
         form="keyframes|all|none",
     )
     cache: str = _files("", "Folder of fetched files and tracked masks.", "SAM2_LABELSTUDIO_CACHE")
-    cache_gigabytes: float = _files(20.0, "Room for fetched files.", "SAM2_CACHE_GIGABYTES")
+    cache_gigabytes: float = _files(20.0, "Space for fetched files.", "SAM2_CACHE_GIGABYTES")
     max_gigabytes: float = _files(8.0, "Largest file that is fetched.", "SAM2_MAX_GIGABYTES")
-    track_gigabytes: float = _files(5.0, "Room for tracked masks.", "SAM2_TRACK_GIGABYTES")
+    track_gigabytes: float = _files(5.0, "Space for tracked masks.", "SAM2_TRACK_GIGABYTES")
     max_megapixels: float = _files(50.0, "Largest image or video frame.", "SAM2_MAX_MEGAPIXELS")
     fetch_within: float = _files(
         900.0, "Seconds in which a file has to be fetched.", "SAM2_FETCH_WITHIN"

@@ -39,6 +39,14 @@ def test_the_manifest_names_what_is_there() -> None:
     assert {s.key for s in manifest.contributions.sample_data or ()} == {"synthetic", "hela"}
 
 
+def test_scripts_find_what_they_import_under_the_old_paths() -> None:
+    from sam2_plugins.napari_plugin import _controller, _jobs, _store, controllers
+
+    assert _controller.Controller is controllers.Controller
+    assert _jobs.AtOnce is controllers.AtOnce
+    assert _store.MaskStore is MaskStore
+
+
 def test_measures_are_those_of_scikit_image_in_the_images_units(desk: Desk) -> None:
     desk.click(*LEFT)
     desk.track()

@@ -120,7 +120,7 @@ class LineageTracker:
         self._last_id = 0
         self._news: list[Event] = []
         self._every = 1
-        self._now = self._told = -1  # the last frame that was tracked, and the last decided one
+        self._now = self._decided_to = -1  # the last frames that were tracked, and decided
         self._goes_on = False
         self._times: dict[int, float] = {}
         self._pictured: int | None = None  # the last frame on which objects were proposed
@@ -149,7 +149,7 @@ class LineageTracker:
             if frame - delay >= start:
                 yield self._decided(frame - delay)
         self._settle_rest(self._now)
-        for frame in range(self._told + 1, self._now + 1):
+        for frame in range(self._decided_to + 1, self._now + 1):
             yield self._decided(frame)
 
     def _begin_at(self, start: int) -> None:
@@ -157,7 +157,7 @@ class LineageTracker:
             begins = max(start, min(self._prompted(obj)))
             self._standing.setdefault(obj, _Standing(begins, settled=True, seen=begins))
         self._alive = list(self.tracker.objects)
-        self._now = self._told = start - 1
+        self._now = self._decided_to = start - 1
         self._pictured = self._picture = None
 
     def state(self) -> dict[str, Any]:
@@ -165,7 +165,7 @@ class LineageTracker:
         return {
             "events": self.events,
             "parents": self.parents,
-            "where": (self._now, self._told),
+            "where": (self._now, self._decided_to),
             "proposer": _learned(self.propose),
             **{name: getattr(self, name) for name in _STATE},
         }
@@ -174,7 +174,7 @@ class LineageTracker:
         """Take such a state, of the same rules; the next `run`, from the same start, goes on."""
         self.events[:] = state["events"]
         self.parents.update(state["parents"])
-        self._now, self._told = state["where"]
+        self._now, self._decided_to = state["where"]
         self._goes_on = True
         if state["proposer"]:
             vars(self.propose).update(state["proposer"])
@@ -229,6 +229,7 @@ class LineageTracker:
     def _advance(self, frame: int, proposing: bool) -> None:
         self._now, self._times[frame] = frame, self.tracker.frame(frame).time
         tracked = self._track(frame)
+        self._give_way(frame, tracked)
         if not proposing:
             return
         # Of an object whose parts are on trial, the parts are looked for.
@@ -262,6 +263,19 @@ class LineageTracker:
         for result in self.tracker.propagate("forward", frame, frame):
             masks = result.masks
         return {obj: masks[obj] for obj in living if obj in masks}
+
+    def _give_way(self, frame: int, tracked: dict[ObjectId, ObjectMask]) -> None:
+        """End what goes on as an object that a person prompted on this frame for the first time."""
+        for theirs in [obj for obj in tracked if self._standing[obj].born == frame]:
+            for obj in [o for o in tracked if self._standing[o].born < frame]:
+                alike = tracked[obj].iou_with(tracked[theirs]) >= self.rules.same
+                if not alike or not self._may_stop(obj, frame - 1):
+                    continue
+                if not self._standing[obj].settled:
+                    self._bear(obj, frame)
+                self._stop(obj, frame - 1)
+                self._record(Event("ended", frame - 1, (obj,), "a person's object goes on there"))
+                del tracked[obj]
 
     def _expected(
         self, frame: int, tracked: dict[ObjectId, ObjectMask]
@@ -475,7 +489,7 @@ class LineageTracker:
             and (mask := self.tracker.mask(frame, obj)) is not None
             and mask.visible
         }
-        self._told, news, self._news = frame, tuple(self._news), []
+        self._decided_to, news, self._news = frame, tuple(self._news), []
         return LineageFrame(frame, self._times.pop(frame), masks, news)
 
 

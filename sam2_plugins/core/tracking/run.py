@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Generator, Iterable, Mapping, 
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext, suppress
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
 from typing import Any
 
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
@@ -76,12 +75,7 @@ class Journal:
     def __enter__(self) -> None:
         self.open()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _append(self, frame: int, masks: Mapping[ObjectId, ObjectMask], **about: Any) -> bool:

@@ -102,6 +102,10 @@ class TrackedObject:
         before, after = self._neighbours(frame)
         return None if before is None or after is None else (before, after)
 
+    def origin(self, frame: int, reverse: bool) -> int | None:
+        """Return the prompted frame from which a sweep comes to a frame."""
+        return self._neighbours(frame)[1 if reverse else 0]
+
     # -- prompts
 
     def add_prompt(
@@ -265,8 +269,8 @@ class TrackedObject:
         for frame in state["current"]:
             if frame in masks and frame not in self.prompted:
                 self.record.put(frame, masks[frame])
-        for frame, mask in state["standing"].items():
-            self.record.stand(frame, mask)
+        for frame, (mask, corrections) in state["standing"].items():
+            self.record.stand(frame, mask, frozenset(corrections))
 
     def _outdate_around(self, frame: int, standing: bool, moved: bool = False) -> None:
         """After a change on a frame: masks up to the neighbouring prompts are out of date.
@@ -284,8 +288,9 @@ class TrackedObject:
             for f in self.record.frames
             if f != frame and (before is None or f > before) and (after is None or f < after)
         ]
-        self.record.outdate([f for f in between if f < frame], standing)
-        self.record.outdate([f for f in between if f > frame], standing and not moved)
+        by = frame if standing else None
+        self.record.outdate([f for f in between if f < frame], by)
+        self.record.outdate([f for f in between if f > frame], None if moved else by)
         self.bank.forget(between)
         self.open_joins &= {pair for pair in pairwise(sorted(self.prompted)) if frame not in pair}
 

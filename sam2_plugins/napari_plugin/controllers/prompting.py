@@ -208,11 +208,13 @@ class Prompting:
     def _take(self, work: Work, index: Index, masks: Mapping[int, ObjectMask], title: str) -> None:
         """Let masks on a frame be those of objects, as if they had been painted."""
         change: Change = {}
+        marks = work.workspace.marks()
         for label, mask in masks.items():
             change[index, label] = before = work.store.put(index, label, mask)
-            work.workspace.erase(label, index)
+            marks = marks.without(label, index)
             if before != mask or (index, label) not in work.session.painted:
                 work.session.painted[index, label] = Painted(mask, before)
+        work.workspace.set_marks(marks)
         work.history.record(title, change)
         if masks:
             self._dock.select(next(iter(masks)))

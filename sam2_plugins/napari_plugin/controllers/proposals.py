@@ -88,7 +88,8 @@ class Proposals:
         index = self._index
         self.dismiss()
         made = self._prompting.take(index, masks)
-        self._dock.message.emit(f"{len(made)} objects. Track them with the buttons below.")
+        done = f"{len(made)} objects. Track them with the buttons below."
+        self._prompting.after(lambda: self._dock.message.emit(done))
 
     def dismiss(self) -> None:
         """Put all proposals away."""
@@ -128,7 +129,7 @@ class Proposals:
         self._layer.mode = "pan_zoom"
         self._layer.mouse_drag_callbacks.append(self._on_press)
         dock.message.emit(
-            f"{len(masks)} cells are proposed: click on those that are none, then accept the rest."
+            f"{len(masks)} cells are proposed: click on what is none, then accept the rest."
         )
         self._draw()
 

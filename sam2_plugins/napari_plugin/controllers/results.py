@@ -125,11 +125,13 @@ class Results:
         work.names.update({o: name for o, name in loaded.names.items() if o not in work.names})
         work.lineage.mothers.update(loaded.mothers)
         work.session.lives.update(loaded.lives)
+        marks = work.workspace.marks()
         for prompt in loaded.prompts:
             index = line.index(prompt.frame)
             if prompt.mask is not None:
                 work.session.painted[index, int(prompt.obj)] = Painted(prompt.mask, None)
-            work.workspace.draw(index, prompt)
+            marks = marks.adding(index, prompt)
+        work.workspace.set_marks(marks)
         if loaded.names:
             dock.select(next(iter(loaded.names)))
         if not loaded.prompts:

@@ -26,6 +26,7 @@ class ProposalsView(QWidget):
             lambda: dock.attempt(proposals.propose),
         )
         self.sizes = QLabeledRangeSlider(Qt.Orientation.Horizontal)
+        self.sizes.setEdgeLabelMode(QLabeledRangeSlider.EdgeLabelMode.NoLabel)
         self.sizes.setToolTip("Diameters of the cells that are accepted, in pixels")
         self.sizes.valueChanged.connect(lambda ends: proposals.set_sizes(ends[0], ends[1] + 0.999))
         self.accept = button(
@@ -36,7 +37,7 @@ class ProposalsView(QWidget):
         self.dismiss = button("Put away", "Make no objects of them", proposals.dismiss)
         self._choice = column(
             QWidget(),
-            QLabel("Click on those that are none. Sizes:"),
+            QLabel("Click on what is no cell. Diameters in pixels:"),
             self.sizes,
             row(self.accept, self.dismiss, wide=self.accept),
         )

@@ -122,7 +122,7 @@ class Sam2Widget(QWidget):
 
     def _connect(self) -> None:
         dock = self.controller.dock
-        dock.message.connect(self.status.setText)
+        dock.message.connect(self._on_message)
         dock.failed.connect(self._on_failed)
         dock.masks_changed.connect(self._redraw_soon)
         dock.objects_changed.connect(self._redraw_soon)
@@ -164,6 +164,9 @@ class Sam2Widget(QWidget):
         return on_key
 
     # -- what happens
+
+    def _on_message(self, text: str) -> None:
+        self.status.setText(text)
 
     def _on_failed(self, text: str) -> None:
         from napari.utils.notifications import show_warning
@@ -265,5 +268,6 @@ def _group(title: str, *parts: QWidget) -> QWidget:
 
 def _section(title: str, part: QWidget) -> QWidget:
     section = QCollapsible(title)
+    section.layout().setContentsMargins(0, 0, 0, 0)
     section.addWidget(part)
     return section

@@ -43,6 +43,7 @@ class ObjectsView(QWidget):
         self.tree = QTreeWidget()
         self.tree.setColumnCount(len(_COLUMNS))
         self.tree.setHeaderLabels(list(_COLUMNS))
+        self.tree.setIndentation(12)  # the names of daughters need the room
         self.tree.setMinimumHeight(96)
         self.tree.setMaximumHeight(220)
         header = self.tree.header()

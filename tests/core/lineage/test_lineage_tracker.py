@@ -185,6 +185,17 @@ def test_an_object_that_a_person_prompted_on_a_later_frame_begins_there() -> Non
     assert ["mine" in frame.masks for frame in frames] == [False] * 5 + [True] * 3
 
 
+def test_what_a_person_prompts_where_an_object_is_goes_on_in_its_place() -> None:
+    for later in (1, 5):
+        labels = [scene([CELL, SECOND])] * 8
+        lineage = lineage_of(labels)
+        lineage.tracker.add_prompt(later, "mine", mask=labels[0] == 2)
+        frames = list(lineage.run())
+        assert all(len(frame.masks) == 2 for frame in frames)
+        assert ["mine" in frame.masks for frame in frames] == [n >= later for n in range(8)]
+        assert ("ended", later - 1) in kinds(lineage)
+
+
 def test_what_a_person_prompted_later_again_neither_ends_nor_divides_before_that() -> None:
     found_until_two = [scene([CELL, SECOND])] * 2 + [scene([CELL])] * 8
     lineage = lineage_of(found_until_two, shown=[scene([CELL, SECOND])] * 10)

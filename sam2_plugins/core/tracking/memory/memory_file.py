@@ -25,7 +25,7 @@ from sam2_plugins.core.masks import ObjectId
 if TYPE_CHECKING:
     from sam2_plugins.core.tracking.tracked_object import TrackedObject
 
-FORMAT = "sam2_plugins memory 2"
+FORMAT = "sam2_plugins memory 3"
 OURS = "sam2_plugins.core."
 
 

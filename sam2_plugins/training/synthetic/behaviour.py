@@ -12,7 +12,7 @@ MOST_CELLS = 40
 
 
 @dataclass(frozen=True)
-class Habits:
+class Behaviour:
     """How the cells of one clip behave. Lengths are in pixels, times in frames.
 
     `diameter` is the length of a rod as it divides, and `thickness` what its name says.
@@ -48,8 +48,8 @@ class Habits:
         arms: bool,
         diameters: tuple[float, float],
         sheets: float,
-    ) -> Habits:
-        """Random habits.
+    ) -> Behaviour:
+        """Random behaviour.
 
         `arms` is for cells with protrusions; diameters are shares of the shorter side; `sheets` is
         the chance that round cells form a confluent layer.
@@ -88,7 +88,7 @@ class Habits:
             lineage=bool(rods and clusters and rng.random() < 0.7),
         )
 
-    def as_microcolony(self, rng: np.random.Generator) -> Habits:
+    def as_microcolony(self, rng: np.random.Generator) -> Behaviour:
         """Rods of one family, side by side: alike, pressed together, dividing in the middle."""
         return replace(
             self,
