@@ -57,7 +57,7 @@ def archive(
 
 @app.command()
 def doctor(json: options.Json = False) -> None:
-    """Look at what the plugin needs, and name the mend of what is missing."""
+    """Check what the plugin needs, and say how to get what is missing."""
     from sam2_plugins.cli.console import OUT, print_json, say, table
     from sam2_plugins.fiftyone_plugin.doctor import examine
 

@@ -49,9 +49,7 @@ class PromptOptions:
         list[Path] | None,
         typer.Option(metavar="FILE", help="Prompts that were saved as JSON."),
     ] = None
-    force: Annotated[
-        bool, typer.Option("--force", help="Use prompts that were saved for another movie.")
-    ] = False
+    force: options.Force = False
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from sam2_plugins.batch import connect, run_tasks
 from sam2_plugins.core.masks import ObjectId
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.tracking.options import TrackingOptions
+from sam2_plugins.core.tracking.query import unmet_sentence
 from sam2_plugins.core.tracking.run import run as run_tracker
 from sam2_plugins.core.tracking.schedule import plan_sweeps
-from sam2_plugins.core.tracking.tracked_object import unmet_sentence
 from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
 from sam2_plugins.fiftyone_plugin.journals import MovieJournal, journal_path

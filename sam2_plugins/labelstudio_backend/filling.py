@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.tracking.tracked_object import unmet_sentence
+from sam2_plugins.core.tracking.query import unmet_sentence
 from sam2_plugins.labelstudio_backend import images, videos
 from sam2_plugins.labelstudio_backend.digests import digest_of
 from sam2_plugins.labelstudio_backend.errors import (

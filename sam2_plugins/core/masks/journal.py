@@ -12,7 +12,6 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from sam2_plugins.core.errors import ExportError
@@ -61,12 +60,7 @@ class MaskJournal:
     def __enter__(self) -> MaskJournal:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def sync(self) -> None:
@@ -129,9 +123,9 @@ def _whole_lines(path: Path) -> int:
 
 
 def _entry(obj: ObjectId, mask: ObjectMask) -> dict[str, Any]:
-    """JSON has no nan: what no model said is null."""
-    said = {"iou": mask.iou, "score": mask.score}
-    known = {key: None if math.isnan(value) else value for key, value in said.items()}
+    """JSON has no nan: what no model predicted is null."""
+    values = {"iou": mask.iou, "score": mask.score}
+    known = {key: None if math.isnan(value) else value for key, value in values.items()}
     return {"obj": obj, **known, "mask": mask.to_rle()}
 
 

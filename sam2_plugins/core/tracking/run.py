@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Generator, Iterable, Mapping, 
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext, suppress
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
 from typing import Any
 
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
@@ -76,12 +75,7 @@ class Journal:
     def __enter__(self) -> None:
         self.open()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _append(self, frame: int, masks: Mapping[ObjectId, ObjectMask], **about: Any) -> bool:
@@ -185,7 +179,7 @@ def run(
     journals: Sequence[TrackJournal] = (),
     turn: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Generator[FrameResult, None, None]:
-    """Track all objects as the options say, and yield frame by frame.
+    """Track all objects with some options, and yield frame by frame.
 
     What is in the journals already is yielded without computing. Closing the generator stops
     within a frame, and keeps what was done; killing the process loses a few frames, which are

@@ -11,6 +11,7 @@ from scipy import ndimage
 from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.lineage import LineageTracker, from_label_images
 from sam2_plugins.core.tracking.tracker import VideoTracker
+from tests.support.movies import disc
 
 Labels = NDArray[np.uint8]
 SIZE = (96, 128)
@@ -19,10 +20,9 @@ CELL, SECOND = (40, 32, 12), (70, 108, 12)
 
 def scene(discs: Sequence[tuple[int, int, int]]) -> Labels:
     """Discs (y, x, radius), numbered from 1."""
-    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
     labels = np.zeros(SIZE, np.uint8)
-    for number, (cy, cx, radius) in enumerate(discs, 1):
-        labels[np.hypot(y - cy, x - cx) <= radius] = number
+    for number, (y, x, radius) in enumerate(discs, 1):
+        labels[disc(SIZE, (x, y), radius)] = number
     return labels
 
 

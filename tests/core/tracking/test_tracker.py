@@ -11,8 +11,6 @@ import torch
 from sam2_plugins.core.errors import PromptError, TrackingError
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START
-from sam2_plugins.core.tracking.predictor import _combine
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from tests.core.conftest import squares
 
@@ -97,9 +95,9 @@ def test_objects_in_one_batch_come_out_as_each_alone(
     together.add_prompt(0, 1, **FIRST)
     together.add_prompt(0, 2, **SECOND)
     found = run(together)
-    for obj, said in ((1, FIRST), (2, SECOND)):
+    for obj, prompt in ((1, FIRST), (2, SECOND)):
         alone = tracker_of(small_model, movie)
-        alone.add_prompt(0, obj, **said)
+        alone.add_prompt(0, obj, **prompt)
         assert mean_iou(found, run(alone), obj) > 0.98
 
 
@@ -211,9 +209,7 @@ def test_a_mask_given_on_a_tracked_frame_is_kept_to_the_pixel_and_counts_from_th
     assert any(after[f, 1] != before[f, 1] for f in range(7, 12))
 
 
-def test_a_mask_replaces_what_was_said_before_it_and_a_later_box_the_earlier_one(
-    small_model: Sam2Model, movie: np.ndarray
-) -> None:
+def test_a_mask_replaces_the_prompts_before_it(small_model: Sam2Model, movie: np.ndarray) -> None:
     painted = np.zeros((96, 96), bool)
     painted[20:36, 10:26] = True
     wanted = tracker_of(small_model, movie)
@@ -222,14 +218,6 @@ def test_a_mask_replaces_what_was_said_before_it_and_a_later_box_the_earlier_one
     tracker.add_prompt(0, 1, points=[(70, 70)])
     tracker.add_prompt(0, 1, mask=painted)
     assert run(tracker) == run(wanted)
-
-    boxes = tracker_of(small_model, movie)
-    boxes.add_prompt(0, 1, box=(50, 50, 90, 90))
-    boxes.add_prompt(0, 1, **FIRST)
-    said = boxes._objects[1].prompted[0].prompts
-    _, points, labels = _combine(said)
-    assert points == [(10, 20), (26, 36)]
-    assert labels == [BOX_START, BOX_END]
 
 
 def test_a_correction_leaves_frames_with_a_nearer_prompt_alone(

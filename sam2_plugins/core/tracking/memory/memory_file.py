@@ -25,7 +25,7 @@ from sam2_plugins.core.masks import ObjectId
 if TYPE_CHECKING:
     from sam2_plugins.core.tracking.tracked_object import TrackedObject
 
-FORMAT = "sam2_plugins memory 2"
+FORMAT = "sam2_plugins memory 3"
 OURS = "sam2_plugins.core."
 
 
@@ -42,7 +42,7 @@ def save_memory(path: Path, objects: Iterable[TrackedObject], state: Any = None)
     ExportError
         If the file cannot be written.
     """
-    states = [_state(tracked) for tracked in objects]
+    states = [tracked.state() for tracked in objects]
     with replacing(path) as temporary:
         document = {"format": FORMAT, "objects": pack(states), "state": pack(state)}
         torch.save(document, temporary)
@@ -70,21 +70,6 @@ def load_memory_and_state(
     except (AttributeError, TypeError, ImportError):
         pass  # of another version
     return {}, None
-
-
-def _state(tracked: TrackedObject) -> dict[str, Any]:
-    bank = tracked.bank
-    return {
-        "obj": tracked.obj,
-        "prompted": tracked.prompted,
-        "life": tracked.life,
-        "side": tracked.side,
-        "window": tracked.window,
-        "current": tracked.record.current,
-        "standing": tracked.record.all_standing,
-        "open_joins": tracked.open_joins,
-        "bank": [bank.prompted, bank.anchors, bank.tracked, bank.state],
-    }
 
 
 def pack(value: Any) -> Any:
