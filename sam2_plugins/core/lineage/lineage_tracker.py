@@ -33,8 +33,10 @@ REACH = 0.5
 AREAS = 3
 """Frames before a division of which a mother's usual area is taken."""
 
-LOOKS = 5
-"""Looks at objects before a division of which the area of the usual object is taken."""
+LOOKS, FEW = 5, 4
+"""Looks at objects before a division of which the area of the usual object is taken; how many of
+them a frame must have.
+"""
 
 
 @dataclass(frozen=True)
@@ -375,13 +377,13 @@ class LineageTracker:
             if mother is not None:
                 parts.setdefault(mother, []).append(obj)
         for mother, daughters in parts.items():
-            self._resolve(mother, daughters)
+            self._resolve(mother, daughters, frame)
         for obj in lasting:
             standing = self._standing.get(obj)
             if standing is not None and not standing.settled:
                 self._bear(obj, frame)
 
-    def _resolve(self, mother: ObjectId, parts: list[ObjectId]) -> None:
+    def _resolve(self, mother: ObjectId, parts: list[ObjectId], frame: int) -> None:
         """Two lasting parts of an object are its daughters, or else it was several from the start.
 
         What is neither is a part no more.
@@ -389,12 +391,12 @@ class LineageTracker:
         born = min(self._standing[part].born for part in parts)
         areas = [self._area(part, self._standing[part].born) for part in parts]
         before, usual = self._usual_area(mother, born), self._usual_size(born)
-        together = all(self._standing[part].born == born for part in parts)
+        twins = len(parts) == 2 and all(self._standing[part].born == born for part in parts)
         if mother in self._alive and len(parts) > 1 and self._may_stop(mother, born - 1):
             if (
-                len(parts) == 2
-                and together
+                twins
                 and are_daughters(before, areas[0], areas[1], usual, False, self.rules)
+                and self._are_alike(parts[0], parts[1], frame)
             ):
                 self._divide(mother, (parts[0], parts[1]), born, "two parts of it lasted")
                 return
@@ -443,8 +445,11 @@ class LineageTracker:
             followed = self.tracker.mask(born, mother)
             gap = REACH + 1 if followed is None else apart(followed, mine)
             before, after = self._usual_area(mother, born), self._least_area(mother, born, frame)
-            if gap <= REACH and are_daughters(
-                before, after, mine.area, self._usual_size(born), True, self.rules
+            usual = self._usual_size(born)
+            if (
+                gap <= REACH
+                and are_daughters(before, after, mine.area, usual, True, self.rules)
+                and self._are_alike(mother, obj, frame)
             ):
                 near[mother] = gap
         return min(near, key=lambda mother: near[mother], default=None)
@@ -519,15 +524,24 @@ class LineageTracker:
         areas = [self._area(obj, f) for f in range(max(0, before - AREAS), before)]
         return median([area for area in areas if area] or [0.0])
 
+    def _are_alike(self, one: ObjectId, other: ObjectId, frame: int) -> bool:
+        """Whether two objects are as large as each other still: a fragment shrinks soon."""
+        small, large = sorted((self._area(one, frame), self._area(other, frame)))
+        return large <= self.rules.alike * small
+
     def _least_area(self, obj: ObjectId, first: int, last: int) -> float:
         """Until the outline of a daughter is taken, the tracker may see more of the mother."""
         areas = [self._area(obj, frame) for frame in range(first, last + 1)]
         return min([area for area in areas if area] or [0.0])
 
     def _usual_size(self, before: int) -> float:
-        """Area of the usual object: of those that were proposed whole, before a frame."""
+        """Area of the usual object: of those that were proposed whole, before a frame.
+
+        inf if they are too few to know.
+        """
         frames = sorted(frame for frame in self._sizes if frame < before)[-LOOKS:]
-        return median([size for frame in frames for size in self._sizes[frame]] or [math.inf])
+        sizes = [size for frame in frames for size in self._sizes[frame]]
+        return median(sizes) if len(sizes) >= FEW * max(1, len(frames)) else math.inf
 
     def _decided(self, frame: int) -> LineageFrame:
         masks = {

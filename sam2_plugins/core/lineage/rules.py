@@ -50,8 +50,8 @@ class LineageRules:
     snap: float = 0.5
     inside: float = 0.6
     alike: float = 2.0
-    lost: float = 0.7
-    kept: tuple[float, float] = (0.5, 1.8)
+    lost: float = 0.8
+    kept: tuple[float, float] = (0.5, 1.5)
     newborn: float = 1.1
     sure: float = 0.35
 

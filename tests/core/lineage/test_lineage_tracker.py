@@ -65,11 +65,12 @@ def test_two_lasting_parts_of_an_object_are_its_daughters() -> None:
 
 
 def test_what_parts_into_objects_of_full_size_was_several_taken_together() -> None:
-    pair = scene([(40, 34, 13), (40, 60, 13), SECOND, (80, 30, 12)])
+    others = [SECOND, (80, 30, 12), (78, 66, 12), (16, 110, 12)]
+    pair = scene([(40, 34, 13), (40, 60, 13), *others])
     together = np.where(pair == 2, np.uint8(1), pair)
     frames = list((lineage := lineage_of([together] * 3 + [pair] * 5, shown=[pair] * 8)).run())
     assert not lineage.parents
-    assert [len(frame.masks) for frame in frames] == [3] * 3 + [4] * 5
+    assert [len(frame.masks) for frame in frames] == [5] * 3 + [6] * 5
     ended = next(event for event in lineage.events if event.kind == "ended")
     assert (ended.frame, ended.reason) == (2, "several objects, taken together")
 
