@@ -95,6 +95,10 @@ def open_container(source: Any, name: str, **options: str) -> Any:
         if isinstance(error, av.error.ArgumentError):  # FFmpeg: the format is not on the list
             raise _unknown(name) from error
         reason = getattr(error, "strerror", None) or error
+        if isinstance(source, str):
+            raise FrameSourceError(
+                f"No video comes from {name}: {reason}. Check the address."
+            ) from error
         raise FrameSourceError(
             f"{name} cannot be read as a video: {reason}. If its recording or copying was cut "
             "short, copy it again, or repair it (an MP4 without its end has no index)."

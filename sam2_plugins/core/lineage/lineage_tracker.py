@@ -6,6 +6,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from statistics import median
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,10 @@ class LineageFrame:
     time: float
     masks: dict[ObjectId, ObjectMask]
     events: tuple[Event, ...] = ()
+
+
+_STATE = ("_standing", "_alive", "_whole", "_refused", "_last_id", "_news", "_times", "_pictured")
+"""Of a `LineageTracker`, beside its events and where it is: what decisions hang on."""
 
 
 @dataclass
@@ -110,12 +115,15 @@ class LineageTracker:
         self.events: list[Event] = []
         self._standing: dict[ObjectId, _Standing] = {}
         self._alive: list[ObjectId] = []
-        self._whole: set[ObjectId] = set()  # a person said that they did not divide, or end
+        self._whole: list[ObjectId] = []  # a person said that they did not divide, or end
         self._refused: list[Mapping[int, ObjectMask]] = []  # what a person said is no object
-        self._ids = count(1)
+        self._last_id = 0
         self._news: list[Event] = []
-        self._now = 0
+        self._every = 1
+        self._now = self._decided_to = -1  # the last frames that were tracked, and decided
+        self._goes_on = False
         self._times: dict[int, float] = {}
+        self._pictured: int | None = None  # the last frame on which objects were proposed
         self._picture: NDArray[np.uint8] | None = None
 
     def run(
@@ -130,24 +138,50 @@ class LineageTracker:
         every
             Objects are proposed on every n-th frame; in between, they are tracked.
         """
-        for obj in self.tracker.objects:
-            begins = max(start, min(self._prompted(obj)))
-            self._standing.setdefault(obj, _Standing(begins, settled=True, seen=begins))
-        self._alive, self._picture = list(self.tracker.objects), None
-        delay = (self.rules.confirm - 1) * every
-        frame = start
-        for frame in count(start):
-            if stop is not None and frame > stop:
-                break
-            if not self._exists(frame):
+        if not self._goes_on:
+            self._begin_at(start)
+        self._goes_on, self._every = False, every
+        delay = self.rules.confirm * every - 1
+        for frame in count(self._now + 1):
+            if (stop is not None and frame > stop) or not self._exists(frame):
                 break
             self._advance(frame, proposing=(frame - start) % every == 0)
             if frame - delay >= start:
                 yield self._decided(frame - delay)
-        last = frame - 1
-        self._settle_rest(last)
-        for frame in range(max(start, last - delay + 1), last + 1):
+        self._settle_rest(self._now)
+        for frame in range(self._decided_to + 1, self._now + 1):
             yield self._decided(frame)
+
+    def _begin_at(self, start: int) -> None:
+        for obj in self.tracker.objects:
+            begins = max(start, min(self._prompted(obj)))
+            self._standing.setdefault(obj, _Standing(begins, settled=True, seen=begins))
+        self._alive = list(self.tracker.objects)
+        self._now = self._decided_to = start - 1
+        self._pictured = self._picture = None
+
+    def state(self) -> dict[str, Any]:
+        """Return all that it knows beside its tracker, after a frame of `run`."""
+        return {
+            "events": self.events,
+            "parents": self.parents,
+            "where": (self._now, self._decided_to),
+            "proposer": _learned(self.propose),
+            **{name: getattr(self, name) for name in _STATE},
+        }
+
+    def go_on_from(self, state: Mapping[str, Any]) -> None:
+        """Take such a state, of the same rules; the next `run`, from the same start, goes on."""
+        self.events[:] = state["events"]
+        self.parents.update(state["parents"])
+        self._now, self._decided_to = state["where"]
+        self._goes_on = True
+        if state["proposer"]:
+            vars(self.propose).update(state["proposer"])
+        for name in _STATE:
+            setattr(self, name, state[name])
+        if self._pictured is not None:
+            self._picture = self.tracker.frame(self._pictured).image
 
     def take_back(self, event: Event) -> None:
         """Take a decision back, for a person who knows better; it is not made again.
@@ -161,7 +195,7 @@ class LineageTracker:
                 self._refused.append(self._remove(obj))
         goes_on = event.objects[0] if event.kind == "ended" else event.mother
         if goes_on is not None:
-            self._whole.add(goes_on)
+            self._whole.append(goes_on)
             self._standing[goes_on].seen = event.frame
             self.tracker.set_life(goes_on, self._first(goes_on), None)
             self._alive.append(goes_on)
@@ -195,6 +229,7 @@ class LineageTracker:
     def _advance(self, frame: int, proposing: bool) -> None:
         self._now, self._times[frame] = frame, self.tracker.frame(frame).time
         tracked = self._track(frame)
+        self._give_way(frame, tracked)
         if not proposing:
             return
         # Of an object whose parts are on trial, the parts are looked for.
@@ -229,15 +264,29 @@ class LineageTracker:
             masks = result.masks
         return {obj: masks[obj] for obj in living if obj in masks}
 
+    def _give_way(self, frame: int, tracked: dict[ObjectId, ObjectMask]) -> None:
+        """End what goes on as an object that a person prompted on this frame for the first time."""
+        for theirs in [obj for obj in tracked if self._standing[obj].born == frame]:
+            for obj in [o for o in tracked if self._standing[o].born < frame]:
+                alike = tracked[obj].iou_with(tracked[theirs]) >= self.rules.same
+                if not alike or not self._may_stop(obj, frame - 1):
+                    continue
+                if not self._standing[obj].settled:
+                    self._bear(obj, frame)
+                self._stop(obj, frame - 1)
+                self._record(Event("ended", frame - 1, (obj,), "a person's object goes on there"))
+                del tracked[obj]
+
     def _expected(
         self, frame: int, tracked: dict[ObjectId, ObjectMask]
     ) -> dict[ObjectId, ObjectMask]:
         """Where objects would be if they had moved with the frame."""
-        before, self._picture = self._picture, self.tracker.frame(frame).image
-        if before is None or not tracked:
+        earlier, before = self._pictured, self._picture
+        self._pictured, self._picture = frame, self.tracker.frame(frame).image
+        if earlier is None or before is None or not tracked:
             return {}
         dx, dy = drift(before, self._picture)
-        last = {obj: self.tracker.mask(frame - 1, obj) for obj in tracked}
+        last = {obj: self.tracker.mask(earlier, obj) for obj in tracked}
         return {o: mask.moved(dx, dy) for o, mask in last.items() if mask is not None}
 
     def _take_outlines(
@@ -283,7 +332,8 @@ class LineageTracker:
 
     def _fresh_id(self) -> ObjectId:
         taken = set(self.tracker.objects) | set(self._standing)
-        return next(number for number in self._ids if number not in taken)
+        self._last_id = next(n for n in count(self._last_id + 1) if n not in taken)
+        return self._last_id
 
     # -- decisions
 
@@ -293,7 +343,7 @@ class LineageTracker:
             obj
             for obj in self._alive
             if not self._standing[obj].settled
-            and frame - self._standing[obj].born >= self.rules.confirm - 1
+            and frame - self._standing[obj].born >= (self.rules.confirm - 1) * self._every
         ]
         self._decide(due, frame, self.rules.confirm - 1)
 
@@ -384,7 +434,8 @@ class LineageTracker:
     def _end_lost(self, frame: int) -> None:
         for obj in list(self._alive):
             standing = self._standing[obj]
-            lost = standing.settled and frame - standing.seen >= self.rules.confirm
+            gone = frame - standing.seen >= self.rules.confirm * self._every
+            lost = standing.settled and gone
             if not lost or any(self._standing[o].part_of == obj for o in self._alive):
                 continue
             if self._may_stop(obj, standing.seen):
@@ -438,5 +489,17 @@ class LineageTracker:
             and (mask := self.tracker.mask(frame, obj)) is not None
             and mask.visible
         }
-        news, self._news = tuple(self._news), []
+        self._decided_to, news, self._news = frame, tuple(self._news), []
         return LineageFrame(frame, self._times.pop(frame), masks, news)
+
+
+def _learned(propose: Propose) -> dict[str, Any]:
+    """What a proposer has learned on its way: its plain values."""
+    known = getattr(propose, "__dict__", {}).items()
+    return {name: value for name, value in known if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, int | float | str)

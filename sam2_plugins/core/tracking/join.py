@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.doubt import doubt_of
 from sam2_plugins.core.tracking.frame_step import FrameStep
+from sam2_plugins.core.tracking.mask_record import MaskRecord
 from sam2_plugins.core.tracking.schedule import Sweep
 from sam2_plugins.core.tracking.tracked_object import SAME_OBJECT, TrackedObject
 from sam2_plugins.core.tracking.windows.follow import Follower
@@ -29,7 +30,8 @@ def stays(
 ) -> bool:
     """Whether a mask, and those beyond it, stay where a track from a correction comes to it.
 
-    A track that is elsewhere has a person's prompt behind it, and gives way only if it is lost.
+    A track that is elsewhere has a person's prompt behind it, and gives way only if it is lost, and
+    what is there is no worse.
 
     Parameters
     ----------
@@ -46,7 +48,7 @@ def stays(
     doubt_old, doubt_new = doubt_of(old, old_beyond), doubt_of(new, new_before)
     if common >= SAME_OBJECT:
         return doubt_old.value <= doubt_new.value - CREDIT
-    return doubt_new.doubtful and not doubt_old.doubtful
+    return doubt_new.doubtful and doubt_old.value <= doubt_new.value
 
 
 class Joiner:
@@ -57,19 +59,35 @@ class Joiner:
         self._follower = follower
 
     def keeps(self, tracked: TrackedObject, frame: int, new: ObjectMask, sweep: Sweep) -> bool:
-        """Keep the masks that stand from a frame on, if they are to stay where a track comes."""
+        """Keep the masks that stand from a frame on, if they are to stay where a track comes.
+
+        Only a track from the prompt that was corrected has a person's word for it. One that comes
+        from another prompt is as good as what it meets, which stays but for doubtful masks.
+        """
         record, onward = tracked.record, -1 if sweep.reverse else 1
         if sweep.shared:
             tracked.open_join(frame)
-        old = record.standing(frame)
-        if old is None or not stays(
-            old, new, record.standing(frame + onward), record.get(frame - onward)
-        ):
+        old, before = record.standing(frame), record.get(frame - onward)
+        if old is None:
+            return False
+        corrected = tracked.origin(frame, sweep.reverse) in record.corrections(frame)
+        if corrected:
+            kept = stays(old, new, record.standing(frame + onward), before)
+        else:
+            kept = doubt_of(old, before).value <= doubt_of(new, before).value
+        if not kept:
             return False
         while record.standing(frame) is not None and sweep.covers(frame, tracked.obj):
             record.keep(frame)
             frame += onward
+            if not corrected and self._is_doubtful(record, frame, frame - onward):
+                break
         return True
+
+    @staticmethod
+    def _is_doubtful(record: MaskRecord, frame: int, before: int) -> bool:
+        mask = record.get(frame)
+        return mask is not None and doubt_of(mask, record.get(before)).doubtful
 
     def join(self, tracked: TrackedObject) -> Iterator[tuple[int, bool]]:
         """Where sweeps from two prompts met halfway and are not one track, find where they are.

@@ -45,7 +45,7 @@ class MaskRecord:
         self._frame_size = frame_size
         self._packed: dict[int, _Packed] = {}
         self._current: set[int] = set()
-        self._standing: set[int] = set()
+        self._standing: dict[int, frozenset[int]] = {}
         # The last mask is wanted again at once, for the result and for the next frame.
         self._last: tuple[int, ObjectMask] | None = None
 
@@ -82,7 +82,7 @@ class MaskRecord:
         self._packed.pop(frame, None)
         self._last = None
         self._current.discard(frame)
-        self._standing.discard(frame)
+        self._standing.pop(frame, None)
 
     def is_current(self, frame: int) -> bool:
         """Whether the mask of a frame still follows from the prompts."""
@@ -93,42 +93,52 @@ class MaskRecord:
         """Frames whose masks follow from the prompts."""
         return frozenset(self._current)
 
-    def outdate(self, frames: Collection[int], standing: bool) -> None:
+    def outdate(self, frames: Collection[int], by: int | None = None) -> None:
         """Mark masks as not following from the prompts any more.
 
         Parameters
         ----------
-        standing
-            They stay where no better one comes; otherwise whatever comes replaces them.
+        by
+            The prompted frame that was corrected: they stand until a better one comes. None:
+            whatever comes replaces them.
         """
-        if standing:
-            self._standing |= self._current.intersection(frames)
-        else:
-            self._standing.difference_update(frames)
+        for frame in frames:
+            if by is None:
+                self._standing.pop(frame, None)
+            elif frame in self._current:
+                self._standing[frame] = frozenset((by,))
+            elif frame in self._standing:
+                self._standing[frame] |= {by}
         self._current.difference_update(frames)
 
     def standing(self, frame: int) -> ObjectMask | None:
         """Return the mask that stands on a frame until a better one comes; None if none does."""
         return self.get(frame) if frame in self._standing else None
 
-    @property
-    def all_standing(self) -> dict[int, ObjectMask]:
-        """The masks that stand until better ones come, by frame."""
-        return {f: m for f in sorted(self._standing) if (m := self.get(f)) is not None}
+    def corrections(self, frame: int) -> frozenset[int]:
+        """Prompted frames that were corrected since the standing mask of a frame was tracked."""
+        return self._standing.get(frame, frozenset())
 
-    def stand(self, frame: int, mask: ObjectMask) -> None:
+    @property
+    def all_standing(self) -> dict[int, tuple[ObjectMask, frozenset[int]]]:
+        """The masks that stand until better ones come, and their corrections, by frame."""
+        masks = ((f, self.get(f), by) for f, by in sorted(self._standing.items()))
+        return {frame: (mask, by) for frame, mask, by in masks if mask is not None}
+
+    def stand(self, frame: int, mask: ObjectMask, corrections: frozenset[int]) -> None:
         """Set a mask that stands until a better one comes."""
         self.put(frame, mask)
-        self.outdate([frame], standing=True)
+        self._current.discard(frame)
+        self._standing[frame] = corrections
 
     def keep(self, frame: int) -> None:
         """Let the mask that is there follow from the prompts."""
         self._current.add(frame)
-        self._standing.discard(frame)
+        self._standing.pop(frame, None)
 
     def copy(self) -> MaskRecord:
         """Copy the record; the packed masks, which never change, are shared."""
         other = MaskRecord(self._frame_size)
         other._packed, other._current = dict(self._packed), set(self._current)
-        other._standing = set(self._standing)
+        other._standing = dict(self._standing)
         return other

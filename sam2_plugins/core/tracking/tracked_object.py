@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.masks import ObjectId, ObjectMask
@@ -101,6 +101,10 @@ class TrackedObject:
         """Return the prompted frames between which a frame lies; None if it does not."""
         before, after = self._neighbours(frame)
         return None if before is None or after is None else (before, after)
+
+    def origin(self, frame: int, reverse: bool) -> int | None:
+        """Return the prompted frame from which a sweep comes to a frame."""
+        return self._neighbours(frame)[1 if reverse else 0]
 
     # -- prompts
 
@@ -242,14 +246,19 @@ class TrackedObject:
                     f"movie are {self._frame_size} (height, width)."
                 )
         state = (memory or {}).get(self.obj)
-        if state is not None and _prompts(self.prompted) == _prompts(state["prompted"]):
-            self._go_on_from(state, masks)
+        if self.has_prompts_of(state):
+            self.go_on_from(state, masks)
         elif memory is None:
             for frame, mask in masks.items():
                 if frame not in self.prompted:
                     self.record.put(frame, mask)
 
-    def _go_on_from(self, state: Mapping[str, Any], masks: Mapping[int, ObjectMask]) -> None:
+    def has_prompts_of(self, state: Mapping[str, Any] | None) -> TypeGuard[Mapping[str, Any]]:
+        """Whether there is a state, and it followed from the prompts that the object has."""
+        return state is not None and _prompts(self.prompted) == _prompts(state["prompted"])
+
+    def go_on_from(self, state: Mapping[str, Any], masks: Mapping[int, ObjectMask]) -> None:
+        """Take a state, and those of the masks that belong to it."""
         self.prompted, self.life = dict(state["prompted"]), state["life"]
         self.side, self.window = state["side"], state["window"]
         self.bank.contents = state["bank"]
@@ -260,8 +269,8 @@ class TrackedObject:
         for frame in state["current"]:
             if frame in masks and frame not in self.prompted:
                 self.record.put(frame, masks[frame])
-        for frame, mask in state["standing"].items():
-            self.record.stand(frame, mask)
+        for frame, (mask, corrections) in state["standing"].items():
+            self.record.stand(frame, mask, frozenset(corrections))
 
     def _outdate_around(self, frame: int, standing: bool, moved: bool = False) -> None:
         """After a change on a frame: masks up to the neighbouring prompts are out of date.
@@ -279,8 +288,9 @@ class TrackedObject:
             for f in self.record.frames
             if f != frame and (before is None or f > before) and (after is None or f < after)
         ]
-        self.record.outdate([f for f in between if f < frame], standing)
-        self.record.outdate([f for f in between if f > frame], standing and not moved)
+        by = frame if standing else None
+        self.record.outdate([f for f in between if f < frame], by)
+        self.record.outdate([f for f in between if f > frame], None if moved else by)
         self.bank.forget(between)
         self.open_joins &= {pair for pair in pairwise(sorted(self.prompted)) if frame not in pair}
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from sam2_plugins.core.errors import PromptError
-from sam2_plugins.core.masks import ObjectId
+from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.memory.bank import Policy
 from sam2_plugins.core.tracking.schedule import Life
@@ -131,6 +132,31 @@ class TrackedObjects:
         if life != tracked.life:
             with self._changing(self._last_prompt(obj)):
                 tracked.bound(life)
+
+    def return_to(
+        self,
+        states: Mapping[ObjectId, Mapping[str, Any]],
+        masks: Iterable[tuple[int, Mapping[ObjectId, ObjectMask]]],
+    ) -> bool:
+        """Become the objects of kept states, unless these are of other prompts.
+
+        What came before cannot be undone any more.
+        """
+        if not all(tracked.has_prompts_of(states.get(tracked.obj)) for tracked in self):
+            return False
+        for obj, state in states.items():
+            if obj not in self._objects:
+                self._log += [p for known in state["prompted"].values() for p in known.prompts]
+        self._objects = {obj: self._new(obj) for obj in states}
+        for obj, tracked in self._objects.items():
+            tracked.go_on_from(states[obj], {})
+        for frame, found in masks:
+            for obj, mask in found.items():
+                if obj in states and frame in states[obj]["current"]:
+                    self._objects[obj].record.put(frame, mask)
+        self._undo.clear()
+        self._redo.clear()
+        return True
 
     def clear(self) -> None:
         """Forget everything, and what could be undone."""

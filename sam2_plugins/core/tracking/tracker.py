@@ -322,6 +322,27 @@ class VideoTracker:
         for masklet in masklets:
             self._objects[masklet.obj].restore(masklet.masks, memory)
 
+    def return_to(
+        self,
+        memory: Mapping[ObjectId, Mapping[str, Any]],
+        masks: Iterable[tuple[int, Mapping[ObjectId, ObjectMask]]],
+    ) -> bool:
+        """Take exactly the objects of an earlier run, those too that were added on its way.
+
+        Parameters
+        ----------
+        memory
+            From `load_memory`, of all objects.
+        masks
+            Those that belong to it, by frame.
+
+        Returns
+        -------
+        bool
+            Whether it was of the prompts that were given here; if not, nothing is changed.
+        """
+        return self._objects.return_to(memory, masks)
+
     def take(self, frame: int, masks: Mapping[ObjectId, ObjectMask]) -> None:
         """Take masks from elsewhere for those that were tracked to a frame.
 

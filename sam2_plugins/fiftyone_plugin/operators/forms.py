@@ -15,7 +15,7 @@ from sam2_plugins.core.tracking.schedule import DIRECTIONS
 from sam2_plugins.fiftyone_plugin.checks import prompt_fields
 from sam2_plugins.fiftyone_plugin.evaluation import EvaluationReport, MovieScores
 from sam2_plugins.fiftyone_plugin.footage import FootageError
-from sam2_plugins.fiftyone_plugin.request import OUTPUT_FIELD, MovieReport, Progress, Report
+from sam2_plugins.fiftyone_plugin.request import OUTPUT_FIELD, MovieReport, Report
 
 Outcome: TypeAlias = "Report | EvaluationReport"
 
@@ -244,43 +244,6 @@ def chosen_labels(ctx: Any) -> frozenset[str] | None:
     return frozenset(label["label_id"] for label in ctx.selected_labels)
 
 
-class Reports:
-    """Collects the reports of movies, of images."""
-
-    def __init__(self) -> None:
-        self._movies: list[MovieReport] = []
-
-    def add(self, event: MovieReport) -> None:
-        """Take the report of a movie."""
-        self._movies.append(event)
-
-    def stopped(self, at: Progress) -> None:
-        """Take note that a person stopped it in a movie."""
-        self._movies.append(MovieReport(at.name, "", "stopped", frames=at.done))
-
-    def report(self) -> Report:
-        """Return the report of all."""
-        return Report.of(self._movies)
-
-
-class Evaluations:
-    """Collects the scores of movies."""
-
-    def __init__(self) -> None:
-        self._movies: list[MovieScores] = []
-
-    def add(self, event: MovieScores) -> None:
-        """Take the scores of a movie."""
-        self._movies.append(event)
-
-    def stopped(self, at: Progress) -> None:
-        """Take note that a person stopped it: the movie at hand is judged, and those before."""
-
-    def report(self) -> EvaluationReport:
-        """Return the report of all."""
-        return EvaluationReport(tuple(self._movies))
-
-
 def show_report(ctx: Any, report: Outcome) -> Iterator[Any]:
     """Tell the App how it ended, and let it show the new labels."""
     yield ctx.ops.reload_dataset()
@@ -292,9 +255,7 @@ def show_report(ctx: Any, report: Outcome) -> Iterator[Any]:
 
 def report_values(report: Outcome) -> dict[str, Any]:
     """Return a report as plain values; of very many movies, those of which there is to tell."""
-    told = [movie for movie in report.movies if movie.notices]
-    quiet = [movie for movie in report.movies if not movie.notices]
-    movies = [*told, *quiet][:MOST_MOVIES]
+    movies: list[MovieReport | MovieScores] = sorted(report.movies, key=lambda one: not one.notices)
     problems = list(report.problems)
     lines = problems[:MOST_MOVIES]
     if len(problems) > len(lines):
@@ -302,8 +263,8 @@ def report_values(report: Outcome) -> dict[str, Any]:
     return {
         "summary": str(report),
         "problems": "\n\n".join(lines) or None,
-        "movies": [asdict(movie) for movie in movies],
-        "more_movies": len(report.movies) - len(movies),
+        "movies": [asdict(movie) for movie in movies[:MOST_MOVIES]],
+        "more_movies": max(0, len(movies) - MOST_MOVIES),
     }
 
 

@@ -24,7 +24,7 @@ def test_an_outdated_mask_stays_until_it_is_replaced() -> None:
     record = TrackedObject(1, SIZE, Sam2Policy()).record
     mask = ObjectMask(np.ones((5, 6), bool), (3, 4), SIZE, 0.5, 2.0)
     record.put(4, mask)
-    record.outdate([4], standing=False)
+    record.outdate([4])
     assert record.get(4) == mask
     assert not record.is_current(4)
     record.put(4, mask)
