@@ -120,6 +120,21 @@ def require_size(height: int, width: int, name: str, most: int) -> None:
         )
 
 
+def require_small_pieces(samples: int, name: str, most: int) -> None:
+    """Refuse files whose chunks, tiles or pages are too large to be decoded, however small a frame.
+
+    Raises
+    ------
+    FrameSourceError
+        If a piece has more than eight samples for each of `most` pixels.
+    """
+    if samples > 8 * most:
+        raise FrameSourceError(
+            f"{name} is stored in pieces of {samples:,} samples, more than the {8 * most:,} that "
+            "are decoded at once. Save it again in smaller ones."
+        )
+
+
 def _address(text: str) -> str:
     if not _ADDRESS.match(text):
         protocol = text.partition(":")[0]

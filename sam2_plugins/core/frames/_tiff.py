@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._array import ArraySource
-from sam2_plugins.core.frames._gate import DAMAGE, require_size
+from sam2_plugins.core.frames._gate import DAMAGE, require_size, require_small_pieces
 from sam2_plugins.core.frames._source import ReadOptions
 from sam2_plugins.core.frames._tiff_facts import (
     files_of_ome,
@@ -42,6 +42,11 @@ def open_tiff(path: Path, options: ReadOptions) -> ArraySource:
             number, series = _choose_series(tif, path, options.stream)
         keyframe = series.keyframe
         require_size(keyframe.imagelength, keyframe.imagewidth, path.name, options.max_pixels)
+        piece = max(
+            keyframe.imagelength * keyframe.imagewidth * keyframe.imagedepth,
+            keyframe.tilelength * keyframe.tilewidth * keyframe.tiledepth,
+        )
+        require_small_pieces(piece * keyframe.samplesperpixel, path.name, options.max_pixels)
         array = TiffArray(path, tif, series)
         notes = [*array.warnings, *_told(tif, path, series, complaints)]
         if options.stream is None and len(tif.series) > 1 and series in tif.series:

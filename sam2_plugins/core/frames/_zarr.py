@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator, Mapping
 from itertools import count, takewhile
+from math import prod
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._array import ArraySource
-from sam2_plugins.core.frames._gate import DAMAGE
+from sam2_plugins.core.frames._gate import DAMAGE, require_small_pieces
 from sam2_plugins.core.frames._physical import even_times, micrometres, seconds
 from sam2_plugins.core.frames._source import ReadOptions
 
@@ -152,6 +153,7 @@ def _open_array(array: Any, name: str, options: ReadOptions, notes: list[str]) -
     """Open an array, with the names of its axes as zarr 3 or xarray keep them."""
     names = getattr(getattr(array, "metadata", None), "dimension_names", None)
     names = names or dict(array.attrs).get("_ARRAY_DIMENSIONS")
+    require_small_pieces(prod(array.chunks), name, options.max_pixels)
     notes = [*notes, *_gaps(array)]
     axes = _letters(names) if names and all(names) else None
     is_known = axes is not None and len(set(axes)) == len(axes) and {"Y", "X"} <= set(axes)
@@ -166,6 +168,7 @@ def _open_multiscale(
     array = group[finest["path"]]
     axes = image.get("axes")
     letters = _letters(axes) if axes else _OLD_AXES[-len(array.shape) :]
+    require_small_pieces(prod(array.chunks), name, options.max_pixels)
     notes = [*notes, *_gaps(array)]
     scale = _scale(finest, len(letters)) * _scale(image, len(letters))
     units = [axis.get("unit") if isinstance(axis, dict) else None for axis in axes or letters]

@@ -455,3 +455,13 @@ def test_metadata_that_promise_millions_of_images_are_refused(tmp_path: Path) ->
     tifffile.tiffcomment(path, tifffile.tiffcomment(path).replace('SizeT="3"', 'SizeT="9000000"'))
     with pytest.raises(FrameSourceError, match=r"m\.ome\.tif describes 9,000,000 images"):
         open_frames(path)
+
+
+def test_tiles_that_are_too_large_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "m.tif"
+    tifffile.imwrite(path, noise(20, 30, dtype="uint8"), tile=(16, 16), photometric="minisblack")
+    with tifffile.TiffFile(path, mode="r+") as tif:
+        for name in ("TileWidth", "TileLength"):
+            tif.pages[0].tags[name].overwrite(60_000)
+    with pytest.raises(FrameSourceError, match=r"m\.tif is stored in pieces of 3,600,000,000"):
+        open_frames(path)

@@ -207,3 +207,10 @@ def test_a_zip_without_a_store_says_so(tmp_path: Path) -> None:
     shutil.make_archive(str(tmp_path / "m.zarr"), "zip", tmp_path, "notes.txt")
     with pytest.raises(FrameSourceError, match="holds no zarr store"):
         open_frames(tmp_path / "m.zarr.zip")
+
+
+def test_chunks_that_are_too_large_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
+    chunks = (10, 50_000, 50_000)
+    zarr.create_array(str(tmp_path / "m.zarr"), shape=(10, 20, 30), chunks=chunks, dtype="uint8")
+    with pytest.raises(FrameSourceError, match=r"m\.zarr is stored in pieces of 25,000,000,000"):
+        open_frames(tmp_path / "m.zarr")
