@@ -122,6 +122,8 @@ def all_cells() -> None:
     while controller.offers.due[0] != divided[0]:
         controller.offers.accept()
     controller.offers.show()
+    rest()
+    until(lambda: not widget.jobs.busy)  # with judging the frames of the shown object
     take(viewer, "offers")
     viewer.close()
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from sam2_plugins.core.errors import TrainingError
-from sam2_plugins.core.model import Decoded, build_model
+from sam2_plugins.core.model import Decoded, Sam2Model, build_model
 from sam2_plugins.core.model.prompt_encoder import BACKGROUND, BOX_END, BOX_START, FOREGROUND
 from sam2_plugins.core.variants import NANO as NANO_VARIANT
 from sam2_plugins.training.batches import BatchPlan, ClipPool, ClipShape, batches
@@ -298,6 +298,12 @@ def test_training_begins_with_the_weights_that_it_is_given(tmp_path: Path) -> No
         assert torch.allclose(weight, start[name], atol=1e-6), name
 
 
+@pytest.fixture
+def model() -> Sam2Model:
+    """Weights are random."""
+    return build_model(dataclasses.replace(NANO_VARIANT, image_size=64))
+
+
 CLICK = PromptMix(click=1, box=0, mask=0, correction=0)
 
 
@@ -307,9 +313,8 @@ def one_object(rng: np.random.Generator, mix: PromptMix = CLICK) -> Batch:
     return make_batch([clip], SampleSize(64, 1, 1, min_area=4), mix, rng)
 
 
-def test_a_click_can_be_learned_by_heart(rng: np.random.Generator) -> None:
+def test_a_click_can_be_learned_by_heart(model: Sam2Model, rng: np.random.Generator) -> None:
     torch.manual_seed(0)
-    model = build_model(dataclasses.replace(NANO_VARIANT, image_size=64))
     initialise(model)
     model.train()
     batch = one_object(rng)
@@ -369,9 +374,12 @@ def test_averaged_weights_follow_the_trained_ones(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("share", "prompted"), [(0.0, [True, False]), (1.0, [True, True])])
 def test_a_corrected_frame_is_remembered_as_a_prompted_one(
-    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, share: float, prompted: list[bool]
+    model: Sam2Model,
+    rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+    share: float,
+    prompted: list[bool],
 ) -> None:
-    model = build_model(dataclasses.replace(NANO_VARIANT, image_size=64))
     remembered = []
     encode = model.encode_memory
 
@@ -394,10 +402,13 @@ def test_a_corrected_frame_is_remembered_as_a_prompted_one(
         ("pointed", [BOX_START, BOX_END, FOREGROUND]),
     ],
 )
-def test_each_way_to_prompt_is_said_as_the_tracker_says_it(
-    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, way: str, labels: list[int]
+def test_each_way_to_prompt_is_encoded_as_the_tracker_encodes_it(
+    model: Sam2Model,
+    rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+    labels: list[int],
 ) -> None:
-    model = build_model(dataclasses.replace(NANO_VARIANT, image_size=64))
     said = []
     decode = model.decode
 
@@ -423,9 +434,12 @@ def test_each_way_to_prompt_is_said_as_the_tracker_says_it(
 
 @pytest.mark.parametrize(("share", "clicks"), [(0.0, [1]), (1.0, [1, 2, 3])])
 def test_a_first_frame_is_corrected_click_by_click(
-    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, share: float, clicks: list[int]
+    model: Sam2Model,
+    rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+    share: float,
+    clicks: list[int],
 ) -> None:
-    model = build_model(dataclasses.replace(NANO_VARIANT, image_size=64))
     said = []
     decode = model.decode
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -19,6 +20,8 @@ from sam2_plugins.core.lineage.rules import (
     apart,
     are_daughters,
     belonging,
+    is_whole,
+    were_several,
 )
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.tracking.proposals import Propose
@@ -29,6 +32,11 @@ REACH = 0.5
 
 AREAS = 3
 """Frames before a division of which a mother's usual area is taken."""
+
+LOOKS, FEW = 5, 4
+"""Looks at objects before a division of which the area of the usual object is taken; how many of
+them a frame must have.
+"""
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,10 @@ class LineageFrame:
     events: tuple[Event, ...] = ()
 
 
-_STATE = ("_standing", "_alive", "_whole", "_refused", "_last_id", "_news", "_times", "_pictured")
+_STATE = (
+    *("_standing", "_alive", "_whole", "_refused", "_last_id"),
+    *("_news", "_times", "_pictured", "_sizes"),
+)
 """Of a `LineageTracker`, beside its events and where it is: what decisions hang on."""
 
 
@@ -123,6 +134,7 @@ class LineageTracker:
         self._now = self._decided_to = -1  # the last frames that were tracked, and decided
         self._goes_on = False
         self._times: dict[int, float] = {}
+        self._sizes: dict[int, list[int]] = {}  # of what was proposed whole, by frame
         self._pictured: int | None = None  # the last frame on which objects were proposed
         self._picture: NDArray[np.uint8] | None = None
 
@@ -236,6 +248,8 @@ class LineageTracker:
         mothers = {self._standing[obj].part_of for obj in self._alive}
         tracked = {obj: mask for obj, mask in tracked.items() if obj not in mothers}
         proposed = [mask for mask in self.propose(frame) if self._counts(frame, mask)]
+        self._sizes[frame] = [mask.area for mask in proposed if is_whole(mask)]
+        self._sizes.pop(frame - (LOOKS + self.rules.confirm) * self._every, None)
         found = belonging(tracked, self._expected(frame, tracked), proposed, self.rules)
         self._take_outlines(frame, tracked, proposed, found)
         for obj in found.of:
@@ -363,52 +377,82 @@ class LineageTracker:
             if mother is not None:
                 parts.setdefault(mother, []).append(obj)
         for mother, daughters in parts.items():
-            self._divide_or_forget(mother, daughters)
+            self._resolve(mother, daughters, frame)
         for obj in lasting:
             standing = self._standing.get(obj)
             if standing is not None and not standing.settled:
                 self._bear(obj, frame)
 
-    def _divide_or_forget(self, mother: ObjectId, parts: list[ObjectId]) -> None:
-        """Two lasting parts of an object are its daughters; anything else is a part no more."""
-        born = self._standing[parts[0]].born
-        if mother in self._alive and len(parts) == 2 and self._may_stop(mother, born - 1):
-            one, other = parts
-            first, second = self._area(one, born), self._area(other, born)
-            if born == self._standing[other].born and are_daughters(
-                self._usual_area(mother, born), first, second, False, self.rules
+    def _resolve(self, mother: ObjectId, parts: list[ObjectId], frame: int) -> None:
+        """Two lasting parts of an object are its daughters, or else it was several from the start.
+
+        What is neither is a part no more.
+        """
+        born = min(self._standing[part].born for part in parts)
+        areas = [self._area(part, self._standing[part].born) for part in parts]
+        before, usual = self._usual_area(mother, born), self._usual_size(born)
+        twins = len(parts) == 2 and all(self._standing[part].born == born for part in parts)
+        if mother in self._alive and len(parts) > 1 and self._may_stop(mother, born - 1):
+            if (
+                twins
+                and are_daughters(before, areas[0], areas[1], usual, False, self.rules)
+                and self._are_alike(parts[0], parts[1], frame)
             ):
-                self._divide(mother, (one, other), born, "two parts of it lasted")
+                self._divide(mother, (parts[0], parts[1]), born, "two parts of it lasted")
+                return
+            if were_several(before, areas, usual):
+                self._part(mother, parts, born)
                 return
         for part in parts:
             self._forget(part)
 
+    def _part(self, whole: ObjectId, parts: Sequence[ObjectId], frame: int) -> None:
+        """Let what was several objects end, and its parts go on."""
+        self._stop(whole, frame - 1)
+        self._record(Event("ended", frame - 1, (whole,), "several objects, taken together"))
+        for part in parts:
+            standing = self._standing[part]
+            standing.settled, standing.part_of = True, None
+            self._record(Event("born", standing.born, (part,), f"taken together with {whole}"))
+
     def _bear(self, obj: ObjectId, frame: int) -> None:
         """A newcomer is the daughter of what lost as much beside it, or of nobody."""
+        born, found = self._standing[obj].born, self._standing[obj].found
+        self._standing[obj].settled = True
+        mother = self._mother_of(obj, frame)
+        if mother is not None:
+            lost = 1 - self._least_area(mother, born, frame) / self._usual_area(mother, born)
+            sister = self._branch(mother, born, frame)
+            reason = f"a newcomer beside it, and it lost {lost:.0%}"
+            self._divide(mother, (sister, obj), born, reason)
+            return
+        reason = f"found for {found} frames" if found > 1 else "found on the last frame"
+        if born == min(standing.born for standing in self._standing.values()):
+            reason = "there on the first frame"
+        self._record(Event("born", born, (obj,), reason))
+
+    def _mother_of(self, obj: ObjectId, frame: int) -> ObjectId | None:
+        """The nearest object that became as much smaller as a newcomer beside it is large."""
         born = self._standing[obj].born
         mine = self.tracker.mask(born, obj)
         assert mine is not None
-        self._standing[obj].settled = True
-        if born > min(standing.born for standing in self._standing.values()):
-            for mother in self._alive:
-                standing = self._standing[mother]
-                known = standing.settled and standing.born < born
-                if mother == obj or not known or not self._may_stop(mother, born - 1):
-                    continue
-                followed = self.tracker.mask(born, mother)
-                if followed is None or apart(followed, mine) > REACH:
-                    continue
-                before = self._usual_area(mother, born)
-                if are_daughters(before, followed.area, mine.area, True, self.rules):
-                    sister = self._branch(mother, born, frame)
-                    reason = f"a newcomer beside it, and it lost {1 - followed.area / before:.0%}"
-                    self._divide(mother, (sister, obj), born, reason)
-                    return
-            found = self._standing[obj].found
-            reason = f"found for {found} frames" if found > 1 else "found on the last frame"
-            self._record(Event("born", born, (obj,), reason))
-            return
-        self._record(Event("born", born, (obj,), "there on the first frame"))
+        near: dict[ObjectId, float] = {}
+        for mother in self._alive:
+            standing = self._standing[mother]
+            known = standing.settled and standing.born < born
+            if mother == obj or not known or not self._may_stop(mother, born - 1):
+                continue
+            followed = self.tracker.mask(born, mother)
+            gap = REACH + 1 if followed is None else apart(followed, mine)
+            before, after = self._usual_area(mother, born), self._least_area(mother, born, frame)
+            usual = self._usual_size(born)
+            if (
+                gap <= REACH
+                and are_daughters(before, after, mine.area, usual, True, self.rules)
+                and self._are_alike(mother, obj, frame)
+            ):
+                near[mother] = gap
+        return min(near, key=lambda mother: near[mother], default=None)
 
     def _branch(self, obj: ObjectId, frame: int, last: int) -> ObjectId:
         """Give an object's masks from a frame on to a new one, which goes on in its stead."""
@@ -479,6 +523,25 @@ class LineageTracker:
     def _usual_area(self, obj: ObjectId, before: int) -> float:
         areas = [self._area(obj, f) for f in range(max(0, before - AREAS), before)]
         return median([area for area in areas if area] or [0.0])
+
+    def _are_alike(self, one: ObjectId, other: ObjectId, frame: int) -> bool:
+        """Whether two objects are as large as each other still: a fragment shrinks soon."""
+        small, large = sorted((self._area(one, frame), self._area(other, frame)))
+        return large <= self.rules.alike * small
+
+    def _least_area(self, obj: ObjectId, first: int, last: int) -> float:
+        """Until the outline of a daughter is taken, the tracker may see more of the mother."""
+        areas = [self._area(obj, frame) for frame in range(first, last + 1)]
+        return min([area for area in areas if area] or [0.0])
+
+    def _usual_size(self, before: int) -> float:
+        """Area of the usual object: of those that were proposed whole, before a frame.
+
+        inf if they are too few to know.
+        """
+        frames = sorted(frame for frame in self._sizes if frame < before)[-LOOKS:]
+        sizes = [size for frame in frames for size in self._sizes[frame]]
+        return median(sizes) if len(sizes) >= FEW * max(1, len(frames)) else math.inf
 
     def _decided(self, frame: int) -> LineageFrame:
         masks = {

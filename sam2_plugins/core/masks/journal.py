@@ -41,8 +41,8 @@ class MaskJournal:
 
     def write(self, frame: int, masks: Mapping[ObjectId, ObjectMask], **about: Any) -> None:
         """Append the masks of a frame, and plain values that belong to it."""
-        told = [_entry(obj, mask) for obj, mask in masks.items()]
-        entry = {"frame": frame, **about, "masks": told}
+        entries = [_entry(obj, mask) for obj, mask in masks.items()]
+        entry = {"frame": frame, **about, "masks": entries}
         with naming(self.path):
             self._file.write(json.dumps(entry, allow_nan=False).encode() + b"\n")
             self._file.flush()  # a kill costs nothing then; only a power cut does

@@ -151,20 +151,19 @@ class FrameStep:
         size, specks = self.operations.frame_size, self.operations.specks
         masks = rendering.masks(arrays, size, iou, score, specks)
         boxes = rendering.boxes(arrays)
-        encoded = [row for each in maps for row in each.unbind()]
+        rows = zip(
+            members,
+            (row for each in maps for row in each.unbind()),
+            logits.split(1),
+            pointers.unbind(),
+            scores.split(1),
+            strict=True,
+        )
         found = {}
-        for i, (member, pointer) in enumerate(zip(members, pointers, strict=True)):
-            output = Output(logits[i : i + 1], pointer, scores[i : i + 1], iou[i], member.window)
-            memory = Memory(
-                frame,
-                encoded[i],
-                pointer,
-                member.window,
-                boxes[i],
-                iou[i],
-                score[i],
-                member.choice,
-            )
+        for i, (member, encoded, mask, pointer, object_score) in enumerate(rows):
+            window, choice = member.window, member.choice
+            output = Output(mask, pointer, object_score, iou[i], window)
+            memory = Memory(frame, encoded, pointer, window, boxes[i], iou[i], score[i], choice)
             found[member.obj.obj] = Tracked(output, masks[i], memory)
         return found
 

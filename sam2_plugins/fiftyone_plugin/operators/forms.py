@@ -129,18 +129,10 @@ def add_advanced(form: types.Object, ctx: Any) -> None:
     """Offer what is seldom needed, if it is wanted."""
     if not _unfold(form, ctx):
         return
-    form.str(
-        "prompt_frames",
-        label="Only prompts on frames",
-        description="Such as 1, or 1, 30-40; empty: all that have labels",
-        view=_half(),
-    )
-    form.str(
-        "masks_folder",
-        label="Keep the masks in a folder",
-        description="As PNG files; empty: in the database",
-        view=_half(),
-    )
+    about = "Such as 1, or 1, 30-40; empty: all that have labels"
+    _add_text(form, "prompt_frames", "Only prompts on frames", about)
+    about = "As PNG files; empty: in the database"
+    _add_text(form, "masks_folder", "Keep the masks in a folder", about)
     form.bool(
         "remove_unprompted",
         default=False,
@@ -150,13 +142,8 @@ def add_advanced(form: types.Object, ctx: Any) -> None:
     for name, about in policy_help().items():
         choices.add_choice(name, label=name, description=about)
     form.enum("memory", choices.values(), default="sam2", label="Memory", view=choices)
-    form.str(
-        "window",
-        default="auto",
-        label="Window",
-        description="auto: small objects are seen close by; none: the whole frame; or pixels",
-        view=_half(),
-    )
+    about = "auto: small objects are seen close by; none: the whole frame; or pixels"
+    _add_text(form, "window", "Window", about, "auto")
     _add_machine(form)
     form.int(
         "workers",
@@ -166,12 +153,7 @@ def add_advanced(form: types.Object, ctx: Any) -> None:
         description="Several track movies beside each other",
         view=_half(),
     )
-    form.str(
-        "dask",
-        label="Dask scheduler",
-        description="Its address; empty: this machine",
-        view=_half(),
-    )
+    _add_text(form, "dask", "Dask scheduler", "Its address; empty: this machine")
 
 
 def add_machine(form: types.Object, ctx: Any) -> None:
@@ -186,19 +168,19 @@ def _unfold(form: types.Object, ctx: Any) -> bool:
 
 
 def _add_machine(form: types.Object) -> None:
-    form.str(
-        "device",
-        default="auto",
-        label="Device",
-        description="auto, cpu, cuda, cuda:1, mps",
-        view=_half(),
-    )
+    _add_text(form, "device", "Device", "auto, cpu, cuda, cuda:1, mps", "auto")
     form.int(
         "image_size",
         label="Image size",
         description="Side of what the model sees; empty: its own",
         view=_half(),
     )
+
+
+def _add_text(
+    form: types.Object, name: str, label: str, about: str, default: str | None = None
+) -> None:
+    form.str(name, default=default, label=label, description=about, view=_half())
 
 
 def _half() -> types.View:

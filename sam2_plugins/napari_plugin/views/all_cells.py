@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QWidget
+from qtpy.QtWidgets import QGroupBox, QLabel, QWidget
 from superqt import QLabeledRangeSlider
 from superqt.utils import signals_blocked
 
@@ -61,7 +61,7 @@ class ProposalsView(QWidget):
         self._shown = proposals.masks
 
 
-class OffersView(QWidget):
+class OffersView(QGroupBox):
     """One decision at a time: accept, refuse, accept all; hidden where there is none."""
 
     def __init__(self, dock: DockModel, offers: Offers) -> None:
@@ -73,7 +73,8 @@ class OffersView(QWidget):
         self.accept = button("Accept", "It is so; on to the next", offers.accept)
         self.refuse = button("Refuse", "It is not so; on to the next", offers.refuse)
         self.accept_all = button("Accept all", "All are so", offers.accept_all)
-        column(self, self.text, row(self.show_it, self.accept, self.refuse, self.accept_all))
+        buttons = row(self.show_it, self.accept, self.refuse, self.accept_all)
+        column(self, self.text, buttons, margin=4)
         offers.changed.connect(self.refresh)
         dock.objects_changed.connect(self.refresh)
         self.refresh()
@@ -83,5 +84,5 @@ class OffersView(QWidget):
         due = self._offers.due
         self.setVisible(bool(due))
         if due:
-            more = f" ({len(due) - 1} more)" if len(due) > 1 else ""
-            self.text.setText(self._offers.text(due[0]) + more)
+            self.setTitle(f"Decided by the run: {len(due)} to look at")
+            self.text.setText(self._offers.text(due[0]))

@@ -64,6 +64,17 @@ def test_two_lasting_parts_of_an_object_are_its_daughters() -> None:
     assert parents_of(lineage.events) == lineage.parents
 
 
+def test_what_parts_into_objects_of_full_size_was_several_taken_together() -> None:
+    others = [SECOND, (80, 30, 12), (78, 66, 12), (16, 110, 12)]
+    pair = scene([(40, 34, 13), (40, 60, 13), *others])
+    together = np.where(pair == 2, np.uint8(1), pair)
+    frames = list((lineage := lineage_of([together] * 3 + [pair] * 5, shown=[pair] * 8)).run())
+    assert not lineage.parents
+    assert [len(frame.masks) for frame in frames] == [5] * 3 + [6] * 5
+    ended = next(event for event in lineage.events if event.kind == "ended")
+    assert (ended.frame, ended.reason) == (2, "several objects, taken together")
+
+
 def test_a_division_that_is_taken_back_is_one_object_again_and_stays_one() -> None:
     lineage = lineage_of(dividing(after=7))
     run = lineage.run()
