@@ -47,6 +47,7 @@ class LineageJournal(Journal):
                 if lineage.tracker.return_to(memory, self._masks(state["undecided"])):
                     lineage.go_on_from(state["lineage"])
                     return
+        self._known.clear()
         self.delete()
 
     def _cut_to(self, size: int) -> bool:

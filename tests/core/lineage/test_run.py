@@ -127,3 +127,18 @@ def test_a_damaged_memory_costs_time_and_no_work(
     LineageJournal(tmp_path / "m.jsonl").memory_path.write_bytes(b"torn")
     frames, _, computed = gone_on(tmp_path / "m.jsonl")
     assert (frames, computed) == (whole[0], FRAMES)
+
+
+def test_damaged_masks_begin_anew(
+    whole: tuple[list[LineageFrame], LineageTracker], tmp_path: Path
+) -> None:
+    journal = tmp_path / "m.jsonl"
+    with closing(run_all(lineage(), journal=LineageJournal(journal))) as results:
+        for _ in range(6):
+            next(results)
+    content = bytearray(journal.read_bytes())
+    content[content.rindex(b'"masks"')] = 0
+    journal.write_bytes(content)
+    frames, made, computed = gone_on(journal)
+    assert (frames, computed) == (whole[0], FRAMES)
+    assert made.tracker.masklets() == whole[1].tracker.masklets()
