@@ -28,7 +28,7 @@ import av
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.export import FORMATS, check_ctc, open_writers
@@ -345,6 +345,70 @@ def films(folder: Path) -> Iterator[Odd]:
         yield Odd("animation", path, as_seen(SHADES))
 
 
+def peculiar(folder: Path) -> Iterator[Odd]:
+    """Pictures that lie on their side, and samples that are stored in unusual ways."""
+    shades = SHADES.astype(np.uint8)
+    colours = coloured(shades)
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[274] = orientation
+        upright = as_seen(np.stack([_turned(image, orientation) for image in shades]))
+        for suffix, how in ((".png", {}), (".webp", {"lossless": True}), (".jpg", {"quality": 98})):
+            path = folder / f"{orientation}{suffix}"
+            Image.fromarray(shades[0]).convert("RGB").save(path, exif=exif, **how)
+            yield Odd("lying pictures", path, upright[:1], {}, 2.0)
+        path = folder / f"{orientation}.tif"
+        tag = (274, "H", 1, orientation, True)
+        tifffile.imwrite(path, shades, extratags=[tag], photometric="minisblack")
+        yield Odd("lying pictures", path, upright)
+    grey = np.broadcast_to(as_seen(shades), colours.shape)
+    with_alpha = np.concatenate([colours, shades[..., None]], axis=-1)
+    palettes = [Image.fromarray(image).quantize(16) for image in colours]
+    ways: dict[str, tuple[Samples, Samples, dict[str, Any], dict[str, Any]]] = {
+        "planes": (np.moveaxis(colours, -1, 1), colours, {"planarconfig": "separate", **_RGB}, {}),
+        "opacity": (with_alpha, colours, {"extrasamples": ["unassalpha"], **_RGB}, {}),
+        "tiles": (shades, grey, {"tile": (16, 16), **_GREY}, {}),
+        "strips, big-endian": (shades, grey, {"rowsperstrip": 5, "byteorder": ">", **_GREY}, {}),
+        "predictor": (shades, grey, {"compression": "zlib", "predictor": True, **_GREY}, {}),
+        "white is 0": (255 - shades, grey, _WHITE, {}),
+        "white is 0, 1 bit": (shades < 128, as_seen((shades >= 128) * 255), _WHITE, {}),
+        "white is 0, 16 bits": (
+            (65535 - shades.astype(np.uint16) * 257), grey, _WHITE, {"limits": (0, 65535)}
+        ),
+        "white is 0, signed": (-1 - shades.astype(np.int16), grey, _WHITE, {"limits": (0, 255)}),
+        "signed": (shades.astype(np.int16) - 128, grey, _GREY, {"limits": (-128, 127)}),
+        "time last": (np.moveaxis(shades, 0, -1), grey, {**_GREY, "metadata": {"axes": "YXT"}}, {}),
+    }  # fmt: skip
+    for name, (data, seen, how, options) in ways.items():
+        path = folder / f"{name}.tif"
+        tifffile.imwrite(path, data, **how)
+        yield Odd("unusual TIFFs", path, as_seen(seen), options)
+    path = folder / "own palettes.tif"
+    palettes[0].save(path, save_all=True, append_images=palettes[1:])
+    yield Odd("unusual TIFFs", path, np.stack([np.asarray(one.convert("RGB")) for one in palettes]))
+    for suffix, mode in (("LA", "LA"), ("YCbCr", "YCbCr")):
+        image = Image.fromarray(colours[0]).convert("L" if mode == "LA" else "RGB")
+        path = folder / f"{suffix}.tif"
+        image.convert(mode).save(path)
+        yield Odd("unusual TIFFs", path, np.asarray(image.convert("RGB"))[None], {}, 3.0)
+    path = folder / "page by page.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(shades[0, ::4, ::4], subfiletype=1)
+        for image in shades:
+            writer.write(image, contiguous=False)
+    yield Odd("unusual TIFFs", path, as_seen(shades))
+
+
+_RGB, _GREY, _WHITE = ({"photometric": kind} for kind in ("rgb", "minisblack", "miniswhite"))
+
+
+def _turned(image: Samples, orientation: int) -> Samples:
+    """Turn and mirror as EXIF says."""
+    picture = Image.fromarray(image)
+    picture.getexif()[274] = orientation
+    return np.asarray(ImageOps.exif_transpose(picture))
+
+
 def strangers(folder: Path) -> Iterator[Odd]:
     """What is not read, but refused with what to type."""
     rng = np.random.default_rng(0)
@@ -397,7 +461,7 @@ def try_odd_files(folder: Path) -> list[tuple[str, ...]]:
     verdicts = ("read right", "read, the loss told", "refused by name")
     whole: dict[str, Counter[str]] = {}
     broken: dict[str, Counter[str]] = {}
-    for make in (pictures, stacks, arrays, films, strangers):
+    for make in (pictures, stacks, peculiar, arrays, films, strangers):
         inner = folder / make.__name__
         inner.mkdir()
         for number, odd in enumerate(make(inner)):

@@ -66,7 +66,9 @@ def click(widget: Any, y: float, x: float) -> float:
     began = time.perf_counter()
     space.points.add([*space.step, y, x])
     until(
-        lambda: space.store.get(space.step, label) is not None and not controller.prompting.telling
+        lambda: (
+            space.store.get(space.step, label) is not None and not controller.prompting.answering
+        )
     )
     return time.perf_counter() - began
 
@@ -169,8 +171,8 @@ def many(objects: int, frames: int = 500) -> None:
     watch("a run ends", lambda: work.history.record("run", change))
     watch("an object is selected", lambda: control.select(1))
     watch("another one", lambda: control.select(2))
-    watch("tracks", lambda: control.draw_tracks(work))
-    watch("tracks again", lambda: control.draw_tracks(work))
+    watch("tracks", lambda: control.tracks.draw(work))
+    watch("tracks again", lambda: control.tracks.draw(work))
     watch("another frame", lambda: control.go_to_frame(frames // 2))
     watch("all objects in the strip", lambda: widget.strip_all.setChecked(True))
     watch("next doubtful frame of any", lambda: control.go_to_doubtful())

@@ -23,8 +23,8 @@ from sam2_plugins.core.evaluation import evaluate_sequence, innermost_pixel
 from sam2_plugins.core.evaluation.metrics import evaluate
 from sam2_plugins.core.frames import open_frames
 from sam2_plugins.core.masks import compose_label_image, split_label_image
-from sam2_plugins.napari_plugin._controller import Controller
-from sam2_plugins.napari_plugin._jobs import AtOnce
+from sam2_plugins.napari_plugin.controllers.controller import Controller
+from sam2_plugins.napari_plugin.controllers.jobs import AtOnce
 
 
 def through_the_plugin(dataset: Dataset) -> float:

@@ -77,7 +77,7 @@ def main() -> None:
             tracker = VideoTracker(model, picture[None])
             propose = tracker.proposer()
             if len(sys.argv) > 1:
-                propose = ObjectProposer(given, tracker._steps, tracker._planner)
+                propose = ObjectProposer(given, tracker._operations, tracker._planner)
             with patch.object(landscape, "PROMINENCE", prominence):
                 rows.setdefault(kind, []).append(scores(list(propose(0)), truth))
         for kind, values in rows.items():

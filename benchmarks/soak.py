@@ -7,9 +7,10 @@
     python benchmarks/soak.py undo --sequences 100
 
 Movies are made while they are tracked, 16 bits a sample, with discs that drift on noise; nano
-tracks them on the CPU. `kills` runs the command `track` in processes of their own, kills it with -9
-after a random number of frames, gives the same command again, and compares masks, scores, label
-images and the table with those of a run that was not killed.
+tracks them on the CPU. `kills` runs the command `track` in processes of their own, ends it after a
+random number of frames by SIGKILL, SIGINT, SIGTERM or SIGHUP, gives the same
+command again, and compares masks, scores, label images and the table with those of a run that
+nobody ended.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import multiprocessing
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -36,12 +38,13 @@ from sam2_plugins.cli import app
 from sam2_plugins.core.export import open_writers
 from sam2_plugins.core.frames import open_frames
 from sam2_plugins.core.masks.journal import read_journal
-from sam2_plugins.core.operating_system import peak_megabytes, used_megabytes
+from sam2_plugins.core.operating_system import peak_megabytes, stop_signals, used_megabytes
 from sam2_plugins.core.tracking.memory.policies import policies
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.run import TrackJournal, run
 from sam2_plugins.core.tracking.tracker import VideoTracker
 
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # which Windows has not
 PRELOADED = ["sam2_plugins.batch.tracking", "sam2_plugins.core.tracking.tracker"]
 RADIUS = 12
 _DISC = np.hypot(*np.mgrid[-RADIUS : RADIUS + 1, -RADIUS : RADIUS + 1]) <= RADIUS
@@ -176,13 +179,14 @@ def _finish(process: Any) -> bool:
 
 
 def _kill(process: Any, journal: Path, chance: random.Random, frames: int) -> bool:
-    """Start a run, and kill it after a random number of frames; tell whether it was at work."""
+    """Start a run, and end it after a random number of frames; tell whether it was at work."""
     wanted, more = chance.randrange(frames - 1), chance.random()
     process.start()
     while process.is_alive() and _lines(journal) <= wanted:
         time.sleep(0.01)
     time.sleep(more * 0.3)  # anywhere within a frame
-    process.kill()
+    if process.is_alive():
+        os.kill(process.pid, chance.choice((_KILL, _KILL, *stop_signals())))
     process.join()
     return process.exitcode != 0
 

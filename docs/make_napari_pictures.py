@@ -1,10 +1,12 @@
 """Make the pictures of docs/napari.md again: `make pictures-napari`.
 
-The real viewer with the dock, on the synthetic sample, at four points of a person's way.
+The real viewer with the dock, on the synthetic sample, at six points of a person's way: four on
+that of one_by_one, two on that of all_cells; either can be named.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -48,15 +50,21 @@ def take(viewer: napari.Viewer, name: str) -> None:
     shot.save(FOLDER / f"napari-{name}.jpg", quality=70, optimize=True)
 
 
-def main() -> None:
-    """Click, track, divide, measure."""
+def open_sample() -> tuple[napari.Viewer, Any]:
+    """Open the sample and the dock."""
     viewer = napari.Viewer()
-    viewer.window.resize(1280, 860)
+    viewer.window.resize(1280, 940)
     viewer.open_sample("sam2-plugins", "synthetic")
     _, widget = viewer.window.add_plugin_dock_widget("sam2-plugins", "SAM 2")
     viewer.dims.set_point(0, 0)
     rest()
     viewer.reset_view()
+    return viewer, widget
+
+
+def one_by_one() -> None:
+    """Click, track, divide, measure."""
+    viewer, widget = open_sample()
     controller, labels = widget.controller, sample_timelapse()[1]
     inside = [r for r in regionprops(np.asarray(labels[0])) if min(r.bbox[:2]) > 40]
     cells = sorted(inside, key=lambda region: -region.area)[:CELLS]
@@ -64,8 +72,7 @@ def main() -> None:
     for cell in cells:
         if cell is not cells[0]:
             controller.new_object()
-        controller.work.workspace.points.add([0, *cell.centroid])
-        until(lambda: not widget.jobs.busy)
+        click(widget, 0, cell.centroid)
     take(viewer, "click")
     controller.go_to_frame(3)
     halfway: list[int] = []
@@ -95,6 +102,39 @@ def main() -> None:
     viewer.close()
 
 
+def all_cells() -> None:
+    """Let cells be proposed, refuse some, track all, look at what was decided."""
+    viewer, widget = open_sample()
+    controller = widget.controller
+    viewer.dims.set_point(0, DIVISION - 2)
+    widget.proposals.propose.click()
+    until(lambda: bool(controller.proposals.masks))
+    smallest = sorted(controller.proposals.diameters.values())[2]
+    widget.proposals.sizes.setValue((int(smallest) + 1, widget.proposals.sizes.value()[1]))
+    take(viewer, "proposals")
+    widget.proposals.sizes.setValue((0, widget.proposals.sizes.value()[1]))
+    widget.proposals.accept.click()
+    until(lambda: not widget.jobs.busy)
+    widget.run.last.setValue(DIVISION + 1)
+    widget.run.all.click()
+    until(lambda: not widget.jobs.busy, 1800)
+    divided = [offer for offer in controller.offers.due if offer.mother is not None]
+    while controller.offers.due[0] != divided[0]:
+        controller.offers.accept()
+    controller.offers.show()
+    rest()
+    until(lambda: not widget.jobs.busy)  # with judging the frames of the shown object
+    take(viewer, "offers")
+    viewer.close()
+
+
+def main(*stories: str) -> None:
+    """Take the pictures of all stories, or of those that are named."""
+    for story in (one_by_one, all_cells):
+        if not stories or story.__name__ in stories:
+            story()
+
+
 def click(widget: Any, frame: int, yx: tuple[float, float]) -> None:
     """Click, and wait for the mask."""
     widget.controller.work.workspace.points.add([frame, *yx])
@@ -108,4 +148,4 @@ def centre(labels: np.ndarray, label: int) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -14,7 +14,7 @@ $(VENV)-fiftyone/.installed: pyproject.toml make/fiftyone.mk
 	touch $@
 
 test-fiftyone: $(VENV)-fiftyone/.installed
-	$(VENV)-fiftyone/bin/python -m pytest tests/fiftyone_plugin tests/cli/test_fiftyone.py \
+	$(VENV)-fiftyone/bin/python -m pytest tests/test_portable.py tests/fiftyone_plugin tests/cli/test_fiftyone.py \
 	  tests/hosts/fiftyone
 
 pictures-fiftyone: $(VENV)-fiftyone/.installed

@@ -23,5 +23,5 @@ $(LABELSTUDIO_SERVER)/.installed: make/labelstudio.mk
 
 test-labelstudio: $(LABELSTUDIO)/.installed $(LABELSTUDIO_SERVER)/.installed
 	LABEL_STUDIO=$(LABELSTUDIO_SERVER)/bin/label-studio \
-	  $(LABELSTUDIO)/bin/python -m pytest tests/labelstudio_backend tests/cli/test_labelstudio.py \
+	  $(LABELSTUDIO)/bin/python -m pytest tests/test_portable.py tests/labelstudio_backend tests/cli/test_labelstudio.py \
 	  tests/hosts/labelstudio

@@ -13,7 +13,7 @@ $(VENV)-napari/.installed: pyproject.toml make/napari.mk
 	touch $@
 
 test-napari: $(VENV)-napari/.installed
-	$(VENV)-napari/bin/python -m pytest tests/napari_plugin tests/hosts/napari
+	$(VENV)-napari/bin/python -m pytest tests/test_portable.py tests/napari_plugin tests/hosts/napari
 
 pictures-napari: $(VENV)-napari/.installed
 	xvfb-run -a -s "-screen 0 1600x1000x24" $(VENV)-napari/bin/python docs/make_napari_pictures.py

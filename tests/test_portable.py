@@ -109,7 +109,10 @@ lower_priority()
 print(peak_megabytes(), [one.name for one in stop_signals()])
 """
 HIDDEN = {"fcntl", "grp", "pty", "pwd", "resource", "termios", "tty"}
-HIDDEN_OF_OS = {"nice", "getuid", "geteuid", "killpg", "setsid", "sched_getaffinity", "uname"}
+HIDDEN_OF_OS = {
+    *("fork", "getuid", "geteuid", "killpg", "mkfifo", "nice", "sched_getaffinity", "setsid"),
+    "uname",
+}
 
 
 def test_every_module_is_imported_where_there_is_no_posix() -> None:

@@ -18,7 +18,7 @@ from distributed import Client, Event, Future, TimeoutError, get_worker, wait
 from sam2_plugins.batch.report import Progress
 from sam2_plugins.batch.tasks import Outcome, R, Task
 
-TOLD_EVERY = 1.0
+SENT_EVERY = 1.0
 """Seconds between two messages of a worker, of which a scheduler may have a thousand."""
 
 AHEAD = 3
@@ -35,7 +35,7 @@ def run_on_cluster(
     topic = f"sam2-plugins-{uuid4().hex[:12]}"
     stop = Event(topic, client=client)
     heard: SimpleQueue[Progress | Future] = SimpleQueue()
-    client.subscribe_topic(topic, lambda told: heard.put(Progress(*told[1])))
+    client.subscribe_topic(topic, lambda event: heard.put(Progress(*event[1])))
     running: dict[Future, tuple[Task[R], int]] = {}
 
     def submit(task: Task[R], left: int) -> None:
@@ -84,7 +84,7 @@ def _work(packed: bytes, topic: str) -> Any:
     """
     worker: Any = get_worker()
     stop = Event(topic)
-    told = 0.0
+    sent = 0.0
     if stop.is_set():
         return None
     task: Task[Outcome] = pickle.loads(packed)  # noqa: S301 - packed by this run's own scheduler
@@ -93,10 +93,10 @@ def _work(packed: bytes, topic: str) -> Any:
         if not isinstance(event, Progress):
             return event
         now = time.monotonic()
-        if now - told < TOLD_EVERY and event.done != event.total:
+        if now - sent < SENT_EVERY and event.done != event.total:
             continue
         worker.log_event(topic, (event.name, event.done, event.total))
-        told = now
+        sent = now
         if stop.is_set():
             events.close()
             return None

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from distributed import Client
 
 
+ANSWER_WITHIN = 10
+"""Seconds in which a scheduler answers, if there is one."""
+
+
 @contextmanager
 def connect(address: str | None = None, workers: int = 1) -> Iterator[Client | None]:
     """Connect to a Dask cluster, or start one here if more than one worker is wanted.
@@ -47,7 +51,7 @@ def connect(address: str | None = None, workers: int = 1) -> Iterator[Client | N
             yield client
         return
     try:
-        client = Client(address, timeout=10, set_as_default=False)
+        client = Client(address, timeout=ANSWER_WITHIN, set_as_default=False)
     except (OSError, ValueError) as error:
         raise Sam2PluginsError(
             f"There is no Dask scheduler at {address}: {error}. Start one with `dask scheduler`, "

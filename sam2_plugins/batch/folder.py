@@ -21,9 +21,10 @@ from sam2_plugins.batch.report import Report
 from sam2_plugins.core.datasets.ctc_format import RESULT_TABLE
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export import FORMATS
-from sam2_plugins.core.files import naming, signature
+from sam2_plugins.core.files import naming, replaced_by, signature
 
 STATUS, JOURNAL, MEMORY = "status.json", "masks.jsonl", "masks.memory"
+LOCK = ".lock"  # in a folder where results are made, that are then moved
 
 PROMPTS = "prompts"
 FILES = {**FORMATS, PROMPTS: "prompts.json"}
@@ -85,7 +86,7 @@ class ResultFolder:
             return
         _refuse_link(self.path)
         _refuse_link(self.work)
-        with alone_in(self.work, ".lock", self.path):
+        with alone_in(self.work, LOCK, self.path):
             yield
         with contextlib.suppress(OSError):
             self.work.rmdir()
@@ -126,9 +127,14 @@ class ResultFolder:
             )
         if found is None and not force:
             self._refuse_strangers()
+        earlier = None if self.in_place else Report.load(self.work / STATUS)
+        if not self.in_place and earlier is None:
+            self._refuse_strange_work()
         names = list(wanted)
         kept: dict[str, str] = {}
-        if found is not None and same and found.complete:
+        if found is not None and not (same and self._holds_masks(found)):
+            found = replace(found, complete=False)
+        if found is not None and found.complete:
             kept = {n: mark for n, mark in found.made.items() if self._stays(n, mark, force)}
             names = [name for name in names if name not in kept]
         elif found is not None:
@@ -137,7 +143,7 @@ class ResultFolder:
         for name in names:
             self._require_ours(name, found, force)
         begun = replace(run, files=tuple(names), made=kept)
-        if same and found is not None and found.complete:
+        if found is not None and found.complete:
             begun = replace(begun, complete=True, lineage=found.lineage)
         self._before = found if begun.complete else None
         if self.in_place:
@@ -145,7 +151,6 @@ class ResultFolder:
             if not same:
                 _forget_journal(self.path)
         else:
-            earlier = Report.load(self.work / STATUS)
             if earlier is None or earlier.inputs != run.inputs:
                 _forget_journal(self.work)
         begun.save(self.work / STATUS)
@@ -180,7 +185,7 @@ class ResultFolder:
             run.save(self.path / STATUS)
             for name in files:
                 os.replace(self.work / name, self.path / name)
-            shutil.rmtree(self.work, ignore_errors=True)
+            self._clear_work()
         return run
 
     def leave(self, run: Report) -> None:
@@ -195,12 +200,17 @@ class ResultFolder:
             (self.path / STATUS).unlink(missing_ok=True)
             _forget_journal(self.path)
         else:
-            shutil.rmtree(self.work, ignore_errors=True)
+            self._clear_work()
 
     def _is_worth(self, found: Report) -> bool:
         """Whether anything was tracked; of a run that was killed, the masks tell."""
         kept = self.path / JOURNAL
         return found.frames > 0 or (kept.is_file() and kept.stat().st_size > 0)
+
+    def _holds_masks(self, found: Report) -> bool:
+        """Whether the masks of all frames are there, which somebody may have cut off."""
+        kept = self.path / JOURNAL
+        return found.complete and kept.is_file() and kept.read_bytes().count(b"\n") >= found.frames
 
     def _stays(self, name: str, mark: str, force: bool) -> bool:
         """Whether a finished file stays: a changed one does, unless changes are to be replaced."""
@@ -217,6 +227,25 @@ class ResultFolder:
             self._require_ours(name, None, force=False)
         if self.path.exists() and not self.path.is_dir():
             raise ExportError(f"{self.path} is a file. Choose another folder with --out.")
+
+    def _refuse_strange_work(self) -> None:
+        """Where there is no record of a run that was cut off, what is there is not of one."""
+        for path in self.work.iterdir():
+            if replaced_by(path.name) not in (LOCK, STATUS):
+                raise ExportError(
+                    f"{path} was not made here, and is in the way. Move it, or choose another "
+                    "folder with --out."
+                )
+
+    def _clear_work(self) -> None:
+        """Remove what a run makes, and nothing else."""
+        for path in self.work.iterdir():
+            if replaced_by(path.name) not in (*FILES.values(), STATUS, JOURNAL, MEMORY):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def _require_ours(self, name: str, found: Report | None, force: bool) -> None:
         path = self.path / name

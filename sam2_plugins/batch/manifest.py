@@ -21,7 +21,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 import math
 import os
 import re
@@ -37,7 +36,7 @@ from urllib.parse import urlsplit
 from sam2_plugins.batch.job import Job
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.lineage import AllObjects
-from sam2_plugins.core.prompt_files import PromptFile, load_prompts, prompts_from_json
+from sam2_plugins.core.prompt_files import PromptFile, load_prompts, parse_json, prompts_from_json
 from sam2_plugins.core.tracking.schedule import DIRECTIONS
 
 _LONGEST_CELL = 1 << 30
@@ -75,7 +74,7 @@ def _is_pair(value: Any) -> bool:
 
 def _is_path(value: Any) -> bool:
     try:
-        return isinstance(value, str) and b"\0" not in os.fsencode(value)
+        return isinstance(value, str) and bool(value.strip()) and b"\0" not in os.fsencode(value)
     except UnicodeEncodeError:
         return False
 
@@ -135,9 +134,13 @@ def _rows(path: Path) -> Iterator[tuple[int, Callable[[], Row]]]:
     """Line numbers, and how to read what is there: a bad line is told with all others."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path} cannot be read: {error}.") from error
-    if path.suffix.lower() == ".csv":
+    except UnicodeDecodeError as error:
+        raise ManifestError(
+            f"{path} is no text in UTF-8: save it again, in a spreadsheet as CSV UTF-8."
+        ) from error
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read: {error.strerror or error}.") from error
+    if path.suffix.lower() in (".csv", ".tsv"):
         yield from _csv_rows(path, text)
         return
     # Not by splitlines(), which also splits at signs that may stand in a JSON text.
@@ -148,9 +151,11 @@ def _rows(path: Path) -> Iterator[tuple[int, Callable[[], Row]]]:
 
 def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Callable[[], Row]]]:
     csv.field_size_limit(_LONGEST_CELL)  # a mask as a prompt is long
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    # Spreadsheets separate by what their country does not write in numbers.
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
     try:
-        head = [name.strip() for name in next(reader, [])]
+        head = _without_empty_end([name.strip().lower() for name in next(reader, [])])
         unknown = [name for name in head if name not in KEYS]
         if unknown:
             raise ManifestError(
@@ -168,15 +173,22 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Callable[[], Row]]]:
 
 def _json_row(line: str) -> Row:
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except ValueError as error:
         raise ManifestError(f"it is no JSON: {error}.") from error
     if not isinstance(row, dict):
-        raise ManifestError("it is not an object.")
+        raise ManifestError("it is not an object: JSON Lines has one {…} a line.")
     return row
 
 
+def _without_empty_end(cells: list[str]) -> list[str]:
+    while cells and not cells[-1].strip():
+        cells = cells[:-1]
+    return cells
+
+
 def _csv_row(head: list[str], cells: list[str]) -> Row:
+    cells = _without_empty_end(cells)
     if len(cells) > len(head):
         raise ManifestError("it has more cells than the head has columns.")
     return {key: _cell(key, text.strip()) for key, text in zip(head, cells, strict=False)}
@@ -196,7 +208,7 @@ def _cell(key: str, text: str) -> Any:
     except ValueError as error:
         raise ManifestError(f"{key} is {_KINDS[key].words}, not {_short(text)}.") from error
     try:
-        return json.loads(text) if key == "prompts" and text.startswith("[") else text
+        return parse_json(text) if key == "prompts" and text.startswith("[") else text
     except ValueError as error:
         raise ManifestError(f"prompts are no JSON: {error}.") from error
 

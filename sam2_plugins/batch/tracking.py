@@ -18,10 +18,10 @@ from sam2_plugins.core.checkpoints import model_name
 from sam2_plugins.core.errors import ExportError, TrackingError, message_of
 from sam2_plugins.core.export import WriterGroup, open_writers
 from sam2_plugins.core.frames import FrameSource, open_frames
-from sam2_plugins.core.lineage import note_on
+from sam2_plugins.core.lineage import LineageJournal, note_on, run_all
 from sam2_plugins.core.lineage.events import Event, parents_of
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
-from sam2_plugins.core.masks.journal import MaskJournal, read_journal
+from sam2_plugins.core.masks.journal import read_journal
 from sam2_plugins.core.prompt_files import facts_of, refuse_other_movie, save_prompts
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.run import TrackJournal, run
@@ -88,17 +88,12 @@ def record_all(
     journal: Path,
     writers: WriterGroup,
 ) -> Generator[Step, None, None]:
-    """Track all objects, and keep and write each frame as it is decided.
-
-    What was decided hangs on all that came before, so that a run that was cut off begins anew.
-    """
-    journal.unlink(missing_ok=True)
-    results = lineage.run(options.start or 0, options.stop, every)
-    with closing(results), MaskJournal(journal) as kept:
+    """As `record`, of all objects: each frame is kept and written when it is decided."""
+    kept = LineageJournal(journal)
+    with closing(run_all(lineage, options.start or 0, options.stop, every, kept)) as results:
         for result in results:
-            kept.write(result.frame, result.masks)
             writers.write(result.frame, result.time, result.masks)
-            yield Step(result.frame, fresh=True)
+            yield Step(result.frame, kept.wrote)
 
 
 def replay(

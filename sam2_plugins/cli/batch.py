@@ -6,7 +6,7 @@ from collections import Counter
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -15,7 +15,6 @@ from sam2_plugins.cli.commands import INTERRUPTED
 from sam2_plugins.cli.groups import grouped
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
     from sam2_plugins.batch import Progress, Report
@@ -72,10 +71,10 @@ def batch(
     where: WhereOptions,
     out: options.Out = Path("batch"),
     format_: options.Formats = "tiff,csv",
-    retries: Annotated[int, typer.Option(min=0, help="Tries again of a failed video.")] = 1,
-    force: Annotated[
-        bool, typer.Option("--force", help="Use prompts that were saved for another movie.")
-    ] = False,
+    retries: Annotated[
+        int, typer.Option(min=0, help="How often a failed video is tried again.")
+    ] = 1,
+    force: options.Force = False,
     json: options.Json = False,
 ) -> None:
     """Track the videos of a list, each from its own prompts.
@@ -133,17 +132,17 @@ class _Board:
     def __init__(self, videos: int) -> None:
         from sam2_plugins.cli.console import frames_progress
 
-        self._entered = frames_progress("")
+        self._bars = frames_progress("")
         self._videos = videos
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> _Board:
-        self._bars: Bars = self._entered.__enter__()
+        self._bars.start()
         self._all = self._bars.add_task("All videos", total=self._videos)
         return self
 
-    def __exit__(self, *about: Any) -> None:
-        self._entered.__exit__(*about)
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
 
     def show(self, event: Progress | Report) -> None:
         """Show what came; a report of a failure stays on the screen."""

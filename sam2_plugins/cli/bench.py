@@ -30,7 +30,7 @@ class MeasureOptions:
         ),
     ] = None
     objects: Annotated[str, typer.Option(metavar="N,N,…", help="Numbers of objects.")] = "1,8"
-    frames: Annotated[int, typer.Option(min=1, help="Frames to take the mean of.")] = 5
+    frames: Annotated[int, typer.Option(min=1, help="Frames that are averaged.")] = 5
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,12 @@ def bench(
     models: Annotated[list[str] | None, typer.Argument(help="Models.", show_default="nano")] = None,
     json: options.Json = False,
 ) -> None:
-    """Tell where the time goes on this machine: milliseconds per frame, by part of the network.
+    """Show where the time goes on this machine: milliseconds per frame, by part of the network.
 
-    A film made here is tracked until the memory is full, then measured: frames as they pass, and
-    then by part, each of which is waited for. The floor is what the arithmetic would take at the
-    rate of a matrix product that is measured too. A graphics card is measured with and without
-    graphs, and its memory is told. A model that is not downloaded is measured with random weights:
-    the time is the same.
+    A synthetic movie is tracked until the memory bank is full; then whole frames are measured, and
+    each part by itself. The floor is what the arithmetic would take at the measured rate of a
+    matrix product. A graphics card is measured with and without CUDA graphs, and its memory is
+    shown. A model that is not downloaded is measured with random weights: the time is the same.
     """
     import torch
 

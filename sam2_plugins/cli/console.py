@@ -6,8 +6,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -29,7 +29,7 @@ from rich.progress import (
 from rich.table import Table
 
 # In a file or a pipe there is no edge to fit a table to.
-OUT = Console(width=None if sys.stdout.isatty() else 160)
+OUT = Console(width=None if sys.stdout and sys.stdout.isatty() else 160)
 ERR = Console(stderr=True, highlight=False)
 
 _TERMINALS = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
@@ -70,20 +70,24 @@ def table(words: Sequence[str], numbers: Sequence[str] = ()) -> Table:
     return made
 
 
-@contextmanager
-def frames_progress(unit: str = "frames") -> Iterator[Progress]:
+def number(value: float | None, form: str = ".3f") -> str:
+    """Return a number for a table; a dash where there is none."""
+    return "–" if value is None or math.isnan(value) else format(value, form)
+
+
+def bars(*columns: ProgressColumn) -> Progress:
+    """Make bars that begin with what is done, and end with columns of one's own."""
+    return Progress(TextColumn("{task.description}"), BarColumn(), *columns, console=ERR)
+
+
+def times() -> tuple[ProgressColumn, ...]:
+    """Return the columns of the time that has passed and the time that is left."""
+    return TimeElapsedColumn(), TextColumn("·"), TimeRemainingColumn()
+
+
+def frames_progress(unit: str = "frames") -> Progress:
     """Show how many frames, or other things, are done."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeElapsedColumn(),
-        TextColumn("·"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=ERR) as progress:
-        yield progress
+    return bars(MofNCompleteColumn(), TextColumn(unit), *times())
 
 
 class DownloadBar:
@@ -97,9 +101,7 @@ class DownloadBar:
     def __call__(self, done: int, total: int | None) -> None:
         """Tell of bytes done, and of all if that is known."""
         if self._progress is None:
-            columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-            pace = (TransferSpeedColumn(), TimeRemainingColumn())
-            self._progress = Progress(*columns, *pace, console=ERR)
+            self._progress = bars(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
             self._task = self._progress.add_task(f"Downloading {self._what}")
             self._progress.start()
         self._progress.update(self._task, completed=done, total=total)

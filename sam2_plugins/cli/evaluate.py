@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
@@ -22,23 +22,7 @@ if TYPE_CHECKING:
     from sam2_plugins.core.evaluation import MeanReport, Protocol, SequenceReport
     from sam2_plugins.core.tracking.options import TrackingOptions
 
-MEASURES = {
-    "J": "J",
-    "F": "F",
-    "JF": "J&F",
-    "SEG": "SEG",
-    "J_last": "J\nlast",
-    "kept_end": "kept\nend",
-    "kept_all": "kept\nall",
-    "track_frac": "track\nfrac",
-    "id_switch": "id\nswitch",
-}
-"""Measure to the head of its column, narrow enough for all to fit a terminal of 80 characters."""
-
 REPORT_FILES = ("report.json", "scores.csv", "curve.png")
-
-
-CTC_MEASURES = {"DET": "DET", "SEG": "SEG", "TRA": "TRA", "division_f1": "division\nF1"}
 
 
 class Absent(str, Enum):
@@ -77,14 +61,14 @@ class ProtocolOptions:
             "frame. online: one pass, a bad frame is corrected as it is met."
         ),
     ] = ProtocolName.semi
-    prompt: Annotated[PromptKind, typer.Option(help="What a prompted frame begins with.")] = (
+    prompt: Annotated[PromptKind, typer.Option(help="The first prompt on a prompted frame.")] = (
         PromptKind.click
     )
     clicks: Annotated[
         int,
         typer.Option(
             min=1,
-            help="Interactions on a prompted frame; all but the first correct what came of it.",
+            help="Prompts on a prompted frame; all after the first correct the mask.",
         ),
     ] = 3
     rounds: Annotated[
@@ -190,7 +174,9 @@ def evaluate(
         ),
     ] = None,
     only: Only = None,
-    per_object: Annotated[bool, typer.Option("--per-object", help="Each object too.")] = False,
+    per_object: Annotated[
+        bool, typer.Option("--per-object", help="Show each object, too.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Score a model, `evaluate DATASET --model nano`, or labels that are there, `evaluate PRED GT`.
@@ -269,6 +255,7 @@ def _score_model(data: Path, protocol: Protocol, only: list[str], how: _Run) -> 
     from sam2_plugins.cli.console import frames_progress, print_json, say
     from sam2_plugins.cli.interrupt import stopping_gently
     from sam2_plugins.cli.loading import open_model
+    from sam2_plugins.cli.score_tables import show_model, show_objects
     from sam2_plugins.core.datasets import find_datasets
     from sam2_plugins.core.evaluation import evaluate_sequence, mean_by_kind
 
@@ -303,7 +290,7 @@ def _score_model(data: Path, protocol: Protocol, only: list[str], how: _Run) -> 
                 break
             reports.append(report)
     means = mean_by_kind(reports)
-    told = {
+    facts = {
         "model": network.variant.name,
         **asdict(protocol),
         "protocol": protocol.name,
@@ -312,26 +299,26 @@ def _score_model(data: Path, protocol: Protocol, only: list[str], how: _Run) -> 
         "means": _flat(means),
     }
     if how.out:
-        _save(how.out, told, reports)
+        _save(how.out, facts, reports)
     if how.json:
-        print_json(told)
+        print_json(facts)
     else:
-        _print_reports(reports, means)
+        show_model(reports, means)
         if how.per_object:
-            _print_objects(reports)
+            show_objects(reports)
     if stop.requested:
         say(f"Stopped: {len(reports)} of {len(datasets)} datasets were scored.")
         raise typer.Exit(INTERRUPTED)
 
 
-def _save(out: Path, told: dict[str, Any], reports: list[SequenceReport]) -> None:
+def _save(out: Path, facts: dict[str, Any], reports: list[SequenceReport]) -> None:
     from sam2_plugins.cli.console import say, to_json
     from sam2_plugins.core import files
     from sam2_plugins.core.evaluation import draw, write_csv
 
     out.mkdir(parents=True, exist_ok=True)
     report, scores, curve = (out / name for name in REPORT_FILES)
-    files.write_text(report, to_json(told))
+    files.write_text(report, to_json(facts))
     write_csv(scores, reports)
     draw(curve, reports)
     say(f"Written: {', '.join(REPORT_FILES)} in {out}.")
@@ -340,11 +327,13 @@ def _save(out: Path, told: dict[str, Any], reports: list[SequenceReport]) -> Non
 def _score_labels(
     pred: Path, gt: Path, given: dict[str, Any], per_object: bool, json: bool
 ) -> None:
-    """Score predicted labels, by the dataset's rules where nothing else was said."""
-    from sam2_plugins.cli.console import print_json, say
+    """Score predicted labels, by the dataset's rules where no option overrules them."""
+    from sam2_plugins.cli.console import print_json
+    from sam2_plugins.cli.score_tables import say_other_ids, show_labels
     from sam2_plugins.core.datasets import load_dataset, load_label_stack, recognise
     from sam2_plugins.core.errors import FrameSourceError
-    from sam2_plugins.core.evaluation import metrics, object_ids
+    from sam2_plugins.core.evaluation import metrics
+    from sam2_plugins.core.evaluation.object_ids import evaluate_by_overlap
 
     settings: dict[str, Any] = {}
     truth: Any
@@ -354,74 +343,36 @@ def _score_labels(
     else:
         truth = load_label_stack(gt)
     settings |= given
-    labels = load_label_stack(pred)
     try:
-        scores = metrics.evaluate(labels, truth, **settings)
-        starts = metrics.starts_of(truth, settings.get("objects"), settings.get("prompt_frame", 0))
-        names = object_ids.ids_by_overlap(labels, truth, starts)
-        if names is not None:
-            scores = metrics.evaluate(object_ids.renamed(labels, names), truth, **settings)
-            say(_other_ids(pred, names, starts))
+        scores, names = evaluate_by_overlap(load_label_stack(pred), truth, **settings)
     except ValueError as error:
         raise FrameSourceError(f"{pred} and {gt} cannot be compared: {error}") from error
+    if names is not None:
+        starts = metrics.starts_of(truth, settings.get("objects"), settings.get("prompt_frame", 0))
+        say_other_ids(str(pred), names, starts)
     if json:
         print_json(scores.to_dict(per_object) | ({} if names is None else {"matched": names}))
-        return
-    rows = [(f"mean of {scores.n_objects}", asdict(scores), "")]
-    if per_object:
-        each = [(str(one.id), asdict(one), str(one.frames)) for one in scores.objects]
-        rows = [*each, *rows]
-    _print_scores("object", "frames", rows)
-
-
-def _other_ids(pred: Path, names: Mapping[int, int], objects: Collection[int]) -> str:
-    """Tell which label was taken for which object."""
-    pairs = [f"{label} for {obj}" for obj, label in sorted(names.items())]
-    shown = ", ".join(pairs[:8]) + (f" and {len(pairs) - 8} more" if len(pairs) > 8 else "")
-    without = sorted(set(objects) - set(names))
-    alone = f" Nothing overlaps {', '.join(map(str, without))}." if without else ""
-    return (
-        f"{pred} has other ids than the truth: objects are matched by their overlap where they "
-        f"are first met (label {shown}).{alone}"
-    )
+    else:
+        show_labels(scores, per_object)
 
 
 def _score_whole(result: Path, truth: Path, per_object: bool, json: bool) -> None:
     """Score all objects of a result with their divisions."""
-    from sam2_plugins.cli.console import OUT, print_json, say, table
+    from sam2_plugins.cli.console import print_json
+    from sam2_plugins.cli.score_tables import show_whole
     from sam2_plugins.core.evaluation import ctc_scores
 
     scores = ctc_scores(result, truth)
-    acts = scores.acts
-    if json:
-        values = asdict(scores)
-        listed = values.pop("corrections")
-        counts = {"corrections": sum(acts.values()), "acts": acts}
-        print_json(values | counts | ({"per_object": listed} if per_object else {}))
+    if not json:
+        show_whole(result.name, scores, per_object)
         return
-    shown = table(["result"], [*CTC_MEASURES.values(), "objects\n/ true", "divisions\n/ true"])
-    measures = ["–" if v != v else f"{v:.3f}" for v in (getattr(scores, m) for m in CTC_MEASURES)]
-    found = (
-        f"{scores.objects} / {scores.true_objects}",
-        f"{scores.divisions} / {scores.true_divisions}",
-    )
-    shown.add_row(result.name, *measures, *found)
-    OUT.print(shown)
-    left = table(["corrections left"], [*acts, "all"])
-    left.add_row("", *map(str, acts.values()), str(sum(acts.values())))
-    OUT.print(left)
-    if per_object:
-        each = table(["frame", "act", "object"])
-        for one in scores.corrections:
-            of = "result" if one.act in ("delete", "unite") else "truth"
-            each.add_row(str(one.frame), one.act, f"{one.label} of the {of}")
-        OUT.print(each)
-    say("Objects are matched by overlap, whatever their ids.")
-    for remark in scores.remarks:
-        say(remark)
+    values = asdict(scores)
+    listed = values.pop("corrections")
+    counts = {"corrections": sum(scores.acts.values()), "acts": scores.acts}
+    print_json(values | counts | ({"per_object": listed} if per_object else {}))
 
 
-def _flat(reports: list[Any]) -> list[dict[str, Any]]:
+def _flat(reports: Sequence[SequenceReport | MeanReport]) -> list[dict[str, Any]]:
     """Reports as plain values, with the scores beside the rest."""
     flat = []
     for report in reports:
@@ -429,59 +380,3 @@ def _flat(reports: list[Any]) -> list[dict[str, Any]]:
         scores = values.pop("scores")
         flat.append({**values, **scores, "per_object": values.pop("objects", [])})
     return flat
-
-
-def _print_reports(reports: list[SequenceReport], means: list[MeanReport]) -> None:
-    rows = []
-    for one in reports:
-        last = one.rounds[-1]
-        took = {"frames": last.prompted_frames, "clicks": last.clicks, "prompt": one.prompt_iou}
-        rows.append((one.name, {**took, **asdict(one.scores)}, f"{one.seconds:.2f}"))
-    for mean in means:
-        took = {"frames": mean.prompted_frames, "clicks": mean.clicks, "prompt": mean.prompt_iou}
-        rows.append((f"mean {mean.kind}", {**took, **asdict(mean.scores)}, ""))
-    shown = {"frames": "frames\n/ obj.", "clicks": "clicks\n/ obj.", "prompt": "prompt\nIoU"}
-    kept = {name: MEASURES[name] for name in ("J", "F", "JF", "SEG", "kept_end", "track_frac")}
-    _print_scores("dataset", "s per\nframe", rows, {**shown, **kept})
-    from sam2_plugins.cli.console import say
-
-    for mean in means:
-        if mean.reached:
-            say(
-                f"{mean.kind}: {mean.reached:.0%} of the objects reached J 0.75, after "
-                f"{mean.clicks_to_reach:.1f} interactions on average."
-            )
-    if reports:
-        say(f"Peak memory {max(one.peak_megabytes for one in reports):.0f} MB.")
-
-
-def _print_objects(reports: list[SequenceReport]) -> None:
-    rows = [
-        (
-            f"{report.name} {one.id}",
-            asdict(one),
-            "–" if one.clicks_to_reach is None else str(one.clicks_to_reach),
-        )
-        for report in reports
-        for one in report.objects
-    ]
-    measures = {"prompted_frames": "frames", "clicks": "clicks", "J": "J", "F": "F", "JF": "J&F"}
-    _print_scores("object", "clicks to\nJ 0.75", rows, measures)
-
-
-def _number(value: int | None) -> str:
-    return "–" if value is None else str(value)
-
-
-def _print_scores(
-    what: str,
-    remark: str,
-    rows: list[tuple[str, dict[str, Any], str]],
-    measures: Mapping[str, str] = MEASURES,
-) -> None:
-    from sam2_plugins.cli.console import OUT, table
-
-    shown = table([what], [*measures.values(), remark])
-    for name, values, note in rows:
-        shown.add_row(name, *(f"{values[measure]:.3f}" for measure in measures), note)
-    OUT.print(shown)

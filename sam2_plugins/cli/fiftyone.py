@@ -57,7 +57,7 @@ def archive(
 
 @app.command()
 def doctor(json: options.Json = False) -> None:
-    """Look at what the plugin needs, and name the mend of what is missing."""
+    """Check what the plugin needs, and say how to get what is missing."""
     from sam2_plugins.cli.console import OUT, print_json, say, table
     from sam2_plugins.fiftyone_plugin.doctor import examine
 
@@ -68,7 +68,7 @@ def doctor(json: options.Json = False) -> None:
         rows = table(("", "what", "found"))
         for finding in findings:
             sign = "ok" if finding.good else "missing" if finding.needed else "note"
-            rows.add_row(sign, finding.what, finding.told)
+            rows.add_row(sign, finding.what, finding.seen)
         OUT.print(rows)
         for finding in findings:
             if not finding.good:

@@ -40,11 +40,13 @@ class DataOptions:
     ] = None
     held_out: Annotated[
         list[str] | None,
-        typer.Option(help="Name of a movie to judge by.", show_default="every fifth"),
+        typer.Option(
+            help="Movie to test on; may be given several times.", show_default="every fifth"
+        ),
     ] = None
     first_frames: Annotated[
         int | None,
-        typer.Option(min=1, help="Learn from so many frames of each movie, judge by the rest."),
+        typer.Option(min=1, help="Train on this many frames of each movie, and test on the rest."),
     ] = None
 
 
@@ -54,17 +56,19 @@ class LearningOptions:
 
     panel: ClassVar = "Learning"
 
-    parts: Annotated[Parts, typer.Option(help="What is trained: more takes more annotations.")] = (
-        Parts.memory
-    )
-    steps: Annotated[int, typer.Option(min=1, help="At most so many.")] = 400
+    parts: Annotated[
+        Parts, typer.Option(help="Parts of the network to train; more parts need more annotations.")
+    ] = Parts.memory
+    steps: Annotated[int, typer.Option(min=1, help="Number of steps at most.")] = 400
     rate: Annotated[float, typer.Option(min=0, help="Learning rate.")] = 1e-4
-    patience: Annotated[int, typer.Option(min=1, help="Looks without gain before it stops.")] = 5
-    clips: Annotated[int, typer.Option(min=1, help="Of a batch.")] = 2
-    frames: Annotated[int, typer.Option(min=1, help="Of a clip.")] = 4
-    objects: Annotated[int, typer.Option(min=1, help="Followed in a clip.")] = 3
-    check_every: Annotated[int, typer.Option(min=1, help="Steps from look to look.")] = 25
-    seed: Annotated[int, typer.Option(help="Of samples and prompts.")] = 0
+    patience: Annotated[
+        int, typer.Option(min=1, help="Checks without a gain after which training stops.")
+    ] = 5
+    clips: Annotated[int, typer.Option(min=1, help="Clips in a batch.")] = 2
+    frames: Annotated[int, typer.Option(min=1, help="Frames in a clip.")] = 4
+    objects: Annotated[int, typer.Option(min=1, help="Objects followed in a clip.")] = 3
+    check_every: Annotated[int, typer.Option(min=1, help="Steps between checks.")] = 25
+    seed: Annotated[int, typer.Option(help="Seed of the samples and prompts.")] = 0
 
 
 @grouped
@@ -73,14 +77,16 @@ def finetune(
     learning: LearningOptions,
     chosen: options.ModelOptions,
     arrays: options.ArrayOptions,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The model: .safetensors or .pt.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="File of the new model: .safetensors or .pt.")
+    ],
     overwrite: options.Overwrite = False,
     json: options.Json = False,
 ) -> None:
     """Fine-tune a model on your own corrected masks, and keep it only if it became better.
 
-    Movies are split: some to learn from (their last quarter tells when to stop), some to judge by;
-    a single movie is split in time. J on the held-out part is told before and after. A run that
+    Movies are split: some to train on (their last quarter tells when to stop), some to test on; a
+    single movie is split in time. J on the held-out part is shown before and after. A run that
     was stopped or killed goes on when the same command is given again.
     """
     from sam2_plugins.cli.console import frames_progress, print_json, say
@@ -109,7 +115,7 @@ def finetune(
         task = progress.add_task("Fine-tuning", total=settings.steps)
 
         def looked(look: Look) -> None:
-            progress.console.print(f"Step {look.step}: J {_told(look.scores)}")
+            progress.console.print(f"Step {look.step}: J {_shown(look.scores)}")
 
         try:
             report = finetuning.finetune(
@@ -130,7 +136,7 @@ def finetune(
     if json:
         print_json(report)
     else:
-        _tell(report)
+        _show(report)
     if not report.better:
         say(
             "The model did not become better on the held-out part, so none is written. More "
@@ -187,7 +193,7 @@ def _label_studio(path: Path, movie: Path | None) -> list[AnnotatedMovie]:
     return [AnnotatedMovie.from_masklets(tasks[0].name, movie, masklets)]
 
 
-def _tell(report: Report) -> None:
+def _show(report: Report) -> None:
     from sam2_plugins.cli.console import OUT, table
 
     made = table(["J on the held-out part"], ["before", "after"])
@@ -198,5 +204,5 @@ def _tell(report: Report) -> None:
         typer.echo(f"{report.path} (step {report.best_step})")
 
 
-def _told(scores: Scores) -> str:
+def _shown(scores: Scores) -> str:
     return " ".join(f"{kind} {value:.2f}" for kind, value in scores.items())

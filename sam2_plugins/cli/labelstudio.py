@@ -4,211 +4,70 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, fields, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
 from sam2_plugins.cli import options
 from sam2_plugins.cli.groups import grouped
 from sam2_plugins.core.errors import ExportError, Sam2PluginsError
-
-if TYPE_CHECKING:
-    from sam2_plugins.labelstudio_backend.settings import Settings
+from sam2_plugins.labelstudio_backend.settings import Settings
 
 app = typer.Typer(help="Label Studio: pre-annotate videos and images.", no_args_is_help=True)
 
 Host = Annotated[str, typer.Option(help="Address to listen on.", envvar="HOST")]
 Port = Annotated[int, typer.Option(help="Port to listen on.", envvar="PORT")]
-Model = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        "-m",
-        help="nano, sam2.1-tiny …, or a file. SAM2_MODEL",
-        autocompletion=options.model_names,
-    ),
-]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, mps. SAM2_DEVICE")]
 Labels = Annotated[str, typer.Option(metavar="A,B,…", help="Labels of the labelling config.")]
 
 
-@dataclass(frozen=True)
-class BackendOptions:
-    """The model, and Label Studio: fields of `Settings`, as those of the next two groups are."""
-
-    model: Model = None
-    device: Device = None
-    url: Annotated[str | None, typer.Option(help="Address of Label Studio. LABEL_STUDIO_URL")] = (
-        None
-    )
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            help="Personal access token or legacy token. LABEL_STUDIO_API_KEY, which unlike an "
-            "option no other user of this machine sees."
-        ),
-    ] = None
-    user: Annotated[
-        str | None,
-        typer.Option(help="Ask for this user; the password is in BASIC_AUTH_PASS. BASIC_AUTH_USER"),
-    ] = None
-
-
-@dataclass(frozen=True)
-class ServingOptions:
-    """How requests are answered."""
-
-    panel: ClassVar = "Serving"
-
-    answer_within: Annotated[
-        float | None,
-        typer.Option(
-            help="Seconds after which a request is answered with what there is; below the 100 that "
-            "Label Studio waits. SAM2_ANSWER_WITHIN",
-        ),
-    ] = None
-    max_frames: Annotated[
-        int | None,
-        typer.Option(
-            help="Track so far from the prompts, each way; 0: to both ends. SAM2_MAX_FRAMES",
-        ),
-    ] = None
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            callback=options.memory_name,
-            help="What each object remembers: sam2, samurai or dam4sam. SAM2_MEMORY",
-        ),
-    ] = None
-    window: Annotated[
-        str | None,
-        typer.Option(
-            metavar="auto|none|N",
-            help="See small objects through windows: where it helps, never, of N pixels. "
-            "SAM2_WINDOW",
-        ),
-    ] = None
-    image_size: Annotated[
-        int | None,
-        typer.Option(
-            help="Side in pixels of what the model sees. SAM2_IMAGE_SIZE",
-        ),
-    ] = None
-    track_predictions: Annotated[
-        bool | None,
-        typer.Option(
-            help="Take predictions of other models, such as a detector, for prompts where a task "
-            "has no annotation; done by default. SAM2_TRACK_PREDICTIONS",
-        ),
-    ] = None
-    everything: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LABEL",
-            help="Find all objects of tasks in which nobody has drawn anything, and give them this "
-            "label; not done by default. SAM2_EVERYTHING",
-        ),
-    ] = None
-    requests: Annotated[
-        int | None,
-        typer.Option(
-            help="Open requests; more are told to come back. SAM2_REQUESTS",
-        ),
-    ] = None
-    masks: Annotated[
-        str | None,
-        typer.Option(
-            metavar="keyframes|all|none",
-            help="Masks that travel in video boxes, for `export`. SAM2_MASKS",
-        ),
-    ] = None
+def _options_of_settings(*names: str) -> Any:
+    """Make a group of the backend's settings, or of some of them; None where nothing is given."""
+    made = []
+    for one in fields(Settings):
+        about, several = one.metadata, isinstance(one.default, tuple)
+        if not about["help"] or (names and one.name not in names):
+            continue
+        name = one.name.removesuffix("s" if several else "").replace("_", "-")
+        yes_or_no = isinstance(one.default, bool)
+        option = typer.Option(
+            f"--{name}/--no-{name}" if yes_or_no else f"--{name}",
+            *(["-m"] if name == "model" else []),
+            help=f"{about['help']} {', '.join(about['variables'])}",
+            metavar=about["form"] or None,
+            show_default=name if yes_or_no else str(one.default or "").removesuffix(".0") or False,
+            rich_help_panel=about["group"] or None,
+            callback=options.memory_name if name == "memory" else None,
+            autocompletion=options.model_names if name == "model" else None,
+        )
+        kind = list[str] if several else type(one.default)
+        made.append((one.name, Annotated[kind | None, option], None))
+    return make_dataclass("SettingsOptions", made)
 
 
-@dataclass(frozen=True)
-class FileOptions:
-    """Files that tasks name."""
-
-    panel: ClassVar = "Files of tasks"
-
-    cache: Annotated[
-        str | None,
-        typer.Option(
-            help="Folder of fetched files and tracked masks. SAM2_LABELSTUDIO_CACHE",
-        ),
-    ] = None
-    cache_gigabytes: Annotated[
-        float | None,
-        typer.Option(help="Room for fetched files. SAM2_CACHE_GIGABYTES"),
-    ] = None
-    max_gigabytes: Annotated[
-        float | None,
-        typer.Option(help="Largest file. SAM2_MAX_GIGABYTES"),
-    ] = None
-    track_gigabytes: Annotated[
-        float | None,
-        typer.Option(help="Room for tracked masks. SAM2_TRACK_GIGABYTES"),
-    ] = None
-    max_megapixels: Annotated[
-        float | None,
-        typer.Option(help="Largest picture. SAM2_MAX_MEGAPIXELS"),
-    ] = None
-    fetch_within: Annotated[
-        float | None,
-        typer.Option(
-            help="Seconds in which a file has to be here. SAM2_FETCH_WITHIN",
-        ),
-    ] = None
-    ca_file: Annotated[
-        str | None,
-        typer.Option(
-            help="Certificates of your own authority. SAM2_CA_FILE, SSL_CERT_FILE",
-        ),
-    ] = None
-    proxy: Annotated[
-        str | None,
-        typer.Option(
-            help="HTTP proxy for all but Label Studio; none by default. SAM2_PROXY",
-        ),
-    ] = None
-    roots: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--root",
-            help="Folder whose files tasks may name, and Label Studio's document root, if it is on "
-            "this machine. LOCAL_FILES_DOCUMENT_ROOT",
-        ),
-    ] = None
-    allow_hosts: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--allow-host",
-            help="Host of the internal network that tasks may name. SAM2_ALLOW_HOSTS",
-        ),
-    ] = None
+if TYPE_CHECKING:
+    ServeOptions: TypeAlias = Any
+    DemoOptions: TypeAlias = Any
+else:
+    ServeOptions, DemoOptions = _options_of_settings(), _options_of_settings("model", "device")
 
 
 @app.command()
 @grouped
 def serve(
-    backend: BackendOptions,
-    serving: ServingOptions,
-    files: FileOptions,
+    backend: ServeOptions,
     host: Host = "127.0.0.1",
     port: Port = 9090,
 ) -> None:
     """Serve the ML backend; connect it in the project's settings, under Model.
 
-    Every option is a variable of the environment too, named at its end. What runs, and how far it
-    is: /health, /jobs.
+    Every option can be set by an environment variable, too, named at its end. /health and /jobs
+    show what is running, and how far it is.
     """
     from sam2_plugins.cli.console import say
 
-    given = {**asdict(backend), **asdict(serving), **asdict(files)}
-    for several in ("roots", "allow_hosts"):
-        given[several] = tuple(given[several] or ()) or None
-    settings = _settings(given)
+    settings = _settings(asdict(backend))
     if host not in ("127.0.0.1", "::1", "localhost") and not settings.password:
         say("Note: whoever reaches this port can use it; BASIC_AUTH_USER and _PASS close it.")
     say(f"{settings.model_version} at http://{host}:{port}; Ctrl-C stops it.")
@@ -216,17 +75,18 @@ def serve(
 
 
 @app.command()
+@grouped
 def demo(
+    backend: DemoOptions,
     folder: Annotated[
-        Path, typer.Option("--folder", help="Of Label Studio's data; kept for the next time.")
+        Path,
+        typer.Option("--folder", help="Folder of Label Studio's data; kept for the next time."),
     ] = Path("labelstudio-demo"),
     label_studio: Annotated[
         Path | None,
         typer.Option(help="The program label-studio; by default, one is installed into FOLDER."),
     ] = None,
     port: Annotated[int, typer.Option(help="Port of Label Studio.")] = 8080,
-    model: Model = None,
-    device: Device = None,
 ) -> None:
     """Start Label Studio with two sample projects and this backend, all on this machine."""
     from sam2_plugins.cli.console import ERR, say
@@ -251,8 +111,7 @@ def demo(
             stack.enter_context(server)
         settings = _settings(
             {
-                "model": model,
-                "device": device,
+                **asdict(backend),
                 "url": server.url,
                 "api_key": account.token,
                 "cache": str(folder / "cache"),
@@ -282,10 +141,10 @@ def frames(
         typer.Option(help="Label Studio's LOCAL_FILES_DOCUMENT_ROOT, above OUT."),
     ] = None,
     url: Annotated[
-        str | None, typer.Option(help="Of OUT, where it is served in some other way.")
+        str | None, typer.Option(help="Address of OUT, if it is served in another way.")
     ] = None,
     every: Annotated[int, typer.Option(min=1, help="Take every n-th frame.")] = 1,
-    pages: Annotated[int, typer.Option(min=0, help="Most frames of a task; 0: all in one.")] = 0,
+    pages: Annotated[int, typer.Option(min=0, help="Frames of a task at most; 0: all in one.")] = 0,
 ) -> None:
     """Make a task of a movie's frames, on which Label Studio draws masks.
 
@@ -319,7 +178,7 @@ def export(
             "--format",
             "-f",
             metavar="A,B,…",
-            help="Of tiff (labels), coco, csv, ctc, geff, trackmate.",
+            help="Any of tiff (labels), coco, csv, ctc, geff, trackmate.",
             autocompletion=options.format_names,
         ),
     ] = "tiff,coco",
@@ -365,9 +224,9 @@ def export(
 def _settings(given: Mapping[str, object]) -> Settings:
     _need_server()
     from sam2_plugins.core.checkpoints import check_model_name
-    from sam2_plugins.labelstudio_backend.settings import Settings
 
-    settings = Settings.from_environment(given)
+    lists = {name: tuple(one) or None for name, one in given.items() if isinstance(one, list)}
+    settings = Settings.from_environment({**given, **lists})
     settings.tracking  # noqa: B018 - says what is wrong with it before anything is served
     check_model_name(settings.model)  # it is loaded at the first request: too late to say so
     return settings

@@ -11,7 +11,7 @@ from sam2_plugins.cli import options
 
 def models(json: options.Json = False) -> None:
     """List the models: size, licence, and whether the weights are on this machine."""
-    from sam2_plugins.cli.console import OUT, print_json, say, table
+    from sam2_plugins.cli.console import OUT, number, print_json, say, table
     from sam2_plugins.core.checkpoints import cache_dir, list_models
 
     found = list_models()
@@ -23,9 +23,8 @@ def models(json: options.Json = False) -> None:
     for one in found:
         where = "not here" if one.path is None else str(one.path)
         figures = (one.image_size, one.megabytes, one.gigaflop)
-        counted = ("–" if number is None else f"{number:g}" for number in figures)
-        quality = "–" if one.j_and_f is None else f"{one.j_and_f:.1f}"
-        rows.add_row(one.name, one.about, one.licence, where, *counted, quality)
+        shown = (*(number(figure, "g") for figure in figures), number(one.j_and_f, ".1f"))
+        rows.add_row(one.name, one.about, one.licence, where, *shown)
     OUT.print(rows)
     say("J&F: the authors' figure on SA-V test. GFLOP: 10^9 operations, for one object.")
     say(f"`sam2-plugins download NAME` fetches weights into {cache_dir()}.")

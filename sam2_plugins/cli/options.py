@@ -98,7 +98,7 @@ Memory = Annotated[
         callback=memory_name,
         autocompletion=memory_names,
         help="What each object remembers: sam2, as published; samurai, by motion; dam4sam, by "
-        "what it was told apart from.",
+        "what it was distinguished from.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -109,13 +109,17 @@ Formats = Annotated[
         "--format",
         "-f",
         metavar="A,B,…",
-        help="Of tiff (labels), mp4 (overlay), png (contact sheet), csv, coco, ctc, geff, "
+        help="Any of tiff (labels), mp4 (overlay), png (contact sheet), csv, coco, ctc, geff, "
         "trackmate, prompts.",
         autocompletion=format_names,
     ),
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace what is in the way where results are written.")
+]
+
+Force = Annotated[
+    bool, typer.Option("--force", help="Use prompts that were saved for another movie.")
 ]
 
 

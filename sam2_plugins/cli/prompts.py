@@ -16,7 +16,7 @@ from sam2_plugins.core.prompts import Prompt
 
 
 @dataclass
-class _Said:
+class _Given:
     """Clicks and a box that were given for one object on one frame."""
 
     points: list[tuple[float, float]] = field(default_factory=list)
@@ -42,7 +42,7 @@ def collect_prompts(
     PromptError, FrameSourceError
         If a file cannot be read.
     """
-    said = [prompt for file in files for prompt in load_prompts(file).prompts]
+    prompts = [prompt for file in files for prompt in load_prompts(file).prompts]
     pictures = [picture for text in masks for picture in _masks(text)]
     parsed = [
         *(("click", *_parse(text, 2, "--click x,y[,frame][,object]")) for text in clicks),
@@ -52,25 +52,25 @@ def collect_prompts(
     for kind, _, _, obj in parsed:
         if kind == "not" and obj is None:
             raise typer.BadParameter("--not x,y,frame,object needs the object that is not there.")
-    named = [*(prompt.obj for prompt in said), *(obj for *_, obj in [*pictures, *parsed])]
+    named = [*(prompt.obj for prompt in prompts), *(obj for *_, obj in [*pictures, *parsed])]
     free = (number for number in count(1) if number not in named)
     for mask, frame, obj in pictures:
-        said.append(Prompt.of(frame, next(free) if obj is None else obj, mask=mask))
-    together: dict[tuple[int, ObjectId], _Said] = {}
+        prompts.append(Prompt.of(frame, next(free) if obj is None else obj, mask=mask))
+    together: dict[tuple[int, ObjectId], _Given] = {}
     for kind, numbers, frame, obj in parsed:
-        one = together.setdefault((frame, next(free) if obj is None else obj), _Said())
+        one = together.setdefault((frame, next(free) if obj is None else obj), _Given())
         if kind == "box":
             one.box = numbers
         else:
             one.points.append((numbers[0], numbers[1]))
             one.labels.append(1 if kind == "click" else 0)
     for (frame, obj), one in together.items():
-        said.append(Prompt.of(frame, obj, one.points or None, one.labels or None, one.box))
-    return said
+        prompts.append(Prompt.of(frame, obj, one.points or None, one.labels or None, one.box))
+    return prompts
 
 
 def summarise_prompts(prompts: Iterable[Prompt]) -> str:
-    """Tell in a few words what was said of an object, such as "2 clicks @ 0, box @ 7"."""
+    """Tell in a few words how an object was prompted, such as "2 clicks @ 0, box @ 7"."""
     words = []
     for prompt in prompts:
         parts = []
@@ -107,12 +107,12 @@ def _parse(text: str, n: int, form: str) -> tuple[tuple[float, ...], int, Object
     wrong = typer.BadParameter(f"'{text}' is not of the form {form}.")
     if not n <= len(parts) <= n + 2 or not all(parts):
         raise wrong
+    rest = parts[n:]
     try:
         numbers = tuple(float(part) for part in parts[:n])
-    except ValueError as error:
+        frame = int(rest.pop(0)) if rest and rest[0].isdecimal() else 0
+    except ValueError as error:  # of a frame, too: Python reads no number of thousands of digits
         raise wrong from error
-    rest = parts[n:]
-    frame = int(rest.pop(0)) if rest and rest[0].isdecimal() else 0
     if len(rest) > 1:
         raise wrong
     if not rest:

@@ -49,9 +49,7 @@ class PromptOptions:
         list[Path] | None,
         typer.Option(metavar="FILE", help="Prompts that were saved as JSON."),
     ] = None
-    force: Annotated[
-        bool, typer.Option("--force", help="Use prompts that were saved for another movie.")
-    ] = False
+    force: options.Force = False
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ def track(
         report = follow(events)
     except Exception:
         if (left := folder.record()) is not None and left.state == "failed":
-            say(f"What was tracked until then is in {out}; {_again(job)}.")
+            say(f"What was tracked until then is in {out}; the same command goes on there.")
         raise
     _show(report or folder.record(), job, out, report is None, json)
 
@@ -209,15 +207,10 @@ def _show(report: Report | None, job: Job, out: Path, interrupted: bool, json: b
     for note in report.notes if report else ():
         say(f"Note: {note}")
     if interrupted:
-        say(f"Stopped: {_span(frames)} kept in {out}; {_again(job)}.")
+        say(f"Stopped: {_span(frames)} kept in {out}; the same command goes on there.")
         raise typer.Exit(INTERRUPTED)
     if report and report.error:
         raise ExportError(report.error)
-
-
-def _again(job: Job) -> str:
-    """What the same command does after a run that was cut off."""
-    return "the same command begins anew" if job.everything else "the same command goes on there"
 
 
 def _frames(report: Report | None) -> list[int]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from itertools import chain
-from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from sam2_plugins.batch.report import Progress
-from sam2_plugins.cli.console import OUT, frames_progress, table
+from sam2_plugins.cli.console import OUT, frames_progress, number, table
 from sam2_plugins.cli.interrupt import stopping_gently
 from sam2_plugins.cli.prompts import summarise_prompts
 
@@ -56,12 +55,8 @@ def show(summaries: Sequence[dict[str, Any]]) -> None:
             str(one["object"]),
             one["prompt"],
             f"{one['frames_seen']} of {one['frames_tracked']}",
-            *("–" if one[end] is None else str(one[end]) for end in ("first", "last")),
-            _number(one["mean_iou"], ".2f"),
-            _number(one["mean_score"], ".1f"),
+            *(number(one[end], "d") for end in ("first", "last")),
+            number(one["mean_iou"], ".2f"),
+            number(one["mean_score"], ".1f"),
         )
     OUT.print(rows)
-
-
-def _number(value: float | None, form: str) -> str:
-    return "–" if value is None or isnan(value) else format(value, form)

@@ -42,7 +42,7 @@ class StartOptions:
             metavar="MODEL", help="Go on from these weights, nano or a file, instead of new ones."
         ),
     ] = None
-    seed: Annotated[int, typer.Option(help="Of weights, clips and batches.")] = 0
+    seed: Annotated[int, typer.Option(help="Seed of the weights, clips and batches.")] = 0
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was stopped, options as before.")
     ] = False
@@ -70,10 +70,10 @@ class PaceOptions:
     ] = None
     minutes: Annotated[
         float | None,
-        typer.Option(min=0.1, help="Train for so long, instead of the recipe's number of steps."),
+        typer.Option(min=0.1, help="Train for this long, instead of the recipe's number of steps."),
     ] = None
     batch_scale: Annotated[
-        int, typer.Option(min=1, help="Batches are so many times as large as the recipe's.")
+        int, typer.Option(min=1, help="Size of a batch, as a multiple of the recipe's.")
     ] = 1
 
     def pace(self) -> Pace:
@@ -100,16 +100,9 @@ def train(
     The state is saved every hundred steps, or each minute with --minutes, and a log as table and
     picture. The weights are saved at the end as NAME.safetensors, which --model takes.
     """
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import TaskProgressColumn, TextColumn
 
-    from sam2_plugins.cli.console import ERR, say
+    from sam2_plugins.cli.console import bars, say, times
     from sam2_plugins.core.checkpoints import save_model
     from sam2_plugins.core.errors import ExportError
     from sam2_plugins.core.variants import get_variant
@@ -127,17 +120,8 @@ def train(
     if begin.smoke:
         recipe = recipes.SMOKE
         material = training.Material([ClipShape(96, 4)], capacity=8, held_out=0)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[step]} steps"),
-        TimeElapsedColumn(),
-        TextColumn("·"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[scores]}"),
-    )
-    with Progress(*columns, console=ERR) as progress:
+    steps, scores = TextColumn("{task.fields[step]} steps"), TextColumn("{task.fields[scores]}")
+    with bars(TaskProgressColumn(), steps, *times(), scores) as progress:
         task = progress.add_task("Training", total=1.0, scores="", step=0)
 
         def on_log(row: dict[str, float], done: float) -> None:

@@ -28,7 +28,7 @@ MOVED = {
     "plots": "evaluation.figure",
     "policies": "tracking.memory.policies",
     "profiling": "tracking.profiling",
-    "steps": "tracking.predictor",
+    "steps": "tracking.operations",
     "tiling": "tracking.windows.planner",
     "tracked_object": "tracking.tracked_object",
     "tracker": "tracking.tracker",

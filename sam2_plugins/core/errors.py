@@ -56,6 +56,8 @@ def message_of(error: BaseException) -> str:
         filename = getattr(error, "filename", None)
         where = f" of {filename}" if filename else ""
         return f"The disk{where} is full. Make room there, and give the same command again."
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # of os.getcwd()
+        return "The folder in which this was started is gone. Change to another one."
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}. Check the path, and what you may do there."
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -69,6 +71,7 @@ def is_foreseen(error: BaseException) -> bool:
     return (
         isinstance(error, Sam2PluginsError)
         or (isinstance(error, OSError) and bool(error.filename))
+        or (isinstance(error, FileNotFoundError) and error.filename is None)
         or (isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS)
         or type(error).__name__ == "DecompressionBombError"
         or _is_full_disk(error)
@@ -87,7 +90,9 @@ _EXTRAS = {
 
 
 _OUT_OF_MEMORY = re.compile(
-    r"out of memory|can't allocate memory|not enough memory|Unable to allocate|ALLOC_FAILED", re.I
+    r"out of memory|can't allocate memory|not enough memory|Unable to allocate|ALLOC_FAILED"
+    r"|could not create a (primitive|memory)",  # of oneDNN, which says no more
+    re.I,
 )
 
 

@@ -21,6 +21,9 @@ _TORN = re.compile(r"inline_container|PytorchStreamWriter|iostream error")
 """What torch says where it could not write all of a file."""
 
 
+_TEMPORARY = re.compile(r"\.(.+)-[0-9a-f]{8}((?:\.\w+)?)")
+
+
 @contextlib.contextmanager
 def naming(path: Path, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Turn errors of the operating system, and of the kinds `also`, into one that names the file.
@@ -68,6 +71,12 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def replaced_by(name: str) -> str:
+    """Return the file for which a temporary one of `replacing` stands; any other is itself."""
+    match = _TEMPORARY.fullmatch(name)
+    return name if match is None else f"{match[1]}{match[2]}"
 
 
 def require_free(paths: Iterable[Path], overwrite: bool = False) -> None:

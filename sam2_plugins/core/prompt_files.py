@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, Protocol
@@ -39,6 +39,11 @@ from sam2_plugins.core.prompts import Prompt
 FORMAT = "sam2_plugins prompts"
 VERSION = 1
 _KEYS = {"frame", "obj", "points", "labels", "box", "mask"}
+_FORMS = {
+    "points": "a list of pairs [[x, y], …]",
+    "labels": "a list of numbers, 0 or 1",
+    "box": "a list of numbers [x0, y0, x1, y1]",
+}
 
 
 @dataclass(frozen=True)
@@ -156,7 +161,7 @@ def load_prompts(path: str | Path) -> PromptFile:
         If the file cannot be read or is damaged: the message names the line or the key.
     """
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        document = parse_json(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise PromptError(f"{path} cannot be read: {error.strerror or error}.") from error
     except json.JSONDecodeError as error:
@@ -174,12 +179,33 @@ def load_prompts(path: str | Path) -> PromptFile:
         raise PromptError(f"{path}: {error}") from error
 
 
+def parse_json(text: str) -> Any:
+    """Parse JSON in which no key stands twice: of two values, nobody knows which is meant.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, or a key stands twice.
+    """
+    return json.loads(text, object_pairs_hook=_unique)
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f'the key "{twice}" stands twice')
+    return values
+
+
 def _document(document: Any) -> PromptFile:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise PromptError(f'"format" is not "{FORMAT}": this is not a file of prompts.')
-    if document.get("version") != VERSION:
+    version = document.get("version")
+    if type(version) is not int or version != VERSION:
         raise PromptError(
-            f'"version" is {document.get("version")!r}, and this program reads {VERSION}: update '
+            f'"version" is {_short(version)}, and this program reads {VERSION}: update '
             "sam2_plugins."
         )
     source = document.get("source", {})
@@ -200,6 +226,7 @@ def _lives(entries: Any) -> dict[ObjectId, tuple[int | None, int | None]]:
                 entry[k] is None or (type(entry[k]) is int and entry[k] >= 0)
                 for k in ("first", "last")
             )
+            or (None not in entry.values() and entry["first"] > entry["last"])
         ):
             raise PromptError(f'lives[{i}] is not {{"obj": …, "first": frame, "last": frame}}.')
         lives[entry["obj"]] = (entry["first"], entry["last"])
@@ -244,11 +271,26 @@ def _read(entry: Any, index: int) -> Prompt:
     if ("points" in entry) != ("labels" in entry):
         raise PromptError(f'{where} has "points" without "labels", or the reverse.')
     values = dict(entry)
+    for key, depth in (("points", 2), ("labels", 1), ("box", 1)):
+        if entry.get(key) is not None and not _are_numbers(entry[key], depth):
+            raise PromptError(f'{where}, "{key}": {_short(entry[key])} is not {_FORMS[key]}.')
     try:
-        if "mask" in entry:
+        if entry.get("mask") is not None:
             values["mask"] = ObjectMask.from_rle(entry["mask"])
         return Prompt.of(**values)
     except PromptError as error:
         raise PromptError(f"{where}: {error}") from error
     except (TypeError, ValueError, OverflowError) as error:
         raise PromptError(f'{where}, "mask": {error}') from error
+
+
+def _are_numbers(value: Any, depth: int) -> bool:
+    """Tell whether a value is a list of numbers, or of lists of them."""
+    if depth:
+        return isinstance(value, list) and all(_are_numbers(one, depth - 1) for one in value)
+    return type(value) in (int, float)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

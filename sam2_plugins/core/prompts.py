@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,6 +19,9 @@ from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 
 POSITIVE, NEGATIVE = 1, 0
+
+Click: TypeAlias = tuple[float, float, int]
+"""x, y in pixels of the frame; 1 on the object, 0 not on it."""
 
 
 @dataclass(frozen=True)

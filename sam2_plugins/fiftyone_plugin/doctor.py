@@ -30,7 +30,7 @@ class Finding:
 
     what: str
     good: bool
-    told: str
+    seen: str
     mend: str = ""
     needed: bool = True
 
@@ -78,9 +78,9 @@ def _plugin() -> Iterator[Finding]:
         return
     yield Finding("plugin", True, f"seen in {folder}")
     names = [operator.name for operator in foo.list_operators() if operator.plugin_name == PLUGIN]
-    told = ", ".join(names) or "none: its module cannot be imported by FiftyOne's Python"
+    seen = ", ".join(names) or "none: its module cannot be imported by FiftyOne's Python"
     mend = "Install sam2-plugins into the environment that FiftyOne runs in."
-    yield Finding("operators", bool(names), told, mend)
+    yield Finding("operators", bool(names), seen, mend)
 
 
 def _scheduling() -> Finding:

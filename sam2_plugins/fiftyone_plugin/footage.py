@@ -6,7 +6,7 @@ Frames are 0-based here, as in the core; FiftyOne's frame numbers begin with 1.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from operator import itemgetter
 from typing import Any
@@ -113,7 +113,6 @@ class Footage(ABC):
             stop = min(stop, end)
         return start or None, stop
 
-    @abstractmethod
     def read(
         self,
         field_name: str,
@@ -131,6 +130,17 @@ class Footage(ABC):
         beyond
             Also of frames of the video that the view does not show.
         """
+        if field_name in self.schema():
+            source = self.view if filtered else self.samples
+            for frame, value in self._values(source, field_name, frames):
+                if value is not None and (beyond or self.shows(frame)):
+                    yield frame, value
+
+    @abstractmethod
+    def _values(
+        self, source: Any, field_name: str, frames: Sequence[int] | None
+    ) -> Iterable[tuple[int, Any]]:
+        """Read a field from the database, not more than wanted: (frame, value), in order."""
 
     @abstractmethod
     def write(self, field_name: str, values: Mapping[int, Any]) -> None:
@@ -198,26 +208,20 @@ class Video(Footage):
         """Return whether a view of frames shows it, too."""
         return super().shows(frame) and (self.only is None or frame in self.only)
 
-    def read(
-        self,
-        field_name: str,
-        frames: Sequence[int] | None = None,
-        *,
-        filtered: bool = False,
-        beyond: bool = False,
+    def _values(
+        self, source: Any, field_name: str, frames: Sequence[int] | None
     ) -> Iterator[tuple[int, Any]]:
-        """Read from the database, not more than asked for."""
-        if field_name not in self.schema():
-            return
-        source = self.view if filtered else self.samples
-        view = source.select(self.sample_id).select_fields(FRAMES + field_name)
-        if frames is not None:
-            numbers = [frame + 1 for frame in frames]
-            view = view.match_frames(ViewField("frame_number").is_in(numbers), omit_empty=False)
-        for sample in view:
+        for sample in self._frames(source, frames).select_fields(FRAMES + field_name):
             for number, frame in sample.frames.items():
-                if frame[field_name] is not None and (beyond or self.shows(number - 1)):
-                    yield number - 1, frame[field_name]
+                yield number - 1, frame[field_name]
+
+    def _frames(self, source: Any, frames: Sequence[int] | None) -> Any:
+        """The sample of a view, with all of its frames or some."""
+        view = source.select(self.sample_id)
+        if frames is None:
+            return view
+        numbers = [frame + 1 for frame in frames]
+        return view.match_frames(ViewField("frame_number").is_in(numbers), omit_empty=False)
 
     def write(self, field_name: str, values: Mapping[int, Any]) -> None:
         """Set a field, in one call."""
@@ -232,11 +236,8 @@ class Video(Footage):
 
     def times(self, frames: Sequence[int] | None = None) -> dict[int, Any]:
         """Read the times of its frames."""
-        view = self.samples.select(self.sample_id)
-        if frames is not None:
-            numbers = [frame + 1 for frame in frames]
-            view = view.match_frames(ViewField("frame_number").is_in(numbers), omit_empty=False)
-        rows = view.values(["frames.frame_number", "frames.last_modified_at"], unwind=True)
+        names = ["frames.frame_number", "frames.last_modified_at"]
+        rows = self._frames(self.samples, frames).values(names, unwind=True)
         pairs = zip(*rows, strict=True)
         return {number - 1: time for number, time in pairs if number is not None}
 
@@ -266,24 +267,17 @@ class ImageSequence(Footage):
         """Return a path a frame."""
         return self.paths
 
-    def read(
-        self,
-        field_name: str,
-        frames: Sequence[int] | None = None,
-        *,
-        filtered: bool = False,
-        beyond: bool = False,
-    ) -> Iterator[tuple[int, Any]]:
-        """Read from the database, not more than asked for."""
-        if field_name not in self.schema():
-            return
+    def _values(
+        self, source: Any, field_name: str, frames: Sequence[int] | None
+    ) -> list[tuple[int, Any]]:
+        places = self._places(frames)
+        rows = zip(*source.select(list(places)).values(["id", field_name]), strict=True)
+        return sorted(((places[id_], value) for id_, value in rows), key=itemgetter(0))
+
+    def _places(self, frames: Sequence[int] | None) -> dict[str, int]:
+        """Id of an image to its frame, of all or some."""
         wanted = range(len(self.ids)) if frames is None else frames
-        places = {self.ids[frame]: frame for frame in wanted}
-        source = self.view if filtered else self.samples
-        shown = source.select(list(places))
-        found = zip(*shown.values(["id", field_name]), strict=True)
-        values = {places[id_]: value for id_, value in found if value is not None}
-        yield from sorted(values.items(), key=itemgetter(0))
+        return {self.ids[frame]: frame for frame in wanted}
 
     def write(self, field_name: str, values: Mapping[int, Any]) -> None:
         """Set a field, in one call."""
@@ -296,8 +290,7 @@ class ImageSequence(Footage):
 
     def times(self, frames: Sequence[int] | None = None) -> dict[int, Any]:
         """Read the times of its images."""
-        wanted = range(len(self.ids)) if frames is None else frames
-        places = {self.ids[frame]: frame for frame in wanted}
+        places = self._places(frames)
         rows = self.samples.select(list(places)).values(["id", "last_modified_at"])
         return {places[id_]: time for id_, time in zip(*rows, strict=True)}
 

@@ -11,14 +11,16 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from sam2_plugins.core.checkpoints import cache_dir
 from sam2_plugins.core.errors import ExportError
+from sam2_plugins.core.files import signature
 from sam2_plugins.core.masks import Masklet
 from sam2_plugins.core.masks.journal import read_journal
 from sam2_plugins.core.tracking.memory.memory_file import load_memory
 from sam2_plugins.core.tracking.options import TrackingOptions
-from sam2_plugins.core.tracking.run import TrackJournal, make_room
+from sam2_plugins.core.tracking.run import Journal, TrackJournal, make_room
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from sam2_plugins.fiftyone_plugin.footage import Footage
 from sam2_plugins.fiftyone_plugin.request import Request
@@ -29,34 +31,39 @@ ROOM = 4 << 30
 log = logging.getLogger(__name__)
 
 
-class MovieJournal(TrackJournal):
-    """The journal of a movie; those of other requests for the same results are deleted.
+def journal_path(footage: Footage, request: Request, options: TrackingOptions) -> Path:
+    """Where a movie's journal is; those of other requests for the same results are deleted.
 
     Parameters
     ----------
     options
         With the range of this movie.
+    """
+    about = [options.identity(), request.all_objects, signature(*map(Path, footage.files))]
+    how = json.dumps(about, sort_keys=True, default=str)
+    digest = hashlib.sha256(how.encode()).hexdigest()[:16]
+    folder = cache_dir() / "fiftyone" / str(footage.dataset._root_dataset._doc.id)
+    movie = f"{footage.sample_id}-{request.output_field}-{footage.span[0]}-"
+    path = folder / f"{movie}{digest}.jsonl"
+    for other in folder.glob(f"{movie}*.jsonl"):
+        if other != path:
+            Journal(other).delete()
+    make_room(folder.parent, ROOM, {path})
+    return path
+
+
+class MovieJournal(TrackJournal):
+    """The journal of prompted objects.
+
+    Parameters
+    ----------
     earlier
         Masks in the database that still follow from the prompts.
     """
 
-    def __init__(
-        self,
-        footage: Footage,
-        request: Request,
-        options: TrackingOptions,
-        earlier: Sequence[Masklet],
-    ) -> None:
-        how = json.dumps(options.identity(), sort_keys=True, default=str)
-        digest = hashlib.sha256(how.encode()).hexdigest()[:16]
-        folder = cache_dir() / "fiftyone" / str(footage.dataset._root_dataset._doc.id)
-        movie = f"{footage.sample_id}-{request.output_field}-{footage.span[0]}-"
-        super().__init__(folder / f"{movie}{digest}.jsonl")
+    def __init__(self, path: Path, earlier: Sequence[Masklet]) -> None:
+        super().__init__(path)
         self._earlier = earlier
-        for other in folder.glob(f"{movie}*.jsonl"):
-            if other != self.path:
-                TrackJournal(other).delete()
-        make_room(folder.parent, ROOM, {self.path})
 
     def restore(self, tracker: VideoTracker) -> None:
         """Take the masks of earlier runs, and go on exactly with objects that are remembered."""

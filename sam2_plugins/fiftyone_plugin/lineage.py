@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from itertools import count
 from typing import Any, TypeAlias
 
 from sam2_plugins.batch import Progress as Step
-from sam2_plugins.core.lineage import AllObjects, Event, LineageFrame, LineageTracker
+from sam2_plugins.core.lineage import (
+    AllObjects,
+    Event,
+    LineageFrame,
+    LineageJournal,
+    LineageTracker,
+    run_all,
+)
 from sam2_plugins.core.masks import ObjectId
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.fiftyone_plugin.documents import EVENT, EVENT_REASON, instance_of
 from sam2_plugins.fiftyone_plugin.footage import Footage
+from sam2_plugins.fiftyone_plugin.journals import journal_path
 from sam2_plugins.fiftyone_plugin.marks import Cause
 from sam2_plugins.fiftyone_plugin.metadata import fill_metadata
 from sam2_plugins.fiftyone_plugin.objects import (
@@ -34,7 +42,8 @@ Steps: TypeAlias = "Generator[Step | MovieReport, None, None]"
 def track_all(model: Sam2Model, footage: Footage, request: Request, report: MovieReport) -> Steps:
     """Track all objects of a movie; yield progress and at last the report.
 
-    Labels of people are prompts, and stay; what the machine made before in the field is made anew.
+    Labels of people are prompts, and stay. What the machine made before in the field stays until
+    all is tracked, and is replaced then; where there is nothing, masks appear as they come.
     """
     with footage.open() as frames:
         frame_size, length = (frames.height, frames.width), frames.length
@@ -48,40 +57,37 @@ def track_all(model: Sam2Model, footage: Footage, request: Request, report: Movi
         found = find_objects(prompting.statements, (), footage.sample_id)
         prompted = [one for one in found if one.prompts]
         earlier.settle((), {})
-        earlier.remove(earlier.tracks)
         options = replace(request.options, direction="forward", start=start, stop=stop)
         tracker = options.tracker(frames, model)
         for prompt in (prompt for one in prompted for prompt in one.prompts):
             tracker.add(prompt)
         lineage = AllObjects().lineage(tracker)
+        journal = LineageJournal(journal_path(footage, request, options))
         names = _Names(prompted, footage.sample_id)
-        cause = Cause.found(request.settings)
-        writer = ResultWriter(
-            footage,
-            request,
-            prompted,
-            defaultdict(lambda: cause),
-            masks_by_people(prompted),
-            defaultdict(set),
-        )
-        seen = 0
+        writing = _Writing(footage, request, lineage, names, prompted)
+        at_once = not earlier.tracks
         total = 0 if length is None else (length if stop is None else stop + 1) - (start or 0)
-        try:
-            with writer, closing(lineage.run(start or 0, stop)) as results:
-                for done, result in enumerate(results, start=1):
-                    if footage.shows(result.frame):
-                        seen += 1
-                        _write(writer, lineage, names, result)
-                    yield Step(footage.name, done, total)
-        finally:
-            _tell(footage, request, lineage.events, names)
+        results = run_all(lineage, start or 0, stop, journal=journal)
+        with closing(results), writing if at_once else nullcontext():
+            for done, result in enumerate(results, start=1):
+                if at_once:
+                    writing.write(result)
+                yield Step(footage.name, done, total)
+        if not at_once:
+            # Read again: a person may have made some of them theirs meanwhile.
+            again = Earlier(footage, request, frame_size)
+            again.remove(again.tracks)
+            with writing:
+                for result in journal.frames():
+                    writing.write(result)
+        journal.delete()  # the database holds all of it now
     first = start or 0
     counts = Counter(one.kind for one in lineage.events if one.frame > first)
     yield replace(
         report,
         problems=tuple(prompting.problems),
-        frames=seen,
-        computed=seen,
+        frames=writing.frames,
+        computed=writing.frames,
         objects=len(names),
         born=counts["born"],
         divided=counts["divided"],
@@ -111,33 +117,69 @@ class _Names:
         return self._known[obj]
 
 
-def _write(
-    writer: ResultWriter, lineage: LineageTracker, names: _Names, result: LineageFrame
+class _Writing:
+    """Writes the frames of a lineage, and at the end what happened; a context manager.
+
+    Attributes
+    ----------
+    frames
+        How many were written.
+    """
+
+    def __init__(
+        self,
+        footage: Footage,
+        request: Request,
+        lineage: LineageTracker,
+        names: _Names,
+        prompted: Sequence[TrackedObject],
+    ) -> None:
+        self.frames = 0
+        self._footage, self._request = footage, request
+        self._lineage, self._names = lineage, names
+        cause = Cause.found(request.settings)
+        causes: Mapping[str, Cause] = defaultdict(lambda: cause)
+        by_people = masks_by_people(prompted)
+        self._writer = ResultWriter(footage, request, prompted, causes, by_people, defaultdict(set))
+
+    def write(self, result: LineageFrame) -> None:
+        """Write the masks of a frame, if it is shown."""
+        if not self._footage.shows(result.frame):
+            return
+        tracker, parents = self._lineage.tracker, self._lineage.parents
+        prompted: dict[ObjectId, list[int]] = defaultdict(list)
+        for prompt in tracker.prompts:
+            prompted[prompt.obj].append(prompt.frame)
+        found = {}
+        for obj in result.masks:
+            who = self._names.of(obj)
+            self._writer.welcome(who)
+            parent = self._names.of(parents[obj]).index if obj in parents else None
+            found[who.instance] = Found.of(
+                tracker, result.masks, result.frame, obj, sorted(prompted[obj]), parent=parent
+            )
+        self._writer.write(result.frame, found)
+        self.frames += 1
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *reason: object) -> None:
+        self._writer.__exit__(*reason)
+        _write_events(self._footage, self._request, self._lineage.events, self._names)
+
+
+def _write_events(
+    footage: Footage, request: Request, events: Sequence[Event], names: _Names
 ) -> None:
-    prompted: dict[ObjectId, list[int]] = defaultdict(list)
-    for prompt in lineage.tracker.prompts:
-        prompted[prompt.obj].append(prompt.frame)
-    found = {}
-    for obj in result.masks:
-        who = names.of(obj)
-        writer.welcome(who)
-        mother = lineage.parents.get(obj)
-        parent = None if mother is None else names.of(mother).index
-        found[who.instance] = Found.of(
-            lineage.tracker, result.masks, result.frame, obj, sorted(prompted[obj]), parent=parent
-        )
-    writer.write(result.frame, found)
-
-
-def _tell(footage: Footage, request: Request, events: Sequence[Event], names: _Names) -> None:
     """Write what happened to an object on its label of that frame."""
-    told = {(names.of(obj).instance, one.frame): one for one in events for obj in one.objects}
+    happened = {(names.of(obj).instance, one.frame): one for one in events for obj in one.objects}
 
-    def tell(frame: int, label: Any) -> bool:
-        event = told.get((instance_of(label) or "", frame))
+    def add_event(frame: int, label: Any) -> bool:
+        event = happened.get((instance_of(label) or "", frame))
         if event is None:
             return False
         label[EVENT], label[EVENT_REASON] = event.kind, event.reason
         return True
 
-    change(footage, (request.output_field,), {one.frame for one in events}, tell)
+    change(footage, (request.output_field,), {one.frame for one in events}, add_event)

@@ -15,12 +15,12 @@ from sam2_plugins.batch import connect, run_tasks
 from sam2_plugins.core.masks import ObjectId
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.tracking.options import TrackingOptions
+from sam2_plugins.core.tracking.query import unmet_sentence
 from sam2_plugins.core.tracking.run import run as run_tracker
 from sam2_plugins.core.tracking.schedule import plan_sweeps
-from sam2_plugins.core.tracking.tracked_object import unmet_sentence
 from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
-from sam2_plugins.fiftyone_plugin.journals import MovieJournal
+from sam2_plugins.fiftyone_plugin.journals import MovieJournal, journal_path
 from sam2_plugins.fiftyone_plugin.lineage import track_all
 from sam2_plugins.fiftyone_plugin.marks import Cause
 from sam2_plugins.fiftyone_plugin.metadata import fill_metadata
@@ -177,7 +177,7 @@ def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieRe
         there = known | by_people
         outdated = earlier.outdated(tracked, causes)
         writer = ResultWriter(footage, request, tracked, causes, by_people, outdated)
-        journal = MovieJournal(footage, request, options, masklets)
+        journal = MovieJournal(journal_path(footage, request, options), masklets)
         seen, computed, lost = set(), set(), 0
         with writer:
             if steps is not None and all(step in there for step in steps):

@@ -11,9 +11,9 @@ _LOG = logging.getLogger(__name__)
 
 def reason(error: Exception) -> str:
     """Explain an error; one that nobody foresaw is in the log, whole."""
-    told = message_of(error)
-    if isinstance(error, Sam2PluginsError) or not told.startswith(type(error).__name__):
-        return told
+    message = message_of(error)
+    if isinstance(error, Sam2PluginsError) or not message.startswith(type(error).__name__):
+        return message
     _LOG.error("Unforeseen error", exc_info=error)
     return (
         "An error that nobody foresaw ended it. It is in the log of FiftyOne's process; please "

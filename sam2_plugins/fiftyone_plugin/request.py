@@ -168,6 +168,11 @@ class MovieReport:
     divided: int = 0
     ended: int = 0
 
+    @classmethod
+    def stopped(cls, at: Progress) -> MovieReport:
+        """Return the report of a movie in which a person stopped the work."""
+        return cls(at.name, "", "stopped", frames=at.done)
+
     @property
     def notices(self) -> tuple[str, ...]:
         """Lines for a person, each of which names the movie."""

@@ -1,4 +1,4 @@
-"""What is at work on a dataset, told in its execution store: to the panel, to another process."""
+"""What is at work on a dataset, in its execution store: for the panel, and other processes."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ class Run:
         self._set("running", 0.0, "Starting")
 
     def due(self) -> bool:
-        """Whether it is time to tell of progress, and to ask whether to stop."""
+        """Whether it is time to show progress, and to see whether to stop."""
         now = time.time()
         if now - self._looked < _LOOK:
             return False
         self._looked = now
         return True
 
-    def tell(self, progress: Progress) -> None:
-        """Tell how far the work is."""
+    def show(self, progress: Progress) -> None:
+        """Write how far the work is."""
         self._set("running", progress.share, str(progress))
 
-    def stop_asked(self) -> bool:
-        """Whether someone asked to stop since this run began."""
+    def is_to_stop(self) -> bool:
+        """Whether a person wants it to stop, since this run began."""
         return float(self._store.get("stop") or 0) >= self._began
 
     def end(self, summary: str, problems: Sequence[str] = ()) -> None:
-        """Tell that it has ended, and how."""
+        """Write that it has ended, and how."""
         self._set("ended", 1.0, summary, list(problems[:_MOST_PROBLEMS]))
 
     def _set(self, state: str, share: float, text: str, problems: Sequence[str] = ()) -> None:
@@ -58,7 +58,7 @@ class Run:
         self._store.set("run", {**values, "began": self._began, "at": time.time()})
 
 
-def ask_to_stop(store: Any) -> None:
+def request_stop(store: Any) -> None:
     """Let every run on a dataset end after the frame at hand."""
     store.set("stop", time.time())
 
@@ -70,8 +70,8 @@ def last_run(store: Any) -> dict[str, Any] | None:
 
 
 def at_work(store: Any) -> dict[str, Any] | None:
-    """What the run at work told last; None if there is none, or it was killed."""
-    told = store.get("run")
-    if told is None or told["state"] != "running" or time.time() - told["at"] > _SILENCE:
+    """What the run at work wrote last; None if there is none, or it was killed."""
+    run = store.get("run")
+    if run is None or run["state"] != "running" or time.time() - run["at"] > _SILENCE:
         return None
-    return dict(told)
+    return dict(run)

@@ -131,12 +131,12 @@ class Downloader:
             watch.cancel()
 
     def _write(self, answer: httpx.Response, url: str, target: Path) -> None:
-        told = answer.headers.get("content-length", "")
+        length = answer.headers.get("content-length", "")
         too_large = MediaError(
             f"{_plain(url)} is larger than {self._max_bytes / 1e9:g} GB. Raise the limit "
             "(--max-gigabytes), or cut the video."
         )
-        if told.isdecimal() and int(told) > self._max_bytes:
+        if length.isdecimal() and int(length) > self._max_bytes:
             raise too_large
         with target.open("wb") as file:
             for chunk in answer.iter_bytes():
@@ -168,8 +168,8 @@ def _check(answer: httpx.Response, url: str) -> None:
 
 def _validators(answer: httpx.Response) -> dict[str, str]:
     """Headers of the next request, by which the server tells whether the file has changed."""
-    asks = {"etag": "If-None-Match", "last-modified": "If-Modified-Since"}
-    return {ask: answer.headers[name] for name, ask in asks.items() if name in answer.headers}
+    conditions = {"etag": "If-None-Match", "last-modified": "If-Modified-Since"}
+    return {to: answer.headers[name] for name, to in conditions.items() if name in answer.headers}
 
 
 def _public_address(host: str, by_proxy: bool) -> str:

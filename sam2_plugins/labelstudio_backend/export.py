@@ -27,6 +27,7 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     interpolate,
 )
 from sam2_plugins.labelstudio_backend.keyframes import FRAMES, NOTE
+from sam2_plugins.labelstudio_backend.regions import RELATION, id_of
 from sam2_plugins.labelstudio_backend.timing import unpack_frames
 
 OBJECTS_FILE, FRAMES_FILE = "objects.json", "frames.csv"
@@ -49,6 +50,8 @@ class ExportedTask:
         Object to frame (Label Studio's, counted from 0) to mask.
     labels
         Of each object.
+    parents
+        Daughter to mother: a relation leads from one object to another that begins when it is gone.
     moved
         How many masks are those of the nearest keyframe, moved into the box of their frame.
     shown
@@ -60,6 +63,7 @@ class ExportedTask:
     size: FrameSize
     masks: dict[str, dict[int, ObjectMask]] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
+    parents: dict[str, str] = field(default_factory=dict)
     moved: int = 0
     shown: list[int] | None = None
     is_video: bool = False
@@ -124,6 +128,7 @@ def _task(task: Mapping[str, Any], results: list[Mapping[str, Any]]) -> Exported
             _add_video(exported, regions)
         else:
             _add_images(exported, results)
+        _add_parents(exported, results)
     except FormatError as error:
         raise ExportError(f"Task {task.get('id')}: {error}") from error
     return exported
@@ -131,7 +136,7 @@ def _task(task: Mapping[str, Any], results: list[Mapping[str, Any]]) -> Exported
 
 def _add_video(exported: ExportedTask, regions: Sequence[VideoRegion]) -> None:
     exported.is_video = True
-    exported.shown = next((told for r in regions if (told := _shown(r)) is not None), None)
+    exported.shown = next((shown for r in regions if (shown := _shown(r)) is not None), None)
     for region in regions:
         stored = _stored_masks(region, exported.size)
         last = region.frames_count or region.keyframes[-1].frame
@@ -194,8 +199,8 @@ def _stored_masks(region: VideoRegion, size: FrameSize) -> dict[int, ObjectMask]
 
 def _shown(region: VideoRegion) -> list[int] | None:
     notes = (keyframe.raw.get(NOTE) for keyframe in region.keyframes)
-    told = (unpack_frames(note.get(FRAMES)) for note in notes if isinstance(note, Mapping))
-    return next((frames for frames in told if frames is not None), None)
+    unpacked = (unpack_frames(note.get(FRAMES)) for note in notes if isinstance(note, Mapping))
+    return next((frames for frames in unpacked if frames is not None), None)
 
 
 def _notes(keyframe: Keyframe) -> list[tuple[str, Mapping[str, Any]]]:
@@ -229,6 +234,16 @@ def _add_images(exported: ExportedTask, results: Sequence[Mapping[str, Any]]) ->
         by_frame[page] = _union(by_frame[page], mask) if page in by_frame else mask
         labels = result["value"].get(str(result.get("type"))) or result["value"].get("labels")
         exported.labels.setdefault(obj, str(labels[0]) if labels else "")
+
+
+def _add_parents(exported: ExportedTask, results: Sequence[Mapping[str, Any]]) -> None:
+    tracks = {id_of(result): images.track_of(result) or id_of(result) for result in results}
+    spans = {obj: (min(found), max(found)) for obj, found in exported.masks.items() if found}
+    for result in results:
+        if result.get("type") == RELATION:
+            mother, daughter = (tracks.get(str(result.get(end))) for end in ("from_id", "to_id"))
+            if mother in spans and daughter in spans and spans[mother][1] < spans[daughter][0]:
+                exported.parents[daughter] = mother
 
 
 def _read_mask(result: Mapping[str, Any], size: FrameSize) -> ObjectMask | None:
@@ -290,7 +305,10 @@ def write_masks(
         )
     movie = Blank(task.name, task.size, task.length)
     numbers = {obj: number for number, obj in enumerate(task.masks, start=1)}
-    with open_writers(folder, names, movie, numbers.values(), overwrite=overwrite) as writers:
+    parents: dict[ObjectId, ObjectId] = {numbers[d]: numbers[m] for d, m in task.parents.items()}
+    with open_writers(
+        folder, names, movie, numbers.values(), parents=parents, overwrite=overwrite
+    ) as writers:
         for frame in range(task.length):
             here = {numbers[o]: by_frame.get(frame) for o, by_frame in task.masks.items()}
             known: dict[ObjectId, ObjectMask] = {

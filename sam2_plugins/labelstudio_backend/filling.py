@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.tracking.tracked_object import unmet_sentence
+from sam2_plugins.core.tracking.query import unmet_sentence
 from sam2_plugins.labelstudio_backend import images, videos
 from sam2_plugins.labelstudio_backend.digests import digest_of
 from sam2_plugins.labelstudio_backend.errors import (
@@ -27,7 +27,7 @@ from sam2_plugins.labelstudio_backend.lane import CLICK, TRACK
 from sam2_plugins.labelstudio_backend.media import MediaStore
 from sam2_plugins.labelstudio_backend.notes import with_note
 from sam2_plugins.labelstudio_backend.projects import track_button
-from sam2_plugins.labelstudio_backend.regions import id_of
+from sam2_plugins.labelstudio_backend.regions import daughter_of, id_of
 from sam2_plugins.labelstudio_backend.request import TaskRequest
 from sam2_plugins.labelstudio_backend.settings import Settings
 from sam2_plugins.labelstudio_backend.tracking import Movie, Prompts, Tracked, Tracks
@@ -44,8 +44,6 @@ NO_LABEL = " If it has no label yet, press its label's key."
 Results = list[dict[str, Any]]
 Answered = dict[str, tuple[str, ...]]
 """Id of a person's region to those of the regions that stand for it now."""
-Masks = Mapping[str, Mapping[int, ObjectMask]]
-"""By object and frame."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +137,11 @@ class Filler:
                 )
             ]
 
-        def write(masks: Masks) -> tuple[Results, Answered]:
-            return [one for obj, found in masks.items() for one in regions(obj, found)], {}
+        def write(found: Tracked) -> tuple[Results, Answered]:
+            made = {obj: regions(obj, by_frame) for obj, by_frame in found.masks.items()}
+            written = [one for results in made.values() for one in results]
+            divided = ((d, m) for d, m in found.parents.items() if made.get(d) and made.get(m))
+            return [*written, *(daughter_of(made[m][-1], made[d][0]) for d, m in divided)], {}
 
         def steps(tracked: Tracked) -> Generator[None, None, None]:
             with movie.frames:
@@ -192,9 +193,9 @@ class Filler:
         if not prompts:
             raise NothingToDo("All boxes here are the model's own: move one, or draw another.")
 
-        def write(masks: Masks) -> tuple[Results, Answered]:
+        def write(found: Tracked) -> tuple[Results, Answered]:
             tracked = [region for region in regions if region.id in prompts]
-            made = [videos.answer_region(r, masks.get(r.id, {}), view) for r in tracked]
+            made = [videos.answer_region(r, found.masks.get(r.id, {}), view) for r in tracked]
             return made, {region.id: (region.id,) for region in tracked}
 
         made = self._follow(request, movie, prompts, write, _how_to_send_again(request, media))
@@ -216,10 +217,10 @@ class Filler:
         controls = {t.id: request.config.output(media, t.label) for t in objects.values()}
         places = _places(request, objects, controls)
 
-        def write(masks: Masks) -> tuple[Results, Answered]:
+        def write(found: Tracked) -> tuple[Results, Answered]:
             results: Results = []
             answered: Answered = {}
-            for obj, by_page in masks.items():
+            for obj, by_page in found.masks.items():
                 target = objects[obj]
                 pages: dict[int, str] = {}
                 for page, mask in sorted(by_page.items()):
@@ -248,7 +249,7 @@ class Filler:
         request: TaskRequest,
         movie: Movie,
         prompts: Prompts,
-        write: Callable[[Masks], tuple[Results, Answered]],
+        write: Callable[[Tracked], tuple[Results, Answered]],
         again: str,
     ) -> Filled:
         """Track what a person drew."""
@@ -267,7 +268,7 @@ class Filler:
         what: Sequence[Any],
         steps: Steps,
         objects: Sequence[str],
-        write: Callable[[Masks], tuple[Results, Answered]],
+        write: Callable[[Tracked], tuple[Results, Answered]],
         again: str,
     ) -> Filled:
         """Answer in time what a job makes: everything, or what there is.
@@ -286,9 +287,10 @@ class Filler:
             raise LabelStudioError(job.error)
         # Before the masks are taken: more of them may come between.
         is_whole = job.state == "done"
-        masks = job.tracked.snapshot()
-        results, answered = write(masks)
-        ious = [m.iou for by_frame in masks.values() for m in by_frame.values() if m.visible]
+        found = job.tracked.snapshot()
+        results, answered = write(found)
+        masks = [mask for by_frame in found.masks.values() for mask in by_frame.values()]
+        ious = [mask.iou for mask in masks if mask.visible]
         goes_on = not is_whole and not job.stop.is_set()
         return Filled(results, answered, ious, _note(job, is_whole, again), is_whole, goes_on)
 

@@ -38,10 +38,10 @@ class BasicAuth:
     def _knows(self, headers: Mapping[bytes, bytes]) -> bool:
         kind, _, given = headers.get(b"authorization", b"").partition(b" ")
         try:
-            said = base64.b64decode(given, validate=True)
+            credentials = base64.b64decode(given, validate=True)
         except binascii.Error:
             return False
-        return kind.lower() == b"basic" and hmac.compare_digest(said, self._wanted)
+        return kind.lower() == b"basic" and hmac.compare_digest(credentials, self._wanted)
 
 
 class NoBrowsers:

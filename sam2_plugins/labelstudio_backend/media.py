@@ -173,8 +173,8 @@ class MediaStore:
         parts = urlsplit(url)
         names = []
         if parts.path.endswith(_LOCAL_FILES):
-            asked = parse_qs(parts.query).get("d", [""])[0]
-            names = [root / asked.lstrip("/") for root in self._roots]
+            wanted = parse_qs(parts.query).get("d", [""])[0]
+            names = [root / wanted.lstrip("/") for root in self._roots]
         elif not parts.scheme and not url.startswith("/data/"):
             names = [Path(unquote(url))]
         for name in names:

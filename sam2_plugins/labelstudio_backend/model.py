@@ -34,9 +34,9 @@ class Sam2Backend(LabelStudioMLBase):
     ) -> list[Any]:
         """Return one prediction a task; see `Engine.predict`."""
         engine = shared_engine()
-        told = getattr(self, "hostname", "") or "", getattr(self, "access_token", "") or ""
+        address = getattr(self, "hostname", "") or "", getattr(self, "access_token", "") or ""
         predictions = engine.predict(
-            tasks, self.label_config or "", context, server=engine.server(*told)
+            tasks, self.label_config or "", context, server=engine.server(*address)
         )
         none = {"result": [], "score": 0.0, "model_version": engine.model_version}
         return [prediction or none for prediction in predictions]

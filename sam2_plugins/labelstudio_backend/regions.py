@@ -22,6 +22,12 @@ def id_of(result: Result) -> str:
     return str(result.get("id", ""))
 
 
+def daughter_of(mother: Result, daughter: Result) -> dict[str, Any]:
+    """Return the relation from an object that ended by a division to one that began by it."""
+    ends = {"from_id": id_of(mother), "to_id": id_of(daughter)}
+    return {"type": RELATION, **ends, "direction": "right"}
+
+
 def carried(
     results: Iterable[Result],
     answered: Mapping[str, Sequence[str]],

@@ -6,11 +6,10 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sam2_plugins.core.checkpoints import cache_dir, model_name
-from sam2_plugins.core.variants import VARIANTS
 from sam2_plugins.labelstudio_backend.errors import LabelStudioError
 
 if TYPE_CHECKING:
@@ -26,90 +25,116 @@ OF_A_PROJECT = (
 """Settings that a project may have of its own: its *extra params* in Label Studio."""
 
 
-def _setting(default: Any, *variables: str) -> Any:
-    return field(default=default, metadata={"variables": variables})
+def _setting(default: Any, help: str, *variables: str, group: str = "", form: str = "") -> Any:
+    """Make a field: its help, its variables, and under which heading `serve` shows its option."""
+    about = {"help": help, "variables": variables, "group": group, "form": form}
+    return field(default=default, metadata=about)
+
+
+_serving = partial(_setting, group="Serving")
+_files = partial(_setting, group="Files of tasks")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of a backend.
+    """Settings of a backend; each field tells what it is, and which variables set it.
 
-    Attributes
-    ----------
-    model, device, image_size
-        As `load_model` takes them; an image size of 0 is the model's own.
-    window
-        Whether small objects are seen through windows: auto, none, or a number of pixels.
-    url, api_key
-        Label Studio's address, and a legacy token or personal access token. Without them, what
-        Label Studio tells on connecting is used.
-    user, password
-        Of the backend itself (basic authentication); open to all without.
-    answer_within
-        Seconds after which a request is answered with what there is; below the 100 that Label
-        Studio waits.
-    max_frames
-        Frames that are tracked each way from the outermost prompts; 0: to both ends.
-    memory
-        Rule of what each object remembers, a key of `core.tracking.memory.policies.policies()`.
-    masks
-        "keyframes": the mask of each keyframe travels in it; "all": those of the frames between
-        as well; "none".
-    cache, cache_gigabytes
-        Where videos and tracked masks are kept, and how much of the videos.
-    max_gigabytes
-        Largest video or image that is fetched.
-    roots
-        Folders below which local files may be read directly.
-    allow_hosts
-        Hosts on internal addresses that tasks may name.
-    ca_file
-        Certificates of authorities that are trusted besides the usual ones.
-    proxy
-        HTTP proxy through which addresses outside of Label Studio are fetched; none by default,
-        whatever the environment says.
-    fetch_within
-        Seconds that fetching one file may take in all.
-    max_megapixels
-        Largest image or video frame.
-    track_gigabytes
-        Room for tracked masks.
-    track_predictions
-        Whether predictions of other models are prompts where a task has no annotation.
-    everything
-        Label of all objects that are found in a task where nobody has drawn anything; "": such a
-        task is left alone.
-    requests
-        Requests for predictions that may be open at once; more are told to come back.
+    A field without help is no option of `serve`: others on the machine see the options of a
+    command.
     """
 
-    model: str = _setting("auto", "SAM2_MODEL")
-    device: str = _setting("auto", "SAM2_DEVICE")
-    image_size: int = _setting(0, "SAM2_IMAGE_SIZE")
-    window: str = _setting("auto", "SAM2_WINDOW")
-    url: str = _setting("", "LABEL_STUDIO_URL", "LABEL_STUDIO_HOST")
-    api_key: str = _setting("", "LABEL_STUDIO_API_KEY")
-    user: str = _setting("", "BASIC_AUTH_USER")
-    password: str = _setting("", "BASIC_AUTH_PASS")
-    answer_within: float = _setting(80.0, "SAM2_ANSWER_WITHIN")
-    max_frames: int = _setting(0, "SAM2_MAX_FRAMES")
-    memory: str = _setting("sam2", "SAM2_MEMORY")
-    masks: str = _setting("keyframes", "SAM2_MASKS")
-    cache: str = _setting("", "SAM2_LABELSTUDIO_CACHE")
-    cache_gigabytes: float = _setting(20.0, "SAM2_CACHE_GIGABYTES")
-    max_gigabytes: float = _setting(8.0, "SAM2_MAX_GIGABYTES")
-    roots: tuple[str, ...] = _setting((), "LOCAL_FILES_DOCUMENT_ROOT")
-    allow_hosts: tuple[str, ...] = _setting((), "SAM2_ALLOW_HOSTS")
-    ca_file: str = _setting("", "SAM2_CA_FILE", "SSL_CERT_FILE")
-    proxy: str = _setting("", "SAM2_PROXY")
-    fetch_within: float = _setting(900.0, "SAM2_FETCH_WITHIN")
-    max_megapixels: float = _setting(50.0, "SAM2_MAX_MEGAPIXELS")
-    track_gigabytes: float = _setting(5.0, "SAM2_TRACK_GIGABYTES")
-    track_predictions: bool = _setting(True, "SAM2_TRACK_PREDICTIONS")
-    everything: str = _setting("", "SAM2_EVERYTHING")
-    requests: int = _setting(128, "SAM2_REQUESTS")
+    model: str = _setting("auto", "nano, sam2.1-tiny …, or a file of weights.", "SAM2_MODEL")
+    device: str = _setting("auto", "auto, cpu, cuda, mps.", "SAM2_DEVICE")
+    url: str = _setting(
+        "",
+        "Address of Label Studio; by default, what it sends when it connects.",
+        *("LABEL_STUDIO_URL", "LABEL_STUDIO_HOST"),
+    )
+    api_key: str = _setting(
+        "",
+        "Personal access token or legacy token. Give it as a variable where other users of this "
+        "machine must not see it.",
+        "LABEL_STUDIO_API_KEY",
+    )
+    user: str = _setting(
+        "",
+        "Let only this user connect; the password is in BASIC_AUTH_PASS.",
+        "BASIC_AUTH_USER",
+    )
+    password: str = _setting("", "", "BASIC_AUTH_PASS")
+    answer_within: float = _serving(
+        80.0,
+        "Seconds after which a request is answered with what there is; below the 100 that Label "
+        "Studio waits.",
+        "SAM2_ANSWER_WITHIN",
+    )
+    max_frames: int = _serving(
+        0, "Frames to track from the prompts, each way; 0: to both ends.", "SAM2_MAX_FRAMES"
+    )
+    memory: str = _serving(
+        "sam2", "What each object remembers: sam2, samurai or dam4sam.", "SAM2_MEMORY"
+    )
+    window: str = _serving(
+        "auto",
+        "See small objects through windows: where it helps, never, or of N pixels.",
+        "SAM2_WINDOW",
+        form="auto|none|N",
+    )
+    image_size: int = _serving(
+        0, "Side in pixels of what the model sees; 0: the model's own.", "SAM2_IMAGE_SIZE"
+    )
+    track_predictions: bool = _serving(
+        True,
+        "Take predictions of other models, such as a detector, for prompts where a task has no "
+        "annotation.",
+        "SAM2_TRACK_PREDICTIONS",
+    )
+    everything: str = _serving(
+        "",
+        "Find all objects of tasks in which nobody has drawn anything, and give them this label.",
+        "SAM2_EVERYTHING",
+        form="LABEL",
+    )
+    requests: int = _serving(
+        128,
+        "Requests that may be open at once; more are asked to come back later.",
+        "SAM2_REQUESTS",
+    )
+    masks: str = _serving(
+        "keyframes",
+        "Masks that travel in video boxes, for `export`.",
+        "SAM2_MASKS",
+        form="keyframes|all|none",
+    )
+    cache: str = _files("", "Folder of fetched files and tracked masks.", "SAM2_LABELSTUDIO_CACHE")
+    cache_gigabytes: float = _files(20.0, "Space for fetched files.", "SAM2_CACHE_GIGABYTES")
+    max_gigabytes: float = _files(8.0, "Largest file that is fetched.", "SAM2_MAX_GIGABYTES")
+    track_gigabytes: float = _files(5.0, "Space for tracked masks.", "SAM2_TRACK_GIGABYTES")
+    max_megapixels: float = _files(50.0, "Largest image or video frame.", "SAM2_MAX_MEGAPIXELS")
+    fetch_within: float = _files(
+        900.0, "Seconds in which a file has to be fetched.", "SAM2_FETCH_WITHIN"
+    )
+    ca_file: str = _files(
+        "", "Certificates of your own authority.", "SAM2_CA_FILE", "SSL_CERT_FILE"
+    )
+    proxy: str = _files(
+        "",
+        "HTTP proxy for all addresses but Label Studio's; that of the environment is not used.",
+        "SAM2_PROXY",
+    )
+    roots: tuple[str, ...] = _files(
+        (),
+        "Folder whose files tasks may name, and Label Studio's document root, if it is on this "
+        "machine.",
+        "LOCAL_FILES_DOCUMENT_ROOT",
+    )
+    allow_hosts: tuple[str, ...] = _files(
+        (), "Host of the internal network that tasks may name.", "SAM2_ALLOW_HOSTS"
+    )
 
     def __post_init__(self) -> None:
+        from sam2_plugins.core.checkpoints import model_name
+
         # Named here, for predictions are kept under the name of their model.
         object.__setattr__(self, "model", model_name(self.model, self.device))
         if self.masks not in ("keyframes", "all", "none"):
@@ -145,6 +170,8 @@ class Settings:
     @property
     def folder(self) -> Path:
         """Where everything is kept."""
+        from sam2_plugins.core.checkpoints import cache_dir
+
         return Path(self.cache).expanduser() if self.cache else cache_dir() / "labelstudio"
 
     @property
@@ -165,6 +192,8 @@ class Settings:
         LabelStudioError
             If a value is none that the setting can have.
         """
+        from sam2_plugins.core.variants import VARIANTS
+
         if isinstance(params, str):
             try:
                 params = json.loads(params)

@@ -8,11 +8,11 @@ import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.labelstudio_backend.digests import digest_of
 from sam2_plugins.labelstudio_backend.lane import TRACK, Lane
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from sam2_plugins.core.tracking.feature_cache import FeatureStore
     from sam2_plugins.core.tracking.options import TrackingOptions
     from sam2_plugins.core.tracking.tracker import VideoTracker
-    from sam2_plugins.labelstudio_backend.stored_track import StoredTrack
 
 Prompts = Mapping[str, Sequence[Prompt]]
 """The prompts of each object, by its id."""
@@ -39,11 +38,14 @@ class Tracked:
     ----------
     masks
         Object to frame (from 0 on) to mask.
+    parents
+        Daughter to mother.
     done, total
         Steps.
     """
 
     masks: dict[str, dict[int, ObjectMask]] = field(default_factory=dict)
+    parents: dict[str, str] = field(default_factory=dict)
     done: int = 0
     total: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -55,10 +57,11 @@ class Tracked:
                 self.masks.setdefault(obj, {})[frame] = mask
             self.done += 1
 
-    def snapshot(self) -> dict[str, dict[int, ObjectMask]]:
-        """Return the masks that there are now."""
+    def snapshot(self) -> Tracked:
+        """Return what there is now, which does not change any more."""
         with self._lock:
-            return {obj: dict(masks) for obj, masks in self.masks.items()}
+            masks = {obj: dict(masks) for obj, masks in self.masks.items()}
+            return Tracked(masks, dict(self.parents), self.done, self.total)
 
 
 @dataclass(frozen=True)
@@ -95,16 +98,15 @@ class TrackStore:
         self._in_use: set[Path] = set()
         self._lock = threading.Lock()
 
-    def path(self, movie: Movie, prompts: Sequence[Prompt], options: TrackingOptions) -> Path:
-        """Return the file of an object, tracked with these options."""
-        about = [options.identity(), movie.fingerprint, *map(_as_text, prompts)]
+    def path(self, movie: Movie, options: TrackingOptions, *what: str) -> Path:
+        """Return the file of what is tracked with these options."""
+        about = [options.identity(), movie.fingerprint, *what]
         return self._folder / f"{digest_of(json.dumps(about))}.jsonl"
 
     @contextmanager
-    def using(self, paths: Iterable[Path]) -> Iterator[list[StoredTrack]]:
+    def using(self, paths: Iterable[Path]) -> Iterator[list[Path]]:
         """Give the files to read and to add to, but for those that another track adds to."""
         from sam2_plugins.core.tracking.run import make_room
-        from sam2_plugins.labelstudio_backend.stored_track import StoredTrack
 
         with self._lock:
             free = [path for path in dict.fromkeys(paths) if path not in self._in_use]
@@ -113,7 +115,7 @@ class TrackStore:
             for path in free:
                 with suppress(OSError):
                     os.utime(path)  # used now: the last to be deleted
-            yield [StoredTrack(path) for path in free]
+            yield free
         finally:
             with self._lock:
                 self._in_use.difference_update(free)
@@ -146,7 +148,7 @@ class Tracks:
 
     def names(self, movie: Movie, prompts: Prompts, options: TrackingOptions) -> list[str]:
         """Return what tells these tracks from all others."""
-        return sorted(self._store.path(movie, own, options).stem for own in prompts.values())
+        return sorted(path.stem for path in self._files(movie, prompts, options).values())
 
     def follow(
         self,
@@ -164,9 +166,10 @@ class Tracks:
             How far from the outermost prompts; 0: to both ends.
         """
         from sam2_plugins.core.tracking.run import run
+        from sam2_plugins.labelstudio_backend.stored_track import StoredTrack
 
         tracker = self._tracker(movie, options)
-        files = {obj: self._store.path(movie, own, options) for obj, own in prompts.items()}
+        files = self._files(movie, prompts, options)
         for path, own in {files[obj]: own for obj, own in prompts.items()}.items():
             for prompt in own:
                 with self.lane.turn(TRACK):
@@ -175,14 +178,14 @@ class Tracks:
         start, stop = _range(prompts, len(movie.frames), max_frames)
         tracked.total = tracker.count_steps("both", start, stop) or 0
         wanted = replace(options, direction="both", start=start, stop=stop)
-        with (
-            self._store.using(files.values()) as journals,
-            closing(run(tracker, wanted, journals, lambda: self.lane.turn(TRACK))) as results,
-        ):
-            for result in results:
-                found = {obj: result.masks.get(path.stem) for obj, path in files.items()}
-                tracked.add(result.frame, {obj: m for obj, m in found.items() if m is not None})
-                yield
+        with self._store.using(files.values()) as paths:
+            journals = [StoredTrack(path) for path in paths]
+            turn = partial(self.lane.turn, TRACK)
+            with closing(run(tracker, wanted, journals, turn)) as results:
+                for result in results:
+                    found = {obj: result.masks.get(path.stem) for obj, path in files.items()}
+                    tracked.add(result.frame, {obj: m for obj, m in found.items() if m is not None})
+                    yield
             for journal in journals:
                 journal.is_whole()
 
@@ -196,21 +199,32 @@ class Tracks:
         max_frames
             As `follow` takes it, from the first frame on.
         """
-        from sam2_plugins.core.lineage import LineageTracker
+        from sam2_plugins.core.lineage import AllObjects, LineageJournal, run_all
 
-        tracker = self._tracker(movie, options)
         last = len(movie.frames) - 1
         last = min(max_frames, last) if max_frames else last
         tracked.total = last + 1
-        with closing(LineageTracker(tracker, tracker.proposer()).run(0, last)) as results:
-            while True:
-                with self.lane.turn(TRACK):
-                    result = next(results, None)
-                if result is None:
-                    return
-                names = {obj: digest_of(f"{movie.fingerprint} {obj}", 10) for obj in result.masks}
-                tracked.add(result.frame, {names[o]: m for o, m in result.masks.items()})
-                yield
+        lineage = AllObjects().lineage(self._tracker(movie, options))
+        path = self._store.path(movie, options, "all", str(last))
+
+        def name(obj: ObjectId) -> str:
+            return digest_of(f"{movie.fingerprint} {obj}", 10)
+
+        with self._store.using([path]) as paths:
+            journal = next(map(LineageJournal, paths), None)
+            turn = partial(self.lane.turn, TRACK)
+            with closing(run_all(lineage, 0, last, journal=journal, turn=turn)) as results:
+                for result in results:
+                    tracked.add(result.frame, {name(o): m for o, m in result.masks.items()})
+                    yield
+        tracked.parents = {name(o): name(mother) for o, mother in lineage.parents.items()}
+
+    def _files(self, movie: Movie, prompts: Prompts, options: TrackingOptions) -> dict[str, Path]:
+        """The file of each object."""
+        return {
+            obj: self._store.path(movie, options, *map(_as_text, own))
+            for obj, own in prompts.items()
+        }
 
     def _tracker(self, movie: Movie, options: TrackingOptions) -> VideoTracker:
         return options.tracker(

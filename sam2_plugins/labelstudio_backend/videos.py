@@ -119,10 +119,10 @@ def answer_region(
             sequence[last + 1] = keyframes.make_keyframe(
                 last + 1, persons[last].box, False, view.clock.rate, None
             )
-    told = [sequence[frame] for frame in sorted(sequence)]
-    if told:  # once is enough, wherever the editor leaves it
-        told[0] = keyframes.with_frames(told[0], pack_frames(shown))
-    return _result(region, told, view)
+    thinned = [sequence[frame] for frame in sorted(sequence)]
+    if thinned:  # once is enough, wherever the editor leaves it
+        thinned[0] = keyframes.with_frames(thinned[0], pack_frames(shown))
+    return _result(region, thinned, view)
 
 
 def _result(region: VideoRegion, sequence: list[dict[str, Any]], view: VideoView) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """napari: click on cells in a time-lapse, watch them being tracked, correct, export.
 
-Read from the outside in: `_widget` is the dock, `_controller` is what it does, without Qt,
-`_prompting` and `_runs` are its halves, `_workspace` holds an image's layers, `_session` is the
-model's work, `_volumes` and `_all_cells` are its runs through stacks and of all cells, `_frames`
-and `_prompts` translate, `_store` is behind the Labels layer.
+Arrows point to the right: `views` (the dock, in Qt) → `controllers` (what it does, without Qt) →
+`models` (the dock's state, an image's objects, the model's work on them) → `layers` (napari's
+layers of an image). `napari.yaml` names what napari itself calls: the dock, `reader`, `writer`,
+`samples`.
 """

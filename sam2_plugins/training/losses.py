@@ -1,4 +1,4 @@
-"""What is asked of a prediction: the right pixels, an honest IoU, and the object's presence."""
+"""What a prediction is scored by: the right pixels, an honest IoU, and the object's presence."""
 
 from __future__ import annotations
 

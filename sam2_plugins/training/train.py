@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sam2_plugins.core.checkpoints import save_model
 from sam2_plugins.core.files import naming, replacing
 from sam2_plugins.core.model import Sam2Model, build_model
 from sam2_plugins.core.variants import Variant
+from sam2_plugins.training.average import follow
 from sam2_plugins.training.batches import BatchPlan, ClipShape, batches
 from sam2_plugins.training.initialise import initialise
 from sam2_plugins.training.prompting import PromptMix
@@ -239,9 +239,7 @@ class _Run:
         torch.autograd.backward(result.loss)
         nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         self.optimiser.step()
-        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
-        kept, new = list(self.average.parameters()), list(self.model.parameters())
-        get_ema_multi_avg_fn(decay)(kept, new, self.step)
+        follow(self.average, self.model, self.recipe.ema, self.step)
         self.step += 1
         now = time.perf_counter()
         self.rows.append(

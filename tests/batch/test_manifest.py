@@ -78,6 +78,8 @@ def test_every_bad_line_is_named_at_once(tmp_path: Path) -> None:
         ("list.csv", "source,prompts\n", "no video"),
         ("list.jsonl", "{", "line 1"),
         ("list.jsonl", "[]", "not an object"),
+        ("list.jsonl", '{"source": " ", "prompts": "all"}', "source is a path"),
+        ("list.jsonl", '{"source": "a", "source": "b", "prompts": "all"}', "stands twice"),
         ("list.jsonl", '{"source": "a", "prompts": %s, "stop": "x"}' % CLICK, "stop"),  # noqa: UP031
         ("list.jsonl", '{"source": "a", "prompts": %s, "colour": 1}' % CLICK, "colour"),  # noqa: UP031
     ],
@@ -164,3 +166,18 @@ def test_all_in_place_of_prompts_means_every_object(tmp_path: Path) -> None:
     (job,) = read_manifest(written(tmp_path, "source,prompts\na.tif,all\n"))
     assert job.everything is not None
     assert job.prompts == ()
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_list_of_another_countrys_spreadsheet_is_read(tmp_path: Path, separator: str) -> None:
+    rows = [["Source", "Prompts", "fps", ""], ["a.tif", "all", "2.5", ""], ["b.tif", "all"]]
+    text = "\r\n".join(map(separator.join, rows))
+    first, second = read_manifest(written(tmp_path, f"\ufeff{text}\r\n"))
+    assert (first.name, first.reading["fps"], second.name) == ("a", 2.5, "b")
+
+
+def test_a_list_in_another_encoding_says_how_to_save_it(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_bytes("source,prompts\nfön.tif,all\n".encode("cp1252"))
+    with pytest.raises(ManifestError, match="CSV UTF-8"):
+        read_manifest(path)

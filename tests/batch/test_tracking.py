@@ -339,3 +339,29 @@ def test_two_batches_in_one_folder_are_not_run_at_once(movie: Job, tmp_path: Pat
             next(run_batch([movie], SETTINGS, tmp_path / "out"))
     assert last(run_batch([movie], SETTINGS, tmp_path / "out")).state == "done"
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["movie"]
+
+
+def test_masks_that_were_cut_off_are_tracked_again(movie: Job, folder: ResultFolder) -> None:
+    track(folder, movie)
+    journal = folder.path / "masks.jsonl"
+    journal.write_bytes(journal.read_bytes().split(b"\n")[0] + b"\n")
+    report = track(folder, movie, replace(SETTINGS, formats=("tiff", "csv")))
+    assert report.frames == FRAMES
+    assert len((folder.path / "tracks.csv").read_text().splitlines()) == 1 + FRAMES
+
+
+def test_what_a_person_has_where_results_are_made_stays(movie: Job, tmp_path: Path) -> None:
+    work = tmp_path / "out" / ".movie.part"
+    work.mkdir(parents=True)
+    (work / "notes.txt").write_text("mine")
+    folder = VideoFolder(tmp_path / "out", "movie")
+    with pytest.raises(ExportError, match=r"\.movie\.part.notes\.txt was not made here"):
+        track(folder, movie)
+    (work / "notes.txt").unlink()
+    events = []
+    for event in track_into(folder, movie, SETTINGS, NOTHING):
+        events.append(event)
+        if work.exists():
+            (work / "notes.txt").write_text("mine")
+    assert last(events).state == "done"
+    assert [path.name for path in work.iterdir()] == ["notes.txt"]

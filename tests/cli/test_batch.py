@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,8 @@ def test_wrong_usage_is_named_before_anything_starts(run, tmp_path, arguments, n
     assert not (tmp_path / "out").exists()
 
 
-def test_a_scheduler_that_is_not_there_is_named(run, tmp_path):
+def test_a_scheduler_that_is_not_there_is_named(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(import_module("sam2_plugins.batch.connect"), "ANSWER_WITHIN", 0.2)
     result = run("batch", manifest(tmp_path, ("a", 4)), "--dask", "tcp://127.0.0.1:9")
     assert result.code == 1
     assert "127.0.0.1:9" in result.err

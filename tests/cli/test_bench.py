@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sam2_plugins.core.checkpoints import cached_model
+from sam2_plugins.core.checkpoints import load_model
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.tracking.profiling import PARTS, matrix_rate, profile_tracking
 
 
 def test_every_part_of_a_frame_is_told(run, nano):
-    told = run("bench", nano, "--objects", "1,2", "--frames", 1, "--json").json
+    told = run("bench", nano, "--objects", "1,2", "--sizes", "64", "--frames", 1, "--json").json
     assert told["device"] == "cpu"
     one, two = told["profiles"]
     assert (one["model"], one["objects"], two["objects"]) == ("nano", 1, 2)
@@ -23,7 +23,7 @@ def test_every_part_of_a_frame_is_told(run, nano):
 
 
 def test_people_get_a_table(run, nano):
-    result = run("bench", "--sizes", "128", "--objects", "1", "--frames", 1)
+    result = run("bench", "--sizes", "64", "--objects", "1", "--frames", 1)
     assert "memory" in result.out
     assert "GFLOP/s" in result.err
 
@@ -34,7 +34,7 @@ def test_no_object_is_a_usage_error(run):
 
 
 def test_a_model_is_as_it_was_after_it_was_measured(nano):
-    model = cached_model(nano, device="cpu")
+    model = load_model(nano, "cpu", image_size=64)
     wanted = [parameter.requires_grad for parameter in model.parameters()]
     profile_tracking(model, 1, rate=1e9, frames=1)
     assert model.decode.__func__ is Sam2Model.decode

@@ -153,7 +153,7 @@ def _wait_for(path: Path) -> None:
         time.sleep(0.02)
 
 
-def test_shells_complete_commands_options_and_models():
+def test_shells_complete_commands_models_and_formats():
     def completions(words: str) -> str:
         told = subprocess.run(
             [sys.executable, "-m", "sam2_plugins"],
@@ -170,7 +170,6 @@ def test_shells_complete_commands_options_and_models():
         return told.stdout
 
     assert "track" in completions("sam2-plugins tr")
-    assert "--model" in completions("sam2-plugins track --mod")
     assert completions("sam2-plugins track --model sam2.1-t").split() == ["sam2.1-tiny"]
     assert completions("sam2-plugins track --format tiff,m").split() == ["tiff,mp4"]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -82,3 +83,17 @@ def test_a_model_that_there_is_not_is_told_before_anything_is_served(run):
     result = run("labelstudio", "serve", "--model", "sam2.1-huge")
     assert result.code == 1
     assert "sam2.1-tiny" in result.err
+
+
+def test_what_is_given_goes_into_the_settings_and_the_rest_comes_from_the_environment(
+    run, monkeypatch
+):
+    served = []
+    module = import_module("sam2_plugins.cli.labelstudio")
+    monkeypatch.setattr(module, "_run", lambda settings, *where: served.append(settings))
+    monkeypatch.setenv("SAM2_ALLOW_HOSTS", "nas,minio.local")
+    given = ("--model", "nano", "--root", "/a", "--root", "/b", "--no-track-predictions")
+    assert run("labelstudio", "serve", *given, "--max-frames", 5).code == 0
+    (settings,) = served
+    assert (settings.roots, settings.allow_hosts) == (("/a", "/b"), ("nas", "minio.local"))
+    assert (settings.track_predictions, settings.max_frames) == (False, 5)

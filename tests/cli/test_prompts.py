@@ -46,7 +46,7 @@ def test_clicks_and_a_box_of_one_object_on_one_frame_are_one_prompt():
     assert prompt.box == Box(0, 0, 9, 9)
 
 
-@pytest.mark.parametrize("text", ["12", "1,", "a,b", "1,2,3,4,5", "1,2,x,y"])
+@pytest.mark.parametrize("text", ["12", "1,", "a,b", "1,2,3,4,5", "1,2,x,y", "1,2," + "9" * 5000])
 def test_a_malformed_click_is_a_usage_error_that_shows_the_form(text: str):
     with pytest.raises(typer.BadParameter, match="x,y"):
         collected([text])

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -248,6 +248,24 @@ def test_a_killed_run_leaves_a_film_and_goes_on(run, nano, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_killed_run_of_all_objects_goes_on_to_the_same_files(run, nano, tmp_path):
+    labels = moving_discs(3000)[1]
+    tifffile.imwrite(tmp_path / "given.tif", labels[:41])
+    command = ("--format", "csv,ctc", "--stop", "40", "--labels", str(tmp_path / "given.tif"))
+    with _long_run(tmp_path, *command, rows=60, prompts=("--all",)) as (process, out):
+        process.kill()
+        process.communicate()
+    again = ("track", tmp_path / "long.npy", "--all", *command, "--json")
+    resumed, whole = run(*again, "--out", out).json, run(*again, "--out", tmp_path / "whole").json
+    assert 0 < resumed["computed"] <= 41 - 25 < whole["computed"]
+    assert resumed["lineage"] == whole["lineage"]
+    made = [path for path in (tmp_path / "whole").rglob("*") if path.suffix in (".tif", ".txt")]
+    for path in (*made, tmp_path / "whole" / "tracks.csv"):
+        same = out / path.relative_to(tmp_path / "whole")
+        assert same.read_bytes() == path.read_bytes(), path.name
+
+
+@pytest.mark.slow
 def test_a_second_run_in_the_same_folder_is_refused(run, nano, tmp_path):
     with _long_run(tmp_path, "--format", "csv") as (process, out):
         second = run("track", tmp_path / "long.npy", *PROMPTS, "--out", out, "--format", "csv")
@@ -260,12 +278,16 @@ def test_a_second_run_in_the_same_folder_is_refused(run, nano, tmp_path):
 
 @contextmanager
 def _long_run(
-    folder: Path, *options: str, rows: int = 7, terminal: int = subprocess.PIPE
+    folder: Path,
+    *options: str,
+    rows: int = 7,
+    terminal: int = subprocess.PIPE,
+    prompts: Sequence[object] = PROMPTS,
 ) -> Iterator[tuple[subprocess.Popen[str], Path]]:
     """Track a long movie in a process of its own, which has come to so many rows of its table."""
     np.save(folder / "long.npy", moving_discs(3000)[0])
     out = folder / "out"
-    command = [sys.executable, "-m", "sam2_plugins", "track", str(folder / "long.npy"), *PROMPTS]
+    command = [sys.executable, "-m", "sam2_plugins", "track", str(folder / "long.npy"), *prompts]
     with subprocess.Popen(
         [*command, "--out", str(out), *options],
         stdout=terminal,

@@ -176,3 +176,45 @@ def test_the_shared_sequences_load_and_their_truth_scores_1(shared_data):
         labels = dataset.truth[:3]
         assert labels.shape[1:] == (dataset.meta["height"], dataset.meta["width"])
         assert evaluate(labels, labels, **dataset.settings).JF == 1
+
+
+TWO = np.zeros((24, 32), np.uint8)
+TWO[2:8, 2:8], TWO[12:20, 14:22] = 1, 2
+COLOURS = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0]], np.uint8)
+
+
+def save_white_is_zero(path):
+    tifffile.imwrite(path, 255 - TWO, photometric="miniswhite")
+
+
+def save_planes(path):
+    planes = np.moveaxis(COLOURS[TWO], -1, 0)
+    tifffile.imwrite(path, planes, photometric="rgb", planarconfig="separate")
+
+
+def save_palette_with_the_ground_last(path):
+    image = Image.fromarray(2 - TWO, "P")
+    image.putpalette(COLOURS[::-1].ravel().tolist())
+    image.save(path)
+
+
+def save_turned(path):
+    Image.fromarray(np.rot90(TWO)).save(path, tiffinfo={274: 6})
+
+
+@pytest.mark.parametrize(
+    "save", [save_white_is_zero, save_planes, save_palette_with_the_ground_last, save_turned]
+)
+def test_a_tiff_of_labels_is_read_as_it_is_seen(tmp_path, save):
+    save(tmp_path / "m.tif")
+    (labels,) = load_label_stack(tmp_path / "m.tif")
+    assert sorted(np.bincount(labels.ravel())[1:].tolist()) == [36, 64]
+    assert np.array_equal(labels > 0, TWO > 0)
+
+
+def test_labels_that_were_written_one_by_one_are_a_stack(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "m.tif") as writer:
+        for shift in range(3):
+            writer.write(np.roll(TWO, shift, 1), contiguous=False)
+    stack = load_label_stack(tmp_path / "m.tif")
+    assert [np.argmax(one[4] > 0) for one in stack] == [2, 3, 4]

@@ -104,6 +104,15 @@ def entry(**changes):
         (entry(frame=0.5), r"prompts\[0\]: .*whole number"),
         (entry(box=[1, 2, 1, 2]), r"prompts\[0\]: .*empty"),
         (entry(mask=[1, 2]), r'prompts\[0\], "mask": This is no COCO'),
+        (entry(mask={"size": [99_999, 99_999], "counts": [99_999**2]}), "too large"),
+        (entry(mask={"size": [4, 4], "counts": [2**63 - 1, 2**63 - 1, 18]}), "damaged"),
+        (entry(points=[[True, False]]), r'prompts\[0\], "points": .* is not a list of pairs'),
+        (entry(points=[1, 2]), r'prompts\[0\], "points"'),
+        (entry(labels=[True]), r'prompts\[0\], "labels"'),
+        (entry(box=["1", "2", "3", "4"]), r'prompts\[0\], "box"'),
+        (entry(box=[1, 2, 3, float("nan")]), "not finite"),
+        ({"version": True}, '"version" is True'),
+        ({"lives": [{"obj": 1, "first": 5, "last": 2}]}, r"lives\[0\]"),
         (entry(mask={"size": [4, 4], "counts": "1"}), r'prompts\[0\], "mask": .* damaged'),
     ],
 )
@@ -155,6 +164,14 @@ def test_prompts_of_another_movie_are_refused_by_what_differs(movie, differs):
         refuse_other_movie(facts_of(Movie()), movie)
 
 
+def taken(source: dict[str, object], movie: Movie) -> bool:
+    try:
+        refuse_other_movie(source, movie)
+    except PromptError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize(
     "movie",
     [
@@ -170,10 +187,17 @@ def test_prompts_of_another_movie_are_refused_by_what_differs(movie, differs):
     ],
 )
 def test_prompts_of_the_same_movie_are_taken(movie):
-    refuse_other_movie(facts_of(Movie()), movie)
-    refuse_other_movie(facts_of(movie), Movie())
+    assert taken(facts_of(Movie()), movie)
+    assert taken(facts_of(movie), Movie())
 
 
 def test_prompts_that_tell_nothing_of_their_movie_are_taken():
-    refuse_other_movie({}, Movie())
-    refuse_other_movie({"frames": None, "height": "4", "name": 7}, Movie("7"))
+    assert taken({}, Movie())
+    assert taken({"frames": None, "height": "4", "name": 7}, Movie("7"))
+
+
+def test_a_key_that_stands_twice_is_named(tmp_path):
+    path = tmp_path / "prompts.json"
+    path.write_text(json.dumps(GOOD).replace('"frame": 0', '"frame": 0, "frame": 3'))
+    with pytest.raises(PromptError, match='the key "frame" stands twice'):
+        load_prompts(path)

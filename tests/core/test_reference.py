@@ -34,6 +34,9 @@ pytestmark = pytest.mark.timeout(7200)
 HERE = Path(__file__).parents[1] / "reference"
 FOLDER = Path(os.environ.get("SAM2_REFERENCE_DIR", HERE))
 FILES = sorted(FOLDER.glob("*_*.npz"))
+QUICK = ("edgetam_512", "efficienttam_ti_512", "sam2.1_hiera_tiny_256")
+"""Files for `make test-fast`: one of each family."""
+
 WHOLE = Window(0, 0, 160, 96)
 
 DECODER = 1e-2
@@ -114,7 +117,13 @@ def as_many_threads_as_the_reference() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="module", params=FILES, ids=lambda path: path.stem)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(path, id=path.stem, marks=() if path.stem in QUICK else pytest.mark.slow)
+        for path in FILES
+    ],
+)
 def reference(request: pytest.FixtureRequest) -> Reference:
     return Reference(request.param)
 
@@ -329,6 +338,7 @@ class Session:
         return torch.stack([by_object[obj][None] for obj in sorted(by_object, key=str)])
 
 
+@pytest.mark.slow
 def test_clips_are_tracked_as_officially(reference: Reference) -> None:
     click = Session(reference, "click")
     click.prompt(0, 1, points=[(30, 40)])

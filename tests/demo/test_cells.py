@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from sam2_plugins.demo.cells import choose_prompts
+from tests.support.movies import disc
 
 SIZE = (200, 300)
 
 
 def nuclei(*centres: tuple[int, int], radius: int = 10) -> np.ndarray:
-    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
     image = np.full(SIZE, 10, np.uint8)
-    for cx, cy in centres:
-        image[(x - cx) ** 2 + (y - cy) ** 2 < radius**2] = 180
+    for centre in centres:
+        image[disc(SIZE, centre, radius)] = 180
     return image
 
 

@@ -7,13 +7,13 @@ from sam2_plugins.core.export import Numbering, colour_of
 from sam2_plugins.core.frames import open_frames
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.demo.strips import CellStripsWriter
+from tests.support.movies import disc
 
 SIZE = (80, 100)
 
 
-def disc(x: int, y: int) -> ObjectMask:
-    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
-    return ObjectMask.from_array((columns - x) ** 2 + (rows - y) ** 2 < 8**2)
+def cell(x: int, y: int) -> ObjectMask:
+    return ObjectMask.from_array(disc(SIZE, (x, y), 8))
 
 
 def draw(tmp_path, results, columns: int = 10) -> np.ndarray:
@@ -32,33 +32,33 @@ def has_outline(picture: np.ndarray, label: int) -> bool:
 
 
 def test_there_is_a_row_per_object_and_a_column_per_frame(tmp_path):
-    both = draw(tmp_path, [(frame, {1: disc(30, 30), 2: disc(70, 50)}) for frame in range(4)])
-    one = draw(tmp_path, [(frame, {1: disc(30, 30)}) for frame in range(2)])
+    both = draw(tmp_path, [(frame, {1: cell(30, 30), 2: cell(70, 50)}) for frame in range(4)])
+    one = draw(tmp_path, [(frame, {1: cell(30, 30)}) for frame in range(2)])
     assert both.shape[0] - one.shape[0] == 124
     assert both.shape[1] - one.shape[1] == 2 * 124
 
 
 def test_a_row_shows_its_own_object_alone(tmp_path):
-    page = draw(tmp_path, [(0, {1: disc(40, 40), 2: disc(50, 40)})])
+    page = draw(tmp_path, [(0, {1: cell(40, 40), 2: cell(50, 40)})])
     first, second = page[28:148], page[152:272]
     assert has_outline(first, 1) and not has_outline(first, 2)
     assert has_outline(second, 2) and not has_outline(second, 1)
 
 
 def test_an_object_that_is_gone_leaves_the_place_where_it_was(tmp_path):
-    page = draw(tmp_path, [(0, {1: disc(40, 40)}), (1, {1: ObjectMask.empty(SIZE)})])
+    page = draw(tmp_path, [(0, {1: cell(40, 40)}), (1, {1: ObjectMask.empty(SIZE)})])
     assert has_outline(page[:, 56:176], 1)
     gone = page[28:148, 180:300]
     assert (gone == 30).all()
 
 
 def test_what_lies_outside_of_the_frame_is_black(tmp_path):
-    page = draw(tmp_path, [(0, {1: disc(2, 40)})])
+    page = draw(tmp_path, [(0, {1: cell(2, 40)})])
     assert (page[80, 58] == 0).all()
 
 
 def test_long_movies_are_shown_at_even_distances(tmp_path):
-    results = [(frame, {1: disc(30, 30)}) for frame in range(20)]
+    results = [(frame, {1: cell(30, 30)}) for frame in range(20)]
     assert draw(tmp_path, results, columns=5).shape[1] == 56 + 5 * 124
 
 

@@ -11,6 +11,7 @@ from sam2_plugins.core.checkpoints import find_weights
 from sam2_plugins.labelstudio_backend.engine import Engine
 from sam2_plugins.labelstudio_backend.settings import Settings
 from tests.cli.conftest import moving_discs
+from tests.support.movies import write_video
 
 FRAMES, HEIGHT, WIDTH = 12, 96, 128
 
@@ -24,17 +25,10 @@ def discs() -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture(scope="session")
 def files(discs, tmp_path_factory) -> Path:
     """A folder with the discs as `discs.mp4`, and `page0.png` and so on."""
-    import av
-
     folder = tmp_path_factory.mktemp("media")
-    with av.open(str(folder / "discs.mp4"), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": "14"})
-        stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "yuv420p"
-        for number, image in enumerate(discs[0]):
-            Image.fromarray(image).save(folder / f"page{number}.png")
-            frame = av.VideoFrame.from_ndarray(np.repeat(image[..., None], 3, -1), format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+    for number, image in enumerate(discs[0]):
+        Image.fromarray(image).save(folder / f"page{number}.png")
+    write_video(folder / "discs.mp4", discs[0], crf="14")
     return folder
 
 

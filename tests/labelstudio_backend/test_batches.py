@@ -136,6 +136,8 @@ def test_label_studio_is_tried_again_when_it_does_not_answer(
         engine.predict([pictures(1, str(files / "page1.png"))], tasks.IMAGE)
         wait_for(lambda: stored.of(1))
         engine.close()
+    assert not list(refusals)  # two were met, and the third request was answered
+    assert stored.of(1)[0]["result"]
 
 
 def test_a_retry_without_a_token_goes_on_where_the_first_one_stopped(settings, files, pictures):

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from itertools import islice
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from sam2_plugins.core.frames import open_frames
+from sam2_plugins.core.tracking.options import TrackingOptions
+from sam2_plugins.core.tracking.proposals import ObjectProposer
 from sam2_plugins.labelstudio_backend.engine import Engine
+from sam2_plugins.labelstudio_backend.export import read_export, write_masks
 from sam2_plugins.labelstudio_backend.formats import brush
+from sam2_plugins.labelstudio_backend.tracking import Movie, Tracked, Tracks
 from tests.labelstudio_backend import tasks
 from tests.labelstudio_backend.conftest import FRAMES, HEIGHT, WIDTH
 from tests.labelstudio_backend.test_engine import boxes_agree
@@ -67,3 +77,80 @@ def test_a_label_that_the_config_does_not_have_is_told(settings, files):
         (answer,) = engine.predict([task], config)
         assert "'Nucleus' is not in" in answer["model_version"]
     engine.close()
+
+
+DIVIDED, LONG = 5, 10
+
+
+@pytest.fixture(scope="module")
+def pages(files: Path) -> list[str]:
+    """A cell that becomes two, which move apart, beside one that stays."""
+    ys, xs = np.mgrid[:HEIGHT, :WIDTH]
+    paths = []
+    for number in range(LONG):
+        image = np.random.default_rng(number).normal(40, 6, (HEIGHT, WIDTH))
+        gone = max(0, number - DIVIDED + 1)
+        halves = [(40 + side * (10 + 2 * gone), 40, 9) for side in (-1, 1)]
+        for x, y, radius in [(100, 66, 11), *(halves if gone else [(40, 40, 14)])]:
+            image[(xs - x) ** 2 + (ys - y) ** 2 <= radius**2] = 200
+        paths.append(files / f"dividing{number}.png")
+        Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(paths[-1])
+    return [str(path) for path in paths]
+
+
+def test_a_division_is_a_relation_and_comes_back_as_a_lineage(finding, pages, tmp_path):
+    task = {"id": 3, "data": {"frames": pages}}
+    (answer,) = finding.predict([task], tasks.STACK)
+    tracks = {one["id"]: one["meta"]["sam2"]["track"] for one in answer["result"] if "id" in one}
+    relations = [one for one in answer["result"] if one["type"] == "relation"]
+    assert len({tracks[one["from_id"]] for one in relations}) == 1
+    assert len({tracks[one["to_id"]] for one in relations}) == 2
+    (tmp_path / "export.json").write_text(json.dumps([tasks.annotated(task, *answer["result"])]))
+    (read,) = read_export(tmp_path / "export.json")
+    write_masks(read, tmp_path / "out", "ctc")
+    rows = (tmp_path / "out" / "ctc" / "res_track.txt").read_text().split("\n")
+    spans = [tuple(map(int, row.split()))[1:] for row in rows if row]
+    assert sorted(spans)[:2] == [(0, DIVIDED - 1, 0), (0, LONG - 1, 0)]
+    assert [span[:2] for span in sorted(spans)[2:]] == [(DIVIDED, LONG - 1)] * 2
+    assert all(span[2] for span in sorted(spans)[2:])
+
+
+def test_a_person_draws_a_division_by_a_relation_and_no_other_relation_is_one(files, tmp_path):
+    results = [
+        {**tasks.area(np.eye(HEIGHT, WIDTH, dtype=int), 1), "id": name, "item_index": page}
+        for name, page in (("mother", 0), ("daughter", 1), ("friend", 1))
+    ]
+    for one in results:
+        one["value"] = {"points": [[10, 10], [30, 10], [30, 30]], "polygonlabels": ["Cell"]}
+        one |= {"original_width": WIDTH, "original_height": HEIGHT, "type": "polygonlabels"}
+    ends = [("mother", "daughter"), ("friend", "daughter")]
+    drawn = [{"type": "relation", "from_id": one, "to_id": other} for one, other in ends]
+    task = tasks.annotated(tasks.stack_task(files), *results, *drawn)
+    (tmp_path / "export.json").write_text(json.dumps([task]))
+    (read,) = read_export(tmp_path / "export.json")
+    assert read.parents == {"daughter": "mother"}
+
+
+def test_a_backend_that_was_stopped_goes_on_where_it_was(pages, tmp_path, monkeypatch):
+    looks: list[int] = []
+    look = ObjectProposer.__call__
+    monkeypatch.setattr(
+        ObjectProposer, "__call__", lambda self, frame: (looks.append(frame), look(self, frame))[1]
+    )
+
+    def found(folder: Path, steps: int | None = None) -> Tracked:
+        tracked, frames = Tracked(), open_frames(pages)
+        run = Tracks(folder, 10**9).find(
+            Movie(frames, "m"), TrackingOptions("nano", "cpu"), 0, tracked
+        )
+        list(islice(run, steps))
+        run.close()
+        return tracked
+
+    found(tmp_path / "cut", 5)
+    looks.clear()
+    again = found(tmp_path / "cut")
+    assert looks == list(range(7, LONG))
+    whole = found(tmp_path / "whole")
+    assert (again.masks, again.parents) == (whole.masks, whole.parents)
+    assert len(whole.parents) == 2

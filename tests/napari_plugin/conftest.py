@@ -10,9 +10,9 @@ from napari.components import ViewerModel
 
 from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.napari_plugin._controller import Controller
-from sam2_plugins.napari_plugin._session import Session
-from sam2_plugins.napari_plugin._workspace import Workspace
+from sam2_plugins.napari_plugin.controllers.controller import Controller
+from sam2_plugins.napari_plugin.layers.workspace import Workspace
+from sam2_plugins.napari_plugin.models.session import Session
 from tests.cli.conftest import moving_discs
 
 LEFT, RIGHT = (40.0, 40.0), (60.0, 85.0)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.napari_plugin._aim import meaning_of_click
-from sam2_plugins.napari_plugin._colors import TrackColors
+from sam2_plugins.napari_plugin.layers.colors import TrackColors, color_of
+from sam2_plugins.napari_plugin.models.click_meaning import meaning_of_click
 from tests.napari_plugin.conftest import LEFT, RIGHT, Desk
 
 SIZE = (60, 80)
@@ -103,7 +103,7 @@ def test_colours_are_the_same_in_masks_and_tracks(desk: Desk) -> None:
     desk.click(*LEFT)
     labels = [1, 2, 3, 60, 61, 500, 65535]
     found = TrackColors().map(labels)
-    assert np.allclose(found, [desk.space.color(label) for label in labels], atol=1e-3)
+    assert np.allclose(found, [color_of(label) for label in labels], atol=1e-3)
     assert len(np.unique(np.round(found[:4], 2), axis=0)) == 4
 
 

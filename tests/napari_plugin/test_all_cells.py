@@ -9,20 +9,20 @@ import pytest
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.schedule import Life
-from sam2_plugins.napari_plugin._offers import Offer
+from sam2_plugins.napari_plugin.models.all_cells import Offer
 from tests.napari_plugin.conftest import LEFT, Desk
+from tests.support.movies import disc
 
 FRAMES, SIDE = 8, 128
 
 
 def dividing_cells() -> tuple[np.ndarray, np.ndarray]:
     """Labels 1, 2: cells that stay; 3: one that comes on frame 4; and their movie."""
-    y, x = np.mgrid[:SIDE, :SIDE]
     labels = np.zeros((FRAMES, SIDE, SIDE), np.uint8)
     for t in range(FRAMES):
         for label, (row, column, first) in enumerate(((30, 35, 0), (90, 40, 0), (60, 95, 4)), 1):
             if t >= first:
-                labels[t][np.hypot(x - column - t, y - row) < 11] = label
+                labels[t][disc((SIDE, SIDE), (column + t, row), 11)] = label
     soft = np.random.default_rng(0).normal(0, 3, labels.shape)
     return (40 + 120 * (labels > 0) + soft).astype(np.uint8), labels
 

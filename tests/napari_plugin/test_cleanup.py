@@ -7,16 +7,16 @@ from dataclasses import replace
 import numpy as np
 
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.napari_plugin._cleanup import fill_holes, largest_part, smooth
+from sam2_plugins.napari_plugin.models.cleanup import fill_holes, largest_part, smooth
 from tests.napari_plugin.conftest import LEFT, Desk
+from tests.support.movies import disc
 
 SIZE = (40, 50)
 
 
 def disc_with_flaws() -> np.ndarray:
     """A disc with a hole, a thorn, and a speck beside it."""
-    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
-    pixels = np.hypot(x - 20, y - 20) < 11
+    pixels = disc(SIZE, (20, 20), 10.9)
     pixels[18:21, 18:21] = False
     pixels[20, 30:36] = True
     pixels[5, 45] = True

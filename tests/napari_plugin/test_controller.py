@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sam2_plugins.core.errors import ModelError
-from sam2_plugins.napari_plugin._states import Kind
+from sam2_plugins.napari_plugin.models.frame_states import Kind
 from tests.cli.conftest import moving_discs
 from tests.napari_plugin.conftest import LEFT, RIGHT, Desk
 
@@ -58,7 +58,7 @@ def test_a_box_and_a_click_that_excludes(desk: Desk) -> None:
     assert desk.area(0, 1) != before
     line = desk.controller.line
     assert line is not None and desk.controller.work is not None
-    clicks = desk.controller.work.session.said(line)[0, 1]
+    clicks = desk.controller.work.session.prompts.along(line)[0, 1]
     assert [one.points.labels for one in clicks if one.points] == [(1,), (0,)]
     desk.controller.new_object()
     desk.box(50, 75, 70, 95)
@@ -245,7 +245,7 @@ def test_a_division_ends_the_mother_and_begins_two_daughters(desk: Desk) -> None
     desk.track()
     desk.space.go_to((4,))
     desk.controller.divisions.divide()
-    first, second = desk.space.lineage.daughters(1)
+    first, second = sorted(desk.space.lineage.mothers)
     assert desk.space.store.indices(1)[-1] == (3,)
     assert desk.controller.selected == first
     desk.click(40, 36)

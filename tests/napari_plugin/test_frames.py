@@ -9,7 +9,7 @@ import zarr
 from napari.layers import Image
 
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.napari_plugin._frames import (
+from sam2_plugins.napari_plugin.layers.frames import (
     Line,
     View,
     default_axis,

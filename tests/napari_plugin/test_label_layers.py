@@ -11,7 +11,7 @@ import pytest
 from napari.layers import Image, Labels
 
 from sam2_plugins.core.errors import Sam2PluginsError
-from sam2_plugins.napari_plugin._label_layers import masks_at
+from sam2_plugins.napari_plugin.layers.label_layers import masks_at
 from tests.cli.conftest import moving_discs
 from tests.napari_plugin.conftest import Desk
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sam2_plugins.core.errors import TrainingError
-from sam2_plugins.napari_plugin._learning import Learning, annotated
+from sam2_plugins.napari_plugin.models.finetuning import Learning, annotated
 from sam2_plugins.training.finetuning import AnnotatedMovie, Settings
 from tests.napari_plugin.conftest import LEFT, Desk
 

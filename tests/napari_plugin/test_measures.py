@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sam2_plugins.napari_plugin._measure import Measures, title_of
+from sam2_plugins.napari_plugin.models.measures import Measures, title_of
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
-from sam2_plugins.napari_plugin._placement import micrometres, pixel_size, time_step
+from sam2_plugins.napari_plugin.layers.placement import micrometres, pixel_size, time_step
 from tests.cli.conftest import moving_discs
 from tests.napari_plugin.conftest import LEFT, Desk
 

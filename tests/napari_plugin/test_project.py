@@ -18,8 +18,8 @@ from napari.plugins import _initialize_plugins
 
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.napari_plugin._controller import Controller
-from sam2_plugins.napari_plugin._project import read_project
+from sam2_plugins.napari_plugin.controllers.controller import Controller
+from sam2_plugins.napari_plugin.models.project_file import read_project
 from tests.cli.conftest import moving_discs
 from tests.napari_plugin.conftest import LEFT, Desk, Later
 from tests.napari_plugin.test_history import everything
@@ -124,8 +124,8 @@ def test_what_a_kill_leaves_is_read(open_movie: Open, movie: Path, tmp_path: Pat
 import os, sys
 from napari.components import ViewerModel
 from sam2_plugins.core.checkpoints import cached_model
-from sam2_plugins.napari_plugin._controller import Controller
-from sam2_plugins.napari_plugin._jobs import AtOnce
+from sam2_plugins.napari_plugin.controllers.controller import Controller
+from sam2_plugins.napari_plugin.controllers.jobs import AtOnce
 from napari.plugins import _initialize_plugins
 _initialize_plugins()
 viewer = ViewerModel()

@@ -17,14 +17,14 @@ import sam2_plugins.napari_plugin
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export import check_ctc
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.napari_plugin._frames import Line
-from sam2_plugins.napari_plugin._lineage import Lineage, tracks_of
-from sam2_plugins.napari_plugin._measure import save_csv
-from sam2_plugins.napari_plugin._reader import read_video, video_reader
-from sam2_plugins.napari_plugin._sample import synthetic
-from sam2_plugins.napari_plugin._states import FrameState, Kind, doubtful, states_along
-from sam2_plugins.napari_plugin._store import MaskStore
-from sam2_plugins.napari_plugin._writer import write_ctc
+from sam2_plugins.napari_plugin.layers.frames import Line
+from sam2_plugins.napari_plugin.layers.lineage import Lineage, tracks_of
+from sam2_plugins.napari_plugin.layers.mask_store import MaskStore
+from sam2_plugins.napari_plugin.models.frame_states import FrameState, Kind, doubtful, states_along
+from sam2_plugins.napari_plugin.models.measures import save_csv
+from sam2_plugins.napari_plugin.reader import read_video, video_reader
+from sam2_plugins.napari_plugin.samples import synthetic
+from sam2_plugins.napari_plugin.writer import write_ctc
 from tests.cli.conftest import moving_discs
 from tests.napari_plugin.conftest import LEFT, Desk
 
@@ -37,6 +37,14 @@ def test_the_manifest_names_what_is_there() -> None:
     manifest.validate_imports()
     assert [w.display_name for w in manifest.contributions.widgets or ()] == ["SAM 2"]
     assert {s.key for s in manifest.contributions.sample_data or ()} == {"synthetic", "hela"}
+
+
+def test_scripts_find_what_they_import_under_the_old_paths() -> None:
+    from sam2_plugins.napari_plugin import _controller, _jobs, _store, controllers
+
+    assert _controller.Controller is controllers.Controller
+    assert _jobs.AtOnce is controllers.AtOnce
+    assert _store.MaskStore is MaskStore
 
 
 def test_measures_are_those_of_scikit_image_in_the_images_units(desk: Desk) -> None:

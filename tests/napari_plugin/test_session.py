@@ -98,4 +98,4 @@ def test_an_answer_that_comes_after_its_object_was_removed_is_not_shown(
     monkeypatch.setattr(VideoTracker, "add", removing)
     desk.click(60, 80)
     assert desk.space.store.indices(2) == []
-    assert all(label != 2 for _, label in desk.session.said(desk.controller.line))
+    assert all(label != 2 for _, label in desk.session.prompts.along(desk.controller.line))

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from sam2_plugins.napari_plugin._jobs import AtOnce
-from sam2_plugins.napari_plugin._overview import Overview
-from sam2_plugins.napari_plugin._states import FrameState, Kind, worst_by_column
+from napari.components import ViewerModel
+
+from sam2_plugins.napari_plugin.controllers.jobs import AtOnce, Jobs
+from sam2_plugins.napari_plugin.controllers.review import Review
+from sam2_plugins.napari_plugin.models.dock import DockModel
+from sam2_plugins.napari_plugin.models.frame_states import FrameState, Kind, worst_by_column
 from tests.napari_plugin.conftest import Later
+
+
+def review_with(jobs: Jobs) -> Review:
+    return Review(DockModel(ViewerModel(), lambda: None), jobs)  # type: ignore[arg-type,return-value]
 
 
 def test_one_doubtful_frame_is_seen_among_more_frames_than_columns() -> None:
@@ -23,23 +30,23 @@ def test_as_many_columns_as_frames_show_every_frame() -> None:
 
 def test_what_was_known_is_shown_until_it_is_judged_again() -> None:
     jobs = Later()
-    overview = Overview(jobs, lambda error: None)
+    review = review_with(jobs)
     lost, tracked = [FrameState(Kind.LOST)], [FrameState(Kind.TRACKED)]
-    assert overview.states("cell", 1, lambda: lost) == []
+    assert review.known("cell", 1, lambda: lost) == []
     jobs.run()
-    assert overview.states("cell", 2, lambda: tracked) == lost
+    assert review.known("cell", 2, lambda: tracked) == lost
     jobs.run()
-    assert overview.states("cell", 2, lambda: lost) == tracked
+    assert review.known("cell", 2, lambda: lost) == tracked
 
 
 def test_states_of_another_object_are_never_shown_for_this_one() -> None:
-    overview = Overview(AtOnce(), lambda error: None)
+    review = review_with(AtOnce())
     lost = [FrameState(Kind.LOST)]
-    overview.states("cell", 1, lambda: lost)
-    assert overview.states("cell", 1, lambda: []) == lost
+    review.known("cell", 1, lambda: lost)
+    assert review.known("cell", 1, lambda: []) == lost
     jobs = Later()
-    overview = Overview(jobs, lambda error: None)
-    overview.states("cell", 1, lambda: lost)
-    overview.states("other", 1, list)
+    review = review_with(jobs)
+    review.known("cell", 1, lambda: lost)
+    review.known("other", 1, list)
     jobs.run()
-    assert overview.states("other", None, list) == []
+    assert review.known("other", None, list) == []

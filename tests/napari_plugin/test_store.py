@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sam2_plugins.core.masks import ObjectMask, compose_label_image
-from sam2_plugins.napari_plugin._store import Index, MaskStore
+from sam2_plugins.napari_plugin.layers.mask_store import Index, MaskStore
 
 SIZE = (20, 30)
 

@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.napari_plugin._lineage import Lineage, tracks_of
-from sam2_plugins.napari_plugin._store import MaskStore
+from sam2_plugins.napari_plugin.layers.lineage import Lineage, tracks_of
+from sam2_plugins.napari_plugin.layers.mask_store import MaskStore
 from tests.napari_plugin.conftest import Desk
+from tests.support.movies import disc
 
 TIMES, PLANES, SIDE = 3, 4, 64
 
 
 def ball() -> tuple[np.ndarray, np.ndarray]:
     """A ball in planes 0 to 2 that moves to the right; it is largest in plane 1."""
-    y, x = np.mgrid[:SIDE, :SIDE]
     truth = np.zeros((TIMES, PLANES, SIDE, SIDE), bool)
     for t in range(TIMES):
         for z, radius in ((0, 9), (1, 13), (2, 9)):
-            truth[t, z] = np.hypot(x - 22 - 7 * t, y - 30) < radius
+            truth[t, z] = disc((SIDE, SIDE), (22 + 7 * t, 30), radius)
     noise = np.random.default_rng(0).normal(0, 4, truth.shape)
     return (60 + 130 * truth + noise).astype(np.uint8), truth
 

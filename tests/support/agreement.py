@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TypeAlias
 
-import av
 import numpy as np
 import pytest
 
@@ -15,6 +15,7 @@ from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.run import run
+from tests.support.movies import disc, write_video
 
 FRAMES, HEIGHT, WIDTH, RATE = 8, 192, 256, 25
 OPTIONS = TrackingOptions(model="nano", device="cpu", direction="both")
@@ -56,24 +57,19 @@ MASK_AND_BOX = Story(
 
 def write_movie(path: Path) -> Path:
     """Write cells that move, two of which overlap, as a video."""
-    y, x = np.mgrid[:HEIGHT, :WIDTH]
     rng = np.random.default_rng(5)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=RATE, options={"crf": "10"})
-        stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "yuv420p"
-        for t in range(FRAMES):
-            image = rng.normal(30, 4, (HEIGHT, WIDTH))
-            for cx, cy, r, bright in (
-                (72 + t, 76, 30, 80),
-                (100 + t, 96, 10, 150),
-                (200 - t, 60, 14, 110),
-                (60, 150 - t, 12, 100),
-            ):
-                image[np.hypot(x - cx, y - cy) <= r] = bright + rng.normal(0, 4)
-            pixels = np.repeat(image.clip(0, 255).astype(np.uint8)[..., None], 3, -1)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(stream.encode())
-    return path
+    images = []
+    for t in range(FRAMES):
+        image = rng.normal(30, 4, (HEIGHT, WIDTH))
+        for cx, cy, radius, bright in (
+            (72 + t, 76, 30, 80),
+            (100 + t, 96, 10, 150),
+            (200 - t, 60, 14, 110),
+            (60, 150 - t, 12, 100),
+        ):
+            image[disc(image.shape, (cx, cy), radius)] = bright + rng.normal(0, 4)
+        images.append(image.clip(0, 255).astype(np.uint8))
+    return write_video(path, images, tick=Fraction(1, RATE), crf="10")
 
 
 def core_masks(movie: Path, story: Story) -> Masks:

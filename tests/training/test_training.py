@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from sam2_plugins.core.errors import TrainingError
-from sam2_plugins.core.model import Decoded, build_model
+from sam2_plugins.core.model import Decoded, Sam2Model, build_model
 from sam2_plugins.core.model.prompt_encoder import BACKGROUND, BOX_END, BOX_START, FOREGROUND
 from sam2_plugins.core.variants import NANO as NANO_VARIANT
 from sam2_plugins.training.batches import BatchPlan, ClipPool, ClipShape, batches
@@ -224,8 +224,11 @@ def test_single_frames_are_of_clips_that_a_click_can_tell(rng: np.random.Generat
 
 
 SMALL = Material([ClipShape(64, 4)], capacity=4, held_out=0)
+HERE = Pace(workers=0)
+"""Batches are made in this process, without the seconds that another takes to start."""
 
 
+@pytest.mark.slow
 def test_batches_come_from_workers_in_the_order_of_their_steps() -> None:
     plan = BatchPlan(SMOKE, (ClipShape(64, 4),), first=5)
     frames = [
@@ -249,7 +252,7 @@ def test_a_worker_that_dies_stops_the_training() -> None:
 
 
 def test_a_training_by_the_clock_ends_at_a_low_rate(tmp_path: Path) -> None:
-    pace = Pace(workers=0, minutes=0.08)
+    pace = Pace(workers=0, minutes=0.03)
     rows: list[dict[str, float]] = []
     train(
         NANO_VARIANT,
@@ -271,6 +274,7 @@ def test_the_rate_falls_with_what_is_done_of_the_training() -> None:
     assert SEQUEL.rate(0, 0.0) < 0.1 * SEQUEL.peak_rate
 
 
+@pytest.mark.slow
 def test_scores_of_clips_that_are_never_learned_are_logged(tmp_path: Path) -> None:
     still = dataclasses.replace(SMOKE, stages=(Stage(1, SMOKE.stages[0].tasks),))
     rows: list[dict[str, float]] = []
@@ -279,7 +283,7 @@ def test_scores_of_clips_that_are_never_learned_are_logged(tmp_path: Path) -> No
         NANO_VARIANT,
         still,
         tmp_path,
-        pace=Pace(workers=0),
+        pace=HERE,
         material=material,
         on_log=lambda row, done: rows.append(row),
     )
@@ -289,9 +293,15 @@ def test_scores_of_clips_that_are_never_learned_are_logged(tmp_path: Path) -> No
 def test_training_begins_with_the_weights_that_it_is_given(tmp_path: Path) -> None:
     start = build_model(NANO_VARIANT).state_dict()
     still = dataclasses.replace(SMOKE, stages=SMOKE.stages[:1], peak_rate=0.0)
-    model = train(NANO_VARIANT, still, tmp_path, start=start, material=SMALL)
+    model = train(NANO_VARIANT, still, tmp_path, start=start, pace=HERE, material=SMALL)
     for name, weight in model.state_dict().items():
         assert torch.allclose(weight, start[name], atol=1e-6), name
+
+
+@pytest.fixture
+def model() -> Sam2Model:
+    """Weights are random."""
+    return build_model(dataclasses.replace(NANO_VARIANT, image_size=64))
 
 
 CLICK = PromptMix(click=1, box=0, mask=0, correction=0)
@@ -303,9 +313,8 @@ def one_object(rng: np.random.Generator, mix: PromptMix = CLICK) -> Batch:
     return make_batch([clip], SampleSize(64, 1, 1, min_area=4), mix, rng)
 
 
-def test_a_click_can_be_learned_by_heart(rng: np.random.Generator) -> None:
+def test_a_click_can_be_learned_by_heart(model: Sam2Model, rng: np.random.Generator) -> None:
     torch.manual_seed(0)
-    model = build_model(dataclasses.replace(NANO_VARIANT, image_size=64))
     initialise(model)
     model.train()
     batch = one_object(rng)
@@ -323,8 +332,8 @@ def test_a_click_can_be_learned_by_heart(rng: np.random.Generator) -> None:
 @pytest.mark.slow
 def test_training_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     half = dataclasses.replace(SMOKE, stages=SMOKE.stages[:1])
-    train(NANO_VARIANT, half, tmp_path, material=SMALL)
-    model = train(NANO_VARIANT, SMOKE, tmp_path, material=SMALL)
+    train(NANO_VARIANT, half, tmp_path, pace=HERE, material=SMALL)
+    model = train(NANO_VARIANT, SMOKE, tmp_path, pace=HERE, material=SMALL)
     steps = [int(float(row["step"])) for row in csv.DictReader((tmp_path / LOG_FILE).open())]
     assert steps == [6, 12]
     kept = load_average(NANO_VARIANT, tmp_path)
@@ -342,11 +351,11 @@ def test_the_recipe_runs_forward_in_steps() -> None:
 @pytest.mark.slow
 def test_a_run_that_goes_on_begins_with_the_weights_it_had(tmp_path: Path) -> None:
     half = dataclasses.replace(SMOKE, stages=SMOKE.stages[:1])
-    train(NANO_VARIANT, half, tmp_path, material=SMALL)
+    train(NANO_VARIANT, half, tmp_path, pace=HERE, material=SMALL)
     before = torch.load(tmp_path / STATE_FILE, weights_only=True)
     # Nothing is learned at a rate of 0, so what the second run saves is what it began with.
     still = dataclasses.replace(SMOKE, peak_rate=0.0)
-    train(NANO_VARIANT, still, tmp_path, seed=1, material=SMALL)
+    train(NANO_VARIANT, still, tmp_path, seed=1, pace=HERE, material=SMALL)
     after = torch.load(tmp_path / STATE_FILE, weights_only=True)
     assert (before["step"], after["step"]) == (6, 12)
     for name, weight in before["model"].items():
@@ -356,7 +365,7 @@ def test_a_run_that_goes_on_begins_with_the_weights_it_had(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_averaged_weights_follow_the_trained_ones(tmp_path: Path) -> None:
     recipe = dataclasses.replace(SMOKE, stages=SMOKE.stages[:1], ema=0.0)
-    train(NANO_VARIANT, recipe, tmp_path, material=SMALL)
+    train(NANO_VARIANT, recipe, tmp_path, pace=HERE, material=SMALL)
     state = torch.load(tmp_path / STATE_FILE, weights_only=True)
     for name, parameter in build_model(NANO_VARIANT).named_parameters():
         assert torch.equal(state["average"][name], state["model"][name]), name
@@ -365,9 +374,12 @@ def test_averaged_weights_follow_the_trained_ones(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("share", "prompted"), [(0.0, [True, False]), (1.0, [True, True])])
 def test_a_corrected_frame_is_remembered_as_a_prompted_one(
-    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, share: float, prompted: list[bool]
+    model: Sam2Model,
+    rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+    share: float,
+    prompted: list[bool],
 ) -> None:
-    model = build_model(dataclasses.replace(NANO_VARIANT, image_size=64))
     remembered = []
     encode = model.encode_memory
 
@@ -390,10 +402,13 @@ def test_a_corrected_frame_is_remembered_as_a_prompted_one(
         ("pointed", [BOX_START, BOX_END, FOREGROUND]),
     ],
 )
-def test_each_way_to_prompt_is_said_as_the_tracker_says_it(
-    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, way: str, labels: list[int]
+def test_each_way_to_prompt_is_encoded_as_the_tracker_encodes_it(
+    model: Sam2Model,
+    rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+    labels: list[int],
 ) -> None:
-    model = build_model(dataclasses.replace(NANO_VARIANT, image_size=64))
     said = []
     decode = model.decode
 
@@ -419,9 +434,12 @@ def test_each_way_to_prompt_is_said_as_the_tracker_says_it(
 
 @pytest.mark.parametrize(("share", "clicks"), [(0.0, [1]), (1.0, [1, 2, 3])])
 def test_a_first_frame_is_corrected_click_by_click(
-    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, share: float, clicks: list[int]
+    model: Sam2Model,
+    rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+    share: float,
+    clicks: list[int],
 ) -> None:
-    model = build_model(dataclasses.replace(NANO_VARIANT, image_size=64))
     said = []
     decode = model.decode
 

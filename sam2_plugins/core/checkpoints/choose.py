@@ -1,6 +1,6 @@
 """Which model to take where nobody named one: the best for this machine of those that are here.
 
-Nothing is downloaded. What is chosen, and what would be better, is said in one line.
+Nothing is downloaded. What is chosen, and what would be better, stands in one line.
 """
 
 from __future__ import annotations

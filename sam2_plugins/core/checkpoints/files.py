@@ -39,7 +39,7 @@ class FileKind(Enum):
 
 @dataclass(frozen=True)
 class Weights:
-    """The content of a file: tensors by name, and what `save_model` said of them beside."""
+    """The content of a file: tensors by name, and the card that `save_model` put beside."""
 
     tensors: dict[str, torch.Tensor]
     variant: Variant | None
@@ -136,14 +136,14 @@ def save_model(model: Sam2Model, path: str | Path, card: Mapping[str, str] | Non
     return path
 
 
-def _write(path: Path, tensors: dict[str, torch.Tensor], told: dict[str, str]) -> None:
+def _write(path: Path, tensors: dict[str, torch.Tensor], card: dict[str, str]) -> None:
     import torch
     from safetensors.torch import save
 
     if path.suffix == ".pt":
-        torch.save({"model": tensors, _CARD_KEY: told}, path)
+        torch.save({"model": tensors, _CARD_KEY: card}, path)
     else:
-        path.write_bytes(save(tensors, metadata=told))
+        path.write_bytes(save(tensors, metadata=card))
 
 
 def _read_torch(path: Path) -> Weights:
@@ -154,8 +154,8 @@ def _read_torch(path: Path) -> Weights:
             content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # torch's own text advises to load without the protection.
-        asked = re.search(r"GLOBAL (\S+)", str(error))
-        wants = f" (it asks for {asked[1]})" if asked else ""
+        code = re.search(r"GLOBAL (\S+)", str(error))
+        wants = f" (it needs {code[1]})" if code else ""
         raise ModelError(
             f"{path} is refused: it is damaged, or holds more than tensors and would run code when "
             f"loaded{wants}. Fetch it again from a source that you trust, or save its state dict "
@@ -166,8 +166,8 @@ def _read_torch(path: Path) -> Weights:
             f"{path} is a damaged or incomplete PyTorch file: {str(error).splitlines()[0]} "
             "Fetch it again."
         ) from error
-    told = content.get(_CARD_KEY) if isinstance(content, dict) else None
-    card = dict(told) if isinstance(told, dict) else {}
+    stored = content.get(_CARD_KEY) if isinstance(content, dict) else None
+    card = dict(stored) if isinstance(stored, dict) else {}
     return Weights(_state_dict(path, content), _variant_in(path, card), card)
 
 

@@ -76,8 +76,8 @@ def load_model(
     if compile is not None:
         warnings.warn("`compile` does nothing any more.", DeprecationWarning, stacklevel=2)
     chosen = choose_device(device)
-    path, asked = _locate(_name_meant(name_or_path, chosen), on_progress)
-    return _load(path, asked, chosen, image_size)
+    path, requested = _locate(_name_meant(name_or_path, chosen), on_progress)
+    return _load(path, requested, chosen, image_size)
 
 
 def cached_model(
@@ -91,9 +91,9 @@ def cached_model(
     A file that changed since is loaded anew. The model is shared, so do not train it.
     """
     chosen = choose_device(device)
-    path, asked = _locate(_name_meant(name_or_path, chosen), on_progress)
+    path, requested = _locate(_name_meant(name_or_path, chosen), on_progress)
     with _cache_lock:
-        return _load_once(path, path.stat().st_mtime_ns, asked, chosen, image_size)
+        return _load_once(path, path.stat().st_mtime_ns, requested, chosen, image_size)
 
 
 def locate_weights(
@@ -173,60 +173,62 @@ def _file_meant(name_or_path: str | Path) -> Path | None:
 def _load_once(
     path: Path,
     modified: int,
-    asked: Variant | None,
+    requested: Variant | None,
     device: torch.device,
     image_size: int | None,
 ) -> Sam2Model:
-    return _load(path, asked, device, image_size)
+    return _load(path, requested, device, image_size)
 
 
 def _load(
     path: Path,
-    asked: Variant | None,
+    requested: Variant | None,
     device: torch.device,
     image_size: int | None,
 ) -> Sam2Model:
-    if asked is not None:
-        check_sha256(asked, path)
+    if requested is not None:
+        check_sha256(requested, path)
     try:
         weights = read_weights(path)
     except ModelError as error:
-        if asked is None or asked.published is None:
+        if requested is None or requested.published is None:
             raise
         raise ModelError(
-            f"{error} `sam2-plugins download {asked.name}` does so, once {path} is deleted."
+            f"{error} `sam2-plugins download {requested.name}` does so, once {path} is deleted."
         ) from error
-    model = _fill(path, weights, asked, image_size)
-    if asked is not None and asked.published and recorded_sha256(path) is None:
+    model = _fill(path, weights, requested, image_size)
+    if requested is not None and requested.published and recorded_sha256(path) is None:
         # Put there by hand, and good; a cache that cannot be written serves without the record.
         with suppress(OSError):
             record_sha256(path, sha256_of(path))
-    if asked is not None and (digest := other_than_published(asked, path)):
+    if requested is not None and (digest := other_than_published(requested, path)):
         _log.warning(
             "%s fits %s, but is not the published file: its sha256 is %s. "
             "`sam2-plugins download %s` fetches that one.",
             path,
-            asked.name,
+            requested.name,
             digest,
-            asked.name,
+            requested.name,
         )
     return model.to(device).eval()
 
 
-def _fill(path: Path, weights: Weights, asked: Variant | None, image_size: int | None) -> Sam2Model:
+def _fill(
+    path: Path, weights: Weights, requested: Variant | None, image_size: int | None
+) -> Sam2Model:
     """Build the network that a file holds, and put the tensors in, each in its place."""
     from sam2_plugins.core.model import build_model
 
     shapes = {name: tuple(tensor.shape) for name, tensor in weights.tensors.items()}
     held = weights.variant
     if held is None and (fitting := fitting_variants(shapes)):
-        held = tell_apart(path, fitting, asked)
-    if asked is not None and held is not None and held.name != asked.name:
+        held = tell_apart(path, fitting, requested)
+    if requested is not None and held is not None and held.name != requested.name:
         raise ModelError(
-            f"{path} holds {held.name}, asked for {asked.name}. Load {held.name} instead, or "
-            f"delete the file and run `sam2-plugins download {asked.name}`."
+            f"{path} holds {held.name}, asked for {requested.name}. Load {held.name} instead, or "
+            f"delete the file and run `sam2-plugins download {requested.name}`."
         )
-    variant = held or asked
+    variant = held or requested
     if variant is None:
         raise ModelError(
             f"{path} holds no SAM 2 that is known here: its tensors begin with "

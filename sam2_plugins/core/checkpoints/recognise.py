@@ -79,10 +79,10 @@ def fitting_variants(shapes: Shapes) -> tuple[Variant, ...]:
     )
 
 
-def tell_apart(path: Path, fitting: tuple[Variant, ...], asked: Variant | None) -> Variant:
+def tell_apart(path: Path, fitting: tuple[Variant, ...], requested: Variant | None) -> Variant:
     """Return which of the variants that fit a file it holds: by its sha256, or by its name.
 
-    The name is that of the file, or the one that was `asked` for.
+    The name is that of the file, or the one that was `requested`.
 
     Raises
     ------
@@ -91,7 +91,11 @@ def tell_apart(path: Path, fitting: tuple[Variant, ...], asked: Variant | None) 
     """
     if len(fitting) == 1:
         return fitting[0]
-    named = asked if asked in fitting else next((v for v in fitting if v.config == path.stem), None)
+    named = (
+        requested
+        if requested in fitting
+        else next((v for v in fitting if v.config == path.stem), None)
+    )
     known = _by_digest(path, fitting) or named
     if known is not None:
         return known

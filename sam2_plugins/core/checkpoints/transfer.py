@@ -22,7 +22,7 @@ from pathlib import Path
 from sam2_plugins import __version__
 
 Progress = Callable[[int, "int | None"], None]
-"""Called with the bytes on disk so far and the total, if the server told it."""
+"""Called with the bytes on disk so far and the total, if the server sent it."""
 
 RETRY_WAITS = (1.0, 2.0, 4.0)
 _TIMEOUT = 30.0
@@ -196,7 +196,7 @@ def _through_proxy(url: str) -> str:
     if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
         return ""
     named = f"{parts.scheme}_proxy={re.sub('//[^/@]*@', '//', proxy)}"
-    return f", asked through the proxy that the environment names ({named}): is that right?"
+    return f", reached through the proxy that the environment names ({named}): is that right?"
 
 
 def _text(error: object) -> str:

@@ -20,7 +20,7 @@ _LAYOUTS = (own, davis, sav, ctc, beside, coco)
 def find_datasets(folder: str | Path) -> list[Dataset]:
     """Open every dataset in a folder, in order of name; the folder, or file, itself if it is one.
 
-    Truth is read when it is asked for.
+    Truth is read when it is used.
 
     Raises
     ------

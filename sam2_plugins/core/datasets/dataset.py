@@ -134,7 +134,7 @@ class MaskFrames(Sequence[Mapping[int, ObjectMask]]):
 
 
 class LabelFiles(Sequence[NDArray[Any]]):
-    """Label images that are read when they are asked for; a frame without a file is empty."""
+    """Label images that are read when they are used; a frame without a file is empty."""
 
     def __init__(self, files: Sequence[Path | None], read: Callable[[Path], NDArray[Any]]) -> None:
         self._files = files

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.core.frames import DAMAGE, is_tiff, list_images, read_image
+from sam2_plugins.core.frames import DAMAGE, is_tiff, list_images, read_image, read_pages
 from sam2_plugins.core.masks import NotLabelsError, labels_from_picture, whole_numbers
 
 LABEL_STACK_NAME = "labels.tif"  # what `track --format tiff` writes
 _IMAGES = {".png", ".tif", ".tiff", ".bmp"}
 _LOSSY = {"JPEG", "MPO", "AVIF", "WEBP"}  # WebP may be lossless, which does no harm
 _JPEG_IN_TIFF = (6, 7, 33007)
+_PALETTE = 3  # photometric interpretation of TIFF 6.0
 
 
 def load_label_stack(path: str | Path) -> NDArray[Any]:
@@ -90,11 +91,14 @@ def _from_array(array: NDArray[Any]) -> tuple[NDArray[Any], bool]:
 
 def _from_tiff(path: Path) -> tuple[NDArray[Any], bool]:
     with tifffile.TiffFile(path) as tif:
-        stack, page = tif.series[0].asarray(maxworkers=1), tif.series[0].keyframe
-        lossy = int(page.compression) in _JPEG_IN_TIFF
+        lossy = int(tif.pages.first.compression) in _JPEG_IN_TIFF
+        if tif.pages.first.photometric == _PALETTE:
+            # The numbers of a stack, as programs that count cells write it, are the labels.
+            return _from_image(path) if len(tif.pages) == 1 else (tif.asarray(), False)
+    stack, axes = read_pages(path)
     # tifffile takes any last axis of 3 or 4 for colours, of the smallest stacks, too.
-    if page.axes.endswith("S") and min(page.shape[:2]) > page.shape[2]:
-        pages = stack.reshape(-1, *page.shape)
+    if axes.endswith("S") and min(stack.shape[-3:-1]) > stack.shape[-1]:
+        pages = stack.reshape(-1, *stack.shape[-3:])
         labels = [labels_from_picture(one, lossy=lossy) for one in pages]
         return np.stack(labels).reshape(stack.shape[:-1]), True
     if stack.ndim == 2:

@@ -33,7 +33,7 @@ def find(folder: Path) -> list[Dataset]:
 
 
 def load(folder: Path) -> Dataset:
-    """Open a dataset; its label images are read when they are asked for.
+    """Open a dataset; its label images are read when they are used.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def load(folder: Path) -> Dataset:
 def labelled(
     name: str, folder: Path, movie: Path, labels: Sequence[NDArray[Any]] | NDArray[Any], layout: str
 ) -> Dataset:
-    """Make a dataset of label images that nothing is said of: frames without a label have none.
+    """Make a dataset of label images without a meta.json: frames without a label have none.
 
     Raises
     ------

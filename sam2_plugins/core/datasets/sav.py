@@ -96,7 +96,7 @@ def write_annotations(folder: Path, masks: Mapping[int, Masks]) -> None:
 
 
 class _Masklets(Sequence[Masks]):
-    """Masks by frame, decoded when they are asked for; those between are empty."""
+    """Masks by frame, decoded when they are used; those between are empty."""
 
     def __init__(self, rles: Sequence[Sequence[Any]], labels: Sequence[int], length: int) -> None:
         self._rles = rles

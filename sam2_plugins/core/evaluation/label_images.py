@@ -11,7 +11,7 @@ from sam2_plugins.core.masks import ObjectId, ObjectMask, compose_label_image
 
 
 class LabelImages(Sequence[NDArray[Any]]):
-    """Tracked masks as a stack of label images, each composed when it is asked for."""
+    """Tracked masks as a stack of label images, each composed when it is used."""
 
     def __init__(
         self, masks: Sequence[Mapping[ObjectId, ObjectMask]], frame_size: tuple[int, int]

@@ -115,8 +115,8 @@ def read_truth(path: str | Path) -> LabelledTracks:
     if recognise(path):
         return truth_of(load_dataset(path))
     truth = replace(read_result(path), remarks=())
-    told = (_results_folder(path) / RESULT_TABLE).is_file()
-    return truth if told else with_derived_lineage(truth)
+    has_table = (_results_folder(path) / RESULT_TABLE).is_file()
+    return truth if has_table else with_derived_lineage(truth)
 
 
 def truth_of(dataset: Dataset) -> LabelledTracks:
@@ -129,14 +129,14 @@ def truth_of(dataset: Dataset) -> LabelledTracks:
     """
     if dataset.layout == "ctc" and numbered(dataset.folder / "TRA"):
         return _of_challenge(dataset.folder)
-    told = dataset.meta.get("parents")
+    parents = dataset.meta.get("parents")
     truth = LabelledTracks(
         dataset.name,
         as_label_images(dataset.truth),
-        {int(label): int(mother) for label, mother in (told or {}).items()},
+        {int(label): int(mother) for label, mother in (parents or {}).items()},
         annotated=dataset.annotated,
     )
-    return with_derived_lineage(truth) if told is None else truth
+    return with_derived_lineage(truth) if parents is None else truth
 
 
 def as_label_images(frames: LabelledFrames) -> Frames:

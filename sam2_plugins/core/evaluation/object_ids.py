@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from sam2_plugins.core.datasets.labelled_frames import LabelledFrames, masks_of
+from sam2_plugins.core.evaluation.metrics import SequenceScores, evaluate, starts_of
 
 
 def ids_by_overlap(
@@ -47,6 +48,31 @@ def ids_by_overlap(
     table = np.array([[touching[obj].get(label, 0.0) for label in labels] for obj in objects])
     pairs = zip(*linear_sum_assignment(table, maximize=True), strict=True)
     return {objects[row]: labels[column] for row, column in pairs if table[row, column] > 0}
+
+
+def evaluate_by_overlap(
+    labels: NDArray[Any], truth: LabelledFrames, **settings: Any
+) -> tuple[SequenceScores, dict[int, int] | None]:
+    """Score labels, under the ids of the true objects where theirs are others.
+
+    Parameters
+    ----------
+    labels
+        [T, H, W].
+    settings
+        Further arguments of `metrics.evaluate`, which raises what this does.
+
+    Returns
+    -------
+    tuple
+        The scores, and what `ids_by_overlap` returns.
+    """
+    scores = evaluate(labels, truth, **settings)
+    starts = starts_of(truth, settings.get("objects"), settings.get("prompt_frame", 0))
+    names = ids_by_overlap(labels, truth, starts)
+    if names is not None:
+        scores = evaluate(renamed(labels, names), truth, **settings)
+    return scores, names
 
 
 def renamed(labels: NDArray[Any], names: Mapping[int, int]) -> NDArray[Any]:

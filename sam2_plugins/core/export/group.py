@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 
 from sam2_plugins.core.errors import ExportError, message_of
 from sam2_plugins.core.export.numbering import Numbering
@@ -163,12 +162,7 @@ class WriterGroup:
     def __enter__(self) -> WriterGroup:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         try:
             self.close()
         except ExportError:

@@ -69,7 +69,7 @@ class VideoWriter:
         self._closed = False
         with naming(self.path, also=(FFmpegError,)):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # FFmpeg makes the file with the first frame; what is wrong with it is told now.
+            # FFmpeg makes the file with the first frame; what is wrong with it shows now.
             self.path.open("wb").close()
             self._container = av.open(media_url(self.path), "w", format="mp4", options=_GROWING)
         self._stream = cast("VideoStream", self._container.add_stream(codec, rate=30))

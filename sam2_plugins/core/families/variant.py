@@ -125,7 +125,7 @@ class Variant:
         What SAM 2.1 added to SAM 2.0: pointers know when they were made, and the memory of a frame
         without the object says so.
     stability_fallback
-        Where one mask is asked for and its outline is not stable, take the best of three instead.
+        Where one mask is wanted and its outline is not stable, take the best of three instead.
     prompt_views
         In how many ways, turned by quarters, a prompt's window is looked at: 1 to 4.
     published

@@ -6,7 +6,7 @@ from sam2_plugins.core.frames._file_names import natural_sorted
 from sam2_plugins.core.frames._files import source_files
 from sam2_plugins.core.frames._folder import list_images
 from sam2_plugins.core.frames._gate import DAMAGE, MAX_PIXELS, media_url
-from sam2_plugins.core.frames._image_files import is_tiff, read_image
+from sam2_plugins.core.frames._image_files import is_tiff, read_image, read_pages
 from sam2_plugins.core.frames._normalise import Normalisation
 from sam2_plugins.core.frames._open import open_frames
 from sam2_plugins.core.frames._probe import SourceInfo, probe
@@ -27,5 +27,6 @@ __all__ = [
     "open_frames",
     "probe",
     "read_image",
+    "read_pages",
     "source_files",
 ]

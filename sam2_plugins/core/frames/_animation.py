@@ -12,10 +12,14 @@ from PIL import Image
 from sam2_plugins.core.frames._array import ArraySource
 from sam2_plugins.core.frames._gate import DAMAGE
 from sam2_plugins.core.frames._image_files import ImageHeader, unreadable
-from sam2_plugins.core.frames._source import ReadOptions
+from sam2_plugins.core.frames._source import FrameSource, ReadOptions
+from sam2_plugins.core.frames._video import VideoSource
+
+# Pillow 12 composes those PNGs wrongly in which a frame is drawn over and then taken away again.
+_BY_FFMPEG = ("PNG", "GIF")
 
 
-def open_animation(path: Path, header: ImageHeader, options: ReadOptions) -> ArraySource:
+def open_animation(path: Path, header: ImageHeader, options: ReadOptions) -> FrameSource:
     """Open an animation: composed frames in colour, with their times.
 
     Raises
@@ -23,6 +27,9 @@ def open_animation(path: Path, header: ImageHeader, options: ReadOptions) -> Arr
     FrameSourceError
         If it is damaged.
     """
+    with Image.open(path) as image:
+        if image.format in _BY_FFMPEG:
+            return VideoSource(path, options)
     animation = _Animation(path, header)
     try:
         times = animation.times()
@@ -35,7 +42,7 @@ def open_animation(path: Path, header: ImageHeader, options: ReadOptions) -> Arr
         options,
         kind="images",
         known_axes="TYXS",
-        times=times if np.all(np.diff(times) > 0) else None,
+        times=times,
         close=animation.close,
     )
 
@@ -46,9 +53,7 @@ class _Animation:
     dtype = np.dtype(np.uint8)
 
     def __init__(self, path: Path, header: ImageHeader) -> None:
-        self._path = path
         self._image = Image.open(path)
-        self._skipped = int(getattr(self._image, "default_image", False))
         self.shape = (header.frames, *header.shape[:2], 3)
 
     def __getitem__(self, key: tuple[Any, ...]) -> NDArray:
@@ -67,9 +72,5 @@ class _Animation:
         self._image.close()
 
     def _frame(self, number: int) -> Image.Image:
-        wanted = number + self._skipped
-        if wanted < self._image.tell():  # Pillow loses its place in a PNG when it goes back
-            self._image.close()
-            self._image = Image.open(self._path)
-        self._image.seek(wanted)
+        self._image.seek(number)
         return self._image

@@ -35,9 +35,11 @@ class ArraySource(FrameSource):
     array
         Anything with `shape`, `dtype` and slicing.
     times
-        Seconds per frame, [T], if known.
+        Seconds per frame, [T], if known; what does not increase is not known.
     known_axes
         Letters from the file; `options.axes` overrules them. None: guessed.
+    white
+        Value of white, of grey in fewer bits than its type has.
     close
         Called once, on closing.
     """
@@ -51,10 +53,12 @@ class ArraySource(FrameSource):
         kind: str = "array",
         known_axes: str | None = None,
         times: NDArray[np.float64] | None = None,
+        white: int | None = None,
         close: Callable[[], None] | None = None,
         warnings: Sequence[str] = (),
     ) -> None:
         super().__init__(name, options)
+        self._white = white
         self._warnings.extend(warnings)
         self._array: LazyArray | None = array
         self._close = close
@@ -69,7 +73,14 @@ class ArraySource(FrameSource):
             raise FrameSourceError(f"{name} is empty: its shape is {self.shape}.")
         self._channels = self._choose_channels()
         self._z = self._choose_plane()
-        self._own_times = None if times is None or len(times) != self.length else times
+        self._own_times = times if self._are_times(times) else None
+
+    def _are_times(self, times: NDArray[np.float64] | None) -> bool:
+        return (
+            times is not None
+            and len(times) == self.length
+            and bool(np.isfinite(times).all() and (np.diff(times) > 0).all())
+        )
 
     @property
     def length(self) -> int:

@@ -6,20 +6,24 @@ from pathlib import Path
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _GIF_END = b"\x3b"
+_PNG, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 _TS_PACKET, _TS_SYNC = 188, 0x47
 
 
 def is_cut_short(path: Path) -> bool:
-    """Tell whether a Matroska, GIF or MPEG-TS file lacks its end; others say nothing of it."""
+    """Tell whether a Matroska, GIF, PNG or MPEG-TS file lacks its end; others say nothing of it."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(512)
-        if head.startswith(b"GIF8"):
-            file.seek(max(0, size - 64))
-            return not file.read().rstrip(b"\0\r\n").endswith(_GIF_END)
+        file.seek(max(0, size - 64))
+        end = file.read()
+    if head.startswith(b"GIF8"):
+        return not end.rstrip(b"\0\r\n").endswith(_GIF_END)
+    if head.startswith(_PNG):
+        return _PNG_END not in end
     if head.startswith(_EBML):
-        end = _end_of_segment(head)
-        return end is not None and end > size
+        end_of_all = _end_of_segment(head)
+        return end_of_all is not None and end_of_all > size
     is_ts = head[:1] == bytes([_TS_SYNC]) == head[_TS_PACKET : _TS_PACKET + 1]
     return is_ts and size % _TS_PACKET != 0
 

@@ -24,8 +24,11 @@ from sam2_plugins.core.frames._source import ReadOptions
 from sam2_plugins.core.frames._tiff import open_tiff
 
 _SAME_KIND = {
-    ".jpeg": ".jpg", ".tiff": ".tif", ".pgm": ".ppm", ".pbm": ".ppm", ".pnm": ".ppm"
-}  # fmt: skip
+    **dict.fromkeys((".jpeg", ".jpe", ".jfif"), ".jpg"),
+    **dict.fromkeys((".pgm", ".pbm", ".pnm"), ".ppm"),
+    ".tiff": ".tif",
+    ".apng": ".png",
+}
 
 
 def open_folder(folder: Path, options: ReadOptions) -> ArraySource:
@@ -134,12 +137,14 @@ def _stacked(arrangement: Arrangement, name: str, options: ReadOptions) -> Array
         (*arrangement.shape, *shape),
         dtype,
     )
+    whites = {header.white for header in headers}
     return ArraySource(
         stack,
         name,
         options,
         kind="images",
         known_axes=arrangement.axes + axes,
+        white=whites.pop() if len(whites) == 1 else None,
         warnings=[*arrangement.notes, *_mixed_depths(paths, headers)],
     )
 
@@ -185,15 +190,16 @@ def _in_form(samples: NDArray, shape: tuple[int, ...], dtype: np.dtype) -> NDArr
 
 
 def _mixed_depths(paths: Sequence[Path], headers: Sequence[ImageHeader]) -> list[str]:
-    counts = Counter(header.dtype.name for header in headers if header.dtype != bool)
+    # Black and white comes as 0 and 255.
+    depths = ["uint8" if header.dtype == bool else header.dtype.name for header in headers]
+    counts = Counter(depths)
     if len(counts) <= 1:
         return []
     odd = min(counts, key=lambda name: counts[name])
-    first = next(p for p, header in zip(paths, headers, strict=True) if header.dtype == odd)
     found = ", ".join(f"{n} of {name}" for name, n in sorted(counts.items()))
     return [
-        f"The images differ in the type of their samples ({found}; {first.name} is of {odd}): "
-        "their values are taken as they are."
+        f"The images differ in the type of their samples ({found}; "
+        f"{paths[depths.index(odd)].name} is of {odd}): their values are taken as they are."
     ]
 
 

@@ -95,6 +95,10 @@ def open_container(source: Any, name: str, **options: str) -> Any:
         if isinstance(error, av.error.ArgumentError):  # FFmpeg: the format is not on the list
             raise _unknown(name) from error
         reason = getattr(error, "strerror", None) or error
+        if isinstance(source, str):
+            raise FrameSourceError(
+                f"No video comes from {name}: {reason}. Check the address."
+            ) from error
         raise FrameSourceError(
             f"{name} cannot be read as a video: {reason}. If its recording or copying was cut "
             "short, copy it again, or repair it (an MP4 without its end has no index)."
@@ -113,6 +117,21 @@ def require_size(height: int, width: int, name: str, most: int) -> None:
         raise FrameSourceError(
             f"{name} has frames of {width} x {height} pixels, more than the {most:,} that are "
             "decoded. Cut it into parts, or make it smaller."
+        )
+
+
+def require_small_pieces(samples: int, name: str, most: int) -> None:
+    """Refuse files whose chunks, tiles or pages are too large to be decoded, however small a frame.
+
+    Raises
+    ------
+    FrameSourceError
+        If a piece has more than eight samples for each of `most` pixels.
+    """
+    if samples > 8 * most:
+        raise FrameSourceError(
+            f"{name} is stored in pieces of {samples:,} samples, more than the {8 * most:,} that "
+            "are decoded at once. Save it again in smaller ones."
         )
 
 

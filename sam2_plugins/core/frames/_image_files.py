@@ -6,10 +6,12 @@ So PNG and JPEG 2000 of more bits are read by imagecodecs, Netpbm here, and TIFF
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -20,13 +22,17 @@ from PIL import Image
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._gate import DAMAGE, MAX_PIXELS, require_size
 from sam2_plugins.core.frames._orientation import Orientation
-from sam2_plugins.core.frames._tiff_pages import view_of
+from sam2_plugins.core.frames._tiff_facts import refuse_strange_ome
+from sam2_plugins.core.frames._tiff_pages import PageView, movie_of, view_of
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what matters, `_tiff` tells
 
 TIFF_SUFFIXES = frozenset(
     {".tif", ".tiff", ".btf", ".tf2", ".tf8", ".tif8", ".lsm", ".stk", ".flex"}
 )
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2"}
+    | {".apng", ".jfif", ".jpe"}
 )
 _TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _EXIF_ORIENTATION = 0x0112
@@ -57,6 +63,8 @@ class ImageHeader:
         Letters of a TIFF that is more than one picture, otherwise "YX" or "YXS".
     frames
         Of an animation; 1 for any other image.
+    white
+        Value of white in a TIFF of two to seven bits of grey; otherwise None.
     """
 
     shape: tuple[int, ...]
@@ -64,6 +72,7 @@ class ImageHeader:
     axes: str
     frames: int
     read: Reader
+    white: int | None = None
 
     @property
     def is_picture(self) -> bool:
@@ -118,23 +127,40 @@ def unreadable(path: Path, error: Exception) -> FrameSourceError:
     )
 
 
+def read_pages(path: Path) -> tuple[NDArray, str]:
+    """Read all pages of a TIFF as they are shown.
+
+    Returns
+    -------
+    NDArray, str
+        [..., H, W] or [..., H, W, C], and the letters of these axes.
+
+    Raises
+    ------
+    FrameSourceError
+        As for `open_frames`; OSError or ValueError, if it is damaged.
+    """
+    with tifffile.TiffFile(path) as tif:
+        series, view, leading = _shown(tif, path)
+        stored = series.asarray(maxworkers=1).reshape(-1, *series.keyframe.shape)
+        pages = np.stack([view.show(page) for page in stored])
+        axes = series.axes[:leading] + view.axes
+        return pages.reshape(*series.shape[:leading], *view.shape), axes
+
+
 def _tiff_header(path: Path) -> ImageHeader:
     with tifffile.TiffFile(path) as tif:
-        series = tif.series[0]
-        if len(series.pages) == 1 and series.shape == series.keyframe.shape:
-            view = view_of(series.keyframe, series.axes)
-            return ImageHeader(view.shape, view.dtype, view.axes, 1, _read_tiff_page)
-        return ImageHeader(tuple(series.shape), series.dtype, series.axes, 1, _read_tiff_stack)
+        series, view, leading = _shown(tif, path)
+        shape, axes = (*series.shape[:leading], *view.shape), series.axes[:leading] + view.axes
+        return ImageHeader(shape, view.dtype, axes, 1, lambda p: read_pages(p)[0], view.white)
 
 
-def _read_tiff_page(path: Path) -> NDArray:
-    with tifffile.TiffFile(path) as tif:
-        page = tif.series[0].keyframe
-        return view_of(page, tif.series[0].axes).show(page.asarray(maxworkers=1))
-
-
-def _read_tiff_stack(path: Path) -> NDArray:
-    return np.asarray(tifffile.imread(path, key=None, series=0, maxworkers=1))
+def _shown(tif: tifffile.TiffFile, path: Path) -> tuple[Any, PageView, int]:
+    """Return the series that is shown, how its pages are, and how many axes these do not have."""
+    refuse_strange_ome(tif, path.name)
+    series = movie_of(tif)[1]
+    leading = len(series.shape) - len(series.keyframe.shape)
+    return series, view_of(series.keyframe, series.axes[leading:]), leading
 
 
 def _header(path: Path) -> ImageHeader:

@@ -83,8 +83,12 @@ class Contrast:
             return (cast("Limits", tuple(self.limits)),)
         return tuple(self.limits)  # type: ignore[arg-type]
 
-    def fit(self, dtype: np.dtype, frames: Iterable[NDArray], what: str) -> Normalisation:
+    def fit(
+        self, dtype: np.dtype, frames: Iterable[NDArray], what: str, white: int | None = None
+    ) -> Normalisation:
         """Fix the limits for a movie, looking at `frames` (described by `what`) only if needed.
+
+        Of uint8, `white` is what becomes 255, where that is another value.
 
         Raises
         ------
@@ -99,7 +103,7 @@ class Contrast:
                 _require_pair_per_channel(pairs, next(iter(frames)))
             return Normalisation(pairs, "explicit limits")
         if dtype == np.uint8:
-            return Normalisation()
+            return Normalisation(((0.0, white),), f"0 to {white}") if white else Normalisation()
         if dtype.kind == "b":
             return Normalisation(((0.0, 1.0),), "boolean")
         sample = _sample(frames)

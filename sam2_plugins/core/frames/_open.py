@@ -154,6 +154,11 @@ def _open_file(path: Path, options: ReadOptions) -> FrameSource:
         return _bounded(_open_npy(path, options), options)
     if is_zarr(path):
         return _bounded(open_zarr(path, options), options)
+    if suffix in (".zip", ".ozx"):
+        raise FrameSourceError(
+            f"{path} holds no zarr store, or is damaged: unpack it and give the folder, or copy it "
+            "again."
+        )
     return VideoSource(path, options)
 
 

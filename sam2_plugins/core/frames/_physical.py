@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
 
 _SECONDS: Mapping[str, float] = {
     "ns": 1e-9, "nanosecond": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6,
@@ -26,6 +30,11 @@ def seconds(unit: object) -> float | None:
 def micrometres(unit: object) -> float | None:
     """Return the micrometres of a unit of length; None if it is none (a pixel is none)."""
     return _look_up(_MICROMETRES, unit)
+
+
+def even_times(count: int, step: float) -> NDArray[np.float64] | None:
+    """Return the seconds of frames at an even distance; None if the distance is none."""
+    return np.arange(count, dtype=np.float64) * step if math.isfinite(step) and step > 0 else None
 
 
 def _look_up(units: Mapping[str, float], unit: object) -> float | None:

@@ -7,7 +7,6 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +98,7 @@ class FrameSource(ABC):
         self._lock = threading.RLock()
         self._closed = False
         self._normalisation: Normalisation | None = None
+        self._white: int | None = None  # of grey in fewer bits than the type of its samples has
         self._warnings: list[str] = []
 
     @property
@@ -162,6 +162,7 @@ class FrameSource(ABC):
             self.dtype,
             (self._picked(int(index)) for index in chosen),
             f"{len(chosen)} of {count} frames",
+            self._white,
         )
 
     def _picked(self, index: int) -> NDArray:
@@ -221,12 +222,7 @@ class FrameSource(ABC):
     def __enter__(self) -> FrameSource:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

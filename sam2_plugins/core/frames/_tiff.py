@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._array import ArraySource
-from sam2_plugins.core.frames._gate import DAMAGE, require_size
+from sam2_plugins.core.frames._gate import DAMAGE, require_size, require_small_pieces
 from sam2_plugins.core.frames._source import ReadOptions
 from sam2_plugins.core.frames._tiff_facts import (
     files_of_ome,
     metadata_file_of,
     pixel_size_of,
+    refuse_strange_ome,
     times_of,
 )
-from sam2_plugins.core.frames._tiff_pages import view_of
+from sam2_plugins.core.frames._tiff_pages import has_own_palettes, movie_of, view_of
 
 
 def open_tiff(path: Path, options: ReadOptions) -> ArraySource:
@@ -34,66 +35,83 @@ def open_tiff(path: Path, options: ReadOptions) -> ArraySource:
     FrameSourceError
         If the file is no TIFF, is damaged, or has no such series.
     """
-    try:
+    with ExitStack() as opened, _naming(path):
         with _complaints() as complaints:
-            tif = tifffile.TiffFile(path)
-            series_list = tif.series
+            tif = opened.enter_context(tifffile.TiffFile(path))
+            refuse_strange_ome(tif, path.name)
+            number, series = _choose_series(tif, path, options.stream)
+        keyframe = series.keyframe
+        require_size(keyframe.imagelength, keyframe.imagewidth, path.name, options.max_pixels)
+        piece = max(
+            keyframe.imagelength * keyframe.imagewidth * keyframe.imagedepth,
+            keyframe.tilelength * keyframe.tilewidth * keyframe.tiledepth,
+        )
+        require_small_pieces(piece * keyframe.samplesperpixel, path.name, options.max_pixels)
+        array = TiffArray(path, tif, series)
+        notes = [*array.warnings, *_told(tif, path, series, complaints)]
+        if options.stream is None and len(tif.series) > 1 and series in tif.series:
+            which = f"number {number}" if number else "the first"
+            notes.append(f"Of {len(tif.series)} series {which} is shown. Choose with stream=.")
+        times = times_of(tif, number, series)
+        source = ArraySource(
+            array,
+            path.name,
+            options,
+            kind="tiff",
+            known_axes=array.axes,
+            times=times if times is None else times[: array.shape[0]],
+            white=array.white,
+            close=tif.close,
+            warnings=notes,
+        )
+        source.pixel_size = pixel_size_of(tif, number)
+        opened.pop_all()
+        return source
+
+
+def _choose_series(tif: tifffile.TiffFile, path: Path, number: int | None) -> tuple[int, Any]:
+    count = len(tif.series)
+    if not count:
+        raise FrameSourceError(f"{path} is cut off: it holds no image. Copy it again.")
+    if number is None:
+        return movie_of(tif)
+    if not 0 <= number < count:
+        raise FrameSourceError(
+            f"{path} has {count} series, counted from 0, but no series {number}: choose another "
+            "with stream=."
+        )
+    return number, tif.series[number]
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the file in whatever tifffile raises on one that is damaged."""
+    try:
+        yield
+    except FrameSourceError:
+        raise
     except DAMAGE as error:
         raise FrameSourceError(
             f"{path} cannot be read as TIFF: {error}. Export it again from the program it is from."
         ) from error
-    if not series_list:
-        tif.close()
-        raise FrameSourceError(f"{path} is cut off: it holds no image. Copy it again.")
-    number = options.stream or 0
-    if not 0 <= number < len(series_list):
-        tif.close()
-        raise FrameSourceError(
-            f"{path} has {len(series_list)} series, counted from 0, but no series {number}: "
-            "choose another with stream=."
-        )
-    series = series_list[number]
-    try:
-        keyframe = series.keyframe
-        size = (keyframe.imagelength, keyframe.imagewidth)
-        require_size(*size, path.name, options.max_pixels)
-        array = TiffArray(path, tif, series)
-    except FrameSourceError:
-        tif.close()
-        raise
-    except DAMAGE as error:
-        tif.close()
-        raise FrameSourceError(
-            f"{path} is damaged: {error}. Export it again from the program it is from."
-        ) from error
-    notes = list(array.warnings)
+
+
+def _told(
+    tif: tifffile.TiffFile, path: Path, series: Any, complaints: Sequence[str]
+) -> Iterator[str]:
+    """Tell of damage, and of images that the metadata leave out."""
     if complaints:
-        notes.append(
+        yield (
             f"{path.name} is damaged ({complaints[0]}): frames may be missing, and its axes are "
             f"read as {series.axes}."
         )
-    if tif.is_ome and not files_of_ome(tif):
-        described = sum(len(one.pages) for one in series_list)
-        if described < len(tif.pages):
-            notes.append(
-                f"{path.name} holds {len(tif.pages)} images, and its metadata describe "
-                f"{described}: the others are not shown."
-            )
-    if len(series_list) > 1 and options.stream is None:
-        notes.append(f"Of {len(series_list)} series the first is shown. Choose with stream=.")
-    times = times_of(tif, number, series)
-    source = ArraySource(
-        array,
-        path.name,
-        options,
-        kind="tiff",
-        known_axes=array.axes,
-        times=times if times is None else times[: array.shape[0]],
-        close=tif.close,
-        warnings=notes,
-    )
-    source.pixel_size = pixel_size_of(tif, number)
-    return source
+    in_one_file = tif.is_imagej or (tif.is_ome and not files_of_ome(tif))
+    described = sum(len(one) for one in tif.series)
+    if in_one_file and described < len(tif.pages):
+        yield (
+            f"{path.name} holds {len(tif.pages)} images, and its metadata describe {described}: "
+            "the others are not shown."
+        )
 
 
 class TiffArray:
@@ -107,7 +125,17 @@ class TiffArray:
         keyframe = series.keyframe
         self._stored_shape = tuple(keyframe.shape)
         self._leading = tuple(series.shape[: len(series.shape) - len(self._stored_shape)])
-        self._view = view_of(keyframe, series.axes[len(self._leading) :])
+        self._stored_axes = series.axes[len(self._leading) :]
+        self._own_palettes = has_own_palettes(self._pages)
+        self._view = view_of(keyframe, self._stored_axes, own_palette=self._own_palettes)
+        self.white = self._view.white
+        self._memory: NDArray | None = None
+        self._stand_ins: dict[int, int] = {}
+        self.warnings: list[str] = []
+        if set(series.axes[: len(self._leading)]) & set("YX"):  # pages are no pictures
+            self.axes, self.shape, self.dtype = series.axes, tuple(series.shape), series.dtype
+            self._memory, self._leading = series.asarray(out="memmap", maxworkers=1), ()
+            return
         if tuple(series.shape[len(self._leading) :]) != self._stored_shape:
             raise FrameSourceError(
                 f"{path} stores {series.axes} {series.shape} in pages of {self._stored_shape}, "
@@ -116,9 +144,6 @@ class TiffArray:
         self.axes = series.axes[: len(self._leading)] + self._view.axes
         self.shape = (*self._leading, *self._view.shape)
         self.dtype = self._view.dtype
-        self._memory: NDArray | None = None
-        self._stand_ins: dict[int, int] = {}
-        self.warnings: list[str] = []
         if series.dataoffset is not None and len(self._pages) < math.prod(self._leading):
             self._memory = self._map(path, tif, series)
             return
@@ -174,7 +199,8 @@ class TiffArray:
     def _fill_gaps(self, path: Path, missing: str) -> None:
         """Let the image before stand in for one that is not there, or else the one after."""
         numbers = np.arange(math.prod(self._leading))
-        there = np.array([_page(self._pages, int(number)) is not None for number in numbers])
+        pages = [_page(self._pages, int(number)) for number in numbers]
+        there = np.array([page is not None and _is_complete(page) for page in pages])
         if there.all():
             return
         time = max(self.axes.find("T", 0, len(self._leading)), 0)
@@ -199,7 +225,10 @@ class TiffArray:
         if page is None:  # of a channel that is nowhere
             samples = np.zeros(self._view.shape, self.dtype)
         else:
-            samples = self._view.show(_read_page(page).reshape(self._stored_shape))
+            view = self._view
+            if self._own_palettes:
+                view = view_of(page, self._stored_axes, own_palette=True)
+            samples = view.show(_read_page(page).reshape(self._stored_shape))
         return cast("NDArray", samples[key[count:]])
 
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from math import prod
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, cast
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from sam2_plugins.core.frames._physical import micrometres, seconds
+from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.frames._physical import even_times, micrometres, seconds
 
 Times = NDArray[np.float64]
 PixelSize = tuple[float, float]
 _BARE_AMPERSAND = re.compile(r"&(?!\w+;|#)")
-
+_FILE_NAME = re.compile(r"""FileName\s*=\s*(?:"([^"]+)"|'([^']+)')""")
+_PIXELS = re.compile(r"<(?:\w+:)?Pixels\s[^>]*>")
+_SIZES = re.compile(r"""Size[ZCT]\s*=\s*["']\s*\+?(\d+)""")
+_MOST_IMAGES = 1 << 20
 
 _MALFORMED = (ValueError, TypeError, KeyError, IndexError, ZeroDivisionError, AttributeError)
 
@@ -43,22 +50,50 @@ def _times(tif: tifffile.TiffFile, number: int, count: int) -> Times | None:
         if measured is not None and len(measured) == count > 1 and np.all(np.diff(measured) > 0):
             return cast("Times", measured - measured[0])
         if step:
-            return np.arange(count, dtype=np.float64) * step
+            return even_times(count, step)
     return None
 
 
 def _pixel_size(tif: tifffile.TiffFile, number: int) -> PixelSize | None:
     pixels = _ome_pixels(tif, number)
-    for x, y, unit in _recorded_sizes(tif, pixels):
-        length = micrometres(unit)
-        if length and x > 0 and y > 0 and np.isfinite((x, y)).all():
-            return x * length, y * length
+    for x, y, *units in _recorded_sizes(tif, pixels):
+        across, down = (micrometres(unit) for unit in (units[0], units[-1]))
+        if across and down and x > 0 and y > 0 and np.isfinite((x, y)).all():
+            return x * across, y * down
     return None
 
 
 def files_of_ome(tif: tifffile.TiffFile) -> list[str]:
     """Names of the files over which an OME-TIFF is spread."""
-    return list(dict.fromkeys(re.findall(r'FileName="([^"]+)"', tif.ome_metadata or "")))
+    found = _FILE_NAME.findall(tif.ome_metadata or "")
+    return list(dict.fromkeys(html.unescape(one or other) for one, other in found))
+
+
+def refuse_strange_ome(tif: tifffile.TiffFile, name: str) -> None:
+    """Check what the metadata of an OME-TIFF say before tifffile does as they say.
+
+    Raises
+    ------
+    FrameSourceError
+        If they name files elsewhere, more images than any movie has, or entities, which could hide
+        either.
+    """
+    text = tif.ome_metadata or ""
+    for file in files_of_ome(tif):
+        parts = (*PurePosixPath(file).parts, *PureWindowsPath(file).parts)
+        is_elsewhere = PurePosixPath(file).is_absolute() or PureWindowsPath(file).anchor
+        if ".." in parts or is_elsewhere:
+            raise FrameSourceError(
+                f"{name} names a file in another folder, {file}: only those beside it are opened. "
+                "Save it again in one folder."
+            )
+    for pixels in _PIXELS.findall(text):
+        sizes = [int(size) for size in _SIZES.findall(pixels)]
+        if prod(sizes) > _MOST_IMAGES or "<!ENTITY" in text:
+            raise FrameSourceError(
+                f"{name} describes {prod(sizes):,} images: its metadata are damaged. Export it "
+                "again from the program it is from."
+            )
 
 
 def metadata_file_of(tif: tifffile.TiffFile) -> str | None:
@@ -87,13 +122,12 @@ def _recorded_times(tif: tifffile.TiffFile) -> Iterator[tuple[float | None, Time
         yield float(interval) / 1000, None
 
 
-def _recorded_sizes(
-    tif: tifffile.TiffFile, pixels: Mapping[str, Any]
-) -> Iterator[tuple[float, float, object]]:
+def _recorded_sizes(tif: tifffile.TiffFile, pixels: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+    """Yield x, y and their unit, or the units of both."""
     if "PhysicalSizeX" in pixels:
         x = float(pixels["PhysicalSizeX"])
-        y = float(pixels.get("PhysicalSizeY", x))
-        yield x, y, pixels.get("PhysicalSizeXUnit", "µm")
+        unit = pixels.get("PhysicalSizeXUnit", "µm")
+        yield x, float(pixels.get("PhysicalSizeY", x)), unit, pixels.get("PhysicalSizeYUnit", unit)
     tags = tif.pages.first.tags
     if (imagej := tif.imagej_metadata) and "XResolution" in tags and "YResolution" in tags:
         per_unit = [tags[name].value for name in ("XResolution", "YResolution")]
@@ -139,7 +173,7 @@ def _ome_times(pixels: Mapping[str, Any], count: int) -> Times | None:
             return cast("Times", times - times[0])
     unit = seconds(pixels.get("TimeIncrementUnit", "s"))
     if unit and (interval := pixels.get("TimeIncrement")):
-        return np.arange(count, dtype=np.float64) * (float(interval) * unit)
+        return even_times(count, float(interval) * unit)
     return None
 
 

@@ -1,22 +1,27 @@
-"""One page of a TIFF as a picture: palettes in colour, white that is stored as 0 turned over.
+"""One page of a TIFF as a picture: upright, palettes in colour, white that is 0 turned over.
 
 tifffile gives the numbers as they are stored, whatever they stand for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
 from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.frames._orientation import Orientation
 
-# Photometric interpretations of TIFF 6.0.
-_MIN_IS_WHITE, _PALETTE, _CMYK = 0, 3, 5
+# Photometric interpretations, tags and compressions of TIFF 6.0.
+_MIN_IS_WHITE, _MIN_IS_BLACK, _PALETTE, _CMYK, _YCBCR = 0, 1, 3, 5, 6
+_ORIENTATION = 274
+_ALPHA = (1, 2)  # of extra samples
+_DECODED_TO_RGB = (6, 7, 34712, 50001)  # by tifffile: JPEG and its kin bring their own colours
 _OTHER_COLOURS = {8: "CIELAB", 9: "ICCLAB", 10: "ITULAB", 32844: "LOGL", 32845: "LOGLUV"}
 
 
@@ -30,15 +35,18 @@ class PageView:
         Of a shown page; samples of a pixel come last.
     show
         Turns stored samples into shown ones.
+    white
+        Value of white where a pixel has two to seven bits of grey, otherwise None.
     """
 
     axes: str
     shape: tuple[int, ...]
     dtype: np.dtype
     show: Callable[[NDArray], NDArray]
+    white: int | None = None
 
 
-def view_of(keyframe: Any, axes: str) -> PageView:
+def view_of(keyframe: Any, axes: str, *, own_palette: bool = False) -> PageView:
     """Return how pages like `keyframe` are shown.
 
     Parameters
@@ -46,42 +54,70 @@ def view_of(keyframe: Any, axes: str) -> PageView:
     axes
         What the file says of the axes of a page. Where that is other than what the page is stored
         as (tifffile stores a movie of three or four frames as colours), it counts.
+    own_palette
+        Whether each page has a palette of its own, which then is no tint.
 
     Raises
     ------
     FrameSourceError
         If their colours are of a kind that is not read.
     """
-    shape = tuple(keyframe.shape)
-    dtype, photometric = np.dtype(keyframe.dtype), int(keyframe.photometric)
+    view = PageView(axes, tuple(keyframe.shape), np.dtype(keyframe.dtype), lambda page: page)
     if axes != keyframe.axes:
-        return PageView(axes, shape, dtype, lambda page: page)
-    if colours_of := _OTHER_COLOURS.get(photometric):
+        return view
+    return _upright(_coloured(view, keyframe, own_palette), keyframe)
+
+
+def _coloured(view: PageView, keyframe: Any, own_palette: bool) -> PageView:
+    """Show what the samples stand for, with those of a pixel last."""
+    photometric, axes, shape, dtype = keyframe.photometric, view.axes, view.shape, view.dtype
+    if colours_of := _OTHER_COLOURS.get(int(photometric)):
         raise FrameSourceError(
             f"{keyframe.parent.filename} stores its colours as {colours_of}, which is not read: "
             "save it again as RGB."
         )
     if axes == "SYX":
         return PageView("YXS", (*shape[1:], shape[0]), dtype, lambda page: np.moveaxis(page, 0, -1))
-    if photometric == _PALETTE and (colours := _colours(keyframe)) is not None:
-        return PageView(f"{axes}S", (*shape, 3), colours.dtype, lambda page: colours[page])
-    if photometric == _CMYK and dtype == np.uint8 and axes == "YXS" and shape[-1] == 4:
-        return PageView(axes, (*shape[:-1], 3), dtype, _from_cmyk)
-    if photometric == _MIN_IS_WHITE and dtype.kind in "bu":
-        most = (1 << int(keyframe.bitspersample)) - 1
-        return PageView(axes, shape, dtype, lambda page: _turned_over(page, most))
-    return PageView(axes, shape, dtype, lambda page: page)
+    if axes == "YXS" and shape[-1] == 2 and tuple(keyframe.extrasamples) in ((1,), (2,)):
+        return PageView("YX", shape[:-1], dtype, lambda page: page[..., 0])  # the other is opacity
+    if photometric == _PALETTE:
+        colours = _colours(keyframe, own_palette)
+        if colours is not None:
+            return PageView(f"{axes}S", (*shape, 3), colours.dtype, lambda page: colours[page])
+    is_byte = dtype == np.uint8 and axes == "YXS"
+    if is_byte and photometric == _CMYK and shape[-1] == 4:
+        return replace(view, shape=(*shape[:-1], 3), show=lambda page: _to_rgb(page, "CMYK"))
+    if is_byte and photometric == _YCBCR and int(keyframe.compression) not in _DECODED_TO_RGB:
+        return replace(view, show=lambda page: _to_rgb(page, "YCbCr"))
+    if photometric not in (_MIN_IS_WHITE, _MIN_IS_BLACK) or dtype.kind not in "bui":
+        return view
+    most = -1 if dtype.kind == "i" else (1 << int(keyframe.bitspersample)) - 1
+    view = replace(view, white=most if dtype == np.uint8 and most < 255 else None)
+    if photometric == _MIN_IS_WHITE:
+        return replace(view, show=lambda page: _turned_over(page, most))
+    return view
+
+
+def _upright(view: PageView, keyframe: Any) -> PageView:
+    """Turn and mirror as the file says, which tifffile passes over."""
+    tag = keyframe.tags.get(_ORIENTATION)
+    orientation = Orientation.from_exif(None if tag is None else tag.value)
+    if orientation == Orientation() or view.axes not in ("YX", "YXS"):
+        return view
+    shape = (*orientation.size(*view.shape[:2]), *view.shape[2:])
+    return replace(view, shape=shape, show=lambda page: orientation.apply(view.show(page)))
 
 
 def _turned_over(page: NDArray, most: int) -> NDArray:
     return ~page if page.dtype == bool else most - page
 
 
-def _from_cmyk(page: NDArray) -> NDArray:
-    return np.asarray(Image.fromarray(page, "CMYK").convert("RGB"))
+def _to_rgb(page: NDArray, mode: str) -> NDArray:
+    image = Image.frombytes(mode, (page.shape[1], page.shape[0]), page.tobytes())
+    return np.asarray(image.convert("RGB"))
 
 
-def _colours(keyframe: Any) -> NDArray[np.uint8] | None:
+def _colours(keyframe: Any, own_palette: bool) -> NDArray[np.uint8] | None:
     """Return the colours [n, 3] of a palette; None for one that only tints what was measured.
 
     ImageJ saves grey images with the colours they are looked at in, from dark to bright: there the
@@ -91,4 +127,31 @@ def _colours(keyframe: Any) -> NDArray[np.uint8] | None:
         return None
     colours = (np.asarray(keyframe.colormap).T >> 8).astype(np.uint8)
     brightness = colours.astype(int) @ (299, 587, 114)
-    return None if np.all(np.diff(brightness) >= 0) else colours
+    return None if np.all(np.diff(brightness) >= 0) and not own_palette else colours
+
+
+def has_own_palettes(pages: Sequence[Any]) -> bool:
+    """Tell whether pages differ in their palettes."""
+    first = pages[0].colormap if pages and isinstance(pages[0], tifffile.TiffPage) else None
+    if first is None:
+        return False
+    others = (page.colormap for page in pages if isinstance(page, tifffile.TiffPage))
+    return any(other is None or not np.array_equal(first, other) for other in others)
+
+
+def movie_of(tif: tifffile.TiffFile) -> tuple[int, Any]:
+    """Return the number and the series that a person means who names none.
+
+    It is the first that is no thumbnail; or, where a program wrote its pages one at a time, which
+    tifffile then takes for a series each, all of them.
+    """
+    series = tif.series
+    whole = [k for k, one in enumerate(series) if not one.keyframe.is_reduced] or [0]
+    pages = [series[k].keyframe for k in whole]
+    single = [one for one in pages if one.axes in ("YX", "YXS") and tif.is_shaped]
+    forms = {(one.shape, one.dtype, one.photometric) for one in pages}
+    are_single = len(single) == len(pages) and all(len(series[k].pages) == 1 for k in whole)
+    if len(pages) < 2 or len(forms) > 1 or not are_single:
+        return whole[0], series[whole[0]]
+    shape, axes = (len(pages), *pages[0].shape), f"Q{pages[0].axes}"
+    return whole[0], tifffile.TiffPageSeries(pages, shape, pages[0].dtype, axes)

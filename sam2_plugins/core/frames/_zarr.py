@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator, Mapping
 from itertools import count, takewhile
+from math import prod
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._array import ArraySource
-from sam2_plugins.core.frames._gate import DAMAGE
-from sam2_plugins.core.frames._physical import micrometres, seconds
+from sam2_plugins.core.frames._gate import DAMAGE, require_small_pieces
+from sam2_plugins.core.frames._physical import even_times, micrometres, seconds
 from sam2_plugins.core.frames._source import ReadOptions
 
 MARKERS = (".zarray", ".zgroup", "zarr.json")
+_MOST_CHUNKS = 100_000  # that are looked for
 _OLD_AXES = "TCZYX"  # of versions 0.1 and 0.2, which name none
 
 
@@ -67,6 +69,8 @@ def open_zarr(source: Path | str, options: ReadOptions) -> ArraySource:
         raise
     except DAMAGE as error:
         reason = str(error) or type(error).__name__
+        if isinstance(error, KeyError):
+            reason = f"it has no {error}"
         raise FrameSourceError(
             f"{source} cannot be read as zarr: {reason}. Check the path, or copy it again."
         ) from error
@@ -149,6 +153,8 @@ def _open_array(array: Any, name: str, options: ReadOptions, notes: list[str]) -
     """Open an array, with the names of its axes as zarr 3 or xarray keep them."""
     names = getattr(getattr(array, "metadata", None), "dimension_names", None)
     names = names or dict(array.attrs).get("_ARRAY_DIMENSIONS")
+    require_small_pieces(prod(array.chunks), name, options.max_pixels)
+    notes = [*notes, *_gaps(array)]
     axes = _letters(names) if names and all(names) else None
     is_known = axes is not None and len(set(axes)) == len(axes) and {"Y", "X"} <= set(axes)
     known = axes if is_known else None
@@ -162,21 +168,35 @@ def _open_multiscale(
     array = group[finest["path"]]
     axes = image.get("axes")
     letters = _letters(axes) if axes else _OLD_AXES[-len(array.shape) :]
+    require_small_pieces(prod(array.chunks), name, options.max_pixels)
+    notes = [*notes, *_gaps(array)]
     scale = _scale(finest, len(letters)) * _scale(image, len(letters))
     units = [axis.get("unit") if isinstance(axis, dict) else None for axis in axes or letters]
     times = None
     place = letters.find("T")
     step = seconds(units[place]) if place >= 0 else None
-    if step and scale[place] > 0 and array.shape[place] > 1:
-        times = np.arange(array.shape[place]) * (float(scale[place]) * step)
+    if step and array.shape[place] > 1:
+        times = even_times(array.shape[place], float(scale[place]) * step)
     source = ArraySource(
         array, name, options, kind="zarr", known_axes=letters, times=times, warnings=notes
     )
     x, y = letters.find("X"), letters.find("Y")
     lengths = micrometres(units[x]), micrometres(units[y])
-    if lengths[0] and lengths[1]:
+    if lengths[0] and lengths[1] and np.isfinite(scale).all() and (scale > 0).all():
         source.pixel_size = float(scale[x] * lengths[0]), float(scale[y] * lengths[1])
     return source
+
+
+def _gaps(array: Any) -> Iterator[str]:
+    """Tell of chunks that are not there, which zarr shows as one value."""
+    total = array.nchunks
+    if not array.store.supports_listing or total > _MOST_CHUNKS:
+        return
+    if (gone := total - array.nchunks_initialized) > 0:
+        yield (
+            f"{gone} of {total} chunks are not stored, and are shown as {array.fill_value}: if "
+            "they are not empty, the store was not copied whole."
+        )
 
 
 def _scale(part: Mapping[str, Any], count: int) -> NDArray[np.float64]:
@@ -189,7 +209,13 @@ def _scale(part: Mapping[str, Any], count: int) -> NDArray[np.float64]:
 
 
 def _letters(axes: Any) -> str:
-    return "".join((axis["name"] if isinstance(axis, dict) else axis)[0] for axis in axes).upper()
+    return "".join(map(_letter, axes)).upper()
+
+
+def _letter(axis: Any) -> str:
+    if not isinstance(axis, dict):
+        return str(axis)[0]
+    return {"time": "T", "channel": "C"}.get(str(axis.get("type"))) or str(axis["name"])[0]
 
 
 def _only_array(group: Any, source: Path | str) -> Any:

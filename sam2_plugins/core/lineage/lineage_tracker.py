@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from statistics import median
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,8 @@ from sam2_plugins.core.lineage.rules import (
     apart,
     are_daughters,
     belonging,
+    is_whole,
+    were_several,
 )
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.tracking.proposals import Propose
@@ -28,6 +32,11 @@ REACH = 0.5
 
 AREAS = 3
 """Frames before a division of which a mother's usual area is taken."""
+
+LOOKS, FEW = 5, 4
+"""Looks at objects before a division of which the area of the usual object is taken; how many of
+them a frame must have.
+"""
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,13 @@ class LineageFrame:
     time: float
     masks: dict[ObjectId, ObjectMask]
     events: tuple[Event, ...] = ()
+
+
+_STATE = (
+    *("_standing", "_alive", "_whole", "_refused", "_last_id"),
+    *("_news", "_times", "_pictured", "_sizes"),
+)
+"""Of a `LineageTracker`, beside its events and where it is: what decisions hang on."""
 
 
 @dataclass
@@ -110,12 +126,16 @@ class LineageTracker:
         self.events: list[Event] = []
         self._standing: dict[ObjectId, _Standing] = {}
         self._alive: list[ObjectId] = []
-        self._whole: set[ObjectId] = set()  # a person said that they did not divide, or end
+        self._whole: list[ObjectId] = []  # a person said that they did not divide, or end
         self._refused: list[Mapping[int, ObjectMask]] = []  # what a person said is no object
-        self._ids = count(1)
+        self._last_id = 0
         self._news: list[Event] = []
-        self._now = 0
+        self._every = 1
+        self._now = self._decided_to = -1  # the last frames that were tracked, and decided
+        self._goes_on = False
         self._times: dict[int, float] = {}
+        self._sizes: dict[int, list[int]] = {}  # of what was proposed whole, by frame
+        self._pictured: int | None = None  # the last frame on which objects were proposed
         self._picture: NDArray[np.uint8] | None = None
 
     def run(
@@ -130,24 +150,50 @@ class LineageTracker:
         every
             Objects are proposed on every n-th frame; in between, they are tracked.
         """
-        for obj in self.tracker.objects:
-            begins = max(start, min(self._prompted(obj)))
-            self._standing.setdefault(obj, _Standing(begins, settled=True, seen=begins))
-        self._alive, self._picture = list(self.tracker.objects), None
-        delay = (self.rules.confirm - 1) * every
-        frame = start
-        for frame in count(start):
-            if stop is not None and frame > stop:
-                break
-            if not self._exists(frame):
+        if not self._goes_on:
+            self._begin_at(start)
+        self._goes_on, self._every = False, every
+        delay = self.rules.confirm * every - 1
+        for frame in count(self._now + 1):
+            if (stop is not None and frame > stop) or not self._exists(frame):
                 break
             self._advance(frame, proposing=(frame - start) % every == 0)
             if frame - delay >= start:
                 yield self._decided(frame - delay)
-        last = frame - 1
-        self._settle_rest(last)
-        for frame in range(max(start, last - delay + 1), last + 1):
+        self._settle_rest(self._now)
+        for frame in range(self._decided_to + 1, self._now + 1):
             yield self._decided(frame)
+
+    def _begin_at(self, start: int) -> None:
+        for obj in self.tracker.objects:
+            begins = max(start, min(self._prompted(obj)))
+            self._standing.setdefault(obj, _Standing(begins, settled=True, seen=begins))
+        self._alive = list(self.tracker.objects)
+        self._now = self._decided_to = start - 1
+        self._pictured = self._picture = None
+
+    def state(self) -> dict[str, Any]:
+        """Return all that it knows beside its tracker, after a frame of `run`."""
+        return {
+            "events": self.events,
+            "parents": self.parents,
+            "where": (self._now, self._decided_to),
+            "proposer": _learned(self.propose),
+            **{name: getattr(self, name) for name in _STATE},
+        }
+
+    def go_on_from(self, state: Mapping[str, Any]) -> None:
+        """Take such a state, of the same rules; the next `run`, from the same start, goes on."""
+        self.events[:] = state["events"]
+        self.parents.update(state["parents"])
+        self._now, self._decided_to = state["where"]
+        self._goes_on = True
+        if state["proposer"]:
+            vars(self.propose).update(state["proposer"])
+        for name in _STATE:
+            setattr(self, name, state[name])
+        if self._pictured is not None:
+            self._picture = self.tracker.frame(self._pictured).image
 
     def take_back(self, event: Event) -> None:
         """Take a decision back, for a person who knows better; it is not made again.
@@ -161,7 +207,7 @@ class LineageTracker:
                 self._refused.append(self._remove(obj))
         goes_on = event.objects[0] if event.kind == "ended" else event.mother
         if goes_on is not None:
-            self._whole.add(goes_on)
+            self._whole.append(goes_on)
             self._standing[goes_on].seen = event.frame
             self.tracker.set_life(goes_on, self._first(goes_on), None)
             self._alive.append(goes_on)
@@ -195,12 +241,15 @@ class LineageTracker:
     def _advance(self, frame: int, proposing: bool) -> None:
         self._now, self._times[frame] = frame, self.tracker.frame(frame).time
         tracked = self._track(frame)
+        self._give_way(frame, tracked)
         if not proposing:
             return
         # Of an object whose parts are on trial, the parts are looked for.
         mothers = {self._standing[obj].part_of for obj in self._alive}
         tracked = {obj: mask for obj, mask in tracked.items() if obj not in mothers}
         proposed = [mask for mask in self.propose(frame) if self._counts(frame, mask)]
+        self._sizes[frame] = [mask.area for mask in proposed if is_whole(mask)]
+        self._sizes.pop(frame - (LOOKS + self.rules.confirm) * self._every, None)
         found = belonging(tracked, self._expected(frame, tracked), proposed, self.rules)
         self._take_outlines(frame, tracked, proposed, found)
         for obj in found.of:
@@ -229,15 +278,29 @@ class LineageTracker:
             masks = result.masks
         return {obj: masks[obj] for obj in living if obj in masks}
 
+    def _give_way(self, frame: int, tracked: dict[ObjectId, ObjectMask]) -> None:
+        """End what goes on as an object that a person prompted on this frame for the first time."""
+        for theirs in [obj for obj in tracked if self._standing[obj].born == frame]:
+            for obj in [o for o in tracked if self._standing[o].born < frame]:
+                alike = tracked[obj].iou_with(tracked[theirs]) >= self.rules.same
+                if not alike or not self._may_stop(obj, frame - 1):
+                    continue
+                if not self._standing[obj].settled:
+                    self._bear(obj, frame)
+                self._stop(obj, frame - 1)
+                self._record(Event("ended", frame - 1, (obj,), "a person's object goes on there"))
+                del tracked[obj]
+
     def _expected(
         self, frame: int, tracked: dict[ObjectId, ObjectMask]
     ) -> dict[ObjectId, ObjectMask]:
         """Where objects would be if they had moved with the frame."""
-        before, self._picture = self._picture, self.tracker.frame(frame).image
-        if before is None or not tracked:
+        earlier, before = self._pictured, self._picture
+        self._pictured, self._picture = frame, self.tracker.frame(frame).image
+        if earlier is None or before is None or not tracked:
             return {}
         dx, dy = drift(before, self._picture)
-        last = {obj: self.tracker.mask(frame - 1, obj) for obj in tracked}
+        last = {obj: self.tracker.mask(earlier, obj) for obj in tracked}
         return {o: mask.moved(dx, dy) for o, mask in last.items() if mask is not None}
 
     def _take_outlines(
@@ -283,7 +346,8 @@ class LineageTracker:
 
     def _fresh_id(self) -> ObjectId:
         taken = set(self.tracker.objects) | set(self._standing)
-        return next(number for number in self._ids if number not in taken)
+        self._last_id = next(n for n in count(self._last_id + 1) if n not in taken)
+        return self._last_id
 
     # -- decisions
 
@@ -293,7 +357,7 @@ class LineageTracker:
             obj
             for obj in self._alive
             if not self._standing[obj].settled
-            and frame - self._standing[obj].born >= self.rules.confirm - 1
+            and frame - self._standing[obj].born >= (self.rules.confirm - 1) * self._every
         ]
         self._decide(due, frame, self.rules.confirm - 1)
 
@@ -313,52 +377,82 @@ class LineageTracker:
             if mother is not None:
                 parts.setdefault(mother, []).append(obj)
         for mother, daughters in parts.items():
-            self._divide_or_forget(mother, daughters)
+            self._resolve(mother, daughters, frame)
         for obj in lasting:
             standing = self._standing.get(obj)
             if standing is not None and not standing.settled:
                 self._bear(obj, frame)
 
-    def _divide_or_forget(self, mother: ObjectId, parts: list[ObjectId]) -> None:
-        """Two lasting parts of an object are its daughters; anything else is a part no more."""
-        born = self._standing[parts[0]].born
-        if mother in self._alive and len(parts) == 2 and self._may_stop(mother, born - 1):
-            one, other = parts
-            first, second = self._area(one, born), self._area(other, born)
-            if born == self._standing[other].born and are_daughters(
-                self._usual_area(mother, born), first, second, False, self.rules
+    def _resolve(self, mother: ObjectId, parts: list[ObjectId], frame: int) -> None:
+        """Two lasting parts of an object are its daughters, or else it was several from the start.
+
+        What is neither is a part no more.
+        """
+        born = min(self._standing[part].born for part in parts)
+        areas = [self._area(part, self._standing[part].born) for part in parts]
+        before, usual = self._usual_area(mother, born), self._usual_size(born)
+        twins = len(parts) == 2 and all(self._standing[part].born == born for part in parts)
+        if mother in self._alive and len(parts) > 1 and self._may_stop(mother, born - 1):
+            if (
+                twins
+                and are_daughters(before, areas[0], areas[1], usual, False, self.rules)
+                and self._are_alike(parts[0], parts[1], frame)
             ):
-                self._divide(mother, (one, other), born, "two parts of it lasted")
+                self._divide(mother, (parts[0], parts[1]), born, "two parts of it lasted")
+                return
+            if were_several(before, areas, usual):
+                self._part(mother, parts, born)
                 return
         for part in parts:
             self._forget(part)
 
+    def _part(self, whole: ObjectId, parts: Sequence[ObjectId], frame: int) -> None:
+        """Let what was several objects end, and its parts go on."""
+        self._stop(whole, frame - 1)
+        self._record(Event("ended", frame - 1, (whole,), "several objects, taken together"))
+        for part in parts:
+            standing = self._standing[part]
+            standing.settled, standing.part_of = True, None
+            self._record(Event("born", standing.born, (part,), f"taken together with {whole}"))
+
     def _bear(self, obj: ObjectId, frame: int) -> None:
         """A newcomer is the daughter of what lost as much beside it, or of nobody."""
+        born, found = self._standing[obj].born, self._standing[obj].found
+        self._standing[obj].settled = True
+        mother = self._mother_of(obj, frame)
+        if mother is not None:
+            lost = 1 - self._least_area(mother, born, frame) / self._usual_area(mother, born)
+            sister = self._branch(mother, born, frame)
+            reason = f"a newcomer beside it, and it lost {lost:.0%}"
+            self._divide(mother, (sister, obj), born, reason)
+            return
+        reason = f"found for {found} frames" if found > 1 else "found on the last frame"
+        if born == min(standing.born for standing in self._standing.values()):
+            reason = "there on the first frame"
+        self._record(Event("born", born, (obj,), reason))
+
+    def _mother_of(self, obj: ObjectId, frame: int) -> ObjectId | None:
+        """The nearest object that became as much smaller as a newcomer beside it is large."""
         born = self._standing[obj].born
         mine = self.tracker.mask(born, obj)
         assert mine is not None
-        self._standing[obj].settled = True
-        if born > min(standing.born for standing in self._standing.values()):
-            for mother in self._alive:
-                standing = self._standing[mother]
-                known = standing.settled and standing.born < born
-                if mother == obj or not known or not self._may_stop(mother, born - 1):
-                    continue
-                followed = self.tracker.mask(born, mother)
-                if followed is None or apart(followed, mine) > REACH:
-                    continue
-                before = self._usual_area(mother, born)
-                if are_daughters(before, followed.area, mine.area, True, self.rules):
-                    sister = self._branch(mother, born, frame)
-                    reason = f"a newcomer beside it, and it lost {1 - followed.area / before:.0%}"
-                    self._divide(mother, (sister, obj), born, reason)
-                    return
-            found = self._standing[obj].found
-            reason = f"found for {found} frames" if found > 1 else "found on the last frame"
-            self._record(Event("born", born, (obj,), reason))
-            return
-        self._record(Event("born", born, (obj,), "there on the first frame"))
+        near: dict[ObjectId, float] = {}
+        for mother in self._alive:
+            standing = self._standing[mother]
+            known = standing.settled and standing.born < born
+            if mother == obj or not known or not self._may_stop(mother, born - 1):
+                continue
+            followed = self.tracker.mask(born, mother)
+            gap = REACH + 1 if followed is None else apart(followed, mine)
+            before, after = self._usual_area(mother, born), self._least_area(mother, born, frame)
+            usual = self._usual_size(born)
+            if (
+                gap <= REACH
+                and are_daughters(before, after, mine.area, usual, True, self.rules)
+                and self._are_alike(mother, obj, frame)
+            ):
+                near[mother] = gap
+        return min(near, key=lambda mother: near[mother], default=None)
 
     def _branch(self, obj: ObjectId, frame: int, last: int) -> ObjectId:
         """Give an object's masks from a frame on to a new one, which goes on in its stead."""
@@ -384,7 +478,8 @@ class LineageTracker:
     def _end_lost(self, frame: int) -> None:
         for obj in list(self._alive):
             standing = self._standing[obj]
-            lost = standing.settled and frame - standing.seen >= self.rules.confirm
+            gone = frame - standing.seen >= self.rules.confirm * self._every
+            lost = standing.settled and gone
             if not lost or any(self._standing[o].part_of == obj for o in self._alive):
                 continue
             if self._may_stop(obj, standing.seen):
@@ -429,6 +524,25 @@ class LineageTracker:
         areas = [self._area(obj, f) for f in range(max(0, before - AREAS), before)]
         return median([area for area in areas if area] or [0.0])
 
+    def _are_alike(self, one: ObjectId, other: ObjectId, frame: int) -> bool:
+        """Whether two objects are as large as each other still: a fragment shrinks soon."""
+        small, large = sorted((self._area(one, frame), self._area(other, frame)))
+        return large <= self.rules.alike * small
+
+    def _least_area(self, obj: ObjectId, first: int, last: int) -> float:
+        """Until the outline of a daughter is taken, the tracker may see more of the mother."""
+        areas = [self._area(obj, frame) for frame in range(first, last + 1)]
+        return min([area for area in areas if area] or [0.0])
+
+    def _usual_size(self, before: int) -> float:
+        """Area of the usual object: of those that were proposed whole, before a frame.
+
+        inf if they are too few to know.
+        """
+        frames = sorted(frame for frame in self._sizes if frame < before)[-LOOKS:]
+        sizes = [size for frame in frames for size in self._sizes[frame]]
+        return median(sizes) if len(sizes) >= FEW * max(1, len(frames)) else math.inf
+
     def _decided(self, frame: int) -> LineageFrame:
         masks = {
             obj: mask
@@ -438,5 +552,17 @@ class LineageTracker:
             and (mask := self.tracker.mask(frame, obj)) is not None
             and mask.visible
         }
-        news, self._news = tuple(self._news), []
+        self._decided_to, news, self._news = frame, tuple(self._news), []
         return LineageFrame(frame, self._times.pop(frame), masks, news)
+
+
+def _learned(propose: Propose) -> dict[str, Any]:
+    """What a proposer has learned on its way: its plain values."""
+    known = getattr(propose, "__dict__", {}).items()
+    return {name: value for name, value in known if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, int | float | str)

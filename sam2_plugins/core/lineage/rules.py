@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import sqrt
+from math import isfinite, log, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,9 @@ class LineageRules:
         A mother that is followed by one of its daughters is at most this share of what it was.
     kept
         Least and greatest share of a mother's area that its daughters have together.
+    newborn
+        Daughters are at most so large in shares of the usual object: what parts into objects of
+        full size was several, taken together.
     sure
         Confidence that a proposal needs to be an object of its own.
     """
@@ -47,8 +50,9 @@ class LineageRules:
     snap: float = 0.5
     inside: float = 0.6
     alike: float = 2.0
-    lost: float = 0.7
-    kept: tuple[float, float] = (0.5, 1.8)
+    lost: float = 0.8
+    kept: tuple[float, float] = (0.5, 1.5)
+    newborn: float = 1.1
     sure: float = 0.35
 
 
@@ -147,22 +151,45 @@ def _assign(
 
 
 def are_daughters(
-    mother_area: float, one: float, other: float, follows: bool, rules: LineageRules
+    mother_area: float, one: float, other: float, usual: float, follows: bool, rules: LineageRules
 ) -> bool:
     """Whether two areas may be those of an object's daughters.
 
     Parameters
     ----------
+    usual
+        Area of the usual object of the frames before.
     follows
         The first is what the mother was tracked to.
     """
     small, large = sorted((one, other))
-    if not small or large > rules.alike * small:
+    if not small or large > rules.alike * small or large > rules.newborn * usual:
         return False
     least, most = rules.kept
     if not least * mother_area <= one + other <= most * mother_area:
         return False
     return not follows or one <= rules.lost * mother_area
+
+
+def were_several(whole: float, parts: Sequence[float], usual: float) -> bool:
+    """Whether the parts of an object are objects, and it was several that were taken together.
+
+    They are if each is more like the usual object than the whole is.
+
+    Parameters
+    ----------
+    whole, parts, usual
+        Areas; usual is that of the object of the frames before.
+    """
+    if not whole or not isfinite(usual):
+        return False
+    return all(part and abs(log(part / usual)) < log(whole / usual) for part in parts)
+
+
+def is_whole(mask: ObjectMask) -> bool:
+    """Whether the frame's edge does not cut an object: only then its size tells something."""
+    (height, width), box = mask.frame_size, mask.box
+    return box is not None and min(box[:2]) > 0 and box[2] < width and box[3] < height
 
 
 def apart(one: ObjectMask, other: ObjectMask) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from sam2_plugins.core.checkpoints.object_finder import load_object_finder
 from sam2_plugins.core.datasets import load_label_stack
 from sam2_plugins.core.lineage.lineage_tracker import LineageFrame, LineageTracker
 from sam2_plugins.core.lineage.rules import LineageRules
+from sam2_plugins.core.lineage.run import LineageJournal, run_all
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.proposals import Propose
@@ -64,7 +66,10 @@ def note_on(tracker: VideoTracker, frame: int) -> str:
 
 
 def track_all(
-    frames: Any, options: TrackingOptions | None = None, how: AllObjects | None = None
+    frames: Any,
+    options: TrackingOptions | None = None,
+    how: AllObjects | None = None,
+    journal: str | Path | None = None,
 ) -> Generator[LineageFrame, None, None]:
     """Track all objects of a movie, with newcomers, divisions and ends, and yield frame by frame.
 
@@ -75,6 +80,9 @@ def track_all(
     options
         Model, device, window, memory, first and last frame; nano if None. The direction is
         forward.
+    journal
+        A file in which the run is kept, to be named after the movie and all else it hangs on: when
+        it was cut off, the same call goes on to the same lineage. None: it is not kept.
 
     Examples
     --------
@@ -83,7 +91,8 @@ def track_all(
     """
     chosen, everything = options or TrackingOptions(model="nano"), how or AllObjects()
     lineage = everything.lineage(chosen.tracker(frames))
-    yield from lineage.run(chosen.start or 0, chosen.stop, everything.every)
+    kept = None if journal is None else LineageJournal(Path(journal))
+    yield from run_all(lineage, chosen.start or 0, chosen.stop, everything.every, kept)
 
 
 def from_label_images(images: Sequence[Any]) -> Propose:

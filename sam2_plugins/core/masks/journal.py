@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from sam2_plugins.core.errors import ExportError
@@ -40,9 +39,10 @@ class MaskJournal:
             self._file.truncate(_whole_lines(self.path))
         self._since_sync = 0
 
-    def write(self, frame: int, masks: Mapping[ObjectId, ObjectMask]) -> None:
-        """Append the masks of a frame."""
-        entry = {"frame": frame, "masks": [_entry(obj, mask) for obj, mask in masks.items()]}
+    def write(self, frame: int, masks: Mapping[ObjectId, ObjectMask], **about: Any) -> None:
+        """Append the masks of a frame, and plain values that belong to it."""
+        entries = [_entry(obj, mask) for obj, mask in masks.items()]
+        entry = {"frame": frame, **about, "masks": entries}
         with naming(self.path):
             self._file.write(json.dumps(entry, allow_nan=False).encode() + b"\n")
             self._file.flush()  # a kill costs nothing then; only a power cut does
@@ -60,12 +60,7 @@ class MaskJournal:
     def __enter__(self) -> MaskJournal:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def sync(self) -> None:
@@ -85,26 +80,41 @@ def read_journal(path: Path) -> list[Masklet]:
     ExportError
         If the file is damaged before its last line, or cannot be read.
     """
-    path = Path(path)
     masklets: dict[ObjectId, Masklet] = {}
+    for entry, masks in read_entries(path):
+        for obj, mask in masks.items():
+            masklets.setdefault(obj, Masklet(obj)).add(entry["frame"], mask)
+    return list(masklets.values())
+
+
+def read_entries(path: Path) -> Iterator[tuple[dict[str, Any], dict[ObjectId, ObjectMask]]]:
+    """Read line by line what `MaskJournal.write` took: the frame and what belongs to it, and masks.
+
+    Raises
+    ------
+    ExportError
+        As `read_journal` does.
+    """
     try:
-        lines = path.read_bytes()[: _whole_lines(path)].splitlines()
+        with Path(path).open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.endswith(b"\n"):
+                    yield _read_line(line, f"{path}, line {number}")
     except FileNotFoundError:
-        return []
+        return
     except OSError as error:
         raise ExportError(f"{path} cannot be read: {error.strerror or error}.") from error
-    for number, line in enumerate(lines, start=1):
-        try:
-            entry = json.loads(line)
-            for one in entry["masks"]:
-                masklet = masklets.setdefault(one["obj"], Masklet(one["obj"]))
-                masklet.add(entry["frame"], _mask(one))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ExportError(
-                f"{path}, line {number} is damaged ({error}). Delete the file to track the movie "
-                "from its beginning."
-            ) from error
-    return list(masklets.values())
+
+
+def _read_line(line: bytes, where: str) -> tuple[dict[str, Any], dict[ObjectId, ObjectMask]]:
+    try:
+        entry = json.loads(line)
+        masks = {one["obj"]: _mask(one) for one in entry.pop("masks")}
+        return {**entry, "frame": int(entry["frame"])}, masks
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ExportError(
+            f"{where} is damaged ({error}). Delete the file to track the movie from its beginning."
+        ) from error
 
 
 def _whole_lines(path: Path) -> int:
@@ -113,9 +123,9 @@ def _whole_lines(path: Path) -> int:
 
 
 def _entry(obj: ObjectId, mask: ObjectMask) -> dict[str, Any]:
-    """JSON has no nan: what no model said is null."""
-    said = {"iou": mask.iou, "score": mask.score}
-    known = {key: None if math.isnan(value) else value for key, value in said.items()}
+    """JSON has no nan: what no model predicted is null."""
+    values = {"iou": mask.iou, "score": mask.score}
+    known = {key: None if math.isnan(value) else value for key, value in values.items()}
     return {"obj": obj, **known, "mask": mask.to_rle()}
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 WHITE = 255
-"""Label of what is white on black, which says no more than that there is an object."""
+"""Label of what is white on black, which is an object without a number."""
 
 _SOFT_EDGE_PX = 3
 _BLEND_DISTANCE = 32  # of a colour from the line between two flat ones: blends are not quite linear

@@ -48,7 +48,7 @@ class Masklet:
     obj
         The caller's id of the object.
     label
-        What a person calls it; the id if nothing else was said.
+        What a person calls it; the id if empty.
     masks
         Frame (0-based) to mask. An object that is looked for and not there has an empty mask.
     """

@@ -24,7 +24,7 @@ class ObjectMask:
     """The pixels of one object in one frame, kept as a tight crop.
 
     Two masks are equal if they cover the same pixels of frames of the same size, whatever the
-    model said of them. The constructor takes any crop and tightens it.
+    model predicted of them. The constructor takes any crop and tightens it.
 
     Parameters
     ----------

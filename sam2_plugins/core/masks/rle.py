@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+_MOST_PIXELS = 1 << 28  # as many as a frame may have
+
 
 class CocoRle(TypedDict):
     """A COCO compressed run-length encoding: `size` is (height, width)."""
@@ -59,7 +61,10 @@ def decode(rle: Mapping[str, Any]) -> NDArray[np.bool_]:
         raise ValueError(
             f"This is no COCO run-length encoding: {type(error).__name__} {error}"
         ) from error
-    if runs.ndim != 1 or (runs < 0).any() or int(runs.sum()) != height * width:
+    if height * width > _MOST_PIXELS:
+        raise ValueError(f"This mask is of {height}×{width} pixels (height×width): too large.")
+    is_list = runs.ndim == 1 and not np.any((runs < 0) | (runs > height * width))
+    if not is_list or int(runs.sum()) != height * width:
         raise ValueError(
             f"This COCO run-length encoding is damaged: its runs do not fill {height}×{width} "
             "pixels (height×width)."

@@ -7,9 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam2_plugins.core.families.sam2 import HieraConfig
-from sam2_plugins.core.model.layers import MLP
 from sam2_plugins.core.model.linear import Linear
-from sam2_plugins.core.model.window_partition import from_windows, to_windows
+from sam2_plugins.core.model.windowed_block import PatchEmbed, WindowedBlock
 
 
 def _pool(x: Tensor) -> Tensor:
@@ -40,41 +39,17 @@ class _Attention(nn.Module):
         return out
 
 
-class _Block(nn.Module):
-    """Pre-norm transformer block over windows (window 0: over the whole map)."""
+class _Block(WindowedBlock):
+    """A block that halves the map, and widens its channels, where a stage begins."""
 
     def __init__(self, channels: int, out: int, heads: int, window: int, pool: bool) -> None:
-        super().__init__()
-        self.window, self.pool = window, pool
-        self.norm1 = nn.LayerNorm(channels, eps=1e-6)
-        self.attn = _Attention(channels, out, heads, pool)
-        self.norm2 = nn.LayerNorm(out, eps=1e-6)
-        self.mlp = MLP(out, 4 * out, out, depth=2, activation="gelu")
+        super().__init__(_Attention(channels, out, heads, pool), channels, out, window)
+        self.pool = pool
         if channels != out:
             self.proj = Linear(channels, out)
 
-    def forward(self, x: Tensor) -> Tensor:
-        normal = self.norm1(x)
-        if self.pool:
-            x = _pool(self.proj(normal))
-        if self.window:
-            windows, grid = to_windows(normal, self.window)
-            mixed = from_windows(self.attn(windows), grid, *x.shape[1:3])
-        else:
-            mixed = self.attn(normal)
-        x = x + mixed
-        out: Tensor = x + self.mlp(self.norm2(x))
-        return out
-
-
-class _PatchEmbed(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(3, channels, kernel_size=7, stride=4, padding=3)
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        embedded: Tensor = self.proj(pixels)
-        return embedded.permute(0, 2, 3, 1)
+    def residual(self, x: Tensor, normal: Tensor) -> Tensor:
+        return _pool(self.proj(normal)) if self.pool else x
 
 
 class Hiera(nn.Module):
@@ -82,7 +57,7 @@ class Hiera(nn.Module):
 
     def __init__(self, config: HieraConfig) -> None:
         super().__init__()
-        self.patch_embed = _PatchEmbed(config.embed_dim)
+        self.patch_embed = PatchEmbed(config.embed_dim, kernel=7, stride=4, padding=3)
         side, window = config.pos_embed_size, config.window_sizes[0]
         self.pos_embed = nn.Parameter(torch.zeros(1, config.embed_dim, side, side))
         self.pos_embed_window = nn.Parameter(torch.zeros(1, config.embed_dim, window, window))

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam2_plugins.core.families.efficienttam import VitConfig
-from sam2_plugins.core.model.layers import MLP, LayerNorm2d
+from sam2_plugins.core.model.layers import LayerNorm2d
 from sam2_plugins.core.model.linear import Linear
-from sam2_plugins.core.model.window_partition import from_windows, to_windows
+from sam2_plugins.core.model.windowed_block import PatchEmbed, WindowedBlock
 
 
 class _Attention(nn.Module):
@@ -29,52 +29,20 @@ class _Attention(nn.Module):
         return out
 
 
-class _Block(nn.Module):
-    """Pre-norm transformer block over windows (window 0: over the whole map)."""
-
-    def __init__(self, channels: int, heads: int, window: int) -> None:
-        super().__init__()
-        self.window = window
-        self.norm1 = nn.LayerNorm(channels, eps=1e-6)
-        self.attn = _Attention(channels, heads)
-        self.norm2 = nn.LayerNorm(channels, eps=1e-6)
-        self.mlp = MLP(channels, 4 * channels, channels, depth=2, activation="gelu")
-
-    def forward(self, x: Tensor) -> Tensor:
-        normal = self.norm1(x)
-        if self.window:
-            windows, grid = to_windows(normal, self.window)
-            mixed = from_windows(self.attn(windows), grid, *x.shape[1:3])
-        else:
-            mixed = self.attn(normal)
-        x = x + mixed
-        out: Tensor = x + self.mlp(self.norm2(x))
-        return out
-
-
-class _PatchEmbed(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(3, channels, kernel_size=16, stride=16)
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        embedded: Tensor = self.proj(pixels)
-        return embedded.permute(0, 2, 3, 1)
-
-
 class Vit(nn.Module):
     """One feature map, at stride 16, of an image."""
 
     def __init__(self, config: VitConfig) -> None:
         super().__init__()
         self.side = config.pos_embed_size
-        self.patch_embed = _PatchEmbed(config.embed_dim)
+        self.patch_embed = PatchEmbed(config.embed_dim, kernel=16, stride=16)
         # The first row, of a class token, comes with the weights and is used by nothing.
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + self.side**2, config.embed_dim))
         self.blocks = nn.ModuleList(
-            _Block(
+            WindowedBlock(
+                _Attention(config.embed_dim, config.num_heads),
                 config.embed_dim,
-                config.num_heads,
+                config.embed_dim,
                 0 if index in config.global_blocks else config.window_size,
             )
             for index in range(config.depth)

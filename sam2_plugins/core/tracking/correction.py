@@ -1,7 +1,7 @@
 """A click on a mask that is there changes it only near the click.
 
-A tracked or painted mask is right but for what the click says, and the answer of a network to a
-click may change it anywhere. As in FocalClick's progressive merge (Chen et al. 2022), only the
+A tracked or painted mask is right but near the click, and what a network predicts from a click may
+change it anywhere. As in FocalClick's progressive merge (Chen et al. 2022), only the
 part of the change is taken that holds the click. How far it may reach follows from the click: who
 clicks in the middle of what is wrong sees it go on as far beyond the click as the outline is away.
 """
@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.masks.object_mask import PixelBox, Pixels
-from sam2_plugins.core.tracking.tracked_object import Click
+from sam2_plugins.core.prompts import Click
 
 REACH = 2.0
 """A click changes a mask within this many times its distance to the outline."""

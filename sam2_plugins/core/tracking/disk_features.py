@@ -49,7 +49,7 @@ class DiskFeatures:
         self._models = weakref.WeakKeyDictionary()
 
     def key(self, model: Sam2Model, pixels: NDArray[np.uint8]) -> str:
-        """Return the name of what a model says of a window's pixels [h, w, 3]."""
+        """Return the name of a model's features of a window's pixels [h, w, 3]."""
         digest = blake2b(self._identity(model), digest_size=20)
         digest.update(repr((pixels.shape, pixels.dtype.str)).encode())
         digest.update(np.ascontiguousarray(pixels).data)

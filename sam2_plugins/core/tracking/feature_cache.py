@@ -68,10 +68,10 @@ class FeatureCache:
     model, frames
         What encodes, and what is encoded.
     megabytes
-        Features kept beyond those that a call asks for.
+        Features kept beyond those of the last call.
     shared, movie
         Where features are kept instead, for all who follow objects through this movie with this
-        model; and what tells the movie from the others there.
+        model; and what distinguishes the movie from the others there.
     """
 
     def __init__(
@@ -82,11 +82,13 @@ class FeatureCache:
         shared: FeatureStore | None = None,
         movie: Hashable = None,
     ) -> None:
-        self._model = model
+        self.model = model
+        self.frame_size = (frames.height, frames.width)
         self._frames = frames
         self._store = shared or FeatureStore(megabytes)
         self._movie = (weakref.ref(model), movie)
         self._pictures: OrderedDict[int, Frame] = OrderedDict()
+        self._times: dict[int, float] = {}
         self._ahead = ReadAhead(frames)
         alone = model.device.type == "cpu"
         self._at_once = 1 if alone else max(1, PIXELS_AT_ONCE // model.image_size**2)
@@ -103,12 +105,12 @@ class FeatureCache:
         names = self._names(frame, missing)
         if self.disk is not None:
             for window, name in names.items():
-                on_disk = self.disk.get(name, self._model.device)
+                on_disk = self.disk.get(name, self.model.device)
                 if on_disk is not None:
                     found[window] = on_disk
             missing = [window for window in missing if window not in found]
         if missing:
-            cuts = _Cuts(self.picture(frame), missing, self._model.device)
+            cuts = _Cuts(self.picture(frame), missing, self.model.device)
             for some in self._batches(missing):
                 found |= self._encode(cuts, some)
         if self.disk is not None:
@@ -122,18 +124,13 @@ class FeatureCache:
         if self.disk is None or not windows:
             return {}
         image = self.picture(frame)
-        return {w: self.disk.key(self._model, w.crop(image)) for w in windows}
-
-    @property
-    def model(self) -> Sam2Model:
-        """What encodes."""
-        return self._model
+        return {w: self.disk.key(self.model, w.crop(image)) for w in windows}
 
     def seen(self, frame: int, window: Window) -> tuple[Tensor, ImageFeatures]:
         """Return a window as the model sees it, [1, 3, S, S], and its features."""
         features = self.get(frame, [window])[window]
-        cuts = _Cuts(self.picture(frame), [window], self._model.device)
-        return self._model.preprocess(cuts.of([window])), features
+        cuts = _Cuts(self.picture(frame), [window], self.model.device)
+        return self.model.preprocess(cuts.of([window])), features
 
     def frame(self, index: int) -> Frame:
         """Return a frame; the last two are kept, for one is often wanted twice.
@@ -150,13 +147,29 @@ class FeatureCache:
             self._pictures.popitem(last=False)
         return self._pictures[index]
 
+    def time(self, index: int) -> float:
+        """Return the time of a frame in seconds; the frame is read only the first time.
+
+        Raises
+        ------
+        IndexError
+            If there is no such frame (any more).
+        """
+        if index not in self._times:
+            self._times[index] = self.frame(index).time
+        return self._times[index]
+
+    def readable(self, index: int) -> bool:
+        """Whether a frame can still be had; those of a stream pass."""
+        return self._frames.seekable or index >= next(reversed(self._times), 0)
+
     def picture(self, index: int) -> NDArray[np.uint8]:
         """Return a frame's picture [H, W, 3]; see `frame`."""
         return self.frame(index).image
 
     def read_ahead(self, index: int) -> None:
         """Read a frame that comes next while an accelerator works; a processor is busy itself."""
-        if self._model.device.type != "cpu" and index not in self._pictures:
+        if self.model.device.type != "cpu" and index not in self._pictures:
             self._ahead.start(index)
 
     def encode_ahead(self, index: int, windows: Sequence[Window]) -> None:
@@ -180,7 +193,7 @@ class FeatureCache:
                 same = same[count:]
 
     def _encode(self, cuts: _Cuts, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
-        features = self._model.encode_image(self._model.preprocess(cuts.of(windows)))
+        features = self.model.encode_image(self.model.preprocess(cuts.of(windows)))
         self.encoded += len(windows)
         return {w: features[i : i + 1] for i, w in enumerate(windows)}
 

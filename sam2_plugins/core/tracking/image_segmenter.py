@@ -13,10 +13,12 @@ from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.feature_cache import FeatureCache
-from sam2_plugins.core.tracking.predictor import Steps
-from sam2_plugins.core.tracking.prompt_predictor import PromptPredictor, Query
+from sam2_plugins.core.tracking.memory.policies import get_policy
+from sam2_plugins.core.tracking.operations import Operations
+from sam2_plugins.core.tracking.prompt_predictor import PromptPredictor
 from sam2_plugins.core.tracking.proposals import ClickGrid, make_proposer, propose_by_clicks
-from sam2_plugins.core.tracking.tracked_object import Answer
+from sam2_plugins.core.tracking.query import Answer
+from sam2_plugins.core.tracking.tracked_object import TrackedObject
 from sam2_plugins.core.tracking.windows.planner import WindowChoice, WindowPlanner
 
 CACHE_MEGABYTES = 256
@@ -52,7 +54,7 @@ class ImageSegmenter:
         """
         self._frames = open_frames(image, **options)
         self._features = FeatureCache(self.model, self._frames, CACHE_MEGABYTES)
-        self._operations = Steps(self.model, self._features, self.frame_size, pointer_span=1)
+        self._operations = Operations(self._features)
         self._planner = WindowPlanner(self.frame_size, self.model.image_size, self._choice)
         self._predictor = PromptPredictor(self._operations, self._planner)
 
@@ -107,22 +109,9 @@ class ImageSegmenter:
         return [self.answer(prompt).mask for prompt in prompts]
 
     def answer(self, prompt: Prompt) -> Answer:
-        """Answer a prompt, and tell of clicks that could not be met."""
-        answer: Answer | None = None
-        parts = prompt.parts()
-        for count in range(1, len(parts) + 1):
-            query = Query(prompt.frame, parts[:count], answer)
-            if answer is not None:
-                query = Query(
-                    prompt.frame,
-                    parts[:count],
-                    answer,
-                    recorded=answer.mask,
-                    side=answer.side,
-                    window=answer.output.window,
-                )
-            answer = self._predictor.predict(query)
-        assert answer is not None
+        """Return the mask of a prompt, with the clicks that it does not meet."""
+        tracked = TrackedObject(prompt.obj, self.frame_size, get_policy("sam2"))
+        *_, answer = (tracked.add_prompt(part, self._predictor.predict) for part in prompt.parts())
         return answer
 
     def everything(

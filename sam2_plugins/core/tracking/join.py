@@ -1,9 +1,9 @@
 """Where a new track meets masks that are there: which of the two stays.
 
 After a correction an object is tracked again, over masks of which many were good; and between two
-prompts it can be tracked from either. What is there stays, unless the new track is better: by the
-model's own word, and by how steadily each of the two goes on. Where the two agree they are one
-track again, and nothing is replaced from there on.
+prompts it can be tracked from either. What is there stays, unless the new track is better: by what
+the model predicts of itself, and by how steadily each of the two goes on. Where the two agree they
+are one track again, and nothing is replaced from there on.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ from collections.abc import Generator, Iterator
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.doubt import doubt_of
-from sam2_plugins.core.tracking.predictor import Steps
+from sam2_plugins.core.tracking.frame_step import FrameStep
+from sam2_plugins.core.tracking.mask_record import MaskRecord
 from sam2_plugins.core.tracking.schedule import Sweep
-from sam2_plugins.core.tracking.tracked_object import TrackedObject
+from sam2_plugins.core.tracking.tracked_object import SAME_OBJECT, TrackedObject
 from sam2_plugins.core.tracking.windows.follow import Follower
-
-SAME_OBJECT = 0.5
-"""IoU from which on two masks are of one object, and only their outlines differ."""
 
 CREDIT = 0.15
 """Doubt that a new outline has in its favour, because a person's correction is behind it."""
@@ -32,7 +30,8 @@ def stays(
 ) -> bool:
     """Whether a mask, and those beyond it, stay where a track from a correction comes to it.
 
-    A track that is elsewhere has a person's word for it, and gives way only if it is lost.
+    A track that is elsewhere has a person's prompt behind it, and gives way only if it is lost, and
+    what is there is no worse.
 
     Parameters
     ----------
@@ -49,31 +48,46 @@ def stays(
     doubt_old, doubt_new = doubt_of(old, old_beyond), doubt_of(new, new_before)
     if common >= SAME_OBJECT:
         return doubt_old.value <= doubt_new.value - CREDIT
-    return doubt_new.doubtful and not doubt_old.doubtful
+    return doubt_new.doubtful and doubt_old.value <= doubt_new.value
 
 
 class Joiner:
     """Joins the tracks of an object to one."""
 
-    def __init__(self, steps: Steps, follower: Follower) -> None:
-        self._steps = steps
+    def __init__(self, step: FrameStep, follower: Follower) -> None:
+        self._step = step
         self._follower = follower
 
     def keeps(self, tracked: TrackedObject, frame: int, new: ObjectMask, sweep: Sweep) -> bool:
-        """Keep the masks that stand from a frame on, if they are to stay where a track comes."""
+        """Keep the masks that stand from a frame on, if they are to stay where a track comes.
+
+        Only a track from the prompt that was corrected has a person's word for it. One that comes
+        from another prompt is as good as what it meets, which stays but for doubtful masks.
+        """
         record, onward = tracked.record, -1 if sweep.reverse else 1
-        stretch = tracked.between(frame) if sweep.shared else None
-        if stretch is not None:
-            tracked.open_joins.add(stretch)
-        old = record.standing(frame)
-        if old is None or not stays(
-            old, new, record.standing(frame + onward), record.get(frame - onward)
-        ):
+        if sweep.shared:
+            tracked.open_join(frame)
+        old, before = record.standing(frame), record.get(frame - onward)
+        if old is None:
+            return False
+        corrected = tracked.origin(frame, sweep.reverse) in record.corrections(frame)
+        if corrected:
+            kept = stays(old, new, record.standing(frame + onward), before)
+        else:
+            kept = doubt_of(old, before).value <= doubt_of(new, before).value
+        if not kept:
             return False
         while record.standing(frame) is not None and sweep.covers(frame, tracked.obj):
             record.keep(frame)
             frame += onward
+            if not corrected and self._is_doubtful(record, frame, frame - onward):
+                break
         return True
+
+    @staticmethod
+    def _is_doubtful(record: MaskRecord, frame: int, before: int) -> bool:
+        mask = record.get(frame)
+        return mask is not None and doubt_of(mask, record.get(before)).doubtful
 
     def join(self, tracked: TrackedObject) -> Iterator[tuple[int, bool]]:
         """Where sweeps from two prompts met halfway and are not one track, find where they are.
@@ -96,7 +110,7 @@ class Joiner:
                 came = yield from self._go_on(tracked, (before, after), middle + 1, before)
                 if not came:
                     yield from self._go_on(tracked, (before, after), middle, after, surely=True)
-            tracked.open_joins.discard((before, after))
+            tracked.close_join((before, after))
 
     def _go_on(
         self,
@@ -119,17 +133,16 @@ class Joiner:
             Whether something was the same, the mask of the prompt at last.
         """
         record, reverse = tracked.record, goal < origin
-        ahead = _beginning(tracked, prompts, origin)
+        ahead = tracked.only_at(origin, prompts)
         passed: list[int] = []
         came = False
         for frame in range(origin, goal, -1 if reverse else 1)[1:]:
             self._follower.prepare(ahead, frame, reverse)
-            (found,) = self._steps.track(frame, [ahead], reverse)
+            found = self._step.track(frame, [ahead], reverse)[ahead.obj]
             came = _same(record.get(frame), found.mask)
             if came or not found.mask.visible:
                 break
-            ahead.record.put(frame, found.mask)
-            ahead.bank.remember_tracked(found.memory)
+            ahead.accept(found.mask, found.memory)
             passed.append(frame)
             yield frame, False
         else:
@@ -141,22 +154,10 @@ class Joiner:
             for frame in reversed(passed):
                 mask = ahead.record.get(frame)
                 assert mask is not None
-                record.put(frame, mask)
-                tracked.bank.forget([frame])
+                tracked.replace_mask(frame, mask)
                 yield frame, True
         return came
 
 
 def _same(one: ObjectMask | None, other: ObjectMask | None) -> bool:
     return one is not None and other is not None and one.iou_with(other) >= SAME_OBJECT
-
-
-def _beginning(tracked: TrackedObject, prompts: tuple[int, int], origin: int) -> TrackedObject:
-    """Copy an object as it is on one frame, so that what follows depends on nothing else."""
-    ahead = tracked.copy()
-    ahead.bank.forget(list(ahead.bank.tracked))
-    ahead.bank.state = None
-    for frame in range(prompts[0] + 1, prompts[1]):
-        if frame != origin:
-            ahead.record.drop(frame)
-    return ahead

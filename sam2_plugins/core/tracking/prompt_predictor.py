@@ -9,7 +9,7 @@ not meet.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,67 +17,16 @@ from torch import Tensor
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.masks.object_mask import PixelBox
-from sam2_plugins.core.prompts import Box, Points, Prompt
-from sam2_plugins.core.tracking.correction import brushed, corrected, is_elsewhere, obeys
-from sam2_plugins.core.tracking.memory.bank import Recall
-from sam2_plugins.core.tracking.predictor import Steps
-from sam2_plugins.core.tracking.tracked_object import Answer, Click
+from sam2_plugins.core.prompts import Box, Click, Points, Prompt
+from sam2_plugins.core.tracking.correction import brushed, corrected, obeys
+from sam2_plugins.core.tracking.operations import Operations
+from sam2_plugins.core.tracking.query import Answer, Combined, Query
 from sam2_plugins.core.tracking.windows.planner import Extent, Window, WindowPlanner, extent_of
 from sam2_plugins.core.tracking.windows.scale_search import (
     find_object,
     is_photograph,
     unmet_clicks,
 )
-
-
-@dataclass(frozen=True)
-class Query:
-    """What an object's mask on a frame is predicted from.
-
-    Attributes
-    ----------
-    prompts
-        All prompts of the object on the frame, in order. A mask replaces what came before it; the
-        last box counts; clicks add up.
-    answered
-        The answer to all of them but the last.
-    recorded
-        The mask that is there: tracked, or of `answered`.
-    side, window
-        Of the object so far: side of its windows, and where it was looked for last.
-    recall
-        Gives what the object remembers, if its memory should have a say in a window.
-    """
-
-    frame: int
-    prompts: Sequence[Prompt]
-    answered: Answer | None = None
-    recorded: ObjectMask | None = None
-    side: int | None = None
-    window: Window | None = None
-    recall: Callable[[Window], Recall] | None = None
-
-    @property
-    def corrects(self) -> Click | None:
-        """The click that corrects a mask that stands: tracked, or painted; None for any other."""
-        click = self._on_standing
-        return click if click is not None and not self.moves else None
-
-    @property
-    def moves(self) -> bool:
-        """Whether the last click is on something else than the mask that stands."""
-        click = self._on_standing
-        return (
-            click is not None and self.recorded is not None and is_elsewhere(self.recorded, click)
-        )
-
-    @property
-    def _on_standing(self) -> Click | None:
-        points, recorded = self.prompts[-1].points, self.recorded
-        stands = self.recall is not None or any(prompt.mask for prompt in self.prompts)
-        if points is None or recorded is None or not (stands and recorded.visible):
-            return None
-        return (*points.xy[-1], points.labels[-1])
 
 
 @dataclass(frozen=True)
@@ -88,18 +37,18 @@ class _Attempt:
     side: int | None
     guess: Prompt | None = None
     previous: bool = True
-    remember: bool = True
+    recall: bool = True
 
 
 class PromptPredictor:
     """Answers prompts on the frames of one movie, or on an image."""
 
-    def __init__(self, operations: Steps, planner: WindowPlanner) -> None:
+    def __init__(self, operations: Operations, planner: WindowPlanner) -> None:
         self._operations = operations
         self._planner = planner
 
     def predict(self, query: Query) -> Answer:
-        """Return the mask that a prompt asks for."""
+        """Return the mask of all prompts of a query, and the clicks that it does not meet."""
         if query.corrects is not None and query.recorded is not None:
             return self._correct(query, query.recorded, query.corrects)
         return self._meet(query)
@@ -134,11 +83,11 @@ class PromptPredictor:
         """Take a mask as it is for the answer, in the window of an attempt."""
         as_mask = Prompt(query.frame, query.prompts[-1].obj, mask=mask)
         output = self._operations.prompt(query.frame, [as_mask], window=attempt.window)
-        unmet = self._unmet(mask, attempt.window, clicks_of(query.prompts))
+        unmet = self._unmet(mask, attempt.window, query.given.clicks)
         return Answer(output, mask, attempt.side, unmet=unmet)
 
     def _attempts(self, query: Query) -> Iterator[_Attempt]:
-        clicks, extent = clicks_of(query.prompts), self._given_extent(query.prompts)
+        clicks, extent = query.given.clicks, _extent_of(query.given)
         if query.moves and clicks is not None:
             # What the object remembers would only be stretched to the click.
             yield self._search(query, clicks)
@@ -151,18 +100,15 @@ class PromptPredictor:
         if first.previous and extent is None:
             # What was there before is not what the clicks are on.
             yield self._search(query, clicks)
-        if query.recall is not None and first.remember:
-            yield replace(first, guess=None, remember=False)
+        if query.recall is not None and first.recall:
+            yield replace(first, guess=None, recall=False)
 
     # -- where to look
 
     def _plan(self, query: Query, clicks: Points | None, extent: Extent | None) -> _Attempt:
         planner = self._planner
         if extent is not None:
-            side = query.side if query.window else planner.side_for(extent)
-            if planner.crowded(extent, side):
-                side = planner.side_for(extent)
-            return _Attempt(planner.window(extent.box, side), side)
+            return self._show(query, extent)
         on_it = _box_around(clicks)
         before = query.answered
         if before is not None and _shows(before.output.window, on_it):
@@ -170,12 +116,9 @@ class PromptPredictor:
         if before is None and query.recorded is not None and query.recorded.visible:
             extent = extent_of(query.recorded)
             assert extent is not None
-            side = query.side if query.window else planner.side_for(extent)
-            if planner.crowded(extent, side):
-                side = planner.side_for(extent)
-            window = planner.window(extent.box, side)
-            if _shows(window, on_it):
-                return _Attempt(window, side)
+            there = self._show(query, extent)
+            if _shows(there.window, on_it):
+                return there
         elif before is None and query.window is not None and on_it is not None:
             window = planner.window(on_it, query.side)
             if _shows(window, on_it):
@@ -185,19 +128,12 @@ class PromptPredictor:
             return _Attempt(window, query.side if query.window else None)
         return self._search(query, clicks)
 
-    def _given_extent(self, prompts: Sequence[Prompt]) -> Extent | None:
-        """Extent of the mask or box among prompts, and of the clicks on the object with it."""
-        extent: Extent | None = None
-        for prompt in prompts:
-            if prompt.mask is not None:
-                extent = extent_of(prompt.mask)
-            if prompt.box is not None:
-                x0, y0, x1, y1 = (round(side) for side in prompt.box)
-                extent = Extent.of_box((x0, y0, x1, y1))
-        on_it = _box_around(clicks_of(prompts))
-        if extent is None or on_it is None:
-            return extent
-        return replace(extent, box=_united(extent.box, on_it))
+    def _show(self, query: Query, extent: Extent) -> _Attempt:
+        """Look through a window around what is known of the object."""
+        side = query.side
+        if query.window is None or self._planner.crowded(extent, side):
+            side = self._planner.side_for(extent)
+        return _Attempt(self._planner.window(extent.box, side), side)
 
     def _search(self, query: Query, clicks: Points) -> _Attempt:
         """Search an object of unknown size through several windows, and guess its box."""
@@ -205,7 +141,7 @@ class PromptPredictor:
         on_it = _box_around(clicks) or planner.whole.box
         around = (planner.around(on_it, side) for side in (None, *reversed(planner.ladder())))
         windows = [window for window in around if _shows(window, on_it)]
-        whole = _Attempt(planner.whole, None, previous=False, remember=False)
+        whole = _Attempt(planner.whole, None, previous=False, recall=False)
         if len(windows) == 1:
             return whole
         prompt = Prompt(query.frame, query.prompts[-1].obj, points=clicks)
@@ -221,7 +157,7 @@ class PromptPredictor:
             side,
             Prompt(query.frame, prompt.obj, box=Box(*box)),
             previous=False,
-            remember=False,
+            recall=False,
         )
 
     # -- what is there
@@ -233,20 +169,14 @@ class PromptPredictor:
             prompts,
             window=attempt.window,
             previous=self._previous(query, attempt),
-            recall=query.recall(attempt.window) if query.recall and attempt.remember else None,
+            recall=query.recall(attempt.window) if query.recall and attempt.recall else None,
         )
-        last = query.prompts[-1].mask
-        clicks = clicks_of(query.prompts)
+        last, clicks = query.prompts[-1].mask, query.given.clicks
         if last is not None and clicks is None:
             return Answer(output, last, attempt.side)
         mask = self._operations.mask_of(output, keep=clicks)
-        return Answer(
-            output,
-            mask,
-            attempt.side,
-            attempt.guess,
-            self._unmet(mask, attempt.window, clicks),
-        )
+        unmet = self._unmet(mask, attempt.window, clicks)
+        return Answer(output, mask, attempt.side, attempt.guess, unmet)
 
     def _previous(self, query: Query, attempt: _Attempt) -> Tensor | None:
         """Logits to refine: those of the answer so far, or what stands for the mask there."""
@@ -267,30 +197,26 @@ class PromptPredictor:
         return tuple((*clicks.xy[i], clicks.labels[i]) for i in unmet_clicks(mask, clicks, reach))
 
 
-def clicks_of(prompts: Sequence[Prompt]) -> Points | None:
-    """Return the clicks since the last mask; None if there are none."""
-    xy: list[tuple[float, float]] = []
-    labels: list[int] = []
-    for prompt in prompts:
-        if prompt.mask is not None:
-            xy, labels = [], []
-        if prompt.points is not None:
-            xy += prompt.points.xy
-            labels += prompt.points.labels
-    return Points(tuple(xy), tuple(labels)) if xy else None
+def _extent_of(given: Combined) -> Extent | None:
+    """Extent of the mask or box among prompts, and of the clicks on the object with it."""
+    extent = None if given.mask is None else extent_of(given.mask)
+    if given.box is not None:
+        x0, y0, x1, y1 = (round(side) for side in given.box)
+        extent = Extent.of_box((x0, y0, x1, y1))
+    on_it = _box_around(given.clicks)
+    if extent is None or on_it is None:
+        return extent
+    return replace(extent, box=_united(extent.box, on_it))
 
 
 def _box_around(clicks: Points | None) -> PixelBox | None:
     """Pixels of the clicks on the object; None if there are none."""
-    on_it = [xy for xy, on in zip(*_parts(clicks), strict=True) if on]
+    pairs = zip(clicks.xy, clicks.labels, strict=True) if clicks else ()
+    on_it = [(round(x), round(y)) for (x, y), on in pairs if on]
     if not on_it:
         return None
-    xs, ys = [round(x) for x, _ in on_it], [round(y) for _, y in on_it]
+    xs, ys = zip(*on_it, strict=True)
     return min(xs), min(ys), max(xs) + 1, max(ys) + 1
-
-
-def _parts(clicks: Points | None) -> tuple[tuple[tuple[float, float], ...], tuple[int, ...]]:
-    return (clicks.xy, clicks.labels) if clicks else ((), ())
 
 
 def _united(one: PixelBox, other: PixelBox) -> PixelBox:

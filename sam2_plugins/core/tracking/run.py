@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext, suppress
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
+from typing import Any
 
-from sam2_plugins.core.masks import Masklet, ObjectId
+from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.masks.journal import BLOCK, MaskJournal, read_journal
 from sam2_plugins.core.tracking.memory.memory_file import load_memory, save_memory
 from sam2_plugins.core.tracking.options import TrackingOptions
+from sam2_plugins.core.tracking.tracked_object import TrackedObject
 from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
 
 MEMORY_SUFFIX = ".memory"
@@ -24,34 +25,93 @@ _SAVING_SHARE = 0.1
 """Of the time that saving may take for that reason: what is remembered may be large."""
 
 
-class TrackJournal:
-    """Masks and memories of objects on the disk while they are tracked.
+class Journal:
+    """Masks on the disk while they are tracked, and what is remembered, to go on exactly.
 
-    The caller names the file after all that the masks depend on (movie, prompts, model, options);
-    a file of other prompts is not used.
+    The caller names the file after all that the masks depend on (movie, prompts, model, options).
 
     Parameters
     ----------
     path
         Of the masks; the memories are beside it.
-    objects
-        That are kept here; None: all of the tracker.
 
     Attributes
     ----------
     wrote
-        Whether the last result held a mask that was not here before.
+        Whether the last result was not here before.
     """
 
-    def __init__(self, path: Path, objects: Collection[ObjectId] | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self.memory_path = self.path.with_suffix(MEMORY_SUFFIX)
-        self._objects = objects
         self._kept: MaskJournal | None = None
-        self._known: set[tuple[ObjectId, int]] = set()
         self._unsaved = 0
         self._saved = self._saving = 0.0
         self.wrote = False
+
+    def open(self) -> None:
+        """Begin to add to it; to be closed."""
+        self._kept = MaskJournal(self.path)
+
+    def close(self) -> None:
+        """Make sure that all masks are on the disk."""
+        if self._kept is not None:
+            self._kept.close()
+
+    @property
+    def size(self) -> int:
+        """Bytes on the disk, memories included."""
+        total = 0
+        for path in (self.path, self.memory_path):
+            with suppress(OSError):  # not there, or deleted meanwhile
+                total += path.stat().st_size
+        return total
+
+    def delete(self) -> None:
+        """Delete all of it."""
+        for path in (self.path, self.memory_path):
+            path.unlink(missing_ok=True)
+
+    def __enter__(self) -> None:
+        self.open()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _append(self, frame: int, masks: Mapping[ObjectId, ObjectMask], **about: Any) -> bool:
+        """Write a frame; tell whether it is time to save what is remembered."""
+        assert self._kept is not None
+        self._kept.write(frame, masks, **about)
+        self._unsaved += 1
+        enough = max(SAVE_AFTER, self._saving / _SAVING_SHARE)
+        return self._unsaved >= BLOCK or monotonic() - self._saved >= enough
+
+    def _save(self, objects: Iterable[TrackedObject], state: Any = None) -> None:
+        """Save what is remembered now; the masks that belong to it come first."""
+        assert self._kept is not None
+        began = monotonic()
+        self._kept.sync()
+        save_memory(self.memory_path, objects, state)
+        self._unsaved = 0
+        self._saved = monotonic()
+        self._saving = self._saved - began
+
+
+class TrackJournal(Journal):
+    """Masks and memories of objects that are tracked one by one.
+
+    A file of other prompts is not used.
+
+    Parameters
+    ----------
+    objects
+        That are kept here; None: all of the tracker.
+    """
+
+    def __init__(self, path: Path, objects: Collection[ObjectId] | None = None) -> None:
+        super().__init__(path)
+        self._objects = objects
+        self._known: set[tuple[ObjectId, int]] = set()
 
     def restore(self, tracker: VideoTracker) -> None:
         """Take an earlier run's masks, as far as its memories reach; what follows is as it was.
@@ -73,14 +133,8 @@ class TrackJournal:
             if tracker.mask(frame, masklet.obj) is not None
         }
 
-    def open(self) -> TrackJournal:
-        """Begin to add to it; to be closed."""
-        self._kept = MaskJournal(self.path)
-        return self
-
     def write(self, tracker: VideoTracker, result: FrameResult) -> None:
         """Keep what is new on a frame, and every so often what is remembered."""
-        assert self._kept is not None
         fresh = {
             obj: mask
             for obj, mask in result.masks.items()
@@ -89,52 +143,13 @@ class TrackJournal:
         }
         self.wrote = bool(fresh)
         if fresh:
-            self._kept.write(result.frame, fresh)
             self._known |= {(obj, result.frame) for obj in fresh}
-            self._unsaved += 1
-            enough = max(SAVE_AFTER, self._saving / _SAVING_SHARE)
-            if self._unsaved >= BLOCK or monotonic() - self._saved >= enough:
+            if self._append(result.frame, fresh):
                 self.save(tracker)
 
     def save(self, tracker: VideoTracker) -> None:
-        """Keep what is remembered now; the masks that belong to it come first."""
-        assert self._kept is not None
-        began = monotonic()
-        self._kept.sync()
-        save_memory(self.memory_path, tracker.tracked(self._objects))
-        self._unsaved = 0
-        self._saved = monotonic()
-        self._saving = self._saved - began
-
-    def close(self) -> None:
-        """Make sure that all masks are on the disk."""
-        if self._kept is not None:
-            self._kept.close()
-
-    @property
-    def size(self) -> int:
-        """Bytes on the disk, memories included."""
-        total = 0
-        for path in (self.path, self.memory_path):
-            with suppress(OSError):  # not there, or deleted meanwhile
-                total += path.stat().st_size
-        return total
-
-    def delete(self) -> None:
-        """Delete all of it."""
-        for path in (self.path, self.memory_path):
-            path.unlink(missing_ok=True)
-
-    def __enter__(self) -> TrackJournal:
-        return self.open()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+        """Keep what is remembered now."""
+        self._save(tracker.tracked(self._objects))
 
 
 def make_room(folder: Path, room: int, in_use: Collection[Path] = ()) -> None:
@@ -148,7 +163,7 @@ def make_room(folder: Path, room: int, in_use: Collection[Path] = ()) -> None:
     found = []
     for path in folder.rglob("*.jsonl"):
         with suppress(OSError):  # deleted meanwhile
-            found.append((path.stat().st_mtime, TrackJournal(path)))
+            found.append((path.stat().st_mtime, Journal(path)))
     total = sum(journal.size for _, journal in found)
     for _, journal in sorted(found, key=lambda one: one[0]):
         if total <= room:
@@ -164,7 +179,7 @@ def run(
     journals: Sequence[TrackJournal] = (),
     turn: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Generator[FrameResult, None, None]:
-    """Track all objects as the options say, and yield frame by frame.
+    """Track all objects with some options, and yield frame by frame.
 
     What is in the journals already is yielded without computing. Closing the generator stops
     within a frame, and keeps what was done; killing the process loses a few frames, which are
@@ -184,8 +199,9 @@ def run(
             journal.restore(tracker)
     with ExitStack() as stack:
         for journal in journals:
+            stack.enter_context(journal)
             # From the first frame on, masks without memories are known to be a killed run's.
-            stack.enter_context(journal).save(tracker)
+            journal.save(tracker)
         results = stack.enter_context(closing(options.propagate(tracker)))
         try:
             while True:

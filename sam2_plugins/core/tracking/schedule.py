@@ -98,7 +98,7 @@ def plan_sweeps(
     Parameters
     ----------
     prompted
-        Frames on which something was said of each object.
+        Prompted frames of each object.
     direction
         "forward", "backward", or "both": outward from every prompt.
     start, stop

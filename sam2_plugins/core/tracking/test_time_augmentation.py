@@ -1,8 +1,8 @@
-"""One window seen in several ways: turned by quarters, a small model is asked again, and surer.
+"""One window seen in several ways: turned by quarters, for a small model is surer then.
 
 A network is not quite the same under rotation, and a small one errs differently on each view. What
 they agree on is better than any of them, and how far they agree tells how far to trust them. Only
-prompts are answered so: on the frames that are tracked, it would cost as many times the encoder.
+prompted frames are seen so: on tracked ones it would cost as many times the encoder.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from sam2_plugins.core.model import Decoded, ImageFeatures, Sam2Model
 from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START
 from sam2_plugins.core.tracking.windows.planner import Window
 
-CONFIDENT = 10.0
-"""Logits are bounded by this before their mean is taken, so that no view shouts down the others."""
+LOGIT_LIMIT = 10.0
+"""Logits are bounded by this before their mean is taken, so that no view outweighs the others."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def decode_views(
     labels: Tensor,
     previous: Tensor | None = None,
 ) -> Decoded:
-    """Ask for B objects in each view, and return what the views agree on.
+    """Decode B objects in each view, and return what the views agree on.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def decode_views(
         Candidates are the means of their views. The predicted IoUs are too, and are lowered where
         the views differ. Pointers are those of the unturned view.
     """
-    asked = []
+    each = []
     for turns, here in enumerate(views):
         decoded = model.decode(
             model.without_memory(here.coarse),
@@ -74,19 +74,19 @@ def decode_views(
             None if previous is None else torch.rot90(previous, turns, (-2, -1)),
         )
         upright = torch.rot90(decoded.candidates, -turns, (-2, -1))
-        asked.append(replace(decoded, candidates=upright))
-    return asked[0] if len(asked) == 1 else _agree(asked)
+        each.append(replace(decoded, candidates=upright))
+    return each[0] if len(each) == 1 else _agree(each)
 
 
-def _agree(asked: Sequence[Decoded]) -> Decoded:
-    each = torch.stack([one.candidates.float() for one in asked]).clamp(-CONFIDENT, CONFIDENT)
+def _agree(views: Sequence[Decoded]) -> Decoded:
+    each = torch.stack([one.candidates.float() for one in views]).clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
     mean = each.mean(0)
     inside, together = each > 0, mean > 0
     both = (inside & together).sum((-1, -2))
     agreement = (both / (inside | together).sum((-1, -2)).clamp(min=1)).mean(0)
-    ious = torch.stack([one.ious.float() for one in asked]).mean(0) * agreement
-    score = torch.stack([one.object_score.float() for one in asked]).mean(0)
-    merged = replace(asked[0], candidates=mean, ious=ious, object_score=score)
+    ious = torch.stack([one.ious.float() for one in views]).mean(0) * agreement
+    score = torch.stack([one.object_score.float() for one in views]).mean(0)
+    merged = replace(views[0], candidates=mean, ious=ious, object_score=score)
     return merged.pick(ious.argmax(1))
 
 

@@ -1,196 +1,28 @@
-"""One object of a tracker: what was said of it, what it remembers, and what came out."""
+"""One object of a tracker: its prompts, what it remembers, and its masks."""
 
 from __future__ import annotations
 
 import copy
-import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
-import numpy as np
-from torch import Tensor
-
+from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.masks import ObjectId, ObjectMask
-from sam2_plugins.core.prompts import Prompt
-from sam2_plugins.core.tracking.memory.bank import MemoryBank, Policy
+from sam2_plugins.core.prompts import Click, Prompt
+from sam2_plugins.core.tracking.mask_record import MaskRecord
+from sam2_plugins.core.tracking.memory.bank import Memory, MemoryBank, Policy, Recall
+from sam2_plugins.core.tracking.query import Answer, Output, Query, unmet_sentence
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.core.tracking.windows.planner import Window
 
-Click: TypeAlias = tuple[float, float, int]
-"""x, y in pixels of the frame; 1 on the object, 0 not on it."""
+SAME_OBJECT = 0.5
+"""IoU from which on two masks are of one object, and only their outlines differ."""
 
-
-def unmet_sentence(click: Click) -> str:
-    """Tell a person of a click that a mask goes against, and what helps."""
-    x, y, on_it = click
-    wrong = "leaves out" if on_it else "still covers"
-    return (
-        f"the mask {wrong} the click at ({x:g}, {y:g}): click nearer to the middle of what is "
-        "meant, or draw a box."
-    )
-
-
-@dataclass(frozen=True)
-class Output:
-    """What the network gave for an object on one frame.
-
-    Attributes
-    ----------
-    logits
-        [1, 1, 4 g, 4 g] low-resolution logits of the mask in its window.
-    pointer
-        [C] object pointer.
-    object_score
-        [1, 1] logit.
-    """
-
-    logits: Tensor
-    pointer: Tensor
-    object_score: Tensor
-    iou: float
-    window: Window
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The mask that prompts of an object on a frame gave.
-
-    Attributes
-    ----------
-    side
-        Side of the object's windows in pixels; None: the whole frame.
-    guess
-        A box, by scale search, around what the clicks are on; None if clicks refuted it.
-    unmet
-        Clicks that the mask goes against although every way to meet them was tried.
-    """
-
-    output: Output
-    mask: ObjectMask
-    side: int | None = None
-    guess: Prompt | None = None
-    unmet: tuple[Click, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Packed:
-    """A mask in a few hundred bytes, so that the results of a long movie fit in memory."""
-
-    data: bytes
-    shape: tuple[int, int]
-    offset: tuple[int, int]
-    iou: float
-    score: float
-
-    @classmethod
-    def of(cls, mask: ObjectMask) -> _Packed:
-        data = zlib.compress(np.packbits(mask.crop).tobytes(), 1)
-        h, w = mask.crop.shape
-        return cls(data, (h, w), mask.offset, mask.iou, mask.score)
-
-    def unpack(self, frame_size: tuple[int, int]) -> ObjectMask:
-        bits = np.frombuffer(zlib.decompress(self.data), np.uint8)
-        h, w = self.shape
-        crop = np.unpackbits(bits, count=h * w).reshape(h, w).astype(bool)
-        return ObjectMask(crop, self.offset, frame_size, self.iou, self.score)
-
-
-class MaskRecord:
-    """The masks of one object by frame, packed.
-
-    After a correction some do not follow from the prompts any more. They stand until a track comes
-    that is better.
-    """
-
-    def __init__(self, frame_size: tuple[int, int]) -> None:
-        self._frame_size = frame_size
-        self._packed: dict[int, _Packed] = {}
-        self._current: set[int] = set()
-        self._standing: set[int] = set()
-        # The last mask is wanted again at once, for the result and for the next frame.
-        self._last: tuple[int, ObjectMask] | None = None
-
-    def __contains__(self, frame: int) -> bool:
-        return frame in self._packed
-
-    def __len__(self) -> int:
-        return len(self._packed)
-
-    @property
-    def frames(self) -> list[int]:
-        """Frames that have a mask, in order of time."""
-        return sorted(self._packed)
-
-    def get(self, frame: int) -> ObjectMask | None:
-        """Return the mask of a frame: empty if the object is not there, None if never tracked."""
-        if self._last is not None and self._last[0] == frame:
-            return self._last[1]
-        packed = self._packed.get(frame)
-        return None if packed is None else packed.unpack(self._frame_size)
-
-    def put(self, frame: int, mask: ObjectMask) -> None:
-        """Set the mask of a frame."""
-        self._packed[frame] = _Packed.of(mask)
-        self._last = frame, mask
-        self.keep(frame)
-
-    def drop(self, frame: int) -> None:
-        """Forget a frame."""
-        self._packed.pop(frame, None)
-        self._last = None
-        self._current.discard(frame)
-        self._standing.discard(frame)
-
-    def is_current(self, frame: int) -> bool:
-        """Whether the mask of a frame still follows from the prompts."""
-        return frame in self._current
-
-    @property
-    def current(self) -> frozenset[int]:
-        """Frames whose masks follow from the prompts."""
-        return frozenset(self._current)
-
-    def outdate(self, frames: Collection[int], standing: bool) -> None:
-        """Mark masks as not following from the prompts any more.
-
-        Parameters
-        ----------
-        standing
-            They stay where no better one comes; otherwise whatever comes replaces them.
-        """
-        if standing:
-            self._standing |= self._current.intersection(frames)
-        else:
-            self._standing.difference_update(frames)
-        self._current.difference_update(frames)
-
-    def standing(self, frame: int) -> ObjectMask | None:
-        """Return the mask that stands on a frame until a better one comes; None if none does."""
-        return self.get(frame) if frame in self._standing else None
-
-    @property
-    def all_standing(self) -> dict[int, ObjectMask]:
-        """The masks that stand until better ones come, by frame."""
-        return {f: m for f in sorted(self._standing) if (m := self.get(f)) is not None}
-
-    def stand(self, frame: int, mask: ObjectMask) -> None:
-        """Set a mask that stands until a better one comes."""
-        self.put(frame, mask)
-        self.outdate([frame], standing=True)
-
-    def keep(self, frame: int) -> None:
-        """Let the mask that is there follow from the prompts."""
-        self._current.add(frame)
-        self._standing.discard(frame)
-
-    def copy(self) -> MaskRecord:
-        """Copy the record; the packed masks, which never change, are shared."""
-        other = MaskRecord(self._frame_size)
-        other._packed, other._current = dict(self._packed), set(self._current)
-        other._standing = set(self._standing)
-        return other
+RecallInWindow: TypeAlias = "Callable[[TrackedObject, int, Window], Recall]"
+"""Gives what an object remembers on a frame, in a window."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +32,7 @@ class PromptedFrame:
     Attributes
     ----------
     conditioned
-        The frame had been tracked before it was prompted, so that the memory has a say.
+        The frame had been tracked before it was prompted, so that the memory conditions its mask.
     """
 
     prompts: list[Prompt] = field(default_factory=list)
@@ -214,7 +46,7 @@ class PromptedFrame:
 
 
 class TrackedObject:
-    """State of one object.
+    """State of one object, which changes by the methods here.
 
     Attributes
     ----------
@@ -230,6 +62,7 @@ class TrackedObject:
 
     def __init__(self, obj: ObjectId, frame_size: tuple[int, int], policy: Policy) -> None:
         self.obj = obj
+        self._frame_size = frame_size
         self.prompted: dict[int, PromptedFrame] = {}
         self.bank = MemoryBank(policy)
         self.record = MaskRecord(frame_size)
@@ -237,6 +70,140 @@ class TrackedObject:
         self.side: int | None = None
         self.window: Window | None = None
         self.open_joins: set[tuple[int, int]] = set()
+
+    # -- what is known
+
+    @property
+    def looked_for_in(self) -> Window:
+        """The window, of an object that has one: of every object that was prompted."""
+        if self.window is None:
+            raise ValueError(f"object {self.obj!r} has no window yet")
+        return self.window
+
+    def unmet(self, frame: int) -> tuple[Click, ...]:
+        """Return the clicks that the mask of a prompted frame goes against."""
+        prompted = self.prompted.get(frame)
+        return prompted.answer.unmet if prompted and prompted.answer else ()
+
+    def unmet_notes(self) -> list[str]:
+        """Return a line for a person for every click that a mask goes against."""
+        return [
+            f"Object {self.obj!r}, frame {frame}: {unmet_sentence(click)}"
+            for frame in sorted(self.prompted)
+            for click in self.unmet(frame)
+        ]
+
+    def is_due(self, frame: int) -> bool:
+        """Whether the mask of a frame has to be tracked."""
+        return frame not in self.prompted and not self.record.is_current(frame)
+
+    def between(self, frame: int) -> tuple[int, int] | None:
+        """Return the prompted frames between which a frame lies; None if it does not."""
+        before, after = self._neighbours(frame)
+        return None if before is None or after is None else (before, after)
+
+    def origin(self, frame: int, reverse: bool) -> int | None:
+        """Return the prompted frame from which a sweep comes to a frame."""
+        return self._neighbours(frame)[1 if reverse else 0]
+
+    # -- prompts
+
+    def add_prompt(
+        self,
+        prompt: Prompt,
+        predict: Callable[[Query], Answer],
+        recall: RecallInWindow | None = None,
+    ) -> Answer:
+        """Predict the mask of all prompts of a frame with one more, and keep it.
+
+        Parameters
+        ----------
+        recall
+            Where the frame had been tracked before, memory conditions the mask.
+        """
+        frame = prompt.frame
+        before = self.prompted.get(frame, PromptedFrame())
+        recorded = self.record.get(frame)
+        conditioned = before.conditioned or (not before.prompts and recorded is not None)
+        query = Query(
+            frame,
+            [*before.prompts, prompt],
+            answered=before.answer,
+            recorded=recorded,
+            side=self.side,
+            window=self.window,
+            recall=partial(recall, self, frame) if recall and conditioned else None,
+        )
+        answer = predict(query)
+        self.prompted[frame] = PromptedFrame([*before.prompts, prompt], answer, conditioned)
+        self.bank.forget([frame])
+        self.record.put(frame, answer.mask)
+        # Where a person shows that the object is elsewhere, masks from there on were not of it.
+        moved = recorded is not None and recorded.iou_with(answer.mask) < SAME_OBJECT
+        self._outdate_around(frame, standing=True, moved=moved)
+        self.look_through(answer.output.window, answer.side)
+        return answer
+
+    def remove_prompts(self, frame: int) -> None:
+        """Take back all prompts of a frame."""
+        del self.prompted[frame]
+        self.bank.forget([frame])
+        self.record.drop(frame)
+        # What followed from a prompt that is taken back has no claim to stay.
+        self._outdate_around(frame, standing=False)
+
+    def extend_life(self, frame: int) -> None:
+        """Let the object exist on a frame."""
+        self.life = self.life.including(frame)
+
+    def bound(self, life: Life) -> None:
+        """Set the life, and forget what lies outside of it."""
+        self.life = life
+        for frame in self.record.frames:
+            if frame not in life:
+                self.record.drop(frame)
+                self.bank.forget([frame])
+
+    # -- tracking
+
+    def look_through(self, window: Window, side: int | None) -> None:
+        """Look for the object in a window next, and in windows of a side from then on."""
+        self.window, self.side = window, side
+
+    def accept(self, mask: ObjectMask, memory: Memory) -> None:
+        """Take what a tracked frame gave for the object's mask and memory there."""
+        self.record.put(memory.frame, mask)
+        self.bank.remember_tracked(memory)
+
+    def replace_mask(self, frame: int, mask: ObjectMask) -> None:
+        """Take a mask of another track, whose memory is not kept."""
+        self.record.put(frame, mask)
+        self.bank.forget([frame])
+
+    def open_join(self, frame: int) -> None:
+        """Note that sweeps from the two prompts around a frame met there."""
+        stretch = self.between(frame)
+        if stretch is not None:
+            self.open_joins.add(stretch)
+
+    def close_join(self, stretch: tuple[int, int]) -> None:
+        """Note that the sweeps between two prompts are one track."""
+        self.open_joins.discard(stretch)
+
+    def only_at(self, frame: int, prompts: tuple[int, int]) -> TrackedObject:
+        """Copy the object as it is on a frame between two prompts.
+
+        What is tracked from there depends on nothing else between them.
+        """
+        ahead = self.copy()
+        ahead.bank.forget(list(ahead.bank.tracked))
+        ahead.bank.state = None
+        for other in range(prompts[0] + 1, prompts[1]):
+            if other != frame:
+                ahead.record.drop(other)
+        return ahead
+
+    # -- as a whole
 
     def copy(self) -> TrackedObject:
         """Copy the state; what never changes (memories, masks, outputs) is shared."""
@@ -247,12 +214,54 @@ class TrackedObject:
         other.open_joins = set(self.open_joins)
         return other
 
+    def state(self) -> dict[str, Any]:
+        """Return all but the masks that a record of masks has; see `memory_file`."""
+        return {
+            "obj": self.obj,
+            "prompted": self.prompted,
+            "life": self.life,
+            "side": self.side,
+            "window": self.window,
+            "current": self.record.current,
+            "standing": self.record.all_standing,
+            "open_joins": self.open_joins,
+            "bank": self.bank.contents,
+        }
+
+    def restore(
+        self, masks: Mapping[int, ObjectMask], memory: Mapping[ObjectId, Mapping[str, Any]] | None
+    ) -> None:
+        """Take the masks of an earlier run, and the state that belongs to them.
+
+        Parameters
+        ----------
+        memory
+            States by object: without the object's own, or with one of other prompts, its masks are
+            tracked again. None: no states were kept.
+        """
+        for mask in masks.values():
+            if mask.frame_size != self._frame_size:
+                raise PromptError(
+                    f"A mask of {self.obj!r} is of a frame of {mask.frame_size}, and those of the "
+                    f"movie are {self._frame_size} (height, width)."
+                )
+        state = (memory or {}).get(self.obj)
+        if self.has_prompts_of(state):
+            self.go_on_from(state, masks)
+        elif memory is None:
+            for frame, mask in masks.items():
+                if frame not in self.prompted:
+                    self.record.put(frame, mask)
+
+    def has_prompts_of(self, state: Mapping[str, Any] | None) -> TypeGuard[Mapping[str, Any]]:
+        """Whether there is a state, and it followed from the prompts that the object has."""
+        return state is not None and _prompts(self.prompted) == _prompts(state["prompted"])
+
     def go_on_from(self, state: Mapping[str, Any], masks: Mapping[int, ObjectMask]) -> None:
-        """Take a state that was kept, with the masks that belong to it; see `memory_file`."""
+        """Take a state, and those of the masks that belong to it."""
         self.prompted, self.life = dict(state["prompted"]), state["life"]
         self.side, self.window = state["side"], state["window"]
-        bank = self.bank
-        bank.prompted, bank.anchors, bank.tracked, bank.state = state["bank"]
+        self.bank.contents = state["bank"]
         self.open_joins = set(state["open_joins"])
         for frame, prompted in self.prompted.items():
             if prompted.answer is not None:
@@ -260,18 +269,10 @@ class TrackedObject:
         for frame in state["current"]:
             if frame in masks and frame not in self.prompted:
                 self.record.put(frame, masks[frame])
-        for frame, mask in state["standing"].items():
-            self.record.stand(frame, mask)
+        for frame, (mask, corrections) in state["standing"].items():
+            self.record.stand(frame, mask, frozenset(corrections))
 
-    def bound(self, life: Life) -> None:
-        """Set the life, and forget what lies outside of it."""
-        self.life = life
-        for frame in self.record.frames:
-            if frame not in life:
-                self.record.drop(frame)
-                self.bank.forget([frame])
-
-    def outdate_around(self, frame: int, standing: bool, moved: bool = False) -> None:
+    def _outdate_around(self, frame: int, standing: bool, moved: bool = False) -> None:
         """After a change on a frame: masks up to the neighbouring prompts are out of date.
 
         Parameters
@@ -287,16 +288,16 @@ class TrackedObject:
             for f in self.record.frames
             if f != frame and (before is None or f > before) and (after is None or f < after)
         ]
-        self.record.outdate([f for f in between if f < frame], standing)
-        self.record.outdate([f for f in between if f > frame], standing and not moved)
+        by = frame if standing else None
+        self.record.outdate([f for f in between if f < frame], by)
+        self.record.outdate([f for f in between if f > frame], None if moved else by)
         self.bank.forget(between)
         self.open_joins &= {pair for pair in pairwise(sorted(self.prompted)) if frame not in pair}
-
-    def between(self, frame: int) -> tuple[int, int] | None:
-        """Return the prompted frames between which a frame lies; None if it does not."""
-        before, after = self._neighbours(frame)
-        return None if before is None or after is None else (before, after)
 
     def _neighbours(self, frame: int) -> tuple[int | None, int | None]:
         before = max((f for f in self.prompted if f < frame), default=None)
         return before, min((f for f in self.prompted if f > frame), default=None)
+
+
+def _prompts(prompted: Mapping[int, PromptedFrame]) -> dict[int, list[Prompt]]:
+    return {frame: one.prompts for frame, one in prompted.items()}

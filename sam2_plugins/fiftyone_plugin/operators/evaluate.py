@@ -9,7 +9,12 @@ from fiftyone.operators import types
 
 from sam2_plugins.core.datasets.labelled_frames import Absent
 from sam2_plugins.core.errors import Sam2PluginsError
-from sam2_plugins.fiftyone_plugin.evaluation import EVAL_KEY, check_evaluation, run
+from sam2_plugins.fiftyone_plugin.evaluation import (
+    EVAL_KEY,
+    EvaluationReport,
+    check_evaluation,
+    run,
+)
 from sam2_plugins.fiftyone_plugin.operators import forms
 from sam2_plugins.fiftyone_plugin.operators.work import LongOperator, work
 from sam2_plugins.fiftyone_plugin.request import OUTPUT_FIELD, field_names
@@ -60,7 +65,7 @@ class EvaluateMasklets(LongOperator):
         movies = check_evaluation(ctx.target_view(), pred_field, gt_field, eval_key, *grouping)
         absent: Absent = "ignore" if ctx.params.get("ignore_absent") else "davis"
         events = run(movies, pred_field, gt_field, eval_key, absent)
-        return work(ctx, events, forms.Evaluations())
+        return work(ctx, events, lambda movies: EvaluationReport(tuple(movies)))
 
 
 def _read(ctx: Any) -> tuple[str, str, str, str | None, str | None]:

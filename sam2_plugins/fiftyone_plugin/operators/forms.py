@@ -15,7 +15,7 @@ from sam2_plugins.core.tracking.schedule import DIRECTIONS
 from sam2_plugins.fiftyone_plugin.checks import prompt_fields
 from sam2_plugins.fiftyone_plugin.evaluation import EvaluationReport, MovieScores
 from sam2_plugins.fiftyone_plugin.footage import FootageError
-from sam2_plugins.fiftyone_plugin.request import OUTPUT_FIELD, MovieReport, Progress, Report
+from sam2_plugins.fiftyone_plugin.request import OUTPUT_FIELD, MovieReport, Report
 
 Outcome: TypeAlias = "Report | EvaluationReport"
 
@@ -129,18 +129,10 @@ def add_advanced(form: types.Object, ctx: Any) -> None:
     """Offer what is seldom needed, if it is wanted."""
     if not _unfold(form, ctx):
         return
-    form.str(
-        "prompt_frames",
-        label="Only prompts on frames",
-        description="Such as 1, or 1, 30-40; empty: all that have labels",
-        view=_half(),
-    )
-    form.str(
-        "masks_folder",
-        label="Keep the masks in a folder",
-        description="As PNG files; empty: in the database",
-        view=_half(),
-    )
+    about = "Such as 1, or 1, 30-40; empty: all that have labels"
+    _add_text(form, "prompt_frames", "Only prompts on frames", about)
+    about = "As PNG files; empty: in the database"
+    _add_text(form, "masks_folder", "Keep the masks in a folder", about)
     form.bool(
         "remove_unprompted",
         default=False,
@@ -150,13 +142,8 @@ def add_advanced(form: types.Object, ctx: Any) -> None:
     for name, about in policy_help().items():
         choices.add_choice(name, label=name, description=about)
     form.enum("memory", choices.values(), default="sam2", label="Memory", view=choices)
-    form.str(
-        "window",
-        default="auto",
-        label="Window",
-        description="auto: small objects are seen close by; none: the whole frame; or pixels",
-        view=_half(),
-    )
+    about = "auto: small objects are seen close by; none: the whole frame; or pixels"
+    _add_text(form, "window", "Window", about, "auto")
     _add_machine(form)
     form.int(
         "workers",
@@ -166,12 +153,7 @@ def add_advanced(form: types.Object, ctx: Any) -> None:
         description="Several track movies beside each other",
         view=_half(),
     )
-    form.str(
-        "dask",
-        label="Dask scheduler",
-        description="Its address; empty: this machine",
-        view=_half(),
-    )
+    _add_text(form, "dask", "Dask scheduler", "Its address; empty: this machine")
 
 
 def add_machine(form: types.Object, ctx: Any) -> None:
@@ -186,19 +168,19 @@ def _unfold(form: types.Object, ctx: Any) -> bool:
 
 
 def _add_machine(form: types.Object) -> None:
-    form.str(
-        "device",
-        default="auto",
-        label="Device",
-        description="auto, cpu, cuda, cuda:1, mps",
-        view=_half(),
-    )
+    _add_text(form, "device", "Device", "auto, cpu, cuda, cuda:1, mps", "auto")
     form.int(
         "image_size",
         label="Image size",
         description="Side of what the model sees; empty: its own",
         view=_half(),
     )
+
+
+def _add_text(
+    form: types.Object, name: str, label: str, about: str, default: str | None = None
+) -> None:
+    form.str(name, default=default, label=label, description=about, view=_half())
 
 
 def _half() -> types.View:
@@ -244,43 +226,6 @@ def chosen_labels(ctx: Any) -> frozenset[str] | None:
     return frozenset(label["label_id"] for label in ctx.selected_labels)
 
 
-class Reports:
-    """Collects the reports of movies, of images."""
-
-    def __init__(self) -> None:
-        self._movies: list[MovieReport] = []
-
-    def add(self, event: MovieReport) -> None:
-        """Take the report of a movie."""
-        self._movies.append(event)
-
-    def stopped(self, at: Progress) -> None:
-        """Take note that a person stopped it in a movie."""
-        self._movies.append(MovieReport(at.name, "", "stopped", frames=at.done))
-
-    def report(self) -> Report:
-        """Return the report of all."""
-        return Report.of(self._movies)
-
-
-class Evaluations:
-    """Collects the scores of movies."""
-
-    def __init__(self) -> None:
-        self._movies: list[MovieScores] = []
-
-    def add(self, event: MovieScores) -> None:
-        """Take the scores of a movie."""
-        self._movies.append(event)
-
-    def stopped(self, at: Progress) -> None:
-        """Take note that a person stopped it: the movie at hand is judged, and those before."""
-
-    def report(self) -> EvaluationReport:
-        """Return the report of all."""
-        return EvaluationReport(tuple(self._movies))
-
-
 def show_report(ctx: Any, report: Outcome) -> Iterator[Any]:
     """Tell the App how it ended, and let it show the new labels."""
     yield ctx.ops.reload_dataset()
@@ -292,9 +237,7 @@ def show_report(ctx: Any, report: Outcome) -> Iterator[Any]:
 
 def report_values(report: Outcome) -> dict[str, Any]:
     """Return a report as plain values; of very many movies, those of which there is to tell."""
-    told = [movie for movie in report.movies if movie.notices]
-    quiet = [movie for movie in report.movies if not movie.notices]
-    movies = [*told, *quiet][:MOST_MOVIES]
+    movies: list[MovieReport | MovieScores] = sorted(report.movies, key=lambda one: not one.notices)
     problems = list(report.problems)
     lines = problems[:MOST_MOVIES]
     if len(problems) > len(lines):
@@ -302,8 +245,8 @@ def report_values(report: Outcome) -> dict[str, Any]:
     return {
         "summary": str(report),
         "problems": "\n\n".join(lines) or None,
-        "movies": [asdict(movie) for movie in movies],
-        "more_movies": len(report.movies) - len(movies),
+        "movies": [asdict(movie) for movie in movies[:MOST_MOVIES]],
+        "more_movies": max(0, len(movies) - MOST_MOVIES),
     }
 
 

@@ -13,7 +13,7 @@ from sam2_plugins.fiftyone_plugin.finding import find_movie
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
 from sam2_plugins.fiftyone_plugin.marks import DOUBT, MARK
 from sam2_plugins.fiftyone_plugin.preview import as_link, frame_picture
-from sam2_plugins.fiftyone_plugin.runs import STORE, ask_to_stop, at_work, last_run
+from sam2_plugins.fiftyone_plugin.runs import STORE, at_work, last_run, request_stop
 
 _HELP = (
     "A point is a mask: how good the model believes it to be, how doubtful it is by several signs "
@@ -113,7 +113,7 @@ class Masklets(foo.Panel):
 
     def stop(self, ctx: Any) -> None:
         """Let the run at work end."""
-        ask_to_stop(ctx.store(STORE))
+        request_stop(ctx.store(STORE))
         ctx.ops.notify("SAM 2 stops after the frame at hand. What was done is kept.")
 
     def render(self, ctx: Any) -> types.Property:

@@ -14,7 +14,7 @@ from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.operators import forms
 from sam2_plugins.fiftyone_plugin.operators.work import LongOperator, work
 from sam2_plugins.fiftyone_plugin.propagation import run
-from sam2_plugins.fiftyone_plugin.request import Request, Where
+from sam2_plugins.fiftyone_plugin.request import MovieReport, Report, Request, Where
 
 
 class PropagateMasks(LongOperator):
@@ -61,7 +61,7 @@ class PropagateMasks(LongOperator):
         check_propagation(view, request, *_grouping(ctx))
         where = _where(ctx)
         events = run(find_footage(view, *_grouping(ctx)), request, where)
-        return work(ctx, events, forms.Reports())
+        return work(ctx, events, Report.of, MovieReport.stopped)
 
 
 def read_request(ctx: Any) -> Request:

@@ -12,6 +12,7 @@ from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.fiftyone_plugin.operators import forms
 from sam2_plugins.fiftyone_plugin.operators.propagate import read_request
 from sam2_plugins.fiftyone_plugin.operators.work import LongOperator, work
+from sam2_plugins.fiftyone_plugin.request import MovieReport, Report
 from sam2_plugins.fiftyone_plugin.segmentation import Everything, check_segmentation, run
 
 
@@ -51,11 +52,11 @@ class SegmentImages(LongOperator):
         """Do it: step by step for the App, to the end if delegated."""
         request, view = read_request(ctx), ctx.target_view()
         check_segmentation(view, request, _everything(ctx))
-        return work(ctx, run(view, request, _everything(ctx)), forms.Reports())
+        return work(ctx, run(view, request, _everything(ctx)), Report.of, MovieReport.stopped)
 
 
 def _everything(ctx: Any) -> Everything | None:
     if not ctx.params.get("everything"):
         return None
-    said = {one.name: ctx.params.get(one.name) for one in fields(Everything)}
-    return Everything(**{name: value for name, value in said.items() if value is not None})
+    chosen = {one.name: ctx.params.get(one.name) for one in fields(Everything)}
+    return Everything(**{name: value for name, value in chosen.items() if value is not None})

@@ -6,7 +6,7 @@ from typing import Any
 
 import fiftyone.operators as foo
 
-from sam2_plugins.fiftyone_plugin.runs import STORE, ask_to_stop
+from sam2_plugins.fiftyone_plugin.runs import STORE, request_stop
 
 
 class StopPropagation(foo.Operator):
@@ -24,5 +24,5 @@ class StopPropagation(foo.Operator):
 
     def execute(self, ctx: Any) -> None:
         """Leave word for the runs."""
-        ask_to_stop(ctx.store(STORE))
+        request_stop(ctx.store(STORE))
         ctx.ops.notify("SAM 2 stops after the frame at hand. What was done is kept.")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
 from threading import Thread
-from typing import Any, Protocol
+from typing import Any, Generic, TypeVar
 
 import fiftyone.operators as foo
 from fiftyone.operators.executor import ExecutionOptions
@@ -17,18 +18,8 @@ from sam2_plugins.fiftyone_plugin.runs import STORE, Run
 
 PANEL = "masklets"
 
-
-class Outcomes(Protocol):
-    """Collects what came of each movie."""
-
-    def add(self, event: Any) -> None:
-        """Take the report of a movie."""
-
-    def stopped(self, at: Progress) -> None:
-        """Take note that a person stopped it there."""
-
-    def report(self) -> forms.Outcome:
-        """Return the report of all that came."""
+Movie = TypeVar("Movie")
+"""What came of a movie: a report, or scores."""
 
 
 class LongOperator(foo.Operator):
@@ -69,24 +60,50 @@ class _Options(ExecutionOptions):
         return False
 
 
-def work(ctx: Any, events: Generator[Any, None, None], outcomes: Outcomes) -> Any:
+@dataclass
+class _Outcome(Generic[Movie]):
+    """What came of the movies so far."""
+
+    gather: Callable[[list[Movie]], forms.Outcome]
+    stopped: Callable[[Progress], Movie] | None
+    movies: list[Movie] = field(default_factory=list)
+
+    def report(self) -> forms.Outcome:
+        """Return the report of all that came."""
+        return self.gather(self.movies)
+
+
+def work(
+    ctx: Any,
+    events: Generator[Progress | Movie, None, None],
+    gather: Callable[[list[Movie]], forms.Outcome],
+    stopped: Callable[[Progress], Movie] | None = None,
+) -> Any:
     """Do it.
 
     Begun in the App, it goes on beside it, whatever becomes of the page; the panel shows how far it
     is. Otherwise it is done to its end, and its report returned as plain values.
+
+    Parameters
+    ----------
+    gather
+        Makes a report of what came of each movie.
+    stopped
+        Makes what came of the movie at which a person stopped it; None: nothing did.
     """
-    steps = _steps(Run(ctx.store(STORE)), events, outcomes)
+    outcome = _Outcome(gather, stopped)
+    steps = _steps(Run(ctx.store(STORE)), events, outcome)
     if "operator_uri" in ctx.request_params and not ctx.delegated:
         return _begin(ctx, steps)
     if ctx.operator_uri is None:  # whoever runs it step by step
-        return _messages(ctx, steps, outcomes)
+        return _messages(ctx, steps, outcome)
     for progress in steps:
         if ctx.delegated:
             ctx.set_progress(progress=progress.share, label=str(progress))
     if not ctx.delegated:
-        for _ in forms.show_report(ctx, outcomes.report()):
+        for _ in forms.show_report(ctx, outcome.report()):
             pass
-    return forms.report_values(outcomes.report())
+    return forms.report_values(outcome.report())
 
 
 def _begin(ctx: Any, steps: Iterator[Progress]) -> Iterator[Any]:
@@ -99,29 +116,31 @@ def _begin(ctx: Any, steps: Iterator[Progress]) -> Iterator[Any]:
         yield ctx.ops.notify("SAM 2 is at work; its panel beside the samples shows how far it is.")
 
 
-def _messages(ctx: Any, steps: Iterator[Progress], outcomes: Outcomes) -> Iterator[Any]:
+def _messages(ctx: Any, steps: Iterator[Progress], outcome: _Outcome[Any]) -> Iterator[Any]:
     for progress in steps:
         yield ctx.ops.set_progress(label=str(progress), progress=progress.share)
-    yield from forms.show_report(ctx, outcomes.report())
+    yield from forms.show_report(ctx, outcome.report())
 
 
-def _steps(run: Run, events: Generator[Any, None, None], outcomes: Outcomes) -> Iterator[Progress]:
+def _steps(
+    run: Run, events: Generator[Progress | Movie, None, None], outcome: _Outcome[Movie]
+) -> Iterator[Progress]:
     """Do it, until a person stops it: yield progress now and then."""
     problem = ""
     try:
         for event in events:
             if not isinstance(event, Progress):
-                outcomes.add(event)
+                outcome.movies.append(event)
             elif run.due():
-                run.tell(event)
+                run.show(event)
                 yield event
-                if run.stop_asked():
-                    outcomes.stopped(event)
+                if run.is_to_stop():
+                    outcome.movies += [outcome.stopped(event)] if outcome.stopped else []
                     break
     except Exception as error:
         problem = reason(error)
         raise
     finally:
         events.close()  # writes what waits
-        report = outcomes.report()
+        report = outcome.report()
         run.end(problem or str(report), report.problems)

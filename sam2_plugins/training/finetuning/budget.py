@@ -1,4 +1,4 @@
-"""How much memory fine-tuning will take, told before it starts."""
+"""How much memory fine-tuning will take, known before it starts."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from sam2_plugins.core.checkpoints import save_model
 from sam2_plugins.core.errors import TrainingError
 from sam2_plugins.core.files import replacing, require_free
 from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.training.average import follow
 from sam2_plugins.training.finetuning.budget import Budget, memory_budget
 from sam2_plugins.training.finetuning.clips import ClipCutter
 from sam2_plugins.training.finetuning.score import Scores, is_better, mean_j, summary
@@ -145,7 +146,7 @@ def finetune(
     card
         To be put into the file with what is known of the run.
     on_budget
-        Told the most memory that training will take, before it starts.
+        Called with the most memory that training will take, before it starts.
     on_step
         Called with the steps done and the loss of the last.
     on_look
@@ -267,8 +268,8 @@ class _Run:
         torch.autograd.backward(result.loss)
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimiser.step()
+        follow(self.average, self.model, settings.average, self.done)
         self.done += 1
-        _follow(self.average, self.model, min(settings.average, self.done / (self.done + 9)))
         self.losses.append(float(result.loss.detach()))
         if self.done % settings.check_every == 0 or self.done == settings.steps:
             self._look()
@@ -327,12 +328,6 @@ def _rate(settings: Settings, step: int) -> float:
     return settings.rate * warm * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
 
 
-@torch.no_grad()
-def _follow(average: nn.Module, model: nn.Module, decay: float) -> None:
-    for kept, new in zip(average.parameters(), model.parameters(), strict=True):
-        kept.lerp_(new, 1 - decay)
-
-
 def _precision(settings: Settings, device: torch.device) -> torch.autocast:
     made_for_it = device.type == "cuda" and torch.cuda.is_bf16_supported()
     wanted = settings.precision == "bfloat16" or (settings.precision == "auto" and made_for_it)
@@ -356,7 +351,7 @@ def _identity(model: Sam2Model, split: Split, settings: Settings) -> str:
 
 
 def _card(model: Sam2Model, split: Split, run: _Run, after: Scores) -> dict[str, str]:
-    def told(scores: Scores) -> str:
+    def shown(scores: Scores) -> str:
         return ", ".join(f"{kind} {value:.3f}" for kind, value in scores.items())
 
     def named(part: Sequence[Any]) -> str:
@@ -370,7 +365,7 @@ def _card(model: Sam2Model, split: Split, run: _Run, after: Scores) -> dict[str,
         "stopped_by": named(split.stop),
         "held_out": named(split.held_out),
         "steps": f"{run.best_step} of {run.done}",
-        "held_out_j_before": told(run.before),
-        "held_out_j_after": told(after),
+        "held_out_j_before": shown(run.before),
+        "held_out_j_after": shown(after),
         "licence": model.variant.licence,
     }

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .behaviour import Behaviour
 from .bodies import Body
 from .cell import Cell, separate
-from .habits import Habits
 from .shapes import Shape
 from .tiles import Interior
 
@@ -28,7 +28,7 @@ class Colony:
     rng: np.random.Generator
     size: tuple[int, int]
     frames: int
-    habits: Habits
+    behaviour: Behaviour
     make_shape: Callable[[], Shape]
     make_texture: Callable[[], Interior]
 
@@ -38,8 +38,8 @@ class Colony:
         `stage` is the way of the microscope's stage [frames], in pixels, x + iy: the frame moves,
         so that the cells seem to move the other way.
         """
-        cells = self._descend() if self.habits.lineage else self._sow()
-        separate(cells, self.habits.softness, rounds=25)
+        cells = self._descend() if self.behaviour.lineage else self._sow()
+        separate(cells, self.behaviour.softness, rounds=25)
         for label, cell in enumerate(cells, 1):
             cell.label = label
             # The first one stays, so that no clip is left with nothing to follow.
@@ -69,15 +69,15 @@ class Colony:
 
     def _sow(self) -> list[Cell]:
         """Cells here and there, or gathered in clusters; the first well in view."""
-        rng, habits = self.rng, self.habits
-        count = habits.count
+        rng, behaviour = self.rng, self.behaviour
+        count = behaviour.count
         places = self._anywhere(count)
-        if habits.clusters:
-            hearts = self._anywhere(habits.clusters)
+        if behaviour.clusters:
+            hearts = self._anywhere(behaviour.clusters)
             hearts[0] = self._centre()
             jitter = rng.standard_normal((count, 2)) @ np.array([1, 1j])
-            room = 0.3 * habits.diameter * np.sqrt(count / habits.clusters)
-            places = hearts[rng.integers(habits.clusters, size=count)] + room * jitter
+            room = 0.3 * behaviour.diameter * np.sqrt(count / behaviour.clusters)
+            places = hearts[rng.integers(behaviour.clusters, size=count)] + room * jitter
         places[0] = self._centre()
         trend, disorder = rng.uniform(0, 2 * np.pi), rng.choice([0.15, 0.6, 3.0])
         angles = trend + disorder * rng.standard_normal(count)
@@ -86,29 +86,29 @@ class Colony:
     def _descend(self) -> list[Cell]:
         """A colony that grew from one rod per cluster."""
         cells = [self._cell(self._centre(), self.rng.uniform(0, 2 * np.pi))]
-        for place in self._anywhere(self.habits.clusters)[1 : self.habits.count]:
+        for place in self._anywhere(self.behaviour.clusters)[1 : self.behaviour.count]:
             cells.append(self._cell(complex(place), self.rng.uniform(0, 2 * np.pi)))
-        while len(cells) < self.habits.count:
+        while len(cells) < self.behaviour.count:
             for cell in list(cells):
                 cell.half_length *= 1.3
-                if cell.half_length > cell.longest and len(cells) < self.habits.count:
+                if cell.half_length > cell.longest and len(cells) < self.behaviour.count:
                     cells.remove(cell)
                     cells += self._divide(cell, None)
-            separate(cells, self.habits.softness, rounds=6)
+            separate(cells, self.behaviour.softness, rounds=6)
         for cell in cells:
             cell.half_length = min(cell.half_length, cell.longest)
         return cells
 
     def _cell(self, place: complex, angle: float) -> Cell:
-        rng, habits = self.rng, self.habits
-        length = habits.diameter * float(np.exp(habits.spread * rng.standard_normal()))
+        rng, behaviour = self.rng, self.behaviour
+        length = behaviour.diameter * float(np.exp(behaviour.spread * rng.standard_normal()))
         radius, half, longest = length / 2, 0.0, np.inf
-        if habits.rods:
-            radius = habits.thickness / 2 * rng.uniform(0.93, 1.07)
+        if behaviour.rods:
+            radius = behaviour.thickness / 2 * rng.uniform(0.93, 1.07)
             longest = max(length / 2 - radius, 1.5 * radius)
             half = longest * rng.uniform(0.45, 1.0)
-        gain = float(np.exp(rng.normal(0, habits.contrast_spread)))
-        velocity = habits.step * complex(*rng.standard_normal(2))
+        gain = float(np.exp(rng.normal(0, behaviour.contrast_spread)))
+        velocity = behaviour.step * complex(*rng.standard_normal(2))
         shape, texture = self.make_shape(), self.make_texture()
         return Cell(shape, texture, place, angle, radius, half, gain, velocity, longest)
 
@@ -117,9 +117,9 @@ class Colony:
         rng, left = self.rng, self.frames - now
         if left <= 2:
             return
-        if rng.random() > (1 - self.habits.division) ** left:
+        if rng.random() > (1 - self.behaviour.division) ** left:
             cell.divides_at = int(rng.integers(now + 2, self.frames))
-        elif hide and rng.random() > (1 - self.habits.hiding) ** left:
+        elif hide and rng.random() > (1 - self.behaviour.hiding) ** left:
             start = int(rng.integers(now + 1, self.frames))
             # One in three does not come back: it died or left the focal plane for good.
             away = self.frames if rng.random() < 0.33 else int(rng.integers(1, 5))
@@ -129,7 +129,7 @@ class Colony:
         axis = np.exp(1j * mother.angle)
         radius, half, gap = mother.radius * 0.74, 0.0, mother.radius * 0.72
         turn = 0.4
-        if self.habits.rods:
+        if self.behaviour.rods:
             radius = mother.radius
             half = max((mother.half_length - radius) / 2, 0.3 * radius)
             gap, turn = half + radius, 0.05
@@ -153,18 +153,20 @@ class Colony:
 
     def _live(self, cells: list[Cell], frame: int) -> None:
         """Move, turn and grow every cell by one frame."""
-        rng, habits = self.rng, self.habits
-        kick = habits.step * np.sqrt(1 - habits.inertia**2)
+        rng, behaviour = self.rng, self.behaviour
+        kick = behaviour.step * np.sqrt(1 - behaviour.inertia**2)
         for cell in cells:
-            cell.velocity = habits.inertia * cell.velocity + kick * complex(*rng.standard_normal(2))
+            cell.velocity = behaviour.inertia * cell.velocity + kick * complex(
+                *rng.standard_normal(2)
+            )
             calm = 1 - 0.8 * cell.pinch(frame)
-            cell.place += calm * cell.velocity + habits.flow
-            cell.angle += calm * rng.normal(0, habits.spin)
+            cell.place += calm * cell.velocity + behaviour.flow
+            cell.angle += calm * rng.normal(0, behaviour.spin)
             cell.gain *= float(np.exp(rng.normal(0, 0.03)))
-            if not habits.rods:
-                cell.radius *= 1 + habits.growth
+            if not behaviour.rods:
+                cell.radius *= 1 + behaviour.growth
                 continue
-            cell.half_length *= 1 + habits.growth
-            if cell.half_length > cell.longest and cell.divides_at is None and habits.growth:
+            cell.half_length *= 1 + behaviour.growth
+            if cell.half_length > cell.longest and cell.divides_at is None and behaviour.growth:
                 cell.divides_at = frame + 2
-        separate(cells, habits.softness, rounds=3)
+        separate(cells, behaviour.softness, rounds=3)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .behaviour import Behaviour
 from .bodies import press_together
 from .clip import Clip
 from .colony import Colony
 from .exposure import Exposure, develop
-from .habits import Habits
 from .noise import log_uniform
 from .optics import BrightField, Fluorescence, Interference, Optics, PhaseContrast, Spread
 from .shapes import Shape, blob, drifting_rod, spread_cell
@@ -52,18 +52,18 @@ def micrograph(rng: np.random.Generator, size: tuple[int, int], frames: int, kin
     low, high = specimen.diameters
     # Protrusions need pixels to be seen.
     diameters = (2 * low if arms else low, high)
-    habits = Habits.draw(rng, size, rods, arms, diameters, specimen.sheets)
+    behaviour = Behaviour.draw(rng, size, rods, arms, diameters, specimen.sheets)
     if specimen.microcolony:
-        habits = habits.as_microcolony(rng)
+        behaviour = behaviour.as_microcolony(rng)
     # Between two pictures of a colony lie minutes, in which the stage visits other colonies.
     stage = stage_path(rng, frames, min(size), 0.8 if specimen.microcolony else 0.5)
     make_shape = _shape_maker(rng, frames, rods, arms)
-    make_texture = _texture_maker(rng, habits, kind)
-    colony = Colony(rng, size, frames, habits, make_shape, make_texture)
+    make_texture = _texture_maker(rng, behaviour, kind)
+    colony = Colony(rng, size, frames, behaviour, make_shape, make_texture)
     bodies, parents = colony.grow(stage)
-    optics = _optics(rng, habits, kind)
+    optics = _optics(rng, behaviour, kind)
     dark = kind in ("fluorescence", "membrane")
-    exposure = Exposure.draw(rng, size, float(np.abs(stage).max()), habits.diameter, dark)
+    exposure = Exposure.draw(rng, size, float(np.abs(stage).max()), behaviour.diameter, dark)
     wobble = rng.choice([0.0, 0.0, 0.5]) * np.abs(rng.standard_normal(frames))
     labels = np.zeros((frames, *size), np.uint8)
     raw = np.zeros((frames, *size), np.float32)
@@ -96,8 +96,10 @@ def _shape_maker(
     return make
 
 
-def _texture_maker(rng: np.random.Generator, habits: Habits, kind: str) -> Callable[[], Interior]:
-    n = tile_size(habits.diameter)
+def _texture_maker(
+    rng: np.random.Generator, behaviour: Behaviour, kind: str
+) -> Callable[[], Interior]:
+    n = tile_size(behaviour.diameter)
     # Vesicles are often elsewhere by the next frame, minutes later.
     rate = float(rng.choice([0.0, 0.05, 0.2, 0.8]))
     clarity = 0.4 if kind == "spread" else 1.0
@@ -111,19 +113,19 @@ def _texture_maker(rng: np.random.Generator, habits: Habits, kind: str) -> Calla
             sigma=rng.uniform(0.5, 1.3),
             sign=rng.uniform(-1, 1),
             cloud=log_uniform(rng, 4, 20),
-            nucleus=0.0 if habits.rods else float(rng.choice([0.0, 0.6, 1.2])) * clarity,
+            nucleus=0.0 if behaviour.rods else float(rng.choice([0.0, 0.6, 1.2])) * clarity,
             rate=rate,
         )
     return lambda: recipe.make(rng)
 
 
-def _optics(rng: np.random.Generator, habits: Habits, kind: str) -> Optics:
+def _optics(rng: np.random.Generator, behaviour: Behaviour, kind: str) -> Optics:
     if kind in ("phase", "microcolony"):
-        return PhaseContrast.draw(rng, habits.diameter, habits.thickness)
+        return PhaseContrast.draw(rng, behaviour.diameter, behaviour.thickness)
     if kind == "dic":
         return Interference.draw(rng)
     if kind == "brightfield":
-        return BrightField.draw(rng, habits.diameter)
+        return BrightField.draw(rng, behaviour.diameter)
     if kind == "spread":
-        return Spread.draw(rng, habits.diameter)
+        return Spread.draw(rng, behaviour.diameter)
     return Fluorescence.draw(rng, membrane=kind == "membrane")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .behaviour import Behaviour
 from .bodies import press_together
 from .colony import Colony
 from .exposure import Exposure
-from .habits import Habits
 from .optics import Fluorescence
 from .shapes import blob
 from .tiles import Chromatin, tile_size
@@ -27,7 +27,7 @@ def sample_timelapse(
         uint16 [T, Y, X]: 0 background, k nucleus k; daughters have labels of their own.
     """
     rng = np.random.default_rng(seed)
-    habits = Habits(
+    behaviour = Behaviour(
         diameter=31.0,
         thickness=0.0,
         spread=0.07,
@@ -46,12 +46,12 @@ def sample_timelapse(
         lineage=False,
     )
     shape = (size, size)
-    nucleus = Chromatin(tile_size(habits.diameter), coarse=4.0, spots=-3, rate=0.05)
+    nucleus = Chromatin(tile_size(behaviour.diameter), coarse=4.0, spots=-3, rate=0.05)
     colony = Colony(
         rng,
         shape,
         frames,
-        habits,
+        behaviour,
         lambda: blob(rng, frames, 0.04, rng.uniform(1, 1.5), 5),
         lambda: nucleus.make(rng),
     )

@@ -76,3 +76,13 @@ def test_what_may_not_be_read_is_named(tmp_path: Path) -> None:
     path.chmod(0)
     with pytest.raises(FrameSourceError, match=r"m\.png cannot be read"):
         open_frames(path)
+
+
+def test_an_animation_that_ends_early_is_told(tmp_path: Path) -> None:
+    images = [Image.fromarray(np.full((24, 32), 50 * k, np.uint8)) for k in range(5)]
+    path = tmp_path / "m.png"
+    images[0].save(path, save_all=True, append_images=images[1:], duration=100)
+    content = path.read_bytes()
+    (tmp_path / "cut.png").write_bytes(content[: content.rindex(b"fcTL") - 4])
+    assert "cut off" in open_frames(tmp_path / "cut.png").warnings[0]
+    assert open_frames(path).warnings == ()

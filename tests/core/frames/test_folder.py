@@ -240,3 +240,41 @@ def test_an_animation_is_a_movie_with_its_times(tmp_path: Path, suffix: str) -> 
     assert source.times.tolist() == pytest.approx([0, 0.1, 0.3, 0.6, 0.7])
     for k in (4, 1, 3, 0, 2):
         assert int(source[k].image[5, 5, 0]) == pytest.approx(50 * k, abs=3)
+
+
+def test_frames_that_are_drawn_over_and_taken_away_are_composed(tmp_path: Path) -> None:
+    squares = []
+    for k in range(4):
+        squares.append(Image.new("RGBA", (32, 24)))
+        squares[-1].paste((200, 50 * k, 0, 255), (4 * k, 3 * k, 4 * k + 8, 3 * k + 8))
+    path = tmp_path / "m.png"
+    squares[0].save(path, save_all=True, append_images=squares[1:], disposal=2, blend=1)
+    source = open_frames(path)
+    for k in (3, 0, 2, 1):
+        assert np.array_equal(source[k].image, np.asarray(squares[k])[..., :3])
+
+
+def test_black_and_white_among_16_bits_is_told(tmp_path: Path) -> None:
+    Image.fromarray(np.eye(20, dtype=bool)).save(tmp_path / "0.png")
+    Image.fromarray(np.full((20, 20), 60_000, np.uint16)).save(tmp_path / "1.png")
+    assert "0.png is of uint8" in open_frames(tmp_path).warnings[0]
+
+
+def test_other_suffixes_of_jpeg_are_turned_as_it_says(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image = Image.new("RGB", (32, 24), (10, 20, 30))
+    image.save(tmp_path / "0.jfif", format="JPEG", exif=exif)
+    assert open_frames(tmp_path / "0.jfif")[0].image.shape == (32, 24, 3)
+    assert len(open_frames(tmp_path)) == 1
+
+
+def test_stacks_in_a_folder_are_shown_as_one_is(tmp_path: Path) -> None:
+    planes = np.random.default_rng(0).integers(0, 256, (3, 20, 30)).astype(np.uint8)
+    for number in range(2):
+        with tifffile.TiffWriter(tmp_path / f"t{number}.tif") as writer:
+            for plane in planes:
+                writer.write(255 - plane, photometric="miniswhite", contiguous=False)
+    source = open_frames(tmp_path, z=2)
+    assert (source.axes, len(source)) == ("TZYX", 2)
+    assert np.array_equal(source[1].image[..., 0], planes[2])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
+from PIL import Image
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames import FrameSource, open_frames
@@ -323,3 +325,143 @@ def test_frames_that_a_writer_took_for_colours_are_frames_if_the_metadata_say_so
         assert source.length == frames
         for index, frame in enumerate(source):
             np.testing.assert_array_equal(frame.image[..., 0], movie[index])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_that_says_how_it_lies_is_turned(tmp_path: Path, orientation: int) -> None:
+    movie = noise(2, 20, 30, dtype="uint8")
+    tag = (274, "H", 1, orientation, True)
+    tifffile.imwrite(tmp_path / "m.tif", movie, extratags=[tag], photometric="minisblack")
+    plane = movie[0]
+    turned = [plane, plane[:, ::-1], plane[::-1, ::-1], plane[::-1], plane.T]
+    turned += [np.rot90(plane, -1), np.rot90(plane, 2).T, np.rot90(plane)]
+    upright = turned[orientation - 1]
+    source = open_frames(tmp_path / "m.tif")
+    assert (source.height, source.width) == upright.shape
+    assert shows(source, 0, upright)
+
+
+def test_grey_with_opacity_is_grey(tmp_path: Path) -> None:
+    grey = noise(20, 30, dtype="uint8")
+    Image.fromarray(np.dstack([grey, 255 - grey]), "LA").save(tmp_path / "m.tif")
+    image = open_frames(tmp_path / "m.tif")[0].image
+    assert all(np.array_equal(image[..., c], grey) for c in range(3))
+
+
+def test_stored_luma_and_chroma_are_shown_in_colour(tmp_path: Path) -> None:
+    image = Image.new("RGB", (30, 20), (200, 40, 90))
+    image.convert("YCbCr").save(tmp_path / "m.tif")
+    assert np.allclose(open_frames(tmp_path / "m.tif")[0].image[3, 3], (200, 40, 90), atol=2)
+
+
+def test_each_page_is_shown_in_its_own_palette(tmp_path: Path) -> None:
+    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    images = [Image.new("RGB", (30, 20), colour).quantize(4) for colour in colours]
+    images[0].save(tmp_path / "m.tif", save_all=True, append_images=images[1:])
+    shown = [tuple(frame.image[5, 5]) for frame in open_frames(tmp_path / "m.tif")]
+    assert shown == colours
+
+
+@pytest.mark.parametrize("as_folder", [False, True])
+def test_four_bits_of_grey_reach_to_white(tmp_path: Path, as_folder: bool) -> None:
+    rows = np.arange(20)[:, None] % 16 * np.ones((1, 30), int)
+    packed = (rows[:, ::2] << 4 | rows[:, 1::2]).astype(np.uint8)
+    head = [(256, 30), (257, 20), (258, 4), (259, 1), (262, 1), (273, 8), (278, 20), (279, 300)]
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in head)
+    for name in ("0.tif", "1.tif"):
+        content = b"II*\0" + struct.pack("<I", 308) + packed.tobytes()
+        (tmp_path / name).write_bytes(content + struct.pack("<H", len(head)) + directory + bytes(4))
+    source = open_frames(tmp_path if as_folder else tmp_path / "0.tif")
+    assert shows(source, 0, (rows * 17).astype(np.uint8))
+
+
+def test_signed_white_is_zero_is_turned_over(tmp_path: Path) -> None:
+    movie = noise(3, 20, 30, dtype="int16") - 128
+    tifffile.imwrite(tmp_path / "m.tif", movie, photometric="miniswhite")
+    assert shows(open_frames(tmp_path / "m.tif", limits=(-128, 127)), 1, (127 - movie[1]))
+
+
+def test_pages_that_were_written_one_by_one_are_frames(tmp_path: Path) -> None:
+    movie = noise(4, 20, 30, dtype="uint8")
+    with tifffile.TiffWriter(tmp_path / "m.tif") as writer:
+        for frame in movie:
+            writer.write(frame, contiguous=False)
+    source = open_frames(tmp_path / "m.tif")
+    assert (len(source), source.warnings) == (4, ())
+    assert shows(source, 3, movie[3])
+
+
+def test_a_thumbnail_before_the_movie_is_passed_over(tmp_path: Path) -> None:
+    movie = noise(4, 20, 30, dtype="uint8")
+    with tifffile.TiffWriter(tmp_path / "m.tif") as writer:
+        writer.write(movie[0, ::4, ::4], subfiletype=1)
+        writer.write(movie, photometric="minisblack")
+    assert shows(open_frames(tmp_path / "m.tif"), 3, movie[3])
+
+
+def test_time_may_be_the_last_axis(tmp_path: Path) -> None:
+    movie = noise(20, 30, 6, dtype="uint8")
+    source = open_frames(write(tmp_path / "m.tif", movie, "YXT", photometric="minisblack"))
+    assert (len(source), source.height, source.width) == (6, 20, 30)
+    assert shows(source, 4, movie[..., 4])
+
+
+def test_more_images_than_imagej_tells_of_are_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.tif", noise(5, 20, 30, dtype="uint8"), "TYX", imagej=True)
+    path.write_bytes(path.read_bytes().replace(b"frames=5", b"frames=4"))
+    source = open_frames(path)
+    assert len(source) == 4
+    assert "holds 5 images, and its metadata describe 4" in source.warnings[0]
+
+
+@pytest.mark.parametrize("interval", ["NaN", "inf", "-2.5"])
+def test_times_that_are_none_are_not_taken(tmp_path: Path, interval: str) -> None:
+    facts = {"finterval": 2.125}
+    path = write(tmp_path / "m.tif", noise(3, 20, 30), "TYX", imagej=True, metadata=facts)
+    path.write_bytes(path.read_bytes().replace(b"2.125", interval.ljust(5).encode()))
+    source = open_frames(path)
+    assert (source.fps, source.times.tolist()) == (None, [0, 1, 2])
+
+
+def test_a_unit_for_each_side_of_a_pixel(tmp_path: Path) -> None:
+    sizes = {"PhysicalSizeX": 650, "PhysicalSizeXUnit": "nm"}
+    facts = {**sizes, "PhysicalSizeY": 0.5, "PhysicalSizeYUnit": "µm"}
+    path = write(tmp_path / "m.ome.tif", noise(3, 20, 30), "TYX", metadata=facts)
+    assert open_frames(path).pixel_size == pytest.approx((0.65, 0.5))
+
+
+@pytest.mark.parametrize("quote", ['"', "'"])
+@pytest.mark.parametrize("name", ["../secret.tif", "{folder}/secret.tif", "a/../../secret.tif"])
+def test_metadata_cannot_name_files_elsewhere(tmp_path: Path, name: str, quote: str) -> None:
+    inner = tmp_path / "set"
+    inner.mkdir()
+    tifffile.imwrite(tmp_path / "secret.tif", noise(20, 30))
+    path = inner / "m.ome.tif"
+    named = f"FileName={quote}{name.format(folder=tmp_path.as_posix())}{quote}"
+    pixels = 'DimensionOrder="XYCZT" Type="uint16" SizeX="30" SizeY="20" SizeC="1" SizeZ="1"'
+    text = (
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0">'
+        f'<Pixels ID="Pixels:0" {pixels} SizeT="1"><TiffData IFD="0" PlaneCount="1">'
+        f"<UUID {named}>urn:uuid:1</UUID></TiffData></Pixels></Image></OME>"
+    )
+    tifffile.imwrite(path, noise(20, 30), description=text, metadata=None)
+    for source in (path, inner):
+        with pytest.raises(FrameSourceError, match=r"m\.ome\.tif names a file in another folder"):
+            open_frames(source)
+
+
+def test_metadata_that_promise_millions_of_images_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.ome.tif", noise(3, 20, 30), "TYX")
+    tifffile.tiffcomment(path, tifffile.tiffcomment(path).replace('SizeT="3"', 'SizeT="9000000"'))
+    with pytest.raises(FrameSourceError, match=r"m\.ome\.tif describes 9,000,000 images"):
+        open_frames(path)
+
+
+def test_tiles_that_are_too_large_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "m.tif"
+    tifffile.imwrite(path, noise(20, 30, dtype="uint8"), tile=(16, 16), photometric="minisblack")
+    with tifffile.TiffFile(path, mode="r+") as tif:
+        for name in ("TileWidth", "TileLength"):
+            tif.pages[0].tags[name].overwrite(60_000)
+    with pytest.raises(FrameSourceError, match=r"m\.tif is stored in pieces of 3,600,000,000"):
+        open_frames(path)

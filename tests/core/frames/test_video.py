@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames import open_frames
@@ -411,3 +412,15 @@ def test_changing_picture_sizes_are_brought_to_the_first(tmp_path: Path) -> None
     images = [frame.image for frame in open_video(path)]
     assert {image.shape for image in images} == {(HEIGHT, WIDTH, 3)}
     assert [read_number(image) for image in images] == list(range(10))
+
+
+def test_pictures_with_exif_in_a_video_are_turned_as_they_say(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    images = [Image.new("RGB", (WIDTH, HEIGHT), (50 * k,) * 3) for k in range(3)]
+    with (tmp_path / "m.mjpeg").open("wb") as file:
+        for image in images:
+            image.save(file, format="JPEG", exif=exif)
+    source = open_frames(tmp_path / "m.mjpeg")
+    assert (source.height, source.width, source.rotation) == (WIDTH, HEIGHT, 270)
+    assert [round(float(frame.image.mean())) for frame in source] == [0, 50, 100]

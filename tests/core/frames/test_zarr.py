@@ -164,3 +164,53 @@ def test_a_damaged_store_is_named(tmp_path: Path, damage: str) -> None:
     (tmp_path / "m.zarr" / "0" / ".zarray").write_text(damage)
     with pytest.raises(FrameSourceError, match=r"m\.zarr cannot be read as zarr"):
         open_frames(tmp_path / "m.zarr")
+
+
+def test_chunks_that_are_not_there_are_told(tmp_path: Path) -> None:
+    image(root(tmp_path / "m.zarr"))
+    chunks = [path for path in (tmp_path / "m.zarr" / "0").rglob("*") if path.name[:1].isdigit()]
+    next(path for path in chunks if path.is_file()).unlink()
+    assert "1 of 6 chunks are not stored" in open_frames(tmp_path / "m.zarr").warnings[0]
+
+
+def test_an_axis_counts_what_its_type_says(tmp_path: Path) -> None:
+    group = root(tmp_path / "m.zarr")
+    image(group)
+    multiscale = group.attrs["multiscales"]
+    multiscale[0]["axes"][0]["name"], multiscale[0]["axes"][1]["name"] = "frames", "lambda"
+    group.attrs["multiscales"] = multiscale
+    source = open_frames(tmp_path / "m.zarr")
+    assert source.axes == "TCZYX"
+    assert shows_movie(source)
+
+
+@pytest.mark.parametrize("scale", [float("nan"), float("inf"), 0.0, -1.0])
+def test_a_scale_that_is_none_is_not_taken(tmp_path: Path, scale: float) -> None:
+    group = root(tmp_path / "m.zarr")
+    image(group)
+    multiscale = group.attrs["multiscales"]
+    multiscale[0]["datasets"][0]["coordinateTransformations"][0]["scale"] = [scale] * 5
+    group.attrs["multiscales"] = multiscale
+    source = open_frames(tmp_path / "m.zarr")
+    assert (source.fps, source.pixel_size) == (None, None)
+    assert shows_movie(source)
+
+
+def test_a_well_that_is_not_there_is_named(tmp_path: Path) -> None:
+    tell(root(tmp_path / "p.zarr"), {"plate": {"wells": [{"path": "A/1"}]}})
+    with pytest.raises(FrameSourceError, match="it has no 'A/1'"):
+        open_frames(tmp_path / "p.zarr")
+
+
+def test_a_zip_without_a_store_says_so(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("none")
+    shutil.make_archive(str(tmp_path / "m.zarr"), "zip", tmp_path, "notes.txt")
+    with pytest.raises(FrameSourceError, match="holds no zarr store"):
+        open_frames(tmp_path / "m.zarr.zip")
+
+
+def test_chunks_that_are_too_large_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
+    chunks = (10, 50_000, 50_000)
+    zarr.create_array(str(tmp_path / "m.zarr"), shape=(10, 20, 30), chunks=chunks, dtype="uint8")
+    with pytest.raises(FrameSourceError, match=r"m\.zarr is stored in pieces of 25,000,000,000"):
+        open_frames(tmp_path / "m.zarr")

@@ -2,47 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
 
-from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.lineage import Event, LineageFrame, LineageTracker, from_label_images
 from sam2_plugins.core.lineage.events import parents_of, summary_of
-from sam2_plugins.core.tracking.tracker import VideoTracker
-
-Labels = NDArray[np.uint8]
-SIZE = (96, 128)
-LEFT, RIGHT, FAR = (40, 32), (40, 64), (70, 108)
-
-
-def scene(discs: Sequence[tuple[int, int, int]]) -> Labels:
-    """Discs (y, x, radius), numbered from 1."""
-    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
-    labels = np.zeros(SIZE, np.uint8)
-    for number, (cy, cx, radius) in enumerate(discs, 1):
-        labels[np.hypot(y - cy, x - cx) <= radius] = number
-    return labels
-
-
-def lineage_of(labels: Sequence[Labels], shown: Sequence[Labels] | None = None) -> LineageTracker:
-    """Keep up with labels, in a movie that shows them, or others."""
-    rng = np.random.default_rng(0)
-    light = [ndimage.gaussian_filter((one > 0) * 150.0, 1) for one in shown or labels]
-    movie = np.stack([rng.normal(40, 4, SIZE) + one for one in light]).clip(0, 255)
-    tracker = VideoTracker(cached_model("nano", device="cpu"), movie.astype(np.uint8))
-    return LineageTracker(tracker, from_label_images(labels))
+from tests.core.lineage.scenes import CELL, SECOND, dividing, lineage_of, scene
 
 
 def kinds(lineage: LineageTracker) -> list[tuple[str, int]]:
     return [(event.kind, event.frame) for event in lineage.events]
-
-
-CELL = (*LEFT, 12)
-SECOND = (*FAR, 12)
 
 
 def test_what_is_there_on_the_first_frame_is_born_there_and_keeps_its_outline() -> None:
@@ -83,15 +53,6 @@ def test_what_is_not_found_any_more_ended_on_the_last_frame_on_which_it_was() ->
     assert [len(frame.masks) for frame in frames] == [2, 2, 2, 1, 1, 1, 1, 1]
 
 
-def dividing(before: int = 3, after: int = 5) -> list[Labels]:
-    """A long cell that falls into two halves."""
-    whole = scene([(40, 34, 13), (40, 50, 13)]) > 0
-    halves = scene([(40, 30, 11), (40, 56, 11), SECOND])
-    other = scene([SECOND]) > 0
-    mother = whole * np.uint8(1) + other * np.uint8(3)
-    return [mother] * before + [halves] * after
-
-
 def test_two_lasting_parts_of_an_object_are_its_daughters() -> None:
     lineage = lineage_of(dividing())
     frames = list(lineage.run())
@@ -101,6 +62,17 @@ def test_two_lasting_parts_of_an_object_are_its_daughters() -> None:
     assert all((event.mother in frame.masks) == (frame.frame < 3) for frame in frames)
     assert all((set(event.objects) <= set(frame.masks)) == (frame.frame >= 3) for frame in frames)
     assert parents_of(lineage.events) == lineage.parents
+
+
+def test_what_parts_into_objects_of_full_size_was_several_taken_together() -> None:
+    others = [SECOND, (80, 30, 12), (78, 66, 12), (16, 110, 12)]
+    pair = scene([(40, 34, 13), (40, 60, 13), *others])
+    together = np.where(pair == 2, np.uint8(1), pair)
+    frames = list((lineage := lineage_of([together] * 3 + [pair] * 5, shown=[pair] * 8)).run())
+    assert not lineage.parents
+    assert [len(frame.masks) for frame in frames] == [5] * 3 + [6] * 5
+    ended = next(event for event in lineage.events if event.kind == "ended")
+    assert (ended.frame, ended.reason) == (2, "several objects, taken together")
 
 
 def test_a_division_that_is_taken_back_is_one_object_again_and_stays_one() -> None:
@@ -167,6 +139,21 @@ def test_objects_are_looked_for_on_every_third_frame_and_tracked_in_between() ->
     assert all(len(frame.masks) == (1 if frame.frame < 3 else 2) for frame in frames)
 
 
+def test_what_is_missed_once_between_looks_far_apart_goes_on() -> None:
+    both, one = scene([CELL, SECOND]), scene([CELL])
+    lineage = lineage_of([both] * 3 + [one] * 3 + [both] * 7, shown=[both] * 13)
+    frames = list(lineage.run(every=3))
+    assert kinds(lineage) == [("born", 0), ("born", 0)]
+    assert all(len(frame.masks) == 2 for frame in frames)
+
+
+def test_what_ended_between_looks_far_apart_is_on_no_frame_after_its_end() -> None:
+    lineage = lineage_of([scene([CELL, SECOND])] * 4 + [scene([CELL])] * 12)
+    frames = list(lineage.run(every=3))
+    assert kinds(lineage)[-1] == ("ended", 3)
+    assert [len(frame.masks) for frame in frames] == [2] * 4 + [1] * 12
+
+
 def test_a_part_of_a_movie_is_tracked_and_the_run_can_be_left() -> None:
     lineage = lineage_of([scene([CELL])] * 8)
     assert [frame.frame for frame in lineage.run(2, 5)] == [2, 3, 4, 5]
@@ -207,6 +194,17 @@ def test_an_object_that_a_person_prompted_on_a_later_frame_begins_there() -> Non
     lineage.tracker.add_prompt(5, "mine", mask=scene([CELL, SECOND]) == 2)
     frames = list(lineage.run())
     assert ["mine" in frame.masks for frame in frames] == [False] * 5 + [True] * 3
+
+
+def test_what_a_person_prompts_where_an_object_is_goes_on_in_its_place() -> None:
+    for later in (1, 5):
+        labels = [scene([CELL, SECOND])] * 8
+        lineage = lineage_of(labels)
+        lineage.tracker.add_prompt(later, "mine", mask=labels[0] == 2)
+        frames = list(lineage.run())
+        assert all(len(frame.masks) == 2 for frame in frames)
+        assert ["mine" in frame.masks for frame in frames] == [n >= later for n in range(8)]
+        assert ("ended", later - 1) in kinds(lineage)
 
 
 def test_what_a_person_prompted_later_again_neither_ends_nor_divides_before_that() -> None:

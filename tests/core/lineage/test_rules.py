@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from sam2_plugins.core.lineage.drift import drift
-from sam2_plugins.core.lineage.rules import LineageRules, apart, are_daughters, belonging
+from sam2_plugins.core.lineage.rules import (
+    LineageRules,
+    apart,
+    are_daughters,
+    belonging,
+    is_whole,
+    were_several,
+)
 from sam2_plugins.core.masks import ObjectMask
 
 RULES = LineageRules()
@@ -60,7 +67,25 @@ def test_an_object_that_the_tracker_lost_is_found_where_it_would_be() -> None:
 def test_two_areas_are_those_of_daughters_or_not(
     mother: float, one: float, other: float, follows: bool, expected: bool
 ) -> None:
-    assert are_daughters(mother, one, other, follows, RULES) is expected
+    assert are_daughters(mother, one, other, 90, follows, RULES) is expected
+
+
+def test_parts_as_large_as_other_objects_are_no_daughters() -> None:
+    assert not are_daughters(200, 100, 95, 90, False, RULES)
+    assert were_several(200, [100, 95], 90)
+
+
+def test_an_object_of_usual_size_was_not_several() -> None:
+    assert not were_several(100, [50, 45], 90)
+    assert not were_several(100, [30, 30, 30], 90)
+    assert not were_several(200, [100, 20], 90)
+    assert not were_several(200, [100, 95], float("inf"))
+
+
+def test_an_object_that_the_edge_cuts_is_not_whole() -> None:
+    assert is_whole(box(1, 1, 9, 9))
+    assert not is_whole(box(0, 1, 9, 9))
+    assert not is_whole(ObjectMask.empty(SIZE))
 
 
 def test_the_gap_between_two_masks_is_in_diameters() -> None:

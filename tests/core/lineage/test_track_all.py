@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tifffile
 
 from sam2_plugins.core.checkpoints import cached_model
@@ -11,6 +12,7 @@ from sam2_plugins.core.tracking.tracker import VideoTracker
 from sam2_plugins.training.synthetic.sample import sample_timelapse
 
 
+@pytest.mark.slow
 def test_a_movie_becomes_objects_frame_by_frame() -> None:
     movie, labels = sample_timelapse(seed=3, frames=4, size=256)
     frames = list(track_all(movie))

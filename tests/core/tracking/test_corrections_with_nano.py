@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -61,6 +62,27 @@ def test_a_wrong_correction_on_the_last_frame_leaves_those_before_it(tracked_bef
     tracker.add_prompt(FRAMES - 1, 1, mask=truth(FRAMES - 1, which=1))
     list(tracker.propagate("both"))
     assert min(overlaps(tracker)) > 0.7
+
+
+def test_frames_before_a_correction_keep_their_masks_on_the_way_forward() -> None:
+    tracker = tracker_of()
+    list(tracker.propagate())
+    before = [tracker.mask(frame, 1) for frame in range(FRAMES - 2)]
+    tracker.add_prompt(FRAMES - 2, 1, mask=truth(FRAMES - 2, which=1))
+    list(tracker.propagate())
+    assert [tracker.mask(frame, 1) for frame in range(FRAMES - 2)] == before
+
+
+def test_a_doubtful_mask_before_a_correction_is_tracked_again() -> None:
+    tracker = tracker_of()
+    list(tracker.propagate())
+    slipped = replace(truth(4, which=1), iou=0.3, score=-1.0)
+    tracker.take(4, {1: slipped})
+    tracker.add_prompt(FRAMES - 2, 1, mask=truth(FRAMES - 2))
+    list(tracker.propagate())
+    found = tracker.mask(4, 1)
+    assert found is not None
+    assert found.iou_with(truth(4)) > 0.7
 
 
 def test_a_right_correction_reaches_back_to_where_the_object_was_lost() -> None:

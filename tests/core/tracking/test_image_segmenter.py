@@ -10,6 +10,7 @@ from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.image_segmenter import ImageSegmenter
 from tests.core.conftest import squares
+from tests.support.movies import disc
 
 
 def segmenter_of(model: Sam2Model) -> ImageSegmenter:
@@ -69,17 +70,16 @@ def test_a_prompt_without_an_image_or_outside_of_it_is_refused(small_model: Sam2
 
 @pytest.mark.slow
 def test_everything_finds_each_bright_disc_once() -> None:
-    y, x = np.mgrid[:256, :256]
     image = np.random.default_rng(0).normal(30, 6, (256, 256))
     centres = [(60, 60), (190, 70), (120, 190)]
-    truth = [np.hypot(x - cx, y - cy) <= 24 for cx, cy in centres]
-    for disc in truth:
-        image[disc] += 120
+    truth = [disc(image.shape, centre, 24) for centre in centres]
+    for cell in truth:
+        image[cell] += 120
     segmenter = ImageSegmenter(cached_model("nano", device="cpu"))
     segmenter.set_image(image.clip(0, 255).astype(np.uint8))
     masks = segmenter.everything(16, min_iou=0.5, min_stability=0.5, max_overlap=0.3)
-    for disc in truth:
-        overlaps = [mask.iou_with(ObjectMask.from_array(disc)) for mask in masks]
+    for cell in truth:
+        overlaps = [mask.iou_with(ObjectMask.from_array(cell)) for mask in masks]
         assert max(overlaps) > 0.5
         assert sum(overlap > 0.5 for overlap in overlaps) == 1
     middle = sorted(mask.iou for mask in masks)[len(masks) // 2]

@@ -36,6 +36,11 @@ def test_a_new_track_that_slips_to_another_place_leaves_what_is_there() -> None:
     assert stays(box(20), slipped, box(20), box(20))
 
 
+def test_of_two_tracks_that_are_both_lost_what_is_there_stays() -> None:
+    lost = box(20, side=8, iou=0.4, score=1)
+    assert stays(lost, box(60, side=8, iou=0.3, score=0), box(40), box(20))
+
+
 def test_an_object_that_a_person_says_is_gone_does_not_stay() -> None:
     assert not stays(box(20), GONE, box(20), GONE)
 

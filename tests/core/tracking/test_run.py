@@ -18,6 +18,7 @@ from sam2_plugins.core.tracking.memory.policies import policies
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.run import TrackJournal, make_room, run
 from sam2_plugins.core.tracking.tracker import VideoTracker
+from tests.support.movies import disc
 
 pytestmark = pytest.mark.slow
 
@@ -33,13 +34,12 @@ def nano() -> Sam2Model:
 @pytest.fixture(scope="module")
 def movie() -> np.ndarray:
     """Three cells that move; two of them pass close to one another."""
-    y, x = np.mgrid[:SIZE, :SIZE]
     rng = np.random.default_rng(3)
     frames = []
     for t in range(FRAMES):
         image = rng.normal(40, 5, (SIZE, SIZE))
-        for cx, cy, r in ((30 + 5 * t, 60, 12), (150 - 4 * t, 86, 13), (100, 160, 14)):
-            image[np.hypot(x - cx, y - cy) <= r] += 90
+        for x, y, radius in ((30 + 5 * t, 60, 12), (150 - 4 * t, 86, 13), (100, 160, 14)):
+            image[disc(image.shape, (x, y), radius)] += 90
         frames.append(image.clip(0, 255).astype(np.uint8))
     return np.stack(frames)
 

@@ -11,8 +11,6 @@ import torch
 from sam2_plugins.core.errors import PromptError, TrackingError
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START
-from sam2_plugins.core.tracking.predictor import _combine
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from tests.core.conftest import squares
 
@@ -24,6 +22,11 @@ SECOND = {"box": (60, 10, 76, 26)}
 
 def tracker_of(model: Sam2Model, movie: object, **options: object) -> VideoTracker:
     return VideoTracker(model, movie, **{"window": None, **options})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def tracker(small_model: Sam2Model, movie: np.ndarray) -> VideoTracker:
+    return tracker_of(small_model, movie)
 
 
 def run(tracker: VideoTracker, *args: object) -> Results:
@@ -44,20 +47,14 @@ def mean_iou(a: Results, b: Results, obj: ObjectId) -> float:
     return float(np.mean([a[k].iou_with(b[k]) for k in keys]))
 
 
-def test_a_prompt_is_answered_at_once_on_its_frame(
-    small_model: Sam2Model, movie: np.ndarray
-) -> None:
-    tracker = tracker_of(small_model, movie)
+def test_a_prompt_is_answered_at_once_on_its_frame(tracker: VideoTracker) -> None:
     mask = tracker.add_prompt(3, "cell", points=[(24, 28)])
     assert mask.frame_size == (96, 96)
     assert tracker.mask(3, "cell") == mask
     assert tracker.frames_encoded == 1
 
 
-def test_every_frame_after_the_prompt_is_yielded_in_order(
-    small_model: Sam2Model, movie: np.ndarray
-) -> None:
-    tracker = tracker_of(small_model, movie)
+def test_every_frame_after_the_prompt_is_yielded_in_order(tracker: VideoTracker) -> None:
     tracker.add_prompt(2, 1, **FIRST)
     results = list(tracker.propagate())
     assert [r.frame for r in results] == list(range(2, 12))
@@ -66,9 +63,8 @@ def test_every_frame_after_the_prompt_is_yielded_in_order(
 
 
 def test_the_image_encoder_runs_once_per_frame_whatever_the_number_of_objects(
-    small_model: Sam2Model, movie: np.ndarray
+    tracker: VideoTracker,
 ) -> None:
-    tracker = tracker_of(small_model, movie)
     for obj in range(5):
         tracker.add_prompt(0, obj, points=[(15 + 10 * obj, 28)])
     run(tracker)
@@ -97,16 +93,13 @@ def test_objects_in_one_batch_come_out_as_each_alone(
     together.add_prompt(0, 1, **FIRST)
     together.add_prompt(0, 2, **SECOND)
     found = run(together)
-    for obj, said in ((1, FIRST), (2, SECOND)):
+    for obj, prompt in ((1, FIRST), (2, SECOND)):
         alone = tracker_of(small_model, movie)
-        alone.add_prompt(0, obj, **said)
+        alone.add_prompt(0, obj, **prompt)
         assert mean_iou(found, run(alone), obj) > 0.98
 
 
-def test_objects_prompted_on_different_frames_are_tracked_together(
-    small_model: Sam2Model, movie: np.ndarray
-) -> None:
-    tracker = tracker_of(small_model, movie)
+def test_objects_prompted_on_different_frames_are_tracked_together(tracker: VideoTracker) -> None:
     tracker.add_prompt(0, 1, **FIRST)
     tracker.add_prompt(4, 2, **SECOND)
     found = run(tracker)
@@ -147,10 +140,7 @@ def test_masks_of_an_earlier_run_are_not_computed_again(
     assert {f for f, _ in run(tracker)} == set(range(12))
 
 
-def test_masks_of_another_movie_or_object_are_refused(
-    small_model: Sam2Model, movie: np.ndarray
-) -> None:
-    tracker = tracker_of(small_model, movie)
+def test_masks_of_another_movie_or_object_are_refused(tracker: VideoTracker) -> None:
     tracker.add_prompt(0, 1, **FIRST)
     small = Masklet(1, masks={1: ObjectMask.empty((50, 50))})
     with pytest.raises(PromptError, match="50"):
@@ -160,20 +150,14 @@ def test_masks_of_another_movie_or_object_are_refused(
     assert tracker.mask(1, 1) is None
 
 
-def test_torch_state_does_not_leak_to_the_consumer(
-    small_model: Sam2Model, movie: np.ndarray
-) -> None:
-    tracker = tracker_of(small_model, movie)
+def test_torch_state_does_not_leak_to_the_consumer(tracker: VideoTracker) -> None:
     tracker.add_prompt(0, 1, **FIRST)
     for _ in islice(tracker.propagate(), 2):
         assert not torch.is_inference_mode_enabled()
         assert torch.is_grad_enabled()
 
 
-def test_another_click_on_a_prompted_frame_counts_after_tracking(
-    small_model: Sam2Model, movie: np.ndarray
-) -> None:
-    tracker = tracker_of(small_model, movie)
+def test_another_click_on_a_prompted_frame_counts_after_tracking(tracker: VideoTracker) -> None:
     tracker.add_prompt(0, 1, points=[(18, 28)])
     before = run(tracker)
     preview = tracker.add_prompt(0, 1, points=[(66, 16)], labels=[1])
@@ -198,9 +182,8 @@ def test_a_click_on_a_tracked_frame_is_answered_from_memory_rebuilt_around_it(
 
 
 def test_a_mask_given_on_a_tracked_frame_is_kept_to_the_pixel_and_counts_from_there(
-    small_model: Sam2Model, movie: np.ndarray
+    tracker: VideoTracker,
 ) -> None:
-    tracker = tracker_of(small_model, movie)
     tracker.add_prompt(0, 1, **FIRST)
     before = run(tracker)
     painted = np.zeros((96, 96), bool)
@@ -211,9 +194,7 @@ def test_a_mask_given_on_a_tracked_frame_is_kept_to_the_pixel_and_counts_from_th
     assert any(after[f, 1] != before[f, 1] for f in range(7, 12))
 
 
-def test_a_mask_replaces_what_was_said_before_it_and_a_later_box_the_earlier_one(
-    small_model: Sam2Model, movie: np.ndarray
-) -> None:
+def test_a_mask_replaces_the_prompts_before_it(small_model: Sam2Model, movie: np.ndarray) -> None:
     painted = np.zeros((96, 96), bool)
     painted[20:36, 10:26] = True
     wanted = tracker_of(small_model, movie)
@@ -223,19 +204,8 @@ def test_a_mask_replaces_what_was_said_before_it_and_a_later_box_the_earlier_one
     tracker.add_prompt(0, 1, mask=painted)
     assert run(tracker) == run(wanted)
 
-    boxes = tracker_of(small_model, movie)
-    boxes.add_prompt(0, 1, box=(50, 50, 90, 90))
-    boxes.add_prompt(0, 1, **FIRST)
-    said = boxes._objects[1].prompted[0].prompts
-    _, points, labels = _combine(said)
-    assert points == [(10, 20), (26, 36)]
-    assert labels == [BOX_START, BOX_END]
 
-
-def test_a_correction_leaves_frames_with_a_nearer_prompt_alone(
-    small_model: Sam2Model, movie: np.ndarray
-) -> None:
-    tracker = tracker_of(small_model, movie)
+def test_a_correction_leaves_frames_with_a_nearer_prompt_alone(tracker: VideoTracker) -> None:
     tracker.add_prompt(0, 1, **FIRST)
     tracker.add_prompt(4, 1, box=(18, 20, 34, 36))
     before = run(tracker)
@@ -246,10 +216,7 @@ def test_a_correction_leaves_frames_with_a_nearer_prompt_alone(
     assert tracker.frames_encoded - encoded <= 8
 
 
-def test_removing_an_object_leaves_the_others_as_they_were(
-    small_model: Sam2Model, movie: np.ndarray
-) -> None:
-    tracker = tracker_of(small_model, movie)
+def test_removing_an_object_leaves_the_others_as_they_were(tracker: VideoTracker) -> None:
     tracker.add_prompt(0, 1, **FIRST)
     tracker.add_prompt(0, 2, **SECOND)
     before = run(tracker)
@@ -259,10 +226,7 @@ def test_removing_an_object_leaves_the_others_as_they_were(
     assert after == {k: m for k, m in before.items() if k[1] == 1}
 
 
-def test_taking_back_the_last_click_restores_the_mask_before_it(
-    small_model: Sam2Model, movie: np.ndarray
-) -> None:
-    tracker = tracker_of(small_model, movie)
+def test_taking_back_the_last_click_restores_the_mask_before_it(tracker: VideoTracker) -> None:
     first = tracker.add_prompt(0, 1, points=[(18, 28)])
     tracker.add_prompt(0, 1, points=[(60, 60)])
     taken = tracker.undo_prompt()
@@ -273,10 +237,7 @@ def test_taking_back_the_last_click_restores_the_mask_before_it(
     assert tracker.undo_prompt() is None
 
 
-def test_undo_takes_back_the_last_prompt_of_whatever_object(
-    small_model: Sam2Model, movie: np.ndarray
-) -> None:
-    tracker = tracker_of(small_model, movie)
+def test_undo_takes_back_the_last_prompt_of_whatever_object(tracker: VideoTracker) -> None:
     tracker.add_prompt(0, "A", points=[(18, 28)])
     tracker.add_prompt(2, "B", **SECOND)
     tracker.add_prompt(0, "A", points=[(20, 28)])
@@ -285,10 +246,7 @@ def test_undo_takes_back_the_last_prompt_of_whatever_object(
     assert [p.obj for p in tracker.prompts] == ["A"]
 
 
-def test_undo_and_redo_bring_every_mask_back_exactly(
-    small_model: Sam2Model, movie: np.ndarray
-) -> None:
-    tracker = tracker_of(small_model, movie)
+def test_undo_and_redo_bring_every_mask_back_exactly(tracker: VideoTracker) -> None:
     tracker.add_prompt(0, 1, **FIRST)
     tracker.add_prompt(6, 1, points=[(30, 28)])
     run(tracker)
@@ -312,10 +270,7 @@ def test_undo_and_redo_bring_every_mask_back_exactly(
     assert tracker.redo_prompt() is None
 
 
-def test_an_object_that_was_removed_comes_back_at_its_place(
-    small_model: Sam2Model, movie: np.ndarray
-) -> None:
-    tracker = tracker_of(small_model, movie)
+def test_an_object_that_was_removed_comes_back_at_its_place(tracker: VideoTracker) -> None:
     tracker.add_prompt(0, 1, **FIRST)
     tracker.add_prompt(0, 2, **SECOND)
     before = run(tracker)
@@ -358,9 +313,8 @@ def test_an_object_is_never_tracked_before_its_birth_or_after_its_end(
 
 
 def test_a_prompt_outside_of_a_life_extends_it_and_a_life_without_a_prompt_is_refused(
-    small_model: Sam2Model, movie: np.ndarray
+    tracker: VideoTracker,
 ) -> None:
-    tracker = tracker_of(small_model, movie)
     tracker.add_prompt(6, 1, **FIRST)
     tracker.set_life(1, 6, 9)
     tracker.add_prompt(4, 1, **FIRST)
@@ -383,10 +337,7 @@ def test_lives_are_saved_with_the_prompts(
     assert again.lives == {"daughter": (6, None)}
 
 
-def test_a_result_names_the_objects_that_were_computed(
-    small_model: Sam2Model, movie: np.ndarray
-) -> None:
-    tracker = tracker_of(small_model, movie)
+def test_a_result_names_the_objects_that_were_computed(tracker: VideoTracker) -> None:
     tracker.add_prompt(0, 1, **FIRST)
     first = [r.computed for r in tracker.propagate(stop=2)]
     tracker.add_prompt(1, 2, **SECOND)
@@ -394,10 +345,7 @@ def test_a_result_names_the_objects_that_were_computed(
     assert [r.computed for r in tracker.propagate(stop=2)] == [frozenset(), frozenset(), {2}]
 
 
-def test_removing_a_correction_brings_the_first_run_back(
-    small_model: Sam2Model, movie: np.ndarray
-) -> None:
-    tracker = tracker_of(small_model, movie)
+def test_removing_a_correction_brings_the_first_run_back(tracker: VideoTracker) -> None:
     tracker.add_prompt(0, 1, **FIRST)
     before = run(tracker)
     tracker.add_prompt(5, 1, box=(60, 20, 76, 36))
@@ -407,9 +355,8 @@ def test_removing_a_correction_brings_the_first_run_back(
 
 
 def test_both_directions_reach_every_frame_from_a_prompt_in_the_middle(
-    small_model: Sam2Model, movie: np.ndarray
+    tracker: VideoTracker,
 ) -> None:
-    tracker = tracker_of(small_model, movie)
     tracker.add_prompt(5, 1, box=(20, 20, 36, 36))
     frames = [r.frame for r in tracker.propagate("both")]
     assert frames == [*range(5, 12), *range(4, -1, -1)]
@@ -530,18 +477,14 @@ def test_prompts_of_another_movie_are_refused_unless_forced(
     assert shorter.prompts == tracker.prompts
 
 
-def test_masklets_hold_everything_that_came_out(small_model: Sam2Model, movie: np.ndarray) -> None:
-    tracker = tracker_of(small_model, movie)
+def test_masklets_hold_everything_that_came_out(tracker: VideoTracker) -> None:
     tracker.add_prompt(0, 1, **FIRST)
     found = run(tracker)
     masklet = tracker.masklets()[1]
     assert {(f, 1): m for f, m in masklet} == found
 
 
-def test_a_prompt_that_does_not_fit_leaves_everything_as_it_was(
-    small_model: Sam2Model, movie: np.ndarray
-) -> None:
-    tracker = tracker_of(small_model, movie)
+def test_a_prompt_that_does_not_fit_leaves_everything_as_it_was(tracker: VideoTracker) -> None:
     tracker.add_prompt(0, 1, **FIRST)
     with pytest.raises(PromptError, match="outside"):
         tracker.add_prompt(0, 2, points=[(500, 10)])
@@ -551,8 +494,7 @@ def test_a_prompt_that_does_not_fit_leaves_everything_as_it_was(
     assert len(tracker.prompts) == 1
 
 
-def test_an_unknown_object_is_named(small_model: Sam2Model, movie: np.ndarray) -> None:
-    tracker = tracker_of(small_model, movie)
+def test_an_unknown_object_is_named(tracker: VideoTracker) -> None:
     with pytest.raises(TrackingError, match="add a prompt"):
         tracker.propagate()
     tracker.add_prompt(0, "a", **FIRST)

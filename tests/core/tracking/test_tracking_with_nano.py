@@ -14,6 +14,7 @@ from sam2_plugins.core.model import Decoded, ImageFeatures, Sam2Model
 from sam2_plugins.core.tracking.memory.policies import policies
 from sam2_plugins.core.tracking.test_time_augmentation import decode_views
 from sam2_plugins.core.tracking.tracker import VideoTracker
+from tests.support.movies import disc
 
 pytestmark = pytest.mark.slow
 
@@ -35,9 +36,8 @@ def discs(centres: np.ndarray, size: tuple[int, int], radius: int = 12) -> np.nd
     return movie.clip(0, 255).astype(np.uint8)
 
 
-def disc(at: np.ndarray, size: tuple[int, int], radius: int = 12) -> ObjectMask:
-    y, x = np.mgrid[: size[0], : size[1]]
-    return ObjectMask.from_array(np.hypot(x - at[0], y - at[1]) <= radius)
+def cell(at: np.ndarray, size: tuple[int, int], radius: int = 12) -> ObjectMask:
+    return ObjectMask.from_array(disc(size, tuple(at), radius))
 
 
 def test_a_small_object_in_a_big_frame_is_followed_from_window_to_window(nano: Sam2Model) -> None:
@@ -48,7 +48,7 @@ def test_a_small_object_in_a_big_frame_is_followed_from_window_to_window(nano: S
     windows, overlaps = set(), []
     for result in tracker.propagate():
         windows.add(tracker._objects[1].window)
-        overlaps.append(result.masks[1].iou_with(disc(path[result.frame, 0], size)))
+        overlaps.append(result.masks[1].iou_with(cell(path[result.frame, 0], size)))
     assert len(windows) >= 4
     assert np.mean(overlaps) > 0.5
     assert overlaps[-1] > 0.4
@@ -88,7 +88,7 @@ def test_without_windows_the_same_object_is_lost_or_coarser(nano: Sam2Model) -> 
     size = (600, 900)
     path = np.tile(np.array([[[450.0, 300.0]]]), (4, 1, 1))
     movie = discs(path, size, radius=8)
-    truth = disc(path[0, 0], size, radius=8)
+    truth = cell(path[0, 0], size, radius=8)
     overlaps = {}
     for tile in ("auto", None):
         tracker = VideoTracker(nano, movie, window=tile)  # type: ignore[arg-type]
@@ -104,7 +104,7 @@ def test_hundreds_of_objects_are_tracked_in_batches(nano: Sam2Model) -> None:
     for k, (x, y) in enumerate(grid[0]):
         tracker.add_prompt(0, k, box=(x - 9, y - 9, x + 10, y + 10))
     *_, last = tracker.propagate()
-    found = [last.masks[k].iou_with(disc(at, (500, 500), 9)) for k, at in enumerate(grid[0])]
+    found = [last.masks[k].iou_with(cell(at, (500, 500), 9)) for k, at in enumerate(grid[0])]
     assert len(found) == 256
     assert np.median(found) > 0.4
 
@@ -116,9 +116,9 @@ def test_every_memory_policy_follows_an_object_from_window_to_window(
     centres = np.array([(40 + 14 * t, 60 + 4 * t) for t in range(24)])
     size = (240, 420)
     tracker = VideoTracker(nano, discs(centres[:, None], size), window=128, policy=policy)
-    tracker.add_prompt(0, "a", mask=disc(centres[0], size))
+    tracker.add_prompt(0, "a", mask=cell(centres[0], size))
     for result in tracker.propagate():
-        wanted = disc(centres[result.frame], size)
+        wanted = cell(centres[result.frame], size)
         assert result.masks["a"].iou_with(wanted) > 0.6, result.frame
 
 
@@ -132,10 +132,10 @@ def test_a_painted_mask_is_corrected_in_one_view_and_others_in_all(
         views.append(len(seen))
         return decode_views(model, seen, *how)
 
-    monkeypatch.setattr("sam2_plugins.core.tracking.predictor.decode_views", spy)
+    monkeypatch.setattr("sam2_plugins.core.tracking.operations.decode_views", spy)
     size, at = (96, 128), np.array([60.0, 40.0])
     tracker = VideoTracker(nano, discs(at[None, None], size), window=None)
-    first: dict[str, Any] = {"mask": disc(at, size)} if painted else {"points": [at]}
+    first: dict[str, Any] = {"mask": cell(at, size)} if painted else {"points": [at]}
     tracker.add_prompt(0, 1, **first)
     tracker.add_prompt(0, 1, points=[(at[0] + 9, at[1])], labels=[0])
     assert set(views) == {1 if painted else nano.variant.prompt_views}

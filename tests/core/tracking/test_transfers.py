@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from sam2_plugins.core.model import Sam2Model, memory_attention
 from sam2_plugins.core.model.linear import by_pytorch
-from sam2_plugins.core.tracking import predictor
+from sam2_plugins.core.tracking import frame_step
 from sam2_plugins.core.tracking.resample import Rendering
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from sam2_plugins.core.tracking.transfer import Reading
@@ -50,7 +50,7 @@ class Operations(TorchDispatchMode):
 def counted_steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Operations, int]]]:
     """The operations of each `track`, and how often it brought something to the host."""
     steps: list[tuple[Operations, int]] = []
-    track, arrays = predictor.Steps.track, Reading.arrays
+    track, arrays = frame_step.FrameStep.track, Reading.arrays
     reads = 0
 
     def count_read(*args: Any) -> Any:
@@ -68,7 +68,7 @@ def counted_steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Operat
 
     with monkeypatch.context() as patch:
         patch.setattr(Reading, "arrays", count_read)
-        patch.setattr(predictor.Steps, "track", counted)
+        patch.setattr(frame_step.FrameStep, "track", counted)
         yield steps
 
 

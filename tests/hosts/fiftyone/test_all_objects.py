@@ -75,6 +75,33 @@ def test_what_a_person_labelled_is_one_of_them(movie: Any) -> None:
     assert overlap(found[LAST][7], disc(LAST - 1, 1)) > 0.75
 
 
+def test_earlier_masks_stay_until_the_new_ones_are_there_and_those_of_people_longer(
+    movie: Any,
+) -> None:
+    propagate(movie, all_objects=True, last=LAST)
+    sample = movie.first()
+    theirs = sample.frames[2].sam2.detections[0]
+    theirs.mask = np.ones_like(theirs.mask)
+    sample.save()
+    before = ids(movie)
+
+    def stop(progress: Any) -> None:
+        if progress.done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        propagate(movie, all_objects=True, last=LAST, on_progress=stop)
+    assert ids(movie) == before
+    propagate(movie, all_objects=True, last=LAST)
+    assert ids(movie) & before == {theirs.id}
+    assert {len(here) for here in masks(movie).values()} == {2}
+
+
+def ids(movie: Any) -> set[str]:
+    movie.reload()
+    return {one.id for frame in movie.first().frames.values() for one in frame.sam2.detections}
+
+
 def test_a_corrected_mask_has_only_its_object_tracked_again(movie: Any) -> None:
     propagate(movie, all_objects=True, last=4)
     sample = movie.first()

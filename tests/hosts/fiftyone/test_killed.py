@@ -18,14 +18,14 @@ from sam2_plugins.fiftyone_plugin.demo import encode
 from tests.hosts.fiftyone.conftest import label, masks, picture
 
 LONG = 60
-KILLS = 2
 WORK = """
 import sys, torch
 torch.set_num_threads(1)
 import fiftyone as fo
 from sam2_plugins.fiftyone_plugin import propagate
 
-propagate(fo.load_dataset(sys.argv[1]), "seed", "killed", direction="both", device="cpu")
+how = eval(sys.argv[2])
+propagate(fo.load_dataset(sys.argv[1]), output_field="killed", device="cpu", **how)
 """
 
 
@@ -46,7 +46,7 @@ def journals(dataset: Any) -> list[Path]:
     return list((cache_dir() / "fiftyone" / str(dataset._doc.id)).glob("*"))
 
 
-def kill_at(dataset: Any, frames: int) -> None:
+def kill_at(dataset: Any, frames: int, how: dict[str, Any]) -> None:
     """Begin a run in a process of its own, and kill it when its journal has so many frames more."""
 
     def written() -> int:
@@ -54,7 +54,7 @@ def kill_at(dataset: Any, frames: int) -> None:
             one.read_bytes().count(b"\n") for one in journals(dataset) if one.suffix == ".jsonl"
         )
 
-    work = subprocess.Popen([sys.executable, "-c", WORK, dataset.name])
+    work = subprocess.Popen([sys.executable, "-c", WORK, dataset.name, repr(how)])
     deadline, wanted = time.monotonic() + 300, written() + frames
     while written() < wanted:
         assert work.poll() is None, "it ended before it was killed"
@@ -64,13 +64,22 @@ def kill_at(dataset: Any, frames: int) -> None:
     work.wait()
 
 
-def test_a_run_that_was_killed_equals_one_that_was_not(long: Any) -> None:
-    propagate(long, "seed", "whole", direction="both", device="cpu")
-    for _ in range(KILLS):
-        kill_at(long, 27)
+@pytest.mark.parametrize(
+    ("how", "frames", "kills"),
+    [
+        ({"prompt_fields": "seed", "direction": "both"}, LONG, 2),
+        ({"all_objects": True, "last": 32}, 32, 1),
+    ],
+)
+def test_a_run_that_was_killed_equals_one_that_was_not(
+    long: Any, how: dict[str, Any], frames: int, kills: int
+) -> None:
+    propagate(long, output_field="whole", device="cpu", **how)
+    for _ in range(kills):
+        kill_at(long, 27, how)
     long.reload()
-    (report,) = propagate(long, "seed", "killed", direction="both", device="cpu").movies
-    assert (report.state, report.frames) == ("done", LONG)
+    (report,) = propagate(long, output_field="killed", device="cpu", **how).movies
+    assert (report.state, report.frames) == ("done", frames)
     long.reload()
     whole, killed = masks(long, "whole"), masks(long, "killed")
     assert killed.keys() == whole.keys()

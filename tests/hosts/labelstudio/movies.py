@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
+
+from tests.support.movies import write_video
 
 HEIGHT, WIDTH = 240, 320
 MILLISECOND = Fraction(1, 1000)
@@ -16,17 +17,7 @@ BITS = 8
 
 def write_movie(path: Path, images: Sequence[np.ndarray], times: Sequence[int]) -> Path:
     """Write grey images as H.264 with B-frames, each shown at its time in milliseconds."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"bf": "2", "crf": "16"})
-        stream.height, stream.width = images[0].shape
-        stream.pix_fmt = "yuv420p"
-        stream.time_base = stream.codec_context.time_base = MILLISECOND
-        for image, time in zip(images, times, strict=True):
-            frame = av.VideoFrame.from_ndarray(np.repeat(image[..., None], 3, -1), format="rgb24")
-            frame.pts, frame.time_base = time, MILLISECOND
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
+    return write_video(path, images, times, tick=MILLISECOND, bf="2", crf="16")
 
 
 def every(step: float, count: int, start: int = 0) -> list[int]:

@@ -13,9 +13,9 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.napari_plugin._controller import Controller
-from sam2_plugins.napari_plugin._image_form import SETTINGS
-from sam2_plugins.napari_plugin._widget import Sam2Widget
+from sam2_plugins.napari_plugin.controllers.controller import Controller
+from sam2_plugins.napari_plugin.views.dock import Sam2Widget
+from sam2_plugins.napari_plugin.views.image_form import SETTINGS
 from tests.cli.conftest import moving_discs
 
 PATIENCE_MS = 120_000

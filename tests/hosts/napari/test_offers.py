@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from scipy import ndimage
 from superqt import QCollapsible
 
-from sam2_plugins.napari_plugin import _image_form
-from sam2_plugins.napari_plugin._states import Kind
-from tests.hosts.napari.conftest import Bench
+from sam2_plugins.napari_plugin.models.frame_states import Kind
+from sam2_plugins.napari_plugin.views import dock, finetuning, image_form
+from sam2_plugins.training.finetuning import Settings
+from tests.cli.conftest import moving_discs
+from tests.hosts.napari.conftest import PATIENCE_MS, Bench
 from tests.hosts.napari.test_story import LEFT, RIGHT, begin, track
 from tests.napari_plugin.test_all_cells import dividing_cells
 from tests.napari_plugin.test_volumes import PLANES, TIMES, ball
@@ -86,7 +91,7 @@ def test_fine_tuning_says_what_is_missing(bench: Bench) -> None:
 def test_a_model_that_was_fine_tuned_is_in_the_list(
     make_bench: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_image_form, "MODELS", tmp_path)
+    monkeypatch.setattr(image_form, "MODELS", tmp_path)
     mine = tmp_path / "hela-2026.safetensors"
     mine.touch()
     form = make_bench(np.zeros((2, 32, 32), np.uint8)).widget.form
@@ -95,10 +100,44 @@ def test_a_model_that_was_fine_tuned_is_in_the_list(
     assert form.model_name == str(mine) and form.model.findText(str(mine)) >= 0
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_model_that_learns_what_a_person_means_is_chosen(
+    make_bench: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dock, "MODELS", tmp_path)
+    few_long_steps = partial(Settings, rate=2e-3, clips=1, objects=1)
+    monkeypatch.setattr(finetuning, "Settings", few_long_steps)
+    movie, labels = moving_discs(8)
+    bench = make_bench(movie)
+    # The person means the disc and its surroundings, which the model does not.
+    meant = np.stack([ndimage.binary_dilation(plane == 1, iterations=6) for plane in labels])
+    layer = bench.viewer.add_labels(meant.astype(np.uint8), name="meant")
+    for frame in range(len(movie)):
+        bench.show_frame(frame)
+        bench.controller.prompting.use_labels(layer)
+        bench.rest()
+    learning = bench.widget.learning
+    learning.steps.setValue(4)
+    learning.start.click()
+    assert learning.bar.isVisibleTo(learning) and not learning.start.isVisibleTo(learning)
+    bench.qtbot.waitUntil(lambda: learning.start.isVisibleTo(learning), timeout=5 * PATIENCE_MS)
+    (kept,) = tmp_path.glob("*.safetensors")
+    pairs = re.findall(r"(\d\.\d\d) → (\d\.\d\d)", learning.text.text())
+    assert len(pairs) == 3 and all(before <= after for before, after in pairs)
+    assert bench.widget.form.model_name == str(kept)
+    before = bench.mask(0, 1)
+    bench.viewer.layers.remove(layer)
+    bench.show_frame(0)
+    bench.controller.new_object()
+    bench.click(60, 85)
+    assert bench.widget.status.text() == "" and bench.mask(0, 1) == before
+
+
 def test_frames_are_kept_on_disk_by_choice(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_image_form, "_folder", lambda: tmp_path)
+    monkeypatch.setattr(image_form, "_folder", lambda: tmp_path)
     assert bench.controller.features is None
     bench.widget.form.features.click()
     begin(bench)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import tifffile
 
-from sam2_plugins.napari_plugin._widget import Sam2Widget
+from sam2_plugins.napari_plugin.views.dock import Sam2Widget
 from tests.cli.conftest import moving_discs
 from tests.hosts.napari.conftest import Bench
 from tests.hosts.napari.test_story import begin, track

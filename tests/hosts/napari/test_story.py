@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt
 from superqt import QCollapsible
 
 from sam2_plugins.core.export import check_ctc
-from sam2_plugins.napari_plugin._states import Kind
+from sam2_plugins.napari_plugin.models.frame_states import Kind
 from tests.cli.conftest import moving_discs
 from tests.hosts.napari.conftest import Bench
 

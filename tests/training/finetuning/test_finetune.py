@@ -53,7 +53,8 @@ def test_what_is_held_out_is_judged_before_and_after(
 ) -> None:
     split = split_movies([movie])
     before = mean_j(nano, split.held_out)
-    report = finetune(nano, split, tmp_path / "mine.safetensors", QUICK)
+    settings = dataclasses.replace(QUICK, steps=2)
+    report = finetune(nano, split, tmp_path / "mine.safetensors", settings)
     assert report.before == before
     assert report.best_step == 0 or report.after == pytest.approx(mean_j(nano, split.held_out))
 
@@ -180,6 +181,7 @@ def test_on_a_full_disk_the_last_look_is_kept_and_the_run_goes_on(
 ) -> None:
     split, out, save = split_movies([movie]), tmp_path / "mine.pt", torch.save
     state = tmp_path / "mine.run" / STATE_FILE
+    _judged(monkeypatch, stop=[0.5, 0.6, 0.6, 0.5], held_out=[0.4, 0.5])
 
     def on_a_full_disk(value: object, path: Path) -> None:
         if not state.exists():

@@ -1,6 +1,6 @@
 """What one object remembers: prompted frames, the most recent frames, object pointers. Bounded.
 
-Which frames are kept, and which of them are attended to, is a policy's matter: `core.policies`.
+Which frames are kept, and which of them are attended to, is a policy's matter: `policies`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sam2_plugins.core.model import Memories
 
 UNTIMED = -1
-"""Slot of a memory that says nothing of when it was made."""
+"""Slot of a memory without a time."""
 
 Box: TypeAlias = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels of the frame, ends exclusive."""
@@ -66,7 +66,7 @@ class Choice:
     motion
         IoU of its box with where the object was expected.
     anchor
-        Worth to be remembered for good.
+        Worth to be remembered permanently.
     """
 
     index: int
@@ -144,7 +144,7 @@ class Policy(Protocol):
 
     @property
     def chooses(self) -> bool:
-        """Whether it has a say in which candidate becomes the mask."""
+        """Whether it chooses which candidate becomes the mask."""
 
     def select(self, bank: MemoryBank, frame: int, reverse: bool) -> Recall:
         """Choose what an object attends to on `frame`, going back in time if `reverse`."""
@@ -162,9 +162,9 @@ class MemoryBank:
     Attributes
     ----------
     prompted
-        Frames on which a person had a say.
+        Prompted (conditioning) frames.
     anchors
-        Tracked frames that a policy keeps for good, up to a number.
+        Tracked frames that a policy keeps permanently, up to a number.
     tracked
         Tracked frames, the newest last.
     state
@@ -188,6 +188,15 @@ class MemoryBank:
         other.tracked, other.state = dict(self.tracked), deepcopy(self.state)
         return other
 
+    @property
+    def contents(self) -> list[Any]:
+        """All memories and the state, to be kept, and to be set again."""
+        return [self.prompted, self.anchors, self.tracked, self.state]
+
+    @contents.setter
+    def contents(self, kept: Sequence[Any]) -> None:
+        self.prompted, self.anchors, self.tracked, self.state = kept
+
     def recall(self, frame: int, reverse: bool) -> Recall:
         """Return what the object attends to on a frame."""
         return self.policy.select(self, frame, reverse)
@@ -197,7 +206,7 @@ class MemoryBank:
         return self.policy.choose(self, frame, candidates)
 
     def remember_prompted(self, memory: Memory) -> None:
-        """Keep a frame on which a person had a say."""
+        """Keep a prompted frame."""
         self.forget([memory.frame])
         self.prompted[memory.frame] = memory
 

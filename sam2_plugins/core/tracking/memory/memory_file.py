@@ -25,21 +25,27 @@ from sam2_plugins.core.masks import ObjectId
 if TYPE_CHECKING:
     from sam2_plugins.core.tracking.tracked_object import TrackedObject
 
-FORMAT = "sam2_plugins memory 2"
+FORMAT = "sam2_plugins memory 3"
 OURS = "sam2_plugins.core."
 
 
-def save_memory(path: Path, objects: Iterable[TrackedObject]) -> None:
+def save_memory(path: Path, objects: Iterable[TrackedObject], state: Any = None) -> None:
     """Save what objects remember, whole or not at all.
+
+    Parameters
+    ----------
+    state
+        Of what the objects are a part of: tensors, plain values, dataclasses of this package.
 
     Raises
     ------
     ExportError
         If the file cannot be written.
     """
-    states = [_state(tracked) for tracked in objects]
+    states = [tracked.state() for tracked in objects]
     with replacing(path) as temporary:
-        torch.save({"format": FORMAT, "objects": pack(states)}, temporary)
+        document = {"format": FORMAT, "objects": pack(states), "state": pack(state)}
+        torch.save(document, temporary)
 
 
 def load_memory(path: Path, device: torch.device) -> dict[ObjectId, dict[str, Any]]:
@@ -47,30 +53,23 @@ def load_memory(path: Path, device: torch.device) -> dict[ObjectId, dict[str, An
 
     A memory that is lost costs time, for the frames are tracked again, and no work.
     """
+    return load_memory_and_state(path, device)[0]
+
+
+def load_memory_and_state(
+    path: Path, device: torch.device
+) -> tuple[dict[ObjectId, dict[str, Any]], Any]:
+    """As `load_memory`, and the state that was saved beside it; None if there is none."""
     try:
         document = torch.load(path, map_location=device, weights_only=True)
-        if document.get("format") != FORMAT:
-            return {}
-        return {state["obj"]: state for state in unpack(document["objects"])}
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
-        return {}
-    except (AttributeError, KeyError, TypeError, ImportError):
-        return {}  # of another version
-
-
-def _state(tracked: TrackedObject) -> dict[str, Any]:
-    bank = tracked.bank
-    return {
-        "obj": tracked.obj,
-        "prompted": tracked.prompted,
-        "life": tracked.life,
-        "side": tracked.side,
-        "window": tracked.window,
-        "current": tracked.record.current,
-        "standing": tracked.record.all_standing,
-        "open_joins": tracked.open_joins,
-        "bank": [bank.prompted, bank.anchors, bank.tracked, bank.state],
-    }
+        if document.get("format") == FORMAT:
+            memory = {state["obj"]: state for state in unpack(document["objects"])}
+            return memory, unpack(document.get("state"))
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError):
+        pass
+    except (AttributeError, TypeError, ImportError):
+        pass  # of another version
+    return {}, None
 
 
 def pack(value: Any) -> Any:

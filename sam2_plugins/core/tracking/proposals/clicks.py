@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.tracking.predictor import Steps
+from sam2_plugins.core.tracking.operations import Operations
 from sam2_plugins.core.tracking.windows.planner import (
     CROWDED_SHARE,
     Window,
@@ -41,7 +41,7 @@ class ClickGrid:
 
 
 def propose_by_clicks(
-    operations: Steps,
+    operations: Operations,
     planner: WindowPlanner,
     frame: int,
     frame_size: tuple[int, int],
@@ -86,7 +86,7 @@ def _windows(planner: WindowPlanner, frame_size: tuple[int, int]) -> Iterator[Wi
 
 
 def _through(
-    operations: Steps, frame: int, window: Window, points_per_side: int, wanted: ClickGrid
+    operations: Operations, frame: int, window: Window, points_per_side: int, wanted: ClickGrid
 ) -> list[ObjectMask]:
     """Masks that a grid of clicks finds through a window."""
     at = (np.arange(points_per_side) + 0.5) / points_per_side

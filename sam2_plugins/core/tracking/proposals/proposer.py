@@ -16,7 +16,7 @@ from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.model import ObjectFinder
 from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START
 from sam2_plugins.core.runtime import in_inference
-from sam2_plugins.core.tracking.predictor import Steps
+from sam2_plugins.core.tracking.operations import Operations
 from sam2_plugins.core.tracking.proposals.clicks import ClickGrid, propose_by_clicks
 from sam2_plugins.core.tracking.proposals.landscape import Hill, Surveyor
 from sam2_plugins.core.tracking.windows.planner import Window, WindowPlanner, extent_of
@@ -71,7 +71,7 @@ class ObjectProposer:
     def __init__(
         self,
         finder: ObjectFinder,
-        operations: Steps,
+        operations: Operations,
         planner: WindowPlanner,
         examples: Sequence[ObjectMask] = (),
     ) -> None:
@@ -184,7 +184,7 @@ def _on_its_hill(
 
 
 def make_proposer(
-    operations: Steps, planner: WindowPlanner, like: Sequence[ObjectMask] = ()
+    operations: Operations, planner: WindowPlanner, like: Sequence[ObjectMask] = ()
 ) -> Propose:
     """Return what proposes objects with a model: its finder if it has one, else a grid of clicks.
 

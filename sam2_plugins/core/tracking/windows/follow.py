@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.masks.object_mask import PixelBox
-from sam2_plugins.core.tracking.predictor import Steps
+from sam2_plugins.core.tracking.memory.bank import Recall
+from sam2_plugins.core.tracking.operations import Operations
 from sam2_plugins.core.tracking.tracked_object import TrackedObject
 from sam2_plugins.core.tracking.windows.jump import displacement
 from sam2_plugins.core.tracking.windows.planner import Window, WindowPlanner, extent_of
@@ -22,20 +21,12 @@ JUMP_LATTICE = 32
 
 
 class Follower:
-    """Keeps windows on their objects, and rebuilds memories from recorded masks.
+    """Keeps windows on their objects, and rebuilds memories from recorded masks."""
 
-    Parameters
-    ----------
-    readable
-        Tells whether a frame can still be had; those of a stream pass.
-    """
-
-    def __init__(
-        self, steps: Steps, planner: WindowPlanner, readable: Callable[[int], bool]
-    ) -> None:
-        self._steps = steps
+    def __init__(self, operations: Operations, planner: WindowPlanner) -> None:
+        self._operations = operations
+        self._features = operations.features
         self._planner = planner
-        self._readable = readable
 
     def prepare(self, tracked: TrackedObject, frame: int, reverse: bool) -> None:
         """Make an object ready to be tracked to a frame."""
@@ -43,11 +34,26 @@ class Follower:
         self._follow_window(tracked, frame, reverse)
         self.recall_recent(tracked, frame, reverse)
 
+    def recall(self, tracked: TrackedObject, frame: int, window: Window) -> Recall:
+        """Return what an object remembers on a frame, in a window, where it is looked for then."""
+        tracked.look_through(window, tracked.side)
+        self.remember_prompts(tracked)
+        self.recall_recent(tracked, frame, reverse=False)
+        return tracked.bank.recall(frame, reverse=False)
+
+    def take(self, tracked: TrackedObject, frame: int, mask: ObjectMask) -> None:
+        """Take a mask from elsewhere as if it had been tracked."""
+        box, window = mask.box, tracked.window or self._planner.whole
+        if box is not None and not self._planner.keeps(window, box):
+            window = self._planner.window(box, tracked.side)
+        tracked.accept(mask, self._operations.rebuild(frame, mask, window))
+
     def remember_prompts(self, tracked: TrackedObject) -> None:
         """Make the memories of prompted frames, which wait until they are needed."""
-        for frame, said in tracked.prompted.items():
-            if frame not in tracked.bank.prompted and said.output is not None:
-                tracked.bank.remember_prompted(self._steps.remember(frame, said.output))
+        for frame, prompted in tracked.prompted.items():
+            if frame not in tracked.bank.prompted and prompted.output is not None:
+                memory = self._operations.remember(frame, prompted.output)
+                tracked.bank.remember_prompted(memory)
 
     def recall_recent(self, tracked: TrackedObject, frame: int, reverse: bool) -> None:
         """Make memories of the frames just before again where they are gone, from their masks."""
@@ -60,40 +66,42 @@ class Follower:
             if kept is not None and kept.map is not None:
                 continue
             mask = tracked.record.get(earlier)
-            if mask is None or tracked.window is None or not self._readable(earlier):
+            if mask is None or tracked.window is None or not self._features.readable(earlier):
                 return
-            rebuilt = self._steps.rebuild(earlier, mask, tracked.window)
+            rebuilt = self._operations.rebuild(earlier, mask, tracked.window)
             tracked.bank.remember_tracked(rebuilt)
 
     def _follow_window(self, tracked: TrackedObject, frame: int, reverse: bool) -> None:
         """Move an object that nears the edge of its window to another one, memory and all."""
         before = frame + (1 if reverse else -1)
-        said = tracked.prompted.get(before)
+        prompted = tracked.prompted.get(before)
         last = tracked.record.get(before)
         extent = extent_of(last) if last is not None else None
-        current = said.output.window if said and said.output else tracked.window
-        if last is None or extent is None or current is None:
-            tracked.window = current or self._planner.whole
+        window, side = tracked.window, tracked.side
+        if prompted is not None and prompted.output is not None:
+            window = prompted.output.window
+        if last is None or extent is None or window is None:
+            tracked.look_through(window or self._planner.whole, side)
             return
-        if self._planner.crowded(extent, tracked.side):
-            tracked.side = self._planner.side_for(extent)
-        whole = current == self._planner.whole
-        fits = whole == (tracked.side is None)
-        stays = fits and (whole or self._planner.keeps(current, extent.box))
+        if self._planner.crowded(extent, side):
+            side = self._planner.side_for(extent)
+        whole = window == self._planner.whole
+        fits = whole == (side is None)
+        stays = fits and (whole or self._planner.keeps(window, extent.box))
         if not stays:
-            current = self._planner.window(extent.box, tracked.side)
-        if current != tracked.window or said is not None:
+            window = self._planner.window(extent.box, side)
+        if window != tracked.window or prompted is not None:
             # A prompt on a tracked frame brings a window of its own.
-            moved = [f for f, m in tracked.bank.tracked.items() if m.window != current]
+            moved = [f for f, m in tracked.bank.tracked.items() if m.window != window]
             tracked.bank.forget(moved)
-            self._move_prompted(tracked, before, last, current)
-        tracked.window = self._after_jump(current, extent.box, before, frame)
+            self._move_prompted(tracked, before, last, window)
+        tracked.look_through(self._after_jump(window, extent.box, before, frame), side)
 
     def _after_jump(self, window: Window, box: PixelBox, before: int, frame: int) -> Window:
         """Take a window along where what it shows jumped, so that memories fit as they are."""
-        if window == self._planner.whole or not self._readable(before):
+        if window == self._planner.whole or not self._features.readable(before):
             return window
-        pictures = self._steps.features.picture
+        pictures = self._features.picture
         dx, dy = displacement(pictures(before), pictures(frame), box)
         if not (dx or dy):
             return window
@@ -110,7 +118,7 @@ class Follower:
         nearest = sorted(bank.prompted, key=lambda f: abs(f - frame))[:REBUILT_PROMPTS]
         for lasting in (*nearest, *bank.anchors):
             mask = tracked.record.get(lasting)
-            if mask is None or not self._readable(lasting):
+            if mask is None or not self._features.readable(lasting):
                 continue
             there = window
             if window != self._planner.whole and mask.centroid and last.centroid:
@@ -118,4 +126,4 @@ class Follower:
                 side = max(window.width, window.height)
                 there = self._planner.at(window.x + dx, window.y + dy, side)
             if there != (bank.prompted.get(lasting) or bank.anchors[lasting]).window:
-                bank.replace(self._steps.rebuild(lasting, mask, there))
+                bank.replace(self._operations.rebuild(lasting, mask, there))

@@ -13,14 +13,14 @@ from sam2_plugins.core.masks.object_mask import PixelBox
 CONTEXT, REACH = 0.75, 1.0
 """Shares of an object's longer side: what is looked at around it, and how far it is looked for."""
 
-SEEN_AT = 16
+COARSE_PIXELS = 16
 """Pixels of the object's longer side at which it is looked for: coarse, and so quick."""
 
 SAMPLES = 4
 """Rows and columns of each of these coarse pixels that are looked at, if it has that many."""
 
-ALIKE, BETTER = 0.6, 0.3
-"""Correlation from which on a place counts as found; and how much more than the old place's."""
+MIN_CORRELATION, MIN_GAIN = 0.6, 0.3
+"""Correlation from which on a place counts as found; and how much higher than the old place's."""
 
 
 def displacement(
@@ -39,7 +39,7 @@ def displacement(
         x0, y0, x1, y1 in `before`, ends exclusive.
     """
     longer = max(box[2] - box[0], box[3] - box[1])
-    step = max(1, round(longer / SEEN_AT))
+    step = max(1, round(longer / COARSE_PIXELS))
     around = _grown(box, CONTEXT * longer, before.shape)
     searched = _grown(around, REACH * longer, after.shape)
     # Both are cut on one lattice, so that the old place is a whole number of steps into the new.
@@ -47,12 +47,12 @@ def displacement(
     pattern, same_place = _shrunk(before, around, step), _shrunk(after, around, step)
     if min(pattern.shape) < 3 or np.ptp(pattern) == 0:
         return 0, 0  # there is nothing to see
-    if _correlation(pattern, same_place) >= ALIKE:
+    if _correlation(pattern, same_place) >= MIN_CORRELATION:
         return 0, 0
     alike = match_template(_shrunk(after, searched, step), pattern)
     old = ((around[1] - searched[1]) // step, (around[0] - searched[0]) // step)
     new = np.unravel_index(int(alike.argmax()), alike.shape)
-    if alike[new] < ALIKE or alike[new] < alike[old] + BETTER:
+    if alike[new] < MIN_CORRELATION or alike[new] < alike[old] + MIN_GAIN:
         return 0, 0
     return int(new[1] - old[1]) * step, int(new[0] - old[0]) * step
 

@@ -35,9 +35,11 @@ WHOLE_FRAME_SHARE = 0.49
 MOST_ENLARGED = 2.0
 """Frame pixels are never enlarged more than this: there is nothing more to see."""
 
-LATTICE, COARSE_LATTICE, TINY_SHARE = 4, 2, 1 / 6
-"""Windows begin at parts of their side, so that objects near each other share an encoding: at
-quarters; at halves for objects that are tiny even there, which are seen as well off the middle.
+COARSE_LATTICE, LATTICE, COARSE_SHARE = 2, 4, 0.3
+"""Windows begin at halves of their side, so that objects near each other share an encoding; at
+quarters for objects longer than a share of it, which need a window more nearly around them.
+
+An object of that share still keeps a tenth of the side from the edges of its window.
 """
 
 LEAVE_MARGIN = 1 / 20
@@ -178,8 +180,8 @@ class WindowPlanner:
         Its corner is on a lattice, so that neighbours share it.
         """
         longest = max(box[2] - box[0], box[3] - box[1])
-        tiny = side is not None and longest <= TINY_SHARE * side
-        return self.around(box, side, COARSE_LATTICE if tiny else LATTICE)
+        coarse = side is not None and longest <= COARSE_SHARE * side
+        return self.around(box, side, COARSE_LATTICE if coarse else LATTICE)
 
     def around(self, box: PixelBox, side: int | None, lattice: int = LATTICE) -> Window:
         """Window of a side around a place, on a lattice."""

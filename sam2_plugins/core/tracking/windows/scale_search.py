@@ -103,7 +103,7 @@ def is_photograph(image: np.ndarray) -> bool:
 def unmet_clicks(mask: ObjectMask, clicks: Points, reach: int) -> list[int]:
     """Indices of clicks that a mask goes against: on the object and left out, or beside and in it.
 
-    Within `reach` pixels of its outline, neither is told from the other.
+    Within `reach` pixels of its outline, the two are not distinguished.
     """
     unmet = []
     for index, ((x, y), label) in enumerate(zip(clicks.xy, clicks.labels, strict=True)):

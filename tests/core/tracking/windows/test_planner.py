@@ -54,14 +54,14 @@ def test_neighbouring_objects_share_a_window_whoever_came_first() -> None:
     assert planner.window((800, 310, 830, 340), 128) != first
 
 
-def test_many_tiny_objects_need_few_windows() -> None:
+@pytest.mark.parametrize("across", [12, 22, 38])
+def test_many_objects_need_few_windows(across: int) -> None:
     planner = WindowPlanner((512, 512), 256, "auto")
-    corners = np.random.default_rng(0).integers(0, 500, (200, 2))
-    windows = {planner.window((x, y, x + 12, y + 12), 128) for x, y in corners.tolist()}
-    assert len(windows) <= 49
-    for x, y in corners.tolist():
-        box = (x, y, x + 12, y + 12)
-        assert planner.margin(planner.window(box, 128), box) > 2 * LEAVE_MARGIN
+    corners = np.random.default_rng(0).integers(0, 512 - across, (200, 2)).tolist()
+    boxes = [(x, y, x + across, y + across) for x, y in corners]
+    windows = {box: planner.window(box, 128) for box in boxes}
+    assert len(set(windows.values())) <= 49
+    assert all(planner.margin(windows[box], box) > LEAVE_MARGIN for box in boxes)
 
 
 def test_an_object_may_touch_the_edge_of_the_frame_but_not_of_its_window() -> None:

@@ -20,7 +20,7 @@ _aliases: dict[str, str] = {}
 
 
 def memory_policy(name: str, *aliases: str) -> Callable[[P], P]:
-    """Register a policy, whose first line of documentation tells a person what it does.
+    """Register a policy, whose first line of documentation is its help in forms.
 
     Parameters
     ----------

@@ -89,7 +89,7 @@ class Dam4SamPolicy(Sam2Policy):
         return Recall((*prompted, *anchors, *reversed(list(enumerate(recent)))), tuple(seen))
 
     def choose(self, bank: MemoryBank, frame: int, candidates: Candidates) -> Choice:
-        """Take the surest mask, and tell whether the frame should be an anchor."""
+        """Take the surest mask, and decide whether the frame should be an anchor."""
         if bank.state is None:
             bank.state = _History()
         history: _History = bank.state

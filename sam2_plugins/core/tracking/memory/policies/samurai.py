@@ -48,7 +48,7 @@ class SamuraiPolicy(Sam2Policy):
     weight
         Of the motion against the predicted IoU, when a candidate is chosen.
     settle
-        Stable frames after which motion has a say.
+        Stable frames after which motion counts.
     trust
         A frame is stable if its predicted IoU reaches this.
     good_iou, good_score, good_motion
@@ -107,10 +107,10 @@ class SamuraiPolicy(Sam2Policy):
         """Bring what is known to this frame; begin anew where the object was brought elsewhere."""
         known: _Motion | None = bank.state
         for neighbour in (frame - 1, frame + 1):
-            said = bank.prompted.get(neighbour)
-            if known is not None and known.frame == neighbour and said is None:
+            prompted = bank.prompted.get(neighbour)
+            if known is not None and known.frame == neighbour and prompted is None:
                 return _Motion(frame, known.filter.predict(), known.stable)
-            last = said or bank.tracked.get(neighbour)
+            last = prompted or bank.tracked.get(neighbour)
             if last is not None and last.box is not None:
                 return _Motion(frame, BoxFilter.of(last.box).predict())
         return None

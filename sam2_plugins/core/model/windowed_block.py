@@ -1,0 +1,50 @@
+"""What the vision transformers share: patches of an image, and a block over windows of a map."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from sam2_plugins.core.model.layers import MLP
+from sam2_plugins.core.model.window_partition import from_windows, to_windows
+
+
+class PatchEmbed(nn.Module):
+    """The patches of an image as a map."""
+
+    def __init__(self, channels: int, kernel: int, stride: int, padding: int = 0) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, channels, kernel, stride, padding)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Embed pixels [B, 3, S, S] as [B, H, W, C]."""
+        embedded: Tensor = self.proj(pixels)
+        return embedded.permute(0, 2, 3, 1)
+
+
+class WindowedBlock(nn.Module):
+    """Pre-norm transformer block over windows of a map (window 0: over the whole map)."""
+
+    def __init__(self, attention: nn.Module, channels: int, out: int, window: int) -> None:
+        super().__init__()
+        self.window = window
+        self.norm1 = nn.LayerNorm(channels, eps=1e-6)
+        self.attn = attention
+        self.norm2 = nn.LayerNorm(out, eps=1e-6)
+        self.mlp = MLP(out, 4 * out, out, depth=2, activation="gelu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix a map [B, H, W, C]."""
+        normal = self.norm1(x)
+        x = self.residual(x, normal)
+        if self.window:
+            windows, grid = to_windows(normal, self.window)
+            mixed = from_windows(self.attn(windows), grid, *x.shape[1:3])
+        else:
+            mixed = self.attn(normal)
+        x = x + mixed
+        out: Tensor = x + self.mlp(self.norm2(x))
+        return out
+
+    def residual(self, x: Tensor, normal: Tensor) -> Tensor:
+        """Return what attention is added to, of the input as it is and normalised."""
+        return x

@@ -1,0 +1,175 @@
+"""One step of tracking: objects brought to a frame together, from what each remembers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sam2_plugins.core.masks import ObjectId, ObjectMask
+from sam2_plugins.core.model import Decoded, ImageFeatures
+from sam2_plugins.core.runtime import in_inference
+from sam2_plugins.core.tracking.memory.bank import (
+    Candidates,
+    Choice,
+    Memory,
+    Recall,
+    as_tensors,
+)
+from sam2_plugins.core.tracking.operations import Operations
+from sam2_plugins.core.tracking.query import Output
+from sam2_plugins.core.tracking.resample import Rendering
+from sam2_plugins.core.tracking.tracked_object import TrackedObject
+from sam2_plugins.core.tracking.transfer import Reading, to_device, to_host
+from sam2_plugins.core.tracking.windows.planner import Window
+
+OBJECT_TOKENS_AT_ONCE = 2**16
+"""Objects are batched so that no more feature tokens than this are conditioned at once."""
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """One object on one frame: what came out, as a mask, and to be remembered."""
+
+    output: Output
+    mask: ObjectMask
+    memory: Memory
+
+
+@dataclass(frozen=True)
+class _Member:
+    """One object on its way through a frame."""
+
+    obj: TrackedObject
+    window: Window
+    recall: Recall
+    choice: Choice = field(default_factory=lambda: Choice(0))
+
+
+@dataclass
+class _Batch:
+    """Objects that remember equally many frames, with the features of their windows."""
+
+    members: list[_Member]
+    coarse: Tensor
+    decoded: Decoded
+
+
+class FrameStep:
+    """Brings the objects of a movie from frame to frame.
+
+    Parameters
+    ----------
+    objects_at_once
+        Objects in one batch; None: as many as keep the memory small.
+    """
+
+    def __init__(self, operations: Operations, objects_at_once: int | None = None) -> None:
+        self.model = operations.model
+        self.operations = operations
+        self._features = operations.features
+        most = max(1, OBJECT_TOKENS_AT_ONCE // self.model.grid**2)
+        self._objects_at_once = objects_at_once or most
+
+    @in_inference
+    def track(
+        self, frame: int, objects: Sequence[TrackedObject], reverse: bool
+    ) -> dict[ObjectId, Tracked]:
+        """Track objects to a frame, from what each remembers, each in its window."""
+        if not objects:
+            return {}
+        then = frame - 1 if reverse else frame + 1
+        self._features.read_ahead(then)
+        members = [_Member(o, o.looked_for_in, o.bank.recall(frame, reverse)) for o in objects]
+        features = self._features.get(frame, [member.window for member in members])
+        batches = [self._decode(batch, features) for batch in self._batches(members)]
+        if any(o.bank.policy.chooses for o in objects):
+            self._choose(frame, batches)
+        return self._finish(frame, batches, then)
+
+    def _batches(self, members: Sequence[_Member]) -> Iterator[list[_Member]]:
+        """Those that remember equally many maps and pointers together, in bounded numbers."""
+        alike: dict[tuple[int, int], list[_Member]] = defaultdict(list)
+        for member in members:
+            alike[len(member.recall.maps), len(member.recall.pointers)].append(member)
+        for group in alike.values():
+            for first in range(0, len(group), self._objects_at_once):
+                yield group[first : first + self._objects_at_once]
+
+    def _decode(self, members: list[_Member], features: Mapping[Window, ImageFeatures]) -> _Batch:
+        here = _gather(features, [member.window for member in members])
+        recalls = [member.recall for member in members]
+        memories = as_tensors(recalls, self.operations.pointer_span)
+        coarse = self.model.attend_to_memory(here.coarse, memories)
+        return _Batch(members, here.coarse, self.model.decode(coarse, here.skips))
+
+    def _choose(self, frame: int, batches: Sequence[_Batch]) -> None:
+        """Let each object's policy take a candidate; the host reads those of all at once."""
+        offers = []
+        for batch in batches:
+            found = batch.decoded
+            offers += [found.candidates > 0, found.ious.float(), found.object_score.float()]
+        read = iter(to_host(offers))
+        for batch, masks, ious, scores in zip(batches, read, read, read, strict=True):
+            rows = zip(batch.members, masks, ious, scores[:, 0].tolist(), strict=True)
+            batch.members = [
+                replace(
+                    one, choice=one.obj.bank.choose(frame, Candidates(mask, iou, score, one.window))
+                )
+                for one, mask, iou, score in rows
+            ]
+            chosen = np.array([member.choice.index for member in batch.members])
+            batch.decoded = batch.decoded.pick(to_device(chosen, self.model.device))
+
+    def _finish(self, frame: int, batches: Sequence[_Batch], then: int) -> dict[ObjectId, Tracked]:
+        """Encode memories, and read all that the host needs of all objects at once.
+
+        An accelerator encodes the frame that comes `then` while the host makes masks.
+        """
+        # The official predictor stores memories in bfloat16, on the CPU too.
+        maps = [
+            self.model.encode_memory(
+                b.coarse, b.decoded.mask, b.decoded.object_score, prompted=False
+            ).to(torch.bfloat16)
+            for b in batches
+        ]
+        logits = torch.cat([b.decoded.mask for b in batches]).float()
+        pointers = torch.cat([b.decoded.pointer for b in batches]).float()
+        scores = torch.cat([b.decoded.object_score for b in batches]).float()
+        ious = torch.cat([b.decoded.iou for b in batches]).float()
+        members = [member for batch in batches for member in batch.members]
+        windows = [member.window for member in members]
+        rendering = Rendering(logits[:, 0], windows)
+        reading = Reading([*rendering.tensors, scores, ious])
+        self._features.encode_ahead(then, windows)
+        *arrays, read_scores, read_ious = reading.arrays()
+        score, iou = read_scores[:, 0].tolist(), read_ious.tolist()
+        size, specks = self.operations.frame_size, self.operations.specks
+        masks = rendering.masks(arrays, size, iou, score, specks)
+        boxes = rendering.boxes(arrays)
+        rows = zip(
+            members,
+            (row for each in maps for row in each.unbind()),
+            logits.split(1),
+            pointers.unbind(),
+            scores.split(1),
+            strict=True,
+        )
+        found = {}
+        for i, (member, encoded, mask, pointer, object_score) in enumerate(rows):
+            window, choice = member.window, member.choice
+            output = Output(mask, pointer, object_score, iou[i], window)
+            memory = Memory(frame, encoded, pointer, window, boxes[i], iou[i], score[i], choice)
+            found[member.obj.obj] = Tracked(output, masks[i], memory)
+        return found
+
+
+def _gather(features: Mapping[Window, ImageFeatures], windows: Sequence[Window]) -> ImageFeatures:
+    """Features of each object's window; a batch of one if all share one."""
+    if len(set(windows)) == 1:
+        return features[windows[0]]
+    return ImageFeatures.cat([features[w] for w in windows])

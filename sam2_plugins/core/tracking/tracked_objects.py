@@ -1,0 +1,210 @@
+"""The objects of a tracker, their prompts in order, and what can be undone and done again."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sam2_plugins.core.errors import PromptError
+from sam2_plugins.core.masks import ObjectId, ObjectMask
+from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.tracking.memory.bank import Policy
+from sam2_plugins.core.tracking.schedule import Life
+from sam2_plugins.core.tracking.tracked_object import TrackedObject
+
+UNDO_DEPTH = 64
+"""Changes that can be taken back: each keeps the memory maps that its object had then."""
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What to go back to: one object, and the order of everything, as they were.
+
+    Attributes
+    ----------
+    prompt
+        That was added or taken away.
+    tracked
+        A copy of its object; None: it did not exist.
+    order
+        Ids of all objects, in the order in which they came.
+    log
+        All prompts, in order.
+    """
+
+    prompt: Prompt
+    tracked: TrackedObject | None
+    order: tuple[ObjectId, ...]
+    log: tuple[Prompt, ...]
+
+
+class TrackedObjects:
+    """Objects by id, in the order in which they came.
+
+    Every change is of one object, is made as a whole or not at all, and can be undone: the object
+    as it was is kept rather than replayed.
+
+    Parameters
+    ----------
+    frame_size
+        (height, width).
+    policy
+        What each object remembers.
+    """
+
+    def __init__(self, frame_size: tuple[int, int], policy: Policy) -> None:
+        self._new = partial(TrackedObject, frame_size=frame_size, policy=policy)
+        self._objects: dict[ObjectId, TrackedObject] = {}
+        self._log: list[Prompt] = []
+        self._undo: deque[_Change] = deque(maxlen=UNDO_DEPTH)
+        self._redo: deque[_Change] = deque()
+
+    def __iter__(self) -> Iterator[TrackedObject]:
+        return iter(tuple(self._objects.values()))
+
+    def __contains__(self, obj: ObjectId) -> bool:
+        return obj in self._objects
+
+    def __getitem__(self, obj: ObjectId) -> TrackedObject:
+        if obj not in self._objects:
+            known = ", ".join(map(repr, self._objects)) or "none yet"
+            raise PromptError(f"There is no object {obj!r}. Known objects: {known}.")
+        return self._objects[obj]
+
+    @property
+    def ids(self) -> tuple[ObjectId, ...]:
+        """Ids of the objects."""
+        return tuple(self._objects)
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """All prompts, in order."""
+        return tuple(self._log)
+
+    @contextmanager
+    def adding(self, prompt: Prompt) -> Iterator[TrackedObject]:
+        """Add a prompt to its object, or to a new one, which the block brings up to date."""
+        with self._changing(prompt):
+            tracked = self._objects.get(prompt.obj) or self._new(prompt.obj)
+            tracked.extend_life(prompt.frame)
+            yield tracked
+            self._objects[prompt.obj] = tracked
+            self._log.append(prompt)
+
+    def remove_prompts(self, frame: int, obj: ObjectId) -> None:
+        """Take back all prompts of an object on a frame; without any left, it is removed."""
+        tracked = self[obj]
+        if frame not in tracked.prompted:
+            raise PromptError(f"Object {obj!r} has no prompt on frame {frame}.")
+        with self._changing(tracked.prompted[frame].prompts[-1]):
+            tracked.remove_prompts(frame)
+            if not tracked.prompted:
+                del self._objects[obj]
+            self._log = [p for p in self._log if (p.frame, p.obj) != (frame, obj)]
+
+    def remove(self, obj: ObjectId) -> None:
+        """Forget an object with all that belongs to it."""
+        with self._changing(self._last_prompt(obj)):
+            del self._objects[obj]
+            self._log = [p for p in self._log if p.obj != obj]
+
+    def bound(self, obj: ObjectId, life: Life) -> None:
+        """Bound the frames on which an object exists.
+
+        Raises
+        ------
+        PromptError
+            If a prompt of the object lies outside, or its end before its birth.
+        """
+        tracked, (first, last) = self[obj], (life.first, life.last)
+        if first is not None and last is not None and first > last:
+            raise PromptError(f"Object {obj!r} cannot end on frame {last}, before frame {first}.")
+        for frame in tracked.prompted:
+            if frame not in life:
+                raise PromptError(
+                    f"Object {obj!r} has a prompt on frame {frame}, outside of its life from "
+                    f"{first} to {last}: remove the prompt first."
+                )
+        if life != tracked.life:
+            with self._changing(self._last_prompt(obj)):
+                tracked.bound(life)
+
+    def return_to(
+        self,
+        states: Mapping[ObjectId, Mapping[str, Any]],
+        masks: Iterable[tuple[int, Mapping[ObjectId, ObjectMask]]],
+    ) -> bool:
+        """Become the objects of kept states, unless these are of other prompts.
+
+        What came before cannot be undone any more.
+        """
+        if not all(tracked.has_prompts_of(states.get(tracked.obj)) for tracked in self):
+            return False
+        for obj, state in states.items():
+            if obj not in self._objects:
+                self._log += [p for known in state["prompted"].values() for p in known.prompts]
+        self._objects = {obj: self._new(obj) for obj in states}
+        for obj, tracked in self._objects.items():
+            tracked.go_on_from(states[obj], {})
+        for frame, found in masks:
+            for obj, mask in found.items():
+                if obj in states and frame in states[obj]["current"]:
+                    self._objects[obj].record.put(frame, mask)
+        self._undo.clear()
+        self._redo.clear()
+        return True
+
+    def clear(self) -> None:
+        """Forget everything, and what could be undone."""
+        for kept in (self._objects, self._log, self._undo, self._redo):
+            kept.clear()
+
+    # -- undo and redo
+
+    def undo(self) -> Prompt | None:
+        """Take back the last change, exactly; None if there is none."""
+        return self._step(self._undo, self._redo)
+
+    def redo(self) -> Prompt | None:
+        """Do the change again that was undone last, exactly; None if there is none."""
+        return self._step(self._redo, self._undo)
+
+    def _step(self, changes: deque[_Change], others: deque[_Change]) -> Prompt | None:
+        if not changes:
+            return None
+        change = changes.pop()
+        others.append(self._as_it_is(change.prompt))
+        self._go_to(change)
+        return change.prompt
+
+    @contextmanager
+    def _changing(self, prompt: Prompt) -> Iterator[None]:
+        before = self._as_it_is(prompt)
+        try:
+            yield
+        except BaseException:
+            self._go_to(before)
+            raise
+        self._undo.append(before)
+        self._redo.clear()
+
+    def _as_it_is(self, prompt: Prompt) -> _Change:
+        tracked = self._objects.get(prompt.obj)
+        copied = None if tracked is None else tracked.copy()
+        return _Change(prompt, copied, self.ids, self.prompts)
+
+    def _go_to(self, change: _Change) -> None:
+        objects = dict(self._objects)
+        objects.pop(change.prompt.obj, None)
+        if change.tracked is not None:
+            objects[change.prompt.obj] = change.tracked.copy()
+        self._objects = {obj: objects[obj] for obj in change.order}
+        self._log = list(change.log)
+
+    def _last_prompt(self, obj: ObjectId) -> Prompt:
+        known = self[obj]
+        return next(p for p in reversed(self._log) if p.obj == known.obj)

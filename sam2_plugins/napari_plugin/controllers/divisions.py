@@ -1,0 +1,52 @@
+"""Divisions: a mother ends, and two daughters begin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sam2_plugins.core.tracking.schedule import Life
+from sam2_plugins.napari_plugin.controllers.prompting import Prompting
+from sam2_plugins.napari_plugin.models.dock import DockModel
+
+
+class Divisions:
+    """Marks divisions, and lets the next clicks be on the daughters."""
+
+    def __init__(self, dock: DockModel, prompting: Prompting) -> None:
+        self._dock = dock
+        self._prompting = prompting
+
+    def divide(self) -> None:
+        """Let the selected cell be divided: on this frame there are two daughters."""
+        dock, mother = self._dock, self._dock.selected
+        if dock.here is None or mother is None or mother not in dock.objects:
+            dock.failed.emit("Select the mother first: the cell that divides.")
+            return
+        work, line = dock.here
+        name = work.names[mother]
+        earlier = (line.frame(index) for index in work.store.indices(mother))
+        if not any(frame is not None and frame < dock.frame for frame in earlier):
+            dock.failed.emit(
+                f"{name} is on no frame before this one. Go to the first frame that shows two "
+                "cells, and select the mother."
+            )
+            return
+        lives = work.session.lives
+        first = lives.get(mother, Life()).first
+        change = work.bound(line, mother, Life(first, dock.frame - 1))
+        daughters = [work.add(f"{name}.{n}") for n in (1, 2)]
+        for daughter in daughters:
+            work.lineage.add(mother, daughter)
+            lives[daughter] = Life(dock.frame, None)
+        work.history.record("division", change)
+        dock.daughters = daughters[1:]
+        dock.select(daughters[0])
+        dock.show(work)
+        dock.message.emit(f"{name} ends here. Click its first daughter, then the second.")
+        self._prompting.sync(replaying=True)
+
+    def go_on(self, labels: Sequence[int]) -> None:
+        """After a click on one daughter, the next click means the other."""
+        if self._dock.daughters and self._dock.selected in labels:
+            self._dock.select(self._dock.daughters.pop(0))
+            self._dock.message.emit("Now click the other daughter.")

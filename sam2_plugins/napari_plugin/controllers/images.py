@@ -1,0 +1,126 @@
+"""Images are chosen, opened, changed and removed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from psygnal import Signal
+
+from sam2_plugins.napari_plugin.layers.frames import default_axis
+from sam2_plugins.napari_plugin.layers.mask_store import Index
+from sam2_plugins.napari_plugin.layers.workspace import Workspace
+from sam2_plugins.napari_plugin.models.dock import DockModel
+from sam2_plugins.napari_plugin.models.session import Session
+from sam2_plugins.napari_plugin.models.work import Work
+
+OUTLINE = 2
+"""Pixels across the outline of a mask."""
+
+
+class Images:
+    """Makes the layers and the session of an image, and lets go of them.
+
+    Attributes
+    ----------
+    keys
+        What keys do while one of the layers is the active one.
+    aim
+        Called before a click that includes, with its frame and place (x, y); returns whether it is
+        a prompt.
+    """
+
+    drawn = Signal()
+    """Clicks or boxes were added, moved or removed by a person."""
+    painted = Signal(object, object)
+    """A person painted on a frame, or undid that: its index, and the masks from before by label."""
+    closing = Signal(object, object)
+    """The work on an image goes away: the image, and its work."""
+
+    def __init__(self, dock: DockModel) -> None:
+        self._dock = dock
+        self.keys: Mapping[str, Callable[[Any], None]] = {}
+        self.aim: Callable[[Index, float, float], bool] = lambda index, x, y: True
+
+    def use(self, images: Sequence[Any], axis: int | None = None, over: int | None = None) -> None:
+        """Choose an image, or up to three channels; nothing heavy happens yet.
+
+        Parameters
+        ----------
+        axis
+            Along which objects are followed.
+        over
+            Axis of the time points at each of which they are; None: at the shown one only.
+        """
+        dock, images = self._dock, tuple(images)
+        same_image = images[:1] == dock.images[:1]
+        if axis is None and images:
+            labels = tuple(getattr(images[0], "axis_labels", ()))
+            axis = dock.axis if same_image else default_axis(images[0], labels)
+        if (images, axis, over) == (dock.images, dock.axis, dock.over):
+            return
+        same_channels = images == dock.images
+        dock.images, dock.axis, dock.over = images, axis, over
+        if not same_channels:
+            dock.channels_changed.emit()
+        if not same_image:
+            dock.image_changed.emit()
+            dock.selected = dock.work.workspace.labels.selected_label if dock.work else None
+        dock.objects_changed.emit()
+        dock.masks_changed.emit()
+
+    def open(self, image: Any) -> Work:
+        """Make the layers and the session of an image."""
+        dock = self._dock
+        dock.view()  # refuses what cannot be shown, before any layer is made
+        workspace = Workspace(dock.viewer, image, self.drawn.emit, self.keys, self.aim)
+        workspace.outline(OUTLINE if dock.outlines else 0)
+        work = dock.works[image] = Work(workspace, Session(workspace.store, dock))
+        workspace.store.on_edit = self.painted.emit
+        workspace.labels.events.selected_label.connect(self._on_label_selected)
+        image.events.data.connect(self._on_image_changed)
+        return work
+
+    def close(self, image: Any) -> None:
+        """Let go of an image; its work is kept."""
+        work = self._dock.works.pop(image)
+        work.end_stroke()
+        self.closing.emit(image, work)
+        work.workspace.close()
+        work.workspace.labels.events.selected_label.disconnect(self._on_label_selected)
+        image.events.data.disconnect(self._on_image_changed)
+
+    def leave(self, layer: Any) -> None:
+        """Close the work to which a layer belongs that a person removed."""
+        dock = self._dock
+        for image, work in list(dock.works.items()):
+            if layer in (image, work.workspace.labels):
+                self.close(image)
+                dock.selected = None
+                back = "image" if layer is image else "next click"
+                dock.message.emit(
+                    f"{layer.name} was removed. The objects are kept, and back with the {back}."
+                )
+        dock.objects_changed.emit()
+
+    def outline(self, outlines: bool) -> None:
+        """Draw masks as outlines, or filled."""
+        self._dock.outlines = outlines
+        for work in self._dock.works.values():
+            work.workspace.outline(OUTLINE if outlines else 0)
+
+    def _on_image_changed(self, event: Any) -> None:
+        dock, image = self._dock, event.source
+        work = dock.works[image]
+        if work.workspace.fits(image):
+            work.session.forget_frames()
+            return
+        self.close(image)
+        dock.selected = None
+        dock.failed.emit(f"{image.name} has another shape now: the objects of before are closed.")
+        dock.objects_changed.emit()
+
+    def _on_label_selected(self, event: Any) -> None:
+        label = int(event.source.selected_label)
+        if label and self._dock.work is not None and label != self._dock.selected:
+            self._dock.select(label)

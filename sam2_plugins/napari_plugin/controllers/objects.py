@@ -1,0 +1,156 @@
+"""Objects come, get names and lives, are tidied, and go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sam2_plugins.core.errors import PromptError
+from sam2_plugins.core.tracking.schedule import Life
+from sam2_plugins.napari_plugin.controllers.prompting import Prompting
+from sam2_plugins.napari_plugin.layers.mask_store import Index
+from sam2_plugins.napari_plugin.models.cleanup import CLEANERS, clean
+from sam2_plugins.napari_plugin.models.click_meaning import meaning_of_click
+from sam2_plugins.napari_plugin.models.dock import DockModel
+from sam2_plugins.napari_plugin.models.work import Work
+
+
+class Objects:
+    """Makes and changes the objects of the chosen image.
+
+    Parameters
+    ----------
+    begin
+        Returns the chosen image's work, which it makes if there is none.
+    """
+
+    def __init__(self, dock: DockModel, prompting: Prompting, begin: Callable[[], Work]) -> None:
+        self._dock = dock
+        self._prompting = prompting
+        self._begin = begin
+
+    def new(self, name: str = "") -> int:
+        """Make an object, and select it."""
+        work = self._begin()
+        label = work.add(name)
+        self._dock.select(label)
+        work.history.admit_objects()
+        return label
+
+    def ensure(self) -> Work:
+        """Return the chosen image's work, with an object selected, which is made if need be."""
+        work = self._begin()  # which may bring objects of an earlier session back
+        if self._dock.selected is None:
+            self.new()
+        else:
+            self._dock.select(self._dock.selected)
+        return work
+
+    def aim(self, index: Index, x: float, y: float) -> bool:
+        """Before a click: select or make the object that it is on; whether it is a prompt."""
+        dock = self._dock
+        if not dock.one_per_click or dock.here is None or dock.daughters:
+            return True
+        work, line = dock.here
+        prompts = [
+            prompt
+            for (_, label), of_object in work.prompts(line).items()
+            for prompt in of_object
+            if label == dock.selected
+        ]
+        here = [prompt.frame for prompt in prompts] == [line.frame(index)]
+        fresh = here and prompts[0].points is not None
+        meaning = meaning_of_click(x, y, work.store.on_frame(index), dock.selected, fresh)
+        if meaning == "new":
+            label = work.add()
+            dock.select(label)
+            dock.message.emit(
+                f"This begins {work.names[label]}. Shift-click to add to the object before."
+            )
+        elif isinstance(meaning, int):
+            dock.select(meaning)
+            name = work.names.get(meaning, meaning)
+            dock.message.emit(f"{name} is selected: click again to correct it.")
+            return False
+        return True
+
+    def rename(self, label: int, name: str) -> None:
+        """Call an object something else."""
+        work = self._dock.work
+        if work is not None and label in work.names:
+            work.names[label] = name
+            work.history.record("name")
+        self._dock.objects_changed.emit()
+
+    def delete(self, label: int) -> None:
+        """Remove an object with its masks and prompts."""
+        dock, work = self._dock, self._dock.work
+        if work is None or label not in work.names:
+            return
+        work.history.admit_objects()
+        name = work.names[label]
+        work.history.record(f"removal of {name}", work.remove(label))
+        dock.message.emit(f"{name} is removed. Undo brings it back.")
+        if dock.selected == label:
+            dock.selected = None
+            if work.names:
+                dock.select(next(iter(work.names)))
+        dock.show(work)
+        dock.objects_changed.emit()
+
+    def live(self, label: int, life: Life) -> None:
+        """Set the frames on which an object exists; its masks and prompts beyond them go.
+
+        Raises
+        ------
+        PromptError
+            If it would end before it begins.
+        """
+        dock = self._dock
+        if dock.here is None or label not in dock.objects:
+            return
+        work, line = dock.here
+        name = work.names[label]
+        if life.first is not None and life.last is not None and life.first > life.last:
+            raise PromptError(f"{name} cannot end on frame {life.last}, before it begins.")
+        work.history.record(f"life of {name}", work.bound(line, label, life))
+        dock.show(work)
+        dock.objects_changed.emit()
+        self._prompting.sync(replaying=True)
+
+    def begin_here(self) -> None:
+        """Let the selected object begin on the shown frame."""
+        self._bound_here("begins", lambda life: Life(self._dock.frame, life.last))
+
+    def end_here(self) -> None:
+        """Let the selected object end on the shown frame."""
+        self._bound_here("ends", lambda life: Life(life.first, self._dock.frame))
+
+    def _bound_here(self, verb: str, change: Callable[[Life], Life]) -> None:
+        dock = self._dock
+        work, label = dock.work, dock.selected
+        if work is None or label is None or label not in work.names:
+            dock.failed.emit(f"Select the object that {verb} on this frame.")
+            return
+        self.live(label, change(work.session.lives.get(label, Life())))
+        dock.message.emit(
+            f"{work.names[label]} {verb} on frame {dock.frame}: no run tracks it beyond."
+        )
+
+    def clean(self, kind: str, everywhere: bool = False) -> None:
+        """Clean the selected object's masks up, on the shown frame or on all; see `CLEANERS`."""
+        dock = self._dock
+        work, label = dock.work, dock.selected
+        if work is None or label is None or label not in work.names:
+            dock.failed.emit("Select the object whose masks are to be cleaned up.")
+            return
+        if dock.running:
+            dock.failed.emit("Cancel the run first.")
+            return
+        indices = work.store.indices(label) if everywhere else [work.workspace.step]
+        change = clean(work.session, label, indices, CLEANERS[kind])
+        work.history.record(kind.lower(), change, differ=True)
+        changed = f"{len(change)} of {len(indices)} masks of {work.names[label]} changed."
+        dock.message.emit(f"{kind}: {changed}")
+        dock.show(work)
+        dock.objects_changed.emit()
+        self._prompting.sync()

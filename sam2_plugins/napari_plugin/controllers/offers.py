@@ -1,0 +1,122 @@
+"""What happened to cells while all were tracked: accepted, or refused, one by one."""
+
+from __future__ import annotations
+
+from psygnal import Signal
+
+from sam2_plugins.core.tracking.schedule import Life
+from sam2_plugins.napari_plugin.controllers.objects import Objects
+from sam2_plugins.napari_plugin.controllers.tracks import TracksDrawing
+from sam2_plugins.napari_plugin.layers.frames import Line
+from sam2_plugins.napari_plugin.layers.mask_store import Change
+from sam2_plugins.napari_plugin.models.all_cells import Offer
+from sam2_plugins.napari_plugin.models.dock import DockModel
+from sam2_plugins.napari_plugin.models.work import Work
+
+
+class Offers:
+    """The decisions that nobody has looked at yet, in the order of frames."""
+
+    changed = Signal()
+    """There are more, or fewer."""
+
+    def __init__(self, dock: DockModel, objects: Objects, tracks: TracksDrawing) -> None:
+        self._dock = dock
+        self._objects = objects
+        self._tracks = tracks
+        self._offers: list[Offer] = []
+
+    @property
+    def due(self) -> list[Offer]:
+        """Those whose objects are still there."""
+        names = {*self._dock.objects, None}
+        return [offer for offer in self._offers if {*offer.labels, offer.mother} <= names]
+
+    def add(self, offer: Offer) -> None:
+        """Offer one more decision."""
+        self._offers = sorted([*self._offers, offer], key=lambda one: one.frame)
+        self.changed.emit()
+
+    def clear(self) -> None:
+        """Another image is chosen: nothing was decided of its cells."""
+        self._offers = []
+        self.changed.emit()
+
+    def text(self, offer: Offer) -> str:
+        """Return what was decided, in a line."""
+        objects = self._dock.objects
+        names = [objects[label] for label in offer.labels]
+        if offer.mother is not None:
+            what = f"{objects[offer.mother]} divided into {' and '.join(names)}"
+        else:
+            what = f"{names[0]} {'is new' if offer.kind == 'born' else 'has ended'}"
+        return f"Frame {offer.frame}: {what} ({offer.reason})"
+
+    def show(self) -> None:
+        """Go to the first decision, and select its object."""
+        if self.due:
+            offer = self.due[0]
+            self._dock.go_to(offer.frame)
+            self._dock.select(offer.labels[0])
+
+    def accept(self) -> None:
+        """Leave the first decision as it is."""
+        self._drop(self.due[:1])
+        self.show()
+
+    def accept_all(self) -> None:
+        """Leave all as they are."""
+        self._drop(self.due)
+
+    def refuse(self) -> None:
+        """Take the first decision back: a newcomer is removed, a mother goes on as its larger
+        daughter, and what ended may go on.
+        """
+        if not self.due or self._dock.here is None:
+            return
+        work, line = self._dock.here
+        offer = self.due[0]
+        self._drop([offer])
+        self._take_back(work, line, offer)
+        self.show()
+
+    def _take_back(self, work: Work, line: Line, offer: Offer) -> None:
+        if offer.kind == "born":
+            self._objects.delete(offer.labels[0])
+        elif offer.mother is None:
+            life = work.session.lives.get(offer.labels[0], Life())
+            self._objects.live(offer.labels[0], Life(life.first, None))
+        else:
+            change = self._rejoin(work, line, offer, offer.mother)
+            work.history.record("division that is none", change)
+            self._dock.show(work)
+            self._tracks.draw(work)
+            self._dock.objects_changed.emit()
+
+    def _rejoin(self, work: Work, line: Line, offer: Offer, mother: int) -> Change:
+        """Let the mother be what its larger daughter is; the other one is a newcomer."""
+        store, lives, mothers = work.store, work.session.lives, work.lineage.mothers
+        index = line.index(offer.frame)
+
+        def area(label: int) -> int:
+            mask = store.get(index, label)
+            return 0 if mask is None else mask.area
+
+        same = max(offer.labels, key=area)
+        for label in offer.labels:
+            mothers.pop(label, None)
+        for daughter, other in list(mothers.items()):
+            if other == same:
+                mothers[daughter] = mother
+        change: Change = {}
+        for at in store.indices(same):
+            change[at, mother] = store.put(at, mother, store.get(at, same))
+        last = lives.get(same, Life()).last
+        lives[mother] = Life(lives.get(mother, Life()).first, last)
+        change.update(work.remove(same))
+        self._dock.select(mother)
+        return change
+
+    def _drop(self, offers: list[Offer]) -> None:
+        self._offers = [offer for offer in self._offers if offer not in offers]
+        self.changed.emit()

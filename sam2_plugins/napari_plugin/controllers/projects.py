@@ -1,0 +1,210 @@
+"""Work that survives: a closed dock, a removed layer, a closed napari, a crash."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from psygnal import Signal
+
+from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.napari_plugin.controllers.images import Images
+from sam2_plugins.napari_plugin.controllers.jobs import Jobs
+from sam2_plugins.napari_plugin.controllers.tracks import TracksDrawing
+from sam2_plugins.napari_plugin.models.dock import DockModel
+from sam2_plugins.napari_plugin.models.project_file import (
+    Choices,
+    Project,
+    Saved,
+    read_project,
+    write_project,
+)
+from sam2_plugins.napari_plugin.models.project_places import Places, facts_of
+from sam2_plugins.napari_plugin.models.work import Work
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Work whose dock or layer is gone, and the layers that it left in the viewer."""
+
+    saved: Saved
+    layers: tuple[Any, ...]
+
+
+_KEPT: WeakKeyDictionary[Any, _Kept] = WeakKeyDictionary()
+"""By image layer: as long as that is there, whatever becomes of the dock."""
+
+
+class Projects:
+    """Saves the work on each image while it is done, and brings it back."""
+
+    recalled = Signal(object)
+    """`project_file.Choices` of an earlier session, which is back."""
+
+    def __init__(self, dock: DockModel, jobs: Jobs, images: Images, tracks: TracksDrawing) -> None:
+        self._dock = dock
+        self._jobs = jobs
+        self._images = images
+        self._tracks = tracks
+        self.places = Places()
+
+    def begin(self) -> Work:
+        """Return the chosen image's work, with all its layers; that of before, if there is any."""
+        dock = self._dock
+        if not dock.images:
+            raise Sam2PluginsError("There is no image: open one, and choose it above.")
+        self.bring_back()
+        work = dock.work
+        if work is None:
+            work = self._images.open(dock.images[0])
+            self._save(work)
+            # Loaded while the person looks for where to click.
+            self._jobs.call(dock.load_model, lambda _: None, dock.fail)
+        work.workspace.complete()
+        return work
+
+    def save_as(self, path: Path) -> None:
+        """Write all work on the chosen image to another file, and go on saving it there.
+
+        Raises
+        ------
+        Sam2PluginsError
+            If there is no work, or the file cannot be written.
+        """
+        dock, work, path = self._dock, self._dock.work, Path(path)
+        if work is None:
+            raise Sam2PluginsError("There is nothing to save: click on an object first.")
+        if work.project is not None and path.absolute() == work.project.path.absolute():
+            dock.message.emit(f"All is saved in {path} already.")
+            return
+        if not self.places.lock(path):
+            raise Sam2PluginsError(f"{path} is open in another window: choose another name.")
+        image = work.workspace.image
+        write_project(path, work.saved(dock.choices))
+        self._leave(work)
+        self.places.choose(image, path)
+        self._save_to(work, Project(path, facts_of(image)))
+        dock.message.emit(f"Saved: {path}. All that follows is saved there too.")
+
+    def open(self, path: Path) -> None:
+        """Bring the work in a project file back, onto the chosen image.
+
+        Raises
+        ------
+        Sam2PluginsError
+            If it is no project file, or is of another image.
+        """
+        dock = self._dock
+        if not dock.images:
+            raise Sam2PluginsError("Open the image first, then its project.")
+        saved, image = read_project(path), dock.images[0]
+        facts = facts_of(image)
+        if saved.image.shape != facts.shape:
+            raise Sam2PluginsError(
+                f"{path} is of {saved.image.name} with shape {saved.image.shape}, and "
+                f"{facts.name} has shape {facts.shape}: choose the right image."
+            )
+        if dock.work is not None:
+            self._images.close(image)
+            _KEPT.pop(image, None)
+        if not self.places.lock(path):
+            raise Sam2PluginsError(f"{path} is open in another window: close it there first.")
+        self.places.choose(image, path)
+        self._recall(saved, path)
+
+    def bring_back(self) -> None:
+        """Bring earlier work on the chosen image back, if there is any and none is open."""
+        dock = self._dock
+        if not dock.images or dock.work is not None:
+            return
+        image = dock.images[0]
+        kept = _KEPT.pop(image, None)
+        if kept is not None and kept.saved.image.shape == facts_of(image).shape:
+            for layer in kept.layers:
+                if layer in dock.viewer.layers:
+                    dock.viewer.layers.remove(layer)
+            self._recall(kept.saved, self.places.find(image))
+            return
+        path = self.places.find(image)
+        if path is not None and self.places.lock(path):
+            try:
+                self._recall(read_project(path), path)
+            except Sam2PluginsError as error:
+                dock.fail(error)
+        elif path is not None:
+            dock.message.emit(f"{path} is open in another window: this work is saved beside it.")
+        elif left := self.places.left_behind(image):
+            dock.message.emit(
+                f"There is unsaved work on an image like this one: Open project … shows {left[0]}."
+            )
+
+    def keep(self, image: Any, work: Work) -> None:
+        """Keep the work on an image whose dock or layer goes away."""
+        saved = work.saved(self._dock.choices)
+        if saved.masks or saved.state.names:
+            _KEPT[image] = _Kept(saved, tuple(work.workspace.layers()))
+        if work.project is not None:
+            work.history.on_change()  # with what was chosen last
+        self._leave(work)
+
+    def _save(self, work: Work) -> None:
+        """Append the work on an image to its project file from now on."""
+        path = self.places.claim(work.workspace.image)
+        project = None
+        if path is not None:
+            saved = work.saved(self._dock.choices)
+            if saved.masks:
+                write_project(path, saved)
+            project = Project(path, saved.image)
+        self._save_to(work, project)
+
+    def _save_to(self, work: Work, project: Project | None) -> None:
+        def choices() -> Choices:
+            """What is chosen, with every change that is saved; shows if saving does not work."""
+            error = None if work.project is None else work.project.error
+            if error is not None:
+                self._leave(work)
+                self._dock.fail(error)
+            return self._dock.choices
+
+        work.save_to(project, choices)
+
+    def _recall(self, saved: Saved, path: Path | None) -> None:
+        dock = self._dock
+        dock.choices = saved.choices
+        self.recalled.emit(saved.choices)
+        work = self._images.open(dock.images[0])
+        work.recall(saved)
+        if path is not None and self.places.lock(path):
+            if saved.damaged:
+                write_project(path, work.saved(saved.choices))
+            self._save_to(work, Project(path, saved.image))
+        else:
+            self._save(work)
+        wanted, names = saved.state.selected, work.names
+        if names:
+            dock.select(wanted if wanted in names else next(iter(names)))
+        self._tracks.draw(work)
+        dock.show(work)
+        dock.objects_changed.emit()
+        when = "" if path is None else f", as saved on {_date(path)} in {path.name}"
+        lost = f" {_count(saved.damaged, 'damaged line')} left out." if saved.damaged else ""
+        dock.message.emit(f"{_count(len(names), 'object')} back{when}.{lost}")
+
+    def _leave(self, work: Work) -> None:
+        if work.project is not None:
+            path = work.project.path
+            work.leave_project()
+            self.places.release(path)
+
+
+def _count(n: int, what: str) -> str:
+    """Say how many things there are, such as "1 object is" or "3 objects are"."""
+    return f"1 {what} is" if n == 1 else f"{n} {what}s are"
+
+
+def _date(path: Path) -> str:
+    return time.strftime("%d %b %Y, %H:%M", time.localtime(path.stat().st_mtime))

@@ -1,0 +1,231 @@
+"""What is drawn and painted becomes prompts, which the model answers in a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from psygnal import Signal
+
+from sam2_plugins.core.errors import PromptError
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.tracking.doubt import obeyed
+from sam2_plugins.napari_plugin.controllers.jobs import Jobs
+from sam2_plugins.napari_plugin.layers.frames import Line
+from sam2_plugins.napari_plugin.layers.label_layers import masks_at
+from sam2_plugins.napari_plugin.layers.marks import Prompts
+from sam2_plugins.napari_plugin.layers.mask_store import Change, Index, labels_of
+from sam2_plugins.napari_plugin.models.dock import DockModel
+from sam2_plugins.napari_plugin.models.session import Painted
+from sam2_plugins.napari_plugin.models.work import Work
+
+Pending: TypeAlias = "dict[tuple[int, int], Prompts]"
+"""Prompts by frame and label."""
+
+
+class Prompting:
+    """Hands the session the prompts that it has not answered yet.
+
+    Parameters
+    ----------
+    begin
+        Returns the chosen image's work, which it makes if there is none.
+
+    Attributes
+    ----------
+    answering
+        Whether the model is looking at prompts.
+    """
+
+    answered = Signal(object)
+    """The model has answered prompts that a person made: the labels of their objects."""
+
+    def __init__(self, dock: DockModel, jobs: Jobs, begin: Callable[[], Work]) -> None:
+        self._dock = dock
+        self._jobs = jobs
+        self._begin = begin
+        self.answering = False
+        self._waiting: list[Callable[[], None]] = []
+
+    def sync(self, replaying: bool = False) -> None:
+        """Hand the session what was drawn and painted since the last time, in a worker.
+
+        Parameters
+        ----------
+        replaying
+            This follows from an undo or a redo, and is no edit of its own.
+        """
+        if self._dock.here is None or self.answering:
+            return
+        work, line = self._dock.here
+        work.end_stroke()
+        due = work.pending(line)
+        if not due:
+            return
+        self.answering = True
+        change: Change = {}
+        view = self._dock.view()
+        frames = sorted({frame for frame, _ in due})
+        self._dock.message.emit(f"Looking at frame {', '.join(map(str, frames[:3]))} …")
+
+        def answer() -> None:
+            for (frame, label), prompts in due.items():
+                work.session.prompt(view, (line, frame, label), prompts, change, replaying)
+
+        self._jobs.call(
+            answer, lambda _: self._on_answered(work, due, change, replaying), self._on_refused
+        )
+
+    def after(self, act: Callable[[], None]) -> None:
+        """Do something when the model has answered."""
+        if self.answering:
+            self._waiting.append(act)
+        else:
+            act()
+
+    def _on_answered(self, work: Work, due: Pending, change: Change, replaying: bool) -> None:
+        self.answering = False
+        prompted = [label for (_, label), prompts in due.items() if prompts]
+        if not replaying:
+            for label in prompted:
+                work.names.setdefault(label, f"object {label}")
+            work.history.record(_title(due), change)
+        self._dock.show(work)
+        self._dock.message.emit(self._not_obeyed(work, due))
+        if not replaying:
+            self.answered.emit(prompted)
+        self._dock.objects_changed.emit()
+        self.sync()
+        self._do_what_waits()
+
+    def _not_obeyed(self, work: Work, due: Pending) -> str:
+        """Name the object whose mask goes against a click; "" if all were obeyed."""
+        line = self._dock.line
+        for (frame, label), prompts in due.items():
+            mask = None if line is None else work.store.get(line.index(frame), label)
+            if mask is not None and prompts and not obeyed(mask, prompts):
+                name = work.names.get(label, f"object {label}")
+                return (
+                    f"A click on {name} is not obeyed by its mask on frame {frame}: click once "
+                    "more close by, or paint."
+                )
+        return ""
+
+    def _do_what_waits(self) -> None:
+        while self._waiting and not self.answering:
+            self._waiting.pop(0)()
+
+    def _on_refused(self, error: Exception) -> None:
+        """Take a refused prompt's marker away, so that it does not come again.
+
+        After any other error the markers stay: they count with the next prompt.
+        """
+        self.answering = False
+        if isinstance(error, PromptError) and self._dock.here is not None:
+            work, line = self._dock.here
+            for (frame, label), prompts in work.pending(line).items():
+                if prompts:
+                    index = line.index(frame)
+                    work.workspace.erase(label, index)
+                    for prompt in work.session.prompts.get((line, frame, label)):
+                        work.workspace.draw(index, prompt)
+        self._dock.fail(error)
+        self._do_what_waits()
+
+    # -- painting
+
+    def on_painted(self, index: Index, before: Mapping[int, ObjectMask | None]) -> None:
+        """A person painted masks, or undid that: painted ones are prompts, and are kept."""
+        work = self._dock.work
+        if work is None:
+            return
+        for label, mask in before.items():
+            work.stroke.setdefault((index, label), mask)
+            if self._is_unpainted(work, index, label):
+                self._unpaint(work, index, label)
+            else:
+                self._paint(work, index, label, mask)
+        self._dock.painted.emit()
+
+    def _paint(self, work: Work, index: Index, label: int, before: ObjectMask | None) -> None:
+        """Keep a painted mask; it takes the place of the prompts on its frame."""
+        entry = index, label
+        mask = work.store.get(index, label)
+        assert mask is not None
+        known = work.session.painted.get(entry)
+        if known is None:
+            drawn = work.workspace.drawn(Line(None, index)).get(entry, ())
+            known = Painted(mask, before, drawn)
+        work.workspace.erase(label, index)
+        work.session.painted[entry] = replace(known, mask=mask)
+        work.names.setdefault(label, f"object {label}")
+
+    def _is_unpainted(self, work: Work, index: Index, label: int) -> bool:
+        """Whether every stroke is undone: the mask is again the one before the first of them."""
+        known = work.session.painted.get((index, label))
+        mask = work.store.get(index, label)
+        if known is None or mask is None:
+            return False
+        return mask == (known.before or ObjectMask.empty(mask.frame_size))
+
+    def _unpaint(self, work: Work, index: Index, label: int) -> None:
+        """Bring back what a painted mask took the place of."""
+        known = work.session.painted.pop((index, label))
+        work.store.put(index, label, known.before)
+        for prompt in known.drawn:
+            work.workspace.draw(index, prompt)
+
+    # -- masks from elsewhere
+
+    def use_labels(self, layer: Any) -> list[int]:
+        """Take each label of a Labels layer on the shown frame for an object's mask.
+
+        A label that was taken before, on any frame, is the same object again.
+        """
+        work = self._begin()
+        names, image = work.names, work.workspace.image
+        found = masks_at(layer, image, self._dock.viewer.dims.point)
+        known = {value: work.taken.get((layer.name, value)) for value in found}
+        fresh = labels_of([n for n in found if known[n] not in names], names)
+        for value, label in fresh.items():
+            work.taken[layer.name, int(value)] = label
+            own = "object" if label == value else f"{layer.name}"
+            names[label] = f"{own} {value}"
+        masks = {work.taken[layer.name, value]: mask for value, mask in found.items()}
+        self._take(work, work.workspace.step, masks, f"masks of {layer.name}")
+        if not masks:
+            self._dock.message.emit(f"{layer.name} has no label on this frame.")
+        return list(masks)
+
+    def take(self, index: Index, masks: Sequence[ObjectMask]) -> list[int]:
+        """Make an object of each mask on a frame."""
+        work = self._begin()
+        made = {work.add(): mask for mask in masks}
+        self._take(work, index, made, "all cells")
+        return list(made)
+
+    def _take(self, work: Work, index: Index, masks: Mapping[int, ObjectMask], title: str) -> None:
+        """Let masks on a frame be those of objects, as if they had been painted."""
+        change: Change = {}
+        marks = work.workspace.marks()
+        for label, mask in masks.items():
+            change[index, label] = before = work.store.put(index, label, mask)
+            marks = marks.without(label, index)
+            if before != mask or (index, label) not in work.session.painted:
+                work.session.painted[index, label] = Painted(mask, before)
+        work.workspace.set_marks(marks)
+        work.history.record(title, change)
+        if masks:
+            self._dock.select(next(iter(masks)))
+        self._dock.show(work)
+        self._dock.objects_changed.emit()
+        self.sync()
+
+
+def _title(due: Pending) -> str:
+    """What prompts are called when they are taken back."""
+    last = next((prompts[-1] for prompts in due.values() if prompts), None)
+    if last is None:
+        return "removal of prompts"
+    return "click" if last.points else "box" if last.box else "mask"

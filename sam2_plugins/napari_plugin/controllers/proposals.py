@@ -1,0 +1,167 @@
+"""All cells of the shown frame: proposed by the model, accepted or refused by clicks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import pi, sqrt
+from typing import Any
+
+from psygnal import Signal
+
+from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.napari_plugin.controllers.jobs import Jobs
+from sam2_plugins.napari_plugin.controllers.prompting import Prompting
+from sam2_plugins.napari_plugin.layers.frames import Line
+from sam2_plugins.napari_plugin.layers.mask_store import Index, MaskStore
+from sam2_plugins.napari_plugin.layers.placement import placement_of
+from sam2_plugins.napari_plugin.models.dock import DockModel
+from sam2_plugins.napari_plugin.models.work import Work
+
+ACCEPTED, REFUSED = "#2ecc71", "#ff4d4d"
+_KNOWN = 0.3
+"""Share of a proposal within the masks that are there, from which on it is none."""
+_DRAGGED = 3
+"""Pixels of the screen from which on a click is a drag."""
+
+
+class Proposals:
+    """Proposals of one frame in a layer of their own; a click on one refuses it, or accepts it."""
+
+    changed = Signal()
+    """There are other proposals, or others are accepted."""
+
+    def __init__(
+        self, dock: DockModel, jobs: Jobs, prompting: Prompting, begin: Callable[[], Work]
+    ) -> None:
+        self._dock = dock
+        self._jobs = jobs
+        self._prompting = prompting
+        self._begin = begin
+        self._index: Index = ()
+        self._layer: Any = None
+        self.masks: dict[int, ObjectMask] = {}
+        """Proposals by number."""
+        self._refused: set[int] = set()
+        self._sizes = (0.0, float("inf"))
+
+    @property
+    def diameters(self) -> Mapping[int, float]:
+        """Of discs as large as the proposals, in pixels."""
+        return {number: 2 * sqrt(mask.area / pi) for number, mask in self.masks.items()}
+
+    @property
+    def accepted(self) -> list[int]:
+        """Proposals of a size that is wanted, which no click refused."""
+        low, high = self._sizes
+        return [n for n, d in self.diameters.items() if low <= d <= high and n not in self._refused]
+
+    def propose(self) -> None:
+        """Let the model propose all objects of the shown frame, in a worker."""
+        dock, work = self._dock, self._begin()
+        if dock.running:
+            raise Sam2PluginsError("Cancel the run first.")
+        index, view = work.workspace.step, dock.view()
+        line = Line.through(dock.axis, index)
+        frame, session = line.frame(index) or 0, work.session
+        known = list(work.store.on_frame(index).values())
+        dock.message.emit(f"Looking for all cells of frame {frame} …")
+        self._jobs.call(
+            lambda: new_ones(session.propose(view, line, frame), known),
+            lambda masks: self._show(index, masks),
+            dock.fail,
+        )
+
+    def set_sizes(self, low: float, high: float) -> None:
+        """Accept only proposals whose diameters, in pixels, are in a range."""
+        self._sizes = low, high
+        self._draw()
+
+    def toggle(self, number: int) -> None:
+        """Refuse a proposal, or accept it again."""
+        self._refused ^= {number}
+        self._draw()
+
+    def accept(self) -> None:
+        """Make an object of each accepted proposal, and put the others away."""
+        masks = [self.masks[number] for number in self.accepted]
+        index = self._index
+        self.dismiss()
+        made = self._prompting.take(index, masks)
+        done = f"{len(made)} objects. Track them with the buttons below."
+        self._prompting.after(lambda: self._dock.message.emit(done))
+
+    def dismiss(self) -> None:
+        """Put all proposals away."""
+        layer, self._layer = self._layer, None
+        self.masks, self._refused, self._sizes = {}, set(), (0.0, float("inf"))
+        work, layers = self._dock.work, self._dock.viewer.layers
+        if layer is not None and layer in layers:
+            layers.remove(layer)
+            if work is not None and work.workspace.points in layers:
+                layers.selection.active = work.workspace.points
+        self.changed.emit()
+
+    def leave(self, layer: Any) -> None:
+        """Put all away, if it is their layer that a person removed."""
+        if layer is not None and layer is self._layer:
+            self.dismiss()
+
+    # -- the layer
+
+    def _show(self, index: Index, masks: Sequence[ObjectMask]) -> None:
+        dock, work = self._dock, self._dock.work
+        self.dismiss()
+        if work is None or not masks:
+            dock.message.emit("The model finds no further cell on this frame: click on them.")
+            return
+        self._index, self.masks = index, dict(enumerate(masks, 1))
+        image = work.workspace.image
+        store = MaskStore(work.store.shape)
+        for number, mask in self.masks.items():
+            store.put(index, number, mask)
+        self._layer = dock.viewer.add_labels(
+            store,
+            name=f"{image.name} proposals",
+            opacity=0.6,
+            **placement_of(image),
+        )
+        self._layer.mode = "pan_zoom"
+        self._layer.mouse_drag_callbacks.append(self._on_press)
+        dock.message.emit(
+            f"{len(masks)} cells are proposed: click on what is none, then accept the rest."
+        )
+        self._draw()
+
+    def _draw(self) -> None:
+        from napari.utils.colormaps import DirectLabelColormap
+
+        if self._layer is not None:
+            accepted = set(self.accepted)
+            colors: dict[int | None, Any] = dict.fromkeys((None, 0), "transparent")
+            colors.update({n: ACCEPTED if n in accepted else REFUSED for n in self.masks})
+            self._layer.colormap = DirectLabelColormap(color_dict=colors)
+        self.changed.emit()
+
+    def _on_press(self, layer: Any, event: Any) -> Any:
+        """Toggle what is clicked on; a drag moves the view."""
+        at, start = layer.world_to_data(event.position), event.pos
+        yield
+        while event.type == "mouse_move":
+            yield
+        if max(abs(a - b) for a, b in zip(event.pos, start, strict=True)) <= _DRAGGED:
+            x, y = float(at[-1]) + 0.5, float(at[-2]) + 0.5
+            for number, mask in self.masks.items():
+                if mask.around(x, y, 0).any():
+                    self.toggle(number)
+                    break
+
+
+def new_ones(masks: Sequence[ObjectMask], known: Sequence[ObjectMask]) -> list[ObjectMask]:
+    """Leave out what is there already."""
+    return [
+        mask
+        for mask in masks
+        if mask.visible
+        and sum(mask.intersection_with(other) for other in known) < _KNOWN * mask.area
+    ]

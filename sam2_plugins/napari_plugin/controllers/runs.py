@@ -1,0 +1,235 @@
+"""Tracking: started, watched, stopped and taken back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+from psygnal import Signal
+
+from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.tracking.schedule import Direction
+from sam2_plugins.napari_plugin.controllers.jobs import Handle, Jobs
+from sam2_plugins.napari_plugin.controllers.offers import Offers
+from sam2_plugins.napari_plugin.controllers.prompting import Prompting
+from sam2_plugins.napari_plugin.controllers.tracks import TracksDrawing
+from sam2_plugins.napari_plugin.layers.frames import Line
+from sam2_plugins.napari_plugin.layers.mask_store import Change
+from sam2_plugins.napari_plugin.models.all_cells import LineageStep, Taking, follow_all
+from sam2_plugins.napari_plugin.models.dock import DockModel
+from sam2_plugins.napari_plugin.models.requests import Request, Step
+from sam2_plugins.napari_plugin.models.session import Session
+from sam2_plugins.napari_plugin.models.volumes import largest, track_volumes
+from sam2_plugins.napari_plugin.models.work import Work
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """How far a run is; rate in frames a second."""
+
+    done: int
+    total: int
+    rate: float
+
+    @property
+    def seconds_left(self) -> float:
+        """Time that the rest will take; 0 if that is not known."""
+        return (self.total - self.done) / self.rate if self.rate else 0.0
+
+
+class Runs:
+    """One run at a time, over the objects along the line that is shown."""
+
+    progressed = Signal(object)
+    """A `RunProgress`, or None when a run ends."""
+
+    def __init__(
+        self,
+        dock: DockModel,
+        jobs: Jobs,
+        prompting: Prompting,
+        tracks: TracksDrawing,
+        offers: Offers,
+        begin: Callable[[], Work],
+    ) -> None:
+        self._dock = dock
+        self._jobs = jobs
+        self._prompting = prompting
+        self._tracks = tracks
+        self._offers = offers
+        self._begin = begin
+        self._run: Handle | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether objects are being tracked."""
+        return self._dock.running
+
+    def why_not(self) -> str:
+        """Why tracking cannot start; "" if it can."""
+        dock = self._dock
+        if not dock.images:
+            return "Choose an image first."
+        if dock.running:
+            return "Tracking already."
+        if dock.here is None:
+            return "Click on an object first."
+        work, line = dock.here
+        if not _prompted(work, line) and (dock.over is None or not _seen(work, line)):
+            return "Click on an object first, or draw a box around it."
+        if max(dock.length, self.length) < 2:
+            return "There is only one frame."
+        return ""
+
+    @property
+    def length(self) -> int:
+        """Number of frames among which a run's range is chosen, or of time points with stacks."""
+        dock = self._dock
+        return dock.length_of(dock.axis if dock.over is None else dock.over)
+
+    @property
+    def corrections(self) -> dict[int, int]:
+        """By object, the frame of a correction that was not tracked on from there."""
+        if self._dock.here is None:
+            return {}
+        work, line = self._dock.here
+        return work.session.prompts.corrections(line)
+
+    def track_on(self) -> None:
+        """Track on from the corrections; what is before them, and other objects, stay as it is."""
+        dock, since = self._dock, self.corrections
+        if dock.here is None or not since:
+            dock.message.emit("There is no correction to track on from.")
+            return
+        work, line = dock.here
+        last = work.session.prompts.last_outdated(line, since)
+        first = min(since.values())
+        self._track(work, Request(dock.view(), line, "forward", first, last, since))
+
+    def start(
+        self, direction: Direction, start: int | None = None, stop: int | None = None
+    ) -> None:
+        """Track all objects; masks appear as they come."""
+        dock, reason = self._dock, self.why_not()
+        if reason or dock.here is None:
+            dock.failed.emit(reason)
+            return
+        work, line = dock.here
+        request = Request(dock.view(), line, direction, start, stop, over=dock.over)
+        self._track(work, request)
+
+    def track_all(self, stop: int | None = None) -> None:
+        """Track all cells from the shown frame on, with those that come, divide and go.
+
+        Raises
+        ------
+        Sam2PluginsError
+            If there is nothing to track through.
+        """
+        dock, work = self._dock, self._begin()
+        line, frame = Line.through(dock.axis, work.workspace.step), dock.frame
+        last = dock.length - 1 if stop is None else stop
+        if dock.over is not None or frame >= last:
+            raise Sam2PluginsError(
+                "All cells are tracked to later frames: go to an earlier frame, and choose one "
+                "axis to track along."
+            )
+        request = Request(dock.view(), line, "forward", frame, last)
+        names, here = work.names, work.store.on_frame(line.index(frame))
+        masks = {label: mask for label, mask in here.items() if mask.visible and label in names}
+        change: Change = {}
+        taking = Taking(work, request, masks, change)
+
+        def each(step: Step) -> None:
+            known = len(names)
+            assert isinstance(step, LineageStep) and step.found is not None
+            for offer in taking.take(step.found):
+                self._offers.add(offer)
+            if len(names) > known:
+                dock.objects_changed.emit()
+
+        self._start(work, lambda: follow_all(work.session, request, masks), request, change, each)
+
+    def cancel(self) -> None:
+        """Stop the run at the next frame; what is done is kept."""
+        if self._run is not None:
+            self._run.stop()
+
+    def _track(self, work: Work, request: Request) -> None:
+        session, names = work.session, list(work.names)
+        begins = _prompted(work, request.line)
+        change: Change = {}
+
+        def steps() -> Generator[Step, None, None]:
+            if request.over is None:
+                return session.run(request, change)
+            return track_volumes(session, request, names, begins, change)
+
+        self._start(work, steps, request, change)
+
+    def _start(
+        self,
+        work: Work,
+        steps: Callable[[], Generator[Step, None, None]],
+        request: Request,
+        change: Change,
+        on_step: Callable[[Step], None] = lambda step: None,
+    ) -> None:
+        dock = self._dock
+        if dock.running:
+            dock.failed.emit(self.why_not())
+            return
+        self._prompting.sync()
+        computed = 0
+        frames = set()
+        began = time.perf_counter()
+
+        def each(step: Step) -> None:
+            nonlocal computed
+            on_step(step)
+            computed += step.computed
+            frames.add(step.index)
+            rate = step.done / max(time.perf_counter() - began, 1e-6)
+            dock.shown_is_stale |= step.index == work.workspace.step
+            self.progressed.emit(RunProgress(step.done, step.total, rate))
+            dock.masks_changed.emit()
+
+        def done(stopped: bool) -> None:
+            self._run, dock.running = None, False
+            made = _by_the_run(change, work.session, request.line.axis)
+            work.history.record("run", made, differ=True)
+            dock.show(work)
+            self.progressed.emit(None)
+            kept = "Stopped; what is done is kept: " if stopped else ""
+            if computed or stopped or not frames:
+                dock.message.emit(f"{kept}{len(frames)} frames tracked.")
+            else:
+                dock.message.emit(
+                    "Nothing had to be tracked: all masks follow from the prompts already."
+                )
+            self._tracks.draw(work)
+
+        def failed(error: Exception) -> None:
+            done(True)
+            dock.fail(error)
+
+        self.progressed.emit(RunProgress(0, 0, 0.0))
+        dock.running = True
+        handle = self._jobs.stream(steps, each, done, failed)
+        if dock.running:  # it may be over already
+            self._run = handle
+
+
+def _prompted(work: Work, line: Line) -> bool:
+    return bool(work.session.prompts.along(line) or work.pending(line))
+
+
+def _seen(work: Work, line: Line) -> bool:
+    return any(largest(work.store, line, label) is not None for label in work.names)
+
+
+def _by_the_run(change: Change, session: Session, axis: int | None) -> Change:
+    """Leave out what a person did meanwhile: taking the run back leaves it alone."""
+    by_hand = session.prompts.entries(axis) | session.painted.keys()
+    return {entry: mask for entry, mask in change.items() if entry not in by_hand}

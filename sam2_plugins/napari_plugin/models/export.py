@@ -1,0 +1,119 @@
+"""Results to files: the core's formats, written frame by frame; prompts to replay and back."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sam2_plugins.core.export import FORMATS, check_ctc, formats, open_writers
+from sam2_plugins.core.masks import ObjectId
+from sam2_plugins.core.prompt_files import load_prompts, save_prompts
+from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.tracking.schedule import Life
+from sam2_plugins.napari_plugin.layers.frames import Line, View
+from sam2_plugins.napari_plugin.layers.mask_store import labels_of
+from sam2_plugins.napari_plugin.models.work import Work
+
+KINDS = {one.name: one.title for one in formats().values() if one.name != "png"}
+"""Formats of the core to what they are called; a contact sheet is a picture of a movie."""
+
+
+def export(
+    work: Work, view: View, line: Line, kind: str, folder: Path
+) -> Generator[int, None, list[str]]:
+    """Write the objects along a line, and yield frame by frame; return what was written, and notes.
+
+    What is there under the format's name is replaced: the dock asks before.
+
+    Raises
+    ------
+    ExportError
+        If a file cannot be written.
+    """
+    names = dict(sorted(work.names.items()))
+    parents: dict[ObjectId, ObjectId] = dict(work.lineage.mothers.items())
+    # A video of a time-lapse is to be watched, not to last as long.
+    with view.open(line, timed=kind != "mp4") as frames:
+        writers = open_writers(folder, kind, frames, list(names), parents=parents, overwrite=True)
+        with writers:
+            for frame in range(frames.length or 0):
+                time = float(frame) if frames.fps is None else frame / frames.fps
+                masks = work.store.on_frame(line.index(frame))
+                writers.write(frame, time, {o: m for o, m in masks.items() if o in names})
+                yield frame
+    notes = [f"Written: {path}" for path in writers.paths]
+    notes += [f"Note: {note}" for note in writers.notes]
+    if kind == "ctc":
+        notes += [f"Note: {problem}" for problem in check_ctc(folder / FORMATS["ctc"])]
+    return notes
+
+
+def write_prompts(path: Path, work: Work, line: Line, facts: Mapping[str, Any]) -> None:
+    """Save prompts with names, lineage and lives, to be replayed here or by the command line."""
+    about = {
+        "names": {str(label): name for label, name in work.names.items()},
+        "mothers": {str(d): m for d, m in work.lineage.mothers.items()},
+    }
+    answered = work.session.prompts.along(line)
+    prompts = [prompt for prompts in answered.values() for prompt in prompts]
+    bounds: dict[ObjectId, tuple[int | None, int | None]] = {
+        label: (life.first, life.last) for label, life in work.session.lives.items()
+    }
+    save_prompts(path, prompts, {**facts, **about}, bounds)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Prompts of a file that are not there yet, with labels for all its objects."""
+
+    prompts: tuple[Prompt, ...]
+    names: dict[int, str]
+    mothers: dict[int, int]
+    lives: dict[int, Life]
+
+
+def read_prompts(path: Path, work: Work, line: Line) -> Loaded:
+    """Load prompts; objects get labels that are not taken.
+
+    An object of the file that shares a prompt with one that is there along the line is that object.
+
+    Raises
+    ------
+    PromptError
+        If the file is damaged.
+    """
+    document = load_prompts(path)
+    known = {_key(p): label for (_, label), prompts in work.prompts(line).items() for p in prompts}
+    same = {p.obj: known[_key(p)] for p in document.prompts if _key(p) in known}
+    objects = dict.fromkeys(p.obj for p in document.prompts)
+    labels = {**labels_of((o for o in objects if o not in same), work.names), **same}
+    by_text = {str(obj): label for obj, label in labels.items()}
+    about = document.source
+
+    def relabelled(key: str) -> dict[int, Any]:
+        pairs = about.get(key, {}).items()
+        return {by_text[obj]: value for obj, value in pairs if obj in by_text}
+
+    names = {label: str(obj) for obj, label in labels.items()}
+    names = {n: f"object {n}" if text.isdecimal() else text for n, text in names.items()}
+    bounds = {labels[obj]: Life(*life) for obj, life in document.lives.items() if obj in labels}
+    ends = {label: Life(None, int(frame)) for label, frame in relabelled("ends").items()}
+    return Loaded(
+        tuple(replace(p, obj=labels[p.obj]) for p in document.prompts if _key(p) not in known),
+        {**names, **{label: str(name) for label, name in relabelled("names").items()}},
+        {
+            daughter: by_text[str(mother)]
+            for daughter, mother in relabelled("mothers").items()
+            if str(mother) in by_text
+        },
+        {**ends, **bounds},
+    )
+
+
+def _key(prompt: Prompt) -> tuple[object, ...]:
+    """What a prompt says, whichever object it is of; places to a thousandth of a pixel."""
+    points, box = prompt.points, prompt.box
+    clicks = points and (tuple((round(x, 3), round(y, 3)) for x, y in points.xy), points.labels)
+    return prompt.frame, clicks, box and tuple(round(side, 3) for side in box), prompt.mask

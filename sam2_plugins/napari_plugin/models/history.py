@@ -1,0 +1,125 @@
+"""Undo and redo of everything in one order: clicks, strokes, runs, divisions, names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from sam2_plugins.core.tracking.schedule import Life
+from sam2_plugins.napari_plugin.layers.marks import Marks
+from sam2_plugins.napari_plugin.layers.mask_store import Change, Entry, MaskStore
+from sam2_plugins.napari_plugin.models.session import Painted
+
+
+@dataclass(frozen=True)
+class State:
+    """All that a person has made of an image, but for the masks.
+
+    Attributes
+    ----------
+    names
+        Of the objects, by label, in their order.
+    mothers
+        Daughter to mother.
+    lives
+        Frames on which objects exist, of those that begin or end in the movie.
+    painted
+        Masks by a person.
+    taken
+        Objects by the Labels layer, and the label in it, from which they were taken.
+    selected
+        The object that the next prompt is of; a change of it alone is no edit.
+    """
+
+    names: Mapping[int, str] = field(default_factory=dict)
+    mothers: Mapping[int, int] = field(default_factory=dict)
+    lives: Mapping[int, Life] = field(default_factory=dict)
+    painted: Mapping[Entry, Painted] = field(default_factory=dict)
+    taken: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    marks: Marks = field(default_factory=Marks)
+    selected: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One change: what it is called, the states around it, and the masks of the other side."""
+
+    title: str
+    before: State
+    after: State
+    masks: Change
+
+
+class History:
+    """Edits that can be taken back, and those that can be made again.
+
+    Parameters
+    ----------
+    capture
+        Returns the state as it is.
+    apply
+        Brings a state about.
+    """
+
+    def __init__(
+        self, store: MaskStore, capture: Callable[[], State], apply: Callable[[State], None]
+    ) -> None:
+        self._store = store
+        self._capture = capture
+        self._apply = apply
+        self._undo: list[Edit] = []
+        self._redo: list[Edit] = []
+        self.present = capture()
+        """The state after the last edit."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called after an edit was made, taken back or made again."""
+
+    def __len__(self) -> int:
+        return len(self._undo)
+
+    def record(self, title: str, masks: Change | None = None, differ: bool = False) -> None:
+        """Keep a change that was made: the masks as they were before; nothing if nothing changed.
+
+        What was taken back before it cannot be made again.
+
+        Parameters
+        ----------
+        differ
+            All these masks are known to be other ones now.
+        """
+        now, changed = self._capture(), masks or {}
+        if not differ:
+            changed = {e: mask for e, mask in changed.items() if mask != self._store.get(*e)}
+        if changed or now != self.present:
+            self._undo.append(Edit(title, self.present, now, changed))
+            self._redo.clear()
+        self.present = now
+        self.on_change()
+
+    def admit_objects(self) -> None:
+        """Let the objects, and their mothers, be there before the next edit too."""
+        now = self._capture()
+        self.present = replace(self.present, names=now.names, mothers=now.mothers)
+        self.on_change()
+
+    def undo(self) -> Edit | None:
+        """Take the last edit back, or first what was begun since; None if there is nothing."""
+        if self._capture() != self.present:
+            now = self._capture()
+            self._apply(self.present)
+            return Edit("change", self.present, now, {})
+        return self._step(self._undo, self._redo, forward=False)
+
+    def redo(self) -> Edit | None:
+        """Make the edit again that was taken back last; None if there is none."""
+        return self._step(self._redo, self._undo, forward=True)
+
+    def _step(self, edits: list[Edit], others: list[Edit], forward: bool) -> Edit | None:
+        if not edits:
+            return None
+        edit = edits.pop()
+        others.append(replace(edit, masks=self._store.swap(edit.masks)))
+        self.present = edit.after if forward else edit.before
+        self._apply(self.present)
+        self.on_change()
+        return edit

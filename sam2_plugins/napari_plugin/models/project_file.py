@@ -1,0 +1,316 @@
+"""The project file: all work on one image, appended while it is done, so that a crash loses none.
+
+JSON Lines. The first line says what the file is and which image it is of. Of those after it, in any
+order, ``{"at": [7], "label": 3, "iou": …, "score": …, "offset": [x, y], "mask": {…}}`` is the mask
+of an object on a frame (its tight crop, as COCO run-length encoding; ``null``: none any more), and
+``{"state": {…}}`` is all the rest: names, prompts, lineage, choices. Of several lines on the same
+thing the last counts. What a crash left of a last line is ignored.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from queue import SimpleQueue
+from time import monotonic
+from typing import Any
+
+from sam2_plugins.core import files
+from sam2_plugins.core.errors import ExportError, Sam2PluginsError
+from sam2_plugins.core.masks import ObjectMask, rle
+from sam2_plugins.core.tracking.schedule import Life
+from sam2_plugins.napari_plugin.layers.frames import Line
+from sam2_plugins.napari_plugin.layers.marks import Marks
+from sam2_plugins.napari_plugin.layers.mask_store import Index
+from sam2_plugins.napari_plugin.models.history import State
+from sam2_plugins.napari_plugin.models.session import Painted
+
+SUFFIX = ".sam2"
+FORMAT, VERSION = "sam2_plugins napari project", 1
+SYNC_SECONDS = 2.0
+"""Between two moments at which what was written is sure to be on the disk."""
+
+Masks = dict[Index, dict[int, ObjectMask]]
+Current = dict[tuple[Line, int], frozenset[int]]
+"""Frames by line and object whose masks follow from the prompts."""
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """By which the image of a project is known again."""
+
+    name: str
+    shape: tuple[int, ...]
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is chosen in the form; channels are named."""
+
+    axis: int | None = None
+    over: int | None = None
+    channels: tuple[str, ...] = ()
+    contrast: str = "layer"
+    memory: str = "sam2"
+    model: str = "nano"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """All work on one image."""
+
+    image: ImageFacts
+    state: State = field(default_factory=State)
+    choices: Choices = field(default_factory=Choices)
+    masks: Masks = field(default_factory=dict)
+    current: Current = field(default_factory=dict)
+    damaged: int = 0
+    """Lines of the file that could not be read."""
+
+
+class Project:
+    """Appends to a project file from a thread of its own: the window never waits for the disk.
+
+    Attributes
+    ----------
+    error
+        What went wrong with writing; None if nothing did.
+    """
+
+    def __init__(self, path: Path, image: ImageFacts) -> None:
+        self.path = Path(path)
+        self.error: Sam2PluginsError | None = None
+        self._image = image
+        self._queue: SimpleQueue[Any] = SimpleQueue()
+        self._thread = threading.Thread(target=self._write, name="sam2 project", daemon=True)
+        self._thread.start()
+
+    def put_mask(self, index: Index, label: int, mask: ObjectMask | None) -> None:
+        """Append a mask; from any thread."""
+        self._queue.put((index, label, mask))
+
+    def put_state(self, saved: Saved) -> None:
+        """Append everything but the masks."""
+        self._queue.put(saved)
+
+    def close(self) -> None:
+        """Wait until everything is on the disk."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+
+    def _write(self) -> None:
+        try:
+            self._append_all()
+        except OSError as error:
+            self.error = ExportError(
+                f"{self.path} cannot be written: {error.strerror or error}. Your work is not being "
+                "saved: choose another place with Save project as."
+            )
+
+    def _append_all(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab") as file:
+            whole = _whole(self.path)
+            file.truncate(whole)
+            if not whole:
+                file.write(_line(_header(self._image)))
+            synced = monotonic()
+            while (item := self._queue.get()) is not None:
+                file.write(_line(_state(item) if isinstance(item, Saved) else _mask(*item)))
+                if self._queue.empty():
+                    file.flush()
+                    if monotonic() - synced > SYNC_SECONDS:
+                        os.fsync(file.fileno())
+                        synced = monotonic()
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def write_project(path: Path, saved: Saved) -> None:
+    """Write a whole project file anew, or leave what was there.
+
+    Raises
+    ------
+    ExportError
+        If it cannot be written.
+    """
+    with files.replacing(path) as fresh, fresh.open("wb") as file:
+        file.write(_line(_header(saved.image)))
+        for index, masks in saved.masks.items():
+            for label, mask in masks.items():
+                file.write(_line(_mask(index, label, mask)))
+        file.write(_line(_state(saved)))
+
+
+def read_facts(path: Path) -> ImageFacts:
+    """Read of which image a project file is.
+
+    Raises
+    ------
+    Sam2PluginsError
+        If it is no project file, or cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            first = json.loads(file.readline())
+    except OSError as error:
+        raise Sam2PluginsError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except ValueError:
+        first = {}
+    if not isinstance(first, dict) or first.get("format") != FORMAT:
+        raise Sam2PluginsError(f"{path} is no project of this dock.")
+    if first.get("version") != VERSION:
+        raise Sam2PluginsError(
+            f"{path} is of version {first.get('version')!r}, and this program reads {VERSION}: "
+            "update sam2_plugins."
+        )
+    image = first["image"]
+    return ImageFacts(str(image["name"]), tuple(image["shape"]), str(image.get("path", "")))
+
+
+def read_project(path: Path) -> Saved:
+    """Read a project file, without what a crash left of its last line.
+
+    Raises
+    ------
+    Sam2PluginsError
+        If it is no project file, or cannot be read.
+    """
+    facts = read_facts(path)
+    masks: Masks = {}
+    state: dict[str, Any] = {}
+    damaged = 0
+    with Path(path).open("rb") as file:
+        file.readline()
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            try:
+                entry = json.loads(line)
+                if "state" in entry:
+                    state = entry["state"]
+                else:
+                    _read_mask(entry, facts.shape[-2:], masks)
+            except (ValueError, KeyError, TypeError):
+                damaged += 1
+    return _read_state(state, replace(Saved(facts), masks=masks, damaged=damaged))
+
+
+def _whole(path: Path) -> int:
+    """Return the number of bytes up to the end of the last whole line."""
+    return path.read_bytes().rfind(b"\n") + 1
+
+
+def _line(entry: Mapping[str, Any]) -> bytes:
+    return json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def _header(image: ImageFacts) -> dict[str, Any]:
+    about = {"name": image.name, "shape": list(image.shape), "path": image.path}
+    return {"format": FORMAT, "version": VERSION, "image": about}
+
+
+def _mask(index: Index, label: int, mask: ObjectMask | None) -> dict[str, Any]:
+    entry: dict[str, Any] = {"at": list(index), "label": label}
+    if mask is None:
+        return {**entry, "mask": None}
+    crop = rle.encode(mask.crop, 0, mask.crop.shape) if mask.visible else {"size": [0, 0]}
+    sure = {"iou": _number(mask.iou), "score": _number(mask.score)}
+    return {**entry, **sure, "offset": list(mask.offset), "mask": crop}
+
+
+def _read_mask(entry: Mapping[str, Any], frame_size: tuple[int, ...], masks: Masks) -> None:
+    here = masks.setdefault(tuple(entry["at"]), {})
+    encoded, label = entry["mask"], int(entry["label"])
+    if encoded is None:
+        here.pop(label, None)
+        return
+    iou, score = (math.nan if entry[key] is None else entry[key] for key in ("iou", "score"))
+    height, width = frame_size
+    if encoded["size"] == [0, 0]:
+        here[label] = ObjectMask.empty((height, width), iou, score)
+        return
+    x, y = entry["offset"]
+    here[label] = ObjectMask(rle.decode(encoded), (x, y), (height, width), iou, score)
+
+
+def _state(saved: Saved) -> dict[str, Any]:
+    state, choices = saved.state, saved.choices
+    lives = [[label, life.first, life.last] for label, life in state.lives.items()]
+    current = [
+        [line.axis, list(line.at), label, list(_ranges(frames))]
+        for (line, label), frames in saved.current.items()
+    ]
+    return {
+        "state": {
+            "names": list(state.names.items()),
+            "mothers": list(state.mothers.items()),
+            "lives": lives,
+            # The masks themselves are among the others.
+            "painted": [[list(index), label] for index, label in state.painted],
+            "taken": [[layer, n, label] for (layer, n), label in state.taken.items()],
+            "clicks": state.marks.clicks,
+            "shapes": state.marks.shapes,
+            "selected": state.selected,
+            "current": current,
+            "choices": vars(choices),
+        }
+    }
+
+
+def _read_state(state: Mapping[str, Any], saved: Saved) -> Saved:
+    """Fill in what a state line says; it is empty in a file that has none yet."""
+    if not state:
+        return saved
+    painted = {}
+    for at, label in state["painted"]:
+        mask = saved.masks.get(tuple(at), {}).get(label)
+        if mask is not None:
+            painted[tuple(at), int(label)] = Painted(mask, None)
+    marks = Marks(
+        tuple((tuple(at), int(label), str(meaning)) for at, label, meaning in state["clicks"]),
+        tuple((kind, tuple(map(tuple, at)), int(label)) for kind, at, label in state["shapes"]),
+    )
+    choices = {**state["choices"], "channels": tuple(state["choices"]["channels"])}
+    made = State(
+        names={int(label): str(name) for label, name in state["names"]},
+        mothers={int(daughter): int(mother) for daughter, mother in state["mothers"]},
+        lives={int(label): Life(first, last) for label, first, last in state["lives"]},
+        painted=painted,
+        taken={(str(layer), int(n)): int(label) for layer, n, label in state["taken"]},
+        marks=marks,
+        selected=state["selected"],
+    )
+    current = {
+        (Line(axis, tuple(at)), int(label)): frozenset(
+            frame for first, last in ranges for frame in range(first, last + 1)
+        )
+        for axis, at, label, ranges in state["current"]
+    }
+    return replace(saved, state=made, choices=Choices(**choices), current=current)
+
+
+def _ranges(frames: Iterable[int]) -> Iterator[list[int]]:
+    """First and last frame of each unbroken run."""
+    run: list[int] = []
+    for frame in sorted(frames):
+        if run and frame == run[1] + 1:
+            run[1] = frame
+        else:
+            if run:
+                yield run
+            run = [frame, frame]
+    if run:
+        yield run
+
+
+def _number(value: float) -> float | None:
+    """JSON has no nan: what no model predicted is null."""
+    return None if math.isnan(value) else round(float(value), 4)

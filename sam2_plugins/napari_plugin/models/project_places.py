@@ -1,0 +1,133 @@
+"""Where the project file of an image lies: beside the movie, or where the user wants it."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from hashlib import sha256
+from itertools import chain, count
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.napari_plugin.layers.frames import mask_shape
+from sam2_plugins.napari_plugin.models.project_file import SUFFIX, ImageFacts, read_facts
+
+
+def facts_of(image: Any) -> ImageFacts:
+    """By which an image layer is known again."""
+    path = source_of(image)
+    return ImageFacts(_bare(image.name), mask_shape(image), "" if path is None else str(path))
+
+
+def source_of(image: Any) -> Path | None:
+    """The file or folder that an image layer was read from; None if there is none."""
+    path = getattr(getattr(image, "source", None), "path", None)
+    return Path(path).absolute() if path and Path(path).exists() else None
+
+
+class Places:
+    """Finds and claims project files.
+
+    Parameters
+    ----------
+    recovery
+        Folder for the work on images that are in no file; None: it is not saved.
+
+    Attributes
+    ----------
+    chosen
+        Where a user wants the project of a movie, by the movie's path.
+    beside
+        Whether work is saved beside the movie, where no other place was chosen.
+    """
+
+    def __init__(self, recovery: Path | None = None) -> None:
+        self.recovery = recovery
+        self.chosen: dict[str, str] = {}
+        self.beside = True
+        self._locks: dict[Path, FileLock] = {}
+
+    def find(self, image: Any) -> Path | None:
+        """Project file that holds work on an image of a file; None if there is none."""
+        for path in self._candidates(image) if source_of(image) is not None else ():
+            if path.exists() and fits(path, image):
+                return path
+            if not path.exists() and str(path) not in self.chosen.values():
+                return None
+        return None
+
+    def claim(self, image: Any) -> Path | None:
+        """A place to save the work on an image to, which no other window writes to."""
+        for path in self._candidates(image):
+            known = path.exists() and (source_of(image) is None or not fits(path, image))
+            if not known and self.lock(path):
+                return path
+        return None
+
+    def lock(self, path: Path) -> bool:
+        """Keep other windows from writing to a project file; whether it was free."""
+        if path in self._locks:
+            return True
+        name = sha256(str(path.absolute()).encode()).hexdigest()[:16]
+        lock = FileLock(Path(gettempdir()) / f"sam2-plugins-{name}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except (Timeout, OSError):
+            return False
+        self._locks[path] = lock
+        return True
+
+    def release(self, path: Path) -> None:
+        """Let other windows write to a project file."""
+        if path in self._locks:
+            self._locks.pop(path).release()
+
+    def choose(self, image: Any, path: Path) -> None:
+        """Remember where a user wants the project of a movie."""
+        source = source_of(image)
+        if source is not None:
+            self.chosen[str(source)] = str(path)
+
+    def left_behind(self, image: Any) -> list[Path]:
+        """Saved work on images in no file that are like this one, the newest first."""
+        if self.recovery is None or source_of(image) is not None or not self.recovery.is_dir():
+            return []
+        found = [path for path in self.recovery.glob(f"*{SUFFIX}") if fits(path, image)]
+        return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+
+    def _candidates(self, image: Any) -> Any:
+        source = source_of(image)
+        if source is None:
+            if self.recovery is None:
+                return iter(())
+            name = re.sub(r"[^\w-]+", "_", _bare(image.name))[:40] or "image"
+            stamp = time.strftime("%Y-%m-%d-%H%M%S")
+            stems = (f"{name}-{stamp}-{os.getpid()}{more}" for more in chain([""], count(2)))
+            return (self.recovery / f"{stem}{SUFFIX}" for stem in stems)
+        chosen = self.chosen.get(str(source))
+        first = [] if chosen is None else [Path(chosen)]
+        if not self.beside:
+            return iter(first)
+        stem = source.name if source.is_dir() else source.stem.removesuffix(".ome")
+        names = chain([f"{stem}{SUFFIX}"], (f"{stem}-{n}{SUFFIX}" for n in count(2)))
+        return chain(first, (source.parent / name for name in names))
+
+
+def fits(path: Path, image: Any) -> bool:
+    """Whether a file is a project of an image, or of one just like it."""
+    try:
+        facts = read_facts(path)
+    except Sam2PluginsError:
+        return False
+    here = facts_of(image)
+    return (facts.name, facts.shape) == (here.name, here.shape)
+
+
+def _bare(name: str) -> str:
+    """Name of a layer without the number that napari adds to a second one."""
+    return re.sub(r" \[\d+\]$", "", name)

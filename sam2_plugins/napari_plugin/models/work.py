@@ -1,0 +1,170 @@
+"""An image that is worked on: its layers, its objects, and the model's work on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.tracking.schedule import Life
+from sam2_plugins.napari_plugin.layers.frames import Line
+from sam2_plugins.napari_plugin.layers.marks import Prompts
+from sam2_plugins.napari_plugin.layers.mask_store import Change, free_label
+from sam2_plugins.napari_plugin.layers.workspace import Workspace
+from sam2_plugins.napari_plugin.models.history import History, State
+from sam2_plugins.napari_plugin.models.project_file import Choices, Project, Saved
+from sam2_plugins.napari_plugin.models.project_places import facts_of
+from sam2_plugins.napari_plugin.models.session import Session
+
+
+class Work:
+    """An image that is worked on: its layers, its session, and what can be taken back.
+
+    Attributes
+    ----------
+    taken
+        Objects by the Labels layer, and the label in it, from which they were taken.
+    stroke
+        Masks from before a stroke of the brush that is not over.
+    project
+        The file to which all is saved; None: to none.
+    """
+
+    def __init__(self, workspace: Workspace, session: Session) -> None:
+        self.workspace = workspace
+        self.session = session
+        self.store, self.names, self.lineage = workspace.store, workspace.names, workspace.lineage
+        self.taken: dict[tuple[str, int], int] = {}
+        self.stroke: Change = {}
+        self.history = History(self.store, self.capture, self.apply)
+        self.project: Project | None = None
+
+    # -- prompts
+
+    def prompts(self, line: Line) -> dict[tuple[int, int], Prompts]:
+        """All that is drawn and painted along a line, by frame and label."""
+        found: dict[tuple[int, int], Prompts] = {}
+        for (index, label), painted in self.session.painted.items():
+            frame = line.frame(index)
+            if frame is not None:
+                found[frame, label] = (Prompt.of(frame, label, mask=painted.mask),)
+        for (index, label), drawn in self.workspace.drawn(line).items():
+            frame = line.frame(index)
+            assert frame is not None
+            found[frame, label] = (*found.get((frame, label), ()), *drawn)
+        return found
+
+    def pending(self, line: Line) -> dict[tuple[int, int], Prompts]:
+        """Prompts along a line that the model has not answered; () where they are gone."""
+        wanted, answered = self.prompts(line), self.session.prompts.along(line)
+        due = {key: prompts for key, prompts in wanted.items() if answered.get(key) != prompts}
+        return {**due, **{key: () for key in answered if key not in wanted}}
+
+    # -- objects
+
+    def add(self, name: str = "") -> int:
+        """Make an object."""
+        label = free_label(self.names)
+        self.names[label] = name or f"object {label}"
+        return label
+
+    def remove(self, label: int) -> Change:
+        """Remove an object with its masks and prompts; return what brings its masks back."""
+        self.workspace.erase(label)
+        self.lineage.remove(label)
+        del self.names[label]
+        return self.session.remove(label)
+
+    def bound(self, line: Line, label: int, life: Life) -> Change:
+        """Give an object a life, and return what brings the masks beyond it back."""
+        change: Change = {}
+        self.session.lives[label] = life
+        if life == Life():
+            del self.session.lives[label]
+        for index in self.store.indices(label):
+            frame = line.frame(index)
+            if frame is not None and frame not in life:
+                self.workspace.erase(label, index)
+                self.session.painted.pop((index, label), None)
+                change[index, label] = self.store.put(index, label, None)
+        return change
+
+    # -- what is kept
+
+    def capture(self) -> State:
+        """Return all that a person has made of the image, as plain values."""
+        space, session = self.workspace, self.session
+        return State(
+            names=dict(self.names),
+            mothers=dict(self.lineage.mothers),
+            lives=dict(session.lives),
+            painted=dict(session.painted),
+            taken=dict(self.taken),
+            marks=space.marks(),
+            selected=space.drawing,
+        )
+
+    def apply(self, state: State) -> None:
+        """Bring a state about; the model hears of it with the next sync."""
+        session = self.session
+        _set(self.names, state.names)
+        _set(self.lineage.mothers, state.mothers)
+        _set(session.lives, state.lives)
+        _set(session.painted, state.painted)
+        _set(self.taken, state.taken)
+        self.workspace.set_marks(state.marks)
+
+    def save_to(self, project: Project | None, choices: Callable[[], Choices]) -> None:
+        """Append every change from now on to a project file."""
+        self.leave_project()
+        if project is None:
+            return
+        self.project = project
+        self.store.on_put = project.put_mask
+        self.history.on_change = lambda: project.put_state(self.saved(choices(), masks=False))
+
+    def leave_project(self) -> None:
+        """Write no more to the project file."""
+        if self.project is not None:
+            self.store.on_put = lambda index, label, mask: None
+            self.history.on_change = lambda: None
+            self.project.close()
+            self.project = None
+
+    def saved(self, choices: Choices, masks: bool = True) -> Saved:
+        """Return all work on the image."""
+        tracked = self.session.prompts.tracked
+        return Saved(
+            # The layers' own shape: the image may have got another one meanwhile.
+            replace(facts_of(self.workspace.image), shape=self.store.shape),
+            self.capture(),
+            choices,
+            self.store.snapshot() if masks else {},
+            {key: frozenset(frames) for key, frames in tracked.items()},
+        )
+
+    def recall(self, saved: Saved) -> None:
+        """Show the work of an earlier session; nothing can be taken back of it."""
+        for index, masks in saved.masks.items():
+            for label, mask in masks.items():
+                self.store.put(index, label, mask)
+        self.apply(saved.state)
+        log = self.session.prompts
+        log.tracked.update({key: set(frames) for key, frames in saved.current.items()})
+        indices = self.workspace.marks().indices() | {index for index, _ in self.session.painted}
+        for line in {Line.through(saved.choices.axis, index) for index in indices}:
+            log.recall(line, self.prompts(line))
+        self.history = History(self.store, self.capture, self.apply)
+
+    def end_stroke(self) -> None:
+        """Let what was painted since the last stroke be one edit."""
+        stroke, self.stroke = self.stroke, {}
+        if stroke:
+            self.history.record("stroke of the brush", stroke)
+
+
+def _set(mapping: dict[Any, Any], values: Any) -> None:
+    """Give a mapping, which others hold, other content in its order."""
+    mapping.clear()
+    mapping.update(values)
