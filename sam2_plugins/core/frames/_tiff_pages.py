@@ -145,13 +145,12 @@ def movie_of(tif: tifffile.TiffFile) -> tuple[int, Any]:
     It is the first that is no thumbnail; or, where a program wrote its pages one at a time, which
     tifffile then takes for a series each, all of them.
     """
-    series = tif.series
-    whole = [k for k, one in enumerate(series) if not one.keyframe.is_reduced] or [0]
-    pages = [series[k].keyframe for k in whole]
-    single = [one for one in pages if one.axes in ("YX", "YXS") and tif.is_shaped]
-    forms = {(one.shape, one.dtype, one.photometric) for one in pages}
-    are_single = len(single) == len(pages) and all(len(series[k].pages) == 1 for k in whole)
-    if len(pages) < 2 or len(forms) > 1 or not are_single:
-        return whole[0], series[whole[0]]
-    shape, axes = (len(pages), *pages[0].shape), f"Q{pages[0].axes}"
-    return whole[0], tifffile.TiffPageSeries(pages, shape, pages[0].dtype, axes)
+    whole = [k for k, one in enumerate(tif.series) if not one.keyframe.is_reduced] or [0]
+    first = tif.series[whole[0]]
+    pages = [tif.series[k].keyframe for k in whole]
+    forms = {(page.shape, page.dtype, page.axes, page.photometric) for page in pages}
+    is_split = len(pages) > 1 and len(forms) == 1 and bool(tif.is_shaped)
+    if not is_split or not all(tif.series[k].axes in ("YX", "YXS") for k in whole):
+        return whole[0], first
+    shape, axes = (len(pages), *first.shape), f"Q{first.axes}"
+    return whole[0], tifffile.TiffPageSeries(pages, shape, first.dtype, axes)

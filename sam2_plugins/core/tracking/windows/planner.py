@@ -35,11 +35,11 @@ WHOLE_FRAME_SHARE = 0.49
 MOST_ENLARGED = 2.0
 """Frame pixels are never enlarged more than this: there is nothing more to see."""
 
-COARSE_LATTICE, LATTICE, COARSE_SHARE = 2, 4, 0.3
+COARSE_LATTICE, LATTICE, COARSE_SHARE = 2, 4, 0.25
 """Windows begin at halves of their side, so that objects near each other share an encoding; at
 quarters for objects longer than a share of it, which need a window more nearly around them.
 
-An object of that share still keeps a tenth of the side from the edges of its window.
+An object of that share still keeps an eighth of the side from the edges of its window.
 """
 
 LEAVE_MARGIN = 1 / 20
