@@ -211,6 +211,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=72)
     parser.add_argument("--start", type=Path, help="go on from this finder")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rate", type=float, default=2e-3, help="largest learning rate")
     given = parser.parse_args()
     torch.set_num_threads(1)
     model = cached_model("nano", device="cpu")
@@ -223,7 +224,11 @@ def main() -> None:
         with replacing(given.out) as fresh:
             save_file({k: v.contiguous() for k, v in finder.state_dict().items()}, fresh)
 
-    keep(train_object_finder(model, given.minutes, seed=given.seed, start=start, keep=keep))
+    keep(
+        train_object_finder(
+            model, given.minutes, rate=given.rate, seed=given.seed, start=start, keep=keep
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -24,12 +24,12 @@ from sam2_plugins.core.tracking.windows.planner import Window, WindowPlanner, ex
 Propose: TypeAlias = Callable[[int], Sequence[ObjectMask]]
 """Returns the masks of a frame, with how sure they are as `iou`."""
 
-SEEN_SHARE, SHARE_LOG_SIGMA = 0.15, 1.2
+SEEN_SHARE, SHARE_LOG_SIGMA = 0.2, 1.2
 """Share of a window's side that objects should have across, and the natural logarithm by which they
-may well differ from it. Chosen on synthetic scenes and three real movies; see docs/lineage.md.
+may well differ from it. Chosen on synthetic pictures; see docs/lineage.md.
 """
 
-LARGE_SHARE = 0.4
+LARGE_SHARE = 0.25
 """Share of the whole frame from which on an object is better seen without windows."""
 
 TRIAL_WINDOWS = 12
