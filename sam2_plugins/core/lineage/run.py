@@ -47,6 +47,7 @@ class LineageJournal(Journal):
                 if lineage.tracker.return_to(memory, self._masks(state["undecided"])):
                     lineage.go_on_from(state["lineage"])
                     return
+        self._known.clear()
         self.delete()
 
     def _cut_to(self, size: int) -> bool:
@@ -122,7 +123,10 @@ def run_all(
     if journal is not None:
         if not lineage.tracker.frames.seekable:
             journal.delete()
-        about = {"run": [start, stop, every], "rules": asdict(lineage.rules)}
+        # That an object is not prompted any more, its memory does not tell.
+        prompted = list(lineage.tracker.objects)
+        rules = asdict(lineage.rules)
+        about = {"run": [start, stop, every], "rules": rules, "prompted": prompted}
         journal.restore(lineage, about)
         journal.wrote = False
         yield from journal.frames()

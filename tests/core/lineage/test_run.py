@@ -118,6 +118,7 @@ def test_a_run_of_other_frames_or_other_prompts_begins_anew(tmp_path: Path) -> N
     prompted.tracker.add_prompt(0, "mine", mask=eventful()[0] == 1)
     first = next(run_all(prompted, stop=4, journal=LineageJournal(journal)))
     assert "mine" in first.masks
+    assert shorter == list(run_all(lineage(), stop=4, journal=LineageJournal(journal)))
 
 
 def test_a_damaged_memory_costs_time_and_no_work(
@@ -127,3 +128,15 @@ def test_a_damaged_memory_costs_time_and_no_work(
     LineageJournal(tmp_path / "m.jsonl").memory_path.write_bytes(b"torn")
     frames, _, computed = gone_on(tmp_path / "m.jsonl")
     assert (frames, computed) == (whole[0], FRAMES)
+
+
+def test_a_damaged_file_of_masks_costs_time_and_no_work(
+    whole: tuple[list[LineageFrame], LineageTracker], tmp_path: Path
+) -> None:
+    gone_on(tmp_path / "m.jsonl")
+    lines = (tmp_path / "m.jsonl").read_bytes().splitlines(keepends=True)
+    lines[5] = b"?" * (len(lines[5]) - 1) + b"\n"
+    (tmp_path / "m.jsonl").write_bytes(b"".join(lines))
+    frames, _, computed = gone_on(tmp_path / "m.jsonl")
+    assert (frames, computed) == (whole[0], FRAMES)
+    assert gone_on(tmp_path / "m.jsonl")[2] == 0
