@@ -119,3 +119,19 @@ def test_a_division_that_is_refused_leaves_the_mother_and_a_newcomer(desk: Desk)
     assert list(control.objects) == [1, 3] and space.lineage.mothers == {}
     assert desk.area(4, 1) == 225 and desk.session.lives[1] == Life(None, None)
     assert desk.session.lives[3] == Life(3, None)
+
+
+def test_what_was_found_in_an_image_is_not_offered_on_another(cells: Desk) -> None:
+    other = cells.viewer.add_image(np.zeros((64, 64), np.uint8), name="other")
+    control = cells.controller
+    control.proposals.propose()
+    control.use([other])
+    cells.click(20, 20)
+    assert not control.proposals.masks
+    control.use([cells.viewer.layers["movie"]])
+    control.runs.track_all()
+    control.use([other])
+    cells.jobs.run()
+    assert not control.offers.due
+    assert list(control.objects) == [1]
+    assert not cells.failures

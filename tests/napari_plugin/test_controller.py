@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from sam2_plugins.core.errors import ModelError
 from sam2_plugins.napari_plugin.models.frame_states import Kind
@@ -255,6 +256,20 @@ def test_a_division_ends_the_mother_and_begins_two_daughters(desk: Desk) -> None
     assert desk.space.store.indices(1)[-1] == (3,)
     assert desk.space.store.indices(second) == [(4,), (5,), (6,), (7,)]
     assert desk.space.tracks.graph == {first: [1], second: [1]}
+
+
+@pytest.mark.parametrize(("gone", "selected"), [("daughter", 2), ("image", 1)])
+def test_no_daughter_is_waited_for_that_is_gone(desk: Desk, gone: str, selected: int) -> None:
+    desk.click(*LEFT)
+    desk.track("forward", 0, 4)
+    desk.space.go_to((4,))
+    desk.controller.divisions.divide()
+    if gone == "daughter":
+        desk.controller.delete(3)
+    else:
+        desk.controller.use([desk.viewer.add_image(np.zeros((64, 64), np.uint8))])
+    desk.click(30, 30)
+    assert desk.controller.selected == selected
 
 
 def test_a_division_is_taken_back(desk: Desk) -> None:

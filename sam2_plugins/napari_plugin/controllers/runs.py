@@ -145,7 +145,8 @@ class Runs:
             known = len(names)
             assert isinstance(step, LineageStep) and step.found is not None
             for offer in taking.take(step.found):
-                self._offers.add(offer)
+                if work is dock.work:  # labels mean other objects in another image
+                    self._offers.add(offer)
             if len(names) > known:
                 dock.objects_changed.emit()
 
