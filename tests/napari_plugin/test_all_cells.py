@@ -10,6 +10,7 @@ import pytest
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.models.all_cells import Offer
+from tests.core.lineage.scenes import dividing, scene
 from tests.napari_plugin.conftest import LEFT, Desk
 from tests.support.movies import disc
 
@@ -97,6 +98,20 @@ def test_what_is_there_goes_on_and_only_what_is_new_is_new(cells: Desk) -> None:
         assert mask is not None
         assert mask.iou_with(ObjectMask.from_array(truth[3] == label)) > 0.8
     assert not cells.failures
+
+
+def test_a_second_run_makes_no_cell_twice(make_desk: Callable[..., Desk]) -> None:
+    labels = np.stack(dividing(before=3, after=4))
+    labels[2:] = np.maximum(labels[2:], scene([(12, 108, 9)]))
+    desk = make_desk((40 + 120 * (labels > 0)).astype(np.uint8))
+    control, made = desk.controller, []
+    for _ in range(2):
+        control.runs.track_all()
+        desk.jobs.run()
+        assert {offer.kind for offer in control.offers.due} == {"born", "divided"}
+        lives, mothers = dict(desk.session.lives), dict(desk.space.lineage.mothers)
+        made.append((dict(control.objects), lives, mothers, control.offers.due))
+    assert made[0] == made[1]
 
 
 def test_a_division_that_is_refused_leaves_the_mother_and_a_newcomer(desk: Desk) -> None:
