@@ -33,11 +33,14 @@ from sam2_plugins.training.synthetic.microscopy import SPECIMENS
 LONGEST_CLIP = 8
 """Frames: a colony that has grown is more crowded than a young one."""
 
-GLARING = 0.4
+GLARING = 0.5
 """Share of fluorescent pictures with grains so bright that all else is dim."""
 
 BORDER_WEIGHT = 4.0
 """Of pixels between two objects: few, and all that tells one object from two."""
+
+CUT_WEIGHT = 3.0
+"""Of pixels of objects that the picture's edge cuts: as few, and slivers count as objects."""
 
 
 _GLOWS = ("fluorescence", "membrane")
@@ -89,8 +92,8 @@ class Lessons(IterableDataset[tuple[Tensor, ...]]):
             images = soften(images, rng)
         image = vary_contrast(images, rng)[0].permute(1, 2, 0)
         truth = torch.from_numpy(np.stack(landscape_of(labels[0])))[None]
-        presence, depth, border = resize(truth, side // 2)[0]
-        return image, presence, depth, 1 + BORDER_WEIGHT * border
+        presence, depth, border, edge = resize(truth, side // 2)[0]
+        return image, presence, depth, 1 + BORDER_WEIGHT * border + CUT_WEIGHT * edge
 
 
 def _with_grains(
@@ -105,14 +108,15 @@ def _with_grains(
     if not len(rows):
         return frames
     grains = np.zeros(labels[0].shape, np.float32)
+    across = np.sqrt(np.median(np.bincount(labels[0].ravel())[1:].clip(1)))
     for _ in range(int(rng.integers(1, 12))):
         at = int(rng.integers(len(rows)))
         # Grains come in groups.
         for _ in range(int(rng.integers(1, 6))):
-            y, x = (n + round(rng.normal(0, 5)) for n in (rows[at], columns[at]))
+            y, x = (n + round(rng.normal(0, 0.2 * across)) for n in (rows[at], columns[at]))
             if 0 <= y < grains.shape[0] and 0 <= x < grains.shape[1] and labels[0][y, x]:
                 grains[y, x] += rng.uniform(0.3, 1)
-    size = rng.uniform(0.7, 4)
+    size = max(0.7, across * rng.uniform(0.02, 0.16))
     grains = ndimage.gaussian_filter(grains, size) * (2 * np.pi * size**2)
     bright = light + float(light.max()) * rng.uniform(0.3, 3) * grains[..., None]
     top = float(np.quantile(bright, rng.uniform(0.995, 1)))
@@ -121,7 +125,10 @@ def _with_grains(
 
 
 def landscape_of(labels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
-    """Presence, depth, and what lies between two objects, each [H, W], of a label image."""
+    """What is true of a label image, each [H, W].
+
+    Presence, depth, what lies between two objects, and what belongs to objects that the edge cuts.
+    """
     depth = np.zeros(labels.shape, np.float32)
     for number, box in enumerate(ndimage.find_objects(labels), 1):
         if box is None:
@@ -135,7 +142,10 @@ def landscape_of(labels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
     highest = ndimage.maximum_filter(labels, 5)
     lowest = ndimage.minimum_filter(np.where(labels == 0, 255, labels), 5)
     between = (lowest != highest) & (lowest != 255) & (highest != 0)
-    return (labels > 0).astype(np.float32), depth, between.astype(np.float32)
+    edges = np.concatenate((labels[0], labels[-1], labels[:, 0], labels[:, -1]))
+    cut_off = np.isin(labels, edges[edges > 0])
+    maps = labels > 0, depth, between, cut_off
+    return tuple(np.asarray(each, np.float32) for each in maps)
 
 
 def loss_of(found: Landscape, lesson: Lesson) -> Tensor:
@@ -201,6 +211,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=72)
     parser.add_argument("--start", type=Path, help="go on from this finder")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rate", type=float, default=2e-3, help="largest learning rate")
     given = parser.parse_args()
     torch.set_num_threads(1)
     model = cached_model("nano", device="cpu")
@@ -213,7 +224,11 @@ def main() -> None:
         with replacing(given.out) as fresh:
             save_file({k: v.contiguous() for k, v in finder.state_dict().items()}, fresh)
 
-    keep(train_object_finder(model, given.minutes, seed=given.seed, start=start, keep=keep))
+    keep(
+        train_object_finder(
+            model, given.minutes, rate=given.rate, seed=given.seed, start=start, keep=keep
+        )
+    )
 
 
 if __name__ == "__main__":

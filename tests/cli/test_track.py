@@ -301,9 +301,19 @@ def _long_run(
         stderr=terminal,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
+        preexec_fn=_hear_signals,
     ) as process:
-        _wait_for_rows(out / "tracks.csv", rows, process)
-        yield process, out
+        try:
+            _wait_for_rows(out / "tracks.csv", rows, process)
+            yield process, out
+        finally:
+            process.kill()
+
+
+def _hear_signals() -> None:
+    """A process that is started in the background, as by nohup, ignores signals otherwise."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _frames_of_video(path: Path) -> int:

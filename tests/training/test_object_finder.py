@@ -17,20 +17,22 @@ from sam2_plugins.training.object_finder import (
 def test_the_landscape_of_labels_has_a_hill_per_object_and_marks_what_lies_between() -> None:
     labels = np.zeros((40, 60), np.uint8)
     labels[10:30, 10:30], labels[10:30, 30:50] = 1, 2
-    presence, depth, between = landscape_of(labels)
+    presence, depth, between, cut_off = landscape_of(labels)
     assert np.array_equal(presence > 0, labels > 0)
     assert depth.max() == 1
     assert depth[20, 20] > 0.9
     assert depth[20, 29] < 0.2
     assert between[20, 29] == between[20, 30] == 1
     assert between[20, 12] == 0
+    assert not cut_off.any()
 
 
 def test_an_object_goes_on_beyond_the_edge_of_a_picture() -> None:
     labels = np.zeros((40, 40), np.uint8)
     labels[10:30, :10] = 1
-    _, depth, _ = landscape_of(labels)
+    _, depth, _, cut_off = landscape_of(labels)
     assert depth[20, 0] > 0.9
+    assert np.array_equal(cut_off > 0, labels > 0)
 
 
 def test_samples_are_the_same_for_the_same_seed() -> None:

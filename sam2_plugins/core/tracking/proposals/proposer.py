@@ -24,12 +24,12 @@ from sam2_plugins.core.tracking.windows.planner import Window, WindowPlanner, ex
 Propose: TypeAlias = Callable[[int], Sequence[ObjectMask]]
 """Returns the masks of a frame, with how sure they are as `iou`."""
 
-SEEN_SHARE, SHARE_LOG_SIGMA = 0.15, 1.2
+SEEN_SHARE, SHARE_LOG_SIGMA = 0.2, 1.2
 """Share of a window's side that objects should have across, and the natural logarithm by which they
-may well differ from it. Chosen on synthetic scenes and three real movies; see docs/lineage.md.
+may well differ from it. Chosen on synthetic pictures; see docs/lineage.md.
 """
 
-LARGE_SHARE = 0.4
+LARGE_SHARE = 0.25
 """Share of the whole frame from which on an object is better seen without windows."""
 
 TRIAL_WINDOWS = 12
@@ -46,8 +46,10 @@ SMALLEST = 0.15
 unless the frame's edge cuts it. Chosen on synthetic pictures, where no object is smaller.
 """
 
-LOWEST = 0.5
-"""Depth of its top below which a hill is no object: 1 to 2 % of the true ones are that low."""
+LOWEST, LOWEST_AT_EDGE = 0.5, 0.3
+"""Depth of its top below which a hill is no object: 1 to 2 % of the true ones are that low. Of what
+the frame's edge cuts, the deepest part is seldom seen.
+"""
 
 SAME_OBJECT = 0.6
 """IoU with its hill from which on the mask that the model draws is of the same object."""
@@ -101,12 +103,13 @@ class ObjectProposer:
 
     def _counts(self, hill: Hill, usual: float) -> bool:
         """Whether a hill is an object, and of a size that is meant."""
-        if hill.top < LOWEST:
+        at_edge = self._planner.at_edge(hill.mask)
+        if hill.top < (LOWEST_AT_EDGE if at_edge else LOWEST):
             return False
         across = math.sqrt(4 / math.pi * hill.mask.area)
         if self._sizes:
             return min(self._sizes) / UNLIKE <= across <= max(self._sizes) * UNLIKE
-        return (across / usual) ** 2 >= SMALLEST or self._planner.at_edge(hill.mask)
+        return (across / usual) ** 2 >= SMALLEST or at_edge
 
     def _best_side(self, frame: int) -> int | None:
         """Side of the windows through which the frame's objects stand out the most."""
