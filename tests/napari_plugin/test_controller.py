@@ -371,6 +371,16 @@ def test_a_click_beside_the_image_is_refused_and_its_marker_goes(desk: Desk) -> 
     assert len(desk.failures) == 1
 
 
+def test_a_refused_click_takes_no_marker_of_another_image_away(desk: Desk) -> None:
+    desk.controller.new_object()
+    first = desk.space
+    first.points.add([0, -20, -20])
+    desk.controller.use([desk.viewer.add_image(np.zeros((64, 64), np.uint8), name="other")])
+    desk.click(30, 30)
+    assert len(desk.failures) == 1
+    assert (len(first.points.data), len(desk.space.points.data)) == (0, 1)
+
+
 def test_an_error_of_the_model_is_told_and_all_goes_on(desk: Desk) -> None:
     def broken() -> None:
         raise ModelError("There are no weights. Download them.")
