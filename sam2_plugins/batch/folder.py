@@ -128,7 +128,7 @@ class ResultFolder:
         if found is None and not force:
             self._refuse_strangers()
         earlier = None if self.in_place else Report.load(self.work / STATUS)
-        if not self.in_place and earlier is None:
+        if not self.in_place and not (self.work / STATUS).exists():
             self._refuse_strange_work()
         names = list(wanted)
         kept: dict[str, str] = {}
@@ -238,8 +238,8 @@ class ResultFolder:
                 )
 
     def _clear_work(self) -> None:
-        """Remove what a run makes, and nothing else."""
-        for path in self.work.iterdir():
+        """Remove what a run makes, and nothing else; the record last, if this is cut off."""
+        for path in sorted(self.work.iterdir(), key=lambda one: one.name == STATUS):
             if replaced_by(path.name) not in (*FILES.values(), STATUS, JOURNAL, MEMORY):
                 continue
             if path.is_dir() and not path.is_symlink():

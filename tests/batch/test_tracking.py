@@ -350,6 +350,14 @@ def test_masks_that_were_cut_off_are_tracked_again(movie: Job, folder: ResultFol
     assert len((folder.path / "tracks.csv").read_text().splitlines()) == 1 + FRAMES
 
 
+def test_a_run_whose_record_is_damaged_begins_anew(movie: Job, tmp_path: Path) -> None:
+    folder = VideoFolder(tmp_path / "out", "movie")
+    with closing(track_into(folder, movie, SETTINGS, NOTHING)) as events:
+        list(islice(events, 2))
+    (folder.work / "status.json").write_text("")
+    assert track(folder, movie).computed == FRAMES
+
+
 def test_what_a_person_has_where_results_are_made_stays(movie: Job, tmp_path: Path) -> None:
     work = tmp_path / "out" / ".movie.part"
     work.mkdir(parents=True)

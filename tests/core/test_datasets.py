@@ -218,3 +218,17 @@ def test_labels_that_were_written_one_by_one_are_a_stack(tmp_path):
             writer.write(np.roll(TWO, shift, 1), contiguous=False)
     stack = load_label_stack(tmp_path / "m.tif")
     assert [np.argmax(one[4] > 0) for one in stack] == [2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("stack", "options"),
+    [
+        (np.stack([TWO > 0] * 5), {}),  # tifffile notes that white is zero
+        (np.stack([TWO] * 5), {"photometric": "miniswhite"}),  # so does ImageJ, of binary masks
+        (np.stack([TWO] * 3), {"photometric": "rgb"}),  # of 3 or 4 frames, tifffile's own guess
+        (np.stack([TWO] * 4).astype(np.int32), {"photometric": "rgb"}),
+    ],
+)
+def test_the_numbers_of_a_stack_are_its_labels_whatever_they_are_shown_as(tmp_path, stack, options):
+    tifffile.imwrite(tmp_path / "m.tif", stack, **options)
+    assert np.array_equal(load_label_stack(tmp_path / "m.tif"), stack)

@@ -18,7 +18,7 @@ LABEL_STACK_NAME = "labels.tif"  # what `track --format tiff` writes
 _IMAGES = {".png", ".tif", ".tiff", ".bmp"}
 _LOSSY = {"JPEG", "MPO", "AVIF", "WEBP"}  # WebP may be lossless, which does no harm
 _JPEG_IN_TIFF = (6, 7, 33007)
-_PALETTE = 3  # photometric interpretation of TIFF 6.0
+_WHITE_IS_ZERO, _PALETTE = 0, 3  # photometric interpretations of TIFF 6.0
 
 
 def load_label_stack(path: str | Path) -> NDArray[Any]:
@@ -91,10 +91,15 @@ def _from_array(array: NDArray[Any]) -> tuple[NDArray[Any], bool]:
 
 def _from_tiff(path: Path) -> tuple[NDArray[Any], bool]:
     with tifffile.TiffFile(path) as tif:
-        lossy = int(tif.pages.first.compression) in _JPEG_IN_TIFF
-        if tif.pages.first.photometric == _PALETTE:
-            # The numbers of a stack, as programs that count cells write it, are the labels.
-            return _from_image(path) if len(tif.pages) == 1 else (tif.asarray(), False)
+        page, is_stack = tif.pages.first, len(tif.pages) > 1
+        photometric, lossy = page.photometric, int(page.compression) in _JPEG_IN_TIFF
+    if photometric == _PALETTE and not is_stack:
+        return _from_image(path)
+    if page.axes == "SYX" or (is_stack and photometric in (_WHITE_IS_ZERO, _PALETTE)):
+        # The numbers of a stack, as programs that count cells write it, are the labels.
+        stored, _ = read_pages(path, as_stored=True)
+        if page.axes != "SYX" or not _may_be_colours(stored):
+            return whole_numbers(stored), False
     stack, axes = read_pages(path)
     # tifffile takes any last axis of 3 or 4 for colours, of the smallest stacks, too.
     if axes.endswith("S") and min(stack.shape[-3:-1]) > stack.shape[-1]:
@@ -104,6 +109,13 @@ def _from_tiff(path: Path) -> tuple[NDArray[Any], bool]:
     if stack.ndim == 2:
         return labels_from_picture(stack, lossy=lossy), False
     return whole_numbers(stack), False
+
+
+def _may_be_colours(planes: NDArray[Any]) -> bool:
+    """Whether planes are colours that a person drew with: tifffile takes 3 or 4 frames for some."""
+    if planes.shape[-3] not in (3, 4) or planes.dtype not in (np.uint8, np.uint16):
+        return False
+    return bool(planes.max() > np.iinfo(planes.dtype).max // 2)
 
 
 def _from_image(path: Path) -> tuple[NDArray[Any], bool]:

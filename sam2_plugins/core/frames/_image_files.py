@@ -127,8 +127,13 @@ def unreadable(path: Path, error: Exception) -> FrameSourceError:
     )
 
 
-def read_pages(path: Path) -> tuple[NDArray, str]:
-    """Read all pages of a TIFF as they are shown.
+def read_pages(path: Path, *, as_stored: bool = False) -> tuple[NDArray, str]:
+    """Read all pages of a TIFF, upright and as they are shown.
+
+    Parameters
+    ----------
+    as_stored
+        Take the samples as they are, whatever they stand for.
 
     Returns
     -------
@@ -141,7 +146,7 @@ def read_pages(path: Path) -> tuple[NDArray, str]:
         As for `open_frames`; OSError or ValueError, if it is damaged.
     """
     with tifffile.TiffFile(path) as tif:
-        series, view, leading = _shown(tif, path)
+        series, view, leading = _shown(tif, path, as_stored)
         stored = series.asarray(maxworkers=1).reshape(-1, *series.keyframe.shape)
         pages = np.stack([view.show(page) for page in stored])
         axes = series.axes[:leading] + view.axes
@@ -155,12 +160,15 @@ def _tiff_header(path: Path) -> ImageHeader:
         return ImageHeader(shape, view.dtype, axes, 1, lambda p: read_pages(p)[0], view.white)
 
 
-def _shown(tif: tifffile.TiffFile, path: Path) -> tuple[Any, PageView, int]:
+def _shown(
+    tif: tifffile.TiffFile, path: Path, as_stored: bool = False
+) -> tuple[Any, PageView, int]:
     """Return the series that is shown, how its pages are, and how many axes these do not have."""
     refuse_strange_ome(tif, path.name)
     series = movie_of(tif)[1]
     leading = len(series.shape) - len(series.keyframe.shape)
-    return series, view_of(series.keyframe, series.axes[leading:]), leading
+    view = view_of(series.keyframe, series.axes[leading:], as_stored=as_stored)
+    return series, view, leading
 
 
 def _header(path: Path) -> ImageHeader:

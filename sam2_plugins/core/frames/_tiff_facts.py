@@ -9,6 +9,7 @@ from contextlib import suppress
 from math import prod
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, cast
+from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
@@ -79,10 +80,10 @@ def refuse_strange_ome(tif: tifffile.TiffFile, name: str) -> None:
         either.
     """
     text = tif.ome_metadata or ""
-    for file in files_of_ome(tif):
-        parts = (*PurePosixPath(file).parts, *PureWindowsPath(file).parts)
-        is_elsewhere = PurePosixPath(file).is_absolute() or PureWindowsPath(file).anchor
-        if ".." in parts or is_elsewhere:
+    elsewhere = [file for file in files_of_ome(tif) if _is_elsewhere(file)]
+    opened = _others_named(text) if elsewhere else set()
+    for file in elsewhere:
+        if opened is None or file in opened:
             raise FrameSourceError(
                 f"{name} names a file in another folder, {file}: only those beside it are opened. "
                 "Save it again in one folder."
@@ -94,6 +95,27 @@ def refuse_strange_ome(tif: tifffile.TiffFile, name: str) -> None:
                 f"{name} describes {prod(sizes):,} images: its metadata are damaged. Export it "
                 "again from the program it is from."
             )
+
+
+def _is_elsewhere(file: str) -> bool:
+    parts = (*PurePosixPath(file).parts, *PureWindowsPath(file).parts)
+    return ".." in parts or PurePosixPath(file).is_absolute() or bool(PureWindowsPath(file).anchor)
+
+
+def _others_named(text: str) -> set[str] | None:
+    """Names of other files that hold images of a set; None if the metadata cannot be parsed.
+
+    Programs note where a file was first: of itself, and in annotations.
+    """
+    try:
+        root = None if "<!ENTITY" in text else ElementTree.fromstring(text)  # noqa: S314 - as tifffile does
+    except (ElementTree.ParseError, ValueError):
+        root = None
+    if root is None:
+        return None
+    own = root.get("UUID")
+    uuids = [element for element in root.iter() if str(element.tag).endswith("UUID")]
+    return {one.get("FileName", "") for one in uuids if own is None or one.text != own}
 
 
 def metadata_file_of(tif: tifffile.TiffFile) -> str | None:

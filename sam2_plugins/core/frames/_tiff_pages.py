@@ -20,7 +20,6 @@ from sam2_plugins.core.frames._orientation import Orientation
 # Photometric interpretations, tags and compressions of TIFF 6.0.
 _MIN_IS_WHITE, _MIN_IS_BLACK, _PALETTE, _CMYK, _YCBCR = 0, 1, 3, 5, 6
 _ORIENTATION = 274
-_ALPHA = (1, 2)  # of extra samples
 _DECODED_TO_RGB = (6, 7, 34712, 50001)  # by tifffile: JPEG and its kin bring their own colours
 _OTHER_COLOURS = {8: "CIELAB", 9: "ICCLAB", 10: "ITULAB", 32844: "LOGL", 32845: "LOGLUV"}
 
@@ -46,7 +45,9 @@ class PageView:
     white: int | None = None
 
 
-def view_of(keyframe: Any, axes: str, *, own_palette: bool = False) -> PageView:
+def view_of(
+    keyframe: Any, axes: str, *, own_palette: bool = False, as_stored: bool = False
+) -> PageView:
     """Return how pages like `keyframe` are shown.
 
     Parameters
@@ -56,6 +57,8 @@ def view_of(keyframe: Any, axes: str, *, own_palette: bool = False) -> PageView:
         as (tifffile stores a movie of three or four frames as colours), it counts.
     own_palette
         Whether each page has a palette of its own, which then is no tint.
+    as_stored
+        Whether the samples are taken as they are, whatever they stand for.
 
     Raises
     ------
@@ -65,7 +68,7 @@ def view_of(keyframe: Any, axes: str, *, own_palette: bool = False) -> PageView:
     view = PageView(axes, tuple(keyframe.shape), np.dtype(keyframe.dtype), lambda page: page)
     if axes != keyframe.axes:
         return view
-    return _upright(_coloured(view, keyframe, own_palette), keyframe)
+    return _upright(view if as_stored else _coloured(view, keyframe, own_palette), keyframe)
 
 
 def _coloured(view: PageView, keyframe: Any, own_palette: bool) -> PageView:

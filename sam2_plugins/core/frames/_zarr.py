@@ -19,7 +19,7 @@ from sam2_plugins.core.frames._physical import even_times, micrometres, seconds
 from sam2_plugins.core.frames._source import ReadOptions
 
 MARKERS = (".zarray", ".zgroup", "zarr.json")
-_MOST_CHUNKS = 100_000  # that are looked for
+_MOST_CHUNKS = 10_000  # that are looked for
 _OLD_AXES = "TCZYX"  # of versions 0.1 and 0.2, which name none
 
 
@@ -47,7 +47,6 @@ def open_zarr(source: Path | str, options: ReadOptions) -> ArraySource:
     FrameSourceError
         If zarr is not installed, or which array is meant is not clear.
     """
-    name = str(source).rstrip("/").rpartition("/")[2]
     try:
         import zarr
     except ImportError as error:
@@ -56,11 +55,11 @@ def open_zarr(source: Path | str, options: ReadOptions) -> ArraySource:
         node: Any = zarr.open(**_store(source), mode="r")
         found, notes = _image(node, source, options.stream)
         if hasattr(found, "shape"):
-            return _open_array(found, name, options, notes)
+            return _open_array(found, source, options, notes)
         multiscale = _multiscale(found)
         if multiscale is None:
-            return _open_array(_only_array(found, source), name, options, notes)
-        return _open_multiscale(found, multiscale, name, options, notes)
+            return _open_array(_only_array(found, source), source, options, notes)
+        return _open_multiscale(found, multiscale, source, options, notes)
     except ImportError as error:  # of fsspec's, for an address
         raise FrameSourceError(
             f"To read {source} over the network: pip install fsspec aiohttp ({error})"
@@ -74,6 +73,10 @@ def open_zarr(source: Path | str, options: ReadOptions) -> ArraySource:
         raise FrameSourceError(
             f"{source} cannot be read as zarr: {reason}. Check the path, or copy it again."
         ) from error
+
+
+def _name(source: Path | str) -> str:
+    return str(source).rstrip("/").rpartition("/")[2]
 
 
 def _store(source: Path | str) -> dict[str, Any]:
@@ -149,12 +152,15 @@ def _images(node: Any) -> Iterator[str]:
         yield from map(str, attributes["labels"])
 
 
-def _open_array(array: Any, name: str, options: ReadOptions, notes: list[str]) -> ArraySource:
+def _open_array(
+    array: Any, source: Path | str, options: ReadOptions, notes: list[str]
+) -> ArraySource:
     """Open an array, with the names of its axes as zarr 3 or xarray keep them."""
+    name = _name(source)
     names = getattr(getattr(array, "metadata", None), "dimension_names", None)
     names = names or dict(array.attrs).get("_ARRAY_DIMENSIONS")
     require_small_pieces(prod(array.chunks), name, options.max_pixels)
-    notes = [*notes, *_gaps(array)]
+    notes = [*notes, *_gaps(array, source)]
     axes = _letters(names) if names and all(names) else None
     is_known = axes is not None and len(set(axes)) == len(axes) and {"Y", "X"} <= set(axes)
     known = axes if is_known else None
@@ -162,14 +168,19 @@ def _open_array(array: Any, name: str, options: ReadOptions, notes: list[str]) -
 
 
 def _open_multiscale(
-    group: Any, image: Mapping[str, Any], name: str, options: ReadOptions, notes: list[str]
+    group: Any,
+    image: Mapping[str, Any],
+    source: Path | str,
+    options: ReadOptions,
+    notes: list[str],
 ) -> ArraySource:
+    name = _name(source)
     finest = image["datasets"][0]
     array = group[finest["path"]]
     axes = image.get("axes")
     letters = _letters(axes) if axes else _OLD_AXES[-len(array.shape) :]
     require_small_pieces(prod(array.chunks), name, options.max_pixels)
-    notes = [*notes, *_gaps(array)]
+    notes = [*notes, *_gaps(array, source)]
     scale = _scale(finest, len(letters)) * _scale(image, len(letters))
     units = [axis.get("unit") if isinstance(axis, dict) else None for axis in axes or letters]
     times = None
@@ -177,20 +188,20 @@ def _open_multiscale(
     step = seconds(units[place]) if place >= 0 else None
     if step and array.shape[place] > 1:
         times = even_times(array.shape[place], float(scale[place]) * step)
-    source = ArraySource(
+    movie = ArraySource(
         array, name, options, kind="zarr", known_axes=letters, times=times, warnings=notes
     )
     x, y = letters.find("X"), letters.find("Y")
     lengths = micrometres(units[x]), micrometres(units[y])
     if lengths[0] and lengths[1] and np.isfinite(scale).all() and (scale > 0).all():
-        source.pixel_size = float(scale[x] * lengths[0]), float(scale[y] * lengths[1])
-    return source
+        movie.pixel_size = float(scale[x] * lengths[0]), float(scale[y] * lengths[1])
+    return movie
 
 
-def _gaps(array: Any) -> Iterator[str]:
-    """Tell of chunks that are not there, which zarr shows as one value."""
+def _gaps(array: Any, source: Path | str) -> Iterator[str]:
+    """Tell of chunks that are not there, which zarr shows as one value; servers list none."""
     total = array.nchunks
-    if not array.store.supports_listing or total > _MOST_CHUNKS:
+    if isinstance(source, str) or total > _MOST_CHUNKS:
         return
     if (gone := total - array.nchunks_initialized) > 0:
         yield (

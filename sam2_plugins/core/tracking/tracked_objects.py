@@ -144,17 +144,17 @@ class TrackedObjects:
         """
         if not all(tracked.has_prompts_of(states.get(tracked.obj)) for tracked in self):
             return False
-        returned = {obj: self._new(obj) for obj in states}
-        for obj, tracked in returned.items():
+        objects = {obj: self._new(obj) for obj in states}
+        for obj, tracked in objects.items():
             tracked.go_on_from(states[obj], {})
-        for frame, found in masks:  # which may be damaged: nothing is changed before
+        for frame, found in masks:
             for obj, mask in found.items():
                 if obj in states and frame in states[obj]["current"]:
-                    returned[obj].record.put(frame, mask)
+                    objects[obj].record.put(frame, mask)
         for obj, state in states.items():
             if obj not in self._objects:
                 self._log += [p for known in state["prompted"].values() for p in known.prompts]
-        self._objects = returned
+        self._objects = objects
         self._undo.clear()
         self._redo.clear()
         return True

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -448,6 +449,24 @@ def test_metadata_cannot_name_files_elsewhere(tmp_path: Path, name: str, quote: 
     for source in (path, inner):
         with pytest.raises(FrameSourceError, match=r"m\.ome\.tif names a file in another folder"):
             open_frames(source)
+
+
+@pytest.mark.parametrize("where", ["itself", "annotation"])
+def test_metadata_may_note_where_a_file_was_first(tmp_path: Path, where: str) -> None:
+    movie = noise(3, 20, 30, dtype="uint8")
+    path = write(tmp_path / "m.ome.tif", movie, "TYX")
+    text = str(tifffile.tiffcomment(path))
+    origin = r'FileName="C:\Data\first.ome.tif"'
+    if where == "itself":
+        own = f"<UUID {origin}>{text.partition(' UUID=')[2].split(chr(34))[1]}</UUID>"
+        text = re.sub(
+            r"<TiffData([^>]*)/>", lambda data: f"<TiffData{data[1]}>{own}</TiffData>", text
+        )
+        assert own in text
+    else:
+        text = text.replace("</OME>", f"<StructuredAnnotations {origin}/></OME>")
+    tifffile.tiffcomment(path, text.encode())
+    assert shows(open_frames(path), 2, movie[2])
 
 
 def test_metadata_that_promise_millions_of_images_are_refused(tmp_path: Path) -> None:

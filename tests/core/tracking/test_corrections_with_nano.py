@@ -15,7 +15,7 @@ from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.run import TrackJournal, run
 from sam2_plugins.core.tracking.tracker import VideoTracker
-from tests.core.tracking.test_tracking_with_nano import disc, discs
+from tests.core.tracking.test_tracking_with_nano import cell, discs
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +32,7 @@ BOTH = TrackingOptions(model="nano", device="cpu", direction="both")
 
 
 def truth(frame: int, which: int = 0) -> ObjectMask:
-    return disc(PATHS[frame, which], SIZE)
+    return cell(PATHS[frame, which], SIZE)
 
 
 def tracker_of() -> VideoTracker:
