@@ -42,14 +42,20 @@ Steps: TypeAlias = "Generator[Step | MovieReport, None, None]"
 def track_all(model: Sam2Model, footage: Footage, request: Request, report: MovieReport) -> Steps:
     """Track all objects of a movie; yield progress and at last the report.
 
-    Labels of people are prompts, and stay. What the machine made before in the field stays until
-    all is tracked, and is replaced then; where there is nothing, masks appear as they come.
+    Labels of people are prompts, and stay. What the machine made before on the frames of the run
+    stays until all is tracked, and is replaced then; where there is nothing, masks appear as they
+    come.
     """
     with footage.open() as frames:
         frame_size, length = (frames.height, frames.width), frames.length
         if footage.is_video:
             fill_metadata(footage, frames)
         start, stop = footage.range_of(request.first, request.last, length)
+
+        def is_due(frame: int) -> bool:
+            late = stop is not None and frame > stop
+            return footage.shows(frame) and frame >= (start or 0) and not late
+
         earlier = Earlier(footage, request, frame_size)
         prompting = read_prompts(footage, request, frame_size, length)
         for frame, label in earlier.by_people:
@@ -63,7 +69,8 @@ def track_all(model: Sam2Model, footage: Footage, request: Request, report: Movi
             tracker.add(prompt)
         lineage = AllObjects().lineage(tracker)
         journal = LineageJournal(journal_path(footage, request, options))
-        names = _Names(prompted, footage.sample_id)
+        staying = (one.index for one in earlier.tracks if not all(map(is_due, one.masks)))
+        names = _Names(prompted, staying, footage.sample_id)
         writing = _Writing(footage, request, lineage, names, prompted)
         at_once = not earlier.tracks
         total = 0 if length is None else (length if stop is None else stop + 1) - (start or 0)
@@ -76,7 +83,7 @@ def track_all(model: Sam2Model, footage: Footage, request: Request, report: Movi
         if not at_once:
             # Read again: a person may have made some of them theirs meanwhile.
             again = Earlier(footage, request, frame_size)
-            again.remove(again.tracks)
+            again.remove(again.tracks, is_due)
             with writing:
                 for result in journal.frames():
                     writing.write(result)
@@ -96,12 +103,20 @@ def track_all(model: Sam2Model, footage: Footage, request: Request, report: Movi
 
 
 class _Names:
-    """How the objects of a lineage are called: the same in every run over the same labels."""
+    """How the objects of a lineage are called: the same in every run over the same labels.
 
-    def __init__(self, prompted: Iterable[TrackedObject], sample_id: str) -> None:
+    Parameters
+    ----------
+    staying
+        Indices of what an earlier run made on other frames, such as those of another clip.
+    """
+
+    def __init__(
+        self, prompted: Iterable[TrackedObject], staying: Iterable[int | None], sample_id: str
+    ) -> None:
         self._sample_id = sample_id
         self._known: dict[ObjectId, TrackedLabel] = {one.who.instance: one.who for one in prompted}
-        taken = {one.index for one in self._known.values()}
+        taken = {one.index for one in self._known.values()} | {*staying}
         self._free = (number for number in count(1) if number not in taken)
 
     def __len__(self) -> int:

@@ -162,9 +162,12 @@ class Earlier:
 
         change(self._footage, self._fields, frames, settle)
 
-    def remove(self, tracks: Sequence[Track]) -> None:
-        """Take the labels of tracks out of the database."""
-        self._remove([label for track in tracks for label in self._of(track)])
+    def remove(
+        self, tracks: Sequence[Track], where: Callable[[int], bool] = lambda frame: True
+    ) -> None:
+        """Take the labels of tracks out of the database, on all frames or some."""
+        labels = [label for track in tracks for label in self._of(track)]
+        self._remove([label for label in labels if where(label.frame)])
 
     def _remove(self, labels: Sequence[_Made]) -> None:
         gone = {label.id for label in labels}

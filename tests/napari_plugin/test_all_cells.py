@@ -10,6 +10,7 @@ import pytest
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.models.all_cells import Offer
+from tests.core.lineage.scenes import dividing, scene
 from tests.napari_plugin.conftest import LEFT, Desk
 from tests.support.movies import disc
 
@@ -99,6 +100,20 @@ def test_what_is_there_goes_on_and_only_what_is_new_is_new(cells: Desk) -> None:
     assert not cells.failures
 
 
+def test_a_second_run_makes_no_cell_twice(make_desk: Callable[..., Desk]) -> None:
+    labels = np.stack(dividing(before=3, after=4))
+    labels[2:] = np.maximum(labels[2:], scene([(12, 108, 9)]))
+    desk = make_desk((40 + 120 * (labels > 0)).astype(np.uint8))
+    control, made = desk.controller, []
+    for _ in range(2):
+        control.runs.track_all()
+        desk.jobs.run()
+        assert {offer.kind for offer in control.offers.due} == {"born", "divided"}
+        lives, mothers = dict(desk.session.lives), dict(desk.space.lineage.mothers)
+        made.append((dict(control.objects), lives, mothers, control.offers.due))
+    assert made[0] == made[1]
+
+
 def test_a_division_that_is_refused_leaves_the_mother_and_a_newcomer(desk: Desk) -> None:
     desk.click(*LEFT)
     space, control = desk.space, desk.controller
@@ -119,3 +134,24 @@ def test_a_division_that_is_refused_leaves_the_mother_and_a_newcomer(desk: Desk)
     assert list(control.objects) == [1, 3] and space.lineage.mothers == {}
     assert desk.area(4, 1) == 225 and desk.session.lives[1] == Life(None, None)
     assert desk.session.lives[3] == Life(3, None)
+
+
+def test_what_was_found_in_an_image_is_not_offered_on_another(cells: Desk) -> None:
+    other = cells.viewer.add_image(np.zeros((64, 64), np.uint8), name="other")
+    control = cells.controller
+    control.proposals.propose()
+    control.use([other])
+    cells.click(20, 20)
+    assert not control.proposals.masks
+    control.use([cells.viewer.layers["movie"]])
+    control.runs.track_all()
+    control.use([other])
+    cells.jobs.run()
+    assert not control.offers.due
+    assert list(control.objects) == [1]
+    control.use([cells.viewer.layers["movie"]])
+    control.results.measure()
+    control.use([other])
+    cells.jobs.run()
+    assert not control.results.measures
+    assert not cells.failures

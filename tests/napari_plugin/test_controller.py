@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from sam2_plugins.core.errors import ModelError
 from sam2_plugins.napari_plugin.models.frame_states import Kind
@@ -257,6 +258,20 @@ def test_a_division_ends_the_mother_and_begins_two_daughters(desk: Desk) -> None
     assert desk.space.tracks.graph == {first: [1], second: [1]}
 
 
+@pytest.mark.parametrize(("gone", "selected"), [("daughter", 2), ("image", 1)])
+def test_no_daughter_is_waited_for_that_is_gone(desk: Desk, gone: str, selected: int) -> None:
+    desk.click(*LEFT)
+    desk.track("forward", 0, 4)
+    desk.space.go_to((4,))
+    desk.controller.divisions.divide()
+    if gone == "daughter":
+        desk.controller.delete(3)
+    else:
+        desk.controller.use([desk.viewer.add_image(np.zeros((64, 64), np.uint8))])
+    desk.click(30, 30)
+    assert desk.controller.selected == selected
+
+
 def test_a_division_is_taken_back(desk: Desk) -> None:
     desk.click(*LEFT)
     desk.track()
@@ -354,6 +369,16 @@ def test_a_click_beside_the_image_is_refused_and_its_marker_goes(desk: Desk) -> 
     assert desk.space.store.get((0,), 1) == first
     desk.click(40, 44)
     assert len(desk.failures) == 1
+
+
+def test_a_refused_click_takes_no_marker_of_another_image_away(desk: Desk) -> None:
+    desk.controller.new_object()
+    first = desk.space
+    first.points.add([0, -20, -20])
+    desk.controller.use([desk.viewer.add_image(np.zeros((64, 64), np.uint8), name="other")])
+    desk.click(30, 30)
+    assert len(desk.failures) == 1
+    assert (len(first.points.data), len(desk.space.points.data)) == (0, 1)
 
 
 def test_an_error_of_the_model_is_told_and_all_goes_on(desk: Desk) -> None:

@@ -226,6 +226,19 @@ def test_two_windows_on_a_movie_do_not_write_into_one_file(open_movie: Open, mov
     assert boxes[0] != boxes[1]
 
 
+def test_a_project_that_is_open_elsewhere_is_refused_and_the_work_stays(
+    open_movie: Open, movie: Path
+) -> None:
+    first, second = open_movie(movie), open_movie(movie)
+    first.click(*LEFT)
+    second.controller.projects.places.beside = False  # so that nothing is saved in a file
+    second.click(60, 85)
+    made = everything(second)
+    with pytest.raises(Sam2PluginsError, match="close it there"):
+        second.controller.projects.open(movie.with_suffix(".sam2"))
+    assert second.controller.work is not None and everything(second) == made
+
+
 def test_a_project_of_another_image_is_refused(
     open_movie: Open, movie: Path, tmp_path: Path
 ) -> None:

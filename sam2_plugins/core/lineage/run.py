@@ -123,7 +123,10 @@ def run_all(
     if journal is not None:
         if not lineage.tracker.frames.seekable:
             journal.delete()
-        about = {"run": [start, stop, every], "rules": asdict(lineage.rules)}
+        # That an object is not prompted any more, its memory does not tell.
+        prompted = list(lineage.tracker.objects)
+        rules = asdict(lineage.rules)
+        about = {"run": [start, stop, every], "rules": rules, "prompted": prompted}
         journal.restore(lineage, about)
         journal.wrote = False
         yield from journal.frames()

@@ -47,6 +47,8 @@ class Divisions:
 
     def go_on(self, labels: Sequence[int]) -> None:
         """After a click on one daughter, the next click means the other."""
-        if self._dock.daughters and self._dock.selected in labels:
-            self._dock.select(self._dock.daughters.pop(0))
-            self._dock.message.emit("Now click the other daughter.")
+        dock = self._dock
+        dock.daughters = [label for label in dock.daughters if label in dock.objects]
+        if dock.daughters and dock.selected in labels:
+            dock.select(dock.daughters.pop(0))
+            dock.message.emit("Now click the other daughter.")

@@ -64,6 +64,7 @@ class Images:
         if not same_channels:
             dock.channels_changed.emit()
         if not same_image:
+            dock.daughters = []
             dock.image_changed.emit()
             dock.selected = dock.work.workspace.labels.selected_label if dock.work else None
         dock.objects_changed.emit()

@@ -107,11 +107,11 @@ class Projects:
                 f"{path} is of {saved.image.name} with shape {saved.image.shape}, and "
                 f"{facts.name} has shape {facts.shape}: choose the right image."
             )
+        if not self.places.lock(path):
+            raise Sam2PluginsError(f"{path} is open in another window: close it there first.")
         if dock.work is not None:
             self._images.close(image)
             _KEPT.pop(image, None)
-        if not self.places.lock(path):
-            raise Sam2PluginsError(f"{path} is open in another window: close it there first.")
         self.places.choose(image, path)
         self._recall(saved, path)
 

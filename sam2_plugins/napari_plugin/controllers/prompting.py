@@ -74,7 +74,9 @@ class Prompting:
                 work.session.prompt(view, (line, frame, label), prompts, change, replaying)
 
         self._jobs.call(
-            answer, lambda _: self._on_answered(work, due, change, replaying), self._on_refused
+            answer,
+            lambda _: self._on_answered(work, due, change, replaying),
+            lambda error: self._on_refused(work, line, error),
         )
 
     def after(self, act: Callable[[], None]) -> None:
@@ -116,14 +118,13 @@ class Prompting:
         while self._waiting and not self.answering:
             self._waiting.pop(0)()
 
-    def _on_refused(self, error: Exception) -> None:
+    def _on_refused(self, work: Work, line: Line, error: Exception) -> None:
         """Take a refused prompt's marker away, so that it does not come again.
 
         After any other error the markers stay: they count with the next prompt.
         """
         self.answering = False
-        if isinstance(error, PromptError) and self._dock.here is not None:
-            work, line = self._dock.here
+        if isinstance(error, PromptError) and work in self._dock.works.values():
             for (frame, label), prompts in work.pending(line).items():
                 if prompts:
                     index = line.index(frame)

@@ -68,7 +68,7 @@ class Proposals:
         dock.message.emit(f"Looking for all cells of frame {frame} …")
         self._jobs.call(
             lambda: new_ones(session.propose(view, line, frame), known),
-            lambda masks: self._show(index, masks),
+            lambda masks: self._show(work, index, masks),
             dock.fail,
         )
 
@@ -109,10 +109,12 @@ class Proposals:
 
     # -- the layer
 
-    def _show(self, index: Index, masks: Sequence[ObjectMask]) -> None:
-        dock, work = self._dock, self._dock.work
+    def _show(self, work: Work, index: Index, masks: Sequence[ObjectMask]) -> None:
+        dock = self._dock
+        if work is not dock.work:  # another image is chosen by now
+            return
         self.dismiss()
-        if work is None or not masks:
+        if not masks:
             dock.message.emit("The model finds no further cell on this frame: click on them.")
             return
         self._index, self.masks = index, dict(enumerate(masks, 1))

@@ -50,7 +50,7 @@ class Results:
         names, images, length = dict(work.names), dock.images, dock.length
 
         def done(stopped: bool) -> None:
-            if stopped:
+            if stopped or work is not dock.work:  # another image is chosen by now
                 return
             (self.table,) = found
             work.workspace.labels.features = self.table.features(work.names)

@@ -16,7 +16,7 @@ from sam2_plugins.napari_plugin.controllers.prompting import Prompting
 from sam2_plugins.napari_plugin.controllers.tracks import TracksDrawing
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.mask_store import Change
-from sam2_plugins.napari_plugin.models.all_cells import LineageStep, Taking, follow_all
+from sam2_plugins.napari_plugin.models.all_cells import LineageStep, Taking, follow_all, seeds_of
 from sam2_plugins.napari_plugin.models.dock import DockModel
 from sam2_plugins.napari_plugin.models.requests import Request, Step
 from sam2_plugins.napari_plugin.models.session import Session
@@ -136,20 +136,20 @@ class Runs:
                 "axis to track along."
             )
         request = Request(dock.view(), line, "forward", frame, last)
-        names, here = work.names, work.store.on_frame(line.index(frame))
-        masks = {label: mask for label, mask in here.items() if mask.visible and label in names}
+        names, seeds = work.names, seeds_of(work, line, frame, last)
         change: Change = {}
-        taking = Taking(work, request, masks, change)
+        taking = Taking(work, request, seeds, change)
 
         def each(step: Step) -> None:
             known = len(names)
             assert isinstance(step, LineageStep) and step.found is not None
             for offer in taking.take(step.found):
-                self._offers.add(offer)
+                if work is dock.work:  # labels mean other objects in another image
+                    self._offers.add(offer)
             if len(names) > known:
                 dock.objects_changed.emit()
 
-        self._start(work, lambda: follow_all(work.session, request, masks), request, change, each)
+        self._start(work, lambda: follow_all(work.session, request, seeds), request, change, each)
 
     def cancel(self) -> None:
         """Stop the run at the next frame; what is done is kept."""

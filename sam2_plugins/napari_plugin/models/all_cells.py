@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from sam2_plugins.core.lineage import Event, LineageFrame, LineageTracker
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.core.tracking.tracker import FrameResult
+from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.mask_store import Change, free_label
 from sam2_plugins.napari_plugin.models.requests import Request, Step
 from sam2_plugins.napari_plugin.models.session import Session
@@ -42,27 +44,40 @@ class LineageStep(Step):
     found: LineageFrame | None = None
 
 
+Seeds: TypeAlias = "dict[int, tuple[int, ObjectMask]]"
+"""By label, the first frame of a run on which an object is, and its mask there."""
+
+
+def seeds_of(work: Work, line: Line, first: int, last: int) -> Seeds:
+    """Find the objects of some frames of a line: those that come later, too."""
+    seeds: Seeds = {}
+    for label in work.names:
+        frames = {line.frame(index) for index in work.store.indices(label)}
+        for frame in sorted(f for f in frames if f is not None and first <= f <= last):
+            mask = work.store.get(line.index(frame), label)
+            if mask is not None and mask.visible:
+                seeds[label] = frame, mask
+                break
+    return seeds
+
+
 def follow_all(
-    session: Session, wanted: Request, masks: Mapping[int, ObjectMask]
+    session: Session, wanted: Request, seeds: Seeds
 ) -> Generator[LineageStep, None, None]:
     """Track all objects from a frame on, those that are there and those that come.
 
-    Nothing is written to the store.
-
-    Parameters
-    ----------
-    masks
-        Of the objects on the first frame, by label; prompts on later frames count too.
+    Nothing is written to the store. Prompts after those of the seeds count too.
     """
     line, first = wanted.line, wanted.start or 0
     last = session.store.shape[line.axis or 0] - 1 if wanted.stop is None else wanted.stop
     tracker = session.fresh_tracker(wanted.view, line)
-    for label, mask in masks.items():
-        tracker.add(Prompt.of(first, label, mask=mask))
+    for label, (frame, mask) in seeds.items():
+        tracker.add(Prompt.of(frame, label, mask=mask))
     for (frame, label), prompts in sorted(session.prompts.along(line).items()):
-        if label in masks and first < frame <= last:
+        if label in seeds and seeds[label][0] < frame <= last:
             for prompt in prompts:
                 tracker.add(prompt)
+    session.bound(tracker)
     frames = LineageTracker(tracker, tracker.proposer()).run(first, last)
     total, done = last - first + 1, 0
     while True:
@@ -115,6 +130,8 @@ class Taking:
         mother = None if event.mother is None else self._label(event.mother)
         at_first = event.frame == (self._wanted.start or 0)
         if event.kind == "ended":
+            if lives.get(labels[0], Life()).last is not None:  # as it was known
+                return None
             lives[labels[0]] = replace(lives.get(labels[0], Life()), last=event.frame)
         elif not at_first:
             for label in labels:

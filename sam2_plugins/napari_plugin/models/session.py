@@ -181,7 +181,7 @@ class Session:
             for seed in seeds:
                 tracker.add(seed)
             arguments = (wanted.direction, wanted.start, wanted.stop)
-            self._bound(tracker)
+            self.bound(tracker)
             due = tracker.due_steps(*arguments) or []
             total = sum(due)
             results = tracker.propagate(*arguments)
@@ -268,9 +268,9 @@ class Session:
         for tracking in self._tracking.values():
             for label in removed.intersection(tracking.tracker.objects):
                 tracking.tracker.remove_object(label)
-            self._bound(tracking.tracker)
+            self.bound(tracking.tracker)
 
-    def _bound(self, tracker: VideoTracker) -> None:
+    def bound(self, tracker: VideoTracker) -> None:
         """Let a tracker know when its objects begin and end."""
         known = tracker.lives
         for obj in tracker.objects:

@@ -118,6 +118,7 @@ def test_a_run_of_other_frames_or_other_prompts_begins_anew(tmp_path: Path) -> N
     prompted.tracker.add_prompt(0, "mine", mask=eventful()[0] == 1)
     first = next(run_all(prompted, stop=4, journal=LineageJournal(journal)))
     assert "mine" in first.masks
+    assert shorter == list(run_all(lineage(), stop=4, journal=LineageJournal(journal)))
 
 
 def test_a_damaged_memory_costs_time_and_no_work(

@@ -158,3 +158,22 @@ def test_daughters_know_their_mother_and_when_they_were_born(dividing: Any) -> N
 
 def _value(one: Any, name: str) -> Any:
     return one[name] if one.has_field(name) else None
+
+
+def test_clips_and_a_range_leave_the_masks_of_other_frames_alone(movie: Any) -> None:
+    sample, clips = movie.first(), ([1, 4], [7, 10])
+    sample["halves"] = fo.TemporalDetections(
+        detections=[fo.TemporalDetection(label="half", support=clip) for clip in clips]
+    )
+    sample.save()
+    propagate(movie.to_clips("halves"), all_objects=True)
+    movie.reload()
+    there = {number: {*here} for number, here in masks(movie).items()}
+    assert sorted(there) == [1, 2, 3, 4, 7, 8, 9, 10]
+    assert not there[4] & there[7]  # nobody knows who is who
+    before = ids(movie)
+    propagate(movie, all_objects=True, first=9, last=12)
+    assert len(ids(movie) & before) == 2 * 6
+    again = {number: {*here} for number, here in masks(movie).items()}
+    assert sorted(again) == [1, 2, 3, 4, *range(7, 13)]
+    assert {len(here) for here in again.values()} == {2}
