@@ -74,10 +74,10 @@ def test_a_run_taken_up_again_goes_on_as_an_unbroken_one(nano: Sam2Model) -> Non
 
 def test_windows_without_an_object_are_not_encoded(nano: Sam2Model) -> None:
     size = (600, 900)
-    still = np.tile(np.array([[[120.0, 300.0], [142.0, 276.0]]]), (5, 1, 1))
+    still = np.tile(np.array([[[120.0, 300.0], [150.0, 296.0]]]), (5, 1, 1))
     tracker = VideoTracker(nano, discs(still, size))
     tracker.add_prompt(0, 1, box=(108, 288, 133, 313))
-    tracker.add_prompt(0, 2, box=(130, 264, 155, 289))
+    tracker.add_prompt(0, 2, box=(138, 284, 163, 309))
     assert tracker.frames_encoded == nano.variant.prompt_views
     list(tracker.propagate())
     assert tracker._objects[1].window == tracker._objects[2].window
