@@ -104,7 +104,7 @@ def demo(
         program = label_studio or install_server(folder / "environment")
     account = account_of(folder)
     backend_port = free_port()
-    backend = f"http://127.0.0.1:{backend_port}"
+    backend_url = f"http://127.0.0.1:{backend_port}"
     server = LocalServer(program, folder / "data", account, port)
     with ExitStack() as stack:
         with ERR.status("Starting Label Studio; minutes the first time, for its database …"):
@@ -120,7 +120,7 @@ def demo(
         )
 
         def started() -> None:
-            for project in make_projects(server, backend):
+            for project in make_projects(server, backend_url):
                 say(f"  {project.title}: {project.url}")
             say(f"Log in as {account.email} with {account.password}")
             say("Open a task. The words above the video say what to do: label, box, Track (t);")
