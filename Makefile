@@ -16,7 +16,7 @@ help:
 	@echo "make demo       track a dozen cells of a real time-lapse; see demo-output/"
 	@echo "make test       lint, types, import contracts and all tests, those of the hosts too"
 	@for host in $(HOSTS); do echo "make test-$$host  only the tests of that host"; done
-	@echo "make test-fast  the tests that take less than two minutes"
+	@echo "make test-fast  the quick tests, on all cores: about two minutes with two"
 	@echo "make lint       ruff, mypy, import-linter, vermin"
 	@echo "make format     let ruff mend what it can"
 	@echo "make pictures   make the pictures of docs/ again"
@@ -49,7 +49,8 @@ test-core: setup
 	$(BIN)/python -m pytest
 
 test-fast: setup
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pip install --quiet pytest-xdist
+	$(BIN)/python -m pytest -m 'not slow' -n auto
 
 lint: setup
 	$(BIN)/ruff check $(CODE)

@@ -72,7 +72,9 @@ def test_all_that_can_happen_happens(whole: tuple[list[LineageFrame], LineageTra
     assert sorted(kinds) == [("born", 0), ("born", 0), ("born", 2), ("divided", 4), ("ended", 6)]
 
 
-@pytest.mark.parametrize("frame", [1, 4, 5, 6, 8, 10])
+@pytest.mark.parametrize(
+    "frame", [5, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 4, 6, 8, 10))]
+)
 def test_a_run_that_is_killed_amid_any_frame_goes_on_to_the_same_lineage(
     whole: tuple[list[LineageFrame], LineageTracker],
     tmp_path: Path,
