@@ -74,7 +74,8 @@ class Joiner:
         if corrected:
             kept = stays(old, new, record.standing(frame + onward), before)
         else:
-            kept = doubt_of(old, before).value <= doubt_of(new, before).value
+            doubt = doubt_of(old, before)
+            kept = not doubt.doubtful or doubt.value <= doubt_of(new, before).value
         if not kept:
             return False
         while record.standing(frame) is not None and sweep.covers(frame, tracked.obj):
