@@ -241,7 +241,8 @@ class LineageTracker:
     def _advance(self, frame: int, proposing: bool) -> None:
         self._now, self._times[frame] = frame, self.tracker.frame(frame).time
         tracked = self._track(frame)
-        self._give_way(frame, tracked)
+        if any(self._standing[obj].born == frame for obj in tracked):
+            tracked = self._give_way(frame)
         if not proposing:
             return
         # Of an object whose parts are on trial, the parts are looked for.
@@ -278,18 +279,43 @@ class LineageTracker:
             masks = result.masks
         return {obj: masks[obj] for obj in living if obj in masks}
 
-    def _give_way(self, frame: int, tracked: dict[ObjectId, ObjectMask]) -> None:
-        """End what goes on as an object that a person prompted on this frame for the first time."""
-        for theirs in [obj for obj in tracked if self._standing[obj].born == frame]:
-            for obj in [o for o in tracked if self._standing[o].born < frame]:
-                alike = tracked[obj].iou_with(tracked[theirs]) >= self.rules.same
-                if not alike or not self._may_stop(obj, frame - 1):
-                    continue
-                if not self._standing[obj].settled:
-                    self._bear(obj, frame)
-                self._stop(obj, frame - 1)
-                self._record(Event("ended", frame - 1, (obj,), "a person's object goes on there"))
-                del tracked[obj]
+    def _give_way(self, frame: int) -> dict[ObjectId, ObjectMask]:
+        """End what goes on as an object that a person prompted on this frame for the first time.
+
+        Returns
+        -------
+        dict
+            Masks of what is alive on the frame.
+        """
+        trials = [obj for obj in self._same(frame) if not self._standing[obj].settled]
+        mothers = [self._standing[obj].part_of for obj in trials]
+        for obj, mother in zip(trials, mothers, strict=True):
+            if mothers.count(mother) == 1:
+                self._standing[obj].part_of = None
+        # While what they come from is there.
+        self._decide(trials, frame, 1)
+        for obj, theirs in self._same(frame).items():
+            self._stop(obj, frame - 1)
+            reason = f"goes on as {theirs}, which a person knows from there on"
+            self._record(Event("ended", frame - 1, (obj,), reason, goes_on_as=theirs))
+        return self._masks(frame)
+
+    def _masks(self, frame: int) -> dict[ObjectId, ObjectMask]:
+        found = {obj: self.tracker.mask(frame, obj) for obj in self._alive}
+        return {obj: mask for obj, mask in found.items() if mask is not None}
+
+    def _same(self, frame: int) -> dict[ObjectId, ObjectId]:
+        """What may end, by a person's object that begins on a frame, and is the same."""
+        masks = self._masks(frame)
+        theirs = [obj for obj in masks if self._standing[obj].born == frame]
+        return {
+            obj: their
+            for their in theirs
+            for obj in masks
+            if self._standing[obj].born < frame
+            and masks[obj].iou_with(masks[their]) >= self.rules.same
+            and self._may_stop(obj, frame - 1)
+        }
 
     def _expected(
         self, frame: int, tracked: dict[ObjectId, ObjectMask]

@@ -66,7 +66,7 @@ class Controller:
         self.review = Review(dock, jobs)
         self.offers = Offers(dock, self.editing, tracks)
         self.proposals = Proposals(dock, jobs, self.prompting, begin)
-        self.runs = Runs(dock, jobs, self.prompting, tracks, self.offers, begin)
+        self.runs = Runs(dock, jobs, self.prompting, tracks, begin)
         self.results = Results(dock, jobs, self.prompting, begin)
         self._connect()
         self._name_for_scripts()
@@ -81,7 +81,6 @@ class Controller:
         layers.closing.connect(self.projects.keep)
         dock.channels_changed.connect(self.results.forget)
         dock.image_changed.connect(self.proposals.dismiss)
-        dock.image_changed.connect(self.offers.clear)
         dock.image_changed.connect(lambda: dock.attempt(self.projects.bring_back))
         self.prompting.answered.connect(self.divisions.go_on)
 
@@ -118,7 +117,6 @@ class Controller:
             self.projects.recalled,
             self.runs.progressed,
             self.proposals.changed,
-            self.offers.changed,
         ):
             signal.disconnect()
         dock.viewer.layers.events.removed.disconnect(self._on_layer_removed)

@@ -77,6 +77,11 @@ class History:
     def __len__(self) -> int:
         return len(self._undo)
 
+    @property
+    def latest(self) -> Edit | None:
+        """The edit that would be taken back next."""
+        return self._undo[-1] if self._undo else None
+
     def record(self, title: str, masks: Change | None = None, differ: bool = False) -> None:
         """Keep a change that was made: the masks as they were before; nothing if nothing changed.
 

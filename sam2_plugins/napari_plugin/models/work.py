@@ -13,8 +13,9 @@ from sam2_plugins.napari_plugin.layers.marks import Prompts
 from sam2_plugins.napari_plugin.layers.mask_store import Change, free_label
 from sam2_plugins.napari_plugin.layers.workspace import Workspace
 from sam2_plugins.napari_plugin.models.history import History, State
-from sam2_plugins.napari_plugin.models.project_file import Choices, Project, Saved
+from sam2_plugins.napari_plugin.models.project_file import Project, Saved, journal_of
 from sam2_plugins.napari_plugin.models.project_places import facts_of
+from sam2_plugins.napari_plugin.models.requests import AllCells, Choices, Offer
 from sam2_plugins.napari_plugin.models.session import Session
 
 
@@ -29,6 +30,10 @@ class Work:
         Masks from before a stroke of the brush that is not over.
     project
         The file to which all is saved; None: to none.
+    all_cells
+        The last run over all cells that came to no end.
+    offers
+        Decisions of runs over all cells that nobody has looked at yet, in the order of frames.
     """
 
     def __init__(self, workspace: Workspace, session: Session) -> None:
@@ -39,6 +44,14 @@ class Work:
         self.stroke: Change = {}
         self.history = History(self.store, self.capture, self.apply)
         self.project: Project | None = None
+        self.all_cells: AllCells | None = None
+        self.offers: list[Offer] = []
+
+    @property
+    def unfinished(self) -> AllCells | None:
+        """A run over all cells that can go on; None after an edit since it was broken off."""
+        run = self.all_cells
+        return run if run and (run.running or run.latest is self.history.latest) else None
 
     # -- prompts
 
@@ -130,6 +143,8 @@ class Work:
             self.store.on_put = lambda index, label, mask: None
             self.history.on_change = lambda: None
             self.project.close()
+            if self.unfinished is None:
+                journal_of(self.project).delete()
             self.project = None
 
     def saved(self, choices: Choices, masks: bool = True) -> Saved:
@@ -142,6 +157,8 @@ class Work:
             choices,
             self.store.snapshot() if masks else {},
             {key: frozenset(frames) for key, frames in tracked.items()},
+            self.unfinished,
+            tuple(self.offers),
         )
 
     def recall(self, saved: Saved) -> None:
@@ -156,6 +173,9 @@ class Work:
         for line in {Line.through(saved.choices.axis, index) for index in indices}:
             log.recall(line, self.prompts(line))
         self.history = History(self.store, self.capture, self.apply)
+        run = saved.all_cells
+        self.all_cells = run and replace(run, running=False, latest=None)
+        self.offers = list(saved.offers)
 
     def end_stroke(self) -> None:
         """Let what was painted since the last stroke be one edit."""

@@ -70,6 +70,9 @@ class RunView(QWidget):
             each.setEnabled(not reason)
             about = _ABOUT[each.property("direction")][dock.over is not None]
             each.setToolTip(reason or about)
+        run = runs.broken_off
+        frames = "" if run is None else f": frames {run.taken + 1} to {run.last}"
+        self.all.setText(f"Go on with all cells{frames} ▶" if run else "All cells ▶")
         self.on.setVisible(bool(corrections))
         self.on.setEnabled(not reason)
         if corrections:
