@@ -87,9 +87,9 @@ class Project:
         self._thread = threading.Thread(target=self._write, name="sam2 project", daemon=True)
         self._thread.start()
 
-    def put_mask(self, index: Index, label: int, mask: ObjectMask | None) -> None:
-        """Append a mask; from any thread."""
-        self._queue.put((index, label, mask))
+    def put_masks(self, index: Index, masks: Mapping[int, ObjectMask | None]) -> None:
+        """Append masks of a frame by label, None for those that are gone; from any thread."""
+        self._queue.put((index, masks))
 
     def put_state(self, saved: Saved) -> None:
         """Append everything but the masks."""
@@ -123,8 +123,10 @@ class Project:
                 file.write(_line(_header(self._image)))
             synced = monotonic()
             while (item := self._queue.get()) is not None:
-                entry = _state(item) if isinstance(item, Saved) else item
-                file.write(_line(_mask(*entry) if isinstance(entry, tuple) else entry))
+                if isinstance(item, tuple):
+                    file.writelines(_masks(*item))
+                else:
+                    file.write(_line(_state(item) if isinstance(item, Saved) else item))
                 if self._queue.empty():
                     file.flush()
                     if monotonic() - synced > SYNC_SECONDS:
@@ -150,8 +152,7 @@ def write_project(path: Path, saved: Saved) -> None:
     with files.replacing(path) as fresh, fresh.open("wb") as file:
         file.write(_line(_header(saved.image)))
         for index, masks in saved.masks.items():
-            for label, mask in masks.items():
-                file.write(_line(_mask(index, label, mask)))
+            file.writelines(_masks(index, masks))
         if saved.all_cells is not None:
             file.write(_line({"all_cells": saved.all_cells.begun()}))
         file.write(_line(_state(saved)))
@@ -233,6 +234,11 @@ def _line(entry: Mapping[str, Any]) -> bytes:
 def _header(image: ImageFacts) -> dict[str, Any]:
     about = {"name": image.name, "shape": list(image.shape), "path": image.path}
     return {"format": FORMAT, "version": VERSION, "image": about}
+
+
+def _masks(index: Index, masks: Mapping[int, ObjectMask | None]) -> Iterator[bytes]:
+    for label, mask in masks.items():
+        yield _line(_mask(index, label, mask))
 
 
 def _mask(index: Index, label: int, mask: ObjectMask | None) -> dict[str, Any]:

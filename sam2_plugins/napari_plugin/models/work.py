@@ -134,13 +134,13 @@ class Work:
         if project is None:
             return
         self.project = project
-        self.store.on_put = project.put_mask
+        self.store.on_put = project.put_masks
         self.history.on_change = lambda: project.put_state(self.saved(choices(), masks=False))
 
     def leave_project(self) -> None:
         """Write no more to the project file."""
         if self.project is not None:
-            self.store.on_put = lambda index, label, mask: None
+            self.store.on_put = lambda index, masks: None
             self.history.on_change = lambda: None
             self.project.close()
             if self.unfinished is None:
@@ -163,9 +163,7 @@ class Work:
 
     def recall(self, saved: Saved) -> None:
         """Show the work of an earlier session; nothing can be taken back of it."""
-        for index, masks in saved.masks.items():
-            for label, mask in masks.items():
-                self.store.put(index, label, mask)
+        self.store.swap({index: dict(masks) for index, masks in saved.masks.items()})
         self.apply(saved.state)
         log = self.session.prompts
         log.tracked.update({key: set(frames) for key, frames in saved.current.items()})
