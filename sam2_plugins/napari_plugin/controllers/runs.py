@@ -50,13 +50,11 @@ class Runs:
         jobs: Jobs,
         prompting: Prompting,
         tracks: TracksDrawing,
-        begin: Callable[[], Work],
     ) -> None:
         self._dock = dock
         self._jobs = jobs
         self._prompting = prompting
         self._tracks = tracks
-        self._begin = begin
         self._run: Handle | None = None
 
     @property
@@ -136,7 +134,7 @@ class Runs:
         Sam2PluginsError
             If there is nothing to track through.
         """
-        dock, work = self._dock, self._begin()
+        dock, work = self._dock, self._prompting.begin()
         if dock.running:
             raise Sam2PluginsError(self.why_not())
         run = self.broken_off or self._all_cells(work, stop)
