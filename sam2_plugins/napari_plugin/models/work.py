@@ -149,7 +149,7 @@ class Work:
 
     def saved(self, choices: Choices, masks: bool = True) -> Saved:
         """Return all work on the image."""
-        tracked = self.session.prompts.tracked
+        tracked, run = self.session.prompts.tracked, self.unfinished
         return Saved(
             # The layers' own shape: the image may have got another one meanwhile.
             replace(facts_of(self.workspace.image), shape=self.store.shape),
@@ -157,7 +157,7 @@ class Work:
             choices,
             self.store.snapshot() if masks else {},
             {key: frozenset(frames) for key, frames in tracked.items()},
-            self.unfinished,
+            run and replace(run, labels=dict(run.labels)),
             tuple(self.offers),
         )
 
