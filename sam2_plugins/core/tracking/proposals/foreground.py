@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,9 +23,9 @@ COVERED = 0.3
 """Share of a part of the foreground that hills cover, below which it is an object of its own."""
 
 SOLID = 0.93
-"""Solidity from which on a part of the foreground has no neck. Two equal discs that touch have .89."""
+"""Solidity from which on a part of the foreground has no neck; two discs that touch have .85."""
 
-STRETCHED = 1.35
+STRETCHED = 1.5
 """Factor by which one object may be more elongated than the usual one."""
 
 
@@ -45,12 +46,14 @@ class Foreground:
 
     @classmethod
     def of(cls, picture: NDArray[np.uint8], hills: Sequence[Hill]) -> Foreground:
-        """Of what is bright and what is dark in a picture [H, W, 3], what agrees best with hills."""
-        covered = _numbered(hills, picture.shape[:2]) > 0
+        """Of the bright and the dark pixels of a picture [H, W, 3], those that agree with hills."""
+        covered = _numbered(hills, (picture.shape[0], picture.shape[1])) > 0
         smooth = ndimage.gaussian_filter(picture.mean(2, dtype=np.float32), 1)
         above = smooth - np.median(smooth)
-        both = [cls(pixels, _iou(pixels, covered)) for pixels in map(_standing_out, (above, -above))]
-        return max(both, key=lambda foreground: foreground.agreement)
+        both = [_standing_out(above), _standing_out(-above)]
+        return max(
+            (cls(pixels, _iou(pixels, covered)) for pixels in both), key=lambda one: one.agreement
+        )
 
     def mend(self, hills: Sequence[Hill]) -> list[Hill]:
         """Return hills with those that were left out, and with parts of one object as one.
@@ -59,33 +62,60 @@ class Foreground:
         """
         if self.agreement < AGREEMENT:
             return list(hills)
-        numbers = _numbered(hills, self.pixels.shape)
-        areas = [hill.mask.area for hill in hills]
-        usual_area = float(np.median(areas))
-        usual_stretch = float(np.median([_stretch_and_solidity(hill.mask)[0] for hill in hills]))
+        kept, new = dict(enumerate(hills, 1)), list[Hill]()
+        usual = _UsualObject.of(hills)
+        for part, numbers in self._parts(hills):
+            covered = Counter(numbers[numbers > 0].tolist())
+            if covered.total() < COVERED * part.area:
+                if part.area >= SMALLEST_HILL:
+                    new.append(Hill(part, self.agreement, 1.0))
+                continue
+            inside = [n for n, pixels in covered.items() if 2 * pixels > kept[n].mask.area]
+            if len(inside) > 1 and usual.is_like(part, [kept[n].mask for n in inside]):
+                pieces = [kept.pop(n) for n in inside]
+                presence = float(np.mean([hill.presence for hill in pieces]))
+                new.append(Hill(part, presence, max(hill.top for hill in pieces)))
+        return [*new, *kept.values()]  # where they overlap, the last counts
+
+    def _parts(self, hills: Sequence[Hill]) -> Iterator[tuple[ObjectMask, NDArray[np.int32]]]:
+        """Each connected part, and the numbers of the hills under its pixels; 0 is none."""
+        size = self.pixels.shape[0], self.pixels.shape[1]
+        numbers = _numbered(hills, size)
         parts, _ = ndimage.label(self.pixels)
-        added, joined = [], set[int]()
-        for number, box in enumerate(ndimage.find_objects(parts), 1):
-            part = parts[box] == number
-            counts = np.bincount(numbers[box][part], minlength=len(hills) + 1)[1:]
-            inside = [n for n in np.flatnonzero(counts) if 2 * counts[n] > areas[n]]
-            offset = box[1].start, box[0].start
-            if counts.sum() < COVERED * part.sum():
-                mask = ObjectMask(part & (numbers[box] == 0), offset, self.pixels.shape)
-                if mask.area >= SMALLEST_HILL:
-                    added.append(Hill(mask, self.agreement, 1.0))
-            elif len(inside) > 1:
-                mask = ObjectMask(part, offset, self.pixels.shape)
-                stretch, solidity = _stretch_and_solidity(mask)
-                nearer = _unlike(mask.area, usual_area) < min(
-                    _unlike(areas[n], usual_area) for n in inside
-                )
-                if nearer and solidity >= SOLID and stretch <= STRETCHED * usual_stretch:
-                    joined.update(inside)
-                    some = [hills[n] for n in inside]
-                    presence = float(np.mean([hill.presence for hill in some]))
-                    added.append(Hill(mask, presence, max(hill.top for hill in some)))
-        return [hill for n, hill in enumerate(hills) if n not in joined] + added
+        for number, (rows, columns) in enumerate(ndimage.find_objects(parts), 1):
+            part = parts[rows, columns] == number
+            mask = ObjectMask(part, (columns.start, rows.start), size)
+            yield mask, numbers[rows, columns][part]
+
+
+@dataclass(frozen=True)
+class _UsualObject:
+    """What most objects of a frame are like."""
+
+    area: float
+    stretch: float
+
+    @classmethod
+    def of(cls, hills: Sequence[Hill]) -> _UsualObject:
+        areas = [hill.mask.area for hill in hills]
+        stretches = [_stretch_and_solidity(hill.mask)[0] for hill in hills]
+        return cls(float(np.median(areas)), float(np.median(stretches)))
+
+    def is_like(self, whole: ObjectMask, pieces: Sequence[ObjectMask]) -> bool:
+        """Whether a whole is one object rather than its pieces are objects."""
+        stretch, solidity = _stretch_and_solidity(whole)
+        unlike = [abs(math.log(mask.area / self.area)) for mask in (whole, *pieces)]
+        return (
+            solidity >= SOLID
+            and stretch <= STRETCHED * self.stretch
+            and unlike[0] < min(unlike[1:])
+        )
+
+
+def _stretch_and_solidity(mask: ObjectMask) -> tuple[float, float]:
+    """How many times longer than wide a mask is, and its share of its convex hull."""
+    shape = regionprops(mask.crop.astype(np.uint8))[0]
+    return shape.axis_major_length / max(1.0, shape.axis_minor_length), shape.solidity
 
 
 def _standing_out(above: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -96,20 +126,10 @@ def _standing_out(above: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.asarray(ndimage.binary_fill_holes(above > threshold_li(above)))
 
 
-def _numbered(hills: Sequence[Hill], shape: tuple[int, ...]) -> NDArray[np.int32]:
+def _numbered(hills: Sequence[Hill], size: tuple[int, int]) -> NDArray[np.int32]:
     masks = {number: hill.mask for number, hill in enumerate(hills, 1)}
-    return compose_label_image(masks, shape, np.int32)
+    return compose_label_image(masks, size, np.int32)
 
 
 def _iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     return float((a & b).sum() / max(1, (a | b).sum()))
-
-
-def _unlike(area: float, usual: float) -> float:
-    return abs(math.log(area / usual))
-
-
-def _stretch_and_solidity(mask: ObjectMask) -> tuple[float, float]:
-    """How many times longer than wide a mask is, and its share of its convex hull."""
-    shape = regionprops(mask.crop.astype(np.uint8))[0]
-    return shape.axis_major_length / max(1.0, shape.axis_minor_length), shape.solidity

@@ -40,7 +40,7 @@ def test_a_sliver_at_the_edge_that_was_left_out_is_added(dark: bool) -> None:
     sliver = disc(165, 60, 10)
     found = mended(picture(*OTHERS, sliver, dark=dark), hills(*OTHERS))
     assert len(found) == 4
-    assert found[-1].iou_with(ObjectMask.from_array(sliver)) > 0.5
+    assert found[0].iou_with(ObjectMask.from_array(sliver)) > 0.5
 
 
 def test_two_halves_of_one_disc_become_one() -> None:
@@ -49,7 +49,7 @@ def test_two_halves_of_one_disc_become_one() -> None:
     halves = whole & (columns < 109), whole & (columns > 110)
     found = mended(picture(*OTHERS, whole), hills(*OTHERS, *halves))
     assert len(found) == 4
-    assert found[-1].iou_with(ObjectMask.from_array(whole)) > 0.8
+    assert found[0].iou_with(ObjectMask.from_array(whole)) > 0.8
 
 
 def test_two_discs_that_touch_stay_two() -> None:
