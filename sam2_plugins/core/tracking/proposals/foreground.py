@@ -55,23 +55,28 @@ class Foreground:
             (cls(pixels, _iou(pixels, covered)) for pixels in both), key=lambda one: one.agreement
         )
 
-    def mend(self, hills: Sequence[Hill]) -> list[Hill]:
+    def mend(self, hills: Sequence[Hill], usual: float) -> list[Hill]:
         """Return hills with those that were left out, and with parts of one object as one.
 
         Nothing changes where the foreground does not agree with the hills.
+
+        Parameters
+        ----------
+        usual
+            Diameter of the frame's usual object, in pixels.
         """
         if self.agreement < AGREEMENT:
             return list(hills)
         kept, new = dict(enumerate(hills, 1)), list[Hill]()
-        usual = _UsualObject.of(hills)
+        usual_object = _UsualObject.of(hills, usual)
         for part, numbers in self._parts(hills):
             covered = Counter(numbers[numbers > 0].tolist())
             if covered.total() < COVERED * part.area:
                 if part.area >= SMALLEST_HILL:
                     new.append(Hill(part, self.agreement, 1.0))
                 continue
-            inside = [n for n, pixels in covered.items() if 2 * pixels > kept[n].mask.area]
-            if len(inside) > 1 and usual.is_like(part, [kept[n].mask for n in inside]):
+            inside = [n for n, pixels in covered.items() if 2 * pixels > hills[n - 1].mask.area]
+            if len(inside) > 1 and usual_object.is_like(part, [kept[n].mask for n in inside]):
                 pieces = [kept.pop(n) for n in inside]
                 presence = float(np.mean([hill.presence for hill in pieces]))
                 new.append(Hill(part, presence, max(hill.top for hill in pieces)))
@@ -96,10 +101,9 @@ class _UsualObject:
     stretch: float
 
     @classmethod
-    def of(cls, hills: Sequence[Hill]) -> _UsualObject:
-        areas = [hill.mask.area for hill in hills]
+    def of(cls, hills: Sequence[Hill], across: float) -> _UsualObject:
         stretches = [_stretch_and_solidity(hill.mask)[0] for hill in hills]
-        return cls(float(np.median(areas)), float(np.median(stretches)))
+        return cls(math.pi / 4 * across**2, float(np.median(stretches)))
 
     def is_like(self, whole: ObjectMask, pieces: Sequence[ObjectMask]) -> bool:
         """Whether a whole is one object rather than its pieces are objects."""

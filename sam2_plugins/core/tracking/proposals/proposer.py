@@ -103,7 +103,7 @@ class ObjectProposer:
         usual = _usual_size(hills)
         clear = [hill for hill in hills if self._counts(hill, usual)]
         foreground = Foreground.of(self._operations.features.picture(frame), clear)
-        return [hill for hill in foreground.mend(clear) if self._counts(hill, usual)]
+        return [hill for hill in foreground.mend(clear, usual) if self._counts(hill, usual)]
 
     def _counts(self, hill: Hill, usual: float) -> bool:
         """Whether a hill is an object, and of a size that is meant."""

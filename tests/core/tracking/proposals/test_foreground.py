@@ -28,8 +28,8 @@ def picture(*masks: NDArray[np.bool_], dark: bool = False) -> NDArray[np.uint8]:
     return np.repeat(grey[..., None], 3, -1).astype(np.uint8)
 
 
-def mended(seen: NDArray[np.uint8], given: list[Hill]) -> list[ObjectMask]:
-    return [hill.mask for hill in Foreground.of(seen, given).mend(given)]
+def mended(seen: NDArray[np.uint8], given: list[Hill], usual: float = 28) -> list[ObjectMask]:
+    return [hill.mask for hill in Foreground.of(seen, given).mend(given, usual)]
 
 
 OTHERS = disc(30, 30), disc(30, 80), disc(80, 95)
@@ -64,7 +64,7 @@ def test_a_long_rod_that_has_just_divided_stays_two() -> None:
         rod[20 + 20 * row : 28 + 20 * row, 10:50] = True
     rods[3][60:68, 70:97] = True
     rods[4][60:68, 98:125] = True
-    found = mended(picture(*rods), hills(*rods))
+    found = mended(picture(*rods), hills(*rods), usual=20)
     assert len(found) == 5
 
 
@@ -78,3 +78,11 @@ def test_an_even_frame_and_one_without_hills_change_nothing() -> None:
     even = np.full((*SIZE, 3), 90, np.uint8)
     assert len(mended(even, hills(*OTHERS))) == 3
     assert mended(picture(*OTHERS), []) == []
+
+
+def test_a_hill_that_was_joined_may_have_a_pixel_on_another_part() -> None:
+    columns = np.arange(SIZE[1])
+    whole, next_to_it = disc(60, 40), disc(97, 40)
+    halves = whole & (columns < 60), (whole & (columns >= 60)) | (disc(97, 40) & (columns == 83))
+    given = hills(*OTHERS, *halves, next_to_it & (columns > 83))
+    assert len(mended(picture(*OTHERS, whole, next_to_it), given)) == 5
