@@ -173,7 +173,6 @@ def _is_label_studio(path: Path) -> bool:
 def _label_studio(path: Path, movie: Path | None) -> list[AnnotatedMovie]:
     """Take the masks of the export's one task; it names its movie by an address, not a file."""
     from sam2_plugins.core.errors import TrainingError
-    from sam2_plugins.core.masks import Masklet
     from sam2_plugins.labelstudio_backend.export import read_export
     from sam2_plugins.training.finetuning import AnnotatedMovie
 
@@ -189,8 +188,7 @@ def _label_studio(path: Path, movie: Path | None) -> list[AnnotatedMovie]:
             "frame, and nobody drew them so. `serve --masks all` keeps every mask; to learn from "
             "them all the same, run `sam2-plugins labelstudio export` and give its labels.tif."
         )
-    masklets = [Masklet(obj, masks=dict(masks)) for obj, masks in tasks[0].masks.items()]
-    return [AnnotatedMovie.from_masklets(tasks[0].name, movie, masklets)]
+    return [AnnotatedMovie.from_masklets(tasks[0].name, movie, tasks[0].masks.masklets())]
 
 
 def _show(report: Report) -> None:

@@ -13,6 +13,7 @@ from sam2_plugins.core.masks.label_pictures import (
     labels_from_picture,
     whole_numbers,
 )
+from sam2_plugins.core.masks.mask_table import MaskTable
 from sam2_plugins.core.masks.masklet import Masklet, MaskletSummary
 from sam2_plugins.core.masks.object_mask import ObjectId, ObjectMask, PixelBox
 from sam2_plugins.core.masks.rle import CocoRle
@@ -20,6 +21,7 @@ from sam2_plugins.core.masks.rle import CocoRle
 __all__ = [
     "LARGEST_LABEL",
     "CocoRle",
+    "MaskTable",
     "Masklet",
     "MaskletSummary",
     "NotLabelsError",
