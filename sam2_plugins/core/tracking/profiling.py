@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from sam2_plugins.core.export import open_writers
+from sam2_plugins.core.export.video import encode_video
 from sam2_plugins.core.frames import FrameSource, open_frames
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.model.fast import graphs_in_use, without_graphs
@@ -253,13 +254,5 @@ def _boxes(objects: int, side: int) -> list[tuple[int, int, int, int]]:
 
 def _film(path: Path, side: int, frames: int) -> None:
     """Write noise that moves, as a video file."""
-    import av
-
     noise = np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8)
-    with av.open(str(path), "w") as out:
-        stream = out.add_stream("libx264", rate=24)
-        stream.height, stream.width, stream.pix_fmt = side, side, "yuv420p"
-        for index in range(frames):
-            image: NDArray[np.uint8] = np.roll(noise, index, axis=1)
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
-        out.mux(stream.encode())
+    encode_video(path, (np.roll(noise, index, axis=1) for index in range(frames)), crf=23)
