@@ -226,7 +226,7 @@ def _add_images(exported: ExportedTask, results: Sequence[Mapping[str, Any]]) ->
         obj = images.track_of(result) or str(result.get("id"))
         page = result.get("item_index") or 0
         before = exported.masks.get(page, obj)
-        exported.masks.put(page, obj, mask if before is None else _union(before, mask))
+        exported.masks.put(page, obj, mask if before is None else before.union_with(mask))
         labels = result["value"].get(str(result.get("type"))) or result["value"].get("labels")
         exported.labels.setdefault(obj, str(labels[0]) if labels else "")
 
@@ -260,10 +260,6 @@ def _image_size(results: Sequence[Mapping[str, Any]]) -> FrameSize | None:
         if isinstance(height, int) and isinstance(width, int):
             return height, width
     return None
-
-
-def _union(one: ObjectMask, other: ObjectMask) -> ObjectMask:
-    return ObjectMask.from_array(one.to_array() | other.to_array())
 
 
 def _results(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:

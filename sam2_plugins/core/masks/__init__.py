@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sam2_plugins.core.masks.label_images import (
     LARGEST_LABEL,
+    back_to_front,
     compose_label_image,
     label_dtype,
     split_label_image,
@@ -28,6 +29,7 @@ __all__ = [
     "ObjectId",
     "ObjectMask",
     "PixelBox",
+    "back_to_front",
     "compose_label_image",
     "label_dtype",
     "labels_from_picture",
