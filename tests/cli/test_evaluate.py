@@ -68,6 +68,14 @@ def test_stacks_that_do_not_fit_exit_with_1_and_both_sizes(run, dataset, tmp_pat
     assert "2 frames were predicted, but the truth has 6" in result.err
 
 
+def test_a_truth_without_an_object_is_an_error_that_says_so(run, discs, tmp_path):
+    for name, labels in (("pred", discs[1]), ("empty", discs[1] * 0)):
+        np.save(tmp_path / f"{name}.npy", labels)
+    result = run("evaluate", tmp_path / "pred.npy", tmp_path / "empty.npy")
+    assert result.code == 1
+    assert "no object to score" in result.err
+
+
 def test_a_dataset_equals_the_reference_scorer(run, shared_data, tmp_path):
     folder = shared_data / "ecoli_phase_trpL"
     np.save(tmp_path / "moved.npy", np.roll(load_dataset(folder).truth, 3, axis=1))

@@ -14,9 +14,11 @@ import av
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from sam2_plugins.batch.folder import FILES
+from sam2_plugins.core.files import content_digest
 from sam2_plugins.core.prompt_files import load_prompts, save_prompts
 from sam2_plugins.core.prompts import Prompt
 from tests.cli.conftest import FRAMES, moving_discs
@@ -97,6 +99,40 @@ def test_only_the_wanted_frames_are_tracked(run, nano, movie, tmp_path):
         *("--start", 3, "--stop", 1, "--out", tmp_path, "--format", "csv", "--json"),
     )
     assert result.json["frames"] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("source", "out", "format_"),
+    [
+        ("own/labels.tif", "own", "tiff"),
+        ("own/labels.tif", "own", "csv"),
+        ("link/labels.tif", "link", "tiff"),
+        ("one/ctc", "one", "ctc"),
+        ("frames", "frames", "png"),
+        ("frames/*.png", "frames", "png"),
+        ("store.zarr", "store.zarr", "csv"),
+        ("store.zarr", "store.zarr/inside", "csv"),
+    ],
+)
+def test_results_take_neither_the_place_of_the_movie_nor_one_among_its_frames(
+    run, discs, tmp_path, source, out, format_
+):
+    for folder in ("own", "link", "one/ctc", "frames"):
+        (tmp_path / folder).mkdir(parents=True)
+    tifffile.imwrite(tmp_path / "own" / "labels.tif", discs[0], metadata={"axes": "TYX"})
+    (tmp_path / "link" / "labels.tif").symlink_to(tmp_path / "own" / "labels.tif")
+    for index, image in enumerate(discs[0]):
+        tifffile.imwrite(tmp_path / "one" / "ctc" / f"mask{index:03}.tif", image)
+        Image.fromarray(image).save(tmp_path / "frames" / f"{index}.png")
+    zarr.open(str(tmp_path / "store.zarr"), mode="w", shape=discs[0].shape, dtype="u1")[:] = 1
+    before = content_digest(tmp_path)
+    result = run(
+        *("track", tmp_path / source, "--click", "40,40", "--overwrite"),
+        *("--out", tmp_path / out, "--format", format_),
+    )
+    assert result.code == 1
+    assert "Choose another folder with --out" in result.err
+    assert content_digest(tmp_path) == before
 
 
 def test_earlier_results_are_not_replaced(run, nano, movie, tmp_path):
