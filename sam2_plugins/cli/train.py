@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -79,13 +78,13 @@ class PaceOptions:
     def pace(self) -> Pace:
         """Choose what was not given: only a graphics card is worth more than one worker."""
         from sam2_plugins.core.checkpoints import choose_device
+        from sam2_plugins.training.batches import usual_workers
         from sam2_plugins.training.train import Pace
 
-        device = "cuda" if choose_device(self.device).type == "cuda" else "cpu"
-        all_but_one = max(1, (os.cpu_count() or 2) - 1)
-        usual = all_but_one if device == "cuda" else 1
-        workers = usual if self.workers is None else self.workers
-        return Pace(device, workers, self.minutes, self.batch_scale)
+        device = choose_device(self.device)
+        workers = usual_workers(device, 1) if self.workers is None else self.workers
+        kind = "cuda" if device.type == "cuda" else "cpu"
+        return Pace(kind, workers, self.minutes, self.batch_scale)
 
 
 @grouped

@@ -137,7 +137,7 @@ def train(
     rng = np.random.default_rng((seed, run.step))
     if run.progress >= 1:
         return run.finish()
-    with closing(batches(plan, pace.workers, torch.device(pace.device))) as made:
+    with closing(batches(plan.made, pace.workers, torch.device(pace.device))) as made:
         for task, batch in made:
             run.learn(task, batch, rng)
             ended = run.progress >= 1

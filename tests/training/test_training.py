@@ -233,7 +233,7 @@ def test_batches_come_from_workers_in_the_order_of_their_steps() -> None:
     plan = BatchPlan(SMOKE, (ClipShape(64, 4),), first=5)
     frames = [
         batch.images.shape[1]
-        for _, (_, batch) in zip(range(4), batches(plan, 2, torch.device("cpu")), strict=False)
+        for _, (_, batch) in zip(range(4), batches(plan.made, 2, torch.device("cpu")), strict=False)
     ]
     # The first stage, of single frames, ends with step 5.
     assert frames == [1, 3, 3, 3]
@@ -241,7 +241,7 @@ def test_batches_come_from_workers_in_the_order_of_their_steps() -> None:
 
 def test_a_worker_that_dies_stops_the_training() -> None:
     plan = BatchPlan(SMOKE, (ClipShape(64, 4),))
-    found = batches(plan, 1, torch.device("cpu"))
+    found = batches(plan.made, 1, torch.device("cpu"))
     next(found)
     for worker in psutil.Process().children():
         if "spawn_main" in " ".join(worker.cmdline()):
@@ -479,7 +479,7 @@ from sam2_plugins.training.batches import BatchPlan, ClipShape, batches
 from sam2_plugins.training.recipe import SMOKE
 
 if __name__ == "__main__":
-    found = batches(BatchPlan(SMOKE, (ClipShape(96, 4),)), 1, torch.device("cpu"))
+    found = batches(BatchPlan(SMOKE, (ClipShape(96, 4),)).made, 1, torch.device("cpu"))
     next(found)
     workers = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
     print(workers[0].pid, flush=True)
