@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sam2_plugins.core.variants import Variant
-    from sam2_plugins.training.train import Pace
+    from sam2_plugins.training.batches import Pace
 
 
 class Trainable(str, Enum):
@@ -78,8 +78,7 @@ class PaceOptions:
     def pace(self) -> Pace:
         """Choose what was not given: only a graphics card is worth more than one worker."""
         from sam2_plugins.core.checkpoints import choose_device
-        from sam2_plugins.training.batches import usual_workers
-        from sam2_plugins.training.train import Pace
+        from sam2_plugins.training.batches import Pace, usual_workers
 
         device = choose_device(self.device)
         workers = usual_workers(device, 1) if self.workers is None else self.workers
@@ -107,7 +106,7 @@ def train(
     from sam2_plugins.core.variants import get_variant
     from sam2_plugins.training import recipe as recipes
     from sam2_plugins.training import train as training
-    from sam2_plugins.training.batches import ClipShape
+    from sam2_plugins.training.batches import ClipShape, Material
     from sam2_plugins.training.synthetic import Photos
 
     _check_folder(out, begin.resume)
@@ -115,10 +114,10 @@ def train(
     recipe = recipes.NANO if begin.start is None else recipes.SEQUEL
     weights = _weights_of(begin.start, variant) if begin.start else None
     photos = Photos.in_folder(begin.photos) if begin.photos else Photos.installed()
-    material = training.Material(photos=photos)
+    material = Material(photos=photos)
     if begin.smoke:
         recipe = recipes.SMOKE
-        material = training.Material([ClipShape(96, 4)], capacity=8, held_out=0)
+        material = Material([ClipShape(96, 4)], capacity=8, held_out=0)
     steps, scores = TextColumn("{task.fields[step]} steps"), TextColumn("{task.fields[scores]}")
     with bars(TaskProgressColumn(), steps, *times(), scores) as progress:
         task = progress.add_task("Training", total=1.0, scores="", step=0)

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count, cycle
 from typing import TypeVar
 
@@ -32,6 +32,10 @@ class ClipShape:
 
     size: int
     frames: int
+
+
+CLIPS = (ClipShape(256, 10), ClipShape(256, 10), ClipShape(256, 10), ClipShape(448, 2))
+"""Movies, and larger pictures for what is learned from one frame: seen from near and far."""
 
 
 class ClipPool:
@@ -88,6 +92,57 @@ class ClipPool:
 
 
 @dataclass(frozen=True)
+class Pace:
+    """Where, how long and how much at once a recipe is trained.
+
+    Parameters
+    ----------
+    device
+        "cuda" or "cpu".
+    workers
+        Processes that make batches; 0 makes them in this one.
+    minutes
+        Train for so long, whatever the number of steps: the learning rate falls by the clock.
+    scale
+        Clips of a batch, as a multiple of the recipe's.
+    save_every
+        Steps between saved states; by the clock, a state is saved each minute.
+    """
+
+    device: str = "cpu"
+    workers: int = 1
+    minutes: float | None = None
+    scale: int = 1
+    save_every: int = 100
+
+    def progress(self, recipe: Recipe, step: int, began: float) -> float:
+        """How much of a training is done, from 0 on, by its steps or by the clock."""
+        if self.minutes is None:
+            return step / recipe.steps
+        return (time.time() - began) / (60 * self.minutes)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What batches are made of.
+
+    Parameters
+    ----------
+    clips
+        Shapes of clips that are made in turn.
+    capacity
+        Clips of each shape that a worker keeps.
+    held_out
+        Clips of each kind on which the averaged weights are scored whenever the state is saved.
+    """
+
+    clips: Sequence[ClipShape] = CLIPS
+    capacity: int = 80
+    photos: Photos | None = None
+    held_out: int = 1
+
+
+@dataclass(frozen=True)
 class BatchPlan:
     """What the processes that make batches need to know.
 
@@ -95,38 +150,28 @@ class BatchPlan:
     ----------
     first
         Step of the first batch.
-    began, minutes
-        Time at which training began, and how long it takes; by its steps if None.
-    scale
-        Clips of a batch, as a multiple of the recipe's.
-    capacity
-        Clips of each shape that a worker keeps.
+    began
+        Time at which training began.
     """
 
     recipe: Recipe
-    shapes: tuple[ClipShape, ...]
+    material: Material
+    pace: Pace = field(default_factory=Pace)
     first: int = 0
     began: float = 0.0
-    minutes: float | None = None
-    scale: int = 1
-    capacity: int = 80
-    photos: Photos | None = None
     seed: int = 0
 
     def made(self, worker: int, workers: int) -> Iterator[tuple[Task, Batch]]:
         """Yield one worker's share of the tasks of all steps and their batches, for ever."""
+        material = self.material
         rng = np.random.default_rng((self.seed, self.first, worker))
-        pool = ClipPool(self.capacity, self.shapes, rng, self.photos)
+        pool = ClipPool(material.capacity, material.clips, rng, material.photos)
         for step in count(self.first + worker, workers):
-            task = self.task(step)
-            clips = pool.draw(task.clips * self.scale, task.sample.frames)
+            # The batch of a step is made ahead of it.
+            progress = self.pace.progress(self.recipe, step, self.began)
+            task = self.recipe.task(step, progress)
+            clips = pool.draw(task.clips * self.pace.scale, task.sample.frames)
             yield task, make_batch(clips, task.sample, task.mix, rng)
-
-    def task(self, step: int) -> Task:
-        """Task of a step whose batch is made now."""
-        if self.minutes is None:
-            return self.recipe.task(step, step / self.recipe.steps)
-        return self.recipe.task(step, (time.time() - self.began) / (60 * self.minutes))
 
 
 def usual_workers(device: torch.device, on_a_processor: int) -> int:

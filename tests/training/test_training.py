@@ -15,7 +15,14 @@ from sam2_plugins.core.errors import TrainingError
 from sam2_plugins.core.model import Decoded, Sam2Model, build_model
 from sam2_plugins.core.model.prompt_encoder import BACKGROUND, BOX_END, BOX_START, FOREGROUND
 from sam2_plugins.core.variants import NANO as NANO_VARIANT
-from sam2_plugins.training.batches import BatchPlan, ClipPool, ClipShape, batches
+from sam2_plugins.training.batches import (
+    BatchPlan,
+    ClipPool,
+    ClipShape,
+    Material,
+    Pace,
+    batches,
+)
 from sam2_plugins.training.corrections import as_recorded, correcting_clicks
 from sam2_plugins.training.initialise import initialise
 from sam2_plugins.training.losses import LossWeights, prediction_loss
@@ -24,14 +31,7 @@ from sam2_plugins.training.recipe import NANO, SEQUEL, SMOKE, Stage
 from sam2_plugins.training.rollout import _join, rollout
 from sam2_plugins.training.samples import Batch, SampleSize, make_batch, with_neighbours
 from sam2_plugins.training.synthetic import Clip, make_clip
-from sam2_plugins.training.train import (
-    LOG_FILE,
-    STATE_FILE,
-    Material,
-    Pace,
-    load_average,
-    train,
-)
+from sam2_plugins.training.train import LOG_FILE, STATE_FILE, load_average, train
 
 
 @pytest.fixture
@@ -230,7 +230,7 @@ HERE = Pace(workers=0)
 
 @pytest.mark.slow
 def test_batches_come_from_workers_in_the_order_of_their_steps() -> None:
-    plan = BatchPlan(SMOKE, (ClipShape(64, 4),), first=5)
+    plan = BatchPlan(SMOKE, SMALL, first=5)
     frames = [
         batch.images.shape[1]
         for _, (_, batch) in zip(range(4), batches(plan.made, 2, torch.device("cpu")), strict=False)
@@ -240,7 +240,7 @@ def test_batches_come_from_workers_in_the_order_of_their_steps() -> None:
 
 
 def test_a_worker_that_dies_stops_the_training() -> None:
-    plan = BatchPlan(SMOKE, (ClipShape(64, 4),))
+    plan = BatchPlan(SMOKE, SMALL)
     found = batches(plan.made, 1, torch.device("cpu"))
     next(found)
     for worker in psutil.Process().children():
@@ -475,11 +475,11 @@ def test_objects_prompted_in_different_ways_come_back_in_their_order() -> None:
 _TRAINING = """
 import os, psutil, time
 import torch
-from sam2_plugins.training.batches import BatchPlan, ClipShape, batches
+from sam2_plugins.training.batches import BatchPlan, ClipShape, Material, batches
 from sam2_plugins.training.recipe import SMOKE
 
 if __name__ == "__main__":
-    found = batches(BatchPlan(SMOKE, (ClipShape(96, 4),)).made, 1, torch.device("cpu"))
+    found = batches(BatchPlan(SMOKE, Material([ClipShape(96, 4)])).made, 1, torch.device("cpu"))
     next(found)
     workers = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
     print(workers[0].pid, flush=True)
