@@ -41,6 +41,10 @@ class StartOptions:
             metavar="MODEL", help="Go on from these weights, nano or a file, instead of new ones."
         ),
     ] = None
+    memory: Annotated[
+        bool,
+        typer.Option("--memory", help="With --start: train the memory alone, by longer clips."),
+    ] = False
     seed: Annotated[int, typer.Option(help="Seed of the weights, clips and batches.")] = 0
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was stopped, options as before.")
@@ -102,19 +106,23 @@ def train(
 
     from sam2_plugins.cli.console import bars, say, times
     from sam2_plugins.core.checkpoints import save_model
-    from sam2_plugins.core.errors import ExportError
+    from sam2_plugins.core.errors import ExportError, TrainingError
     from sam2_plugins.core.variants import get_variant
     from sam2_plugins.training import recipe as recipes
     from sam2_plugins.training import train as training
-    from sam2_plugins.training.batches import ClipShape, Material
+    from sam2_plugins.training.batches import CLIPS, LONG_CLIPS, ClipShape, Material
     from sam2_plugins.training.synthetic import Photos
 
     _check_folder(out, begin.resume)
     variant = get_variant(name.value)
-    recipe = recipes.NANO if begin.start is None else recipes.SEQUEL
+    recipe, clips = recipes.NANO if begin.start is None else recipes.SEQUEL, CLIPS
+    if begin.memory:
+        if begin.start is None:
+            raise TrainingError("--memory goes on from weights: give them with --start.")
+        recipe, clips = recipes.STEADY, LONG_CLIPS
     weights = _weights_of(begin.start, variant) if begin.start else None
     photos = Photos.in_folder(begin.photos) if begin.photos else Photos.installed()
-    material = Material(photos=photos)
+    material = Material(clips, photos=photos)
     if begin.smoke:
         recipe = recipes.SMOKE
         material = Material([ClipShape(96, 4)], capacity=8, held_out=0)

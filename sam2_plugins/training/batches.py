@@ -37,6 +37,8 @@ class ClipShape:
 CLIPS = (ClipShape(256, 10), ClipShape(256, 10), ClipShape(256, 10), ClipShape(448, 2))
 """Movies, and larger pictures for what is learned from one frame: seen from near and far."""
 
+LONG_CLIPS = (ClipShape(256, 16), ClipShape(256, 13))
+
 
 class ClipPool:
     """Clips to draw from, of several lengths; old ones are replaced as new ones are made.

@@ -22,6 +22,7 @@ from sam2_plugins.core.variants import Variant
 from sam2_plugins.training.average import follow
 from sam2_plugins.training.batches import BatchPlan, Material, Pace, batches
 from sam2_plugins.training.initialise import initialise
+from sam2_plugins.training.parts import choose_parts
 from sam2_plugins.training.prompting import PromptMix
 from sam2_plugins.training.recipe import Recipe, Task
 from sam2_plugins.training.rollout import rollout
@@ -139,6 +140,7 @@ class _Run:
             initialise(model)
         else:
             model.load_state_dict(start)
+        choose_parts(model, recipe.parts)
         # Convolutions are quicker so, and layer norms over channels need no copy.
         model.to(pace.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         average = build_model(variant)
@@ -276,9 +278,10 @@ def _held_out(material: Material, device: torch.device) -> list[Batch]:
 
 def _groups(model: Sam2Model, decay: float) -> list[dict[str, Any]]:
     """Only matrices decay; norms, biases and embeddings do not."""
-    matrices = [p for p in model.parameters() if p.ndim >= 2 and min(p.shape[:2]) > 1]
+    trained = [p for p in model.parameters() if p.requires_grad]
+    matrices = [p for p in trained if p.ndim >= 2 and min(p.shape[:2]) > 1]
     chosen = {id(p) for p in matrices}
-    others = [p for p in model.parameters() if id(p) not in chosen]
+    others = [p for p in trained if id(p) not in chosen]
     return [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
 
 

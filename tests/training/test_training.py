@@ -11,6 +11,7 @@ import psutil
 import pytest
 import torch
 
+from sam2_plugins.core.checkpoints import load_model
 from sam2_plugins.core.errors import TrainingError
 from sam2_plugins.core.model import Decoded, Sam2Model, build_model
 from sam2_plugins.core.model.prompt_encoder import BACKGROUND, BOX_END, BOX_START, FOREGROUND
@@ -27,7 +28,7 @@ from sam2_plugins.training.corrections import as_recorded, correcting_clicks
 from sam2_plugins.training.initialise import initialise
 from sam2_plugins.training.losses import LossWeights, prediction_loss
 from sam2_plugins.training.prompting import PromptMix, box_around, click_inside, draw_prompts
-from sam2_plugins.training.recipe import NANO, SEQUEL, SMOKE, Stage
+from sam2_plugins.training.recipe import NANO, SEQUEL, SMOKE, STEADY, Stage
 from sam2_plugins.training.rollout import _join, rollout
 from sam2_plugins.training.samples import Batch, SampleSize, make_batch, with_neighbours
 from sam2_plugins.training.synthetic import Clip, make_clip
@@ -296,6 +297,16 @@ def test_training_begins_with_the_weights_that_it_is_given(tmp_path: Path) -> No
     model = train(NANO_VARIANT, still, tmp_path, start=start, pace=HERE, material=SMALL)
     for name, weight in model.state_dict().items():
         assert torch.allclose(weight, start[name], atol=1e-6), name
+
+
+def test_where_the_memory_alone_learns_a_first_frame_is_answered_as_before(tmp_path: Path) -> None:
+    start = {k: v.clone() for k, v in load_model("nano", "cpu").state_dict().items()}
+    stages = (Stage(2, SMOKE.stages[1].tasks),)
+    steady = dataclasses.replace(STEADY, stages=stages, ema=0.0)
+    model = train(NANO_VARIANT, steady, tmp_path, start=start, pace=HERE, material=SMALL)
+    moved = {k.split(".")[0] for k, v in model.state_dict().items() if not torch.equal(v, start[k])}
+    assert {"memory_attention", "memory_encoder", "obj_ptr_proj"} <= moved
+    assert not moved & {"image_encoder", "sam_mask_decoder", "sam_prompt_encoder", "no_mem_embed"}
 
 
 @pytest.fixture

@@ -163,8 +163,8 @@ def finetune(
     Raises
     ------
     TrainingError
-        If the masks do not fit their movies, the saved state is of another run, or a process that
-        makes batches has ended.
+        If the masks do not fit their movies or teach nothing, the saved state is of another run,
+        or a process that makes batches has ended.
     ExportError
         If another file is in the way.
     """
@@ -175,6 +175,10 @@ def finetune(
     parameters = choose_parts(model, settings.parts)
     with closing(ClipCutter(split.train, model.image_size)) as cutter:
         frames = min(settings.frames, cutter.longest)
+    if frames == 1 and settings.parts is Parts.memory_alone:
+        raise TrainingError(
+            "Single frames teach the memory nothing: give movies, more --frames or other --parts."
+        )
     if on_budget:
         on_budget(memory_budget(model, settings.clips, frames, settings.objects))
     run = _Run.start(model, split, settings, folder, parameters)
@@ -228,7 +232,8 @@ class _Plan:
         # Samples depend on the step alone, so that a run that was killed goes on as it would have.
         rng = np.random.default_rng((settings.seed, step))
         seed = int(rng.integers(1 << 31))
-        single = self.frames == 1 or step % 2 == 0
+        both = settings.parts is not Parts.memory_alone  # a single frame tells memory nothing
+        single = self.frames == 1 or (both and step % 2 == 0)
         frames = 1 if single else self.frames
         objects = settings.objects * (2 if single and self.frames > 1 else 1)
         mix = _CLICKS_AND_BOXES if single else PromptMix()

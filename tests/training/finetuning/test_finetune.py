@@ -134,6 +134,7 @@ def test_training_stops_once_there_is_no_gain(
     ("parts", "moved", "still"),
     [
         (Parts.decoder, ["sam_mask_decoder"], ["memory_attention", "memory_encoder", "image_"]),
+        (Parts.memory_alone, ["memory_attention", "memory_encoder"], ["image_", "sam_", "no_mem"]),
         (Parts.memory, ["sam_mask_decoder", "memory_attention", "memory_encoder"], ["image_"]),
         (Parts.all, ["sam_mask_decoder", "memory_attention", "memory_encoder", "image_"], []),
     ],
@@ -157,6 +158,14 @@ def test_only_the_chosen_parts_change(
         assert any(name.startswith(part) for name in changed), part
     for part in still:
         assert not any(name.startswith(part) for name in changed), part
+
+
+def test_single_frames_do_not_teach_the_memory(
+    nano: Sam2Model, movie: AnnotatedMovie, tmp_path: Path
+) -> None:
+    settings = dataclasses.replace(QUICK, frames=1, parts=Parts.memory_alone)
+    with pytest.raises(TrainingError, match="more --frames or other --parts"):
+        finetune(nano, split_movies([movie]), tmp_path / "mine.pt", settings)
 
 
 def test_another_run_is_not_gone_on_with(
