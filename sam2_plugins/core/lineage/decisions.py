@@ -85,7 +85,7 @@ class Decisions:
         for obj in lasting:
             standing = self._standing.get(obj)
             if standing is not None and not standing.settled:
-                self._bear(obj, frame)
+                self._decide_birth(obj, frame)
 
     def give_way(self, frame: int, masks: dict[ObjectId, ObjectMask]) -> None:
         """End what goes on as an object that a person prompted first on this frame.
@@ -101,7 +101,7 @@ class Decisions:
                 if not alike or not self._may_stop(obj, frame - 1):
                     continue
                 if not self._standing[obj].settled:
-                    self._bear(obj, frame)
+                    self._decide_birth(obj, frame)
                 self._end(obj, frame - 1, "a person's object goes on there")
                 del masks[obj]
 
@@ -179,7 +179,7 @@ class Decisions:
             standing.settled, standing.part_of = True, None
             self._record(Event("born", standing.born, (part,), f"taken together with {whole}"))
 
-    def _bear(self, obj: ObjectId, frame: int) -> None:
+    def _decide_birth(self, obj: ObjectId, frame: int) -> None:
         """A newcomer is the daughter of what lost as much beside it, or of nobody."""
         population = self._population
         born, found = self._standing[obj].born, self._standing[obj].found
