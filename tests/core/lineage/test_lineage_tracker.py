@@ -75,6 +75,16 @@ def test_what_parts_into_objects_of_full_size_was_several_taken_together() -> No
     assert (ended.frame, ended.reason) == (2, "several objects, taken together")
 
 
+def test_parts_that_are_proposed_as_one_again_are_no_daughters() -> None:
+    parted = dividing()
+    whole = parted[0]
+    seen = [whole] * 3 + [parted[-1]] + [whole] * 4
+    lineage = lineage_of(seen, shown=[parted[-1]] * 8)
+    frames = list(lineage.run())
+    assert not lineage.parents
+    assert all(len(frame.masks) == len(frames[0].masks) for frame in frames)
+
+
 def test_a_division_that_is_taken_back_is_one_object_again_and_stays_one() -> None:
     lineage = lineage_of(dividing(after=7))
     run = lineage.run()
