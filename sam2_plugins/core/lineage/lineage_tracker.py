@@ -175,8 +175,8 @@ class LineageTracker:
         self._take_outlines(frame, tracked, proposed, found)
         for obj in found.of:
             standing[obj].seen = frame
-            # What is new counts as found where it is proposed for itself.
-            standing[obj].found += standing[obj].settled or obj not in found.shared
+            # What is proposed as one with its like speaks against parts, not for them.
+            standing[obj].found += standing[obj].part_of is None or obj not in found.shared
         self._try_parts(frame, proposed, found)
         for column in found.free:
             population.begin(frame, proposed[column])
