@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +17,7 @@ from sam2_plugins.batch.report import Events, Progress, Report, State
 from sam2_plugins.core.checkpoints import model_name
 from sam2_plugins.core.errors import ExportError, TrackingError, message_of
 from sam2_plugins.core.export import WriterGroup, open_writers
-from sam2_plugins.core.frames import FrameSource, open_frames
+from sam2_plugins.core.frames import FrameSource, first_read, open_frames
 from sam2_plugins.core.lineage import LineageJournal, note_on, run_all
 from sam2_plugins.core.lineage.events import Event, parents_of
 from sam2_plugins.core.masks import Masklet, MaskTable, ObjectId
@@ -128,6 +128,7 @@ def track_into(
     inputs = digest_inputs(job, settings, content)
     run = Report(job.name, job.source, "running", settings.model, inputs, content)
     wanted = [FILES[name] for name in settings.formats]
+    _refuse_own_movie(job.source, folder.path, wanted)
     if earlier is not None and not may.anything and folder.holds(run, wanted):
         yield replace(earlier, computed=0, seconds=0.0)
         return
@@ -149,6 +150,18 @@ def track_into(
             raise
         report = folder.publish(making.report("failed" if making.error else "done"), making.files)
     yield report
+
+
+def _refuse_own_movie(source: str, folder: Path, wanted: Sequence[str]) -> None:
+    """Refuse to write results in place of the movie, or beside its frames as if they were some."""
+    if source == "-" or "://" in source:
+        return
+    names = [name for name in FILES.values() if name in wanted or (folder / name).exists()]
+    if file := first_read(Path(source).expanduser(), (folder / name for name in names)):
+        raise ExportError(
+            f"{file} would take the place of the movie {source}, or be taken for one of its "
+            "frames. Choose another folder with --out."
+        )
 
 
 def check(job: Job, frames: FrameSource) -> None:

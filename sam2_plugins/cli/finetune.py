@@ -80,6 +80,10 @@ def finetune(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="File of the new model: .safetensors or .pt.")
     ],
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes that make batches; default: 0, with cuda all cores."),
+    ] = None,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
 ) -> None:
@@ -94,6 +98,7 @@ def finetune(
     from sam2_plugins.core.checkpoints import check_model_name
     from sam2_plugins.core.errors import ExportError, ModelError
     from sam2_plugins.training import finetuning
+    from sam2_plugins.training.batches import usual_workers
 
     check_model_name(chosen.model)
     reading = arrays.arguments()
@@ -123,6 +128,7 @@ def finetune(
                 split,
                 out,
                 settings,
+                workers=usual_workers(network.device, 0) if workers is None else workers,
                 overwrite=overwrite,
                 on_budget=lambda budget: say(f"Memory: {budget}"),
                 on_step=lambda done, _: progress.update(task, completed=done),
