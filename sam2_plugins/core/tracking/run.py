@@ -111,7 +111,7 @@ class TrackJournal(Journal):
 
         Masks beyond the last memories are tracked again, to the same.
         """
-        memory = load_memory(self.memory_path, tracker.model.device)
+        memory, _ = load_memory(self.memory_path, tracker.model.device)
         kept = read_journal(self.path)
         known = [
             kept.masklet(obj)
