@@ -45,7 +45,7 @@ class Report:
     notes
         What was lost or assumed while the movie was read.
     objects
-        A `MaskletSummary` of each.
+        `Masklet.summary` of each.
     lineage
         Births, divisions and ends that were decided, as `Event.as_json` gives them.
     files

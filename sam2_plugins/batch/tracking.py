@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -324,6 +324,4 @@ def _spans(frames: Iterable[int]) -> tuple[tuple[int, int], ...]:
 
 def _summary(masklet: Masklet) -> dict[str, Any]:
     """Sum up a masklet; what is not known is None, for JSON has no nan."""
-    return {
-        key: None if value != value else value for key, value in asdict(masklet.summary()).items()
-    }
+    return {key: None if value != value else value for key, value in masklet.summary().items()}

@@ -137,8 +137,8 @@ class Prompt:
     points, box, mask
         At least one of them. An empty mask says that the object is not on this frame.
     beside
-        Clicks on other objects that this one's mask was made to leave out; None: it was not
-        answered yet. What a person said is the same with and without.
+        Clicks on other objects that this one's mask was made to leave out; None:
+        nothing was predicted from it yet. Prompts are equal with and without.
 
     Raises
     ------
@@ -206,7 +206,7 @@ class Prompt:
     def parts(self) -> list[Prompt]:
         """Cut a prompt into its mask, its box and each of its clicks, in this order.
 
-        So the answer does not depend on how a host groups what a person did.
+        So the prediction does not depend on how a host groups what a person did.
         """
         one = partial(Prompt, self.frame, self.obj)
         parts = [one(mask=self.mask)] if self.mask is not None else []

@@ -67,7 +67,7 @@ class MovieJournal(TrackJournal):
 
     def restore(self, tracker: VideoTracker) -> None:
         """Take the masks of earlier runs, and go on exactly with objects that are remembered."""
-        memory = load_memory(self.memory_path, tracker.model.device)
+        memory, _ = load_memory(self.memory_path, tracker.model.device)
         kept: MaskTable[int, ObjectId] = MaskTable()
         try:
             kept = read_journal(self.path)

@@ -167,7 +167,7 @@ def evaluate_sequence(
         kind=dataset.kind,
         protocol=protocol.name,
         prompt=protocol.prompt,
-        prompt_iou=fmean(annotator.answers.values()),
+        prompt_iou=fmean(annotator.prompt_ious.values()),
         scores=done[-1].scores,
         frames=length - first,
         seconds=spent / (length - first),

@@ -145,9 +145,6 @@ class LineageTracker:
     # -- one frame
 
     def _exists(self, frame: int) -> bool:
-        length = self.tracker.frames.length
-        if length is not None:
-            return frame < length
         try:
             self.tracker.frame(frame)
         except IndexError:

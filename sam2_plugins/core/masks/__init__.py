@@ -15,7 +15,7 @@ from sam2_plugins.core.masks.label_pictures import (
     whole_numbers,
 )
 from sam2_plugins.core.masks.mask_table import MaskTable
-from sam2_plugins.core.masks.masklet import Masklet, MaskletSummary
+from sam2_plugins.core.masks.masklet import Masklet
 from sam2_plugins.core.masks.object_mask import ObjectId, ObjectMask, PixelBox
 from sam2_plugins.core.masks.rle import CocoRle
 
@@ -24,7 +24,6 @@ __all__ = [
     "CocoRle",
     "MaskTable",
     "Masklet",
-    "MaskletSummary",
     "NotLabelsError",
     "ObjectId",
     "ObjectMask",

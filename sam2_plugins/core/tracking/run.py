@@ -49,15 +49,6 @@ class Journal:
         self._saved = self._saving = 0.0
         self.wrote = False
 
-    def open(self) -> None:
-        """Begin to add to it; to be closed."""
-        self._kept = MaskJournal(self.path)
-
-    def close(self) -> None:
-        """Make sure that all masks are on the disk."""
-        if self._kept is not None:
-            self._kept.close()
-
     @property
     def size(self) -> int:
         """Bytes on the disk, memories included."""
@@ -73,10 +64,12 @@ class Journal:
             path.unlink(missing_ok=True)
 
     def __enter__(self) -> None:
-        self.open()
+        self._kept = MaskJournal(self.path)
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        """Make sure that all masks are on the disk."""
+        assert self._kept is not None
+        self._kept.close()
 
     def _append(self, frame: int, masks: Mapping[ObjectId, ObjectMask], **about: Any) -> bool:
         """Write a frame; tell whether it is time to save what is remembered."""
@@ -118,7 +111,7 @@ class TrackJournal(Journal):
 
         Masks beyond the last memories are tracked again, to the same.
         """
-        memory = load_memory(self.memory_path, tracker.model.device)
+        memory, _ = load_memory(self.memory_path, tracker.model.device)
         kept = read_journal(self.path)
         known = [
             kept.masklet(obj)

@@ -15,7 +15,7 @@ from sam2_plugins.core.prompts import NEGATIVE, XY, Click, Points, Prompt
 from sam2_plugins.core.tracking.doubt import doubt_of
 from sam2_plugins.core.tracking.mask_record import MaskRecord
 from sam2_plugins.core.tracking.memory.bank import Memory, MemoryBank, Policy, Recall
-from sam2_plugins.core.tracking.query import Answer, Combined, Output, Query, unmet_sentence
+from sam2_plugins.core.tracking.query import Combined, Output, Prediction, Query, unmet_sentence
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.core.tracking.windows.planner import Window
 
@@ -28,7 +28,7 @@ RecallInWindow: TypeAlias = "Callable[[TrackedObject, int, Window], Recall]"
 
 @dataclass(frozen=True)
 class PromptedFrame:
-    """All prompts of an object on one frame, in order, and the answer to them.
+    """All prompts of an object on one frame, in order, and the prediction from them.
 
     Attributes
     ----------
@@ -37,13 +37,13 @@ class PromptedFrame:
     """
 
     prompts: list[Prompt] = field(default_factory=list)
-    answer: Answer | None = None
+    prediction: Prediction | None = None
     conditioned: bool = False
 
     @property
     def output(self) -> Output | None:
         """What the network gave."""
-        return None if self.answer is None else self.answer.output
+        return None if self.prediction is None else self.prediction.output
 
 
 class TrackedObject:
@@ -75,7 +75,7 @@ class TrackedObject:
     # -- what is known
 
     @property
-    def looked_for_in(self) -> Window:
+    def next_window(self) -> Window:
         """The window, of an object that has one: of every object that was prompted."""
         if self.window is None:
             raise ValueError(f"object {self.obj!r} has no window yet")
@@ -84,7 +84,7 @@ class TrackedObject:
     def unmet(self, frame: int) -> tuple[Click, ...]:
         """Return the clicks that the mask of a prompted frame goes against."""
         prompted = self.prompted.get(frame)
-        return prompted.answer.unmet if prompted and prompted.answer else ()
+        return prompted.prediction.unmet if prompted and prompted.prediction else ()
 
     def unmet_notes(self) -> list[str]:
         """Return a line for a person for every click that a mask goes against."""
@@ -132,9 +132,9 @@ class TrackedObject:
     def add_prompt(
         self,
         prompt: Prompt,
-        predict: Callable[[Query], Answer],
+        predict: Callable[[Query], Prediction],
         recall: RecallInWindow | None = None,
-    ) -> Answer:
+    ) -> Prediction:
         """Predict the mask of all prompts of a frame with one more, and keep it.
 
         Parameters
@@ -142,12 +142,12 @@ class TrackedObject:
         recall
             Where the frame had been tracked before, memory conditions the mask.
         """
-        answer = predict(self._query(prompt, recall))
-        self._keep(prompt, answer)
-        return answer
+        prediction = predict(self._query(prompt, recall))
+        self._keep(prompt, prediction)
+        return prediction
 
     def leave_out(
-        self, frame: int, places: Collection[XY], predict: Callable[[Query], Answer]
+        self, frame: int, places: Collection[XY], predict: Callable[[Query], Prediction]
     ) -> tuple[XY, ...]:
         """Exclude those clicks on other objects that the mask of a frame holds.
 
@@ -165,13 +165,13 @@ class TrackedObject:
         left = list(places)
         while left:
             place = left.pop(0)
-            answer = self.prompted[frame].answer
-            if answer is None or not _holds(answer.mask, [place]):
+            prediction = self.prompted[frame].prediction
+            if prediction is None or not _holds(prediction.mask, [place]):
                 continue
             prompt = Prompt(frame, self.obj, points=Points((place,), (NEGATIVE,)))
             found = predict(self._query(prompt))
-            own = [xy for xy in self.places(frame) if _holds(answer.mask, [xy])]
-            meets_as_many = set(found.unmet) <= set(answer.unmet) and _holds(found.mask, own)
+            own = [xy for xy in self.places(frame) if _holds(prediction.mask, [xy])]
+            meets_as_many = set(found.unmet) <= set(prediction.unmet) and _holds(found.mask, own)
             if found.mask.visible and meets_as_many and not _holds(found.mask, [place]):
                 self._keep(prompt, found)
                 excluded.append(place)
@@ -185,7 +185,7 @@ class TrackedObject:
         return Query(
             frame,
             [*before.prompts, prompt],
-            answered=before.answer,
+            predicted=before.prediction,
             recorded=self.record.get(frame),
             side=self.side,
             window=self.window,
@@ -196,19 +196,19 @@ class TrackedObject:
         before = self.prompted.get(frame)
         return frame in self.record if before is None else before.conditioned
 
-    def _keep(self, prompt: Prompt, answer: Answer) -> None:
-        """Take an answer to the prompts of a frame with one more."""
+    def _keep(self, prompt: Prompt, prediction: Prediction) -> None:
+        """Take a prediction from the prompts of a frame with one more."""
         frame = prompt.frame
         prompts = [*self.prompted.get(frame, PromptedFrame()).prompts, prompt]
         recorded = self.record.get(frame)
-        self.prompted[frame] = PromptedFrame(prompts, answer, self._conditioned(frame))
+        self.prompted[frame] = PromptedFrame(prompts, prediction, self._conditioned(frame))
         self.bank.forget([frame])
         # Where a person shows that the object is elsewhere, the track there was not of it.
-        moved = recorded is not None and recorded.iou_with(answer.mask) < SAME_OBJECT
+        moved = recorded is not None and recorded.iou_with(prediction.mask) < SAME_OBJECT
         refuted = self._steady_from(frame) if moved else frozenset()
-        self.record.put(frame, answer.mask)
+        self.record.put(frame, prediction.mask)
         self._outdate_around(frame, standing=True, refuted=refuted)
-        self.look_through(answer.output.window, answer.side)
+        self.set_window(prediction.output.window, prediction.side)
 
     def remove_prompts(self, frame: int) -> None:
         """Take back all prompts of a frame."""
@@ -232,8 +232,8 @@ class TrackedObject:
 
     # -- tracking
 
-    def look_through(self, window: Window, side: int | None) -> None:
-        """Look for the object in a window next, and in windows of a side from then on."""
+    def set_window(self, window: Window, side: int | None) -> None:
+        """Set the window in which it is tracked next, and the side of those after it."""
         self.window, self.side = window, side
 
     def accept(self, mask: ObjectMask, memory: Memory) -> None:
@@ -330,8 +330,8 @@ class TrackedObject:
         self.bank.contents = state["bank"]
         self.open_joins = set(state["open_joins"])
         for frame, prompted in self.prompted.items():
-            if prompted.answer is not None:
-                self.record.put(frame, prompted.answer.mask)
+            if prompted.prediction is not None:
+                self.record.put(frame, prompted.prediction.mask)
         for frame in state["current"]:
             if frame in masks and frame not in self.prompted:
                 self.record.put(frame, masks[frame])

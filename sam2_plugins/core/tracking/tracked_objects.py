@@ -88,14 +88,14 @@ class TrackedObjects:
     def add(
         self,
         prompt: Prompt,
-        answer: Callable[[TrackedObject, Prompt], object],
+        predict: Callable[[TrackedObject, Prompt], object],
         leave_out: Callable[[TrackedObject, int, Sequence[XY]], tuple[XY, ...]] | None = None,
     ) -> TrackedObject:
         """Add a prompt to its object, or to a new one.
 
         Parameters
         ----------
-        answer
+        predict
             Brings the object up to date.
         leave_out
             Makes the mask of an object leave out the clicks on others, and returns those that it
@@ -110,7 +110,7 @@ class TrackedObjects:
         with self._changing(prompt, holding if leave_out else ()):
             tracked = self._objects.get(prompt.obj) or self._new(prompt.obj)
             tracked.extend_life(frame)
-            answer(tracked, prompt)
+            predict(tracked, prompt)
             self._objects[prompt.obj] = tracked
             self._log.append(prompt)
             if leave_out is not None:

@@ -8,7 +8,7 @@ import torch
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.memory.policies.published import Sam2Policy
-from sam2_plugins.core.tracking.query import Answer, Output
+from sam2_plugins.core.tracking.query import Output, Prediction
 from sam2_plugins.core.tracking.tracked_object import PromptedFrame, TrackedObject
 from sam2_plugins.core.tracking.windows.planner import Window
 
@@ -46,6 +46,6 @@ def test_who_moves_an_object_says_nothing_of_the_track_behind_a_doubtful_mask() 
     there = ObjectMask.from_box((40, 30, 46, 36), SIZE)
     nothing = torch.zeros(1)
     output = Output(nothing, nothing, nothing, 0.9, Window(0, 0, 50, 40))
-    tracked.add_prompt(Prompt.of(2, 1, points=[(42, 32)]), lambda query: Answer(output, there))
+    tracked.add_prompt(Prompt.of(2, 1, points=[(42, 32)]), lambda query: Prediction(output, there))
     assert [f for f in range(7) if tracked.record.standing(f)] == [0, 1, 4, 5, 6]
     assert not tracked.record.is_current(3)
