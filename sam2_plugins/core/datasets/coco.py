@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from sam2_plugins.core.datasets.dataset import Dataset, MaskFrames, kind_of
+from sam2_plugins.core.datasets.dataset import Dataset, kind_of
+from sam2_plugins.core.datasets.labelled_frames import LazyFrames
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.masks import ObjectMask
 
@@ -79,7 +80,7 @@ def _dataset(
         folder=path.parent,
         frames=frames,
         layout="coco",
-        read=lambda: MaskFrames(masks, length),
+        read=lambda: LazyFrames(range(length), lambda frame: masks.get(frame, {})),
         kind=kind_of(first),
         annotated=tuple(sorted(masks)),
         prompt_frame=None,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypedDict, overload
+from typing import Any, Literal, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_plugins.core.datasets.labelled_frames import Absent, LabelledFrames, masks_of
+from sam2_plugins.core.datasets.labelled_frames import (
+    Absent,
+    LabelledFrames,
+    LazyFrames,
+    masks_of,
+)
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames import list_images
 from sam2_plugins.core.masks import ObjectMask
@@ -119,45 +123,22 @@ def kind_of(movie: Path) -> Kind:
     return "microscopy" if first.suffix.lower() in _OF_MICROSCOPES else "natural"
 
 
-class MaskFrames(Sequence[Mapping[int, ObjectMask]]):
-    """Masks by label of each frame; those that are not annotated are empty."""
+def label_files(
+    files: Sequence[Path | None], read: Callable[[Path], NDArray[Any]]
+) -> Sequence[NDArray[Any]]:
+    """Open a label image per frame, read when it is used; a frame without a file is empty."""
+    there = next((file for file in files if file is not None), None)
+    if there is None:
+        raise FrameSourceError("There is no label image at all.")
+    size = read(there).shape
 
-    def __init__(self, masks: Mapping[int, Mapping[int, ObjectMask]], length: int) -> None:
-        self._masks = masks
-        self._length = length
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._masks.get(operator.index(index), {})
-
-
-class LabelFiles(Sequence[NDArray[Any]]):
-    """Label images that are read when they are used; a frame without a file is empty."""
-
-    def __init__(self, files: Sequence[Path | None], read: Callable[[Path], NDArray[Any]]) -> None:
-        self._files = files
-        self._read = read
-        there = [file for file in files if file is not None]
-        if not there:
-            raise FrameSourceError("There is no label image at all.")
-        self._size = read(there[0]).shape
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-    @overload
-    def __getitem__(self, index: int) -> NDArray[Any]: ...
-    @overload
-    def __getitem__(self, index: slice) -> LabelFiles: ...
-    def __getitem__(self, index: int | slice) -> NDArray[Any] | LabelFiles:
-        if isinstance(index, slice):
-            return LabelFiles(self._files[index], self._read)
-        file = self._files[index]
+    def read_frame(frame: int) -> NDArray[Any]:
+        file = files[frame]
         if file is None:
-            return np.zeros(self._size, np.uint8)
-        labels = self._read(file)
-        if labels.shape != self._size:
-            raise FrameSourceError(f"{file} is {labels.shape}, but the first is {self._size}.")
+            return np.zeros(size, np.uint8)
+        labels = read(file)
+        if labels.shape != size:
+            raise FrameSourceError(f"{file} is {labels.shape}, but the first is {size}.")
         return labels
+
+    return LazyFrames(range(len(files)), read_frame)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from sam2_plugins.core.datasets import Dataset
+from sam2_plugins.core.datasets.labelled_frames import label_images
 from sam2_plugins.core.errors import PromptError
-from sam2_plugins.core.evaluation.label_images import LabelImages
 from sam2_plugins.core.evaluation.metrics import SequenceScores, evaluate
 from sam2_plugins.core.evaluation.prompting import PromptKind
 from sam2_plugins.core.evaluation.protocols import Annotator, Found, Protocol, rounds
@@ -182,7 +182,7 @@ def _score(found: Found, dataset: Dataset, frame_size: tuple[int, int]) -> Seque
     if dataset.overlaps:
         masks = [{int(obj): mask for obj, mask in frame.items()} for frame in found]
         return evaluate(masks, dataset.truth, **dataset.settings)
-    return evaluate(LabelImages(found, frame_size), dataset.truth, **dataset.settings)
+    return evaluate(label_images(found, frame_size), dataset.truth, **dataset.settings)
 
 
 def _object_report(obj: int, done: list[Round], efforts: list) -> ObjectReport:

@@ -91,11 +91,6 @@ def arrange(
     planes
         Whether each image is one plane of one channel. Otherwise a channel or plane in the names
         makes a series.
-
-    Raises
-    ------
-    FrameSourceError
-        If there is no such series, or the expression does not fit the names.
     """
     files = natural_sorted(files)
     names = [path.stem for path in files]

@@ -91,13 +91,7 @@ def is_tiff(path: Path) -> bool:
 
 
 def read_header(path: Path, max_pixels: int) -> ImageHeader:
-    """Read what the header says.
-
-    Raises
-    ------
-    FrameSourceError
-        If it is no image, is damaged, or is too large to be decoded.
-    """
+    """Read what the header says."""
     try:
         header = _tiff_header(path) if is_tiff(path) else _header(path)
     except FrameSourceError:
@@ -115,7 +109,7 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray:
     Raises
     ------
     FrameSourceError
-        As for `read_header`; OSError or ValueError, if it is damaged.
+        If it is no image; OSError or ValueError, if it is damaged.
     """
     return read_header(path, max_pixels).read(path)
 

@@ -59,11 +59,6 @@ def view_of(
         Whether each page has a palette of its own, which then is no tint.
     as_stored
         Whether the samples are taken as they are, whatever they stand for.
-
-    Raises
-    ------
-    FrameSourceError
-        If their colours are of a kind that is not read.
     """
     view = PageView(axes, tuple(keyframe.shape), np.dtype(keyframe.dtype), lambda page: page)
     if axes != keyframe.axes:

@@ -76,13 +76,7 @@ class _Survey:
 
 
 def build_index(path: Path, number: int | None) -> VideoIndex:
-    """Index a video by its packets; by decoding it once if the packets cannot be trusted.
-
-    Raises
-    ------
-    FrameSourceError
-        If no frame of the stream decodes.
-    """
+    """Index a video by its packets; by decoding it once if the packets cannot be trusted."""
     decoder = Decoder(path, number)
     try:
         survey = _survey(decoder.container, decoder.stream)

@@ -41,11 +41,6 @@ def open_zarr(source: Path | str, options: ReadOptions) -> ArraySource:
     """Open an array, the finest resolution of an OME-Zarr image, or a group's only array.
 
     Of several images (a plate, a well, a converted file) `options.stream` chooses one.
-
-    Raises
-    ------
-    FrameSourceError
-        If zarr is not installed, or which array is meant is not clear.
     """
     try:
         import zarr
