@@ -20,7 +20,7 @@ from sam2_plugins.core.export import WriterGroup, open_writers
 from sam2_plugins.core.frames import FrameSource, first_read, open_frames
 from sam2_plugins.core.lineage import LineageJournal, note_on, run_all
 from sam2_plugins.core.lineage.events import Event, parents_of
-from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
+from sam2_plugins.core.masks import Masklet, MaskTable, ObjectId
 from sam2_plugins.core.masks.journal import read_journal
 from sam2_plugins.core.prompt_files import facts_of, refuse_other_movie, save_prompts
 from sam2_plugins.core.tracking.options import TrackingOptions
@@ -81,15 +81,11 @@ def record_all(
 
 
 def replay(
-    masklets: Iterable[Masklet], frames: FrameSource, writers: WriterGroup
+    masks: MaskTable[int, ObjectId], frames: FrameSource, writers: WriterGroup
 ) -> Generator[Step, None, None]:
     """Write the frames of masks that are there; this takes no model."""
-    by_frame: dict[int, dict[ObjectId, ObjectMask]] = {}
-    for masklet in masklets:
-        for frame, mask in masklet.masks.items():
-            by_frame.setdefault(frame, {})[masklet.obj] = mask
-    for frame in sorted(by_frame):
-        writers.write(frame, float(frames.times[frame]), by_frame[frame])
+    for frame in masks.frames:
+        writers.write(frame, float(frames.times[frame]), masks.on_frame(frame))
         yield Step(frame, fresh=False)
 
 
@@ -209,10 +205,10 @@ class _Making:
         """Write the files: from the masks if they are all there, else from the prompts."""
         kept = self._folder.path / JOURNAL
         if self._complete and self._frames.seekable and kept.exists():
-            masklets = read_journal(kept)
-            self._masklets = lambda: masklets
+            masks = read_journal(kept)
+            self._masklets = masks.masklets
             self._parents = parents_of(self._lineage)
-            yield from self._write(partial(replay, masklets, self._frames))
+            yield from self._write(partial(replay, masks, self._frames))
             return
         options = self._settings.options(self._job)
         tracker = options.tracker(self._frames, load(options))
@@ -239,7 +235,7 @@ class _Making:
         if last is None and self._frames.length is not None:
             last = self._frames.length - 1
         total = None if last is None else last - (options.start or 0) + 1
-        self._masklets = lambda: read_journal(journal)
+        self._masklets = lambda: read_journal(journal).masklets()
         self._lineage, self._parents = lineage.events, lineage.parents
         every = self._job.everything.every
         yield from self._write(partial(record_all, lineage, options, every, journal), total)
