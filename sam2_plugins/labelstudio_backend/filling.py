@@ -163,13 +163,16 @@ class Filler:
             results: Results = []
             answered: Answered = {}
             ious = []
-            for target in images.targets(hints, request.interactive):
+            targets = images.targets(hints, request.interactive)
+            tracker.reset()
+            for prompt in (prompt for target in targets for prompt in target.prompts()):
+                tracker.add(prompt)
+            for target in targets:
                 control = request.config.output(media, target.label)
-                tracker.reset()
-                for prompt in target.prompts():
-                    mask = tracker.add(prompt)
+                mask = tracker.mask(0, target.id)
+                assert mask is not None
                 written = images.write_mask(mask, control, target, None)
-                clicks = tracker.unmet_clicks(prompt.frame, prompt.obj)
+                clicks = tracker.unmet_clicks(0, target.id)
                 if clicks:
                     written = with_note(written, " ".join(map(unmet_sentence, clicks)))
                 results += written
