@@ -132,7 +132,7 @@ def track_into(
         except BaseException as error:
             stopped = isinstance(error, GeneratorExit | KeyboardInterrupt)
             making.error = "" if stopped else message_of(error)
-            with suppress(ExportError):  # on a full disk: what is there tells enough
+            with suppress(ExportError):  # on a full disk: what is there is enough
                 folder.leave(making.report("stopped" if stopped else "failed"))
             raise
         report = folder.publish(making.report("failed" if making.error else "done"), making.files)
@@ -282,7 +282,7 @@ class _Making:
         )
 
     def report(self, state: State) -> Report:
-        """Tell what it has come to."""
+        """Return its report so far."""
         return replace(
             self._run,
             state=state,

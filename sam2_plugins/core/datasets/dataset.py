@@ -18,7 +18,7 @@ from sam2_plugins.core.datasets.labelled_frames import (
     masks_of,
 )
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.core.frames import list_images
+from sam2_plugins.core.frames import FrameSource, list_images, open_frames
 from sam2_plugins.core.masks import ObjectMask
 
 Kind: TypeAlias = Literal["microscopy", "natural"]
@@ -46,7 +46,7 @@ class Dataset:
     frames
         A source for `open_frames`: a path, or the paths of images.
     layout
-        "own", "davis", "sa-v", "ctc", "beside" or "coco".
+        "own", "davis", "sa-v", "ctc", "beside", "coco" or "label-studio".
     read
         Opens the truth: a label image, or masks by label, per frame. Called once.
     kind
@@ -58,7 +58,7 @@ class Dataset:
     prompt_frame
         Frame of the prompts; None: each object where it is first seen.
     meta
-        Whatever else the dataset says of itself.
+        Its further metadata.
     """
 
     name: str
@@ -76,6 +76,29 @@ class Dataset:
     def truth(self) -> LabelledFrames:
         """The true labels by frame."""
         return self.read()
+
+    def open(self, **reading: Any) -> FrameSource:
+        """Open the movie, as `open_frames` does.
+
+        Raises
+        ------
+        FrameSourceError
+            If it cannot be read, or is not that of the truth.
+        """
+        movie = open_frames(self.frames, **reading)
+        size, length = (movie.height, movie.width), movie.length
+        masks = [mask for frame in self.truth_frames[:1] for mask in self.masks(frame).values()]
+        if any(mask.frame_size != size for mask in masks):
+            raise FrameSourceError(
+                f"{self.name}: the labels are {masks[0].frame_size}, but the movie is {size} "
+                "(height, width). Give the movie on which they were drawn."
+            )
+        if length is not None and len(self.truth) > length:
+            raise FrameSourceError(
+                f"{self.name}: there are labels of {len(self.truth)} frames, but the movie has "
+                f"{length}. Give the movie on which they were drawn."
+            )
+        return movie
 
     @property
     def overlaps(self) -> bool:
@@ -118,9 +141,30 @@ class Dataset:
 
 
 def kind_of(movie: Path) -> Kind:
-    """Tell what is likely filmed: what lies in TIFF or arrays comes from a microscope."""
+    """Guess what is filmed: what lies in TIFF or arrays comes from a microscope."""
     first = next(iter(list_images(movie)), movie) if movie.is_dir() else movie
     return "microscopy" if first.suffix.lower() in _OF_MICROSCOPES else "natural"
+
+
+def masked(
+    name: str,
+    folder: Path,
+    frames: Path | Sequence[str],
+    masks: Mapping[int, Mapping[int, ObjectMask]],
+    length: int,
+    layout: str = "coco",
+) -> Dataset:
+    """Make a dataset of masks by frame and label, which may overlap; other frames have no truth."""
+    return Dataset(
+        name=name,
+        folder=folder,
+        frames=frames,
+        layout=layout,
+        read=lambda: LazyFrames(range(length), lambda frame: masks.get(frame, {})),
+        kind=kind_of(frames if isinstance(frames, Path) else Path(frames[0])),
+        annotated=tuple(sorted(masks)),
+        prompt_frame=None,
+    )
 
 
 def label_files(

@@ -119,7 +119,7 @@ def read_truth(path: str | Path) -> LabelledTracks:
 
 
 def truth_of(dataset: Dataset) -> LabelledTracks:
-    """Take the truth of a dataset, and its lineage from what it says of itself, or derive it.
+    """Take the truth of a dataset, and its lineage from its metadata, or derive it.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def as_label_images(frames: LabelledFrames) -> Frames:
 
 
 def with_derived_lineage(truth: LabelledTracks) -> LabelledTracks:
-    """Derive the divisions of a truth that tells none, with a remark that says so."""
+    """Derive the divisions of a truth that has none, with a remark that says so."""
     parents = derive_parents(truth.images)
     remark = (
         f"The truth {truth.name} tells no lineage. It was derived: {len(set(parents.values()))} "

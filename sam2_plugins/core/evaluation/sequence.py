@@ -16,7 +16,6 @@ from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.evaluation.metrics import SequenceScores, evaluate
 from sam2_plugins.core.evaluation.prompting import PromptKind
 from sam2_plugins.core.evaluation.protocols import Annotator, Found, Protocol, rounds
-from sam2_plugins.core.frames import open_frames
 from sam2_plugins.core.operating_system import peak_megabytes
 from sam2_plugins.core.tracking.memory.bank import Policy
 from sam2_plugins.core.tracking.tracker import VideoTracker
@@ -144,7 +143,7 @@ def evaluate_sequence(
     found: Found = []
     began = time.perf_counter()
     spent = 0.0
-    with open_frames(dataset.frames) as frames:
+    with dataset.open() as frames:
         tracker = VideoTracker(model, frames, window=window, policy=policy)
         annotator = Annotator(tracker, dataset, protocol)
         passes = rounds(annotator, tracker, dataset, protocol, on_frame or (lambda *_: None))

@@ -69,7 +69,7 @@ class Key(NamedTuple):
 
 
 class Decoder:
-    """A position in a video stream: gives the next frame, and goes to a keyframe when asked."""
+    """A position in a video stream: gives the next frame, and goes to a keyframe."""
 
     def __init__(self, path: Path, number: int | None, max_pixels: int = MAX_PIXELS) -> None:
         self._path = path

@@ -91,7 +91,7 @@ def _kind(path: Path) -> str:
 
 
 def _is_set(paths: Sequence[Path]) -> bool:
-    """Tell whether files are one OME-TIFF that is spread over them."""
+    """Return whether files are one OME-TIFF that is spread over them."""
     if len(paths) < 2 or not paths[0].name.lower().endswith((".ome.tif", ".ome.tiff")):
         return False
     try:

@@ -53,12 +53,12 @@ _PLAYLIST = re.compile(
 
 
 def is_address(text: str) -> bool:
-    """Tell whether a text names something on a network, or by a protocol, rather than a file."""
+    """Return whether a text names something on a network, or by a protocol, rather than a file."""
     return "://" in text and not exists(Path(text))
 
 
 def exists(path: Path) -> bool:
-    """Tell whether there is a file; a name that no file can have names none."""
+    """Return whether there is a file; a name that no file can have names none."""
     try:
         return path.exists()
     except OSError:

@@ -85,7 +85,7 @@ class ImageHeader:
 
 
 def is_tiff(path: Path) -> bool:
-    """Tell by the content whether a file is a TIFF."""
+    """Return by the content whether a file is a TIFF."""
     with path.open("rb") as file:
         return file.read(4) in _TIFF_HEADS
 
@@ -179,7 +179,7 @@ def _header(path: Path) -> ImageHeader:
 
 
 def _samples(image: Image.Image, path: Path) -> tuple[int, str, Reader]:
-    """Tell the channels and the type of the samples, and how to read them."""
+    """Return the channels and the type of the samples, and how to read them."""
     with path.open("rb") as file:
         head = file.read(512)
     if image.format == "PNG" and head[24] == 16:  # bits a sample, of the first chunk

@@ -1,4 +1,4 @@
-"""The facts about a source, for a person or a program that asks before using it."""
+"""The facts about a source, for a person or a program before it is used."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class SourceInfo:
 
 
 def probe(source: Any, **options: Any) -> SourceInfo:
-    """Tell what a source is. Takes what `open_frames` takes; closes what it opened.
+    """Describe a source. Takes what `open_frames` takes; closes what it opened.
 
     Raises
     ------

@@ -93,7 +93,7 @@ def _naming(path: Path) -> Iterator[None]:
 def _told(
     tif: tifffile.TiffFile, path: Path, series: Any, complaints: Sequence[str]
 ) -> Iterator[str]:
-    """Tell of damage, and of images that the metadata leave out."""
+    """Report damage, and images that the metadata leave out."""
     if complaints:
         yield (
             f"{path.name} is damaged ({complaints[0]}): frames may be missing, and its axes are "

@@ -129,7 +129,7 @@ def _colours(keyframe: Any, own_palette: bool) -> NDArray[np.uint8] | None:
 
 
 def has_own_palettes(pages: Sequence[Any]) -> bool:
-    """Tell whether pages differ in their palettes."""
+    """Return whether pages differ in their palettes."""
     first = pages[0].colormap if pages and isinstance(pages[0], tifffile.TiffPage) else None
     if first is None:
         return False
