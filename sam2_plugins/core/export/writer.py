@@ -9,7 +9,6 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from sam2_plugins.core.masks import ObjectId, ObjectMask
-from sam2_plugins.core.prompt_files import Movie
 
 Masks = Mapping[ObjectId, ObjectMask]
 
@@ -41,10 +40,23 @@ class Frame(Protocol):
         """uint8 [H, W, C]."""
 
 
-class Frames(Movie, Protocol):
+class Frames(Protocol):
     """The movie that was tracked, as far as writers need it; a `FrameSource` is one."""
 
+    name: str
     seekable: bool
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+
+    @property
+    def length(self) -> int | None:
+        """Number of frames; None if not known."""
 
     @property
     def fps(self) -> float | None:
