@@ -194,7 +194,7 @@ def test_what_a_later_run_found_is_joined_to_what_the_first_frames_show(
     names, lives = desk.controller.objects, desk.session.lives
     assert len(names) == 5 and later.items() <= names.items()  # and the mother
     (mother,) = names.keys() - later.keys()
-    stays = [label for label in later if desk.space.store.indices(label)[0] == (0,)]
+    stays = [label for label in later if desk.space.store.frames_of(label)[0] == (0,)]
     assert len(stays) == 1 and lives.get(stays[0]) is None
     assert lives[mother] == Life(None, 2)
     assert sorted(desk.space.lineage.mothers.values()) == [mother, mother]

@@ -34,7 +34,7 @@ def all_cells(work: Work, line: Line, first: int, last: int, choices: Choices) -
     """
     seeds: dict[int, Prompt] = {}
     for label in work.names:
-        frames = {line.frame(index) for index in work.store.indices(label)}
+        frames = {line.frame(index) for index in work.store.frames_of(label)}
         for frame in sorted(f for f in frames if f is not None and first <= f <= last):
             mask = work.store.get(line.index(frame), label)
             if mask is not None and mask.visible:
@@ -170,7 +170,7 @@ class Taking:
         if mine in {prompt.obj for prompt in self._run.prompts} or heir in mothers:
             return False
         labels[earlier] = heir
-        for index in work.store.indices(mine):
+        for index in work.store.frames_of(mine):
             mask = work.store.put(index, mine, None)
             self._change.setdefault((index, heir), work.store.put(index, heir, mask))
         if mine in mothers:

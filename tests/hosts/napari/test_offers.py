@@ -39,7 +39,7 @@ def test_stacks_are_tracked_with_the_usual_buttons(make_bench: Callable[..., Ben
     bench.rest()
     work = bench.controller.work
     assert work is not None
-    assert len(work.workspace.store.indices(1)) == TIMES * PLANES
+    assert len(work.workspace.store.frames_of(1)) == TIMES * PLANES
     assert len(work.workspace.tracks.data) == TIMES
 
 
@@ -193,4 +193,4 @@ def test_all_cells_goes_on_after_a_cancel_with_the_same_button(
     assert run.all.text() == "All cells ▶"
     work = bench.controller.work
     assert work is not None
-    assert [len(work.workspace.store.indices(label)) for label in (1, 2, 3)] == [8, 8, 4]
+    assert [len(work.workspace.store.frames_of(label)) for label in (1, 2, 3)] == [8, 8, 4]
