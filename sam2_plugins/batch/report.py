@@ -1,4 +1,4 @@
-"""What a batch tells while it runs, and the status record that stays beside each result."""
+"""What a batch reports while it runs, and the status record that stays beside each result."""
 
 from __future__ import annotations
 

@@ -36,22 +36,6 @@ LoadModel: TypeAlias = "Callable[[TrackingOptions], Sam2Model]"
 
 
 @dataclass(frozen=True)
-class Replacing:
-    """What a run may replace.
-
-    Attributes
-    ----------
-    results
-        Results that were made here from other inputs.
-    anything
-        Files that were not made here, or were changed since.
-    """
-
-    results: bool = False
-    anything: bool = False
-
-
-@dataclass(frozen=True)
 class Step:
     """A frame of a run: written, and its masks kept.
 
@@ -109,13 +93,16 @@ def track_into(
     folder: ResultFolder,
     job: Job,
     settings: Settings,
-    may: Replacing,
     load: LoadModel = TrackingOptions.load_model,
+    *,
+    replaces: bool = False,
+    force: bool = False,
 ) -> Events:
     """Track a movie into a folder, and yield progress and at last the report.
 
     What is there already is not made again; a run that was cut off goes on where it stopped.
-    Closing the generator keeps what was done, and so does an error.
+    Closing the generator keeps what was done, and so does an error. What `replaces` and `force`
+    allow is that of `ResultFolder.begin`.
 
     Raises
     ------
@@ -129,12 +116,12 @@ def track_into(
     run = Report(job.name, job.source, "running", settings.model, inputs, content)
     wanted = [FILES[name] for name in settings.formats]
     _refuse_own_movie(job.source, folder.path, wanted)
-    if earlier is not None and not may.anything and folder.holds(run, wanted):
+    if earlier is not None and not force and folder.holds(run, wanted):
         yield replace(earlier, computed=0, seconds=0.0)
         return
     with folder.locked(), open_frames(job.source, **job.reading) as frames:
         check(job, frames)
-        run = folder.begin(run, wanted, may.results, may.anything)
+        run = folder.begin(run, wanted, replaces, force)
         if earlier is not None and not run.files:
             done = replace(earlier, state="done", error="", computed=0, seconds=0.0, made=run.made)
             yield folder.publish(done, ())
@@ -145,7 +132,7 @@ def track_into(
         except BaseException as error:
             stopped = isinstance(error, GeneratorExit | KeyboardInterrupt)
             making.error = "" if stopped else message_of(error)
-            with suppress(ExportError):  # on a full disk: what is there tells enough
+            with suppress(ExportError):  # on a full disk: what is there is enough
                 folder.leave(making.report("stopped" if stopped else "failed"))
             raise
         report = folder.publish(making.report("failed" if making.error else "done"), making.files)
@@ -295,7 +282,7 @@ class _Making:
         )
 
     def report(self, state: State) -> Report:
-        """Tell what it has come to."""
+        """Return its report so far."""
         return replace(
             self._run,
             state=state,

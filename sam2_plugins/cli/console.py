@@ -38,7 +38,7 @@ _TERMINALS = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
 
 
 def say(text: str) -> None:
-    """Tell a person something that is no result."""
+    """Print a message that is no result."""
     try:
         typer.echo(text, err=True)
     except OSError:
@@ -103,7 +103,7 @@ class DownloadBar:
         self._task = TaskID(0)
 
     def __call__(self, done: int, total: int | None) -> None:
-        """Tell of bytes done, and of all if that is known."""
+        """Show bytes done, and of how many if that is known."""
         if self._progress is None:
             self._progress = bars(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
             self._task = self._progress.add_task(f"Downloading {self._what}")

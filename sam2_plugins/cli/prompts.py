@@ -74,7 +74,7 @@ def collect_prompts(
 
 
 def summarise_prompts(prompts: Iterable[Prompt]) -> str:
-    """Tell in a few words how an object was prompted, such as "2 clicks @ 0, box @ 7"."""
+    """Summarise how an object was prompted, such as "2 clicks @ 0, box @ 7"."""
     words = []
     for prompt in prompts:
         parts = []

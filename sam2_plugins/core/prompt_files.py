@@ -270,7 +270,7 @@ def _read(entry: Any, index: int) -> Prompt:
 
 
 def _are_numbers(value: Any, depth: int) -> bool:
-    """Tell whether a value is a list of numbers, or of lists of them."""
+    """Return whether a value is a list of numbers, or of lists of them."""
     if depth:
         return isinstance(value, list) and all(_are_numbers(one, depth - 1) for one in value)
     return type(value) in (int, float)

@@ -87,6 +87,18 @@ def test_a_dataset_equals_the_reference_scorer(run, shared_data, tmp_path):
     assert told == pytest.approx(json.loads(reference.stdout))
 
 
+def test_whatever_can_be_learned_from_is_scored_with_its_movie(
+    run, nano, discs, movie, export, tmp_path
+):
+    np.save(tmp_path / "labels.npy", discs[1])
+    how = ("--movie", movie, *QUICK, "--json")
+    for labels in (tmp_path / "labels.npy", export):
+        told = run("evaluate-model", nano, "--data", labels, *how).json
+        assert told["sequences"][0]["n_objects"] == 2
+        assert told["sequences"][0]["J"] > 0.5
+    assert "--movie belongs to --model" in run("evaluate", export, movie, *how[:2]).err
+
+
 def test_a_model_is_scored_on_every_dataset_of_a_folder(run, nano, dataset):
     arguments = ("evaluate-model", nano, *QUICK, "--data", dataset.parent, "--prompt", "mask")
     told = run(*arguments, "--json").json

@@ -200,7 +200,7 @@ def boundary_f(pred: ObjectMask, gt: ObjectMask, bound: float | None = None) -> 
 
 
 def _size(frame: LabelledFrame) -> tuple[int, ...] | None:
-    """(height, width); None where no object tells."""
+    """(height, width); None where there is no object."""
     if isinstance(frame, Mapping):
         return next((mask.frame_size for mask in frame.values()), None)
     return frame.shape

@@ -1,4 +1,7 @@
-"""Frames of a movie, wherever it is: video, TIFF, folder of images, array or stream."""
+"""Frames of a movie, wherever it is: video, TIFF, folder of images, array or stream.
+
+Whatever cannot be read is a `FrameSourceError` that says why, and what to do.
+"""
 
 from __future__ import annotations
 

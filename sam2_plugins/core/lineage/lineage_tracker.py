@@ -171,7 +171,9 @@ class LineageTracker:
         found = belonging(tracked, self._expected(frame, tracked), proposed, self.rules)
         self._take_outlines(frame, tracked, proposed, found)
         for obj in found.of:
-            standing[obj].found, standing[obj].seen = standing[obj].found + 1, frame
+            standing[obj].seen = frame
+            # What is proposed as one with its like speaks against parts, not for them.
+            standing[obj].found += standing[obj].part_of is None or obj not in found.shared
         self._try_parts(frame, proposed, found)
         for column in found.free:
             population.begin(frame, proposed[column])
