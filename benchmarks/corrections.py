@@ -164,9 +164,9 @@ def _touching_clicks(
                 ]
                 if not near:
                     continue
-                alone = segmenter.answer(Prompt.of(0, obj, points=[hearts[obj]])).mask
+                alone = segmenter.prediction(Prompt.of(0, obj, points=[hearts[obj]])).mask
                 labels = [1] + [0] * len(near)
-                told = segmenter.answer(
+                told = segmenter.prediction(
                     Prompt.of(0, obj, points=[hearts[obj], *near], labels=labels)
                 )
                 covers = any(alone.around(x, y, 0).any() for x, y in near)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from sam2_plugins.core.datasets import find_datasets
 from sam2_plugins.core.datasets.dataset import Dataset
-from sam2_plugins.core.evaluation import ACTS, CtcScores, LabelImages, ctc_scores
+from sam2_plugins.core.evaluation import ACTS, CtcScores, ctc_scores, label_images
 from sam2_plugins.core.frames import open_frames
 from sam2_plugins.core.lineage import track_all
 from sam2_plugins.core.lineage.events import parents_of
@@ -77,7 +77,7 @@ def by_model(model: str) -> Way:
             found = list(track_all(frames, TrackingOptions(model=model)))
         parents = parents_of(event for frame in found for event in frame.events)
         seconds = time.process_time() - began
-        return (LabelImages([frame.masks for frame in found], size), parents), seconds
+        return (label_images([frame.masks for frame in found], size), parents), seconds
 
     return run
 

@@ -78,7 +78,7 @@ def _stop(client: Client, stop: Event, running: list[Future]) -> None:
 
 
 def _work(packed: bytes, topic: str) -> Any:
-    """Run one task on a worker, tell of it now and then, and return its report.
+    """Run one task on a worker, report progress now and then, and return its report.
 
     None if the run was stopped.
     """

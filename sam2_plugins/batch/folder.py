@@ -203,7 +203,7 @@ class ResultFolder:
             self._clear_work()
 
     def _is_worth(self, found: Report) -> bool:
-        """Whether anything was tracked; of a run that was killed, the masks tell."""
+        """Whether anything was tracked; of a run that was killed, the masks show it."""
         kept = self.path / JOURNAL
         return found.frames > 0 or (kept.is_file() and kept.stat().st_size > 0)
 

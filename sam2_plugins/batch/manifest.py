@@ -112,7 +112,7 @@ def read_manifest(path: str | Path) -> list[Job]:
     Raises
     ------
     ManifestError
-        If it is damaged: the message names the line. All bad lines are told at once.
+        If it is damaged: the message names the line. All bad lines are listed at once.
     """
     path = Path(path)
     jobs, wrong = [], []
@@ -131,7 +131,7 @@ def read_manifest(path: str | Path) -> list[Job]:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Callable[[], Row]]]:
-    """Line numbers, and how to read what is there: a bad line is told with all others."""
+    """Line numbers, and how to read what is there: a bad line is reported with all others."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""What a batch tells while it runs, and the status record that stays beside each result."""
+"""What a batch reports while it runs, and the status record that stays beside each result."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Report:
     notes
         What was lost or assumed while the movie was read.
     objects
-        A `MaskletSummary` of each.
+        `Masklet.summary` of each.
     lineage
         Births, divisions and ends that were decided, as `Event.as_json` gives them.
     files

@@ -33,7 +33,7 @@ class Task(Protocol[R_co]):
 
     @property
     def name(self) -> str:
-        """What its progress is told by: no other task of a run has it."""
+        """Its name in progress reports: no other task of a run has it."""
 
     def run(self) -> Generator[Progress | R_co, None, None]:
         """Track it: yield progress and at last its report, of a failure too.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,10 +17,10 @@ from sam2_plugins.batch.report import Events, Progress, Report, State
 from sam2_plugins.core.checkpoints import model_name
 from sam2_plugins.core.errors import ExportError, TrackingError, message_of
 from sam2_plugins.core.export import WriterGroup, open_writers
-from sam2_plugins.core.frames import FrameSource, open_frames
+from sam2_plugins.core.frames import FrameSource, first_read, open_frames
 from sam2_plugins.core.lineage import LineageJournal, note_on, run_all
 from sam2_plugins.core.lineage.events import Event, parents_of
-from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
+from sam2_plugins.core.masks import Masklet, MaskTable, ObjectId
 from sam2_plugins.core.masks.journal import read_journal
 from sam2_plugins.core.prompt_files import facts_of, refuse_other_movie, save_prompts
 from sam2_plugins.core.tracking.options import TrackingOptions
@@ -33,22 +33,6 @@ if TYPE_CHECKING:
     from sam2_plugins.core.tracking.tracker import VideoTracker
 
 LoadModel: TypeAlias = "Callable[[TrackingOptions], Sam2Model]"
-
-
-@dataclass(frozen=True)
-class Replacing:
-    """What a run may replace.
-
-    Attributes
-    ----------
-    results
-        Results that were made here from other inputs.
-    anything
-        Files that were not made here, or were changed since.
-    """
-
-    results: bool = False
-    anything: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,15 +81,11 @@ def record_all(
 
 
 def replay(
-    masklets: Iterable[Masklet], frames: FrameSource, writers: WriterGroup
+    masks: MaskTable[int, ObjectId], frames: FrameSource, writers: WriterGroup
 ) -> Generator[Step, None, None]:
     """Write the frames of masks that are there; this takes no model."""
-    by_frame: dict[int, dict[ObjectId, ObjectMask]] = {}
-    for masklet in masklets:
-        for frame, mask in masklet.masks.items():
-            by_frame.setdefault(frame, {})[masklet.obj] = mask
-    for frame in sorted(by_frame):
-        writers.write(frame, float(frames.times[frame]), by_frame[frame])
+    for frame in masks.frames:
+        writers.write(frame, float(frames.times[frame]), masks.on_frame(frame))
         yield Step(frame, fresh=False)
 
 
@@ -113,13 +93,16 @@ def track_into(
     folder: ResultFolder,
     job: Job,
     settings: Settings,
-    may: Replacing,
     load: LoadModel = TrackingOptions.load_model,
+    *,
+    replaces: bool = False,
+    force: bool = False,
 ) -> Events:
     """Track a movie into a folder, and yield progress and at last the report.
 
     What is there already is not made again; a run that was cut off goes on where it stopped.
-    Closing the generator keeps what was done, and so does an error.
+    Closing the generator keeps what was done, and so does an error. What `replaces` and `force`
+    allow is that of `ResultFolder.begin`.
 
     Raises
     ------
@@ -132,12 +115,13 @@ def track_into(
     inputs = digest_inputs(job, settings, content)
     run = Report(job.name, job.source, "running", settings.model, inputs, content)
     wanted = [FILES[name] for name in settings.formats]
-    if earlier is not None and not may.anything and folder.holds(run, wanted):
+    _refuse_own_movie(job.source, folder.path, wanted)
+    if earlier is not None and not force and folder.holds(run, wanted):
         yield replace(earlier, computed=0, seconds=0.0)
         return
     with folder.locked(), open_frames(job.source, **job.reading) as frames:
         check(job, frames)
-        run = folder.begin(run, wanted, may.results, may.anything)
+        run = folder.begin(run, wanted, replaces, force)
         if earlier is not None and not run.files:
             done = replace(earlier, state="done", error="", computed=0, seconds=0.0, made=run.made)
             yield folder.publish(done, ())
@@ -148,11 +132,23 @@ def track_into(
         except BaseException as error:
             stopped = isinstance(error, GeneratorExit | KeyboardInterrupt)
             making.error = "" if stopped else message_of(error)
-            with suppress(ExportError):  # on a full disk: what is there tells enough
+            with suppress(ExportError):  # on a full disk: what is there is enough
                 folder.leave(making.report("stopped" if stopped else "failed"))
             raise
         report = folder.publish(making.report("failed" if making.error else "done"), making.files)
     yield report
+
+
+def _refuse_own_movie(source: str, folder: Path, wanted: Sequence[str]) -> None:
+    """Refuse to write results in place of the movie, or beside its frames as if they were some."""
+    if source == "-" or "://" in source:
+        return
+    names = [name for name in FILES.values() if name in wanted or (folder / name).exists()]
+    if file := first_read(Path(source).expanduser(), (folder / name for name in names)):
+        raise ExportError(
+            f"{file} would take the place of the movie {source}, or be taken for one of its "
+            "frames. Choose another folder with --out."
+        )
 
 
 def check(job: Job, frames: FrameSource) -> None:
@@ -209,10 +205,10 @@ class _Making:
         """Write the files: from the masks if they are all there, else from the prompts."""
         kept = self._folder.path / JOURNAL
         if self._complete and self._frames.seekable and kept.exists():
-            masklets = read_journal(kept)
-            self._masklets = lambda: masklets
+            masks = read_journal(kept)
+            self._masklets = masks.masklets
             self._parents = parents_of(self._lineage)
-            yield from self._write(partial(replay, masklets, self._frames))
+            yield from self._write(partial(replay, masks, self._frames))
             return
         options = self._settings.options(self._job)
         tracker = options.tracker(self._frames, load(options))
@@ -239,7 +235,7 @@ class _Making:
         if last is None and self._frames.length is not None:
             last = self._frames.length - 1
         total = None if last is None else last - (options.start or 0) + 1
-        self._masklets = lambda: read_journal(journal)
+        self._masklets = lambda: read_journal(journal).masklets()
         self._lineage, self._parents = lineage.events, lineage.parents
         every = self._job.everything.every
         yield from self._write(partial(record_all, lineage, options, every, journal), total)
@@ -286,7 +282,7 @@ class _Making:
         )
 
     def report(self, state: State) -> Report:
-        """Tell what it has come to."""
+        """Return its report so far."""
         return replace(
             self._run,
             state=state,
@@ -315,6 +311,4 @@ def _spans(frames: Iterable[int]) -> tuple[tuple[int, int], ...]:
 
 def _summary(masklet: Masklet) -> dict[str, Any]:
     """Sum up a masklet; what is not known is None, for JSON has no nan."""
-    return {
-        key: None if value != value else value for key, value in asdict(masklet.summary()).items()
-    }
+    return {key: None if value != value else value for key, value in masklet.summary().items()}

@@ -10,7 +10,7 @@ import torch
 from sam2_plugins.batch.folder import VideoFolder
 from sam2_plugins.batch.job import Job, Settings
 from sam2_plugins.batch.report import Events, Report
-from sam2_plugins.batch.tracking import Replacing, track_into
+from sam2_plugins.batch.tracking import track_into
 from sam2_plugins.core.errors import message_of
 
 
@@ -49,6 +49,6 @@ def track_video(job: Job, settings: Settings, out: Path) -> Events:
         found = folder.record()
         # Of another video of that name, results stay.
         same = found is None or found.source == job.source
-        yield from track_into(folder, job, settings, Replacing(results=same))
+        yield from track_into(folder, job, settings, replaces=same)
     except Exception as error:
         yield VideoTask(job, settings, out).lost(message_of(error))

@@ -28,15 +28,17 @@ from rich.progress import (
 )
 from rich.table import Table
 
-# In a file or a pipe there is no edge to fit a table to.
-OUT = Console(width=None if sys.stdout and sys.stdout.isatty() else 160)
-ERR = Console(stderr=True, highlight=False)
+# Names of objects and files are shown as they are, be there brackets or colons in them; and in a
+# file or a pipe there is no edge to fit a table to.
+_WIDTH = None if sys.stdout and sys.stdout.isatty() else 160
+OUT = Console(width=_WIDTH, markup=False, emoji=False)
+ERR = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 _TERMINALS = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
 
 
 def say(text: str) -> None:
-    """Tell a person something that is no result."""
+    """Print a message that is no result."""
     try:
         typer.echo(text, err=True)
     except OSError:
@@ -77,7 +79,9 @@ def number(value: float | None, form: str = ".3f") -> str:
 
 def bars(*columns: ProgressColumn) -> Progress:
     """Make bars that begin with what is done, and end with columns of one's own."""
-    return Progress(TextColumn("{task.description}"), BarColumn(), *columns, console=ERR)
+    return Progress(
+        TextColumn("{task.description}", markup=False), BarColumn(), *columns, console=ERR
+    )
 
 
 def times() -> tuple[ProgressColumn, ...]:
@@ -99,7 +103,7 @@ class DownloadBar:
         self._task = TaskID(0)
 
     def __call__(self, done: int, total: int | None) -> None:
-        """Tell of bytes done, and of all if that is known."""
+        """Show bytes done, and of how many if that is known."""
         if self._progress is None:
             self._progress = bars(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
             self._task = self._progress.add_task(f"Downloading {self._what}")

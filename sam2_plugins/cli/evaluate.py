@@ -19,6 +19,7 @@ from sam2_plugins.cli.commands import INTERRUPTED
 from sam2_plugins.cli.groups import grouped
 
 if TYPE_CHECKING:
+    from sam2_plugins.core.datasets import Dataset
     from sam2_plugins.core.evaluation import MeanReport, Protocol, SequenceReport
     from sam2_plugins.core.tracking.options import TrackingOptions
 
@@ -110,7 +111,9 @@ class LabelOptions:
     bound: Annotated[
         float | None,
         typer.Option(
-            help="Tolerance of F in pixels.", show_default="2 for cells, else 0.008 × diagonal"
+            min=0,
+            help="Tolerance of F in pixels.",
+            show_default="2 for cells, else 0.008 × diagonal",
         ),
     ] = None
     absent: Annotated[
@@ -144,6 +147,10 @@ class RunOptions:
         return options.tracking_options(chosen, options.LookingOptions(self.window, self.memory))
 
 
+Movie = Annotated[
+    Path | None,
+    typer.Option(help="The movie, where the dataset is labels alone or a Label Studio export."),
+]
 Only = Annotated[list[str] | None, typer.Option(metavar="NAME", help="Score only this dataset.")]
 
 
@@ -173,6 +180,7 @@ def evaluate(
             autocompletion=options.model_names,
         ),
     ] = None,
+    movie: Movie = None,
     only: Only = None,
     per_object: Annotated[
         bool, typer.Option("--per-object", help="Show each object, too.")
@@ -193,6 +201,7 @@ def evaluate(
             raise typer.BadParameter(
                 "--ctc scores a result that is there, without --model: give it and the truth."
             )
+        from sam2_plugins.cli.data import open_datasets
         from sam2_plugins.core.evaluation import Protocol
         from sam2_plugins.core.files import require_free
 
@@ -202,7 +211,9 @@ def evaluate(
             plan.protocol.value, plan.prompt.value, plan.clicks, plan.rounds, plan.threshold
         )
         how = _Run(run.of_model(model), json, per_object, plan.out)
-        _score_model(what, protocol, only or [], how)
+        _score_model(open_datasets(what, movie), protocol, only or [], how)
+    elif movie is not None:
+        raise typer.BadParameter("--movie belongs to --model.")
     elif gt is not None and labels.ctc:
         if given := labels.given():
             names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
@@ -227,6 +238,7 @@ def evaluate_model(
     prompt: Annotated[
         PromptKind, typer.Option(help="Made from the true mask of the prompted frame.")
     ] = PromptKind.mask,
+    movie: Movie = None,
     only: Only = None,
     json: options.Json = False,
 ) -> None:
@@ -235,10 +247,12 @@ def evaluate_model(
     It is `evaluate DATA --model MODEL --protocol semi --clicks 1`. A click is the pixel deepest in
     the object; a box is tight.
     """
+    from sam2_plugins.cli.data import open_datasets
     from sam2_plugins.core.evaluation import Protocol
 
     how = _Run(run.of_model(model), json)
-    _score_model(data, Protocol("semi", prompt.value, clicks=1), only or [], how)
+    protocol = Protocol("semi", prompt.value, clicks=1)
+    _score_model(open_datasets(data, movie), protocol, only or [], how)
 
 
 @dataclass(frozen=True)
@@ -251,15 +265,13 @@ class _Run:
     out: Path | None = None
 
 
-def _score_model(data: Path, protocol: Protocol, only: list[str], how: _Run) -> None:
+def _score_model(datasets: list[Dataset], protocol: Protocol, only: list[str], how: _Run) -> None:
     from sam2_plugins.cli.console import frames_progress, print_json, say
     from sam2_plugins.cli.interrupt import stopping_gently
     from sam2_plugins.cli.loading import open_model
     from sam2_plugins.cli.score_tables import show_model, show_objects
-    from sam2_plugins.core.datasets import find_datasets
     from sam2_plugins.core.evaluation import evaluate_sequence, mean_by_kind
 
-    datasets = find_datasets(data)
     names = [dataset.name for dataset in datasets]
     for name in only:
         if name not in names:
@@ -347,6 +359,10 @@ def _score_labels(
         scores, names = evaluate_by_overlap(load_label_stack(pred), truth, **settings)
     except ValueError as error:
         raise FrameSourceError(f"{pred} and {gt} cannot be compared: {error}") from error
+    if not scores.n_objects:
+        raise FrameSourceError(
+            f"{gt} has no object to score: none is on its prompted frame and on a later one."
+        )
     if names is not None:
         starts = metrics.starts_of(truth, settings.get("objects"), settings.get("prompt_frame", 0))
         say_other_ids(str(pred), names, starts)

@@ -154,49 +154,17 @@ def finetune(
 
 def _read(data: list[Path], movies: list[Path]) -> list[AnnotatedMovie]:
     """Read every project; those that hold no movie take the next one that was given."""
+    from sam2_plugins.cli.data import open_datasets
     from sam2_plugins.core.errors import TrainingError
-    from sam2_plugins.training.finetuning import read_project
+    from sam2_plugins.training.finetuning import AnnotatedMovie
 
     if movies and len(movies) != len(data):
         raise TrainingError(
             f"There are {len(data)} --data and {len(movies)} --movie: give one for each, in the "
             "same order."
         )
-    found: list[AnnotatedMovie] = []
-    for path, movie in zip_longest(data, movies):
-        found += _label_studio(path, movie) if _is_label_studio(path) else read_project(path, movie)
-    return found
-
-
-def _is_label_studio(path: Path) -> bool:
-    """An export is a list of tasks, where COCO is an object."""
-    if path.suffix != ".json" or not path.is_file():
-        return False
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        return file.read(64).lstrip().startswith("[")
-
-
-def _label_studio(path: Path, movie: Path | None) -> list[AnnotatedMovie]:
-    """Take the masks of the export's one task; it names its movie by an address, not a file."""
-    from sam2_plugins.core.errors import TrainingError
-    from sam2_plugins.core.masks import Masklet
-    from sam2_plugins.labelstudio_backend.export import read_export
-    from sam2_plugins.training.finetuning import AnnotatedMovie
-
-    tasks = list(read_export(path))
-    if movie is None or len(tasks) != 1:
-        raise TrainingError(
-            f"{path} has {len(tasks)} tasks with masks: export one task at a time, and give its "
-            "movie, or its folder of frames, with --movie."
-        )
-    if tasks[0].moved:
-        raise TrainingError(
-            f"{path}: {tasks[0].moved} masks are those of a keyframe, moved into the box of their "
-            "frame, and nobody drew them so. `serve --masks all` keeps every mask; to learn from "
-            "them all the same, run `sam2-plugins labelstudio export` and give its labels.tif."
-        )
-    masklets = [Masklet(obj, masks=dict(masks)) for obj, masks in tasks[0].masks.items()]
-    return [AnnotatedMovie.from_masklets(tasks[0].name, movie, masklets)]
+    found = (open_datasets(path, movie) for path, movie in zip_longest(data, movies))
+    return [AnnotatedMovie.from_dataset(dataset) for group in found for dataset in group]
 
 
 def _show(report: Report) -> None:

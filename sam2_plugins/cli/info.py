@@ -16,7 +16,7 @@ def info(
     reading: options.ReadingOptions,
     json: options.Json = False,
 ) -> None:
-    """Tell what a movie is: size, frames, times, axes, contrast, and what is wrong with it."""
+    """Describe a movie: size, frames, times, axes, contrast, and what is wrong with it."""
     from sam2_plugins.cli.console import OUT, print_json, say, table
     from sam2_plugins.core.frames import probe
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def chosen_model(name: str, device: str = "auto") -> str:
-    """Return a model's name; of "auto", tell in one line which one it is."""
+    """Return a model's name; of "auto", print in one line which one it is."""
     if name != AUTO:
         return name
     choice = choose_model(device)
@@ -22,7 +22,7 @@ def chosen_model(name: str, device: str = "auto") -> str:
 
 
 def open_model(name: str, device: str = "auto", image_size: int | None = None) -> Sam2Model:
-    """Load a model, and tell in one line which one it is and what it may be used for."""
+    """Load a model, and print in one line which one it is and what it may be used for."""
     name = chosen_model(name, device)
     with DownloadBar(name) as bar:
         model = load_model(name, device, image_size, on_progress=bar)

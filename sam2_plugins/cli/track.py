@@ -114,7 +114,7 @@ def track(
     job = _job(source, what, every, span, reading)
     from sam2_plugins.batch import Settings
     from sam2_plugins.batch.folder import ResultFolder
-    from sam2_plugins.batch.tracking import Replacing, track_into
+    from sam2_plugins.batch.tracking import track_into
     from sam2_plugins.cli.console import say
     from sam2_plugins.cli.loading import chosen_model, open_model
     from sam2_plugins.cli.tracking import follow
@@ -125,12 +125,17 @@ def track(
         model.image_size,
         looking.window_choice,
         looking.memory,
+        looking.neighbours,
         formats,
     )
     folder = ResultFolder(out)
-    may = Replacing(results=overwrite, anything=overwrite)
     events = track_into(
-        folder, job, settings, may, lambda how: open_model(how.model, how.device, how.image_size)
+        folder,
+        job,
+        settings,
+        lambda how: open_model(how.model, how.device, how.image_size),
+        replaces=overwrite,
+        force=overwrite,
     )
     try:
         report = follow(events)

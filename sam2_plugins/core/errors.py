@@ -41,6 +41,18 @@ FineTuningError = TrainingError
 
 def message_of(error: BaseException) -> str:
     """Return what a person can do something with: never a bare exception of a library."""
+    foreseen = _foreseen(error)
+    if foreseen is not None:
+        return foreseen
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def is_foreseen(error: BaseException) -> bool:
+    """Whether `message_of` says it all, so that nobody needs the details."""
+    return _foreseen(error) is not None
+
+
+def _foreseen(error: BaseException) -> str | None:
     if isinstance(error, Sam2PluginsError):
         return str(error)
     if _is_out_of_memory(error):
@@ -52,31 +64,14 @@ def message_of(error: BaseException) -> str:
         return f"A picture claims to be larger than any that is read: {error}"
     if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
         return f"{error.name} is not installed: pip install 'sam2-plugins[{_EXTRAS[error.name]}]'."
-    if _is_full_disk(error):
-        filename = getattr(error, "filename", None)
-        where = f" of {filename}" if filename else ""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f" of {error.filename}" if error.filename else ""
         return f"The disk{where} is full. Make room there, and give the same command again."
     if isinstance(error, FileNotFoundError) and error.filename is None:  # of os.getcwd()
         return "The folder in which this was started is gone. Change to another one."
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}. Check the path, and what you may do there."
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-told = message_of
-
-
-def is_foreseen(error: BaseException) -> bool:
-    """Whether `message_of` says it all, so that nobody needs the details."""
-    return (
-        isinstance(error, Sam2PluginsError)
-        or (isinstance(error, OSError) and bool(error.filename))
-        or (isinstance(error, FileNotFoundError) and error.filename is None)
-        or (isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS)
-        or type(error).__name__ == "DecompressionBombError"
-        or _is_full_disk(error)
-        or _is_out_of_memory(error)
-    )
+    return None
 
 
 _EXTRAS = {
@@ -101,7 +96,3 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and bool(_OUT_OF_MEMORY.search(str(error)))
     )
-
-
-def _is_full_disk(error: BaseException) -> bool:
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -18,7 +18,7 @@ _READ_AT_MOST = 4096
 
 
 _TORN = re.compile(r"inline_container|PytorchStreamWriter|iostream error")
-"""What torch says where it could not write all of a file."""
+"""Messages of torch where it could not write all of a file."""
 
 
 _TEMPORARY = re.compile(r"\.(.+)-[0-9a-f]{8}((?:\.\w+)?)")

@@ -28,13 +28,16 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.files import write_text
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.prompts import Prompt
+
+if TYPE_CHECKING:
+    from sam2_plugins.core.frames import FrameSource
 
 FORMAT = "sam2_plugins prompts"
 VERSION = 1
@@ -55,31 +58,13 @@ class PromptFile:
     lives: Mapping[ObjectId, tuple[int | None, int | None]] = field(default_factory=dict)
 
 
-class Movie(Protocol):
-    """What tells one movie from another; a `FrameSource` has it."""
-
-    name: str
-
-    @property
-    def length(self) -> int | None:
-        """Number of frames; None if not known."""
-
-    @property
-    def height(self) -> int:
-        """Pixels."""
-
-    @property
-    def width(self) -> int:
-        """Pixels."""
-
-
-def facts_of(movie: Movie) -> dict[str, Any]:
+def facts_of(movie: FrameSource) -> dict[str, Any]:
     """Return the facts of a movie that a prompts file holds."""
     size = {"height": movie.height, "width": movie.width}
     return {"name": movie.name, "frames": movie.length, **size}
 
 
-def refuse_other_movie(source: Mapping[str, Any], movie: Movie) -> None:
+def refuse_other_movie(source: Mapping[str, Any], movie: FrameSource) -> None:
     """Check that prompts were made on this movie, by the facts that their file holds.
 
     Arrays, streams and lists of images have no name of their own, so theirs is not compared; of
@@ -249,8 +234,8 @@ def prompts_from_json(entries: Any) -> tuple[Prompt, ...]:
 def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
     """Make one entry of the list of prompts: numbers, texts and lists only."""
     entry: dict[str, Any] = {"frame": prompt.frame, "obj": prompt.obj}
-    if prompt.points is not None:
-        entry |= {"points": prompt.points.xy, "labels": prompt.points.labels}
+    if (points := prompt.all_points) is not None:
+        entry |= {"points": points.xy, "labels": points.labels}
     if prompt.box is not None:
         entry["box"] = tuple(prompt.box)
     if prompt.mask is not None:
@@ -285,7 +270,7 @@ def _read(entry: Any, index: int) -> Prompt:
 
 
 def _are_numbers(value: Any, depth: int) -> bool:
-    """Tell whether a value is a list of numbers, or of lists of them."""
+    """Return whether a value is a list of numbers, or of lists of them."""
     if depth:
         return isinstance(value, list) and all(_are_numbers(one, depth - 1) for one in value)
     return type(value) in (int, float)

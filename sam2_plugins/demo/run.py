@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,6 +88,6 @@ def track_demo(out: Path, tracker: VideoTracker, title: str) -> Events:
 
 
 def _report(run: Report, tracker: VideoTracker, frames: int, state: State) -> Report:
-    objects = tuple(asdict(masklet.summary()) for masklet in tracker.masklets().values())
+    objects = tuple(masklet.summary() for masklet in tracker.masklets().values())
     complete = state == "done"
     return replace(run, state=state, frames=frames, complete=complete, objects=objects)

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from sam2_plugins.core.datasets.labelled_frames import Absent
-from sam2_plugins.core.evaluation import LabelImages
+from sam2_plugins.core.evaluation import label_images
 from sam2_plugins.core.evaluation.metrics import ObjectScores
 from sam2_plugins.core.evaluation.metrics import evaluate as score_stacks
 from sam2_plugins.core.evaluation.object_ids import ids_by_overlap
@@ -182,7 +182,7 @@ def match_tracks(pred: Tracks, truth: Tracks, frame_size: tuple[int, int]) -> di
     """
     keys = [*truth, *(key for key in pred if key not in truth)]
     numbers = {key: number for number, key in enumerate(keys, start=1)}
-    ours, true = (LabelImages(_by_frame(t, numbers, truth), frame_size) for t in (pred, truth))
+    ours, true = (label_images(_by_frame(t, numbers, truth), frame_size) for t in (pred, truth))
     names = ids_by_overlap(ours, true, {numbers[key]: min(masks) for key, masks in truth.items()})
     if names is None:
         return {key: key for key in pred.keys() & truth.keys()}
@@ -257,7 +257,7 @@ def _score(
     numbers = {key: number for number, key in enumerate(truth, start=1)}
     # One frame more at the beginning, for the core leaves out all up to a prompted one.
     pred, gt = (
-        LabelImages([{}, *_by_frame(t, numbers, truth)], frame_size) for t in (found, truth)
+        label_images([{}, *_by_frame(t, numbers, truth)], frame_size) for t in (found, truth)
     )
     alike: dict[frozenset[int], list[int]] = {}
     for key, one in judged.items():

@@ -138,7 +138,8 @@ class Filler:
             ]
 
         def write(found: Tracked) -> tuple[Results, Answered]:
-            made = {obj: regions(obj, by_frame) for obj, by_frame in found.masks.items()}
+            masks = found.masks
+            made = {obj: regions(obj, masks.of_object(obj)) for obj in masks.objects}
             written = [one for results in made.values() for one in results]
             divided = ((d, m) for d, m in found.parents.items() if made.get(d) and made.get(m))
             return [*written, *(daughter_of(made[m][-1], made[d][0]) for d, m in divided)], {}
@@ -162,13 +163,16 @@ class Filler:
             results: Results = []
             answered: Answered = {}
             ious = []
-            for target in images.targets(hints, request.interactive):
+            targets = images.targets(hints, request.interactive)
+            tracker.reset()
+            for prompt in (prompt for target in targets for prompt in target.prompts()):
+                tracker.add(prompt)
+            for target in targets:
                 control = request.config.output(media, target.label)
-                tracker.reset()
-                for prompt in target.prompts():
-                    mask = tracker.add(prompt)
+                mask = tracker.mask(0, target.id)
+                assert mask is not None
                 written = images.write_mask(mask, control, target, None)
-                clicks = tracker.unmet_clicks(prompt.frame, prompt.obj)
+                clicks = tracker.unmet_clicks(0, target.id)
                 if clicks:
                     written = with_note(written, " ".join(map(unmet_sentence, clicks)))
                 results += written
@@ -195,7 +199,7 @@ class Filler:
 
         def write(found: Tracked) -> tuple[Results, Answered]:
             tracked = [region for region in regions if region.id in prompts]
-            made = [videos.answer_region(r, found.masks.get(r.id, {}), view) for r in tracked]
+            made = [videos.answer_region(r, found.masks.of_object(r.id), view) for r in tracked]
             return made, {region.id: (region.id,) for region in tracked}
 
         made = self._follow(request, movie, prompts, write, _how_to_send_again(request, media))
@@ -220,10 +224,10 @@ class Filler:
         def write(found: Tracked) -> tuple[Results, Answered]:
             results: Results = []
             answered: Answered = {}
-            for obj, by_page in found.masks.items():
+            for obj in found.masks.objects:
                 target = objects[obj]
                 pages: dict[int, str] = {}
-                for page, mask in sorted(by_page.items()):
+                for page, mask in found.masks.of_object(obj).items():
                     place = places.get((obj, page))
                     written = images.write_mask(mask, controls[obj], target, page, place)
                     results += written
@@ -289,8 +293,8 @@ class Filler:
         is_whole = job.state == "done"
         found = job.tracked.snapshot()
         results, answered = write(found)
-        masks = [mask for by_frame in found.masks.values() for mask in by_frame.values()]
-        ious = [mask.iou for mask in masks if mask.visible]
+        frames = map(found.masks.on_frame, found.masks.frames)
+        ious = [mask.iou for masks in frames for mask in masks.values() if mask.visible]
         goes_on = not is_whole and not job.stop.is_set()
         return Filled(results, answered, ious, _note(job, is_whole, again), is_whole, goes_on)
 

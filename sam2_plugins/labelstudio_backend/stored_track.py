@@ -28,7 +28,8 @@ class StoredTrack(TrackJournal):
             if self.memory_path.exists():
                 super().restore(tracker)
             else:  # a whole track: there is nothing to go on with
-                masklets = [m for m in read_journal(self.path) if m.obj in tracker.objects]
+                kept = read_journal(self.path)
+                masklets = [kept.masklet(obj) for obj in kept.objects if obj in tracker.objects]
                 tracker.restore(masklets)
                 self._known = {(m.obj, frame) for m in masklets for frame in m.masks}
         except ExportError as error:

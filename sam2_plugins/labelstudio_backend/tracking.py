@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sam2_plugins.core.masks import ObjectId, ObjectMask
+from sam2_plugins.core.masks import MaskTable, ObjectId, ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.labelstudio_backend.digests import digest_of
 from sam2_plugins.labelstudio_backend.lane import TRACK, Lane
@@ -37,14 +37,14 @@ class Tracked:
     Attributes
     ----------
     masks
-        Object to frame (from 0 on) to mask.
+        By frame, from 0 on, and object.
     parents
         Daughter to mother.
     done, total
         Steps.
     """
 
-    masks: dict[str, dict[int, ObjectMask]] = field(default_factory=dict)
+    masks: MaskTable[int, str] = field(default_factory=MaskTable)
     parents: dict[str, str] = field(default_factory=dict)
     done: int = 0
     total: int = 0
@@ -53,15 +53,14 @@ class Tracked:
     def add(self, frame: int, masks: Mapping[str, ObjectMask]) -> None:
         """Take what a step gave."""
         with self._lock:
-            for obj, mask in masks.items():
-                self.masks.setdefault(obj, {})[frame] = mask
+            self.masks.add(frame, masks)
             self.done += 1
 
     def snapshot(self) -> Tracked:
         """Return what there is now, which does not change any more."""
         with self._lock:
-            masks = {obj: dict(masks) for obj, masks in self.masks.items()}
-            return Tracked(masks, dict(self.parents), self.done, self.total)
+            masks = self.masks.snapshot().items()
+            return Tracked(MaskTable(masks), dict(self.parents), self.done, self.total)
 
 
 @dataclass(frozen=True)

@@ -34,10 +34,15 @@ class ClipShape:
     frames: int
 
 
-CLIPS = (ClipShape(256, 10), ClipShape(256, 10), ClipShape(256, 10), ClipShape(448, 2))
+CLIPS: tuple[ClipShape, ...] = (
+    ClipShape(256, 10),
+    ClipShape(256, 10),
+    ClipShape(256, 10),
+    ClipShape(448, 2),
+)
 """Movies, and larger pictures for what is learned from one frame: seen from near and far."""
 
-LONG_CLIPS = (ClipShape(256, 16), ClipShape(256, 13))
+LONG_CLIPS: tuple[ClipShape, ...] = (ClipShape(256, 16), ClipShape(256, 13))
 
 
 class ClipPool:

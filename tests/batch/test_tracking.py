@@ -15,14 +15,13 @@ import tifffile
 
 from sam2_plugins.batch import Job, Report, Settings, run_batch
 from sam2_plugins.batch.folder import ResultFolder, VideoFolder
-from sam2_plugins.batch.tracking import Replacing, track_into
+from sam2_plugins.batch.tracking import track_into
 from sam2_plugins.core.checkpoints import load_model, save_model
 from sam2_plugins.core.errors import ExportError, PromptError, TrackingError
 from sam2_plugins.core.tracking.options import TrackingOptions
 from tests.batch.conftest import SETTINGS, MakeJob, last
 
 FRAMES = 6
-NOTHING = Replacing()
 TABLE = replace(SETTINGS, formats=("csv",))
 
 
@@ -44,10 +43,9 @@ def track(
     folder: ResultFolder,
     job: Job,
     settings: Settings = SETTINGS,
-    may: Replacing = NOTHING,
     **how: object,
 ) -> Report:
-    return last(track_into(folder, job, settings, may, **how))  # type: ignore[arg-type]
+    return last(track_into(folder, job, settings, **how))  # type: ignore[arg-type]
 
 
 def names(folder: ResultFolder) -> set[str]:
@@ -97,7 +95,7 @@ def test_a_result_that_a_person_corrected_stays(movie: Job, folder: ResultFolder
     track(folder, movie, TABLE, load=no_model)
     assert labels.read_bytes() == b"corrected by hand"
     with pytest.raises(ExportError, match=r"labels\.tif was changed since it was made"):
-        track(folder, replace(movie, stop=3), may=Replacing(results=True))
+        track(folder, replace(movie, stop=3), replaces=True)
     assert labels.read_bytes() == b"corrected by hand"
 
 
@@ -124,7 +122,7 @@ def test_results_of_other_inputs_are_refused_by_name(
         settings = replace(SETTINGS, image_size=128)
     with pytest.raises(ExportError, match=f"other {change}|another {change}"):
         track(folder, job, settings)
-    report = track(folder, job, settings, Replacing(results=True))
+    report = track(folder, job, settings, replaces=True)
     assert report.computed == FRAMES
 
 
@@ -144,7 +142,7 @@ def test_results_outlive_their_movie(movie: Job, folder: ResultFolder) -> None:
 
 def test_a_folder_never_shows_two_runs(movie: Job, folder: ResultFolder) -> None:
     track(folder, movie, replace(SETTINGS, formats=("tiff", "csv")))
-    track(folder, replace(movie, stop=2), TABLE, Replacing(results=True))
+    track(folder, replace(movie, stop=2), TABLE, replaces=True)
     assert len(tifffile.imread(folder.path / "labels.tif")) == 3
 
 
@@ -169,7 +167,7 @@ def test_what_is_in_the_way_is_replaced_where_that_is_wished(
     (folder.path / "labels.tif").symlink_to(target)
     with pytest.raises(ExportError, match=r"labels\.tif was not made here"):
         track(folder, movie)
-    track(folder, movie, may=Replacing(True, True))
+    track(folder, movie, replaces=True, force=True)
     assert target.read_text() == "mine", "the link is replaced, not what it points to"
     assert len(tifffile.imread(folder.path / "labels.tif")) == FRAMES
 
@@ -179,7 +177,7 @@ def test_notes_beside_the_results_stay_whatever_is_made(movie: Job, folder: Resu
     track(folder, movie, settings)
     (folder.path / "notes.txt").write_text("mine")
     (folder.path / "ctc/notes.txt").write_text("mine")
-    track(folder, replace(movie, stop=2), settings, Replacing(True, True))
+    track(folder, replace(movie, stop=2), settings, replaces=True, force=True)
     assert (folder.path / "notes.txt").read_text() == "mine"
     assert (folder.path / "ctc/notes.txt").read_text() == "mine"
     assert len(list((folder.path / "ctc").glob("mask*.tif"))) == 3
@@ -234,7 +232,7 @@ def test_a_run_that_was_stopped_goes_on_and_its_files_are_whole(
 ) -> None:
     whole = ResultFolder(folder.path.with_name("whole"))
     track(whole, movie)
-    with closing(track_into(folder, movie, SETTINGS, NOTHING)) as events:
+    with closing(track_into(folder, movie, SETTINGS)) as events:
         list(islice(events, 3))
     assert len(tifffile.imread(folder.path / "labels.tif")) == 3
     report = track(folder, movie)
@@ -244,7 +242,7 @@ def test_a_run_that_was_stopped_goes_on_and_its_files_are_whole(
 
 
 def test_what_a_killed_run_left_is_not_thrown_away(movie: Job, folder: ResultFolder) -> None:
-    killed = track_into(folder, movie, SETTINGS, NOTHING)
+    killed = track_into(folder, movie, SETTINGS)
     list(islice(killed, 3))
     left = {path.name: path.read_bytes() for path in folder.path.iterdir()}
     killed.close()
@@ -253,13 +251,13 @@ def test_what_a_killed_run_left_is_not_thrown_away(movie: Job, folder: ResultFol
     other = replace(movie, stop=2)
     with pytest.raises(ExportError, match="other options"):
         track(folder, other)
-    assert track(folder, other, may=Replacing(results=True)).frames == 3
+    assert track(folder, other, replaces=True).frames == 3
 
 
 def test_what_a_killed_run_began_without_a_frame_is_in_nobodys_way(
     movie: Job, folder: ResultFolder
 ) -> None:
-    killed = track_into(folder, movie, SETTINGS, NOTHING)
+    killed = track_into(folder, movie, SETTINGS)
     next(killed)
     status = (folder.path / "status.json").read_bytes()
     killed.close()
@@ -307,7 +305,7 @@ class TestBatch:
         track(folder, movie)
         (folder.path / "notes.txt").write_text("mine")
         track(folder, movie, TABLE)
-        track(folder, replace(movie, stop=2), may=Replacing(results=True))
+        track(folder, replace(movie, stop=2), replaces=True)
         assert (folder.path / "notes.txt").read_text() == "mine"
         assert len(tifffile.imread(folder.path / "labels.tif")) == 3
 
@@ -326,10 +324,10 @@ class TestBatch:
     ) -> None:
         track(folder, movie)
         other = replace(movie, stop=4)
-        with closing(track_into(folder, other, SETTINGS, Replacing(results=True))) as events:
+        with closing(track_into(folder, other, SETTINGS, replaces=True)) as events:
             list(islice(events, 2))
         assert len(tifffile.imread(folder.path / "labels.tif")) == FRAMES
-        assert track(folder, other, may=Replacing(results=True)).computed == 3
+        assert track(folder, other, replaces=True).computed == 3
 
 
 def test_two_batches_in_one_folder_are_not_run_at_once(movie: Job, tmp_path: Path) -> None:
@@ -352,7 +350,7 @@ def test_masks_that_were_cut_off_are_tracked_again(movie: Job, folder: ResultFol
 
 def test_a_run_whose_record_is_damaged_begins_anew(movie: Job, tmp_path: Path) -> None:
     folder = VideoFolder(tmp_path / "out", "movie")
-    with closing(track_into(folder, movie, SETTINGS, NOTHING)) as events:
+    with closing(track_into(folder, movie, SETTINGS)) as events:
         list(islice(events, 2))
     (folder.work / "status.json").write_text("")
     assert track(folder, movie).computed == FRAMES
@@ -367,7 +365,7 @@ def test_what_a_person_has_where_results_are_made_stays(movie: Job, tmp_path: Pa
         track(folder, movie)
     (work / "notes.txt").unlink()
     events = []
-    for event in track_into(folder, movie, SETTINGS, NOTHING):
+    for event in track_into(folder, movie, SETTINGS):
         events.append(event)
         if work.exists():
             (work / "notes.txt").write_text("mine")

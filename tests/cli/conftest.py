@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from sam2_plugins.cli import app
 from sam2_plugins.core.checkpoints import find_weights
+from sam2_plugins.labelstudio_backend.formats import brush
+from sam2_plugins.labelstudio_backend.keyframes import NOTE
 
 FRAMES, HEIGHT, WIDTH = 6, 96, 128
 
@@ -61,6 +63,33 @@ def movie(discs: tuple[np.ndarray, np.ndarray], tmp_path_factory: pytest.TempPat
     path = tmp_path_factory.mktemp("movie") / "discs.tif"
     tifffile.imwrite(path, discs[0], metadata={"axes": "TYX"})
     return path
+
+
+@pytest.fixture
+def export(discs: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> Path:
+    """An export of Label Studio with the masks of the movie's discs, a page for each frame."""
+    height, width = discs[1].shape[1:]
+    results = [
+        {
+            "id": f"{frame}-{label}",
+            "type": "brushlabels",
+            "item_index": frame,
+            "meta": {NOTE: {"track": f"cell {label}"}},
+            "value": {
+                "format": "rle",
+                "rle": brush.encode(image == label),
+                "brushlabels": [f"Cell {label}"],
+            },
+            "original_width": width,
+            "original_height": height,
+        }
+        for frame, image in enumerate(discs[1])
+        for label in (1, 2)
+    ]
+    pages = [f"/x/{frame}.png" for frame in range(len(discs[1]))]
+    task = {"id": 7, "data": {"pages": pages}, "annotations": [{"result": results}]}
+    (tmp_path / "export.json").write_text(json.dumps([task]))
+    return tmp_path / "export.json"
 
 
 def moving_discs(frames: int) -> tuple[np.ndarray, np.ndarray]:

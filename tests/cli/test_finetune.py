@@ -9,7 +9,6 @@ import tifffile
 
 from sam2_plugins.core import load_model
 from sam2_plugins.core.checkpoints import read_card
-from sam2_plugins.labelstudio_backend.formats import brush
 
 QUICK = ("--image-size", "64", "--clips", "1", "--frames", "2", "--check-every", "1")
 NO_SIZE = ("--image-size", "33")
@@ -82,30 +81,8 @@ def test_an_export_of_label_studio_needs_its_movie(run, tmp_path):
     assert result.code == 1 and "--movie" in result.err
 
 
-def test_masks_of_a_label_studio_export_are_learned_from(run, nano, discs, tmp_path):
-    movie, labels = discs
-    results = [
-        {
-            "id": f"{frame}-{label}",
-            "type": "brushlabels",
-            "item_index": frame,
-            "value": {
-                "format": "rle",
-                "rle": brush.encode(image == label),
-                "brushlabels": [f"Cell {label}"],
-            },
-            "original_width": movie.shape[2],
-            "original_height": movie.shape[1],
-        }
-        for frame, image in enumerate(labels)
-        for label in (1, 2)
-    ]
-    pages = [f"/x/{frame}.png" for frame in range(len(movie))]
-    task = {"id": 7, "data": {"pages": pages}, "annotations": [{"result": results}]}
-    path = tmp_path / "export.json"
-    path.write_text(json.dumps([task]))
-    tifffile.imwrite(tmp_path / "movie.tif", movie, metadata={"axes": "TYX"})
-    given = ("--data", path, "--movie", tmp_path / "movie.tif", "--out", tmp_path / "mine.pt")
+def test_masks_of_a_label_studio_export_are_learned_from(run, nano, movie, export, tmp_path):
+    given = ("--data", export, "--movie", movie, "--out", tmp_path / "mine.pt")
     result = run("finetune", *given, "--model", nano, *NO_SIZE)
     assert result.code == 1 and "Learns from: task-7 (3 frames)" in result.err
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sam2_plugins.core.checkpoints import load_model
-from sam2_plugins.core.datasets import ctc, davis, find_datasets, own, sav
+from sam2_plugins.core.datasets import _LAYOUTS, ctc, davis, find_datasets, own, sav
 from sam2_plugins.core.datasets.ctc import named_after
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.evaluation import evaluate_sequence
@@ -21,7 +22,6 @@ from sam2_plugins.core.evaluation.metrics import evaluate
 from sam2_plugins.core.frames import open_frames
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.training.finetuning import read_project
-from sam2_plugins.training.finetuning.readers import _named_by
 
 SIZE = (48, 64)
 LABELS = np.zeros((9, *SIZE), np.uint8)
@@ -122,6 +122,14 @@ def test_every_layout_is_evaluated_and_learned_from_with_one_truth(
     assert evaluate(LABELS, dataset.truth, **dataset.settings).J == 1
 
 
+def test_no_layout_is_left_out(tmp_path: Path) -> None:
+    for write in LAYOUTS:
+        (tmp_path / write.__name__).mkdir()
+        write(tmp_path / write.__name__)
+    for layout in _LAYOUTS:
+        assert any(layout.find(folder) for folder in tmp_path.iterdir()), layout.__name__
+
+
 @pytest.mark.parametrize("write", [write_coco, write_beside])
 def test_what_was_only_learned_from_is_scored_with_a_model(
     tmp_path: Path, write: Callable[[Path], None]
@@ -131,6 +139,15 @@ def test_what_was_only_learned_from_is_scored_with_a_model(
     report = evaluate_sequence(load_model("nano", device="cpu"), dataset, "mask")
     assert report.scores.n_objects == 2
     assert report.scores.J > 0.5
+
+
+def test_a_movie_that_is_not_that_of_the_labels_is_refused(tmp_path: Path) -> None:
+    write_beside(tmp_path)
+    (dataset,) = find_datasets(tmp_path)
+    for images, wrong in ((IMAGES[:5, ..., 0], "movie has 5"), (IMAGES[:, :40, :, 0], "(40, 64)")):
+        tifffile.imwrite(tmp_path / "cells.tif", images)
+        with pytest.raises(FrameSourceError, match=re.escape(wrong)):
+            evaluate_sequence(load_model("nano", device="cpu"), dataset, "mask")
 
 
 def test_annotations_of_single_images_are_scored_each_for_itself(tmp_path: Path) -> None:
@@ -170,7 +187,6 @@ def test_pieces_of_one_cell_are_one_cell() -> None:
     outlines[1:3, 1:7], outlines[4:7, 1:7] = 1, 2
     wanted = np.where(outlines > 0, 5, 0)
     assert np.array_equal(named_after(outlines, markers), wanted)
-    assert np.array_equal(_named_by(markers, outlines), wanted)
 
 
 def test_ids_of_any_size_name_outlines() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from sam2_plugins.core.checkpoints import cached_model
@@ -45,6 +46,7 @@ def test_samples_are_the_same_for_the_same_seed() -> None:
     assert float(weight.min()) == 1
 
 
+@pytest.mark.slow
 def test_training_moves_a_finder_towards_the_truth() -> None:
     model = cached_model("nano", device="cpu")
     lesson = next(Lessons(SampleSize(model.image_size, 1, 1, 0), batch=2, seed=3).made(0, 1))

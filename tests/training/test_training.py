@@ -240,6 +240,7 @@ def test_batches_come_from_workers_in_the_order_of_their_steps() -> None:
     assert frames == [1, 3, 3, 3]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_stops_the_training() -> None:
     plan = BatchPlan(SMOKE, SMALL)
     found = batches(plan.made, 1, torch.device("cpu"))
@@ -252,6 +253,7 @@ def test_a_worker_that_dies_stops_the_training() -> None:
             next(found)
 
 
+@pytest.mark.slow
 def test_a_training_by_the_clock_ends_at_a_low_rate(tmp_path: Path) -> None:
     pace = Pace(workers=0, minutes=0.03)
     rows: list[dict[str, float]] = []

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from sam2_plugins.core.datasets.dataset import Dataset, MaskFrames, kind_of
+from sam2_plugins.core.datasets.dataset import Dataset, masked
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.masks import ObjectMask
 
@@ -58,7 +58,7 @@ def load_for(path: Path, movie: Path) -> Dataset:
     images, masks = _read(path)
     frames = _frame_numbers(list(images.values()))
     found = {frames[image]: of_image for image, of_image in masks.items()}
-    return _dataset(movie.stem, path, movie, found, max(frames.values(), default=-1) + 1)
+    return masked(movie.stem, path.parent, movie, found, max(frames.values(), default=-1) + 1)
 
 
 def _movie(path: Path, images: list[Any], masks: Mapping[Any, _Masks]) -> Dataset:
@@ -67,23 +67,7 @@ def _movie(path: Path, images: list[Any], masks: Mapping[Any, _Masks]) -> Datase
     files = [_file(path, image) for image in images]
     found = {i: masks[image["id"]] for i, image in enumerate(images) if image["id"] in masks}
     name = files[0].parent.name if len(files) > 1 else files[0].stem
-    return _dataset(name, path, [str(file) for file in files], found, len(files))
-
-
-def _dataset(
-    name: str, path: Path, frames: Path | Sequence[str], masks: Mapping[int, _Masks], length: int
-) -> Dataset:
-    first = frames if isinstance(frames, Path) else Path(frames[0])
-    return Dataset(
-        name=name,
-        folder=path.parent,
-        frames=frames,
-        layout="coco",
-        read=lambda: MaskFrames(masks, length),
-        kind=kind_of(first),
-        annotated=tuple(sorted(masks)),
-        prompt_frame=None,
-    )
+    return masked(name, path.parent, [str(file) for file in files], found, len(files))
 
 
 def _is_coco(path: Path) -> bool:
@@ -130,7 +114,7 @@ def _labels(tracks: Sequence[int | None]) -> list[int]:
 
 
 def _frame_numbers(images: list[Any]) -> dict[Any, int]:
-    """Image id to frame; in the order of their ids where nothing tells."""
+    """Image id to frame; in the order of their ids where it is unknown."""
     for key in ("frame_index", "frame_id"):
         if all(key in image for image in images):
             return {image["id"]: int(image[key]) for image in images}

@@ -11,7 +11,7 @@ has neither, the markers are the truth, and where there are none, a result that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from sam2_plugins.core.datasets.ctc_format import (
     read_table,
     write_table,
 )
-from sam2_plugins.core.datasets.dataset import Dataset, LabelFiles
+from sam2_plugins.core.datasets.dataset import Dataset, label_files
 from sam2_plugins.core.datasets.label_stacks import read_labels
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames import list_images, natural_sorted
@@ -85,12 +85,12 @@ def write(
     write_table(truth / "TRA" / TRUTH_TABLE, tracks)
 
 
-def results(folder: Path) -> LabelFiles | None:
+def results(folder: Path) -> Sequence[NDArray[Any]] | None:
     """Open the label images of a results folder; None if it is none."""
     images = {number: path for number, path in numbered(folder).items() if "mask" in path.name}
     if not images:
         return None
-    return LabelFiles([images.get(frame) for frame in range(max(images) + 1)], read_labels)
+    return label_files([images.get(frame) for frame in range(max(images) + 1)], read_labels)
 
 
 def _is_annotated(sequence: Path) -> bool:
@@ -127,7 +127,7 @@ def _load(folder: Path, sequence: str) -> Dataset:
         folder=truth if truth.is_dir() else folder,
         frames=frames,
         layout="ctc",
-        read=lambda: LabelFiles([shown.get(frame) for frame in range(length)], read_frame),
+        read=lambda: label_files([shown.get(frame) for frame in range(length)], read_frame),
         kind="microscopy",
         annotated=None if len(annotated) == length else annotated,
         prompt_frame=annotated[0],

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypedDict, overload
+from typing import Any, Literal, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_plugins.core.datasets.labelled_frames import Absent, LabelledFrames, masks_of
+from sam2_plugins.core.datasets.labelled_frames import (
+    Absent,
+    LabelledFrames,
+    LazyFrames,
+    masks_of,
+)
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.core.frames import list_images
+from sam2_plugins.core.frames import FrameSource, list_images, open_frames
 from sam2_plugins.core.masks import ObjectMask
 
 Kind: TypeAlias = Literal["microscopy", "natural"]
@@ -42,7 +46,7 @@ class Dataset:
     frames
         A source for `open_frames`: a path, or the paths of images.
     layout
-        "own", "davis", "sa-v", "ctc", "beside" or "coco".
+        "own", "davis", "sa-v", "ctc", "beside", "coco" or "label-studio".
     read
         Opens the truth: a label image, or masks by label, per frame. Called once.
     kind
@@ -54,7 +58,7 @@ class Dataset:
     prompt_frame
         Frame of the prompts; None: each object where it is first seen.
     meta
-        Whatever else the dataset says of itself.
+        Its further metadata.
     """
 
     name: str
@@ -72,6 +76,29 @@ class Dataset:
     def truth(self) -> LabelledFrames:
         """The true labels by frame."""
         return self.read()
+
+    def open(self, **reading: Any) -> FrameSource:
+        """Open the movie, as `open_frames` does.
+
+        Raises
+        ------
+        FrameSourceError
+            If it cannot be read, or is not that of the truth.
+        """
+        movie = open_frames(self.frames, **reading)
+        size, length = (movie.height, movie.width), movie.length
+        masks = [mask for frame in self.truth_frames[:1] for mask in self.masks(frame).values()]
+        if any(mask.frame_size != size for mask in masks):
+            raise FrameSourceError(
+                f"{self.name}: the labels are {masks[0].frame_size}, but the movie is {size} "
+                "(height, width). Give the movie on which they were drawn."
+            )
+        if length is not None and len(self.truth) > length:
+            raise FrameSourceError(
+                f"{self.name}: there are labels of {len(self.truth)} frames, but the movie has "
+                f"{length}. Give the movie on which they were drawn."
+            )
+        return movie
 
     @property
     def overlaps(self) -> bool:
@@ -114,50 +141,48 @@ class Dataset:
 
 
 def kind_of(movie: Path) -> Kind:
-    """Tell what is likely filmed: what lies in TIFF or arrays comes from a microscope."""
+    """Guess what is filmed: what lies in TIFF or arrays comes from a microscope."""
     first = next(iter(list_images(movie)), movie) if movie.is_dir() else movie
     return "microscopy" if first.suffix.lower() in _OF_MICROSCOPES else "natural"
 
 
-class MaskFrames(Sequence[Mapping[int, ObjectMask]]):
-    """Masks by label of each frame; those that are not annotated are empty."""
+def masked(
+    name: str,
+    folder: Path,
+    frames: Path | Sequence[str],
+    masks: Mapping[int, Mapping[int, ObjectMask]],
+    length: int,
+    layout: str = "coco",
+) -> Dataset:
+    """Make a dataset of masks by frame and label, which may overlap; other frames have no truth."""
+    return Dataset(
+        name=name,
+        folder=folder,
+        frames=frames,
+        layout=layout,
+        read=lambda: LazyFrames(range(length), lambda frame: masks.get(frame, {})),
+        kind=kind_of(frames if isinstance(frames, Path) else Path(frames[0])),
+        annotated=tuple(sorted(masks)),
+        prompt_frame=None,
+    )
 
-    def __init__(self, masks: Mapping[int, Mapping[int, ObjectMask]], length: int) -> None:
-        self._masks = masks
-        self._length = length
 
-    def __len__(self) -> int:
-        return self._length
+def label_files(
+    files: Sequence[Path | None], read: Callable[[Path], NDArray[Any]]
+) -> Sequence[NDArray[Any]]:
+    """Open a label image per frame, read when it is used; a frame without a file is empty."""
+    there = next((file for file in files if file is not None), None)
+    if there is None:
+        raise FrameSourceError("There is no label image at all.")
+    size = read(there).shape
 
-    def __getitem__(self, index: Any) -> Any:
-        return self._masks.get(operator.index(index), {})
-
-
-class LabelFiles(Sequence[NDArray[Any]]):
-    """Label images that are read when they are used; a frame without a file is empty."""
-
-    def __init__(self, files: Sequence[Path | None], read: Callable[[Path], NDArray[Any]]) -> None:
-        self._files = files
-        self._read = read
-        there = [file for file in files if file is not None]
-        if not there:
-            raise FrameSourceError("There is no label image at all.")
-        self._size = read(there[0]).shape
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-    @overload
-    def __getitem__(self, index: int) -> NDArray[Any]: ...
-    @overload
-    def __getitem__(self, index: slice) -> LabelFiles: ...
-    def __getitem__(self, index: int | slice) -> NDArray[Any] | LabelFiles:
-        if isinstance(index, slice):
-            return LabelFiles(self._files[index], self._read)
-        file = self._files[index]
+    def read_frame(frame: int) -> NDArray[Any]:
+        file = files[frame]
         if file is None:
-            return np.zeros(self._size, np.uint8)
-        labels = self._read(file)
-        if labels.shape != self._size:
-            raise FrameSourceError(f"{file} is {labels.shape}, but the first is {self._size}.")
+            return np.zeros(size, np.uint8)
+        labels = read(file)
+        if labels.shape != size:
+            raise FrameSourceError(f"{file} is {labels.shape}, but the first is {size}.")
         return labels
+
+    return LazyFrames(range(len(files)), read_frame)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sam2_plugins.core import files
-from sam2_plugins.core.datasets.dataset import Dataset, LabelFiles
+from sam2_plugins.core.datasets.dataset import Dataset, label_files
 from sam2_plugins.core.datasets.label_stacks import read_labels
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames import natural_sorted
@@ -125,7 +125,7 @@ def _load(name: str, images: Path, annotations: Path) -> Dataset:
         folder=annotations,
         frames=images,
         layout="davis",
-        read=lambda: LabelFiles([files.get(stem) for stem in frames], _read),
+        read=lambda: label_files([files.get(stem) for stem in frames], _read),
         annotated=None if len(annotated) == len(frames) else annotated,
         prompt_frame=None,
     )

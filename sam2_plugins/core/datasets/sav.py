@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,10 @@ from PIL import Image
 from sam2_plugins.core import files
 from sam2_plugins.core.datasets.dataset import Dataset
 from sam2_plugins.core.datasets.label_stacks import read_labels
+from sam2_plugins.core.datasets.labelled_frames import LazyFrames
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.core.frames import media_url, natural_sorted, open_frames
+from sam2_plugins.core.export.video import encode_video
+from sam2_plugins.core.frames import natural_sorted, open_frames
 from sam2_plugins.core.masks import ObjectMask
 
 STRIDE = 4
@@ -52,7 +53,7 @@ def write_video(path: Path, images: Iterable[NDArray[Any]], masks: Sequence[Mask
     masks
         Of every fourth frame, by label from 1.
     """
-    _encode(path, images)
+    encode_video(path, images, crf=10)
     labels = sorted({label for frame in masks for label in frame})
     size = next(mask.frame_size for frame in masks for mask in frame.values())
     nothing = ObjectMask.empty(size)
@@ -95,47 +96,6 @@ def write_annotations(folder: Path, masks: Mapping[int, Masks]) -> None:
             Image.fromarray(mask.to_array().astype(np.uint8) * 255).save(path)
 
 
-class _Masklets(Sequence[Masks]):
-    """Masks by frame, decoded when they are used; those between are empty."""
-
-    def __init__(self, rles: Sequence[Sequence[Any]], labels: Sequence[int], length: int) -> None:
-        self._rles = rles
-        self._labels = labels
-        self._length = length
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __getitem__(self, index: Any) -> Any:
-        if index % STRIDE or index // STRIDE >= len(self._rles):
-            return {}
-        decoded = map(ObjectMask.from_rle, self._rles[index // STRIDE])
-        pairs = zip(self._labels, decoded, strict=True)
-        return {label: mask for label, mask in pairs if mask.visible}
-
-
-class _Pages(Sequence[Masks]):
-    """Masks by frame from a PNG per object."""
-
-    def __init__(self, folders: Mapping[int, Path], stems: Sequence[str]) -> None:
-        self._folders = folders
-        self._stems = stems
-
-    def __len__(self) -> int:
-        return len(self._stems)
-
-    def __getitem__(self, index: Any) -> Any:
-        files = {
-            label: folder / f"{self._stems[index]}.png" for label, folder in self._folders.items()
-        }
-        masks = {
-            label: ObjectMask.from_array(read_labels(file))
-            for label, file in files.items()
-            if file.is_file()
-        }
-        return {label: mask for label, mask in masks.items() if mask.visible}
-
-
 def _load_video(path: Path) -> Dataset:
     name = path.name.removesuffix(_MANUAL)
     video = path.with_name(f"{name}.mp4")
@@ -143,14 +103,18 @@ def _load_video(path: Path) -> Dataset:
         raise FrameSourceError(f"{path} has no video beside it: {video.name} is missing.")
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-        rles, ids = facts["masklet"], [int(one) for one in facts["masklet_id"]]
+        rles, ids = facts["masklet"], [int(one) + 1 for one in facts["masklet_id"]]
     except (ValueError, KeyError, TypeError) as error:
         raise FrameSourceError(f"{path} holds no masklets: {error}.") from error
 
-    def read() -> _Masklets:
+    def read_frame(index: int) -> Masks:
+        if index % STRIDE or index // STRIDE >= len(rles):
+            return {}
+        return _visible(ids, map(ObjectMask.from_rle, rles[index // STRIDE]))
+
+    def read() -> LazyFrames:
         with open_frames(video) as frames:
-            length = frames.length or STRIDE * len(rles)
-        return _Masklets(rles, [one + 1 for one in ids], length)
+            return LazyFrames(range(frames.length or STRIDE * len(rles)), read_frame)
 
     return Dataset(
         name=name,
@@ -169,28 +133,22 @@ def _load_pages(annotations: Path, images: Path) -> Dataset:
         raise FrameSourceError(f"{images} has no frames: JPEG images are expected there.")
     folders = {int(path.name) + 1: path for path in sorted(annotations.iterdir()) if path.is_dir()}
     there = {file.stem for folder in folders.values() for file in folder.glob("*.png")}
+
+    def read_frame(index: int) -> Masks:
+        files = {label: path / f"{stems[index]}.png" for label, path in folders.items()}
+        labels = [label for label, file in files.items() if file.is_file()]
+        return _visible(labels, (ObjectMask.from_array(read_labels(files[one])) for one in labels))
+
     return Dataset(
         name=annotations.name,
         folder=annotations,
         frames=images,
         layout="sa-v",
-        read=partial(_Pages, folders, stems),
+        read=lambda: LazyFrames(range(len(stems)), read_frame),
         annotated=tuple(index for index, stem in enumerate(stems) if stem in there),
         prompt_frame=None,
     )
 
 
-def _encode(path: Path, images: Iterable[NDArray[Any]]) -> None:
-    import av
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(media_url(path), "w") as out:
-        stream = None
-        for image in images:
-            if stream is None:
-                stream = out.add_stream("libx264", rate=24, options={"crf": "10"})
-                stream.height, stream.width = image.shape[:2]
-                stream.pix_fmt = "yuv420p"
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
-        if stream is not None:
-            out.mux(stream.encode())
+def _visible(labels: Sequence[int], masks: Iterable[ObjectMask]) -> Masks:
+    return {label: mask for label, mask in zip(labels, masks, strict=True) if mask.visible}

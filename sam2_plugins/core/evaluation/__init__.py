@@ -6,9 +6,9 @@ rules that each dataset carries; `ctc_scores` a whole result with its lineage.
 
 from __future__ import annotations
 
+from sam2_plugins.core.datasets.labelled_frames import label_images
 from sam2_plugins.core.evaluation.corrections import ACTS, Correction
 from sam2_plugins.core.evaluation.ctc_scores import CtcScores, ctc_scores
-from sam2_plugins.core.evaluation.label_images import LabelImages
 from sam2_plugins.core.evaluation.labelled_tracks import (
     LabelledTracks,
     derive_parents,
@@ -39,7 +39,6 @@ __all__ = [
     "PROTOCOLS",
     "Correction",
     "CtcScores",
-    "LabelImages",
     "LabelledTracks",
     "MeanReport",
     "ObjectReport",
@@ -52,6 +51,7 @@ __all__ = [
     "draw",
     "evaluate_sequence",
     "innermost_pixel",
+    "label_images",
     "mean_by_kind",
     "next_click",
     "prompt_from_mask",

@@ -13,11 +13,10 @@ from scipy import ndimage
 
 from sam2_plugins.core.datasets import Dataset, ctc, load_dataset, load_label_stack, recognise
 from sam2_plugins.core.datasets.ctc_format import RESULT_TABLE, TRUTH_TABLE, numbered, read_table
-from sam2_plugins.core.datasets.dataset import LabelFiles
+from sam2_plugins.core.datasets.dataset import label_files
 from sam2_plugins.core.datasets.label_stacks import read_labels
-from sam2_plugins.core.datasets.labelled_frames import LabelledFrames
+from sam2_plugins.core.datasets.labelled_frames import LabelledFrames, label_images
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.core.evaluation.label_images import LabelImages
 from sam2_plugins.core.export import check_ctc
 from sam2_plugins.core.masks import ObjectMask
 
@@ -120,7 +119,7 @@ def read_truth(path: str | Path) -> LabelledTracks:
 
 
 def truth_of(dataset: Dataset) -> LabelledTracks:
-    """Take the truth of a dataset, and its lineage from what it says of itself, or derive it.
+    """Take the truth of a dataset, and its lineage from its metadata, or derive it.
 
     Raises
     ------
@@ -147,11 +146,11 @@ def as_label_images(frames: LabelledFrames) -> Frames:
     size = next((mask.frame_size for frame in masks for mask in frame.values()), None)
     if size is None:
         raise FrameSourceError("There is no mask on any frame, and so no size of the frames.")
-    return LabelImages(masks, size)
+    return label_images(masks, size)
 
 
 def with_derived_lineage(truth: LabelledTracks) -> LabelledTracks:
-    """Derive the divisions of a truth that tells none, with a remark that says so."""
+    """Derive the divisions of a truth that has none, with a remark that says so."""
     parents = derive_parents(truth.images)
     remark = (
         f"The truth {truth.name} tells no lineage. It was derived: {len(set(parents.values()))} "
@@ -204,7 +203,7 @@ def _of_challenge(truth: Path) -> LabelledTracks:
     table = truth / "TRA" / TRUTH_TABLE
     found = LabelledTracks(
         str(truth),
-        LabelFiles([markers.get(frame) for frame in range(max(markers) + 1)], read_labels),
+        label_files([markers.get(frame) for frame in range(max(markers) + 1)], read_labels),
         _parents(table) if table.is_file() else {},
         {frame: read_labels(path) for frame, path in outlines.items()} or None,
         None if len(markers) == max(markers) + 1 else tuple(markers),

@@ -200,7 +200,7 @@ def boundary_f(pred: ObjectMask, gt: ObjectMask, bound: float | None = None) -> 
 
 
 def _size(frame: LabelledFrame) -> tuple[int, ...] | None:
-    """(height, width); None where no object tells."""
+    """(height, width); None where there is no object."""
     if isinstance(frame, Mapping):
         return next((mask.frame_size for mask in frame.values()), None)
     return frame.shape
@@ -224,7 +224,7 @@ def starts_of(
     try:
         return {int(obj): int(prompt_frame[obj]) for obj in chosen}
     except KeyError as error:
-        raise ValueError(f"prompt_frame names no frame for object {error}.") from error
+        raise ValueError(f"Object {error} is not among those with a prompt.") from error
 
 
 def _compare(

@@ -62,7 +62,7 @@ class Annotator:
     ----------
     efforts
         What was done for each object so far.
-    answers
+    prompt_ious
         IoU of what each object's first prompted frame gave.
     """
 
@@ -71,7 +71,7 @@ class Annotator:
         self._dataset = dataset
         self._protocol = protocol
         self.efforts: dict[int, Effort] = defaultdict(Effort)
-        self.answers: dict[int, float] = {}
+        self.prompt_ious: dict[int, float] = {}
         self._prompted: set[tuple[int, int]] = set()
 
     def may_prompt(self, frame: int, obj: int, truth: Mapping[int, ObjectMask]) -> bool:
@@ -99,9 +99,9 @@ class Annotator:
         effort = self.efforts[obj]
         self.efforts[obj] = Effort(effort.frames + 1, effort.clicks + done)
         self._prompted.add((frame, obj))
-        answer = found if found is not None else truth
-        self.answers.setdefault(obj, answer.iou_with(truth))
-        return answer
+        mask = found if found is not None else truth
+        self.prompt_ious.setdefault(obj, mask.iou_with(truth))
+        return mask
 
 
 def rounds(

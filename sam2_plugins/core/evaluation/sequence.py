@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from sam2_plugins.core.datasets import Dataset
+from sam2_plugins.core.datasets.labelled_frames import label_images
 from sam2_plugins.core.errors import PromptError
-from sam2_plugins.core.evaluation.label_images import LabelImages
 from sam2_plugins.core.evaluation.metrics import SequenceScores, evaluate
 from sam2_plugins.core.evaluation.prompting import PromptKind
 from sam2_plugins.core.evaluation.protocols import Annotator, Found, Protocol, rounds
-from sam2_plugins.core.frames import open_frames
 from sam2_plugins.core.operating_system import peak_megabytes
 from sam2_plugins.core.tracking.memory.bank import Policy
 from sam2_plugins.core.tracking.tracker import VideoTracker
@@ -144,7 +143,7 @@ def evaluate_sequence(
     found: Found = []
     began = time.perf_counter()
     spent = 0.0
-    with open_frames(dataset.frames) as frames:
+    with dataset.open() as frames:
         tracker = VideoTracker(model, frames, window=window, policy=policy)
         annotator = Annotator(tracker, dataset, protocol)
         passes = rounds(annotator, tracker, dataset, protocol, on_frame or (lambda *_: None))
@@ -167,7 +166,7 @@ def evaluate_sequence(
         kind=dataset.kind,
         protocol=protocol.name,
         prompt=protocol.prompt,
-        prompt_iou=fmean(annotator.answers.values()),
+        prompt_iou=fmean(annotator.prompt_ious.values()),
         scores=done[-1].scores,
         frames=length - first,
         seconds=spent / (length - first),
@@ -182,7 +181,7 @@ def _score(found: Found, dataset: Dataset, frame_size: tuple[int, int]) -> Seque
     if dataset.overlaps:
         masks = [{int(obj): mask for obj, mask in frame.items()} for frame in found]
         return evaluate(masks, dataset.truth, **dataset.settings)
-    return evaluate(LabelImages(found, frame_size), dataset.truth, **dataset.settings)
+    return evaluate(label_images(found, frame_size), dataset.truth, **dataset.settings)
 
 
 def _object_report(obj: int, done: list[Round], efforts: list) -> ObjectReport:

@@ -19,7 +19,7 @@ class GeffWriter:
     """Writes a GEFF folder when it is closed; needs the package `geff`.
 
     Nodes have the frame `t`, the middle `y`, `x`, the `label` in the label images, the `area` in
-    pixels and the predicted `iou`. Places are in pixels and frames; the scale is told of the axes.
+    pixels and the predicted `iou`. Places are in pixels and frames; the scale is that of the axes.
 
     Parameters
     ----------

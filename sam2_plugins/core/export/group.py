@@ -98,7 +98,7 @@ def open_writers(
 class WriterGroup:
     """Writers that get the same results. Use it as a context manager, so that it is closed.
 
-    A writer that fails is left out from then on, and the others go on; closing the group tells of
+    A writer that fails is left out from then on, and the others go on; closing the group reports
     it. Only when none is left does the error come at once.
     """
 

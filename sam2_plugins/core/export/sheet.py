@@ -92,7 +92,7 @@ class ContactSheetWriter:
     ----------
     frames
         Where the images come from. Those of a stream are kept as they pass, at most twice as many
-        as the sheet has; others are read again at the end. Where nothing tells the frames' times,
+        as the sheet has; others are read again at the end. Where the frames' times are unknown,
         none are written.
     n
         Number of frames on the sheet.

@@ -11,6 +11,8 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.registry import Subject, export_format
@@ -153,7 +155,7 @@ class TrackMateWriter:
     def _add_tracks(self, model: ET.Element) -> None:
         tracks = ET.SubElement(model, "AllTracks")
         kept = ET.SubElement(model, "FilteredTracks")
-        for index, edges in enumerate(_connected(self._graph.edges())):
+        for index, edges in enumerate(_connected(self._graph.edges(), len(self._graph.spots))):
             track = ET.SubElement(
                 tracks, "Track", name=f"Track_{index}", TRACK_ID=str(index), TRACK_INDEX=str(index)
             )
@@ -186,21 +188,14 @@ class TrackMateWriter:
         )
 
 
-def _connected(edges: list[tuple[Spot, Spot]]) -> list[list[tuple[Spot, Spot]]]:
+def _connected(edges: list[tuple[Spot, Spot]], spots: int) -> list[list[tuple[Spot, Spot]]]:
     """Edges by the tree that they are part of: a mother and all that come from her."""
-    roots: dict[int, int] = {}
-
-    def root(spot: int) -> int:
-        while roots.setdefault(spot, spot) != spot:
-            roots[spot] = roots[roots[spot]]
-            spot = roots[spot]
-        return spot
-
-    for source, target in edges:
-        roots[root(target.id)] = root(source.id)
+    ids = np.array([(source.id, target.id) for source, target in edges], int).reshape(-1, 2)
+    links = coo_array((np.ones(len(edges)), tuple(ids.T)), shape=(spots + 1, spots + 1))
+    _, tree_of = connected_components(links, directed=False)
     trees: dict[int, list[tuple[Spot, Spot]]] = {}
     for source, target in edges:
-        trees.setdefault(root(source.id), []).append((source, target))
+        trees.setdefault(int(tree_of[source.id]), []).append((source, target))
     return list(trees.values())
 
 

@@ -20,13 +20,7 @@ _BY_FFMPEG = ("PNG", "GIF")
 
 
 def open_animation(path: Path, header: ImageHeader, options: ReadOptions) -> FrameSource:
-    """Open an animation: composed frames in colour, with their times.
-
-    Raises
-    ------
-    FrameSourceError
-        If it is damaged.
-    """
+    """Open an animation: composed frames in colour, with their times."""
     with Image.open(path) as image:
         if image.format in _BY_FFMPEG:
             return VideoSource(path, options)

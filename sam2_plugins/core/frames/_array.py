@@ -16,7 +16,7 @@ from sam2_plugins.core.frames._source import FrameSource, ReadOptions
 
 
 class LazyArray(Protocol):
-    """What is asked of an array: it may read on slicing."""
+    """What is needed of an array: it may read on slicing."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...

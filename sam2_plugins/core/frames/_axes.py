@@ -26,13 +26,7 @@ class Layout:
 
 
 def guess_axes(shape: Sequence[int], name: str) -> str:
-    """Guess the axes of an array from its shape.
-
-    Raises
-    ------
-    FrameSourceError
-        If the shape can be read in more than one way.
-    """
+    """Guess the axes of an array from its shape."""
     count = len(shape)
     if count == 2:
         return "YX"
@@ -69,11 +63,6 @@ def lay_out(axes: str, shape: Sequence[int], name: str, *, z_chosen: bool = Fals
 
     S (samples of a pixel) counts as channel. Where time is missing or of length 1, a longer axis of
     another name (I, Q ... in TIFF files) is time, or else Z, unless a plane of it was chosen.
-
-    Raises
-    ------
-    FrameSourceError
-        If the letters do not fit the shape.
     """
     axes = axes.upper()
     if len(axes) != len(shape) or len(set(axes)) != len(axes) or not {"Y", "X"} <= set(axes):

@@ -11,7 +11,7 @@ _TS_PACKET, _TS_SYNC = 188, 0x47
 
 
 def is_cut_short(path: Path) -> bool:
-    """Tell whether a Matroska, GIF, PNG or MPEG-TS file lacks its end; others say nothing of it."""
+    """Return whether a Matroska, GIF, PNG or MPEG-TS file lacks its end; others do not show it."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(512)

@@ -20,13 +20,7 @@ _THREADS = min(4, os.cpu_count() or 1)  # each holds a frame more
 def choose_stream(
     container: Any, number: int | None, name: str, max_pixels: int = MAX_PIXELS
 ) -> Any:
-    """Return a video stream of a container: the `number`-th, or the first that is no cover art.
-
-    Raises
-    ------
-    FrameSourceError
-        If there is no such stream, or its frames are too large.
-    """
+    """Return a video stream of a container: the `number`-th, or the first that is no cover art."""
     stream = _stream(container, number, name)
     codec = stream.codec_context
     if codec is None:
@@ -75,7 +69,7 @@ class Key(NamedTuple):
 
 
 class Decoder:
-    """A position in a video stream: gives the next frame, and goes to a keyframe when asked."""
+    """A position in a video stream: gives the next frame, and goes to a keyframe."""
 
     def __init__(self, path: Path, number: int | None, max_pixels: int = MAX_PIXELS) -> None:
         self._path = path

@@ -79,7 +79,7 @@ def arrange(
     *,
     planes: bool = True,
 ) -> Arrangement:
-    """Tell from the names of a folder's images which is which.
+    """Infer from the names of a folder's images which is which.
 
     Parameters
     ----------
@@ -91,11 +91,6 @@ def arrange(
     planes
         Whether each image is one plane of one channel. Otherwise a channel or plane in the names
         makes a series.
-
-    Raises
-    ------
-    FrameSourceError
-        If there is no such series, or the expression does not fit the names.
     """
     files = natural_sorted(files)
     names = [path.stem for path in files]
@@ -127,7 +122,7 @@ def arrange(
 
 
 def _two_counts(fields: Sequence[_Field], chosen: Sequence[int], names: Sequence[str]) -> list[str]:
-    """Tell of two numbers, each of which comes with every other, where neither is of a clock."""
+    """Report two numbers, each of which comes with every other, where neither is of a clock."""
     times = [[field.values[k] for k in chosen] for field in fields if field.axis == _TIME]
     if len(times) < 2 or _DATE.search(names[0]):
         return []
@@ -160,7 +155,7 @@ def _complete(grid: Mapping[tuple, Path], notes: Sequence[str]) -> Arrangement |
 
 
 def _gaps(times: Sequence[Hashable]) -> list[str]:
-    """Tell of numbers that are missing, where the others count in even steps."""
+    """Report numbers that are missing, where the others count in even steps."""
     numbers = [key[0] for key in times if isinstance(key, tuple) and len(key) == 1]
     if len(numbers) != len(times) or not all(isinstance(number, int) for number in numbers):
         return []

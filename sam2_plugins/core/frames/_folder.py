@@ -32,13 +32,7 @@ _SAME_KIND = {
 
 
 def open_folder(folder: Path, options: ReadOptions) -> ArraySource:
-    """Open a folder of images in natural order: 2 before 10.
-
-    Raises
-    ------
-    FrameSourceError
-        If there are no images, more than one kind of them, or sizes differ.
-    """
+    """Open a folder of images in natural order: 2 before 10."""
     images = list_images(folder)
     if not images:
         inside = natural_sorted(path.name for path in folder.iterdir() if path.is_dir())
@@ -48,13 +42,7 @@ def open_folder(folder: Path, options: ReadOptions) -> ArraySource:
 
 
 def open_pattern(pattern: Path, options: ReadOptions) -> ArraySource:
-    """Open the images whose names fit a pattern with `*`, `?` or `[…]`.
-
-    Raises
-    ------
-    FrameSourceError
-        As for a folder.
-    """
+    """Open the images whose names fit a pattern with `*`, `?` or `[…]`."""
     found = [Path(name) for name in glob.glob(str(pattern))]
     images = [path for path in found if _is_image(path)]
     if not images:
@@ -68,13 +56,7 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def open_images(paths: Sequence[Path], name: str, options: ReadOptions) -> ArraySource:
-    """Open image files as frames, in the order given.
-
-    Raises
-    ------
-    FrameSourceError
-        If one cannot be read, or sizes differ.
-    """
+    """Open image files as frames, in the order given."""
     return _stacked(Arrangement(tuple(paths), "T", (len(paths),)), name, options)
 
 
@@ -94,12 +76,13 @@ def _open(images: Sequence[Path], where: str, name: str, options: ReadOptions) -
     return _stacked(arranged, name, options)
 
 
+def is_image_name(path: Path) -> bool:
+    """Whether a file of this name is an image, and not hidden."""
+    return path.suffix.lower() in TIFF_SUFFIXES | IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
 def _is_image(path: Path) -> bool:
-    return (
-        path.suffix.lower() in TIFF_SUFFIXES | IMAGE_SUFFIXES
-        and not path.name.startswith(".")
-        and path.is_file()
-    )
+    return is_image_name(path) and not path.is_dir()  # a link to nothing is a missing frame
 
 
 def _kind(path: Path) -> str:
@@ -108,7 +91,7 @@ def _kind(path: Path) -> str:
 
 
 def _is_set(paths: Sequence[Path]) -> bool:
-    """Tell whether files are one OME-TIFF that is spread over them."""
+    """Return whether files are one OME-TIFF that is spread over them."""
     if len(paths) < 2 or not paths[0].name.lower().endswith((".ome.tif", ".ome.tiff")):
         return False
     try:

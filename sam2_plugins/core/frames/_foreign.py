@@ -10,23 +10,16 @@ _BIO_FORMATS = (
     "Bio-Formats tools: bfconvert {path} {stem}.ome.tif"
 )
 _MICROSCOPES = {
-    ".czi": "a Zeiss file",
+    **dict.fromkeys((".czi", ".zvi"), "a Zeiss file"),
+    **dict.fromkeys((".lif", ".lof"), "a Leica file"),
+    **dict.fromkeys((".oib", ".oif", ".oir", ".vsi"), "an Olympus file"),
+    **dict.fromkeys((".dv", ".r3d_d3d"), "a DeltaVision file"),
+    **dict.fromkeys((".ics", ".ids"), "an ICS file"),
     ".nd2": "a Nikon file",
-    ".lif": "a Leica file",
-    ".lof": "a Leica file",
     ".xlef": "a Leica project",
-    ".oib": "an Olympus file",
-    ".oif": "an Olympus file",
-    ".oir": "an Olympus file",
-    ".vsi": "an Olympus file",
-    ".dv": "a DeltaVision file",
-    ".r3d_d3d": "a DeltaVision file",
     ".ims": "an Imaris file",
     ".mrc": "an MRC file",
     ".sld": "a SlideBook file",
-    ".zvi": "a Zeiss file",
-    ".ics": "an ICS file",
-    ".ids": "an ICS file",
 }
 _RAW = {".nef", ".cr2", ".cr3", ".arw", ".dng", ".orf", ".rw2", ".raf"}
 _ARCHIVES = {".npz": "an archive of arrays", ".mat": "a MATLAB file", ".pkl": "a pickle"}

@@ -53,12 +53,12 @@ _PLAYLIST = re.compile(
 
 
 def is_address(text: str) -> bool:
-    """Tell whether a text names something on a network, or by a protocol, rather than a file."""
+    """Return whether a text names something on a network, or by a protocol, rather than a file."""
     return "://" in text and not exists(Path(text))
 
 
 def exists(path: Path) -> bool:
-    """Tell whether there is a file; a name that no file can have names none."""
+    """Return whether there is a file; a name that no file can have names none."""
     try:
         return path.exists()
     except OSError:
@@ -71,13 +71,7 @@ def media_url(path: Path) -> str:
 
 
 def open_container(source: Any, name: str, **options: str) -> Any:
-    """Open a file (a `Path`), an address (a text) or a file object with PyAV.
-
-    Raises
-    ------
-    FrameSourceError
-        If it is no video, its header is damaged, or it is of a kind that is not opened.
-    """
+    """Open a file (a `Path`), an address (a text) or a file object with PyAV."""
     formats = f"{_CONTAINERS},{_PICTURES},{_SOUND}"
     if isinstance(source, Path):
         target, protocols = media_url(source), "file"
@@ -106,13 +100,7 @@ def open_container(source: Any, name: str, **options: str) -> Any:
 
 
 def require_size(height: int, width: int, name: str, most: int) -> None:
-    """Refuse frames that are too large to be decoded.
-
-    Raises
-    ------
-    FrameSourceError
-        If there are more than `most` pixels.
-    """
+    """Refuse frames that are too large to be decoded."""
     if height * width > most:
         raise FrameSourceError(
             f"{name} has frames of {width} x {height} pixels, more than the {most:,} that are "
@@ -121,13 +109,7 @@ def require_size(height: int, width: int, name: str, most: int) -> None:
 
 
 def require_small_pieces(samples: int, name: str, most: int) -> None:
-    """Refuse files whose chunks, tiles or pages are too large to be decoded, however small a frame.
-
-    Raises
-    ------
-    FrameSourceError
-        If a piece has more than eight samples for each of `most` pixels.
-    """
+    """Refuse files whose chunks, tiles or pages are too large to be decoded, unlike a frame."""
     if samples > 8 * most:
         raise FrameSourceError(
             f"{name} is stored in pieces of {samples:,} samples, more than the {8 * most:,} that "

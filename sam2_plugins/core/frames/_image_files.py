@@ -85,19 +85,13 @@ class ImageHeader:
 
 
 def is_tiff(path: Path) -> bool:
-    """Tell by the content whether a file is a TIFF."""
+    """Return by the content whether a file is a TIFF."""
     with path.open("rb") as file:
         return file.read(4) in _TIFF_HEADS
 
 
 def read_header(path: Path, max_pixels: int) -> ImageHeader:
-    """Read what the header says.
-
-    Raises
-    ------
-    FrameSourceError
-        If it is no image, is damaged, or is too large to be decoded.
-    """
+    """Read what the header says."""
     try:
         header = _tiff_header(path) if is_tiff(path) else _header(path)
     except FrameSourceError:
@@ -115,7 +109,7 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray:
     Raises
     ------
     FrameSourceError
-        As for `read_header`; OSError or ValueError, if it is damaged.
+        If it is no image; OSError or ValueError, if it is damaged.
     """
     return read_header(path, max_pixels).read(path)
 
@@ -185,7 +179,7 @@ def _header(path: Path) -> ImageHeader:
 
 
 def _samples(image: Image.Image, path: Path) -> tuple[int, str, Reader]:
-    """Tell the channels and the type of the samples, and how to read them."""
+    """Return the channels and the type of the samples, and how to read them."""
     with path.open("rb") as file:
         head = file.read(512)
     if image.format == "PNG" and head[24] == 16:  # bits a sample, of the first chunk

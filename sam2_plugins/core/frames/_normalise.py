@@ -89,11 +89,6 @@ class Contrast:
         """Fix the limits for a movie, looking at `frames` (described by `what`) only if needed.
 
         Of uint8, `white` is what becomes 255, where that is another value.
-
-        Raises
-        ------
-        FrameSourceError
-            If the samples are not real numbers, or the limits do not fit the channels.
         """
         if dtype.kind not in "biuf":
             raise FrameSourceError(f"Samples of type {dtype} are no picture: convert to a float.")
@@ -115,13 +110,7 @@ class Contrast:
 
 
 def pick_channels(samples: NDArray, channels: Sequence[int] | None, name: str) -> NDArray:
-    """Keep the wanted channels of [H, W, C], or the first three. [H, W] stays as it is.
-
-    Raises
-    ------
-    FrameSourceError
-        If there is no such channel, or the number of them makes no RGB.
-    """
+    """Keep the wanted channels of [H, W, C], or the first three. [H, W] stays as it is."""
     count = 1 if samples.ndim == 2 else samples.shape[-1]
     wanted = check_channels(channels, count, name)
     return samples if wanted == list(range(count)) else samples[..., wanted]

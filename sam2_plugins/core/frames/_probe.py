@@ -1,4 +1,4 @@
-"""The facts about a source, for a person or a program that asks before using it."""
+"""The facts about a source, for a person or a program before it is used."""
 
 from __future__ import annotations
 
@@ -11,30 +11,16 @@ from sam2_plugins.core.frames._source import FrameSource
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """What a source is.
+    """What a source is: the attributes of a `FrameSource`, None where they are not known, and more.
 
     Attributes
     ----------
-    name, kind
-        Its name; "video", "array", "images", "tiff", "zarr" or "stream".
-    width, height
-        Pixels of a frame, after rotation.
-    length
-        Number of frames; None for a stream.
-    fps, duration, start_time
-        Frames per second, seconds, and the first frame's timestamp in seconds. None: not known.
+    duration
+        Seconds.
     variable_rate
         Whether the time between frames varies by more than the rounding of timestamps.
-    dtype, axes, axes_guessed
-        Type of the stored samples; the axes of an array, and whether they were guessed.
     limits, normalisation
         The values that become 0 and 255 per shown channel (None: unchanged), and why these.
-    codec, rotation, mirrored
-        Of a video.
-    pixel_size
-        Micrometres per pixel (x, y). None: not known.
-    seekable
-        Whether frames can be had in any order.
     warnings
         What was lost or assumed.
     """
@@ -66,7 +52,7 @@ class SourceInfo:
 
 
 def probe(source: Any, **options: Any) -> SourceInfo:
-    """Tell what a source is. Takes what `open_frames` takes; closes what it opened.
+    """Describe a source. Takes what `open_frames` takes; closes what it opened.
 
     Raises
     ------

@@ -66,7 +66,7 @@ class FrameSource(ABC):
     height, width
         Size of every frame in pixels, after rotation.
     fps
-        Frames per second (the mean, if the rate varies); None where nothing tells.
+        Frames per second (the mean, if the rate varies); None where it is unknown.
     start_time
         Timestamp of frame 0 in the source's own clock, in seconds.
     dtype
@@ -77,7 +77,7 @@ class FrameSource(ABC):
         Of a video: its codec, the degrees counterclockwise by which frames were turned, and
         whether they were mirrored left to right before.
     pixel_size
-        Micrometres per pixel (x, y), where the source tells.
+        Micrometres per pixel (x, y), where it is known.
     seekable
         Whether frames can be had in any order.
     """
@@ -134,7 +134,7 @@ class FrameSource(ABC):
 
     @property
     def _known_times(self) -> NDArray[np.float64] | None:
-        """Times that the source itself tells, [length]."""
+        """Times that the source itself has, [length]."""
         return None
 
     def _time(self, index: int) -> float:

@@ -28,13 +28,7 @@ from sam2_plugins.core.frames._tiff_pages import has_own_palettes, movie_of, vie
 
 
 def open_tiff(path: Path, options: ReadOptions) -> ArraySource:
-    """Open a stack. `options.stream` chooses the series of a file that has several.
-
-    Raises
-    ------
-    FrameSourceError
-        If the file is no TIFF, is damaged, or has no such series.
-    """
+    """Open a stack. `options.stream` chooses the series of a file that has several."""
     with ExitStack() as opened, _naming(path):
         with _complaints() as complaints:
             tif = opened.enter_context(tifffile.TiffFile(path))
@@ -99,7 +93,7 @@ def _naming(path: Path) -> Iterator[None]:
 def _told(
     tif: tifffile.TiffFile, path: Path, series: Any, complaints: Sequence[str]
 ) -> Iterator[str]:
-    """Tell of damage, and of images that the metadata leave out."""
+    """Report damage, and images that the metadata leave out."""
     if complaints:
         yield (
             f"{path.name} is damaged ({complaints[0]}): frames may be missing, and its axes are "

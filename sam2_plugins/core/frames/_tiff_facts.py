@@ -71,13 +71,9 @@ def files_of_ome(tif: tifffile.TiffFile) -> list[str]:
 
 
 def refuse_strange_ome(tif: tifffile.TiffFile, name: str) -> None:
-    """Check what the metadata of an OME-TIFF say before tifffile does as they say.
+    """Refuse metadata of an OME-TIFF that tifffile is not to obey.
 
-    Raises
-    ------
-    FrameSourceError
-        If they name files elsewhere, more images than any movie has, or entities, which could hide
-        either.
+    That is, with files elsewhere, more images than any movie has, or entities, which hide either.
     """
     text = tif.ome_metadata or ""
     elsewhere = [file for file in files_of_ome(tif) if _is_elsewhere(file)]

@@ -59,11 +59,6 @@ def view_of(
         Whether each page has a palette of its own, which then is no tint.
     as_stored
         Whether the samples are taken as they are, whatever they stand for.
-
-    Raises
-    ------
-    FrameSourceError
-        If their colours are of a kind that is not read.
     """
     view = PageView(axes, tuple(keyframe.shape), np.dtype(keyframe.dtype), lambda page: page)
     if axes != keyframe.axes:
@@ -134,7 +129,7 @@ def _colours(keyframe: Any, own_palette: bool) -> NDArray[np.uint8] | None:
 
 
 def has_own_palettes(pages: Sequence[Any]) -> bool:
-    """Tell whether pages differ in their palettes."""
+    """Return whether pages differ in their palettes."""
     first = pages[0].colormap if pages and isinstance(pages[0], tifffile.TiffPage) else None
     if first is None:
         return False

@@ -241,7 +241,7 @@ def _form_of(name: str, bits: int) -> str:
 
 
 def stretched(stream: Any, width: int, height: int) -> str | None:
-    """Tell of pixels that are not square: frames are shown as they are stored."""
+    """Report pixels that are not square: frames are shown as they are stored."""
     aspect = stream.sample_aspect_ratio
     if not aspect or aspect == 1:
         return None

@@ -76,13 +76,7 @@ class _Survey:
 
 
 def build_index(path: Path, number: int | None) -> VideoIndex:
-    """Index a video by its packets; by decoding it once if the packets cannot be trusted.
-
-    Raises
-    ------
-    FrameSourceError
-        If no frame of the stream decodes.
-    """
+    """Index a video by its packets; by decoding it once if the packets cannot be trusted."""
     decoder = Decoder(path, number)
     try:
         survey = _survey(decoder.container, decoder.stream)
@@ -106,19 +100,19 @@ def _sorted(pts: Sequence[int | None]) -> list[int | None]:
 
 
 def _increase(pts: Sequence[int | None]) -> bool:
-    """Tell whether timestamps are all there, in order, and differ."""
+    """Return whether timestamps are all there, in order, and differ."""
     known = [p for p in pts if p is not None]
     return len(known) == len(pts) and all(a < b for a, b in pairwise(known))
 
 
 def _made_up(decoder: Decoder, survey: _Survey) -> bool:
-    """Tell whether presentation times merely number the packets, as in an AVI with B-frames."""
+    """Return whether presentation times merely number the packets, as in an AVI with B-frames."""
     is_reordered = decoder.stream.codec_context.has_b_frames
     return bool(decoder.container.format.name == "avi" and is_reordered and _increase(survey.pts))
 
 
 def _survey(container: Any, stream: Any) -> _Survey:
-    """Read every packet; those of other streams only tell how far the file goes."""
+    """Read every packet; those of other streams only show how far the file goes."""
     pts: list[int | None] = []
     keys: list[Key] = []
     stored, end, damaged = 0, 0.0, False
@@ -144,7 +138,7 @@ def _survey(container: Any, stream: Any) -> _Survey:
 
 
 def is_hidden_vp8(head: bytes) -> bool:
-    """Tell whether a VP8 packet, from its first byte, holds a frame that is only referred to."""
+    """Return whether a VP8 packet, from its first byte, holds a frame that is only referred to."""
     return bool(head) and not head[0] & _VP8_SHOW_FRAME
 
 

@@ -16,13 +16,7 @@ from sam2_plugins.core.frames._stream import StreamSource, Timed
 
 
 def open_video_stream(source: Any, name: str, options: ReadOptions) -> StreamSource:
-    """Open a URL, a pipe, "-" (standard input) or a binary file object as a stream of frames.
-
-    Raises
-    ------
-    FrameSourceError
-        If no video comes.
-    """
+    """Open a URL, a pipe, "-" (standard input) or a binary file object as a stream of frames."""
     container = open_container(sys.stdin.buffer if source == "-" else source, name)
     stream = choose_stream(container, options.stream, name, options.max_pixels)
     rate = float(stream.average_rate) if stream.average_rate else None

@@ -24,14 +24,14 @@ _OLD_AXES = "TCZYX"  # of versions 0.1 and 0.2, which name none
 
 
 def is_zarr(path: Path) -> bool:
-    """Tell whether a folder, or a zip file, is a zarr array or group."""
+    """Return whether a folder, or a zip file, is a zarr array or group."""
     if path.is_dir():
         return any((path / marker).exists() for marker in MARKERS)
     return zipfile.is_zipfile(path) and _root_in(path) is not None
 
 
 def is_zarr_address(text: str) -> bool:
-    """Tell whether a text is the address of a zarr store: a folder called .zarr is on the way."""
+    """Return whether a text is the address of a zarr store: a folder called .zarr is on the way."""
     scheme, _, rest = text.partition("://")
     parts = PurePosixPath(rest.partition("?")[0]).parts
     return scheme in ("http", "https") and any(part.endswith(".zarr") for part in parts)
@@ -41,11 +41,6 @@ def open_zarr(source: Path | str, options: ReadOptions) -> ArraySource:
     """Open an array, the finest resolution of an OME-Zarr image, or a group's only array.
 
     Of several images (a plate, a well, a converted file) `options.stream` chooses one.
-
-    Raises
-    ------
-    FrameSourceError
-        If zarr is not installed, or which array is meant is not clear.
     """
     try:
         import zarr
@@ -199,7 +194,7 @@ def _open_multiscale(
 
 
 def _gaps(array: Any, source: Path | str) -> Iterator[str]:
-    """Tell of chunks that are not there, which zarr shows as one value; servers list none."""
+    """Report chunks that are not there, which zarr shows as one value; servers list none."""
     total = array.nchunks
     if isinstance(source, str) or total > _MOST_CHUNKS:
         return

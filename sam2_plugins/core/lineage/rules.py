@@ -125,12 +125,8 @@ def belonging(
 
 def _common(masks: Sequence[ObjectMask], proposed: Sequence[ObjectMask]) -> NDArray[np.float64]:
     """Pixels that each mask has in common with each proposal."""
-    common = np.zeros((len(masks), len(proposed)))
-    for row, mask in enumerate(masks):
-        for column, other in enumerate(proposed):
-            if _near(mask, other):
-                common[row, column] = mask.intersection_with(other)
-    return common
+    common = [mask.intersection_with(other) for mask in masks for other in proposed]
+    return np.reshape(np.array(common, float), (len(masks), len(proposed)))
 
 
 def _assign(
@@ -202,10 +198,3 @@ def apart(one: ObjectMask, other: ObjectMask) -> float:
     both = (x0, y0, x1, y1)
     distance = ndimage.distance_transform_edt(~one.window(both))
     return float(distance[other.window(both)].min() / across)
-
-
-def _near(one: ObjectMask, other: ObjectMask) -> bool:
-    if one.box is None or other.box is None:
-        return False
-    (a, b, c, d), (e, f, g, h) = one.box, other.box
-    return a < g and e < c and b < h and f < d

@@ -14,7 +14,7 @@ from sam2_plugins.core.lineage.events import Event
 from sam2_plugins.core.lineage.lineage_tracker import LineageFrame, LineageTracker
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.masks.journal import read_entries
-from sam2_plugins.core.tracking.memory.memory_file import load_memory_and_state
+from sam2_plugins.core.tracking.memory.memory_file import load_memory
 from sam2_plugins.core.tracking.run import Journal
 
 
@@ -41,7 +41,7 @@ class LineageJournal(Journal):
             What else a run hangs on, as plain values.
         """
         self._about = about
-        memory, state = load_memory_and_state(self.memory_path, lineage.tracker.model.device)
+        memory, state = load_memory(self.memory_path, lineage.tracker.model.device)
         if state and state["about"] == about and self._cut_to(state["bytes"]):
             with suppress(ExportError):
                 if lineage.tracker.return_to(memory, self._masks(state["undecided"])):
@@ -126,7 +126,7 @@ def run_all(
         # That an object is not prompted any more, its memory does not tell.
         prompted = list(lineage.tracker.objects)
         rules = asdict(lineage.rules)
-        about = {"run": [start, stop, every], "rules": rules, "prompted": prompted}
+        about = {"run": [start, stop, every], "rules": rules, "prompted": prompted, "state": 2}
         journal.restore(lineage, about)
         journal.wrote = False
         yield from journal.frames()

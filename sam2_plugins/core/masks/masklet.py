@@ -5,35 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import nan
+from typing import Any
 
 import numpy as np
 
 from sam2_plugins.core.masks.object_mask import ObjectId, ObjectMask
-
-
-@dataclass(frozen=True)
-class MaskletSummary:
-    """How one object fared.
-
-    Attributes
-    ----------
-    frames_tracked, frames_seen
-        On how many frames it was looked for, and found.
-    first, last
-        Frames where it is seen; None if never.
-    mean_iou
-        Mean of the IoU that the model predicts for its masks, 0 to 1.
-    mean_score
-        Mean object score, a logit: above 0, the model believes the object to be there.
-    """
-
-    object: ObjectId
-    frames_tracked: int
-    frames_seen: int
-    first: int | None
-    last: int | None
-    mean_iou: float
-    mean_score: float
 
 
 @dataclass
@@ -92,25 +68,25 @@ class Masklet:
 
     @property
     def mean_iou(self) -> float:
-        """Mean predicted IoU over the frames where the object is seen and the model spoke."""
+        """Mean predicted IoU over the frames where the object is seen, of masks that have one."""
         return _mean([mask.iou for mask in self.masks.values() if mask.visible])
 
     @property
     def mean_score(self) -> float:
-        """Mean object score (a logit) over the frames where the object is seen."""
+        """Mean object score over the frames where the object is seen.
+
+        A logit: above 0, the model believes the object to be there.
+        """
         return _mean([mask.score for mask in self.masks.values() if mask.visible])
 
-    def summary(self) -> MaskletSummary:
-        """Tell how the object fared."""
-        return MaskletSummary(
-            self.obj,
-            len(self),
-            self.frames_seen,
-            self.first,
-            self.last,
-            self.mean_iou,
-            self.mean_score,
-        )
+    def summary(self) -> dict[str, Any]:
+        """Return how the object fared, as plain values: its id and what the properties say.
+
+        `frames_tracked` counts the frames on which it was looked for.
+        """
+        names = ("frames_seen", "first", "last", "mean_iou", "mean_score")
+        known = {name: getattr(self, name) for name in names}
+        return {"object": self.obj, "frames_tracked": len(self), **known}
 
 
 def _mean(values: list[float]) -> float:

@@ -193,15 +193,23 @@ class ObjectMask:
                 f"Masks of frames of different size, {self.frame_size} and {other.frame_size}, "
                 "cannot be compared."
             )
-        if self.box is None:
+        own, others = self.box, other.box
+        if own is None or others is None:
             return 0
-        return int(np.count_nonzero(self.crop & other.window(self.box)))
+        (x0, y0, x1, y1), (u0, v0, u1, v1) = own, others
+        if u0 >= x1 or x0 >= u1 or v0 >= y1 or y0 >= v1:
+            return 0
+        return int(np.count_nonzero(self.crop & other.window(own)))
 
     def iou_with(self, other: ObjectMask) -> float:
         """Return intersection over union; 1 if both are empty."""
         intersection = self.intersection_with(other)
         union = self.area + other.area - intersection
         return intersection / union if union else 1.0
+
+    def union_with(self, other: ObjectMask) -> ObjectMask:
+        """Return the mask of what either covers, which no model predicted."""
+        return ObjectMask.from_array(self.to_array() | other.to_array())
 
     def to_rle(self) -> rle.CocoRle:
         """Encode as COCO compressed RLE, byte for byte what pycocotools makes of the frame."""

@@ -383,7 +383,7 @@ class Sam2Model(nn.Module):
         return present * pointer + (1 - present) * self.no_obj_ptr
 
     def adopt_mask(self, coarse: Tensor, skips: tuple[Tensor, ...], mask: Tensor) -> Decoded:
-        """Take masks that a person gave as the answer; the decoder only makes the pointers.
+        """Take masks that a person gave as they are; the decoder only makes the pointers.
 
         Parameters
         ----------

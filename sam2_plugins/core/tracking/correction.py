@@ -36,11 +36,11 @@ def is_elsewhere(mask: ObjectMask, click: Click) -> bool:
     return bool(click[2]) and _to_outline(mask, click) > sqrt(mask.area / pi)
 
 
-def corrected(mask: ObjectMask, answer: ObjectMask, click: Click) -> ObjectMask | None:
-    """Take over what an answer changes around a click; None if that does not meet the click."""
+def corrected(mask: ObjectMask, predicted: ObjectMask, click: Click) -> ObjectMask | None:
+    """Take over what a prediction changes around a click; None if that does not meet the click."""
     box, near = _around(mask, click)
     before = mask.window(box)
-    change = (answer.window(box) != before) & (before != bool(click[2])) & near
+    change = (predicted.window(box) != before) & (before != bool(click[2])) & near
     parts, _ = ndimage.label(change, np.ones((3, 3)))
     x, y = floor(click[0]) - box[0], floor(click[1]) - box[1]
     held = set(parts[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].ravel()) - {0}
@@ -48,7 +48,7 @@ def corrected(mask: ObjectMask, answer: ObjectMask, click: Click) -> ObjectMask 
 
 
 def brushed(mask: ObjectMask, click: Click) -> ObjectMask:
-    """Change the disc around a click that touches the outline: what no answer could find."""
+    """Change the disc around a click that touches the outline: what no prediction found."""
     box, near = _around(mask, click, 1.0)
     return _changed(mask, box, near & (mask.window(box) != bool(click[2])))
 

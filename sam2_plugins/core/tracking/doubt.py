@@ -39,9 +39,9 @@ class Doubt:
     Attributes
     ----------
     value
-        From 0, nothing speaks against it, to 1.
+        From 0, no sign of an error, to 1.
     reasons
-        What speaks against it, the strongest first.
+        Signs of an error, the strongest first.
     """
 
     value: float = 0.0
@@ -160,12 +160,6 @@ def _moved(mask: ObjectMask, before: ObjectMask) -> float:
 
 def _covered(mask: ObjectMask, others: Iterable[ObjectMask]) -> float:
     """Largest share of this mask, or of another one, that the two have in common."""
-    box, most = mask.box, 0.0
-    for other in others:
-        if box is None or other.box is None:
-            continue
-        (x0, y0, x1, y1), (u0, v0, u1, v1) = box, other.box
-        if x0 < u1 and u0 < x1 and y0 < v1 and v0 < y1:
-            common = mask.intersection_with(other)
-            most = max(most, common / min(mask.area, other.area))
-    return most
+    seen = (other for other in others if other.visible)
+    shares = (mask.intersection_with(o) / min(mask.area, o.area) for o in seen)
+    return max(shares, default=0.0)

@@ -84,7 +84,7 @@ class FrameStep:
             return {}
         then = frame - 1 if reverse else frame + 1
         self._features.read_ahead(then)
-        members = [_Member(o, o.looked_for_in, o.bank.recall(frame, reverse)) for o in objects]
+        members = [_Member(o, o.next_window, o.bank.recall(frame, reverse)) for o in objects]
         features = self._features.get(frame, [member.window for member in members])
         batches = [self._decode(batch, features) for batch in self._batches(members)]
         if any(o.bank.policy.chooses for o in objects):

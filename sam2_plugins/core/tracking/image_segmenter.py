@@ -17,7 +17,7 @@ from sam2_plugins.core.tracking.memory.policies import get_policy
 from sam2_plugins.core.tracking.operations import Operations
 from sam2_plugins.core.tracking.prompt_predictor import PromptPredictor
 from sam2_plugins.core.tracking.proposals import ClickGrid, make_proposer, propose_by_clicks
-from sam2_plugins.core.tracking.query import Answer
+from sam2_plugins.core.tracking.query import Prediction
 from sam2_plugins.core.tracking.tracked_object import TrackedObject
 from sam2_plugins.core.tracking.windows.planner import WindowChoice, WindowPlanner
 
@@ -96,23 +96,25 @@ class ImageSegmenter:
         """
         prompt = Prompt.of(0, 0, points, labels, box, mask)
         prompt.check_fits(self.frame_size)
-        answer = self.answer(prompt)
+        prediction = self.prediction(prompt)
         only_click = prompt.points is not None and len(prompt.points.xy) == 1
         if not only_click or box is not None or mask is not None:
-            return [answer.mask]
-        return [answer.mask, *self._others(prompt, answer)]
+            return [prediction.mask]
+        return [prediction.mask, *self._others(prompt, prediction)]
 
     def predict_many(self, prompts: Sequence[Prompt]) -> list[ObjectMask]:
         """Masks of many objects, each with its own prompt; see `predict`."""
         for prompt in prompts:
             prompt.check_fits(self.frame_size)
-        return [self.answer(prompt).mask for prompt in prompts]
+        return [self.prediction(prompt).mask for prompt in prompts]
 
-    def answer(self, prompt: Prompt) -> Answer:
+    def prediction(self, prompt: Prompt) -> Prediction:
         """Return the mask of a prompt, with the clicks that it does not meet."""
         tracked = TrackedObject(prompt.obj, self.frame_size, get_policy("sam2"))
-        *_, answer = (tracked.add_prompt(part, self._predictor.predict) for part in prompt.parts())
-        return answer
+        *_, prediction = (
+            tracked.add_prompt(part, self._predictor.predict) for part in prompt.parts()
+        )
+        return prediction
 
     def everything(
         self,
@@ -161,8 +163,8 @@ class ImageSegmenter:
         assert self.frame_size  # an image has to be set
         return list(make_proposer(self._operations, self._planner, like)(0))
 
-    def _others(self, prompt: Prompt, answer: Answer) -> list[ObjectMask]:
-        """What else a click may mean, as the window of its answer shows it; the surest first."""
-        masks = self._operations.candidates(prompt.frame, prompt, answer.output.window)
-        same = max(masks, key=answer.mask.iou_with)
+    def _others(self, prompt: Prompt, prediction: Prediction) -> list[ObjectMask]:
+        """What else a click may mean, as the window of the prediction has it; surest first."""
+        masks = self._operations.candidates(prompt.frame, prompt, prediction.output.window)
+        same = max(masks, key=prediction.mask.iou_with)
         return sorted((m for m in masks if m is not same), key=lambda m: -m.iou)

@@ -1,7 +1,7 @@
 """From the prompts of an object on one frame to its mask: the one way, for images and movies.
 
 Every prompt goes through here: the window is planned from all prompts of the frame and the mask
-that is there, an object of unknown size is searched at several scales, and an answer that goes
+that is there, an object of unknown size is searched at several scales, and a prediction that goes
 against a click is tried again in other ways before it is given, with the clicks that it still does
 not meet.
 """
@@ -20,7 +20,7 @@ from sam2_plugins.core.masks.object_mask import PixelBox
 from sam2_plugins.core.prompts import Box, Click, Points, Prompt
 from sam2_plugins.core.tracking.correction import brushed, corrected, obeys
 from sam2_plugins.core.tracking.operations import Operations
-from sam2_plugins.core.tracking.query import Answer, Combined, Query
+from sam2_plugins.core.tracking.query import Combined, Prediction, Query
 from sam2_plugins.core.tracking.windows.planner import Extent, Window, WindowPlanner, extent_of
 from sam2_plugins.core.tracking.windows.scale_search import (
     find_object,
@@ -31,7 +31,7 @@ from sam2_plugins.core.tracking.windows.scale_search import (
 
 @dataclass(frozen=True)
 class _Attempt:
-    """One way to answer: where to look, and what is taken for granted there."""
+    """One way to predict: in which window, and from what beside the prompts."""
 
     window: Window
     side: int | None
@@ -41,50 +41,52 @@ class _Attempt:
 
 
 class PromptPredictor:
-    """Answers prompts on the frames of one movie, or on an image."""
+    """Predicts masks from prompts on the frames of one movie, or on an image."""
 
     def __init__(self, operations: Operations, planner: WindowPlanner) -> None:
         self._operations = operations
         self._planner = planner
 
-    def predict(self, query: Query) -> Answer:
+    def predict(self, query: Query) -> Prediction:
         """Return the mask of all prompts of a query, and the clicks that it does not meet."""
         if query.corrects is not None and query.recorded is not None:
             return self._correct(query, query.recorded, query.corrects)
         return self._meet(query)
 
-    def _meet(self, query: Query) -> Answer:
+    def _meet(self, query: Query) -> Prediction:
         """Return the mask that meets most clicks; of equals, that of the most natural attempt."""
-        best: Answer | None = None
+        best: Prediction | None = None
         for attempt in self._attempts(query):
-            answer = self._answer(query, attempt)
-            if best is None or len(answer.unmet) < len(best.unmet):
-                best = answer
+            prediction = self._try(query, attempt)
+            if best is None or len(prediction.unmet) < len(best.unmet):
+                best = prediction
             if not best.unmet:
                 break
         assert best is not None
         return best
 
-    def _correct(self, query: Query, standing: ObjectMask, click: Click) -> Answer:
+    def _correct(self, query: Query, standing: ObjectMask, click: Click) -> Prediction:
         """Return the mask nearest to the one that stands, and true to the click."""
         if obeys(standing, click):
             return self._adopt(query, standing, next(self._attempts(query)))
         for attempt in self._attempts(query):
-            answer = self._answer(query, attempt)
+            prediction = self._try(query, attempt)
             # A search knows nothing of the object but the places where it is not.
             found = (
-                corrected(standing, answer.mask, click) if click[2] or attempt.previous else None
+                corrected(standing, prediction.mask, click)
+                if click[2] or attempt.previous
+                else None
             )
             if found is not None:
                 break
         return self._adopt(query, found or brushed(standing, click), attempt)
 
-    def _adopt(self, query: Query, mask: ObjectMask, attempt: _Attempt) -> Answer:
-        """Take a mask as it is for the answer, in the window of an attempt."""
+    def _adopt(self, query: Query, mask: ObjectMask, attempt: _Attempt) -> Prediction:
+        """Take a mask as it is for the prediction, in the window of an attempt."""
         as_mask = Prompt(query.frame, query.prompts[-1].obj, mask=mask)
         output = self._operations.prompt(query.frame, [as_mask], window=attempt.window)
         unmet = self._unmet(mask, attempt.window, query.given.clicks)
-        return Answer(output, mask, attempt.side, unmet=unmet)
+        return Prediction(output, mask, attempt.side, unmet=unmet)
 
     def _attempts(self, query: Query) -> Iterator[_Attempt]:
         clicks, extent = query.given.clicks, _extent_of(query.given)
@@ -110,7 +112,7 @@ class PromptPredictor:
         if extent is not None:
             return self._show(query, extent)
         on_it = _box_around(clicks)
-        before = query.answered
+        before = query.predicted
         if before is not None and _shows(before.output.window, on_it):
             return _Attempt(before.output.window, before.side, before.guess)
         if before is None and query.recorded is not None and query.recorded.visible:
@@ -162,7 +164,7 @@ class PromptPredictor:
 
     # -- what is there
 
-    def _answer(self, query: Query, attempt: _Attempt) -> Answer:
+    def _try(self, query: Query, attempt: _Attempt) -> Prediction:
         prompts = [*([attempt.guess] if attempt.guess else []), *query.prompts]
         output = self._operations.prompt(
             query.frame,
@@ -173,14 +175,14 @@ class PromptPredictor:
         )
         last, clicks = query.prompts[-1].mask, query.given.clicks
         if last is not None and clicks is None:
-            return Answer(output, last, attempt.side)
+            return Prediction(output, last, attempt.side)
         mask = self._operations.mask_of(output, keep=clicks)
         unmet = self._unmet(mask, attempt.window, clicks)
-        return Answer(output, mask, attempt.side, attempt.guess, unmet)
+        return Prediction(output, mask, attempt.side, attempt.guess, unmet)
 
     def _previous(self, query: Query, attempt: _Attempt) -> Tensor | None:
-        """Logits to refine: those of the answer so far, or what stands for the mask there."""
-        before = query.answered
+        """Logits to refine: those of the prediction so far, or what stands for the mask there."""
+        before = query.predicted
         if not attempt.previous:
             return None
         if before is not None and before.output.window == attempt.window:
@@ -211,8 +213,7 @@ def _extent_of(given: Combined) -> Extent | None:
 
 def _box_around(clicks: Points | None) -> PixelBox | None:
     """Pixels of the clicks on the object; None if there are none."""
-    pairs = zip(clicks.xy, clicks.labels, strict=True) if clicks else ()
-    on_it = [(round(x), round(y)) for (x, y), on in pairs if on]
+    on_it = [(round(x), round(y)) for x, y in clicks.on_it] if clicks else []
     if not on_it:
         return None
     xs, ys = zip(*on_it, strict=True)

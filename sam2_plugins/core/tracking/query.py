@@ -64,7 +64,7 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """The mask that prompts of an object on a frame gave.
 
     Attributes
@@ -92,10 +92,10 @@ class Query:
     ----------
     prompts
         All prompts of the object on the frame, in order; see `Combined`.
-    answered
-        The answer to all of them but the last.
+    predicted
+        The prediction from all of them but the last.
     recorded
-        The mask that is there: tracked, or of `answered`.
+        The mask that is there: tracked, or of `predicted`.
     side, window
         Of the object so far: side of its windows, and where it was looked for last.
     recall
@@ -104,7 +104,7 @@ class Query:
 
     frame: int
     prompts: Sequence[Prompt]
-    answered: Answer | None = None
+    predicted: Prediction | None = None
     recorded: ObjectMask | None = None
     side: int | None = None
     window: Window | None = None

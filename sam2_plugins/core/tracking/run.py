@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
+from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.masks.journal import BLOCK, MaskJournal, read_journal
 from sam2_plugins.core.tracking.memory.memory_file import load_memory, save_memory
 from sam2_plugins.core.tracking.options import TrackingOptions
@@ -49,15 +49,6 @@ class Journal:
         self._saved = self._saving = 0.0
         self.wrote = False
 
-    def open(self) -> None:
-        """Begin to add to it; to be closed."""
-        self._kept = MaskJournal(self.path)
-
-    def close(self) -> None:
-        """Make sure that all masks are on the disk."""
-        if self._kept is not None:
-            self._kept.close()
-
     @property
     def size(self) -> int:
         """Bytes on the disk, memories included."""
@@ -73,10 +64,12 @@ class Journal:
             path.unlink(missing_ok=True)
 
     def __enter__(self) -> None:
-        self.open()
+        self._kept = MaskJournal(self.path)
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        """Make sure that all masks are on the disk."""
+        assert self._kept is not None
+        self._kept.close()
 
     def _append(self, frame: int, masks: Mapping[ObjectId, ObjectMask], **about: Any) -> bool:
         """Write a frame; tell whether it is time to save what is remembered."""
@@ -118,10 +111,10 @@ class TrackJournal(Journal):
 
         Masks beyond the last memories are tracked again, to the same.
         """
-        memory = load_memory(self.memory_path, tracker.model.device)
-        masklets = {masklet.obj: masklet for masklet in read_journal(self.path)}
+        memory, _ = load_memory(self.memory_path, tracker.model.device)
+        kept = read_journal(self.path)
         known = [
-            masklets.get(obj, Masklet(obj))
+            kept.masklet(obj)
             for obj in memory
             if obj in tracker.objects and (self._objects is None or obj in self._objects)
         ]

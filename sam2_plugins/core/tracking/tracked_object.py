@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -11,10 +11,11 @@ from typing import Any, TypeAlias, TypeGuard
 
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.masks import ObjectId, ObjectMask
-from sam2_plugins.core.prompts import Click, Prompt
+from sam2_plugins.core.prompts import NEGATIVE, XY, Click, Points, Prompt
+from sam2_plugins.core.tracking.doubt import doubt_of
 from sam2_plugins.core.tracking.mask_record import MaskRecord
 from sam2_plugins.core.tracking.memory.bank import Memory, MemoryBank, Policy, Recall
-from sam2_plugins.core.tracking.query import Answer, Output, Query, unmet_sentence
+from sam2_plugins.core.tracking.query import Combined, Output, Prediction, Query, unmet_sentence
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.core.tracking.windows.planner import Window
 
@@ -27,7 +28,7 @@ RecallInWindow: TypeAlias = "Callable[[TrackedObject, int, Window], Recall]"
 
 @dataclass(frozen=True)
 class PromptedFrame:
-    """All prompts of an object on one frame, in order, and the answer to them.
+    """All prompts of an object on one frame, in order, and the prediction from them.
 
     Attributes
     ----------
@@ -36,13 +37,13 @@ class PromptedFrame:
     """
 
     prompts: list[Prompt] = field(default_factory=list)
-    answer: Answer | None = None
+    prediction: Prediction | None = None
     conditioned: bool = False
 
     @property
     def output(self) -> Output | None:
         """What the network gave."""
-        return None if self.answer is None else self.answer.output
+        return None if self.prediction is None else self.prediction.output
 
 
 class TrackedObject:
@@ -74,7 +75,7 @@ class TrackedObject:
     # -- what is known
 
     @property
-    def looked_for_in(self) -> Window:
+    def next_window(self) -> Window:
         """The window, of an object that has one: of every object that was prompted."""
         if self.window is None:
             raise ValueError(f"object {self.obj!r} has no window yet")
@@ -83,7 +84,7 @@ class TrackedObject:
     def unmet(self, frame: int) -> tuple[Click, ...]:
         """Return the clicks that the mask of a prompted frame goes against."""
         prompted = self.prompted.get(frame)
-        return prompted.answer.unmet if prompted and prompted.answer else ()
+        return prompted.prediction.unmet if prompted and prompted.prediction else ()
 
     def unmet_notes(self) -> list[str]:
         """Return a line for a person for every click that a mask goes against."""
@@ -106,14 +107,34 @@ class TrackedObject:
         """Return the prompted frame from which a sweep comes to a frame."""
         return self._neighbours(frame)[1 if reverse else 0]
 
+    def places(self, frame: int) -> tuple[XY, ...]:
+        """Return the clicks on the object on a frame that count."""
+        prompted = self.prompted.get(frame)
+        points = Combined.of(prompted.prompts).clicks if prompted else None
+        return points.on_it if points else ()
+
+    def holds_any(self, frame: int, places: Iterable[XY]) -> bool:
+        """Whether the mask of a frame has the very pixel of any place."""
+        mask = self.record.get(frame)
+        return mask is not None and any(_holds(mask, [xy]) for xy in places)
+
+    def is_new(self, frame: int) -> bool:
+        """Whether the object is shown on a frame for the first time, and was not tracked at all."""
+        return self._is_shown(frame) and self.record.frames == sorted(self.prompted)
+
+    def _is_shown(self, frame: int) -> bool:
+        """Whether the mask of a prompted frame follows from its clicks and boxes alone."""
+        prompted = self.prompted[frame]
+        return not prompted.conditioned and not any(prompt.mask for prompt in prompted.prompts)
+
     # -- prompts
 
     def add_prompt(
         self,
         prompt: Prompt,
-        predict: Callable[[Query], Answer],
+        predict: Callable[[Query], Prediction],
         recall: RecallInWindow | None = None,
-    ) -> Answer:
+    ) -> Prediction:
         """Predict the mask of all prompts of a frame with one more, and keep it.
 
         Parameters
@@ -121,28 +142,73 @@ class TrackedObject:
         recall
             Where the frame had been tracked before, memory conditions the mask.
         """
+        prediction = predict(self._query(prompt, recall))
+        self._keep(prompt, prediction)
+        return prediction
+
+    def leave_out(
+        self, frame: int, places: Collection[XY], predict: Callable[[Query], Prediction]
+    ) -> tuple[XY, ...]:
+        """Exclude those clicks on other objects that the mask of a frame holds.
+
+        Only where the mask then meets all other clicks as before, and only where the object is
+        shown for the first time: a mask that was tracked or painted changes as a person says.
+
+        Returns
+        -------
+        tuple[XY, ...]
+            The excluded places.
+        """
+        if not self._is_shown(frame):
+            return ()
+        excluded: list[XY] = []
+        left = list(places)
+        while left:
+            place = left.pop(0)
+            prediction = self.prompted[frame].prediction
+            if prediction is None or not _holds(prediction.mask, [place]):
+                continue
+            prompt = Prompt(frame, self.obj, points=Points((place,), (NEGATIVE,)))
+            found = predict(self._query(prompt))
+            own = [xy for xy in self.places(frame) if _holds(prediction.mask, [xy])]
+            meets_as_many = set(found.unmet) <= set(prediction.unmet) and _holds(found.mask, own)
+            if found.mask.visible and meets_as_many and not _holds(found.mask, [place]):
+                self._keep(prompt, found)
+                excluded.append(place)
+                # With this one, those before may be left out, too.
+                left = [other for other in places if other not in excluded]
+        return tuple(excluded)
+
+    def _query(self, prompt: Prompt, recall: RecallInWindow | None = None) -> Query:
         frame = prompt.frame
         before = self.prompted.get(frame, PromptedFrame())
-        recorded = self.record.get(frame)
-        conditioned = before.conditioned or (not before.prompts and recorded is not None)
-        query = Query(
+        return Query(
             frame,
             [*before.prompts, prompt],
-            answered=before.answer,
-            recorded=recorded,
+            predicted=before.prediction,
+            recorded=self.record.get(frame),
             side=self.side,
             window=self.window,
-            recall=partial(recall, self, frame) if recall and conditioned else None,
+            recall=partial(recall, self, frame) if recall and self._conditioned(frame) else None,
         )
-        answer = predict(query)
-        self.prompted[frame] = PromptedFrame([*before.prompts, prompt], answer, conditioned)
+
+    def _conditioned(self, frame: int) -> bool:
+        before = self.prompted.get(frame)
+        return frame in self.record if before is None else before.conditioned
+
+    def _keep(self, prompt: Prompt, prediction: Prediction) -> None:
+        """Take a prediction from the prompts of a frame with one more."""
+        frame = prompt.frame
+        prompts = [*self.prompted.get(frame, PromptedFrame()).prompts, prompt]
+        recorded = self.record.get(frame)
+        self.prompted[frame] = PromptedFrame(prompts, prediction, self._conditioned(frame))
         self.bank.forget([frame])
-        self.record.put(frame, answer.mask)
-        # Where a person shows that the object is elsewhere, masks from there on were not of it.
-        moved = recorded is not None and recorded.iou_with(answer.mask) < SAME_OBJECT
-        self._outdate_around(frame, standing=True, moved=moved)
-        self.look_through(answer.output.window, answer.side)
-        return answer
+        # Where a person shows that the object is elsewhere, the track there was not of it.
+        moved = recorded is not None and recorded.iou_with(prediction.mask) < SAME_OBJECT
+        refuted = self._steady_from(frame) if moved else frozenset()
+        self.record.put(frame, prediction.mask)
+        self._outdate_around(frame, standing=True, refuted=refuted)
+        self.set_window(prediction.output.window, prediction.side)
 
     def remove_prompts(self, frame: int) -> None:
         """Take back all prompts of a frame."""
@@ -166,8 +232,8 @@ class TrackedObject:
 
     # -- tracking
 
-    def look_through(self, window: Window, side: int | None) -> None:
-        """Look for the object in a window next, and in windows of a side from then on."""
+    def set_window(self, window: Window, side: int | None) -> None:
+        """Set the window in which it is tracked next, and the side of those after it."""
         self.window, self.side = window, side
 
     def accept(self, mask: ObjectMask, memory: Memory) -> None:
@@ -264,23 +330,35 @@ class TrackedObject:
         self.bank.contents = state["bank"]
         self.open_joins = set(state["open_joins"])
         for frame, prompted in self.prompted.items():
-            if prompted.answer is not None:
-                self.record.put(frame, prompted.answer.mask)
+            if prompted.prediction is not None:
+                self.record.put(frame, prompted.prediction.mask)
         for frame in state["current"]:
             if frame in masks and frame not in self.prompted:
                 self.record.put(frame, masks[frame])
         for frame, (mask, corrections) in state["standing"].items():
             self.record.stand(frame, mask, frozenset(corrections))
 
-    def _outdate_around(self, frame: int, standing: bool, moved: bool = False) -> None:
+    def _steady_from(self, frame: int) -> frozenset[int]:
+        """Return the frames after one up to which the track is without doubt the same."""
+        steady, before = [], self.record.get(frame)
+        while (mask := self.record.get(frame + 1)) is not None:
+            if doubt_of(mask, before).doubtful:
+                break
+            frame, before = frame + 1, mask
+            steady.append(frame)
+        return frozenset(steady)
+
+    def _outdate_around(
+        self, frame: int, standing: bool, refuted: Collection[int] = frozenset()
+    ) -> None:
         """After a change on a frame: masks up to the neighbouring prompts are out of date.
 
         Parameters
         ----------
         standing
             They stay where no better ones come.
-        moved
-            The object is elsewhere from this frame on: later masks do not stay.
+        refuted
+            Frames on which they do not, because the object is elsewhere.
         """
         before, after = self._neighbours(frame)
         between = [
@@ -288,15 +366,20 @@ class TrackedObject:
             for f in self.record.frames
             if f != frame and (before is None or f > before) and (after is None or f < after)
         ]
-        by = frame if standing else None
-        self.record.outdate([f for f in between if f < frame], by)
-        self.record.outdate([f for f in between if f > frame], None if moved else by)
+        stand = {f for f in between if standing and f not in refuted}
+        self.record.outdate(stand, frame)
+        self.record.outdate(set(between) - stand)
         self.bank.forget(between)
         self.open_joins &= {pair for pair in pairwise(sorted(self.prompted)) if frame not in pair}
 
     def _neighbours(self, frame: int) -> tuple[int | None, int | None]:
         before = max((f for f in self.prompted if f < frame), default=None)
         return before, min((f for f in self.prompted if f > frame), default=None)
+
+
+def _holds(mask: ObjectMask, places: Iterable[XY]) -> bool:
+    """Whether a mask has the very pixels of places."""
+    return all(mask.around(x, y, 0).any() for x, y in places)
 
 
 def _prompts(prompted: Mapping[int, PromptedFrame]) -> dict[int, list[Prompt]]:

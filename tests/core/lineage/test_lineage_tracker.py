@@ -5,10 +5,13 @@ from __future__ import annotations
 from itertools import islice
 
 import numpy as np
+from scipy import ndimage
 
+from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.lineage import Event, LineageFrame, LineageTracker, from_label_images
 from sam2_plugins.core.lineage.events import parents_of, summary_of
-from tests.core.lineage.scenes import CELL, SECOND, dividing, lineage_of, scene
+from sam2_plugins.core.tracking.tracker import VideoTracker
+from tests.core.lineage.scenes import CELL, SECOND, SIZE, dividing, lineage_of, scene
 
 
 def kinds(lineage: LineageTracker) -> list[tuple[str, int]]:
@@ -73,6 +76,19 @@ def test_what_parts_into_objects_of_full_size_was_several_taken_together() -> No
     assert [len(frame.masks) for frame in frames] == [5] * 3 + [6] * 5
     ended = next(event for event in lineage.events if event.kind == "ended")
     assert (ended.frame, ended.reason) == (2, "several objects, taken together")
+
+
+def test_parts_that_are_proposed_as_one_again_are_no_daughters() -> None:
+    whole, parted = dividing(1, 1)
+    light = (whole > 0) * 150.0
+    light[:, 42:45] *= 0.7  # a dent, which was taken for a gap once
+    rng = np.random.default_rng(0)
+    movie = rng.normal(40, 4, (8, *SIZE)) + ndimage.gaussian_filter(light, 1)
+    tracker = VideoTracker(cached_model("nano", device="cpu"), movie.clip(0, 255).astype(np.uint8))
+    proposed = [whole] * 3 + [parted] + [whole] * 4
+    lineage = LineageTracker(tracker, from_label_images(proposed))
+    assert [len(frame.masks) for frame in lineage.run()] == [2] * 8
+    assert not lineage.parents
 
 
 def test_a_division_that_is_taken_back_is_one_object_again_and_stays_one() -> None:

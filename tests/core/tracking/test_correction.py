@@ -24,8 +24,10 @@ def changed(mask: ObjectMask) -> np.ndarray:
 
 
 def test_only_what_an_answer_changes_around_the_click_is_taken_over() -> None:
-    answer = boxes((20, 20, 70, 60), (20, 80, 60, 90))  # 10 pixels more on the right, and elsewhere
-    mask = corrected(MASK, answer, (65, 40, 1))
+    predicted = boxes(
+        (20, 20, 70, 60), (20, 80, 60, 90)
+    )  # 10 pixels more on the right, and elsewhere
+    mask = corrected(MASK, predicted, (65, 40, 1))
     assert mask is not None
     assert obeys(mask, (65, 40, 1))
     ys, xs = np.nonzero(changed(mask))
@@ -46,11 +48,11 @@ def test_an_answer_that_loses_the_object_takes_only_a_bite() -> None:
     assert mask.iou_with(MASK) > 0.9
 
 
-@pytest.mark.parametrize(("click", "answer"), [((65, 40, 1), MASK), ((57, 40, 0), MASK)])
+@pytest.mark.parametrize(("click", "predicted"), [((65, 40, 1), MASK), ((57, 40, 0), MASK)])
 def test_a_click_that_no_answer_meets_is_met_by_a_disc_that_touches_the_outline(
-    click: tuple[float, float, int], answer: ObjectMask
+    click: tuple[float, float, int], predicted: ObjectMask
 ) -> None:
-    assert corrected(MASK, answer, click) is None
+    assert corrected(MASK, predicted, click) is None
     mask = brushed(MASK, click)
     assert obeys(mask, click)
     assert 0.9 < mask.iou_with(MASK) < 1

@@ -51,6 +51,7 @@ def nano() -> Sam2Model:
     return load_model("nano", "cpu", image_size=64)
 
 
+@pytest.mark.slow
 def test_what_is_held_out_is_judged_before_and_after(
     nano: Sam2Model, movie: AnnotatedMovie, tmp_path: Path
 ) -> None:
@@ -188,6 +189,7 @@ def test_a_damaged_state_is_named(
         finetune(nano, split_movies([movie]), tmp_path / "mine.pt", QUICK)
 
 
+@pytest.mark.slow
 def test_on_a_full_disk_the_last_look_is_kept_and_the_run_goes_on(
     nano: Sam2Model, movie: AnnotatedMovie, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -312,6 +314,7 @@ def test_a_killed_run_ends_as_it_would_have(tmp_path: Path) -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_the_memory_of_a_step_stays_within_what_was_told(
     nano: Sam2Model, movie: AnnotatedMovie
 ) -> None:

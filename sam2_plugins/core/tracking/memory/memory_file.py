@@ -48,18 +48,12 @@ def save_memory(path: Path, objects: Iterable[TrackedObject], state: Any = None)
         torch.save(document, temporary)
 
 
-def load_memory(path: Path, device: torch.device) -> dict[ObjectId, dict[str, Any]]:
-    """Load what `save_memory` saved, by object; nothing if there is no such file, or it is damaged.
+def load_memory(path: Path, device: torch.device) -> tuple[dict[ObjectId, dict[str, Any]], Any]:
+    """Load what `save_memory` saved, by object, and the state beside it.
 
-    A memory that is lost costs time, for the frames are tracked again, and no work.
+    {} and None if there is no such file, or it is damaged: a memory that is lost costs time, for
+    the frames are tracked again, and no work.
     """
-    return load_memory_and_state(path, device)[0]
-
-
-def load_memory_and_state(
-    path: Path, device: torch.device
-) -> tuple[dict[ObjectId, dict[str, Any]], Any]:
-    """As `load_memory`, and the state that was saved beside it; None if there is none."""
     try:
         document = torch.load(path, map_location=device, weights_only=True)
         if document.get("format") == FORMAT:

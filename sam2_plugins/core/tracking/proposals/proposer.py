@@ -18,6 +18,7 @@ from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START
 from sam2_plugins.core.runtime import in_inference
 from sam2_plugins.core.tracking.operations import Operations
 from sam2_plugins.core.tracking.proposals.clicks import ClickGrid, propose_by_clicks
+from sam2_plugins.core.tracking.proposals.foreground import Foreground
 from sam2_plugins.core.tracking.proposals.landscape import Hill, Surveyor
 from sam2_plugins.core.tracking.windows.planner import Window, WindowPlanner, extent_of
 
@@ -99,7 +100,10 @@ class ObjectProposer:
             hills = self._surveyor.hills(frame, self._side)
             self._usual = None
         self._usual = self._usual or _usual_size(hills)
-        return [hill for hill in hills if self._counts(hill, _usual_size(hills))]
+        usual = _usual_size(hills)
+        clear = [hill for hill in hills if self._counts(hill, usual)]
+        foreground = Foreground.of(self._operations.features.picture(frame), clear)
+        return [hill for hill in foreground.mend(clear, usual) if self._counts(hill, usual)]
 
     def _counts(self, hill: Hill, usual: float) -> bool:
         """Whether a hill is an object, and of a size that is meant."""

@@ -36,7 +36,7 @@ class Follower:
 
     def recall(self, tracked: TrackedObject, frame: int, window: Window) -> Recall:
         """Return what an object remembers on a frame, in a window, where it is looked for then."""
-        tracked.look_through(window, tracked.side)
+        tracked.set_window(window, tracked.side)
         self.remember_prompts(tracked)
         self.recall_recent(tracked, frame, reverse=False)
         return tracked.bank.recall(frame, reverse=False)
@@ -81,7 +81,7 @@ class Follower:
         if prompted is not None and prompted.output is not None:
             window = prompted.output.window
         if last is None or extent is None or window is None:
-            tracked.look_through(window or self._planner.whole, side)
+            tracked.set_window(window or self._planner.whole, side)
             return
         if self._planner.crowded(extent, side):
             side = self._planner.side_for(extent)
@@ -95,7 +95,7 @@ class Follower:
             moved = [f for f, m in tracked.bank.tracked.items() if m.window != window]
             tracked.bank.forget(moved)
             self._move_prompted(tracked, before, last, window)
-        tracked.look_through(self._after_jump(window, extent.box, before, frame), side)
+        tracked.set_window(self._after_jump(window, extent.box, before, frame), side)
 
     def _after_jump(self, window: Window, box: PixelBox, before: int, frame: int) -> Window:
         """Take a window along where what it shows jumped, so that memories fit as they are."""

@@ -1,0 +1,139 @@
+"""What stands out of a frame by its brightness, where that is what the frame's objects do."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.filters import threshold_li
+from skimage.measure import regionprops
+
+from sam2_plugins.core.masks import ObjectMask, compose_label_image
+from sam2_plugins.core.tracking.proposals.landscape import SMALLEST_HILL, Hill
+
+AGREEMENT = 0.6
+"""IoU with all hills from which on the foreground is believed."""
+
+COVERED = 0.3
+"""Share of a part of the foreground that hills cover, below which it is an object of its own."""
+
+SOLID = 0.93
+"""Solidity from which on a part of the foreground has no neck; two discs that touch have .85."""
+
+STRETCHED = 1.5
+"""Factor by which one object may be more elongated than the usual one."""
+
+
+@dataclass(frozen=True)
+class Foreground:
+    """The pixels that are brighter, or darker, than the ground of a frame.
+
+    Attributes
+    ----------
+    pixels
+        bool [H, W].
+    agreement
+        IoU with the hills that it was compared with.
+    """
+
+    pixels: NDArray[np.bool_]
+    agreement: float
+
+    @classmethod
+    def of(cls, picture: NDArray[np.uint8], hills: Sequence[Hill]) -> Foreground:
+        """Of the bright and the dark pixels of a picture [H, W, 3], those that agree with hills."""
+        covered = _numbered(hills, (picture.shape[0], picture.shape[1])) > 0
+        smooth = ndimage.gaussian_filter(picture.mean(2, dtype=np.float32), 1)
+        above = smooth - np.median(smooth)
+        both = [_standing_out(above), _standing_out(-above)]
+        return max(
+            (cls(pixels, _iou(pixels, covered)) for pixels in both), key=lambda one: one.agreement
+        )
+
+    def mend(self, hills: Sequence[Hill], usual: float) -> list[Hill]:
+        """Return hills with those that were left out, and with parts of one object as one.
+
+        Nothing changes where the foreground does not agree with the hills.
+
+        Parameters
+        ----------
+        usual
+            Diameter of the frame's usual object, in pixels.
+        """
+        if self.agreement < AGREEMENT:
+            return list(hills)
+        kept, new = dict(enumerate(hills, 1)), list[Hill]()
+        usual_object = _UsualObject.of(hills, usual)
+        for part, numbers in self._parts(hills):
+            covered = Counter(numbers[numbers > 0].tolist())
+            if covered.total() < COVERED * part.area:
+                if part.area >= SMALLEST_HILL:
+                    new.append(Hill(part, self.agreement, 1.0))
+                continue
+            inside = [n for n, pixels in covered.items() if 2 * pixels > hills[n - 1].mask.area]
+            if len(inside) > 1 and usual_object.is_like(part, [kept[n].mask for n in inside]):
+                pieces = [kept.pop(n) for n in inside]
+                presence = float(np.mean([hill.presence for hill in pieces]))
+                new.append(Hill(part, presence, max(hill.top for hill in pieces)))
+        return [*new, *kept.values()]  # where they overlap, the last counts
+
+    def _parts(self, hills: Sequence[Hill]) -> Iterator[tuple[ObjectMask, NDArray[np.int32]]]:
+        """Each connected part, and the numbers of the hills under its pixels; 0 is none."""
+        size = self.pixels.shape[0], self.pixels.shape[1]
+        numbers = _numbered(hills, size)
+        parts, _ = ndimage.label(self.pixels)
+        for number, (rows, columns) in enumerate(ndimage.find_objects(parts), 1):
+            part = parts[rows, columns] == number
+            mask = ObjectMask(part, (columns.start, rows.start), size)
+            yield mask, numbers[rows, columns][part]
+
+
+@dataclass(frozen=True)
+class _UsualObject:
+    """What most objects of a frame are like."""
+
+    area: float
+    stretch: float
+
+    @classmethod
+    def of(cls, hills: Sequence[Hill], across: float) -> _UsualObject:
+        stretches = [_stretch_and_solidity(hill.mask)[0] for hill in hills]
+        return cls(math.pi / 4 * across**2, float(np.median(stretches)))
+
+    def is_like(self, whole: ObjectMask, pieces: Sequence[ObjectMask]) -> bool:
+        """Whether a whole is one object rather than its pieces are objects."""
+        stretch, solidity = _stretch_and_solidity(whole)
+        unlike = [abs(math.log(mask.area / self.area)) for mask in (whole, *pieces)]
+        return (
+            solidity >= SOLID
+            and stretch <= STRETCHED * self.stretch
+            and unlike[0] < min(unlike[1:])
+        )
+
+
+def _stretch_and_solidity(mask: ObjectMask) -> tuple[float, float]:
+    """How many times longer than wide a mask is, and its share of its convex hull."""
+    shape = regionprops(mask.crop.astype(np.uint8))[0]
+    return shape.axis_major_length / max(1.0, shape.axis_minor_length), shape.solidity
+
+
+def _standing_out(above: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where a picture is above its ground, holes filled."""
+    above = np.maximum(above, 0)
+    if not above.any():
+        return above > 0
+    return np.asarray(ndimage.binary_fill_holes(above > threshold_li(above)))
+
+
+def _numbered(hills: Sequence[Hill], size: tuple[int, int]) -> NDArray[np.int32]:
+    masks = {number: hill.mask for number, hill in enumerate(hills, 1)}
+    return compose_label_image(masks, size, np.int32)
+
+
+def _iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    return float((a & b).sum() / max(1, (a | b).sum()))
