@@ -17,7 +17,7 @@ from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export import formats as registered
 from sam2_plugins.core.export import open_writers, parse_formats
 from sam2_plugins.core.masks import ObjectId, ObjectMask
-from sam2_plugins.labelstudio_backend import images, videos
+from sam2_plugins.labelstudio_backend import videos
 from sam2_plugins.labelstudio_backend.errors import FormatError
 from sam2_plugins.labelstudio_backend.formats import bitmask, brush, geometry
 from sam2_plugins.labelstudio_backend.formats.geometry import FrameSize
@@ -27,7 +27,7 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     interpolate,
 )
 from sam2_plugins.labelstudio_backend.keyframes import FRAMES, NOTE
-from sam2_plugins.labelstudio_backend.regions import RELATION, id_of
+from sam2_plugins.labelstudio_backend.regions import RELATION, id_of, track_of
 from sam2_plugins.labelstudio_backend.timing import unpack_frames
 
 OBJECTS_FILE, FRAMES_FILE = "objects.json", "frames.csv"
@@ -228,7 +228,7 @@ def _add_images(exported: ExportedTask, results: Sequence[Mapping[str, Any]]) ->
         mask = _read_mask(result, exported.size)
         if mask is None:
             continue
-        obj = images.track_of(result) or str(result.get("id"))
+        obj = track_of(result) or str(result.get("id"))
         page = result.get("item_index") or 0
         by_frame = exported.masks.setdefault(obj, {})
         by_frame[page] = _union(by_frame[page], mask) if page in by_frame else mask
@@ -237,7 +237,7 @@ def _add_images(exported: ExportedTask, results: Sequence[Mapping[str, Any]]) ->
 
 
 def _add_parents(exported: ExportedTask, results: Sequence[Mapping[str, Any]]) -> None:
-    tracks = {id_of(result): images.track_of(result) or id_of(result) for result in results}
+    tracks = {id_of(result): track_of(result) or id_of(result) for result in results}
     spans = {obj: (min(found), max(found)) for obj, found in exported.masks.items() if found}
     for result in results:
         if result.get("type") == RELATION:

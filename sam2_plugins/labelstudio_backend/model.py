@@ -36,7 +36,7 @@ class Sam2Backend(LabelStudioMLBase):
         engine = shared_engine()
         address = getattr(self, "hostname", "") or "", getattr(self, "access_token", "") or ""
         predictions = engine.predict(
-            tasks, self.label_config or "", context, server=engine.server(*address)
+            tasks, self.label_config or "", context, server=engine.projects.server("", *address)
         )
         none = {"result": [], "score": 0.0, "model_version": engine.model_version}
         return [prediction or none for prediction in predictions]

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -217,7 +217,7 @@ class Settings:
         made.tracking  # noqa: B018 - says what is wrong with it
         return made
 
-    @property
+    @cached_property
     def tracking(self) -> TrackingOptions:
         """How movies are tracked.
 
