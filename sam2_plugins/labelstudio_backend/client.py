@@ -54,7 +54,7 @@ class LabelStudio:
     ca_file
         Certificates of authorities that are trusted besides the usual ones.
     also
-        Another address by which people reach this server, as it tells of itself.
+        Another address by which people reach this server: its own host name.
     """
 
     def __init__(self, url: str, api_key: str = "", ca_file: str = "", also: str = "") -> None:
@@ -118,7 +118,7 @@ class LabelStudio:
         return self._send(method, path, self.headers(), body, **options)
 
     def has_task(self, task: int) -> bool:
-        """Tell whether a task still exists.
+        """Return whether a task still exists.
 
         Raises
         ------

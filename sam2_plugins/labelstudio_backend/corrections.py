@@ -1,6 +1,6 @@
-"""Corrections, of which Label Studio tells by webhook: predictions of older prompts are deleted.
+"""Corrections, which Label Studio reports by webhook: predictions of older prompts are deleted.
 
-Label Studio asks for no prediction of a task that has one of this model already: without this,
+Label Studio requests no prediction of a task that has one of this model already: without this,
 *Retrieve predictions* after a correction would do nothing. Each prediction is marked with a digest
 of the prompts that it comes from.
 """

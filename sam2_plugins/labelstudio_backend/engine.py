@@ -101,7 +101,7 @@ class Engine:
         return taken_up
 
     def facts(self) -> dict[str, Any]:
-        """Return what `/health` tells of the model, the work and the memory in use."""
+        """Return what `/health` shows of the model, the work and the memory in use."""
         return {
             "model": self.settings.model,
             "model_version": self.model_version,
@@ -205,7 +205,7 @@ class Engine:
         }
 
     def _excuse(self, request: TaskRequest, reason: str) -> Any:
-        """Return an empty prediction that says why it is empty.
+        """Return an empty prediction, with the reason why it is empty.
 
         The only text that Label Studio shows of a stored prediction is the model's version, and of
         a region its meta text. A version of its own also keeps Label Studio from taking the task

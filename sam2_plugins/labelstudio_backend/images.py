@@ -102,7 +102,7 @@ def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
     Raises
     ------
     NothingToDo
-        If nothing was drawn that tells where an object is, or the model finds none there.
+        If nothing was drawn on an object, or the model finds none there.
     """
     path = work.media.get(media.address, request.task_id, request.server, request.until)
     print_, options = work.media.fingerprint(path), request.settings.tracking
@@ -138,7 +138,7 @@ def fill_stack(request: TaskRequest, media: Media, work: Work) -> Filled:
     Raises
     ------
     NothingToDo
-        If nothing was drawn that tells where an object is.
+        If nothing was drawn on an object.
     """
     movie = work.open(request, media)
     size = (movie.frames.height, movie.frames.width)
@@ -217,7 +217,7 @@ def targets(hints: Sequence[Hint], interactive: bool) -> list[Target]:
     Raises
     ------
     NothingToDo
-        If nothing says where an object is.
+        If there is no prompt on an object.
     """
     good = [one for one in hints if one.positive]
     if not good:
@@ -296,7 +296,7 @@ def _is_as_made(result: Mapping[str, Any], note: Mapping[str, Any]) -> bool:
 
 
 def digest(value: Mapping[str, Any]) -> str:
-    """Return what tells a region's drawn part from an edited one: all but its labels.
+    """Return a digest of a region's drawn part, all but its labels: an edited one has another.
 
     Numbers are rounded: the editor keeps places in other units, and does not give them back to
     the last digit.
@@ -348,22 +348,33 @@ def _read(result: Mapping[str, Any], control: Control, size: FrameSize, pages: i
         return Hint(**about, box=geometry.box_of_ellipse(value, size))
     if control.shape == "vector" and not value.get("closed"):
         return Hint(**about, clicks=geometry.vertices(value, size))
-    return Hint(**about, mask=_read_mask(value, control, size))
+    mask = mask_of(value, size)
+    if mask is None:
+        raise FormatError(f"A {control.tag} region has no shape. Erase it and draw it again.")
+    return Hint(**about, mask=mask)
 
 
-def _read_mask(value: Mapping[str, Any], control: Control, size: FrameSize) -> ObjectMask:
-    if control.shape == "polygon":
-        return geometry.mask_of_polygon(value.get("points"), size)
-    if control.shape == "vector":
+def mask_of(value: Mapping[str, Any], size: FrameSize) -> ObjectMask | None:
+    """Read the mask of a region that encloses an area; None for a box, a click or a line.
+
+    Raises
+    ------
+    FormatError
+        If it is damaged.
+    """
+    if "imageDataURL" in value:
+        return ObjectMask.from_array(bitmask.decode(str(value["imageDataURL"]), *size))
+    if "rle" in value:
+        return ObjectMask.from_array(brush.decode(value["rle"] or [], *size))
+    if "points" in value:
+        return geometry.mask_of_polygon(value["points"], size)
+    if "radiusX" in value:
+        return geometry.mask_of_ellipse(value, size)
+    if value.get("closed") and "vertices" in value:
         height, width = size
-        ring = [
-            ((x + 0.5) * 100 / width, (y + 0.5) * 100 / height)
-            for x, y in geometry.vertices(value, size)
-        ]
-        return geometry.mask_of_polygon(ring, size)
-    if control.shape == "bitmask" or "imageDataURL" in value:
-        return ObjectMask.from_array(bitmask.decode(str(value.get("imageDataURL", "")), *size))
-    return ObjectMask.from_array(brush.decode(value.get("rle") or [], *size))
+        ring = np.array(geometry.vertices(value, size)) + 0.5
+        return geometry.mask_of_polygon(ring * 100 / (width, height), size)
+    return None
 
 
 def _value(mask: ObjectMask, control: Control) -> dict[str, Any]:
@@ -385,7 +396,7 @@ def _contains(target: Target, click: Hint) -> bool:
 
 
 def _name_of(hint: Hint) -> str:
-    """Name an object by the first hint at it: who asks again gets the same name."""
+    """Name an object by the first hint at it: the same prompts give the same name."""
     mask = hint.mask.to_rle() if hint.mask is not None else None
     first = repr((hint.page, hint.label, hint.clicks, hint.box, mask))
     return digest_of(first, 10)

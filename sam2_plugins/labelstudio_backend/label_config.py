@@ -175,7 +175,7 @@ def parse_label_config(xml: str, data: Mapping[str, Any] | None = None) -> Label
                 about.setdefault(label, tag.get("name", ""))
     controls, others = [], []
     for tag in tags:
-        # A control that does not tell its object is about the only one.
+        # A control that names no object is about the only one.
         name, to_name, written = (
             tag.get("name", ""),
             tag.get("toname") or only,

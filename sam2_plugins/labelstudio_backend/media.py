@@ -34,7 +34,7 @@ from sam2_plugins.labelstudio_backend.errors import FormatError, MediaError, Sti
 from sam2_plugins.labelstudio_backend.settings import Settings
 
 FRESH = 60.0
-"""Seconds for which a fetched file is taken for what it was, without asking."""
+"""Seconds for which a fetched file is taken for what it was, unchecked."""
 
 _CLOUDS = ("s3", "gs", "azure-blob")
 _LOCAL_FILES = "/data/local-files/"
@@ -138,14 +138,14 @@ class MediaStore:
             If it has more pixels than this machine is to hold, or is no picture or video.
         """
         for path in [source] if isinstance(source, Path) else source:
-            try:  # a header tells before anything is decoded
+            try:  # the header is read before anything is decoded
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     with Image.open(path) as image:
                         width, height = image.size
             except Image.DecompressionBombError as error:
                 raise MediaError(f"{path.name} is too large: {error}") from error
-            except Exception:  # noqa: S112 - whatever reads it says what is wrong with it
+            except Exception:  # noqa: S112 - whatever reads it later names the fault
                 continue
             self._require_size(path.name, width, height)
         try:
@@ -241,7 +241,7 @@ class MediaStore:
 
     def _fetch_once(self, url: str, server: LabelStudio | None) -> Path:
         key = digest_of(url)
-        # Under its own name, which messages then tell.
+        # Under its own name, for messages.
         path = self._folder / key / _name_of(url)
         note = path.parent / _NOTE
         there = path.is_file()
@@ -284,7 +284,7 @@ class MediaStore:
         return path
 
     def _make_room(self, keep: Path) -> None:
-        """Delete the files that were not asked for the longest while there are too many."""
+        """Delete the files that were not used for the longest while there are too many."""
         found = []
         for path in self._folder.glob("*/*"):
             if path.name != _NOTE and not path.name.startswith("."):

@@ -55,7 +55,7 @@ class TaskRequest:
 
     @property
     def key(self) -> str:
-        """Tells it from other requests: the same text for the same task and prompts."""
+        """Its name: the same text for the same task and prompts."""
         how = [*self.settings.tracking.identity().values(), self.settings.max_frames]
         how += [self.settings.everything] if self.is_bare else []
         about = [self.project, self.task_id, self.label_config, how, self.interactive]

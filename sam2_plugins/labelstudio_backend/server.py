@@ -190,8 +190,8 @@ class Gate:
             except binascii.Error:
                 credentials = b""
             if kind.lower() != b"basic" or not hmac.compare_digest(credentials, self._wanted):
-                ask = {"WWW-Authenticate": 'Basic realm="sam2-plugins"'}
-                return JSONResponse({"error": "User name and password are needed."}, 401, ask)
+                realm = {"WWW-Authenticate": 'Basic realm="sam2-plugins"'}
+                return JSONResponse({"error": "User name and password are needed."}, 401, realm)
         # A page of some site may have the browser of anyone who looks at it send a form or plain
         # text anywhere, with its own address as `Origin`. Label Studio is no browser.
         kind = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()

@@ -84,7 +84,7 @@ class Movie:
     frames
         The frames.
     fingerprint
-        Tells it from others, and from other versions of it.
+        Differs for every other movie, and for other versions of it.
     """
 
     frames: FrameSource
@@ -200,7 +200,7 @@ class Tracks:
             yield self._pictures[key]
 
     def names(self, movie: Movie, prompts: Prompts, options: TrackingOptions) -> list[str]:
-        """Return what tells these tracks from all others."""
+        """Return the names of the files of these tracks."""
         return sorted(path.stem for path in self._files(movie, prompts, options).values())
 
     def follow(

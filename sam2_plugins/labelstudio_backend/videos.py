@@ -32,7 +32,7 @@ from sam2_plugins.labelstudio_backend.tracking import Tracked
 from sam2_plugins.labelstudio_backend.work import Answered, Filled, Results, Work
 
 CREDIBLE = 10
-"""How many times as many frames as in the file a region may tell of."""
+"""How many times as many frames as in the file a region may count."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def read_regions(results: Iterable[Mapping[str, Any]]) -> list[VideoRegion]:
 
 
 def prompts_of(region: VideoRegion, view: VideoView) -> list[Prompt]:
-    """Return what a person said of an object: a box on each keyframe that is not ours."""
+    """Return the prompts of an object: a person's box on each keyframe that is not ours."""
     shown = view.clock.shown()
     boxes = {}
     for keyframe in _of_a_person(region):
@@ -211,7 +211,7 @@ def _thin(
     corners = np.array([boxes[frame] for frame in stretch], dtype=float)
     fixed = {i for i, frame in enumerate(stretch) if frame in persons}
     chosen = keyframes.thin(np.array(stretch), corners, fixed)
-    return {stretch[i]: told.tolist() for i, told in chosen.items()}
+    return {stretch[i]: box.tolist() for i, box in chosen.items()}
 
 
 def _masks(
@@ -241,7 +241,7 @@ def _percent(box: Sequence[float], size: FrameSize) -> PercentBox:
 def view_of(
     frames: FrameSource, rate: float, regions: Sequence[VideoRegion], masks: str
 ) -> VideoView:
-    """Return how Label Studio sees a movie, by what it said in its regions."""
+    """Return how Label Studio sees a movie, by its counts in the regions."""
     clock = FrameClock.of(rate, frames)
     counts = (region.frames_count or 0 for region in regions)
     count = next((n for n in counts if 0 < n <= CREDIBLE * clock.count + CREDIBLE), clock.count)
