@@ -50,7 +50,7 @@ test-core: setup
 
 test-fast: setup
 	$(BIN)/python -m pip install --quiet pytest-xdist
-	$(BIN)/python -m pytest -m 'not slow' -n auto
+	$(BIN)/python -m pytest -m 'not slow' -n auto --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check $(CODE)

@@ -133,7 +133,7 @@ def memory(frames: int) -> None:
     widget.controller.progressed.connect(look)
     _, rate = gaps_while_tracking(widget)
     store = widget.controller.work.workspace.store
-    seen = sum(store.get(i, 1).visible for i in store.indices(1))
+    seen = sum(store.get(i, 1).visible for i in store.frames_of(1))
     grown = ", ".join(f"{size / 1e6:.0f}" for size in quarters.values())
     print(
         f"{frames} frames of 2048 x 2048, 16 bit: {before / 1e6:.0f} MB before the run, {grown} MB "

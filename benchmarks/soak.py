@@ -199,7 +199,7 @@ def _content(folder: Path) -> tuple[object, ...]:
     """What a run came to: masks with their scores, label images, and the table."""
     masks = {
         (masklet.obj, frame): (mask, mask.iou, mask.score)
-        for masklet in read_journal(folder / "masks.jsonl")
+        for masklet in read_journal(folder / "masks.jsonl").masklets()
         for frame, mask in masklet.masks.items()
     }
     labels = tifffile.imread(folder / "labels.tif").tobytes()

@@ -58,6 +58,8 @@ class Settings:
         A name, or a path of weights as the workers see it.
     memory
         Name of a memory policy.
+    neighbours
+        As `TrackingOptions` has it.
     formats
         Names of `batch.folder.FILES`.
     threads
@@ -69,6 +71,7 @@ class Settings:
     image_size: int | None = None
     window: WindowChoice = "auto"
     memory: str = "sam2"
+    neighbours: bool = True
     formats: tuple[str, ...] = ("tiff", "csv")
     threads: int | None = None
 
@@ -80,6 +83,7 @@ class Settings:
             self.image_size,
             self.window,
             self.memory,
+            self.neighbours,
             job.direction,
             job.start,
             job.stop,

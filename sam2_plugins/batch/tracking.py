@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -17,10 +17,10 @@ from sam2_plugins.batch.report import Events, Progress, Report, State
 from sam2_plugins.core.checkpoints import model_name
 from sam2_plugins.core.errors import ExportError, TrackingError, message_of
 from sam2_plugins.core.export import WriterGroup, open_writers
-from sam2_plugins.core.frames import FrameSource, open_frames
+from sam2_plugins.core.frames import FrameSource, first_read, open_frames
 from sam2_plugins.core.lineage import LineageJournal, note_on, run_all
 from sam2_plugins.core.lineage.events import Event, parents_of
-from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
+from sam2_plugins.core.masks import Masklet, MaskTable, ObjectId
 from sam2_plugins.core.masks.journal import read_journal
 from sam2_plugins.core.prompt_files import facts_of, refuse_other_movie, save_prompts
 from sam2_plugins.core.tracking.options import TrackingOptions
@@ -97,15 +97,11 @@ def record_all(
 
 
 def replay(
-    masklets: Iterable[Masklet], frames: FrameSource, writers: WriterGroup
+    masks: MaskTable[int, ObjectId], frames: FrameSource, writers: WriterGroup
 ) -> Generator[Step, None, None]:
     """Write the frames of masks that are there; this takes no model."""
-    by_frame: dict[int, dict[ObjectId, ObjectMask]] = {}
-    for masklet in masklets:
-        for frame, mask in masklet.masks.items():
-            by_frame.setdefault(frame, {})[masklet.obj] = mask
-    for frame in sorted(by_frame):
-        writers.write(frame, float(frames.times[frame]), by_frame[frame])
+    for frame in masks.frames:
+        writers.write(frame, float(frames.times[frame]), masks.on_frame(frame))
         yield Step(frame, fresh=False)
 
 
@@ -132,6 +128,7 @@ def track_into(
     inputs = digest_inputs(job, settings, content)
     run = Report(job.name, job.source, "running", settings.model, inputs, content)
     wanted = [FILES[name] for name in settings.formats]
+    _refuse_own_movie(job.source, folder.path, wanted)
     if earlier is not None and not may.anything and folder.holds(run, wanted):
         yield replace(earlier, computed=0, seconds=0.0)
         return
@@ -153,6 +150,18 @@ def track_into(
             raise
         report = folder.publish(making.report("failed" if making.error else "done"), making.files)
     yield report
+
+
+def _refuse_own_movie(source: str, folder: Path, wanted: Sequence[str]) -> None:
+    """Refuse to write results in place of the movie, or beside its frames as if they were some."""
+    if source == "-" or "://" in source:
+        return
+    names = [name for name in FILES.values() if name in wanted or (folder / name).exists()]
+    if file := first_read(Path(source).expanduser(), (folder / name for name in names)):
+        raise ExportError(
+            f"{file} would take the place of the movie {source}, or be taken for one of its "
+            "frames. Choose another folder with --out."
+        )
 
 
 def check(job: Job, frames: FrameSource) -> None:
@@ -209,10 +218,10 @@ class _Making:
         """Write the files: from the masks if they are all there, else from the prompts."""
         kept = self._folder.path / JOURNAL
         if self._complete and self._frames.seekable and kept.exists():
-            masklets = read_journal(kept)
-            self._masklets = lambda: masklets
+            masks = read_journal(kept)
+            self._masklets = masks.masklets
             self._parents = parents_of(self._lineage)
-            yield from self._write(partial(replay, masklets, self._frames))
+            yield from self._write(partial(replay, masks, self._frames))
             return
         options = self._settings.options(self._job)
         tracker = options.tracker(self._frames, load(options))
@@ -239,7 +248,7 @@ class _Making:
         if last is None and self._frames.length is not None:
             last = self._frames.length - 1
         total = None if last is None else last - (options.start or 0) + 1
-        self._masklets = lambda: read_journal(journal)
+        self._masklets = lambda: read_journal(journal).masklets()
         self._lineage, self._parents = lineage.events, lineage.parents
         every = self._job.everything.every
         yield from self._write(partial(record_all, lineage, options, every, journal), total)

@@ -95,6 +95,7 @@ def batch(
         model.image_size,
         looking.window_choice,
         looking.memory,
+        looking.neighbours,
         options.file_formats(format_),
         1 if where.threads is None and where.workers > 1 else where.threads,
     )
@@ -156,11 +157,11 @@ class _Board:
         if event.name in self._tasks:
             self._bars.remove_task(self._tasks.pop(event.name))
         if event.state == "failed":
-            self._bars.console.print(f"{event.name} failed: {event.error}", highlight=False)
+            self._bars.console.print(f"{event.name} failed: {event.error}", soft_wrap=True)
         else:
             self._bars.advance(self._all)
         for note in event.notes:
-            self._bars.console.print(f"{event.name}: {note}", highlight=False)
+            self._bars.console.print(f"{event.name}: {note}", soft_wrap=True)
 
 
 def _summarise(reports: list[Report], videos: int, out: Path, json: bool) -> None:

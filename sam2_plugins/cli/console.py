@@ -28,9 +28,11 @@ from rich.progress import (
 )
 from rich.table import Table
 
-# In a file or a pipe there is no edge to fit a table to.
-OUT = Console(width=None if sys.stdout and sys.stdout.isatty() else 160)
-ERR = Console(stderr=True, highlight=False)
+# Names of objects and files are shown as they are, be there brackets or colons in them; and in a
+# file or a pipe there is no edge to fit a table to.
+_WIDTH = None if sys.stdout and sys.stdout.isatty() else 160
+OUT = Console(width=_WIDTH, markup=False, emoji=False)
+ERR = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 _TERMINALS = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
 
@@ -77,7 +79,9 @@ def number(value: float | None, form: str = ".3f") -> str:
 
 def bars(*columns: ProgressColumn) -> Progress:
     """Make bars that begin with what is done, and end with columns of one's own."""
-    return Progress(TextColumn("{task.description}"), BarColumn(), *columns, console=ERR)
+    return Progress(
+        TextColumn("{task.description}", markup=False), BarColumn(), *columns, console=ERR
+    )
 
 
 def times() -> tuple[ProgressColumn, ...]:

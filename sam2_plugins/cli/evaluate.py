@@ -110,7 +110,9 @@ class LabelOptions:
     bound: Annotated[
         float | None,
         typer.Option(
-            help="Tolerance of F in pixels.", show_default="2 for cells, else 0.008 × diagonal"
+            min=0,
+            help="Tolerance of F in pixels.",
+            show_default="2 for cells, else 0.008 × diagonal",
         ),
     ] = None
     absent: Annotated[
@@ -347,6 +349,10 @@ def _score_labels(
         scores, names = evaluate_by_overlap(load_label_stack(pred), truth, **settings)
     except ValueError as error:
         raise FrameSourceError(f"{pred} and {gt} cannot be compared: {error}") from error
+    if not scores.n_objects:
+        raise FrameSourceError(
+            f"{gt} has no object to score: none is on its prompted frame and on a later one."
+        )
     if names is not None:
         starts = metrics.starts_of(truth, settings.get("objects"), settings.get("prompt_frame", 0))
         say_other_ids(str(pred), names, starts)

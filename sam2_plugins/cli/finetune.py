@@ -80,6 +80,10 @@ def finetune(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="File of the new model: .safetensors or .pt.")
     ],
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes that make batches; default: 0, with cuda all cores."),
+    ] = None,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
 ) -> None:
@@ -94,6 +98,7 @@ def finetune(
     from sam2_plugins.core.checkpoints import check_model_name
     from sam2_plugins.core.errors import ExportError, ModelError
     from sam2_plugins.training import finetuning
+    from sam2_plugins.training.batches import usual_workers
 
     check_model_name(chosen.model)
     reading = arrays.arguments()
@@ -123,6 +128,7 @@ def finetune(
                 split,
                 out,
                 settings,
+                workers=usual_workers(network.device, 0) if workers is None else workers,
                 overwrite=overwrite,
                 on_budget=lambda budget: say(f"Memory: {budget}"),
                 on_step=lambda done, _: progress.update(task, completed=done),
@@ -173,7 +179,6 @@ def _is_label_studio(path: Path) -> bool:
 def _label_studio(path: Path, movie: Path | None) -> list[AnnotatedMovie]:
     """Take the masks of the export's one task; it names its movie by an address, not a file."""
     from sam2_plugins.core.errors import TrainingError
-    from sam2_plugins.core.masks import Masklet
     from sam2_plugins.labelstudio_backend.export import read_export
     from sam2_plugins.training.finetuning import AnnotatedMovie
 
@@ -189,8 +194,7 @@ def _label_studio(path: Path, movie: Path | None) -> list[AnnotatedMovie]:
             "frame, and nobody drew them so. `serve --masks all` keeps every mask; to learn from "
             "them all the same, run `sam2-plugins labelstudio export` and give its labels.tif."
         )
-    masklets = [Masklet(obj, masks=dict(masks)) for obj, masks in tasks[0].masks.items()]
-    return [AnnotatedMovie.from_masklets(tasks[0].name, movie, masklets)]
+    return [AnnotatedMovie.from_masklets(tasks[0].name, movie, tasks[0].masks.masklets())]
 
 
 def _show(report: Report) -> None:

@@ -206,11 +206,11 @@ def export(
     for task in read_export(annotations):
         task = task.by_file() if by_file and task.is_video else task
         files = write_masks(task, out / task.name, format_, overwrite=overwrite)
-        facts = {"task": task.name, "objects": len(task.masks), "frames": task.length}
+        facts = {"task": task.name, "objects": len(task.masks.objects), "frames": task.length}
         left_out = sum(task.left_out.values())
         made.append({**facts, "moved_masks": task.moved, "left_out": left_out, "files": files})
         if not json:
-            say(f"{task.name}: {len(task.masks)} objects on {task.length} frames")
+            say(f"{task.name}: {len(task.masks.objects)} objects on {task.length} frames")
             if task.moved:
                 say(
                     f"  {task.moved} masks are their keyframe's, moved into the box of the frame; "

@@ -101,6 +101,10 @@ Memory = Annotated[
         "what it was distinguished from.",
     ),
 ]
+Neighbours = Annotated[
+    bool,
+    typer.Option(help="A new mask leaves out what was clicked on for other objects before."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")]
 Formats = Annotated[
@@ -163,6 +167,7 @@ class LookingOptions:
 
     window: Window = "auto"
     memory: Memory = "sam2"
+    neighbours: Neighbours = True
 
     @property
     def window_choice(self) -> WindowChoice:
@@ -189,6 +194,7 @@ def tracking_options(
         model.image_size,
         looking.window_choice,
         looking.memory,
+        looking.neighbours,
         span.direction.value,
         span.start,
         span.stop,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -38,7 +39,7 @@ def collect_prompts(
     Raises
     ------
     typer.BadParameter
-        If a value is not of its form.
+        If a value is not of its form, or an object has two boxes or masks on one frame.
     PromptError, FrameSourceError
         If a file cannot be read.
     """
@@ -54,12 +55,15 @@ def collect_prompts(
             raise typer.BadParameter("--not x,y,frame,object needs the object that is not there.")
     named = [*(prompt.obj for prompt in prompts), *(obj for *_, obj in [*pictures, *parsed])]
     free = (number for number in count(1) if number not in named)
-    for mask, frame, obj in pictures:
-        prompts.append(Prompt.of(frame, next(free) if obj is None else obj, mask=mask))
+    prompts += [Prompt.of(f, next(free) if obj is None else obj, mask=m) for m, f, obj in pictures]
+    masked = Counter((one.frame, one.obj) for one in prompts if one.mask is not None)
+    _refuse_two("masks", [place for place, times in masked.items() if times > 1])
     together: dict[tuple[int, ObjectId], _Given] = {}
     for kind, numbers, frame, obj in parsed:
-        one = together.setdefault((frame, next(free) if obj is None else obj), _Given())
+        obj = next(free) if obj is None else obj
+        one = together.setdefault((frame, obj), _Given())
         if kind == "box":
+            _refuse_two("boxes", [(frame, obj)] if one.box else [])
             one.box = numbers
         else:
             one.points.append((numbers[0], numbers[1]))
@@ -83,6 +87,13 @@ def summarise_prompts(prompts: Iterable[Prompt]) -> str:
             parts.append("click" if clicks == 1 else f"{clicks} clicks")
         words.append(f"{' + '.join(parts)} @ {prompt.frame}")
     return ", ".join(words)
+
+
+def _refuse_two(what: str, places: Sequence[tuple[int, ObjectId | None]]) -> None:
+    for frame, obj in places:
+        raise typer.BadParameter(
+            f"object {obj} has two {what} on frame {frame}: give one, or name the objects apart."
+        )
 
 
 def _masks(text: str) -> list[tuple[ObjectMask, int, ObjectId | None]]:

@@ -125,6 +125,7 @@ def track(
         model.image_size,
         looking.window_choice,
         looking.memory,
+        looking.neighbours,
         formats,
     )
     folder = ResultFolder(out)

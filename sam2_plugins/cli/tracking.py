@@ -24,6 +24,8 @@ def follow(events: Events) -> Report | None:
     """
     with closing(events):
         begun = next(events)
+        if not isinstance(begun, Progress):  # it was all there before
+            return begun
         with stopping_gently() as stop, closing(events), frames_progress() as progress:
             task = progress.add_task("Tracking", total=None)
             for event in chain([begun], events):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sam2_plugins.core.variants import Variant
-    from sam2_plugins.training.train import Pace
+    from sam2_plugins.training.batches import Pace
 
 
 class Trainable(str, Enum):
@@ -42,6 +41,10 @@ class StartOptions:
             metavar="MODEL", help="Go on from these weights, nano or a file, instead of new ones."
         ),
     ] = None
+    memory: Annotated[
+        bool,
+        typer.Option("--memory", help="With --start: train the memory alone, by longer clips."),
+    ] = False
     seed: Annotated[int, typer.Option(help="Seed of the weights, clips and batches.")] = 0
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was stopped, options as before.")
@@ -79,13 +82,12 @@ class PaceOptions:
     def pace(self) -> Pace:
         """Choose what was not given: only a graphics card is worth more than one worker."""
         from sam2_plugins.core.checkpoints import choose_device
-        from sam2_plugins.training.train import Pace
+        from sam2_plugins.training.batches import Pace, usual_workers
 
-        device = "cuda" if choose_device(self.device).type == "cuda" else "cpu"
-        all_but_one = max(1, (os.cpu_count() or 2) - 1)
-        usual = all_but_one if device == "cuda" else 1
-        workers = usual if self.workers is None else self.workers
-        return Pace(device, workers, self.minutes, self.batch_scale)
+        device = choose_device(self.device)
+        workers = usual_workers(device, 1) if self.workers is None else self.workers
+        kind = "cuda" if device.type == "cuda" else "cpu"
+        return Pace(kind, workers, self.minutes, self.batch_scale)
 
 
 @grouped
@@ -104,22 +106,26 @@ def train(
 
     from sam2_plugins.cli.console import bars, say, times
     from sam2_plugins.core.checkpoints import save_model
-    from sam2_plugins.core.errors import ExportError
+    from sam2_plugins.core.errors import ExportError, TrainingError
     from sam2_plugins.core.variants import get_variant
     from sam2_plugins.training import recipe as recipes
     from sam2_plugins.training import train as training
-    from sam2_plugins.training.batches import ClipShape
+    from sam2_plugins.training.batches import CLIPS, LONG_CLIPS, ClipShape, Material
     from sam2_plugins.training.synthetic import Photos
 
     _check_folder(out, begin.resume)
     variant = get_variant(name.value)
-    recipe = recipes.NANO if begin.start is None else recipes.SEQUEL
+    recipe, clips = recipes.NANO if begin.start is None else recipes.SEQUEL, CLIPS
+    if begin.memory:
+        if begin.start is None:
+            raise TrainingError("--memory goes on from weights: give them with --start.")
+        recipe, clips = recipes.STEADY, LONG_CLIPS
     weights = _weights_of(begin.start, variant) if begin.start else None
     photos = Photos.in_folder(begin.photos) if begin.photos else Photos.installed()
-    material = training.Material(photos=photos)
+    material = Material(clips, photos=photos)
     if begin.smoke:
         recipe = recipes.SMOKE
-        material = training.Material([ClipShape(96, 4)], capacity=8, held_out=0)
+        material = Material([ClipShape(96, 4)], capacity=8, held_out=0)
     steps, scores = TextColumn("{task.fields[step]} steps"), TextColumn("{task.fields[scores]}")
     with bars(TaskProgressColumn(), steps, *times(), scores) as progress:
         task = progress.add_task("Training", total=1.0, scores="", step=0)

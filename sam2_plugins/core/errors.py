@@ -63,9 +63,6 @@ def message_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-told = message_of
-
-
 def is_foreseen(error: BaseException) -> bool:
     """Whether `message_of` says it all, so that nobody needs the details."""
     return (

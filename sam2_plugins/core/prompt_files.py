@@ -249,8 +249,8 @@ def prompts_from_json(entries: Any) -> tuple[Prompt, ...]:
 def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
     """Make one entry of the list of prompts: numbers, texts and lists only."""
     entry: dict[str, Any] = {"frame": prompt.frame, "obj": prompt.obj}
-    if prompt.points is not None:
-        entry |= {"points": prompt.points.xy, "labels": prompt.points.labels}
+    if (points := prompt.all_points) is not None:
+        entry |= {"points": points.xy, "labels": points.labels}
     if prompt.box is not None:
         entry["box"] = tuple(prompt.box)
     if prompt.mask is not None:

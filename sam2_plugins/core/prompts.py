@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -19,6 +19,9 @@ from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 
 POSITIVE, NEGATIVE = 1, 0
+
+XY: TypeAlias = tuple[float, float]
+"""In pixels of the frame."""
 
 Click: TypeAlias = tuple[float, float, int]
 """x, y in pixels of the frame; 1 on the object, 0 not on it."""
@@ -74,6 +77,11 @@ class Points:
         pairs = tuple((float(x), float(y)) for x, y in array)
         return cls(pairs, tuple(int(label) for label in np.atleast_1d(given).ravel()))
 
+    @property
+    def on_it(self) -> tuple[XY, ...]:
+        """Those on the object."""
+        return tuple(xy for xy, label in zip(self.xy, self.labels, strict=True) if label)
+
 
 @dataclass(frozen=True)
 class Box:
@@ -128,6 +136,9 @@ class Prompt:
         The caller's id of the object.
     points, box, mask
         At least one of them. An empty mask says that the object is not on this frame.
+    beside
+        Clicks on other objects that this one's mask was made to leave out; None: it was not
+        answered yet. What a person said is the same with and without.
 
     Raises
     ------
@@ -140,6 +151,7 @@ class Prompt:
     points: Points | None = None
     box: Box | None = None
     mask: ObjectMask | None = None
+    beside: tuple[XY, ...] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.obj, bool) or not isinstance(self.obj, int | str):
@@ -199,10 +211,21 @@ class Prompt:
         one = partial(Prompt, self.frame, self.obj)
         parts = [one(mask=self.mask)] if self.mask is not None else []
         parts += [one(box=self.box)] if self.box is not None else []
-        if self.points is not None:
-            clicks = zip(self.points.xy, self.points.labels, strict=True)
-            parts += [one(points=Points((xy,), (label,))) for xy, label in clicks]
+        if (clicks := self.all_points) is not None:
+            each = zip(clicks.xy, clicks.labels, strict=True)
+            parts += [one(points=Points((xy,), (label,))) for xy, label in each]
         return parts
+
+    @property
+    def all_points(self) -> Points | None:
+        """The clicks, and those on other objects as clicks that exclude."""
+        if not self.beside:
+            return self.points
+        own = self.points
+        excluded = (NEGATIVE,) * len(self.beside)
+        if own is None:
+            return Points(self.beside, excluded)
+        return Points(own.xy + self.beside, own.labels + excluded)
 
     @property
     def where(self) -> str:

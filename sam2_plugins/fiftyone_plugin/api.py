@@ -35,6 +35,7 @@ def propagate(
     image_size: int | None = None,
     window: WindowChoice = "auto",
     memory: str = "sam2",
+    neighbours: bool = True,
     masks_folder: str | Path | None = None,
     remove_unprompted: bool = False,
     all_objects: bool = False,
@@ -71,6 +72,8 @@ def propagate(
         "auto": small objects are seen close by; None: always the whole frame; or a side in pixels.
     memory
         Rule of what each object remembers: "sam2", "samurai" or "dam4sam".
+    neighbours
+        A new mask leaves out what keypoints of other objects are on.
     masks_folder
         Keep masks as PNG files there; in the database if None.
     remove_unprompted
@@ -110,6 +113,7 @@ def propagate(
             "image_size": image_size,
             "window": window if tile is ... else tile,
             "memory": memory,
+            "neighbours": neighbours,
             "masks_folder": masks_folder,
             "remove_unprompted": remove_unprompted,
             "all_objects": all_objects,

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from fractions import Fraction
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import av
 import fiftyone as fo
-import numpy as np
-from numpy.typing import NDArray
 
+from sam2_plugins.core.export.video import encode_video
 from sam2_plugins.core.files import require_free
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.demo.cells import choose_prompts
@@ -43,7 +40,7 @@ def make_demo(folder: Path, cells: int = 8, *, overwrite: bool = False) -> Any:
     earlier = fo.load_dataset(DATASET).values("filepath") if fo.dataset_exists(DATASET) else []
     require_free([path], overwrite or str(path) in earlier)
     movie = open_synthetic()
-    encode((frame.image for frame in movie.frames), path, _RATE)
+    encode_video(path, (frame.image for frame in movie.frames), _RATE)
     if fo.dataset_exists(DATASET):
         fo.delete_dataset(DATASET)
     dataset = fo.Dataset(DATASET, persistent=True)
@@ -59,28 +56,6 @@ def make_demo(folder: Path, cells: int = 8, *, overwrite: bool = False) -> Any:
     )
     sample.save()
     return dataset
-
-
-def encode(images: Iterable[NDArray[np.uint8]], path: Path, fps: int) -> Path:
-    """Write a video that browsers play: H.264, or VP9 where there is no such encoder.
-
-    Parameters
-    ----------
-    images
-        [H, W, 3], of even height and width.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    codec = "libx264" if "libx264" in av.codecs_available else "libvpx-vp9"
-    with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
-        stream: Any = container.add_stream(codec, rate=Fraction(fps))
-        stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": "18"}
-        for image in images:
-            if not stream.codec_context.is_open:
-                stream.height, stream.width = image.shape[:2]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
-        container.mux(stream.encode(None))
-    return path
 
 
 def _boxes(prompts: list[Prompt], size: tuple[int, int]) -> Iterator[Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from sam2_plugins.core.checkpoints import cache_dir
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.files import digest_of, signature
-from sam2_plugins.core.masks import Masklet
+from sam2_plugins.core.masks import Masklet, MaskTable, ObjectId
 from sam2_plugins.core.masks.journal import read_journal
 from sam2_plugins.core.tracking.memory.memory_file import load_memory
 from sam2_plugins.core.tracking.options import TrackingOptions
@@ -66,18 +66,19 @@ class MovieJournal(TrackJournal):
     def restore(self, tracker: VideoTracker) -> None:
         """Take the masks of earlier runs, and go on exactly with objects that are remembered."""
         memory = load_memory(self.memory_path, tracker.model.device)
-        kept = []
+        kept: MaskTable[int, ObjectId] = MaskTable()
         try:
             kept = read_journal(self.path)
         except ExportError as error:
             log.warning("%s It is made again.", error)
-        if not (kept and memory):
+        if not (kept.frames and memory):
             self.delete()
-            kept, memory = [], {}
-        masks = {one.obj: dict(one.masks) for one in self._earlier}
-        for one in kept:
-            masks.setdefault(one.obj, {}).update(one.masks)
-        known = [Masklet(obj, masks=masks.get(obj, {})) for obj in tracker.objects]
+            kept, memory = MaskTable(), {}
+        self._known = {(obj, frame) for obj in kept.objects for frame in kept.frames_of(obj)}
+        earlier = {one.obj: one.masks for one in self._earlier}
+        known = [
+            Masklet(obj, masks={**earlier.get(obj, {}), **kept.of_object(obj)})
+            for obj in tracker.objects
+        ]
         tracker.restore([one for one in known if one.obj in memory], memory)
         tracker.restore([one for one in known if one.obj not in memory])
-        self._known = {(one.obj, frame) for one in kept for frame in one.masks}

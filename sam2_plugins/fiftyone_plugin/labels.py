@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -165,7 +166,7 @@ def merge_cues(frame: int, obj: ObjectId, cues: Iterable[Cue]) -> list[Prompt]:
     prompts = []
     masks = [cue.mask for cue in cues if cue.mask is not None]
     if masks:
-        union = masks[0] if len(masks) == 1 else _union(masks)
+        union = reduce(ObjectMask.union_with, masks)
         prompts.append(Prompt.of(frame, obj, mask=union))
     boxes = [cue.box for cue in cues if cue.box is not None]
     points = [point for cue in cues for point in cue.points]
@@ -245,13 +246,6 @@ def _resized(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
         _nearest(old, range(new), 0, new) for new, old in zip(size, image.shape, strict=True)
     )
     return np.asarray(image[rows[:, None], columns])
-
-
-def _union(masks: Sequence[ObjectMask]) -> ObjectMask:
-    whole = np.zeros(masks[0].frame_size, bool)
-    for mask in masks:
-        mask.paste_into(whole, True)
-    return ObjectMask.from_array(whole)
 
 
 def _rounded(values: Sequence[float]) -> list[float]:

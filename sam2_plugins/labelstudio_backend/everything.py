@@ -29,12 +29,13 @@ def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
 
     def write(found: Tracked) -> tuple[Results, Answered]:
         made: dict[str, Results] = {}
-        for obj, by_frame in found.masks.items():
+        for obj in found.masks.objects:
+            by_frame = found.masks.of_object(obj)
             if media.kind == "Video":
                 made[obj] = [videos.new_region(obj, control, label, by_frame, view)]
                 continue
             target, made[obj] = images.Target(obj, label), []
-            for page, mask in sorted(by_frame.items()):
+            for page, mask in by_frame.items():
                 at = page if media.is_stack else None
                 made[obj] += images.write_mask(mask, control, target, at)
         written = [one for results in made.values() for one in results]

@@ -17,7 +17,7 @@ from sam2_plugins.core import files
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export import formats as registered
 from sam2_plugins.core.export import open_writers, parse_formats
-from sam2_plugins.core.masks import ObjectId, ObjectMask
+from sam2_plugins.core.masks import MaskTable, ObjectId, ObjectMask
 from sam2_plugins.labelstudio_backend import images, videos
 from sam2_plugins.labelstudio_backend.errors import FormatError
 from sam2_plugins.labelstudio_backend.formats.geometry import FrameSize
@@ -48,7 +48,7 @@ class ExportedTask:
     size
         Height and width in pixels.
     masks
-        Object to frame (Label Studio's, counted from 0) to mask.
+        By frame (Label Studio's, counted from 0) and object.
     labels
         Of each object.
     parents
@@ -64,7 +64,7 @@ class ExportedTask:
 
     name: str
     size: FrameSize
-    masks: dict[str, dict[int, ObjectMask]] = field(default_factory=dict)
+    masks: MaskTable[int, str] = field(default_factory=MaskTable)
     labels: dict[str, str] = field(default_factory=dict)
     parents: dict[str, str] = field(default_factory=dict)
     moved: int = 0
@@ -88,16 +88,13 @@ class ExportedTask:
                 "tracked once by this version of the backend, and export again."
             )
         first = {at: frame for frame, at in reversed(list(enumerate(self.shown)))}
-        masks = {
-            obj: {at: by_frame[f] for at, f in sorted(first.items()) if f in by_frame}
-            for obj, by_frame in self.masks.items()
-        }
-        return replace(self, masks=masks, shown=None)
+        masks = ((at, self.masks.on_frame(f)) for at, f in sorted(first.items()))
+        return replace(self, masks=MaskTable(masks), shown=None)
 
     @property
     def length(self) -> int:
         """Frames up to the last one with a mask."""
-        return 1 + max((max(by_frame) for by_frame in self.masks.values() if by_frame), default=-1)
+        return 1 + max(self.masks.frames, default=-1)
 
 
 def read_export(path: Path) -> Iterator[ExportedTask]:
@@ -144,13 +141,11 @@ def _add_video(exported: ExportedTask, regions: Sequence[VideoRegion]) -> None:
     for region in regions:
         stored = _stored_masks(region, exported.size)
         last = region.frames_count or region.keyframes[-1].frame
-        by_frame: dict[int, ObjectMask] = {}
         for frame in range(1, last + 1):
             mask, was_moved = _mask_at(region.keyframes, stored, frame, exported.size)
             if mask is not None:
-                by_frame[frame - 1] = mask
+                exported.masks.put(frame - 1, region.id, mask)
                 exported.moved += was_moved
-        exported.masks[region.id] = by_frame
         exported.labels[region.id] = region.labels[0] if region.labels else ""
 
 
@@ -238,19 +233,19 @@ def _add_images(exported: ExportedTask, results: Sequence[Mapping[str, Any]]) ->
             continue
         obj = track_of(result) or str(result.get("id"))
         page = result.get("item_index") or 0
-        by_frame = exported.masks.setdefault(obj, {})
-        by_frame[page] = _union(by_frame[page], mask) if page in by_frame else mask
+        before = exported.masks.get(page, obj)
+        exported.masks.put(page, obj, mask if before is None else before.union_with(mask))
         labels = value.get(kind) or value.get("labels")
         exported.labels.setdefault(obj, str(labels[0]) if labels else "")
 
 
 def _add_parents(exported: ExportedTask, results: Sequence[Mapping[str, Any]]) -> None:
     tracks = {id_of(result): track_of(result) or id_of(result) for result in results}
-    spans = {obj: (min(found), max(found)) for obj, found in exported.masks.items() if found}
+    frames = {obj: exported.masks.frames_of(obj) for obj in exported.masks.objects}
     for result in results:
         if result.get("type") == RELATION:
             mother, daughter = (tracks.get(str(result.get(end))) for end in ("from_id", "to_id"))
-            if mother in spans and daughter in spans and spans[mother][1] < spans[daughter][0]:
+            if mother in frames and daughter in frames and frames[mother][-1] < frames[daughter][0]:
                 exported.parents[daughter] = mother
 
 
@@ -260,10 +255,6 @@ def _image_size(results: Sequence[Mapping[str, Any]]) -> FrameSize | None:
         if isinstance(height, int) and isinstance(width, int):
             return height, width
     return None
-
-
-def _union(one: ObjectMask, other: ObjectMask) -> ObjectMask:
-    return ObjectMask.from_array(one.to_array() | other.to_array())
 
 
 def _results(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -299,18 +290,18 @@ def write_masks(
             f"from {', '.join(writable)}."
         )
     movie = Blank(task.name, task.size, task.length)
-    numbers = {obj: number for number, obj in enumerate(task.masks, start=1)}
+    numbers = {obj: number for number, obj in enumerate(task.labels, start=1)}
     parents: dict[ObjectId, ObjectId] = {numbers[d]: numbers[m] for d, m in task.parents.items()}
     with open_writers(
         folder, names, movie, numbers.values(), parents=parents, overwrite=overwrite
     ) as writers:
         for frame in range(task.length):
-            here = {numbers[o]: by_frame.get(frame) for o, by_frame in task.masks.items()}
+            here = task.masks.on_frame(frame)
             known: dict[ObjectId, ObjectMask] = {
-                number: mask for number, mask in here.items() if mask is not None
+                n: here[o] for o, n in numbers.items() if o in here
             }
             writers.write(frame, float(frame), known)
-    key = [{"id": numbers[o], "region": o, "label": task.labels.get(o, "")} for o in task.masks]
+    key = [{"id": numbers[o], "region": o, "label": task.labels.get(o, "")} for o in task.labels]
     files.write_text(folder / OBJECTS_FILE, json.dumps(key, indent=1))
     written = (*writers.paths, folder / OBJECTS_FILE)
     if task.shown is None or task.shown == list(range(len(task.shown))):

@@ -112,13 +112,16 @@ def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
     ious = []
     with work.tracks.picture(print_, lambda: work.media.open(path), options, urgency) as tracker:
         hints = read_hints(request.results, media, tracker.frame_size)
-        for target in targets(hints, request.interactive):
+        objects = targets(hints, request.interactive)
+        tracker.reset()
+        for prompt in (prompt for target in objects for prompt in target.prompts()):
+            tracker.add(prompt)
+        for target in objects:
             control = media.output(target.label)
-            tracker.reset()
-            for prompt in target.prompts():
-                mask = tracker.add(prompt)
+            mask = tracker.mask(0, target.id)
+            assert mask is not None
             written = write_mask(mask, control, target, None)
-            clicks = tracker.unmet_clicks(prompt.frame, prompt.obj)
+            clicks = tracker.unmet_clicks(0, target.id)
             if clicks:
                 written = with_note(written, " ".join(map(unmet_sentence, clicks)))
             results += written
@@ -154,10 +157,10 @@ def fill_stack(request: TaskRequest, media: Media, work: Work) -> Filled:
     def write(found: Tracked) -> tuple[Results, Answered]:
         results: Results = []
         answered: dict[str, tuple[str, ...]] = {}
-        for obj, by_page in found.masks.items():
+        for obj in found.masks.objects:
             target = objects[obj]
             pages: dict[int, str] = {}
-            for page, mask in sorted(by_page.items()):
+            for page, mask in found.masks.of_object(obj).items():
                 place = places.get((obj, page))
                 written = write_mask(mask, controls[obj], target, page, place)
                 results += written

@@ -22,7 +22,7 @@ from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.files import digest_of
 from sam2_plugins.core.frames import FrameSource
 from sam2_plugins.core.lineage import AllObjects, LineageJournal, run_all
-from sam2_plugins.core.masks import ObjectId, ObjectMask
+from sam2_plugins.core.masks import MaskTable, ObjectId, ObjectMask
 from sam2_plugins.core.masks.journal import read_journal
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.feature_cache import FeatureStore
@@ -48,14 +48,14 @@ class Tracked:
     Attributes
     ----------
     masks
-        Object to frame (from 0 on) to mask.
+        By frame, from 0 on, and object.
     parents
         Daughter to mother.
     done, total
         Steps.
     """
 
-    masks: dict[str, dict[int, ObjectMask]] = field(default_factory=dict)
+    masks: MaskTable[int, str] = field(default_factory=MaskTable)
     parents: dict[str, str] = field(default_factory=dict)
     done: int = 0
     total: int = 0
@@ -64,15 +64,14 @@ class Tracked:
     def add(self, frame: int, masks: Mapping[str, ObjectMask]) -> None:
         """Take what a step gave."""
         with self._lock:
-            for obj, mask in masks.items():
-                self.masks.setdefault(obj, {})[frame] = mask
+            self.masks.add(frame, masks)
             self.done += 1
 
     def snapshot(self) -> Tracked:
         """Return what there is now, which does not change any more."""
         with self._lock:
-            masks = {obj: dict(masks) for obj, masks in self.masks.items()}
-            return Tracked(masks, dict(self.parents), self.done, self.total)
+            masks = self.masks.snapshot().items()
+            return Tracked(MaskTable(masks), dict(self.parents), self.done, self.total)
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,8 @@ class StoredTrack(TrackJournal):
             if self.memory_path.exists():
                 super().restore(tracker)
             else:  # a whole track: there is nothing to go on with
-                masklets = [m for m in read_journal(self.path) if m.obj in tracker.objects]
+                kept = read_journal(self.path)
+                masklets = [kept.masklet(obj) for obj in kept.objects if obj in tracker.objects]
                 tracker.restore(masklets)
                 self._known = {(m.obj, frame) for m in masklets for frame in m.masks}
         except ExportError as error:

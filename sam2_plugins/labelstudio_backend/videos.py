@@ -74,7 +74,7 @@ def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
         raise NothingToDo("All boxes here are the model's own: move one, or draw another.")
 
     def write(found: Tracked) -> tuple[Results, Answered]:
-        made = [answer_region(r, found.masks.get(r.id, {}), view) for r in tracked]
+        made = [answer_region(r, found.masks.of_object(r.id), view) for r in tracked]
         return made, {region.id: (region.id,) for region in tracked}
 
     if request.config.buttons:

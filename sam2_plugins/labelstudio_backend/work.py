@@ -127,8 +127,8 @@ class Work:
         is_whole = job.state == "done"
         found = job.tracked.snapshot()
         results, answered = write(found)
-        masks = [mask for by_frame in found.masks.values() for mask in by_frame.values()]
-        ious = [mask.iou for mask in masks if mask.visible]
+        frames = map(found.masks.on_frame, found.masks.frames)
+        ious = [mask.iou for masks in frames for mask in masks.values() if mask.visible]
         goes_on = not is_whole and not job.stop.is_set()
         return Filled(results, answered, ious, _note(job, is_whole, again), is_whole, goes_on)
 

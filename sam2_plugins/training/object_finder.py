@@ -10,8 +10,11 @@ from __future__ import annotations
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,12 +23,12 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from scipy import ndimage
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.files import replacing
 from sam2_plugins.core.model import ObjectFinder, Sam2Model
 from sam2_plugins.core.model.object_finder import Landscape
+from sam2_plugins.training.batches import batches
 from sam2_plugins.training.samples import SampleSize, cut, resize, soften, vary_contrast
 from sam2_plugins.training.synthetic import make_clip
 from sam2_plugins.training.synthetic.microscopy import SPECIMENS
@@ -47,8 +50,7 @@ _GLOWS = ("fluorescence", "membrane")
 _KINDS = (*SPECIMENS, "fluorescence")  # nuclei are what is tracked most
 
 
-@dataclass(frozen=True)
-class Lesson:
+class Lesson(NamedTuple):
     """B pictures and what is true of them.
 
     Attributes
@@ -65,20 +67,27 @@ class Lesson:
     weight: Tensor
 
 
-class Lessons(IterableDataset[tuple[Tensor, ...]]):
-    """Endless single samples, made anew from synthetic clips."""
+@dataclass(frozen=True)
+class Lessons:
+    """Endless batches of samples that are made anew from synthetic clips."""
 
-    def __init__(self, size: int, seed: int) -> None:
-        self._size, self._seed = SampleSize(size, 1, 1, 0, closest=0.4, soften=0.3), seed
+    size: SampleSize
+    batch: int = 8
+    seed: int = 0
 
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        worker = get_worker_info()
-        rng = np.random.default_rng((self._seed, worker.id if worker else 0))
+    def made(self, worker: int, workers: int) -> Iterator[Lesson]:
+        """Yield the lessons of one worker."""
+        samples = self._samples(np.random.default_rng((self.seed, worker)))
+        while True:
+            parts = zip(*islice(samples, self.batch), strict=True)
+            yield Lesson(*(torch.stack(each) for each in parts))
+
+    def _samples(self, rng: np.random.Generator) -> Iterator[tuple[Tensor, ...]]:
         while True:
             kind = str(rng.choice(_KINDS))
             clip = make_clip(rng, 320, int(rng.integers(1, LONGEST_CLIP + 1)), kind)
             for _ in range(3):
-                frames, labels = cut(clip, self._size, rng, whole=False)
+                frames, labels = cut(clip, self.size, rng, whole=False)
                 if kind in _GLOWS and rng.random() < GLARING:
                     frames = _with_grains(frames, labels, rng)
                 yield self._sample(frames, labels, rng)
@@ -86,9 +95,9 @@ class Lessons(IterableDataset[tuple[Tensor, ...]]):
     def _sample(
         self, frames: NDArray[np.uint8], labels: NDArray[np.uint8], rng: np.random.Generator
     ) -> tuple[Tensor, ...]:
-        side = self._size.size
+        side = self.size.size
         images = resize(torch.from_numpy(frames).permute(0, 3, 1, 2).float(), side)
-        if rng.random() < self._size.soften:
+        if rng.random() < self.size.soften:
             images = soften(images, rng)
         image = vary_contrast(images, rng)[0].permute(1, 2, 0)
         truth = torch.from_numpy(np.stack(landscape_of(labels[0])))[None]
@@ -181,26 +190,28 @@ def train_object_finder(
     finder = start or ObjectFinder(model.variant)
     finder = finder.to(model.device).train()
     optimiser = torch.optim.AdamW(finder.parameters(), rate, weight_decay=0.01)
-    lessons = DataLoader(Lessons(model.image_size, seed), batch, num_workers=workers)
+    size = SampleSize(model.image_size, 1, 1, 0, closest=0.4, soften=0.3)
     begin = time.monotonic()
-    for step, parts in enumerate(lessons):
-        gone = (time.monotonic() - begin) / (60 * minutes)
-        if gone >= 1:
-            break
-        warm = min(1.0, (step + 1) / 50)
-        optimiser.param_groups[0]["lr"] = rate * warm * 0.5 * (1 + np.cos(np.pi * gone))
-        lesson = Lesson(*(part.to(model.device) for part in parts))
-        with torch.no_grad():
-            pixels = model.preprocess(lesson.images).contiguous(memory_format=torch.channels_last)
-            features = model.encode_image(pixels)
-        loss = loss_of(finder(pixels, features), lesson)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(finder.parameters(), 1.0)
-        optimiser.step()
-        if step % 25 == 0:
-            keep(finder)
-            print(f"{gone:.0%} step {step}: loss {float(loss.detach()):.3f}", flush=True)
+    with closing(batches(Lessons(size, batch, seed).made, workers, model.device)) as lessons:
+        for step, lesson in enumerate(lessons):
+            gone = (time.monotonic() - begin) / (60 * minutes)
+            if gone >= 1:
+                break
+            warm = min(1.0, (step + 1) / 50)
+            optimiser.param_groups[0]["lr"] = rate * warm * 0.5 * (1 + np.cos(np.pi * gone))
+            lesson = Lesson(*(part.to(model.device) for part in lesson))
+            with torch.no_grad():
+                pixels = model.preprocess(lesson.images)
+                pixels = pixels.contiguous(memory_format=torch.channels_last)
+                features = model.encode_image(pixels)
+            loss = loss_of(finder(pixels, features), lesson)
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(finder.parameters(), 1.0)
+            optimiser.step()
+            if step % 25 == 0:
+                keep(finder)
+                print(f"{gone:.0%} step {step}: loss {float(loss.detach()):.3f}", flush=True)
     return finder.eval()
 
 

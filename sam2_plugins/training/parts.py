@@ -15,22 +15,25 @@ class Parts(str, Enum):
     """What is trained: the more, the more annotations it takes."""
 
     decoder = "decoder"
+    memory_alone = "memory"
     memory = "decoder+memory"
     all = "all"
 
 
-# What makes memories, attends to them, or stands in for those that are missing.
-_MEMORY = (
+# What makes memories, attends to them, or stands in for those that are missing: without it a first
+# frame is answered as before.
+_TRACKING = (
     "memory_attention.",
     "memory_encoder.",
     "spatial_perceiver.",
     "obj_ptr",
     "maskmem_tpos_enc",
-    "no_mem",
-    "no_obj",
+    "no_obj_embed",
 )
+_MEMORY = (*_TRACKING, "no_mem", "no_obj")
 _TRAINED = {
     Parts.decoder: ("sam_mask_decoder.",),
+    Parts.memory_alone: _TRACKING,
     Parts.memory: ("sam_mask_decoder.", *_MEMORY),
     Parts.all: ("",),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from sam2_plugins.training.losses import LossWeights
+from sam2_plugins.training.parts import Parts
 from sam2_plugins.training.prompting import PromptMix
 from sam2_plugins.training.samples import SampleSize
 
@@ -48,6 +49,8 @@ class Recipe:
         so that a run can be made longer.
     ema
         Decay of the averaged weights, which are the ones that are kept.
+    parts
+        What is trained; the rest stays as it is.
     """
 
     stages: tuple[Stage, ...]
@@ -57,6 +60,7 @@ class Recipe:
     weight_decay: float = 0.02
     clip_norm: float = 1.0
     ema: float = 0.998
+    parts: Parts = Parts.all
 
     @property
     def steps(self) -> int:
@@ -126,6 +130,25 @@ SEQUEL = Recipe(
     peak_rate=5e-4,
     decay=0.85,
     ema=0.997,
+)
+
+# For weights that find an object on one frame, and lose parts of it over many: the memory alone
+# learns, by clips as long as they can be, so that all that depends on one frame stays as it is.
+_LONG = Task(
+    1,
+    SampleSize(256, 12, 5, min_area=8, closest=0.3, centred=0.6, soften=0.3),
+    PromptMix(click=0.1, box=0.1, mask=0.7, pointed=0.1, correction=0.04),
+    _CHOOSING,
+)
+_LONGER = replace(_LONG, sample=replace(_LONG.sample, frames=16, objects=4))
+
+STEADY = Recipe(
+    stages=(Stage(700, (_LONG, _LONGER, replace(_NEXT, clips=3), _LONG)),),
+    peak_rate=1e-4,
+    decay=1.0,
+    warm_up=20,
+    ema=0.99,
+    parts=Parts.memory_alone,
 )
 
 _MANY_CORRECTIONS = PromptMix(correction=0.5)

@@ -20,13 +20,14 @@ from sam2_plugins.core.files import naming, replacing
 from sam2_plugins.core.model import Sam2Model, build_model
 from sam2_plugins.core.variants import Variant
 from sam2_plugins.training.average import follow
-from sam2_plugins.training.batches import BatchPlan, ClipShape, batches
+from sam2_plugins.training.batches import BatchPlan, Material, Pace, batches
 from sam2_plugins.training.initialise import initialise
+from sam2_plugins.training.parts import choose_parts
 from sam2_plugins.training.prompting import PromptMix
 from sam2_plugins.training.recipe import Recipe, Task
 from sam2_plugins.training.rollout import rollout
 from sam2_plugins.training.samples import Batch, SampleSize, make_batch
-from sam2_plugins.training.synthetic import KINDS, Photos, make_clip
+from sam2_plugins.training.synthetic import KINDS, make_clip
 
 LOG_FIELDS = (
     *("step", "seconds", "waited", "rate", "loss", "click_iou", "next_iou", "last_iou"),
@@ -34,57 +35,9 @@ LOG_FIELDS = (
 )
 STATE_FILE, LOG_FILE = "state.pt", "log.csv"
 
-CLIPS = (ClipShape(256, 10), ClipShape(256, 10), ClipShape(256, 10), ClipShape(448, 2))
-"""Movies, and larger pictures for what is learned from one frame: seen from near and far."""
-
 _LOG_EVERY = 20  # steps
 _HELD_OUT_SEED = 777_000
 _MINUTE = 60.0
-
-
-@dataclass(frozen=True)
-class Pace:
-    """Where, how long and how much at once a recipe is trained.
-
-    Parameters
-    ----------
-    device
-        "cuda" or "cpu".
-    workers
-        Processes that make batches; 0 makes them in this one.
-    minutes
-        Train for so long, whatever the number of steps: the learning rate falls by the clock.
-    scale
-        Clips of a batch, as a multiple of the recipe's.
-    save_every
-        Steps between saved states; by the clock, a state is saved each minute.
-    """
-
-    device: str = "cpu"
-    workers: int = 1
-    minutes: float | None = None
-    scale: int = 1
-    save_every: int = 100
-
-
-@dataclass(frozen=True)
-class Material:
-    """What batches are made of.
-
-    Parameters
-    ----------
-    clips
-        Shapes of clips that are made in turn.
-    capacity
-        Clips of each shape that a worker keeps.
-    held_out
-        Clips of each kind on which the averaged weights are scored whenever the state is saved.
-    """
-
-    clips: Sequence[ClipShape] = CLIPS
-    capacity: int = 80
-    photos: Photos | None = None
-    held_out: int = 1
 
 
 def train(
@@ -123,21 +76,11 @@ def train(
     pace, material = pace or Pace(), material or Material()
     run = _Run.begin(variant, recipe, folder, pace, start)
     held_out = _held_out(material, torch.device(pace.device))
-    plan = BatchPlan(
-        recipe=recipe,
-        shapes=tuple(material.clips),
-        first=run.step,
-        began=run.began,
-        minutes=pace.minutes,
-        scale=pace.scale,
-        capacity=material.capacity,
-        photos=material.photos,
-        seed=seed,
-    )
+    plan = BatchPlan(recipe, material, pace, run.step, run.began, seed)
     rng = np.random.default_rng((seed, run.step))
     if run.progress >= 1:
         return run.finish()
-    with closing(batches(plan, pace.workers, torch.device(pace.device))) as made:
+    with closing(batches(plan.made, pace.workers, torch.device(pace.device))) as made:
         for task, batch in made:
             run.learn(task, batch, rng)
             ended = run.progress >= 1
@@ -197,6 +140,7 @@ class _Run:
             initialise(model)
         else:
             model.load_state_dict(start)
+        choose_parts(model, recipe.parts)
         # Convolutions are quicker so, and layer norms over channels need no copy.
         model.to(pace.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         average = build_model(variant)
@@ -214,10 +158,8 @@ class _Run:
 
     @property
     def progress(self) -> float:
-        """How much of the training is done, 0 to 1, by steps or by the clock."""
-        if self.pace.minutes is None:
-            return self.step / self.recipe.steps
-        return (time.time() - self.began) / (_MINUTE * self.pace.minutes)
+        """How much of the training is done, from 0 to a little over 1."""
+        return self.pace.progress(self.recipe, self.step, self.began)
 
     @property
     def saving_is_due(self) -> bool:
@@ -336,9 +278,10 @@ def _held_out(material: Material, device: torch.device) -> list[Batch]:
 
 def _groups(model: Sam2Model, decay: float) -> list[dict[str, Any]]:
     """Only matrices decay; norms, biases and embeddings do not."""
-    matrices = [p for p in model.parameters() if p.ndim >= 2 and min(p.shape[:2]) > 1]
+    trained = [p for p in model.parameters() if p.requires_grad]
+    matrices = [p for p in trained if p.ndim >= 2 and min(p.shape[:2]) > 1]
     chosen = {id(p) for p in matrices}
-    others = [p for p in model.parameters() if id(p) not in chosen]
+    others = [p for p in trained if id(p) not in chosen]
     return [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
 
 

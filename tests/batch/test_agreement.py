@@ -26,7 +26,7 @@ def movie(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def in_folder(folder: Path) -> Masks:
-    journal = read_journal(folder / "masks.jsonl")
+    journal = read_journal(folder / "masks.jsonl").masklets()
     return {(int(one.obj), frame): mask for one in journal for frame, mask in one}
 
 

@@ -8,6 +8,7 @@ from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.tracking.profiling import PARTS, matrix_rate, profile_tracking
 
 
+@pytest.mark.slow
 def test_every_part_of_a_frame_is_told(run, nano):
     told = run("bench", nano, "--objects", "1,2", "--sizes", "64", "--frames", 1, "--json").json
     assert told["device"] == "cpu"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from sam2_plugins.cli import app as commands
 from sam2_plugins.cli.crash_log import write_crash_log
@@ -155,19 +156,14 @@ def _wait_for(path: Path) -> None:
 
 def test_shells_complete_commands_models_and_formats():
     def completions(words: str) -> str:
-        told = subprocess.run(
-            [sys.executable, "-m", "sam2_plugins"],
-            capture_output=True,
-            text=True,
-            env={
-                **os.environ,
-                "_SAM2_PLUGINS_COMPLETE": "complete_bash",
-                "COMP_WORDS": words,
-                "COMP_CWORD": str(len(words.split(" ")) - 1),
-            },
+        typed = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
+        result = CliRunner().invoke(
+            commands,
+            prog_name="sam2-plugins",
+            env={"_SAM2_PLUGINS_COMPLETE": "complete_bash", **typed},
         )
-        assert told.stderr == ""
-        return told.stdout
+        assert result.stderr == ""
+        return result.stdout
 
     assert "track" in completions("sam2-plugins tr")
     assert completions("sam2-plugins track --model sam2.1-t").split() == ["sam2.1-tiny"]

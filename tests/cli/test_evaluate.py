@@ -12,6 +12,8 @@ import tifffile
 from sam2_plugins.core.datasets import load_dataset
 from sam2_plugins.core.evaluation.metrics import evaluate
 
+QUICK = ("--image-size", "128")
+
 
 @pytest.fixture
 def dataset(discs, tmp_path) -> Path:
@@ -68,6 +70,14 @@ def test_stacks_that_do_not_fit_exit_with_1_and_both_sizes(run, dataset, tmp_pat
     assert "2 frames were predicted, but the truth has 6" in result.err
 
 
+def test_a_truth_without_an_object_is_an_error_that_says_so(run, discs, tmp_path):
+    for name, labels in (("pred", discs[1]), ("empty", discs[1] * 0)):
+        np.save(tmp_path / f"{name}.npy", labels)
+    result = run("evaluate", tmp_path / "pred.npy", tmp_path / "empty.npy")
+    assert result.code == 1
+    assert "no object to score" in result.err
+
+
 def test_a_dataset_equals_the_reference_scorer(run, shared_data, tmp_path):
     folder = shared_data / "ecoli_phase_trpL"
     np.save(tmp_path / "moved.npy", np.roll(load_dataset(folder).truth, 3, axis=1))
@@ -78,7 +88,7 @@ def test_a_dataset_equals_the_reference_scorer(run, shared_data, tmp_path):
 
 
 def test_a_model_is_scored_on_every_dataset_of_a_folder(run, nano, dataset):
-    arguments = ("evaluate-model", nano, "--data", dataset.parent, "--prompt", "mask")
+    arguments = ("evaluate-model", nano, *QUICK, "--data", dataset.parent, "--prompt", "mask")
     told = run(*arguments, "--json").json
     (report,) = told["sequences"]
     assert (told["model"], told["prompt"]) == ("nano", "mask")
@@ -88,7 +98,7 @@ def test_a_model_is_scored_on_every_dataset_of_a_folder(run, nano, dataset):
 
 
 def test_the_table_of_a_model_has_the_means(run, nano, dataset):
-    result = run("evaluate-model", nano, "--data", dataset.parent, "--prompt", "click")
+    result = run("evaluate-model", nano, *QUICK, "--data", dataset.parent, "--prompt", "click")
     assert "mean microscopy" in result.out
     assert "synthetic time-lapses only" in result.err
 
@@ -106,8 +116,8 @@ def test_an_unknown_dataset_is_a_usage_error_that_names_the_known_ones(run, data
 
 
 def test_a_protocol_is_carried_out_on_a_dataset(run, nano, dataset, tmp_path):
-    arguments = ("--model", nano, "--protocol", "offline", "--rounds", 2, "--out", tmp_path / "o")
-    told = run("evaluate", dataset, *arguments, "--json").json
+    arguments = ("--model", nano, *QUICK, "--protocol", "offline", "--rounds", 2)
+    told = run("evaluate", dataset, *arguments, "--out", tmp_path / "o", "--json").json
     (report,) = told["sequences"]
     assert (told["protocol"], told["clicks"], told["memory"]) == ("offline", 3, "sam2")
     assert [one["prompted_frames"] for one in report["rounds"]] == [1, 2]
@@ -121,21 +131,22 @@ def test_a_protocol_is_carried_out_on_a_dataset(run, nano, dataset, tmp_path):
 
 
 def test_people_are_told_prompted_frames_and_clicks(run, nano, dataset):
-    result = run("evaluate", dataset, "--model", nano, "--prompt", "box", "--per-object")
+    result = run("evaluate", dataset, "--model", nano, *QUICK, "--prompt", "box", "--per-object")
     assert "clicks" in result.out
     assert "discs 2" in result.out
     assert "Peak memory" in result.err
 
 
 def test_one_prompt_on_the_first_frame_is_what_evaluate_model_does(run, nano, dataset):
-    one = run("evaluate", dataset, "-m", nano, "--clicks", 1, "--prompt", "mask", "--json").json
-    other = run("evaluate-model", nano, "--data", dataset, "--json").json
+    once = ("--clicks", 1, "--prompt", "mask", *QUICK, "--json")
+    one = run("evaluate", dataset, "-m", nano, *once).json
+    other = run("evaluate-model", nano, "--data", dataset, *QUICK, "--json").json
     assert one["sequences"][0]["J"] == other["sequences"][0]["J"]
 
 
 @pytest.mark.parametrize(("memory", "name"), [("samurai", "samurai"), ("distractor", "dam4sam")])
 def test_a_model_is_scored_with_any_memory(run, nano, dataset, memory, name):
-    told = run("evaluate", dataset, "--model", nano, "--memory", memory, "--json").json
+    told = run("evaluate", dataset, "--model", nano, *QUICK, "--memory", memory, "--json").json
     assert told["memory"] == name
     assert told["sequences"][0]["J"] > 0.5
 

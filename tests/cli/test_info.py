@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import tifffile
+
+from sam2_plugins.cli.console import frames_progress
 
 
 def test_the_facts_of_a_movie_are_told_as_json(run, movie):
@@ -14,6 +17,17 @@ def test_the_facts_of_a_movie_are_told_to_people(run, movie):
     result = run("info", movie)
     assert result.code == 0
     assert "discs.tif" in result.out
+
+
+@pytest.mark.parametrize("name", ["[red]cells.npy", ":smile:.npy"])
+def test_a_name_is_shown_as_it_is(run, tmp_path, name):
+    np.save(tmp_path / name, np.zeros((40, 50), np.uint8))
+    assert name in run("info", tmp_path / name).out
+
+
+def test_a_bar_has_any_name():
+    with frames_progress() as bars:
+        bars.add_task("a[/b]")
 
 
 def test_the_options_of_reading_are_obeyed(run, tmp_path):

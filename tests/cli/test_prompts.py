@@ -89,3 +89,13 @@ def test_saved_prompts_come_first_and_keep_their_ids(tmp_path: Path):
 def test_prompts_are_told_in_a_few_words():
     said = [Prompt.of(0, 1, points=[(1, 1), (2, 2)]), Prompt.of(7, 1, box=(1, 1, 5, 5))]
     assert summarise_prompts(said) == "2 clicks @ 0, box @ 7"
+
+
+def test_two_boxes_or_masks_of_one_object_on_a_frame_are_refused(tmp_path):
+    for name in ("a", "b"):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.eye(9, dtype=np.uint8))
+    with pytest.raises(typer.BadParameter, match="object cell has two boxes on frame 0"):
+        collected(boxes=["1,1,9,9,cell", "2,2,8,8,cell"])
+    with pytest.raises(typer.BadParameter, match="object 1 has two masks on frame 0"):
+        collected(masks=[f"{tmp_path / 'a.tif'}", f"{tmp_path / 'b.tif'}"])
+    assert len(collected(masks=[f"{tmp_path / 'a.tif'}", f"{tmp_path / 'b.tif'},3"])) == 2

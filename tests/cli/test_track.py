@@ -14,14 +14,17 @@ import av
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from sam2_plugins.batch.folder import FILES
+from sam2_plugins.core.files import content_digest
 from sam2_plugins.core.prompt_files import load_prompts, save_prompts
 from sam2_plugins.core.prompts import Prompt
 from tests.cli.conftest import FRAMES, moving_discs
 
-PROMPTS = ("--click", "40,40", "--box", "75,50,95,70")
+QUICK = ("--image-size", "128")
+PROMPTS = ("--click", "40,40", "--box", "75,50,95,70", *QUICK)
 
 
 def test_a_click_and_a_box_become_label_images(run, nano, movie, tmp_path):
@@ -37,7 +40,7 @@ def test_a_pattern_of_names_is_a_movie(run, nano, discs, tmp_path):
     for index, image in enumerate(discs[0][:2]):
         tifffile.imwrite(tmp_path / f"t{index}_GFP.tif", image)
         tifffile.imwrite(tmp_path / f"t{index}_BF.tif", 0 * image)
-    click = ("--click", "40,40", "--model", nano, "--format", "tiff", "--json")
+    click = ("--click", "40,40", *QUICK, "--format", "tiff", "--json")
     result = run("track", tmp_path / "*GFP*.tif", *click, "--out", tmp_path / "out")
     assert result.json["objects"][0]["frames_seen"] == 2
 
@@ -85,7 +88,8 @@ def test_saved_prompts_give_the_same_masks_again(run, nano, movie, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     run("track", movie, *PROMPTS, "--out", first, "--format", "tiff,prompts")
     saved = first / "prompts.json"
-    assert run("track", movie, "--prompts", saved, "--out", second, "--format", "tiff").code == 0
+    again = ("track", movie, "--prompts", saved, *QUICK, "--out", second, "--format", "tiff")
+    assert run(*again).code == 0
     np.testing.assert_array_equal(
         tifffile.imread(first / "labels.tif"), tifffile.imread(second / "labels.tif")
     )
@@ -97,6 +101,40 @@ def test_only_the_wanted_frames_are_tracked(run, nano, movie, tmp_path):
         *("--start", 3, "--stop", 1, "--out", tmp_path, "--format", "csv", "--json"),
     )
     assert result.json["frames"] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("source", "out", "format_"),
+    [
+        ("own/labels.tif", "own", "tiff"),
+        ("own/labels.tif", "own", "csv"),
+        ("link/labels.tif", "link", "tiff"),
+        ("one/ctc", "one", "ctc"),
+        ("frames", "frames", "png"),
+        ("frames/*.png", "frames", "png"),
+        ("store.zarr", "store.zarr", "csv"),
+        ("store.zarr", "store.zarr/inside", "csv"),
+    ],
+)
+def test_results_take_neither_the_place_of_the_movie_nor_one_among_its_frames(
+    run, discs, tmp_path, source, out, format_
+):
+    for folder in ("own", "link", "one/ctc", "frames"):
+        (tmp_path / folder).mkdir(parents=True)
+    tifffile.imwrite(tmp_path / "own" / "labels.tif", discs[0], metadata={"axes": "TYX"})
+    (tmp_path / "link" / "labels.tif").symlink_to(tmp_path / "own" / "labels.tif")
+    for index, image in enumerate(discs[0]):
+        tifffile.imwrite(tmp_path / "one" / "ctc" / f"mask{index:03}.tif", image)
+        Image.fromarray(image).save(tmp_path / "frames" / f"{index}.png")
+    zarr.open(str(tmp_path / "store.zarr"), mode="w", shape=discs[0].shape, dtype="u1")[:] = 1
+    before = content_digest(tmp_path)
+    result = run(
+        *("track", tmp_path / source, "--click", "40,40", "--overwrite"),
+        *("--out", tmp_path / out, "--format", format_),
+    )
+    assert result.code == 1
+    assert "Choose another folder with --out" in result.err
+    assert content_digest(tmp_path) == before
 
 
 def test_earlier_results_are_not_replaced(run, nano, movie, tmp_path):
@@ -172,7 +210,7 @@ def test_the_same_command_again_only_shows_what_is_there(run, nano, movie, tmp_p
 
 
 def test_another_click_in_the_same_folder_is_refused_by_name(run, nano, movie, tmp_path):
-    command = ("track", movie, "--out", tmp_path, "--format", "csv", "--click")
+    command = ("track", movie, *QUICK, "--out", tmp_path, "--format", "csv", "--click")
     assert run(*command, "40,40").code == 0
     other = run(*command, "85,60")
     assert other.code == 1
@@ -194,7 +232,7 @@ def test_a_mistake_does_not_block_the_mended_command(run, nano, movie, tmp_path,
 def test_prompts_of_another_movie_are_refused_unless_forced(run, nano, movie, tmp_path):
     prompts = tmp_path / "prompts.json"
     save_prompts(prompts, [Prompt.of(0, 1, points=[(40, 40)])], {"name": "yeast.tif", "frames": 9})
-    command = ("track", movie, "--prompts", prompts, "--out", tmp_path / "out", "--format", "csv")
+    command = ("track", movie, "--prompts", prompts, "--out", tmp_path / "out", *QUICK, "-f", "csv")
     refused = run(*command)
     assert refused.code == 1
     assert "frames 9 and not 6" in refused.err

@@ -34,6 +34,12 @@ def test_without_a_run_there_is_nothing_to_resume(run, tmp_path):
     assert "no run to resume" in result.err
 
 
+def test_the_memory_alone_is_taught_from_weights_that_know_the_rest(run, tmp_path):
+    result = run("train", "nano", "--out", tmp_path, "--memory")
+    assert result.code == 1
+    assert "give them with --start" in result.err
+
+
 def test_a_full_disk_is_named_and_the_last_state_kept(run, tmp_path, monkeypatch):
     def full(*_: object, **__: object) -> None:
         (tmp_path / "run").mkdir()

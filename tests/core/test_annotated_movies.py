@@ -21,7 +21,6 @@ from sam2_plugins.core.evaluation.metrics import evaluate
 from sam2_plugins.core.frames import open_frames
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.training.finetuning import read_project
-from sam2_plugins.training.finetuning.readers import _named_by
 
 SIZE = (48, 64)
 LABELS = np.zeros((9, *SIZE), np.uint8)
@@ -170,7 +169,6 @@ def test_pieces_of_one_cell_are_one_cell() -> None:
     outlines[1:3, 1:7], outlines[4:7, 1:7] = 1, 2
     wanted = np.where(outlines > 0, 5, 0)
     assert np.array_equal(named_after(outlines, markers), wanted)
-    assert np.array_equal(_named_by(markers, outlines), wanted)
 
 
 def test_ids_of_any_size_name_outlines() -> None:

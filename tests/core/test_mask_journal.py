@@ -22,7 +22,7 @@ def test_what_was_written_is_read_with_all_that_the_model_said(tmp_path: Path) -
     with MaskJournal(path) as journal:
         journal.write(0, {"cell": square(1), 7: square(9, math.nan, math.nan)})
         journal.write(1, {"cell": ObjectMask.empty(SIZE, 0.1, -3.0)})
-    cell, other = read_journal(path)
+    cell, other = read_journal(path).masklets()
     assert (cell.obj, other.obj) == ("cell", 7)
     assert cell.masks == {0: square(1), 1: ObjectMask.empty(SIZE)}
     assert (cell.masks[0].iou, cell.masks[0].score) == (0.5, 2.5)
@@ -36,10 +36,10 @@ def test_a_line_that_a_kill_cut_off_is_ignored_and_then_replaced(tmp_path: Path)
         journal.write(0, {1: square(1)})
         journal.write(1, {1: square(2)})
     path.write_bytes(path.read_bytes()[:-10])
-    assert read_journal(path)[0].masks.keys() == {0}
+    assert read_journal(path).masklets()[0].masks.keys() == {0}
     with MaskJournal(path) as journal:
         journal.write(1, {1: square(5)})
-    assert read_journal(path)[0].masks == {0: square(1), 1: square(5)}
+    assert read_journal(path).masklets()[0].masks == {0: square(1), 1: square(5)}
 
 
 def test_a_frame_written_again_counts_as_it_was_written_last(tmp_path: Path) -> None:
@@ -47,11 +47,11 @@ def test_a_frame_written_again_counts_as_it_was_written_last(tmp_path: Path) -> 
     with MaskJournal(path) as journal:
         journal.write(0, {1: square(1)})
         journal.write(0, {1: square(8)})
-    assert read_journal(path)[0].masks == {0: square(8)}
+    assert read_journal(path).masklets()[0].masks == {0: square(8)}
 
 
 def test_a_journal_that_does_not_exist_holds_nothing(tmp_path: Path) -> None:
-    assert read_journal(tmp_path / "masks.jsonl") == []
+    assert not read_journal(tmp_path / "masks.jsonl").frames
 
 
 def test_a_damaged_line_is_named(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import tifffile
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.demo import movie
 
+pytestmark = pytest.mark.slow  # pip is run by nearly all
+
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -60,7 +60,7 @@ def test_boxes_on_a_video_agree_with_the_core(tmp_path: Path) -> None:
     found = {
         (obj, frame): mask
         for obj, name in NAMES.items()
-        for frame, mask in read.masks[name].items()
+        for frame, mask in read.masks.of_object(name).items()
     }
     assert_alike(found, agreement.core_masks(movie, BOXES), empty=False)
 

@@ -52,7 +52,7 @@ def test_a_mask_under_a_box_that_a_person_moved_moves_along(settings, files, dis
     result = answer["result"][0]
     result["value"]["sequence"][-1] |= {"x": 2.0, "y": 70.0}
     read = exported(tmp_path, tasks.video_task(files), [result])
-    last = read.masks["a"][FRAMES - 1]
+    last = read.masks.get(FRAMES - 1, "a")
     assert last.box[:2] == (round(0.02 * 128), round(0.7 * 96))
 
 
@@ -60,8 +60,8 @@ def test_a_stack_comes_back_as_one_object_on_all_pages(engine, files, discs, tmp
     task = tasks.stack_task(files)
     (answer,) = engine.predict([task], tasks.STACK, {"result": [tasks.click(36, 40, page=4)]})
     read = exported(tmp_path, task, answer["result"])
-    ((track, masks),) = read.masks.items()
-    assert sorted(masks) == list(range(FRAMES))
+    (track,) = read.masks.objects
+    assert read.masks.frames_of(track) == list(range(FRAMES))
     assert read.labels == {track: "Cell"}
 
 
@@ -122,7 +122,7 @@ def test_an_ellipse_is_a_mask_and_boxes_that_enclose_none_are_counted(
     (answer,) = engine.predict([tasks.image_task(files)], config, context)
     box = tasks.area(discs[1][0], 2)
     read = exported(tmp_path, tasks.image_task(files), [*answer["result"], box])
-    (masks,) = read.masks.values()
+    (mask,) = read.masks.on_frame(0).values()
     labels = discs[1][0]
-    assert iou(masks[0].to_array(), labels == labels[40, 40]) > 0.8
+    assert iou(mask.to_array(), labels == labels[40, 40]) > 0.8
     assert dict(read.left_out) == {box["type"]: 1}

@@ -42,7 +42,7 @@ def test_two_annotators_of_one_prediction_both_get_their_whole_track(
         hurried.predict([two], tasks.VIDEO, {"result": [moved]})
     wait_for(lambda: all(job.state == "done" for job in hurried.work.jobs.all()))
     for job in hurried.work.jobs.all():
-        assert len(job.tracked.snapshot().masks["a"]) == FRAMES
+        assert len(job.tracked.snapshot().masks.frames_of("a")) == FRAMES
     patient = Engine(settings)
     (answer,) = patient.predict([one], tasks.VIDEO, {"result": [box_at(discs, 0, 4)]})
     assert boxes_agree(answer["result"][0], discs[1], 1)
@@ -202,4 +202,4 @@ def test_old_tracks_make_room_for_new_ones(settings, files, discs):
         context = {"result": [box_at(discs, frame)]}
         small.predict([tasks.video_task(files)], tasks.VIDEO, context)
     wait_for(lambda: len(list((settings.folder / "tracks").iterdir())) <= 1)
-    assert len(small.work.jobs.all()[0].tracked.snapshot().masks["a"]) == FRAMES
+    assert len(small.work.jobs.all()[0].tracked.snapshot().masks.frames_of("a")) == FRAMES

@@ -29,7 +29,7 @@ def iou(desk: Desk, frame: int, label: int, disc: int) -> float:
 def test_a_click_gives_a_mask_on_its_frame_only(desk: Desk) -> None:
     desk.click(*LEFT)
     assert iou(desk, 0, 1, 1) > 0.8
-    assert desk.space.store.indices(1) == [(0,)]
+    assert desk.space.store.frames_of(1) == [(0,)]
     assert desk.failures == []
 
 
@@ -84,7 +84,7 @@ def test_a_range_limits_a_run_and_both_goes_outward(desk: Desk) -> None:
     desk.space.go_to((4,))
     desk.click(40, 36)
     desk.track("both", 2, 5)
-    assert desk.space.store.indices(1) == [(2,), (3,), (4,), (5,)]
+    assert desk.space.store.frames_of(1) == [(2,), (3,), (4,), (5,)]
 
 
 def test_a_stopped_run_keeps_what_is_done_and_goes_on_from_there(desk: Desk) -> None:
@@ -98,20 +98,20 @@ def test_a_stopped_run_keeps_what_is_done_and_goes_on_from_there(desk: Desk) -> 
 
     desk.controller.progressed.connect(stop_at_three)
     desk.track()
-    assert desk.space.store.indices(1) == [(0,), (1,), (2,), (3,)]  # three beside the click's
+    assert desk.space.store.frames_of(1) == [(0,), (1,), (2,), (3,)]  # three beside the click's
     assert any("what is done is kept" in told for told in desk.told)
     desk.track()
-    assert len(desk.space.store.indices(1)) == 8
+    assert len(desk.space.store.frames_of(1)) == 8
 
 
 def test_a_run_is_taken_back_as_one(desk: Desk) -> None:
     desk.click(*LEFT)
     desk.track()
     desk.controller.undo()
-    assert desk.space.store.indices(1) == [(0,)]
+    assert desk.space.store.frames_of(1) == [(0,)]
     desk.controller.undo()
     desk.jobs.run()
-    assert desk.space.store.indices(1) == []
+    assert desk.space.store.frames_of(1) == []
     assert len(desk.space.points.data) == 0
     desk.controller.undo()
     assert desk.told[-1] == "There is nothing to take back."
@@ -165,7 +165,7 @@ def test_what_a_person_painted_is_never_overwritten(desk: Desk) -> None:
     painted = desk.space.store.get((3,), 1)
     desk.track("both")
     assert desk.space.store.get((3,), 1) == painted
-    assert len(desk.space.store.indices(1)) == 8
+    assert len(desk.space.store.frames_of(1)) == 8
 
 
 def test_an_undone_stroke_leaves_nothing_that_is_kept(desk: Desk) -> None:
@@ -247,14 +247,14 @@ def test_a_division_ends_the_mother_and_begins_two_daughters(desk: Desk) -> None
     desk.space.go_to((4,))
     desk.controller.divisions.divide()
     first, second = sorted(desk.space.lineage.mothers)
-    assert desk.space.store.indices(1)[-1] == (3,)
+    assert desk.space.store.frames_of(1)[-1] == (3,)
     assert desk.controller.selected == first
     desk.click(40, 36)
     assert desk.controller.selected == second
     desk.click(60, 89)
     desk.track()
-    assert desk.space.store.indices(1)[-1] == (3,)
-    assert desk.space.store.indices(second) == [(4,), (5,), (6,), (7,)]
+    assert desk.space.store.frames_of(1)[-1] == (3,)
+    assert desk.space.store.frames_of(second) == [(4,), (5,), (6,), (7,)]
     assert desk.space.tracks.graph == {first: [1], second: [1]}
 
 
@@ -280,7 +280,7 @@ def test_a_division_is_taken_back(desk: Desk) -> None:
     desk.controller.undo()
     desk.jobs.run()
     assert list(desk.controller.objects) == [1]
-    assert len(desk.space.store.indices(1)) == 8
+    assert len(desk.space.store.frames_of(1)) == 8
     assert desk.space.lineage.mothers == {}
 
 
@@ -297,11 +297,11 @@ def test_a_removed_object_goes_and_comes_back(desk: Desk) -> None:
     desk.click(*RIGHT)
     desk.track()
     desk.controller.delete(1)
-    assert desk.space.store.indices(1) == []
+    assert desk.space.store.frames_of(1) == []
     assert len(desk.space.points.data) == 1
     assert desk.controller.selected == 2
     desk.controller.undo()
-    assert len(desk.space.store.indices(1)) == 8
+    assert len(desk.space.store.frames_of(1)) == 8
 
 
 def test_a_mother_that_was_removed_comes_back_with_her_daughters(desk: Desk) -> None:
@@ -342,13 +342,13 @@ def test_planes_of_a_volume_in_time_are_lines_of_their_own(
     desk.viewer.dims.set_point((0, 1), (0, 1))
     desk.click(*LEFT)
     desk.track()
-    assert desk.space.store.indices(1) == [(t, 1) for t in range(4)]
+    assert desk.space.store.frames_of(1) == [(t, 1) for t in range(4)]
     desk.controller.use(desk.controller.images, axis=1)
     desk.viewer.dims.set_point((0, 1), (2, 1))
     desk.controller.new_object()
     desk.click(60, 87)
     desk.track("both")
-    assert desk.space.store.indices(2) == [(2, z) for z in range(3)]
+    assert desk.space.store.frames_of(2) == [(2, z) for z in range(3)]
 
 
 def test_one_image_is_segmented_and_says_that_it_has_one_frame(
@@ -413,7 +413,7 @@ def test_a_frame_that_cannot_be_read_ends_the_run_and_keeps_the_rest(
     desk.click(*LEFT)
     desk.track()
     assert "the disk is gone" in desk.failures[-1]
-    assert desk.space.store.indices(1) == [(t,) for t in range(5)]
+    assert desk.space.store.frames_of(1) == [(t,) for t in range(5)]
     assert not desk.controller.runs.running
 
 
@@ -522,7 +522,7 @@ def test_prompts_saved_and_loaded_give_the_same_masks(
     assert again.failures == []
     assert again.controller.objects[2] == "the right one"
     assert again.space.lineage.mothers == {3: 1}
-    for index in desk.space.store.indices(1) + desk.space.store.indices(2):
+    for index in desk.space.store.frames_of(1) + desk.space.store.frames_of(2):
         assert again.space.store.on_frame(index) == desk.space.store.on_frame(index)
 
 

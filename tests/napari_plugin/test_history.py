@@ -22,7 +22,7 @@ def everything(desk: Desk) -> dict[str, Any]:
     masks = {
         (index, label): mask
         for label in range(1, 6)
-        for index in store.indices(label)
+        for index in store.frames_of(label)
         if (mask := store.get(index, label)) is not None
     }
     state = work.capture()
@@ -175,7 +175,7 @@ def test_nothing_is_tracked_beyond_its_life(desk: Desk, direction: str) -> None:
     desk.space.go_to((6,))
     desk.controller.end_here()
     desk.track(direction)
-    frames = {index[0] for index in desk.space.store.indices(1)}
+    frames = {index[0] for index in desk.space.store.frames_of(1)}
     assert frames == {"both": {3, 4, 5, 6}, "backward": {3, 4}, "forward": {4, 5, 6}}[direction]
 
 
@@ -192,8 +192,8 @@ def test_a_life_survives_a_file_of_prompts(
     load(again, tmp_path / "prompts.json")
     again.track("both")
     assert again.session.ends == {1: 3}
-    assert again.space.store.indices(1)[-1] == (3,)
-    assert again.space.store.indices(2)[0] == (4,)
+    assert again.space.store.frames_of(1)[-1] == (3,)
+    assert again.space.store.frames_of(2)[0] == (4,)
 
 
 def test_an_object_cannot_end_before_it_begins(desk: Desk) -> None:

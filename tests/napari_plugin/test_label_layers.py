@@ -92,6 +92,6 @@ def test_the_same_labels_taken_twice_double_nothing(make_desk: Callable[..., Des
     desk.space.go_to((3,))
     assert use(layer) == first
     desk.jobs.run()
-    assert desk.space.store.indices(1) == [(0,), (3,)]
+    assert desk.space.store.frames_of(1) == [(0,), (3,)]
     assert list(desk.controller.objects.values()) == ["tracked -200000", "tracked -100000"]
     assert desk.failures == []

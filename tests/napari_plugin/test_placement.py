@@ -59,7 +59,7 @@ def test_a_division_is_on_the_frame_that_is_shown(make_desk: Callable[..., Desk]
     desk.track()
     desk.viewer.dims.set_point(0, 4)
     desk.controller.divisions.divide()
-    assert desk.space.store.indices(1)[-1] == (3,)
+    assert desk.space.store.frames_of(1)[-1] == (3,)
 
 
 def test_the_size_of_a_pixel_and_the_time_of_a_frame_are_the_worlds() -> None:

@@ -100,7 +100,7 @@ def test_a_reopened_session_goes_on_where_the_other_ended(open_movie: Open, movi
     again = open_movie(movie)
     again.track()
     assert [again.space.store.get((t,), 1) for t in range(5)] == kept
-    assert len(again.space.store.indices(1)) == 8
+    assert len(again.space.store.frames_of(1)) == 8
     assert again.failures == []
 
 
@@ -147,10 +147,10 @@ control.runs.start("forward")
     with movie.with_suffix(".sam2").open("ab") as file:
         file.write(b'{"at": [7], "la')
     desk = open_movie(movie)
-    assert desk.space.store.indices(1) == [(n,) for n in range(6)]
+    assert desk.space.store.frames_of(1) == [(n,) for n in range(6)]
     assert len(desk.space.points.data) == 1
     desk.track()
-    assert len(desk.space.store.indices(1)) == 8
+    assert len(desk.space.store.frames_of(1)) == 8
     assert desk.failures == []
 
 
@@ -266,7 +266,7 @@ def test_damaged_lines_are_left_out_and_told_of(open_movie: Open, movie: Path) -
     path.write_text("\n".join(lines) + "\n")
     again = open_movie(movie)
     assert "1 damaged line " in again.told[-1]
-    assert len(again.space.store.indices(1)) == 7
+    assert len(again.space.store.frames_of(1)) == 7
     assert all(json.loads(line) for line in path.read_text().splitlines())
 
 

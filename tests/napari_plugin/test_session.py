@@ -57,8 +57,8 @@ def test_an_object_removed_in_mid_run_is_tracked_no_further(desk: Desk) -> None:
     desk.controller.progressed.connect(remove)
     desk.track()
     assert desk.failures == []
-    assert desk.space.store.indices(1) == []
-    assert desk.space.store.indices(2) == [(0,), (1,), (2,), (3,)]
+    assert desk.space.store.frames_of(1) == []
+    assert desk.space.store.frames_of(2) == [(0,), (1,), (2,), (3,)]
 
 
 def test_frames_forgotten_in_mid_run_are_looked_at_anew_by_the_next(desk: Desk) -> None:
@@ -68,7 +68,7 @@ def test_frames_forgotten_in_mid_run_are_looked_at_anew_by_the_next(desk: Desk) 
     desk.session.forget_frames()
     desk.track()
     assert desk.session._tracking[line].tracker is not before
-    assert desk.space.store.indices(1) == [(0,), (1,), (2,), (3,)]
+    assert desk.space.store.frames_of(1) == [(0,), (1,), (2,), (3,)]
 
 
 def test_masks_that_come_after_their_object_was_removed_are_not_kept(
@@ -83,7 +83,7 @@ def test_masks_that_come_after_their_object_was_removed_are_not_kept(
     propagate = VideoTracker.propagate
     monkeypatch.setattr(VideoTracker, "propagate", removing)
     desk.track()
-    assert desk.space.store.indices(1) == []
+    assert desk.space.store.frames_of(1) == []
 
 
 def test_an_answer_that_comes_after_its_object_was_removed_is_not_shown(
@@ -97,5 +97,5 @@ def test_an_answer_that_comes_after_its_object_was_removed_is_not_shown(
     add = VideoTracker.add
     monkeypatch.setattr(VideoTracker, "add", removing)
     desk.click(60, 80)
-    assert desk.space.store.indices(2) == []
+    assert desk.space.store.frames_of(2) == []
     assert all(label != 2 for _, label in desk.session.prompts.along(desk.controller.line))

@@ -131,7 +131,7 @@ def test_one_image_has_one_frame() -> None:
     assert store[3, 3] == 3
     store[0, 0] = 4
     assert store.on_frame(()).keys() == {3, 4}
-    assert store.indices(3) == [()]
+    assert store.frames_of(3) == [()]
 
 
 def test_a_frame_that_does_not_exist_is_refused() -> None:

@@ -43,14 +43,14 @@ def test_every_stack_is_tracked_from_one_click(stacks: Desk) -> None:
         assert (found[t] & truth[t]).sum() / (found[t] | truth[t]).sum() > 0.8
     stacks.controller.undo()
     stacks.jobs.run()
-    assert store.indices(1) == [(0, 1)]
+    assert store.frames_of(1) == [(0, 1)]
 
 
 def test_a_range_is_one_of_time_points(stacks: Desk) -> None:
     assert stacks.controller.runs.length == TIMES
     stacks.click(30, 22)
     stacks.track("forward", stop=1)
-    assert {index[0] for index in stacks.space.store.indices(1)} == {0, 1}
+    assert {index[0] for index in stacks.space.store.frames_of(1)} == {0, 1}
 
 
 def test_an_object_in_several_planes_has_one_track() -> None:

@@ -1,17 +1,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.model import ObjectFinder
 from sam2_plugins.training.object_finder import (
-    Lesson,
     Lessons,
     landscape_of,
     loss_of,
     train_object_finder,
 )
+from sam2_plugins.training.samples import SampleSize
 
 
 def test_the_landscape_of_labels_has_a_hill_per_object_and_marks_what_lies_between() -> None:
@@ -36,20 +37,19 @@ def test_an_object_goes_on_beyond_the_edge_of_a_picture() -> None:
 
 
 def test_samples_are_the_same_for_the_same_seed() -> None:
-    one, other = (next(iter(Lessons(64, 7))) for _ in range(2))
+    plan = Lessons(SampleSize(64, 1, 1, 0), batch=2, seed=7)
+    one, other = (next(plan.made(0, 1)) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
-    image, presence, depth, weight = one
-    assert (image.shape, presence.shape) == ((64, 64, 3), (32, 32))
+    images, presence, depth, weight = one
+    assert (images.shape, presence.shape) == ((2, 64, 64, 3), (2, 32, 32))
     assert 0 <= float(depth.min()) <= float(depth.max()) <= 1
     assert float(weight.min()) == 1
 
 
+@pytest.mark.slow
 def test_training_moves_a_finder_towards_the_truth() -> None:
     model = cached_model("nano", device="cpu")
-    samples = iter(Lessons(model.image_size, 3))
-    lesson = Lesson(
-        *(torch.stack(parts) for parts in zip(*(next(samples) for _ in range(2)), strict=True))
-    )
+    lesson = next(Lessons(SampleSize(model.image_size, 1, 1, 0), batch=2, seed=3).made(0, 1))
     torch.manual_seed(0)
     finder = ObjectFinder(model.variant)
     with torch.no_grad():

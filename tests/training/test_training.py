@@ -11,27 +11,28 @@ import psutil
 import pytest
 import torch
 
+from sam2_plugins.core.checkpoints import load_model
 from sam2_plugins.core.errors import TrainingError
 from sam2_plugins.core.model import Decoded, Sam2Model, build_model
 from sam2_plugins.core.model.prompt_encoder import BACKGROUND, BOX_END, BOX_START, FOREGROUND
 from sam2_plugins.core.variants import NANO as NANO_VARIANT
-from sam2_plugins.training.batches import BatchPlan, ClipPool, ClipShape, batches
+from sam2_plugins.training.batches import (
+    BatchPlan,
+    ClipPool,
+    ClipShape,
+    Material,
+    Pace,
+    batches,
+)
 from sam2_plugins.training.corrections import as_recorded, correcting_clicks
 from sam2_plugins.training.initialise import initialise
 from sam2_plugins.training.losses import LossWeights, prediction_loss
 from sam2_plugins.training.prompting import PromptMix, box_around, click_inside, draw_prompts
-from sam2_plugins.training.recipe import NANO, SEQUEL, SMOKE, Stage
+from sam2_plugins.training.recipe import NANO, SEQUEL, SMOKE, STEADY, Stage
 from sam2_plugins.training.rollout import _join, rollout
 from sam2_plugins.training.samples import Batch, SampleSize, make_batch, with_neighbours
 from sam2_plugins.training.synthetic import Clip, make_clip
-from sam2_plugins.training.train import (
-    LOG_FILE,
-    STATE_FILE,
-    Material,
-    Pace,
-    load_average,
-    train,
-)
+from sam2_plugins.training.train import LOG_FILE, STATE_FILE, load_average, train
 
 
 @pytest.fixture
@@ -230,18 +231,19 @@ HERE = Pace(workers=0)
 
 @pytest.mark.slow
 def test_batches_come_from_workers_in_the_order_of_their_steps() -> None:
-    plan = BatchPlan(SMOKE, (ClipShape(64, 4),), first=5)
+    plan = BatchPlan(SMOKE, SMALL, first=5)
     frames = [
         batch.images.shape[1]
-        for _, (_, batch) in zip(range(4), batches(plan, 2, torch.device("cpu")), strict=False)
+        for _, (_, batch) in zip(range(4), batches(plan.made, 2, torch.device("cpu")), strict=False)
     ]
     # The first stage, of single frames, ends with step 5.
     assert frames == [1, 3, 3, 3]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_stops_the_training() -> None:
-    plan = BatchPlan(SMOKE, (ClipShape(64, 4),))
-    found = batches(plan, 1, torch.device("cpu"))
+    plan = BatchPlan(SMOKE, SMALL)
+    found = batches(plan.made, 1, torch.device("cpu"))
     next(found)
     for worker in psutil.Process().children():
         if "spawn_main" in " ".join(worker.cmdline()):
@@ -251,6 +253,7 @@ def test_a_worker_that_dies_stops_the_training() -> None:
             next(found)
 
 
+@pytest.mark.slow
 def test_a_training_by_the_clock_ends_at_a_low_rate(tmp_path: Path) -> None:
     pace = Pace(workers=0, minutes=0.03)
     rows: list[dict[str, float]] = []
@@ -296,6 +299,16 @@ def test_training_begins_with_the_weights_that_it_is_given(tmp_path: Path) -> No
     model = train(NANO_VARIANT, still, tmp_path, start=start, pace=HERE, material=SMALL)
     for name, weight in model.state_dict().items():
         assert torch.allclose(weight, start[name], atol=1e-6), name
+
+
+def test_where_the_memory_alone_learns_a_first_frame_is_answered_as_before(tmp_path: Path) -> None:
+    start = {k: v.clone() for k, v in load_model("nano", "cpu").state_dict().items()}
+    stages = (Stage(2, SMOKE.stages[1].tasks),)
+    steady = dataclasses.replace(STEADY, stages=stages, ema=0.0)
+    model = train(NANO_VARIANT, steady, tmp_path, start=start, pace=HERE, material=SMALL)
+    moved = {k.split(".")[0] for k, v in model.state_dict().items() if not torch.equal(v, start[k])}
+    assert {"memory_attention", "memory_encoder", "obj_ptr_proj"} <= moved
+    assert not moved & {"image_encoder", "sam_mask_decoder", "sam_prompt_encoder", "no_mem_embed"}
 
 
 @pytest.fixture
@@ -475,11 +488,11 @@ def test_objects_prompted_in_different_ways_come_back_in_their_order() -> None:
 _TRAINING = """
 import os, psutil, time
 import torch
-from sam2_plugins.training.batches import BatchPlan, ClipShape, batches
+from sam2_plugins.training.batches import BatchPlan, ClipShape, Material, batches
 from sam2_plugins.training.recipe import SMOKE
 
 if __name__ == "__main__":
-    found = batches(BatchPlan(SMOKE, (ClipShape(96, 4),)), 1, torch.device("cpu"))
+    found = batches(BatchPlan(SMOKE, Material([ClipShape(96, 4)])).made, 1, torch.device("cpu"))
     next(found)
     workers = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
     print(workers[0].pid, flush=True)

@@ -23,7 +23,8 @@ from sam2_plugins.core import files
 from sam2_plugins.core.datasets.dataset import Dataset
 from sam2_plugins.core.datasets.label_stacks import read_labels
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.core.frames import media_url, natural_sorted, open_frames
+from sam2_plugins.core.export.video import encode_video
+from sam2_plugins.core.frames import natural_sorted, open_frames
 from sam2_plugins.core.masks import ObjectMask
 
 STRIDE = 4
@@ -52,7 +53,7 @@ def write_video(path: Path, images: Iterable[NDArray[Any]], masks: Sequence[Mask
     masks
         Of every fourth frame, by label from 1.
     """
-    _encode(path, images)
+    encode_video(path, images, crf=10)
     labels = sorted({label for frame in masks for label in frame})
     size = next(mask.frame_size for frame in masks for mask in frame.values())
     nothing = ObjectMask.empty(size)
@@ -178,19 +179,3 @@ def _load_pages(annotations: Path, images: Path) -> Dataset:
         annotated=tuple(index for index, stem in enumerate(stems) if stem in there),
         prompt_frame=None,
     )
-
-
-def _encode(path: Path, images: Iterable[NDArray[Any]]) -> None:
-    import av
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(media_url(path), "w") as out:
-        stream = None
-        for image in images:
-            if stream is None:
-                stream = out.add_stream("libx264", rate=24, options={"crf": "10"})
-                stream.height, stream.width = image.shape[:2]
-                stream.pix_fmt = "yuv420p"
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
-        if stream is not None:
-            out.mux(stream.encode())

@@ -224,7 +224,7 @@ def starts_of(
     try:
         return {int(obj): int(prompt_frame[obj]) for obj in chosen}
     except KeyError as error:
-        raise ValueError(f"prompt_frame names no frame for object {error}.") from error
+        raise ValueError(f"Object {error} is not among those with a prompt.") from error
 
 
 def _compare(

@@ -35,7 +35,7 @@ def ids_by_overlap(
     touching: dict[int, dict[int, float]] = {}  # true object to IoU by predicted label
     for frame in range(min(starts.values(), default=0), len(gt)):
         waiting = [obj for obj, start in starts.items() if start <= frame and obj not in touching]
-        if not waiting and frame >= max(starts.values()):
+        if not waiting and frame >= max(starts.values(), default=0):
             break
         ours, true = masks_of(pred[frame]), masks_of(gt[frame])
         for obj in true.keys() & waiting:

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from sam2_plugins.core.export.names import write_names
 from sam2_plugins.core.export.numbering import Numbering
-from sam2_plugins.core.masks import ObjectId, ObjectMask, PixelBox
+from sam2_plugins.core.masks import ObjectId, ObjectMask, PixelBox, back_to_front
 
 Colour = tuple[int, int, int]
 Picture = NDArray[np.uint8]
@@ -71,7 +71,7 @@ def overlay(
     how = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.BOX
     canvas = np.array(shown if shown.size == size else shown.resize(size, how))
 
-    order = sorted(masks.items(), key=lambda item: -item[1].area)
+    order = [(obj, masks[obj]) for obj in back_to_front(masks)]
     for obj, mask in order:
         _paint(canvas, mask, colour_of(numbering.label(obj)), (x0, y0, x1, y1), scale, alpha)
     if names:

@@ -6,12 +6,11 @@ memory attention; otherwise as SAM 2.0. There is one checkpoint.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from sam2_plugins.core.families.family import Family
-from sam2_plugins.core.families.variant import Published, Shapes, Variant
+from sam2_plugins.core.families.variant import Published, PyramidTrunk, Shapes, Variant
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,27 +20,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class RepVitConfig:
+class RepVitConfig(PyramidTrunk):
     """A RepViT trunk (Wang et al. 2024): channels and blocks per stage (stride 4, 8, 16, 32)."""
 
     channels: tuple[int, ...] = (48, 96, 192, 384)
     stages: tuple[int, ...] = (2, 2, 14, 2)
 
     kind: ClassVar[str] = "repvit"
-    size_multiple: ClassVar[int] = 32
-    has_skips: ClassVar[bool] = True
 
     def build_trunk(self) -> nn.Module:
         """Make the trunk with fresh weights."""
         from sam2_plugins.core.model.repvit import RepVit
 
         return RepVit(self)
-
-    def build_neck(self, width: int, top_down: Sequence[int]) -> nn.Module:
-        """Make a feature pyramid with fresh weights."""
-        from sam2_plugins.core.model.image_encoder import FpnNeck
-
-        return FpnNeck(self.channels, width, top_down)
 
     def fits(self, shapes: Shapes) -> bool:
         """Tell by the width of the stem and the last block."""
@@ -55,14 +46,14 @@ class RepVitConfig:
 
 @dataclass(frozen=True)
 class LatentMemory:
-    """A memory of latents that look at the frame's map: some at all of it, some at a window each.
+    """A memory of latents that attend to the frame's map: some to all of it, some to a window each.
 
     Parameters
     ----------
     unplaced
-        Latents that look at the whole map, and have no place in the frame.
+        Latents that attend to the whole map, and have no place in the frame.
     side
-        The other latents are a grid of this side: each looks at its part of the map.
+        The other latents are a grid of this side: each attends to its part of the map.
     """
 
     unplaced: int = 256

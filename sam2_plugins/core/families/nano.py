@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from sam2_plugins.core.families.family import Family
-from sam2_plugins.core.families.variant import Shapes, Variant
+from sam2_plugins.core.families.variant import PyramidTrunk, Shapes, Variant
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 @dataclass(frozen=True)
-class ConvTrunkConfig:
+class ConvTrunkConfig(PyramidTrunk):
     """A small depthwise-convolution trunk: channels and blocks per stage (stride 4, 8, 16, 32)."""
 
     channels: tuple[int, ...]
     stages: tuple[int, ...]
 
     kind: ClassVar[str] = "conv"
-    size_multiple: ClassVar[int] = 32
-    has_skips: ClassVar[bool] = True
 
     def build_trunk(self) -> nn.Module:
         """Make the trunk with fresh weights."""
         from sam2_plugins.core.model.conv_trunk import ConvTrunk
 
         return ConvTrunk(self)
-
-    def build_neck(self, width: int, top_down: Sequence[int]) -> nn.Module:
-        """Make a feature pyramid with fresh weights."""
-        from sam2_plugins.core.model.image_encoder import FpnNeck
-
-        return FpnNeck(self.channels, width, top_down)
 
     def fits(self, shapes: Shapes) -> bool:
         """Never: its files say what they are, and other trunks of this kind look the same."""

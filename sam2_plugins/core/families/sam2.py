@@ -6,19 +6,19 @@ shapes in `tests/reference` hold them to account.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from sam2_plugins.core.families.family import Family
-from sam2_plugins.core.families.variant import MapMemory, Published, Shapes, Variant
+from sam2_plugins.core.families.variant import MapMemory, Published, PyramidTrunk, Shapes, Variant
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 @dataclass(frozen=True)
-class HieraConfig:
+class HieraConfig(PyramidTrunk):
     """A hierarchical vision transformer.
 
     Parameters
@@ -43,8 +43,6 @@ class HieraConfig:
     pos_embed_size: int = 7
 
     kind: ClassVar[str] = "hiera"
-    size_multiple: ClassVar[int] = 32
-    has_skips: ClassVar[bool] = True
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -56,12 +54,6 @@ class HieraConfig:
         from sam2_plugins.core.model.hiera import Hiera
 
         return Hiera(self)
-
-    def build_neck(self, width: int, top_down: Sequence[int]) -> nn.Module:
-        """Make a feature pyramid with fresh weights."""
-        from sam2_plugins.core.model.image_encoder import FpnNeck
-
-        return FpnNeck(self.channels, width, top_down)
 
     def fits(self, shapes: Shapes) -> bool:
         """Tell by the width and the depth."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import lcm
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,6 +41,22 @@ class TrunkConfig(Protocol):
 
     def fits(self, shapes: Shapes) -> bool:
         """Tell from a few tensors whether a state dict has this trunk."""
+
+
+class PyramidTrunk:
+    """A trunk of maps at stride 4, 8, 16 and 32, which a feature pyramid joins."""
+
+    channels: Any
+    """Of the maps."""
+
+    size_multiple: ClassVar[int] = 32
+    has_skips: ClassVar[bool] = True
+
+    def build_neck(self, width: int, top_down: Sequence[int]) -> nn.Module:
+        """Make the feature pyramid with fresh weights."""
+        from sam2_plugins.core.model.image_encoder import FpnNeck
+
+        return FpnNeck(self.channels, width, top_down)
 
 
 class MemoryConfig(Protocol):
@@ -127,7 +143,7 @@ class Variant:
     stability_fallback
         Where one mask is wanted and its outline is not stable, take the best of three instead.
     prompt_views
-        In how many ways, turned by quarters, a prompt's window is looked at: 1 to 4.
+        Views of a prompt's window, turned by quarters, whose predictions are averaged: 1 to 4.
     published
         Where the weights are, if the authors published them.
     licence

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sam2_plugins.core.frames._file_names import natural_sorted
-from sam2_plugins.core.frames._files import source_files
+from sam2_plugins.core.frames._files import first_read, source_files
 from sam2_plugins.core.frames._folder import list_images
 from sam2_plugins.core.frames._gate import DAMAGE, MAX_PIXELS, media_url
 from sam2_plugins.core.frames._image_files import is_tiff, read_image, read_pages
@@ -20,6 +20,7 @@ __all__ = [
     "Normalisation",
     "SourceInfo",
     "UnknownLengthError",
+    "first_read",
     "is_tiff",
     "list_images",
     "media_url",

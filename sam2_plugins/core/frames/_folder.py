@@ -94,12 +94,13 @@ def _open(images: Sequence[Path], where: str, name: str, options: ReadOptions) -
     return _stacked(arranged, name, options)
 
 
+def is_image_name(path: Path) -> bool:
+    """Whether a file of this name is an image, and not hidden."""
+    return path.suffix.lower() in TIFF_SUFFIXES | IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
 def _is_image(path: Path) -> bool:
-    return (
-        path.suffix.lower() in TIFF_SUFFIXES | IMAGE_SUFFIXES
-        and not path.name.startswith(".")
-        and path.is_file()
-    )
+    return is_image_name(path) and not path.is_dir()  # a link to nothing is a missing frame
 
 
 def _kind(path: Path) -> str:

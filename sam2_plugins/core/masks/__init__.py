@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sam2_plugins.core.masks.label_images import (
     LARGEST_LABEL,
+    back_to_front,
     compose_label_image,
     label_dtype,
     split_label_image,
@@ -13,6 +14,7 @@ from sam2_plugins.core.masks.label_pictures import (
     labels_from_picture,
     whole_numbers,
 )
+from sam2_plugins.core.masks.mask_table import MaskTable
 from sam2_plugins.core.masks.masklet import Masklet, MaskletSummary
 from sam2_plugins.core.masks.object_mask import ObjectId, ObjectMask, PixelBox
 from sam2_plugins.core.masks.rle import CocoRle
@@ -20,12 +22,14 @@ from sam2_plugins.core.masks.rle import CocoRle
 __all__ = [
     "LARGEST_LABEL",
     "CocoRle",
+    "MaskTable",
     "Masklet",
     "MaskletSummary",
     "NotLabelsError",
     "ObjectId",
     "ObjectMask",
     "PixelBox",
+    "back_to_front",
     "compose_label_image",
     "label_dtype",
     "labels_from_picture",

@@ -16,7 +16,7 @@ from typing import Any
 
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.files import naming
-from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
+from sam2_plugins.core.masks import MaskTable, ObjectId, ObjectMask
 
 BLOCK = 25
 """Frames between two moments at which what was written is sure to be on the disk."""
@@ -70,8 +70,8 @@ class MaskJournal:
         self._since_sync = 0
 
 
-def read_journal(path: Path) -> list[Masklet]:
-    """Read what was written, for `VideoTracker.restore`; nothing if there is no such file.
+def read_journal(path: Path) -> MaskTable[int, ObjectId]:
+    """Read what was written; nothing if there is no such file.
 
     Of several masks of an object on a frame the last one counts.
 
@@ -80,11 +80,7 @@ def read_journal(path: Path) -> list[Masklet]:
     ExportError
         If the file is damaged before its last line, or cannot be read.
     """
-    masklets: dict[ObjectId, Masklet] = {}
-    for entry, masks in read_entries(path):
-        for obj, mask in masks.items():
-            masklets.setdefault(obj, Masklet(obj)).add(entry["frame"], mask)
-    return list(masklets.values())
+    return MaskTable((entry["frame"], masks) for entry, masks in read_entries(path))
 
 
 def read_entries(path: Path) -> Iterator[tuple[dict[str, Any], dict[ObjectId, ObjectMask]]]:

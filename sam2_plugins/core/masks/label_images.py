@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy import ndimage
 
-from sam2_plugins.core.masks.object_mask import ObjectMask
+from sam2_plugins.core.masks.object_mask import ObjectId, ObjectMask
 
 # Above this, the table of slices that scipy makes (one entry per possible label) is the cost.
 _DENSE_LABELS = 1 << 16
+
+Key = TypeVar("Key", bound=ObjectId)
 
 LARGEST_LABEL = (1 << 32) - 1
 """That a label image can hold."""
@@ -25,15 +27,21 @@ def label_dtype(largest: int) -> np.dtype[Any]:
     return np.dtype(np.uint8 if largest < 256 else np.uint16 if largest < 1 << 16 else np.uint32)
 
 
+def back_to_front(masks: Mapping[Key, ObjectMask]) -> list[Key]:
+    """Order objects for painting. Where they overlap, the smaller is in front.
+
+    A mask that spilled over its neighbour is mostly the larger of the two, and where the smaller is
+    wrong, little is lost. Of equals the one that comes first is in front.
+    """
+    return sorted(masks, key=lambda key: masks[key].area)[::-1]
+
+
 def compose_label_image(
     masks: Mapping[int, ObjectMask],
     frame_size: tuple[int, int] | None = None,
     dtype: DTypeLike | None = None,
 ) -> NDArray[Any]:
-    """Paint masks into one image. Where they overlap, the smaller is in front.
-
-    A mask that spilled over its neighbour is mostly the larger of the two, and where the smaller is
-    wrong, little is lost. Of equals the one that comes first is in front.
+    """Paint masks into one image, one over the other as `back_to_front` has them.
 
     Parameters
     ----------
@@ -69,8 +77,7 @@ def compose_label_image(
     if largest > np.iinfo(wanted).max:
         raise ValueError(f"Label {largest} does not fit {wanted}: take {label_dtype(largest)}.")
     image = np.zeros(frame_size, wanted)
-    front_to_back = sorted(labels, key=lambda label: masks[label].area)
-    for label in reversed(front_to_back):
+    for label in back_to_front(masks):
         masks[label].paste_into(image, label)
     return image
 

@@ -92,7 +92,7 @@ class Masklet:
 
     @property
     def mean_iou(self) -> float:
-        """Mean predicted IoU over the frames where the object is seen and the model spoke."""
+        """Mean predicted IoU over the frames where the object is seen, of masks that have one."""
         return _mean([mask.iou for mask in self.masks.values() if mask.visible])
 
     @property

@@ -203,6 +203,10 @@ class ObjectMask:
         union = self.area + other.area - intersection
         return intersection / union if union else 1.0
 
+    def union_with(self, other: ObjectMask) -> ObjectMask:
+        """Return the mask of what either covers, which no model predicted."""
+        return ObjectMask.from_array(self.to_array() | other.to_array())
+
     def to_rle(self) -> rle.CocoRle:
         """Encode as COCO compressed RLE, byte for byte what pycocotools makes of the frame."""
         x0, _, x1, _ = self.box or (0, 0, 0, 0)

@@ -39,9 +39,9 @@ class Doubt:
     Attributes
     ----------
     value
-        From 0, nothing speaks against it, to 1.
+        From 0, no sign of an error, to 1.
     reasons
-        What speaks against it, the strongest first.
+        Signs of an error, the strongest first.
     """
 
     value: float = 0.0

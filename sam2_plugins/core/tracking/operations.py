@@ -175,8 +175,7 @@ class Operations:
         mask = to_object_mask(
             output.logits[0, 0], output.window, self.frame_size, output.iou, score
         )
-        clicks = zip(keep.xy, keep.labels, strict=True) if keep else ()
-        return mask.without_specks(self.specks, [xy for xy, on in clicks if on])
+        return mask.without_specks(self.specks, keep.on_it if keep else ())
 
     def logits_of(self, mask: ObjectMask, window: Window) -> Tensor:
         """Logits that stand for a recorded mask."""

@@ -37,6 +37,8 @@ class TrackingOptions:
         the whole frame; a number: windows of that side in pixels.
     memory
         Name of a memory policy; those of earlier versions are understood.
+    neighbours
+        A click on one object keeps new masks of the others on that frame away from there.
     direction, start, stop
         As `VideoTracker.propagate` takes them.
 
@@ -51,6 +53,7 @@ class TrackingOptions:
     image_size: int | None = None
     window: WindowChoice = "auto"
     memory: str = "sam2"
+    neighbours: bool = True
     direction: Direction = "forward"
     start: int | None = None
     stop: int | None = None
@@ -89,7 +92,14 @@ class TrackingOptions:
         from sam2_plugins.core.tracking.tracker import VideoTracker
 
         network = self.load_model() if model is None else model
-        return VideoTracker(network, frames, window=self.window, policy=self.memory, **how)
+        return VideoTracker(
+            network,
+            frames,
+            window=self.window,
+            policy=self.memory,
+            neighbours=self.neighbours,
+            **how,
+        )
 
     def propagate(self, tracker: VideoTracker) -> Generator[FrameResult, None, None]:
         """Track in the chosen direction and range."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from sam2_plugins.core.export import open_writers
+from sam2_plugins.core.export.video import encode_video
 from sam2_plugins.core.frames import FrameSource, open_frames
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.model.fast import graphs_in_use, without_graphs
@@ -126,14 +127,16 @@ def _profile(model: Sam2Model, objects: int, rate: float, frames: int) -> Profil
             with writers:
                 for _ in range(WARM_UP + 1):  # at the second full memory, graphs are captured
                     next(run)
-                _reset_memory(model.device)
+                if on_card := model.device.type == "cuda":
+                    torch.cuda.reset_peak_memory_stats(model.device)
                 with _counted_waits() as waits:
                     began = time.perf_counter()
                     for _ in range(frames):
                         next(run)
                     _wait(model.device)
                     frame = (time.perf_counter() - began) / frames
-                megabytes = _most_memory(model.device)
+                # What the allocator held at most: what others cannot have.
+                held = torch.cuda.max_memory_reserved(model.device) if on_card else 0
                 with _clocked(model, source) as spent:
                     began = time.perf_counter()
                     for _ in range(frames):
@@ -153,7 +156,7 @@ def _profile(model: Sam2Model, objects: int, rate: float, frames: int) -> Profil
         waits=len(waits) / frames,
         waited=sum(waits) / frames,
         graphs=graphs_in_use(model),
-        device_megabytes=megabytes,
+        device_megabytes=held / 1e6,
         gigaflop=flop / 1e9,
         floor=flop / rate,
     )
@@ -176,16 +179,6 @@ def _counted_waits() -> Iterator[list[float]]:
         yield waits
     finally:
         Reading.arrays = arrays  # type: ignore[method-assign]
-
-
-def _reset_memory(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-
-
-def _most_memory(device: torch.device) -> float:
-    """Memory that a card's allocator held at most, in megabytes: what others cannot have."""
-    return torch.cuda.max_memory_reserved(device) / 1e6 if device.type == "cuda" else 0.0
 
 
 def _count(model: Sam2Model, run: Iterator[FrameResult]) -> int:
@@ -253,13 +246,5 @@ def _boxes(objects: int, side: int) -> list[tuple[int, int, int, int]]:
 
 def _film(path: Path, side: int, frames: int) -> None:
     """Write noise that moves, as a video file."""
-    import av
-
     noise = np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8)
-    with av.open(str(path), "w") as out:
-        stream = out.add_stream("libx264", rate=24)
-        stream.height, stream.width, stream.pix_fmt = side, side, "yuv420p"
-        for index in range(frames):
-            image: NDArray[np.uint8] = np.roll(noise, index, axis=1)
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
-        out.mux(stream.encode())
+    encode_video(path, (np.roll(noise, index, axis=1) for index in range(frames)), crf=23)

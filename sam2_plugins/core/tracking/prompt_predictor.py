@@ -211,8 +211,7 @@ def _extent_of(given: Combined) -> Extent | None:
 
 def _box_around(clicks: Points | None) -> PixelBox | None:
     """Pixels of the clicks on the object; None if there are none."""
-    pairs = zip(clicks.xy, clicks.labels, strict=True) if clicks else ()
-    on_it = [(round(x), round(y)) for (x, y), on in pairs if on]
+    on_it = [(round(x), round(y)) for x, y in clicks.on_it] if clicks else []
     if not on_it:
         return None
     xs, ys = zip(*on_it, strict=True)

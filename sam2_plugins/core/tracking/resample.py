@@ -12,12 +12,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.model.sam2 import MASK_SCALE, MASK_SHIFT
-from sam2_plugins.core.tracking.memory.bank import Box
+from sam2_plugins.core.tracking.memory.bank import Box, in_frame
 from sam2_plugins.core.tracking.transfer import to_device, to_host
 from sam2_plugins.core.tracking.windows.planner import Window
 
@@ -71,23 +70,11 @@ class Rendering:
 
     def boxes(self, arrays: Sequence[NDArray[Any]]) -> list[Box | None]:
         """Boxes x0, y0, x1, y1 of the positive logits, in pixels of the frame; None if empty."""
-        y0, y1, x0, x1 = (edge.tolist() for edge in _edges(arrays))
-        height, width = self.shape
-        boxes: list[Box | None] = []
-        for i, window in enumerate(self.windows):
-            if y1[i] <= y0[i]:
-                boxes.append(None)
-                continue
-            down, across = window.height / height, window.width / width
-            boxes.append(
-                (
-                    window.x + across * x0[i],
-                    window.y + down * y0[i],
-                    window.x + across * x1[i],
-                    window.y + down * y1[i],
-                )
-            )
-        return boxes
+        edges = (edge.tolist() for edge in _edges(arrays))
+        return [
+            in_frame((x0, y0, x1, y1), self.shape, window) if y1 > y0 else None
+            for window, y0, y1, x0, x1 in zip(self.windows, *edges, strict=True)
+        ]
 
     def masks(
         self,
@@ -118,10 +105,9 @@ class Rendering:
                 left = 8 * first
             else:
                 crop, left = _interpolated(arrays[2][i], rows, columns, window), columns.start
-            if specks:
-                crop = _without_specks(crop, specks)
             offset = (window.x + left, window.y + rows.start)
-            masks.append(ObjectMask(crop, offset, frame_size, ious[i], scores[i]))
+            mask = ObjectMask(crop, offset, frame_size, ious[i], scores[i])
+            masks.append(mask.without_specks(specks) if specks else mask)
         return masks
 
 
@@ -161,16 +147,6 @@ def to_logits(mask: ObjectMask, window: Window, image_size: int) -> Tensor:
     sure = to_model_mask(mask, window, image_size) * MASK_SCALE + MASK_SHIFT
     size = (image_size // 4, image_size // 4)
     return F.interpolate(sure, size=size, mode="bilinear", antialias=True)
-
-
-def _without_specks(crop: np.ndarray, share: float) -> np.ndarray:
-    parts, count = ndimage.label(crop)
-    if count <= 1:
-        return crop
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    kept: np.ndarray = (sizes >= share * sizes.max())[parts] & crop
-    return kept
 
 
 def _edges(arrays: Sequence[NDArray[Any]]) -> list[NDArray[np.intp]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
+from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.masks.journal import BLOCK, MaskJournal, read_journal
 from sam2_plugins.core.tracking.memory.memory_file import load_memory, save_memory
 from sam2_plugins.core.tracking.options import TrackingOptions
@@ -119,9 +119,9 @@ class TrackJournal(Journal):
         Masks beyond the last memories are tracked again, to the same.
         """
         memory = load_memory(self.memory_path, tracker.model.device)
-        masklets = {masklet.obj: masklet for masklet in read_journal(self.path)}
+        kept = read_journal(self.path)
         known = [
-            masklets.get(obj, Masklet(obj))
+            kept.masklet(obj)
             for obj in memory
             if obj in tracker.objects and (self._objects is None or obj in self._objects)
         ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -11,10 +11,11 @@ from typing import Any, TypeAlias, TypeGuard
 
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.masks import ObjectId, ObjectMask
-from sam2_plugins.core.prompts import Click, Prompt
+from sam2_plugins.core.prompts import NEGATIVE, XY, Click, Points, Prompt
+from sam2_plugins.core.tracking.doubt import doubt_of
 from sam2_plugins.core.tracking.mask_record import MaskRecord
 from sam2_plugins.core.tracking.memory.bank import Memory, MemoryBank, Policy, Recall
-from sam2_plugins.core.tracking.query import Answer, Output, Query, unmet_sentence
+from sam2_plugins.core.tracking.query import Answer, Combined, Output, Query, unmet_sentence
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.core.tracking.windows.planner import Window
 
@@ -106,6 +107,26 @@ class TrackedObject:
         """Return the prompted frame from which a sweep comes to a frame."""
         return self._neighbours(frame)[1 if reverse else 0]
 
+    def places(self, frame: int) -> tuple[XY, ...]:
+        """Return the clicks on the object on a frame that count."""
+        prompted = self.prompted.get(frame)
+        points = Combined.of(prompted.prompts).clicks if prompted else None
+        return points.on_it if points else ()
+
+    def holds_any(self, frame: int, places: Iterable[XY]) -> bool:
+        """Whether the mask of a frame has the very pixel of any place."""
+        mask = self.record.get(frame)
+        return mask is not None and any(_holds(mask, [xy]) for xy in places)
+
+    def is_new(self, frame: int) -> bool:
+        """Whether the object is shown on a frame for the first time, and was not tracked at all."""
+        return self._is_shown(frame) and self.record.frames == sorted(self.prompted)
+
+    def _is_shown(self, frame: int) -> bool:
+        """Whether the mask of a prompted frame follows from its clicks and boxes alone."""
+        prompted = self.prompted[frame]
+        return not prompted.conditioned and not any(prompt.mask for prompt in prompted.prompts)
+
     # -- prompts
 
     def add_prompt(
@@ -121,28 +142,73 @@ class TrackedObject:
         recall
             Where the frame had been tracked before, memory conditions the mask.
         """
+        answer = predict(self._query(prompt, recall))
+        self._keep(prompt, answer)
+        return answer
+
+    def leave_out(
+        self, frame: int, places: Collection[XY], predict: Callable[[Query], Answer]
+    ) -> tuple[XY, ...]:
+        """Exclude those clicks on other objects that the mask of a frame holds.
+
+        Only where the mask then meets all other clicks as before, and only where the object is
+        shown for the first time: a mask that was tracked or painted changes as a person says.
+
+        Returns
+        -------
+        tuple[XY, ...]
+            The excluded places.
+        """
+        if not self._is_shown(frame):
+            return ()
+        excluded: list[XY] = []
+        left = list(places)
+        while left:
+            place = left.pop(0)
+            answer = self.prompted[frame].answer
+            if answer is None or not _holds(answer.mask, [place]):
+                continue
+            prompt = Prompt(frame, self.obj, points=Points((place,), (NEGATIVE,)))
+            found = predict(self._query(prompt))
+            own = [xy for xy in self.places(frame) if _holds(answer.mask, [xy])]
+            meets_as_many = set(found.unmet) <= set(answer.unmet) and _holds(found.mask, own)
+            if found.mask.visible and meets_as_many and not _holds(found.mask, [place]):
+                self._keep(prompt, found)
+                excluded.append(place)
+                # With this one, those before may be left out, too.
+                left = [other for other in places if other not in excluded]
+        return tuple(excluded)
+
+    def _query(self, prompt: Prompt, recall: RecallInWindow | None = None) -> Query:
         frame = prompt.frame
         before = self.prompted.get(frame, PromptedFrame())
-        recorded = self.record.get(frame)
-        conditioned = before.conditioned or (not before.prompts and recorded is not None)
-        query = Query(
+        return Query(
             frame,
             [*before.prompts, prompt],
             answered=before.answer,
-            recorded=recorded,
+            recorded=self.record.get(frame),
             side=self.side,
             window=self.window,
-            recall=partial(recall, self, frame) if recall and conditioned else None,
+            recall=partial(recall, self, frame) if recall and self._conditioned(frame) else None,
         )
-        answer = predict(query)
-        self.prompted[frame] = PromptedFrame([*before.prompts, prompt], answer, conditioned)
+
+    def _conditioned(self, frame: int) -> bool:
+        before = self.prompted.get(frame)
+        return frame in self.record if before is None else before.conditioned
+
+    def _keep(self, prompt: Prompt, answer: Answer) -> None:
+        """Take an answer to the prompts of a frame with one more."""
+        frame = prompt.frame
+        prompts = [*self.prompted.get(frame, PromptedFrame()).prompts, prompt]
+        recorded = self.record.get(frame)
+        self.prompted[frame] = PromptedFrame(prompts, answer, self._conditioned(frame))
         self.bank.forget([frame])
-        self.record.put(frame, answer.mask)
-        # Where a person shows that the object is elsewhere, masks from there on were not of it.
+        # Where a person shows that the object is elsewhere, the track there was not of it.
         moved = recorded is not None and recorded.iou_with(answer.mask) < SAME_OBJECT
-        self._outdate_around(frame, standing=True, moved=moved)
+        refuted = self._steady_from(frame) if moved else frozenset()
+        self.record.put(frame, answer.mask)
+        self._outdate_around(frame, standing=True, refuted=refuted)
         self.look_through(answer.output.window, answer.side)
-        return answer
 
     def remove_prompts(self, frame: int) -> None:
         """Take back all prompts of a frame."""
@@ -272,15 +338,27 @@ class TrackedObject:
         for frame, (mask, corrections) in state["standing"].items():
             self.record.stand(frame, mask, frozenset(corrections))
 
-    def _outdate_around(self, frame: int, standing: bool, moved: bool = False) -> None:
+    def _steady_from(self, frame: int) -> frozenset[int]:
+        """Return the frames after one up to which the track is without doubt the same."""
+        steady, before = [], self.record.get(frame)
+        while (mask := self.record.get(frame + 1)) is not None:
+            if doubt_of(mask, before).doubtful:
+                break
+            frame, before = frame + 1, mask
+            steady.append(frame)
+        return frozenset(steady)
+
+    def _outdate_around(
+        self, frame: int, standing: bool, refuted: Collection[int] = frozenset()
+    ) -> None:
         """After a change on a frame: masks up to the neighbouring prompts are out of date.
 
         Parameters
         ----------
         standing
             They stay where no better ones come.
-        moved
-            The object is elsewhere from this frame on: later masks do not stay.
+        refuted
+            Frames on which they do not, because the object is elsewhere.
         """
         before, after = self._neighbours(frame)
         between = [
@@ -288,15 +366,20 @@ class TrackedObject:
             for f in self.record.frames
             if f != frame and (before is None or f > before) and (after is None or f < after)
         ]
-        by = frame if standing else None
-        self.record.outdate([f for f in between if f < frame], by)
-        self.record.outdate([f for f in between if f > frame], None if moved else by)
+        stand = {f for f in between if standing and f not in refuted}
+        self.record.outdate(stand, frame)
+        self.record.outdate(set(between) - stand)
         self.bank.forget(between)
         self.open_joins &= {pair for pair in pairwise(sorted(self.prompted)) if frame not in pair}
 
     def _neighbours(self, frame: int) -> tuple[int | None, int | None]:
         before = max((f for f in self.prompted if f < frame), default=None)
         return before, min((f for f in self.prompted if f > frame), default=None)
+
+
+def _holds(mask: ObjectMask, places: Iterable[XY]) -> bool:
+    """Whether a mask has the very pixels of places."""
+    return all(mask.around(x, y, 0).any() for x, y in places)
 
 
 def _prompts(prompted: Mapping[int, PromptedFrame]) -> dict[int, list[Prompt]]:

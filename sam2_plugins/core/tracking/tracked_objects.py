@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.masks import ObjectId, ObjectMask
-from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.prompts import XY, Prompt
 from sam2_plugins.core.tracking.memory.bank import Policy
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.core.tracking.tracked_object import TrackedObject
@@ -22,14 +22,14 @@ UNDO_DEPTH = 64
 
 @dataclass(frozen=True)
 class _Change:
-    """What to go back to: one object, and the order of everything, as they were.
+    """What to go back to: the objects concerned, and the order of everything, as they were.
 
     Attributes
     ----------
     prompt
         That was added or taken away.
-    tracked
-        A copy of its object; None: it did not exist.
+    objects
+        Copies of its object, and of those that it changed; None: there was none.
     order
         Ids of all objects, in the order in which they came.
     log
@@ -37,7 +37,7 @@ class _Change:
     """
 
     prompt: Prompt
-    tracked: TrackedObject | None
+    objects: Mapping[ObjectId, TrackedObject | None]
     order: tuple[ObjectId, ...]
     log: tuple[Prompt, ...]
 
@@ -45,8 +45,8 @@ class _Change:
 class TrackedObjects:
     """Objects by id, in the order in which they came.
 
-    Every change is of one object, is made as a whole or not at all, and can be undone: the object
-    as it was is kept rather than replayed.
+    Every change is made as a whole or not at all, and can be undone: the objects as they were are
+    kept rather than replayed.
 
     Parameters
     ----------
@@ -85,15 +85,46 @@ class TrackedObjects:
         """All prompts, in order."""
         return tuple(self._log)
 
-    @contextmanager
-    def adding(self, prompt: Prompt) -> Iterator[TrackedObject]:
-        """Add a prompt to its object, or to a new one, which the block brings up to date."""
-        with self._changing(prompt):
+    def add(
+        self,
+        prompt: Prompt,
+        answer: Callable[[TrackedObject, Prompt], object],
+        leave_out: Callable[[TrackedObject, int, Sequence[XY]], tuple[XY, ...]] | None = None,
+    ) -> TrackedObject:
+        """Add a prompt to its object, or to a new one.
+
+        Parameters
+        ----------
+        answer
+            Brings the object up to date.
+        leave_out
+            Makes the mask of an object leave out the clicks on others, and returns those that it
+            could. It is called for the new mask, and for those that hold a new click, as long as
+            nothing was tracked from them. None: objects know nothing of each other.
+        """
+        frame, places = prompt.frame, prompt.points.on_it if prompt.points else ()
+        if prompt.beside is not None:  # this was answered before, and so were the others
+            leave_out = None
+        others = [t for t in self if t.obj != prompt.obj and frame in t.prompted]
+        holding = [t for t in others if t.is_new(frame) and t.holds_any(frame, places)]
+        with self._changing(prompt, holding if leave_out else ()):
             tracked = self._objects.get(prompt.obj) or self._new(prompt.obj)
-            tracked.extend_life(prompt.frame)
-            yield tracked
+            tracked.extend_life(frame)
+            answer(tracked, prompt)
             self._objects[prompt.obj] = tracked
             self._log.append(prompt)
+            if leave_out is not None:
+                clicks = [xy for t in others for xy in t.places(frame)]
+                self._note(tracked, frame, leave_out(tracked, frame, clicks))
+                for other in holding:
+                    self._note(other, frame, leave_out(other, frame, places))
+        return tracked
+
+    def _note(self, tracked: TrackedObject, frame: int, beside: tuple[XY, ...]) -> None:
+        """Note with the last prompt of an object on a frame what its mask leaves out."""
+        log = self._log
+        at = max(i for i, p in enumerate(log) if (p.frame, p.obj) == (frame, tracked.obj))
+        log[at] = replace(log[at], beside=(*(log[at].beside or ()), *beside))
 
     def remove_prompts(self, frame: int, obj: ObjectId) -> None:
         """Take back all prompts of an object on a frame; without any left, it is removed."""
@@ -178,13 +209,13 @@ class TrackedObjects:
         if not changes:
             return None
         change = changes.pop()
-        others.append(self._as_it_is(change.prompt))
+        others.append(self._as_it_is(change.prompt, change.objects))
         self._go_to(change)
         return change.prompt
 
     @contextmanager
-    def _changing(self, prompt: Prompt) -> Iterator[None]:
-        before = self._as_it_is(prompt)
+    def _changing(self, prompt: Prompt, others: Iterable[TrackedObject] = ()) -> Iterator[None]:
+        before = self._as_it_is(prompt, [prompt.obj, *(other.obj for other in others)])
         try:
             yield
         except BaseException:
@@ -193,16 +224,14 @@ class TrackedObjects:
         self._undo.append(before)
         self._redo.clear()
 
-    def _as_it_is(self, prompt: Prompt) -> _Change:
-        tracked = self._objects.get(prompt.obj)
-        copied = None if tracked is None else tracked.copy()
+    def _as_it_is(self, prompt: Prompt, ids: Iterable[ObjectId]) -> _Change:
+        known = {obj: self._objects.get(obj) for obj in ids}
+        copied = {obj: tracked and tracked.copy() for obj, tracked in known.items()}
         return _Change(prompt, copied, self.ids, self.prompts)
 
     def _go_to(self, change: _Change) -> None:
-        objects = dict(self._objects)
-        objects.pop(change.prompt.obj, None)
-        if change.tracked is not None:
-            objects[change.prompt.obj] = change.tracked.copy()
+        objects = {obj: t for obj, t in self._objects.items() if obj not in change.objects}
+        objects |= {obj: t.copy() for obj, t in change.objects.items() if t is not None}
         self._objects = {obj: objects[obj] for obj in change.order}
         self._log = list(change.log)
 

@@ -15,7 +15,7 @@ from sam2_plugins.core.frames import Frame, FrameSource, open_frames
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompt_files import facts_of, load_prompts, refuse_other_movie, save_prompts
-from sam2_plugins.core.prompts import Click, Prompt
+from sam2_plugins.core.prompts import XY, Click, Prompt
 from sam2_plugins.core.tracking.disk_features import DiskFeatures
 from sam2_plugins.core.tracking.feature_cache import FeatureCache, FeatureStore
 from sam2_plugins.core.tracking.frame_step import FrameStep
@@ -50,6 +50,9 @@ class VideoTracker:
         the whole frame; a number: windows of that side in pixels.
     policy
         What each object remembers: "sam2", "samurai", "dam4sam", or one with other numbers.
+    neighbours
+        Clicks on other objects of the frame exclude, where a mask would hold them: that of a new
+        prompt, and others from which nothing was tracked yet.
     cache_megabytes
         Encoded frames that are kept, so that another click on them is quick.
     shared_features, movie
@@ -80,6 +83,7 @@ class VideoTracker:
         *,
         window: WindowChoice = "auto",
         policy: Policy | str = "sam2",
+        neighbours: bool = True,
         cache_megabytes: float = 32,
         shared_features: FeatureStore | None = None,
         movie: Hashable = None,
@@ -95,6 +99,7 @@ class VideoTracker:
         self.frames: FrameSource = open_frames(frames)
         self.policy = get_policy(policy) if isinstance(policy, str) else policy
         self.frame_size = (self.frames.height, self.frames.width)
+        self._neighbours = neighbours
         self._features = FeatureCache(model, self.frames, cache_megabytes, shared_features, movie)
         self._operations = Operations(self._features, self.policy.span, specks)
         self._planner = WindowPlanner(self.frame_size, model.image_size, window)
@@ -161,13 +166,26 @@ class VideoTracker:
     def add(self, prompt: Prompt) -> ObjectMask:
         """Add a prompt made before; see `add_prompt`."""
         prompt.check_fits(self.frame_size, self.frames.length)
-        with self._objects.adding(prompt) as tracked:
-            for part in prompt.parts():
-                answer = tracked.add_prompt(part, self._predictor.predict, self._follower.recall)
-            if not self.frames.seekable:
-                self._follower.remember_prompts(tracked)
-                self._features.time(prompt.frame)
-        return answer.mask
+        leave_out = self._leave_out if self._neighbours else None
+        tracked = self._objects.add(prompt, self._answer, leave_out)
+        mask = tracked.record.get(prompt.frame)
+        assert mask is not None
+        return mask
+
+    def _answer(self, tracked: TrackedObject, prompt: Prompt) -> None:
+        for part in prompt.parts():
+            tracked.add_prompt(part, self._predictor.predict, self._follower.recall)
+        if not self.frames.seekable:
+            self._follower.remember_prompts(tracked)
+            self._features.time(prompt.frame)
+
+    def _leave_out(
+        self, tracked: TrackedObject, frame: int, clicks: Sequence[XY]
+    ) -> tuple[XY, ...]:
+        excluded = tracked.leave_out(frame, clicks, self._predictor.predict)
+        if excluded and not self.frames.seekable:
+            self._follower.remember_prompts(tracked)
+        return excluded
 
     def remove_prompt(self, frame: int, obj: ObjectId) -> None:
         """Take back all prompts of an object on a frame.

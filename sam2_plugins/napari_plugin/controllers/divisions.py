@@ -24,7 +24,7 @@ class Divisions:
             return
         work, line = dock.here
         name = work.names[mother]
-        earlier = (line.frame(index) for index in work.store.indices(mother))
+        earlier = (line.frame(index) for index in work.store.frames_of(mother))
         if not any(frame is not None and frame < dock.frame for frame in earlier):
             dock.failed.emit(
                 f"{name} is on no frame before this one. Go to the first frame that shows two "

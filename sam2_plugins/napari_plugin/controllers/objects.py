@@ -146,7 +146,7 @@ class Objects:
         if dock.running:
             dock.failed.emit("Cancel the run first.")
             return
-        indices = work.store.indices(label) if everywhere else [work.workspace.step]
+        indices = work.store.frames_of(label) if everywhere else [work.workspace.step]
         change = clean(work.session, label, indices, CLEANERS[kind])
         work.history.record(kind.lower(), change, differ=True)
         changed = f"{len(change)} of {len(indices)} masks of {work.names[label]} changed."

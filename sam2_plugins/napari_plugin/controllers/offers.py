@@ -109,7 +109,7 @@ class Offers:
             if other == same:
                 mothers[daughter] = mother
         change: Change = {}
-        for at in store.indices(same):
+        for at in store.frames_of(same):
             change[at, mother] = store.put(at, mother, store.get(at, same))
         last = lives.get(same, Life()).last
         lives[mother] = Life(lives.get(mother, Life()).first, last)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import Sam2PluginsError
-from sam2_plugins.core.masks import ObjectId, ObjectMask, compose_label_image
+from sam2_plugins.core.masks import MaskTable, ObjectId, ObjectMask, compose_label_image
 
 Index: TypeAlias = "tuple[int, ...]"
 """Where a frame is along the leading axes: (t,), (t, z), or () for one image."""
@@ -31,7 +31,7 @@ OnPut: TypeAlias = "Callable[[Index, int, ObjectMask | None], None]"
 _Boxes: TypeAlias = "tuple[NDArray[np.intp], list[ObjectMask], NDArray[np.intp]]"
 
 
-class MaskStore:
+class MaskStore(MaskTable[Index, int]):
     """Masks by frame and label, which a Labels layer takes for an array.
 
     Parameters
@@ -51,6 +51,7 @@ class MaskStore:
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
         self.shape = tuple(int(n) for n in shape)
         self.ndim = len(self.shape)
         self.size = int(np.prod(self.shape))
@@ -58,8 +59,6 @@ class MaskStore:
         self.on_edit: OnEdit = lambda index, before: None
         self.on_put: OnPut = lambda index, label, mask: None
         self.changes = 0
-        self._masks: dict[Index, dict[int, ObjectMask]] = {}
-        self._indices: dict[int, set[Index]] = {}
         self._versions: dict[int, int] = {}
         self._frame_versions: dict[Index, int] = {}
         self._boxes: dict[Index, tuple[int, _Boxes]] = {}
@@ -71,13 +70,9 @@ class MaskStore:
 
     # -- masks
 
-    def get(self, index: Index, label: int) -> ObjectMask | None:
-        """Return a mask; None if nothing is known of the object on that frame."""
-        return self._masks.get(index, {}).get(label)
-
     def on_frame(self, index: Index) -> dict[int, ObjectMask]:
         """All masks of a frame by label, in order of label."""
-        return dict(sorted(self._masks.get(index, {}).items()))
+        return dict(sorted(super().on_frame(index).items()))
 
     def neighbours(self, index: Index, label: int) -> list[ObjectMask]:
         """Masks of the other objects on a frame whose boxes meet that of an object, in no order."""
@@ -94,8 +89,7 @@ class MaskStore:
         version = self._frame_versions.get(index, 0)
         known = self._boxes.get(index)
         if known is None or known[0] != version:
-            # A copy, for a run in another thread may add masks meanwhile.
-            seen = [(n, m) for n, m in list(self._masks.get(index, {}).items()) if m.visible]
+            seen = [(n, m) for n, m in super().on_frame(index).items() if m.visible]
             boxes = np.array([mask.box for _, mask in seen], int).reshape(-1, 4)
             labels = np.array([label for label, _ in seen], int)
             known = self._boxes[index] = version, (labels, [mask for _, mask in seen], boxes)
@@ -108,14 +102,7 @@ class MaskStore:
         return before
 
     def _set(self, index: Index, label: int, mask: ObjectMask | None) -> ObjectMask | None:
-        here = self._masks.setdefault(index, {})
-        before = here.get(label)
-        if mask is not None:
-            here[label] = mask
-            self._indices.setdefault(label, set()).add(index)
-        else:
-            here.pop(label, None)
-            self._indices.get(label, set()).discard(index)
+        before = super().put(index, label, mask)
         self.on_put(index, label, mask)
         return before
 
@@ -127,19 +114,9 @@ class MaskStore:
         for index in {index for index, _ in changed}:
             self._frame_versions[index] = self._frame_versions.get(index, 0) + 1
 
-    def snapshot(self) -> dict[Index, dict[int, ObjectMask]]:
-        """All masks by frame and label."""
-        # Copies, for a run in another thread may add masks meanwhile.
-        return {index: dict(masks) for index, masks in list(self._masks.items())}
-
     def remove(self, label: int) -> Change:
         """Remove an object from all frames, and return what takes that back."""
-        return {(index, label): self.put(index, label, None) for index in self.indices(label)}
-
-    def indices(self, label: int) -> list[Index]:
-        """Frames on which something is known of an object, in order."""
-        # A copy, for a run in another thread may add frames meanwhile.
-        return sorted(self._indices.get(label, set()).copy())
+        return {(index, label): self.put(index, label, None) for index in self.frames_of(label)}
 
     def version(self, label: int) -> int:
         """Return a number that changes with every mask of an object."""

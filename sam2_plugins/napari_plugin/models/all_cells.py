@@ -52,7 +52,7 @@ def seeds_of(work: Work, line: Line, first: int, last: int) -> Seeds:
     """Find the objects of some frames of a line: those that come later, too."""
     seeds: Seeds = {}
     for label in work.names:
-        frames = {line.frame(index) for index in work.store.indices(label)}
+        frames = {line.frame(index) for index in work.store.frames_of(label)}
         for frame in sorted(f for f in frames if f is not None and first <= f <= last):
             mask = work.store.get(line.index(frame), label)
             if mask is not None and mask.visible:

@@ -139,7 +139,7 @@ class DockModel:
     def go_to_first(self, label: int) -> None:
         """Show the first frame on which something is known of an object."""
         work = self.work
-        if work is not None and (indices := work.store.indices(label)):
+        if work is not None and (indices := work.store.frames_of(label)):
             work.workspace.go_to(indices[0])
 
     @property

@@ -117,7 +117,7 @@ class Learning:
     def _learn(self, tell: Callable[[Lesson | Exception | None], None]) -> None:
         total = self._settings.steps
 
-        def stepped(done: int, _: float) -> None:
+        def stepped(done: int, _: object) -> None:
             if self._stopping.is_set():
                 raise Stopped
             tell(Lesson(done, total))

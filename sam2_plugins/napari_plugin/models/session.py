@@ -129,8 +129,7 @@ class Session:
             step = partial(stepped_to, prompts, tracker, frame, label)
             if before and prompts == before[:-1] and step(forward=False):
                 self.prompts.put(key, prompts)
-                self._answer(tracker, key, change, replaying)
-                return
+                before = prompts
             if before and prompts[: len(before)] != before:
                 tracker.remove_prompt(frame, label)
                 self.prompts.put(key, ())
@@ -146,6 +145,7 @@ class Session:
                         self.lives[label] = self.lives[label].including(frame)
             finally:
                 self._answer(tracker, key, change, replaying)
+                self._answer_neighbours(tracker, key, change, replaying)
 
     def remove(self, label: int) -> Change:
         """Forget an object, and return what brings its masks back."""
@@ -238,6 +238,18 @@ class Session:
             if change is not None:
                 change.setdefault(entry, before)
 
+    def _answer_neighbours(
+        self, tracker: VideoTracker, key: Key, change: Change | None, replaying: bool
+    ) -> None:
+        """Keep which clicks on other objects each mask of a frame leaves out, and show those."""
+        line, frame, label = key
+        for (at, other), known in self.prompts.along(line).items():
+            now = tuple(p for p in tracker.prompts if (p.frame, p.obj) == (at, other))
+            if at == frame and now == known:
+                self.prompts.recall(line, {(frame, other): now})
+                if other != label and _beside(now) != _beside(known):
+                    self._answer(tracker, (line, frame, other), change, replaying)
+
     def keep(self, wanted: Request, result: FrameResult, change: Change) -> None:
         """Write the masks of a frame, but for those that a person painted or does not want."""
         line, since = wanted.line, wanted.since
@@ -318,3 +330,7 @@ class Session:
             masks = {f: mask for f, mask in found.items() if mask is not None}
             masklets.append(Masklet(obj, masks=masks))
         return masklets
+
+
+def _beside(prompts: Prompts) -> list[object]:
+    return [prompt.beside or () for prompt in prompts]

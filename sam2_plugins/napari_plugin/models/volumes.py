@@ -61,7 +61,7 @@ def track_volumes(
 def largest(store: MaskStore, line: Line, label: int) -> int | None:
     """Frame of a line on which an object is largest; None if it is on none of them."""
     areas = {}
-    for index in store.indices(label):
+    for index in store.frames_of(label):
         frame, mask = line.frame(index), store.get(index, label)
         if frame is not None and mask is not None and mask.visible:
             areas[frame] = mask.area

@@ -82,7 +82,7 @@ class Work:
         self.session.lives[label] = life
         if life == Life():
             del self.session.lives[label]
-        for index in self.store.indices(label):
+        for index in self.store.frames_of(label):
             frame = line.frame(index)
             if frame is not None and frame not in life:
                 self.workspace.erase(label, index)

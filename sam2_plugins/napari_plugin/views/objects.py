@@ -196,7 +196,7 @@ class _Fared:
     @classmethod
     def of(cls, store: MaskStore, label: int) -> _Fared:
         version = store.version(label)
-        masks = [store.get(index, label) for index in store.indices(label)]
+        masks = [store.get(index, label) for index in store.frames_of(label)]
         seen = [mask for mask in masks if mask is not None and mask.visible]
         sure = [mask.iou for mask in seen if mask.iou == mask.iou]
         return cls(version, len(seen), sum(sure) / len(sure) if sure else None)

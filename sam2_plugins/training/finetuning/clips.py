@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import TrainingError
 from sam2_plugins.core.frames import FrameSource
-from sam2_plugins.core.masks import ObjectId
+from sam2_plugins.core.masks import ObjectId, ObjectMask, compose_label_image
 from sam2_plugins.core.tracking.windows.planner import Window, WindowPlanner, extent_of
-from sam2_plugins.training.finetuning.movies import AnnotatedMovie, label_image
+from sam2_plugins.training.finetuning.movies import AnnotatedMovie
 from sam2_plugins.training.synthetic import Clip
 
 LONGEST_GAP = 4
@@ -90,9 +90,7 @@ class ClipCutter:
             window = planner.at(x, y, side)
         shown = _shown(objects, seed)
         size = (source.height, source.width)
-        labels = [
-            window.crop(label_image(masks[f], shown, size)[..., None])[..., 0] for f in frames
-        ]
+        labels = [window.crop(_labels(masks[f], shown, size)[..., None])[..., 0] for f in frames]
         images = [self._image(movie, frame, window) for frame in frames]
         return Clip(np.stack(images), np.stack(labels), "annotated")
 
@@ -105,6 +103,14 @@ class ClipCutter:
         while len(self._cache) > 1 and sum(i.nbytes for i in self._cache.values()) > CACHE_BYTES:
             self._cache.popitem(last=False)
         return window.crop(image)
+
+
+def _labels(
+    masks: Mapping[ObjectId, ObjectMask], objects: Sequence[ObjectId], size: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """Number objects from 1 in a label image."""
+    shown = {n: masks[obj] for n, obj in enumerate(objects, start=1) if obj in masks}
+    return compose_label_image(shown, size, np.uint8)
 
 
 def _runs(movie: AnnotatedMovie) -> list[list[int]]:

@@ -6,14 +6,16 @@ import copy
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sam2_plugins import __version__
 from sam2_plugins.core.checkpoints import save_model
@@ -21,15 +23,17 @@ from sam2_plugins.core.errors import TrainingError
 from sam2_plugins.core.files import replacing, require_free
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.training.average import follow
+from sam2_plugins.training.batches import batches
 from sam2_plugins.training.finetuning.budget import Budget, memory_budget
 from sam2_plugins.training.finetuning.clips import ClipCutter
+from sam2_plugins.training.finetuning.movies import AnnotatedMovie
 from sam2_plugins.training.finetuning.score import Scores, is_better, mean_j, summary
 from sam2_plugins.training.finetuning.split import Split
 from sam2_plugins.training.losses import LossWeights
 from sam2_plugins.training.parts import Parts, choose_parts
 from sam2_plugins.training.prompting import PromptMix
 from sam2_plugins.training.rollout import rollout
-from sam2_plugins.training.samples import SampleSize, make_batch
+from sam2_plugins.training.samples import Batch, SampleSize, make_batch
 
 _WEIGHTS = LossWeights(balanced=0.5, focal=1.0)
 _CLICKS_AND_BOXES = PromptMix(click=0.6, box=0.4, mask=0.0)
@@ -126,10 +130,11 @@ def finetune(
     out: str | Path,
     settings: Settings | None = None,
     *,
+    workers: int = 0,
     overwrite: bool = False,
     card: dict[str, str] | None = None,
     on_budget: Callable[[Budget], None] | None = None,
-    on_step: Callable[[int, float], None] | None = None,
+    on_step: Callable[[int, Tensor], None] | None = None,
     on_look: Callable[[Look], None] | None = None,
 ) -> Report:
     """Fine-tune a model, which is changed in place, and save it if it is better than before.
@@ -141,6 +146,8 @@ def finetune(
     ----------
     out
         The file, .safetensors or .pt.
+    workers
+        Processes that make batches, the same whatever their number; with 0, this one does.
     overwrite
         Whether a file that this run did not write may be replaced.
     card
@@ -148,14 +155,16 @@ def finetune(
     on_budget
         Called with the most memory that training will take, before it starts.
     on_step
-        Called with the steps done and the loss of the last.
+        Called with the steps done and the loss of the last, a single number on the model's device:
+        to read it is to wait for a graphics card.
     on_look
         Called with the last look at the stopping part, before the first step and after each look.
 
     Raises
     ------
     TrainingError
-        If the masks do not fit their movies, or the saved state is of another run.
+        If the masks do not fit their movies or teach nothing, the saved state is of another run,
+        or a process that makes batches has ended.
     ExportError
         If another file is in the way.
     """
@@ -164,22 +173,25 @@ def finetune(
     folder = out.with_suffix(".run")
     require_free([out], overwrite or (folder / STATE_FILE).exists())
     parameters = choose_parts(model, settings.parts)
-    cutter = ClipCutter(split.train, model.image_size)
-    try:
+    with closing(ClipCutter(split.train, model.image_size)) as cutter:
         frames = min(settings.frames, cutter.longest)
-        if on_budget:
-            on_budget(memory_budget(model, settings.clips, frames, settings.objects))
-        run = _Run.start(model, split, settings, folder, parameters)
-        if on_look:
-            on_look(run.looks[-1])
+    if frames == 1 and settings.parts is Parts.memory_alone:
+        raise TrainingError(
+            "Single frames teach the memory nothing: give movies, more --frames or other --parts."
+        )
+    if on_budget:
+        on_budget(memory_budget(model, settings.clips, frames, settings.objects))
+    run = _Run.start(model, split, settings, folder, parameters)
+    if on_look:
+        on_look(run.looks[-1])
+    plan = _Plan(split.train, settings, model.image_size, frames, run.done)
+    with closing(batches(plan.made, workers, model.device)) as lessons:
         while not run.finished:
-            loss = run.step(cutter, frames)
+            loss = run.step(next(lessons))
             if on_step:
                 on_step(run.done, loss)
             if run.looks_now and on_look:
                 on_look(run.looks[-1])
-    finally:
-        cutter.close()
     model.load_state_dict(run.best)
     model.eval()
     after = run.before if run.best_step == 0 else mean_j(model, split.held_out)
@@ -188,6 +200,46 @@ def finetune(
     if better:
         path = save_model(model, out, {**_card(model, split, run, after), **(card or {})})
     return Report(run.before, after, tuple(run.looks), run.best_step, path)
+
+
+class _Lesson(NamedTuple):
+    """What one step learns from, and what it goes on drawing with."""
+
+    batch: Batch
+    mix: PromptMix
+    seed: int
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What the processes that make batches need to know; `first` is the step of the first one."""
+
+    movies: tuple[AnnotatedMovie, ...]
+    settings: Settings
+    image_size: int
+    frames: int
+    first: int
+
+    def made(self, worker: int, workers: int) -> Iterator[_Lesson]:
+        """Yield one worker's share of the lessons of all steps, for ever."""
+        with closing(ClipCutter(self.movies, self.image_size)) as cutter:
+            for step in count(self.first + worker, workers):
+                yield self._lesson(cutter, step)
+
+    def _lesson(self, cutter: ClipCutter, step: int) -> _Lesson:
+        settings = self.settings
+        # Samples depend on the step alone, so that a run that was killed goes on as it would have.
+        rng = np.random.default_rng((settings.seed, step))
+        seed = int(rng.integers(1 << 31))
+        both = settings.parts is not Parts.memory_alone  # a single frame tells memory nothing
+        single = self.frames == 1 or (both and step % 2 == 0)
+        frames = 1 if single else self.frames
+        objects = settings.objects * (2 if single and self.frames > 1 else 1)
+        mix = _CLICKS_AND_BOXES if single else PromptMix()
+        clips = cutter.draw(settings.clips, frames, rng)
+        sample = SampleSize(self.image_size, frames, objects, min_area=4)
+        return _Lesson(make_batch(clips, sample, mix, rng), mix, seed, rng)
 
 
 class _Run:
@@ -212,7 +264,7 @@ class _Run:
         )
         self.identity = _identity(model, split, settings)
         self.done = 0
-        self.losses: list[float] = []
+        self.losses: list[Tensor] = []
         self.looks: list[Look] = []
         self.before: Scores = {}
         self.best: dict[str, torch.Tensor] = {}
@@ -247,37 +299,33 @@ class _Run:
         since = sum(look.step > self.best_step for look in self.looks)
         return self.done >= self.settings.steps or since >= self.settings.patience
 
-    def step(self, cutter: ClipCutter, frames: int) -> float:
-        """Learn from one batch; look at the stopping part when it is time."""
-        settings, size = self.settings, self.model.image_size
-        # Samples depend on the step alone, so that a run that was killed goes on as it would have.
-        rng = np.random.default_rng((settings.seed, self.done))
-        torch.manual_seed(int(rng.integers(1 << 31)))
-        single = frames == 1 or self.done % 2 == 0
-        clips = cutter.draw(settings.clips, 1 if single else frames, rng)
-        objects = settings.objects * (2 if single and frames > 1 else 1)
-        sample = SampleSize(size, 1 if single else frames, objects, min_area=4)
+    def step(self, lesson: _Lesson) -> Tensor:
+        """Learn from one batch; look at the stopping part when it is time.
+
+        Between looks no number is fetched from the device, so that nothing waits for it.
+        """
+        settings = self.settings
+        torch.manual_seed(lesson.seed)
         for group in self.optimiser.param_groups:
             group["lr"] = _rate(settings, self.done)
         self.model.train()
-        mix = _CLICKS_AND_BOXES if single else PromptMix()
         with _precision(settings, self.model.device):
-            batch = make_batch(clips, sample, mix, rng)
-            result = rollout(self.model, batch, mix, _WEIGHTS, rng)
+            result = rollout(self.model, lesson.batch, lesson.mix, _WEIGHTS, lesson.rng)
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(result.loss)
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimiser.step()
         follow(self.average, self.model, settings.average, self.done)
         self.done += 1
-        self.losses.append(float(result.loss.detach()))
+        loss = result.loss.detach()
+        self.losses.append(loss)
         if self.done % settings.check_every == 0 or self.done == settings.steps:
             self._look()
-        return self.losses[-1] if self.losses else self.looks[-1].loss
+        return loss
 
     def _look(self) -> None:
         """Score the averaged weights, keep them if they are the best, and save everything."""
-        loss = sum(self.losses) / len(self.losses) if self.losses else math.nan
+        loss = float(torch.stack(self.losses).mean()) if self.losses else math.nan
         scores = mean_j(self.average, self.split.stop)
         highest = max((summary(look.scores) for look in self.looks), default=-1.0)
         self.looks.append(Look(self.done, loss, scores))

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from sam2_plugins.core.datasets import Dataset
@@ -108,15 +107,6 @@ class AnnotatedMovie:
                 f"{source.length - 1}. Give the movie on which they were drawn."
             )
         return source
-
-
-def label_image(masks: FrameMasks, objects: list[ObjectId], size: tuple[int, int]) -> NDArray[Any]:
-    """Paint masks as 1, 2, … in the order of `objects`, on an image of (height, width)."""
-    image = np.zeros(size, np.uint8)
-    for number, obj in enumerate(objects, 1):
-        if obj in masks:
-            masks[obj].paste_into(image, number)
-    return image
 
 
 def _size(size: tuple[int, int]) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sam2_plugins.core.export import Numbering, colour_of, overlay
-from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.masks import ObjectMask, compose_label_image
 from tests.core.export.movie import square
 
 SIZE = (60, 80)
@@ -58,6 +58,14 @@ def test_objects_at_the_edge_and_out_of_view_and_empty_ones_are_no_trouble():
     assert changed(whole)[-12:, -12:].any()
     away = overlay(GREY, masks, view=(40, 5, 60, 15))
     assert not changed(away).any()
+
+
+def test_of_equal_objects_the_same_is_in_front_as_in_label_images():
+    masks = {1: square(20, 20, 20, SIZE), 2: square(30, 20, 20, SIZE)}
+    picture = overlay(GREY, masks, names=False, alpha=1)
+    front = compose_label_image(masks)[25, 35]
+    assert front == 1
+    assert np.array_equal(picture[25, 35], colour_of(front))
 
 
 def test_a_name_is_white_on_its_object():

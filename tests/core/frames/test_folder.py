@@ -83,6 +83,14 @@ def test_a_broken_image_is_named(tmp_path: Path) -> None:
         open_frames(tmp_path)
 
 
+def test_a_link_to_nothing_is_a_frame_that_is_missing(tmp_path: Path) -> None:
+    for name in ("1.png", "3.png"):
+        Image.fromarray(plain(1)).save(tmp_path / name)
+    (tmp_path / "2.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(FrameSourceError, match=r"2\.png cannot be read"):
+        open_frames(tmp_path)
+
+
 def test_sixteen_bit_images_are_stretched_together(tmp_path: Path) -> None:
     for k in range(3):
         Image.fromarray(plain(1000 * k, (20, 30), "uint16")).save(tmp_path / f"{k}.png")

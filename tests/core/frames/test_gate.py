@@ -36,7 +36,7 @@ def host() -> Iterator[str]:
     Secrets.asked.clear()
     Secrets.answers.clear()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Secrets)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
 

@@ -90,6 +90,7 @@ def test_a_run_that_is_killed_amid_any_frame_goes_on_to_the_same_lineage(
     assert computed <= FRAMES - max(0, frame - 3)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_again_and_again_goes_on_to_the_same_lineage(
     whole: tuple[list[LineageFrame], LineageTracker], tmp_path: Path
 ) -> None:
@@ -111,6 +112,7 @@ def test_a_finished_run_is_read_without_tracking(
     assert made.tracker.frames_encoded == 0
 
 
+@pytest.mark.slow
 def test_a_run_of_other_frames_or_other_prompts_begins_anew(tmp_path: Path) -> None:
     journal = tmp_path / "m.jsonl"
     list(run_all(lineage(), stop=5, journal=LineageJournal(journal)))
@@ -123,6 +125,7 @@ def test_a_run_of_other_frames_or_other_prompts_begins_anew(tmp_path: Path) -> N
     assert shorter == list(run_all(lineage(), stop=4, journal=LineageJournal(journal)))
 
 
+@pytest.mark.slow
 def test_a_damaged_memory_costs_time_and_no_work(
     whole: tuple[list[LineageFrame], LineageTracker], tmp_path: Path
 ) -> None:
@@ -132,6 +135,7 @@ def test_a_damaged_memory_costs_time_and_no_work(
     assert (frames, computed) == (whole[0], FRAMES)
 
 
+@pytest.mark.slow
 def test_damaged_masks_begin_anew(
     whole: tuple[list[LineageFrame], LineageTracker], tmp_path: Path
 ) -> None:

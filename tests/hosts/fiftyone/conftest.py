@@ -74,10 +74,10 @@ def picture(frame: int) -> np.ndarray:
 @pytest.fixture(scope="session")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two discs that go past each other."""
-    from sam2_plugins.fiftyone_plugin.demo import encode
+    from sam2_plugins.core.export.video import encode_video
 
     path = tmp_path_factory.mktemp("media") / "discs.mp4"
-    return encode((picture(frame) for frame in range(FRAMES)), path, 12)
+    return encode_video(path, (picture(frame) for frame in range(FRAMES)), 12)
 
 
 @pytest.fixture

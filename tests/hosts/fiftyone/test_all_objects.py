@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from fiftyone.operators.executor import ExecutionContext, Executor
 
+from sam2_plugins.core.export.video import encode_video
 from sam2_plugins.fiftyone_plugin import propagate
-from sam2_plugins.fiftyone_plugin.demo import encode
 from tests.hosts.fiftyone.conftest import (
     HEIGHT,
     OPERATOR,
@@ -131,7 +131,7 @@ def dividing(dataset: Any, tmp_path: Path) -> Any:
             image[(xs - x) ** 2 + (ys - y) ** 2 <= radius**2] = (200, 200, 200)
         return image.clip(0, 255).astype(np.uint8)
 
-    path = encode((frame(number) for number in range(LONG)), tmp_path / "dividing.mp4", 12)
+    path = encode_video(tmp_path / "dividing.mp4", (frame(n) for n in range(LONG)), 12)
     dataset.add_sample(fo.Sample(str(path)))
     return dataset
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from sam2_plugins.core.checkpoints import cache_dir
+from sam2_plugins.core.export.video import encode_video
 from sam2_plugins.fiftyone_plugin import propagate
-from sam2_plugins.fiftyone_plugin.demo import encode
 from tests.hosts.fiftyone.conftest import label, masks, picture
 
 LONG = 60
@@ -33,7 +33,7 @@ propagate(fo.load_dataset(sys.argv[1]), output_field="killed", device="cpu", **h
 def long(dataset: Any, tmp_path: Path) -> Any:
     """Two discs that come back, one prompted at the beginning and one later on."""
     there_and_back = np.abs((np.arange(LONG) + 23) % 46 - 23)
-    path = encode((picture(int(at)) for at in there_and_back), tmp_path / "long.mp4", 12)
+    path = encode_video(tmp_path / "long.mp4", (picture(int(at)) for at in there_and_back), 12)
     sample = fo.Sample(str(path))
     for number, frame in ((1, 1), (2, 21)):
         box = label(number, int(there_and_back[frame - 1]) + 1, "box")

@@ -14,8 +14,8 @@ from fiftyone.operators.delegated import DelegatedOperationService
 
 from sam2_plugins.core.checkpoints import cache_dir
 from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.export.video import encode_video
 from sam2_plugins.fiftyone_plugin import propagate
-from sam2_plugins.fiftyone_plugin.demo import encode
 from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.propagation import run
 from sam2_plugins.fiftyone_plugin.request import Request
@@ -67,7 +67,7 @@ def test_a_video_that_was_replaced_under_its_name_is_tracked_again(
 ) -> None:
     """The discs of the other one go the other way, from where they begin in the first."""
     path, frames = tmp_path / "v.mp4", 6
-    encode((picture(n) for n in range(frames)), path, 12)
+    encode_video(path, (picture(n) for n in range(frames)), 12)
     dataset.add_sample(fo.Sample(str(path)))
     put(dataset, 1, "seed", label(1, 1))
     report = propagate(dataset, "seed", all_objects=all_objects)
@@ -76,7 +76,7 @@ def test_a_video_that_was_replaced_under_its_name_is_tracked_again(
     os.utime(path)  # touched is not replaced
     assert propagate(dataset, "seed", all_objects=all_objects).movies[0].computed == 0
     turned = [np.roll(picture(0), (-n, n), axis=(1, 0)) for n in range(frames)]
-    encode(turned, path, 12)
+    encode_video(path, turned, 12)
     assert propagate(dataset, "seed", all_objects=all_objects).movies[0].computed == frames
     truth = np.roll(disc(0, 1), (1 - frames, frames - 1), axis=(1, 0))
     assert overlap(masks(dataset)[frames][1], truth) > 0.7

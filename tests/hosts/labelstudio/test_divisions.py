@@ -85,4 +85,5 @@ def test_a_division_is_a_relation_in_the_editor_and_in_what_is_submitted(
     (read,) = read_export(export)
     (mother,) = set(read.parents.values())
     assert len(read.parents) == 2
-    assert max(read.masks[mother]) < min(min(read.masks[one]) for one in read.parents)
+    begins = [read.masks.frames_of(one)[0] for one in read.parents]
+    assert read.masks.frames_of(mother)[-1] < min(begins)

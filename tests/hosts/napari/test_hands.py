@@ -85,7 +85,7 @@ def test_control_z_takes_clicks_strokes_and_runs_back_in_one_order(bench: Bench)
         store = bench.controller.work.workspace.store  # type: ignore[union-attr]
         mask = store.get((5,), 1)
         painted = mask is not None and bool(mask.to_array()[80, 22])
-        seen.append((painted, len(store.indices(1))))
+        seen.append((painted, len(store.frames_of(1))))
     assert seen == [(False, 12), (False, 1), (False, 0)]
     for _ in range(3):
         control_z(bench, shift=True)

@@ -65,7 +65,7 @@ def test_changing_the_image_in_mid_run_lets_the_run_go_on(long_bench: Bench) -> 
     form.image.setCurrentIndex(form.image.findText("other"))
     assert long_bench.controller.work is None
     long_bench.rest()
-    assert len(store.indices(1)) == 60
+    assert len(store.frames_of(1)) == 60
     form.image.setCurrentIndex(form.image.findText("movie"))
     assert list(long_bench.controller.objects) == [1]
 
@@ -150,7 +150,7 @@ def test_any_kind_of_image_is_clicked_on(make_bench: Callable[..., Bench], kind:
     if kind != "single":
         bench.press(bench.widget.run.forward)
         bench.rest()
-        assert len(work.workspace.store.indices(1)) == 4
+        assert len(work.workspace.store.frames_of(1)) == 4
 
 
 @pytest.mark.parametrize("key", ["synthetic"])

@@ -38,7 +38,7 @@ def test_stacks_are_tracked_with_the_usual_buttons(make_bench: Callable[..., Ben
     bench.rest()
     work = bench.controller.work
     assert work is not None
-    assert len(work.workspace.store.indices(1)) == TIMES * PLANES
+    assert len(work.workspace.store.frames_of(1)) == TIMES * PLANES
     assert len(work.workspace.tracks.data) == TIMES
 
 

@@ -40,5 +40,5 @@ def test_a_project_is_opened_as_a_file(project: Path, make_napari_viewer_proxy: 
     assert list(widget.controller.objects) == [1]
     work = widget.controller.work
     assert work is not None
-    assert work.workspace.store.indices(1) == [(t,) for t in range(6)]
+    assert work.workspace.store.frames_of(1) == [(t,) for t in range(6)]
     assert {layer.name for layer in viewer.layers} >= {"discs", "discs masks", "discs clicks"}

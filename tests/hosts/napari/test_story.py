@@ -96,13 +96,13 @@ def test_cancel_keeps_what_is_there_and_forward_goes_on(bench: Bench) -> None:
         lambda now: now is not None and now.done == 3 and bench.press(bench.widget.run.cancel)
     )
     track(bench)
-    kept = bench.controller.work.workspace.store.indices(1)  # type: ignore[union-attr]
+    kept = bench.controller.work.workspace.store.frames_of(1)  # type: ignore[union-attr]
     assert 3 <= len(kept) < 12
     assert "what is done is kept" in bench.widget.status.text()
     bench.controller.progressed.disconnect()
     bench.controller.progressed.connect(bench.widget.run._on_progress)
     track(bench)
-    assert len(bench.controller.work.workspace.store.indices(1)) == 12  # type: ignore[union-attr]
+    assert len(bench.controller.work.workspace.store.frames_of(1)) == 12  # type: ignore[union-attr]
 
 
 def test_keys_track_both_ways_within_a_range(bench: Bench) -> None:
@@ -112,7 +112,7 @@ def test_keys_track_both_ways_within_a_range(bench: Bench) -> None:
     bench.key(Qt.Key.Key_G)
     bench.rest()
     store = bench.controller.work.workspace.store  # type: ignore[union-attr]
-    assert store.indices(1) == [(t,) for t in range(4, 10)]
+    assert store.frames_of(1) == [(t,) for t in range(4, 10)]
 
 
 def test_a_painted_frame_is_kept_and_undo_takes_the_run_back(bench: Bench) -> None:
@@ -129,7 +129,7 @@ def test_a_painted_frame_is_kept_and_undo_takes_the_run_back(bench: Bench) -> No
     assert bench.mask(4, 1) is not None
     bench.key(Qt.Key.Key_Z, shift=True)
     store = bench.controller.work.workspace.store  # type: ignore[union-attr]
-    assert store.indices(1) == [(0,), (5,)]
+    assert store.frames_of(1) == [(0,), (5,)]
 
 
 def test_a_division_shows_in_the_tree_and_in_the_tracks(bench: Bench) -> None:
@@ -146,7 +146,7 @@ def test_a_division_shows_in_the_tree_and_in_the_tracks(bench: Bench) -> None:
     assert [mother.child(i).text(0) for i in range(2)] == ["object 1.1", "object 1.2"]
     work = bench.controller.work
     assert work is not None
-    assert work.workspace.store.indices(1)[-1] == (5,)
+    assert work.workspace.store.frames_of(1)[-1] == (5,)
     assert work.workspace.tracks.graph == {2: [1], 3: [1]}
     assert bench.iou(11, 3, TRUTH[11] == 2) > 0.7
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.training.finetuning import AnnotatedMovie
 from sam2_plugins.training.finetuning.clips import LONGEST_GAP, ClipCutter
 
@@ -55,4 +56,16 @@ def test_frames_that_share_no_object_do_not_make_a_clip() -> None:
     anew = np.where(labels > 0, labels + 2 * np.arange(4)[:, None, None], 0).astype(np.uint8)
     cutter = ClipCutter([AnnotatedMovie.from_labels("anew", frames, anew)], image_size=64)
     assert cutter.longest == 1
+    cutter.close()
+
+
+def test_an_object_on_a_larger_one_keeps_its_pixels_whichever_the_clip_is_cut_around() -> None:
+    cell, nucleus = np.zeros((64, 64), bool), np.zeros((64, 64), bool)
+    cell[10:50, 10:50], nucleus[20:30, 20:30] = True, True
+    masks = {"nucleus": ObjectMask.from_array(nucleus), "cell": ObjectMask.from_array(cell)}
+    movie = AnnotatedMovie("cells", np.zeros((5, 64, 64), np.uint8), dict.fromkeys(range(5), masks))
+    cutter = ClipCutter([movie], image_size=64)
+    for seed in range(4):
+        (clip,) = cutter.draw(1, 3, np.random.default_rng(seed))
+        assert sorted(np.bincount(clip.labels[0].ravel())[1:]) == [100, 1500]
     cutter.close()

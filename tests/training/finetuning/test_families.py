@@ -33,9 +33,8 @@ def seeded(name: str) -> Sam2Model:
     return model.eval()
 
 
-@pytest.mark.parametrize(
-    "name", ["edgetam", pytest.param("efficienttam-ti-1", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["edgetam", "efficienttam-ti-1"])
 def test_all_of_a_family_learns_but_the_statistics_that_it_came_with(
     name: str, movie: AnnotatedMovie, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,16 +6,19 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sam2_plugins.core import VideoTracker, load_model, open_frames
 from sam2_plugins.core.checkpoints import read_card
 from sam2_plugins.core.errors import ExportError, TrainingError
 from sam2_plugins.core.model import Sam2Model, build_model
 from sam2_plugins.core.variants import get_variant
+from sam2_plugins.training.batches import batches
 from sam2_plugins.training.finetuning import (
     STATE_FILE,
     AnnotatedMovie,
@@ -48,6 +51,7 @@ def nano() -> Sam2Model:
     return load_model("nano", "cpu", image_size=64)
 
 
+@pytest.mark.slow
 def test_what_is_held_out_is_judged_before_and_after(
     nano: Sam2Model, movie: AnnotatedMovie, tmp_path: Path
 ) -> None:
@@ -131,6 +135,7 @@ def test_training_stops_once_there_is_no_gain(
     ("parts", "moved", "still"),
     [
         (Parts.decoder, ["sam_mask_decoder"], ["memory_attention", "memory_encoder", "image_"]),
+        (Parts.memory_alone, ["memory_attention", "memory_encoder"], ["image_", "sam_", "no_mem"]),
         (Parts.memory, ["sam_mask_decoder", "memory_attention", "memory_encoder"], ["image_"]),
         (Parts.all, ["sam_mask_decoder", "memory_attention", "memory_encoder", "image_"], []),
     ],
@@ -156,6 +161,14 @@ def test_only_the_chosen_parts_change(
         assert not any(name.startswith(part) for name in changed), part
 
 
+def test_single_frames_do_not_teach_the_memory(
+    nano: Sam2Model, movie: AnnotatedMovie, tmp_path: Path
+) -> None:
+    settings = dataclasses.replace(QUICK, frames=1, parts=Parts.memory_alone)
+    with pytest.raises(TrainingError, match="more --frames or other --parts"):
+        finetune(nano, split_movies([movie]), tmp_path / "mine.pt", settings)
+
+
 def test_another_run_is_not_gone_on_with(
     nano: Sam2Model, movie: AnnotatedMovie, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +189,7 @@ def test_a_damaged_state_is_named(
         finetune(nano, split_movies([movie]), tmp_path / "mine.pt", QUICK)
 
 
+@pytest.mark.slow
 def test_on_a_full_disk_the_last_look_is_kept_and_the_run_goes_on(
     nano: Sam2Model, movie: AnnotatedMovie, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,6 +213,56 @@ def test_on_a_full_disk_the_last_look_is_kept_and_the_run_goes_on(
     fresh = load_model("nano", "cpu", image_size=64)
     finetune(fresh, split, out, QUICK, on_look=lambda look: looks.append(look.step))
     assert looks == [0, 2, 4]
+
+
+@pytest.mark.slow
+def test_samples_are_the_same_whichever_process_makes_them(
+    movie: AnnotatedMovie, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = []
+    for workers in (0, 2):
+        _judged(monkeypatch, stop=[0.5, 0.6, 0.7], held_out=[0.4, 0.5])
+        model, split = load_model("nano", "cpu", image_size=64), split_movies([movie])
+        finetune(model, split, tmp_path / f"{workers}.pt", QUICK, workers=workers)
+        states.append(model.state_dict())
+    assert all(torch.equal(weight, states[1][name]) for name, weight in states[0].items())
+
+
+@pytest.mark.slow
+def test_a_movie_that_a_worker_cannot_read_is_named_as_ever(movie: AnnotatedMovie) -> None:
+    longer = dataclasses.replace(movie, masks={**movie.masks, 99: movie.masks[0]})
+    plan = loop._Plan((longer,), QUICK, 64, frames=2, first=0)
+    with pytest.raises(TrainingError, match=r"^discs: frame 99 has masks, but the movie ends"):
+        next(batches(plan.made, 1, torch.device("cpu")))
+
+
+class _Fetched(TorchDispatchMode):
+    """Counts the numbers that are fetched from tensors."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+def test_no_step_waits_for_a_number_from_the_device(
+    nano: Sam2Model, movie: AnnotatedMovie, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _judged(monkeypatch, stop=[0.5, 0.6], held_out=[0.4, 0.5])
+    # On a processor it counts its steps in tensors, which fused on a graphics card it does not.
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self: None)
+    counts = []
+    settings = dataclasses.replace(QUICK, steps=4, check_every=4)
+    with _Fetched() as fetched:
+        finetune(
+            nano,
+            split_movies([movie]),
+            tmp_path / "mine.pt",
+            settings,
+            on_step=lambda done, loss: counts.append(fetched.count),
+        )
+    assert len(set(counts[:3])) == 1
 
 
 RUN = """
@@ -250,6 +314,7 @@ def test_a_killed_run_ends_as_it_would_have(tmp_path: Path) -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_the_memory_of_a_step_stays_within_what_was_told(
     nano: Sam2Model, movie: AnnotatedMovie
 ) -> None:

@@ -76,16 +76,18 @@ class Choice:
 
 def box_of(mask: NDArray[np.bool_], window: Window) -> Box | None:
     """Box of a low-resolution mask of a window, in pixels of the frame; None if it is empty."""
-    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    if not len(rows):
+    rows, columns = (np.flatnonzero(mask.any(axis)).tolist() for axis in (1, 0))
+    if not rows:
         return None
-    down, across = window.height / mask.shape[0], window.width / mask.shape[1]
-    return (
-        window.x + across * float(columns[0]),
-        window.y + down * float(rows[0]),
-        window.x + across * float(columns[-1] + 1),
-        window.y + down * float(rows[-1] + 1),
-    )
+    return in_frame((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1), mask.shape, window)
+
+
+def in_frame(box: tuple[int, int, int, int], shape: Sequence[int], window: Window) -> Box:
+    """Bring a box on a grid [h, w] over a window to pixels of the frame."""
+    down, across = window.height / shape[0], window.width / shape[1]
+    x0, y0, x1, y1 = box
+    left, top = window.x, window.y
+    return left + across * x0, top + down * y0, left + across * x1, top + down * y1
 
 
 @dataclass(frozen=True)

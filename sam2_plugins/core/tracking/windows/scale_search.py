@@ -116,7 +116,7 @@ def unmet_clicks(mask: ObjectMask, clicks: Points, reach: int) -> list[int]:
 def _candidates(
     window: Window, masks: Sequence[ObjectMask], clicks: Points
 ) -> list[ScaleCandidate]:
-    inside = next((xy for xy, on in zip(clicks.xy, clicks.labels, strict=True) if on), None)
+    inside = next(iter(clicks.on_it), None)
     found = []
     for mask in masks:
         extent = extent_of(mask, inside)

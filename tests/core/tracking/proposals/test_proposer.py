@@ -99,6 +99,7 @@ def test_a_pixel_goes_to_the_surest_mask_and_what_loses_most_of_its_pixels_goes(
     assert disjoint([]) == []
 
 
+@pytest.mark.slow
 def test_a_model_without_a_finder_proposes_by_clicks() -> None:
     image = np.zeros((64, 64), np.uint8)
     image[20:40, 20:40] = 200

@@ -74,15 +74,9 @@ class Dam4SamPolicy(Sam2Policy):
     def select(self, bank: MemoryBank, frame: int, reverse: bool) -> Recall:
         """Attend to the prompted frames, the anchors, and a few recent frames on which it is."""
         published = super().select(bank, frame, reverse)
-        prompted = [(slot, m) for slot, m in published.maps if slot == self.recent]
+        prompted, tracked = self._prompted_and_past(bank, frame, reverse)
         anchors = [(UNTIMED, m) for f, m in bank.anchors.items() if f != frame]
-        back = -1 if reverse else 1
-        past = [
-            m
-            for m in bank.tracked.values()
-            if m.map is not None and back * (frame - m.frame) > 0 and m.frame not in bank.anchors
-        ]
-        past.sort(key=lambda m: abs(frame - m.frame))
+        past = [m for m in tracked if m.frame not in bank.anchors]
         room = min(self.recent, max(1, self.slots - len(prompted) - len(anchors)))
         recent = [m for i, m in enumerate(past) if i == 0 or self._counts(m)][:room]
         seen = [(d, m) for d, m in published.pointers if m.visible]

@@ -58,6 +58,17 @@ class Sam2Policy:
                 pointers.append((distance, memory))
         return Recall(tuple(maps), tuple(pointers))
 
+    def _prompted_and_past(
+        self, bank: MemoryBank, frame: int, reverse: bool
+    ) -> tuple[list[tuple[int, Memory]], list[Memory]]:
+        """Maps of prompted frames with their slot, and tracked frames with maps, nearest first."""
+        prompted = [(self.recent, m) for m in self._nearest_prompted(bank, frame).values()]
+        back = -1 if reverse else 1
+        past = [
+            m for m in bank.tracked.values() if m.map is not None and back * (frame - m.frame) > 0
+        ]
+        return prompted, sorted(past, key=lambda m: abs(frame - m.frame))
+
     def _nearest_prompted(self, bank: MemoryBank, frame: int) -> dict[int, Memory]:
         """Keep the nearest before, the nearest after, and then whatever is nearest."""
         available = {f: m for f, m in bank.prompted.items() if f != frame}

@@ -67,10 +67,9 @@ class SamuraiPolicy(Sam2Policy):
     def select(self, bank: MemoryBank, frame: int, reverse: bool) -> Recall:
         """Attend to the prompted frames, and to the last good ones as if they were consecutive."""
         published = super().select(bank, frame, reverse)
-        prompted = [(slot, m) for slot, m in published.maps if slot == self.recent]
-        good = self._good(bank, frame, reverse)[: self.recent]
-        maps = [(slot, memory) for slot, memory in enumerate(good)]
-        return Recall((*prompted, *reversed(maps)), published.pointers)
+        prompted, past = self._prompted_and_past(bank, frame, reverse)
+        good = [m for i, m in enumerate(past) if i == 0 or self._is_good(m)][: self.recent]
+        return Recall((*prompted, *reversed(list(enumerate(good)))), published.pointers)
 
     def choose(self, bank: MemoryBank, frame: int, candidates: Candidates) -> Choice:
         """Weigh predicted IoU and motion, once the object has been followed for a while."""
@@ -114,19 +113,6 @@ class SamuraiPolicy(Sam2Policy):
             if last is not None and last.box is not None:
                 return _Motion(frame, BoxFilter.of(last.box).predict())
         return None
-
-    def _good(self, bank: MemoryBank, frame: int, reverse: bool) -> list[Memory]:
-        """Frames to attend to, nearest first."""
-        back = -1 if reverse else 1
-        past = sorted(
-            (
-                m
-                for m in bank.tracked.values()
-                if m.map is not None and back * (frame - m.frame) > 0
-            ),
-            key=lambda m: abs(frame - m.frame),
-        )
-        return [m for i, m in enumerate(past) if self._is_good(m) or i == 0]
 
     def _is_good(self, memory: Memory) -> bool:
         """Whether a frame went well; so it did if nothing is known of it."""

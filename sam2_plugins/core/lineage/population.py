@@ -1,0 +1,182 @@
+"""Population: the objects of a lineage, those on trial and those that count."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from statistics import median
+from typing import Any
+
+from sam2_plugins.core.lineage.rules import is_whole
+from sam2_plugins.core.masks import ObjectId, ObjectMask
+from sam2_plugins.core.tracking.tracker import VideoTracker
+
+AREAS = 3
+"""Frames before a division of which a mother's usual area is taken."""
+
+SIZED, FEW = 5, 4
+"""Frames with proposals before a division of which the area of the usual object is taken; how many
+objects such a frame must have.
+"""
+
+
+@dataclass
+class Standing:
+    """How well an object stands.
+
+    Attributes
+    ----------
+    born
+        Its first frame.
+    found
+        Frames on which a proposal was its own, since it was born.
+    seen
+        The last of these.
+    settled
+        It counts as an object; until then it may be taken back without a trace.
+    part_of
+        The object within which it was found.
+    """
+
+    born: int
+    found: int = 1
+    seen: int = 0
+    settled: bool = False
+    part_of: ObjectId | None = None
+
+
+class Population:
+    """Objects of a tracker with their standing; those on trial are begun and forgotten here.
+
+    Attributes
+    ----------
+    tracker
+        Has their masks.
+    standing
+        By object; what was forgotten has none.
+    alive
+        Objects that have not ended, in the order in which they came.
+    """
+
+    def __init__(self, tracker: VideoTracker) -> None:
+        self.tracker = tracker
+        self.standing: dict[ObjectId, Standing] = {}
+        self.alive: list[ObjectId] = []
+        self._last_id = 0
+        self._sizes: dict[int, list[int]] = {}  # areas of what was proposed whole, by frame
+
+    def begin_at(self, start: int) -> None:
+        """Let what was prompted already count, from its first prompt or the first frame on."""
+        for obj in self.tracker.objects:
+            begins = max(start, min(self.prompted(obj)))
+            self.standing.setdefault(obj, Standing(begins, settled=True, seen=begins))
+        self.alive = list(self.tracker.objects)
+
+    def state(self) -> tuple[Any, ...]:
+        """Return all that it holds beside its tracker."""
+        return self.standing, self.alive, self._last_id, self._sizes
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        """Go back to such a state."""
+        self.standing, self.alive, self._last_id, self._sizes = state
+
+    def begin(self, frame: int, mask: ObjectMask, part_of: ObjectId | None = None) -> ObjectId:
+        """Put a new object on trial; return its id."""
+        taken = set(self.tracker.objects) | set(self.standing)
+        obj = self._last_id = next(n for n in count(self._last_id + 1) if n not in taken)
+        self.tracker.add_prompt(frame, obj, mask=mask)
+        self.tracker.set_life(obj, frame, None)
+        self.standing[obj] = Standing(frame, seen=frame, part_of=part_of)
+        self.alive.append(obj)
+        return obj
+
+    def forget(self, obj: ObjectId) -> None:
+        """Take back what was on trial; the object that it was a part of was there all along."""
+        gone = self.standing[obj]
+        self.remove(obj)
+        if gone.part_of in self.alive:
+            whole = self.standing[gone.part_of]
+            whole.seen = max(whole.seen, gone.seen)
+
+    def remove(self, obj: ObjectId) -> None:
+        """Delete an object with its masks."""
+        self.tracker.remove_object(obj)
+        self.standing.pop(obj, None)
+        self.alive = [alive for alive in self.alive if alive != obj]
+
+    def stop(self, obj: ObjectId, last: int) -> None:
+        """Let an object end after a frame."""
+        self.tracker.set_life(obj, self._first(obj), last)
+        self.alive.remove(obj)
+
+    def revive(self, obj: ObjectId, frame: int) -> None:
+        """Let an object that ended on a frame go on."""
+        self.standing[obj].seen = frame
+        self.tracker.set_life(obj, self._first(obj), None)
+        self.alive.append(obj)
+
+    def branch(self, obj: ObjectId, frame: int, last: int) -> ObjectId:
+        """Give an object's masks from a frame on to a new one, which goes on in its stead."""
+        found = {f: self.tracker.mask(f, obj) for f in range(frame, last + 1)}
+        masks = {f: mask for f, mask in found.items() if mask is not None}
+        new = self.begin(frame, masks[frame])
+        for later in range(frame + 1, last + 1):
+            if later in masks:
+                self.tracker.take(later, {new: masks[later]})
+        self.standing[new] = Standing(frame, len(masks), last, settled=True)
+        return new
+
+    def on_trial(self) -> list[ObjectId]:
+        """Objects that do not count yet."""
+        return [obj for obj in self.alive if not self.standing[obj].settled]
+
+    def settled_masks(self, frame: int) -> dict[ObjectId, ObjectMask]:
+        """Masks on a frame of the objects that count, where they are visible."""
+        return {
+            obj: mask
+            for obj in self.tracker.objects
+            if (standing := self.standing.get(obj)) is not None
+            and standing.settled
+            and (mask := self.tracker.mask(frame, obj)) is not None
+            and mask.visible
+        }
+
+    def prompted(self, obj: ObjectId) -> list[int]:
+        """Frames on which an object is prompted."""
+        return [prompt.frame for prompt in self.tracker.prompts if prompt.obj == obj]
+
+    def _first(self, obj: ObjectId) -> int | None:
+        return self.tracker.lives.get(obj, (None, None))[0]
+
+    # -- sizes
+
+    def measure(self, frame: int, proposed: Sequence[ObjectMask], forget_to: int) -> None:
+        """Take the areas of a frame's proposals, and drop those of an earlier frame."""
+        self._sizes[frame] = [mask.area for mask in proposed if is_whole(mask)]
+        self._sizes.pop(forget_to, None)
+
+    def usual_size(self, before: int) -> float:
+        """Area of the usual object: of those that were proposed whole, before a frame.
+
+        inf if they are too few to know.
+        """
+        frames = sorted(frame for frame in self._sizes if frame < before)[-SIZED:]
+        sizes = [size for frame in frames for size in self._sizes[frame]]
+        return median(sizes) if len(sizes) >= FEW * max(1, len(frames)) else math.inf
+
+    def area(self, obj: ObjectId, frame: int) -> float:
+        """Area of an object on a frame, 0 without a mask."""
+        mask = self.tracker.mask(frame, obj)
+        return 0.0 if mask is None else float(mask.area)
+
+    def usual_area(self, obj: ObjectId, before: int) -> float:
+        """Area that an object had on the frames before one."""
+        areas = [self.area(obj, f) for f in range(max(0, before - AREAS), before)]
+        return median([area for area in areas if area] or [0.0])
+
+    def least_area(self, obj: ObjectId, first: int, last: int) -> float:
+        """Until the outline of a daughter is taken, the tracker may see more of the mother."""
+        areas = [self.area(obj, frame) for frame in range(first, last + 1)]
+        return min([area for area in areas if area] or [0.0])
