@@ -97,7 +97,8 @@ def read_prompts(
             if request.prompt_frames is None or frame + 1 in request.prompt_frames
             if request.label_ids is None or label.id in request.label_ids
         }
-        for frame, value in footage.read(name):
+        # Beyond a clip, too: what is prompted there is an object, though not of this run.
+        for frame, value in footage.read(name, beyond=True):
             for label in labels_of(value):
                 chosen = label.id in shown
                 found.add(frame, label, frame_size, length, field=name, names=names, chosen=chosen)

@@ -314,8 +314,9 @@ def _rounded(part: Any) -> Any:
         return round(part, 3) + 0.0
     if isinstance(part, int) and not isinstance(part, bool):
         return float(part) if abs(part) < 1 << 53 else str(part)
-    if isinstance(part, list):
-        return [_rounded(one) for one in part]
+    if isinstance(part, list):  # of thousands of bytes, in a brush mask
+        plain = all(type(one) is int and abs(one) < 1 << 53 for one in part)
+        return list(map(float, part)) if plain else [_rounded(one) for one in part]
     return part
 
 
