@@ -45,8 +45,11 @@ class Learner:
 
     def state(self) -> dict[str, Any]:
         """What is needed to go on; the number of steps is beside it."""
-        parts = {"model": self.model, "average": self.average, "optimiser": self.optimiser}
-        return {name: part.state_dict() for name, part in parts.items()}
+        return {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
 
     def load(self, state: dict[str, Any], steps: int) -> None:
         """Go on from a state after so many steps."""
