@@ -98,7 +98,7 @@ def measure(engine: Engine, path: Path, masks: list[dict], objects: list[int]) -
     task = {"id": 1, "data": {"video": str(path)}}
     config = projects.video_config(["Cell"], RATE)
     (answer,) = engine.predict([task], config, {"result": drawn})
-    tracked = engine.jobs.all()[0].tracked.snapshot()
+    tracked = engine.work.jobs.all()[0].tracked.snapshot()
     with open_frames(path) as frames:
         scale = frames.height / masks[0][objects[0]].frame_size[0]
         regions = videos.read_regions(answer["result"])

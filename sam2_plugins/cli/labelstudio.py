@@ -207,7 +207,8 @@ def export(
         task = task.by_file() if by_file and task.is_video else task
         files = write_masks(task, out / task.name, format_, overwrite=overwrite)
         facts = {"task": task.name, "objects": len(task.masks.objects), "frames": task.length}
-        made.append({**facts, "moved_masks": task.moved, "files": files})
+        left_out = sum(task.left_out.values())
+        made.append({**facts, "moved_masks": task.moved, "left_out": left_out, "files": files})
         if not json:
             say(f"{task.name}: {len(task.masks.objects)} objects on {task.length} frames")
             if task.moved:
@@ -215,6 +216,9 @@ def export(
                     f"  {task.moved} masks are their keyframe's, moved into the box of the frame; "
                     "`serve --masks all` keeps every mask."
                 )
+            for kind, count in task.left_out.items():
+                if count:
+                    say(f"  {count} of {kind} enclose no mask, and are left out.")
     if not made:
         raise ExportError(f"{annotations} holds no annotation with a mask or a tracked box.")
     if json:

@@ -126,6 +126,11 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_bytes(text.encode("utf-8", errors="backslashreplace"))
 
 
+def digest_of(text: str, length: int = 32) -> str:
+    """Return hexadecimal digits that tell a text from any other, damaged characters included."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:length]
+
+
 def signature(*paths: Path, strict: bool = False) -> str:
     """Return what changes when somebody writes to files, or to one in a folder; "" if one is gone.
 

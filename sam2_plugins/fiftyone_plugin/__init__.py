@@ -34,7 +34,7 @@ __all__ = [
 
 
 def register(plugin: Any) -> None:
-    """Tell FiftyOne what there is; FiftyOne calls this.
+    """Register the operators; FiftyOne calls this.
 
     Raises
     ------

@@ -26,7 +26,7 @@ def annotated_movies(
     field
         With masks, as people corrected them.
     group_by, order_by
-        Of images that are frames of movies: the fields that tell their movie, and their place in
+        Of images that are frames of movies: the fields with their movie, and their place in
         it. Without them each image stands alone.
 
     Raises

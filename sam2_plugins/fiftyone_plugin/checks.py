@@ -119,7 +119,7 @@ def _check_range(request: Request) -> None:
 
 
 def _slices(view: Any) -> list[str]:
-    """Tell which slice of a grouped dataset is taken."""
+    """Note which slice of a grouped dataset is taken."""
     if view.media_type != fom.GROUP or view._is_dynamic_groups:
         return []
     others = [name for name in view.group_slices if name != view.group_slice]
@@ -154,7 +154,7 @@ def _check_prompts(view: Any, schema: Mapping[str, Any], request: Request) -> No
 
 
 def _by_people(view: Any, schema: Mapping[str, Any], name: str) -> list[str]:
-    """Tell of labels of people in the field of results."""
+    """Note labels of people in the field of results."""
     if name not in schema:
         return []
     unmarked = ViewField(MARK).exists(False)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import fiftyone as fo
 
 from sam2_plugins.core.tracking.doubt import DOUBTFUL, LOST
+from sam2_plugins.fiftyone_plugin.documents import value_of
 from sam2_plugins.fiftyone_plugin.footage import Footage
 from sam2_plugins.fiftyone_plugin.marks import DOUBT, DOUBT_REASONS, MARK
 from sam2_plugins.fiftyone_plugin.objects import object_name
@@ -58,12 +58,12 @@ def read_curves(footage: Footage, output_field: str, score: str = CONFIDENCE) ->
         name, number = object_name(label.label, label.index), frame + 1
         curve = curves.setdefault(name, Curve(name))
         lost = isinstance(label, fo.Classification)
-        known = None if lost else _value(label, score)
+        known = None if lost else value_of(label, score)
         if lost or known is not None:
             curve.frames.append(number)
             curve.values.append(known)
-        doubt, reasons = _value(label, DOUBT), _value(label, DOUBT_REASONS)
-        if lost and _value(label, MARK):
+        doubt, reasons = value_of(label, DOUBT), value_of(label, DOUBT_REASONS)
+        if lost and value_of(label, MARK):
             doubt, reasons = LOST.value, ", ".join(LOST.reasons)
         if doubt is not None and doubt >= DOUBTFUL:
             curve.doubtful.append(DoubtfulFrame(number, name, doubt, reasons or ""))
@@ -82,7 +82,3 @@ def doubtful(curves: Iterable[Curve], count: int = 8) -> list[DoubtfulFrame]:
                 found[-1] = one
             last = one.frame
     return sorted(found, key=lambda one: (-one.value, one.frame))[:count]
-
-
-def _value(label: Any, name: str) -> Any:
-    return label[name] if name in label.field_names else None

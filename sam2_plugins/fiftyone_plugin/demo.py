@@ -8,13 +8,13 @@ from typing import Any
 
 import fiftyone as fo
 
-from sam2_plugins.core.export.video import encode_video
 from sam2_plugins.core.files import require_free
+from sam2_plugins.core.frames import encode_video
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.demo.cells import choose_prompts
 from sam2_plugins.demo.movie import open_synthetic
+from sam2_plugins.fiftyone_plugin.footage import video_metadata
 from sam2_plugins.fiftyone_plugin.labels import relative_box, relative_points
-from sam2_plugins.fiftyone_plugin.metadata import video_metadata
 
 DATASET = "sam2-demo"
 PROMPTS = "prompts"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ OUTDATED = "outdated"
 """Tag of machine-made labels that follow from earlier prompts or settings."""
 
 _JUDGED = {"confidence", "score", SCORE, MARK, DOUBT, DOUBT_REASONS}
-"""What a machine says of a mask of its own."""
+"""What a machine adds to a mask of its own."""
 
 _WRITTEN = {"mask", "mask_path", "bounding_box", "keyframe", *_JUDGED}
 """What a machine-made label is written with, beside its names."""
@@ -52,19 +52,12 @@ _WRITTEN = {"mask", "mask_path", "bounding_box", "keyframe", *_JUDGED}
 mend_writers()
 
 
-def single_labels(value: Any) -> Iterator[Any]:
-    """Yield the labels that a field's value holds; nothing for None."""
-    if value is None:
-        return
-    name = PROMPT_TYPES.get(type(value))
-    yield from [value] if name is None else value[name]
-
-
 def labels_of(value: Any) -> list[Any]:
-    """Return the labels of a field of results, or of one of what was not found."""
-    if isinstance(value, fo.Classifications):
-        return list(value.classifications)
-    return list(single_labels(value))
+    """Return the labels that a field's value holds, or those of what was not found."""
+    if value is None:
+        return []
+    name = {**PROMPT_TYPES, fo.Classifications: "classifications"}.get(type(value))
+    return [value] if name is None else list(value[name])
 
 
 def plain(label: Any) -> dict[str, Any]:
@@ -149,7 +142,7 @@ def make_detection(
 
 
 def make_lost(who: TrackedLabel, mask: ObjectMask, cause: str) -> fo.Classification:
-    """Make the label that says that an object was looked for on a frame and is not there.
+    """Make the label of an object that was looked for on a frame and is not there.
 
     Its confidence is how sure the model is of that.
     """
@@ -184,11 +177,11 @@ def rename(label: Any, who: TrackedLabel, index: int | None) -> bool:
     """
     mark = Mark.parse(label[MARK])
     wanted: dict[str, Any] = {}
-    if _value(label, "index") in (index, None):
+    if value_of(label, "index") in (index, None):
         wanted["index"] = who.index
     if mark is not None and not mark.named_by_person(label.label):
         wanted |= {"label": who.label, MARK: str(replace(mark, name=name_digest(who.label)))}
-    changed = {name: value for name, value in wanted.items() if _value(label, name) != value}
+    changed = {name: value for name, value in wanted.items() if value_of(label, name) != value}
     if instance_of(label) != who.instance:
         changed["instance"] = fo.Instance(id=who.instance)
     for name, value in changed.items():
@@ -201,7 +194,7 @@ def confirm(label: Any) -> bool:
 
     Return whether anything changed.
     """
-    if _value(label, MARK) is None:
+    if value_of(label, MARK) is None:
         return False
     for name in _JUDGED & {*label.field_names}:
         label[name] = None
@@ -221,16 +214,17 @@ def set_outdated(label: Any, outdated: bool) -> bool:
 
 def instance_of(label: Any) -> str | None:
     """Return the id of a label's instance, as FiftyOne has it, or as text from a file."""
-    instance = _value(label, "instance")
+    instance = value_of(label, "instance")
     return None if instance is None else str(getattr(instance, "id", instance))
 
 
-def _value(label: Any, name: str) -> Any:
+def value_of(label: Any, name: str) -> Any:
+    """Return an attribute of a label; None if it has none of that name."""
     return label[name] if name in label.field_names else None
 
 
 def _names(label: Any) -> tuple[str | None, str | None, int | None]:
-    return instance_of(label), label.label, _value(label, "index")
+    return instance_of(label), label.label, value_of(label, "index")
 
 
 def _identity(who: TrackedLabel) -> dict[str, Any]:

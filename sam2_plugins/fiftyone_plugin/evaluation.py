@@ -15,12 +15,11 @@ from sam2_plugins.core.evaluation.metrics import ObjectScores
 from sam2_plugins.core.evaluation.metrics import evaluate as score_stacks
 from sam2_plugins.core.evaluation.object_ids import ids_by_overlap
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.fiftyone_plugin.documents import instance_of, labels_of, single_labels
+from sam2_plugins.fiftyone_plugin.documents import instance_of, labels_of, value_of
 from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
 from sam2_plugins.fiftyone_plugin.prompting import Prompting, check_prompt_field, class_names
-from sam2_plugins.fiftyone_plugin.reasons import reason
-from sam2_plugins.fiftyone_plugin.request import Progress
+from sam2_plugins.fiftyone_plugin.request import Progress, reason
 
 EVAL_KEY = "sam2_eval"
 
@@ -173,7 +172,7 @@ def run(
 
 
 def match_tracks(pred: Tracks, truth: Tracks, frame_size: tuple[int, int]) -> dict[Key, Key]:
-    """Say which prediction is of which true object: by name, or else by overlap, as the core does.
+    """Match predictions with true objects: by name, or else by overlap, as the core does.
 
     Returns
     -------
@@ -311,11 +310,11 @@ def read_tracks(
     names = class_names(footage.dataset, name)
     prompting = Prompting()
     for frame, value in footage.read(name):
-        for label in single_labels(value):
+        for label in labels_of(value):
             prompting.add(frame, label, frame_size, None, field=name, names=names)
     problems = list(prompting.problems)
     tracks: Tracks = {}
-    for one in prompting.statements:
+    for one in prompting.prompt_labels:
         if one.cue is not None and one.cue.mask is None:
             problems.append(f"frame {one.frame + 1} in {name!r}: a label has no mask.")
         elif one.cue is not None and one.cue.mask is not None:
@@ -339,16 +338,15 @@ def _frames_of(
             for label in labels_of(value):
                 key = true_key.get(_key(label), _key(label))
                 tracked.setdefault(key, set()).add(frame)
-                if "keyframe" in label.field_names and label["keyframe"]:
+                if value_of(label, "keyframe"):
                     prompted.setdefault(key, set()).add(frame)
     return prompted, tracked
 
 
 def _key(label: Any) -> Key:
     """Name an object as `read_tracks` does."""
-    if "index" in label.field_names and label["index"] is not None:
-        return label["index"]
-    return instance_of(label) or str(label.id)
+    index = value_of(label, "index")
+    return index if index is not None else instance_of(label) or str(label.id)
 
 
 def _write(
@@ -363,7 +361,7 @@ def _write(
     """Write the scores to the labels and to the frames."""
     values: dict[int, Any] = {}
     for frame, value in footage.read(name):
-        for label in single_labels(value):
+        for label in labels_of(value):
             key = true_key.get(_key(label))
             label[f"{eval_key}_iou"] = None if key is None else _iou(found, truth, key, frame)
             track = scores.get(key) if key is not None else None

@@ -130,6 +130,6 @@ def _detection(label: Any, attributes: Collection[str], is_eta: bool) -> Any:
     names = ["label", "bounding_box", "confidence", "index", "tags"]
     names += [] if is_eta else ["mask", "mask_path"]
     made = fo.Detection(**{name: label[name] for name in names})
-    # A writer is told what is not of every label; an index is of every one, and left out.
+    # Writers iterate over what not every label has; an index is of every one, and left out.
     made.__dict__["iter_attributes"] = lambda: iter(shown.items())
     return made

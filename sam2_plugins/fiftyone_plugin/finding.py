@@ -30,7 +30,7 @@ def find_footage(
         Of videos, clips, the frames of videos, or images that are grouped dynamically. Of a grouped
         dataset, the active slice.
     group_by, order_by
-        Of images that are not grouped: the fields that tell their movie and their place in it.
+        Of images that are not grouped: the fields with their movie and their place in it.
 
     Raises
     ------
@@ -78,8 +78,8 @@ def check_view(view: Any, group_by: str | None = None, order_by: str | None = No
         return view
     raise FootageError(
         f"These samples are no movies, but of media type {view.media_type!r}. Images become movies"
-        " when they are grouped: name the field that tells their movie (group_by) and the one that "
-        "tells their place in it (order_by). For single images there is segment_images."
+        " when they are grouped: name the field with their movie (group_by) and the one with "
+        "their place in it (order_by). For single images there is segment_images."
     )
 
 

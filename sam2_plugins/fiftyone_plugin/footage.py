@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any
 
 import fiftyone.core.media as fom
-from fiftyone import DatasetView, ViewField, load_dataset
+from fiftyone import DatasetView, VideoMetadata, ViewField, load_dataset
 
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.frames import FrameSource, open_frames
@@ -45,10 +45,9 @@ class Footage(ABC):
     sample_id: str
     name: str
 
-    @property
-    def is_video(self) -> bool:
-        """Whether it is one file, of which FiftyOne's player has to know the frames."""
-        return False
+    @abstractmethod
+    def fill_metadata(self, frames: FrameSource) -> None:
+        """Let FiftyOne's player know the frames of a video, where ffprobe has not."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel to another process by name: the dataset is in the database that both see."""
@@ -164,6 +163,24 @@ class Footage(ABC):
         """All the samples of its kind in the dataset, whichever slice of it is active."""
 
 
+def video_metadata(frames: FrameSource, fps: float | None = None) -> Any:
+    """Return the metadata of an open video.
+
+    Parameters
+    ----------
+    fps
+        Frames per second, where they are to be other than the file has.
+    """
+    rate = fps or frames.fps or 1.0
+    return VideoMetadata(
+        frame_width=frames.width,
+        frame_height=frames.height,
+        frame_rate=rate,
+        total_frame_count=len(frames),
+        duration=len(frames) / rate,
+    )
+
+
 def every_slice(dataset: Any, media_type: str) -> Any:
     """Return the samples of a kind: a grouped dataset by itself shows those of one slice only."""
     if dataset.media_type != fom.GROUP:
@@ -185,10 +202,10 @@ class Video(Footage):
     limits: tuple[int, int | None] = (0, None)
     only: frozenset[int] | None = field(default=None, repr=False)
 
-    @property
-    def is_video(self) -> bool:
-        """Return that it is one."""
-        return True
+    def fill_metadata(self, frames: FrameSource) -> None:
+        """Set the metadata of the sample, if it has none."""
+        if self.samples.select(self.sample_id).values("metadata") == [None]:
+            self.write_samples("metadata", video_metadata(frames))
 
     def open(self) -> FrameSource:
         """Open the file."""
@@ -266,6 +283,9 @@ class ImageSequence(Footage):
     def files(self) -> tuple[str, ...]:
         """Return a path a frame."""
         return self.paths
+
+    def fill_metadata(self, frames: FrameSource) -> None:
+        """Do nothing: FiftyOne shows images without."""
 
     def _values(
         self, source: Any, field_name: str, frames: Sequence[int] | None

@@ -7,7 +7,6 @@ masks in the database.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from sam2_plugins.core.checkpoints import cache_dir
 from sam2_plugins.core.errors import ExportError
-from sam2_plugins.core.files import signature
+from sam2_plugins.core.files import digest_of, signature
 from sam2_plugins.core.masks import Masklet, MaskTable, ObjectId
 from sam2_plugins.core.masks.journal import read_journal
 from sam2_plugins.core.tracking.memory.memory_file import load_memory
@@ -41,10 +40,9 @@ def journal_path(footage: Footage, request: Request, options: TrackingOptions) -
     """
     about = [options.identity(), request.all_objects, signature(*map(Path, footage.files))]
     how = json.dumps(about, sort_keys=True, default=str)
-    digest = hashlib.sha256(how.encode()).hexdigest()[:16]
     folder = cache_dir() / "fiftyone" / str(footage.dataset._root_dataset._doc.id)
     movie = f"{footage.sample_id}-{request.output_field}-{footage.span[0]}-"
-    path = folder / f"{movie}{digest}.jsonl"
+    path = folder / f"{movie}{digest_of(how, 16)}.jsonl"
     for other in folder.glob(f"{movie}*.jsonl"):
         if other != path:
             Journal(other).delete()

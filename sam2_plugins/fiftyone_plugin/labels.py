@@ -33,7 +33,7 @@ down, and a number of pixels as a share of the frame, times the frame, is often 
 
 @dataclass(frozen=True)
 class Cue:
-    """What one label says of its object on its frame: exactly one of a mask, a box or points.
+    """One label as a prompt of its object on its frame: exactly one of a mask, a box or points.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ def read_cue(label: Mapping[str, Any], frame_size: tuple[int, int]) -> Cue:
     Raises
     ------
     PromptError
-        If the label says nothing: no point, an empty box or mask.
+        If the label is empty: no point, an empty box or mask.
     """
     kind = label["_cls"]
     if kind == "Detection":
@@ -157,7 +157,7 @@ def pixel_box(
 
 
 def merge_cues(frame: int, obj: ObjectId, cues: Iterable[Cue]) -> list[Prompt]:
-    """Make prompts of all that is said of an object on a frame.
+    """Make prompts of all labels of an object on a frame.
 
     Masks are united and come first; the last box and all points refine what they show, or stand
     alone.

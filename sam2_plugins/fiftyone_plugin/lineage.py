@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext
@@ -11,6 +10,7 @@ from itertools import count
 from typing import Any, TypeAlias
 
 from sam2_plugins.batch import Progress as Step
+from sam2_plugins.core.files import digest_of
 from sam2_plugins.core.lineage import (
     AllObjects,
     Event,
@@ -25,7 +25,6 @@ from sam2_plugins.fiftyone_plugin.documents import EVENT, EVENT_REASON, instance
 from sam2_plugins.fiftyone_plugin.footage import Footage
 from sam2_plugins.fiftyone_plugin.journals import journal_path
 from sam2_plugins.fiftyone_plugin.marks import Cause
-from sam2_plugins.fiftyone_plugin.metadata import fill_metadata
 from sam2_plugins.fiftyone_plugin.objects import (
     TrackedLabel,
     TrackedObject,
@@ -33,6 +32,7 @@ from sam2_plugins.fiftyone_plugin.objects import (
     masks_by_people,
 )
 from sam2_plugins.fiftyone_plugin.prompting import read_prompts
+from sam2_plugins.fiftyone_plugin.records import replaced_files
 from sam2_plugins.fiftyone_plugin.request import MovieReport, Request
 from sam2_plugins.fiftyone_plugin.results import Earlier, Found, ResultWriter, change
 
@@ -48,8 +48,7 @@ def track_all(model: Sam2Model, footage: Footage, request: Request, report: Movi
     """
     with footage.open() as frames:
         frame_size, length = (frames.height, frames.width), frames.length
-        if footage.is_video:
-            fill_metadata(footage, frames)
+        footage.fill_metadata(frames)
         start, stop = footage.range_of(request.first, request.last, length)
 
         def is_due(frame: int) -> bool:
@@ -57,10 +56,8 @@ def track_all(model: Sam2Model, footage: Footage, request: Request, report: Movi
             return footage.shows(frame) and frame >= (start or 0) and not late
 
         earlier = Earlier(footage, request, frame_size)
-        prompting = read_prompts(footage, request, frame_size, length)
-        for frame, label in earlier.by_people:
-            prompting.add(frame, label, frame_size, length)
-        found = find_objects(prompting.statements, (), footage.sample_id)
+        prompting = read_prompts(footage, request, frame_size, length, earlier.by_people)
+        found = find_objects(prompting.prompt_labels, (), footage.sample_id)
         prompted = [one for one in found if one.prompts]
         earlier.settle((), {})
         options = replace(request.options, direction="forward", start=start, stop=stop)
@@ -126,8 +123,7 @@ class _Names:
         """Return the name of an object; a new one gets one."""
         if obj not in self._known:
             number = next(self._free)
-            text = f"{self._sample_id}/all/{number}"
-            instance = hashlib.sha256(text.encode()).hexdigest()[:24]
+            instance = digest_of(f"{self._sample_id}/all/{number}", 24)
             self._known[obj] = TrackedLabel(instance, None, number)
         return self._known[obj]
 
@@ -152,7 +148,7 @@ class _Writing:
         self.frames = 0
         self._footage, self._request = footage, request
         self._lineage, self._names = lineage, names
-        cause = Cause.found(request.settings)
+        cause = Cause.found((*request.settings, *replaced_files(footage)))
         causes: Mapping[str, Cause] = defaultdict(lambda: cause)
         by_people = masks_by_people(prompted)
         self._writer = ResultWriter(footage, request, prompted, causes, by_people, defaultdict(set))

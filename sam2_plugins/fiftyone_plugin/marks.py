@@ -1,4 +1,4 @@
-"""How a machine-made label is told from a person's, and a current one from an outdated one.
+"""How machine-made labels differ from a person's, and current ones from outdated ones.
 
 Every label that the tracker writes carries a mark, `<cause>-<digest>-<class>`: what its mask
 follows from, what it looks like, and the class that it was given. A label without a mark is a
@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from sam2_plugins.core.files import digest_of
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompt_files import prompt_to_json
 from sam2_plugins.core.prompts import Prompt
@@ -58,7 +59,7 @@ class Mark:
 
     @property
     def unprompted(self) -> bool:
-        """Whether no prompt made it, but the wish for all objects."""
+        """Whether no prompt made it, but a run for all objects."""
         return self.cause.startswith(_FOUND)
 
     def shows(self, mask: ObjectMask) -> bool:
@@ -74,14 +75,14 @@ class Mark:
 
 
 def digest(mask: ObjectMask) -> str:
-    """Tell masks apart by their pixels and place."""
+    """Return a digest of a mask's pixels and place."""
     content = repr((mask.offset, mask.crop.shape)).encode() + mask.crop.tobytes()
     return hashlib.sha256(content).hexdigest()[:8]
 
 
 def name_digest(label: str | None) -> str:
-    """Tell classes apart."""
-    return hashlib.sha256(repr(label).encode()).hexdigest()[:4]
+    """Return a digest of a class."""
+    return digest_of(repr(label), 4)
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Cause:
 
 
 def cause_of(prompts: Iterable[Prompt], settings: Any) -> str:
-    """Tell apart what masks of one object follow from, whatever it is called.
+    """Return a digest of what an object's masks follow from, whatever it is called.
 
     Coordinates count to a thousandth of a pixel, which a label keeps on its way through a file.
     """
@@ -122,4 +123,4 @@ def cause_of(prompts: Iterable[Prompt], settings: Any) -> str:
         del one["obj"]
         one |= {name: np.round(one[name], 3).tolist() for name in ("box", "points") if name in one}
     text = json.dumps([given, settings], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return digest_of(text, 8)

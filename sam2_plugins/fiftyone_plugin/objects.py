@@ -8,11 +8,11 @@ overlap on a prompted frame: names and ids change when people curate a dataset, 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, count, groupby
 
+from sam2_plugins.core.files import digest_of
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.fiftyone_plugin.labels import Cue, merge_cues
@@ -23,8 +23,8 @@ _ENOUGH_OVERLAP = 0.5
 
 
 @dataclass(frozen=True)
-class Statement:
-    """What one label says, and of which object.
+class PromptLabel:
+    """One label as a prompt, and of which object it is.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Statement:
     field
         Where it is; "" in the field of results.
     chosen
-        Whether it is a prompt of this run; if not, it only says which objects there are.
+        Whether it is a prompt of this run; if not, it only shows which objects there are.
     """
 
     frame: int
@@ -63,7 +63,7 @@ class Track:
     masks
         Frame to mask, empty where the object was not found.
     unprompted
-        Whether no prompt made it, but the wish for all objects.
+        Whether no prompt made it, but a run for all objects.
     """
 
     instance: str
@@ -113,13 +113,13 @@ class TrackedObject:
     """
 
     who: TrackedLabel
-    statements: tuple[Statement, ...]
+    prompt_labels: tuple[PromptLabel, ...]
     prompts: tuple[Prompt, ...]
     track: Track | None = None
 
 
 def find_objects(
-    statements: Sequence[Statement], tracks: Sequence[Track], sample_id: str
+    prompt_labels: Sequence[PromptLabel], tracks: Sequence[Track], sample_id: str
 ) -> list[TrackedObject]:
     """Group labels by object, and find the track of each.
 
@@ -128,10 +128,10 @@ def find_objects(
     sample_id
         Makes the instances that have to be invented those of this sample.
     """
-    places = {id(one): place for place, one in enumerate(statements)}
+    places = {id(one): place for place, one in enumerate(prompt_labels)}
     groups = [
         (sorted(group, key=lambda one: places[id(one)]), track)
-        for group, track in _with_their_tracks(_by_name(statements), tracks)
+        for group, track in _with_their_tracks(_by_name(prompt_labels), tracks)
     ]
     groups.sort(key=lambda pair: places[id(pair[0][0])])
     owned = {id(track) for _, track in groups}
@@ -152,7 +152,7 @@ def masks_by_people(objects: Iterable[TrackedObject]) -> dict[tuple[ObjectId, in
     return {
         (one.who.instance, label.frame): label.cue.mask
         for one in objects
-        for label in one.statements
+        for label in one.prompt_labels
         if not label.field and label.cue is not None and label.cue.mask is not None
     }
 
@@ -162,7 +162,7 @@ def object_name(label: str | None, index: int | None) -> str:
     return f"{label or 'object'} {'' if index is None else index}".strip()
 
 
-def _prompts_of(group: Sequence[Statement], instance: str) -> Iterator[Prompt]:
+def _prompts_of(group: Sequence[PromptLabel], instance: str) -> Iterator[Prompt]:
     """Prompts in order of frame; on each the correction comes last: a mask replaces all before."""
     chosen = [one for one in group if one.chosen and one.cue is not None]
     chosen.sort(key=lambda one: (one.frame, not one.field))
@@ -170,24 +170,24 @@ def _prompts_of(group: Sequence[Statement], instance: str) -> Iterator[Prompt]:
         yield from merge_cues(frame, instance, [one.cue for one in labels if one.cue is not None])
 
 
-def _by_name(statements: Sequence[Statement]) -> list[list[Statement]]:
-    """Group statements by instance, or by class and index."""
+def _by_name(prompt_labels: Sequence[PromptLabel]) -> list[list[PromptLabel]]:
+    """Group prompt_labels by instance, or by class and index."""
     classes: dict[int, set[str]] = {}
-    for one in statements:
+    for one in prompt_labels:
         if one.index is not None and one.label is not None:
             classes.setdefault(one.index, set()).add(one.label)
 
-    def number(one: Statement) -> tuple[int, str | None] | None:
+    def number(one: PromptLabel) -> tuple[int, str | None] | None:
         if one.index is None:
             return None
         known = classes.get(one.index, set())
         return one.index, next(iter(known)) if one.label is None and len(known) == 1 else one.label
 
-    named: dict[object, list[Statement]] = {}
-    for one in statements:
+    named: dict[object, list[PromptLabel]] = {}
+    for one in prompt_labels:
         named.setdefault(one.instance or number(one) or one.id, []).append(one)
     groups = list(named.values())
-    for name in dict.fromkeys(filter(None, map(number, statements))):
+    for name in dict.fromkeys(filter(None, map(number, prompt_labels))):
         alike = [group for group in groups if any(number(one) == name for one in group)]
         linked = [group for group in alike if any(one.instance for one in group)]
         if any(_meet(one, other) for one, other in combinations(linked, 2)):
@@ -198,11 +198,11 @@ def _by_name(statements: Sequence[Statement]) -> list[list[Statement]]:
 
 
 def _with_their_tracks(
-    groups: Sequence[list[Statement]], tracks: Sequence[Track]
-) -> list[tuple[list[Statement], Track | None]]:
+    groups: Sequence[list[PromptLabel]], tracks: Sequence[Track]
+) -> list[tuple[list[PromptLabel], Track | None]]:
     """Give each track to the object that goes on with it, the best first.
 
-    What people corrected in the field of results, where nothing but its place tells whose it is,
+    What people corrected in the field of results, where nothing but its place shows whose it is,
     joins the object of the track that it corrects.
     """
     pairs = [
@@ -212,7 +212,7 @@ def _with_their_tracks(
         if (evidence := _evidence(group, track))
     ]
     pairs.sort(key=lambda pair: (-pair[0], pair[1:]))
-    members: dict[int, list[Statement]] = {}
+    members: dict[int, list[PromptLabel]] = {}
     given: set[int] = set()
     for _, g, t in pairs:
         if g not in given and t not in members:
@@ -222,26 +222,26 @@ def _with_their_tracks(
         if g not in given and _corrects(members[t], groups[g]):
             members[t] += groups[g]
             given.add(g)
-    found: list[tuple[list[Statement], Track | None]] = [
+    found: list[tuple[list[PromptLabel], Track | None]] = [
         (group, None) for g, group in enumerate(groups) if g not in given
     ]
     return found + [(group, tracks[t]) for t, group in members.items()]
 
 
-def _corrects(group: Sequence[Statement], other: Sequence[Statement]) -> bool:
+def _corrects(group: Sequence[PromptLabel], other: Sequence[PromptLabel]) -> bool:
     """Whether one of two groups is all of corrections, and they have no frame in common."""
     corrections = (all(not one.field for one in part) for part in (group, other))
     return any(corrections) and not _meet(group, other)
 
 
-def _meet(group: Sequence[Statement], other: Sequence[Statement]) -> bool:
+def _meet(group: Sequence[PromptLabel], other: Sequence[PromptLabel]) -> bool:
     """Whether two groups have labels on one frame of one field."""
     places = {(one.frame, one.field) for one in group}
     return any((one.frame, one.field) in places for one in other)
 
 
-def _evidence(group: Sequence[Statement], track: Track) -> float:
-    """Add up what speaks for an object and a track being the same; 0 if it is not enough."""
+def _evidence(group: Sequence[PromptLabel], track: Track) -> float:
+    """Add up the evidence that an object and a track are the same; 0 if it is not enough."""
     overlaps = [
         _overlap(one.cue, track.masks[one.frame])
         for one in group
@@ -285,7 +285,7 @@ def _box_iou(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def _instance_of(
-    group: Sequence[Statement], track: Track | None, sample_id: str, taken: set[str]
+    group: Sequence[PromptLabel], track: Track | None, sample_id: str, taken: set[str]
 ) -> str:
     """The instance that a track has already, or that people gave, or an invented one.
 
@@ -301,7 +301,7 @@ def _instance_of(
 
 
 def _number(
-    groups: Sequence[tuple[Sequence[Statement], Track | None]], tracks: Sequence[Track]
+    groups: Sequence[tuple[Sequence[PromptLabel], Track | None]], tracks: Sequence[Track]
 ) -> list[int]:
     """Give every object the index that its labels have, or that it had before, or a free one."""
     known = [
@@ -317,4 +317,4 @@ def _number(
 
 
 def _invented(*parts: object) -> str:
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
+    return digest_of(repr(parts), 24)

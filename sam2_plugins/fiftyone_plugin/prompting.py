@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,27 +10,26 @@ import fiftyone as fo
 
 from sam2_plugins.core.errors import PromptError, Sam2PluginsError
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.fiftyone_plugin.documents import PROMPT_TYPES, instance_of, plain, single_labels
+from sam2_plugins.fiftyone_plugin.documents import PROMPT_TYPES, instance_of, labels_of, plain
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
 from sam2_plugins.fiftyone_plugin.labels import Cue, read_cue, read_segmentation
-from sam2_plugins.fiftyone_plugin.objects import Statement, object_name
-from sam2_plugins.fiftyone_plugin.reasons import reason
-from sam2_plugins.fiftyone_plugin.request import Request
+from sam2_plugins.fiftyone_plugin.objects import PromptLabel, object_name
+from sam2_plugins.fiftyone_plugin.request import Request, reason
 
 
 @dataclass
 class Prompting:
-    """What the labels on a movie's frames say.
+    """The labels on a movie's frames as prompts.
 
     Attributes
     ----------
-    statements
+    prompt_labels
         Of all the labels, also of those that are not chosen as prompts.
     problems
         A line for each label that cannot be read. The others do not suffer from it.
     """
 
-    statements: list[Statement] = field(default_factory=list)
+    prompt_labels: list[PromptLabel] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def add(
@@ -58,20 +57,27 @@ class Prompting:
         try:
             if length is not None and frame >= length:
                 raise PromptError(f"the movie ends with frame {length}.")
-            found = list(state(frame, label, frame_size, names))
+            found = list(read_label(frame, label, frame_size, names))
         except Exception as error:  # of whatever kind: labels come from everywhere
-            found = [_statement(frame, _own_values(label), None)]
+            found = [_prompt_label(frame, _own_values(label), None)]
             if chosen:
                 self.problems.append(f"{_place(frame, label, field)}: {_reason(error)}")
-        self.statements += [replace(one, field=field, chosen=chosen) for one in found]
+        self.prompt_labels += [replace(one, field=field, chosen=chosen) for one in found]
 
 
 def read_prompts(
-    footage: Footage, request: Request, frame_size: tuple[int, int], length: int | None
+    footage: Footage,
+    request: Request,
+    frame_size: tuple[int, int],
+    length: int | None,
+    by_people: Iterable[tuple[int, Any]],
 ) -> Prompting:
     """Read the labels of the prompt fields.
 
-    The field of results is left out: what people made there is found by `results.Earlier`.
+    Parameters
+    ----------
+    by_people
+        Frame and label of what people made in the field of results.
 
     Raises
     ------
@@ -87,14 +93,17 @@ def read_prompts(
         shown = {
             label.id
             for frame, value in footage.read(name, filtered=True)
-            for label in single_labels(value)
+            for label in labels_of(value)
             if request.prompt_frames is None or frame + 1 in request.prompt_frames
             if request.label_ids is None or label.id in request.label_ids
         }
-        for frame, value in footage.read(name):
-            for label in single_labels(value):
+        # Beyond a clip, too: what is prompted there is an object, though not of this run.
+        for frame, value in footage.read(name, beyond=True):
+            for label in labels_of(value):
                 chosen = label.id in shown
                 found.add(frame, label, frame_size, length, field=name, names=names, chosen=chosen)
+    for frame, label in by_people:
+        found.add(frame, label, frame_size, length)
     return found
 
 
@@ -107,29 +116,29 @@ def check_prompt_field(schema: Mapping[str, Any], name: str) -> None:
         raise FootageError(f"The field {name!r} holds no prompts: choose one that holds {kinds}.")
 
 
-def state(
+def read_label(
     frame: int, label: Any, frame_size: tuple[int, int], names: Mapping[int, str] | None = None
-) -> Iterator[Statement]:
-    """Read a label; a Segmentation speaks of several objects.
+) -> Iterator[PromptLabel]:
+    """Read a label; a Segmentation is of several objects.
 
     Raises
     ------
     PromptError
-        If it says nothing.
+        If it holds no prompt.
     """
     values = plain(label)
-    if isinstance(label, fo.Classification):  # a person says that the object is not there
-        yield _statement(frame, values, Cue(mask=ObjectMask.empty(frame_size)))
+    if isinstance(label, fo.Classification):  # by a person: the object is not there
+        yield _prompt_label(frame, values, Cue(mask=ObjectMask.empty(frame_size)))
     elif isinstance(label, fo.Segmentation):
         for value, mask in read_segmentation(values["mask"], frame_size).items():
-            yield Statement(frame, Cue(mask=mask), label.id, (names or {}).get(value), value)
+            yield PromptLabel(frame, Cue(mask=mask), label.id, (names or {}).get(value), value)
     else:
-        yield _statement(frame, values, read_cue(values, frame_size))
+        yield _prompt_label(frame, values, read_cue(values, frame_size))
 
 
-def _statement(frame: int, values: Mapping[str, Any], cue: Cue | None) -> Statement:
+def _prompt_label(frame: int, values: Mapping[str, Any], cue: Cue | None) -> PromptLabel:
     label, index, instance = (values.get(key) for key in ("label", "index", "instance"))
-    return Statement(frame, cue, str(values["id"]), label, index, instance)
+    return PromptLabel(frame, cue, str(values["id"]), label, index, instance)
 
 
 def _own_values(label: Any) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
 from sam2_plugins.fiftyone_plugin.journals import MovieJournal, journal_path
 from sam2_plugins.fiftyone_plugin.lineage import track_all
 from sam2_plugins.fiftyone_plugin.marks import Cause
-from sam2_plugins.fiftyone_plugin.metadata import fill_metadata
 from sam2_plugins.fiftyone_plugin.objects import (
     Track,
     TrackedObject,
@@ -32,9 +31,8 @@ from sam2_plugins.fiftyone_plugin.objects import (
     object_name,
 )
 from sam2_plugins.fiftyone_plugin.prompting import read_prompts
-from sam2_plugins.fiftyone_plugin.reasons import reason
-from sam2_plugins.fiftyone_plugin.records import Watched, find_done, keep
-from sam2_plugins.fiftyone_plugin.request import MovieReport, Progress, Request, Where
+from sam2_plugins.fiftyone_plugin.records import Watched, find_done, keep, replaced_files
+from sam2_plugins.fiftyone_plugin.request import MovieReport, Progress, Request, Where, reason
 from sam2_plugins.fiftyone_plugin.results import Earlier, Found, ResultWriter
 
 Events: TypeAlias = "Generator[Progress | MovieReport, None, None]"
@@ -141,13 +139,10 @@ class Propagation(MovieTask):
 def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieReport) -> Steps:
     with footage.open() as frames:
         frame_size, length = (frames.height, frames.width), frames.length
-        if footage.is_video:
-            fill_metadata(footage, frames)
+        footage.fill_metadata(frames)
         earlier = Earlier(footage, request, frame_size)
-        prompting = read_prompts(footage, request, frame_size, length)
-        for frame, label in earlier.by_people:
-            prompting.add(frame, label, frame_size, length)
-        objects = find_objects(prompting.statements, earlier.tracks, footage.sample_id)
+        prompting = read_prompts(footage, request, frame_size, length, earlier.by_people)
+        objects = find_objects(prompting.prompt_labels, earlier.tracks, footage.sample_id)
         tracked = [one for one in objects if one.prompts]
         unprompted = _without_prompt(earlier.tracks, objects)
         report = replace(
@@ -156,7 +151,8 @@ def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieRe
             unprompted=tuple(track.name for track in unprompted),
             removed=request.remove_unprompted,
         )
-        causes = {one.who.instance: Cause.of(one.prompts, request.settings) for one in tracked}
+        settings = (*request.settings, *replaced_files(footage))
+        causes = {one.who.instance: Cause.of(one.prompts, settings) for one in tracked}
         earlier.settle(objects, causes)
         if request.remove_unprompted:
             earlier.remove(unprompted)

@@ -7,15 +7,16 @@ times are those of its record is as its run left it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
 from fiftyone.operators.store import ExecutionStore
 
+from sam2_plugins.core.files import content_digest, digest_of, signature
 from sam2_plugins.fiftyone_plugin.footage import Footage, Video
 from sam2_plugins.fiftyone_plugin.request import MovieReport, Request
 
@@ -31,7 +32,7 @@ _OF_SAMPLES = {
 
 
 class Watched:
-    """Footage that notes the times of its own changes, to tell those of others.
+    """Footage that notes the times of its own changes, to find those of others.
 
     It is footage itself to whoever reads and writes it.
     """
@@ -52,6 +53,29 @@ class Watched:
         """Return the state of its labels; None if somebody else has changed them meanwhile."""
         now = self._footage.times()
         return _digest(now) if now == self._times else None
+
+
+def replaced_files(footage: Footage, note: bool = True) -> tuple[str, ...]:
+    """Return a digest of files that are others than at first, under the same names; else nothing.
+
+    Masks follow from it, too: those of a video that was replaced are not those of the new one.
+
+    Parameters
+    ----------
+    note
+        Whether files of which nothing is known are the first ones from now on.
+    """
+    store, paths = _store(footage), [*map(Path, footage.files)]
+    key = f"{footage.sample_id}/files/{digest_of(repr(footage.files), 16)}"
+    now, known = signature(*paths), store.get(key)
+    if not now or not (known or note):
+        return ()
+    if known is None or known["signature"] != now:
+        content = content_digest(*paths)
+        first = content if known is None else known["first"]
+        known = {"first": first, "content": content, "signature": now}
+        store.set(key, known)
+    return () if known["content"] == known["first"] else (known["content"],)
 
 
 def keep(footage: Footage, request: Request, state: str, report: MovieReport) -> None:
@@ -95,15 +119,15 @@ def _states(movies: Sequence[Footage]) -> dict[str, str]:
 
 
 def _digest(times: Mapping[int, Any]) -> str:
-    text = repr([(frame, str(time)) for frame, time in sorted(times.items())])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest_of(repr([(frame, str(time)) for frame, time in sorted(times.items())]), 16)
 
 
 def _wanted(footage: Footage, request: Request) -> str:
-    """Tell apart requests, and what they are of."""
+    """Return a digest of a request and what it is of."""
     values: dict[str, Any] = {one.name: getattr(request, one.name) for one in fields(request)}
     values = {k: sorted(v) if isinstance(v, frozenset) else v for k, v in values.items()}
     values["options"] = request.options.identity()
+    values |= {"files": other} if (other := replaced_files(footage, note=False)) else {}
     stages = footage.view._serialize() if isinstance(footage.view, fo.DatasetView) else []
     chosen = [
         (stage["_cls"], stage["kwargs"])
@@ -111,8 +135,7 @@ def _wanted(footage: Footage, request: Request) -> str:
         if stage["_cls"].rpartition(".")[2] not in _OF_SAMPLES
     ]
     shown = [*footage.span, footage.files, sorted(getattr(footage, "only", None) or ())]
-    text = json.dumps([values, chosen, shown], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest_of(json.dumps([values, chosen, shown], sort_keys=True, default=str), 16)
 
 
 def _key(footage: Footage, request: Request) -> str:

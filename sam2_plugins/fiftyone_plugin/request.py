@@ -1,14 +1,15 @@
-"""What is asked for, and what came of it."""
+"""What is to be done, and what came of it."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from sam2_plugins.core.checkpoints import model_name
-from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.errors import Sam2PluginsError, message_of
 from sam2_plugins.core.tracking.options import TrackingOptions
 
 OUTPUT_FIELD = "sam2"
@@ -23,7 +24,7 @@ class Request:
     prompt_fields
         Names of fields, without `frames.`.
     output_field
-        Where the masks go; `<output_field>_lost` tells where an object was not found.
+        Where the masks go; `<output_field>_lost` has where an object was not found.
     options
         How it is tracked; its range of frames is that of each movie.
     first, last
@@ -66,7 +67,7 @@ class Request:
 
     @property
     def lost_field(self) -> str:
-        """Field of the labels that say that an object was looked for and not found."""
+        """Field of the labels of objects that were looked for and not found."""
         return f"{self.output_field}_lost"
 
     @property
@@ -83,7 +84,7 @@ class Where:
     Attributes
     ----------
     workers
-        Processes of this machine; with one, the work is done in the process that asks for it.
+        Processes of this machine; with one, the work is done in this process.
     dask
         Address of a Dask scheduler, whose workers see the same files and the same database.
     """
@@ -141,7 +142,7 @@ class MovieReport:
     frames, computed
         Frames with results, and of these, those that had to be computed now.
     objects, lost
-        Number of objects, and of labels that say that one is not there.
+        Number of objects, and of labels of one that is not there.
     problems
         A line for each label that could not be read as a prompt.
     unprompted, removed
@@ -212,7 +213,7 @@ class Report:
         events: Iterable[Progress | MovieReport],
         on_progress: Callable[[Progress], object] | None,
     ) -> Report:
-        """Let work be done to its end, and take what it tells of movies."""
+        """Let work be done to its end, and take its reports."""
         reports = []
         for event in events:
             if isinstance(event, MovieReport):
@@ -247,3 +248,15 @@ def field_names(fields: str | Sequence[str]) -> tuple[str, ...]:
     """Return names of fields as the frames know them: without `frames.`, each once."""
     names = [fields] if isinstance(fields, str) else fields
     return tuple(dict.fromkeys(name.strip().removeprefix("frames.") for name in names))
+
+
+def reason(error: Exception) -> str:
+    """Explain an error; one that nobody foresaw is in the log, whole."""
+    message = message_of(error)
+    if isinstance(error, Sam2PluginsError) or not message.startswith(type(error).__name__):
+        return message
+    logging.getLogger(__name__).error("Unforeseen error", exc_info=error)
+    return (
+        "An error that nobody foresaw ended it. It is in the log of FiftyOne's process; please "
+        "report it."
+    )

@@ -211,7 +211,7 @@ def change(
     frames: Collection[int],
     change_one: Callable[[int, Any], bool],
 ) -> None:
-    """Change labels, and write the frames where a function says that it has changed one."""
+    """Change labels, and write the frames where a function has changed one."""
     for name in fields if frames else ():
         changed = {}
         for frame, value in footage.read(name, sorted(frames), beyond=True):

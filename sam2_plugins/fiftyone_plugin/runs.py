@@ -10,7 +10,7 @@ from sam2_plugins.fiftyone_plugin.request import Progress
 
 STORE = "sam2_plugins"
 _SILENCE = 120.0
-"""Seconds without a word after which a run is taken for dead."""
+"""Seconds without progress after which a run is taken for dead."""
 
 _MOST_PROBLEMS = 20
 """Lines of a report that the panel shows."""
@@ -58,9 +58,10 @@ class Run:
         self._store.set("run", {**values, "began": self._began, "at": time.time()})
 
 
-def request_stop(store: Any) -> None:
-    """Let every run on a dataset end after the frame at hand."""
-    store.set("stop", time.time())
+def stop_runs(ctx: Any) -> None:
+    """Let every run on the dataset end after the frame at hand, and show that it will."""
+    ctx.store(STORE).set("stop", time.time())
+    ctx.ops.notify("SAM 2 stops after the frame at hand. What was done is kept.")
 
 
 def last_run(store: Any) -> dict[str, Any] | None:

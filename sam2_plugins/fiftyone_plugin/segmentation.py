@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import fiftyone as fo
 
 from sam2_plugins.batch import Progress as Step
+from sam2_plugins.core.files import digest_of
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.tracking.image_segmenter import ImageSegmenter
 from sam2_plugins.fiftyone_plugin import propagation
@@ -19,12 +19,13 @@ from sam2_plugins.fiftyone_plugin.checks import (
     check_request,
     frame_schema,
 )
-from sam2_plugins.fiftyone_plugin.documents import make_detection, read_made, single_labels
+from sam2_plugins.fiftyone_plugin.documents import labels_of, make_detection, read_made
 from sam2_plugins.fiftyone_plugin.finding import check_images, find_images
 from sam2_plugins.fiftyone_plugin.footage import Footage
 from sam2_plugins.fiftyone_plugin.marks import cause_of
 from sam2_plugins.fiftyone_plugin.objects import TrackedLabel
 from sam2_plugins.fiftyone_plugin.propagation import Events, MovieTask, Steps, run_movies
+from sam2_plugins.fiftyone_plugin.records import replaced_files
 from sam2_plugins.fiftyone_plugin.request import Progress, Report, Request
 
 
@@ -101,13 +102,13 @@ def _find_everything(
 
     Labels of people stay; all that the machine made before in the field goes.
     """
-    cause = cause_of([], (asdict(how), *request.settings))
+    cause = cause_of([], (asdict(how), *request.settings, *replaced_files(image)))
     with image.open() as frames:
         size = frames.height, frames.width
         labels = [
             (label, read_made(label, size))
             for _, value in image.read(request.output_field)
-            for label in single_labels(value)
+            for label in labels_of(value)
         ]
         current = [found for _, found in labels if found is not None and found.mark.cause == cause]
         if current:
@@ -126,4 +127,4 @@ def _find_everything(
 
 
 def _instance(image: Footage, index: int) -> str:
-    return hashlib.sha256(f"{image.sample_id}/{index}".encode()).hexdigest()[:24]
+    return digest_of(f"{image.sample_id}/{index}", 24)

@@ -12,7 +12,7 @@ from sam2_plugins.core.frames import FrameSource, open_frames
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.image_segmenter import ImageSegmenter
 from sam2_plugins.core.tracking.options import TrackingOptions
-from sam2_plugins.fiftyone_plugin.documents import make_detection, single_labels
+from sam2_plugins.fiftyone_plugin.documents import labels_of, make_detection
 from sam2_plugins.fiftyone_plugin.footage import FRAMES, FootageError
 from sam2_plugins.fiftyone_plugin.marks import Cause
 from sam2_plugins.fiftyone_plugin.objects import TrackedLabel, TrackedObject, find_objects
@@ -60,11 +60,11 @@ class _ZooModel(SamplesMixin, Model):
         prompting = Prompting()
         size = frames.height, frames.width
         for frame, value in values.items():
-            for label in single_labels(value):
+            for label in labels_of(value):
                 prompting.add(frame, label, size, frames.length, field=self._prompt_field)
         if prompting.problems:
             raise FootageError(" ".join(prompting.problems))
-        found = find_objects(prompting.statements, (), sample_id)
+        found = find_objects(prompting.prompt_labels, (), sample_id)
         objects = {one.who.instance: one for one in found}
         tracker = self._options.tracker(frames, self._model)
         for prompt in (prompt for one in found for prompt in one.prompts):

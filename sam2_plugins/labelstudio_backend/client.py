@@ -23,9 +23,6 @@ PATIENCE = httpx.Timeout(30.0, connect=10.0)
 _EARLY = 30.0  # seconds before its end at which an access token is renewed
 
 
-MOST_NAMES = 20
-
-
 @lru_cache(maxsize=8)
 def trusting(ca_file: str = "") -> ssl.SSLContext:
     """Return who is trusted over TLS: the usual authorities, and those of a file."""
@@ -56,23 +53,22 @@ class LabelStudio:
         A legacy token, or a personal access token, which is exchanged for short-lived ones.
     ca_file
         Certificates of authorities that are trusted besides the usual ones.
+    also
+        Another address by which people reach this server: its own host name.
     """
 
-    def __init__(self, url: str, api_key: str = "", ca_file: str = "") -> None:
+    def __init__(self, url: str, api_key: str = "", ca_file: str = "", also: str = "") -> None:
         self.url = url.rstrip("/")
         self.api_key = api_key
         self._http = httpx.Client(
             timeout=PATIENCE, follow_redirects=False, trust_env=False, verify=trusting(ca_file)
         )
-        self._other_names: set[tuple[str, str, int]] = set()
+        self._other_name: tuple[str, str, int] | None = None
+        with suppress(ValueError):
+            if also.startswith(("http://", "https://")):
+                self._other_name = origin(also)
         self._lock = threading.Lock()
         self._access, self._ends = "", 0.0
-
-    def is_also(self, url: str) -> None:
-        """Take in another address by which people reach this server, as it tells of itself."""
-        with suppress(ValueError):
-            if url.startswith(("http://", "https://")) and len(self._other_names) < MOST_NAMES:
-                self._other_names.add(origin(url))
 
     def owns(self, url: str) -> bool:
         """Whether an address is one of this server's."""
@@ -84,7 +80,7 @@ class LabelStudio:
     def own_address(self, url: str) -> str:
         """Return an address under another name of this server under the name used here."""
         try:
-            if self.owns(url) or origin(url) not in self._other_names:
+            if self.owns(url) or origin(url) != self._other_name:
                 return url
         except ValueError:
             return url
@@ -122,7 +118,7 @@ class LabelStudio:
         return self._send(method, path, self.headers(), body, **options)
 
     def has_task(self, task: int) -> bool:
-        """Tell whether a task still exists.
+        """Return whether a task still exists.
 
         Raises
         ------

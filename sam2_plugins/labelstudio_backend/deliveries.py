@@ -76,7 +76,7 @@ class Deliveries:
         self._closing = threading.Event()
 
     def add(self, key: str, request: Any) -> bool:
-        """Take a request, unless it is waiting already; tell whether it was taken.
+        """Take a request, unless it is waiting already; return whether it was taken.
 
         Of very many, those that came last are left to the next start.
         """

@@ -49,12 +49,12 @@ class Downloader:
     def fetch(
         self, url: str, target: Path, server: LabelStudio | None, validators: dict[str, str]
     ) -> dict[str, str] | None:
-        """Write a file to `target`, unless it is still what the validators tell.
+        """Write a file to `target`, unless it is unchanged by the validators.
 
         Returns
         -------
         dict or None
-            Headers with which to ask again whether it changed; None if it did not.
+            Headers of the next request for it; None if it has not changed.
 
         Raises
         ------
@@ -148,7 +148,7 @@ class Downloader:
 
 
 def _check(answer: httpx.Response, url: str) -> None:
-    """Tell what a person can do about an answer that is no file."""
+    """Raise what a person can do about an answer that is no file."""
     status, page = answer.status_code, answer.headers.get("content-type", "")
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         raise MediaError(
@@ -167,7 +167,7 @@ def _check(answer: httpx.Response, url: str) -> None:
 
 
 def _validators(answer: httpx.Response) -> dict[str, str]:
-    """Headers of the next request, by which the server tells whether the file has changed."""
+    """Headers of the next request, by which the server knows whether the file has changed."""
     conditions = {"etag": "If-None-Match", "last-modified": "If-Modified-Since"}
     return {to: answer.headers[name] for name, to in conditions.items() if name in answer.headers}
 
@@ -191,7 +191,7 @@ def _public_address(host: str, by_proxy: bool) -> str:
     if any(map(is_internal, addresses)):
         raise MediaError(
             f"{host} is on an internal network, where a task must not send this server. If it "
-            f"is meant to, say so: --allow-host {host}."
+            f"is meant to, allow it: --allow-host {host}."
         )
     return str(addresses[0])
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from sam2_plugins.core.errors import Sam2PluginsError
-from sam2_plugins.labelstudio_backend import videos
+from sam2_plugins.labelstudio_backend import everything, images, videos
 from sam2_plugins.labelstudio_backend.client import LabelStudio
-from sam2_plugins.labelstudio_backend.corrections import Corrections
+from sam2_plugins.labelstudio_backend.corrections import Corrections, marked, prompts_digest
 from sam2_plugins.labelstudio_backend.deliveries import Deliveries, Pending
 from sam2_plugins.labelstudio_backend.errors import (
     FormatError,
@@ -19,14 +19,12 @@ from sam2_plugins.labelstudio_backend.errors import (
     NotThereError,
     StillFetchingError,
 )
-from sam2_plugins.labelstudio_backend.filling import Filler
-from sam2_plugins.labelstudio_backend.label_config import Control, Media
-from sam2_plugins.labelstudio_backend.notes import with_note
+from sam2_plugins.labelstudio_backend.label_config import VIDEO_SHAPE
 from sam2_plugins.labelstudio_backend.project_setups import ProjectSetups
-from sam2_plugins.labelstudio_backend.provenance import marked, prompts_digest
-from sam2_plugins.labelstudio_backend.regions import carried, id_of, region_of
+from sam2_plugins.labelstudio_backend.regions import carried, id_of, region_of, with_note
 from sam2_plugins.labelstudio_backend.request import TaskRequest
 from sam2_plugins.labelstudio_backend.settings import Settings
+from sam2_plugins.labelstudio_backend.work import Work
 
 log = logging.getLogger(__name__)
 
@@ -46,32 +44,12 @@ class Engine:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings.from_environment()
-        self.filler = Filler(self.settings)
-        self.jobs = self.filler.jobs
+        self.work = Work(self.settings)
         self.model_version = self.settings.model_version
         self.projects = ProjectSetups(self.settings)
         self._pending = Pending(self.settings.folder / "pending")
         self._deliveries = Deliveries(self._deliver)
         self._corrections = Corrections()
-        self._servers: dict[tuple[str, str], LabelStudio] = {}
-
-    def server(self, url: str = "", token: str = "", project: str = "") -> LabelStudio | None:
-        """Return the Label Studio of the settings, or else the one that a set-up named."""
-        aliases = [url, self.projects.hostname(project)]
-        if self.settings.url:
-            url, token = self.settings.url, self.settings.api_key
-        if not url.startswith(("http://", "https://")):
-            return None
-        if (url, token) not in self._servers:
-            self._servers[url, token] = LabelStudio(url, token, self.settings.ca_file)
-        server = self._servers[url, token]
-        for alias in aliases:
-            server.is_also(alias)
-        return server
-
-    def server_of(self, project: str) -> LabelStudio | None:
-        """Return the Label Studio that a project is in."""
-        return self.server(*self.projects.address(project), project)
 
     def predict(
         self,
@@ -92,7 +70,7 @@ class Engine:
         if drawn is not None and not isinstance(drawn, list):
             raise FormatError("The context of a request has no list of results.")
         until = time.monotonic() + self.settings.answer_within
-        server = server or self.server_of(project)
+        server = server or self.projects.server(project)
         own = self.projects.settings(project)
         requests = [TaskRequest(t, label_config, drawn, server, project, until, own) for t in tasks]
         return [self._answer(request) for request in requests]
@@ -105,7 +83,7 @@ class Engine:
         taken_up = 0
         for key, kept in self._pending.all().items():
             project = str(kept.get("project", ""))
-            server = self.server(str(kept.get("server", "")), project=project)
+            server = self.projects.server(project, str(kept.get("server", "")))
             own = self.projects.settings(project)
             config, context = str(kept.get("label_config", "")), kept.get("context")
             until = time.monotonic()
@@ -123,30 +101,28 @@ class Engine:
         return taken_up
 
     def facts(self) -> dict[str, Any]:
-        """Return what `/health` tells of the model, the work and the memory in use."""
+        """Return what `/health` shows of the model, the work and the memory in use."""
         return {
             "model": self.settings.model,
             "model_version": self.model_version,
             "device": self.settings.device,
             "memory": self.settings.memory,
             "projects": self.projects.facts(),
-            "jobs_running": sum(job.state == "running" for job in self.jobs.all()),
+            "jobs_running": sum(job.state == "running" for job in self.work.jobs.all()),
             "to_be_stored": len(self._pending),
         }
 
     def close(self) -> None:
         """Stop: jobs that run are left for the next start, connections are closed."""
-        for work in (self._deliveries, self._corrections):
-            work.stop()
-        self.filler.close()
-        for work in (self._deliveries, self._corrections):
-            work.join()
-        for server in self._servers.values():
-            server.close()
+        self._deliveries.stop()
+        self.work.jobs.close()
+        self._corrections.stop()
+        self._deliveries.join()
+        self.projects.close()
 
     def annotated(self, project: str, annotation: int) -> None:
         """Take in that an annotation was saved; see `Corrections`."""
-        server = self.server_of(self.projects.full_name(project))
+        server = self.projects.server(self.projects.full_name(project))
         if server is not None and server.api_key:
             self._corrections.annotated(project, annotation, server)
 
@@ -191,7 +167,15 @@ class Engine:
         whole = whole or not request.interactive
         if whole and time.monotonic() >= request.until:
             raise NotYet("The time of the request is over.")
-        made = [self.filler.fill(request, media) for media in request.media_to_fill()]
+        made = []
+        for media in request.media_to_fill():
+            if request.settings.everything and request.is_bare:
+                fill = everything.fill
+            elif media.kind == "Video":
+                fill = videos.fill
+            else:
+                fill = images.fill_stack if media.is_stack else images.fill
+            made.append(fill(request, media, self.work))
         results = [result for one in made for result in one.results]
         if not all(one.is_whole for one in made):
             if whole:
@@ -202,7 +186,7 @@ class Engine:
             self._pending.remove(request.key)
         answered = {old: new for one in made for old, new in one.answered.items()}
         written = {(id_of(one), one.get("from_name")) for one in results}
-        shapes = {c.name: c for media in request.config.media for c in _controls(request, media)}
+        shapes = {c.name for media in request.config.media if media.takers for c in media.controls}
 
         def is_rewritten(result: Mapping[str, Any]) -> bool:
             name = str(result.get("from_name"))
@@ -213,14 +197,15 @@ class Engine:
         results += carried(request.results, answered, is_rewritten)
         if whole:
             results = marked(results, prompts_digest(request.results))
+        ious = [iou for one in made for iou in one.ious if iou is not None and iou == iou]
         return {
             "result": results,
-            "score": _mean([iou for one in made for iou in one.ious]),
+            "score": round(sum(ious) / len(ious), 4) if ious else 0.0,
             "model_version": request.settings.model_version,
         }
 
     def _excuse(self, request: TaskRequest, reason: str) -> Any:
-        """Return an empty prediction that says why it is empty.
+        """Return an empty prediction, with the reason why it is empty.
 
         The only text that Label Studio shows of a stored prediction is the model's version, and of
         a region its meta text. A version of its own also keeps Label Studio from taking the task
@@ -229,7 +214,7 @@ class Engine:
         version = request.settings.model_version
         if request.interactive:
             drawn = request.drawn
-            boxes = any(result.get("type") == videos.TYPE for result in drawn)
+            boxes = any(result.get("type") == VIDEO_SHAPE for result in drawn)
             if drawn and not boxes:
                 drawn = region_of(drawn, id_of(drawn[-1]))
             return {"result": with_note(drawn, reason), "score": 0.0, "model_version": version}
@@ -271,7 +256,7 @@ class Engine:
         try:
             made = self._prediction(request, whole=True)
         except NotYet:  # stopped by a person, or by the end of the backend
-            if not self.jobs.is_closing:
+            if not self.work.jobs.is_closing:
                 self._pending.remove(key)
             return
         except Sam2PluginsError as error:
@@ -282,13 +267,3 @@ class Engine:
             except NotThereError:
                 log.info("Task %s is not in Label Studio any more.", task)
         self._pending.remove(key)
-
-
-def _controls(request: TaskRequest, media: Media) -> list[Control]:
-    """Return the controls whose regions are made anew."""
-    return request.config.controls_of(media) if request.config.is_filled(media) else []
-
-
-def _mean(values: Sequence[float | None]) -> float:
-    known = [value for value in values if value is not None and value == value]
-    return round(sum(known) / len(known), 4) if known else 0.0

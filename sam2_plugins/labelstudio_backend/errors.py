@@ -30,4 +30,4 @@ class ServerError(LabelStudioError):
 
 
 class NotThereError(ServerError):
-    """Label Studio does not have, any more, what it was asked for."""
+    """What was requested is not in Label Studio any more."""

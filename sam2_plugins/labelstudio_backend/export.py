@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +20,6 @@ from sam2_plugins.core.export import open_writers, parse_formats
 from sam2_plugins.core.masks import MaskTable, ObjectId, ObjectMask
 from sam2_plugins.labelstudio_backend import images, videos
 from sam2_plugins.labelstudio_backend.errors import FormatError
-from sam2_plugins.labelstudio_backend.formats import bitmask, brush, geometry
 from sam2_plugins.labelstudio_backend.formats.geometry import FrameSize
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     Keyframe,
@@ -27,7 +27,8 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     interpolate,
 )
 from sam2_plugins.labelstudio_backend.keyframes import FRAMES, NOTE
-from sam2_plugins.labelstudio_backend.regions import RELATION, id_of
+from sam2_plugins.labelstudio_backend.label_config import SHAPES
+from sam2_plugins.labelstudio_backend.regions import RELATION, id_of, track_of
 from sam2_plugins.labelstudio_backend.timing import unpack_frames
 
 OBJECTS_FILE, FRAMES_FILE = "objects.json", "frames.csv"
@@ -54,9 +55,11 @@ class ExportedTask:
         Daughter to mother: a relation leads from one object to another that begins when it is gone.
     moved
         How many masks are those of the nearest keyframe, moved into the box of their frame.
+    left_out
+        How many regions of an image have no mask, by their type: boxes and clicks.
     shown
         Of a video: the frame of the file, from 0 on, that each frame of Label Studio shows; None
-        where no region tells.
+        where no region holds it.
     """
 
     name: str
@@ -65,6 +68,7 @@ class ExportedTask:
     labels: dict[str, str] = field(default_factory=dict)
     parents: dict[str, str] = field(default_factory=dict)
     moved: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
     shown: list[int] | None = None
     is_video: bool = False
 
@@ -76,11 +80,11 @@ class ExportedTask:
         Raises
         ------
         ExportError
-            If no region tells which frames were shown.
+            If no region holds which frames were shown.
         """
         if self.shown is None:
             raise ExportError(
-                f"{self.name} does not tell which frames of the file were shown: have a box "
+                f"{self.name} does not hold which frames of the file were shown: have a box "
                 "tracked once by this version of the backend, and export again."
             )
         first = {at: frame for frame, at in reversed(list(enumerate(self.shown)))}
@@ -220,38 +224,29 @@ def _video_size(regions: Sequence[VideoRegion]) -> FrameSize:
 
 def _add_images(exported: ExportedTask, results: Sequence[Mapping[str, Any]]) -> None:
     for result in results:
-        mask = _read_mask(result, exported.size)
-        if mask is None:
+        value, kind = result.get("value"), str(result.get("type"))
+        if not isinstance(value, Mapping):
             continue
-        obj = images.track_of(result) or str(result.get("id"))
+        mask = images.mask_of(value, exported.size)
+        if mask is None:
+            exported.left_out[kind] += kind.removesuffix("labels") in SHAPES
+            continue
+        obj = track_of(result) or str(result.get("id"))
         page = result.get("item_index") or 0
         before = exported.masks.get(page, obj)
         exported.masks.put(page, obj, mask if before is None else before.union_with(mask))
-        labels = result["value"].get(str(result.get("type"))) or result["value"].get("labels")
+        labels = value.get(kind) or value.get("labels")
         exported.labels.setdefault(obj, str(labels[0]) if labels else "")
 
 
 def _add_parents(exported: ExportedTask, results: Sequence[Mapping[str, Any]]) -> None:
-    tracks = {id_of(result): images.track_of(result) or id_of(result) for result in results}
+    tracks = {id_of(result): track_of(result) or id_of(result) for result in results}
     frames = {obj: exported.masks.frames_of(obj) for obj in exported.masks.objects}
     for result in results:
         if result.get("type") == RELATION:
             mother, daughter = (tracks.get(str(result.get(end))) for end in ("from_id", "to_id"))
             if mother in frames and daughter in frames and frames[mother][-1] < frames[daughter][0]:
                 exported.parents[daughter] = mother
-
-
-def _read_mask(result: Mapping[str, Any], size: FrameSize) -> ObjectMask | None:
-    value = result.get("value")
-    if not isinstance(value, Mapping):
-        return None
-    if "rle" in value:
-        return ObjectMask.from_array(brush.decode(value["rle"], *size))
-    if "imageDataURL" in value:
-        return ObjectMask.from_array(bitmask.decode(str(value["imageDataURL"]), *size))
-    if "points" in value:
-        return geometry.mask_of_polygon(value["points"], size)
-    return None
 
 
 def _image_size(results: Sequence[Mapping[str, Any]]) -> FrameSize | None:
@@ -328,5 +323,5 @@ class Blank:
         self.length: int | None = length
 
     def __getitem__(self, index: int) -> Any:
-        """Refuse: no writer of masks alone asks for a picture."""
+        """Refuse: no writer of masks alone needs a picture."""
         raise ExportError(f"{self.name} has no pictures.")

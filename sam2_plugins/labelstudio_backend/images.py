@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from sam2_plugins.core.files import digest_of
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import NEGATIVE, POSITIVE, Prompt
-from sam2_plugins.labelstudio_backend.digests import digest_of
+from sam2_plugins.core.tracking.query import unmet_sentence
 from sam2_plugins.labelstudio_backend.errors import FormatError, NothingToDo
 from sam2_plugins.labelstudio_backend.formats import bitmask, brush, geometry
 from sam2_plugins.labelstudio_backend.formats.geometry import Box, FrameSize
-from sam2_plugins.labelstudio_backend.label_config import Control, LabelConfig, Media
-from sam2_plugins.labelstudio_backend.regions import id_of, region_of
+from sam2_plugins.labelstudio_backend.label_config import Control, Media
+from sam2_plugins.labelstudio_backend.regions import NOTE, id_of, note_of, track_of, with_note
+from sam2_plugins.labelstudio_backend.request import TaskRequest
+from sam2_plugins.labelstudio_backend.tracking import CLICK, TRACK, Tracked
+from sam2_plugins.labelstudio_backend.work import Answered, Filled, Results, Work
 
-NOTE = "sam2"
 POLYGON_TOLERANCE = 0.7
 """Pixels by which a polygon may leave the mask: fewer points, and easier to correct by hand."""
 
@@ -47,7 +50,7 @@ class Hint:
     """
 
     page: int
-    label: str | None
+    label: str | None = None
     track: str | None = None
     region: str = ""
     clicks: tuple[tuple[float, float], ...] = ()
@@ -93,12 +96,94 @@ class Target:
         return prompts
 
 
+def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
+    """Return masks of what a person clicked, drew or painted on a picture.
+
+    Raises
+    ------
+    NothingToDo
+        If nothing was drawn on an object, or the model finds none there.
+    """
+    path = work.media.get(media.address, request.task_id, request.server, request.until)
+    print_, options = work.media.fingerprint(path), request.settings.tracking
+    urgency = CLICK if request.interactive else TRACK
+    results: Results = []
+    answered: dict[str, tuple[str, ...]] = {}
+    ious = []
+    with work.tracks.picture(print_, lambda: work.media.open(path), options, urgency) as tracker:
+        hints = read_hints(request.results, media, tracker.frame_size)
+        objects = targets(hints, request.interactive)
+        tracker.reset()
+        for prompt in (prompt for target in objects for prompt in target.prompts()):
+            tracker.add(prompt)
+        for target in objects:
+            control = media.output(target.label)
+            mask = tracker.mask(0, target.id)
+            assert mask is not None
+            written = write_mask(mask, control, target, None)
+            clicks = tracker.unmet_clicks(0, target.id)
+            if clicks:
+                written = with_note(written, " ".join(map(unmet_sentence, clicks)))
+            results += written
+            ious += [mask.iou] if written else []
+            for region in target.regions if written else ():
+                answered[region] = (*answered.get(region, ()), target.id)
+    if request.interactive:  # what was drawn goes when the answer is accepted
+        answered = {**{hint.region: () for hint in hints}, **answered}
+    if not results:
+        raise NothingToDo("The model finds no object there: try another click, or a box.")
+    return Filled(results, answered, ious)
+
+
+def fill_stack(request: TaskRequest, media: Media, work: Work) -> Filled:
+    """Return masks on all pages of a stack of what a person clicked, drew or painted on some.
+
+    Raises
+    ------
+    NothingToDo
+        If nothing was drawn on an object.
+    """
+    movie = work.open(request, media)
+    size = (movie.frames.height, movie.frames.width)
+    hints = read_hints(request.results, media, size, len(movie.frames))
+    objects = {target.id: target for target in targets(hints, request.interactive)}
+    controls = {obj: media.output(target.label) for obj, target in objects.items()}
+    places: dict[tuple[str, int], str] = {}  # what the objects have on each page already
+    for result in request.results:
+        track = track_of(result) or ""
+        if track in objects and result.get("from_name") == controls[track].name:
+            places[track, int(result.get("item_index") or 0)] = id_of(result)
+
+    def write(found: Tracked) -> tuple[Results, Answered]:
+        results: Results = []
+        answered: dict[str, tuple[str, ...]] = {}
+        for obj in found.masks.objects:
+            target = objects[obj]
+            pages: dict[int, str] = {}
+            for page, mask in found.masks.of_object(obj).items():
+                place = places.get((obj, page))
+                written = write_mask(mask, controls[obj], target, page, place)
+                results += written
+                if written:
+                    pages[page] = id_of(written[0])
+            for region, page in target.regions.items():
+                here = (pages[page],) if page in pages else ()
+                answered[region] = (*answered.get(region, ()), *here)
+        made = {id_of(one) for one in results}
+        kept = {place: ((place,) if place in made else ()) for place in places.values()}
+        return results, {**kept, **answered}
+
+    prompts = {obj: target.prompts() for obj, target in objects.items()}
+    made = work.follow(request, movie, prompts, write, "click again")
+    if not request.interactive:
+        return made
+    answered = {**{hint.region: () for hint in hints}, **made.answered}
+    results = made.results if made.is_whole else with_note(made.results, made.note)
+    return replace(made, results=results, answered=answered)
+
+
 def read_hints(
-    results: Sequence[Mapping[str, Any]],
-    media: Media,
-    config: LabelConfig,
-    size: FrameSize,
-    pages: int = 1,
+    results: Sequence[Mapping[str, Any]], media: Media, size: FrameSize, pages: int = 1
 ) -> list[Hint]:
     """Return a person's regions of a picture; masks that this backend made are left out.
 
@@ -107,19 +192,22 @@ def read_hints(
     FormatError
         If a region is damaged, or on a page that there is not.
     """
-    controls = {control.name: control for control in config.controls_of(media)}
+    controls = {control.name: control for control in media.controls}
     found = []
     for result in results:
         control = controls.get(str(result.get("from_name")))
-        if control is not None and is_shape(result, control) and not is_ours(result):
-            found.append(_read(result, control, size, _label_of(result, results, control), pages))
+        kind = str(result.get("type")).lower()
+        note = note_of(result)
+        # A result in a control's name may have labels alone, instead of a shape.
+        is_shape = control and (
+            kind == control.type or kind.removesuffix("labels") == control.shape
+        )
+        if control is not None and is_shape and not _is_as_made(result, note):
+            hint = _read(result, control, size, pages)
+            label, track = _label_of(result, results, control), note.get("track")
+            track = track if isinstance(track, str) else None
+            found.append(replace(hint, label=label, track=track))
     return found
-
-
-def is_shape(result: Mapping[str, Any], control: Control) -> bool:
-    """Whether a result in a control's name has its region's shape, instead of labels alone."""
-    kind = str(result.get("type")).lower()
-    return kind == control.type or kind.removesuffix("labels") == control.shape
 
 
 def targets(hints: Sequence[Hint], interactive: bool) -> list[Target]:
@@ -132,7 +220,7 @@ def targets(hints: Sequence[Hint], interactive: bool) -> list[Target]:
     Raises
     ------
     NothingToDo
-        If nothing says where an object is.
+        If there is no prompt on an object.
     """
     good = [one for one in hints if one.positive]
     if not good:
@@ -177,11 +265,11 @@ def write_mask(
     height, width = mask.frame_size
     value = _value(mask, control)
     label = target.label
-    beside = None if label is None else control.labels_beside(label)
+    beside = control.beside.get(label or "")
     if label is not None and beside is None:
-        value[control.type if control.own is not None else "labels"] = [label]
+        value["labels" if control.type == control.shape else control.type] = [label]
     about: dict[str, Any] = {
-        "id": region or (_new_id() if page is not None else target.id),
+        "id": region or (target.id if page is None else uuid.uuid4().hex[:10]),
         "to_name": control.to_name,
         "origin": "prediction",
         "original_width": width,
@@ -202,19 +290,16 @@ def write_mask(
 
 def is_ours(result: Mapping[str, Any]) -> bool:
     """Whether this backend made a region and no one has touched it since."""
-    note = _note(result)
-    value = result.get("value")
-    return isinstance(value, Mapping) and note.get("made") == digest(value)
+    return _is_as_made(result, note_of(result))
 
 
-def track_of(result: Mapping[str, Any]) -> str | None:
-    """Return the object of a region of a stack, if this backend made the region."""
-    track = _note(result).get("track")
-    return track if isinstance(track, str) else None
+def _is_as_made(result: Mapping[str, Any], note: Mapping[str, Any]) -> bool:
+    made, value = note.get("made"), result.get("value")
+    return made is not None and isinstance(value, Mapping) and made == digest(value)
 
 
 def digest(value: Mapping[str, Any]) -> str:
-    """Return what tells a region's drawn part from an edited one: all but its labels.
+    """Return a digest of a region's drawn part, all but its labels: an edited one has another.
 
     Numbers are rounded: the editor keeps places in other units, and does not give them back to
     the last digit.
@@ -229,8 +314,9 @@ def _rounded(part: Any) -> Any:
         return round(part, 3) + 0.0
     if isinstance(part, int) and not isinstance(part, bool):
         return float(part) if abs(part) < 1 << 53 else str(part)
-    if isinstance(part, list):
-        return [_rounded(one) for one in part]
+    if isinstance(part, list):  # of thousands of bytes, in a brush mask
+        plain = all(type(one) is int and abs(one) < 1 << 53 for one in part)
+        return list(map(float, part)) if plain else [_rounded(one) for one in part]
     return part
 
 
@@ -238,9 +324,8 @@ def _label_of(
     result: Mapping[str, Any], results: Sequence[Mapping[str, Any]], control: Control
 ) -> str | None:
     """Return a region's label, which may stand in a result of its own with the same id."""
-    beside = {one.control for one in control.beside}
-    region = region_of(results, id_of(result)) if beside else []
-    for one in [result, *(r for r in region if r.get("from_name") in beside)]:
+    region = [r for r in results if id_of(r) == id_of(result)] if control.beside else []
+    for one in [result, *(r for r in region if r.get("from_name") in control.beside.values())]:
         value = one.get("value")
         if isinstance(value, Mapping):
             labels = value.get(str(one.get("type")).lower()) or value.get("labels")
@@ -249,22 +334,15 @@ def _label_of(
     return None
 
 
-def _read(
-    result: Mapping[str, Any], control: Control, size: FrameSize, label: str | None, pages: int
-) -> Hint:
+def _read(result: Mapping[str, Any], control: Control, size: FrameSize, pages: int) -> Hint:
     value = result.get("value")
     if not isinstance(value, Mapping):
         raise FormatError("A region has no value.")
     page = result.get("item_index") or 0
     if not isinstance(page, int) or not 0 <= page < max(pages, 1):
         raise FormatError(f"A region's item_index is {page!r}; there are {pages} pages, from 0 on.")
-    about: dict[str, Any] = {
-        "page": page,
-        "label": label,
-        "track": track_of(result),
-        "region": id_of(result),
-        "turned": _turn(result),
-    }
+    turned = geometry.number(result, "image_rotation") if result.get("image_rotation") else 0
+    about: dict[str, Any] = {"page": page, "region": id_of(result), "turned": round(turned) % 360}
     if control.shape == "keypoint":
         positive = result.get("is_positive", value.get("positive", True)) is not False
         return Hint(**about, clicks=(geometry.point(value, size),), positive=positive)
@@ -274,28 +352,33 @@ def _read(
         return Hint(**about, box=geometry.box_of_ellipse(value, size))
     if control.shape == "vector" and not value.get("closed"):
         return Hint(**about, clicks=geometry.vertices(value, size))
-    return Hint(**about, mask=_read_mask(value, control, size))
+    mask = mask_of(value, size)
+    if mask is None:
+        raise FormatError(f"A {control.tag} region has no shape. Erase it and draw it again.")
+    return Hint(**about, mask=mask)
 
 
-def _turn(result: Mapping[str, Any]) -> int:
-    if result.get("image_rotation") is None:
-        return 0
-    return round(geometry.number(result, "image_rotation")) % 360
+def mask_of(value: Mapping[str, Any], size: FrameSize) -> ObjectMask | None:
+    """Read the mask of a region that encloses an area; None for a box, a click or a line.
 
-
-def _read_mask(value: Mapping[str, Any], control: Control, size: FrameSize) -> ObjectMask:
-    if control.shape == "polygon":
-        return geometry.mask_of_polygon(value.get("points"), size)
-    if control.shape == "vector":
+    Raises
+    ------
+    FormatError
+        If it is damaged.
+    """
+    if "imageDataURL" in value:
+        return ObjectMask.from_array(bitmask.decode(str(value["imageDataURL"]), *size))
+    if "rle" in value:
+        return ObjectMask.from_array(brush.decode(value["rle"] or [], *size))
+    if "points" in value:
+        return geometry.mask_of_polygon(value["points"], size)
+    if "radiusX" in value:
+        return geometry.mask_of_ellipse(value, size)
+    if value.get("closed") and "vertices" in value:
         height, width = size
-        ring = [
-            ((x + 0.5) * 100 / width, (y + 0.5) * 100 / height)
-            for x, y in geometry.vertices(value, size)
-        ]
-        return geometry.mask_of_polygon(ring, size)
-    if control.shape == "bitmask" or "imageDataURL" in value:
-        return ObjectMask.from_array(bitmask.decode(str(value.get("imageDataURL", "")), *size))
-    return ObjectMask.from_array(brush.decode(value.get("rle") or [], *size))
+        ring = np.array(geometry.vertices(value, size)) + 0.5
+        return geometry.mask_of_polygon(ring * 100 / (width, height), size)
+    return None
 
 
 def _value(mask: ObjectMask, control: Control) -> dict[str, Any]:
@@ -316,18 +399,8 @@ def _contains(target: Target, click: Hint) -> bool:
     return any(x0 <= x <= x1 and y0 <= y <= y1 for x0, y0, x1, y1 in boxes)
 
 
-def _note(result: Mapping[str, Any]) -> Mapping[str, Any]:
-    meta = result.get("meta")
-    note = meta.get(NOTE) if isinstance(meta, Mapping) else None
-    return note if isinstance(note, Mapping) else {}
-
-
 def _name_of(hint: Hint) -> str:
-    """Name an object by the first hint at it: who asks again gets the same name."""
+    """Name an object by the first hint at it: the same prompts give the same name."""
     mask = hint.mask.to_rle() if hint.mask is not None else None
     first = repr((hint.page, hint.label, hint.clicks, hint.box, mask))
     return digest_of(first, 10)
-
-
-def _new_id() -> str:
-    return uuid.uuid4().hex[:10]

@@ -1,4 +1,4 @@
-"""Long work that outlives the request that asked for it.
+"""Long work that outlives the request that began it.
 
 A request waits for its job for a while. A job that takes longer goes on alone; see `deliveries` for
 what becomes of its result. A second request for the same joins the job that runs.
@@ -86,7 +86,7 @@ class Job:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def wait(self, seconds: float, somebody: bool = True) -> bool:
-        """Wait for its end; tell whether it has come.
+        """Wait for its end; return whether it has come.
 
         Nobody takes away what an annotator waits for: a job that nobody wants any more is stopped
         as soon as nobody waits.
@@ -120,7 +120,7 @@ class Job:
                 self._stop_if_unwanted()
 
     def end(self, state: str, error: str = "") -> None:
-        """Say how it has ended."""
+        """Note how it has ended."""
         self.state, self.error = state, error
         self.seconds = time.time() - self.started
         self.ended.set()
@@ -130,7 +130,7 @@ class Job:
             self.stop.set()
 
     def facts(self) -> dict[str, Any]:
-        """Return what `/jobs` tells."""
+        """Return what `/jobs` shows."""
         return {
             "id": self.id,
             **self.about,
@@ -200,13 +200,13 @@ class Jobs:
             return sorted(self._jobs.values(), key=lambda job: -job.started)
 
     def facts(self) -> list[dict[str, Any]]:
-        """Return what `/jobs` tells, of those too whose masks are not in memory any more."""
+        """Return what `/jobs` shows, of those too whose masks are not in memory any more."""
         with self._lock:
             past = list(reversed(self._past))
         return [job.facts() for job in self.all()] + past
 
     def cancel(self, id: str) -> bool:
-        """Stop a job within a frame; tell whether there is such a job."""
+        """Stop a job within a frame; return whether there is such a job."""
         found = [job for job in self.all() if job.id == id]
         for job in found:
             job.stop.set()

@@ -32,7 +32,7 @@ LEEWAY = 0.65
 def make_keyframe(
     frame: int, box: PercentBox, enabled: bool, rate: float, masks: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Return a keyframe of ours: its drawn part, and the note that tells it from a person's."""
+    """Return a keyframe of ours: its drawn part, and the note that marks it."""
     x, y, width, height = (round(side, DIGITS) for side in box)
     note: dict[str, Any] = {"frame": frame, "box": [x, y, width, height], "enabled": enabled}
     if masks:
@@ -47,7 +47,7 @@ def keep_keyframe(keyframe: Keyframe, masks: Mapping[str, Any] | None) -> dict[s
 
 
 def with_frames(keyframe: Mapping[str, Any], packed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a keyframe of an answer that tells, too, which frames of the file are shown."""
+    """Return a keyframe of an answer with the frames of the file that are shown."""
     return {**keyframe, NOTE: {**keyframe.get(NOTE, {}), FRAMES: packed}}
 
 
@@ -67,7 +67,7 @@ def is_ours(keyframe: Keyframe) -> bool:
 def thin(
     frames: NDArray[np.intp], corners: NDArray[np.float64], fixed: set[int]
 ) -> dict[int, NDArray[np.float64]]:
-    """Tell the boxes of one unbroken stretch by few, with straight lines between them.
+    """Replace the boxes of one unbroken stretch by few, with straight lines between them.
 
     Each line goes as far as it can: every box on the way leaves only some slopes for each side,
     and the line ends where none is left.
@@ -79,7 +79,7 @@ def thin(
     corners
         x0, y0, x1, y1 in pixels on each, [n, 4].
     fixed
-        Positions that are told as they are, a person's.
+        Positions that stay as they are, a person's.
 
     Returns
     -------

@@ -1,14 +1,22 @@
-"""What a project's labelling config offers: pictures and videos, and controls to put results in."""
+"""What a project's labelling config offers: pictures and videos, and controls to put results in.
+
+It is read as Label Studio's editor reads it: tags and attributes in any case, and for one task,
+since a Repeater has as many children as the task has items, and `$pages[0].url` stands for a part
+of the task's data.
+"""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
+from xml.etree import ElementTree
 
-from sam2_plugins.labelstudio_backend.errors import NothingToDo
-from sam2_plugins.labelstudio_backend.label_tree import Tag, read_tree, unfold, value_of
+from sam2_plugins.labelstudio_backend.errors import FormatError, NothingToDo
 from sam2_plugins.labelstudio_backend.timing import DEFAULT_RATE
 
 OUTPUTS = ("brush", "bitmask", "polygon", "ellipse", "rectangle")
@@ -20,60 +28,16 @@ VIDEO_SHAPE = "videorectangle"
 TRACK_CONTROL = "sam2"
 """A `<Labels>` of this name on a video has no labels but buttons: pressing one tracks a box."""
 
+LONGEST = 1 << 20
+MOST_REPEATS = 10_000
+
 _OBJECTS = {
     "audio", "audioplus", "chat", "custominterface", "hypertext", "image", "list", "paragraphs",
     "pairwise", "pdf", "ranker", "reactcode", "table", "text", "timeseries", "video",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Media:
-    """A `<Video>` or `<Image>` of the config.
-
-    Attributes
-    ----------
-    name, kind
-        Its name; "Video" or "Image".
-    value
-        Where the task has its address, or the list of addresses: `$key`, `$list[0].key`.
-    is_stack
-        Whether it shows several pictures, page by page.
-    rate
-        A video's `frameRate` as written: a number, or "$key" of the task's data.
-    """
-
-    name: str
-    kind: str
-    value: str
-    is_stack: bool = False
-    rate: str = ""
-
-    @property
-    def key(self) -> str:
-        """`value` without its sign: what the task's data has to have."""
-        return self.value.removeprefix("$")
-
-    def address(self, data: Mapping[str, Any]) -> Any:
-        """Return a task's address of it, or the addresses of the pages."""
-        return value_of(self.value, data)
-
-    def framerate(self, data: Mapping[str, Any]) -> float:
-        """Return the frame rate that the editor counts a task's frames with."""
-        try:
-            rate = float(str(value_of(self.rate, data)))
-        except ValueError:
-            return DEFAULT_RATE
-        if not 0 < rate < math.inf:
-            return DEFAULT_RATE
-        return rate if rate >= 1 else 1 / rate  # the editor takes 0.04 for seconds a frame
-
-
-@dataclass(frozen=True)
-class LabelSet:
-    """The labels that one control of the config offers, as they stand in results."""
-
-    control: str
-    labels: tuple[str, ...]
+_VARIABLE = re.compile(r"\$[\w\[\].{}]+", re.ASCII)
+_STEP = re.compile(r"[^.\[\]]+")
+_WRITTEN = "#written"  # key of a tag's name as the config has it: no attribute is called this
 
 
 @dataclass(frozen=True)
@@ -84,44 +48,76 @@ class Control:
     ----------
     name, to_name, tag
         Its name, that of its picture or video, and what it is, such as "BrushLabels".
-    own
-        Its own labels; None for a shape without, which takes those of the `<Labels>` beside it.
+    type
+        The `type` of its results; the key of their labels as well, if it has some of its own.
+    shape
+        "brush", "bitmask", "polygon", "rectangle", "keypoint", "videorectangle" …
+    labels
+        All that its results may have; if there are none, they may have any.
     beside
-        Those of each such `<Labels>`.
+        The `<Labels>` that each label stands in, of a shape without any of its own.
     """
 
     name: str
     to_name: str
     tag: str
-    own: tuple[str, ...] | None
-    beside: tuple[LabelSet, ...] = ()
+    type: str
+    shape: str
+    labels: tuple[str, ...]
+    beside: Mapping[str, str]
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """All labels that its results may have."""
-        if self.own is not None:
-            return self.own
-        return tuple(label for one in self.beside for label in one.labels)
 
-    @property
-    def type(self) -> str:
-        """The `type` of its results; the key of their labels as well, if it has some of its own."""
-        return self.tag.lower()
+@dataclass(frozen=True)
+class Media:
+    """A `<Video>` or `<Image>` of the config.
 
-    @property
-    def shape(self) -> str:
-        """Return "brush", "bitmask", "polygon", "rectangle", "keypoint", "videorectangle" …"""
-        return self.type.removesuffix("labels")
+    Attributes
+    ----------
+    name, kind
+        Its name; "Video" or "Image".
+    key
+        Where the task has its address, without the sign: `key`, `list[0].key`.
+    address
+        The task's address of it, or the addresses of the pages.
+    is_stack
+        Whether it shows several pictures, page by page.
+    rate
+        The frame rate that the editor counts the task's frames with.
+    controls
+        All that are about it.
+    takers
+        Those that take what the model makes of it, the one that keeps most of it first.
+    """
 
-    def takes(self, label: str | None) -> bool:
-        """Whether a result of it may have a label; one without labels takes all."""
-        return label is None or not self.labels or label in self.labels
+    name: str
+    kind: str
+    key: str
+    address: Any
+    is_stack: bool
+    rate: float
+    controls: tuple[Control, ...]
+    takers: tuple[Control, ...]
 
-    def labels_beside(self, label: str) -> str | None:
-        """Return the `<Labels>` in whose name the label of a result stands, if it is not in it."""
-        if self.own is not None:
-            return None
-        return next((one.control for one in self.beside if label in one.labels), None)
+    def output(self, label: str | None) -> Control:
+        """Return the control that takes masks of a picture, or boxes of a video, with that label.
+
+        Raises
+        ------
+        NothingToDo
+            If there is none, or none with that label.
+        """
+        if not self.takers:
+            raise NothingToDo(
+                f"The labelling config has no place for a mask of {self.name!r}: add "
+                "BrushLabels, BitmaskLabels, PolygonLabels, EllipseLabels or RectangleLabels."
+            )
+        for control in self.takers:
+            if label is None or label in control.labels or not control.labels:
+                return control
+        raise NothingToDo(
+            f"The label {label!r} is not in {self.takers[0].tag} of the labelling config: give it "
+            "the same labels as the control of the prompts."
+        )
 
 
 @dataclass(frozen=True)
@@ -130,6 +126,8 @@ class LabelConfig:
 
     Attributes
     ----------
+    controls
+        Those of all media.
     others
         Tags with a name that this backend neither shows nor fills, for messages.
     buttons
@@ -138,45 +136,8 @@ class LabelConfig:
 
     media: tuple[Media, ...]
     controls: tuple[Control, ...]
-    others: tuple[str, ...] = ()
-    buttons: tuple[str, ...] = ()
-
-    def controls_of(self, media: Media) -> list[Control]:
-        """Return the controls of a video or picture."""
-        return [control for control in self.controls if control.to_name == media.name]
-
-    def is_filled(self, media: Media) -> bool:
-        """Whether there is a control that takes what the model makes of a video or picture."""
-        return bool(self._takers(media))
-
-    def output(self, media: Media, label: str | None) -> Control:
-        """Return the control that takes masks of a picture, the one that keeps most of them, or
-        boxes of a video.
-
-        Raises
-        ------
-        NothingToDo
-            If there is none, or none with that label.
-        """
-        takers = self._takers(media)
-        if not takers:
-            raise NothingToDo(
-                f"The labelling config has no place for a mask of {media.name!r}: add "
-                "BrushLabels, BitmaskLabels, PolygonLabels, EllipseLabels or RectangleLabels."
-            )
-        for control in takers:
-            if control.takes(label):
-                return control
-        raise NothingToDo(
-            f"The label {label!r} is not in {takers[0].tag} of the labelling config: give it the "
-            "same labels as the control of the prompts."
-        )
-
-    def _takers(self, media: Media) -> list[Control]:
-        """Return the controls that take what the model makes of a video or picture, best first."""
-        wanted = (VIDEO_SHAPE,) if media.kind == "Video" else OUTPUTS
-        takers = [control for control in self.controls_of(media) if control.shape in wanted]
-        return sorted(takers, key=lambda control: wanted.index(control.shape))
+    others: tuple[str, ...]
+    buttons: tuple[str, ...]
 
 
 def parse_label_config(xml: str, data: Mapping[str, Any] | None = None) -> LabelConfig:
@@ -185,64 +146,156 @@ def parse_label_config(xml: str, data: Mapping[str, Any] | None = None) -> Label
     Raises
     ------
     FormatError
-        If it is no labelling config.
+        If it is no labelling config, or a Repeater makes too many tags.
     """
     data = data or {}
-    tags = [tag for tag in unfold(read_tree(xml), data).walk() if tag.get("name")]
-    objects = [tag.get("name") for tag in tags if tag.kind in _OBJECTS]
+    root = _read_tree(xml)
+    if next(root.iter("repeater"), None) is not None:
+        unfolded = ElementTree.Element("view")
+        try:
+            unfolded.extend(list(_unfold(root, data, [MOST_REPEATS])))
+        except RecursionError as error:
+            raise FormatError("The tags of the labelling config are nested too deep.") from error
+        root = unfolded
+    tags = [tag for tag in root.iter() if tag.get("name")]
+    objects = [tag.get("name", "") for tag in tags if tag.tag in _OBJECTS]
     only = objects[0] if len(objects) == 1 else ""
-    media = tuple(_media(tags))
-    shown = {one.name for one in media}
-    sets: dict[str, list[LabelSet]] = {}
-    buttons: list[str] = []
-    for tag in tags:
-        if tag.kind == "labels":
-            labels = tuple(_labels(tag, data))
-            if tag.get("name") == TRACK_CONTROL:
-                buttons += labels
-            else:
-                sets.setdefault(_object_of(tag, only), []).append(LabelSet(tag.get("name"), labels))
+    shown = [
+        t for t in tags if t.tag in ("video", "image") and (t.get("valuelist") or t.get("value"))
+    ]
+    names = {tag.get("name", "") for tag in shown}
+    beside: dict[str, dict[str, str]] = {}
+    buttons: dict[str, None] = {}
+    for tag in (tag for tag in tags if tag.tag == "labels"):
+        if tag.get("name") == TRACK_CONTROL:
+            buttons |= dict.fromkeys(_labels(tag, data))
+        else:
+            for label in _labels(tag, data):
+                about = beside.setdefault(tag.get("toname") or only, {})
+                about.setdefault(label, tag.get("name", ""))
     controls, others = [], []
     for tag in tags:
-        to_name = _object_of(tag, only)
-        if tag.kind.removesuffix("labels") in (*SHAPES, VIDEO_SHAPE) and to_name in shown:
-            own = tuple(_labels(tag, data)) if tag.kind.endswith("labels") else None
-            beside = tuple(sets.get(to_name, ())) if own is None else ()
-            controls.append(Control(tag.get("name"), to_name, tag.written, own, beside))
-        elif tag.get("name") not in shown and tag.kind != "labels":
-            others.append(tag.written)
-    return LabelConfig(
-        media, tuple(controls), tuple(dict.fromkeys(others)), tuple(dict.fromkeys(buttons))
+        # A control that names no object is about the only one.
+        name, to_name, written = (
+            tag.get("name", ""),
+            tag.get("toname") or only,
+            tag.get(_WRITTEN, ""),
+        )
+        shape = tag.tag.removesuffix("labels")
+        if shape in (*SHAPES, VIDEO_SHAPE) and to_name in names:
+            sets = beside.get(to_name, {}) if tag.tag == shape else {}
+            labels = tuple(sets) if tag.tag == shape else _labels(tag, data)
+            controls.append(Control(name, to_name, written, tag.tag, shape, labels, sets))
+        elif name not in names and tag.tag != "labels":
+            others.append(written)
+    media = tuple(_media(tag, controls, data) for tag in shown)
+    return LabelConfig(media, tuple(controls), tuple(dict.fromkeys(others)), tuple(buttons))
+
+
+def value_of(expression: str, data: Mapping[str, Any]) -> Any:
+    """Return what an attribute stands for: `$key`, `$list[0].key`, or text with such parts."""
+    values = {}
+    for variable in _VARIABLE.findall(expression):
+        value: Any = data
+        for step in _STEP.findall(variable[1:]):
+            if isinstance(value, list):
+                index = int(step) if step.isdecimal() else len(value)
+                value = value[index] if index < len(value) else None
+            else:
+                value = value.get(step) if isinstance(value, Mapping) else None
+        values[variable] = value
+    if expression in values:
+        return values[expression]
+    texts = {variable: "" if value is None else str(value) for variable, value in values.items()}
+    return _VARIABLE.sub(lambda found: texts[found[0]], expression)
+
+
+@lru_cache(maxsize=64)
+def _read_tree(xml: str) -> ElementTree.Element:
+    """Read a labelling config, its names in small letters.
+
+    Raises
+    ------
+    FormatError
+        If it is no XML, or holds what a config never does: a document type or entities.
+    """
+    if len(xml) > LONGEST or re.search(r"<!(DOCTYPE|ENTITY)", xml, re.IGNORECASE):
+        raise FormatError("The labelling config is too long or declares a document type.")
+    try:
+        root = ElementTree.fromstring(xml)  # noqa: S314 - no entity gets here
+    except (ElementTree.ParseError, ValueError, RecursionError) as error:
+        raise FormatError(f"The labelling config is no XML: {error}") from error
+    for tag in root.iter():
+        written = tag.tag.rpartition("}")[2]
+        tag.tag = written.lower()
+        attributes = {key.lower(): value for key, value in tag.attrib.items()}
+        tag.attrib = {**attributes, _WRITTEN: written}
+        if tag.tag == "hypertext":  # the editor takes everything inside for text
+            del tag[:]
+    return root
+
+
+def _unfold(
+    tag: ElementTree.Element,
+    data: Mapping[str, Any],
+    budget: list[int],
+    marks: tuple[tuple[str, str], ...] = (),
+) -> Iterator[ElementTree.Element]:
+    """Yield a tag as the task has it: of a Repeater, its children as often as it has items.
+
+    Parameters
+    ----------
+    budget
+        How many tags may still be made.
+    marks
+        What stands for the number of an item in the attributes, and the number.
+    """
+    attributes = tag.attrib
+    for flag, index in marks:
+        attributes = {key: value.replace(flag, index) for key, value in attributes.items()}
+    if tag.tag != "repeater":
+        made = ElementTree.Element(tag.tag, attributes)
+        made.extend([one for child in tag for one in _unfold(child, data, budget, marks)])
+        yield made
+        return
+    items = value_of(attributes.get("on", ""), data)
+    flag = attributes.get("indexflag") or "{{idx}}"
+    for number in range(len(items) if isinstance(items, list | str) else 0):
+        budget[0] -= len(tag)
+        if budget[0] < 0:
+            raise FormatError(f"The Repeater makes more than {MOST_REPEATS} tags of a task.")
+        for child in tag:
+            yield from _unfold(child, data, budget, (*marks, (flag, str(number))))
+
+
+def _media(tag: ElementTree.Element, controls: list[Control], data: Mapping[str, Any]) -> Media:
+    name, kind, pages = tag.get("name", ""), tag.tag.capitalize(), tag.get("valuelist", "")
+    value = pages or tag.get("value", "")
+    about = tuple(control for control in controls if control.to_name == name)
+    wanted = (VIDEO_SHAPE,) if kind == "Video" else OUTPUTS
+    takers = [control for control in about if control.shape in wanted]
+    takers.sort(key=lambda control: wanted.index(control.shape))
+    rate = DEFAULT_RATE
+    if written := tag.get("framerate"):
+        with suppress(ValueError, ZeroDivisionError):
+            read = float(str(value_of(written, data)))
+            read = read if read >= 1 else 1 / read  # the editor takes 0.04 for seconds a frame
+            rate = read if 0 < read < math.inf else rate
+    address = value_of(value, data)
+    return Media(
+        name, kind, value.removeprefix("$"), address, bool(pages), rate, about, tuple(takers)
     )
 
 
-def _object_of(tag: Tag, only: str) -> str:
-    """Return the object that a control is about; one that does not tell is about the only one."""
-    return tag.get("toname") or only
-
-
-def _media(tags: list[Tag]) -> Iterator[Media]:
-    for tag in tags:
-        pages = tag.get("valuelist")
-        address = pages or tag.get("value")
-        if tag.kind in ("video", "image") and address:
-            name, kind = tag.get("name"), tag.kind.capitalize()
-            yield Media(name, kind, address, bool(pages), tag.get("framerate"))
-
-
-def _labels(tag: Tag, data: Mapping[str, Any]) -> Iterator[str]:
-    for child in tag.walk():
-        if child.kind == "label" and (label := child.get("alias") or child.get("value")):
-            yield label
-    if tag.get("value"):
-        yield from _labels_of_task(value_of(tag.get("value"), data))
-
-
-def _labels_of_task(items: Any) -> Iterator[str]:
-    """Yield labels that a task brings along, nested ones too."""
-    for item in items if isinstance(items, list) else ():
+def _labels(tag: ElementTree.Element, data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the labels of a control: its children, and those that the task brings along."""
+    found = [child.get("alias") or child.get("value") for child in tag.iter("label")]
+    brought = value_of(tag.get("value", ""), data) if tag.get("value") else None
+    items = list(brought) if isinstance(brought, list) else []
+    while items:
+        item = items.pop(0)
         if isinstance(item, Mapping):
-            label = item.get("alias") or item.get("value")
-            if isinstance(label, str) and label:
-                yield label
-            yield from _labels_of_task(item.get("children"))
+            found.append(item.get("alias") or item.get("value"))
+            children = item.get("children")
+            items[:0] = children if isinstance(children, list) else []
+    return tuple(label for label in found if label and isinstance(label, str))

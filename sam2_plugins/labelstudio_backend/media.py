@@ -1,4 +1,4 @@
-"""From what a task's data says to a file on this machine."""
+"""From the addresses in a task's data to files on this machine, and to their frames."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import threading
 import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
@@ -25,14 +25,16 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from PIL import Image
 
 from sam2_plugins.core import files
+from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.files import digest_of
+from sam2_plugins.core.frames import FrameSource, open_frames
 from sam2_plugins.labelstudio_backend.client import LabelStudio
-from sam2_plugins.labelstudio_backend.digests import digest_of
 from sam2_plugins.labelstudio_backend.download import Downloader
-from sam2_plugins.labelstudio_backend.errors import MediaError, StillFetchingError
+from sam2_plugins.labelstudio_backend.errors import FormatError, MediaError, StillFetchingError
 from sam2_plugins.labelstudio_backend.settings import Settings
 
 FRESH = 60.0
-"""Seconds for which a fetched file is taken for what it was, without asking."""
+"""Seconds for which a fetched file is taken for what it was, unchecked."""
 
 _CLOUDS = ("s3", "gs", "azure-blob")
 _LOCAL_FILES = "/data/local-files/"
@@ -66,7 +68,7 @@ class MediaStore:
 
     def get(
         self,
-        url: str,
+        url: Any,
         task: int | None = None,
         server: LabelStudio | None = None,
         until: float = math.inf,
@@ -87,11 +89,18 @@ class MediaStore:
 
         Raises
         ------
+        FormatError
+            If the task has no address.
         StillFetchingError
             If it is not there yet.
         MediaError
             If it cannot be had.
         """
+        if not isinstance(url, str) or not url:
+            raise FormatError(
+                "The task has no address of its video or image where the labelling config expects "
+                "it. Compare the config's value=\"$…\" with the task's data."
+            )
         if url.startswith("data:"):
             return self._from_data_url(url)
         try:
@@ -103,48 +112,56 @@ class MediaStore:
         return self._fetched(address, server, until)
 
     def fingerprint(self, path: Path) -> str:
-        """Return `fingerprint` of a file, worked out once while the file is the same."""
+        """Return a digest of all bytes of a file, worked out once while the file is the same."""
         stat = path.stat()
         key = (path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
         with self._lock:
             if key in self._prints:
                 self._prints.move_to_end(key)
                 return self._prints[key]
-        made = fingerprint(path)
+        digest = hashlib.blake2b(digest_size=32)
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
         with self._lock:
-            self._prints[key] = made
+            self._prints[key] = digest.hexdigest()
             while len(self._prints) > _REMEMBERED:
                 self._prints.popitem(last=False)
-        return made
+        return digest.hexdigest()
 
-    def check_size(self, source: Path | Sequence[Path]) -> None:
-        """Refuse pictures whose header tells more pixels than this machine is to hold.
+    def open(self, source: Path | list[Path]) -> FrameSource:
+        """Open a picture, a video, or several pictures as pages.
 
         Raises
         ------
         MediaError
-            If one does.
+            If it has more pixels than this machine is to hold, or is no picture or video.
         """
         for path in [source] if isinstance(source, Path) else source:
-            try:
+            try:  # the header is read before anything is decoded
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     with Image.open(path) as image:
                         width, height = image.size
             except Image.DecompressionBombError as error:
                 raise MediaError(f"{path.name} is too large: {error}") from error
-            except Exception:  # noqa: S112 - whatever reads it says what is wrong with it
+            except Exception:  # noqa: S112 - whatever reads it later names the fault
                 continue
-            self.check_pixels(path.name, width, height)
+            self._require_size(path.name, width, height)
+        try:
+            frames = open_frames(source)
+        except Sam2PluginsError:
+            raise
+        except Exception as error:
+            name = source.name if isinstance(source, Path) else "One of the task's pictures"
+            raise MediaError(
+                f"{name} cannot be read as a picture or video ({type(error).__name__}). Convert it "
+                "to PNG, JPEG or MP4."
+            ) from error
+        self._require_size(frames.name, frames.width, frames.height)
+        return frames
 
-    def check_pixels(self, name: str, width: int, height: int) -> None:
-        """Refuse a picture of that size, if it is too large.
-
-        Raises
-        ------
-        MediaError
-            If it is.
-        """
+    def _require_size(self, name: str, width: int, height: int) -> None:
         if width * height > self._most_pixels:
             raise MediaError(
                 f"{name} has {width}×{height} pixels, more than {self._most_pixels / 1e6:g} "
@@ -209,22 +226,22 @@ class MediaStore:
             ) from error
 
     def _fetch(self, url: str, server: LabelStudio | None, future: Future[Path]) -> None:
+        path: Path | None = None
+        problem: Exception | None = None
         try:
             path = self._fetch_once(url, server)
         except Exception as error:
-            self._forget(url)
-            future.set_exception(error)
-        else:
-            self._forget(url)
-            future.set_result(path)
-
-    def _forget(self, url: str) -> None:
+            problem = error
         with self._lock:
             self._fetching.pop(url, None)
+        if path is not None:
+            future.set_result(path)
+        else:
+            future.set_exception(problem)
 
     def _fetch_once(self, url: str, server: LabelStudio | None) -> Path:
         key = digest_of(url)
-        # Under its own name, which messages then tell.
+        # Under its own name, for messages.
         path = self._folder / key / _name_of(url)
         note = path.parent / _NOTE
         there = path.is_file()
@@ -267,7 +284,7 @@ class MediaStore:
         return path
 
     def _make_room(self, keep: Path) -> None:
-        """Delete the files that were not asked for the longest while there are too many."""
+        """Delete the files that were not used for the longest while there are too many."""
         found = []
         for path in self._folder.glob("*/*"):
             if path.name != _NOTE and not path.name.startswith("."):
@@ -299,12 +316,3 @@ def _read_note(path: Path) -> dict[str, str]:
 
 def _mark_used(path: Path) -> None:
     os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
-
-
-def fingerprint(path: Path) -> str:
-    """Return what tells one file from another: all of its bytes."""
-    digest = hashlib.blake2b(digest_size=32)
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

@@ -26,7 +26,7 @@ class Sam2Backend(LabelStudioMLBase):
     """A SAM 2 backend without a state of its own: instances are made and dropped at will."""
 
     def setup(self) -> None:
-        """Tell the model's version; label-studio-ml 2.x asks for it this way."""
+        """Set the model's version, where label-studio-ml 2.x reads it."""
         self.set("model_version", shared_engine().model_version)
 
     def predict(
@@ -36,7 +36,7 @@ class Sam2Backend(LabelStudioMLBase):
         engine = shared_engine()
         address = getattr(self, "hostname", "") or "", getattr(self, "access_token", "") or ""
         predictions = engine.predict(
-            tasks, self.label_config or "", context, server=engine.server(*address)
+            tasks, self.label_config or "", context, server=engine.projects.server("", *address)
         )
         none = {"result": [], "score": 0.0, "model_version": engine.model_version}
         return [prediction or none for prediction in predictions]

@@ -1,4 +1,7 @@
-"""What Label Studio sends of a project on connecting: its own address, and the extra params."""
+"""What Label Studio sends of a project on connecting: its own address, and the extra params.
+
+From these, the settings of a project, and the Label Studio that it is in.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from urllib.parse import urlsplit
 
 from sam2_plugins.core import files
 from sam2_plugins.core.errors import ExportError
+from sam2_plugins.labelstudio_backend.client import LabelStudio
 from sam2_plugins.labelstudio_backend.download import Address, addresses_of, is_internal
 from sam2_plugins.labelstudio_backend.errors import LabelStudioError
 from sam2_plugins.labelstudio_backend.settings import Settings
@@ -37,6 +41,7 @@ class ProjectSetups:
         self._setups: dict[str, dict[str, Any]] = _read(self._path)
         self._tokens: dict[str, str] = {}
         self._own: dict[str, Settings] = {}
+        self._servers: dict[tuple[str, str, str], LabelStudio] = {}
         self._lock = threading.Lock()
 
     def set_up(
@@ -82,13 +87,20 @@ class ProjectSetups:
                     log.warning("%s", error)
         return own
 
-    def address(self, project: str) -> tuple[str, str]:
-        """Return where a project's Label Studio says that it is, and its token."""
-        return self.hostname(project), self._tokens.get(project, "")
-
-    def hostname(self, project: str) -> str:
-        """Return where a project's Label Studio says that it is; "" if it has not setup."""
-        return str(self._setups.get(project, {}).get("hostname", ""))
+    def server(self, project: str = "", url: str = "", token: str = "") -> LabelStudio | None:
+        """Return the Label Studio of the settings; else at an address, or that of a project."""
+        if not url:
+            url = str(self._setups.get(project, {}).get("hostname", ""))
+            token = self._tokens.get(project, "")
+        also = url
+        if self._settings.url:
+            url, token = self._settings.url, self._settings.api_key
+        if not url.startswith(("http://", "https://")):
+            return None
+        key = url, token, also
+        if key not in self._servers:
+            self._servers[key] = LabelStudio(url, token, self._settings.ca_file, also)
+        return self._servers[key]
 
     def full_name(self, project: str) -> str:
         """Return what a project is called on connecting, its id and when it was made, by its id."""
@@ -107,6 +119,11 @@ class ProjectSetups:
                 log.warning("Project %s: %s", project, error)
                 self._own[project] = self._settings
         return self._own[project]
+
+    def close(self) -> None:
+        """Close all connections."""
+        for server in self._servers.values():
+            server.close()
 
     def facts(self) -> dict[str, Any]:
         """Return the models of projects that have one of their own."""

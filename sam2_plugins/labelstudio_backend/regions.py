@@ -2,7 +2,7 @@
 
 A region of an annotation is one result or several with the same id: its shape, its labels where
 they are a control of their own, and attributes (Choices, TextArea, Number, Rating). Relations name
-two ids.
+two ids. The only text of ours that open-source Label Studio shows is in the details of a region.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sam2_plugins.labelstudio_backend.notes import without_note
-
 RELATION = "relation"
+NOTE = "sam2"
+"""In a region's meta data, or in a keyframe: what this backend has to know of it later."""
+PREFIX = "SAM 2: "
 
 Result = Mapping[str, Any]
 
@@ -20,6 +21,24 @@ Result = Mapping[str, Any]
 def id_of(result: Result) -> str:
     """Return the id of a result's region."""
     return str(result.get("id", ""))
+
+
+def region_of(results: Sequence[Result], id_: str) -> list[Result]:
+    """Return all results of a region."""
+    return [result for result in results if id_of(result) == id_]
+
+
+def note_of(result: Result) -> Mapping[str, Any]:
+    """Return what this backend has noted in a region that it made."""
+    meta = result.get("meta")
+    note = meta.get(NOTE) if isinstance(meta, Mapping) else None
+    return note if isinstance(note, Mapping) else {}
+
+
+def track_of(result: Result) -> str | None:
+    """Return the object of a region of a stack, if this backend made the region."""
+    track = note_of(result).get("track")
+    return track if isinstance(track, str) else None
 
 
 def daughter_of(mother: Result, daughter: Result) -> dict[str, Any]:
@@ -33,7 +52,7 @@ def carried(
     answered: Mapping[str, Sequence[str]],
     is_rewritten: Callable[[Result], bool],
 ) -> list[dict[str, Any]]:
-    """Return what goes with an answer: all that the answer does not itself say again.
+    """Return what goes with an answer: all that is not in the answer itself.
 
     Parameters
     ----------
@@ -42,41 +61,44 @@ def carried(
     answered
         Id of a region to those of the regions that stand for it now.
     is_rewritten
-        Whether the answer says a result of an answered region again: its shape, its labels.
+        Whether a result of an answered region is in the answer again: its shape, its labels.
     """
     kept: list[dict[str, Any]] = []
+    relations = []
     for result in results:
         if result.get("type") == RELATION:
-            continue
-        if id_of(result) not in answered:
+            ends = [str(result.get(name, "")) for name in ("from_id", "to_id")]
+            from_id, to_id = (next(iter(answered.get(end, [end])), end) for end in ends)
+            relations.append({**result, "from_id": from_id, "to_id": to_id})
+        elif id_of(result) not in answered:
             kept.append(dict(result))
         elif not is_rewritten(result):
-            kept += [_renamed(result, new) for new in answered[id_of(result)]]
+            meta = {"meta": without_note(result["meta"])} if "meta" in result else {}
+            kept += [{**result, **meta, "id": new} for new in answered[id_of(result)]]
     known = {id_of(result) for result in kept} | {n for new in answered.values() for n in new}
-    return kept + _relations(results, answered, known)
+    return kept + [one for one in relations if {one["from_id"], one["to_id"]} <= known]
 
 
-def region_of(results: Sequence[Result], id_: str) -> list[Result]:
-    """Return all results of a region."""
-    return [result for result in results if id_of(result) == id_]
-
-
-def _renamed(result: Result, new: str) -> dict[str, Any]:
-    renamed = {**result, "id": new}
-    if "meta" in renamed:
-        renamed["meta"] = without_note(renamed["meta"])
-    return renamed
-
-
-def _relations(
-    results: Iterable[Result], answered: Mapping[str, Sequence[str]], known: set[str]
-) -> list[dict[str, Any]]:
-    found = []
+def with_note(results: Iterable[Result], text: str) -> list[dict[str, Any]]:
+    """Return regions as they are, each with a note beside what a person wrote there."""
+    noted = []
     for result in results:
-        if result.get("type") != RELATION:
-            continue
-        ends = [str(result.get(name, "")) for name in ("from_id", "to_id")]
-        new = [next(iter(answered.get(end, [end])), end) for end in ends]
-        if set(new) <= known:
-            found.append({**result, "from_id": new[0], "to_id": new[1]})
-    return found
+        noted.append(dict(result))
+        if "id" in result:  # a relation has none
+            meta = without_note(result.get("meta"))
+            noted[-1]["meta"] = {**meta, "text": [*_texts(meta), PREFIX + text]}
+    return noted
+
+
+def without_note(meta: Any) -> dict[str, Any]:
+    """Return a region's meta data without our note."""
+    if not isinstance(meta, Mapping):
+        return {}
+    persons = [text for text in _texts(meta) if not str(text).startswith(PREFIX)]
+    rest = {key: value for key, value in meta.items() if key != "text"}
+    return {**rest, "text": persons} if persons else rest
+
+
+def _texts(meta: Mapping[str, Any]) -> list[Any]:
+    text = meta.get("text", [])
+    return list(text) if isinstance(text, list) else [text]

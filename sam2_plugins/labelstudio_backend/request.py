@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from sam2_plugins.core.files import digest_of
 from sam2_plugins.labelstudio_backend.client import LabelStudio
-from sam2_plugins.labelstudio_backend.digests import digest_of
 from sam2_plugins.labelstudio_backend.errors import FormatError, NothingToDo, ServerError
-from sam2_plugins.labelstudio_backend.images import track_of
 from sam2_plugins.labelstudio_backend.jobs import Author
 from sam2_plugins.labelstudio_backend.label_config import LabelConfig, Media, parse_label_config
-from sam2_plugins.labelstudio_backend.regions import id_of
+from sam2_plugins.labelstudio_backend.regions import id_of, track_of
 from sam2_plugins.labelstudio_backend.settings import VERSION_PREFIX, Settings
 
 
@@ -56,41 +55,59 @@ class TaskRequest:
 
     @property
     def key(self) -> str:
-        """Tells it from other requests: the same text for the same task and prompts."""
+        """Its name: the same text for the same task and prompts."""
         how = [*self.settings.tracking.identity().values(), self.settings.max_frames]
         how += [self.settings.everything] if self.is_bare else []
         about = [self.project, self.task_id, self.label_config, how, self.interactive]
-        text = json.dumps([about, self.task.get("data"), self.drawn], default=str)
-        return digest_of(text)
+        return digest_of(json.dumps([about, self.task.get("data"), self.drawn], default=str))
 
-    @property
+    @cached_property
     def interactive(self) -> bool:
         """Whether an annotator waits for it, with something drawn."""
         return self.context is not None
 
-    @property
-    def data(self) -> Mapping[str, Any]:
-        """What the task shows."""
+    @cached_property
+    def config(self) -> LabelConfig:
+        """The labelling config, as the editor reads it for this task.
+
+        Raises
+        ------
+        FormatError
+            If it is none, or the task has no data.
+        """
         data = self.task.get("data")
         if not isinstance(data, Mapping):
             raise FormatError("A task has no data.")
-        return data
-
-    @cached_property
-    def config(self) -> LabelConfig:
-        """The labelling config, as the editor reads it for this task."""
-        return parse_label_config(self.label_config, self.data)
+        return parse_label_config(self.label_config, data)
 
     @cached_property
     def results(self) -> list[Mapping[str, Any]]:
-        """What a person drew, without the names of buttons among the labels."""
-        return [self._without_buttons(result) for result in self.drawn]
+        """What a person drew, without the names of buttons among the labels.
+
+        A box whose only label is a button's has none, or the only one that its control offers.
+        """
+        if not self.config.buttons:
+            return self._source[1]
+        offered = {control.name: control.labels for control in self.config.controls}
+        found = []
+        for result in self.drawn:
+            value = result.get("value")
+            labels = value.get("labels") if isinstance(value, Mapping) else None
+            if isinstance(value, Mapping) and isinstance(labels, list):
+                own = [label for label in labels if label not in self.config.buttons]
+                only = offered.get(str(result.get("from_name")), ())
+                if len(own) < len(labels):
+                    own = own or (list(only) if len(only) == 1 else [])
+                    rest = {key: part for key, part in value.items() if key != "labels"}
+                    result = {**result, "value": {**rest, **({"labels": own} if own else {})}}
+            found.append(result)
+        return found
 
     @property
     def drawn(self) -> list[Mapping[str, Any]]:
         """The context as it is, or the latest annotation that holds something.
 
-        Where there is neither, the prediction of another model: that of a detector, say.
+        Where there is neither, the prediction of another model: that of a detector, for example.
         """
         return self._source[1]
 
@@ -98,18 +115,18 @@ class TaskRequest:
     def _source(self) -> tuple[str, list[Mapping[str, Any]]]:
         """What was drawn, after the name of the annotation that it stands in."""
         if self.context is not None:
-            return "", _objects(self.context)
+            return "", objects_in(self.context)
         annotations = [a for a in self._listed("annotations") if not a.get("was_cancelled")]
         annotations.sort(key=lambda a: str(a.get("updated_at", "")), reverse=True)
         sources = [(f"annotation {one.get('id')}", one) for one in annotations]
         if self.settings.track_predictions:
             sources += [("", p) for p in reversed(self._listed("predictions")) if not is_ours(p)]
-        found = ((name, _objects(one.get("result"))) for name, one in sources)
+        found = ((name, objects_in(one.get("result"))) for name, one in sources)
         return next((one for one in found if one[1]), ("", []))
 
     @property
     def is_bare(self) -> bool:
-        """Whether nobody has drawn anything, nor said by an empty annotation that there is none."""
+        """Whether nobody has drawn anything, nor saved an empty annotation: there is nothing."""
         return not self.interactive and not self.drawn and not self._listed("annotations")
 
     def author(self, objects: Iterable[str]) -> Author:
@@ -126,7 +143,7 @@ class TaskRequest:
             result
             for name in ("annotations", "predictions")
             for one in self._listed(name)
-            for result in _objects(one.get("result"))
+            for result in objects_in(one.get("result"))
         ]
         known = {id_of(result) for result in stored} | {track_of(result) for result in stored}
         return Author(users.pop() if len(users) == 1 else "", frozenset(objects) - known)
@@ -137,7 +154,7 @@ class TaskRequest:
         return [one for one in self._listed("predictions") if is_ours(one)]
 
     def is_gone(self) -> bool:
-        """Whether Label Studio says that it has no such task; who does not answer may have it."""
+        """Whether Label Studio answers that it has no such task; without an answer, it may."""
         if self.server is None or not self.server.api_key or self.task_id is None:
             return False
         try:
@@ -153,40 +170,21 @@ class TaskRequest:
         NothingToDo
             If the config has no control that takes what the model makes.
         """
-        fillable = [media for media in self.config.media if self.config.is_filled(media)]
-        if not fillable:
-            raise NothingToDo(self._nothing_fillable())
+        config = self.config
+        fillable = [media for media in config.media if media.takers]
         prompted = {str(result.get("to_name")) for result in self.results}
-        return [media for media in fillable if media.name in prompted] or fillable[:1]
-
-    def _nothing_fillable(self) -> str:
-        tags = [media.kind for media in self.config.media]
-        tags += [control.tag for control in self.config.controls]
-        found = ", ".join(f"<{tag}>" for tag in dict.fromkeys([*tags, *self.config.others]))
-        return (
+        if fillable:
+            return [media for media in fillable if media.name in prompted] or fillable[:1]
+        tags = [one.kind for one in config.media] + [control.tag for control in config.controls]
+        found = ", ".join(f"<{tag}>" for tag in dict.fromkeys([*tags, *config.others]))
+        raise NothingToDo(
             "The labelling config has no control that this backend fills"
             f"{f', only {found}' if found else ''}. Add VideoRectangle to a Video, or BrushLabels, "
             "BitmaskLabels, PolygonLabels, EllipseLabels or RectangleLabels to an Image."
         )
 
-    def _without_buttons(self, result: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return a box whose only label is a button's without it, or with its only label."""
-        value = result.get("value")
-        labels = value.get("labels") if isinstance(value, Mapping) else None
-        buttons = self.config.buttons
-        if not isinstance(value, Mapping) or not isinstance(labels, list) or not buttons:
-            return result
-        own = [label for label in labels if label not in buttons]
-        if len(own) == len(labels):
-            return result
-        names = {c.name: c.labels for c in self.config.controls}
-        offered = names.get(str(result.get("from_name")), ())
-        rest = {key: part for key, part in value.items() if key != "labels"}
-        own = own or (list(offered) if len(offered) == 1 else [])
-        return {**result, "value": {**rest, **({"labels": own} if own else {})}}
-
     def _listed(self, name: str) -> list[Mapping[str, Any]]:
-        return _objects(self.task.get(name))
+        return objects_in(self.task.get(name))
 
 
 def is_ours(prediction: Mapping[str, Any]) -> bool:
@@ -194,9 +192,6 @@ def is_ours(prediction: Mapping[str, Any]) -> bool:
     return str(prediction.get("model_version", "")).startswith(VERSION_PREFIX)
 
 
-def _objects(listed: Any) -> list[Mapping[str, Any]]:
-    return list(_iterate(listed)) if isinstance(listed, Sequence) else []
-
-
-def _iterate(listed: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
-    return (one for one in listed if isinstance(one, Mapping))
+def objects_in(listed: Any) -> list[Mapping[str, Any]]:
+    """Return the objects of a list; whatever else is in it is damaged."""
+    return [o for o in listed if isinstance(o, Mapping)] if isinstance(listed, Sequence) else []

@@ -6,14 +6,17 @@ predictions run in threads.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import contextlib
+import hmac
 import json
 import logging
 import math
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from anyio import CapacityLimiter, fail_after, to_thread
 from starlette.applications import Starlette
@@ -21,24 +24,16 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sam2_plugins import __version__
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.operating_system import used_megabytes
 from sam2_plugins.labelstudio_backend.engine import Engine
 from sam2_plugins.labelstudio_backend.errors import FormatError
-from sam2_plugins.labelstudio_backend.gates import (
-    BasicAuth,
-    BoundedBodies,
-    Busy,
-    NoBrowsers,
-    OpenRequests,
-)
 from sam2_plugins.labelstudio_backend.settings import Settings
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 _SHORT = 1 << 16  # bytes that the event loop may read as JSON itself
 SLOWEST_BODY = 60.0
@@ -52,47 +47,51 @@ ALL_BODIES = 512 << 20
 def create_app(engine: Engine | None = None) -> Starlette:
     """Return the ASGI app of a backend, with an engine of its own if none is given."""
     engine = engine or Engine()
-    open_requests = OpenRequests(engine.settings.requests)
     predicting = CapacityLimiter(engine.settings.requests)
     helping = CapacityLimiter(32)
+    requests_open = 0
 
     async def health(request: Request) -> JSONResponse:
         about = {"status": "UP", "model_class": "Sam2Backend", "version": __version__}
-        requests = {"requests_open": open_requests.count}
-        return Answer({**about, **engine.facts(), **requests, "megabytes": used_megabytes()})
+        facts = {**engine.facts(), "requests_open": requests_open, "megabytes": used_megabytes()}
+        return Answer({**about, **facts})
 
     async def setup(request: Request) -> JSONResponse:
         body = await _body(request)
-        project = _text(body, "project")
-        setup_of = project, _text(body, "hostname"), _text(body, "access_token")
+        project, hostname, token = _texts(body, "project", "hostname", "access_token")
         peer = request.client.host if request.client else ""
         params = body.get("extra_params")
-        own = await _in_thread(helping, engine.projects.set_up, *setup_of, params, peer)
-        await _in_thread(helping, engine.wait_for_corrections, project)
+        about = project, hostname, token, params, peer
+        own = await to_thread.run_sync(engine.projects.set_up, *about, limiter=helping)
+        await to_thread.run_sync(engine.wait_for_corrections, project, limiter=helping)
         return Answer({"model_version": own.model_version})
 
     async def versions(request: Request) -> JSONResponse:
         return Answer({"versions": [engine.model_version]})
 
     async def predict(request: Request) -> JSONResponse:
-        with open_requests.one():
-            return await _predict(request)
-
-    async def _predict(request: Request) -> JSONResponse:
-        body = await _body(request)
-        tasks, params = body.get("tasks"), body.get("params") or {}
-        if not isinstance(tasks, list) or not all(isinstance(task, Mapping) for task in tasks):
-            raise FormatError("A request for predictions has a list of tasks.")
-        if not isinstance(params, Mapping):
-            raise FormatError("The params of a request are an object.")
-        context = params.get("context")
-        if context is not None and not isinstance(context, Mapping):
-            raise FormatError("The context of a request is an object.")
-        project = _text(body, "project")
-        config = _text(body, "label_config")
-        results = await _in_thread(predicting, engine.predict, tasks, config, context, project)
-        version = engine.projects.settings(project).model_version
-        return await _in_thread(helping, Answer, {"results": results, "model_version": version})
+        nonlocal requests_open
+        if requests_open >= engine.settings.requests:
+            raise Busy
+        requests_open += 1
+        try:
+            body = await _body(request)
+            tasks, params = body.get("tasks"), body.get("params") or {}
+            if not isinstance(tasks, list) or not all(isinstance(one, Mapping) for one in tasks):
+                raise FormatError("A request for predictions has a list of tasks.")
+            if not isinstance(params, Mapping):
+                raise FormatError("The params of a request are an object.")
+            context = params.get("context")
+            if context is not None and not isinstance(context, Mapping):
+                raise FormatError("The context of a request is an object.")
+            project, config = _texts(body, "project", "label_config")
+            about = tasks, config, context, project
+            results = await to_thread.run_sync(engine.predict, *about, limiter=predicting)
+            version = engine.projects.settings(project).model_version
+            answer = {"results": results, "model_version": version}
+            return await to_thread.run_sync(Answer, answer, limiter=helping)
+        finally:
+            requests_open -= 1
 
     async def webhook(request: Request) -> JSONResponse:
         body = await _body(request)
@@ -104,10 +103,10 @@ def create_app(engine: Engine | None = None) -> Starlette:
         return Answer({"result": "this model is not trained here"}, 201)
 
     async def jobs(request: Request) -> JSONResponse:
-        return Answer({"jobs": engine.jobs.facts()})
+        return Answer({"jobs": engine.work.jobs.facts()})
 
     async def cancel(request: Request) -> JSONResponse:
-        known = engine.jobs.cancel(request.path_params["id"])
+        known = engine.work.jobs.cancel(request.path_params["id"])
         return Answer({"cancelled": known}, 200 if known else 404)
 
     @contextlib.asynccontextmanager
@@ -134,12 +133,72 @@ def create_app(engine: Engine | None = None) -> Starlette:
             TimeoutError: _gone,
         },
         middleware=[
-            Middleware(BasicAuth, engine.settings.user, engine.settings.password),
-            Middleware(NoBrowsers),
-            Middleware(BoundedBodies, ALL_BODIES),
+            Middleware(Gate, engine.settings.user, engine.settings.password, ALL_BODIES),
         ],
         lifespan=lifespan,
     )
+
+
+class Busy(Exception):
+    """The open requests are too many, or too large together."""
+
+
+class Gate:
+    """Lets in who may come, and bounds the bytes that all open requests have sent together.
+
+    Parameters
+    ----------
+    user, password
+        Who does not give them is refused, if there are some. Health is open to all, and so are
+        webhooks, with which Label Studio sends no password: what they hold is looked up.
+    most
+        Bytes of all bodies, however slowly they come, each counted until its request is answered.
+    """
+
+    def __init__(self, app: ASGIApp, user: str, password: str, most: int) -> None:
+        self._app = app
+        self._wanted = f"{user}:{password}".encode() if user or password else b""
+        self._most = most
+        self._held = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        taken = 0
+
+        async def receive_if_there_is_room() -> Message:
+            nonlocal taken
+            message = await receive()
+            size = len(message.get("body", b""))
+            if self._held + size > self._most:
+                raise Busy
+            self._held += size
+            taken += size
+            return message
+
+        refusal = self._refusal(scope) if scope["type"] == "http" else None
+        try:
+            await (refusal or self._app)(scope, receive_if_there_is_room, send)
+        finally:
+            self._held -= taken
+
+    def _refusal(self, scope: Scope) -> JSONResponse | None:
+        headers = dict(scope["headers"])
+        if self._wanted and scope["path"] not in ("/", "/health", "/webhook"):
+            kind, _, given = headers.get(b"authorization", b"").partition(b" ")
+            try:
+                credentials = base64.b64decode(given, validate=True)
+            except binascii.Error:
+                credentials = b""
+            if kind.lower() != b"basic" or not hmac.compare_digest(credentials, self._wanted):
+                realm = {"WWW-Authenticate": 'Basic realm="sam2-plugins"'}
+                return JSONResponse({"error": "User name and password are needed."}, 401, realm)
+        # A page of some site may have the browser of anyone who looks at it send a form or plain
+        # text anywhere, with its own address as `Origin`. Label Studio is no browser.
+        kind = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
+        is_of_a_page = b"origin" in headers or kind != b"application/json"
+        if scope["method"] == "POST" and is_of_a_page:
+            return JSONResponse({"error": "Pages of other sites may not send this."}, 403)
+        return None
 
 
 class Answer(JSONResponse):
@@ -160,10 +219,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _finite(part) for key, part in value.items()}
     return [_finite(part) for part in value] if isinstance(value, list | tuple) else value
-
-
-async def _in_thread(limiter: CapacityLimiter, call: Callable[..., T], *arguments: Any) -> T:
-    return await to_thread.run_sync(call, *arguments, limiter=limiter)
 
 
 async def _body(request: Request) -> dict[str, Any]:
@@ -205,13 +260,14 @@ def _whole_characters(value: Any) -> Any:
     return [_whole_characters(part) for part in value] if isinstance(value, list) else value
 
 
-def _text(body: Mapping[str, Any], key: str) -> str:
-    value = body.get(key)
-    if value is None:
-        return ""
-    if not isinstance(value, str | int):
-        raise FormatError(f"{key!r} of the request is no text.")
-    return str(value)
+def _texts(body: Mapping[str, Any], *keys: str) -> list[str]:
+    texts = []
+    for key in keys:
+        value = body.get(key)
+        if not isinstance(value, str | int | None):
+            raise FormatError(f"{key!r} of the request is no text.")
+        texts.append("" if value is None else str(value))
+    return texts
 
 
 def _bad_request(request: Request, error: Exception) -> JSONResponse:

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ _files = partial(_setting, group="Files of tasks")
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of a backend; each field tells what it is, and which variables set it.
+    """Settings of a backend; each field has its help and its variables.
 
     A field without help is no option of `serve`: others on the machine see the options of a
     command.
@@ -97,7 +97,7 @@ class Settings:
     )
     requests: int = _serving(
         128,
-        "Requests that may be open at once; more are asked to come back later.",
+        "Requests that may be open at once; more are refused for a while.",
         "SAM2_REQUESTS",
     )
     masks: str = _serving(
@@ -214,10 +214,10 @@ class Settings:
                 "named where the backend is started."
             )
         made = replace(self, **own)
-        made.tracking  # noqa: B018 - says what is wrong with it
+        made.tracking  # noqa: B018 - raises what is wrong with it
         return made
 
-    @property
+    @cached_property
     def tracking(self) -> TrackingOptions:
         """How movies are tracked.
 

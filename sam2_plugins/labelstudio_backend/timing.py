@@ -1,4 +1,4 @@
-"""Which frame of the file Label Studio shows when it says frame 17.
+"""Which frame of the file Label Studio shows as frame 17.
 
 Its editor knows neither the frames of a video nor their times: it seeks to a time that it works out
 from the frame's number and the `framerate` of the labelling config, and the browser shows the frame
@@ -22,7 +22,7 @@ from sam2_plugins.core.frames import FrameSource
 DEFAULT_RATE = 24.0
 """What the editor assumes where the labelling config has no `framerate`."""
 
-_LONGEST = 1 << 28  # bytes of frames that a region may tell of
+_LONGEST = 1 << 28  # bytes of frames in a region
 
 _TICK = 0.002
 """Seconds to which the editor rounds the time that it seeks to, and by which it goes beyond."""

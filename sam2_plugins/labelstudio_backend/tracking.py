@@ -1,33 +1,44 @@
-"""Following prompted objects through a movie, for a job: in turns, kept on disk, taken up again."""
+"""Where prompts become masks: on a picture, and through a movie, frame by frame.
+
+All work takes turns on one processor. Tracks are kept on disk, and taken up again.
+"""
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import json
+import logging
 import os
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from sam2_plugins.core.errors import ExportError
+from sam2_plugins.core.files import digest_of
+from sam2_plugins.core.frames import FrameSource
+from sam2_plugins.core.lineage import AllObjects, LineageJournal, run_all
 from sam2_plugins.core.masks import MaskTable, ObjectId, ObjectMask
+from sam2_plugins.core.masks.journal import read_journal
 from sam2_plugins.core.prompts import Prompt
-from sam2_plugins.labelstudio_backend.digests import digest_of
-from sam2_plugins.labelstudio_backend.lane import TRACK, Lane
+from sam2_plugins.core.tracking.feature_cache import FeatureStore
+from sam2_plugins.core.tracking.options import TrackingOptions
+from sam2_plugins.core.tracking.run import TrackJournal, make_room, run
+from sam2_plugins.core.tracking.tracker import VideoTracker
 
-if TYPE_CHECKING:
-    from sam2_plugins.core.frames import FrameSource
-    from sam2_plugins.core.tracking.feature_cache import FeatureStore
-    from sam2_plugins.core.tracking.options import TrackingOptions
-    from sam2_plugins.core.tracking.tracker import VideoTracker
+log = logging.getLogger(__name__)
 
 Prompts = Mapping[str, Sequence[Prompt]]
 """The prompts of each object, by its id."""
 
 FEATURE_MEGABYTES = 512
 """Encoded frames that the tracks of all movies share: 30 of a network that sees 1024 pixels."""
+PICTURES_KEPT, PICTURE_MEGABYTES = 8, 64
+"""Pictures that keep their features, so that the next click is quick; megabytes of each."""
 
 
 @dataclass
@@ -72,62 +83,87 @@ class Movie:
     frames
         The frames.
     fingerprint
-        Tells it from others, and from other versions of it.
+        Differs for every other movie, and for other versions of it.
     """
 
     frames: FrameSource
     fingerprint: str
 
 
-class TrackStore:
-    """Tracked masks on disk, by movie, model and the prompts of the object.
+CLICK, TRACK = 0, 1
 
-    Objects do not move each other, so each has a file of its own: a correction of one leaves the
-    others as they were, and a second request for them computes nothing.
 
-    Parameters
-    ----------
-    room
-        Bytes; beyond them, tracks that were not read for the longest are deleted.
+class Lane:
+    """One piece of work at a time on a processor: a click before the next step of a track.
+
+    A track waits for a turn for every frame, so that a click waits for one frame at most.
     """
 
-    def __init__(self, folder: Path, room: int) -> None:
-        self._folder = folder
-        self._room = room
-        self._in_use: set[Path] = set()
-        self._lock = threading.Lock()
-
-    def path(self, movie: Movie, options: TrackingOptions, *what: str) -> Path:
-        """Return the file of what is tracked with these options."""
-        about = [options.identity(), movie.fingerprint, *what]
-        return self._folder / f"{digest_of(json.dumps(about))}.jsonl"
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._numbers = itertools.count()
+        self._waiting: list[tuple[int, int]] = []
+        self._taken = False
 
     @contextmanager
-    def using(self, paths: Iterable[Path]) -> Iterator[list[Path]]:
-        """Give the files to read and to add to, but for those that another track adds to."""
-        from sam2_plugins.core.tracking.run import make_room
-
-        with self._lock:
-            free = [path for path in dict.fromkeys(paths) if path not in self._in_use]
-            self._in_use.update(free)
+    def turn(self, urgency: int) -> Iterator[None]:
+        """Wait for a turn, after the more urgent and the earlier; have it for the block."""
+        with self._condition:
+            ticket = (urgency, next(self._numbers))
+            heapq.heappush(self._waiting, ticket)
+            try:
+                self._condition.wait_for(lambda: not self._taken and self._waiting[0] == ticket)
+            except BaseException:
+                self._waiting.remove(ticket)
+                heapq.heapify(self._waiting)
+                self._condition.notify_all()
+                raise
+            heapq.heappop(self._waiting)
+            self._taken = True
         try:
-            for path in free:
-                with suppress(OSError):
-                    os.utime(path)  # used now: the last to be deleted
-            yield free
+            yield
         finally:
-            with self._lock:
-                self._in_use.difference_update(free)
-            make_room(self._folder, self._room, self._in_use)
+            with self._condition:
+                self._taken = False
+                self._condition.notify_all()
+
+
+class StoredTrack(TrackJournal):
+    """An object's masks on disk, and its memories for as long as the track is not whole.
+
+    The object has the file's name, so that its masks are found whatever a region is called.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, {path.stem})
+
+    def restore(self, tracker: VideoTracker) -> None:
+        """Take an earlier run's masks; a damaged file is deleted, and made again."""
+        try:
+            if self.memory_path.exists():
+                super().restore(tracker)
+            else:  # a whole track: there is nothing to go on with
+                kept = read_journal(self.path)
+                masklets = [kept.masklet(obj) for obj in kept.objects if obj in tracker.objects]
+                tracker.restore(masklets)
+                self._known = {(m.obj, frame) for m in masklets for frame in m.masks}
+        except ExportError as error:
+            log.warning("%s It is made again.", error)
+            self.delete()
 
 
 class Tracks:
     """All tracks of a backend: in turns on one processor, on disk, each frame encoded once.
 
+    Objects do not move each other, so each has a file of its own, by movie, model and its prompts:
+    a correction of one leaves the others as they were, and a second request computes nothing.
+
     Parameters
     ----------
-    folder, room
-        See `TrackStore`.
+    folder
+        Of the tracked masks.
+    room
+        Bytes; beyond them, tracks that were not read for the longest are deleted.
 
     Attributes
     ----------
@@ -137,16 +173,34 @@ class Tracks:
 
     def __init__(self, folder: Path, room: int) -> None:
         self.lane = Lane()
-        self._store = TrackStore(folder, room)
+        self._folder = folder
+        self._room = room
+        self._in_use: set[Path] = set()
+        self._lock = threading.Lock()
+        self._features = FeatureStore(FEATURE_MEGABYTES)
+        self._pictures: OrderedDict[str, VideoTracker] = OrderedDict()
 
-    @cached_property
-    def _features(self) -> FeatureStore:
-        from sam2_plugins.core.tracking.feature_cache import FeatureStore
-
-        return FeatureStore(FEATURE_MEGABYTES)
+    @contextmanager
+    def picture(
+        self,
+        fingerprint: str,
+        opened: Callable[[], FrameSource],
+        options: TrackingOptions,
+        urgency: int,
+    ) -> Iterator[VideoTracker]:
+        """Give a turn with the tracker of a picture, which has the features of the last clicks."""
+        key = f"{options.identity()} {fingerprint}"
+        with self.lane.turn(urgency):
+            if key not in self._pictures:
+                tracker = options.tracker(opened(), cache_megabytes=PICTURE_MEGABYTES)
+                self._pictures[key] = tracker
+            self._pictures.move_to_end(key)
+            if len(self._pictures) > PICTURES_KEPT:
+                self._pictures.popitem(last=False)
+            yield self._pictures[key]
 
     def names(self, movie: Movie, prompts: Prompts, options: TrackingOptions) -> list[str]:
-        """Return what tells these tracks from all others."""
+        """Return the names of the files of these tracks."""
         return sorted(path.stem for path in self._files(movie, prompts, options).values())
 
     def follow(
@@ -164,9 +218,6 @@ class Tracks:
         max_frames
             How far from the outermost prompts; 0: to both ends.
         """
-        from sam2_plugins.core.tracking.run import run
-        from sam2_plugins.labelstudio_backend.stored_track import StoredTrack
-
         tracker = self._tracker(movie, options)
         files = self._files(movie, prompts, options)
         for path, own in {files[obj]: own for obj, own in prompts.items()}.items():
@@ -177,7 +228,7 @@ class Tracks:
         start, stop = _range(prompts, len(movie.frames), max_frames)
         tracked.total = tracker.count_steps("both", start, stop) or 0
         wanted = replace(options, direction="both", start=start, stop=stop)
-        with self._store.using(files.values()) as paths:
+        with self._using(files.values()) as paths:
             journals = [StoredTrack(path) for path in paths]
             turn = partial(self.lane.turn, TRACK)
             with closing(run(tracker, wanted, journals, turn)) as results:
@@ -185,8 +236,8 @@ class Tracks:
                     found = {obj: result.masks.get(path.stem) for obj, path in files.items()}
                     tracked.add(result.frame, {obj: m for obj, m in found.items() if m is not None})
                     yield
-            for journal in journals:
-                journal.is_whole()
+            for journal in journals:  # at both ends: nothing goes on from its memories
+                journal.memory_path.unlink(missing_ok=True)
 
     def find(
         self, movie: Movie, options: TrackingOptions, max_frames: int, tracked: Tracked
@@ -198,18 +249,16 @@ class Tracks:
         max_frames
             As `follow` takes it, from the first frame on.
         """
-        from sam2_plugins.core.lineage import AllObjects, LineageJournal, run_all
-
         last = len(movie.frames) - 1
         last = min(max_frames, last) if max_frames else last
         tracked.total = last + 1
         lineage = AllObjects().lineage(self._tracker(movie, options))
-        path = self._store.path(movie, options, "all", str(last))
+        path = self._path(movie, options, "all", str(last))
 
         def name(obj: ObjectId) -> str:
             return digest_of(f"{movie.fingerprint} {obj}", 10)
 
-        with self._store.using([path]) as paths:
+        with self._using([path]) as paths:
             journal = next(map(LineageJournal, paths), None)
             turn = partial(self.lane.turn, TRACK)
             with closing(run_all(lineage, 0, last, journal=journal, turn=turn)) as results:
@@ -218,11 +267,30 @@ class Tracks:
                     yield
         tracked.parents = {name(o): name(mother) for o, mother in lineage.parents.items()}
 
+    @contextmanager
+    def _using(self, paths: Iterable[Path]) -> Iterator[list[Path]]:
+        """Give the files to read and to add to, but for those that another track adds to."""
+        with self._lock:
+            free = [path for path in dict.fromkeys(paths) if path not in self._in_use]
+            self._in_use.update(free)
+        try:
+            for path in free:
+                with suppress(OSError):
+                    os.utime(path)  # used now: the last to be deleted
+            yield free
+        finally:
+            with self._lock:
+                self._in_use.difference_update(free)
+            make_room(self._folder, self._room, self._in_use)
+
+    def _path(self, movie: Movie, options: TrackingOptions, *what: str) -> Path:
+        about = [options.identity(), movie.fingerprint, *what]
+        return self._folder / f"{digest_of(json.dumps(about))}.jsonl"
+
     def _files(self, movie: Movie, prompts: Prompts, options: TrackingOptions) -> dict[str, Path]:
         """The file of each object."""
         return {
-            obj: self._store.path(movie, options, *map(_as_text, own))
-            for obj, own in prompts.items()
+            obj: self._path(movie, options, *map(_as_text, own)) for obj, own in prompts.items()
         }
 
     def _tracker(self, movie: Movie, options: TrackingOptions) -> VideoTracker:

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from sam2_plugins.core.frames import FrameSource
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.labelstudio_backend import keyframes
+from sam2_plugins.labelstudio_backend.errors import NothingToDo
 from sam2_plugins.labelstudio_backend.formats import geometry
 from sam2_plugins.labelstudio_backend.formats.geometry import FrameSize
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
@@ -21,16 +23,16 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     VideoRegion,
     read_region,
 )
-from sam2_plugins.labelstudio_backend.label_config import Control
-from sam2_plugins.labelstudio_backend.notes import without_note
+from sam2_plugins.labelstudio_backend.label_config import VIDEO_SHAPE, Control, Media
+from sam2_plugins.labelstudio_backend.projects import track_button
+from sam2_plugins.labelstudio_backend.regions import with_note, without_note
+from sam2_plugins.labelstudio_backend.request import TaskRequest
 from sam2_plugins.labelstudio_backend.timing import FrameClock, pack_frames
+from sam2_plugins.labelstudio_backend.tracking import Tracked
+from sam2_plugins.labelstudio_backend.work import Answered, Filled, Results, Work
 
-if TYPE_CHECKING:
-    from sam2_plugins.core.frames import FrameSource
-
-TYPE = "videorectangle"
 CREDIBLE = 10
-"""How many times as many frames as in the file a region may tell of."""
+"""How many times as many frames as in the file a region may count."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,56 @@ class VideoView:
     masks: str = "keyframes"
 
 
+def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
+    """Return the boxes of a video, tracked.
+
+    Raises
+    ------
+    NothingToDo
+        If there is none to track.
+    """
+    labels = {c.name: c.labels for c in media.controls if c.shape == VIDEO_SHAPE}
+    regions = [r for r in read_regions(request.results) if r.from_name in labels]
+    if not regions:
+        raise NothingToDo("There is no box to track yet: draw one, and save the annotation.")
+    movie = work.open(request, media)
+    view = view_of(movie.frames, media.rate, regions, request.settings.masks)
+    prompts = {r.id: own for r in regions if (own := prompts_of(r, view))}
+    tracked = [region for region in regions if region.id in prompts]
+    if not tracked:
+        raise NothingToDo("All boxes here are the model's own: move one, or draw another.")
+
+    def write(found: Tracked) -> tuple[Results, Answered]:
+        made = [answer_region(r, found.masks.of_object(r.id), view) for r in tracked]
+        return made, {region.id: (region.id,) for region in tracked}
+
+    if request.config.buttons:
+        again = f"press {request.config.buttons[0]} with the box selected"
+    else:
+        again = (
+            "give the box another label and then its own again: Label Studio sends a box only when "
+            "its label changes. Better, add a button to the labelling config: "
+            f"{track_button(media.name)}"
+        )
+    made = work.follow(request, movie, prompts, write, again)
+    if not request.interactive:
+        return made
+    noted = []
+    for region, result in zip(tracked, made.results, strict=True):
+        bare = not region.labels and labels[region.from_name]
+        more = " If it has no label yet, press its label's key." if bare else ""
+        noted += with_note([result], made.note + more)
+    return replace(made, results=noted)
+
+
 def read_regions(results: Iterable[Mapping[str, Any]]) -> list[VideoRegion]:
     """Return the video boxes among results; those with the same id are one, the later one."""
-    found = [read_region(result) for result in results if result.get("type") == TYPE]
+    found = [read_region(result) for result in results if result.get("type") == VIDEO_SHAPE]
     return list({region.id: region for region in found if region.keyframes}.values())
 
 
 def prompts_of(region: VideoRegion, view: VideoView) -> list[Prompt]:
-    """Return what a person said of an object: a box on each keyframe that is not ours."""
+    """Return the prompts of an object: a person's box on each keyframe that is not ours."""
     shown = view.clock.shown()
     boxes = {}
     for keyframe in _of_a_person(region):
@@ -136,7 +180,7 @@ def _result(region: VideoRegion, sequence: list[dict[str, Any]], view: VideoView
     }
     if not region.labels:
         del value["labels"]
-    result = {**region.raw, "type": TYPE, "origin": "prediction", "value": value}
+    result = {**region.raw, "type": VIDEO_SHAPE, "origin": "prediction", "value": value}
     return {**result, "meta": without_note(region.meta)} if region.meta else result
 
 
@@ -167,7 +211,7 @@ def _thin(
     corners = np.array([boxes[frame] for frame in stretch], dtype=float)
     fixed = {i for i, frame in enumerate(stretch) if frame in persons}
     chosen = keyframes.thin(np.array(stretch), corners, fixed)
-    return {stretch[i]: told.tolist() for i, told in chosen.items()}
+    return {stretch[i]: box.tolist() for i, box in chosen.items()}
 
 
 def _masks(
@@ -197,7 +241,7 @@ def _percent(box: Sequence[float], size: FrameSize) -> PercentBox:
 def view_of(
     frames: FrameSource, rate: float, regions: Sequence[VideoRegion], masks: str
 ) -> VideoView:
-    """Return how Label Studio sees a movie, by what it said in its regions."""
+    """Return how Label Studio sees a movie, by its counts in the regions."""
     clock = FrameClock.of(rate, frames)
     counts = (region.frames_count or 0 for region in regions)
     count = next((n for n in counts if 0 < n <= CREDIBLE * clock.count + CREDIBLE), clock.count)

@@ -58,7 +58,6 @@ class Recipe:
     decay: float = 0.3
     warm_up: int = 60
     weight_decay: float = 0.02
-    clip_norm: float = 1.0
     ema: float = 0.998
     parts: Parts = Parts.all
 

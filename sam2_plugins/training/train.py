@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sam2_plugins.core.checkpoints import save_model
 from sam2_plugins.core.files import naming, replacing
 from sam2_plugins.core.model import Sam2Model, build_model
 from sam2_plugins.core.variants import Variant
-from sam2_plugins.training.average import follow
 from sam2_plugins.training.batches import BatchPlan, Material, Pace, batches
 from sam2_plugins.training.initialise import initialise
+from sam2_plugins.training.learner import Learner
 from sam2_plugins.training.parts import choose_parts
 from sam2_plugins.training.prompting import PromptMix
 from sam2_plugins.training.recipe import Recipe, Task
@@ -97,25 +97,14 @@ def train(
     return run.finish()
 
 
-def load_average(variant: Variant, folder: Path) -> Sam2Model:
-    """Return the averaged weights of a run that may still be going on."""
-    model = build_model(variant)
-    state = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
-    model.load_state_dict(state["average"])
-    return model.eval()
-
-
 @dataclass
 class _Run:
-    """Weights, their average and the optimiser, with what the log is made of."""
+    """What learns, and what the log is made of."""
 
     recipe: Recipe
     folder: Path
     pace: Pace
-    model: Sam2Model
-    average: Sam2Model
-    optimiser: torch.optim.Optimizer
-    step: int = 0
+    learner: Learner
     began: float = field(default_factory=time.time)
     saved: float = field(default_factory=time.time)
     rows: list[dict[str, Tensor | float]] = field(default_factory=list)
@@ -151,10 +140,15 @@ class _Run:
             _groups(model, recipe.weight_decay), betas=(0.9, 0.98), fused=pace.device == "cuda"
         )
         model.train()
-        run = cls(recipe, folder, pace, model, average, optimiser)
+        run = cls(recipe, folder, pace, Learner(model, average, optimiser, recipe.ema))
         if (folder / STATE_FILE).exists():
             run._resume()
         return run
+
+    @property
+    def step(self) -> int:
+        """Steps that are done."""
+        return self.learner.steps
 
     @property
     def progress(self) -> float:
@@ -172,17 +166,11 @@ class _Run:
         """Take one step; no number is fetched from the device, so nothing waits for it."""
         waited = time.perf_counter() - self.last
         rate = self.recipe.rate(self.step, min(1.0, self.progress))
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        self.model.image_size = task.sample.size
+        model = self.learner.model
+        model.image_size = task.sample.size
         with self._precision():
-            result = rollout(self.model, batch, task.mix, task.weights, rng)
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(result.loss)
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
-        self.optimiser.step()
-        follow(self.average, self.model, self.recipe.ema, self.step)
-        self.step += 1
+            result = rollout(model, batch, task.mix, task.weights, rng)
+        self.learner.learn(result.loss, rate)
         now = time.perf_counter()
         self.rows.append(
             {
@@ -204,10 +192,9 @@ class _Run:
             return {}
         mix, rng = PromptMix(click=0, box=0, mask=1, correction=0), np.random.default_rng(0)
         with self._precision():
-            found = [
-                rollout(self.average, batch, mix, self.recipe.stages[-1].tasks[0].weights, rng)
-                for batch in held_out
-            ]
+            weights = self.recipe.stages[-1].tasks[0].weights
+            model = self.learner.average
+            found = [rollout(model, batch, mix, weights, rng) for batch in held_out]
         return {
             "held_next": _mean([f.next_iou for f in found]),
             "held_last": _mean([f.last_iou for f in found]),
@@ -232,22 +219,21 @@ class _Run:
         state = {
             "step": self.step,
             "elapsed": time.time() - self.began,
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            **self.learner.state(),
         }
         with replacing(self.folder / STATE_FILE) as path:
             torch.save(state, path)
         if self.pace.minutes is not None:
             minute = round((time.time() - self.began) / _MINUTE)
-            save_model(self.average, self.folder / f"minute-{minute:02d}.safetensors")
+            save_model(self.learner.average, self.folder / f"minute-{minute:02d}.safetensors")
         self.saved = time.time()
         self.last = time.perf_counter()
 
     def finish(self) -> Sam2Model:
         """The averaged weights, where they can be saved."""
-        self.average.image_size = self.average.variant.image_size
-        return self.average.cpu().eval()
+        kept = self.learner.average
+        kept.image_size = kept.variant.image_size
+        return kept.cpu().eval()
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.pace.device, torch.bfloat16, enabled=self.pace.device == "cuda")
@@ -255,10 +241,7 @@ class _Run:
     def _resume(self) -> None:
         path = self.folder / STATE_FILE
         state = torch.load(path, map_location=self.pace.device, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step = int(state["step"])
+        self.learner.load(state, int(state["step"]))
         self.began = time.time() - float(state.get("elapsed", 0.0))
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.fiftyone_plugin.labels import Cue
-from sam2_plugins.fiftyone_plugin.objects import Statement, Track, TrackedObject, find_objects
+from sam2_plugins.fiftyone_plugin.objects import PromptLabel, Track, TrackedObject, find_objects
 
 CUE = Cue(box=(1, 1, 5, 5))
 SAMPLE = "5" * 24
@@ -13,8 +13,8 @@ INSTANCE, OTHER = "a" * 24, "b" * 24
 SIZE = 40, 60
 
 
-def label(frame: int, id_: str, **values: object) -> Statement:
-    return Statement(frame, **{"cue": CUE, "id": id_, "field": "seed"} | values)  # type: ignore[arg-type]
+def label(frame: int, id_: str, **values: object) -> PromptLabel:
+    return PromptLabel(frame, **{"cue": CUE, "id": id_, "field": "seed"} | values)  # type: ignore[arg-type]
 
 
 def square(x: int, y: int = 1, side: int = 4) -> ObjectMask:
@@ -25,7 +25,7 @@ def track(instance: str = INSTANCE, index: int = 1, x: int = 1, name: str = "cel
     return Track(instance, name, index, {0: square(x), 1: square(x + 1)})
 
 
-def objects(*labels: Statement, tracks: tuple[Track, ...] = ()) -> list[TrackedObject]:
+def objects(*labels: PromptLabel, tracks: tuple[Track, ...] = ()) -> list[TrackedObject]:
     return find_objects(labels, tracks, SAMPLE)
 
 

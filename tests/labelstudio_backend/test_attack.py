@@ -68,13 +68,15 @@ def test_pages_of_other_sites_are_refused(client, path, headers):
 def test_a_set_up_cannot_point_to_an_internal_host_but_its_own(settings, hostname, peer, believed):
     told = ProjectSetups(settings)
     told.set_up("1.1", hostname, "token", None, peer)
-    assert told.address("1.1") == ((hostname, "token") if believed else ("", ""))
+    server = told.server("1.1")
+    assert (server and (server.url, server.api_key)) == ((hostname, "token") if believed else None)
 
 
 def test_a_host_that_was_allowed_may_be_internal(settings):
     told = ProjectSetups(dataclasses.replace(settings, allow_hosts=("10.1.2.4",)))
     told.set_up("1.1", "http://10.1.2.4:8080", "token", None, "10.1.2.3")
-    assert told.hostname("1.1") == "http://10.1.2.4:8080"
+    server = told.server("1.1")
+    assert server is not None and server.url == "http://10.1.2.4:8080"
 
 
 # -- strange values
@@ -287,12 +289,12 @@ def test_files_of_label_studio_under_another_name_are_fetched_from_where_it_is(s
         there = dataclasses.replace(settings, url=web.url, api_key="secret")
         engine = Engine(there)
         engine.projects.set_up("1.1", "http://labels.example:8080/ls", "t", None, "172.18.0.2")
-        server = engine.server_of("1.1")
+        server = engine.projects.server("1.1")
         url = "http://labels.example:8080/data/local-files/?d=a/b.mp4"
-        assert engine.filler.media.get(url, 1, server).read_bytes() == b"a video"
+        assert engine.work.media.get(url, 1, server).read_bytes() == b"a video"
         with pytest.raises(MediaError):
-            engine.filler.media.get("http://labels.example:8081/data/x.mp4", 1, server)
-        again = Engine(there).server_of("1.1")  # after a restart
+            engine.work.media.get("http://labels.example:8081/data/x.mp4", 1, server)
+        again = Engine(there).projects.server("1.1")  # after a restart
         assert again is not None
         assert again.own_address(url).startswith(web.url)
     assert [(path, headers["authorization"]) for _, path, headers, _ in web.asked] == [

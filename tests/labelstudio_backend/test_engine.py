@@ -61,7 +61,7 @@ def test_what_was_tracked_once_is_not_computed_again(engine, files, discs, setti
     first = engine.predict([tasks.video_task(files)], tasks.VIDEO, context)
     restarted = Engine(settings)
     tracked = []
-    lane = restarted.filler.tracks.lane
+    lane = restarted.work.tracks.lane
     lane.turn = counting(lane.turn, tracked)  # type: ignore[method-assign]
     (before,) = sizes(settings)
     assert restarted.predict([tasks.video_task(files)], tasks.VIDEO, context) == first
@@ -140,7 +140,7 @@ def test_a_mask_says_how_the_picture_was_turned_and_lies_where_it_would(
 def test_the_second_click_on_an_image_does_not_encode_it_again(engine, files):
     task = tasks.image_task(files)
     engine.predict([task], tasks.IMAGE, {"result": [tasks.click(40, 40)]})
-    (tracker,) = engine.filler._images.values()
+    (tracker,) = engine.work.tracks._pictures.values()
     encoded = tracker.frames_encoded
     clicks = [tasks.click(40, 40), tasks.click(85, 60, positive=False)]
     (answer,) = engine.predict([task], tasks.IMAGE, {"result": clicks})
@@ -254,7 +254,7 @@ def test_a_long_track_is_answered_in_time_and_goes_on(settings, files, discs):
     context = {"result": [tasks.video_box(discs[1], 1)]}
     (early,) = hurried.predict([tasks.video_task(files)], tasks.VIDEO, context)
     assert [region["id"] for region in early["result"]] == ["a"]
-    wait_for(lambda: hurried.jobs.all()[0].state == "done")
+    wait_for(lambda: hurried.work.jobs.all()[0].state == "done")
     assert len(list((settings.folder / "pending").iterdir())) == 1  # no Label Studio to store it
     (late,) = Engine(settings).predict([tasks.video_task(files)], tasks.VIDEO, context)
     assert boxes_agree(late["result"][0], discs[1], 1)
@@ -265,12 +265,12 @@ def test_what_a_stopped_backend_left_is_taken_up(settings, files, discs):
     context = {"result": [tasks.video_box(discs[1], 1)]}
     hurried.predict([tasks.video_task(files)], tasks.VIDEO, context)
     hurried.close()
-    (left,) = hurried.jobs.all()
+    (left,) = hurried.work.jobs.all()
     assert left.state == "left" and left.tracked.done < FRAMES
     restarted = Engine(settings)
     assert restarted.resume() == 1
-    wait_for(lambda: restarted.jobs.all()[0].state == "done")
-    (job,) = restarted.jobs.all()
+    wait_for(lambda: restarted.work.jobs.all()[0].state == "done")
+    (job,) = restarted.work.jobs.all()
     assert job.tracked.done == job.tracked.total
 
 
@@ -279,17 +279,17 @@ def test_clicks_are_answered_while_a_track_runs(engine, files, discs):
     tracking = threading.Thread(
         target=engine.predict, args=([tasks.video_task(files)], tasks.VIDEO, context)
     )
-    with engine.filler.tracks.lane.turn(0):  # the track starts, and waits for its first turn
+    with engine.work.tracks.lane.turn(0):  # the track starts, and waits for its first turn
         tracking.start()
-        wait_for(lambda: len(engine.filler.tracks.lane._waiting) == 1)
+        wait_for(lambda: len(engine.work.tracks.lane._waiting) == 1)
         clicking = threading.Thread(
             target=engine.predict,
             args=([tasks.image_task(files)], tasks.IMAGE, {"result": [tasks.click(40, 40)]}),
         )
         clicking.start()
-        wait_for(lambda: len(engine.filler.tracks.lane._waiting) == 2)
+        wait_for(lambda: len(engine.work.tracks.lane._waiting) == 2)
     clicking.join()
-    assert engine.jobs.all()[0].state == "running"
+    assert engine.work.jobs.all()[0].state == "running"
     tracking.join()
 
 

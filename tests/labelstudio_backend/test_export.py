@@ -110,5 +110,19 @@ def test_frames_of_the_file_are_only_given_where_they_are_known(tmp_path, settin
     (answer,) = Engine(settings).predict([tasks.video_task(files)], tasks.VIDEO, {"result": [box]})
     for keyframe in answer["result"][0]["value"]["sequence"]:
         keyframe["sam2"].pop("frames", None)
-    with pytest.raises(ExportError, match="does not tell which frames"):
+    with pytest.raises(ExportError, match="does not hold which frames"):
         exported(tmp_path, tasks.video_task(files), answer["result"]).by_file()
+
+
+def test_an_ellipse_is_a_mask_and_boxes_that_enclose_none_are_counted(
+    engine, files, discs, tmp_path
+):
+    config = tasks.IMAGE.replace("BrushLabels", "EllipseLabels")
+    context = {"result": [tasks.click(40, 40)]}
+    (answer,) = engine.predict([tasks.image_task(files)], config, context)
+    box = tasks.area(discs[1][0], 2)
+    read = exported(tmp_path, tasks.image_task(files), [*answer["result"], box])
+    (mask,) = read.masks.on_frame(0).values()
+    labels = discs[1][0]
+    assert iou(mask.to_array(), labels == labels[40, 40]) > 0.8
+    assert dict(read.left_out) == {box["type"]: 1}

@@ -35,13 +35,13 @@ def test_two_annotators_of_one_prediction_both_get_their_whole_track(
     one = {**task, "drafts": [{"user": "ann@example.com", "result": []}]}
     two = {**task, "drafts": [{"user": "ben@example.com", "result": []}]}
     hurried = Engine(dataclasses.replace(settings, answer_within=0.01))
-    with hurried.filler.tracks.lane.turn(0):  # both have begun before either goes on
+    with hurried.work.tracks.lane.turn(0):  # both have begun before either goes on
         hurried.predict([one], tasks.VIDEO, {"result": [box_at(discs, 0, 4)]})
         moved = box_at(discs, 0, second)
         moved["value"]["sequence"][1]["x"] += 1
         hurried.predict([two], tasks.VIDEO, {"result": [moved]})
-    wait_for(lambda: all(job.state == "done" for job in hurried.jobs.all()))
-    for job in hurried.jobs.all():
+    wait_for(lambda: all(job.state == "done" for job in hurried.work.jobs.all()))
+    for job in hurried.work.jobs.all():
         assert len(job.tracked.snapshot().masks.frames_of("a")) == FRAMES
     patient = Engine(settings)
     (answer,) = patient.predict([one], tasks.VIDEO, {"result": [box_at(discs, 0, 4)]})
@@ -159,10 +159,10 @@ def test_a_stopped_track_says_so_instead_of_passing_for_whole(settings, files, d
             engine.predict([tasks.video_task(files)], tasks.VIDEO, context)
         )
     )
-    with engine.filler.tracks.lane.turn(0):
+    with engine.work.tracks.lane.turn(0):
         thread.start()
-        wait_for(lambda: len(engine.jobs.all()) == 1)
-        engine.jobs.cancel(engine.jobs.all()[0].id)
+        wait_for(lambda: len(engine.work.jobs.all()) == 1)
+        engine.work.jobs.cancel(engine.work.jobs.all()[0].id)
     thread.join()
     (region,) = answers[0]["result"]
     assert "it was stopped" in region["meta"]["text"][0]
@@ -202,4 +202,4 @@ def test_old_tracks_make_room_for_new_ones(settings, files, discs):
         context = {"result": [box_at(discs, frame)]}
         small.predict([tasks.video_task(files)], tasks.VIDEO, context)
     wait_for(lambda: len(list((settings.folder / "tracks").iterdir())) <= 1)
-    assert len(small.jobs.all()[0].tracked.snapshot().masks.frames_of("a")) == FRAMES
+    assert len(small.work.jobs.all()[0].tracked.snapshot().masks.frames_of("a")) == FRAMES

@@ -8,7 +8,7 @@ import pytest
 
 from sam2_plugins.labelstudio_backend.client import LabelStudio
 from sam2_plugins.labelstudio_backend.errors import MediaError
-from sam2_plugins.labelstudio_backend.media import MediaStore, fingerprint
+from sam2_plugins.labelstudio_backend.media import MediaStore
 from sam2_plugins.labelstudio_backend.settings import Settings
 from tests.labelstudio_backend.web import serving
 
@@ -42,9 +42,9 @@ def test_a_file_that_did_not_change_is_not_sent_again(limits):
     with serving(answer) as web:
         server = LabelStudio(web.url)
         first = store(limits).get(f"{web.url}/a.mp4", 1, server)
-        before = fingerprint(first)
         media = store(limits)
-        assert fingerprint(media.get(f"{web.url}/a.mp4", 1, server)) == before
+        before = media.fingerprint(first)
+        assert media.fingerprint(media.get(f"{web.url}/a.mp4", 1, server)) == before
         assert first.read_bytes() == BODY
         media.get(f"{web.url}/a.mp4", 1, server)
     assert len(web.asked) == 2  # and the third time, within a minute, nobody asks

@@ -10,7 +10,7 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     keyframe_dict,
     read_region,
 )
-from sam2_plugins.labelstudio_backend.notes import with_note
+from sam2_plugins.labelstudio_backend.regions import with_note
 from sam2_plugins.labelstudio_backend.timing import FrameClock
 
 COUNT, SIZE = 20, (100, 200)

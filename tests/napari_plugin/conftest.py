@@ -2,17 +2,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.plugins import _initialize_plugins
 
 from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.napari_plugin.controllers.controller import Controller
 from sam2_plugins.napari_plugin.layers.workspace import Workspace
 from sam2_plugins.napari_plugin.models.session import Session
+from sam2_plugins.napari_plugin.models.work import Work
 from tests.cli.conftest import moving_discs
 
 LEFT, RIGHT = (40.0, 40.0), (60.0, 85.0)
@@ -79,14 +82,17 @@ class Desk:
     failures: list[str] = field(default_factory=list)
 
     @property
-    def space(self) -> Workspace:
+    def work(self) -> Work:
         assert self.controller.work is not None
-        return self.controller.work.workspace
+        return self.controller.work
+
+    @property
+    def space(self) -> Workspace:
+        return self.work.workspace
 
     @property
     def session(self) -> Session:
-        assert self.controller.work is not None
-        return self.controller.work.session
+        return self.work.session
 
     def click(self, y: float, x: float, exclude: bool = False) -> None:
         """Click where the viewer is, on the selected object, and wait for the mask."""
@@ -112,6 +118,9 @@ class Desk:
         return 0 if mask is None else mask.area
 
 
+Open: TypeAlias = Callable[[Path], Desk]
+
+
 @pytest.fixture(scope="session")
 def nano() -> Sam2Model:
     return cached_model("nano", device="cpu")
@@ -122,17 +131,34 @@ def make_desk(nano: Sam2Model) -> Callable[..., Desk]:
     def make(data: Any, **options: Any) -> Desk:
         viewer = ViewerModel()
         layers = viewer.add_image(data, **{"name": "movie", **options})
-        jobs = Later()
-        controller = Controller(viewer, jobs, lambda: nano)
-        desk = Desk(viewer, controller, jobs)
-        controller.told.connect(desk.told.append)
-        controller.failed.connect(desk.failures.append)
-        controller.use(layers if isinstance(layers, list) else [layers])
-        if np.ndim(data[0]) > 1:
-            viewer.dims.set_point(0, 0)
-        return desk
+        return _desk(viewer, layers if isinstance(layers, list) else [layers], nano)
 
     return make
+
+
+@pytest.fixture
+def open_movie(nano: Sam2Model) -> Open:
+    """Open a file in a viewer of its own, as another napari would."""
+
+    def make(path: Path) -> Desk:
+        _initialize_plugins()
+        viewer = ViewerModel()
+        viewer.open(path, plugin="napari", layer_type="image")
+        return _desk(viewer, [viewer.layers[0]], nano)
+
+    return make
+
+
+def _desk(viewer: ViewerModel, images: list[Any], nano: Sam2Model) -> Desk:
+    jobs = Later()
+    controller = Controller(viewer, jobs, lambda: nano)
+    desk = Desk(viewer, controller, jobs)
+    controller.told.connect(desk.told.append)
+    controller.failed.connect(desk.failures.append)
+    controller.use(images)
+    if viewer.dims.ndim > 2:
+        viewer.dims.set_point(0, 0)
+    return desk
 
 
 @pytest.fixture

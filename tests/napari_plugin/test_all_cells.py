@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.schedule import Life
-from sam2_plugins.napari_plugin.models.all_cells import Offer
+from sam2_plugins.napari_plugin.models.requests import Offer
 from tests.core.lineage.scenes import dividing, scene
-from tests.napari_plugin.conftest import LEFT, Desk
+from tests.napari_plugin.conftest import LEFT, Desk, Open
+from tests.napari_plugin.test_history import everything
 from tests.support.movies import disc
 
 FRAMES, SIDE = 8, 128
@@ -26,6 +32,13 @@ def dividing_cells() -> tuple[np.ndarray, np.ndarray]:
                 labels[t][disc((SIDE, SIDE), (column + t, row), 11)] = label
     soft = np.random.default_rng(0).normal(0, 3, labels.shape)
     return (40 + 120 * (labels > 0) + soft).astype(np.uint8), labels
+
+
+def eventful() -> np.ndarray:
+    """A movie of 7 frames: a cell comes on frame 2, another one divides on frame 3."""
+    labels = np.stack(dividing(before=3, after=4))
+    labels[2:] = np.maximum(labels[2:], scene([(12, 108, 9)]))
+    return (40 + 120 * (labels > 0)).astype(np.uint8)
 
 
 @pytest.fixture
@@ -101,9 +114,7 @@ def test_what_is_there_goes_on_and_only_what_is_new_is_new(cells: Desk) -> None:
 
 
 def test_a_second_run_makes_no_cell_twice(make_desk: Callable[..., Desk]) -> None:
-    labels = np.stack(dividing(before=3, after=4))
-    labels[2:] = np.maximum(labels[2:], scene([(12, 108, 9)]))
-    desk = make_desk((40 + 120 * (labels > 0)).astype(np.uint8))
+    desk = make_desk(eventful())
     control, made = desk.controller, []
     for _ in range(2):
         control.runs.track_all()
@@ -125,7 +136,7 @@ def test_a_division_that_is_refused_leaves_the_mother_and_a_newcomer(desk: Desk)
             mask = ObjectMask.from_box(box, space.store.frame_size)
             space.store.put((frame,), label, mask)
     desk.session.lives[1] = Life(None, 2)
-    control.offers.add(Offer("divided", 3, (2, 3), "two parts lasted", 1))
+    desk.work.offers.append(Offer("divided", 3, (2, 3), "two parts lasted", 1))
     assert "object 1 divided into object 2 and object 3" in control.offers.text(
         control.offers.due[0]
     )
@@ -155,3 +166,125 @@ def test_what_was_found_in_an_image_is_not_offered_on_another(cells: Desk) -> No
     cells.jobs.run()
     assert not control.results.measures
     assert not cells.failures
+
+
+def outcome(desk: Desk) -> dict[str, Any]:
+    """Masks, objects and decisions, with their reasons."""
+    seen = everything(desk)
+    state = seen["state"]
+    return {
+        "masks": seen["masks"],
+        "objects": (state.names, state.lives, state.mothers),
+        "offers": desk.work.offers,
+    }
+
+
+def test_what_a_later_run_found_is_joined_to_what_the_first_frames_show(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(eventful())
+    desk.viewer.dims.set_point(0, 4)
+    desk.controller.runs.track_all()
+    desk.jobs.run()
+    later = dict(desk.controller.objects)
+    assert len(later) == 4
+    desk.space.go_to((0,))
+    desk.controller.runs.track_all()
+    desk.jobs.run()
+    names, lives = desk.controller.objects, desk.session.lives
+    assert len(names) == 5 and later.items() <= names.items()  # and the mother
+    (mother,) = names.keys() - later.keys()
+    stays = [label for label in later if desk.space.store.frames_of(label)[0] == (0,)]
+    assert len(stays) == 1 and lives.get(stays[0]) is None
+    assert lives[mother] == Life(None, 2)
+    assert sorted(desk.space.lineage.mothers.values()) == [mother, mother]
+    assert {offer.kind for offer in desk.controller.offers.due} == {"born", "divided"}
+    made = outcome(desk)
+    desk.controller.undo()
+    desk.jobs.run()
+    assert dict(desk.controller.objects) == later
+    desk.controller.redo()
+    desk.jobs.run()
+    assert outcome(desk)["masks"] == made["masks"]
+
+
+KILLED = """
+import os, sys
+from napari.components import ViewerModel
+from napari.plugins import _initialize_plugins
+from sam2_plugins.core.checkpoints import cached_model
+from sam2_plugins.core.tracking import run
+from sam2_plugins.napari_plugin.controllers import AtOnce, Controller
+_initialize_plugins()
+run.BLOCK = 2
+viewer = ViewerModel()
+viewer.open(sys.argv[1], plugin="napari", layer_type="image")
+viewer.dims.set_point(0, 0)
+viewer.layers[0].contrast_limits = (20, 210)
+control = Controller(viewer, AtOnce(), lambda: cached_model("nano", device="cpu"))
+control.use([viewer.layers[0]])
+control.new_object("mine")
+control.work.workspace.points.add([0, 70, 108])
+def die(progress):
+    if progress is not None and progress.done == 4:
+        os._exit(9)
+control.progressed.connect(die)
+control.runs.track_all()
+"""
+
+
+def test_a_run_that_is_killed_goes_on_to_the_same_cells_and_decisions(
+    make_desk: Callable[..., Desk], open_movie: Open, tmp_path: Path
+) -> None:
+    whole = make_desk(eventful(), contrast_limits=(20, 210))
+    whole.controller.new_object("mine")
+    whole.click(70, 108)
+    whole.controller.runs.track_all()
+    whole.jobs.run()
+    movie = tmp_path / "cells.tif"
+    tifffile.imwrite(movie, eventful())
+    run = subprocess.run([sys.executable, "-c", KILLED, str(movie)], timeout=240, check=False)
+    assert run.returncode == 9
+    again = open_movie(movie)
+    assert again.viewer.layers[0].contrast_limits == [20, 210]
+    broken = again.controller.runs.broken_off
+    assert broken is not None and 0 <= broken.taken < 4
+    assert "it can go on" in again.told[-1]
+    again.viewer.dims.set_point(0, 6)
+    again.controller.runs.track_all()
+    again.jobs.run()
+    assert outcome(again) == outcome(whole)
+    assert again.controller.runs.broken_off is None
+    again.controller.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cells.sam2", "cells.tif"]
+
+
+def test_a_cancelled_run_goes_on_unless_something_was_changed(
+    open_movie: Open, tmp_path: Path
+) -> None:
+    movie = tmp_path / "cells.tif"
+    tifffile.imwrite(movie, eventful())
+    desk = open_movie(movie)
+    runs = desk.controller.runs
+
+    def cancel(progress: Any) -> None:
+        if progress is not None and progress.done == 3:
+            runs.cancel()
+
+    runs.progressed.connect(cancel)
+    runs.track_all()
+    desk.jobs.run()
+    assert runs.broken_off is not None and runs.broken_off.taken == 2
+    desk.controller.close()
+    desk = open_movie(movie)
+    first, runs = everything(desk)["masks"], desk.controller.runs
+    assert runs.broken_off is not None
+    desk.controller.delete(1)
+    assert runs.broken_off is None
+    desk.viewer.dims.set_point(0, 2)
+    runs.track_all()
+    desk.jobs.run()
+    assert {entry: first[entry] for entry in first if entry[1] != 1} == {
+        entry: mask for entry, mask in everything(desk)["masks"].items() if entry in first
+    }
+    assert not desk.failures

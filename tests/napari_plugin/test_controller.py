@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -559,3 +560,25 @@ def test_another_memory_means_another_tracker(desk: Desk) -> None:
     assert after is not before
     assert type(after.policy).__name__ == "SamuraiPolicy"
     assert desk.failures == []
+
+
+def test_old_names_are_still_found_and_say_the_new_ones(desk: Desk) -> None:
+    control: Any = desk.controller
+    assert control.jobs is desk.jobs
+    with pytest.warns(DeprecationWarning, match="dock.painted"):
+        assert control.edited is control.dock.painted
+    with pytest.raises(AttributeError, match="no nonsense"):
+        control.nonsense  # noqa: B018
+
+
+def test_the_layer_of_boxes_comes_with_the_first_box(desk: Desk) -> None:
+    desk.click(*LEFT)
+    assert "movie boxes" not in desk.viewer.layers
+    desk.controller.new_object()
+    desk.box(50, 80, 70, 100)
+    assert desk.area(0, 2) > 100
+    desk.viewer.layers.remove("movie boxes")
+    desk.controller.begin()
+    assert len(desk.space.boxes.data) == 0
+    desk.box(50, 80, 70, 100)
+    assert "movie boxes" in desk.viewer.layers

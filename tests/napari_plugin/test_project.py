@@ -13,18 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from napari.components import ViewerModel
-from napari.plugins import _initialize_plugins
 
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.napari_plugin.controllers.controller import Controller
 from sam2_plugins.napari_plugin.models.project_file import read_project
 from tests.cli.conftest import moving_discs
-from tests.napari_plugin.conftest import LEFT, Desk, Later
+from tests.napari_plugin.conftest import LEFT, Desk, Open
 from tests.napari_plugin.test_history import everything
-
-Open = Callable[[Path], Desk]
 
 
 @pytest.fixture
@@ -32,26 +28,6 @@ def movie(tmp_path: Path) -> Path:
     path = tmp_path / "discs.tif"
     tifffile.imwrite(path, moving_discs(8)[0])
     return path
-
-
-@pytest.fixture
-def open_movie(nano: Sam2Model) -> Open:
-    """Open a file in a viewer of its own, as another napari would."""
-
-    def make(path: Path) -> Desk:
-        _initialize_plugins()
-        viewer = ViewerModel()
-        viewer.open(path, plugin="napari", layer_type="image")
-        viewer.dims.set_point(0, 0)
-        jobs = Later()
-        controller = Controller(viewer, jobs, lambda: nano)
-        desk = Desk(viewer, controller, jobs)
-        controller.told.connect(desk.told.append)
-        controller.failed.connect(desk.failures.append)
-        controller.use([viewer.layers[0]])
-        return desk
-
-    return make
 
 
 def work_on(desk: Desk) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sam2_plugins.core.masks import ObjectMask, compose_label_image
-from sam2_plugins.napari_plugin.layers.mask_store import Index, MaskStore
+from sam2_plugins.napari_plugin.layers.mask_store import Index, MaskStore, by_frame
 
 SIZE = (20, 30)
 
@@ -29,7 +29,7 @@ def test_neighbours_are_the_objects_whose_boxes_meet() -> None:
     assert store.neighbours((1,), 8) == store.neighbours((0,), 5) == []
     store.put((1,), 8, box(9, 9, 12, 12))
     assert len(store.neighbours((1,), 5)) == 2
-    store.swap({((1,), 7): None})
+    store.swap({(1,): {7: None}})
     assert store.neighbours((1,), 5) == [store.get((1,), 8)]
 
 
@@ -119,7 +119,7 @@ def test_a_change_is_taken_back_and_brought_on_again() -> None:
     change = {((1,), 5): store.put((1,), 5, box(0, 0, 2, 2)), ((2,), 5): None}
     store.put((2,), 5, box(1, 1, 5, 5))
     after = np.asarray(store)
-    again = store.swap(change)
+    again = store.swap(by_frame(change))
     assert np.array_equal(np.asarray(store), before)
     store.swap(again)
     assert np.array_equal(np.asarray(store), after)

@@ -23,8 +23,7 @@ from sam2_plugins.core.datasets.dataset import Dataset
 from sam2_plugins.core.datasets.label_stacks import read_labels
 from sam2_plugins.core.datasets.labelled_frames import LazyFrames
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.core.export.video import encode_video
-from sam2_plugins.core.frames import natural_sorted, open_frames
+from sam2_plugins.core.frames import encode_video, natural_sorted, open_frames
 from sam2_plugins.core.masks import ObjectMask
 
 STRIDE = 4

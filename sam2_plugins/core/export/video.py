@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -13,7 +12,6 @@ import av
 import numpy as np
 from av.error import FFmpegError
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export.numbering import Numbering
@@ -121,32 +119,6 @@ class VideoWriter:
         frame.pts, frame.time_base = self._pts, Fraction(1, _TICKS)
         with naming(self.path, also=(FFmpegError,)):
             self._container.mux(self._stream.encode(frame))
-
-
-def encode_video(
-    path: Path, images: Iterable[NDArray[np.uint8]], fps: float = 24, crf: int = 18
-) -> Path:
-    """Write a video that browsers play: H.264, or VP9 where there is no such encoder.
-
-    Parameters
-    ----------
-    images
-        [H, W, 3], of even height and width.
-    crf
-        0 is without loss, and 51 the worst.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    codec = "libx264" if "libx264" in av.codecs_available else "libvpx-vp9"
-    with av.open(media_url(path), "w", options={"movflags": "+faststart"}) as container:
-        options = {"crf": str(crf)}
-        stream = cast("VideoStream", container.add_stream(codec, Fraction(fps), options=options))
-        stream.pix_fmt = "yuv420p"
-        for image in images:
-            if not stream.codec_context.is_open:
-                stream.height, stream.width = image.shape[:2]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
-        container.mux(stream.encode())
-    return path
 
 
 def _put_together(path: Path) -> None:

@@ -5,6 +5,7 @@ Whatever cannot be read is a `FrameSourceError` that says why, and what to do.
 
 from __future__ import annotations
 
+from sam2_plugins.core.frames._encoder import encode_video
 from sam2_plugins.core.frames._file_names import natural_sorted
 from sam2_plugins.core.frames._files import first_read, source_files
 from sam2_plugins.core.frames._folder import list_images
@@ -23,6 +24,7 @@ __all__ = [
     "Normalisation",
     "SourceInfo",
     "UnknownLengthError",
+    "encode_video",
     "first_read",
     "is_tiff",
     "list_images",

@@ -87,23 +87,41 @@ class Decisions:
             if standing is not None and not standing.settled:
                 self._decide_birth(obj, frame)
 
-    def give_way(self, frame: int, masks: dict[ObjectId, ObjectMask]) -> None:
+    def give_way(self, frame: int) -> dict[ObjectId, ObjectMask]:
         """End what goes on as an object that a person prompted first on this frame.
 
-        Parameters
-        ----------
-        masks
-            Of all objects on the frame; those that end are taken out.
+        Returns
+        -------
+        dict
+            Masks of what is alive on the frame.
         """
-        for theirs in [obj for obj in masks if self._standing[obj].born == frame]:
-            for obj in [o for o in masks if self._standing[o].born < frame]:
-                alike = masks[obj].iou_with(masks[theirs]) >= self._rules.same
-                if not alike or not self._may_stop(obj, frame - 1):
-                    continue
-                if not self._standing[obj].settled:
-                    self._decide_birth(obj, frame)
-                self._end(obj, frame - 1, "a person's object goes on there")
-                del masks[obj]
+        trials = [obj for obj in self._same(frame) if not self._standing[obj].settled]
+        mothers = [self._standing[obj].part_of for obj in trials]
+        for obj, mother in zip(trials, mothers, strict=True):
+            if mothers.count(mother) == 1:
+                self._standing[obj].part_of = None
+        # While what they come from is there.
+        self.settle(trials, frame, 1)
+        for obj, theirs in self._same(frame).items():
+            reason = f"goes on as {theirs}, which a person knows from there on"
+            self._end(obj, frame - 1, reason, theirs)
+        return self._masks(frame)
+
+    def _masks(self, frame: int) -> dict[ObjectId, ObjectMask]:
+        found = {obj: self._tracker.mask(frame, obj) for obj in self._population.alive}
+        return {obj: mask for obj, mask in found.items() if mask is not None}
+
+    def _same(self, frame: int) -> dict[ObjectId, ObjectId]:
+        """What may end, by a person's object that begins on a frame, and is the same."""
+        masks = self._masks(frame)
+        return {
+            obj: theirs
+            for theirs in masks
+            for obj in masks
+            if self._standing[obj].born < frame == self._standing[theirs].born
+            and masks[obj].iou_with(masks[theirs]) >= self._rules.same
+            and self._may_stop(obj, frame - 1)
+        }
 
     def end_lost(self, frame: int, every: int) -> None:
         """End what was not found for long; what has parts on trial was found in them."""
@@ -239,9 +257,11 @@ class Decisions:
 
     # -- ends
 
-    def _end(self, obj: ObjectId, last: int, reason: str) -> None:
+    def _end(
+        self, obj: ObjectId, last: int, reason: str, goes_on_as: ObjectId | None = None
+    ) -> None:
         self._population.stop(obj, last)
-        self._record(Event("ended", last, (obj,), reason))
+        self._record(Event("ended", last, (obj,), reason, goes_on_as=goes_on_as))
 
     def _may_stop(self, obj: ObjectId, last: int) -> bool:
         """Whether an object may end on a frame: not if a person prompted it later or forbade it."""

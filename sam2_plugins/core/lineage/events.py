@@ -26,6 +26,8 @@ class Event:
         Of a division; it is seen last on the frame before.
     reason
         Why, for a person.
+    goes_on_as
+        The object that a person prompted later, and that is the same as what ended.
     """
 
     kind: EventKind
@@ -33,6 +35,7 @@ class Event:
     objects: tuple[ObjectId, ...]
     reason: str
     mother: ObjectId | None = None
+    goes_on_as: ObjectId | None = None
 
     def __str__(self) -> str:
         names = " and ".join(map(str, self.objects))

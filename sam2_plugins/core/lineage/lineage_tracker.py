@@ -156,7 +156,8 @@ class LineageTracker:
         standing, confirm = population.standing, self.rules.confirm
         self._now, self._times[frame] = frame, self.tracker.frame(frame).time
         tracked = self._track(frame)
-        decisions.give_way(frame, tracked)
+        if any(standing[obj].born == frame for obj in tracked):
+            tracked = decisions.give_way(frame)
         if not proposing:
             return
         # Of an object whose parts are on trial, the parts are looked for.

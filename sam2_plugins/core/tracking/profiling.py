@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from sam2_plugins.core.export import open_writers
-from sam2_plugins.core.export.video import encode_video
-from sam2_plugins.core.frames import FrameSource, open_frames
+from sam2_plugins.core.frames import FrameSource, encode_video, open_frames
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.model.fast import graphs_in_use, without_graphs
 from sam2_plugins.core.model.linear import by_pytorch

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from sam2_plugins.core.datasets.labelled_frames import Absent
-from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.fiftyone_plugin.evaluation import (
     EVAL_KEY,
     EvaluationReport,
@@ -23,25 +21,18 @@ from sam2_plugins.fiftyone_plugin.request import OUTPUT_FIELD, field_names
 class EvaluateMasklets(LongOperator):
     """Compares masks with the truth, by frame, by track and by movie."""
 
-    @property
-    def config(self) -> foo.OperatorConfig:
-        """What FiftyOne shows of it."""
-        return foo.OperatorConfig(
-            name="evaluate_masklets",
-            label="SAM 2: evaluate masklets",
-            description="Compare masks with the truth: IoU by frame, J and F by track and movie",
-            icon="grading",
-            **self.OPTIONS,
-        )
+    NAME, LABEL, ICON = "evaluate_masklets", "SAM 2: evaluate masklets", "grading"
+    DESCRIPTION = "Compare masks with the truth: IoU by frame, J and F by track and movie"
+    TITLE = "Evaluate masklets"
 
-    def resolve_input(self, ctx: Any) -> types.Property:
-        """Build the form, with what is wrong so far."""
-        form = types.Object()
+    def check(self, ctx: Any) -> tuple[str, ...]:
+        """Check the fields."""
+        check_evaluation(ctx.target_view(), *_read(ctx))
+        return ()
+
+    def fill(self, form: types.Object, ctx: Any) -> None:
+        """Add the fields, and the name of the scores."""
         view = ctx.target_view()
-        try:
-            check_evaluation(view, *_read(ctx))
-        except Sam2PluginsError as error:
-            forms.add_problem(form, error)
         forms.add_field(form, view, "pred_field", "Masks", OUTPUT_FIELD)
         forms.add_field(form, view, "gt_field", "Truth", None)
         form.str(
@@ -57,7 +48,6 @@ class EvaluateMasklets(LongOperator):
             description="As for cells, which end by dividing; else a mask there counts 0",
         )
         forms.add_grouping(form, view)
-        return types.Property(form, view=types.View(label="Evaluate masklets"))
 
     def execute(self, ctx: Any) -> Any:
         """Do it: step by step for the App, to the end if delegated."""

@@ -11,11 +11,12 @@ from fiftyone.operators import types
 
 from sam2_plugins.core.checkpoints import AUTO, choose_model, list_models
 from sam2_plugins.core.tracking.memory.policies import policy_help
+from sam2_plugins.core.tracking.options import parse_window
 from sam2_plugins.core.tracking.schedule import DIRECTIONS
 from sam2_plugins.fiftyone_plugin.checks import prompt_fields
 from sam2_plugins.fiftyone_plugin.evaluation import EvaluationReport, MovieScores
 from sam2_plugins.fiftyone_plugin.footage import FootageError
-from sam2_plugins.fiftyone_plugin.request import OUTPUT_FIELD, MovieReport, Report
+from sam2_plugins.fiftyone_plugin.request import OUTPUT_FIELD, MovieReport, Report, Request
 
 Outcome: TypeAlias = "Report | EvaluationReport"
 
@@ -30,7 +31,7 @@ _DIRECTIONS = {
 
 
 def add_prompt_fields(form: types.Object, ctx: Any, view: Any) -> None:
-    """Ask for the fields that hold the prompts."""
+    """Add the fields that hold the prompts."""
     fields = prompt_fields(view)
     choices = types.DropdownView(multiple=True)
     for name in fields:
@@ -63,7 +64,7 @@ def add_all_objects(form: types.Object, ctx: Any) -> bool:
 
 
 def add_field(form: types.Object, view: Any, name: str, label: str, default: str | None) -> None:
-    """Ask for one field with labels."""
+    """Add one field with labels."""
     fields = prompt_fields(view)
     choices = types.DropdownView(space=6)
     for field in fields:
@@ -72,18 +73,18 @@ def add_field(form: types.Object, view: Any, name: str, label: str, default: str
 
 
 def add_grouping(form: types.Object, view: Any) -> None:
-    """Ask what makes movies of single images."""
+    """Add what makes movies of single images."""
     if view.media_type != fom.IMAGE or view._is_frames:
         return
     choices = types.AutocompleteView()
     for name in view.get_field_schema():
         choices.add_choice(name, label=name)
-    form.str("group_by", label="Movie", description="Field that tells its movie", view=choices)
-    form.str("order_by", label="Order", description="Field of its place in it", view=choices)
+    form.str("group_by", label="Movie", description="Field with its movie", view=choices)
+    form.str("order_by", label="Order", description="Field with its place in it", view=choices)
 
 
 def add_output_field(form: types.Object) -> None:
-    """Ask where the masks go."""
+    """Add where the masks go."""
     form.str(
         "output_field",
         default=OUTPUT_FIELD,
@@ -93,7 +94,7 @@ def add_output_field(form: types.Object) -> None:
 
 
 def add_range(form: types.Object, forward_only: bool) -> None:
-    """Ask for the direction and the frames."""
+    """Add the direction and the frames."""
     choices = types.RadioGroup(orientation="horizontal")
     for name in DIRECTIONS[:1] if forward_only else DIRECTIONS:
         label, about = _DIRECTIONS[name]
@@ -106,7 +107,7 @@ def add_range(form: types.Object, forward_only: bool) -> None:
 
 
 def add_everything(form: types.Object) -> None:
-    """Ask how to look for everything."""
+    """Add how to look for everything."""
     for name, default, label in (
         ("min_iou", 0.8, "Lowest predicted IoU"),
         ("min_stability", 0.95, "Lowest stability"),
@@ -116,7 +117,7 @@ def add_everything(form: types.Object) -> None:
 
 
 def add_model(form: types.Object) -> None:
-    """Ask for the model."""
+    """Add the model."""
     choices = types.DropdownView()
     choices.add_choice(AUTO, label=AUTO, description=choose_model().note)
     for one in list_models():
@@ -201,8 +202,21 @@ def add_notices(form: types.Object, notices: Sequence[str]) -> None:
         form.view(f"notice_{number}", types.Notice(label=text))
 
 
+def read_request(ctx: Any) -> Request:
+    """Read what was filled in; what was not has its default."""
+    given = {name: value for name, value in ctx.params.items() if value not in (None, "")}
+    window = str(given.get("window") or given.get("tile") or "auto")
+    chosen = None
+    if ctx.params.get("only_selected_labels"):
+        chosen = frozenset(label["label_id"] for label in ctx.selected_labels)
+    numbers = read_frame_numbers(given.get("prompt_frames"))
+    return Request.of(
+        {**given, "window": parse_window(window), "prompt_frames": numbers, "label_ids": chosen}
+    )
+
+
 def read_frame_numbers(text: Any) -> frozenset[int] | None:
-    """Read numbers and ranges of frames, or a list of them; None if nothing was said."""
+    """Read numbers and ranges of frames, or a list of them; None if nothing was given."""
     if text is None or text == "":
         return None
     if isinstance(text, list | tuple | set | frozenset):
@@ -219,15 +233,8 @@ def read_frame_numbers(text: Any) -> frozenset[int] | None:
     return frozenset(numbers)
 
 
-def chosen_labels(ctx: Any) -> frozenset[str] | None:
-    """Ids of the labels that are selected in the App, if only they are to be prompts."""
-    if not ctx.params.get("only_selected_labels"):
-        return None
-    return frozenset(label["label_id"] for label in ctx.selected_labels)
-
-
 def show_report(ctx: Any, report: Outcome) -> Iterator[Any]:
-    """Tell the App how it ended, and let it show the new labels."""
+    """Show in the App how it ended, and the new labels."""
     yield ctx.ops.reload_dataset()
     good = not report.problems
     yield ctx.ops.notify(f"SAM 2: {report}", variant="success" if good else "warning")
@@ -236,7 +243,7 @@ def show_report(ctx: Any, report: Outcome) -> Iterator[Any]:
 
 
 def report_values(report: Outcome) -> dict[str, Any]:
-    """Return a report as plain values; of very many movies, those of which there is to tell."""
+    """Return a report as plain values; of very many movies, those with notices."""
     movies: list[MovieReport | MovieScores] = sorted(report.movies, key=lambda one: not one.notices)
     problems = list(report.problems)
     lines = problems[:MOST_MOVIES]

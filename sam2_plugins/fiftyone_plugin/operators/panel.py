@@ -13,7 +13,7 @@ from sam2_plugins.fiftyone_plugin.finding import find_movie
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
 from sam2_plugins.fiftyone_plugin.marks import DOUBT, MARK
 from sam2_plugins.fiftyone_plugin.preview import as_link, frame_picture
-from sam2_plugins.fiftyone_plugin.runs import STORE, at_work, last_run, request_stop
+from sam2_plugins.fiftyone_plugin.runs import STORE, at_work, last_run, stop_runs
 
 _HELP = (
     "A point is a mask: how good the model believes it to be, how doubtful it is by several signs "
@@ -74,13 +74,7 @@ class Masklets(foo.Panel):
             good = not ended["problems"]
             ctx.ops.notify(f"SAM 2: {ended['text']}", variant="success" if good else "warning")
 
-    def on_change_current_sample(self, ctx: Any) -> None:
-        """Another sample was opened."""
-        self.on_load(ctx)
-
-    def on_change_dataset(self, ctx: Any) -> None:
-        """Another dataset was opened."""
-        self.on_load(ctx)
+    on_change_current_sample = on_change_dataset = on_load
 
     def choose_field(self, ctx: Any) -> None:
         """Show another field of masks."""
@@ -101,7 +95,7 @@ class Masklets(foo.Panel):
         self._show(ctx, int(ctx.params["frame"]))
 
     def _show(self, ctx: Any, number: int) -> None:
-        """Show a frame here, and ask the player for it: not all of FiftyOne's follow."""
+        """Show a frame here, and in the player: not all of FiftyOne's follow."""
         ctx.trigger("set_frame_number", {"frame_number": number})
         try:
             picture = frame_picture(_movie(ctx), ctx.panel.state.field, number)
@@ -113,8 +107,7 @@ class Masklets(foo.Panel):
 
     def stop(self, ctx: Any) -> None:
         """Let the run at work end."""
-        request_stop(ctx.store(STORE))
-        ctx.ops.notify("SAM 2 stops after the frame at hand. What was done is kept.")
+        stop_runs(ctx)
 
     def render(self, ctx: Any) -> types.Property:
         """Lay it out."""

@@ -1,19 +1,23 @@
-"""Long work in FiftyOne: the App goes on while it is done, and the panel shows how far it is."""
+"""Long work in FiftyOne: what its operators share, from the form to the report.
+
+The App goes on while it is done, and the panel shows how far it is.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Thread
 from typing import Any, Generic, TypeVar
 
 import fiftyone.operators as foo
+from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionOptions
 
+from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.fiftyone_plugin.operators import forms
-from sam2_plugins.fiftyone_plugin.reasons import reason
-from sam2_plugins.fiftyone_plugin.request import Progress
+from sam2_plugins.fiftyone_plugin.request import Progress, reason
 from sam2_plugins.fiftyone_plugin.runs import STORE, Run
 
 PANEL = "masklets"
@@ -23,18 +27,51 @@ Movie = TypeVar("Movie")
 
 
 class LongOperator(foo.Operator):
-    """An operator that yields progress and reports, and may be stopped, scheduled, or called."""
+    """An operator that yields progress and reports, and may be stopped, scheduled, or called.
 
-    OPTIONS = {  # noqa: RUF012 - not of the instance, and never changed
-        "dynamic": True,
-        "execute_as_generator": True,
-        "allow_immediate_execution": True,
-        "allow_delegated_execution": True,
-        "default_choice_to_delegated": False,
-    }
+    Attributes
+    ----------
+    NAME, LABEL, DESCRIPTION, ICON, TITLE
+        What FiftyOne shows of it; the title is that of its form.
+    """
+
+    NAME, LABEL, DESCRIPTION, ICON, TITLE = "", "", "", "", ""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        """What FiftyOne shows of it."""
+        return foo.OperatorConfig(
+            name=self.NAME,
+            label=self.LABEL,
+            description=self.DESCRIPTION,
+            icon=self.ICON,
+            dynamic=True,
+            execute_as_generator=True,
+            allow_immediate_execution=True,
+            allow_delegated_execution=True,
+            default_choice_to_delegated=False,
+        )
+
+    def check(self, ctx: Any) -> Sequence[str]:
+        """Return notices on what is filled in; raise `Sam2PluginsError` if it cannot work."""
+        raise NotImplementedError
+
+    def fill(self, form: types.Object, ctx: Any) -> None:
+        """Add the fields of the form."""
+        raise NotImplementedError
+
+    def resolve_input(self, ctx: Any) -> types.Property:
+        """Build the form, with what is wrong so far."""
+        form = types.Object()
+        try:
+            forms.add_notices(form, self.check(ctx))
+        except Sam2PluginsError as error:
+            forms.add_problem(form, error)
+        self.fill(form, ctx)
+        return types.Property(form, view=types.View(label=self.TITLE))
 
     def __call__(self, samples: Any, **params: Any) -> Any:
-        """Run it from Python; the arguments are those that its form asks for.
+        """Run it from Python; the arguments are those of its form.
 
         Returns
         -------

@@ -2,7 +2,7 @@
 
 A bit stream: 32 bits, the number of values; 5, their width - 1; four times 4, the widths - 1 of a
 length. Then runs: 1 bit, whether one value is repeated; 2, which of the widths; the length - 1; and
-one value, or as many as the length says. The values are those of a flat RGBA picture.
+one value, or as many as the length. The values are those of a flat RGBA picture.
 """
 
 from __future__ import annotations

@@ -81,6 +81,18 @@ def box_of_ellipse(value: Mapping[str, Any], size: FrameSize) -> Box:
     return x - dx, y - dy, x + dx, y + dy
 
 
+def mask_of_ellipse(value: Mapping[str, Any], size: FrameSize) -> ObjectMask:
+    """Fill an ellipse of percents, which may be turned."""
+    height, width = size
+    x, y = point(value, size)
+    a, b = number(value, "radiusX") * width / 100, number(value, "radiusY") * height / 100
+    angle = math.radians(number(value, "rotation", 0))
+    cos, sin = math.cos(angle), math.sin(angle)
+    ys, xs = np.mgrid[:height, :width]
+    along, across = (xs - x) * cos + (ys - y) * sin, (ys - y) * cos - (xs - x) * sin
+    return ObjectMask.from_array((along * b) ** 2 + (across * a) ** 2 <= (a * b) ** 2)
+
+
 def ellipse(mask: ObjectMask) -> dict[str, float]:
     """Return the ellipse of percents with the place, extent and direction of a mask."""
     height, width = mask.frame_size

@@ -15,7 +15,7 @@ from sam2_plugins.labelstudio_backend.errors import FormatError
 from sam2_plugins.labelstudio_backend.formats.geometry import number
 
 MOST_FRAMES = 10_000_000
-"""More than three days of video: what tells more is damaged."""
+"""More than three days of video: a region with more is damaged."""
 
 PercentBox: TypeAlias = tuple[float, float, float, float]
 """x, y, width, height in percent of the frame."""
@@ -23,7 +23,7 @@ PercentBox: TypeAlias = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Keyframe:
-    """What a region says of one frame.
+    """The box of a region on one frame.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class VideoRegion:
     keyframes
         In order of time, one a frame.
     frames_count, duration
-        Of the video in Label Studio's counting; None if the region does not tell.
+        Of the video in Label Studio's counting; None if the region has none.
     raw
         The result as it is, further keys too: its parent, whether it is read only.
     """

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+from warnings import warn
 
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.napari_plugin.controllers.divisions import Divisions
@@ -27,6 +29,22 @@ def _of_the_dock(name: str) -> Any:
     return property(
         lambda self: getattr(self.dock, name), lambda self, value: setattr(self.dock, name, value)
     )
+
+
+_OLD_NAMES = {
+    "close_work": "layers.close",
+    "draw_tracks": "tracks.draw",
+    "edited": "dock.painted",
+    "fail": "dock.fail",
+    "go_to_first": "dock.go_to_first",
+    "length_of": "dock.length_of",
+    "open_work": "layers.open",
+    "outlines": "dock.outlines",
+    "recalled": "projects.recalled",
+    "shown_is_stale": "dock.shown_is_stale",
+    "show": "dock.show",
+}
+"""Names under which scripts knew what is elsewhere now."""
 
 
 class Controller:
@@ -53,21 +71,20 @@ class Controller:
     all_objects, closed = (_of_the_dock(name) for name in ("all_objects", "closed"))
 
     def __init__(self, viewer: Any, jobs: Jobs, load_model: Callable[[], Sam2Model]) -> None:
-        self.viewer = viewer
+        self.viewer, self.jobs = viewer, jobs
         self.dock = dock = DockModel(viewer, load_model)
         self.tracks = tracks = TracksDrawing(dock, jobs)
         self.layers = Images(dock)
         self.projects = Projects(dock, jobs, self.layers, tracks)
-        begin = self.projects.begin
-        self.prompting = Prompting(dock, jobs, begin)
-        self.editing = Objects(dock, self.prompting, begin)
+        self.prompting = Prompting(dock, jobs, self.projects.begin)
+        self.editing = Objects(dock, self.prompting)
         self.divisions = Divisions(dock, self.prompting)
         self.edits = Edits(dock, self.prompting, tracks)
         self.review = Review(dock, jobs)
         self.offers = Offers(dock, self.editing, tracks)
-        self.proposals = Proposals(dock, jobs, self.prompting, begin)
-        self.runs = Runs(dock, jobs, self.prompting, tracks, self.offers, begin)
-        self.results = Results(dock, jobs, self.prompting, begin)
+        self.proposals = Proposals(dock, jobs, self.prompting)
+        self.runs = Runs(dock, jobs, self.prompting, tracks)
+        self.results = Results(dock, jobs, self.prompting)
         self._connect()
         self._name_for_scripts()
 
@@ -81,7 +98,6 @@ class Controller:
         layers.closing.connect(self.projects.keep)
         dock.channels_changed.connect(self.results.forget)
         dock.image_changed.connect(self.proposals.dismiss)
-        dock.image_changed.connect(self.offers.clear)
         dock.image_changed.connect(lambda: dock.attempt(self.projects.bring_back))
         self.prompting.answered.connect(self.divisions.go_on)
 
@@ -102,6 +118,15 @@ class Controller:
         self.go_to_doubtful, self.go_to_frame = self.review.go_to_doubtful, dock.go_to
         self.attempt, self.view = dock.attempt, dock.view
 
+    if not TYPE_CHECKING:  # so that a mistyped name is still found
+
+        def __getattr__(self, name: str) -> Any:
+            if name not in _OLD_NAMES:
+                raise AttributeError(f"A Controller has no {name}.")
+            new = _OLD_NAMES[name]
+            warn(f"Controller.{name} is Controller.{new} now.", DeprecationWarning, stacklevel=2)
+            return attrgetter(new)(self)
+
     def close(self) -> None:
         """Let go of the viewer: stop the run, disconnect everything."""
         dock = self.dock
@@ -118,7 +143,6 @@ class Controller:
             self.projects.recalled,
             self.runs.progressed,
             self.proposals.changed,
-            self.offers.changed,
         ):
             signal.disconnect()
         dock.viewer.layers.events.removed.disconnect(self._on_layer_removed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from contextlib import closing
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -68,7 +69,7 @@ class InThreads(Jobs):
     """Work in threads of napari's, which the viewer ends when it is closed."""
 
     def __init__(self) -> None:
-        self._workers: set[Any] = set()
+        self._workers: dict[Any, _Stop] = {}
 
     def stream(
         self, work: Steps[T], each: Callable[[T], None], done: Done, failed: Failed
@@ -76,18 +77,27 @@ class InThreads(Jobs):
         """Do the steps in a thread."""
         from napari.qt.threading import GeneratorWorker
 
+        stop = _Stop()
+
         def steps() -> Generator[T, None, None]:
-            yield from work()
+            if stop.wanted:
+                return
+            # Closed in this thread: what is kept on the disk is kept before the work is over.
+            with closing(work()) as results:
+                for step in results:
+                    yield step
+                    if stop.wanted:
+                        return
 
         worker: Any = GeneratorWorker(steps)
         worker.yielded.connect(each)
-        worker.returned.connect(lambda _: done(False))
+        worker.returned.connect(lambda _: done(stop.wanted))
         worker.aborted.connect(lambda: done(True))
         worker.errored.connect(failed)
-        worker.finished.connect(lambda: self._workers.discard(worker))
-        self._workers.add(worker)
+        worker.finished.connect(lambda: self._workers.pop(worker, None))
+        self._workers[worker] = stop
         worker.start()
-        return _Worker(worker)
+        return stop
 
     @property
     def busy(self) -> bool:
@@ -96,17 +106,16 @@ class InThreads(Jobs):
 
     def close(self) -> None:
         """Let no callback come any more, and stop what runs."""
-        for worker in list(self._workers):
+        for worker, stop in self._workers.items():
             for signal in (worker.returned, worker.yielded, worker.aborted, worker.errored):
                 signal.disconnect()
-            worker.quit()
+            stop.stop()
         self._workers.clear()
 
 
-class _Worker:
-    def __init__(self, worker: Any) -> None:
-        self._worker = worker
+class _Stop:
+    wanted = False
 
     def stop(self) -> None:
-        """Stop at the next step."""
-        self._worker.quit()
+        """Stop after the next step."""
+        self.wanted = True

@@ -15,22 +15,15 @@ from sam2_plugins.napari_plugin.models.work import Work
 
 
 class Objects:
-    """Makes and changes the objects of the chosen image.
+    """Makes and changes the objects of the chosen image."""
 
-    Parameters
-    ----------
-    begin
-        Returns the chosen image's work, which it makes if there is none.
-    """
-
-    def __init__(self, dock: DockModel, prompting: Prompting, begin: Callable[[], Work]) -> None:
+    def __init__(self, dock: DockModel, prompting: Prompting) -> None:
         self._dock = dock
         self._prompting = prompting
-        self._begin = begin
 
     def new(self, name: str = "") -> int:
         """Make an object, and select it."""
-        work = self._begin()
+        work = self._prompting.begin()
         label = work.add(name)
         self._dock.select(label)
         work.history.admit_objects()
@@ -38,7 +31,7 @@ class Objects:
 
     def ensure(self) -> Work:
         """Return the chosen image's work, with an object selected, which is made if need be."""
-        work = self._begin()  # which may bring objects of an earlier session back
+        work = self._prompting.begin()  # which may bring objects of an earlier session back
         if self._dock.selected is None:
             self.new()
         else:

@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
-from psygnal import Signal
-
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.controllers.objects import Objects
 from sam2_plugins.napari_plugin.controllers.tracks import TracksDrawing
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.mask_store import Change
-from sam2_plugins.napari_plugin.models.all_cells import Offer
 from sam2_plugins.napari_plugin.models.dock import DockModel
+from sam2_plugins.napari_plugin.models.requests import Offer
 from sam2_plugins.napari_plugin.models.work import Work
 
 
 class Offers:
-    """The decisions that nobody has looked at yet, in the order of frames."""
-
-    changed = Signal()
-    """There are more, or fewer."""
+    """The decisions on the chosen image's cells that nobody has looked at yet."""
 
     def __init__(self, dock: DockModel, objects: Objects, tracks: TracksDrawing) -> None:
         self._dock = dock
         self._objects = objects
         self._tracks = tracks
-        self._offers: list[Offer] = []
 
     @property
     def due(self) -> list[Offer]:
-        """Those whose objects are still there."""
-        names = {*self._dock.objects, None}
-        return [offer for offer in self._offers if {*offer.labels, offer.mother} <= names]
-
-    def add(self, offer: Offer) -> None:
-        """Offer one more decision."""
-        self._offers = sorted([*self._offers, offer], key=lambda one: one.frame)
-        self.changed.emit()
-
-    def clear(self) -> None:
-        """Another image is chosen: nothing was decided of its cells."""
-        self._offers = []
-        self.changed.emit()
+        """Those whose objects are still there, in the order of frames."""
+        work, names = self._dock.work, {*self._dock.objects, None}
+        offers = [] if work is None else work.offers
+        return [offer for offer in offers if {*offer.labels, offer.mother} <= names]
 
     def text(self, offer: Offer) -> str:
         """Return what was decided, in a line."""
@@ -118,5 +103,8 @@ class Offers:
         return change
 
     def _drop(self, offers: list[Offer]) -> None:
-        self._offers = [offer for offer in self._offers if offer not in offers]
-        self.changed.emit()
+        work = self._dock.work
+        if work is not None:
+            work.offers = [offer for offer in work.offers if offer not in offers]
+            work.history.on_change()
+        self._dock.objects_changed.emit()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -16,13 +16,13 @@ from sam2_plugins.napari_plugin.controllers.jobs import Jobs
 from sam2_plugins.napari_plugin.controllers.tracks import TracksDrawing
 from sam2_plugins.napari_plugin.models.dock import DockModel
 from sam2_plugins.napari_plugin.models.project_file import (
-    Choices,
     Project,
     Saved,
     read_project,
     write_project,
 )
 from sam2_plugins.napari_plugin.models.project_places import Places, facts_of
+from sam2_plugins.napari_plugin.models.requests import Choices
 from sam2_plugins.napari_plugin.models.work import Work
 
 
@@ -126,7 +126,8 @@ class Projects:
             for layer in kept.layers:
                 if layer in dock.viewer.layers:
                     dock.viewer.layers.remove(layer)
-            self._recall(kept.saved, self.places.find(image))
+            look = replace(kept.saved.choices, limits=())  # as it is shown now
+            self._recall(replace(kept.saved, choices=look), self.places.find(image))
             return
         path = self.places.find(image)
         if path is not None and self.places.lock(path):
@@ -192,7 +193,9 @@ class Projects:
         dock.objects_changed.emit()
         when = "" if path is None else f", as saved on {_date(path)} in {path.name}"
         lost = f" {_count(saved.damaged, 'damaged line')} left out." if saved.damaged else ""
-        dock.message.emit(f"{_count(len(names), 'object')} back{when}.{lost}")
+        run = work.unfinished
+        broken = f" All cells was broken off on frame {run.taken}: it can go on." if run else ""
+        dock.message.emit(f"{_count(len(names), 'object')} back{when}.{lost}{broken}")
 
     def _leave(self, work: Work) -> None:
         if work.project is not None:

@@ -44,7 +44,7 @@ class Prompting:
     def __init__(self, dock: DockModel, jobs: Jobs, begin: Callable[[], Work]) -> None:
         self._dock = dock
         self._jobs = jobs
-        self._begin = begin
+        self.begin = begin
         self.answering = False
         self._waiting: list[Callable[[], None]] = []
 
@@ -184,7 +184,7 @@ class Prompting:
 
         A label that was taken before, on any frame, is the same object again.
         """
-        work = self._begin()
+        work = self.begin()
         names, image = work.names, work.workspace.image
         found = masks_at(layer, image, self._dock.viewer.dims.point)
         known = {value: work.taken.get((layer.name, value)) for value in found}
@@ -201,7 +201,7 @@ class Prompting:
 
     def take(self, index: Index, masks: Sequence[ObjectMask]) -> list[int]:
         """Make an object of each mask on a frame."""
-        work = self._begin()
+        work = self.begin()
         made = {work.add(): mask for mask in masks}
         self._take(work, index, made, "all cells")
         return list(made)

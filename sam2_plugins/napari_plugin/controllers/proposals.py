@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import pi, sqrt
 from typing import Any
 
@@ -31,13 +31,10 @@ class Proposals:
     changed = Signal()
     """There are other proposals, or others are accepted."""
 
-    def __init__(
-        self, dock: DockModel, jobs: Jobs, prompting: Prompting, begin: Callable[[], Work]
-    ) -> None:
+    def __init__(self, dock: DockModel, jobs: Jobs, prompting: Prompting) -> None:
         self._dock = dock
         self._jobs = jobs
         self._prompting = prompting
-        self._begin = begin
         self._index: Index = ()
         self._layer: Any = None
         self.masks: dict[int, ObjectMask] = {}
@@ -58,7 +55,7 @@ class Proposals:
 
     def propose(self) -> None:
         """Let the model propose all objects of the shown frame, in a worker."""
-        dock, work = self._dock, self._begin()
+        dock, work = self._dock, self._prompting.begin()
         if dock.running:
             raise Sam2PluginsError("Cancel the run first.")
         index, view = work.workspace.step, dock.view()

@@ -16,7 +16,6 @@ from sam2_plugins.napari_plugin.models.dock import DockModel
 from sam2_plugins.napari_plugin.models.export import export, read_prompts, write_prompts
 from sam2_plugins.napari_plugin.models.measures import Measures, Row, measure, save_csv
 from sam2_plugins.napari_plugin.models.session import Painted
-from sam2_plugins.napari_plugin.models.work import Work
 
 
 class Results:
@@ -25,13 +24,10 @@ class Results:
     measured = Signal()
     """There are new measures."""
 
-    def __init__(
-        self, dock: DockModel, jobs: Jobs, prompting: Prompting, begin: Callable[[], Work]
-    ) -> None:
+    def __init__(self, dock: DockModel, jobs: Jobs, prompting: Prompting) -> None:
         self._dock = dock
         self._jobs = jobs
         self._prompting = prompting
-        self._begin = begin
         self.table = Measures()
 
     @property
@@ -117,7 +113,7 @@ class Results:
         self._dock.attempt(lambda: self._load_prompts(path))
 
     def _load_prompts(self, path: Path) -> None:
-        dock, work = self._dock, self._begin()
+        dock, work = self._dock, self._prompting.begin()
         line = Line.through(dock.axis, work.workspace.step)
         loaded = read_prompts(path, work, line)
         for prompt in loaded.prompts:

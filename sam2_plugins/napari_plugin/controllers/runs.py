@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from psygnal import Signal
 
 from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.lineage import LineageJournal
 from sam2_plugins.core.tracking.schedule import Direction
 from sam2_plugins.napari_plugin.controllers.jobs import Handle, Jobs
-from sam2_plugins.napari_plugin.controllers.offers import Offers
 from sam2_plugins.napari_plugin.controllers.prompting import Prompting
 from sam2_plugins.napari_plugin.controllers.tracks import TracksDrawing
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.mask_store import Change
-from sam2_plugins.napari_plugin.models.all_cells import LineageStep, Taking, follow_all, seeds_of
+from sam2_plugins.napari_plugin.models.all_cells import LineageStep, Taking, all_cells, follow_all
 from sam2_plugins.napari_plugin.models.dock import DockModel
-from sam2_plugins.napari_plugin.models.requests import Request, Step
+from sam2_plugins.napari_plugin.models.requests import AllCells, Request, Step
 from sam2_plugins.napari_plugin.models.session import Session
 from sam2_plugins.napari_plugin.models.volumes import largest, track_volumes
 from sam2_plugins.napari_plugin.models.work import Work
@@ -50,15 +50,11 @@ class Runs:
         jobs: Jobs,
         prompting: Prompting,
         tracks: TracksDrawing,
-        offers: Offers,
-        begin: Callable[[], Work],
     ) -> None:
         self._dock = dock
         self._jobs = jobs
         self._prompting = prompting
         self._tracks = tracks
-        self._offers = offers
-        self._begin = begin
         self._run: Handle | None = None
 
     @property
@@ -119,6 +115,17 @@ class Runs:
         request = Request(dock.view(), line, direction, start, stop, over=dock.over)
         self._track(work, request)
 
+    @property
+    def broken_off(self) -> AllCells | None:
+        """The run over all cells that `track_all` would go on with, to the same end.
+
+        None if there is none, or something was changed since that it hangs on.
+        """
+        dock, work = self._dock, self._dock.work
+        run = None if work is None else work.unfinished
+        known = run is not None and run.journal is not None and run.journal.exists()
+        return run if run and known and run.choices == dock.choices else None
+
     def track_all(self, stop: int | None = None) -> None:
         """Track all cells from the shown frame on, with those that come, divide and go.
 
@@ -127,7 +134,38 @@ class Runs:
         Sam2PluginsError
             If there is nothing to track through.
         """
-        dock, work = self._dock, self._begin()
+        dock, work = self._dock, self._prompting.begin()
+        if dock.running:
+            raise Sam2PluginsError(self.why_not())
+        run = self.broken_off or self._all_cells(work, stop)
+        request = Request(dock.view(), run.line, "forward", run.first, run.last)
+        change: Change = {}
+        taking = Taking(work, request, run, change)
+
+        def steps() -> Generator[Step, None, None]:
+            if work.project is not None:
+                work.project.put_all_cells(run.begun())
+            return follow_all(work.session, request, run)
+
+        def each(step: Step) -> None:
+            assert isinstance(step, LineageStep) and step.found is not None
+            if taking.take(step.found):
+                dock.objects_changed.emit()
+
+        def ended(whole: bool) -> None:
+            run.running, run.latest = False, work.history.latest
+            if whole:
+                work.all_cells = None
+                work.history.on_change()
+                if run.journal is not None:
+                    LineageJournal(run.journal).delete()
+            dock.objects_changed.emit()
+
+        run.running = True
+        self._start(work, steps, request, change, each, ended)
+
+    def _all_cells(self, work: Work, stop: int | None) -> AllCells:
+        dock = self._dock
         line, frame = Line.through(dock.axis, work.workspace.step), dock.frame
         last = dock.length - 1 if stop is None else stop
         if dock.over is not None or frame >= last:
@@ -135,21 +173,7 @@ class Runs:
                 "All cells are tracked to later frames: go to an earlier frame, and choose one "
                 "axis to track along."
             )
-        request = Request(dock.view(), line, "forward", frame, last)
-        names, seeds = work.names, seeds_of(work, line, frame, last)
-        change: Change = {}
-        taking = Taking(work, request, seeds, change)
-
-        def each(step: Step) -> None:
-            known = len(names)
-            assert isinstance(step, LineageStep) and step.found is not None
-            for offer in taking.take(step.found):
-                if work is dock.work:  # labels mean other objects in another image
-                    self._offers.add(offer)
-            if len(names) > known:
-                dock.objects_changed.emit()
-
-        self._start(work, lambda: follow_all(work.session, request, seeds), request, change, each)
+        return all_cells(work, line, frame, last, dock.choices)
 
     def cancel(self) -> None:
         """Stop the run at the next frame; what is done is kept."""
@@ -175,6 +199,7 @@ class Runs:
         request: Request,
         change: Change,
         on_step: Callable[[Step], None] = lambda step: None,
+        on_end: Callable[[bool], None] = lambda whole: None,
     ) -> None:
         dock = self._dock
         if dock.running:
@@ -199,6 +224,7 @@ class Runs:
             self._run, dock.running = None, False
             made = _by_the_run(change, work.session, request.line.axis)
             work.history.record("run", made, differ=True)
+            on_end(not stopped)
             dock.show(work)
             self.progressed.emit(None)
             kept = "Stopped; what is done is kept: " if stopped else ""

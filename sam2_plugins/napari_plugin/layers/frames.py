@@ -141,10 +141,7 @@ class View:
         if len(set(shapes.values())) > 1:
             each = ", ".join(f"{name} is {shape}" for name, shape in shapes.items())
             raise FrameSourceError(f"Channels must have one shape, but {each}.")
-        # An RGB layer is shown as it is; napari gives it no contrast limits.
-        as_shown = contrast == "layer" and not layers[0].rgb
-        limits = tuple(_limits(layer) for layer in layers) if as_shown else None
-        return cls(tuple(layers), limits)
+        return cls(tuple(layers), limits_of(layers, contrast) or None)
 
     def source(self, line: Line) -> tuple[Any, dict[str, Any]]:
         """Return the frames along a line as a lazy array, and how `open_frames` is to read it."""
@@ -168,9 +165,13 @@ class View:
         return frames
 
 
-def _limits(layer: ImageLayer) -> tuple[float, float]:
-    low, high = (float(n) for n in layer.contrast_limits)
-    return (low, high) if low < high else (low, low + 1)
+def limits_of(layers: Sequence[ImageLayer], contrast: Contrast) -> tuple[tuple[float, float], ...]:
+    """Contrast limits of each layer; () where they are not what the model looks at."""
+    # An RGB layer is shown as it is; napari gives it no contrast limits.
+    if contrast != "layer" or any(layer.rgb for layer in layers):
+        return ()
+    found = [(float(low), float(high)) for low, high in (one.contrast_limits for one in layers)]
+    return tuple((low, high) if low < high else (low, low + 1) for low, high in found)
 
 
 class _Stack:

@@ -6,7 +6,7 @@ movie, and taking back a run swaps entries. Reading and painting work as on an a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import product
 from math import nan
 from typing import Any, TypeAlias
@@ -23,11 +23,13 @@ Index: TypeAlias = "tuple[int, ...]"
 Entry: TypeAlias = "tuple[Index, int]"
 Change: TypeAlias = "dict[Entry, ObjectMask | None]"
 """What was there before: mask by frame and label; None if nothing was."""
+Patch: TypeAlias = "dict[Index, dict[int, ObjectMask | None]]"
+"""The same by frame, as many masks are swapped."""
 LABELS = np.dtype(np.uint16)
 """Of the layer: napari draws labels of up to 16 bits quickly, and exports have 16 bits."""
 LARGEST_LABEL = int(np.iinfo(LABELS).max)
 OnEdit: TypeAlias = "Callable[[Index, dict[int, ObjectMask | None]], None]"
-OnPut: TypeAlias = "Callable[[Index, int, ObjectMask | None], None]"
+OnPut: TypeAlias = "Callable[[Index, Mapping[int, ObjectMask | None]], None]"
 _Boxes: TypeAlias = "tuple[NDArray[np.intp], list[ObjectMask], NDArray[np.intp]]"
 
 
@@ -47,7 +49,7 @@ class MaskStore(MaskTable[Index, int]):
         Called after a person painted, or undid that, with the frame and the masks from before, by
         label.
     on_put
-        Called after any mask was set or removed, in the thread in which that was done.
+        Called after masks of a frame were set or removed, in the thread in which that was done.
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
@@ -57,7 +59,7 @@ class MaskStore(MaskTable[Index, int]):
         self.size = int(np.prod(self.shape))
         self.dtype = LABELS
         self.on_edit: OnEdit = lambda index, before: None
-        self.on_put: OnPut = lambda index, label, mask: None
+        self.on_put: OnPut = lambda index, masks: None
         self.changes = 0
         self._versions: dict[int, int] = {}
         self._frame_versions: dict[Index, int] = {}
@@ -97,22 +99,7 @@ class MaskStore(MaskTable[Index, int]):
 
     def put(self, index: Index, label: int, mask: ObjectMask | None) -> ObjectMask | None:
         """Set a mask, or remove it; return what was there."""
-        before = self._set(index, label, mask)
-        self._count(((index, label),))
-        return before
-
-    def _set(self, index: Index, label: int, mask: ObjectMask | None) -> ObjectMask | None:
-        before = super().put(index, label, mask)
-        self.on_put(index, label, mask)
-        return before
-
-    def _count(self, changed: Collection[Entry]) -> None:
-        """Let others see that masks have changed."""
-        self.changes += len(changed)
-        for label in {label for _, label in changed}:
-            self._versions[label] = self._versions.get(label, 0) + 1
-        for index in {index for index, _ in changed}:
-            self._frame_versions[index] = self._frame_versions.get(index, 0) + 1
+        return self.swap({index: {label: mask}})[index][label]
 
     def remove(self, label: int) -> Change:
         """Remove an object from all frames, and return what takes that back."""
@@ -122,10 +109,25 @@ class MaskStore(MaskTable[Index, int]):
         """Return a number that changes with every mask of an object."""
         return self._versions.get(label, 0)
 
-    def swap(self, change: Change) -> Change:
-        """Take a change back, and return the one that brings it on again."""
-        back = {entry: self._set(*entry, mask) for entry, mask in change.items()}
-        self._count(change)
+    def swap(self, patch: Patch) -> Patch:
+        """Set masks, or remove them, and return what takes that back."""
+        back: Patch = {}
+        for index, masks in patch.items():
+            here = self._masks.setdefault(index, {})
+            back[index] = before = {label: here.get(label) for label in masks}
+            for label, mask in masks.items():
+                if mask is not None:
+                    here[label] = mask
+                    if before[label] is None:
+                        self._known.setdefault(label, set()).add(index)
+                elif before[label] is not None:
+                    del here[label]
+                    self._known[label].discard(index)
+            self.changes += len(masks)
+            self._frame_versions[index] = self._frame_versions.get(index, 0) + 1
+            self.on_put(index, masks)
+        for label in set().union(*patch.values()):
+            self._versions[label] = self._versions.get(label, 0) + 1
         return back
 
     # -- an array for napari
@@ -223,6 +225,14 @@ class MaskStore(MaskTable[Index, int]):
             changed &= (shown != after) & (after > 0)
         if before:
             self.on_edit(index, before)
+
+
+def by_frame(change: Change) -> Patch:
+    """Sort the masks of a change by frame."""
+    patch: Patch = {}
+    for (index, label), mask in change.items():
+        patch.setdefault(index, {})[label] = mask
+    return patch
 
 
 def labels_of(objects: Iterable[ObjectId], taken: Iterable[int]) -> dict[ObjectId, int]:

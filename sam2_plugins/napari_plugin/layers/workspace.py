@@ -72,7 +72,7 @@ class Workspace:
         self._only_selects = False
         self._quiet = False
         self.drawing = 1
-        self._excluding = False
+        self._excluding = self._had_boxes = False
         self.labels = viewer.add_labels(
             self.store,
             name=f"{image.name} masks",
@@ -82,7 +82,7 @@ class Workspace:
         )
         self._bind(self.labels)
         self.points = self._add_points()
-        self.boxes = self._add_boxes()
+        self.boxes = self._make_boxes()
         self.tracks: Any = None
         self._leave_in_place = keep_placed(image, self.layers)
 
@@ -97,8 +97,16 @@ class Workspace:
         """Add prompt layers again that a person removed; their prompts are gone with them."""
         if self.points not in self.viewer.layers:
             self.points = self._add_points()
-        if self.boxes not in self.viewer.layers:
-            self.boxes = self._add_boxes()
+        if self._had_boxes and self.boxes not in self.viewer.layers:
+            self._had_boxes, self.boxes = False, self._make_boxes()
+
+    def layer_to_draw_in(self, name: str) -> Any:
+        """Return "points", "boxes" or "labels" as a layer that is seen."""
+        if name == "boxes":
+            self._show_boxes()
+        layer = getattr(self, name)
+        layer.visible = True
+        return layer
 
     def fits(self, image: Any) -> bool:
         """Whether an image has the shape for which the layers were made."""
@@ -171,6 +179,8 @@ class Workspace:
         """Let the prompt layers show just these marks; no event tells of it."""
         with self.quietly():
             write_marks(marks, self.points, self.boxes, color_of)
+            if marks.shapes:
+                self._show_boxes()
             self._prepare(self.points, self._excluding)
             self._prepare(self.boxes, self._excluding)
 
@@ -225,8 +235,10 @@ class Workspace:
         )
         return self._listening(points)
 
-    def _add_boxes(self) -> Any:
-        boxes = self.viewer.add_shapes(
+    def _make_boxes(self) -> Any:
+        from napari.layers import Shapes
+
+        boxes = Shapes(
             ndim=self.store.ndim,
             name=f"{self.image.name} boxes",
             features={OBJECT: np.zeros(0, int)},
@@ -236,6 +248,17 @@ class Workspace:
             **placement_of(self.image),
         )
         return self._listening(boxes)
+
+    def _show_boxes(self) -> None:
+        """Add the layer of boxes: every layer costs the window time, and many need no box."""
+        if self.boxes in self.viewer.layers:
+            return
+        for name, value in placement_of(self.image).items():
+            setattr(self.boxes, name, value)
+        active = self.viewer.layers.selection.active
+        self.viewer.add_layer(self.boxes)
+        self.viewer.layers.selection.active = active
+        self._had_boxes = True
 
     def _listening(self, layer: Any) -> Any:
         layer.mouse_drag_callbacks.insert(0, self._before_drawing)
@@ -282,4 +305,6 @@ class Workspace:
             marks = self.marks()
             self.set_marks(replace(marks, clicks=marks.clicks[:-1]))
             return
+        if len(self.boxes.data):
+            self._show_boxes()
         self._on_drawn()

@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+import os
+from collections.abc import Generator
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from pathlib import Path
 
-from sam2_plugins.core.lineage import Event, LineageFrame, LineageTracker
+from sam2_plugins.core.lineage import Event, LineageFrame, LineageJournal, LineageTracker, run_all
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.core.tracking.tracker import FrameResult
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.mask_store import Change, free_label
-from sam2_plugins.napari_plugin.models.requests import Request, Step
-from sam2_plugins.napari_plugin.models.session import Session
+from sam2_plugins.napari_plugin.models.project_file import Project, journal_of
+from sam2_plugins.napari_plugin.models.requests import AllCells, Choices, Offer, Request, Step
+from sam2_plugins.napari_plugin.models.session import Session, bound
 from sam2_plugins.napari_plugin.models.work import Work
-
-
-@dataclass(frozen=True)
-class Offer:
-    """A decision that a person may refuse.
-
-    Attributes
-    ----------
-    kind
-        "born", "divided" or "ended", as `core.lineage.Event` has it.
-    labels
-        What was born or ended, or the daughters.
-    """
-
-    kind: str
-    frame: int
-    labels: tuple[int, ...]
-    reason: str
-    mother: int | None = None
 
 
 @dataclass(frozen=True)
@@ -44,49 +27,66 @@ class LineageStep(Step):
     found: LineageFrame | None = None
 
 
-Seeds: TypeAlias = "dict[int, tuple[int, ObjectMask]]"
-"""By label, the first frame of a run on which an object is, and its mask there."""
+def all_cells(work: Work, line: Line, first: int, last: int, choices: Choices) -> AllCells:
+    """Prepare a run over all cells of some frames of a line, also of those that come later.
 
-
-def seeds_of(work: Work, line: Line, first: int, last: int) -> Seeds:
-    """Find the objects of some frames of a line: those that come later, too."""
-    seeds: Seeds = {}
+    Each object begins with its first mask there; prompts after that count too.
+    """
+    seeds: dict[int, Prompt] = {}
     for label in work.names:
         frames = {line.frame(index) for index in work.store.frames_of(label)}
         for frame in sorted(f for f in frames if f is not None and first <= f <= last):
             mask = work.store.get(line.index(frame), label)
             if mask is not None and mask.visible:
-                seeds[label] = frame, mask
+                seeds[label] = Prompt.of(frame, label, mask=mask)
                 break
-    return seeds
+    later = [
+        prompt
+        for (frame, label), prompts in sorted(work.session.prompts.along(line).items())
+        if label in seeds and seeds[label].frame < frame <= last
+        for prompt in prompts
+    ]
+    run = AllCells(
+        line=line,
+        first=first,
+        last=last,
+        choices=choices,
+        prompts=(*seeds.values(), *later),
+        lives=dict(work.session.lives),
+        journal=_place(work.project),
+        taken=first - 1,
+        labels={label: label for label in seeds},
+    )
+    if run.journal is not None:
+        LineageJournal(run.journal).delete()
+        work.all_cells = run
+    return run
+
+
+def _place(project: Project | None) -> Path | None:
+    """Where a run can be kept; None if the project file cannot be written either."""
+    if project is None or project.error or not os.access(project.path.parent, os.W_OK):
+        return None
+    return journal_of(project).path
 
 
 def follow_all(
-    session: Session, wanted: Request, seeds: Seeds
+    session: Session, wanted: Request, run: AllCells
 ) -> Generator[LineageStep, None, None]:
-    """Track all objects from a frame on, those that are there and those that come.
+    """Track all objects, those that are there and those that come; begin where it was broken off.
 
-    Nothing is written to the store. Prompts after those of the seeds count too.
+    Nothing is written to the store. What was decided before the break is yielded again.
     """
-    line, first = wanted.line, wanted.start or 0
-    last = session.store.shape[line.axis or 0] - 1 if wanted.stop is None else wanted.stop
-    tracker = session.fresh_tracker(wanted.view, line)
-    for label, (frame, mask) in seeds.items():
-        tracker.add(Prompt.of(frame, label, mask=mask))
-    for (frame, label), prompts in sorted(session.prompts.along(line).items()):
-        if label in seeds and seeds[label][0] < frame <= last:
-            for prompt in prompts:
-                tracker.add(prompt)
-    session.bound(tracker)
-    frames = LineageTracker(tracker, tracker.proposer()).run(first, last)
-    total, done = last - first + 1, 0
-    while True:
-        with session.turns:
-            found = next(frames, None)
-        if found is None:
-            return
-        done += 1
-        yield LineageStep(line.index(found.frame), done, total, len(found.masks), found)
+    tracker = session.fresh_tracker(wanted.view, run.line)
+    for prompt in run.prompts:
+        tracker.add(prompt)
+    bound(tracker, run.lives)
+    lineage = LineageTracker(tracker, tracker.proposer())
+    journal = None if run.journal is None else LineageJournal(run.journal)
+    frames = run_all(lineage, run.first, run.last, journal=journal, turn=lambda: session.turns)
+    total = run.last - run.first + 1
+    for done, found in enumerate(frames, 1):
+        yield LineageStep(run.line.index(found.frame), done, total, len(found.masks), found)
 
 
 class Taking:
@@ -94,41 +94,56 @@ class Taking:
 
     Parameters
     ----------
-    labels
-        Objects that the tracker knew from the beginning.
     change
         Is filled with what takes the run back.
     """
 
-    def __init__(self, work: Work, wanted: Request, labels: Iterable[int], change: Change) -> None:
+    def __init__(self, work: Work, wanted: Request, run: AllCells, change: Change) -> None:
         self._work = work
         self._wanted = wanted
+        self._run = run
         self._change = change
-        self._labels: dict[ObjectId, int] = {label: label for label in labels}
 
-    def take(self, found: LineageFrame) -> list[Offer]:
-        """Write a frame's masks, and return what was decided."""
-        offers = [offer for event in found.events if (offer := self._decided(event)) is not None]
+    def take(self, found: LineageFrame) -> bool:
+        """Write a frame's masks and what was decided; tell whether that is more than masks.
+
+        What was taken before the run was broken off stays as a person has left it.
+        """
+        work, run = self._work, self._run
+        if found.frame <= run.taken:
+            return False
+        known = len(run.labels)
+        for event in found.events:
+            if (offer := self._decided(event)) is not None:
+                work.offers = sorted([*work.offers, offer], key=lambda one: one.frame)
         named = {self._label(obj): mask for obj, mask in found.masks.items()}
-        names = self._work.names
-        masks: dict[ObjectId, ObjectMask] = {o: mask for o, mask in named.items() if o in names}
+        masks: dict[ObjectId, ObjectMask] = {o: m for o, m in named.items() if o in work.names}
         result = FrameResult(found.frame, found.time, masks, frozenset(masks))
-        self._work.session.keep(self._wanted, result, self._change)
-        return offers
+        work.session.keep(self._wanted, result, self._change)
+        run.taken = found.frame
+        more = bool(found.events) or len(run.labels) > known
+        if more:
+            work.history.on_change()
+        elif work.project is not None:
+            work.project.put_all_cells({"taken": run.taken})
+        return more
 
     def _label(self, obj: ObjectId) -> int:
         """Label of what the tracker calls an object; what is new there is new here."""
-        if obj not in self._labels:
+        labels = self._run.labels
+        if obj not in labels:
             names = self._work.names
-            label = self._labels[obj] = free_label({*names, *self._labels.values()})
+            label = labels[obj] = free_label({*names, *labels.values()})
             names[label] = f"object {label}"
-        return self._labels[obj]
+        return labels[obj]
 
     def _decided(self, event: Event) -> Offer | None:
         lives, lineage = self._work.session.lives, self._work.lineage
+        if event.goes_on_as is not None and self._joined(event.objects[0], event.goes_on_as):
+            return None
         labels = tuple(self._label(obj) for obj in event.objects)
         mother = None if event.mother is None else self._label(event.mother)
-        at_first = event.frame == (self._wanted.start or 0)
+        at_first = event.frame == self._run.first
         if event.kind == "ended":
             if lives.get(labels[0], Life()).last is not None:  # as it was known
                 return None
@@ -143,3 +158,33 @@ class Taking:
         if event.kind == "born" and at_first:
             return None
         return Offer(event.kind, event.frame, labels, event.reason, mother)
+
+    def _joined(self, earlier: ObjectId, later: ObjectId) -> bool:
+        """Let a cell that this run found go on as the object that it is later, and tell if it does.
+
+        Of two objects that were there before, or that have different mothers, none is the other.
+        """
+        work, labels = self._work, self._run.labels
+        mine, heir = self._label(earlier), self._label(later)
+        mothers, lives = work.lineage.mothers, work.session.lives
+        if mine in {prompt.obj for prompt in self._run.prompts} or heir in mothers:
+            return False
+        labels[earlier] = heir
+        for index in work.store.frames_of(mine):
+            mask = work.store.put(index, mine, None)
+            self._change.setdefault((index, heir), work.store.put(index, heir, mask))
+        if mine in mothers:
+            mothers[heir] = mothers.pop(mine)
+        life = Life(lives.pop(mine, Life()).first, lives.pop(heir, Life()).last)
+        if life != Life():
+            lives[heir] = life
+        tracked, line = work.session.prompts.tracked, self._run.line
+        tracked.setdefault((line, heir), set()).update(tracked.pop((line, mine), ()))
+        del work.names[mine]
+        born = [offer for offer in work.offers if offer.labels == (heir,) and offer.kind == "born"]
+        work.offers = [
+            replace(offer, labels=tuple(heir if o == mine else o for o in offer.labels))
+            for offer in work.offers
+            if offer not in born
+        ]
+        return True

@@ -16,9 +16,10 @@ from sam2_plugins.napari_plugin.layers.frames import (
     View,
     full_level,
     leading_shape,
+    limits_of,
     shown_index,
 )
-from sam2_plugins.napari_plugin.models.project_file import Choices
+from sam2_plugins.napari_plugin.models.requests import Choices
 from sam2_plugins.napari_plugin.models.work import Work
 
 
@@ -146,7 +147,9 @@ class DockModel:
     def choices(self) -> Choices:
         """What is chosen now, as it is saved."""
         names = tuple(image.name for image in self.images[1:])
-        return Choices(self.axis, self.over, names, self.contrast, self.memory, self.model)
+        limits = limits_of(self.images, self.contrast)
+        chosen = self.axis, self.over, names, self.contrast, self.memory, self.model
+        return Choices(*chosen, limits)
 
     @choices.setter
     def choices(self, choices: Choices) -> None:
@@ -157,6 +160,8 @@ class DockModel:
         self.axis, self.over = choices.axis, choices.over
         self.contrast = "movie" if choices.contrast == "movie" else "layer"
         self.memory, self.model = choices.memory, choices.model
+        for layer, limits in zip(self.images, choices.limits, strict=False):
+            layer.contrast_limits = limits
 
     # -- objects
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.layers.marks import Marks
-from sam2_plugins.napari_plugin.layers.mask_store import Change, Entry, MaskStore
+from sam2_plugins.napari_plugin.layers.mask_store import Change, Entry, MaskStore, Patch, by_frame
 from sam2_plugins.napari_plugin.models.session import Painted
 
 
@@ -47,7 +47,7 @@ class Edit:
     title: str
     before: State
     after: State
-    masks: Change
+    masks: Patch
 
 
 class History:
@@ -77,6 +77,11 @@ class History:
     def __len__(self) -> int:
         return len(self._undo)
 
+    @property
+    def latest(self) -> Edit | None:
+        """The edit that would be taken back next."""
+        return self._undo[-1] if self._undo else None
+
     def record(self, title: str, masks: Change | None = None, differ: bool = False) -> None:
         """Keep a change that was made: the masks as they were before; nothing if nothing changed.
 
@@ -91,7 +96,7 @@ class History:
         if not differ:
             changed = {e: mask for e, mask in changed.items() if mask != self._store.get(*e)}
         if changed or now != self.present:
-            self._undo.append(Edit(title, self.present, now, changed))
+            self._undo.append(Edit(title, self.present, now, by_frame(changed)))
             self._redo.clear()
         self.present = now
         self.on_change()

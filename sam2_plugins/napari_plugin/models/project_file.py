@@ -2,7 +2,8 @@
 
 JSON Lines. The first line says what the file is and which image it is of. Of those after it, in any
 order, ``{"at": [7], "label": 3, "iou": …, "score": …, "offset": [x, y], "mask": {…}}`` is the mask
-of an object on a frame (its tight crop, as COCO run-length encoding; ``null``: none any more), and
+of an object on a frame (its tight crop, as COCO run-length encoding; ``null``: none any more),
+``{"all_cells": {…}}`` what a run over all cells began from, or how far it is, and
 ``{"state": {…}}`` is all the rest: names, prompts, lineage, choices. Of several lines on the same
 thing the last counts. What a crash left of a last line is ignored.
 """
@@ -14,7 +15,8 @@ import math
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from time import monotonic
@@ -22,12 +24,14 @@ from typing import Any
 
 from sam2_plugins.core import files
 from sam2_plugins.core.errors import ExportError, Sam2PluginsError
+from sam2_plugins.core.lineage import LineageJournal
 from sam2_plugins.core.masks import ObjectMask, rle
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.marks import Marks
 from sam2_plugins.napari_plugin.layers.mask_store import Index
 from sam2_plugins.napari_plugin.models.history import State
+from sam2_plugins.napari_plugin.models.requests import AllCells, Choices, Offer
 from sam2_plugins.napari_plugin.models.session import Painted
 
 SUFFIX = ".sam2"
@@ -50,18 +54,6 @@ class ImageFacts:
 
 
 @dataclass(frozen=True)
-class Choices:
-    """What is chosen in the form; channels are named."""
-
-    axis: int | None = None
-    over: int | None = None
-    channels: tuple[str, ...] = ()
-    contrast: str = "layer"
-    memory: str = "sam2"
-    model: str = "nano"
-
-
-@dataclass(frozen=True)
 class Saved:
     """All work on one image."""
 
@@ -70,6 +62,10 @@ class Saved:
     choices: Choices = field(default_factory=Choices)
     masks: Masks = field(default_factory=dict)
     current: Current = field(default_factory=dict)
+    all_cells: AllCells | None = None
+    """A run over all cells that was broken off."""
+    offers: tuple[Offer, ...] = ()
+    """Its decisions that nobody has looked at."""
     damaged: int = 0
     """Lines of the file that could not be read."""
 
@@ -91,13 +87,17 @@ class Project:
         self._thread = threading.Thread(target=self._write, name="sam2 project", daemon=True)
         self._thread.start()
 
-    def put_mask(self, index: Index, label: int, mask: ObjectMask | None) -> None:
-        """Append a mask; from any thread."""
-        self._queue.put((index, label, mask))
+    def put_masks(self, index: Index, masks: Mapping[int, ObjectMask | None]) -> None:
+        """Append masks of a frame by label, None for those that are gone; from any thread."""
+        self._queue.put((index, masks))
 
     def put_state(self, saved: Saved) -> None:
         """Append everything but the masks."""
         self._queue.put(saved)
+
+    def put_all_cells(self, values: Mapping[str, Any]) -> None:
+        """Append what a run over all cells began from, or how far it is; from any thread."""
+        self._queue.put({"all_cells": values})
 
     def close(self) -> None:
         """Wait until everything is on the disk."""
@@ -123,7 +123,10 @@ class Project:
                 file.write(_line(_header(self._image)))
             synced = monotonic()
             while (item := self._queue.get()) is not None:
-                file.write(_line(_state(item) if isinstance(item, Saved) else _mask(*item)))
+                if isinstance(item, tuple):
+                    file.writelines(_masks(*item))
+                else:
+                    file.write(_line(_state(item) if isinstance(item, Saved) else item))
                 if self._queue.empty():
                     file.flush()
                     if monotonic() - synced > SYNC_SECONDS:
@@ -131,6 +134,11 @@ class Project:
                         synced = monotonic()
             file.flush()
             os.fsync(file.fileno())
+
+
+def journal_of(project: Project) -> LineageJournal:
+    """Where runs over all cells are kept: beside the project file."""
+    return LineageJournal(project.path.with_name(f"{project.path.name}.cells.jsonl"))
 
 
 def write_project(path: Path, saved: Saved) -> None:
@@ -144,8 +152,9 @@ def write_project(path: Path, saved: Saved) -> None:
     with files.replacing(path) as fresh, fresh.open("wb") as file:
         file.write(_line(_header(saved.image)))
         for index, masks in saved.masks.items():
-            for label, mask in masks.items():
-                file.write(_line(_mask(index, label, mask)))
+            file.writelines(_masks(index, masks))
+        if saved.all_cells is not None:
+            file.write(_line({"all_cells": saved.all_cells.begun()}))
         file.write(_line(_state(saved)))
 
 
@@ -186,6 +195,7 @@ def read_project(path: Path) -> Saved:
     facts = read_facts(path)
     masks: Masks = {}
     state: dict[str, Any] = {}
+    run: dict[str, Any] = {}
     damaged = 0
     with Path(path).open("rb") as file:
         file.readline()
@@ -196,11 +206,20 @@ def read_project(path: Path) -> Saved:
                 entry = json.loads(line)
                 if "state" in entry:
                     state = entry["state"]
+                    reached = state.get("all_cells")
+                    run = {} if reached is None else {**run, **reached}
+                elif "all_cells" in entry:
+                    run.update(entry["all_cells"])
                 else:
                     _read_mask(entry, facts.shape[-2:], masks)
             except (ValueError, KeyError, TypeError):
                 damaged += 1
-    return _read_state(state, replace(Saved(facts), masks=masks, damaged=damaged))
+    saved = replace(Saved(facts), masks=masks, damaged=damaged)
+    if "frames" in run:
+        # What is damaged of a run is not gone on with.
+        with suppress(ValueError, KeyError, TypeError, Sam2PluginsError):
+            saved = replace(saved, all_cells=AllCells.of(run, beside=path))
+    return _read_state(state, saved)
 
 
 def _whole(path: Path) -> int:
@@ -215,6 +234,11 @@ def _line(entry: Mapping[str, Any]) -> bytes:
 def _header(image: ImageFacts) -> dict[str, Any]:
     about = {"name": image.name, "shape": list(image.shape), "path": image.path}
     return {"format": FORMAT, "version": VERSION, "image": about}
+
+
+def _masks(index: Index, masks: Mapping[int, ObjectMask | None]) -> Iterator[bytes]:
+    for label, mask in masks.items():
+        yield _line(_mask(index, label, mask))
 
 
 def _mask(index: Index, label: int, mask: ObjectMask | None) -> dict[str, Any]:
@@ -261,6 +285,8 @@ def _state(saved: Saved) -> dict[str, Any]:
             "selected": state.selected,
             "current": current,
             "choices": vars(choices),
+            "all_cells": None if saved.all_cells is None else saved.all_cells.reached(),
+            "offers": [astuple(offer) for offer in saved.offers],
         }
     }
 
@@ -278,7 +304,6 @@ def _read_state(state: Mapping[str, Any], saved: Saved) -> Saved:
         tuple((tuple(at), int(label), str(meaning)) for at, label, meaning in state["clicks"]),
         tuple((kind, tuple(map(tuple, at)), int(label)) for kind, at, label in state["shapes"]),
     )
-    choices = {**state["choices"], "channels": tuple(state["choices"]["channels"])}
     made = State(
         names={int(label): str(name) for label, name in state["names"]},
         mothers={int(daughter): int(mother) for daughter, mother in state["mothers"]},
@@ -294,7 +319,12 @@ def _read_state(state: Mapping[str, Any], saved: Saved) -> Saved:
         )
         for axis, at, label, ranges in state["current"]
     }
-    return replace(saved, state=made, choices=Choices(**choices), current=current)
+    offers = tuple(
+        Offer(kind, frame, tuple(labels), reason, mother)
+        for kind, frame, labels, reason, mother in state.get("offers", ())
+    )
+    choices = Choices.of(state["choices"])
+    return replace(saved, state=made, choices=choices, current=current, offers=offers)
 
 
 def _ranges(frames: Iterable[int]) -> Iterator[list[int]]:

@@ -1,13 +1,37 @@
-"""What a person wants tracked, and how far that is."""
+"""What a person chose and wants tracked, and how far that is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from sam2_plugins.core.tracking.schedule import Direction
+from sam2_plugins.core.masks import ObjectId
+from sam2_plugins.core.prompt_files import prompt_to_json, prompts_from_json
+from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.tracking.schedule import Direction, Life
 from sam2_plugins.napari_plugin.layers.frames import Line, View
 from sam2_plugins.napari_plugin.layers.mask_store import Index
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is chosen in the form, with the contrast limits of the layers; channels are named."""
+
+    axis: int | None = None
+    over: int | None = None
+    channels: tuple[str, ...] = ()
+    contrast: str = "layer"
+    memory: str = "sam2"
+    model: str = "nano"
+    limits: tuple[tuple[float, float], ...] = ()
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Choices:
+        """Make choices of the plain values that they were saved as."""
+        limits = tuple((float(low), float(high)) for low, high in values.get("limits", ()))
+        return cls(**{**values, "channels": tuple(values["channels"]), "limits": limits})
 
 
 @dataclass(frozen=True)
@@ -35,3 +59,91 @@ class Step:
     """Of the frames on which a mask has to be computed."""
     computed: int = 0
     """Objects whose masks are new."""
+
+
+@dataclass
+class AllCells:
+    """A run over all cells that is not over: by this it goes on exactly where it was broken off.
+
+    Attributes
+    ----------
+    line, first, last
+        The frames that it tracks.
+    choices, prompts, lives
+        What it hangs on, as it was when the run began; of each object, its first mask is a prompt.
+    journal
+        The file of its decided frames, with what it remembers beside it.
+    labels
+        Labels of the objects, by what the tracker calls them.
+    taken
+        The last frame whose masks and decisions the objects have.
+    running
+        It goes on now.
+    latest
+        The last edit before it was broken off: after another one it does not go on.
+    """
+
+    line: Line
+    first: int
+    last: int
+    choices: Choices
+    prompts: tuple[Prompt, ...]
+    lives: Mapping[int, Life]
+    journal: Path | None
+    taken: int
+    labels: dict[ObjectId, int] = field(default_factory=dict)
+    running: bool = False
+    latest: object = None
+
+    def begun(self) -> dict[str, Any]:
+        """Return what it hangs on, as plain values."""
+        return {
+            "axis": self.line.axis,
+            "at": list(self.line.at),
+            "frames": [self.first, self.last],
+            "choices": vars(self.choices),
+            "prompts": [prompt_to_json(prompt) for prompt in self.prompts],
+            "lives": [[label, life.first, life.last] for label, life in self.lives.items()],
+            "journal": str(self.journal),
+            **self.reached(),
+        }
+
+    def reached(self) -> dict[str, Any]:
+        """Return how far it is, as plain values."""
+        return {"taken": self.taken, "labels": list(self.labels.items())}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], beside: Path) -> AllCells:
+        """Make it of what `begun` and `reached` return, saved in a file that may have moved."""
+        first, last = values["frames"]
+        journal = Path(values["journal"])
+        return cls(
+            Line(values["axis"], tuple(values["at"])),
+            first,
+            last,
+            Choices.of(values["choices"]),
+            prompts_from_json(values["prompts"]),
+            {label: Life(*life) for label, *life in values["lives"]},
+            journal if journal.exists() else Path(beside).with_name(journal.name),
+            values["taken"],
+            dict(values["labels"]),
+        )
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A decision of such a run, which a person may refuse.
+
+    Attributes
+    ----------
+    kind
+        "born", "divided" or "ended", as `core.lineage.Event` has it.
+    labels
+        What was born or ended, or the daughters.
+    """
+
+    kind: str
+    frame: int
+    labels: tuple[int, ...]
+    reason: str
+    mother: int | None = None

@@ -181,7 +181,7 @@ class Session:
             for seed in seeds:
                 tracker.add(seed)
             arguments = (wanted.direction, wanted.start, wanted.stop)
-            self.bound(tracker)
+            bound(tracker, self.lives)
             due = tracker.due_steps(*arguments) or []
             total = sum(due)
             results = tracker.propagate(*arguments)
@@ -280,17 +280,7 @@ class Session:
         for tracking in self._tracking.values():
             for label in removed.intersection(tracking.tracker.objects):
                 tracking.tracker.remove_object(label)
-            self.bound(tracking.tracker)
-
-    def bound(self, tracker: VideoTracker) -> None:
-        """Let a tracker know when its objects begin and end."""
-        known = tracker.lives
-        for obj in tracker.objects:
-            life = self.lives.get(int(obj), Life())
-            if known.get(obj, (None, None)) != (life.first, life.last):
-                # A prompt that is about to be taken away may lie outside.
-                with suppress(PromptError):
-                    tracker.set_life(obj, life.first, life.last)
+            bound(tracking.tracker, self.lives)
 
     def _tracker(self, model: Sam2Model, view: View, line: Line) -> VideoTracker:
         """Return the tracker of a line; a new one, prompted again, after another look or model."""
@@ -330,6 +320,17 @@ class Session:
             masks = {f: mask for f, mask in found.items() if mask is not None}
             masklets.append(Masklet(obj, masks=masks))
         return masklets
+
+
+def bound(tracker: VideoTracker, lives: Mapping[int, Life]) -> None:
+    """Let a tracker know when its objects begin and end."""
+    known = tracker.lives
+    for obj in tracker.objects:
+        life = lives.get(int(obj), Life())
+        if known.get(obj, (None, None)) != (life.first, life.last):
+            # A prompt that is about to be taken away may lie outside.
+            with suppress(PromptError):
+                tracker.set_life(obj, life.first, life.last)
 
 
 def _beside(prompts: Prompts) -> list[object]:

@@ -13,8 +13,9 @@ from sam2_plugins.napari_plugin.layers.marks import Prompts
 from sam2_plugins.napari_plugin.layers.mask_store import Change, free_label
 from sam2_plugins.napari_plugin.layers.workspace import Workspace
 from sam2_plugins.napari_plugin.models.history import History, State
-from sam2_plugins.napari_plugin.models.project_file import Choices, Project, Saved
+from sam2_plugins.napari_plugin.models.project_file import Project, Saved, journal_of
 from sam2_plugins.napari_plugin.models.project_places import facts_of
+from sam2_plugins.napari_plugin.models.requests import AllCells, Choices, Offer
 from sam2_plugins.napari_plugin.models.session import Session
 
 
@@ -29,6 +30,10 @@ class Work:
         Masks from before a stroke of the brush that is not over.
     project
         The file to which all is saved; None: to none.
+    all_cells
+        The last run over all cells that came to no end.
+    offers
+        Decisions of runs over all cells that nobody has looked at yet, in the order of frames.
     """
 
     def __init__(self, workspace: Workspace, session: Session) -> None:
@@ -39,6 +44,14 @@ class Work:
         self.stroke: Change = {}
         self.history = History(self.store, self.capture, self.apply)
         self.project: Project | None = None
+        self.all_cells: AllCells | None = None
+        self.offers: list[Offer] = []
+
+    @property
+    def unfinished(self) -> AllCells | None:
+        """A run over all cells that can go on; None after an edit since it was broken off."""
+        run = self.all_cells
+        return run if run and (run.running or run.latest is self.history.latest) else None
 
     # -- prompts
 
@@ -121,20 +134,22 @@ class Work:
         if project is None:
             return
         self.project = project
-        self.store.on_put = project.put_mask
+        self.store.on_put = project.put_masks
         self.history.on_change = lambda: project.put_state(self.saved(choices(), masks=False))
 
     def leave_project(self) -> None:
         """Write no more to the project file."""
         if self.project is not None:
-            self.store.on_put = lambda index, label, mask: None
+            self.store.on_put = lambda index, masks: None
             self.history.on_change = lambda: None
             self.project.close()
+            if self.unfinished is None:
+                journal_of(self.project).delete()
             self.project = None
 
     def saved(self, choices: Choices, masks: bool = True) -> Saved:
         """Return all work on the image."""
-        tracked = self.session.prompts.tracked
+        tracked, run = self.session.prompts.tracked, self.unfinished
         return Saved(
             # The layers' own shape: the image may have got another one meanwhile.
             replace(facts_of(self.workspace.image), shape=self.store.shape),
@@ -142,13 +157,13 @@ class Work:
             choices,
             self.store.snapshot() if masks else {},
             {key: frozenset(frames) for key, frames in tracked.items()},
+            run and replace(run, labels=dict(run.labels)),
+            tuple(self.offers),
         )
 
     def recall(self, saved: Saved) -> None:
         """Show the work of an earlier session; nothing can be taken back of it."""
-        for index, masks in saved.masks.items():
-            for label, mask in masks.items():
-                self.store.put(index, label, mask)
+        self.store.swap({index: dict(masks) for index, masks in saved.masks.items()})
         self.apply(saved.state)
         log = self.session.prompts
         log.tracked.update({key: set(frames) for key, frames in saved.current.items()})
@@ -156,6 +171,9 @@ class Work:
         for line in {Line.through(saved.choices.axis, index) for index in indices}:
             log.recall(line, self.prompts(line))
         self.history = History(self.store, self.capture, self.apply)
+        run = saved.all_cells
+        self.all_cells = run and replace(run, running=False, latest=None)
+        self.offers = list(saved.offers)
 
     def end_stroke(self) -> None:
         """Let what was painted since the last stroke be one edit."""

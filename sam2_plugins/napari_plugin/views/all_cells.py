@@ -75,7 +75,6 @@ class OffersView(QGroupBox):
         self.accept_all = button("Accept all", "All are so", offers.accept_all)
         buttons = row(self.show_it, self.accept, self.refuse, self.accept_all)
         column(self, self.text, buttons, margin=4)
-        offers.changed.connect(self.refresh)
         dock.objects_changed.connect(self.refresh)
         self.refresh()
 

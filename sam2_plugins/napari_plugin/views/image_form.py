@@ -19,7 +19,7 @@ from sam2_plugins.napari_plugin.controllers.images import Images
 from sam2_plugins.napari_plugin.controllers.projects import Projects
 from sam2_plugins.napari_plugin.layers.frames import default_axis, full_level, leading_shape
 from sam2_plugins.napari_plugin.models.dock import DockModel
-from sam2_plugins.napari_plugin.models.project_file import Choices
+from sam2_plugins.napari_plugin.models.requests import Choices
 from sam2_plugins.napari_plugin.views.widgets import combo, offer
 
 _CONTRASTS = {"As shown in the layer": "layer", "Percentiles of the movie": "movie"}

@@ -21,6 +21,14 @@ _ABOUT = {
     ),
 }
 """What a direction does along a movie, and with stacks over time."""
+_ALL = (
+    "Track every cell from this frame on, also those that come or divide; what was decided is "
+    "offered below the strip, and can be refused"
+)
+_GO_ON = (
+    "Go on as if the run had not been broken off; after a change of yours, it begins on the shown "
+    "frame instead"
+)
 
 
 class RunView(QWidget):
@@ -38,12 +46,7 @@ class RunView(QWidget):
         self.first.setToolTip("First frame of the run")
         self.last.setToolTip("Last frame of the run")
         self.on = button("", "", lambda: dock.attempt(runs.track_on))
-        self.all = button(
-            "All cells ▶",
-            "Track every cell from this frame on, also those that come or divide; what was decided "
-            "is offered below the strip, and can be refused",
-            lambda: dock.attempt(lambda: runs.track_all(self.last.value())),
-        )
+        self.all = button("", "", lambda: dock.attempt(lambda: runs.track_all(self.last.value())))
         self._range = QLabel()
         limits = row(self._range, self.first, QLabel("to"), self.last)
         limits.setStretchFactor(self.first, 1)
@@ -70,6 +73,10 @@ class RunView(QWidget):
             each.setEnabled(not reason)
             about = _ABOUT[each.property("direction")][dock.over is not None]
             each.setToolTip(reason or about)
+        run = runs.broken_off
+        frames = "" if run is None else f": frames {run.taken + 1} to {run.last}"
+        self.all.setText(f"Go on with all cells{frames} ▶" if run else "All cells ▶")
+        self.all.setToolTip(_GO_ON if run else _ALL)
         self.on.setVisible(bool(corrections))
         self.on.setEnabled(not reason)
         if corrections:

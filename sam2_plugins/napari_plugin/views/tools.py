@@ -71,8 +71,7 @@ class ToolsView(QWidget):
 
     def _activate(self, name: str, mode: str) -> None:
         """Let the mouse draw in one of the layers."""
-        layer: Any = getattr(self._objects.ensure().workspace, name)
-        layer.visible = True
+        layer: Any = self._objects.ensure().workspace.layer_to_draw_in(name)
         self._dock.viewer.layers.selection.active = layer
         layer.mode = mode
 

@@ -8,27 +8,27 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sam2_plugins import __version__
 from sam2_plugins.core.checkpoints import save_model
 from sam2_plugins.core.errors import TrainingError
 from sam2_plugins.core.files import replacing, require_free
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.training.average import follow
 from sam2_plugins.training.batches import batches
 from sam2_plugins.training.finetuning.budget import Budget, memory_budget
 from sam2_plugins.training.finetuning.clips import ClipCutter
 from sam2_plugins.training.finetuning.movies import AnnotatedMovie
 from sam2_plugins.training.finetuning.score import Scores, is_better, mean_j, summary
 from sam2_plugins.training.finetuning.split import Split
+from sam2_plugins.training.learner import Learner
 from sam2_plugins.training.losses import LossWeights
 from sam2_plugins.training.parts import Parts, choose_parts
 from sam2_plugins.training.prompting import PromptMix
@@ -172,7 +172,12 @@ def finetune(
     out = Path(out)
     folder = out.with_suffix(".run")
     require_free([out], overwrite or (folder / STATE_FILE).exists())
-    parameters = choose_parts(model, settings.parts)
+    optimiser = torch.optim.AdamW(
+        choose_parts(model, settings.parts),
+        lr=settings.rate,
+        weight_decay=0.01,
+        fused=model.device.type == "cuda",
+    )
     with closing(ClipCutter(split.train, model.image_size)) as cutter:
         frames = min(settings.frames, cutter.longest)
     if frames == 1 and settings.parts is Parts.memory_alone:
@@ -181,7 +186,9 @@ def finetune(
         )
     if on_budget:
         on_budget(memory_budget(model, settings.clips, frames, settings.objects))
-    run = _Run.start(model, split, settings, folder, parameters)
+    average = copy.deepcopy(model).requires_grad_(False)
+    learner = Learner(model, average, optimiser, settings.average)
+    run = _Run.start(learner, split, settings, folder)
     if on_look:
         on_look(run.looks[-1])
     plan = _Plan(split.train, settings, model.image_size, frames, run.done)
@@ -242,51 +249,36 @@ class _Plan:
         return _Lesson(make_batch(clips, sample, mix, rng), mix, seed, rng)
 
 
+@dataclass
 class _Run:
     """The state of a fine-tuning, which can be saved at each look."""
 
-    def __init__(
-        self,
-        model: Sam2Model,
-        split: Split,
-        settings: Settings,
-        folder: Path,
-        parameters: Sequence[nn.Parameter],
-    ) -> None:
-        self.model, self.split, self.settings, self.folder = model, split, settings, folder
-        self.average = copy.deepcopy(model).requires_grad_(False)
-        self.parameters = parameters
-        self.optimiser = torch.optim.AdamW(
-            parameters,
-            lr=settings.rate,
-            weight_decay=0.01,
-            fused=model.device.type == "cuda",
-        )
-        self.identity = _identity(model, split, settings)
-        self.done = 0
-        self.losses: list[Tensor] = []
-        self.looks: list[Look] = []
-        self.before: Scores = {}
-        self.best: dict[str, torch.Tensor] = {}
-        self.best_step = 0
+    learner: Learner
+    split: Split
+    settings: Settings
+    folder: Path
+    identity: str
+    losses: list[Tensor] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
+    before: Scores = field(default_factory=dict)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    best_step: int = 0
 
     @classmethod
-    def start(
-        cls,
-        model: Sam2Model,
-        split: Split,
-        settings: Settings,
-        folder: Path,
-        parameters: Sequence[nn.Parameter],
-    ) -> _Run:
+    def start(cls, learner: Learner, split: Split, settings: Settings, folder: Path) -> _Run:
         """Take up what was saved, or look at the model as it is."""
-        run = cls(model, split, settings, folder, parameters)
+        run = cls(learner, split, settings, folder, _identity(learner.model, split, settings))
         if (folder / STATE_FILE).exists():
             run._load()
         else:
-            run.before = mean_j(model, split.held_out)
+            run.before = mean_j(learner.model, split.held_out)
             run._look()
         return run
+
+    @property
+    def done(self) -> int:
+        """Steps that are done."""
+        return self.learner.steps
 
     @property
     def looks_now(self) -> bool:
@@ -304,19 +296,12 @@ class _Run:
 
         Between looks no number is fetched from the device, so that nothing waits for it.
         """
-        settings = self.settings
+        settings, model = self.settings, self.learner.model
         torch.manual_seed(lesson.seed)
-        for group in self.optimiser.param_groups:
-            group["lr"] = _rate(settings, self.done)
-        self.model.train()
-        with _precision(settings, self.model.device):
-            result = rollout(self.model, lesson.batch, lesson.mix, _WEIGHTS, lesson.rng)
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(result.loss)
-        nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        self.optimiser.step()
-        follow(self.average, self.model, settings.average, self.done)
-        self.done += 1
+        model.train()
+        with _precision(settings, model.device):
+            result = rollout(model, lesson.batch, lesson.mix, _WEIGHTS, lesson.rng)
+        self.learner.learn(result.loss, _rate(settings, self.done))
         loss = result.loss.detach()
         self.losses.append(loss)
         if self.done % settings.check_every == 0 or self.done == settings.steps:
@@ -326,13 +311,13 @@ class _Run:
     def _look(self) -> None:
         """Score the averaged weights, keep them if they are the best, and save everything."""
         loss = float(torch.stack(self.losses).mean()) if self.losses else math.nan
-        scores = mean_j(self.average, self.split.stop)
+        scores = mean_j(self.learner.average, self.split.stop)
         highest = max((summary(look.scores) for look in self.looks), default=-1.0)
         self.looks.append(Look(self.done, loss, scores))
         self.losses = []
         if summary(scores) > highest:
             self.best_step = self.done
-            self.best = {k: v.clone() for k, v in self.average.state_dict().items()}
+            self.best = {k: v.clone() for k, v in self.learner.average.state_dict().items()}
         self._save()
 
     def _save(self) -> None:
@@ -341,9 +326,7 @@ class _Run:
                 {
                     "identity": self.identity,
                     "done": self.done,
-                    "model": self.model.state_dict(),
-                    "average": self.average.state_dict(),
-                    "optimiser": self.optimiser.state_dict(),
+                    **self.learner.state(),
                     "best": self.best,
                     "best_step": self.best_step,
                     "before": self.before,
@@ -355,7 +338,7 @@ class _Run:
     def _load(self) -> None:
         path = self.folder / STATE_FILE
         try:
-            state = torch.load(path, map_location=self.model.device, weights_only=True)
+            state = torch.load(path, map_location=self.learner.model.device, weights_only=True)
         except Exception as error:
             raise TrainingError(f"{path} is damaged: delete it to start anew.") from error
         if state["identity"] != self.identity:
@@ -363,10 +346,8 @@ class _Run:
                 f"{self.folder} holds a run with another model, other masks or settings: delete "
                 "it to start anew, or choose another --out."
             )
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.done, self.before = state["done"], state["before"]
+        self.learner.load(state, state["done"])
+        self.before = state["before"]
         self.best, self.best_step = state["best"], state["best_step"]
         self.looks = [Look(**look) for look in state["looks"]]
 

@@ -74,7 +74,7 @@ def picture(frame: int) -> np.ndarray:
 @pytest.fixture(scope="session")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two discs that go past each other."""
-    from sam2_plugins.core.export.video import encode_video
+    from sam2_plugins.core.frames import encode_video
 
     path = tmp_path_factory.mktemp("media") / "discs.mp4"
     return encode_video(path, (picture(frame) for frame in range(FRAMES)), 12)

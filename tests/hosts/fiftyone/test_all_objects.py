@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from fiftyone.operators.executor import ExecutionContext, Executor
 
-from sam2_plugins.core.export.video import encode_video
+from sam2_plugins.core.frames import encode_video
 from sam2_plugins.fiftyone_plugin import propagate
 from tests.hosts.fiftyone.conftest import (
     HEIGHT,

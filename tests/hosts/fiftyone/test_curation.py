@@ -153,6 +153,15 @@ def test_a_track_whose_prompt_is_only_not_chosen_is_no_orphan(movie: Any) -> Non
     assert report.movies[0].unprompted == ()
 
 
+def test_a_track_that_is_prompted_outside_of_a_clip_is_no_orphan_there(movie: Any) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    propagate(movie, "seed", last=6)
+    clips = movie.to_clips([[(1, 3), (5, 6)]])
+    report = propagate(clips, "seed", remove_unprompted=True)
+    assert [one.unprompted for one in report.movies] == [(), ()]
+    assert sorted(masks(movie)) == [1, 2, 3, 4, 5, 6]
+
+
 def test_masks_outside_of_a_narrower_range_are_marked_as_outdated(movie: Any) -> None:
     tracked(movie)
     put(movie, 1, "seed", label(1, 1, "box"))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sam2_plugins.core.checkpoints import cache_dir
-from sam2_plugins.core.export.video import encode_video
+from sam2_plugins.core.frames import encode_video
 from sam2_plugins.fiftyone_plugin import propagate
 from tests.hosts.fiftyone.conftest import label, masks, picture
 

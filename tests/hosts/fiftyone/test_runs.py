@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
@@ -12,6 +14,7 @@ from fiftyone.operators.delegated import DelegatedOperationService
 
 from sam2_plugins.core.checkpoints import cache_dir
 from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.export.video import encode_video
 from sam2_plugins.fiftyone_plugin import propagate
 from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.propagation import run
@@ -25,6 +28,7 @@ from tests.hosts.fiftyone.conftest import (
     label,
     masks,
     overlap,
+    picture,
     put,
 )
 
@@ -55,6 +59,28 @@ def test_a_movie_has_one_journal_until_it_is_done(movie: Any) -> None:
         assert len(list(folder.glob("*.jsonl"))) == 1
     propagate(movie, "seed")
     assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("all_objects", [False, True])
+def test_a_video_that_was_replaced_under_its_name_is_tracked_again(
+    dataset: Any, tmp_path: Path, all_objects: bool
+) -> None:
+    """The discs of the other one go the other way, from where they begin in the first."""
+    path, frames = tmp_path / "v.mp4", 6
+    encode_video(path, (picture(n) for n in range(frames)), 12)
+    dataset.add_sample(fo.Sample(str(path)))
+    put(dataset, 1, "seed", label(1, 1))
+    report = propagate(dataset, "seed", all_objects=all_objects)
+    assert report.movies[0].computed == frames
+    assert propagate(dataset, "seed", all_objects=all_objects).movies[0].computed == 0
+    os.utime(path)  # touched is not replaced
+    assert propagate(dataset, "seed", all_objects=all_objects).movies[0].computed == 0
+    turned = [np.roll(picture(0), (-n, n), axis=(1, 0)) for n in range(frames)]
+    encode_video(path, turned, 12)
+    assert propagate(dataset, "seed", all_objects=all_objects).movies[0].computed == frames
+    truth = np.roll(disc(0, 1), (1 - frames, frames - 1), axis=(1, 0))
+    assert overlap(masks(dataset)[frames][1], truth) > 0.7
+    assert propagate(dataset, "seed", all_objects=all_objects).movies[0].computed == 0
 
 
 def test_a_finished_run_is_not_computed_again(movie: Any) -> None:

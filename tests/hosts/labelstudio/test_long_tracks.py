@@ -52,7 +52,7 @@ def stopped_in_mid_track(api: Any, settings: Settings, movie: Path) -> Project:
         project = Project(api, backend, movie)
         project.ask([box_on(1)])
         wait_for(lambda: any(job["done"] > 3 for job in jobs(backend)))
-    (job,) = backend.engine.jobs.all()
+    (job,) = backend.engine.work.jobs.all()
     assert job.state == "left" and job.tracked.done < job.tracked.total
     return project
 

@@ -13,6 +13,7 @@ from qtpy.QtCore import Qt
 from scipy import ndimage
 from superqt import QCollapsible
 
+from sam2_plugins.napari_plugin.controllers.runs import RunProgress
 from sam2_plugins.napari_plugin.models.frame_states import Kind
 from sam2_plugins.napari_plugin.views import dock, finetuning, image_form
 from sam2_plugins.training.finetuning import Settings
@@ -170,3 +171,26 @@ def test_proposals_are_refused_by_a_click_and_newcomers_are_offered(
     bench.press(bench.widget.tools.undo)
     bench.rest()
     assert len(bench.controller.objects) == objects
+
+
+def test_all_cells_goes_on_after_a_cancel_with_the_same_button(
+    make_bench: Callable[..., Bench],
+) -> None:
+    bench = make_bench(dividing_cells()[0])
+    run = bench.widget.run
+
+    def cancel(progress: RunProgress | None) -> None:
+        if progress is not None and progress.done == 1:
+            run.cancel.click()
+
+    bench.controller.progressed.connect(cancel)
+    bench.press(run.all)
+    bench.rest()
+    assert re.fullmatch(r"Go on with all cells: frames [1-7] to 7 ▶", run.all.text())
+    bench.controller.progressed.disconnect(cancel)
+    bench.press(run.all)
+    bench.rest()
+    assert run.all.text() == "All cells ▶"
+    work = bench.controller.work
+    assert work is not None
+    assert [len(work.workspace.store.frames_of(label)) for label in (1, 2, 3)] == [8, 8, 4]

@@ -76,7 +76,6 @@ def test_forward_streams_masks_into_the_labels_layer(bench: Bench) -> None:
     assert {layer.name for layer in work.workspace.layers()} == {
         "movie masks",
         "movie clicks",
-        "movie boxes",
         "movie tracks",
     }
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from sam2_plugins.labelstudio_backend.lane import CLICK, TRACK, Lane
+from sam2_plugins.labelstudio_backend.tracking import CLICK, TRACK, Lane
 
 
 def test_a_click_goes_before_the_tracks_that_wait_and_those_in_their_order():

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sam2_plugins.labelstudio_backend.notes import with_note, without_note
+from sam2_plugins.labelstudio_backend.regions import with_note, without_note
 
 
 def test_a_second_note_takes_the_place_of_the_first():

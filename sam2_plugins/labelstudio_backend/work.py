@@ -1,0 +1,146 @@
+"""What pictures, stacks and videos are filled with: files, tracks, and jobs that end in time."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sam2_plugins.core.files import digest_of
+from sam2_plugins.labelstudio_backend.errors import LabelStudioError, NothingToDo
+from sam2_plugins.labelstudio_backend.jobs import Job, Jobs, Steps
+from sam2_plugins.labelstudio_backend.label_config import Media
+from sam2_plugins.labelstudio_backend.media import MediaStore
+from sam2_plugins.labelstudio_backend.request import TaskRequest
+from sam2_plugins.labelstudio_backend.settings import Settings
+from sam2_plugins.labelstudio_backend.tracking import Movie, Prompts, Tracked, Tracks
+
+Results = list[dict[str, Any]]
+Answered = Mapping[str, Sequence[str]]
+"""Id of a person's region to those of the regions that stand for it now."""
+Write = Callable[[Tracked], tuple[Results, Answered]]
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What was made for one video or picture of a task.
+
+    Attributes
+    ----------
+    results
+        The regions, in Label Studio's form.
+    answered
+        See `Answered`.
+    ious
+        The model's own estimates, for the score.
+    note
+        For the annotator.
+    is_whole
+        Whether nothing is missing.
+    goes_on
+        Whether what is missing is being made.
+    """
+
+    results: Results
+    answered: Answered
+    ious: Sequence[float | None]
+    note: str = ""
+    is_whole: bool = True
+    goes_on: bool = False
+
+
+class Work:
+    """What all requests share.
+
+    Attributes
+    ----------
+    media, tracks, jobs
+        The files of tasks; tracking, and what of it runs and has just run.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.jobs = Jobs()
+        self.media = MediaStore(settings)
+        self.tracks = Tracks(settings.folder / "tracks", int(settings.track_gigabytes * 1e9))
+
+    def open(self, request: TaskRequest, media: Media) -> Movie:
+        """Open a video, or a picture or the pages of a stack as one.
+
+        Raises
+        ------
+        NothingToDo
+            If the task has no list of pages.
+        MediaError
+            If a file cannot be had or read.
+        """
+        urls = media.address if media.is_stack else [media.address]
+        if not isinstance(urls, list) or not urls:
+            raise NothingToDo(f"The task's {media.key!r} is no list of pictures.")
+        about = request.task_id, request.server, request.until
+        paths = [self.media.get(url, *about) for url in urls]
+        prints = list(map(self.media.fingerprint, paths))
+        if media.is_stack:
+            return Movie(self.media.open(paths), digest_of("".join(prints)))
+        return Movie(self.media.open(paths[0]), prints[0])
+
+    def follow(
+        self, request: TaskRequest, movie: Movie, prompts: Prompts, write: Write, again: str
+    ) -> Filled:
+        """Track what a person drew."""
+        most, options = request.settings.max_frames, request.settings.tracking
+
+        def steps(tracked: Tracked) -> Generator[None, None, None]:
+            with movie.frames:
+                yield from self.tracks.follow(movie, prompts, options, most, tracked)
+
+        names = self.tracks.names(movie, prompts, options)
+        return self.wait(request, names, steps, sorted(prompts), write, again)
+
+    def wait(
+        self,
+        request: TaskRequest,
+        what: Sequence[Any],
+        steps: Steps,
+        objects: Sequence[str],
+        write: Write,
+        again: str,
+    ) -> Filled:
+        """Answer in time what a job makes: everything, or what there is.
+
+        Parameters
+        ----------
+        what
+            With project, task, objects and reach, all that the job depends on.
+        again
+            What an annotator does to send the same once more.
+        """
+        about = {"project": request.project, "task": request.task_id, "objects": objects}
+        key = digest_of(json.dumps([about, what, request.settings.max_frames]))
+        somebody = request.until < float("inf")
+        job = self.jobs.join(key, about, steps, request.author(objects), anew=somebody)
+        job.wait(request.until - time.monotonic(), somebody)
+        if job.state == "failed":
+            raise LabelStudioError(job.error)
+        # Before the masks are taken: more of them may come between.
+        is_whole = job.state == "done"
+        found = job.tracked.snapshot()
+        results, answered = write(found)
+        frames = map(found.masks.on_frame, found.masks.frames)
+        ious = [mask.iou for masks in frames for mask in masks.values() if mask.visible]
+        goes_on = not is_whole and not job.stop.is_set()
+        return Filled(results, answered, ious, _note(job, is_whole, again), is_whole, goes_on)
+
+
+def _note(job: Job, is_whole: bool, again: str) -> str:
+    """Return the message to an annotator about a track."""
+    frames = f"{job.tracked.done} of {job.tracked.total} frames are tracked"
+    if is_whole:
+        return f"Tracked. Where it is wrong: move the box, then {again}."
+    if job.stop.is_set():
+        return f"{frames}: it was stopped. To go on, {again}."
+    return (
+        f"{frames}; the rest goes on, and is stored as a prediction when it is done. To see more, "
+        f"{again}."
+    )
