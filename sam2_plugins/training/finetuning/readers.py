@@ -35,5 +35,5 @@ def read_project(path: str | Path, movie: str | Path | None = None) -> list[Anno
 
 
 def _named_by(markers: NDArray[Any], outlines: NDArray[Any]) -> NDArray[Any]:
-    """`ctc.named_after` under its name in scripts of earlier versions."""
+    """Earlier name of `ctc.named_after`, which takes the two the other way round."""
     return ctc.named_after(outlines, markers)
