@@ -174,8 +174,8 @@ def memory(frames: int) -> None:
     grown = ", ".join(f"{size / 1e6:.0f}" for size in quarters.values())
     print(
         f"{frames} frames of 2048 x 2048, 16 bit: {before / 1e6:.0f} MB before the run, {grown} MB "
-        f"at its quarters; {rate:.1f} frames a second; the disc is seen on {seen}; longest gap of the "
-        f"window {max(gaps):.0f} ms, p95 {np.percentile(gaps, 95):.0f} ms"
+        f"at its quarters; {rate:.1f} frames a second; the disc is seen on {seen}; "
+        f"gaps of the window: longest {max(gaps):.0f} ms, p95 {np.percentile(gaps, 95):.0f} ms"
     )
     viewer.close()
 
