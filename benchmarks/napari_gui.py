@@ -183,6 +183,7 @@ def many(objects: int, frames: int = 500) -> None:
     watch(widget, "all objects in the strip", lambda: widget.strip_all.setChecked(True))
     watch(widget, "next doubtful frame of any", lambda: control.go_to_doubtful())
     watch(widget, "undo of the run", lambda: control.undo())
+    watch(widget, "redo of the run", lambda: control.redo())
     viewer.close()
 
 

@@ -118,7 +118,7 @@ def test_stacks_that_do_not_fit_are_named():
         evaluate(two_squares()[:, :50], two_squares())
     with pytest.raises(ValueError, match="Prompted frame 3"):
         evaluate(two_squares(), two_squares(), prompt_frame=3)
-    with pytest.raises(ValueError, match="no frame for object 2"):
+    with pytest.raises(ValueError, match="Object 2 is not among those with a prompt"):
         evaluate(two_squares(), two_squares(), objects=[2], prompt_frame={1: 0})
 
 

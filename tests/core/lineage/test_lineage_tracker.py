@@ -223,6 +223,18 @@ def test_what_a_person_prompts_where_an_object_is_goes_on_in_its_place() -> None
         assert ("ended", later - 1) in kinds(lineage)
 
 
+def test_a_division_counts_where_a_person_knows_the_daughters_from_a_later_frame_on() -> None:
+    movie = dividing(before=3)
+    lineage = lineage_of(movie)
+    for name, number in (("left", 1), ("right", 2)):
+        lineage.tracker.add_prompt(4, name, mask=movie[4] == number)
+    list(lineage.run())
+    (divided,) = (event for event in lineage.events if event.kind == "divided")
+    heirs = {event.objects[0]: event.goes_on_as for event in lineage.events if event.goes_on_as}
+    assert divided.frame == 3
+    assert {heirs[daughter] for daughter in divided.objects} == {"left", "right"}
+
+
 def test_what_a_person_prompted_later_again_neither_ends_nor_divides_before_that() -> None:
     found_until_two = [scene([CELL, SECOND])] * 2 + [scene([CELL])] * 8
     lineage = lineage_of(found_until_two, shown=[scene([CELL, SECOND])] * 10)
