@@ -203,9 +203,11 @@ class TrackedObject:
         self.prompted[frame] = PromptedFrame(prompts, prediction, self._conditioned(frame))
         self.bank.forget([frame])
         self.record.put(frame, prediction.mask)
-        # Where a person shows that the object is elsewhere, masks from there on were not of it.
+        # Where a person shows that the object is elsewhere, masks from there on were not of it. A
+        # click that excludes does not show where it is.
+        excludes = prompt.points is not None and not prompt.points.on_it
         moved = recorded is not None and recorded.iou_with(prediction.mask) < SAME_OBJECT
-        self._outdate_around(frame, standing=True, moved=moved)
+        self._outdate_around(frame, standing=True, moved=moved and not excludes)
         self.set_window(prediction.output.window, prediction.side)
 
     def remove_prompts(self, frame: int) -> None:

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+import torch
 
 from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.prompts import NEGATIVE, POSITIVE, Points, Prompt
 from sam2_plugins.core.tracking.memory.policies.published import Sam2Policy
+from sam2_plugins.core.tracking.query import Output, Prediction
 from sam2_plugins.core.tracking.tracked_object import PromptedFrame, TrackedObject
+from sam2_plugins.core.tracking.windows.planner import Window
 
 SIZE = (40, 50)
 
@@ -29,3 +34,19 @@ def test_an_outdated_mask_stays_until_it_is_replaced() -> None:
     assert not record.is_current(4)
     record.put(4, mask)
     assert record.is_current(4)
+
+
+@pytest.mark.parametrize(("label", "stays"), [(NEGATIVE, True), (POSITIVE, False)])
+def test_only_what_shows_where_the_object_is_refutes_the_masks_after_it(
+    label: int, stays: bool
+) -> None:
+    tracked = TrackedObject(1, SIZE, Sam2Policy())
+    for frame in range(5):
+        tracked.record.put(frame, ObjectMask.from_box((3, 4, 30, 30), SIZE))
+    left = ObjectMask.from_box((3, 4, 10, 10), SIZE)
+    output = Output(torch.zeros(1), torch.zeros(1), torch.zeros(1), 0.9, Window(0, 0, 50, 40))
+    click = Prompt(2, 1, points=Points(((20.0, 20.0),), (label,)))
+    tracked.add_prompt(click, lambda query: Prediction(output, left))
+    assert [f for f in range(5) if tracked.record.standing(f)] == (
+        [0, 1, 3, 4] if stays else [0, 1]
+    )
