@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -31,11 +31,13 @@ def test_the_bytes_are_those_of_label_studio_sdk():
         assert hashlib.sha256(bytes(brush.encode(mask))).hexdigest() == digest
 
 
+@settings(deadline=None)
 @given(masks)
 def test_a_brush_mask_comes_back(mask):
     np.testing.assert_array_equal(brush.decode(brush.encode(mask), *mask.shape), mask)
 
 
+@settings(deadline=None)
 @given(masks)
 def test_a_bitmask_comes_back(mask):
     np.testing.assert_array_equal(bitmask.decode(bitmask.encode(mask), *mask.shape), mask)
@@ -51,6 +53,7 @@ def test_runs_of_single_values_are_read():
     assert brush.decode(rle, 1, 1).tolist() == [[True]]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 255), max_size=60))
 def test_damaged_brush_bytes_are_an_error_that_says_so(rle):
     with pytest.raises(FormatError, match="damaged"):

@@ -36,6 +36,7 @@ def test_a_click_gives_a_mask_on_its_frame_only(desk: Desk) -> None:
 
 def test_layers_that_are_added_lie_where_the_image_lies(desk: Desk) -> None:
     desk.click(*LEFT)
+    desk.box(50, 80, 70, 100)
     desk.track()
     image = desk.controller.images[0]
     for layer in desk.space.layers():

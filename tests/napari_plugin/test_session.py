@@ -13,6 +13,7 @@ from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
 from tests.cli.conftest import moving_discs
+from tests.core.tracking.test_neighbours import CLICKS, rods
 from tests.napari_plugin.conftest import LEFT, RIGHT, Desk
 
 PATIENCE = 120.0
@@ -99,3 +100,26 @@ def test_an_answer_that_comes_after_its_object_was_removed_is_not_shown(
     desk.click(60, 80)
     assert desk.space.store.frames_of(2) == []
     assert all(label != 2 for _, label in desk.session.prompts.along(desk.controller.line))
+
+
+def test_a_click_on_a_neighbour_mends_the_mask_that_holds_it_until_it_is_undone(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(rods())
+    (x1, y1), (x2, y2) = CLICKS.values()
+    desk.click(y1, x1)
+    together = desk.space.store.get((0,), 1)
+    assert together is not None and together.around(x2, y2, 0).any()
+    desk.controller.new_object()
+    desk.click(y2, x2)
+    alone = desk.space.store.get((0,), 1)
+    assert alone is not None and not alone.around(x2, y2, 0).any()
+    line = desk.controller.line
+    assert line is not None
+    assert desk.session.prompts.get((line, 0, 1))[0].beside == (CLICKS[2],)
+    desk.controller.undo()
+    desk.jobs.run()
+    assert desk.space.store.get((0,), 1) == together
+    desk.controller.redo()
+    desk.jobs.run()
+    assert desk.space.store.get((0,), 1) == alone

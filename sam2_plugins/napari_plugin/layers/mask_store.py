@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import product
 from math import nan
 from typing import Any, TypeAlias
+from warnings import warn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,6 +105,11 @@ class MaskStore(MaskTable[Index, int]):
     def remove(self, label: int) -> Change:
         """Remove an object from all frames, and return what takes that back."""
         return {(index, label): self.put(index, label, None) for index in self.frames_of(label)}
+
+    def indices(self, label: int) -> list[Index]:
+        """Call `frames_of`, which scripts knew by this name."""
+        warn("MaskStore.indices is frames_of now.", DeprecationWarning, stacklevel=2)
+        return self.frames_of(label)
 
     def version(self, label: int) -> int:
         """Return a number that changes with every mask of an object."""

@@ -73,10 +73,10 @@ def test_a_division_is_a_relation_in_the_editor_and_in_what_is_submitted(
     assert [one["direction"] for one in shown] == ["right", "right"]
     assert len({one["mother"] for one in shown}) == 1
     assert len({one["daughter"] for one in shown}) == 2
-    editor.page.get_by_text("Relations", exact=True).click()
-    editor.page.get_by_text("Relations (2)").wait_for()
+    editor.page.get_by_text("Relations", exact=True).first.click()
+    editor.page.get_by_text("Relations (2)").first.wait_for()
     assert not editor.errors
-    editor.page.get_by_role("button", name="Submit").click()
+    editor.page.get_by_role("button", name="Submit").first.click()
     path = f"/api/tasks/{task}/"
     wait_for(lambda: label_studio.api.request("GET", path)["annotations"])
     editor.close()
