@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 FORMAT = "sam2_plugins memory 3"
 OURS = "sam2_plugins.core."
-_EARLIER = {"Answer": "Prediction", "answer": "prediction"}
-"""Names of a class and an attribute in files of earlier versions."""
+_EARLIER = {"answer": "prediction"}
+"""Names of attributes in files of earlier versions."""
 
 
 def save_memory(path: Path, objects: Iterable[TrackedObject], state: Any = None) -> None:
@@ -113,7 +113,6 @@ def unpack(value: Any) -> Any:
     if "dict" in value:
         return {unpack(key): unpack(each) for key, each in value["dict"]}
     module, _, name = value["class"].partition(":")
-    name = _EARLIER.get(name, name)
     kind = getattr(import_module(module), name) if module.startswith(OURS) else None
     if not dataclasses.is_dataclass(kind) or not isinstance(kind, type):
         raise TypeError(f"{value['class']} is no state of a tracker")
