@@ -94,7 +94,7 @@ class Prompting:
                 work.names.setdefault(label, f"object {label}")
             work.history.record(_title(due), change)
         self._dock.show(work)
-        self._dock.message.emit(self._not_obeyed(work, due))
+        self._dock.message.emit(self._not_obeyed(work, due) or self._what_next(work, prompted))
         if not replaying:
             self.answered.emit(prompted)
         self._dock.objects_changed.emit()
@@ -113,6 +113,19 @@ class Prompting:
                     "more close by, or paint."
                 )
         return ""
+
+    def _what_next(self, work: Work, prompted: Sequence[int]) -> str:
+        """Tell whether the last prompt began an object or corrected one, and what can follow."""
+        line = self._dock.line
+        if line is None or not prompted:
+            return ""
+        name = work.names.get(prompted[-1], f"object {prompted[-1]}")
+        if prompted[-1] in work.session.prompts.corrections(line):
+            return f"{name} is corrected on this frame. Track on from here (G), or correct more."
+        another = "Click on the next cell, Shift-click to add to this one"
+        if not self._dock.one_per_click:
+            another = "Click again to add to it, press N for the next cell"
+        return f"{name} is marked. {another}, or track."
 
     def _do_what_waits(self) -> None:
         while self._waiting and not self.answering:
