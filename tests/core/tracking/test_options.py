@@ -38,6 +38,11 @@ def test_masks_do_not_depend_on_the_device() -> None:
     assert TrackingOptions(window=None).identity() != TrackingOptions().identity()
 
 
+def test_options_that_are_new_are_not_of_what_an_earlier_version_kept_its_results_by() -> None:
+    assert "neighbours" not in TrackingOptions().identity()
+    assert TrackingOptions(neighbours=False).identity() != TrackingOptions().identity()
+
+
 def test_options_make_a_tracker_and_its_run(small_model: Sam2Model, movie: np.ndarray) -> None:
     options = TrackingOptions(window=48, memory="dam4sam", direction="both", stop=5)
     tracker = options.tracker(movie, small_model)
