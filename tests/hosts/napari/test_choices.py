@@ -60,3 +60,7 @@ def test_each_image_has_its_own_choices(volume_bench: Bench) -> None:
     form.image.setCurrentIndex(form.image.findText("red"))
     assert volume_bench.controller.axis == 1
     assert [image.name for image in volume_bench.controller.images] == ["red", "green"]
+
+
+def test_label_images_are_the_first_export(bench: Bench) -> None:
+    assert bench.widget.exports.kind.currentData() == "tiff"
