@@ -110,6 +110,8 @@ class TrackingOptions:
         from sam2_plugins.core.checkpoints import model_name
 
         values = {key: value for key, value in asdict(self).items() if key not in OF_THE_MACHINE}
+        if self.neighbours:  # so that results from before there was this option stay
+            del values["neighbours"]
         return {**values, "model": model_name(self.model, self.device)}
 
 

@@ -38,6 +38,11 @@ def test_masks_do_not_depend_on_the_device() -> None:
     assert TrackingOptions(window=None).identity() != TrackingOptions().identity()
 
 
+def test_results_from_before_there_was_an_option_are_of_its_default() -> None:
+    assert "neighbours" not in TrackingOptions().identity()
+    assert TrackingOptions(neighbours=False).identity() != TrackingOptions().identity()
+
+
 def test_options_make_a_tracker_and_its_run(small_model: Sam2Model, movie: np.ndarray) -> None:
     options = TrackingOptions(window=48, memory="dam4sam", direction="both", stop=5)
     tracker = options.tracker(movie, small_model)
