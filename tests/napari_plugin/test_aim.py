@@ -75,6 +75,8 @@ def test_what_can_follow_a_click_is_still_told_when_the_model_has_answered(desk:
     click(desk, *LEFT)
     click(desk, *RIGHT)
     assert desk.told[-1].startswith("object 2 is marked. Click on the next cell")
+    click(desk, *RIGHT)
+    assert desk.told[-1].startswith("This was added to object 2. If it is another cell")
     desk.track()
     desk.space.go_to((5,))
     click(desk, 60, 90)
