@@ -33,6 +33,7 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     interpolate,
     keyframe_dict,
     read_region,
+    read_regions,
 )
 from sam2_plugins.labelstudio_backend.settings import Settings
 
@@ -101,7 +102,7 @@ def measure(engine: Engine, path: Path, masks: list[dict], objects: list[int]) -
     tracked = engine.work.jobs.all()[0].tracked.snapshot()
     with open_frames(path) as frames:
         scale = frames.height / masks[0][objects[0]].frame_size[0]
-        regions = videos.read_regions(answer["result"])
+        regions = read_regions(answer["result"])
         shown_at = videos.view_of(frames, RATE, regions, "none").clock.shown()
     assert shown_at.tolist() == list(range(count)), scale
     with_tracked, with_truth, keyframes = [], [], 0

@@ -22,7 +22,7 @@ from sam2_plugins.core.datasets import Dataset, find_datasets
 from sam2_plugins.core.evaluation import evaluate_sequence, innermost_pixel
 from sam2_plugins.core.evaluation.metrics import evaluate
 from sam2_plugins.core.frames import open_frames
-from sam2_plugins.core.masks import compose_label_image, split_label_image
+from sam2_plugins.core.masks import compose_label_image
 from sam2_plugins.napari_plugin.controllers.controller import Controller
 from sam2_plugins.napari_plugin.controllers.jobs import AtOnce
 
@@ -30,7 +30,7 @@ from sam2_plugins.napari_plugin.controllers.jobs import AtOnce
 def through_the_plugin(dataset: Dataset) -> float:
     """Mean J of the masks in the Labels layer."""
     settings = dataset.settings
-    start, truth = settings["prompt_frame"], dataset.labels
+    start, truth = settings["prompt_frame"], dataset.truth
     with open_frames(dataset.frames) as frames:
         movie = np.stack([frames[i].image for i in range(len(truth))])
     viewer: Any = ViewerModel()
@@ -38,7 +38,7 @@ def through_the_plugin(dataset: Dataset) -> float:
     controller = Controller(viewer, AtOnce(), lambda: cached_model("nano", device="cpu"))
     controller.use([image])
     viewer.dims.set_point(0, start)
-    there = split_label_image(truth[start])
+    there = dataset.masks(start)
     labels = {}
     for obj in settings["objects"]:
         if obj in there:
@@ -52,7 +52,7 @@ def through_the_plugin(dataset: Dataset) -> float:
     for frame in range(len(truth)):
         masks = store.on_frame((frame,))
         mine = {obj: masks[label] for obj, label in labels.items() if label in masks}
-        found.append(compose_label_image(mine, truth.shape[1:]))
+        found.append(compose_label_image(mine, movie.shape[1:3]))
     return evaluate(found, truth, **settings).J
 
 

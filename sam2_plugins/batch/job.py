@@ -58,12 +58,12 @@ class Settings:
         A name, or a path of weights as the workers see it.
     memory
         Name of a memory policy.
-    neighbours
-        As `TrackingOptions` has it.
     formats
         Names of `batch.folder.FILES`.
     threads
         Torch threads of a worker; None: torch's own choice.
+    neighbours
+        As `TrackingOptions` has it.
     """
 
     model: str = "auto"
@@ -71,9 +71,9 @@ class Settings:
     image_size: int | None = None
     window: WindowChoice = "auto"
     memory: str = "sam2"
-    neighbours: bool = True
     formats: tuple[str, ...] = ("tiff", "csv")
     threads: int | None = None
+    neighbours: bool = True
 
     def options(self, job: Job) -> TrackingOptions:
         """Return how one of the videos is tracked."""
@@ -83,8 +83,8 @@ class Settings:
             self.image_size,
             self.window,
             self.memory,
-            self.neighbours,
             job.direction,
             job.start,
             job.stop,
+            self.neighbours,
         )

@@ -95,9 +95,9 @@ def batch(
         model.image_size,
         looking.window_choice,
         looking.memory,
-        looking.neighbours,
         options.file_formats(format_),
         1 if where.threads is None and where.workers > 1 else where.threads,
+        looking.neighbours,
     )
     needs = where.needs
     jobs = read_manifest(manifest)

@@ -194,10 +194,10 @@ def tracking_options(
         model.image_size,
         looking.window_choice,
         looking.memory,
-        looking.neighbours,
         span.direction.value,
         span.start,
         span.stop,
+        looking.neighbours,
     )
 
 

@@ -56,7 +56,7 @@ def collect_prompts(
     named = [*(prompt.obj for prompt in prompts), *(obj for *_, obj in [*pictures, *parsed])]
     free = (number for number in count(1) if number not in named)
     prompts += [Prompt.of(f, next(free) if obj is None else obj, mask=m) for m, f, obj in pictures]
-    masked = Counter((one.frame, one.obj) for one in prompts if one.mask is not None)
+    masked = Counter((frame, obj) for _, frame, obj in pictures if obj is not None)
     _refuse_two("masks", [place for place, times in masked.items() if times > 1])
     together: dict[tuple[int, ObjectId], _Given] = {}
     for kind, numbers, frame, obj in parsed:

@@ -125,8 +125,8 @@ def track(
         model.image_size,
         looking.window_choice,
         looking.memory,
-        looking.neighbours,
         formats,
+        neighbours=looking.neighbours,
     )
     folder = ResultFolder(out)
     events = track_into(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
-from warnings import warn
 
 import fiftyone as fo
 import numpy as np
@@ -62,8 +61,7 @@ def make_demo(folder: Path, cells: int = 8, *, overwrite: bool = False) -> Any:
 
 
 def encode(images: Iterable[NDArray[np.uint8]], path: Path, fps: int) -> Path:
-    """Call `encode_video`, which scripts knew by this name."""
-    warn("demo.encode is core.frames.encode_video now.", DeprecationWarning, stacklevel=2)
+    """Write a video, as before `core.export.video.encode_video` did: scripts know this name."""
     return encode_video(path, images, fps)
 
 

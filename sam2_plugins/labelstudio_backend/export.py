@@ -18,13 +18,14 @@ from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export import formats as registered
 from sam2_plugins.core.export import open_writers, parse_formats
 from sam2_plugins.core.masks import MaskTable, ObjectId, ObjectMask
-from sam2_plugins.labelstudio_backend import images, videos
 from sam2_plugins.labelstudio_backend.errors import FormatError
+from sam2_plugins.labelstudio_backend.formats.area import mask_of
 from sam2_plugins.labelstudio_backend.formats.geometry import FrameSize
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     Keyframe,
     VideoRegion,
     interpolate,
+    read_regions,
 )
 from sam2_plugins.labelstudio_backend.keyframes import FRAMES, NOTE
 from sam2_plugins.labelstudio_backend.label_config import SHAPES
@@ -120,7 +121,7 @@ def read_export(path: Path) -> Iterator[ExportedTask]:
 def _task(task: Mapping[str, Any], results: list[Mapping[str, Any]]) -> ExportedTask | None:
     name = _name(task)
     try:
-        regions = videos.read_regions(results)
+        regions = read_regions(results)
         size = _video_size(regions) if regions else _image_size(results)
         if size is None:
             return None
@@ -227,7 +228,7 @@ def _add_images(exported: ExportedTask, results: Sequence[Mapping[str, Any]]) ->
         value, kind = result.get("value"), str(result.get("type"))
         if not isinstance(value, Mapping):
             continue
-        mask = images.mask_of(value, exported.size)
+        mask = mask_of(value, exported.size)
         if mask is None:
             exported.left_out[kind] += kind.removesuffix("labels") in SHAPES
             continue

@@ -15,16 +15,14 @@ from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import NEGATIVE, POSITIVE, Prompt
 from sam2_plugins.core.tracking.query import unmet_sentence
 from sam2_plugins.labelstudio_backend.errors import FormatError, NothingToDo
-from sam2_plugins.labelstudio_backend.formats import bitmask, brush, geometry
+from sam2_plugins.labelstudio_backend.formats import geometry
+from sam2_plugins.labelstudio_backend.formats.area import mask_of, value_of
 from sam2_plugins.labelstudio_backend.formats.geometry import Box, FrameSize
 from sam2_plugins.labelstudio_backend.label_config import Control, Media
 from sam2_plugins.labelstudio_backend.regions import NOTE, id_of, note_of, track_of, with_note
 from sam2_plugins.labelstudio_backend.request import TaskRequest
 from sam2_plugins.labelstudio_backend.tracking import CLICK, TRACK, Tracked
 from sam2_plugins.labelstudio_backend.work import Answered, Filled, Results, Work
-
-POLYGON_TOLERANCE = 0.7
-"""Pixels by which a polygon may leave the mask: fewer points, and easier to correct by hand."""
 
 _DRAWN = (
     "rle", "imageDataURL", "points", "vertices", "closed",
@@ -263,7 +261,7 @@ def write_mask(
     if not mask.visible:
         return []
     height, width = mask.frame_size
-    value = _value(mask, control)
+    value = value_of(mask, control.shape)
     label = target.label
     beside = control.beside.get(label or "")
     if label is not None and beside is None:
@@ -356,41 +354,6 @@ def _read(result: Mapping[str, Any], control: Control, size: FrameSize, pages: i
     if mask is None:
         raise FormatError(f"A {control.tag} region has no shape. Erase it and draw it again.")
     return Hint(**about, mask=mask)
-
-
-def mask_of(value: Mapping[str, Any], size: FrameSize) -> ObjectMask | None:
-    """Read the mask of a region that encloses an area; None for a box, a click or a line.
-
-    Raises
-    ------
-    FormatError
-        If it is damaged.
-    """
-    if "imageDataURL" in value:
-        return ObjectMask.from_array(bitmask.decode(str(value["imageDataURL"]), *size))
-    if "rle" in value:
-        return ObjectMask.from_array(brush.decode(value["rle"] or [], *size))
-    if "points" in value:
-        return geometry.mask_of_polygon(value["points"], size)
-    if "radiusX" in value:
-        return geometry.mask_of_ellipse(value, size)
-    if value.get("closed") and "vertices" in value:
-        height, width = size
-        ring = np.array(geometry.vertices(value, size)) + 0.5
-        return geometry.mask_of_polygon(ring * 100 / (width, height), size)
-    return None
-
-
-def _value(mask: ObjectMask, control: Control) -> dict[str, Any]:
-    if control.shape == "brush":
-        return {"format": "rle", "rle": brush.encode(mask.to_array())}
-    if control.shape == "bitmask":
-        return {"imageDataURL": bitmask.encode(mask.to_array())}
-    if control.shape == "polygon":
-        return {"points": geometry.polygon(mask, POLYGON_TOLERANCE), "closed": True}
-    if control.shape == "ellipse":
-        return geometry.ellipse(mask)
-    return geometry.to_percent(mask.box or (0, 0, 0, 0), mask.frame_size)
 
 
 def _contains(target: Target, click: Hint) -> bool:

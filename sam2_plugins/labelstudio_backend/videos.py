@@ -22,6 +22,7 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     PercentBox,
     VideoRegion,
     read_region,
+    read_regions,
 )
 from sam2_plugins.labelstudio_backend.label_config import VIDEO_SHAPE, Control, Media
 from sam2_plugins.labelstudio_backend.projects import track_button
@@ -94,12 +95,6 @@ def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
         more = " If it has no label yet, press its label's key." if bare else ""
         noted += with_note([result], made.note + more)
     return replace(made, results=noted)
-
-
-def read_regions(results: Iterable[Mapping[str, Any]]) -> list[VideoRegion]:
-    """Return the video boxes among results; those with the same id are one, the later one."""
-    found = [read_region(result) for result in results if result.get("type") == VIDEO_SHAPE]
-    return list({region.id: region for region in found if region.keyframes}.values())
 
 
 def prompts_of(region: VideoRegion, view: VideoView) -> list[Prompt]:

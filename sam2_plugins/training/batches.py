@@ -239,6 +239,8 @@ def batches(
             try:
                 made = next(found)
             except (RuntimeError, OSError, EOFError) as error:
+                if not workers:
+                    raise
                 raise TrainingError(
                     "A process that makes training clips has ended, so training stops "
                     f"({str(error) or type(error).__name__}). Go on from what was saved (`train` "

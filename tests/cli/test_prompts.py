@@ -99,3 +99,9 @@ def test_two_boxes_or_masks_of_one_object_on_a_frame_are_refused(tmp_path):
     with pytest.raises(typer.BadParameter, match="object 1 has two masks on frame 0"):
         collected(masks=[f"{tmp_path / 'a.tif'}", f"{tmp_path / 'b.tif'}"])
     assert len(collected(masks=[f"{tmp_path / 'a.tif'}", f"{tmp_path / 'b.tif'},3"])) == 2
+
+
+def test_a_file_in_which_an_object_was_painted_twice_on_a_frame_is_taken(tmp_path: Path):
+    painted = [Prompt.of(0, 1, mask=np.eye(9) * n > 0) for n in (1, 2)]
+    save_prompts(tmp_path / "prompts.json", painted)
+    assert collected(files=[tmp_path / "prompts.json"]) == painted

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 import sam2_plugins
-from sam2_plugins.core import errors
+from sam2_plugins.core import errors, evaluation
 from sam2_plugins.core._old_names import MOVED
+from sam2_plugins.core.tracking import query
+from sam2_plugins.core.tracking.image_segmenter import ImageSegmenter
 from sam2_plugins.core.variants import get_variant
 
 
@@ -45,3 +47,9 @@ def test_errors_are_caught_under_the_names_they_had() -> None:
     for old in ("UnknownVariantError", "ImageSizeError", "CheckpointError", "DownloadError"):
         with pytest.raises(getattr(errors, old)):
             get_variant("sam2.1-huge")
+
+
+def test_what_was_renamed_is_found_under_the_names_it_had() -> None:
+    assert query.Answer is query.Prediction
+    assert ImageSegmenter.answer is ImageSegmenter.prediction
+    assert evaluation.LabelImages is evaluation.label_images

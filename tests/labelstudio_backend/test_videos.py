@@ -9,6 +9,7 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     interpolate,
     keyframe_dict,
     read_region,
+    read_regions,
 )
 from sam2_plugins.labelstudio_backend.regions import with_note
 from sam2_plugins.labelstudio_backend.timing import FrameClock
@@ -42,7 +43,7 @@ def moving(frames: range, step: float = 1) -> dict[int, ObjectMask]:
 
 
 def answer(result: dict, masks: dict[int, ObjectMask], how: videos.VideoView | None = None) -> dict:
-    (region,) = videos.read_regions([result])
+    (region,) = read_regions([result])
     return videos.answer_region(region, masks, how or view())
 
 
@@ -82,7 +83,7 @@ def test_a_persons_keyframes_are_kept_and_only_they_are_prompts():
     edited = [dict(k) for k in first["value"]["sequence"]]
     edited[-1] |= {"x": 33.0}
     person = {**edited[-1], "frame": 9, "x": 20.0}  # added by hand, with the next one's note
-    (region,) = videos.read_regions([drawn(edited[0], person, edited[1])])
+    (region,) = read_regions([drawn(edited[0], person, edited[1])])
     assert [p.frame for p in videos.prompts_of(region, view())] == [0, 8, 19]
     again = {
         k["frame"]: k for k in videos.answer_region(region, masks, view())["value"]["sequence"]
@@ -104,13 +105,13 @@ def test_a_persons_last_sight_of_a_lost_object_does_not_stand_to_the_end():
 
 
 def test_a_turned_box_is_a_prompt_that_holds_all_of_it():
-    (region,) = videos.read_regions([drawn({**key(1), "rotation": 90})])
+    (region,) = read_regions([drawn({**key(1), "rotation": 90})])
     (prompt,) = videos.prompts_of(region, view())
     assert tuple(prompt.box) == pytest.approx((20 - 40, 10, 20, 50))
 
 
 def test_at_another_rate_the_prompt_is_on_the_frame_that_is_shown():
-    (region,) = videos.read_regions([drawn(key(5))])
+    (region,) = read_regions([drawn(key(5))])
     (prompt,) = videos.prompts_of(region, view(rate=50))
     assert prompt.frame == 2
 

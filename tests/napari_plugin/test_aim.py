@@ -70,6 +70,22 @@ def test_two_clicks_on_two_cells_are_two_objects_and_undo_takes_the_second_away(
     assert list(desk.controller.objects) == [1, 2] and desk.area(0, 2) > 200
 
 
+def test_what_can_follow_a_click_is_still_told_when_the_model_has_answered(desk: Desk) -> None:
+    desk.controller.new_object()
+    click(desk, *LEFT)
+    click(desk, *RIGHT)
+    assert desk.told[-1].startswith("object 2 is marked. Click on the next cell")
+    click(desk, *RIGHT)
+    assert desk.told[-1].startswith("This was added to object 2. If it is another cell")
+    desk.track()
+    desk.space.go_to((5,))
+    click(desk, 60, 90)
+    assert desk.told[-1].startswith("object 2 is corrected on this frame. Track on from here")
+    desk.controller.undo()
+    desk.jobs.run()
+    assert "corrected" not in desk.told[-1]
+
+
 def test_a_click_on_another_mask_selects_it_and_adds_nothing(desk: Desk) -> None:
     desk.controller.new_object()
     click(desk, *LEFT)

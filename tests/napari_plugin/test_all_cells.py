@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,8 +15,10 @@ import tifffile
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.schedule import Life
-from sam2_plugins.napari_plugin.models.requests import Offer
+from sam2_plugins.napari_plugin.models.all_cells import all_cells
+from sam2_plugins.napari_plugin.models.requests import AllCells, Choices, Offer
 from tests.core.lineage.scenes import dividing, scene
+from tests.core.tracking.test_neighbours import CLICKS, rods
 from tests.napari_plugin.conftest import LEFT, Desk, Open
 from tests.napari_plugin.test_history import everything
 from tests.support.movies import disc
@@ -320,6 +323,23 @@ def test_a_run_that_is_killed_goes_on_to_the_same_cells_and_decisions(
     assert again.controller.runs.broken_off is None
     again.controller.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cells.sam2", "cells.tif"]
+
+
+def test_a_run_that_was_saved_has_the_very_prompts_with_which_it_began(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(rods(5))
+    (x, y) = CLICKS[1]
+    desk.click(y, x)
+    desk.track()
+    desk.viewer.dims.set_point(0, 2)
+    desk.click(y, x + 9)
+    line = desk.controller.line
+    assert line is not None
+    run = all_cells(desk.work, line, 0, 4, Choices())
+    again = AllCells.of(json.loads(json.dumps(run.begun())), beside=Path("cells.sam2"))
+    assert len(run.prompts) == 2
+    assert [(p, p.beside) for p in again.prompts] == [(p, p.beside) for p in run.prompts]
 
 
 def test_a_cancelled_run_goes_on_unless_something_was_changed(

@@ -17,6 +17,7 @@ import sam2_plugins.napari_plugin
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export import check_ctc
 from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.lineage import Lineage, tracks_of
 from sam2_plugins.napari_plugin.layers.mask_store import MaskStore
@@ -147,6 +148,15 @@ def test_frames_are_told_apart_by_what_is_known_of_them() -> None:
     ]
     assert states[1] == FrameState(Kind.TRACKED, 0.8, label=1)
     assert doubtful(states) == [2, 3]
+
+
+def test_frames_outside_the_lives_of_all_objects_are_not_to_be_tracked() -> None:
+    lives = {1: Life(None, 1), 2: Life(3, None)}
+    line, store = Line(0, (0,)), MaskStore((5, *SIZE))
+    states = states_along(store, line, 5, [1, 2], [], lives=lives)
+    assert [frame for frame, state in enumerate(states) if state.kind is Kind.OUTSIDE] == [2]
+    with_another = states_along(store, line, 5, [1, 2, 3], [], lives=lives)
+    assert {state.kind for state in with_another} == {Kind.UNKNOWN}
 
 
 def test_labels_are_written_as_a_valid_challenge_folder(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -241,6 +242,15 @@ def test_batches_come_from_workers_in_the_order_of_their_steps() -> None:
 
 
 @pytest.mark.slow
+def test_what_fails_without_workers_is_no_process_that_has_ended() -> None:
+    def made(worker: int, workers: int) -> Iterator[int]:
+        raise FileNotFoundError(2, "No such file or directory", "movie.tif")
+        yield worker
+
+    with pytest.raises(FileNotFoundError, match=r"movie\.tif"):
+        next(batches(made, 0, torch.device("cpu")))
+
+
 def test_a_worker_that_dies_stops_the_training() -> None:
     plan = BatchPlan(SMOKE, SMALL)
     found = batches(plan.made, 1, torch.device("cpu"))

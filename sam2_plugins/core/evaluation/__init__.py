@@ -32,6 +32,9 @@ from sam2_plugins.core.evaluation.sequence import (
     evaluate_sequence,
 )
 
+LabelImages = label_images
+"""Earlier name."""
+
 __all__ = [
     "ACTS",
     "ENOUGH",

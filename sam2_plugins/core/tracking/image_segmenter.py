@@ -116,6 +116,9 @@ class ImageSegmenter:
         )
         return prediction
 
+    answer = prediction
+    """Earlier name."""
+
     def everything(
         self,
         points_per_side: int = 32,

@@ -37,10 +37,10 @@ class TrackingOptions:
         the whole frame; a number: windows of that side in pixels.
     memory
         Name of a memory policy; those of earlier versions are understood.
-    neighbours
-        A click on one object keeps new masks of the others on that frame away from there.
     direction, start, stop
         As `VideoTracker.propagate` takes them.
+    neighbours
+        A click on one object keeps new masks of the others on that frame away from there.
 
     Raises
     ------
@@ -53,10 +53,10 @@ class TrackingOptions:
     image_size: int | None = None
     window: WindowChoice = "auto"
     memory: str = "sam2"
-    neighbours: bool = True
     direction: Direction = "forward"
     start: int | None = None
     stop: int | None = None
+    neighbours: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "memory", policy_name(self.memory))
@@ -106,11 +106,14 @@ class TrackingOptions:
         return tracker.propagate(self.direction, self.start, self.stop)
 
     def identity(self) -> dict[str, Any]:
-        """Return the options on which the masks depend, as plain values."""
+        """Return the options on which the masks depend, as plain values.
+
+        Those of an earlier version are the same, so that the same command goes on with its results.
+        """
         from sam2_plugins.core.checkpoints import model_name
 
         values = {key: value for key, value in asdict(self).items() if key not in OF_THE_MACHINE}
-        if self.neighbours:  # so that results from before there was this option stay
+        if self.neighbours:
             del values["neighbours"]
         return {**values, "model": model_name(self.model, self.device)}
 

@@ -84,6 +84,10 @@ class Prediction:
     unmet: tuple[Click, ...] = ()
 
 
+Answer = Prediction
+"""Earlier name, which is in files of memories."""
+
+
 @dataclass(frozen=True)
 class Query:
     """What an object's mask on a frame is predicted from.

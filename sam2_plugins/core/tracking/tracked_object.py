@@ -12,7 +12,6 @@ from typing import Any, TypeAlias, TypeGuard
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.prompts import NEGATIVE, XY, Click, Points, Prompt
-from sam2_plugins.core.tracking.doubt import doubt_of
 from sam2_plugins.core.tracking.mask_record import MaskRecord
 from sam2_plugins.core.tracking.memory.bank import Memory, MemoryBank, Policy, Recall
 from sam2_plugins.core.tracking.query import Combined, Output, Prediction, Query, unmet_sentence
@@ -203,11 +202,12 @@ class TrackedObject:
         recorded = self.record.get(frame)
         self.prompted[frame] = PromptedFrame(prompts, prediction, self._conditioned(frame))
         self.bank.forget([frame])
-        # Where a person shows that the object is elsewhere, the track there was not of it.
-        moved = recorded is not None and recorded.iou_with(prediction.mask) < SAME_OBJECT
-        refuted = self._steady_from(frame) if moved else frozenset()
         self.record.put(frame, prediction.mask)
-        self._outdate_around(frame, standing=True, refuted=refuted)
+        # Where a person shows that the object is elsewhere, masks from there on were not of it. A
+        # click that excludes does not show where it is.
+        excludes = prompt.points is not None and not prompt.points.on_it
+        moved = recorded is not None and recorded.iou_with(prediction.mask) < SAME_OBJECT
+        self._outdate_around(frame, standing=True, moved=moved and not excludes)
         self.set_window(prediction.output.window, prediction.side)
 
     def remove_prompts(self, frame: int) -> None:
@@ -338,27 +338,15 @@ class TrackedObject:
         for frame, (mask, corrections) in state["standing"].items():
             self.record.stand(frame, mask, frozenset(corrections))
 
-    def _steady_from(self, frame: int) -> frozenset[int]:
-        """Return the frames after one up to which the track is without doubt the same."""
-        steady, before = [], self.record.get(frame)
-        while (mask := self.record.get(frame + 1)) is not None:
-            if doubt_of(mask, before).doubtful:
-                break
-            frame, before = frame + 1, mask
-            steady.append(frame)
-        return frozenset(steady)
-
-    def _outdate_around(
-        self, frame: int, standing: bool, refuted: Collection[int] = frozenset()
-    ) -> None:
+    def _outdate_around(self, frame: int, standing: bool, moved: bool = False) -> None:
         """After a change on a frame: masks up to the neighbouring prompts are out of date.
 
         Parameters
         ----------
         standing
             They stay where no better ones come.
-        refuted
-            Frames on which they do not, because the object is elsewhere.
+        moved
+            The object is elsewhere from this frame on: later masks do not stay.
         """
         before, after = self._neighbours(frame)
         between = [
@@ -366,9 +354,9 @@ class TrackedObject:
             for f in self.record.frames
             if f != frame and (before is None or f > before) and (after is None or f < after)
         ]
-        stand = {f for f in between if standing and f not in refuted}
-        self.record.outdate(stand, frame)
-        self.record.outdate(set(between) - stand)
+        by = frame if standing else None
+        self.record.outdate([f for f in between if f < frame], by)
+        self.record.outdate([f for f in between if f > frame], None if moved else by)
         self.bank.forget(between)
         self.open_joins &= {pair for pair in pairwise(sorted(self.prompted)) if frame not in pair}
 

@@ -7,12 +7,13 @@ Frames of Label Studio count from 1. A box is shown from its first keyframe on; 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from sam2_plugins.labelstudio_backend.errors import FormatError
 from sam2_plugins.labelstudio_backend.formats.geometry import number
+from sam2_plugins.labelstudio_backend.label_config import VIDEO_SHAPE
 
 MOST_FRAMES = 10_000_000
 """More than three days of video: a region with more is damaged."""
@@ -145,3 +146,9 @@ def _read_keyframe(raw: Any) -> Keyframe:
     return Keyframe(
         int(frame), (x, y, width, height), bool(enabled), number(raw, "rotation", 0), raw
     )
+
+
+def read_regions(results: Iterable[Mapping[str, Any]]) -> list[VideoRegion]:
+    """Return the video boxes among results; those with the same id are one, the later one."""
+    found = [read_region(result) for result in results if result.get("type") == VIDEO_SHAPE]
+    return list({region.id: region for region in found if region.keyframes}.values())

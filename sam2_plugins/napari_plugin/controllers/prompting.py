@@ -94,7 +94,7 @@ class Prompting:
                 work.names.setdefault(label, f"object {label}")
             work.history.record(_title(due), change)
         self._dock.show(work)
-        self._dock.message.emit(self._not_obeyed(work, due))
+        self._dock.message.emit(self._not_obeyed(work, due) or self._what_next(work, due))
         if not replaying:
             self.answered.emit(prompted)
         self._dock.objects_changed.emit()
@@ -113,6 +113,23 @@ class Prompting:
                     "more close by, or paint."
                 )
         return ""
+
+    def _what_next(self, work: Work, due: Pending) -> str:
+        """Tell whether the last prompt began an object or corrected one, and what can follow."""
+        line = self._dock.line
+        answered = [(label, prompts) for (_, label), prompts in due.items() if prompts]
+        if line is None or not answered:
+            return ""
+        label, prompts = answered[-1]
+        name = work.names.get(label, f"object {label}")
+        if label in work.session.prompts.corrections(line):
+            return f"{name} is corrected on this frame. Track on from here (G), or correct more."
+        if len(prompts) > 1:
+            return f"This was added to {name}. If it is another cell: Ctrl+Z, N, and click again."
+        another = "Click on the next cell, Shift-click to add to this one"
+        if not self._dock.one_per_click:
+            another = "Click again to add to it, press N for the next cell"
+        return f"{name} is marked. {another}, or track."
 
     def _do_what_waits(self) -> None:
         while self._waiting and not self.answering:

@@ -40,7 +40,8 @@ class Review:
             return []
         work, line = dock.here
         prompts = work.session.prompts.along(line)
-        version: object = (work.store.changes, prompts, list(work.names))
+        lives = dict(work.session.lives)
+        version: object = (work.store.changes, prompts, list(work.names), lives)
         if dock.all_objects and dock.running:
             version = None  # all of them after every frame would slow the run down
         return self.known((work, line, label), version, self._judge(label))
@@ -82,8 +83,9 @@ class Review:
             return list
         work, line = self._dock.here
         labels = list(work.names) if label is None else [label]
-        prompts, length = work.session.prompts.along(line), self._dock.length
-        return lambda: states_along(work.store, line, length, labels, prompts, self._doubts)
+        prompts, lives = work.session.prompts.along(line), dict(work.session.lives)
+        length, doubts = self._dock.length, self._doubts
+        return lambda: states_along(work.store, line, length, labels, prompts, doubts, lives)
 
     def _on_judged(self, of: object, states: list[FrameState]) -> None:
         self._judging = False

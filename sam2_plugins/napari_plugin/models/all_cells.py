@@ -41,7 +41,7 @@ def all_cells(work: Work, line: Line, first: int, last: int, choices: Choices) -
                 seeds[label] = Prompt.of(frame, label, mask=mask)
                 break
     later = [
-        prompt
+        replace(prompt, points=prompt.all_points, beside=None)  # as it is saved
         for (frame, label), prompts in sorted(work.session.prompts.along(line).items())
         if label in seeds and seeds[label].frame < frame <= last
         for prompt in prompts

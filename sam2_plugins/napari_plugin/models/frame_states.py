@@ -18,6 +18,7 @@ from sam2_plugins.core.tracking.doubt import (
     neighbours,
     obeyed,
 )
+from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.mask_store import Index, MaskStore
 
@@ -28,11 +29,12 @@ Judged: TypeAlias = "tuple[ObjectMask | None, ...]"
 class Kind(IntEnum):
     """What is known of a frame; of several objects, the highest is shown."""
 
-    UNKNOWN = 0
-    TRACKED = 1
-    PROMPTED = 2
-    LOST = 3
-    DOUBTFUL = 4
+    OUTSIDE = 0  # of its life
+    UNKNOWN = 1
+    TRACKED = 2
+    PROMPTED = 3
+    LOST = 4
+    DOUBTFUL = 5
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def states_along(
     labels: Sequence[int],
     prompts: Iterable[tuple[int, int]],
     judge: Doubts | None = None,
+    lives: Mapping[int, Life] | None = None,
 ) -> list[FrameState]:
     """Look at every frame of a line.
 
@@ -88,6 +91,8 @@ def states_along(
     prompts
         Frames and labels of prompts; with the prompts themselves, those that are not obeyed are
         noticed.
+    lives
+        Of the objects that begin or end in the movie.
     """
     known = dict(prompts) if isinstance(prompts, Mapping) else dict.fromkeys(prompts, ())
     judge = judge or Doubts()
@@ -95,7 +100,13 @@ def states_along(
     for frame, label in sorted(known):
         if label in origins:
             origins[label].append(frame)
-    return [_state(store, line, frame, origins, known, judge) for frame in range(length)]
+    bounds = [(lives or {}).get(label, Life()) for label in labels] or [Life()]
+    states = []
+    for frame in range(length):
+        state = _state(store, line, frame, origins, known, judge)
+        outside = state == FrameState(Kind.UNKNOWN) and not any(frame in life for life in bounds)
+        states.append(FrameState(Kind.OUTSIDE) if outside else state)
+    return states
 
 
 def doubtful(states: Sequence[FrameState]) -> list[int]:

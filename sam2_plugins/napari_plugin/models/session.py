@@ -243,9 +243,13 @@ class Session:
     ) -> None:
         """Keep which clicks on other objects each mask of a frame leaves out, and show those."""
         line, frame, label = key
-        for (at, other), known in self.prompts.along(line).items():
-            now = tuple(p for p in tracker.prompts if (p.frame, p.obj) == (at, other))
-            if at == frame and now == known:
+        here: dict[int, Prompts] = {}
+        for prompt in tracker.prompts:
+            if prompt.frame == frame:
+                here[int(prompt.obj)] = (*here.get(int(prompt.obj), ()), prompt)
+        for other, now in here.items():
+            known = self.prompts.get((line, frame, other))
+            if now == known:
                 self.prompts.recall(line, {(frame, other): now})
                 if other != label and _beside(now) != _beside(known):
                     self._answer(tracker, (line, frame, other), change, replaying)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_data_path
 from qtpy.QtCore import QEvent, QSettings, Qt
-from qtpy.QtGui import QCloseEvent
+from qtpy.QtGui import QCloseEvent, QShowEvent
 from qtpy.QtWidgets import (
     QCheckBox,
     QGroupBox,
@@ -68,6 +68,7 @@ class Sam2Widget(QWidget):
         self.form = ImageForm(dock, parts.layers, parts.projects)
         self.status = QLabel("Choose an image, press Click, and click on an object.")
         self.status.setWordWrap(True)
+        self.status.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.objects = ObjectsView(dock, parts.editing, parts.divisions)
         self.tools = ToolsView(dock, parts.layers, parts.editing, parts.prompting, parts.edits)
         self.strip = FrameStrip()
@@ -95,7 +96,7 @@ class Sam2Widget(QWidget):
     def _lay_out(self) -> None:
         self.body = column(
             QWidget(),
-            _group("", self.form),
+            self.form,
             _group("Objects", self.objects),
             _group("Prompt", self.tools, self.proposals),
             _group("Track", self.strip, self.strip_all, self.offers, self.run),
@@ -223,6 +224,14 @@ class Sam2Widget(QWidget):
         if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
             self.close_all()
         return handled
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Keep room for two lines: no button moves from the mouse when a message is long."""
+        super().showEvent(event)
+        text = self.status.text()
+        self.status.setText("two\nlines")  # in napari's font, which it has only now
+        self.status.setMinimumHeight(self.status.sizeHint().height())
+        self.status.setText(text)
 
     def closeEvent(self, event: QCloseEvent | None) -> None:
         """Stop the work, and let go of the viewer."""

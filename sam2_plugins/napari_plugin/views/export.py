@@ -27,6 +27,7 @@ class ExportView(QWidget):
         self.kind = combo("")
         for kind, title in KINDS.items():
             self.kind.addItem(title, kind)
+        self.kind.setCurrentIndex(self.kind.findData("tiff"))  # what most other programs open
         self.export = button("Export …", "Write the objects into a folder", self._export)
         self.save = button(
             "Save prompts …", "All clicks, boxes and painted masks", self._save_prompts

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 from sam2_plugins.napari_plugin.models.frame_states import FrameState, Kind, worst_by_column
 
 COLORS = {
+    Kind.OUTSIDE: "transparent",
     Kind.UNKNOWN: "#4a4f5a",
     Kind.TRACKED: "#3fa46a",
     Kind.PROMPTED: "#4f9dff",
@@ -18,6 +19,7 @@ COLORS = {
     Kind.DOUBTFUL: "#ff9f43",
 }
 WORDS = {
+    Kind.OUTSIDE: "before it begins, or after it ends",
     Kind.UNKNOWN: "not tracked yet",
     Kind.TRACKED: "tracked",
     Kind.PROMPTED: "prompted by you",

@@ -22,6 +22,12 @@ from sam2_plugins.napari_plugin.views.widgets import button, column, row
 
 _LABEL = Qt.ItemDataRole.UserRole
 _COLUMNS = ("Object", "Prompts", "Frames", "IoU")
+_ABOUT_COLUMNS = (
+    "",
+    "Clicks, boxes and painted masks",
+    "Frames with a mask",
+    "How well the model expects its masks to fit, on average: 1 is best",
+)
 _DIVIDE = "On the first frame with two cells: the selected cell ends, its daughters begin"
 _BEGINS = "The selected object enters on this frame: no run tracks it to earlier ones"
 _ENDS = "The selected object leaves after this frame: no run tracks it to later ones"
@@ -52,6 +58,7 @@ class ObjectsView(QWidget):
         for i in range(1, len(_COLUMNS)):
             header.setSectionResizeMode(i, QHeaderView.ResizeMode.Interactive)
             self.tree.resizeColumnToContents(i)
+            self.tree.headerItem().setToolTip(i, _ABOUT_COLUMNS[i])
         self.tree.setToolTip("Double-click: show the object's first frame. F2: another name.")
         self.tree.currentItemChanged.connect(self._on_current)
         self.tree.itemDoubleClicked.connect(self._on_double_click)
@@ -125,6 +132,7 @@ class ObjectsView(QWidget):
         # Once: a header that fits itself looks at all rows again for every text.
         for i in range(1, len(_COLUMNS)) if changed else ():
             self.tree.resizeColumnToContents(i)
+            self.tree.headerItem().setToolTip(i, _ABOUT_COLUMNS[i])
 
     def _add(self, work: Work, label: int) -> QTreeWidgetItem:
         if label in self._items:

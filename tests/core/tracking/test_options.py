@@ -38,7 +38,7 @@ def test_masks_do_not_depend_on_the_device() -> None:
     assert TrackingOptions(window=None).identity() != TrackingOptions().identity()
 
 
-def test_results_from_before_there_was_an_option_are_of_its_default() -> None:
+def test_options_that_are_new_are_not_of_what_an_earlier_version_kept_its_results_by() -> None:
     assert "neighbours" not in TrackingOptions().identity()
     assert TrackingOptions(neighbours=False).identity() != TrackingOptions().identity()
 

@@ -14,6 +14,7 @@ from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.masks import Masklet, ObjectId
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.tracking import run as run_module
+from sam2_plugins.core.tracking.memory.memory_file import unpack
 from sam2_plugins.core.tracking.memory.policies import policies
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.run import TrackJournal, make_room, run
@@ -197,3 +198,12 @@ def test_the_journals_that_were_not_used_the_longest_make_room(tmp_path: Path) -
             os.utime(path, (1000 - age, 1000 - age))
     make_room(tmp_path, 250, {tmp_path / "in use.jsonl"})
     assert {path.stem for path in tmp_path.iterdir()} == {"in use", "new"}
+
+
+def test_memories_of_an_earlier_version_are_read() -> None:
+    tracking = "sam2_plugins.core.tracking"
+    values = {"output": None, "mask": None, "side": 64, "guess": None, "unmet": {"tuple": []}}
+    answer = {"class": f"{tracking}.query:Answer", "values": values}
+    frame = {"prompts": [], "answer": answer, "conditioned": True}
+    read = unpack({"class": f"{tracking}.tracked_object:PromptedFrame", "values": frame})
+    assert (read.prediction.side, read.conditioned) == (64, True)

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
+import pytest
 import torch
 
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.prompts import NEGATIVE, POSITIVE, Points, Prompt
 from sam2_plugins.core.tracking.memory.policies.published import Sam2Policy
 from sam2_plugins.core.tracking.query import Output, Prediction
 from sam2_plugins.core.tracking.tracked_object import PromptedFrame, TrackedObject
@@ -37,15 +36,17 @@ def test_an_outdated_mask_stays_until_it_is_replaced() -> None:
     assert record.is_current(4)
 
 
-def test_who_moves_an_object_says_nothing_of_the_track_behind_a_doubtful_mask() -> None:
+@pytest.mark.parametrize(("label", "stays"), [(NEGATIVE, True), (POSITIVE, False)])
+def test_only_what_shows_where_the_object_is_refutes_the_masks_after_it(
+    label: int, stays: bool
+) -> None:
     tracked = TrackedObject(1, SIZE, Sam2Policy())
-    for frame in range(7):
-        jumped = 20 if frame >= 4 else 0
-        mask = ObjectMask(np.ones((6, 6), bool), (3 + jumped, 4), SIZE, 0.9, 20.0)
-        tracked.record.put(frame, replace(mask, iou=0.4) if frame == 4 else mask)
-    there = ObjectMask.from_box((40, 30, 46, 36), SIZE)
-    nothing = torch.zeros(1)
-    output = Output(nothing, nothing, nothing, 0.9, Window(0, 0, 50, 40))
-    tracked.add_prompt(Prompt.of(2, 1, points=[(42, 32)]), lambda query: Prediction(output, there))
-    assert [f for f in range(7) if tracked.record.standing(f)] == [0, 1, 4, 5, 6]
-    assert not tracked.record.is_current(3)
+    for frame in range(5):
+        tracked.record.put(frame, ObjectMask.from_box((3, 4, 30, 30), SIZE))
+    left = ObjectMask.from_box((3, 4, 10, 10), SIZE)
+    output = Output(torch.zeros(1), torch.zeros(1), torch.zeros(1), 0.9, Window(0, 0, 50, 40))
+    click = Prompt(2, 1, points=Points(((20.0, 20.0),), (label,)))
+    tracked.add_prompt(click, lambda query: Prediction(output, left))
+    assert [f for f in range(5) if tracked.record.standing(f)] == (
+        [0, 1, 3, 4] if stays else [0, 1]
+    )

@@ -205,6 +205,5 @@ def test_the_memory_that_was_chosen_is_part_of_what_masks_come_from(movie: Any) 
 
 
 def test_scripts_find_the_encoder_where_it_was(tmp_path: Path) -> None:
-    with pytest.warns(DeprecationWarning, match="encode_video"):
-        path = demo.encode([np.zeros((16, 16, 3), np.uint8)] * 3, tmp_path / "v.mp4", 5)
+    path = demo.encode([np.zeros((16, 16, 3), np.uint8)] * 3, tmp_path / "v.mp4", 5)
     assert len(open_frames(path)) == 3

@@ -48,6 +48,12 @@ def test_the_wheel_over_the_form_changes_nothing(bench: Bench) -> None:
     assert [run.first.value(), run.last.value()] == numbers
 
 
+def test_no_button_moves_when_a_message_needs_two_lines(bench: Bench) -> None:
+    status = bench.widget.status
+    status.setText("one line\nand another")
+    assert status.heightForWidth(status.width()) <= status.minimumHeight()
+
+
 def test_keys_work_after_a_click_in_the_table(bench: Bench) -> None:
     begin(bench)
     tree = bench.widget.objects.tree

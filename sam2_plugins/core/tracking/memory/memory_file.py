@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 FORMAT = "sam2_plugins memory 3"
 OURS = "sam2_plugins.core."
+_EARLIER = {"answer": "prediction"}
+"""Names of attributes in files of earlier versions."""
 
 
 def save_memory(path: Path, objects: Iterable[TrackedObject], state: Any = None) -> None:
@@ -114,4 +116,4 @@ def unpack(value: Any) -> Any:
     kind = getattr(import_module(module), name) if module.startswith(OURS) else None
     if not dataclasses.is_dataclass(kind) or not isinstance(kind, type):
         raise TypeError(f"{value['class']} is no state of a tracker")
-    return kind(**{key: unpack(each) for key, each in value["values"].items()})
+    return kind(**{_EARLIER.get(key, key): unpack(each) for key, each in value["values"].items()})

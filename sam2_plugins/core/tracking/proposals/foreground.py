@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,24 +103,28 @@ class _UsualObject:
 
     @classmethod
     def of(cls, hills: Sequence[Hill], across: float) -> _UsualObject:
-        stretches = [_stretch_and_solidity(hill.mask)[0] for hill in hills]
+        stretches = [_stretch(_shape(hill.mask)) for hill in hills]
         return cls(math.pi / 4 * across**2, float(np.median(stretches)))
 
     def is_like(self, whole: ObjectMask, pieces: Sequence[ObjectMask]) -> bool:
         """Whether a whole is one object rather than its pieces are objects."""
-        stretch, solidity = _stretch_and_solidity(whole)
+        shape = _shape(whole)
         unlike = [abs(math.log(mask.area / self.area)) for mask in (whole, *pieces)]
         return (
-            solidity >= SOLID
-            and stretch <= STRETCHED * self.stretch
-            and unlike[0] < min(unlike[1:])
+            unlike[0] < min(unlike[1:])
+            and _stretch(shape) <= STRETCHED * self.stretch
+            and shape.solidity >= SOLID
         )
 
 
-def _stretch_and_solidity(mask: ObjectMask) -> tuple[float, float]:
-    """How many times longer than wide a mask is, and its share of its convex hull."""
-    shape = regionprops(mask.crop.astype(np.uint8))[0]
-    return shape.axis_major_length / max(1.0, shape.axis_minor_length), shape.solidity
+def _shape(mask: ObjectMask) -> Any:
+    """Measures of a mask, each taken when it is used: convex hulls take long."""
+    return regionprops(mask.crop.astype(np.uint8))[0]
+
+
+def _stretch(shape: Any) -> float:
+    """How many times longer than wide a shape is."""
+    return float(shape.axis_major_length / max(1.0, shape.axis_minor_length))
 
 
 def _standing_out(above: NDArray[np.float32]) -> NDArray[np.bool_]:
