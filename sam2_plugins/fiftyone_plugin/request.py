@@ -74,7 +74,8 @@ class Request:
     def settings(self) -> tuple[Any, ...]:
         """All that a mask depends on beside its prompts and how its frame was reached."""
         how = self.options
-        return model_name(how.model, how.device), how.image_size, how.window, how.memory
+        given = model_name(how.model, how.device), how.image_size, how.window, how.memory
+        return given if how.neighbours else (*given, "alone")
 
 
 @dataclass(frozen=True)

@@ -89,10 +89,10 @@ class ProjectSetups:
 
     def server(self, project: str = "", url: str = "", token: str = "") -> LabelStudio | None:
         """Return the Label Studio of the settings; else at an address, or that of a project."""
+        hostname = str(self._setups.get(project, {}).get("hostname", ""))
+        also = hostname or url
         if not url:
-            url = str(self._setups.get(project, {}).get("hostname", ""))
-            token = self._tokens.get(project, "")
-        also = url
+            url, token = hostname, self._tokens.get(project, "")
         if self._settings.url:
             url, token = self._settings.url, self._settings.api_key
         if not url.startswith(("http://", "https://")):

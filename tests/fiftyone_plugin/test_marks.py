@@ -5,6 +5,7 @@ import numpy as np
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.fiftyone_plugin.marks import Cause, Mark, cause_of
+from sam2_plugins.fiftyone_plugin.request import Request
 
 
 def square(x: int, side: int = 5) -> ObjectMask:
@@ -51,3 +52,7 @@ def test_a_class_that_was_changed_since_is_a_persons() -> None:
     mark = Mark.of("cause", square(4), "cell")
     assert not mark.named_by_person("cell")
     assert mark.named_by_person("nucleus")
+
+
+def test_masks_that_leave_no_neighbours_out_are_of_other_settings() -> None:
+    assert Request.of({"neighbours": False}).settings != Request.of({}).settings

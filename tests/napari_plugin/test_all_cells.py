@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,8 +15,10 @@ import tifffile
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.schedule import Life
-from sam2_plugins.napari_plugin.models.requests import Offer
+from sam2_plugins.napari_plugin.models.all_cells import all_cells
+from sam2_plugins.napari_plugin.models.requests import AllCells, Choices, Offer
 from tests.core.lineage.scenes import dividing, scene
+from tests.core.tracking.test_neighbours import CLICKS, rods
 from tests.napari_plugin.conftest import LEFT, Desk, Open
 from tests.napari_plugin.test_history import everything
 from tests.support.movies import disc
@@ -208,6 +211,69 @@ def test_what_a_later_run_found_is_joined_to_what_the_first_frames_show(
     assert outcome(desk)["masks"] == made["masks"]
 
 
+def run_again(desk: Desk, meanwhile: Callable[[Desk, int], object]) -> int:
+    """Find cells from frame 4 on, then from frame 0; return the label of one that is joined.
+
+    Meanwhile something is done, when the second run has found it.
+    """
+    desk.viewer.dims.set_point(0, 4)
+    desk.controller.runs.track_all()
+    desk.jobs.run()
+    later = dict(desk.controller.objects)
+    desk.space.go_to((0,))
+    found: list[int] = []
+
+    def act(progress: Any) -> None:
+        if not found and progress is not None and progress.done:
+            found.extend(label for label in desk.controller.objects if label not in later)
+            meanwhile(desk, found[-1])
+
+    desk.controller.progressed.connect(act)
+    desk.controller.runs.track_all()
+    desk.jobs.run()
+    return found[-1]
+
+
+def remove_all_but(desk: Desk, label: int) -> None:
+    for other in [other for other in desk.controller.objects if other != label]:
+        desk.controller.delete(other)
+
+
+@pytest.mark.parametrize(
+    "meanwhile", [lambda desk, label: desk.controller.delete(label), remove_all_but]
+)
+def test_what_is_removed_during_a_run_is_not_joined(
+    make_desk: Callable[..., Desk], meanwhile: Callable[[Desk, int], None]
+) -> None:
+    desk = make_desk(eventful())
+    run_again(desk, meanwhile)
+    shown = {label for masks in desk.space.store.snapshot().values() for label in masks}
+    assert shown <= desk.controller.objects.keys()
+    assert not desk.failures
+
+
+def test_who_is_selected_is_selected_still_when_it_goes_on_as_another(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(eventful())
+    gone = run_again(desk, lambda desk, label: desk.controller.select(label))
+    assert gone not in desk.controller.objects
+    assert desk.space.store.get((0,), desk.controller.selected or 0) is not None
+
+
+def test_what_is_painted_during_a_run_stays_that_object(make_desk: Callable[..., Desk]) -> None:
+    desk = make_desk(eventful())
+
+    def paint(desk: Desk, label: int) -> None:
+        mask = desk.space.store.get((0,), label)
+        assert mask is not None and mask.box is not None
+        desk.space.labels.paint((0, mask.box[1], mask.box[0]), label)
+
+    label = run_again(desk, paint)
+    assert label in desk.controller.objects
+    assert len(desk.space.store.frames_of(label)) > 1
+
+
 KILLED = """
 import os, sys
 from napari.components import ViewerModel
@@ -259,6 +325,23 @@ def test_a_run_that_is_killed_goes_on_to_the_same_cells_and_decisions(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cells.sam2", "cells.tif"]
 
 
+def test_a_run_that_was_saved_has_the_very_prompts_with_which_it_began(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(rods(5))
+    (x, y) = CLICKS[1]
+    desk.click(y, x)
+    desk.track()
+    desk.viewer.dims.set_point(0, 2)
+    desk.click(y, x + 9)
+    line = desk.controller.line
+    assert line is not None
+    run = all_cells(desk.work, line, 0, 4, Choices())
+    again = AllCells.of(json.loads(json.dumps(run.begun())), beside=Path("cells.sam2"))
+    assert len(run.prompts) == 2
+    assert [(p, p.beside) for p in again.prompts] == [(p, p.beside) for p in run.prompts]
+
+
 def test_a_cancelled_run_goes_on_unless_something_was_changed(
     open_movie: Open, tmp_path: Path
 ) -> None:
@@ -288,3 +371,21 @@ def test_a_cancelled_run_goes_on_unless_something_was_changed(
         entry: mask for entry, mask in everything(desk)["masks"].items() if entry in first
     }
     assert not desk.failures
+
+
+def test_a_run_goes_on_after_a_change_that_was_taken_back_in_another_napari_too(
+    open_movie: Open, tmp_path: Path
+) -> None:
+    movie = tmp_path / "cells.tif"
+    tifffile.imwrite(movie, eventful())
+    desk = open_movie(movie)
+    runs = desk.controller.runs
+    runs.progressed.connect(lambda progress: progress and progress.done == 3 and runs.cancel())
+    runs.track_all()
+    desk.jobs.run()
+    desk.controller.delete(1)
+    desk.controller.undo()
+    desk.jobs.run()
+    assert runs.broken_off is not None
+    desk.controller.close()
+    assert open_movie(movie).controller.runs.broken_off is not None

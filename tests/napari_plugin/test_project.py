@@ -140,6 +140,19 @@ def test_a_removed_layer_takes_nothing_along(desk: Desk) -> None:
     assert masks == made["masks"]
 
 
+def test_a_channel_does_not_get_the_contrast_of_one_that_is_gone(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(np.zeros((3, 2, 32, 32), np.uint8), channel_axis=0, name=["a", "b", "c"])
+    layers = list(desk.viewer.layers)
+    layers[1].contrast_limits = (10, 90)
+    chosen = desk.controller.dock.choices
+    desk.viewer.layers.remove("b")
+    desk.controller.dock.choices = chosen
+    assert desk.controller.images == (layers[0], layers[2])
+    assert list(layers[2].contrast_limits) != [10, 90]
+
+
 def test_a_dock_that_is_opened_again_finds_the_work(desk: Desk, nano: Sam2Model) -> None:
     made = work_on(desk)
     desk.controller.close()

@@ -150,6 +150,8 @@ class Runs:
         def each(step: Step) -> None:
             assert isinstance(step, LineageStep) and step.found is not None
             if taking.take(step.found):
+                if work is dock.work and dock.selected in taking.heirs:
+                    dock.select(taking.heirs.pop(dock.selected))
                 dock.objects_changed.emit()
 
         def ended(whole: bool) -> None:

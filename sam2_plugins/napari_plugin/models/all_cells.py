@@ -41,7 +41,7 @@ def all_cells(work: Work, line: Line, first: int, last: int, choices: Choices) -
                 seeds[label] = Prompt.of(frame, label, mask=mask)
                 break
     later = [
-        prompt
+        replace(prompt, points=prompt.all_points, beside=None)  # as it is saved
         for (frame, label), prompts in sorted(work.session.prompts.along(line).items())
         if label in seeds and seeds[label].frame < frame <= last
         for prompt in prompts
@@ -96,6 +96,11 @@ class Taking:
     ----------
     change
         Is filled with what takes the run back.
+
+    Attributes
+    ----------
+    heirs
+        Objects that are no more, and those as which they go on.
     """
 
     def __init__(self, work: Work, wanted: Request, run: AllCells, change: Change) -> None:
@@ -103,6 +108,7 @@ class Taking:
         self._wanted = wanted
         self._run = run
         self._change = change
+        self.heirs: dict[int, int] = {}
 
     def take(self, found: LineageFrame) -> bool:
         """Write a frame's masks and what was decided; tell whether that is more than masks.
@@ -162,14 +168,17 @@ class Taking:
     def _joined(self, earlier: ObjectId, later: ObjectId) -> bool:
         """Let a cell that this run found go on as the object that it is later, and tell if it does.
 
-        Of two objects that were there before, or that have different mothers, none is the other.
+        Of two objects that were there before, or that have different mothers, none is the other;
+        what a person has prompted or removed during the run stays so.
         """
         work, labels = self._work, self._run.labels
         mine, heir = self._label(earlier), self._label(later)
-        mothers, lives = work.lineage.mothers, work.session.lives
-        if mine in {prompt.obj for prompt in self._run.prompts} or heir in mothers:
+        mothers, lives, prompts = work.lineage.mothers, work.session.lives, work.session.prompts
+        by_hand = prompts.entries(self._run.line.axis) | work.session.painted.keys()
+        known = {prompt.obj for prompt in self._run.prompts} | {label for _, label in by_hand}
+        if mine in known or heir in mothers or not {mine, heir} <= work.names.keys():
             return False
-        labels[earlier] = heir
+        labels[earlier] = self.heirs[mine] = heir
         for index in work.store.frames_of(mine):
             mask = work.store.put(index, mine, None)
             self._change.setdefault((index, heir), work.store.put(index, heir, mask))
@@ -178,7 +187,7 @@ class Taking:
         life = Life(lives.pop(mine, Life()).first, lives.pop(heir, Life()).last)
         if life != Life():
             lives[heir] = life
-        tracked, line = work.session.prompts.tracked, self._run.line
+        tracked, line = prompts.tracked, self._run.line
         tracked.setdefault((line, heir), set()).update(tracked.pop((line, mine), ()))
         del work.names[mine]
         born = [offer for offer in work.offers if offer.labels == (heir,) and offer.kind == "born"]

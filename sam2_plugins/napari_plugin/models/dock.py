@@ -160,8 +160,9 @@ class DockModel:
         self.axis, self.over = choices.axis, choices.over
         self.contrast = "movie" if choices.contrast == "movie" else "layer"
         self.memory, self.model = choices.memory, choices.model
-        for layer, limits in zip(self.images, choices.limits, strict=False):
-            layer.contrast_limits = limits
+        if len(self.images) == len(choices.limits):  # no channel is missing
+            for layer, limits in zip(self.images, choices.limits, strict=True):
+                layer.contrast_limits = limits
 
     # -- objects
 

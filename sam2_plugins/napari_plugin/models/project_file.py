@@ -196,6 +196,7 @@ def read_project(path: Path) -> Saved:
     masks: Masks = {}
     state: dict[str, Any] = {}
     run: dict[str, Any] = {}
+    goes_on = False
     damaged = 0
     with Path(path).open("rb") as file:
         file.readline()
@@ -207,15 +208,17 @@ def read_project(path: Path) -> Saved:
                 if "state" in entry:
                     state = entry["state"]
                     reached = state.get("all_cells")
-                    run = {} if reached is None else {**run, **reached}
+                    goes_on = reached is not None  # not after an edit, but again when it is undone
+                    run.update(reached or {})
                 elif "all_cells" in entry:
+                    goes_on = True
                     run.update(entry["all_cells"])
                 else:
                     _read_mask(entry, facts.shape[-2:], masks)
             except (ValueError, KeyError, TypeError):
                 damaged += 1
     saved = replace(Saved(facts), masks=masks, damaged=damaged)
-    if "frames" in run:
+    if goes_on and "frames" in run:
         # What is damaged of a run is not gone on with.
         with suppress(ValueError, KeyError, TypeError, Sam2PluginsError):
             saved = replace(saved, all_cells=AllCells.of(run, beside=path))
