@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -202,7 +203,10 @@ class Workspace:
             return
         if not len(data):
             if self.tracks is not None and self.tracks in self.viewer.layers:
+                # napari then collects garbage: a second of work, if it looks at all masks.
+                gc.freeze()
                 self.viewer.layers.remove(self.tracks)
+                gc.unfreeze()
             return
         if self.tracks is None or self.tracks not in self.viewer.layers:
             active = self.viewer.layers.selection.active
