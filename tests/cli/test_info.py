@@ -28,6 +28,7 @@ def test_a_name_is_shown_as_it_is(run, tmp_path, name):
 def test_a_bar_has_any_name():
     with frames_progress() as bars:
         bars.add_task("a[/b]")
+        assert [task.description for task in bars.tasks] == ["a[/b]"]
 
 
 def test_the_options_of_reading_are_obeyed(run, tmp_path):

@@ -39,7 +39,7 @@ def mask_of(value: Mapping[str, Any], size: FrameSize) -> ObjectMask | None:
 
 
 def value_of(mask: ObjectMask, shape: str) -> dict[str, Any]:
-    """Return the value of a region of a shape with a mask; a box where it is none of an area."""
+    """Return the value of a region of a shape with a mask; a box for every other shape."""
     if shape == "brush":
         return {"format": "rle", "rle": brush.encode(mask.to_array())}
     if shape == "bitmask":

@@ -205,8 +205,10 @@ class Workspace:
             if self.tracks is not None and self.tracks in self.viewer.layers:
                 # napari then collects garbage: a second of work, if it looks at all masks.
                 gc.freeze()
-                self.viewer.layers.remove(self.tracks)
-                gc.unfreeze()
+                try:
+                    self.viewer.layers.remove(self.tracks)
+                finally:
+                    gc.unfreeze()
             return
         if self.tracks is None or self.tracks not in self.viewer.layers:
             active = self.viewer.layers.selection.active

@@ -98,9 +98,8 @@ class ObjectProposer:
         if self._usual and usual and abs(math.log(usual / self._usual)) > math.log(GROWN):
             self._side = self._best_side(frame)
             hills = self._surveyor.hills(frame, self._side)
-            self._usual = None
-        self._usual = self._usual or _usual_size(hills)
-        usual = _usual_size(hills)
+            self._usual, usual = None, _usual_size(hills)
+        self._usual = self._usual or usual
         clear = [hill for hill in hills if self._counts(hill, usual)]
         foreground = Foreground.of(self._operations.features.picture(frame), clear)
         return [hill for hill in foreground.mend(clear, usual) if self._counts(hill, usual)]

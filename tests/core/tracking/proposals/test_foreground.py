@@ -58,6 +58,19 @@ def test_two_discs_that_touch_stay_two() -> None:
     assert len(found) == 5
 
 
+def test_three_discs_that_touch_in_a_triangle_stay_three() -> None:
+    three = disc(95, 35, 9), disc(115, 35, 9), disc(105, 52, 9)
+    found = mended(picture(*OTHERS, *three), hills(*OTHERS, *three))
+    assert len(found) == 6
+
+
+def test_what_would_be_far_longer_than_the_usual_object_stays_two() -> None:
+    one, other = np.zeros(SIZE, bool), np.zeros(SIZE, bool)
+    one[30:45, 90:110] = other[30:45, 111:131] = True
+    found = mended(picture(*OTHERS, one, other), hills(*OTHERS, one, other))
+    assert len(found) == 5
+
+
 def test_a_long_rod_that_has_just_divided_stays_two() -> None:
     rods = [np.zeros(SIZE, bool) for _ in range(5)]
     for row, rod in enumerate(rods[:3]):
