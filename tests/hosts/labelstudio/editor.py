@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +61,7 @@ class Editor:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.errors: list[str] = []
-        self._label = ""
+        self._tool = self._label = ""
         self.last_context: list[dict[str, Any]] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.wait_for_function("window.Htx?.annotationStore?.selected?.names?.size > 0")
@@ -137,11 +140,8 @@ class Editor:
 
     def press_label(self, key: int | str) -> None:
         """Press the key of a label or button, and wait for what the backend makes of it."""
-        with self.page.expect_response("**/interactive-annotating**") as answer:
+        with self._answer_to_a_prompt():
             self.page.keyboard.press(str(key))
-        answer.value.finished()
-        self.last_context = json.loads(answer.value.request.post_data or "{}")["context"]["result"]
-        self._wait_for_suggestions()
 
     def wait_until_saved(self) -> None:
         """Wait until the draft of the annotation is saved."""
@@ -165,19 +165,48 @@ class Editor:
             arg=page,
         )
 
-    def choose_smart_tool(self, label: str, tool: str = "key-point-tool") -> None:
-        """Choose a label of the first control, and a smart tool."""
-        self.choose_label(label)
-        self.page.locator(".lsf-tool_smart").first.click()
-        if self.page.locator(".lsf-toolbar__smart").count():  # there are smart tools of other kinds
-            self.page.locator(".lsf-tool_smart").first.hover()
-            self.page.locator(f".lsf-toolbar__smart [aria-label={tool}]").click()
+    def choose_smart_tool(self, label: str, tool: str = "KeyPointTool") -> None:
+        """Choose a smart tool, and a label of the first control."""
+        self._tool, self._label = tool, label
+        self._hold_choice()
 
     def choose_label(self, label: str) -> None:
         """Choose a label of the first control; the editor forgets it after each region."""
         self._label = label
-        labels = self.page.locator(".lsf-labels").first
-        labels.get_by_text(label, exact=True).first.click()
+        self._hold_choice()
+
+    def _hold_choice(self) -> None:
+        """See that the editor holds the tool and the label, which it drops by itself.
+
+        A second press on a label lets it go, a press on the smart button takes the next tool of
+        its list, and another tool drops the label: so look first, press only what is missing, and
+        take the label last.
+        """
+        for _ in range(20):
+            tool, labels = self.page.evaluate(
+                """() => {
+                  const names = Htx.annotationStore.selected.names;
+                  const tool = names.get('image')?.getToolsManager().findSelectedTool();
+                  const labels = [...names.values()].flatMap(one => one.selectedLabels ?? []);
+                  return [tool?.dynamic ? tool.toolName : '', labels.map(one => one._value)];
+                }"""
+            )
+            if self._tool and tool != self._tool:
+                self._press_smart_tool()
+            elif self._label not in labels:
+                first = self.page.locator(".lsf-labels").first
+                first.get_by_text(self._label, exact=True).first.click()
+            else:
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"the editor keeps {tool!r} with {labels}, not {self._label!r}")
+
+    def _press_smart_tool(self) -> None:
+        self.page.locator(".lsf-tool_smart").first.click()
+        if self.page.locator(".lsf-toolbar__smart").count():  # there are smart tools of other kinds
+            self.page.locator(".lsf-tool_smart").first.hover()
+            name = re.sub("(?<=[a-z])(?=[A-Z])", "-", self._tool).lower()
+            self.page.locator(f".lsf-toolbar__smart [aria-label={name}]").click()
 
     def accept_suggestions(self) -> None:
         self.page.evaluate("Htx.annotationStore.selected.acceptAllSuggestions()")
@@ -185,23 +214,12 @@ class Editor:
 
     def click_image(self, x: float, y: float, negative: bool = False) -> None:
         """Click with the smart tool, and wait for the answer; shares of the image's sides."""
-        before = len(self.results())
-        with self.page.expect_response("**/interactive-annotating**") as answer:
-            for _ in range(10):
-                if negative:
-                    self.page.keyboard.down("Alt")
-                self.page.mouse.click(*self._on_image(x, y))
-                if negative:
-                    self.page.keyboard.up("Alt")
-                self.page.wait_for_timeout(1500)
-                if len(self.results()) > before:
-                    break
-                # On a busy machine the editor loses the choice while it still lays itself out.
-                self.choose_label(self._label)
-                self.page.locator(".lsf-tool_smart").first.click()
-        answer.value.finished()
-        self.last_context = json.loads(answer.value.request.post_data or "{}")["context"]["result"]
-        self._wait_for_suggestions()
+        with self._answer_to_a_prompt():
+            if negative:
+                self.page.keyboard.down("Alt")
+            self.page.mouse.click(*self._on_image(x, y))
+            if negative:
+                self.page.keyboard.up("Alt")
 
     def turn_image(self, degrees: int) -> None:
         """Turn the picture, as the buttons below it do: clockwise if positive."""
@@ -215,12 +233,18 @@ class Editor:
     def drag_on_image(self, *points: tuple[float, float]) -> None:
         """Draw with the smart tool from point to point, and wait for the answer."""
         places = [self._on_image(*point) for point in points]
-        with self.page.expect_response("**/interactive-annotating**") as answer:
+        with self._answer_to_a_prompt():
             self.page.mouse.move(*places[0])
             self.page.mouse.down()
             for place in places[1:]:
                 self.page.mouse.move(*place, steps=8)
             self.page.mouse.up()
+
+    @contextmanager
+    def _answer_to_a_prompt(self) -> Iterator[None]:
+        """Wait for what the backend makes of what the block does."""
+        with self.page.expect_response("**/interactive-annotating**") as answer:
+            yield
         answer.value.finished()
         self.last_context = json.loads(answer.value.request.post_data or "{}")["context"]["result"]
         self._wait_for_suggestions()

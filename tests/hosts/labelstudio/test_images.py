@@ -116,7 +116,7 @@ def test_a_smart_rectangle_becomes_a_mask_on_a_turned_picture_too(open_image, tu
       <Label value="Cell"/></RectangleLabels>
       <BrushLabels name="mask" toName="image"><Label value="Cell"/></BrushLabels></View>""")
     editor.turn_image(turn)
-    editor.choose_smart_tool("Cell", "rectangle-tool")
+    editor.choose_smart_tool("Cell", "RectangleTool")
     cx, cy = movies.disc_at(0)
     corners = [((cx + d) / movies.WIDTH, (cy + d) / movies.HEIGHT) for d in (-22, 22)]
     editor.drag_on_image(*(TURNS[turn](*corner) for corner in corners))
