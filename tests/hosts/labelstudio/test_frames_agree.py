@@ -46,9 +46,9 @@ def test_the_clock_says_what_the_browser_shows(case, api, browser, tmp_path):
 
 
 def shown_number(editor, expected: int) -> int:
-    """Read the number off the screen; the picture may come a moment after the seek has ended."""
+    """Read the number off the screen; the picture may come a while after the seek has ended."""
     shown = -1
-    for _ in range(20):
+    for _ in range(200):
         shown = movies.number_in(editor.video_pixels())
         if shown == expected:
             break
