@@ -11,14 +11,16 @@ The layout, version 1::
         {"frame": 0, "obj": 2, "box": [200, 40, 260, 90]},
         {"frame": 30, "obj": 2, "mask": {"size": [540, 960], "counts": "…"}}
       ],
-      "lives": [{"obj": 2, "first": 0, "last": 120}]
+      "lives": [{"obj": 2, "first": 0, "last": 120}],
+      "settled": true
     }
 
 `source` is free: whatever tells a person which movie it was. A prompt has `points` with `labels`,
 `box`, `mask`, or several of them, with the meaning of `core.prompts`; a mask is a COCO compressed
 RLE. `obj` is a number or a text, and 1 is not "1". A reader refuses keys that it does not know.
 `lives` may be missing: it names objects that are born or end in the movie, by their first and last
-frame, of which either may be null.
+frame, of which either may be null. `settled`: what masks leave out because of clicks on other
+objects is among the points, and nothing more is left out when the prompts are given again.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -123,6 +125,7 @@ def save_prompts(
         If the file cannot be written.
     """
     # One prompt a line: such files are read, compared and mended by people.
+    prompts = list(prompts)
     entries = [json.dumps(prompt_to_json(p), ensure_ascii=False, allow_nan=False) for p in prompts]
     facts = json.dumps(dict(source or {}), ensure_ascii=False, allow_nan=False)
     listing = ",\n    ".join(entries)
@@ -130,10 +133,11 @@ def save_prompts(
         {"obj": o, "first": first, "last": last} for o, (first, last) in (lives or {}).items()
     ]
     births = f',\n  "lives": {json.dumps(bounds, ensure_ascii=False)}' if bounds else ""
+    settled = ',\n  "settled": true' if all(p.beside is not None for p in prompts) else ""
     write_text(
         Path(path),
         f'{{\n  "format": "{FORMAT}",\n  "version": {VERSION},\n  "source": {facts},\n'
-        f'  "prompts": [\n    {listing}\n  ]{births}\n}}\n',
+        f'  "prompts": [\n    {listing}\n  ]{births}{settled}\n}}\n',
     )
 
 
@@ -197,7 +201,10 @@ def _document(document: Any) -> PromptFile:
     if not isinstance(source, dict):
         raise PromptError('"source" is not an object of facts.')
     lives = _lives(document.get("lives", []))
-    return PromptFile(prompts_from_json(document.get("prompts")), source, lives)
+    prompts = prompts_from_json(document.get("prompts"))
+    if document.get("settled"):
+        prompts = tuple(replace(prompt, beside=()) for prompt in prompts)
+    return PromptFile(prompts, source, lives)
 
 
 def _lives(entries: Any) -> dict[ObjectId, tuple[int | None, int | None]]:

@@ -17,6 +17,8 @@ MASKS = {
     1: ObjectMask.from_box((10, 10, 20, 20), SIZE),
     2: ObjectMask.from_box((40, 10, 60, 30), SIZE),
     3: ObjectMask.from_box((45, 15, 50, 20), SIZE),
+    4: ObjectMask.from_box((10, 40, 70, 46), SIZE),
+    5: ObjectMask.from_box((76, 55, 77, 56), SIZE),
 }
 
 
@@ -30,7 +32,9 @@ MASKS = {
         (55, 25, 1, True, 2),
         (55, 25, 1, False, 2),
         (47, 17, 1, True, 3),  # the smaller one is in front
-        (30, 15, 4, True, "refine"),  # it has no mask on this frame yet
+        (40, 49, 4, True, "new"),  # a rod beside this one
+        (74, 55, 5, True, "refine"),  # a miss
+        (30, 15, 6, True, "refine"),  # it has no mask on this frame yet
         (15, 15, None, True, "refine"),
     ],
 )

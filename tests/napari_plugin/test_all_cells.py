@@ -6,7 +6,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,9 @@ import tifffile
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.schedule import Life
-from sam2_plugins.napari_plugin.models.all_cells import all_cells
-from sam2_plugins.napari_plugin.models.requests import AllCells, Choices, Offer
+from sam2_plugins.napari_plugin.layers.frames import Line
+from sam2_plugins.napari_plugin.models.all_cells import all_cells, follow_all
+from sam2_plugins.napari_plugin.models.requests import AllCells, Choices, Offer, Request
 from tests.core.lineage.scenes import dividing, scene
 from tests.core.tracking.test_neighbours import CLICKS, rods
 from tests.napari_plugin.conftest import LEFT, Desk, Open
@@ -371,6 +374,42 @@ def test_a_cancelled_run_goes_on_unless_something_was_changed(
         entry: mask for entry, mask in everything(desk)["masks"].items() if entry in first
     }
     assert not desk.failures
+
+
+def test_a_run_that_is_cancelled_on_its_last_frame_is_over(
+    open_movie: Open, tmp_path: Path
+) -> None:
+    movie = tmp_path / "cells.tif"
+    tifffile.imwrite(movie, eventful()[:3], photometric="minisblack")
+    desk = open_movie(movie)
+    runs = desk.controller.runs
+    runs.progressed.connect(lambda progress: progress and progress.done == 3 and runs.cancel())
+    runs.track_all()
+    desk.jobs.run()
+    assert runs.broken_off is None
+    desk.controller.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cells.sam2", "cells.tif"]
+
+
+def test_a_run_waits_for_one_before_it_that_still_writes_the_same_journal(
+    make_desk: Callable[..., Desk], tmp_path: Path
+) -> None:
+    desk = make_desk(eventful()[:3])
+    line, view = Line(0, (0,)), desk.controller.dock.view()
+    journal = tmp_path / "run.jsonl"
+    work = desk.controller.begin()
+    run = replace(all_cells(work, line, 0, 2, Choices()), journal=journal)
+    request = Request(view, line, "forward", 0, 2)
+    one = follow_all(work.session, request, run)
+    next(one)
+    second = Thread(target=lambda: list(follow_all(work.session, request, run)))
+    second.start()
+    written = journal.read_bytes()
+    second.join(0.5)
+    assert journal.read_bytes() == written
+    one.close()
+    second.join(60)
+    assert not second.is_alive() and journal.read_bytes() != written
 
 
 def test_a_run_goes_on_after_a_change_that_was_taken_back_in_another_napari_too(

@@ -10,10 +10,12 @@ from sam2_plugins.napari_plugin.models.measures import Measures, title_of
 @pytest.mark.parametrize(
     ("quantity", "title"),
     [
-        ("area_px", "area (px)"),
+        ("area_px", "area (px²)"),
         ("area_um2", "area (µm²)"),
         ("speed_µm_per_frame", "speed (µm per frame)"),
         ("mean_red channel", "mean red channel"),
+        ("x_px", "x (px)"),
+        ("perimeter", "perimeter (px)"),
         ("iou", "iou"),
     ],
 )

@@ -19,6 +19,7 @@ from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.napari_plugin.controllers.controller import Controller
 from sam2_plugins.napari_plugin.models.project_file import read_project
 from tests.cli.conftest import moving_discs
+from tests.core.tracking.test_neighbours import CLICKS, rods
 from tests.napari_plugin.conftest import LEFT, Desk, Open
 from tests.napari_plugin.test_history import everything
 
@@ -93,6 +94,38 @@ def test_a_correction_that_was_not_tracked_on_still_counts_after_reopening(
     before = again.space.store.get((6,), 1)
     again.track()
     assert again.space.store.get((6,), 1) != before
+
+
+def test_a_tracked_object_is_not_changed_after_reopening_by_a_later_click_beside_it(
+    open_movie: Open, tmp_path: Path
+) -> None:
+    path = tmp_path / "rods.tif"
+    tifffile.imwrite(path, rods(3), photometric="minisblack")
+    first = open_movie(path)
+    first.click(*CLICKS[1][::-1])
+    first.track()
+    first.controller.new_object()
+    first.click(*CLICKS[2][::-1])
+    masks = everything(first)["masks"]
+    beside = first.session.prompts.beside
+    assert any(any(places) for places in beside.values())  # the second leaves the first out
+    first.controller.close()
+    again = open_movie(path)
+    assert again.session.prompts.beside == beside
+    again.track()
+    found = everything(again)["masks"]
+    assert {entry: found[entry] for entry in masks} == masks
+
+
+def test_who_removes_an_object_hears_who_left_its_place_out(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(rods(1)[0])
+    for obj in CLICKS:
+        desk.controller.new_object()
+        desk.click(*CLICKS[obj][::-1])
+    desk.controller.delete(2)
+    assert desk.told[-1].endswith("object 1 still left out its place: click there to add that.")
 
 
 def test_what_a_kill_leaves_is_read(open_movie: Open, movie: Path, tmp_path: Path) -> None:

@@ -81,8 +81,10 @@ class Objects:
             return
         work.history.admit_objects()
         name = work.names[label]
+        others = [work.names[o] for o in work.session.prompts.leaving_out(label) if o in work.names]
         work.history.record(f"removal of {name}", work.remove(label))
-        dock.message.emit(f"{name} is removed. Undo brings it back.")
+        told = f" {', '.join(others)} still left out its place: click there to add that."
+        dock.message.emit(f"{name} is removed. Undo brings it back.{told if others else ''}")
         if dock.selected == label:
             dock.selected = None
             if work.names:

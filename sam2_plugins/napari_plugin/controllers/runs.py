@@ -156,7 +156,7 @@ class Runs:
 
         def ended(whole: bool) -> None:
             run.running, run.latest = False, work.history.latest
-            if whole:
+            if whole or run.taken >= run.last:
                 work.all_cells = None
                 work.history.on_change()
                 if run.journal is not None:

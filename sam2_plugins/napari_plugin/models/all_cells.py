@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Generator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 
 from sam2_plugins.core.lineage import Event, LineageFrame, LineageJournal, LineageTracker, run_all
 from sam2_plugins.core.masks import ObjectId, ObjectMask
@@ -18,6 +21,9 @@ from sam2_plugins.napari_plugin.models.project_file import Project, journal_of
 from sam2_plugins.napari_plugin.models.requests import AllCells, Choices, Offer, Request, Step
 from sam2_plugins.napari_plugin.models.session import Session, bound
 from sam2_plugins.napari_plugin.models.work import Work
+
+_WRITING: defaultdict[Path, Lock] = defaultdict(Lock)
+"""Held while a run writes its journal: that of a closed dock may be at its last frame still."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +89,12 @@ def follow_all(
     bound(tracker, run.lives)
     lineage = LineageTracker(tracker, tracker.proposer())
     journal = None if run.journal is None else LineageJournal(run.journal)
-    frames = run_all(lineage, run.first, run.last, journal=journal, turn=lambda: session.turns)
     total = run.last - run.first + 1
-    for done, found in enumerate(frames, 1):
-        yield LineageStep(run.line.index(found.frame), done, total, len(found.masks), found)
+    with _WRITING[run.journal] if run.journal else nullcontext():
+        frames = run_all(lineage, run.first, run.last, journal=journal, turn=lambda: session.turns)
+        with closing(frames):
+            for done, found in enumerate(frames, 1):
+                yield LineageStep(run.line.index(found.frame), done, total, len(found.masks), found)
 
 
 class Taking:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import hypot, sqrt
+from math import hypot
 from typing import Literal, TypeAlias
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 from sam2_plugins.core.masks import ObjectMask
 
@@ -14,7 +15,9 @@ Meaning: TypeAlias = 'Literal["refine", "new"] | int'
 """Say more of the selected object, begin another one, or select the one of this label."""
 
 WELL_OUTSIDE = 0.35
-"""In diameters of a fresh object's mask: from so far beside it on, a click is on another cell."""
+"""In widths of a fresh object's mask: from so far beside it on, a click is on another cell."""
+A_MISS = 2.0
+"""Pixels by which a hand misses an object, however thin that is."""
 
 
 def meaning_of_click(
@@ -36,8 +39,10 @@ def meaning_of_click(
     others = [label for label, mask in masks.items() if label != selected and _covers(mask, x, y)]
     if others:
         return min(others, key=lambda label: masks[label].area)
-    diameter = 2 * sqrt(mine.area / np.pi)
-    return "new" if fresh and _distance(mine, x, y) > WELL_OUTSIDE * diameter else "refine"
+    # Of the widest circle inside: rods that lie side by side are near each other for their area.
+    width = 2 * float(distance_transform_edt(np.pad(mine.crop, 1)).max())
+    well_outside = _distance(mine, x, y) > max(WELL_OUTSIDE * width, A_MISS)
+    return "new" if fresh and well_outside else "refine"
 
 
 def _covers(mask: ObjectMask, x: float, y: float) -> bool:

@@ -20,7 +20,7 @@ from sam2_plugins.napari_plugin.layers.mask_store import MaskStore
 from sam2_plugins.napari_plugin.layers.placement import pixel_size
 
 Row: TypeAlias = "dict[str, float | int | str]"
-_WITH_UNIT = ("area", "x", "y", "speed")
+_WITH_UNIT = ("area", "x", "y", "speed", "perimeter")
 _SHAPE = ("perimeter", "eccentricity", "solidity")
 
 
@@ -120,8 +120,8 @@ def title_of(quantity: str) -> str:
     name, _, unit = quantity.partition("_")
     if name not in _WITH_UNIT:
         return quantity.replace("_", " ")
-    unit = unit.removesuffix("_per_frame")
-    unit = unit[:-1] + "²" if unit.endswith("2") else unit
+    unit = unit.removesuffix("_per_frame").removesuffix("2") or "px"
+    unit += "²" if name == "area" else ""
     return f"{name} ({unit.replace('um', 'µm')}{' per frame' if name == 'speed' else ''})"
 
 

@@ -31,6 +31,7 @@ from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.marks import Marks
 from sam2_plugins.napari_plugin.layers.mask_store import Index
 from sam2_plugins.napari_plugin.models.history import State
+from sam2_plugins.napari_plugin.models.prompt_log import Beside, Key
 from sam2_plugins.napari_plugin.models.requests import AllCells, Choices, Offer
 from sam2_plugins.napari_plugin.models.session import Painted
 
@@ -62,6 +63,7 @@ class Saved:
     choices: Choices = field(default_factory=Choices)
     masks: Masks = field(default_factory=dict)
     current: Current = field(default_factory=dict)
+    beside: Mapping[Key, Beside] = field(default_factory=dict)
     all_cells: AllCells | None = None
     """A run over all cells that was broken off."""
     offers: tuple[Offer, ...] = ()
@@ -287,6 +289,10 @@ def _state(saved: Saved) -> dict[str, Any]:
             "shapes": state.marks.shapes,
             "selected": state.selected,
             "current": current,
+            "beside": [
+                [line.axis, line.at, *entry, beside]
+                for (line, *entry), beside in saved.beside.items()
+            ],
             "choices": vars(choices),
             "all_cells": None if saved.all_cells is None else saved.all_cells.reached(),
             "offers": [astuple(offer) for offer in saved.offers],
@@ -322,12 +328,20 @@ def _read_state(state: Mapping[str, Any], saved: Saved) -> Saved:
         )
         for axis, at, label, ranges in state["current"]
     }
+    beside = {
+        (Line(axis, tuple(at)), int(frame), int(label)): tuple(
+            None if places is None else tuple((x, y) for x, y in places) for places in prompts
+        )
+        for axis, at, frame, label, prompts in state.get("beside", ())
+    }
     offers = tuple(
         Offer(kind, frame, tuple(labels), reason, mother)
         for kind, frame, labels, reason, mother in state.get("offers", ())
     )
     choices = Choices.of(state["choices"])
-    return replace(saved, state=made, choices=choices, current=current, offers=offers)
+    return replace(
+        saved, state=made, choices=choices, current=current, beside=beside, offers=offers
+    )
 
 
 def _ranges(frames: Iterable[int]) -> Iterator[list[int]]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from math import inf
 from typing import TypeAlias
 
+from sam2_plugins.core.prompts import XY
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.marks import Prompts
 from sam2_plugins.napari_plugin.layers.mask_store import Entry
 
 Key: TypeAlias = "tuple[Line, int, int]"
 """Line, frame on it, and label of an object."""
+Beside: TypeAlias = "tuple[tuple[XY, ...] | None, ...]"
+"""`Prompt.beside` of the prompts of an object on a frame."""
 
 
 class PromptLog:
@@ -47,6 +51,34 @@ class PromptLog:
         """Return where any object has a prompt along any line of an axis."""
         keys = list(self._prompts)
         return {(line.index(frame), label) for line, frame, label in keys if line.axis == axis}
+
+    @property
+    def beside(self) -> dict[Key, Beside]:
+        """Clicks on other objects that the masks leave out, prompt by prompt."""
+        return {key: tuple(p.beside for p in prompts) for key, prompts in self._prompts.items()}
+
+    def leave_out(self, known: Mapping[Key, Beside]) -> None:
+        """Take what masks left out in an earlier session, of prompts that are as they were."""
+        for key, beside in known.items():
+            prompts = self.get(key)
+            if len(prompts) == len(beside):
+                pairs = zip(prompts, beside, strict=True)
+                self._prompts[key] = tuple(replace(p, beside=places) for p, places in pairs)
+
+    def leaving_out(self, label: int) -> set[int]:
+        """Return the objects whose masks leave out a click on this one."""
+        prompts = [(key, prompt) for key, some in self._prompts.items() for prompt in some]
+        clicks = {
+            (line, frame, xy)
+            for (line, frame, obj), prompt in prompts
+            if obj == label and prompt.points
+            for xy in prompt.points.on_it
+        }
+        return {
+            obj
+            for (line, frame, obj), prompt in prompts
+            if any((line, frame, xy) in clicks for xy in prompt.beside or ())
+        }
 
     def put(self, key: Key, prompts: Prompts) -> None:
         """Set the prompts of an object on a frame: masks up to its next prompts are outdated."""

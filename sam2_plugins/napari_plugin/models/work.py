@@ -157,6 +157,7 @@ class Work:
             choices,
             self.store.snapshot() if masks else {},
             {key: frozenset(frames) for key, frames in tracked.items()},
+            self.session.prompts.beside,
             run and replace(run, labels=dict(run.labels)),
             tuple(self.offers),
         )
@@ -170,6 +171,7 @@ class Work:
         indices = self.workspace.marks().indices() | {index for index, _ in self.session.painted}
         for line in {Line.through(saved.choices.axis, index) for index in indices}:
             log.recall(line, self.prompts(line))
+        log.leave_out(saved.beside)
         self.history = History(self.store, self.capture, self.apply)
         run = saved.all_cells
         self.all_cells = run and replace(run, running=False, latest=None)

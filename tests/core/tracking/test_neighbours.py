@@ -100,6 +100,19 @@ def test_saved_prompts_give_the_same_masks(tmp_path: Path, neighbours: bool) -> 
     assert masks(again) == masks(tracker)
 
 
+def test_saved_prompts_leave_a_mask_alone_that_was_tracked_before_the_other_click(
+    tmp_path: Path,
+) -> None:
+    tracker = tracker_of(frames=2)
+    click(tracker, 1)
+    list(tracker.propagate())
+    click(tracker, 2)
+    tracker.save_prompts(tmp_path / "prompts.json")
+    again = tracker_of(frames=2)
+    again.load_prompts(tmp_path / "prompts.json")
+    assert masks(again) == masks(tracker)
+
+
 def test_prompts_given_again_in_another_order_give_the_same_masks() -> None:
     tracker = tracker_of()
     click(tracker, 1, 2)
