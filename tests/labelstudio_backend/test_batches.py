@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from sam2_plugins.labelstudio_backend import deliveries
+from sam2_plugins.labelstudio_backend import corrections, deliveries
 from sam2_plugins.labelstudio_backend.engine import Engine
 from tests.labelstudio_backend import tasks
 from tests.labelstudio_backend.test_engine import wait_for
@@ -166,7 +166,10 @@ def test_predictions_of_another_model_are_prompts_until_a_person_annotates(
     assert "no box to track" in off.predict([task], tasks.VIDEO)[0]["model_version"]
 
 
-def test_an_older_prediction_is_deleted_when_the_prompts_change(settings, files, discs):
+def test_an_older_prediction_is_deleted_when_the_prompts_change(
+    settings, files, discs, monkeypatch
+):
+    monkeypatch.setattr(corrections, "PATIENCE", 60.0)
     with label_studio() as (web, stored):
         engine = Engine(dataclasses.replace(settings, url=web.url, api_key="t"))
         first = tasks.annotated(tasks.video_task(files), tasks.video_box(discs[1], 1))

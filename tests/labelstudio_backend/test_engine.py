@@ -12,8 +12,10 @@ from sam2_plugins.labelstudio_backend import images
 from sam2_plugins.labelstudio_backend.engine import Engine
 from sam2_plugins.labelstudio_backend.formats import bitmask, brush, geometry
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import interpolate, read_region
+from sam2_plugins.labelstudio_backend.tracking import CLICK
 from tests.labelstudio_backend import tasks
 from tests.labelstudio_backend.conftest import FRAMES, HEIGHT, WIDTH
+from tests.labelstudio_backend.web import close_in_mid_track
 
 SIZE = (HEIGHT, WIDTH)
 
@@ -263,7 +265,9 @@ def test_a_long_track_is_answered_in_time_and_goes_on(settings, files, discs):
 def test_what_a_stopped_backend_left_is_taken_up(settings, files, discs):
     hurried = Engine(dataclasses.replace(settings, answer_within=0.001))
     context = {"result": [tasks.video_box(discs[1], 1)]}
-    hurried.predict([tasks.video_task(files)], tasks.VIDEO, context)
+    with hurried.work.tracks.lane.turn(CLICK):  # the track begins when all is ready to stop it
+        hurried.predict([tasks.video_task(files)], tasks.VIDEO, context)
+    close_in_mid_track(hurried.work)
     hurried.close()
     (left,) = hurried.work.jobs.all()
     assert left.state == "left" and left.tracked.done < FRAMES
@@ -279,17 +283,19 @@ def test_clicks_are_answered_while_a_track_runs(engine, files, discs):
     tracking = threading.Thread(
         target=engine.predict, args=([tasks.video_task(files)], tasks.VIDEO, context)
     )
-    with engine.work.tracks.lane.turn(0):  # the track starts, and waits for its first turn
+    lane = engine.work.tracks.lane
+    with lane.turn(CLICK):  # the track starts, and waits for its first turn
         tracking.start()
-        wait_for(lambda: len(engine.work.tracks.lane._waiting) == 1)
+        wait_for(lambda: len(lane._waiting) == 1)
         clicking = threading.Thread(
             target=engine.predict,
             args=([tasks.image_task(files)], tasks.IMAGE, {"result": [tasks.click(40, 40)]}),
         )
         clicking.start()
-        wait_for(lambda: len(engine.work.tracks.lane._waiting) == 2)
-    clicking.join()
-    assert engine.work.jobs.all()[0].state == "running"
+        wait_for(lambda: len(lane._waiting) == 2)
+    with lane.turn(CLICK):  # after the click, before the track
+        clicking.join()
+        assert engine.work.jobs.all()[0].state == "running"
     tracking.join()
 
 

@@ -12,9 +12,10 @@ from typing import Any
 import uvicorn
 
 from sam2_plugins.labelstudio_backend.engine import Engine
-from sam2_plugins.labelstudio_backend.local_server import free_port
 from sam2_plugins.labelstudio_backend.server import create_app
 from sam2_plugins.labelstudio_backend.settings import Settings
+from sam2_plugins.labelstudio_backend.tracking import CLICK
+from sam2_plugins.labelstudio_backend.work import Work
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -65,12 +66,14 @@ class Backend:
 
     def __init__(self, settings: Settings) -> None:
         self.engine = Engine(settings)
-        self.port = free_port()
+        config = uvicorn.Config(
+            create_app(self.engine), port=0, log_level="warning", timeout_graceful_shutdown=1
+        )
+        listening = config.bind_socket()  # by ourselves: nobody takes the port in between
+        self.port = listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        app, port = create_app(self.engine), self.port
-        config = uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run)
+        self._thread = threading.Thread(target=self._server.run, args=([listening],))
 
     def __enter__(self) -> Backend:
         self._thread.start()
@@ -82,3 +85,13 @@ class Backend:
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
         self._thread.join()
+
+
+def close_in_mid_track(work: Work) -> None:
+    """Close the jobs while none has a turn on the processor: none comes to its end meanwhile."""
+    closing = threading.Thread(target=work.jobs.close)
+    with work.tracks.lane.turn(CLICK):
+        closing.start()
+        while not work.jobs.is_closing:
+            time.sleep(0.01)
+    closing.join()

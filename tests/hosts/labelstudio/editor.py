@@ -136,7 +136,10 @@ class Editor:
         self.page.wait_for_function(
             "Htx.annotationStore.selected.regionStore.selection.list.length === 1"
         )
-        self.page.wait_for_timeout(200)  # the labels of the selected box are shown a moment later
+        # Its labels are shown when the page is drawn again.
+        self.page.evaluate(
+            "() => new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
+        )
 
     def press_label(self, key: int | str) -> None:
         """Press the key of a label or button, and wait for what the backend makes of it."""
@@ -144,13 +147,12 @@ class Editor:
             self.page.keyboard.press(str(key))
 
     def wait_until_saved(self) -> None:
-        """Wait until the draft of the annotation is saved."""
-        self.page.wait_for_function(
-            "(({draftId, isDraftSaving}) => draftId && !isDraftSaving)"
-            "(Htx.annotationStore.selected)"
-        )
-        self.page.wait_for_timeout(1500)  # of what was changed last
+        """Have all changes saved as a draft, as the editor does after some seconds."""
+        saved = "(({draftId, isDraftSaving}) => draftId && !isDraftSaving)"
+        # What waits for its turn is only sent when nothing is being sent.
         self.page.wait_for_function("!Htx.annotationStore.selected.isDraftSaving")
+        self.page.evaluate("Htx.annotationStore.selected.saveDraftImmediately()")
+        self.page.wait_for_function(f"{saved}(Htx.annotationStore.selected)")
 
     def show_page(self, page: int) -> None:
         """Go to a page of a stack, from 0 on."""

@@ -49,14 +49,14 @@ def test_the_entry_point_serves_is_healthy_and_stops_when_told(tmp_path):
     environment["SAM2_PLUGINS_CACHE"] = str(tmp_path)
     running = subprocess.Popen(as_here(entry), env=environment, cwd=tmp_path)
     try:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 240
         while subprocess.run(as_here(check), env=environment, capture_output=True).returncode:
             assert running.poll() is None and time.monotonic() < end
             time.sleep(0.5)
         health = httpx.get(f"http://127.0.0.1:{environment['PORT']}/health", trust_env=False).json()
         assert (health["status"], health["model"]) == ("UP", "nano")
         running.send_signal(signal.SIGTERM)
-        assert running.wait(30) in (0, 130, 143, -signal.SIGTERM)
+        assert running.wait(120) in (0, 130, 143, -signal.SIGTERM)
     finally:
         running.kill()
     assert subprocess.run(as_here(check), env=environment, capture_output=True).returncode

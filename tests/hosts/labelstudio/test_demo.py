@@ -44,7 +44,7 @@ def test_the_demo_makes_two_connected_projects_and_ctrl_c_stops_all(
             (backend,) = server.request("GET", f"/api/ml/?project={project}")
             assert (backend["state"], backend["is_interactive"]) == ("CO", True)
         running.send_signal(signal.SIGINT)
-        running.wait(60)
+        running.wait(120)
     finally:
         running.kill()
     for url in (server.url, backend["url"]):

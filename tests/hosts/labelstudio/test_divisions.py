@@ -50,7 +50,8 @@ def prelabelled(server: LocalServer, backend: Backend, kind: str, folder: Path) 
     chosen = {"selectedItems": {"all": True, "excluded": []}}
     action = f"/api/dm/actions/?id=retrieve_tasks_predictions&project={project}"
     api.request("POST", action, chosen, timeout=150)
-    wait_for(lambda: api.request("GET", f"/api/predictions/?task={task}"))
+    predictions = f"/api/predictions/?task={task}"
+    wait_for(lambda: any(one["result"] for one in api.request("GET", predictions)))
     return project, task
 
 

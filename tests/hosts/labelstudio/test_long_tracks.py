@@ -11,6 +11,7 @@ import pytest
 
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import interpolate, read_region
 from sam2_plugins.labelstudio_backend.settings import Settings
+from sam2_plugins.labelstudio_backend.tracking import CLICK
 from tests.hosts.labelstudio import movies
 from tests.hosts.labelstudio.test_video import (
     COUNT,
@@ -21,7 +22,7 @@ from tests.hosts.labelstudio.test_video import (
     overlap,
     wait_for,
 )
-from tests.labelstudio_backend.web import Backend
+from tests.labelstudio_backend.web import Backend, close_in_mid_track
 
 
 @pytest.fixture
@@ -49,10 +50,12 @@ def whole(predictions: list[dict[str, Any]]) -> bool:
 def stopped_in_mid_track(api: Any, settings: Settings, movie: Path) -> Project:
     """Begin a track, and stop its backend before it is done."""
     with Backend(settings) as backend:
-        project = Project(api, backend, movie)
-        project.ask([box_on(1)])
-        wait_for(lambda: any(job["done"] > 3 for job in jobs(backend)))
-    (job,) = backend.engine.work.jobs.all()
+        project, work = Project(api, backend, movie), backend.engine.work
+        with work.tracks.lane.turn(CLICK):  # the track begins when all is ready to stop it
+            project.ask([box_on(1)])
+        (job,) = work.jobs.all()
+        wait_for(lambda: job.tracked.done > 3)
+        close_in_mid_track(work)
     assert job.state == "left" and job.tracked.done < job.tracked.total
     return project
 
@@ -71,10 +74,11 @@ def test_the_whole_track_is_stored_when_it_is_done(api, hurried, movie):
 def test_health_is_answered_while_a_track_runs(api, hurried, movie):
     with Backend(hurried) as backend:
         project = Project(api, backend, movie)
-        project.ask([box_on(1)])
+        with backend.engine.work.tracks.lane.turn(CLICK):  # it does not end before we look
+            project.ask([box_on(1)])
         answered = 0
         while jobs(backend)[0]["state"] == "running":
-            assert httpx.get(f"{backend.url}/health", timeout=1).is_success
+            assert httpx.get(f"{backend.url}/health", timeout=60).is_success
             answered += 1
         assert answered > 0
 
@@ -110,9 +114,10 @@ def test_two_annotators_of_one_prediction_get_their_tracks_and_each_stops_only_t
             region["value"]["sequence"].append({**key, "x": key["x"] + shift})
             return [region]
 
-        project.draw(with_box_on(10))
-        project.draw(with_box_on(10, shift=1), second_annotator)
-        project.draw(with_box_on(12))
+        with backend.engine.work.tracks.lane.turn(CLICK):  # no track ends before all have begun
+            project.draw(with_box_on(10))
+            project.draw(with_box_on(10, shift=1), second_annotator)
+            project.draw(with_box_on(12))
         wait_for(lambda: all(job["state"] != "running" for job in jobs(backend)))
         last, of_the_second, first = jobs(backend)
         assert [job["state"] for job in (first, of_the_second, last)] == [

@@ -184,7 +184,8 @@ def test_every_object_is_there_where_nobody_has_drawn_one_if_that_is_wanted(
     with Backend(wanting) as backend:
         bare = Project(api, backend, path)
         bare.retrieve()
-        (found,) = wait_for(bare.predictions)  # on a busy machine, it is stored afterwards
+        # On a busy machine, it is stored afterwards.
+        (found,) = wait_for(lambda: [one for one in bare.predictions() if one["result"]])
     regions = [read_region(result) for result in found["result"]]
     assert [region.labels for region in regions] == [("Cell",)] * 2
     for frame in (1, 3, count):
