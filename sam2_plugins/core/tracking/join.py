@@ -75,15 +75,14 @@ class Joiner:
             return False
         corrected = tracked.origin(frame, sweep.reverse) in record.corrections(frame)
         refuted = tracked.is_refuted(frame)
-        elsewhere = refuted and new.visible and not _same(old, new)
         if corrected:
-            kept = stays(old, new, record.standing(frame + onward), before) and not elsewhere
+            kept = stays(old, new, record.standing(frame + onward), before)
         else:
             doubt = doubt_of(old, before)
             better = not doubt.doubtful or doubt.value <= doubt_of(new, before).value
             kept = better and not refuted
         if not kept:
-            if corrected and elsewhere:
+            if corrected and refuted and not _same(old, new):
                 record.outdate([f for f in record.frames if f > frame and tracked.is_refuted(f)])
             return False
         while record.standing(frame) is not None and sweep.covers(frame, tracked.obj):

@@ -77,12 +77,6 @@ def test_a_track_from_where_the_object_was_moved_to_refutes_the_masks_beyond() -
     assert [f for f in range(5) if tracked.record.standing(f)] == [0, 2]
 
 
-def test_a_doubtful_track_from_where_the_object_was_moved_to_refutes_them_too() -> None:
-    tracked = moved_on_frame_1()
-    assert not keeps_on_frame_2(tracked, box(65, 70, side=8, iou=0.4, score=1))
-    assert [f for f in range(5) if tracked.record.standing(f)] == [0, 2]
-
-
 def test_where_a_moved_object_is_lost_at_once_the_masks_beyond_stay() -> None:
     tracked = moved_on_frame_1()
     assert keeps_on_frame_2(tracked, GONE)
