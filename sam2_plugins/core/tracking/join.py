@@ -63,6 +63,9 @@ class Joiner:
 
         Only a track from the prompt that was corrected has a person's word for it. One that comes
         from another prompt is as good as what it meets, which stays but for doubtful masks.
+
+        Where a person showed that the object is elsewhere, and a track goes on from there, none of
+        the masks beyond was of it. If that track is lost at once, they are all there is, and stay.
         """
         record, onward = tracked.record, -1 if sweep.reverse else 1
         if sweep.shared:
@@ -71,12 +74,16 @@ class Joiner:
         if old is None:
             return False
         corrected = tracked.origin(frame, sweep.reverse) in record.corrections(frame)
+        refuted = tracked.is_refuted(frame)
         if corrected:
             kept = stays(old, new, record.standing(frame + onward), before)
         else:
             doubt = doubt_of(old, before)
-            kept = not doubt.doubtful or doubt.value <= doubt_of(new, before).value
+            better = not doubt.doubtful or doubt.value <= doubt_of(new, before).value
+            kept = better and not refuted
         if not kept:
+            if corrected and refuted and not _same(old, new):
+                record.outdate([f for f in record.frames if f > frame and tracked.is_refuted(f)])
             return False
         while record.standing(frame) is not None and sweep.covers(frame, tracked.obj):
             record.keep(frame)

@@ -33,11 +33,14 @@ class PromptedFrame:
     ----------
     conditioned
         The frame had been tracked before it was prompted, so that the memory conditions its mask.
+    moved
+        A person showed that the object is elsewhere than it was tracked to.
     """
 
     prompts: list[Prompt] = field(default_factory=list)
     prediction: Prediction | None = None
     conditioned: bool = False
+    moved: bool = False
 
     @property
     def output(self) -> Output | None:
@@ -116,6 +119,11 @@ class TrackedObject:
         """Whether the mask of a frame has the very pixel of any place."""
         mask = self.record.get(frame)
         return mask is not None and any(_holds(mask, [xy]) for xy in places)
+
+    def is_refuted(self, frame: int) -> bool:
+        """Whether the mask that stands on a frame is from before a prompt that moved the object."""
+        since = [f for f in self.record.corrections(frame) if f < frame and f in self.prompted]
+        return any(self.prompted[f].moved for f in since)
 
     def is_new(self, frame: int) -> bool:
         """Whether the object is shown on a frame for the first time, and was not tracked at all."""
@@ -198,16 +206,19 @@ class TrackedObject:
     def _keep(self, prompt: Prompt, prediction: Prediction) -> None:
         """Take a prediction from the prompts of a frame with one more."""
         frame = prompt.frame
-        prompts = [*self.prompted.get(frame, PromptedFrame()).prompts, prompt]
-        recorded = self.record.get(frame)
-        self.prompted[frame] = PromptedFrame(prompts, prediction, self._conditioned(frame))
+        before, recorded = self.prompted.get(frame, PromptedFrame()), self.record.get(frame)
+        # A click that excludes does not show where the object is.
+        excludes = prompt.points is not None and not prompt.points.on_it
+        elsewhere = recorded is not None and recorded.iou_with(prediction.mask) < SAME_OBJECT
+        self.prompted[frame] = PromptedFrame(
+            [*before.prompts, prompt],
+            prediction,
+            self._conditioned(frame),
+            before.moved or (elsewhere and not excludes),
+        )
         self.bank.forget([frame])
         self.record.put(frame, prediction.mask)
-        # Where a person shows that the object is elsewhere, masks from there on were not of it. A
-        # click that excludes does not show where it is.
-        excludes = prompt.points is not None and not prompt.points.on_it
-        moved = recorded is not None and recorded.iou_with(prediction.mask) < SAME_OBJECT
-        self._outdate_around(frame, standing=True, moved=moved and not excludes)
+        self._outdate_around(frame, standing=True)
         self.set_window(prediction.output.window, prediction.side)
 
     def remove_prompts(self, frame: int) -> None:
@@ -338,15 +349,13 @@ class TrackedObject:
         for frame, (mask, corrections) in state["standing"].items():
             self.record.stand(frame, mask, frozenset(corrections))
 
-    def _outdate_around(self, frame: int, standing: bool, moved: bool = False) -> None:
+    def _outdate_around(self, frame: int, standing: bool) -> None:
         """After a change on a frame: masks up to the neighbouring prompts are out of date.
 
         Parameters
         ----------
         standing
             They stay where no better ones come.
-        moved
-            The object is elsewhere from this frame on: later masks do not stay.
         """
         before, after = self._neighbours(frame)
         between = [
@@ -354,9 +363,7 @@ class TrackedObject:
             for f in self.record.frames
             if f != frame and (before is None or f > before) and (after is None or f < after)
         ]
-        by = frame if standing else None
-        self.record.outdate([f for f in between if f < frame], by)
-        self.record.outdate([f for f in between if f > frame], None if moved else by)
+        self.record.outdate(between, frame if standing else None)
         self.bank.forget(between)
         self.open_joins &= {pair for pair in pairwise(sorted(self.prompted)) if frame not in pair}
 

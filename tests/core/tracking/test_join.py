@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.tracking.join import stays
+from sam2_plugins.core.tracking.join import Joiner, stays
+from sam2_plugins.core.tracking.memory.policies.published import Sam2Policy
+from sam2_plugins.core.tracking.schedule import plan_sweeps
+from sam2_plugins.core.tracking.tracked_object import PromptedFrame, TrackedObject
 
 SIZE = (100, 100)
 
@@ -49,3 +52,40 @@ def test_of_two_outlines_of_one_object_the_old_one_stays_unless_the_new_one_is_a
     old = box(20)
     assert stays(old, box(23, iou=0.3, score=2), old, box(23))
     assert not stays(old, box(23), old, box(23))
+
+
+def moved_on_frame_1() -> TrackedObject:
+    """An object of five frames that a person showed to be elsewhere on frame 1."""
+    tracked = TrackedObject(1, SIZE, Sam2Policy())
+    for frame in range(5):
+        tracked.record.put(frame, box(20))
+    tracked.record.put(1, box(60))
+    tracked.record.outdate([0, 2, 3, 4], by=1)
+    tracked.prompted[1] = PromptedFrame(moved=True)
+    return tracked
+
+
+def keeps_on_frame_2(tracked: TrackedObject, new: ObjectMask) -> bool:
+    [sweep] = plan_sweeps({1: tuple(tracked.prompted)}, "forward", None, None, 5, {})
+    joiner = Joiner(None, None)  # type: ignore[arg-type]  # nothing is tracked
+    return joiner.keeps(tracked, 2, new, sweep)
+
+
+def test_a_track_from_where_the_object_was_moved_to_refutes_the_masks_beyond() -> None:
+    tracked = moved_on_frame_1()
+    assert not keeps_on_frame_2(tracked, box(60))
+    assert [f for f in range(5) if tracked.record.standing(f)] == [0, 2]
+
+
+def test_where_a_moved_object_is_lost_at_once_the_masks_beyond_stay() -> None:
+    tracked = moved_on_frame_1()
+    assert keeps_on_frame_2(tracked, GONE)
+    assert tracked.record.current == {1, 2, 3, 4}
+
+
+def test_a_track_from_another_prompt_does_not_keep_masks_that_a_move_refuted() -> None:
+    tracked = moved_on_frame_1()
+    tracked.prompted[4] = PromptedFrame()
+    sweeps = plan_sweeps({1: (1, 4)}, "backward", None, None, 5, {})
+    joiner = Joiner(None, None)  # type: ignore[arg-type]  # nothing is tracked
+    assert not joiner.keeps(tracked, 3, box(60), sweeps[0])

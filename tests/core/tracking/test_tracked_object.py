@@ -36,9 +36,9 @@ def test_an_outdated_mask_stays_until_it_is_replaced() -> None:
     assert record.is_current(4)
 
 
-@pytest.mark.parametrize(("label", "stays"), [(NEGATIVE, True), (POSITIVE, False)])
+@pytest.mark.parametrize(("label", "refutes"), [(NEGATIVE, False), (POSITIVE, True)])
 def test_only_what_shows_where_the_object_is_refutes_the_masks_after_it(
-    label: int, stays: bool
+    label: int, refutes: bool
 ) -> None:
     tracked = TrackedObject(1, SIZE, Sam2Policy())
     for frame in range(5):
@@ -47,6 +47,5 @@ def test_only_what_shows_where_the_object_is_refutes_the_masks_after_it(
     output = Output(torch.zeros(1), torch.zeros(1), torch.zeros(1), 0.9, Window(0, 0, 50, 40))
     click = Prompt(2, 1, points=Points(((20.0, 20.0),), (label,)))
     tracked.add_prompt(click, lambda query: Prediction(output, left))
-    assert [f for f in range(5) if tracked.record.standing(f)] == (
-        [0, 1, 3, 4] if stays else [0, 1]
-    )
+    assert [f for f in range(5) if tracked.record.standing(f)] == [0, 1, 3, 4]
+    assert [f for f in range(5) if tracked.is_refuted(f)] == ([3, 4] if refutes else [])
