@@ -177,7 +177,9 @@ class Population:
         areas = [area for frame in frames if (area := self.area(obj, frame))]
         if len(areas) < 2:
             return sum(areas)
-        growth = median((areas[j] - areas[i]) / (j - i) for i, j in combinations(range(len(areas)), 2))
+        growth = median(
+            (areas[j] - areas[i]) / (j - i) for i, j in combinations(range(len(areas)), 2)
+        )
         return min(max(areas), median(areas) + max(0.0, growth) * (len(areas) - 1) / 2)
 
     def least_area(self, obj: ObjectId, first: int, last: int) -> float:
