@@ -199,14 +199,17 @@ class Tracks:
                 self._pictures.popitem(last=False)
             yield self._pictures[key]
 
-    def names(self, movie: Movie, prompts: Prompts, options: TrackingOptions) -> list[str]:
-        """Return the names of the files of these tracks."""
-        return sorted(path.stem for path in self._files(movie, prompts, options).values())
+    def files(self, movie: Movie, prompts: Prompts, options: TrackingOptions) -> dict[str, Path]:
+        """Return the file of each object."""
+        return {
+            obj: self._path(movie, options, *map(_as_text, own)) for obj, own in prompts.items()
+        }
 
     def follow(
         self,
         movie: Movie,
         prompts: Prompts,
+        files: Mapping[str, Path],
         options: TrackingOptions,
         max_frames: int,
         tracked: Tracked,
@@ -215,11 +218,12 @@ class Tracks:
 
         Parameters
         ----------
+        files
+            Of the objects; see `files`.
         max_frames
             How far from the outermost prompts; 0: to both ends.
         """
         tracker = self._tracker(movie, options)
-        files = self._files(movie, prompts, options)
         for path, own in {files[obj]: own for obj, own in prompts.items()}.items():
             for prompt in own:
                 with self.lane.turn(TRACK):
@@ -286,12 +290,6 @@ class Tracks:
     def _path(self, movie: Movie, options: TrackingOptions, *what: str) -> Path:
         about = [options.identity(), movie.fingerprint, *what]
         return self._folder / f"{digest_of(json.dumps(about))}.jsonl"
-
-    def _files(self, movie: Movie, prompts: Prompts, options: TrackingOptions) -> dict[str, Path]:
-        """The file of each object."""
-        return {
-            obj: self._path(movie, options, *map(_as_text, own)) for obj, own in prompts.items()
-        }
 
     def _tracker(self, movie: Movie, options: TrackingOptions) -> VideoTracker:
         return options.tracker(

@@ -134,10 +134,11 @@ def answer_region(
     by_frame = {f: m for f, at in enumerate(shown.tolist(), start=1) if (m := masks.get(at))}
     persons = {keyframe.frame: keyframe for keyframe in _of_a_person(region)}
     hidden = _hidden(region, len(shown))
-    boxes: dict[int, Sequence[float]] = {}
-    for frame, mask in by_frame.items():
-        if mask.box is not None and frame not in hidden:
-            boxes[frame] = mask.box
+    boxes: dict[int, Sequence[float]] = {
+        frame: around
+        for frame, mask in by_frame.items()
+        if frame not in hidden and (around := mask.box) is not None
+    }
     boxes |= {frame: _corners(k.box, view.size) for frame, k in persons.items()}
     sequence: dict[int, dict[str, Any]] = {}
     for stretch in _stretches(boxes):

@@ -90,13 +90,14 @@ class Work:
     ) -> Filled:
         """Track what a person drew."""
         most, options = request.settings.max_frames, request.settings.tracking
+        files = self.tracks.files(movie, prompts, options)
 
         def steps(tracked: Tracked) -> Generator[None, None, None]:
             with movie.frames:
-                yield from self.tracks.follow(movie, prompts, options, most, tracked)
+                yield from self.tracks.follow(movie, prompts, files, options, most, tracked)
 
-        names = self.tracks.names(movie, prompts, options)
-        return self.wait(request, names, steps, sorted(prompts), write, again)
+        what = sorted(path.stem for path in files.values())
+        return self.wait(request, what, steps, sorted(prompts), write, again)
 
     def wait(
         self,
@@ -127,7 +128,7 @@ class Work:
         is_whole = job.state == "done"
         found = job.tracked.snapshot()
         results, answered = write(found)
-        frames = map(found.masks.on_frame, found.masks.frames)
+        frames = found.masks.snapshot().values()
         ious = [mask.iou for masks in frames for mask in masks.values() if mask.visible]
         goes_on = not is_whole and not job.stop.is_set()
         return Filled(results, answered, ious, _note(job, is_whole, again), is_whole, goes_on)

@@ -12,7 +12,7 @@ from sam2_plugins.core.prompts import Prompt
 from tests.cli.conftest import moving_discs
 
 BOX = (28, 28, 52, 52)
-SETTINGS = Settings(formats=("tiff",), device="cpu", threads=1)
+SETTINGS = Settings(formats=("tiff",), device="cpu", threads=1, image_size=128)
 
 MakeJob = Callable[..., Job]
 

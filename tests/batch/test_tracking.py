@@ -119,7 +119,7 @@ def test_results_of_other_inputs_are_refused_by_name(
         weights = save_model(model, tmp_path / "own.safetensors")
         settings = replace(SETTINGS, model=str(weights))
     else:
-        settings = replace(SETTINGS, image_size=128)
+        settings = replace(SETTINGS, image_size=96)
     with pytest.raises(ExportError, match=f"other {change}|another {change}"):
         track(folder, job, settings)
     report = track(folder, job, settings, replaces=True)

@@ -70,7 +70,7 @@ def test_the_device_and_the_threads_do_not_make_a_new_result(job: MakeJob, tmp_p
     last(track_video(job(), SETTINGS, tmp_path))
     elsewhere = replace(SETTINGS, device="auto", threads=None)
     assert last(track_video(job(), elsewhere, tmp_path)).computed == 0
-    assert last(track_video(job(), replace(SETTINGS, image_size=128), tmp_path)).computed == 30
+    assert last(track_video(job(), replace(SETTINGS, image_size=96), tmp_path)).computed == 30
 
 
 def test_a_video_that_cannot_be_read_says_so_in_its_record(job: MakeJob, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ def project(discs: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_better_is_not_written(run, nano, project, tmp_path):
     out = tmp_path / "mine.pt"
     quick = (*QUICK, "--steps", "1", "--rate", "0")

@@ -403,7 +403,7 @@ def test_each_family_names_the_sizes_that_it_can_take(name: str, size: int, fitt
         build_model(get_variant(name), size)
 
 
-@pytest.mark.parametrize("at_least", [96, 224, 288])
+@pytest.mark.parametrize("at_least", [96, pytest.param(224, marks=pytest.mark.slow), 288])
 @torch.no_grad()
 def test_any_multiple_serves_as_input_size(reference: Reference, at_least: int) -> None:
     multiple = reference.model.variant.size_multiple

@@ -178,6 +178,7 @@ class Decisions:
         if mother in population.alive and len(parts) > 1 and self._may_stop(mother, born - 1):
             if (
                 twins
+                and born < frame  # what was seen in two on the last frame alone may be one
                 and are_daughters(before, areas[0], areas[1], usual, False, self._rules)
                 and self._are_alike(parts[0], parts[1], frame)
             ):
@@ -202,7 +203,7 @@ class Decisions:
         population = self._population
         born, found = self._standing[obj].born, self._standing[obj].found
         self._standing[obj].settled = True
-        mother = self._mother_of(obj, frame)
+        mother = self._mother_of(obj, frame) if born < frame else None
         if mother is not None:
             before = population.usual_area(mother, born)
             after = population.least_area(mother, born, frame)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import combinations, count
 from statistics import median
 from typing import Any
 
@@ -172,9 +172,15 @@ class Population:
         return 0.0 if mask is None else float(mask.area)
 
     def usual_area(self, obj: ObjectId, before: int) -> float:
-        """Area that an object had on the frames before one."""
-        areas = [self.area(obj, f) for f in range(max(0, before - AREAS), before)]
-        return median([area for area in areas if area] or [0.0])
+        """Area that an object had just before a frame: the usual one, or more if it was growing."""
+        frames = range(max(0, before - AREAS), before)
+        areas = [area for frame in frames if (area := self.area(obj, frame))]
+        if len(areas) < 2:
+            return sum(areas)
+        growth = median(
+            (areas[j] - areas[i]) / (j - i) for i, j in combinations(range(len(areas)), 2)
+        )
+        return min(max(areas), median(areas) + max(0.0, growth) * (len(areas) - 1) / 2)
 
     def least_area(self, obj: ObjectId, first: int, last: int) -> float:
         """Until the outline of a daughter is taken, the tracker may see more of the mother."""

@@ -51,7 +51,7 @@ def test_a_right_mask_needs_no_click():
 
 @pytest.fixture(scope="module")
 def nano() -> Sam2Model:
-    return cached_model("nano", device="cpu")
+    return cached_model("nano", "cpu", 128)
 
 
 @pytest.fixture

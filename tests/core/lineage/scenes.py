@@ -31,7 +31,7 @@ def lineage_of(labels: Sequence[Labels], shown: Sequence[Labels] | None = None) 
     rng = np.random.default_rng(0)
     light = [ndimage.gaussian_filter((one > 0) * 150.0, 1) for one in shown or labels]
     movie = np.stack([rng.normal(40, 4, SIZE) + one for one in light]).clip(0, 255)
-    tracker = VideoTracker(cached_model("nano", device="cpu"), movie.astype(np.uint8))
+    tracker = VideoTracker(cached_model("nano", "cpu", 128), movie.astype(np.uint8))
     return LineageTracker(tracker, from_label_images(labels))
 
 

@@ -412,6 +412,7 @@ def test_images_are_judged_by_clicks_and_boxes_alone(nano: Sam2Model) -> None:
     assert scores.keys() == {"click", "box"}
 
 
+@pytest.mark.slow
 def test_a_run_that_is_done_is_not_done_again(
     nano: Sam2Model, movie: AnnotatedMovie, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,7 @@ def test_nothing_is_found_where_nothing_is() -> None:
     assert found_of(np.zeros((64, 64), np.uint8)) == []
 
 
+@pytest.mark.slow
 def test_examples_say_which_size_is_meant() -> None:
     image = np.full((300, 400), 20.0)
     large = [(80, 90), (80, 250), (220, 120)]
