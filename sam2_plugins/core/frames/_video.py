@@ -18,7 +18,7 @@ from sam2_plugins.core.frames._cache import FrameCache
 from sam2_plugins.core.frames._decoder import Decoder
 from sam2_plugins.core.frames._orientation import of_frame
 from sam2_plugins.core.frames._source import FrameSource, ReadOptions
-from sam2_plugins.core.frames._video_index import VideoIndex, build_index
+from sam2_plugins.core.frames._video_index import VideoIndex, index_of
 
 _CACHE_BYTES = 128 << 20
 _FORWARD_FRAMES = 8  # kept behind a reader who goes forward
@@ -77,7 +77,7 @@ class VideoSource(FrameSource):
     def _index(self) -> VideoIndex:
         with self._lock:
             self._require_open()
-            index = build_index(self._path, self._options.stream)
+            index = index_of(self._path, self._options.stream)
             self._warnings.extend(index.warnings)
             return index
 

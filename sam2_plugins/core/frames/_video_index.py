@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from sam2_plugins.core.frames._decoder import Decoder, Key
 from sam2_plugins.core.frames._gate import open_container
 
 _VP8_SHOW_FRAME = 0x10  # RFC 6386, section 9.1: bit 4 of the frame tag
+_KEPT = 16
+"""Indices that are kept: a server opens a movie at each request, and a long one takes seconds."""
 _DEFAULT_RATE = 25.0  # of a raw stream that names none, as FFmpeg assumes
 
 
@@ -73,6 +76,22 @@ class _Survey:
     keys: list[Key]
     end: float
     damaged: bool
+
+
+def index_of(path: Path, number: int | None) -> VideoIndex:
+    """Index a video, or return the index that was built when the same file was opened before."""
+    try:
+        now = path.stat()
+    except OSError:
+        return build_index(path, number)  # which names what is wrong
+    return _index_of(path, number, now.st_ino, now.st_size, now.st_mtime_ns)
+
+
+@lru_cache(maxsize=_KEPT)
+def _index_of(path: Path, number: int | None, *_file: int) -> VideoIndex:
+    index = build_index(path, number)
+    index.times.flags.writeable = False  # whoever opens the file sees the same array
+    return index
 
 
 def build_index(path: Path, number: int | None) -> VideoIndex:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sam2_plugins.core.frames._video_index import build_index, is_hidden_vp8
+from sam2_plugins.core.frames._video_index import build_index, index_of, is_hidden_vp8
 from tests.core.frames.movies import cut, write_movie
 
 
@@ -52,3 +52,12 @@ def test_a_film_that_lacks_its_last_frames_is_told_to_be_cut_off(
     path = write_movie(tmp_path / name, 6, codec=codec, pix_fmt=form, b_frames=0)
     assert build_index(path, None).warnings == ()
     assert "cut off" in " ".join(build_index(cut(path, 0.8), None).warnings)
+
+
+def test_a_file_is_indexed_once_until_it_changes(tmp_path: Path) -> None:
+    path = write_movie(tmp_path / "m.mp4", 6)
+    index = index_of(path, None)
+    assert index_of(path, None) is index
+    assert not index.times.flags.writeable
+    write_movie(path, 9)
+    assert len(index_of(path, None).times) == 9
