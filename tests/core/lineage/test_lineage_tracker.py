@@ -67,6 +67,25 @@ def test_two_lasting_parts_of_an_object_are_its_daughters() -> None:
     assert parents_of(lineage.events) == lineage.parents
 
 
+def test_daughters_of_what_grew_until_it_divided_are_as_large_as_it_was_last() -> None:
+    grown = [scene([(40, 34, r), (40, 50, r), SECOND]) for r in (7, 9, 11)]
+    whole = [np.where(labels == 2, np.uint8(1), labels) for labels in grown]
+    halves = scene([(40, 29, 11), (40, 55, 11), SECOND])
+    assert (halves == 1).sum() * 2 > 1.5 * (whole[1] == 1).sum()
+    lineage = lineage_of([*whole, *[halves] * 4])
+    list(lineage.run())
+    (event,) = (event for event in lineage.events if event.kind == "divided")
+    assert event.frame == 3
+
+
+def test_what_is_seen_in_two_on_the_last_frame_alone_is_no_division() -> None:
+    for light in (dividing(after=1), dividing(4, 0)):  # one half is followed, or the whole
+        lineage = lineage_of(dividing(after=1), shown=light)
+        frames = list(lineage.run())
+        assert len(frames) == 4
+        assert not lineage.parents
+
+
 def test_what_parts_into_objects_of_full_size_was_several_taken_together() -> None:
     others = [SECOND, (80, 30, 12), (78, 66, 12), (16, 110, 12)]
     pair = scene([(40, 34, 13), (40, 60, 13), *others])
