@@ -50,7 +50,9 @@ class Browser:
         page.close()
 
     def open_task(self, project: int, task: int) -> Editor:
+        """Open a task as at the first time: the editor remembers the tabs that were chosen."""
         page = self._context.new_page()
+        page.add_init_script("localStorage.clear()")
         page.goto(f"{self._url}/projects/{project}/data?task={task}", wait_until="domcontentloaded")
         return Editor(page)
 
@@ -86,6 +88,12 @@ class Editor:
             "Htx.annotationStore.selected.names.get('image')?.stageWidth > 1"
         )
         self.page.wait_for_selector(".konvajs-content canvas")
+
+    def wait_for_regions(self, count: int) -> None:
+        """Wait for what is shown of an annotation that was opened."""
+        self.page.wait_for_function(
+            "n => Htx.annotationStore.selected.serializeAnnotation().length === n", arg=count
+        )
 
     def annotate_automatically(self) -> None:
         if not self.page.evaluate("Htx.autoAnnotation"):

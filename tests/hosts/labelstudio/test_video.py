@@ -150,6 +150,7 @@ def test_notes_survive_the_editor_and_only_a_persons_box_stays_a_persons(project
     project.annotate(answer)
     with_annotation = browser.open_task(project.id, project.task)
     with_annotation.wait_for_video()
+    with_annotation.wait_for_regions(1)
     (result,) = with_annotation.results()
     with_annotation.close()
     region = read_region(result)
