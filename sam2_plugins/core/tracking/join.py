@@ -65,7 +65,8 @@ class Joiner:
         from another prompt is as good as what it meets, which stays but for doubtful masks.
 
         Where a person showed that the object is elsewhere, and a track goes on from there, none of
-        the masks beyond was of it. If that track is lost at once, they are all there is, and stay.
+        the masks beyond was of it. If that track is lost at once, they are all there is, and stay;
+        if it comes back to them, it says at least how doubtful they are, and replaces them.
         """
         record, onward = tracked.record, -1 if sweep.reverse else 1
         if sweep.shared:
@@ -76,7 +77,9 @@ class Joiner:
         corrected = tracked.origin(frame, sweep.reverse) in record.corrections(frame)
         refuted = tracked.is_refuted(frame)
         if corrected:
-            kept = stays(old, new, record.standing(frame + onward), before)
+            # That a track comes back to where the object is not does not speak for what is there.
+            back = refuted and _same(old, new)
+            kept = not back and stays(old, new, record.standing(frame + onward), before)
         else:
             doubt = doubt_of(old, before)
             better = not doubt.doubtful or doubt.value <= doubt_of(new, before).value

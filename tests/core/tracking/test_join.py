@@ -83,6 +83,10 @@ def test_where_a_moved_object_is_lost_at_once_the_masks_beyond_stay() -> None:
     assert tracked.record.current == {1, 2, 3, 4}
 
 
+def test_a_track_that_comes_back_to_refuted_masks_replaces_them() -> None:
+    assert not keeps_on_frame_2(moved_on_frame_1(), box(23, iou=0.3, score=2))
+
+
 def test_a_track_from_another_prompt_does_not_keep_masks_that_a_move_refuted() -> None:
     tracked = moved_on_frame_1()
     tracked.prompted[4] = PromptedFrame()
