@@ -133,7 +133,8 @@ def save_prompts(
         {"obj": o, "first": first, "last": last} for o, (first, last) in (lives or {}).items()
     ]
     births = f',\n  "lives": {json.dumps(bounds, ensure_ascii=False)}' if bounds else ""
-    settled = ',\n  "settled": true' if all(p.beside is not None for p in prompts) else ""
+    is_settled = prompts and all(p.beside is not None for p in prompts)
+    settled = ',\n  "settled": true' if is_settled else ""
     write_text(
         Path(path),
         f'{{\n  "format": "{FORMAT}",\n  "version": {VERSION},\n  "source": {facts},\n'
@@ -202,7 +203,10 @@ def _document(document: Any) -> PromptFile:
         raise PromptError('"source" is not an object of facts.')
     lives = _lives(document.get("lives", []))
     prompts = prompts_from_json(document.get("prompts"))
-    if document.get("settled"):
+    settled = document.get("settled", False)
+    if not isinstance(settled, bool):
+        raise PromptError(f'"settled" is {_short(settled)}: it is true or false.')
+    if settled:
         prompts = tuple(replace(prompt, beside=()) for prompt in prompts)
     return PromptFile(prompts, source, lives)
 

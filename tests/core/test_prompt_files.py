@@ -113,6 +113,7 @@ def entry(**changes):
         (entry(box=[1, 2, 3, float("nan")]), "not finite"),
         ({"version": True}, '"version" is True'),
         ({"lives": [{"obj": 1, "first": 5, "last": 2}]}, r"lives\[0\]"),
+        ({"settled": "no"}, "\"settled\" is 'no'"),
         (entry(mask={"size": [4, 4], "counts": "1"}), r'prompts\[0\], "mask": .* damaged'),
     ],
 )
@@ -131,6 +132,12 @@ def test_a_truncated_file_is_named_with_the_line(tmp_path):
     path.write_text(path.read_text()[:-30])
     with pytest.raises(PromptError, match=r"prompts.json, line 7, column \d+"):
         load_prompts(path)
+
+
+def test_a_file_without_prompts_says_nothing_of_those_that_are_added_to_it(tmp_path):
+    path = tmp_path / "prompts.json"
+    save_prompts(path, [])
+    assert "settled" not in path.read_text()
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", None])

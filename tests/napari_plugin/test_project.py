@@ -125,7 +125,7 @@ def test_who_removes_an_object_hears_who_left_its_place_out(
         desk.controller.new_object()
         desk.click(*CLICKS[obj][::-1])
     desk.controller.delete(2)
-    assert desk.told[-1].endswith("object 1 still left out its place: click there to add that.")
+    assert desk.told[-1].endswith("object 1 left its place out: click there to add it.")
 
 
 def test_what_a_kill_leaves_is_read(open_movie: Open, movie: Path, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ class Objects:
         name = work.names[label]
         others = [work.names[o] for o in work.session.prompts.leaving_out(label) if o in work.names]
         work.history.record(f"removal of {name}", work.remove(label))
-        told = f" {', '.join(others)} still left out its place: click there to add that."
+        told = f" {', '.join(others)} left its place out: click there to add it."
         dock.message.emit(f"{name} is removed. Undo brings it back.{told if others else ''}")
         if dock.selected == label:
             dock.selected = None
