@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sam2_plugins.core.lineage.events import Event
+from sam2_plugins.core.errors import TrackingError
+from sam2_plugins.core.lineage.events import Event, parents_of
 from sam2_plugins.core.lineage.population import Population, Standing
 from sam2_plugins.core.lineage.rules import LineageRules, apart, are_daughters, were_several
 from sam2_plugins.core.masks import ObjectId, ObjectMask
@@ -129,7 +130,8 @@ class Decisions:
         for obj in list(alive):
             standing = self._standing[obj]
             gone = frame - standing.seen >= self._rules.confirm * every
-            lost = standing.settled and gone
+            # What a person shows and the finder never saw goes on.
+            lost = standing.settled and standing.found and gone
             if not lost or any(self._standing[o].part_of == obj for o in alive):
                 continue
             if self._may_stop(obj, standing.seen):
@@ -142,12 +144,21 @@ class Decisions:
         -------
         ObjectId or None
             What goes on from the frame of the event.
+
+        Raises
+        ------
+        TrackingError
+            If it does not stand any more.
         """
+        if event not in self.events:
+            raise TrackingError(f"This does not stand any more, and is not taken back: {event}")
         self.events.remove(event)
-        if event.kind != "ended":
-            for obj in event.objects:
-                self._refused.append(self._remove(obj))
-        goes_on = event.objects[0] if event.kind == "ended" else event.mother
+        goes_on, gone = event.mother, event.objects
+        if event.kind == "ended":
+            goes_on = event.objects[0]
+            gone = tuple(obj for obj, one in self._standing.items() if one.part_of == goes_on)
+        for obj in gone:
+            self._refused.append(self._remove(obj))
         if goes_on is not None:
             self._unending.append(goes_on)
             self._population.revive(goes_on, event.frame)
@@ -159,9 +170,15 @@ class Decisions:
             self._remove(daughter)
         masks = self._tracker.masklets()[obj].masks
         self._population.remove(obj)
-        self.parents.pop(obj, None)
-        self.events[:] = [one for one in self.events if obj not in (*one.objects, one.mother)]
+        self.drop(obj)
         return masks
+
+    def drop(self, obj: ObjectId) -> None:
+        """Drop all decisions about an object that is no more."""
+        of_it = [one for one in self.events if obj in (*one.objects, one.mother)]
+        self.events[:] = [one for one in self.events if one not in of_it]
+        for daughter in (*parents_of(of_it), obj):
+            self.parents.pop(daughter, None)
 
     # -- births and divisions
 
@@ -195,7 +212,7 @@ class Decisions:
         self._end(whole, frame - 1, "several objects, taken together")
         for part in parts:
             standing = self._standing[part]
-            standing.settled, standing.part_of = True, None
+            standing.settled = True
             self._record(Event("born", standing.born, (part,), f"taken together with {whole}"))
 
     def _decide_birth(self, obj: ObjectId, frame: int) -> None:

@@ -38,6 +38,8 @@ class Standing:
         It counts as an object; until then it may be taken back without a trace.
     part_of
         The object within which it was found.
+    prompts
+        How many it has; more are a person's corrections.
     """
 
     born: int
@@ -45,6 +47,7 @@ class Standing:
     seen: int = 0
     settled: bool = False
     part_of: ObjectId | None = None
+    prompts: int = 1
 
 
 class Population:
@@ -69,10 +72,35 @@ class Population:
 
     def begin_at(self, start: int) -> None:
         """Let what was prompted already count, from its first prompt or the first frame on."""
-        for obj in self.tracker.objects:
-            begins = max(start, min(self.prompted(obj)))
-            self.standing.setdefault(obj, Standing(begins, settled=True, seen=begins))
+        self.catch_up(start)
         self.alive = list(self.tracker.objects)
+
+    def catch_up(self, start: int) -> list[tuple[ObjectId, int]]:
+        """Take up what a person changed in the tracker.
+
+        Returns
+        -------
+        list
+            Objects that are new, were prompted again or are gone, each with the first frame on
+            which it changed.
+        """
+        prompted: dict[ObjectId, list[int]] = {obj: [] for obj in self.tracker.objects}
+        for prompt in self.tracker.prompts:
+            prompted[prompt.obj].append(prompt.frame)
+        changed = []
+        for obj in set(self.standing) - set(prompted):
+            changed.append((obj, self.standing.pop(obj).born))
+            self.alive = [alive for alive in self.alive if alive != obj]
+        for obj, frames in prompted.items():
+            if obj not in self.standing:
+                begins = max(start, min(frames))
+                self.standing[obj] = Standing(begins, found=0, seen=begins, settled=True)
+                self.alive.append(obj)
+            elif len(frames) == self.standing[obj].prompts:
+                continue
+            changed.append((obj, min(frames[self.standing[obj].prompts :] or frames)))
+            self.standing[obj].prompts = len(frames)
+        return changed
 
     def state(self) -> tuple[Any, ...]:
         """Return all that it holds beside its tracker."""

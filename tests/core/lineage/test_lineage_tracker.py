@@ -5,9 +5,11 @@ from __future__ import annotations
 from itertools import islice
 
 import numpy as np
+import pytest
 from scipy import ndimage
 
 from sam2_plugins.core.checkpoints import cached_model
+from sam2_plugins.core.errors import TrackingError
 from sam2_plugins.core.lineage import Event, LineageFrame, LineageTracker, from_label_images
 from sam2_plugins.core.lineage.events import parents_of, summary_of
 from sam2_plugins.core.tracking.tracker import VideoTracker
@@ -151,6 +153,87 @@ def test_an_end_that_is_taken_back_goes_on() -> None:
     rest = list(run)
     assert rest
     assert all(len(frame.masks) == 2 for frame in rest)
+
+
+def test_parts_whose_whole_goes_on_after_all_are_gone() -> None:
+    others = [SECOND, (80, 30, 12), (78, 66, 12), (16, 110, 12)]
+    pair = scene([(40, 34, 13), (40, 60, 13), *others])
+    together = np.where(pair == 2, np.uint8(1), pair)
+    run = (lineage := lineage_of([together] * 3 + [pair] * 4, shown=[pair] * 7)).run()
+    last: dict[int, LineageFrame] = {}
+    for frame in run:
+        last[frame.frame] = frame
+        for event in frame.events:
+            if event.kind == "ended":
+                lineage.take_back(event)
+    assert [len(frame.masks) for frame in last.values()] == [5] * 7
+    assert {event.kind for event in lineage.events} == {"born"}
+
+
+def test_a_decision_that_does_not_stand_any_more_is_not_taken_back_again() -> None:
+    lineage = lineage_of(dividing(after=4))
+    list(lineage.run())
+    (divided,) = (event for event in lineage.events if event.kind == "divided")
+    lineage.take_back(divided)
+    with pytest.raises(TrackingError, match="does not stand any more"):
+        lineage.take_back(divided)
+
+
+def test_decided_frames_that_a_person_changes_come_again_at_the_end_too() -> None:
+    lineage = lineage_of(dividing(after=4))
+    frames = []
+    for frame in lineage.run():
+        frames.append(frame)
+        divided = [event for event in lineage.events if event.kind == "divided"]
+        if frame.frame == 6 and divided:
+            lineage.take_back(divided[0])
+    assert [frame.frame for frame in frames] == [*range(7), 3, 4, 5, 6]
+    assert all(len(frame.masks) == 2 for frame in frames[7:])
+
+
+def test_what_is_tracked_to_where_something_was_refused_is_found_there() -> None:
+    way = [(min(40 + 5 * n, 70), min(32 + 12 * n, 104), 12) for n in range(12)]
+    labels = [scene([place, SECOND] if n < 3 else [place]) for n, place in enumerate(way)]
+    lineage = lineage_of(labels)
+    for frame in lineage.run():
+        if frame.frame == 0 and len(frame.masks) == 2:
+            refused = max(frame.masks, key=lambda obj: (frame.masks[obj].box or (0,))[0])
+            lineage.take_back(next(e for e in lineage.events if e.objects == (refused,)))
+    assert kinds(lineage) == [("born", 0)]
+    assert len(frame.masks) == 1
+
+
+def test_an_object_that_a_person_adds_on_the_way_is_there_though_it_is_not_found() -> None:
+    shown = [scene([CELL, SECOND])] * 9
+    lineage = lineage_of([scene([CELL])] * 9, shown)
+    last: dict[int, LineageFrame] = {}
+    for frame in lineage.run():
+        if frame.frame == 4 and 4 not in last:
+            lineage.tracker.add_prompt(3, "mine", mask=shown[0] == 2)
+        last[frame.frame] = frame
+    assert ["mine" in frame.masks for frame in last.values()] == [False] * 3 + [True] * 6
+
+
+def test_an_object_that_a_person_removes_on_the_way_has_no_lineage() -> None:
+    lineage = lineage_of(dividing(after=7))
+    for frame in lineage.run():
+        if frame.frame == 3 and lineage.parents and 1 in lineage.tracker.objects:
+            lineage.tracker.remove_object(next(iter(lineage.parents.values())))
+    assert not lineage.parents
+    assert {event.kind for event in lineage.events} == {"born"}
+    assert len(frame.masks) == 3
+
+
+def test_a_mask_that_a_person_corrects_on_the_way_is_tracked_on_from_there() -> None:
+    shown = [scene([CELL, SECOND])] * 9
+    lineage = lineage_of([scene([(40, 32, 6), SECOND])] * 9, shown)
+    last: dict[int, LineageFrame] = {}
+    for frame in lineage.run():
+        if frame.frame == 4 and 4 not in last:
+            lineage.tracker.add_prompt(3, 1, mask=shown[0] == 1)
+        last[frame.frame] = frame
+    true = int((shown[0] == 1).sum())
+    assert all(0.8 * true < last[n].masks[1].area < 1.2 * true for n in range(3, 9))
 
 
 def test_what_a_person_prompted_is_kept_and_counts() -> None:
