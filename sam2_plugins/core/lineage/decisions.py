@@ -8,11 +8,13 @@ from typing import Any
 from sam2_plugins.core.errors import TrackingError
 from sam2_plugins.core.lineage.events import Event, parents_of
 from sam2_plugins.core.lineage.population import Population, Standing
-from sam2_plugins.core.lineage.rules import LineageRules, apart, are_daughters, were_several
+from sam2_plugins.core.lineage.rules import (
+    LineageRules,
+    are_daughters,
+    in_place_of,
+    were_several,
+)
 from sam2_plugins.core.masks import ObjectId, ObjectMask
-
-REACH = 0.5
-"""Diameters that two daughters are apart at most when they are first seen as two."""
 
 
 class Decisions:
@@ -190,13 +192,16 @@ class Decisions:
         population = self._population
         born = min(self._standing[part].born for part in parts)
         areas = [population.area(part, self._standing[part].born) for part in parts]
-        before, usual = population.usual_area(mother, born), population.usual_size(born)
+        before = population.usual_area(mother, born)
+        # An object of the usual size of its time is one, whatever has become usual since.
+        usual = max(population.usual_size(born), self._standing[mother].usual)
         twins = len(parts) == 2 and all(self._standing[part].born == born for part in parts)
         if mother in population.alive and len(parts) > 1 and self._may_stop(mother, born - 1):
             if (
                 twins
                 and born < frame  # what was seen in two on the last frame alone may be one
-                and are_daughters(before, areas[0], areas[1], usual, False, self._rules)
+                and are_daughters(before, areas[0], areas[1], self._rules)
+                and max(areas) <= self._rules.newborn * usual
                 and self._are_alike(parts[0], parts[1], frame)
             ):
                 self._divide(mother, (parts[0], parts[1]), born, "two parts of it lasted")
@@ -234,29 +239,31 @@ class Decisions:
         self._record(Event("born", born, (obj,), reason))
 
     def _mother_of(self, obj: ObjectId, frame: int) -> ObjectId | None:
-        """The nearest object that became as much smaller as a newcomer beside it is large."""
-        population = self._population
-        born = self._standing[obj].born
+        """The object whose place and outline a newcomer has together with what is left of it."""
+        population, born = self._population, self._standing[obj].born
         mine = self._tracker.mask(born, obj)
         assert mine is not None
-        near: dict[ObjectId, float] = {}
+        likely: dict[ObjectId, float] = {}
         for mother in population.alive:
             standing = self._standing[mother]
             known = standing.settled and standing.born < born
             if mother == obj or not known or not self._may_stop(mother, born - 1):
                 continue
-            followed = self._tracker.mask(born, mother)
-            gap = REACH + 1 if followed is None else apart(followed, mine)
+            left = self._tracker.mask(born, mother)
             before = population.usual_area(mother, born)
             after = population.least_area(mother, born, frame)
-            usual = population.usual_size(born)
             if (
-                gap <= REACH
-                and are_daughters(before, after, mine.area, usual, True, self._rules)
+                left is not None
+                and are_daughters(before, after, mine.area, self._rules)
+                and after <= self._rules.lost * before
                 and self._are_alike(mother, obj, frame)
             ):
-                near[mother] = gap
-        return min(near, key=lambda mother: near[mother], default=None)
+                together = left.union_with(mine)
+                # The newcomer may be found later than its sister.
+                earlier = population.masks_before(mother, born)
+                likely[mother] = max(in_place_of(mask, together) for mask in earlier)
+        best = max(likely, key=lambda mother: likely[mother], default=None)
+        return best if best is not None and likely[best] >= self._rules.same else None
 
     def _are_alike(self, one: ObjectId, other: ObjectId, frame: int) -> bool:
         """Whether two objects are as large as each other still: a fragment shrinks soon."""

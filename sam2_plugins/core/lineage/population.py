@@ -40,6 +40,8 @@ class Standing:
         The object within which it was found.
     prompts
         How many it has; more are a person's corrections.
+    usual
+        Area of the usual object when it was born; 0 if not known.
     """
 
     born: int
@@ -48,6 +50,7 @@ class Standing:
     settled: bool = False
     part_of: ObjectId | None = None
     prompts: int = 1
+    usual: float = 0.0
 
 
 class Population:
@@ -116,7 +119,9 @@ class Population:
         obj = self._last_id = next(n for n in count(self._last_id + 1) if n not in taken)
         self.tracker.add_prompt(frame, obj, mask=mask)
         self.tracker.set_life(obj, frame, None)
-        self.standing[obj] = Standing(frame, seen=frame, part_of=part_of)
+        usual = self.usual_size(frame + 1)
+        usual = usual if math.isfinite(usual) else 0.0
+        self.standing[obj] = Standing(frame, seen=frame, part_of=part_of, usual=usual)
         self.alive.append(obj)
         return obj
 
@@ -153,7 +158,8 @@ class Population:
         for later in range(frame + 1, last + 1):
             if later in masks:
                 self.tracker.take(later, {new: masks[later]})
-        self.standing[new] = Standing(frame, len(masks), last, settled=True)
+        standing = self.standing[new]
+        standing.found, standing.seen, standing.settled = len(masks), last, True
         return new
 
     def on_trial(self) -> list[ObjectId]:
@@ -199,10 +205,15 @@ class Population:
         mask = self.tracker.mask(frame, obj)
         return 0.0 if mask is None else float(mask.area)
 
+    def masks_before(self, obj: ObjectId, frame: int) -> list[ObjectMask]:
+        """Masks of an object on the few frames before one, where it is visible."""
+        frames = range(max(0, frame - AREAS), frame)
+        masks = (self.tracker.mask(earlier, obj) for earlier in frames)
+        return [mask for mask in masks if mask is not None and mask.visible]
+
     def usual_area(self, obj: ObjectId, before: int) -> float:
         """Area that an object had just before a frame: the usual one, or more if it was growing."""
-        frames = range(max(0, before - AREAS), before)
-        areas = [area for frame in frames if (area := self.area(obj, frame))]
+        areas = [float(mask.area) for mask in self.masks_before(obj, before)]
         if len(areas) < 2:
             return sum(areas)
         growth = median(

@@ -13,7 +13,7 @@ from sam2_plugins.core.errors import TrackingError
 from sam2_plugins.core.lineage import Event, LineageFrame, LineageTracker, from_label_images
 from sam2_plugins.core.lineage.events import parents_of, summary_of
 from sam2_plugins.core.tracking.tracker import VideoTracker
-from tests.core.lineage.scenes import CELL, SECOND, SIZE, dividing, lineage_of, scene
+from tests.core.lineage.scenes import CELL, SECOND, SIZE, Labels, dividing, lineage_of, scene
 
 
 def kinds(lineage: LineageTracker) -> list[tuple[str, int]]:
@@ -97,6 +97,46 @@ def test_what_parts_into_objects_of_full_size_was_several_taken_together() -> No
     assert [len(frame.masks) for frame in frames] == [5] * 3 + [6] * 5
     ended = next(event for event in lineage.events if event.kind == "ended")
     assert (ended.frame, ended.reason) == (2, "several objects, taken together")
+
+
+def test_the_last_of_a_generation_divides_into_daughters_that_are_usual_by_then() -> None:
+    cells = [(16, 30, 7), (16, 92, 7), (48, 30, 7), (48, 92, 7), (80, 60, 8)]
+
+    def frame(divided: int) -> Labels:
+        discs = [
+            (y, x + side * (9 if n < divided else 5), radius)
+            for n, (y, x, radius) in enumerate(cells)
+            for side in (-1, 1)
+        ]
+        labels = scene(discs)
+        for n in range(divided, len(cells)):
+            labels[labels == 2 * n + 2] = 2 * n + 1
+        return labels
+
+    light = [frame(0)] * 2 + [frame(4)] * 10  # the tracker holds both daughters for one
+    lineage = lineage_of([*light[:8], *[frame(5)] * 4], light)
+    list(lineage.run())
+    divided = [event.frame for event in lineage.events if event.kind == "divided"]
+    assert len(divided) == len(cells)
+    assert divided[-1] == 8
+
+
+def test_a_newcomer_is_the_daughter_of_what_it_completes_and_not_of_what_is_nearest() -> None:
+    long = scene([(30, 40, 12), (30, 70, 12)]) > 0
+    long[18:43, 40:71] = True
+    column = np.indices(SIZE)[1]
+    left, right = long & (column < 54), long & (column > 59)
+    other, shrunk = (scene([(y, 70, radius)]) > 0 for y, radius in ((58, 14), (55, 11)))
+    before = long * np.uint8(1) + other * np.uint8(2)
+    after = left * np.uint8(1) + right * np.uint8(3) + shrunk * np.uint8(2)
+    without = np.where(after == 3, np.uint8(0), after)
+    lineage = lineage_of([before] * 3 + [without] + [after] * 4, [before] * 3 + [after] * 5)
+    list(lineage.run())
+    (divided,) = (event for event in lineage.events if event.kind == "divided")
+    assert divided.mother is not None
+    mother = lineage.tracker.mask(0, divided.mother)
+    assert mother is not None
+    assert mother.area == int(long.sum())
 
 
 def test_parts_that_are_proposed_as_one_again_are_no_daughters() -> None:
