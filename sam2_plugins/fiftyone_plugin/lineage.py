@@ -17,6 +17,7 @@ from sam2_plugins.core.lineage import (
     LineageFrame,
     LineageJournal,
     LineageTracker,
+    note_on,
     run_all,
 )
 from sam2_plugins.core.masks import ObjectId
@@ -64,7 +65,7 @@ def track_all(model: Sam2Model, footage: Footage, request: Request, report: Movi
         tracker = options.tracker(frames, model)
         for prompt in (prompt for one in prompted for prompt in one.prompts):
             tracker.add(prompt)
-        lineage = AllObjects().lineage(tracker)
+        lineage, note = AllObjects().lineage(tracker), note_on(tracker, start or 0)
         journal = LineageJournal(journal_path(footage, request, options))
         staying = (one.index for one in earlier.tracks if not all(map(is_due, one.masks)))
         names = _Names(prompted, staying, footage.sample_id)
@@ -96,6 +97,7 @@ def track_all(model: Sam2Model, footage: Footage, request: Request, report: Movi
         born=counts["born"],
         divided=counts["divided"],
         ended=counts["ended"],
+        note=note,
     )
 
 

@@ -152,6 +152,8 @@ class MovieReport:
         A line for each object that keeps masks of earlier prompts or settings.
     born, divided, ended
         How often this happened on the way, where all objects were wanted.
+    note
+        What a person should know of these.
     """
 
     name: str
@@ -169,6 +171,7 @@ class MovieReport:
     born: int = 0
     divided: int = 0
     ended: int = 0
+    note: str = ""
 
     @classmethod
     def stopped(cls, at: Progress) -> MovieReport:
@@ -183,6 +186,8 @@ class MovieReport:
     def _notices(self) -> Iterator[str]:
         if self.state in ("failed", "no prompts"):
             yield f"{self.name}: {self.error or self.state}"
+        if self.note:
+            yield f"{self.name}: {self.note}"
         for problem in self.problems:
             yield f"{self.name}, {problem}"
         if self.unprompted and not self.removed:

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from sam2_plugins.labelstudio_backend import images, videos
 from sam2_plugins.labelstudio_backend.errors import NothingToDo
 from sam2_plugins.labelstudio_backend.label_config import Media
-from sam2_plugins.labelstudio_backend.regions import daughter_of
+from sam2_plugins.labelstudio_backend.regions import daughter_of, with_note
 from sam2_plugins.labelstudio_backend.request import TaskRequest
 from sam2_plugins.labelstudio_backend.tracking import Tracked
 from sam2_plugins.labelstudio_backend.work import Answered, Filled, Results, Work
@@ -39,6 +39,7 @@ def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
                 at = page if media.is_stack else None
                 made[obj] += images.write_mask(mask, control, target, at)
         written = [one for results in made.values() for one in results]
+        written = with_note(written, found.note) if found.note else written
         divided = ((d, m) for d, m in found.parents.items() if made.get(d) and made.get(m))
         return [*written, *(daughter_of(made[m][-1], made[d][0]) for d, m in divided)], {}
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.files import digest_of
 from sam2_plugins.core.frames import FrameSource
-from sam2_plugins.core.lineage import AllObjects, LineageJournal, run_all
+from sam2_plugins.core.lineage import AllObjects, LineageJournal, note_on, run_all
 from sam2_plugins.core.masks import MaskTable, ObjectId, ObjectMask
 from sam2_plugins.core.masks.journal import read_journal
 from sam2_plugins.core.prompts import Prompt
@@ -53,12 +53,15 @@ class Tracked:
         Daughter to mother.
     done, total
         Steps.
+    note
+        What a person should know of all this.
     """
 
     masks: MaskTable[int, str] = field(default_factory=MaskTable)
     parents: dict[str, str] = field(default_factory=dict)
     done: int = 0
     total: int = 0
+    note: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def add(self, frame: int, masks: Mapping[str, ObjectMask]) -> None:
@@ -71,7 +74,7 @@ class Tracked:
         """Return what there is now, which does not change any more."""
         with self._lock:
             masks = self.masks.snapshot().items()
-            return Tracked(MaskTable(masks), dict(self.parents), self.done, self.total)
+            return Tracked(MaskTable(masks), dict(self.parents), self.done, self.total, self.note)
 
 
 @dataclass(frozen=True)
@@ -257,6 +260,7 @@ class Tracks:
         last = min(max_frames, last) if max_frames else last
         tracked.total = last + 1
         lineage = AllObjects().lineage(self._tracker(movie, options))
+        tracked.note = note_on(lineage.tracker, 0)
         path = self._path(movie, options, "all", str(last))
 
         def name(obj: ObjectId) -> str:

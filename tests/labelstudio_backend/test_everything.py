@@ -54,6 +54,17 @@ def test_every_object_of_a_stack_gets_a_mask_on_each_page(finding, files):
     assert len({one["meta"]["sam2"]["track"] for one in answer["result"]}) == 2
 
 
+def test_what_is_found_in_a_photograph_comes_with_the_note_that_nano_does_not_know_them(
+    finding, files, discs
+):
+    grey = discs[0][0].reshape(HEIGHT, WIDTH, -1)[..., 0]
+    Image.fromarray(np.stack([grey, grey // 2, grey // 4], -1)).save(files / "page99.png")
+    (answer,) = finding.predict([tasks.image_task(files, 99)], tasks.IMAGE)
+    assert answer["result"]
+    for region in answer["result"]:
+        assert "published checkpoint" in region["meta"]["text"][-1]
+
+
 def test_it_is_not_done_unless_it_is_wanted(engine, files):
     (answer,) = engine.predict([tasks.video_task(files)], tasks.VIDEO)
     assert "no box to track" in answer["model_version"]

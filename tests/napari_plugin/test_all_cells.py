@@ -72,6 +72,18 @@ def test_accepted_proposals_are_objects_and_refused_ones_are_not(cells: Desk) ->
     assert cells.space.store.get((0,), 1) is None
 
 
+def test_what_is_found_in_a_photograph_comes_with_the_note_that_nano_does_not_know_them(
+    make_desk: Callable[..., Desk],
+) -> None:
+    movie = dividing_cells()[0][:3]
+    desk = make_desk(np.stack([movie, movie // 2, movie // 4], axis=-1), rgb=True)
+    propose(desk)
+    assert "published checkpoint" in desk.told[-1]
+    desk.controller.runs.track_all()
+    desk.jobs.run()
+    assert desk.told[-1].startswith("3 frames tracked. This looks like a photograph")
+
+
 def test_sizes_decide_what_is_accepted_and_what_is_there_is_not_proposed(cells: Desk) -> None:
     cells.click(30, 35)
     propose(cells)

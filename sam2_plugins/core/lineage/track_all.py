@@ -60,7 +60,7 @@ def note_on(tracker: VideoTracker, frame: int) -> str:
     if taught and is_photograph(tracker.frame(frame).image):
         return (
             "This looks like a photograph, and nano was taught on cells and nuclei: what it finds "
-            "may be anything. Take a published checkpoint: --model sam2.1-tiny."
+            "may be anything. Take a published checkpoint, such as sam2.1-tiny."
         )
     return ""
 

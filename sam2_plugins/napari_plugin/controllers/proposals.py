@@ -64,8 +64,8 @@ class Proposals:
         known = list(work.store.on_frame(index).values())
         dock.message.emit(f"Looking for all cells of frame {frame} …")
         self._jobs.call(
-            lambda: new_ones(session.propose(view, line, frame), known),
-            lambda masks: self._show(work, index, masks),
+            lambda: session.propose(view, line, frame),
+            lambda found: self._show(work, index, new_ones(found[0], known), found[1]),
             dock.fail,
         )
 
@@ -106,7 +106,7 @@ class Proposals:
 
     # -- the layer
 
-    def _show(self, work: Work, index: Index, masks: Sequence[ObjectMask]) -> None:
+    def _show(self, work: Work, index: Index, masks: Sequence[ObjectMask], note: str) -> None:
         dock = self._dock
         if work is not dock.work:  # another image is chosen by now
             return
@@ -128,7 +128,8 @@ class Proposals:
         self._layer.mode = "pan_zoom"
         self._layer.mouse_drag_callbacks.append(self._on_press)
         dock.message.emit(
-            f"{len(masks)} cells are proposed: click on what is none, then accept the rest."
+            f"{len(masks)} cells are proposed: click on what is none, then accept the rest. "
+            f"{note}".rstrip()
         )
         self._draw()
 

@@ -208,14 +208,17 @@ class Runs:
             dock.failed.emit(self.why_not())
             return
         self._prompting.sync()
-        computed = 0
+        computed, note = 0, ""
         frames = set()
         began = time.perf_counter()
 
         def each(step: Step) -> None:
-            nonlocal computed
+            nonlocal computed, note
             on_step(step)
             computed += step.computed
+            if step.note != note:
+                note = step.note
+                dock.message.emit(note)
             frames.add(step.index)
             rate = step.done / max(time.perf_counter() - began, 1e-6)
             dock.shown_is_stale |= step.index == work.workspace.step
@@ -231,7 +234,7 @@ class Runs:
             self.progressed.emit(None)
             kept = "Stopped; what is done is kept: " if stopped else ""
             if computed or stopped or not frames:
-                dock.message.emit(f"{kept}{len(frames)} frames tracked.")
+                dock.message.emit(f"{kept}{len(frames)} frames tracked. {note}".rstrip())
             else:
                 dock.message.emit(
                     "Nothing had to be tracked: all masks follow from the prompts already."

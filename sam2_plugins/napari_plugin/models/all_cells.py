@@ -10,7 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 
-from sam2_plugins.core.lineage import Event, LineageFrame, LineageJournal, LineageTracker, run_all
+from sam2_plugins.core.lineage import (
+    Event,
+    LineageFrame,
+    LineageJournal,
+    LineageTracker,
+    note_on,
+    run_all,
+)
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.schedule import Life
@@ -87,14 +94,15 @@ def follow_all(
     for prompt in run.prompts:
         tracker.add(prompt)
     bound(tracker, run.lives)
-    lineage = LineageTracker(tracker, tracker.proposer())
+    lineage, note = LineageTracker(tracker, tracker.proposer()), note_on(tracker, run.first)
     journal = None if run.journal is None else LineageJournal(run.journal)
     total = run.last - run.first + 1
     with _WRITING[run.journal] if run.journal else nullcontext():
         frames = run_all(lineage, run.first, run.last, journal=journal, turn=lambda: session.turns)
         with closing(frames):
             for done, found in enumerate(frames, 1):
-                yield LineageStep(run.line.index(found.frame), done, total, len(found.masks), found)
+                index, computed = run.line.index(found.frame), len(found.masks)
+                yield LineageStep(index, done, total, computed, note, found)
 
 
 class Taking:

@@ -59,6 +59,8 @@ class Step:
     """Of the frames on which a mask has to be computed."""
     computed: int = 0
     """Objects whose masks are new."""
+    note: str = ""
+    """What a person should know of the run."""
 
 
 @dataclass

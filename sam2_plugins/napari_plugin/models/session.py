@@ -15,6 +15,7 @@ from threading import Lock
 from typing import Protocol
 
 from sam2_plugins.core.errors import PromptError
+from sam2_plugins.core.lineage import note_on
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompts import Prompt
@@ -198,11 +199,15 @@ class Session:
         if seeds:  # a person's prompts on this line come without them
             self._tracking.pop(wanted.line, None)
 
-    def propose(self, view: View, line: Line, frame: int) -> list[ObjectMask]:
-        """Return masks of all objects of a frame that the model finds without a prompt."""
+    def propose(self, view: View, line: Line, frame: int) -> tuple[list[ObjectMask], str]:
+        """Return masks of all objects of a frame that the model finds without a prompt.
+
+        And what a person should know of them.
+        """
         model = self.settings.load_model()
         with self.turns:
-            return list(self._tracker(model, view, line).proposer()(frame))
+            tracker = self._tracker(model, view, line)
+            return list(tracker.proposer()(frame)), note_on(tracker, frame)
 
     def carry(
         self, view: View, line: Line, frames: tuple[int, int], masks: Mapping[int, ObjectMask]

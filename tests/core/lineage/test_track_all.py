@@ -5,11 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import torch
 
 from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.lineage import AllObjects, note_on, track_all
+from sam2_plugins.core.model import build_model
+from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.tracker import VideoTracker
+from sam2_plugins.core.variants import get_variant
 from sam2_plugins.training.synthetic.sample import sample_timelapse
+from tests.core.lineage.scenes import scene
+from tests.reference.weights import seeded_state
 
 
 @pytest.mark.slow
@@ -27,6 +33,36 @@ def test_labels_of_a_file_are_the_proposals(tmp_path: Path) -> None:
     frames = list(track_all(movie, how=AllObjects(labels=str(tmp_path / "labels.tif"))))
     seen = sum(mask.to_array() for mask in frames[0].masks.values())
     assert np.array_equal(np.asarray(seen) > 0, labels[0] > 0)
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> TrackingOptions:
+    """A model of the published kind, which has no object finder, with seeded weights."""
+    model = build_model(get_variant("sam2.1-tiny"), 64)
+    shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
+    path = tmp_path_factory.mktemp("weights") / "sam2.1_hiera_tiny.pt"
+    torch.save({"model": seeded_state(shapes)}, path)
+    return TrackingOptions(model=str(path), device="cpu", image_size=64)
+
+
+def test_a_published_model_goes_from_clicks_to_a_lineage(published: TrackingOptions) -> None:
+    movie = np.stack([scene([(40, 32 + 4 * n, 12), (70, 100, 12)]) for n in range(2)]) * 100
+    frames = list(track_all(movie, published))
+    assert [frame.frame for frame in frames] == [0, 1]
+
+
+def test_a_published_model_keeps_up_with_what_moves_and_what_stays(
+    published: TrackingOptions, tmp_path: Path
+) -> None:
+    labels = np.stack([scene([(40, 32 + 4 * n, 12), (70, 100, 12)]) for n in range(5)])
+    tifffile.imwrite(tmp_path / "labels.tif", labels)
+    how = AllObjects(labels=str(tmp_path / "labels.tif"))
+    frames = list(track_all(labels * 100, published, how))
+    events = [event for frame in frames for event in frame.events]
+    assert [event.kind for event in events] == ["born", "born"]
+    for frame, truth in zip(frames, labels, strict=True):
+        for number, mask in frame.masks.items():
+            assert np.array_equal(mask.to_array(), truth == number)
 
 
 def test_a_photograph_is_not_what_nano_was_taught_on() -> None:

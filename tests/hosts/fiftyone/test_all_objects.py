@@ -22,6 +22,7 @@ from tests.hosts.fiftyone.conftest import (
     label,
     masks,
     overlap,
+    picture,
     put,
 )
 
@@ -53,6 +54,16 @@ def test_every_object_is_one_track_and_nothing_is_computed_twice(
     report = propagate(movie, all_objects=True, last=LAST, on_progress=steps.append)
     assert not steps
     assert str(report) == f"1 done: 2 objects on {LAST} frames"
+
+
+def test_what_is_found_in_a_photograph_comes_with_the_note_that_nano_does_not_know_them(
+    dataset: Any, tmp_path: Path
+) -> None:
+    red = (picture(n) // np.array([1, 2, 4], np.uint8) for n in range(3))
+    encode_video(tmp_path / "red.mp4", red, 12)
+    dataset.add_sample(fo.Sample(str(tmp_path / "red.mp4")))
+    (report,) = propagate(dataset, all_objects=True).movies
+    assert "published checkpoint" in " ".join(report.notices)
 
 
 @pytest.mark.parametrize("wanted", [True, False])
