@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -64,7 +65,6 @@ class MediaStore:
         self._lock = threading.Lock()
         self._fetching: dict[str, Future[Path]] = {}
         self._checked: OrderedDict[str, float] = OrderedDict()
-        self._prints: OrderedDict[tuple[Any, ...], str] = OrderedDict()
 
     def get(
         self,
@@ -111,23 +111,11 @@ class MediaStore:
             raise MediaError(f"{url[:200]!r} is no address: {error}.") from error
         return self._fetched(address, server, until)
 
-    def fingerprint(self, path: Path) -> str:
-        """Return a digest of all bytes of a file, worked out once while the file is the same."""
-        stat = path.stat()
-        key = (path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
-        with self._lock:
-            if key in self._prints:
-                self._prints.move_to_end(key)
-                return self._prints[key]
-        digest = hashlib.blake2b(digest_size=32)
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
-        with self._lock:
-            self._prints[key] = digest.hexdigest()
-            while len(self._prints) > _REMEMBERED:
-                self._prints.popitem(last=False)
-        return digest.hexdigest()
+    def fingerprint(self, path: Path, *more: Path) -> str:
+        """Return a digest of all bytes of files, worked out once while they are the same."""
+        states = ((p, p.stat()) for p in (path, *more))
+        prints = [_digest_of_file(p, s.st_size, s.st_mtime_ns, s.st_ino) for p, s in states]
+        return digest_of("".join(prints)) if more else prints[0]
 
     def open(self, source: Path | list[Path]) -> FrameSource:
         """Open a picture, a video, or several pictures as pages.
@@ -297,6 +285,15 @@ class MediaStore:
             if path != keep:
                 total -= stat.st_size
                 shutil.rmtree(path.parent, ignore_errors=True)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _digest_of_file(path: Path, *_state: int) -> str:
+    digest = hashlib.blake2b(digest_size=32)
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _name_of(url: str) -> str:

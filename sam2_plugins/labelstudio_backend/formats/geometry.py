@@ -20,6 +20,8 @@ FrameSize: TypeAlias = tuple[int, int]
 """Height and width in pixels."""
 Box: TypeAlias = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels, ends exclusive."""
+PercentBox: TypeAlias = tuple[float, float, float, float]
+"""x, y of the top left corner, width, height in percent of the picture."""
 
 
 def number(value: Mapping[str, Any], key: str, default: float | None = None) -> float:
@@ -41,10 +43,15 @@ def number(value: Mapping[str, Any], key: str, default: float | None = None) -> 
 
 def to_pixels(value: Mapping[str, Any], size: FrameSize) -> Box:
     """Return the upright box around a rectangle of percents, which may be turned."""
+    x, y, width, height = (number(value, key) for key in ("x", "y", "width", "height"))
+    return upright((x, y, width, height), number(value, "rotation", 0), size)
+
+
+def upright(rectangle: PercentBox, rotation: float, size: FrameSize) -> Box:
+    """Return the upright box around a rectangle that is turned by so many degrees."""
     height, width = size
-    x, y = number(value, "x") * width / 100, number(value, "y") * height / 100
-    w, h = number(value, "width") * width / 100, number(value, "height") * height / 100
-    angle = math.radians(number(value, "rotation", 0))
+    x, y, w, h = (a * b / 100 for a, b in zip(rectangle, (width, height) * 2, strict=True))
+    angle = math.radians(rotation)
     cos, sin = math.cos(angle), math.sin(angle)
     xs = [x + dx * cos - dy * sin for dx, dy in ((0, 0), (w, 0), (0, h), (w, h))]
     ys = [y + dx * sin + dy * cos for dx, dy in ((0, 0), (w, 0), (0, h), (w, h))]
