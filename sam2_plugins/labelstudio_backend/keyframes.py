@@ -13,11 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
-    Keyframe,
-    PercentBox,
-    keyframe_dict,
-)
+from sam2_plugins.labelstudio_backend.formats.geometry import PercentBox
+from sam2_plugins.labelstudio_backend.formats.video_rectangle import Keyframe, keyframe_dict
 
 NOTE, FRAMES = "sam2", "frames"
 DIGITS = 4

@@ -15,10 +15,9 @@ from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.labelstudio_backend import keyframes
 from sam2_plugins.labelstudio_backend.errors import NothingToDo
 from sam2_plugins.labelstudio_backend.formats import geometry
-from sam2_plugins.labelstudio_backend.formats.geometry import FrameSize
+from sam2_plugins.labelstudio_backend.formats.geometry import FrameSize, PercentBox
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     Keyframe,
-    PercentBox,
     VideoRegion,
     read_region,
     read_regions,
