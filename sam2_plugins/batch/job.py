@@ -1,4 +1,4 @@
-"""What is to be done: one video, and how all of them are tracked."""
+"""One video to track, and the settings for all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well masks fit the truth: by frame to sort and filter, by track, by movie."""
+"""Scores of masks against the ground truth, by frame, by track and by movie."""
 
 from __future__ import annotations
 

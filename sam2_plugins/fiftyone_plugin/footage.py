@@ -50,7 +50,7 @@ class Footage(ABC):
         """Let FiftyOne's player know the frames of a video, where ffprobe has not."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel to another process by name: the dataset is in the database that both see."""
+        """Pickle as the name of the dataset, which another process reads from the same database."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
         values |= {name: _address(values[name]) for name in ("dataset", "view")}
         return _arrive, (type(self), values)
@@ -72,7 +72,7 @@ class Footage(ABC):
 
     @property
     def span(self) -> tuple[int, int | None]:
-        """First and last frame that concern us, both included; None: to the end."""
+        """First and last wanted frame, both included; None: to the end."""
         return 0, None
 
     def shows(self, frame: int) -> bool:
@@ -160,7 +160,7 @@ class Footage(ABC):
     @property
     @abstractmethod
     def samples(self) -> Any:
-        """All the samples of its kind in the dataset, whichever slice of it is active."""
+        """All samples of its kind in the dataset, in all slices."""
 
 
 def video_metadata(frames: FrameSource, fps: float | None = None) -> Any:
@@ -325,13 +325,13 @@ class ImageSequence(Footage):
 
 
 def _address(samples: Any) -> tuple[str, Any]:
-    """Name of a dataset, and the stages that make a view of it."""
+    """Name of a dataset, and the stages of a view of it."""
     stages = samples._serialize() if isinstance(samples, DatasetView) else None
     return samples._root_dataset.name, stages
 
 
 def _arrive(kind: type[Footage], values: dict[str, Any]) -> Footage:
-    """Make footage of what travelled."""
+    """Make footage of its pickled address."""
     for key in ("dataset", "view"):
         name, stages = values[key]
         dataset = load_dataset(name)

@@ -1,4 +1,4 @@
-"""Which labels are of the same object, what they prompt, and which earlier track is its own.
+"""Groups labels by object, and finds the earlier track that each object goes on with.
 
 Labels are joined by their instance, or by class and index; a label without a class joins the only
 class of its index. A label with neither instance nor index is an object of its own. An object goes
@@ -19,7 +19,7 @@ from sam2_plugins.fiftyone_plugin.labels import Cue, merge_cues
 
 _SAME_INSTANCE, _SAME_CLASS_AND_INDEX, _OVERLAP, _SAME_INDEX = 8.0, 4.0, 3.0, 2.0
 _ENOUGH_OVERLAP = 0.5
-"""Evidence that an object and a track are the same, added up; the smallest of them is enough."""
+"""Evidence that an object and a track are the same; it is added up, and the smallest is enough."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class PromptLabel:
 
 @dataclass
 class Track:
-    """What an earlier run made of one object.
+    """The labels that an earlier run made for one object.
 
     Attributes
     ----------
@@ -148,7 +148,7 @@ def find_objects(
 
 
 def masks_by_people(objects: Iterable[TrackedObject]) -> dict[tuple[ObjectId, int], ObjectMask]:
-    """(object, frame) to what has a person's mask in the field of results."""
+    """(object, frame) pairs that have a person's mask in the field of results."""
     return {
         (one.who.instance, label.frame): label.cue.mask
         for one in objects
@@ -202,7 +202,7 @@ def _with_their_tracks(
 ) -> list[tuple[list[PromptLabel], Track | None]]:
     """Give each track to the object that goes on with it, the best first.
 
-    What people corrected in the field of results, where nothing but its place shows whose it is,
+    A correction in the field of results without instance or index is recognised by its place, and
     joins the object of the track that it corrects.
     """
     pairs = [
@@ -229,7 +229,7 @@ def _with_their_tracks(
 
 
 def _corrects(group: Sequence[PromptLabel], other: Sequence[PromptLabel]) -> bool:
-    """Whether one of two groups is all of corrections, and they have no frame in common."""
+    """Whether one of two groups has corrections only, and they have no frame in common."""
     corrections = (all(not one.field for one in part) for part in (group, other))
     return any(corrections) and not _meet(group, other)
 
@@ -287,9 +287,9 @@ def _box_iou(one: Sequence[float], other: Sequence[float]) -> float:
 def _instance_of(
     group: Sequence[PromptLabel], track: Track | None, sample_id: str, taken: set[str]
 ) -> str:
-    """The instance that a track has already, or that people gave, or an invented one.
+    """The instance of the track, or one that people gave, or a new one.
 
-    An invented one is the same in every run, so that a correction finds its object again.
+    A new one is the same in every run, so that a correction finds its object again.
     """
     given = [one.instance for one in group if one.instance is not None]
     if track is not None and (track.instance in given or not given):

@@ -89,7 +89,7 @@ class _All(MovieTask):
     how: Everything
 
     def steps(self, model: Sam2Model) -> Steps:
-        """Do it in one step."""
+        """Segment the image in one step."""
         found, computed = _find_everything(model, self.footage, self.request, self.how)
         yield Step(self.name, 1, 1)
         yield replace(self.started, frames=1, objects=found, computed=int(computed))

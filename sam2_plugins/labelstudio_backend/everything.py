@@ -1,4 +1,4 @@
-"""All objects of a task in which nobody has drawn anything, and their divisions."""
+"""All objects, and their divisions, of a task without an annotation."""
 
 from __future__ import annotations
 

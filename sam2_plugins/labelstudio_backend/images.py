@@ -60,7 +60,7 @@ class Hint:
 
 @dataclass
 class Target:
-    """One object that is to be segmented: all hints at it."""
+    """One object to segment, with all hints at it."""
 
     id: str
     label: str | None
@@ -286,7 +286,7 @@ def write_mask(
 
 
 def is_ours(result: Mapping[str, Any]) -> bool:
-    """Whether this backend made a region and no one has touched it since."""
+    """Whether this backend made a region that nobody has changed since."""
     return _is_as_made(result, note_of(result))
 
 

@@ -27,7 +27,7 @@ _IN_USE = re.compile(rb"port (\d+ )?is (already )?in use", re.IGNORECASE)  # in 
 
 @dataclass(frozen=True)
 class Account:
-    """Who may log in."""
+    """The account of the demo."""
 
     email: str = "demo@example.com"
     password: str = field(default_factory=lambda: secrets.token_urlsafe(9))

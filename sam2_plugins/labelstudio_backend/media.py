@@ -35,7 +35,7 @@ from sam2_plugins.labelstudio_backend.errors import FormatError, MediaError, Sti
 from sam2_plugins.labelstudio_backend.settings import Settings
 
 FRESH = 60.0
-"""Seconds for which a fetched file is taken for what it was, unchecked."""
+"""Seconds for which a fetched file is used without asking its server for a newer one."""
 
 _CLOUDS = ("s3", "gs", "azure-blob")
 _LOCAL_FILES = "/data/local-files/"
@@ -133,7 +133,7 @@ class MediaStore:
                         width, height = image.size
             except Image.DecompressionBombError as error:
                 raise MediaError(f"{path.name} is too large: {error}") from error
-            except Exception:  # noqa: S112 - whatever reads it later names the fault
+            except Exception:  # noqa: S112 - `open_frames` reports what is wrong
                 continue
             self._require_size(path.name, width, height)
         try:
@@ -192,7 +192,7 @@ class MediaStore:
         return None
 
     def _fetched(self, url: str, server: LabelStudio | None, until: float) -> Path:
-        """Wait for a file, which is fetched once for all who want it."""
+        """Wait for a file, which is fetched once for all requests."""
         with self._lock:
             future = self._fetching.get(url)
             if future is None:
@@ -272,7 +272,7 @@ class MediaStore:
         return path
 
     def _make_room(self, keep: Path) -> None:
-        """Delete the files that were not used for the longest while there are too many."""
+        """Delete the least recently used files until the rest fit into the cache."""
         found = []
         for path in self._folder.glob("*/*"):
             if path.name != _NOTE and not path.name.startswith("."):
@@ -297,7 +297,7 @@ def _digest_of_file(path: Path, *_state: int) -> str:
 
 
 def _name_of(url: str) -> str:
-    """Return a name for the file of an address: its own, as far as a file may have it."""
+    """Return a file name for an address: its last part, in characters that files may have."""
     parts = urlsplit(url)
     name = unquote(parse_qs(parts.query).get("d", [parts.path])[0]).rpartition("/")[2]
     return re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)[-80:].lstrip(".") or "file"

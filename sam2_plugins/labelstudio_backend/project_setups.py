@@ -1,6 +1,6 @@
-"""What Label Studio sends of a project on connecting: its own address, and the extra params.
+"""What Label Studio sends when a project is connected: its own address, and the extra params.
 
-From these, the settings of a project, and the Label Studio that it is in.
+The settings of a project, and the Label Studio that it belongs to, follow from these.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sam2_plugins.labelstudio_backend.settings import Settings
 log = logging.getLogger(__name__)
 
 KEPT = 1000
-"""Projects; those that connected first are forgotten."""
+"""Projects that are kept; beyond them, the first ones are dropped."""
 
 
 class ProjectSetups:
@@ -53,7 +53,7 @@ class ProjectSetups:
         ----------
         peer
             Address that the set-up comes from. Without an address of Label Studio in the settings,
-            a hostname on an internal network is believed of that very machine only.
+            a hostname on an internal network is accepted only from that machine.
 
         Raises
         ------
@@ -103,7 +103,7 @@ class ProjectSetups:
         return self._servers[key]
 
     def full_name(self, project: str) -> str:
-        """Return what a project is called on connecting, its id and when it was made, by its id."""
+        """Return the full id of a project, with its creation time, by its number."""
         names = (name for name in reversed(list(self._setups)) if name.partition(".")[0] == project)
         return next(names, project)
 
@@ -139,7 +139,7 @@ class ProjectSetups:
 
 
 def _addresses(host: str) -> set[Address]:
-    """Look a host up; `localhost` is one machine, by whichever of its addresses."""
+    """Return the addresses of a host; all loopback addresses count as one."""
     try:
         found = addresses_of(host)
     except (OSError, UnicodeError):

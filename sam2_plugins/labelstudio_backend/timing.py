@@ -58,7 +58,7 @@ class FrameClock:
         """For each frame of Label Studio, the frame of the file that the browser shows, [count]."""
         ticks = np.round(np.arange(self.count) / self.rate / _TICK)
         seek = ticks * _TICK + _TICK
-        # Times are sums of binary fractions: what is due this very moment is shown.
+        # Times are rounded binary fractions: a frame that is due at this moment is shown.
         latest = np.searchsorted(self.times, seek + 1e-6, side="right") - 1
         return np.clip(latest, 0, len(self.times) - 1)
 
