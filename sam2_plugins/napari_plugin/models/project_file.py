@@ -47,7 +47,7 @@ Current = dict[tuple[Line, int], frozenset[int]]
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """By which the image of a project is known again."""
+    """Properties by which the image of a project is recognised."""
 
     name: str
     shape: tuple[int, ...]
@@ -67,7 +67,7 @@ class Saved:
     all_cells: AllCells | None = None
     """A run over all cells that was broken off."""
     offers: tuple[Offer, ...] = ()
-    """Its decisions that nobody has looked at."""
+    """Its decisions that are not reviewed yet."""
     damaged: int = 0
     """Lines of the file that could not be read."""
 
@@ -139,7 +139,7 @@ class Project:
 
 
 def journal_of(project: Project) -> LineageJournal:
-    """Where runs over all cells are kept: beside the project file."""
+    """Path of the journal of runs over all cells, beside the project file."""
     return LineageJournal(project.path.with_name(f"{project.path.name}.cells.jsonl"))
 
 
@@ -301,7 +301,7 @@ def _state(saved: Saved) -> dict[str, Any]:
 
 
 def _read_state(state: Mapping[str, Any], saved: Saved) -> Saved:
-    """Fill in what a state line says; it is empty in a file that has none yet."""
+    """Read a state line; it is empty in a file that has none yet."""
     if not state:
         return saved
     painted = {}
