@@ -1,4 +1,4 @@
-"""Label images of a movie and who descends from whom: a result or a truth, wherever it lies."""
+"""Label images of a movie with their lineage: a result or a truth, in any layout."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class LabelledTracks:
 
 
 def read_result(path: str | Path) -> LabelledTracks:
-    """Open what a tracker wrote.
+    """Open a tracker's result.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def read_result(path: str | Path) -> LabelledTracks:
 
 
 def read_truth(path: str | Path) -> LabelledTracks:
-    """Open what is true.
+    """Open a ground truth.
 
     Parameters
     ----------
@@ -150,10 +150,10 @@ def as_label_images(frames: LabelledFrames) -> Frames:
 
 
 def with_derived_lineage(truth: LabelledTracks) -> LabelledTracks:
-    """Derive the divisions of a truth that has none, with a remark that says so."""
+    """Derive the divisions of a truth that has none, and add a remark."""
     parents = derive_parents(truth.images)
     remark = (
-        f"The truth {truth.name} tells no lineage. It was derived: {len(set(parents.values()))} "
+        f"The truth {truth.name} has no lineage. It was derived: {len(set(parents.values()))} "
         "divisions, where objects begin on the place of one that ended on the frame before."
     )
     return replace(truth, parents=parents, remarks=(*truth.remarks, remark))

@@ -1,4 +1,4 @@
-"""How well objects were followed: J and F of DAVIS, SEG of the Cell Tracking Challenge, tracks.
+"""Metrics of tracked objects: J and F of DAVIS, SEG of the Cell Tracking Challenge, tracks.
 
 J (region) and F (boundary): Perazzi et al., CVPR 2016, section 4. SEG: Maška et al., Bioinformatics
 2014, section 2.4. One pass over the frames; every measure works on the objects' crops.

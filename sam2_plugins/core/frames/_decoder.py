@@ -49,7 +49,7 @@ def _stream(container: Any, number: int | None, name: str) -> Any:
 
 
 def decode(packets: Iterable[Any], stream: Any) -> Iterator[av.VideoFrame]:
-    """Decode what decodes: a damaged packet is passed over, a damaged end ends the stream."""
+    """Decode packets; a damaged one is skipped, and a damaged end ends the stream."""
     try:
         for packet in packets:
             frames: list[Any] = []
@@ -78,7 +78,7 @@ class Decoder:
         self._open()
 
     def rewind(self) -> None:
-        """Go to the very beginning, which no timestamp is needed for."""
+        """Go to the beginning, without a timestamp."""
         self.close()
         self._open()
 

@@ -19,7 +19,7 @@ from sam2_plugins.core.files import naming
 from sam2_plugins.core.masks import MaskTable, ObjectId, ObjectMask
 
 BLOCK = 25
-"""Frames between two moments at which what was written is sure to be on the disk."""
+"""Frames between two syncs to the disk."""
 
 
 class MaskJournal:
@@ -51,7 +51,7 @@ class MaskJournal:
                 self.sync()
 
     def close(self) -> None:
-        """Make sure that all is on the disk."""
+        """Sync the file to the disk, and close it."""
         if not self._file.closed:
             with naming(self.path):
                 self.sync()
@@ -64,7 +64,7 @@ class MaskJournal:
         self.close()
 
     def sync(self) -> None:
-        """Make sure that what was written is on the disk."""
+        """Sync the file to the disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._since_sync = 0
@@ -84,7 +84,7 @@ def read_journal(path: Path) -> MaskTable[int, ObjectId]:
 
 
 def read_entries(path: Path) -> Iterator[tuple[dict[str, Any], dict[ObjectId, ObjectMask]]]:
-    """Read line by line what `MaskJournal.write` took: the frame and what belongs to it, and masks.
+    """Read the lines of `MaskJournal.write`: the frame and its plain values, and masks.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def _whole_lines(path: Path) -> int:
 
 
 def _entry(obj: ObjectId, mask: ObjectMask) -> dict[str, Any]:
-    """JSON has no nan: what no model predicted is null."""
+    """JSON has no nan: values that no model predicted are null."""
     values = {"iou": mask.iou, "score": mask.score}
     known = {key: None if math.isnan(value) else value for key, value in values.items()}
     return {"obj": obj, **known, "mask": mask.to_rle()}

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from sam2_plugins.core.masks.object_mask import ObjectId, ObjectMask
 
-# Above this, the table of slices that scipy makes (one entry per possible label) is the cost.
+# Above this, scipy's table of slices (one entry per possible label) takes most of the time.
 _DENSE_LABELS = 1 << 16
 
 Key = TypeVar("Key", bound=ObjectId)

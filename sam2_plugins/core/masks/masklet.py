@@ -80,7 +80,7 @@ class Masklet:
         return _mean([mask.score for mask in self.masks.values() if mask.visible])
 
     def summary(self) -> dict[str, Any]:
-        """Return how the object fared, as plain values: its id and what the properties say.
+        """Return a summary as plain values: the id and the properties.
 
         `frames_tracked` counts the frames on which it was looked for.
         """
