@@ -49,7 +49,9 @@ def examine() -> Iterator[Finding]:
         path = shutil.which(name)
         mend = f"FiftyOne wants it for {use}, this plugin does not: apt-get install ffmpeg"
         yield Finding(name, path is not None, path or "not found", mend, needed=False)
-    yield _scheduling()
+    # Whether a worker runs scheduled work cannot be checked, only that scheduling is possible.
+    use = "operators can be scheduled; in a shell `fiftyone delegated launch` does their work"
+    yield Finding("scheduling", True, use, needed=False)
     yield _device()
 
 
@@ -81,12 +83,6 @@ def _plugin() -> Iterator[Finding]:
     seen = ", ".join(names) or "none: its module cannot be imported by FiftyOne's Python"
     mend = "Install sam2-plugins into the environment that FiftyOne runs in."
     yield Finding("operators", bool(names), seen, mend)
-
-
-def _scheduling() -> Finding:
-    """Whether a worker runs scheduled work cannot be checked, only that scheduling is possible."""
-    use = "operators can be scheduled; in a shell `fiftyone delegated launch` does their work"
-    return Finding("scheduling", True, use, needed=False)
 
 
 def _device() -> Finding:

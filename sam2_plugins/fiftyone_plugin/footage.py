@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from operator import itemgetter
-from typing import Any
+from typing import Any, ClassVar
 
 import fiftyone.core.media as fom
 from fiftyone import DatasetView, VideoMetadata, ViewField, load_dataset
@@ -39,6 +39,8 @@ class Footage(ABC):
     name
         For messages.
     """
+
+    media_type: ClassVar[str]
 
     dataset: Any
     view: Any
@@ -158,9 +160,9 @@ class Footage(ABC):
         """Frame to when it was changed last, in the database; of those that it knows."""
 
     @property
-    @abstractmethod
     def samples(self) -> Any:
         """All samples of its kind in the dataset, in all slices."""
+        return every_slice(self.dataset, self.media_type)
 
 
 def video_metadata(frames: FrameSource, fps: float | None = None) -> Any:
@@ -197,6 +199,8 @@ class Video(Footage):
     only
         Frames that a view of frames shows; None: all within `limits`.
     """
+
+    media_type: ClassVar = fom.VIDEO
 
     path: str = ""
     limits: tuple[int, int | None] = (0, None)
@@ -258,11 +262,6 @@ class Video(Footage):
         pairs = zip(*rows, strict=True)
         return {number - 1: time for number, time in pairs if number is not None}
 
-    @property
-    def samples(self) -> Any:
-        """Return the videos of the dataset."""
-        return every_slice(self.dataset, fom.VIDEO)
-
     def schema(self) -> Mapping[str, Any]:
         """Return the fields, by name."""
         return self.dataset.get_frame_field_schema() or {}
@@ -271,6 +270,8 @@ class Video(Footage):
 @dataclass(frozen=True)
 class ImageSequence(Footage):
     """Image samples, one a frame, in order."""
+
+    media_type: ClassVar = fom.IMAGE
 
     ids: tuple[str, ...] = field(default=(), repr=False)
     paths: tuple[str, ...] = field(default=(), repr=False)
@@ -313,11 +314,6 @@ class ImageSequence(Footage):
         places = self._places(frames)
         rows = self.samples.select(list(places)).values(["id", "last_modified_at"])
         return {places[id_]: time for id_, time in zip(*rows, strict=True)}
-
-    @property
-    def samples(self) -> Any:
-        """Return the images of the dataset."""
-        return every_slice(self.dataset, fom.IMAGE)
 
     def schema(self) -> Mapping[str, Any]:
         """Return the fields, by name."""

@@ -296,7 +296,7 @@ def _instance_of(
         given = [track.instance, *given]
     first = group[0]
     name = (first.id,) if first.index is None else (first.index, first.label)
-    invented = (_invented(sample_id, *name, *extra) for extra in ((), (first.id,)))
+    invented = (digest_of(repr((sample_id, *name, *e)), 24) for e in ((), (first.id,)))
     return next(one for one in (*given, *invented) if one not in taken)
 
 
@@ -314,7 +314,3 @@ def _number(
     taken = {*known, *(track.index for track in tracks)}
     free = (number for number in count(1) if number not in taken)
     return [next(free) if number is None else number for number in known]
-
-
-def _invented(*parts: object) -> str:
-    return digest_of(repr(parts), 24)

@@ -118,13 +118,9 @@ def _find_everything(
         masks = segmenter.everything(**asdict(how))
     made = [label for label, found in labels if found is None]
     for index, mask in enumerate(masks, start=1):
-        who = TrackedLabel(_instance(image, index), None, index)
+        who = TrackedLabel(digest_of(f"{image.sample_id}/{index}", 24), None, index)
         folder = request.masks_folder
         path = folder and folder / image.sample_id / f"{index}.png"
         made.append(make_detection(who, mask, cause, keyframe=False, mask_path=path))
     image.write(request.output_field, {0: fo.Detections(detections=made)})
     return len(masks), True
-
-
-def _instance(image: Footage, index: int) -> str:
-    return digest_of(f"{image.sample_id}/{index}", 24)

@@ -92,7 +92,7 @@ def _coloured(view: PageView, keyframe: Any, own_palette: bool) -> PageView:
     most = -1 if dtype.kind == "i" else (1 << int(keyframe.bitspersample)) - 1
     view = replace(view, white=most if dtype == np.uint8 and most < 255 else None)
     if photometric == _MIN_IS_WHITE:
-        return replace(view, show=lambda page: _turned_over(page, most))
+        return replace(view, show=lambda page: ~page if page.dtype == bool else most - page)
     return view
 
 
@@ -104,10 +104,6 @@ def _upright(view: PageView, keyframe: Any) -> PageView:
         return view
     shape = (*orientation.size(*view.shape[:2]), *view.shape[2:])
     return replace(view, shape=shape, show=lambda page: orientation.apply(view.show(page)))
-
-
-def _turned_over(page: NDArray, most: int) -> NDArray:
-    return ~page if page.dtype == bool else most - page
 
 
 def _to_rgb(page: NDArray, mode: str) -> NDArray:

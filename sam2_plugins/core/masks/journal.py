@@ -36,7 +36,7 @@ class MaskJournal:
         with naming(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("ab")
-            self._file.truncate(_whole_lines(self.path))
+            self._file.truncate(whole_lines(self.path))
         self._since_sync = 0
 
     def write(self, frame: int, masks: Mapping[ObjectId, ObjectMask], **about: Any) -> None:
@@ -113,7 +113,7 @@ def _read_line(line: bytes, where: str) -> tuple[dict[str, Any], dict[ObjectId, 
         ) from error
 
 
-def _whole_lines(path: Path) -> int:
+def whole_lines(path: Path) -> int:
     """Return the number of bytes up to the end of the last whole line."""
     return path.read_bytes().rfind(b"\n") + 1
 

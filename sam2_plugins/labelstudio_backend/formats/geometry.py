@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.masks.polygons import ring_area
 from sam2_plugins.labelstudio_backend.errors import FormatError
 
 FrameSize: TypeAlias = tuple[int, int]
@@ -138,7 +139,7 @@ def polygon(mask: ObjectMask, tolerance: float) -> list[list[float]]:
     if not rings:
         return []
     height, width = mask.frame_size
-    largest = max(rings, key=_area)
+    largest = max(rings, key=ring_area)
     return ((largest + 0.5) / (width, height) * 100).tolist()
 
 
@@ -156,8 +157,3 @@ def mask_of_polygon(points: Any, size: FrameSize) -> ObjectMask:
         return ObjectMask.from_polygons([ring], size)
     except (ValueError, TypeError) as error:
         raise FormatError(f"A polygon region is damaged: {error}") from error
-
-
-def _area(ring: np.ndarray) -> float:
-    x, y = ring.T
-    return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2

@@ -25,7 +25,11 @@ def keep_placed(image: Any, layers: Callable[[], Iterable[Any]]) -> Callable[[],
             for name, value in placement_of(image).items():
                 setattr(layer, name, value)
 
-    events = [event for name in _TRANSFORMS + _NAMED if (event := _event(image, name)) is not None]
+    events = [
+        event
+        for name in _TRANSFORMS + _NAMED
+        if (event := getattr(image.events, name, None)) is not None
+    ]
     for event in events:
         event.connect(follow)
 
@@ -81,7 +85,3 @@ def world_of(layer: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     origin = np.asarray(layer.data_to_world((0.0,) * layer.ndim))
     columns = [np.asarray(layer.data_to_world(tuple(row))) - origin for row in np.eye(layer.ndim)]
     return np.stack(columns, axis=1), origin
-
-
-def _event(layer: Any, name: str) -> Any:
-    return getattr(layer.events, name, None)

@@ -26,6 +26,7 @@ from sam2_plugins.core import files
 from sam2_plugins.core.errors import ExportError, Sam2PluginsError
 from sam2_plugins.core.lineage import LineageJournal
 from sam2_plugins.core.masks import ObjectMask, rle
+from sam2_plugins.core.masks.journal import whole_lines
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.marks import Marks
@@ -119,7 +120,7 @@ class Project:
     def _append_all(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab") as file:
-            whole = _whole(self.path)
+            whole = whole_lines(self.path)
             file.truncate(whole)
             if not whole:
                 file.write(_line(_header(self._image)))
@@ -225,11 +226,6 @@ def read_project(path: Path) -> Saved:
         with suppress(ValueError, KeyError, TypeError, Sam2PluginsError):
             saved = replace(saved, all_cells=AllCells.of(run, beside=path))
     return _read_state(state, saved)
-
-
-def _whole(path: Path) -> int:
-    """Return the number of bytes up to the end of the last whole line."""
-    return path.read_bytes().rfind(b"\n") + 1
 
 
 def _line(entry: Mapping[str, Any]) -> bytes:
