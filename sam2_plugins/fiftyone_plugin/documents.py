@@ -136,8 +136,8 @@ def make_detection(
         **values,
         **_identity(who),
         keyframe=keyframe,
-        confidence=_known(mask.iou),
-        **{SCORE: _known(mask.score), MARK: str(Mark.of(cause, mask, who.label))},
+        confidence=without_nan(mask.iou),
+        **{SCORE: without_nan(mask.score), MARK: str(Mark.of(cause, mask, who.label))},
     )
 
 
@@ -146,7 +146,7 @@ def make_lost(who: TrackedLabel, mask: ObjectMask, cause: str) -> fo.Classificat
 
     Its confidence is how sure the model is of that.
     """
-    there = _known(mask.score)
+    there = without_nan(mask.score)
     return fo.Classification(
         **_identity(who),
         confidence=None if there is None else 1 / (1 + math.exp(min(there, 50))),
@@ -232,6 +232,6 @@ def _identity(who: TrackedLabel) -> dict[str, Any]:
     return {"label": who.label, "index": who.index, "instance": instance}
 
 
-def _known(value: float) -> float | None:
+def without_nan(value: float) -> float | None:
     """Documents have no nan: values that no model estimated are None."""
     return None if math.isnan(value) else float(value)

@@ -15,6 +15,7 @@ from itertools import combinations, count, groupby
 from sam2_plugins.core.files import digest_of
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.tracking.memory.kalman import box_iou
 from sam2_plugins.fiftyone_plugin.labels import Cue, merge_cues
 
 _SAME_INSTANCE, _SAME_CLASS_AND_INDEX, _OVERLAP, _SAME_INDEX = 8.0, 4.0, 3.0, 2.0
@@ -267,7 +268,7 @@ def _overlap(cue: Cue, mask: ObjectMask) -> float:
     if mask.box is None:
         return 0.0
     if cue.box is not None:
-        return _box_iou(cue.box, mask.box)
+        return box_iou(cue.box, mask.box)
     pixels = mask.to_array()
     height, width = mask.frame_size
     inside = [
@@ -275,13 +276,6 @@ def _overlap(cue: Cue, mask: ObjectMask) -> float:
         for x, y in cue.points
     ]
     return float(inside == [label == 1 for label in cue.point_labels])
-
-
-def _box_iou(one: Sequence[float], other: Sequence[float]) -> float:
-    sides = [min(one[i + 2], other[i + 2]) - max(one[i], other[i]) for i in (0, 1)]
-    common = max(sides[0], 0) * max(sides[1], 0)
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return common / (sum(areas) - common)
 
 
 def _instance_of(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.masks.masklet import spans_of
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.labelstudio_backend import keyframes
 from sam2_plugins.labelstudio_backend.errors import NothingToDo
@@ -138,19 +138,19 @@ def answer_region(
     }
     boxes |= {frame: geometry.upright(k.box, 0, view.size) for frame, k in persons.items()}
     sequence: dict[int, dict[str, Any]] = {}
-    for stretch in _stretches(boxes):
+    for first, last in spans_of(boxes):
+        stretch = range(first, last + 1)
         chosen = _thin(stretch, boxes, persons)
-        for frame, after in zip(chosen, [*list(chosen)[1:], stretch[-1] + 1], strict=True):
+        for frame, after in zip(chosen, [*list(chosen)[1:], last + 1], strict=True):
             carried = _masks(by_frame, frame, after, view)
             if frame in persons:
                 sequence[frame] = keyframes.keep_keyframe(persons[frame], carried)
             else:
                 box = _percent(chosen[frame], view.size)
-                goes_on = frame != stretch[-1] or frame == len(shown)
+                goes_on = frame != last or frame == len(shown)
                 sequence[frame] = keyframes.make_keyframe(
                     frame, box, goes_on, view.clock.rate, carried
                 )
-        last = stretch[-1]
         if last in persons and persons[last].enabled and last < len(shown):
             # A person's keyframe stays as it is; the next one ends what it would leave standing.
             sequence[last + 1] = keyframes.make_keyframe(
@@ -189,12 +189,6 @@ def _hidden(region: VideoRegion, count: int) -> set[int]:
         if not keyframe.enabled and not keyframes.is_ours(keyframe):
             hidden.update(range(keyframe.frame + 1, end))
     return hidden
-
-
-def _stretches(frames: Iterable[int]) -> list[list[int]]:
-    """Split frames into unbroken stretches."""
-    numbered = enumerate(sorted(frames))
-    return [[f for _, f in run] for _, run in groupby(numbered, lambda item: item[1] - item[0])]
 
 
 def _thin(

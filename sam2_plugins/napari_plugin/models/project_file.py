@@ -14,7 +14,7 @@ import json
 import math
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from sam2_plugins.core.errors import ExportError, Sam2PluginsError
 from sam2_plugins.core.lineage import LineageJournal
 from sam2_plugins.core.masks import ObjectMask, rle
 from sam2_plugins.core.masks.journal import whole_lines
+from sam2_plugins.core.masks.masklet import spans_of
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.marks import Marks
@@ -270,7 +271,7 @@ def _state(saved: Saved) -> dict[str, Any]:
     state, choices = saved.state, saved.choices
     lives = [[label, life.first, life.last] for label, life in state.lives.items()]
     current = [
-        [line.axis, list(line.at), label, list(_ranges(frames))]
+        [line.axis, list(line.at), label, spans_of(frames)]
         for (line, label), frames in saved.current.items()
     ]
     return {
@@ -338,20 +339,6 @@ def _read_state(state: Mapping[str, Any], saved: Saved) -> Saved:
     return replace(
         saved, state=made, choices=choices, current=current, beside=beside, offers=offers
     )
-
-
-def _ranges(frames: Iterable[int]) -> Iterator[list[int]]:
-    """First and last frame of each unbroken run."""
-    run: list[int] = []
-    for frame in sorted(frames):
-        if run and frame == run[1] + 1:
-            run[1] = frame
-        else:
-            if run:
-                yield run
-            run = [frame, frame]
-    if run:
-        yield run
 
 
 def _number(value: float) -> float | None:
