@@ -14,7 +14,6 @@ import threading
 import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
@@ -236,7 +235,7 @@ class MediaStore:
         if there and time.monotonic() - self._checked.get(key, -FRESH) < FRESH:
             _mark_used(path)
             return path
-        known = _read_note(note) if there else {}
+        known = {k: str(v) for k, v in files.read_object(note).items()} if there else {}
         with files.replacing(path) as fresh:
             validators = self._downloader.fetch(url, fresh, server, known)
             if validators is None:  # unchanged
@@ -301,14 +300,6 @@ def _name_of(url: str) -> str:
     parts = urlsplit(url)
     name = unquote(parse_qs(parts.query).get("d", [parts.path])[0]).rpartition("/")[2]
     return re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)[-80:].lstrip(".") or "file"
-
-
-def _read_note(path: Path) -> dict[str, str]:
-    try:
-        note = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return {str(k): str(v) for k, v in note.items()} if isinstance(note, Mapping) else {}
 
 
 def _mark_used(path: Path) -> None:

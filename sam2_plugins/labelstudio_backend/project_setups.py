@@ -9,7 +9,6 @@ import ipaddress
 import json
 import logging
 import threading
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,7 +37,8 @@ class ProjectSetups:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._path = settings.folder / "projects.json"
-        self._setups: dict[str, dict[str, Any]] = _read(self._path)
+        found = files.read_object(self._path).items()
+        self._setups: dict[str, dict[str, Any]] = {k: v for k, v in found if isinstance(v, dict)}
         self._tokens: dict[str, str] = {}
         self._own: dict[str, Settings] = {}
         self._servers: dict[tuple[str, str, str], LabelStudio] = {}
@@ -146,15 +146,3 @@ def _addresses(host: str) -> set[Address]:
         return set()
     local = ipaddress.ip_address("127.0.0.1")
     return {local if one.is_loopback else one for one in found}
-
-
-def _read(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return (
-        {str(k): v for k, v in found.items() if isinstance(v, dict)}
-        if isinstance(found, dict)
-        else {}
-    )

@@ -19,6 +19,7 @@ from sam2_plugins.core.datasets.labelled_frames import LabelledFrames, label_ima
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.export import check_ctc
 from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.masks.label_images import most_frequent
 
 Frames: TypeAlias = "Sequence[NDArray[Any]] | NDArray[Any]"
 
@@ -179,7 +180,9 @@ def derive_parents(images: Frames) -> dict[int, int]:
             mothers = np.where(np.isin(moved, ended), moved, 0)
             litters: dict[int, dict[int, float]] = {}
             for label in new:
-                mother, share = _most_under(mothers, image == label)
+                under = mothers[image == label]
+                mother, pixels = most_frequent(under)
+                share = pixels / under.size
                 if share >= DAUGHTER_ON_MOTHER:
                     litters.setdefault(mother, {})[label] = share
             for mother, litter in litters.items():
@@ -218,13 +221,6 @@ def _parents(table: Path) -> dict[int, int]:
 
 def _labels(image: NDArray[Any]) -> set[int]:
     return {int(label) for label in np.unique(image)} - {0}
-
-
-def _most_under(labels: NDArray[Any], mask: NDArray[np.bool_]) -> tuple[int, float]:
-    """Label with the most pixels under a mask, and its share of the mask; (0, 0) if none is."""
-    found = np.bincount(labels[mask])
-    label = int(found[1:].argmax()) + 1 if len(found) > 1 else 0
-    return (label, float(found[label] / found.sum())) if label else (0, 0.0)
 
 
 def _common_motion(before: NDArray[Any], after: NDArray[Any]) -> NDArray[np.float64]:
