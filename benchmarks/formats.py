@@ -447,7 +447,7 @@ def verdict(odd: Odd) -> str:
         return "read correctly"
     # The last frame of a film that is cut off is often half there.
     is_told = notes and (all(alike[:-1]) or any(told in note for told in TOLD for note in notes))
-    return "read, with the loss reported" if is_told else "silently wrong"
+    return "read with a warning" if is_told else "silently wrong"
 
 
 def _is_alike(image: NDArray[np.uint8], truth: NDArray[np.uint8], odd: Odd) -> bool:
@@ -458,7 +458,7 @@ def _is_alike(image: NDArray[np.uint8], truth: NDArray[np.uint8], odd: Odd) -> b
 
 def try_odd_files(folder: Path) -> list[tuple[str, ...]]:
     """Try whole and damaged files of every kind; return the rows of the table."""
-    verdicts = ("read correctly", "read, with the loss reported", "refused by name")
+    verdicts = ("read correctly", "read with a warning", "refused by name")
     whole: dict[str, Counter[str]] = {}
     broken: dict[str, Counter[str]] = {}
     for make in (pictures, stacks, peculiar, arrays, films, strangers):
@@ -490,7 +490,9 @@ def try_odd_files(folder: Path) -> list[tuple[str, ...]]:
 def main() -> None:
     folder = Path(tempfile.mkdtemp())
     try:
-        print("| files | tried | read correctly | read, with the loss reported | refused by name | otherwise |")
+        print(
+            "| files | tried | read correctly | read with a warning | refused by name | otherwise |"
+        )
         print_rows(try_odd_files(folder))
         out = write_all(folder)
         rows: list[tuple[Any, ...]] = [
