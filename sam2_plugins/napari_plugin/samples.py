@@ -8,7 +8,7 @@ import numpy as np
 
 
 def synthetic() -> list[tuple[Any, dict[str, Any], str]]:
-    """Return a synthetic time-lapse of dividing nuclei, made when it is asked for."""
+    """Return a synthetic time-lapse of dividing nuclei, made on demand."""
     from sam2_plugins.training.synthetic import sample_timelapse
 
     movie, _ = sample_timelapse()

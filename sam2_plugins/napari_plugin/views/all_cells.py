@@ -1,4 +1,4 @@
-"""All cells: what is proposed on a frame, and what was decided of cells while all were tracked."""
+"""All cells: proposals on a frame, and decisions of a run over all cells."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ProposalsView(QWidget):
         self.refresh()
 
     def refresh(self) -> None:
-        """Show what is proposed."""
+        """Show the proposals."""
         proposals = self._proposals
         self._choice.setVisible(bool(proposals.masks))
         self.propose.setVisible(not proposals.masks)
@@ -79,7 +79,7 @@ class OffersView(QGroupBox):
         self.refresh()
 
     def refresh(self) -> None:
-        """Show the first decision that is due."""
+        """Show the first open decision."""
         due = self._offers.due
         self.setVisible(bool(due))
         if due:

@@ -1,4 +1,4 @@
-"""Fine-tuning from the dock: what counts as truth, for how long, how far it is, what came of it."""
+"""Fine-tuning from the dock: its options, progress and result."""
 
 from __future__ import annotations
 

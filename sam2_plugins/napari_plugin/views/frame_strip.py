@@ -76,7 +76,7 @@ class FrameStrip(QWidget):
             self.chosen.emit(frame)
 
     def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
-        """Tell of the frame under the mouse."""
+        """Show the frame under the mouse in the tooltip."""
         frame = self._frame_at(event)
         if frame is not None and event is not None:
             state = self._states[frame]

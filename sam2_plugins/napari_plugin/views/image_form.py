@@ -1,4 +1,4 @@
-"""Which image, which channels, which axis, which model."""
+"""The form of the image, its channels, its axis, and the model."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _Choice:
 
 
 class ImageForm(QWidget):
-    """Choosing does nothing heavy: the model is loaded, and a frame read, with the first click.
+    """A choice computes nothing: the model is loaded, and a frame read, with the first click.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ class ImageForm(QWidget):
             offer(self.model, str(path), f"{path.stem}: fine-tuned here")
 
     def close_events(self) -> None:
-        """Let go of the viewer."""
+        """Disconnect from the viewer."""
         for event in self._layer_events():
             event.disconnect(self._on_layers)
 
@@ -200,7 +200,7 @@ class ImageForm(QWidget):
         self.axis.setCurrentIndex(self._ways.index(way) if way in self._ways else -1)
 
     def _use(self, _: Any = None) -> None:
-        """Look at what is chosen."""
+        """Use the choices of the form."""
         if self._filling:
             return
         image = self.image.currentData()

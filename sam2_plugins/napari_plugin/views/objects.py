@@ -1,4 +1,4 @@
-"""The tree of objects: mothers over daughters, the prompts of each, and how it fares."""
+"""The tree of objects: mothers over daughters, with prompts, frames and IoU."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class ObjectsView(QWidget):
             each.setToolTip(about if selected else "There is no object yet: click on one.")
 
     def _show(self, work: Work) -> None:
-        """Make the tree anew only where objects came, went or divided."""
+        """Rebuild the tree only if objects were added, removed or divided."""
         mothers = work.lineage.mothers
         family = [(label, mothers.get(label)) for label in work.names]
         if family != self._family or not self._items:
@@ -155,7 +155,7 @@ class ObjectsView(QWidget):
         return item
 
     def _row(self, work: Work, label: int, prompts: int) -> list[str]:
-        """Name, prompts, frames, mean predicted IoU; looked at again only if a mask has changed."""
+        """Name, prompts, frames, mean predicted IoU; computed again only if a mask has changed."""
         store = work.store
         fared = self._fared.get((store, label))
         if fared is None or fared.version != store.version(label):

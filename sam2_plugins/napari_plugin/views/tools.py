@@ -1,4 +1,4 @@
-"""Buttons that pick the layer and its mode, so that a person need not know which is which."""
+"""Buttons that choose the layer and its mode for drawing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ToolsView(QWidget):
         self._menu = QMenu(self)
         self._menu.aboutToShow.connect(self._list_labels)
         self.labels.setMenu(self._menu)
-        self.undo = button("Undo", "Take back the last change, whatever it is (Ctrl+Z)", edits.undo)
+        self.undo = button("Undo", "Undo the last change (Ctrl+Z)", edits.undo)
         self.redo = button(
             "Redo", "Make the change again that was taken back (Ctrl+Shift+Z)", edits.redo
         )
@@ -76,7 +76,7 @@ class ToolsView(QWidget):
         layer.mode = mode
 
     def _pick(self, act: Callable[[], object]) -> None:
-        """Do what a tool is for; if that cannot be, none is picked."""
+        """Activate a tool; if that fails, none is picked."""
         if not self._dock.attempt(act):
             self._tools.setExclusive(False)
             for tool in self._tools.buttons():
