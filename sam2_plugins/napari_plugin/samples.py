@@ -26,7 +26,7 @@ def hela() -> list[tuple[Any, dict[str, Any], str]]:
     try:
         movie = tifffile.imread(hela_path())
     except FrameSourceError as error:
-        show_warning(f"The real movie cannot be had, so a synthetic one is shown. {error}")
+        show_warning(f"The real movie cannot be downloaded, so a synthetic one is shown. {error}")
         return synthetic()
     return [_layer(movie, "HeLa nuclei", (1.0, 0.645, 0.645))]
 

@@ -20,11 +20,11 @@ class Edits:
 
     def undo(self) -> None:
         """Undo the last change."""
-        self._step("There is nothing to take back.", "taken back", History.undo)
+        self._step("There is nothing to undo.", "undone", History.undo)
 
     def redo(self) -> None:
         """Redo the change that was undone last."""
-        self._step("There is nothing to make again.", "made again", History.redo)
+        self._step("There is nothing to redo.", "redone", History.redo)
 
     def _step(self, nothing: str, done: str, step: Callable[[History], Edit | None]) -> None:
         dock, work = self._dock, self._dock.work

@@ -68,7 +68,7 @@ class ImageForm(QWidget):
             "The axis along which objects are followed: time, or the planes, of the shown time "
             "point or of one after the other"
         )
-        self.contrast = combo("How grey values become what the model sees")
+        self.contrast = combo("How grey values are shown to the model")
         self.contrast.addItems(list(_CONTRASTS))
         self.model = combo("nano comes with the package; others are downloaded at the first use")
         self.model.setEditable(True)
@@ -78,7 +78,7 @@ class ImageForm(QWidget):
             offer(self.memory, name, about)
         self.features = QCheckBox("Keep encoded frames on disk")
         self.features.setToolTip(
-            f"A second session on a movie clicks at once; up to {GIGABYTES} GB in {_folder()}"
+            f"A later session answers clicks at once; up to {GIGABYTES} GB in {_folder()}"
         )
         self._form = QFormLayout(self)
         self._form.setContentsMargins(0, 0, 0, 0)

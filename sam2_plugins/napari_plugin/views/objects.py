@@ -26,12 +26,12 @@ _ABOUT_COLUMNS = (
     "",
     "Clicks, boxes and painted masks",
     "Frames with a mask",
-    "How well the model expects its masks to fit, on average: 1 is best",
+    "Mean IoU that the model predicts for its masks: 1 is best",
 )
 _DIVIDE = "On the first frame with two cells: the selected cell ends, its daughters begin"
 _BEGINS = "The selected object enters on this frame: no run tracks it to earlier ones"
 _ENDS = "The selected object leaves after this frame: no run tracks it to later ones"
-_CLEAN = "Make the selected object's masks tidy; Undo brings them back"
+_CLEAN = "Clean up the selected object's masks; Undo restores them"
 _DELETE = "Remove the selected object, its masks and prompts"
 
 

@@ -22,11 +22,11 @@ _ABOUT = {
 }
 """Tooltips of a direction along a movie, and with stacks over time."""
 _ALL = (
-    "Track every cell from this frame on, also those that come or divide; what was decided is "
-    "offered below the strip, and can be refused"
+    "Track every cell from this frame on, also those that come or divide; the decisions of "
+    "the run are offered below the strip, and can be refused"
 )
 _GO_ON = (
-    "Go on as if the run had not been broken off; after a change of yours, it begins on the shown "
+    "Continue the run that was interrupted; after a change of yours, a new one begins on the shown "
     "frame instead"
 )
 
