@@ -444,10 +444,10 @@ def verdict(odd: Odd) -> str:
         index < len(odd.truth) and _is_alike(image, odd.truth[index], odd) for index, image in seen
     ]
     if len(seen) == len(odd.truth) and all(alike):
-        return "read right"
+        return "read correctly"
     # The last frame of a film that is cut off is often half there.
     is_told = notes and (all(alike[:-1]) or any(told in note for told in TOLD for note in notes))
-    return "read, the loss told" if is_told else "silently wrong"
+    return "read with a warning" if is_told else "silently wrong"
 
 
 def _is_alike(image: NDArray[np.uint8], truth: NDArray[np.uint8], odd: Odd) -> bool:
@@ -458,7 +458,7 @@ def _is_alike(image: NDArray[np.uint8], truth: NDArray[np.uint8], odd: Odd) -> b
 
 def try_odd_files(folder: Path) -> list[tuple[str, ...]]:
     """Try whole and damaged files of every kind; return the rows of the table."""
-    verdicts = ("read right", "read, the loss told", "refused by name")
+    verdicts = ("read correctly", "read with a warning", "refused by name")
     whole: dict[str, Counter[str]] = {}
     broken: dict[str, Counter[str]] = {}
     for make in (pictures, stacks, peculiar, arrays, films, strangers):
@@ -474,7 +474,7 @@ def try_odd_files(folder: Path) -> list[tuple[str, ...]]:
                 result = verdict(one)
                 counts.setdefault(one.kind, Counter())[result] += 1
                 if result not in verdicts or (
-                    counts is whole and one.truth is not None and result != "read right"
+                    counts is whole and one.truth is not None and result != "read correctly"
                 ):
                     print(f"{one.path.relative_to(folder)}: {result}")
     rows = []
@@ -490,7 +490,9 @@ def try_odd_files(folder: Path) -> list[tuple[str, ...]]:
 def main() -> None:
     folder = Path(tempfile.mkdtemp())
     try:
-        print("| files | tried | read right | read, the loss told | refused by name | otherwise |")
+        print(
+            "| files | tried | read correctly | read with a warning | refused by name | otherwise |"
+        )
         print_rows(try_odd_files(folder))
         out = write_all(folder)
         rows: list[tuple[Any, ...]] = [

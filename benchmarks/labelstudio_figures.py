@@ -36,6 +36,7 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     read_regions,
 )
 from sam2_plugins.labelstudio_backend.settings import Settings
+from sam2_plugins.labelstudio_backend.tracking import MovieFacts
 
 RATE = 10
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -99,11 +100,11 @@ def measure(engine: Engine, path: Path, masks: list[dict], objects: list[int]) -
     task = {"id": 1, "data": {"video": str(path)}}
     config = projects.video_config(["Cell"], RATE)
     (answer,) = engine.predict([task], config, {"result": drawn})
-    tracked = engine.work.jobs.all()[0].tracked.snapshot()
+    tracked = engine.work.jobs.all()[0].tracked
     with open_frames(path) as frames:
         scale = frames.height / masks[0][objects[0]].frame_size[0]
         regions = read_regions(answer["result"])
-        shown_at = videos.view_of(frames, RATE, regions, "none").clock.shown()
+        shown_at = videos.view_of(MovieFacts.of(frames), RATE, regions, "none").clock.shown
     assert shown_at.tolist() == list(range(count)), scale
     with_tracked, with_truth, keyframes = [], [], 0
     for result in answer["result"]:

@@ -1,6 +1,6 @@
-"""The same work on a Dask cluster: one video is one task, and a killed worker's goes to another.
+"""Tasks on a Dask cluster: one video each; the task of a killed worker goes to another worker.
 
-Only tasks and figures travel; frames are read, and masks written, by the workers themselves.
+Only tasks and reports are sent; frames are read, and masks written, by the workers themselves.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SENT_EVERY = 1.0
 """Seconds between two messages of a worker, of which a scheduler may have a thousand."""
 
 AHEAD = 3
-"""Tasks that are with the scheduler for each thread of a worker: thousands weigh on it."""
+"""Tasks that the scheduler has for each thread of a worker: thousands would slow it down."""
 
 PATIENCE = 60.0
 """Seconds that a stopped worker has for the frame at hand, and for keeping what was done."""
@@ -31,28 +31,28 @@ PATIENCE = 60.0
 def run_on_cluster(
     client: Client, queue: deque[tuple[Task[R], int]], resources: dict[str, float] | None
 ) -> Generator[Progress | R, None, None]:
-    """Do what `run_tasks` says; `queue` holds tasks with the tries that are left after this one."""
+    """As `run_tasks`; `queue` holds tasks with the number of tries left after this one."""
     topic = f"sam2-plugins-{uuid4().hex[:12]}"
     stop = Event(topic, client=client)
-    heard: SimpleQueue[Progress | Future] = SimpleQueue()
-    client.subscribe_topic(topic, lambda event: heard.put(Progress(*event[1])))
+    events: SimpleQueue[Progress | Future] = SimpleQueue()
+    client.subscribe_topic(topic, lambda event: events.put(Progress(*event[1])))
     running: dict[Future, tuple[Task[R], int]] = {}
 
     def submit(task: Task[R], left: int) -> None:
-        # A new key each time, for Dask would hand out the result that it has of an old one.
+        # A new key each time: for a known key Dask returns the old result.
         key = f"{task.name}-{uuid4().hex[:8]}"
         # Packed here, to be opened where an import that fails is the failure of one task.
         packed = pickle.dumps(task)
         future = client.submit(_work, packed, topic, key=key, pure=False, resources=resources or {})
         running[future] = (task, left)
-        future.add_done_callback(heard.put)
+        future.add_done_callback(events.put)
 
     try:
         while queue or running:
             slots = AHEAD * max(sum(client.nthreads().values()), 1) if queue else 0
             while queue and len(running) < slots:
                 submit(*queue.popleft())
-            event = heard.get()
+            event = events.get()
             if isinstance(event, Progress):
                 yield event
                 continue
@@ -68,7 +68,7 @@ def run_on_cluster(
 
 
 def _stop(client: Client, stop: Event, running: list[Future]) -> None:
-    """Let the workers keep what they have, for Dask itself cannot end a task that has begun."""
+    """Signal the workers to stop and to save their work: Dask cannot stop a task that has begun."""
     stop.set()
     try:
         with client.as_current():
@@ -104,7 +104,7 @@ def _work(packed: bytes, topic: str) -> Any:
 
 
 def _report(future: Future, task: Task[R]) -> R:
-    """Return a worker's report, or one that says why there is none."""
+    """Return a worker's report, or a report of its loss."""
     if future.status == "finished":
         report: R = future.result()
         return report

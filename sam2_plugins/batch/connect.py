@@ -39,7 +39,7 @@ def connect(address: str | None = None, workers: int = 1) -> Iterator[Client | N
         raise Sam2PluginsError(
             'Several workers need Dask: pip install "sam2-plugins[dask]".'
         ) from error
-    # As nobody's default: the contexts of a generator may be left in another thread.
+    # Not as the default client: a generator may leave this context in another thread.
     if address is None:
         cluster = LocalCluster(
             n_workers=workers,

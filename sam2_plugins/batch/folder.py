@@ -1,9 +1,9 @@
-"""A folder of results: which of its files are ours, what they were made from, and who is at it.
+"""A folder of results: which files this package made, from which inputs, and who works there.
 
-`status.json` says what the results were made from, and how each file was left; `masks.jsonl` holds
-the masks themselves, from which a further format is written without the model, and `masks.memory`,
-until all are there, what the objects remember, so that a run goes on exactly. A file that was not
-made here, or that somebody changed since, is never replaced or removed.
+`status.json` records the inputs and the state of each file; `masks.jsonl` holds the masks, from
+which further formats are written without the model; `masks.memory` holds the memory banks until the
+run is complete, so that it goes on exactly. Files that this package did not make, or that were
+changed since, are never replaced or removed.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class ResultFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Be the only one that works here; folders that stay empty go away again.
+        """Lock the folder against other processes; folders that stay empty are removed.
 
         Raises
         ------
@@ -92,7 +92,7 @@ class ResultFolder:
             self.work.rmdir()
 
     def begin(self, run: Report, wanted: Sequence[str], replaces: bool, force: bool) -> Report:
-        """Record a run that begins, and make room for it; what is not ours is refused.
+        """Record a run that begins, and remove what it replaces, unless that is not ours.
 
         Parameters
         ----------
@@ -189,7 +189,7 @@ class ResultFolder:
         return run
 
     def leave(self, run: Report) -> None:
-        """Record how far a run came that did not end well; if it did nothing, nothing stays."""
+        """Record how far an unfinished run came; if nothing was tracked, nothing is left behind."""
         if self._before is not None:  # what was complete before still is
             self._make_room(run.files, replace(run, state="running"))
             self._before.save(self.path / STATUS)
@@ -208,7 +208,7 @@ class ResultFolder:
         return found.frames > 0 or (kept.is_file() and kept.stat().st_size > 0)
 
     def _holds_masks(self, found: Report) -> bool:
-        """Whether the masks of all frames are there, which somebody may have cut off."""
+        """Whether the journal holds the masks of all frames."""
         kept = self.path / JOURNAL
         return found.complete and kept.is_file() and kept.read_bytes().count(b"\n") >= found.frames
 
@@ -261,7 +261,7 @@ class ResultFolder:
     def _is_ours(self, name: str, found: Report | None) -> bool:
         if found is None or (self.path / name).is_symlink():
             return False
-        if found.state == "running":  # and was killed, so nobody noted how it was left
+        if found.state == "running":  # and was killed: its end is not recorded
             return name in (*found.files, *found.made)
         ours = {**found.made, **found.unfinished}
         return ours.get(name) == signature(self.path / name)
@@ -289,7 +289,7 @@ class ResultFolder:
 def alone_in(
     folder: Path, name: str = ".sam2-plugins.lock", named: Path | None = None
 ) -> Iterator[None]:
-    """Be the only process of ours that works in a folder: it is made, and goes if it stays empty.
+    """Lock a folder against our other processes: it is made, and removed if it stays empty.
 
     Parameters
     ----------
@@ -356,7 +356,7 @@ def _refuse_link(path: Path) -> None:
 
 
 def _differences(found: Report, run: Report) -> str:
-    """Name what was other."""
+    """Name the inputs that differ."""
     differs = [key for key in run.inputs if found.inputs.get(key) != run.inputs[key]]
     kinds = {"movie": "another movie", "prompts": "other prompts", "model": "another model"}
     return " and ".join(kinds.get(key, "other options") for key in differs) or "other options"

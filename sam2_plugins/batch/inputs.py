@@ -1,4 +1,4 @@
-"""What the masks of a run depend on, as digests: results belong to these, not to a path."""
+"""Digests of all that the masks of a run depend on, by which results are recognised."""
 
 from __future__ import annotations
 

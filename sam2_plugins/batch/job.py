@@ -1,4 +1,4 @@
-"""What is to be done: one video, and how all of them are tracked."""
+"""One video to track, and the settings for all of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from sam2_plugins.core.masks import ObjectId
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.schedule import Direction
-from sam2_plugins.core.tracking.windows.planner import WindowChoice
 
 
 @dataclass(frozen=True)
@@ -49,42 +48,21 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How all videos of a batch are tracked.
+class Settings(TrackingOptions):
+    """How all videos of a batch are tracked; direction and range are those of each job.
 
     Attributes
     ----------
-    model
-        A name, or a path of weights as the workers see it.
-    memory
-        Name of a memory policy.
     formats
         Names of `batch.folder.FILES`.
     threads
         Torch threads of a worker; None: torch's own choice.
-    neighbours
-        As `TrackingOptions` has it.
     """
 
-    model: str = "auto"
-    device: str = "auto"
-    image_size: int | None = None
-    window: WindowChoice = "auto"
-    memory: str = "sam2"
     formats: tuple[str, ...] = ("tiff", "csv")
     threads: int | None = None
-    neighbours: bool = True
 
     def options(self, job: Job) -> TrackingOptions:
         """Return how one of the videos is tracked."""
-        return TrackingOptions(
-            self.model,
-            self.device,
-            self.image_size,
-            self.window,
-            self.memory,
-            job.direction,
-            job.start,
-            job.stop,
-            self.neighbours,
-        )
+        span = {"direction": job.direction, "start": job.start, "stop": job.stop}
+        return TrackingOptions.of(vars(self) | span)

@@ -5,7 +5,7 @@ source     Path or URL of the movie. Required.
 prompts    A file that `save_prompts` wrote, or its list of prompts itself (in CSV: as JSON text);
            or "all": every object is found and tracked, with newcomers, divisions and ends.
            Required.
-name       Of the folder of results; by default what the source is called.
+name       Of the folder of results; by default that of the source.
 direction  forward (default), backward or both.
 start      First frame, from 0.
 stop       Last frame, included.
@@ -54,7 +54,7 @@ KEYS = ("source", "prompts", "name", "direction", "start", "stop", *READING)
 
 
 class _Kind(NamedTuple):
-    """What a value must be, and how to say so."""
+    """What a value must be, and its description for messages."""
 
     words: str
     holds: Callable[[Any], bool]
@@ -281,7 +281,7 @@ def _folded(name: str) -> str:
 
 
 def _nameless(source: str) -> str:
-    """Make a name for a source that has none, the same every time."""
+    """Make a name for a source without one, the same every time."""
     return f"video-{hashlib.sha256(source.encode(errors='replace')).hexdigest()[:8]}"
 
 

@@ -24,7 +24,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Report:
-    """How a video went: the content of `status.json`.
+    """The result of a video: the content of `status.json`.
 
     Attributes
     ----------

@@ -1,7 +1,6 @@
 """Many videos, one task each: tried again where they fail, in this process or on a Dask cluster.
 
-What a task does with its masks is its own matter: `batch` writes folders, the FiftyOne plugin
-writes to a dataset.
+A task decides where its masks go: `batch` writes folders, the FiftyOne plugin writes to a dataset.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Outcome(Protocol):
-    """What became of a video; in the state "failed", it is tried again."""
+    """The report of a video; in the state "failed", it is tried again."""
 
     @property
     def state(self) -> str:
@@ -42,7 +41,7 @@ class Task(Protocol[R_co]):
         """
 
     def lost(self, why: str) -> R_co:
-        """Report that the worker that was at it is gone."""
+        """Report that its worker is gone."""
 
 
 def run_tasks(

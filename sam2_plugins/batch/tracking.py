@@ -22,6 +22,7 @@ from sam2_plugins.core.lineage import LineageJournal, note_on, run_all
 from sam2_plugins.core.lineage.events import Event, parents_of
 from sam2_plugins.core.masks import Masklet, MaskTable, ObjectId
 from sam2_plugins.core.masks.journal import read_journal
+from sam2_plugins.core.masks.masklet import spans_of
 from sam2_plugins.core.prompt_files import facts_of, refuse_other_movie, save_prompts
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.run import TrackJournal, run
@@ -289,24 +290,13 @@ class _Making:
             frames=len(self._frames_seen),
             computed=self._computed,
             complete=self._complete,
-            spans=_spans(self._frames_seen),
+            spans=tuple(spans_of(self._frames_seen)),
             seconds=time.perf_counter() - self._began,
             error=self.error,
             notes=(*self._frames.warnings, *self._unmet),
             objects=tuple(_summary(masklet) for masklet in self._masklets()),
             lineage=tuple(event.as_json() for event in self._lineage),
         )
-
-
-def _spans(frames: Iterable[int]) -> tuple[tuple[int, int], ...]:
-    """Join frames that follow on one another."""
-    spans: list[tuple[int, int]] = []
-    for frame in sorted(frames):
-        if spans and spans[-1][1] == frame - 1:
-            spans[-1] = (spans[-1][0], frame)
-        else:
-            spans.append((frame, frame))
-    return tuple(spans)
 
 
 def _summary(masklet: Masklet) -> dict[str, Any]:

@@ -88,23 +88,18 @@ def batch(
     from sam2_plugins.cli.loading import chosen_model
     from sam2_plugins.core.checkpoints import check_model_name
 
+    if where.dask is None:  # of several machines each chooses for itself
+        check_model_name(model.model)
+        model = replace(model, model=chosen_model(model.model, model.device))
     settings = Settings(
-        # Of several machines each chooses for itself.
-        model.model if where.dask else chosen_model(model.model, model.device),
-        model.device,
-        model.image_size,
-        looking.window_choice,
-        looking.memory,
-        options.file_formats(format_),
-        1 if where.threads is None and where.workers > 1 else where.threads,
-        looking.neighbours,
+        **vars(options.tracking_options(model, looking)),
+        formats=options.file_formats(format_),
+        threads=1 if where.threads is None and where.workers > 1 else where.threads,
     )
     needs = where.needs
     jobs = read_manifest(manifest)
     if force:
         jobs = [replace(job, made_on=()) for job in jobs]
-    if where.dask is None:
-        check_model_name(model.model)
     reports: dict[str, Report] = {}
     with (
         connect(where.dask, where.workers) as client,

@@ -1,4 +1,4 @@
-"""What all commands share: whatever happens ends in a sentence and an exit code."""
+"""What all commands share: every error ends in a sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ FAILED, INTERRUPTED = 1, 130
 
 
 class Commands(TyperGroup):
-    """Runs a command; no one but a programmer sees a traceback, in a file."""
+    """Runs a command; tracebacks go to a file."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Parse the command line and run what it says."""
+        """Parse the command line and run the command."""
         write_in_any_encoding()
         try:
             return super().main(*args, **kwargs)
@@ -47,14 +47,14 @@ class Commands(TyperGroup):
 
 
 def write_in_any_encoding() -> None:
-    """Let a terminal that cannot show a sign show a substitute, instead of an error."""
+    """Replace characters that a terminal cannot show, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
 
 
 def _explain(error: Exception) -> None:
-    """Say in a sentence what went wrong, and where the details are if somebody needs them."""
+    """Explain an error in a sentence; an unexpected one also gets a file with the details."""
     if is_foreseen(error):
         typer.secho(f"Error: {message_of(error)}", fg="red", err=True)
         return
@@ -62,7 +62,7 @@ def _explain(error: Exception) -> None:
 
     log = write_crash_log(error)
     typer.secho(
-        f"Error: something went wrong that nobody foresaw ({message_of(error)}). What was written "
+        f"Error: an unexpected error occurred ({message_of(error)}). What was written "
         "until then is kept.",
         fg="red",
         err=True,

@@ -46,7 +46,7 @@ def say(text: str) -> None:
 
 
 def _forget_the_terminal() -> None:
-    """Let what follows go nowhere, for the terminal was closed, and the work is to end well."""
+    """Discard further output: the terminal was closed, and the work shall end well."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in _TERMINALS:
         os.dup2(nowhere, descriptor)

@@ -1,4 +1,4 @@
-"""A file with what developers need to know of an error that nobody foresaw."""
+"""A file with the details of an unexpected error, for the developers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _facts() -> list[str]:
 
 
 def _without_secrets(words: list[str]) -> list[str]:
-    """Leave out what only this person may know."""
+    """Hide the values of secret options."""
     shown, hide = [], False
     for word in words:
         name, equals, _ = word.partition("=")

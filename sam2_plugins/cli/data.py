@@ -1,4 +1,4 @@
-"""What `finetune` and `evaluate` take: datasets, and labels whose movie lies elsewhere."""
+"""Datasets of `finetune` and `evaluate`, and labels whose movie is elsewhere."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _label_studio(path: Path, movie: Path | None) -> Dataset:
     if tasks[0].moved:
         raise FrameSourceError(
             f"{path}: {tasks[0].moved} masks are those of a keyframe, moved into the box of their "
-            "frame, and nobody drew them so. `serve --masks all` keeps every mask; to use them all "
+            "frame: nobody drew them. `serve --masks all` keeps every mask; to use them all "
             "the same, run `sam2-plugins labelstudio export` and give its labels.tif."
         )
     numbering = Numbering(tasks[0].masks.objects)

@@ -89,7 +89,7 @@ def finetune(
 ) -> None:
     """Fine-tune a model on your own corrected masks, and keep it only if it became better.
 
-    Movies are split: some to train on (their last quarter tells when to stop), some to test on; a
+    Movies are split: some to train on (their last quarter decides when to stop), some to test on; a
     single movie is split in time. J on the held-out part is shown before and after. A run that
     was stopped or killed goes on when the same command is given again.
     """

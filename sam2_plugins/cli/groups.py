@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator
 from copy import copy
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 
@@ -45,13 +45,9 @@ def _options_of(group: Any) -> Iterator[inspect.Parameter]:
         yield inspect.Parameter(
             one.name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=_default(one),
+            default=inspect.Parameter.empty if one.default is MISSING else one.default,
             annotation=_under(getattr(group, "panel", None), hints[one.name]),
         )
-
-
-def _default(one: Field[Any]) -> Any:
-    return inspect.Parameter.empty if one.default is MISSING else one.default
 
 
 def _under(panel: str | None, hint: Any) -> Any:

@@ -69,7 +69,7 @@ def serve(
 
     settings = _settings(asdict(backend))
     if host not in ("127.0.0.1", "::1", "localhost") and not settings.password:
-        say("Note: whoever reaches this port can use it; BASIC_AUTH_USER and _PASS close it.")
+        say("Note: everybody who reaches this port can use it; BASIC_AUTH_USER and _PASS close it.")
     say(f"{settings.model_version} at http://{host}:{port}; Ctrl-C stops it.")
     _run(settings, host, port)
 
@@ -231,8 +231,8 @@ def _settings(given: Mapping[str, object]) -> Settings:
 
     lists = {name: tuple(one) or None for name, one in given.items() if isinstance(one, list)}
     settings = Settings.from_environment({**given, **lists})
-    settings.tracking  # noqa: B018 - says what is wrong with it before anything is served
-    check_model_name(settings.model)  # it is loaded at the first request: too late to say so
+    settings.tracking  # noqa: B018 - raises what is wrong with it, before the server starts
+    check_model_name(settings.model)  # it is loaded at the first request: too late for a message
     return settings
 
 

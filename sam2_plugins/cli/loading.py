@@ -1,4 +1,4 @@
-"""Models for commands: progress while one is downloaded, and a line that says what it is."""
+"""Models for commands: progress while one is downloaded, and a line that describes it."""
 
 from __future__ import annotations
 

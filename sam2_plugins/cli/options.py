@@ -46,7 +46,7 @@ def file_formats(text: str) -> tuple[str, ...]:
 
 
 def memory_name(name: str | None) -> str | None:
-    """Check the name of a memory policy; those of earlier versions are understood."""
+    """Check the name of a memory policy; names of earlier versions are accepted."""
     from sam2_plugins.core.errors import TrackingError
     from sam2_plugins.core.tracking.memory.policies import policy_name
 
@@ -184,7 +184,7 @@ class LookingOptions:
 def tracking_options(
     model: ModelOptions, looking: LookingOptions, span: RangeOptions | None = None
 ) -> TrackingOptions:
-    """Join the groups that say how a movie is tracked."""
+    """Join the groups of options for tracking."""
     from sam2_plugins.core.tracking.options import TrackingOptions
 
     span = span or RangeOptions()
@@ -241,7 +241,7 @@ class ReadingOptions(ArrayOptions):
     ] = None
     channels_by: Annotated[
         str | None,
-        typer.Option(metavar="REGEX", help="What tells the channel in file names: `_(BF|GFP)_`."),
+        typer.Option(metavar="REGEX", help="Part of file names with the channel: `_(BF|GFP)_`."),
     ] = None
     fps: Annotated[float | None, typer.Option(help="Frames per second, if the file is wrong.")] = (
         None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -119,15 +119,8 @@ def track(
     from sam2_plugins.cli.loading import chosen_model, open_model
     from sam2_plugins.cli.tracking import follow
 
-    settings = Settings(
-        chosen_model(model.model, model.device),
-        model.device,
-        model.image_size,
-        looking.window_choice,
-        looking.memory,
-        formats,
-        neighbours=looking.neighbours,
-    )
+    model = replace(model, model=chosen_model(model.model, model.device))
+    settings = Settings(**vars(options.tracking_options(model, looking)), formats=formats)
     folder = ResultFolder(out)
     events = track_into(
         folder,

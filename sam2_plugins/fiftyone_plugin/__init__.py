@@ -1,7 +1,7 @@
 """The FiftyOne plugin: masks of objects, propagated across the videos of a dataset.
 
-FiftyOne imports this module on every call of an operator, so it loads nothing by itself. What is
-heavy is imported from the installed package, never as a second copy of it.
+FiftyOne imports this module on every call of an operator, so it loads nothing by itself. Heavy
+modules are imported from the installed package, never as a second copy.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Masks in a field as annotations to fine-tune from."""
+"""Masks in a field as annotations for fine-tuning."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def propagate(
     on_progress: Callable[[Progress], object] | None = None,
     tile: WindowChoice | EllipsisType = ...,
 ) -> Report:
-    """Track what is labelled on some frames of each movie through all of its frames.
+    """Track the objects that are labelled on some frames of each movie through all of its frames.
 
     Call it again to go on after an interruption, or after a correction: only what is missing or
     outdated is computed. Labels of people are never replaced.

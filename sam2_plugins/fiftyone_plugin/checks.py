@@ -1,4 +1,4 @@
-"""What can be known to go wrong before anything is computed, and what a person should know."""
+"""Checks of a request before anything is computed: errors, and notices for the user."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RESERVED = {
     *("frames", "sample_id", "support"),
 }
 _SOME = 50
-"""Samples that are looked at where looking at all would let the form wait."""
+"""Samples that are checked where checking all of them would delay the form."""
 
 
 def check_propagation(
@@ -103,7 +103,7 @@ def check_output_field(schema: Any, name: str) -> None:
 
 
 def check_model(model: str) -> None:
-    """Check that there is such a model; whether its weights are here is another matter."""
+    """Check that the model exists; its weights may still have to be downloaded."""
     try:
         check_model_name(model)
     except Sam2PluginsError as error:
@@ -132,7 +132,7 @@ def _slices(view: Any) -> list[str]:
 
 
 def _missing(view: Any) -> list[str]:
-    """Look for some files: their storage may be slow."""
+    """Check that files exist, of some samples only: their storage may be slow."""
     if view._is_frames:
         return []
     paths = view.limit(_SOME).values("filepath")
@@ -154,7 +154,7 @@ def _check_prompts(view: Any, schema: Mapping[str, Any], request: Request) -> No
 
 
 def _by_people(view: Any, schema: Mapping[str, Any], name: str) -> list[str]:
-    """Note labels of people in the field of results."""
+    """Return a notice on labels of people in the field of results."""
     if name not in schema:
         return []
     unmarked = ViewField(MARK).exists(False)

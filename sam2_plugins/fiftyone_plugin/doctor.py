@@ -1,4 +1,4 @@
-"""What may be missing for the plugin to work, and the mend."""
+"""What the plugin needs to work, and how to install what is missing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DATABASE = (
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Look at one thing after the other; what cannot be looked at without another is left out."""
+    """Check one thing after the other; checks that need a missing one are left out."""
     try:
         release = version("fiftyone")
     except PackageNotFoundError:
@@ -49,7 +49,9 @@ def examine() -> Iterator[Finding]:
         path = shutil.which(name)
         mend = f"FiftyOne wants it for {use}, this plugin does not: apt-get install ffmpeg"
         yield Finding(name, path is not None, path or "not found", mend, needed=False)
-    yield _scheduling()
+    # Whether a worker runs scheduled work cannot be checked, only that scheduling is possible.
+    use = "operators can be scheduled; in a shell `fiftyone delegated launch` does their work"
+    yield Finding("scheduling", True, use, needed=False)
     yield _device()
 
 
@@ -81,12 +83,6 @@ def _plugin() -> Iterator[Finding]:
     seen = ", ".join(names) or "none: its module cannot be imported by FiftyOne's Python"
     mend = "Install sam2-plugins into the environment that FiftyOne runs in."
     yield Finding("operators", bool(names), seen, mend)
-
-
-def _scheduling() -> Finding:
-    """Whether scheduled work is done by anyone cannot be seen; that it can be is enough to know."""
-    use = "operators can be scheduled; in a shell `fiftyone delegated launch` does their work"
-    return Finding("scheduling", True, use, needed=False)
 
 
 def _device() -> Finding:

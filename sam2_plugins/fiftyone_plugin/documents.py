@@ -1,4 +1,4 @@
-"""FiftyOne's label documents: as plain mappings, and made of masks."""
+"""FiftyOne's label documents: read as plain mappings, and made from masks."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ OUTDATED = "outdated"
 """Tag of machine-made labels that follow from earlier prompts or settings."""
 
 _JUDGED = {"confidence", "score", SCORE, MARK, DOUBT, DOUBT_REASONS}
-"""What a machine adds to a mask of its own."""
+"""Attributes that are added to machine-made masks."""
 
 _WRITTEN = {"mask", "mask_path", "bounding_box", "keyframe", *_JUDGED}
-"""What a machine-made label is written with, beside its names."""
+"""Attributes of a machine-made label, beside its names."""
 
 
 mend_writers()
@@ -72,7 +72,7 @@ def plain(label: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class MadeLabel:
-    """A label that a machine made, and nobody corrected.
+    """A machine-made label that nobody corrected.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ def read_made(label: Any, frame_size: tuple[int, int]) -> MadeLabel | None:
         values = plain(label)
         away = values["_cls"] == "Classification"
         mask = ObjectMask.empty(frame_size) if away else detection_mask(values, frame_size)
-    except Exception:  # a file that is gone, or is no image: whatever its reader raises
+    except Exception:  # the mask's file is missing or no image; readers raise many kinds of errors
         return MadeLabel(mark, None, *_names(label))
     if mask is None or not mark.shows(mask):
         return None
@@ -136,17 +136,17 @@ def make_detection(
         **values,
         **_identity(who),
         keyframe=keyframe,
-        confidence=_known(mask.iou),
-        **{SCORE: _known(mask.score), MARK: str(Mark.of(cause, mask, who.label))},
+        confidence=without_nan(mask.iou),
+        **{SCORE: without_nan(mask.score), MARK: str(Mark.of(cause, mask, who.label))},
     )
 
 
 def make_lost(who: TrackedLabel, mask: ObjectMask, cause: str) -> fo.Classification:
-    """Make the label of an object that was looked for on a frame and is not there.
+    """Make the label of an object that was tracked to a frame and is not there.
 
     Its confidence is how sure the model is of that.
     """
-    there = _known(mask.score)
+    there = without_nan(mask.score)
     return fo.Classification(
         **_identity(who),
         confidence=None if there is None else 1 / (1 + math.exp(min(there, 50))),
@@ -155,7 +155,7 @@ def make_lost(who: TrackedLabel, mask: ObjectMask, cause: str) -> fo.Classificat
 
 
 def keep_additions(fresh: Any, before: Any) -> None:
-    """Take over what people put on the label that a new one replaces: tags, attributes, class."""
+    """Copy tags, attributes and class that people gave to the label that a new one replaces."""
     mark = Mark.parse(before[MARK])
     fresh.tags = [tag for tag in before.tags if tag != OUTDATED]
     scores = evaluation_names(before.field_names)
@@ -190,7 +190,7 @@ def rename(label: Any, who: TrackedLabel, index: int | None) -> bool:
 
 
 def confirm(label: Any) -> bool:
-    """Make a corrected label all a person's: a keyframe of which no machine is sure.
+    """Turn a corrected label into a person's: a keyframe without the model's scores.
 
     Return whether anything changed.
     """
@@ -232,6 +232,6 @@ def _identity(who: TrackedLabel) -> dict[str, Any]:
     return {"label": who.label, "index": who.index, "instance": instance}
 
 
-def _known(value: float) -> float | None:
-    """A document has no nan: what no model estimated is None."""
+def without_nan(value: float) -> float | None:
+    """Documents have no nan: values that no model estimated are None."""
     return None if math.isnan(value) else float(value)

@@ -1,4 +1,4 @@
-"""How well masks fit the truth: by frame to sort and filter, by track, by movie."""
+"""Scores of masks against the ground truth, by frame, by track and by movie."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from sam2_plugins.core.datasets.labelled_frames import Absent
 from sam2_plugins.core.evaluation import label_images
 from sam2_plugins.core.evaluation.metrics import ObjectScores
 from sam2_plugins.core.evaluation.metrics import evaluate as score_stacks
 from sam2_plugins.core.evaluation.object_ids import ids_by_overlap
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.fiftyone_plugin.documents import instance_of, labels_of, value_of
+from sam2_plugins.fiftyone_plugin.documents import instance_of, labels_of, value_of, without_nan
 from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
 from sam2_plugins.fiftyone_plugin.prompting import Prompting, check_prompt_field, class_names
@@ -207,7 +205,7 @@ def _judge(
     means = [fmean(values) for values in zip(*((t.J, t.F) for t in tracks), strict=True)]
     J, F = means or (float("nan"), float("nan"))
     for name, value in (("J", J), ("F", F)):
-        footage.write_samples(f"{eval_key}_{name}", _known(value))
+        footage.write_samples(f"{eval_key}_{name}", without_nan(value))
     return MovieScores(footage.name, footage.sample_id, J, F, tracks, unread=tuple(unread))
 
 
@@ -382,7 +380,3 @@ def _iou(found: Tracks, truth: Tracks, key: Key, frame: int) -> float:
     """Return the IoU; 0 if only one of the two is on the frame."""
     mask, true = found.get(key, {}).get(frame), truth[key].get(frame)
     return 0.0 if mask is None or true is None else mask.iou_with(true)
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else value

@@ -1,7 +1,7 @@
 """Masks in the formats that FiftyOne writes, so that every track comes back as one.
 
-FiftyOne's writers know nothing of tracks: its own instances fit in no JSON, most leave the index
-out, and CVAT draws a box anew that is no keyframe.
+FiftyOne's writers do not write tracks: its instances cannot be written as JSON, most writers leave
+the index out, and CVAT interpolates boxes that are no keyframes.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def export(
         dataset_type, warn_unused=False, export_dir=str(export_dir), **options
     )
     write = writer.export_sample
-    # That one has an index of its own, and writes masks in a way that it cannot read again.
+    # This writer has an index of its own, and cannot read again the masks that it writes.
     is_eta = dataset_type is fo.types.FiftyOneVideoLabelsDataset
 
     def export_sample(*parts: Any, **more: Any) -> Any:
@@ -63,8 +63,8 @@ def export(
 def mend_writers() -> None:
     """Let FiftyOne's own `export` write labels of ours: once, in the process that calls this.
 
-    Without it COCO and others fail at an instance, whoever made it; marks and scores of ours are
-    written that nobody wants; and CVAT interpolates between prompted frames.
+    Without it COCO and others fail at any instance, our marks and scores are written as
+    attributes, and CVAT interpolates between prompted frames.
     """
     if getattr(fol._HasAttributesDict, "_knows_sam2", False):
         return
@@ -112,7 +112,7 @@ def _with_instances(default: Callable[[Any, Any], Any]) -> Any:
 
 
 def _outward(part: Any, attributes: Collection[str], is_eta: bool) -> Any:
-    """Make labels as they are to be written, whatever they are in: a list, a frame, a video."""
+    """Prepare labels for a writer, in a list, a frame or a video."""
     if isinstance(part, dict):
         return {key: _outward(value, attributes, is_eta) for key, value in part.items()}
     if isinstance(part, fo.Detections):
@@ -130,6 +130,6 @@ def _detection(label: Any, attributes: Collection[str], is_eta: bool) -> Any:
     names = ["label", "bounding_box", "confidence", "index", "tags"]
     names += [] if is_eta else ["mask", "mask_path"]
     made = fo.Detection(**{name: label[name] for name in names})
-    # Writers iterate over what not every label has; an index is of every one, and left out.
+    # Writers iterate over attributes, which not every label has; every label has an index.
     made.__dict__["iter_attributes"] = lambda: iter(shown.items())
     return made

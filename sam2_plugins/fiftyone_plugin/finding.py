@@ -1,4 +1,4 @@
-"""Which movies, or images, a dataset or a view is made of."""
+"""Finds the movies, or images, of a dataset or a view."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def first_group(view: Any) -> Footage:
 
 
 def _in_slice_of(view: Any, sample_id: str) -> Any:
-    """Return a view with the slice active that an image is in: the App may show any."""
+    """Return a view whose active slice is the one of an image: the App may show any slice."""
     root = view._root_dataset
     if root.media_type != fom.GROUP:
         return view
@@ -241,7 +241,7 @@ def _groups(view: Any, containing: str | None = None) -> list[Footage]:
 
 
 def _in_order(rows: Iterable[tuple[Any, ...]], reverse: bool) -> list[tuple[Any, ...]]:
-    """Sort rows of (id, path, place) by place, or else by name; texts as people count."""
+    """Sort rows of (id, path, place) by place, or else by name, in natural order."""
     placed = [(row[2] if len(row) > 2 else Path(row[1]).name, row) for row in rows]
     texts = natural_sorted({place for place, _ in placed if isinstance(place, str)})
     ranks = {text: rank for rank, text in enumerate(texts)}

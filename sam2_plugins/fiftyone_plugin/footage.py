@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from operator import itemgetter
-from typing import Any
+from typing import Any, ClassVar
 
 import fiftyone.core.media as fom
 from fiftyone import DatasetView, VideoMetadata, ViewField, load_dataset
@@ -40,6 +40,8 @@ class Footage(ABC):
         For messages.
     """
 
+    media_type: ClassVar[str]
+
     dataset: Any
     view: Any
     sample_id: str
@@ -50,7 +52,7 @@ class Footage(ABC):
         """Let FiftyOne's player know the frames of a video, where ffprobe has not."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel to another process by name: the dataset is in the database that both see."""
+        """Pickle as the name of the dataset, which another process reads from the same database."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
         values |= {name: _address(values[name]) for name in ("dataset", "view")}
         return _arrive, (type(self), values)
@@ -72,7 +74,7 @@ class Footage(ABC):
 
     @property
     def span(self) -> tuple[int, int | None]:
-        """First and last frame that concern us, both included; None: to the end."""
+        """First and last wanted frame, both included; None: to the end."""
         return 0, None
 
     def shows(self, frame: int) -> bool:
@@ -158,9 +160,9 @@ class Footage(ABC):
         """Frame to when it was changed last, in the database; of those that it knows."""
 
     @property
-    @abstractmethod
     def samples(self) -> Any:
-        """All the samples of its kind in the dataset, whichever slice of it is active."""
+        """All samples of its kind in the dataset, in all slices."""
+        return every_slice(self.dataset, self.media_type)
 
 
 def video_metadata(frames: FrameSource, fps: float | None = None) -> Any:
@@ -197,6 +199,8 @@ class Video(Footage):
     only
         Frames that a view of frames shows; None: all within `limits`.
     """
+
+    media_type: ClassVar = fom.VIDEO
 
     path: str = ""
     limits: tuple[int, int | None] = (0, None)
@@ -258,11 +262,6 @@ class Video(Footage):
         pairs = zip(*rows, strict=True)
         return {number - 1: time for number, time in pairs if number is not None}
 
-    @property
-    def samples(self) -> Any:
-        """Return the videos of the dataset."""
-        return every_slice(self.dataset, fom.VIDEO)
-
     def schema(self) -> Mapping[str, Any]:
         """Return the fields, by name."""
         return self.dataset.get_frame_field_schema() or {}
@@ -271,6 +270,8 @@ class Video(Footage):
 @dataclass(frozen=True)
 class ImageSequence(Footage):
     """Image samples, one a frame, in order."""
+
+    media_type: ClassVar = fom.IMAGE
 
     ids: tuple[str, ...] = field(default=(), repr=False)
     paths: tuple[str, ...] = field(default=(), repr=False)
@@ -314,24 +315,19 @@ class ImageSequence(Footage):
         rows = self.samples.select(list(places)).values(["id", "last_modified_at"])
         return {places[id_]: time for id_, time in zip(*rows, strict=True)}
 
-    @property
-    def samples(self) -> Any:
-        """Return the images of the dataset."""
-        return every_slice(self.dataset, fom.IMAGE)
-
     def schema(self) -> Mapping[str, Any]:
         """Return the fields, by name."""
         return self.dataset.get_field_schema()
 
 
 def _address(samples: Any) -> tuple[str, Any]:
-    """Name of a dataset, and the stages that make a view of it."""
+    """Name of a dataset, and the stages of a view of it."""
     stages = samples._serialize() if isinstance(samples, DatasetView) else None
     return samples._root_dataset.name, stages
 
 
 def _arrive(kind: type[Footage], values: dict[str, Any]) -> Footage:
-    """Make footage of what travelled."""
+    """Make footage of its pickled address."""
     for key in ("dataset", "view"):
         name, stages = values[key]
         dataset = load_dataset(name)

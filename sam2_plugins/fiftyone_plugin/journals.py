@@ -1,8 +1,8 @@
-"""What a run keeps on the disk until its movie is done, to go on exactly where it was cut off.
+"""Journals on the disk, by which an interrupted run goes on exactly where it stopped.
 
-The database holds the masks that people see. What the objects remember, and masks of frames that
-a view does not show, are in a journal of this machine; elsewhere, memories are made again from the
-masks in the database.
+The database holds the masks that people see. Memory banks, and masks of frames that a view does
+not show, are in a journal on this machine; on another one, memories are made again from the masks
+in the database.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class MovieJournal(TrackJournal):
         self._earlier = earlier
 
     def restore(self, tracker: VideoTracker) -> None:
-        """Take the masks of earlier runs, and go on exactly with objects that are remembered."""
+        """Restore the masks of earlier runs, and the memory banks that the journal has."""
         memory, _ = load_memory(self.memory_path, tracker.model.device)
         kept: MaskTable[int, ObjectId] = MaskTable()
         try:

@@ -1,4 +1,4 @@
-"""FiftyOne's conventions and the core's: the one home of every conversion between the two.
+"""Conversions between FiftyOne's conventions and the core's.
 
 FiftyOne counts in shares of the frame: boxes are [x, y, width, height] and points (x, y), where 0
 is the frame's left or top edge and 1 its right or bottom one. A detection's mask fills its box.

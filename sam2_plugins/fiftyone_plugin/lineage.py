@@ -78,7 +78,7 @@ def track_all(model: Sam2Model, footage: Footage, request: Request, report: Movi
                     writing.write(result)
                 yield Step(footage.name, done, total)
         if not at_once:
-            # Read again: a person may have made some of them theirs meanwhile.
+            # Read again: a person may have corrected some of them meanwhile.
             again = Earlier(footage, request, frame_size)
             again.remove(again.tracks, is_due)
             with writing:
@@ -100,7 +100,7 @@ def track_all(model: Sam2Model, footage: Footage, request: Request, report: Movi
 
 
 class _Names:
-    """How the objects of a lineage are called: the same in every run over the same labels.
+    """Names of the objects of a lineage: the same in every run over the same labels.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ class _Names:
         return len(self._known)
 
     def of(self, obj: ObjectId) -> TrackedLabel:
-        """Return the name of an object; a new one gets one."""
+        """Return the name of an object; a new object gets a new name."""
         if obj not in self._known:
             number = next(self._free)
             instance = digest_of(f"{self._sample_id}/all/{number}", 24)
@@ -129,7 +129,7 @@ class _Names:
 
 
 class _Writing:
-    """Writes the frames of a lineage, and at the end what happened; a context manager.
+    """Writes the frames of a lineage, and at the end its events; a context manager.
 
     Attributes
     ----------
@@ -183,7 +183,7 @@ class _Writing:
 def _write_events(
     footage: Footage, request: Request, events: Sequence[Event], names: _Names
 ) -> None:
-    """Write what happened to an object on its label of that frame."""
+    """Write each event to the label of its object on its frame."""
     happened = {(names.of(obj).instance, one.frame): one for one in events for obj in one.objects}
 
     def add_event(frame: int, label: Any) -> bool:

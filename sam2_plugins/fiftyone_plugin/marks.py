@@ -1,4 +1,4 @@
-"""How machine-made labels differ from a person's, and current ones from outdated ones.
+"""Marks that distinguish machine-made labels from a person's, and current from outdated ones.
 
 Every label that the tracker writes carries a mark, `<cause>-<digest>-<class>`: what its mask
 follows from, what it looks like, and the class that it was given. A label without a mark is a
@@ -59,7 +59,7 @@ class Mark:
 
     @property
     def unprompted(self) -> bool:
-        """Whether no prompt made it, but a run for all objects."""
+        """Whether a run for all objects made it, without a prompt."""
         return self.cause.startswith(_FOUND)
 
     def shows(self, mask: ObjectMask) -> bool:
@@ -67,7 +67,7 @@ class Mark:
         return digest(mask) == self.digest
 
     def named_by_person(self, label: str | None) -> bool:
-        """Whether a class is another one than that which was written."""
+        """Whether a class differs from the one that was written."""
         return bool(self.name) and self.name != name_digest(label)
 
     def __str__(self) -> str:
@@ -114,7 +114,7 @@ class Cause:
 
 
 def cause_of(prompts: Iterable[Prompt], settings: Any) -> str:
-    """Return a digest of what an object's masks follow from, whatever it is called.
+    """Return a digest of an object's prompts and of how it is tracked; its names do not count.
 
     Coordinates count to a thousandth of a pixel, which a label keeps on its way through a file.
     """

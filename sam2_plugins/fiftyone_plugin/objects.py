@@ -1,4 +1,4 @@
-"""Which labels are of the same object, what they prompt, and which earlier track is its own.
+"""Groups labels by object, and finds the earlier track that each object goes on with.
 
 Labels are joined by their instance, or by class and index; a label without a class joins the only
 class of its index. A label with neither instance nor index is an object of its own. An object goes
@@ -15,11 +15,12 @@ from itertools import combinations, count, groupby
 from sam2_plugins.core.files import digest_of
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.tracking.memory.kalman import box_iou
 from sam2_plugins.fiftyone_plugin.labels import Cue, merge_cues
 
 _SAME_INSTANCE, _SAME_CLASS_AND_INDEX, _OVERLAP, _SAME_INDEX = 8.0, 4.0, 3.0, 2.0
 _ENOUGH_OVERLAP = 0.5
-"""Evidence that an object and a track are the same, added up; the smallest of them is enough."""
+"""Evidence that an object and a track are the same; it is added up, and the smallest is enough."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class PromptLabel:
 
 @dataclass
 class Track:
-    """What an earlier run made of one object.
+    """The labels that an earlier run made for one object.
 
     Attributes
     ----------
@@ -148,7 +149,7 @@ def find_objects(
 
 
 def masks_by_people(objects: Iterable[TrackedObject]) -> dict[tuple[ObjectId, int], ObjectMask]:
-    """(object, frame) to what has a person's mask in the field of results."""
+    """(object, frame) pairs that have a person's mask in the field of results."""
     return {
         (one.who.instance, label.frame): label.cue.mask
         for one in objects
@@ -202,7 +203,7 @@ def _with_their_tracks(
 ) -> list[tuple[list[PromptLabel], Track | None]]:
     """Give each track to the object that goes on with it, the best first.
 
-    What people corrected in the field of results, where nothing but its place shows whose it is,
+    A correction in the field of results without instance or index is recognised by its place, and
     joins the object of the track that it corrects.
     """
     pairs = [
@@ -229,7 +230,7 @@ def _with_their_tracks(
 
 
 def _corrects(group: Sequence[PromptLabel], other: Sequence[PromptLabel]) -> bool:
-    """Whether one of two groups is all of corrections, and they have no frame in common."""
+    """Whether one of two groups has corrections only, and they have no frame in common."""
     corrections = (all(not one.field for one in part) for part in (group, other))
     return any(corrections) and not _meet(group, other)
 
@@ -267,7 +268,7 @@ def _overlap(cue: Cue, mask: ObjectMask) -> float:
     if mask.box is None:
         return 0.0
     if cue.box is not None:
-        return _box_iou(cue.box, mask.box)
+        return box_iou(cue.box, mask.box)
     pixels = mask.to_array()
     height, width = mask.frame_size
     inside = [
@@ -277,26 +278,19 @@ def _overlap(cue: Cue, mask: ObjectMask) -> float:
     return float(inside == [label == 1 for label in cue.point_labels])
 
 
-def _box_iou(one: Sequence[float], other: Sequence[float]) -> float:
-    sides = [min(one[i + 2], other[i + 2]) - max(one[i], other[i]) for i in (0, 1)]
-    common = max(sides[0], 0) * max(sides[1], 0)
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return common / (sum(areas) - common)
-
-
 def _instance_of(
     group: Sequence[PromptLabel], track: Track | None, sample_id: str, taken: set[str]
 ) -> str:
-    """The instance that a track has already, or that people gave, or an invented one.
+    """The instance of the track, or one that people gave, or a new one.
 
-    An invented one is the same in every run, so that a correction finds its object again.
+    A new one is the same in every run, so that a correction finds its object again.
     """
     given = [one.instance for one in group if one.instance is not None]
     if track is not None and (track.instance in given or not given):
         given = [track.instance, *given]
     first = group[0]
     name = (first.id,) if first.index is None else (first.index, first.label)
-    invented = (_invented(sample_id, *name, *extra) for extra in ((), (first.id,)))
+    invented = (digest_of(repr((sample_id, *name, *e)), 24) for e in ((), (first.id,)))
     return next(one for one in (*given, *invented) if one not in taken)
 
 
@@ -314,7 +308,3 @@ def _number(
     taken = {*known, *(track.index for track in tracks)}
     free = (number for number in count(1) if number not in taken)
     return [next(free) if number is None else number for number in known]
-
-
-def _invented(*parts: object) -> str:
-    return digest_of(repr(parts), 24)

@@ -1,4 +1,4 @@
-"""From the labels on a movie's frames to the prompts of its objects."""
+"""Reads the labels on a movie's frames as prompts of its objects."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Prompting:
             if length is not None and frame >= length:
                 raise PromptError(f"the movie ends with frame {length}.")
             found = list(read_label(frame, label, frame_size, names))
-        except Exception as error:  # of whatever kind: labels come from everywhere
+        except Exception as error:  # of any kind: labels are imported from many tools
             found = [_prompt_label(frame, _own_values(label), None)]
             if chosen:
                 self.problems.append(f"{_place(frame, label, field)}: {_reason(error)}")
@@ -108,7 +108,7 @@ def read_prompts(
 
 
 def check_prompt_field(schema: Mapping[str, Any], name: str) -> None:
-    """Check that a field is there, by the fields of the frames, and holds labels of a fit kind."""
+    """Check that a field exists on the frames, and holds labels that can be prompts."""
     kinds = ", ".join(kind.__name__ for kind in PROMPT_TYPES)
     if name not in schema:
         raise FootageError(f"The frames have no field {name!r}: name one that holds {kinds}.")
@@ -149,7 +149,7 @@ def _own_values(label: Any) -> dict[str, Any]:
 
 
 def _place(frame: int, label: Any, field: str) -> str:
-    """Name a label to a person: FiftyOne counts frames from 1."""
+    """Name a label in a message, with its frame counted from 1 as in FiftyOne."""
     values = _own_values(label)
     name = object_name(values.get("label"), values.get("index"))
     where = f" in {field!r}" if field else ""
@@ -159,7 +159,7 @@ def _place(frame: int, label: Any, field: str) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, Sam2PluginsError | OSError):
         return reason(error)
-    return "it cannot be read."  # whatever its numbers made of the reader
+    return "it cannot be read."  # for any other exception that its values cause
 
 
 def class_names(dataset: Any, name: str) -> dict[int, str]:

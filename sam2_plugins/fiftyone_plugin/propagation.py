@@ -1,4 +1,4 @@
-"""Track the objects of every movie of a dataset, and go on where an earlier run stopped."""
+"""Tracks the objects of every movie of a dataset, and goes on where an earlier run stopped."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Steps: TypeAlias = "Generator[Step | MovieReport, None, None]"
 def run(movies: Sequence[Footage], request: Request, where: Where | None = None) -> Events:
     """Track movies, and yield progress and a report of each, as `run_movies` does.
 
-    Those that an earlier run left finished are passed over.
+    Movies that an earlier run finished are skipped.
     """
     done = set()
     for movie, report in find_done(movies, request):
@@ -56,7 +56,7 @@ def run(movies: Sequence[Footage], request: Request, where: Where | None = None)
 
 
 def run_movies(tasks: Sequence[MovieTask], where: Where | None = None) -> Events:
-    """Do tasks by the runner of `sam2_plugins.batch`, and yield progress and a report of each.
+    """Run tasks with the runner of `sam2_plugins.batch`, and yield progress and a report of each.
 
     A movie that fails does not stop the others; it is tried again after them, with another report.
     Closing the generator stops within a frame; what was done stays, and another run goes on there.
@@ -66,7 +66,7 @@ def run_movies(tasks: Sequence[MovieTask], where: Where | None = None) -> Events
     shares: dict[str, float] = {}
     ended = 0
     with connect(where.dask, where.workers) as client:
-        if client is None:  # what is wrong with the model is wrong with every movie
+        if client is None:  # an error of the model would be repeated for every movie
             tasks[0].request.options.load_model()
         elif where.dask is None:
             client.run(torch.set_num_threads, 1)
@@ -99,7 +99,7 @@ class MovieTask(ABC):
     request: Request
 
     def run(self) -> Steps:
-        """Do it: yield progress and at last the report, of a failure too."""
+        """Yield progress, and at last the report, also of a failure."""
         try:
             yield from self.steps(self.request.options.load_model())
         except Exception as error:
@@ -111,12 +111,12 @@ class MovieTask(ABC):
 
     @property
     def started(self) -> MovieReport:
-        """The report that is to be filled in."""
+        """An empty report of the movie."""
         return MovieReport(self.footage.name, self.footage.sample_id, "done")
 
     @abstractmethod
     def steps(self, model: Sam2Model) -> Steps:
-        """Do the work: yield progress and at last the report."""
+        """Yield progress, and at last the report."""
 
 
 class Propagation(MovieTask):
@@ -185,7 +185,7 @@ def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieRe
                     tracker.add(prompt)
                 report = replace(report, problems=(*report.problems, *_unmet(tracker, tracked)))
                 total = tracker.count_steps(options.direction, start, stop) or 0
-                kept = [journal] if length != 1 else []  # an image has nothing to go on with
+                kept = [journal] if length != 1 else []  # a single image needs no journal
                 with closing(run_tracker(tracker, options, kept)) as results:
                     for done, result in enumerate(results, start=1):
                         if footage.shows(result.frame):
@@ -212,7 +212,7 @@ def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieRe
 
 
 class _Plan:
-    """Which frames a run brings each object to, and from which side."""
+    """The frames to which a run tracks each object, and in which direction."""
 
     def __init__(
         self,
@@ -260,7 +260,7 @@ def _without_prompt(tracks: Sequence[Track], objects: Sequence[TrackedObject]) -
 
 
 def _unmet(tracker: VideoTracker, objects: Iterable[TrackedObject]) -> Iterator[str]:
-    """A line for each click that its object's mask goes against."""
+    """A line for each click that the mask of its object does not meet."""
     for one in objects:
         for frame in sorted({prompt.frame for prompt in one.prompts}):
             for click in tracker.unmet_clicks(frame, one.who.instance):

@@ -1,8 +1,8 @@
-"""What was done of each movie, so that another run passes over finished ones at once.
+"""Records of finished movies, so that another run skips them at once.
 
-A record is in the dataset's execution store: what was wanted, when the labels changed last, and
-the report. FiftyOne notes the time of every change of a frame, whoever makes it; a movie whose
-times are those of its record is as its run left it.
+A record is in the dataset's execution store: the request, when the labels changed last, and the
+report. FiftyOne stores the time of every change of a frame; a movie whose times are those of its
+record has not changed since its run.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _OF_SAMPLES = {
 
 
 class Watched:
-    """Footage that notes the times of its own changes, to find those of others.
+    """Footage that records the times of its own changes, to detect those of others.
 
-    It is footage itself to whoever reads and writes it.
+    It is read and written like any footage.
     """
 
     def __init__(self, footage: Footage) -> None:
@@ -50,13 +50,13 @@ class Watched:
         self._times |= self._footage.times(list(values))
 
     def undisturbed(self) -> str | None:
-        """Return the state of its labels; None if somebody else has changed them meanwhile."""
+        """Return the state of its labels; None if others have changed them meanwhile."""
         now = self._footage.times()
         return _digest(now) if now == self._times else None
 
 
 def replaced_files(footage: Footage, note: bool = True) -> tuple[str, ...]:
-    """Return a digest of files that are others than at first, under the same names; else nothing.
+    """Return a digest of the files if they were replaced under the same names; else nothing.
 
     Masks follow from it, too: those of a video that was replaced are not those of the new one.
 

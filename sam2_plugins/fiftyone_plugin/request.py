@@ -1,4 +1,4 @@
-"""What is to be done, and what came of it."""
+"""Requests, and reports of their results."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Request:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Request:
-        """Take those of some values that are of a request or of its options."""
+        """Make a request of those values that belong to a request or its options."""
         known = {one.name for one in fields(cls)}
         given = {key: value for key, value in values.items() if key in known}
         given["prompt_fields"] = field_names(values.get("prompt_fields", ()))
@@ -72,7 +72,7 @@ class Request:
 
     @property
     def settings(self) -> tuple[Any, ...]:
-        """All that a mask depends on beside its prompts and how its frame was reached."""
+        """All settings that a mask depends on, beside its prompts and the direction of tracking."""
         how = self.options
         given = model_name(how.model, how.device), how.image_size, how.window, how.memory
         return given if how.neighbours else (*given, "alone")
@@ -102,7 +102,7 @@ class Where:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the work on a movie is.
+    """Progress of the work on a movie.
 
     Attributes
     ----------
@@ -136,7 +136,7 @@ State = Literal["done", "stopped", "failed", "no prompts"]
 
 @dataclass(frozen=True)
 class MovieReport:
-    """What came of one movie.
+    """The result of one movie.
 
     Attributes
     ----------
@@ -199,7 +199,7 @@ class MovieReport:
 
 @dataclass(frozen=True)
 class Report:
-    """What came of all the movies."""
+    """The results of all movies."""
 
     movies: tuple[MovieReport, ...] = field(default=())
 
@@ -214,7 +214,7 @@ class Report:
         events: Iterable[Progress | MovieReport],
         on_progress: Callable[[Progress], object] | None,
     ) -> Report:
-        """Let work be done to its end, and take its reports."""
+        """Run work to its end, and collect its reports."""
         reports = []
         for event in events:
             if isinstance(event, MovieReport):
@@ -229,7 +229,7 @@ class Report:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What a person has to know, a line each: what was not tracked, or is not as it seems."""
+        """Lines for the user on what was not tracked, and other problems."""
         return tuple(line for movie in self.movies for line in movie.notices)
 
     def __str__(self) -> str:
@@ -252,12 +252,12 @@ def field_names(fields: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def reason(error: Exception) -> str:
-    """Explain an error; one that nobody foresaw is in the log, whole."""
+    """Explain an error; an unexpected one is also logged with its traceback."""
     message = message_of(error)
     if isinstance(error, Sam2PluginsError) or not message.startswith(type(error).__name__):
         return message
     logging.getLogger(__name__).error("Unforeseen error", exc_info=error)
     return (
-        "An error that nobody foresaw ended it. It is in the log of FiftyOne's process; please "
+        "It was ended by an unexpected error. It is in the log of FiftyOne's process; please "
         "report it."
     )

@@ -1,4 +1,4 @@
-"""The field of results of one movie: what is in it already, and what is added."""
+"""The field of results of one movie: the labels in it, and a writer for new ones."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SECONDS = 5.0
 
 @dataclass(frozen=True)
 class _Made:
-    """A machine-made label, where it is, and whose."""
+    """A machine-made label, its frame, and its object."""
 
     frame: int
     id: str
@@ -57,7 +57,7 @@ class _Made:
 
 
 class Earlier:
-    """What an earlier run left of a movie.
+    """The labels that earlier runs left in a movie.
 
     Attributes
     ----------
@@ -128,8 +128,8 @@ class Earlier:
     def settle(self, objects: Sequence[TrackedObject], causes: Mapping[str, Cause]) -> None:
         """Give the tracks the names of their objects, and make corrections all a person's.
 
-        So that a track is one again whose labels a copy of the samples has torn apart, and no
-        object is twice on a frame because datasets with the same track were merged.
+        This joins tracks again whose labels were separated when samples were copied, and removes
+        duplicates on a frame from merged datasets.
         """
         self._remove(
             [one for track in self.tracks for one in self._of(track) if one.id in self._twice]
@@ -165,7 +165,7 @@ class Earlier:
     def remove(
         self, tracks: Sequence[Track], where: Callable[[int], bool] = lambda frame: True
     ) -> None:
-        """Take the labels of tracks out of the database, on all frames or some."""
+        """Delete the labels of tracks from the database, on all frames or some."""
         labels = [label for track in tracks for label in self._of(track)]
         self._remove([label for label in labels if where(label.frame)])
 
@@ -349,11 +349,11 @@ class ResultWriter:
         self._written = time.monotonic()
 
     def welcome(self, who: TrackedLabel) -> None:
-        """Take an object that came to be known on the way."""
+        """Add an object that was found during the run."""
         self._who[who.instance] = who
 
     def write(self, frame: int, masks: Mapping[str, Found]) -> None:
-        """Take the masks of a frame, by instance."""
+        """Add the masks of a frame, by instance."""
         self._waiting.setdefault(frame, {}).update(masks)
         for instance in masks:
             self._outdated[instance].discard(frame)
@@ -362,10 +362,10 @@ class ResultWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits.
+        """Write the buffered masks.
 
-        What is there is read before: labels of people stay, also those that were made or corrected
-        while the tracker was at work, and so do those of other objects.
+        The labels in the database are read before: those of people stay, also those that were made
+        or corrected while the tracker was at work, and so do those of other objects.
         """
         frames = sorted(self._waiting)
         if frames:

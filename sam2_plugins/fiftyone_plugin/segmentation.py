@@ -89,7 +89,7 @@ class _All(MovieTask):
     how: Everything
 
     def steps(self, model: Sam2Model) -> Steps:
-        """Do it in one step."""
+        """Segment the image in one step."""
         found, computed = _find_everything(model, self.footage, self.request, self.how)
         yield Step(self.name, 1, 1)
         yield replace(self.started, frames=1, objects=found, computed=int(computed))
@@ -118,13 +118,9 @@ def _find_everything(
         masks = segmenter.everything(**asdict(how))
     made = [label for label, found in labels if found is None]
     for index, mask in enumerate(masks, start=1):
-        who = TrackedLabel(_instance(image, index), None, index)
+        who = TrackedLabel(digest_of(f"{image.sample_id}/{index}", 24), None, index)
         folder = request.masks_folder
         path = folder and folder / image.sample_id / f"{index}.png"
         made.append(make_detection(who, mask, cause, keyframe=False, mask_path=path))
     image.write(request.output_field, {0: fo.Detections(detections=made)})
     return len(masks), True
-
-
-def _instance(image: Footage, index: int) -> str:
-    return digest_of(f"{image.sample_id}/{index}", 24)

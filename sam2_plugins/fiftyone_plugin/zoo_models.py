@@ -34,7 +34,7 @@ class _ZooModel(SamplesMixin, Model):
     """A model that takes prompts from a field: `apply_model(model, "sam2", prompt_field=…)`."""
 
     def __init__(self, options: TrackingOptions) -> None:
-        self.config = None  # FiftyOne looks for thresholds in it
+        self.config = None  # FiftyOne reads thresholds from it
         self.needs_fields: dict[str, str] = {}
         self._options = options
         self._model = options.load_model()

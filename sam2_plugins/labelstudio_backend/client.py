@@ -25,7 +25,7 @@ _EARLY = 30.0  # seconds before its end at which an access token is renewed
 
 @lru_cache(maxsize=8)
 def trusting(ca_file: str = "") -> ssl.SSLContext:
-    """Return who is trusted over TLS: the usual authorities, and those of a file."""
+    """Return a TLS context that trusts the usual authorities and those of a file."""
     context = httpx.create_ssl_context(trust_env=False)
     if ca_file:
         try:
@@ -78,7 +78,7 @@ class LabelStudio:
             return False
 
     def own_address(self, url: str) -> str:
-        """Return an address under another name of this server under the name used here."""
+        """Return an address with this server's other name replaced by the one used here."""
         try:
             if self.owns(url) or origin(url) != self._other_name:
                 return url
@@ -141,7 +141,7 @@ class LabelStudio:
         return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
     def delete_prediction(self, prediction: int) -> None:
-        """Delete a prediction; one that is gone already is no matter."""
+        """Delete a prediction, unless it is gone already."""
         with suppress(NotThereError):
             self.request("DELETE", f"/api/predictions/{prediction}/")
 

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 _PROMPTS = "prompts"
 PATIENCE = 2.0
-"""Seconds that a set-up waits until older predictions are gone: Label Studio gives 3."""
+"""Seconds that a set-up waits for older predictions to be deleted; Label Studio waits 3."""
 
 
 class Corrections:
@@ -41,9 +41,9 @@ class Corrections:
         self._checked = threading.Condition()
 
     def annotated(self, project: str, annotation: int, server: LabelStudio) -> None:
-        """Look at an annotation that was saved.
+        """Check the predictions of a task whose annotation was saved.
 
-        What it holds is read from Label Studio, for anybody can send a webhook.
+        The annotation is read from Label Studio, because anybody can send a webhook.
         """
 
         def check() -> None:
@@ -61,12 +61,12 @@ class Corrections:
                 self._unchecked[project] += 1
 
     def wait(self, project: str) -> None:
-        """Wait, but not long, until all annotations of a project have been looked at."""
+        """Wait up to `PATIENCE` until all annotations of a project are checked."""
         with self._checked:
             self._checked.wait_for(lambda: not self._unchecked[project], PATIENCE)
 
     def stop(self) -> None:
-        """Take no more, and wait for those that are being looked at."""
+        """Accept no more annotations, and wait for those that are being checked."""
         self._work.stop()
         self._work.join()
 

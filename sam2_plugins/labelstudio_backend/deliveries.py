@@ -1,4 +1,4 @@
-"""Results that come after their request has been answered: stored through Label Studio's API.
+"""Results that are ready after their request was answered: stored through Label Studio's API.
 
 A request that could not be answered in full is kept on disk until its result is stored, so that a
 restarted backend takes it up.
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 WORKERS, MOST = 4, 100_000
 ATTEMPTS, PAUSE, LONGEST_PAUSE = 12, 2.0, 120.0
-"""How often Label Studio is tried, and the seconds between: a quarter of an hour in all."""
+"""Attempts to store a result, and the seconds between them: a quarter of an hour in all."""
 
 
 class Pending:
@@ -41,7 +41,7 @@ class Pending:
         self._keys.add(key)
 
     def remove(self, key: str) -> None:
-        """Forget one that is done with."""
+        """Delete a request that is finished."""
         self._keys.discard(key)
         (self._folder / f"{key}.json").unlink(missing_ok=True)
 
@@ -59,7 +59,7 @@ class Pending:
 
 
 class Deliveries:
-    """Works off requests one after another, in threads of its own.
+    """Answers requests one after another, in threads of its own.
 
     Parameters
     ----------
@@ -76,9 +76,9 @@ class Deliveries:
         self._closing = threading.Event()
 
     def add(self, key: str, request: Any) -> bool:
-        """Take a request, unless it is waiting already; return whether it was taken.
+        """Queue a request, unless it is queued already; return whether it was.
 
-        Of very many, those that came last are left to the next start.
+        Beyond `MOST` requests, further ones are left to the next start.
         """
         with self._lock:
             if key in self._known or len(self._known) >= MOST or self._closing.is_set():
@@ -92,14 +92,14 @@ class Deliveries:
         return True
 
     def stop(self) -> None:
-        """Take no more; what waits is left to the next start."""
+        """Accept no more requests; queued ones are left to the next start."""
         with self._lock:
             self._closing.set()
             for _ in self._threads:
                 self._queue.put(None)
 
     def join(self, patience: float = 5.0) -> None:
-        """Wait so many seconds for those that are being worked on."""
+        """Wait up to `patience` seconds for the requests that are being answered."""
         until = time.monotonic() + patience
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))

@@ -1,6 +1,6 @@
-"""Fetching what a task names, without being led to where a task must not lead.
+"""Fetching the files that a task names, but none from this machine or its internal network.
 
-An address comes from whoever imported the task. So the host is looked up once, refused if it is on
+The author of a task chooses its addresses. So the host is looked up once, refused if it is on
 an internal network, and that very address is connected to; a redirect is a new address; and the
 authorisation for Label Studio goes to Label Studio alone.
 """

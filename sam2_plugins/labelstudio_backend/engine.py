@@ -1,4 +1,4 @@
-"""The one place where predictions are made: tasks in, predictions out, whatever goes wrong."""
+"""The one place where predictions are made: tasks in, predictions out, errors included."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class NotYet(LabelStudioError):
-    """There is no time left to make a prediction: it is made, and stored, later."""
+    """There is no time left to make a prediction: it is made and stored later."""
 
 
 class Engine:
@@ -76,7 +76,7 @@ class Engine:
         return [self._answer(request) for request in requests]
 
     def resume(self) -> int:
-        """Take up the requests that a stopped backend has left; return how many.
+        """Resume the requests that a stopped backend left unfinished; return their number.
 
         Those of tasks that have been deleted meanwhile are dropped.
         """
@@ -121,19 +121,19 @@ class Engine:
         self.projects.close()
 
     def annotated(self, project: str, annotation: int) -> None:
-        """Take in that an annotation was saved; see `Corrections`."""
+        """Delete predictions that a saved annotation made outdated; see `Corrections`."""
         server = self.projects.server(self.projects.full_name(project))
         if server is not None and server.api_key:
             self._corrections.annotated(project, annotation, server)
 
     def wait_for_corrections(self, project: str) -> None:
-        """Wait, but not long, until no prediction of older prompts is left in a project."""
+        """Wait a few seconds until no prediction of older prompts is left in a project."""
         self._corrections.wait(project.partition(".")[0])
 
     # -- one task
 
     def _answer(self, request: TaskRequest) -> Any:
-        """Return a prediction, or why there is none; what goes wrong stays the task's own."""
+        """Return a prediction, or why there is none: an error affects this task alone."""
         try:
             try:
                 return self._prediction(request)
@@ -157,7 +157,7 @@ class Engine:
         Parameters
         ----------
         whole
-            Whether a part is of no use: nobody waits for it.
+            Whether only a complete prediction is useful, because nobody waits for it.
 
         Raises
         ------
@@ -209,7 +209,7 @@ class Engine:
 
         The only text that Label Studio shows of a stored prediction is the model's version, and of
         a region its meta text. A version of its own also keeps Label Studio from taking the task
-        for done. To an annotator, everything comes back as it was.
+        for done. An annotator gets back what was drawn, unchanged.
         """
         version = request.settings.model_version
         if request.interactive:
@@ -226,7 +226,7 @@ class Engine:
     # -- later
 
     def _later(self, request: TaskRequest) -> None:
-        """Keep a request whose whole answer is stored when it is there."""
+        """Keep a request, whose complete result is stored when it is ready."""
         if request.task_id is None:
             return
         kept = {
@@ -241,7 +241,7 @@ class Engine:
         if request.server is None or not request.server.api_key:
             log.warning(
                 "Task %s: its result cannot be stored: set LABEL_STUDIO_URL and "
-                "LABEL_STUDIO_API_KEY. Whoever sends it again gets it at once.",
+                "LABEL_STUDIO_API_KEY. The same request, sent again, gets it at once.",
                 request.task_id,
             )
             return

@@ -1,4 +1,4 @@
-"""All objects of a task in which nobody has drawn anything, and their divisions."""
+"""All objects, and their divisions, of a task without an annotation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
     control = media.output(label)
     movie = work.open(request, media)
     if media.kind == "Video":
-        view = videos.view_of(movie.frames, media.rate, (), request.settings.masks)
+        view = videos.view_of(work.facts_of(movie), media.rate, (), request.settings.masks)
 
     def write(found: Tracked) -> tuple[Results, Answered]:
         made: dict[str, Results] = {}

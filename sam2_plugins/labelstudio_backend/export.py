@@ -35,7 +35,7 @@ from sam2_plugins.labelstudio_backend.timing import unpack_frames
 OBJECTS_FILE, FRAMES_FILE = "objects.json", "frames.csv"
 
 SAME_BOX = 0.5
-"""IoU with the box that is shown, from which on a stored mask is taken to be of it."""
+"""IoU of a stored mask with the shown box, from which on the mask is used for that box."""
 
 
 @dataclass
@@ -153,7 +153,7 @@ def _add_video(exported: ExportedTask, regions: Sequence[VideoRegion]) -> None:
 def _mask_at(
     keyframes: Sequence[Keyframe], stored: Mapping[int, ObjectMask], frame: int, size: FrameSize
 ) -> tuple[ObjectMask | None, bool]:
-    """Return the mask of the box on a frame, and whether it is another frame's."""
+    """Return the mask of the box on a frame, and whether it was moved from another frame."""
     shown = interpolate(keyframes, frame)
     if shown is None:
         return None, False
@@ -313,7 +313,7 @@ def write_masks(
 
 
 class Blank:
-    """A movie of which nothing is known but its size, for writers that want one."""
+    """A movie of known size without pictures, for writers that need a movie."""
 
     seekable = True
     fps: float | None = None

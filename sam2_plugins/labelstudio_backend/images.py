@@ -60,7 +60,7 @@ class Hint:
 
 @dataclass
 class Target:
-    """One object that is to be segmented: all hints at it."""
+    """One object to segment, with all hints at it."""
 
     id: str
     label: str | None
@@ -102,13 +102,12 @@ def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
     NothingToDo
         If nothing was drawn on an object, or the model finds none there.
     """
-    path = work.media.get(media.address, request.task_id, request.server, request.until)
-    print_, options = work.media.fingerprint(path), request.settings.tracking
+    movie, options = work.open(request, media), request.settings.tracking
     urgency = CLICK if request.interactive else TRACK
     results: Results = []
     answered: dict[str, tuple[str, ...]] = {}
     ious = []
-    with work.tracks.picture(print_, lambda: work.media.open(path), options, urgency) as tracker:
+    with work.tracks.picture(movie, options, urgency) as tracker:
         hints = read_hints(request.results, media, tracker.frame_size)
         objects = targets(hints, request.interactive)
         tracker.reset()
@@ -142,8 +141,8 @@ def fill_stack(request: TaskRequest, media: Media, work: Work) -> Filled:
         If nothing was drawn on an object.
     """
     movie = work.open(request, media)
-    size = (movie.frames.height, movie.frames.width)
-    hints = read_hints(request.results, media, size, len(movie.frames))
+    facts = work.facts_of(movie)
+    hints = read_hints(request.results, media, facts.size, len(facts.times))
     objects = {target.id: target for target in targets(hints, request.interactive)}
     controls = {obj: media.output(target.label) for obj, target in objects.items()}
     places: dict[tuple[str, int], str] = {}  # what the objects have on each page already
@@ -287,7 +286,7 @@ def write_mask(
 
 
 def is_ours(result: Mapping[str, Any]) -> bool:
-    """Whether this backend made a region and no one has touched it since."""
+    """Whether this backend made a region that nobody has changed since."""
     return _is_as_made(result, note_of(result))
 
 

@@ -1,7 +1,7 @@
-"""Long work that outlives the request that began it.
+"""Tracking that may take longer than the request that began it.
 
-A request waits for its job for a while. A job that takes longer goes on alone; see `deliveries` for
-what becomes of its result. A second request for the same joins the job that runs.
+A request waits for its job up to a limit. A job that takes longer goes on, and its result is
+stored later (see `deliveries`). A second request with the same prompts joins the running job.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Steps = Callable[[Tracked], Generator[None, None, None]]
 
 @dataclass(frozen=True)
 class Author:
-    """From whom the prompts of a request are.
+    """The author of the prompts of a request.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Author:
     own: frozenset[str] = frozenset()
 
     def is_also(self, other: Author) -> bool:
-        """Whether both are certainly the same; who is not known is taken for another."""
+        """Whether both are certainly the same author; unknown authors count as different."""
         if self.name and other.name:
             return self.name == other.name
         return bool(self.own & other.own)
@@ -63,7 +63,7 @@ class Job:
     id, about
         For `/jobs`: a name, and what it works on: project, task, objects.
     authors
-        Who wants it; when the last one has sent other prompts, nobody does.
+        Those who wait for its result; one who sends other prompts is removed.
     state
         "running", "done", "failed", "cancelled", or "left" for who starts next.
     tracked
@@ -86,10 +86,9 @@ class Job:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def wait(self, seconds: float, somebody: bool = True) -> bool:
-        """Wait for its end; return whether it has come.
+        """Wait for its end; return whether it has ended.
 
-        Nobody takes away what an annotator waits for: a job that nobody wants any more is stopped
-        as soon as nobody waits.
+        A job without authors is stopped, but not while an annotator waits for it.
 
         Parameters
         ----------
@@ -106,13 +105,13 @@ class Job:
                 self._stop_if_unwanted()
 
     def wanted_by(self, author: Author) -> None:
-        """Take in who wants it."""
+        """Add an author."""
         with self._lock:
             others = [one for one in self.authors if one != author and not one.is_also(author)]
             self.authors = [*others, author]
 
     def corrected_by(self, author: Author, about: Mapping[str, Any]) -> None:
-        """Take in that someone has sent other prompts, perhaps of one of its objects."""
+        """Remove an author who has sent other prompts of one of its objects."""
         same = all(self.about.get(name) == about.get(name) for name in ("project", "task"))
         if same and not set(self.about["objects"]).isdisjoint(about["objects"]):
             with self._lock:
@@ -120,7 +119,7 @@ class Job:
                 self._stop_if_unwanted()
 
     def end(self, state: str, error: str = "") -> None:
-        """Note how it has ended."""
+        """Record how it ended."""
         self.state, self.error = state, error
         self.seconds = time.time() - self.started
         self.ended.set()
@@ -156,10 +155,10 @@ class Jobs:
     def join(
         self, key: str, about: Mapping[str, Any], steps: Steps, author: Author, anew: bool = True
     ) -> Job:
-        """Return the job that does this: the one that runs or has just run, or else a new one.
+        """Return the job of this key: one that runs or has just run, or else a new one.
 
-        Jobs on the same object whose prompts the same author has sent are stopped, unless someone
-        else wants them too.
+        Earlier jobs of the same author on the same object are stopped, unless another author
+        waits for them too.
 
         Parameters
         ----------
@@ -180,7 +179,7 @@ class Jobs:
                     return known
             job = self._jobs[key] = Job(uuid.uuid4().hex[:12], about, [author])
             self._forget_old()
-            # A daemon: one that does not heed `close` must not keep the process alive.
+            # A daemon: a job that does not react to `close` must not keep the process alive.
             thread = threading.Thread(
                 target=self._run, args=(job, steps), name=f"job-{job.id}", daemon=True
             )
@@ -191,7 +190,7 @@ class Jobs:
 
     @property
     def is_closing(self) -> bool:
-        """Whether the backend stops."""
+        """Whether the backend is stopping."""
         return self._closing.is_set()
 
     def all(self) -> list[Job]:
@@ -213,9 +212,9 @@ class Jobs:
         return bool(found)
 
     def close(self, patience: float = 10.0) -> None:
-        """Leave what runs for the next start, within a frame; wait so many seconds for it.
+        """Stop all jobs within a frame, or `patience` seconds; the next start resumes them.
 
-        A thread that is amid the model when the process ends would abort it.
+        A thread that computes when the process ends would abort the process.
         """
         with self._lock:
             self._closing.set()
@@ -231,7 +230,7 @@ class Jobs:
             self._past.append(self._jobs.pop(key).facts())
 
     def _run(self, job: Job, steps: Steps) -> None:
-        """Do a job's steps when it is its turn; what goes wrong becomes its error."""
+        """Do a job's steps when a slot is free; an exception becomes the job's error."""
         while not self._slots.acquire(timeout=0.2):
             if self._is_over(job):
                 self._break_off(job)

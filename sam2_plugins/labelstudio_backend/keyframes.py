@@ -1,4 +1,4 @@
-"""Few keyframes for many boxes, and telling the model's keyframes from a person's.
+"""Few keyframes for many boxes; the model's keyframes and a person's.
 
 A keyframe of ours carries a note of what it was when it was made. Label Studio keeps the note
 through drafts, annotations and exports, even when a person moves the box, and copies it to the
@@ -13,20 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
-    Keyframe,
-    PercentBox,
-    keyframe_dict,
-)
+from sam2_plugins.labelstudio_backend.formats.geometry import PercentBox
+from sam2_plugins.labelstudio_backend.formats.video_rectangle import Keyframe, keyframe_dict
 
 NOTE, FRAMES = "sam2", "frames"
 DIGITS = 4
 """Decimals of a percentage: a hundredth of a pixel of a frame of 10,000."""
 
 TOLERANCE = 0.035
-"""How far a side of the interpolated box may be from the tracked one, as share of its length."""
+"""Largest distance of a side of the interpolated box from the tracked one, as share of the side."""
 LEEWAY = 0.65
-"""The same in pixels, which counts where it is more: a tracked box is a mask's, in whole pixels."""
+"""The same in pixels; the larger of the two counts, because tracked boxes are in whole pixels."""
 
 
 def make_keyframe(
@@ -41,7 +38,7 @@ def make_keyframe(
 
 
 def keep_keyframe(keyframe: Keyframe, masks: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a person's keyframe as it is, with a mask for it but no claim to it."""
+    """Return a person's keyframe unchanged, with a mask but without the note that marks ours."""
     kept = {key: value for key, value in keyframe.raw.items() if key != NOTE}
     return {**kept, NOTE: {"masks": dict(masks)}} if masks else kept
 
@@ -52,7 +49,7 @@ def with_frames(keyframe: Mapping[str, Any], packed: Mapping[str, Any]) -> dict[
 
 
 def is_ours(keyframe: Keyframe) -> bool:
-    """Whether the model made a keyframe and no one has touched it since."""
+    """Whether the model made a keyframe that nobody has changed since."""
     note = keyframe.raw.get(NOTE)
     if not isinstance(note, Mapping) or not isinstance(note.get("box"), Sequence):
         return False
@@ -69,8 +66,8 @@ def thin(
 ) -> dict[int, NDArray[np.float64]]:
     """Replace the boxes of one unbroken stretch by few, with straight lines between them.
 
-    Each line goes as far as it can: every box on the way leaves only some slopes for each side,
-    and the line ends where none is left.
+    Each line is as long as possible: every box that it passes restricts the slope of each side,
+    and the line ends where no slope is left.
 
     Parameters
     ----------

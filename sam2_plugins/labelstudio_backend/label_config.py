@@ -26,7 +26,7 @@ SHAPES = (*OUTPUTS, "keypoint", "vector", "magicwand")
 VIDEO_SHAPE = "videorectangle"
 
 TRACK_CONTROL = "sam2"
-"""A `<Labels>` of this name on a video has no labels but buttons: pressing one tracks a box."""
+"""The labels of a `<Labels>` of this name are buttons: pressing one tracks the selected box."""
 
 LONGEST = 1 << 20
 MOST_REPEATS = 10_000
@@ -175,7 +175,7 @@ def parse_label_config(xml: str, data: Mapping[str, Any] | None = None) -> Label
                 about.setdefault(label, tag.get("name", ""))
     controls, others = [], []
     for tag in tags:
-        # A control that names no object is about the only one.
+        # A control without toName belongs to the only object.
         name, to_name, written = (
             tag.get("name", ""),
             tag.get("toname") or only,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -19,11 +20,14 @@ from sam2_plugins.labelstudio_backend.errors import ServerError
 VERSION = "1.23.2"
 PATIENCE = 900.0
 """Seconds for a first start, which makes the database; a later one takes ten or so."""
+PORTS = 5
+"""Ports that are tried."""
+_IN_USE = re.compile(rb"port (\d+ )?is (already )?in use", re.IGNORECASE)  # in Label Studio's log
 
 
 @dataclass(frozen=True)
 class Account:
-    """Who may log in."""
+    """The account of the demo."""
 
     email: str = "demo@example.com"
     password: str = field(default_factory=lambda: secrets.token_urlsafe(9))
@@ -70,7 +74,7 @@ class LocalServer:
     account
         Who may log in, made on the first start.
     port
-        To listen on; a free one if 0.
+        To listen on, and where it is in use, another; a free one if 0.
     """
 
     def __init__(
@@ -80,10 +84,14 @@ class LocalServer:
         self.folder = folder.resolve()
         self.account = account or Account()
         self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
         self.media = self.folder / "media"
         self.log = self.folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def api(self) -> LabelStudio:
@@ -99,24 +107,17 @@ class LocalServer:
             If it does not.
         """
         self.media.mkdir(parents=True, exist_ok=True)
-        arguments = ["start", "--no-browser", "--internal-host", "127.0.0.1"]
-        arguments += ["--port", str(self.port), "--host", self.url, "--data-dir", str(self.folder)]
-        arguments += ["--username", self.account.email, "--password", self.account.password]
-        arguments += ["--user-token", self.account.token, "--enable-legacy-api-token"]
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(  # noqa: S603
-                [str(self.program), *arguments],
-                env={**os.environ, **self._environment()},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is ours: we stop it when the backend has stopped
-            )
-        try:
-            self._wait()
-        except BaseException:
+        for _ in range(PORTS):
+            self._start()
+            try:
+                if self._has_its_port():
+                    return self
+            except BaseException:
+                self.stop()
+                raise
             self.stop()
-            raise
-        return self
+            self.port = free_port()
+        raise ServerError(f"Label Studio finds no free port; see {self.log}.")
 
     def __exit__(self, *_: object) -> None:
         self.stop()
@@ -131,6 +132,20 @@ class LocalServer:
                 self._process.kill()
                 self._process.wait()
             self._process = None
+
+    def _start(self) -> None:
+        arguments = ["start", "--no-browser", "--internal-host", "127.0.0.1"]
+        arguments += ["--port", str(self.port), "--host", self.url, "--data-dir", str(self.folder)]
+        arguments += ["--username", self.account.email, "--password", self.account.password]
+        arguments += ["--user-token", self.account.token, "--enable-legacy-api-token"]
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603
+                [str(self.program), *arguments],
+                env={**os.environ, **self._environment()},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is ours: we stop it when the backend has stopped
+            )
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -155,15 +170,22 @@ class LocalServer:
             path.write_text(secrets.token_hex(32), encoding="utf-8")
         return path.read_text(encoding="utf-8")
 
-    def _wait(self) -> None:
+    def _has_its_port(self) -> bool:
+        """Wait until it answers; False if another program was faster, and has its port.
+
+        Label Studio then goes on to a port that it chooses, with the wrong address in its pages.
+        """
         end = time.monotonic() + PATIENCE
         with httpx.Client(trust_env=False, timeout=5) as http:
             while time.monotonic() < end:
-                if self._process is None or self._process.poll() is not None:
+                has_ended = self._process is None or self._process.poll() is not None
+                if _IN_USE.search(self.log.read_bytes()):
+                    return False
+                if has_ended:
                     raise ServerError(f"Label Studio does not start; see {self.log}.")
                 try:
                     if http.get(f"{self.url}/health").is_success:
-                        return
+                        return not _IN_USE.search(self.log.read_bytes())
                 except httpx.HTTPError:
                     pass
                 time.sleep(0.5)

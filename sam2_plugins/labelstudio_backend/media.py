@@ -14,10 +14,10 @@ import threading
 import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -34,7 +34,7 @@ from sam2_plugins.labelstudio_backend.errors import FormatError, MediaError, Sti
 from sam2_plugins.labelstudio_backend.settings import Settings
 
 FRESH = 60.0
-"""Seconds for which a fetched file is taken for what it was, unchecked."""
+"""Seconds for which a fetched file is used without asking its server for a newer one."""
 
 _CLOUDS = ("s3", "gs", "azure-blob")
 _LOCAL_FILES = "/data/local-files/"
@@ -64,7 +64,6 @@ class MediaStore:
         self._lock = threading.Lock()
         self._fetching: dict[str, Future[Path]] = {}
         self._checked: OrderedDict[str, float] = OrderedDict()
-        self._prints: OrderedDict[tuple[Any, ...], str] = OrderedDict()
 
     def get(
         self,
@@ -111,23 +110,11 @@ class MediaStore:
             raise MediaError(f"{url[:200]!r} is no address: {error}.") from error
         return self._fetched(address, server, until)
 
-    def fingerprint(self, path: Path) -> str:
-        """Return a digest of all bytes of a file, worked out once while the file is the same."""
-        stat = path.stat()
-        key = (path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
-        with self._lock:
-            if key in self._prints:
-                self._prints.move_to_end(key)
-                return self._prints[key]
-        digest = hashlib.blake2b(digest_size=32)
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
-        with self._lock:
-            self._prints[key] = digest.hexdigest()
-            while len(self._prints) > _REMEMBERED:
-                self._prints.popitem(last=False)
-        return digest.hexdigest()
+    def fingerprint(self, path: Path, *more: Path) -> str:
+        """Return a digest of all bytes of files, worked out once while they are the same."""
+        states = ((p, p.stat()) for p in (path, *more))
+        prints = [_digest_of_file(p, s.st_size, s.st_mtime_ns, s.st_ino) for p, s in states]
+        return digest_of("".join(prints)) if more else prints[0]
 
     def open(self, source: Path | list[Path]) -> FrameSource:
         """Open a picture, a video, or several pictures as pages.
@@ -145,7 +132,7 @@ class MediaStore:
                         width, height = image.size
             except Image.DecompressionBombError as error:
                 raise MediaError(f"{path.name} is too large: {error}") from error
-            except Exception:  # noqa: S112 - whatever reads it later names the fault
+            except Exception:  # noqa: S112 - `open_frames` reports what is wrong
                 continue
             self._require_size(path.name, width, height)
         try:
@@ -204,7 +191,7 @@ class MediaStore:
         return None
 
     def _fetched(self, url: str, server: LabelStudio | None, until: float) -> Path:
-        """Wait for a file, which is fetched once for all who want it."""
+        """Wait for a file, which is fetched once for all requests."""
         with self._lock:
             future = self._fetching.get(url)
             if future is None:
@@ -248,7 +235,7 @@ class MediaStore:
         if there and time.monotonic() - self._checked.get(key, -FRESH) < FRESH:
             _mark_used(path)
             return path
-        known = _read_note(note) if there else {}
+        known = {k: str(v) for k, v in files.read_object(note).items()} if there else {}
         with files.replacing(path) as fresh:
             validators = self._downloader.fetch(url, fresh, server, known)
             if validators is None:  # unchanged
@@ -284,7 +271,7 @@ class MediaStore:
         return path
 
     def _make_room(self, keep: Path) -> None:
-        """Delete the files that were not used for the longest while there are too many."""
+        """Delete the least recently used files until the rest fit into the cache."""
         found = []
         for path in self._folder.glob("*/*"):
             if path.name != _NOTE and not path.name.startswith("."):
@@ -299,19 +286,20 @@ class MediaStore:
                 shutil.rmtree(path.parent, ignore_errors=True)
 
 
+@lru_cache(maxsize=_REMEMBERED)
+def _digest_of_file(path: Path, *_state: int) -> str:
+    digest = hashlib.blake2b(digest_size=32)
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def _name_of(url: str) -> str:
-    """Return a name for the file of an address: its own, as far as a file may have it."""
+    """Return a file name for an address: its last part, in characters that files may have."""
     parts = urlsplit(url)
     name = unquote(parse_qs(parts.query).get("d", [parts.path])[0]).rpartition("/")[2]
     return re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)[-80:].lstrip(".") or "file"
-
-
-def _read_note(path: Path) -> dict[str, str]:
-    try:
-        note = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return {str(k): str(v) for k, v in note.items()} if isinstance(note, Mapping) else {}
 
 
 def _mark_used(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The class for label-studio-ml, 1.0.9 from PyPI and 2.x, for who has such a deployment already.
+"""The class for label-studio-ml, 1.0.9 from PyPI and 2.x, for existing deployments.
 
 `sam2-plugins labelstudio serve` needs none of it: it serves the same engine over HTTP itself.
 """

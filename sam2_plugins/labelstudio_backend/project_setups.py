@@ -1,6 +1,6 @@
-"""What Label Studio sends of a project on connecting: its own address, and the extra params.
+"""What Label Studio sends when a project is connected: its own address, and the extra params.
 
-From these, the settings of a project, and the Label Studio that it is in.
+The settings of a project, and the Label Studio that it belongs to, follow from these.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import ipaddress
 import json
 import logging
 import threading
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,7 +22,7 @@ from sam2_plugins.labelstudio_backend.settings import Settings
 log = logging.getLogger(__name__)
 
 KEPT = 1000
-"""Projects; those that connected first are forgotten."""
+"""Projects that are kept; beyond them, the first ones are dropped."""
 
 
 class ProjectSetups:
@@ -38,7 +37,8 @@ class ProjectSetups:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._path = settings.folder / "projects.json"
-        self._setups: dict[str, dict[str, Any]] = _read(self._path)
+        found = files.read_object(self._path).items()
+        self._setups: dict[str, dict[str, Any]] = {k: v for k, v in found if isinstance(v, dict)}
         self._tokens: dict[str, str] = {}
         self._own: dict[str, Settings] = {}
         self._servers: dict[tuple[str, str, str], LabelStudio] = {}
@@ -53,7 +53,7 @@ class ProjectSetups:
         ----------
         peer
             Address that the set-up comes from. Without an address of Label Studio in the settings,
-            a hostname on an internal network is believed of that very machine only.
+            a hostname on an internal network is accepted only from that machine.
 
         Raises
         ------
@@ -103,7 +103,7 @@ class ProjectSetups:
         return self._servers[key]
 
     def full_name(self, project: str) -> str:
-        """Return what a project is called on connecting, its id and when it was made, by its id."""
+        """Return the full id of a project, with its creation time, by its number."""
         names = (name for name in reversed(list(self._setups)) if name.partition(".")[0] == project)
         return next(names, project)
 
@@ -139,22 +139,10 @@ class ProjectSetups:
 
 
 def _addresses(host: str) -> set[Address]:
-    """Look a host up; `localhost` is one machine, by whichever of its addresses."""
+    """Return the addresses of a host; all loopback addresses count as one."""
     try:
         found = addresses_of(host)
     except (OSError, UnicodeError):
         return set()
     local = ipaddress.ip_address("127.0.0.1")
     return {local if one.is_loopback else one for one in found}
-
-
-def _read(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return (
-        {str(k): v for k, v in found.items() if isinstance(v, dict)}
-        if isinstance(found, dict)
-        else {}
-    )

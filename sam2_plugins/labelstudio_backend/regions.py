@@ -1,4 +1,4 @@
-"""What hangs on a region by its id, and on whole tasks: it stays when the region is answered.
+"""Attributes and relations of regions, which are kept when a region is replaced by its answer.
 
 A region of an annotation is one result or several with the same id: its shape, its labels where
 they are a control of their own, and attributes (Choices, TextArea, Number, Rating). Relations name
@@ -12,7 +12,7 @@ from typing import Any
 
 RELATION = "relation"
 NOTE = "sam2"
-"""In a region's meta data, or in a keyframe: what this backend has to know of it later."""
+"""Key of this backend's data in a region's meta data and in a keyframe."""
 PREFIX = "SAM 2: "
 
 Result = Mapping[str, Any]
@@ -52,7 +52,7 @@ def carried(
     answered: Mapping[str, Sequence[str]],
     is_rewritten: Callable[[Result], bool],
 ) -> list[dict[str, Any]]:
-    """Return what goes with an answer: all that is not in the answer itself.
+    """Return what is kept beside an answer: the results that are not in the answer itself.
 
     Parameters
     ----------

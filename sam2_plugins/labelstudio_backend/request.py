@@ -1,4 +1,4 @@
-"""One task of a request: what it shows, what a person drew on it, and what is to be filled."""
+"""One task of a request: its media, what a person drew, and what this backend has to fill."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class TaskRequest:
 
     @cached_property
     def _source(self) -> tuple[str, list[Mapping[str, Any]]]:
-        """What was drawn, after the name of the annotation that it stands in."""
+        """Name of the annotation, and what is drawn in it."""
         if self.context is not None:
             return "", objects_in(self.context)
         annotations = [a for a in self._listed("annotations") if not a.get("was_cancelled")]
@@ -126,15 +126,15 @@ class TaskRequest:
 
     @property
     def is_bare(self) -> bool:
-        """Whether nobody has drawn anything, nor saved an empty annotation: there is nothing."""
+        """Whether the task has no annotation, not even an empty one, and nothing drawn."""
         return not self.interactive and not self.drawn and not self._listed("annotations")
 
     def author(self, objects: Iterable[str]) -> Author:
-        """Return from whom the prompts of some objects are.
+        """Return the author of the prompts of some objects.
 
-        With what an annotator draws, Label Studio sends this person's drafts, and nobody else's.
-        The first is saved seconds after the first stroke: until then, an object that is stored
-        nowhere is known to be in this person's editor alone.
+        With a drawn region, Label Studio sends the drafts of this annotator only. The first draft
+        is saved seconds after the first stroke. Until then, an object that is not stored anywhere
+        can be in this annotator's editor only.
         """
         if not self.interactive:
             return Author(self._source[0])
@@ -154,7 +154,7 @@ class TaskRequest:
         return [one for one in self._listed("predictions") if is_ours(one)]
 
     def is_gone(self) -> bool:
-        """Whether Label Studio answers that it has no such task; without an answer, it may."""
+        """Whether Label Studio answers that the task does not exist; False without an answer."""
         if self.server is None or not self.server.api_key or self.task_id is None:
             return False
         try:
@@ -188,10 +188,10 @@ class TaskRequest:
 
 
 def is_ours(prediction: Mapping[str, Any]) -> bool:
-    """Whether a prediction of a task is of this backend, whatever its model was."""
+    """Whether this backend made a prediction, with any of its models."""
     return str(prediction.get("model_version", "")).startswith(VERSION_PREFIX)
 
 
 def objects_in(listed: Any) -> list[Mapping[str, Any]]:
-    """Return the objects of a list; whatever else is in it is damaged."""
+    """Return the objects of a list; other entries are damaged, and left out."""
     return [o for o in listed if isinstance(o, Mapping)] if isinstance(listed, Sequence) else []

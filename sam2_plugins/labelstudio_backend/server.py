@@ -144,13 +144,13 @@ class Busy(Exception):
 
 
 class Gate:
-    """Lets in who may come, and bounds the bytes that all open requests have sent together.
+    """Checks credentials, and limits the bytes of all open requests together.
 
     Parameters
     ----------
     user, password
-        Who does not give them is refused, if there are some. Health is open to all, and so are
-        webhooks, with which Label Studio sends no password: what they hold is looked up.
+        If set, requests without them are refused. Health needs none, and neither do webhooks, with
+        which Label Studio sends no password: their content is read from Label Studio.
     most
         Bytes of all bodies, however slowly they come, each counted until its request is answered.
     """
@@ -192,8 +192,8 @@ class Gate:
             if kind.lower() != b"basic" or not hmac.compare_digest(credentials, self._wanted):
                 realm = {"WWW-Authenticate": 'Basic realm="sam2-plugins"'}
                 return JSONResponse({"error": "User name and password are needed."}, 401, realm)
-        # A page of some site may have the browser of anyone who looks at it send a form or plain
-        # text anywhere, with its own address as `Origin`. Label Studio is no browser.
+        # Any web page can make a visitor's browser send a form or plain text here; the browser then
+        # adds `Origin`. Label Studio's requests are JSON without it.
         kind = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
         is_of_a_page = b"origin" in headers or kind != b"application/json"
         if scope["method"] == "POST" and is_of_a_page:
@@ -202,7 +202,7 @@ class Gate:
 
 
 class Answer(JSONResponse):
-    """JSON that every reader takes: no infinities, and no halves of characters."""
+    """JSON that every reader accepts: no infinities, and no unpaired surrogates."""
 
     def render(self, content: Any) -> bytes:
         """Return the bytes of an answer."""
@@ -247,7 +247,7 @@ async def _body(request: Request) -> dict[str, Any]:
 
 
 def _parse(body: bytes) -> Any:
-    """Read JSON, without the infinities and halves of characters that some clients write."""
+    """Read JSON; infinities and unpaired surrogates, which some clients write, are replaced."""
     found = json.loads(body, parse_constant=lambda _: None)
     return _whole_characters(found) if b"\\ud" in body.lower() else found
 
@@ -305,7 +305,7 @@ def run(
     """
     import uvicorn
 
-    # Of ours only: that of httpx has addresses in it that are as good as a password.
+    # Of our package only: httpx logs addresses, some of which contain credentials.
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     ours = logging.getLogger("sam2_plugins")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sam2_plugins.core.tracking.options import TrackingOptions
 
 VERSION_PREFIX = "SAM 2 "
-"""With which the name of every model of this backend begins in Label Studio."""
+"""Beginning of the names of this backend's models in Label Studio."""
 
 OF_A_PROJECT = (
     "model", "device", "image_size", "window", "memory", "max_frames", "masks", "track_predictions",
@@ -135,7 +135,7 @@ class Settings:
     def __post_init__(self) -> None:
         from sam2_plugins.core.checkpoints import model_name
 
-        # Named here, for predictions are kept under the name of their model.
+        # `auto` is resolved here: predictions are stored under the name of their model.
         object.__setattr__(self, "model", model_name(self.model, self.device))
         if self.masks not in ("keyframes", "all", "none"):
             raise LabelStudioError(
@@ -152,7 +152,7 @@ class Settings:
     def from_environment(
         cls, given: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None
     ) -> Settings:
-        """Take what was given (and is not None), else the environment, else the defaults.
+        """Make settings of `given` where it is not None, else the environment, else the defaults.
 
         Raises
         ------
@@ -169,7 +169,7 @@ class Settings:
 
     @property
     def folder(self) -> Path:
-        """Where everything is kept."""
+        """Folder of fetched files, tracks and requests."""
         from sam2_plugins.core.checkpoints import cache_dir
 
         return Path(self.cache).expanduser() if self.cache else cache_dir() / "labelstudio"

@@ -12,12 +12,11 @@ import binascii
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from sam2_plugins.core.frames import FrameSource
 
 DEFAULT_RATE = 24.0
 """What the editor assumes where the labelling config has no `framerate`."""
@@ -40,7 +39,7 @@ class FrameClock:
         When each frame of the file is shown, in seconds of the browser's clock, [n]. That is the
         file's own: a video that starts late shows its first frame until its second one is due.
     count
-        Frames of Label Studio; by default, as many as the file's duration gives.
+        Frames of Label Studio.
     """
 
     rate: float
@@ -48,18 +47,18 @@ class FrameClock:
     count: int
 
     @classmethod
-    def of(cls, rate: float, frames: FrameSource, count: int | None = None) -> FrameClock:
-        """Make the clock of a movie, if need be with a count of its own."""
-        times = frames.times + frames.start_time
+    def of(cls, rate: float, times: NDArray[np.float64]) -> FrameClock:
+        """Make the clock of a movie, with as many frames as its duration gives."""
         step = float(np.median(np.diff(times))) if len(times) > 1 else 1 / rate
         duration = float(times[-1]) + step
-        return cls(rate, times, count or max(1, round(duration * rate)))
+        return cls(rate, times, max(1, round(duration * rate)))
 
+    @cached_property
     def shown(self) -> NDArray[np.intp]:
         """For each frame of Label Studio, the frame of the file that the browser shows, [count]."""
         ticks = np.round(np.arange(self.count) / self.rate / _TICK)
         seek = ticks * _TICK + _TICK
-        # Times are sums of binary fractions: what is due this very moment is shown.
+        # Times are rounded binary fractions: a frame that is due at this moment is shown.
         latest = np.searchsorted(self.times, seek + 1e-6, side="right") - 1
         return np.clip(latest, 0, len(self.times) - 1)
 

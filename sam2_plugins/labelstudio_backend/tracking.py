@@ -15,8 +15,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.files import digest_of
@@ -59,35 +62,53 @@ class Tracked:
     parents: dict[str, str] = field(default_factory=dict)
     done: int = 0
     total: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def add(self, frame: int, masks: Mapping[str, ObjectMask]) -> None:
-        """Take what a step gave."""
-        with self._lock:
-            self.masks.add(frame, masks)
-            self.done += 1
-
-    def snapshot(self) -> Tracked:
-        """Return what there is now, which does not change any more."""
-        with self._lock:
-            masks = self.masks.snapshot().items()
-            return Tracked(MaskTable(masks), dict(self.parents), self.done, self.total)
+        """Add the masks of a step."""
+        self.masks.add(frame, masks)
+        self.done += 1
 
 
 @dataclass(frozen=True)
-class Movie:
-    """What is tracked through.
+class MovieFacts:
+    """What is known of a movie without its frames.
 
     Attributes
     ----------
-    frames
-        The frames.
-    fingerprint
-        Differs for every other movie, and for other versions of it.
+    size
+        Height and width in pixels.
+    times
+        When each frame is shown, in seconds of the file's own clock, [n].
     """
 
-    frames: FrameSource
+    size: tuple[int, int]
+    times: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, frames: FrameSource) -> MovieFacts:
+        """Read them."""
+        return cls((frames.height, frames.width), frames.times + frames.start_time)
+
+
+@dataclass
+class Movie:
+    """A video, or a picture or the pages of a stack as one.
+
+    Attributes
+    ----------
+    fingerprint
+        Differs for every other movie, and for other versions of it.
+    open
+        Opens its frames.
+    """
+
     fingerprint: str
+    open: Callable[[], FrameSource]
+
+    @cached_property
+    def frames(self) -> FrameSource:
+        """Its frames, opened when they are first used."""
+        return self.open()
 
 
 CLICK, TRACK = 0, 1
@@ -182,17 +203,13 @@ class Tracks:
 
     @contextmanager
     def picture(
-        self,
-        fingerprint: str,
-        opened: Callable[[], FrameSource],
-        options: TrackingOptions,
-        urgency: int,
+        self, movie: Movie, options: TrackingOptions, urgency: int
     ) -> Iterator[VideoTracker]:
         """Give a turn with the tracker of a picture, which has the features of the last clicks."""
-        key = f"{options.identity()} {fingerprint}"
+        key = f"{options.identity()} {movie.fingerprint}"
         with self.lane.turn(urgency):
             if key not in self._pictures:
-                tracker = options.tracker(opened(), cache_megabytes=PICTURE_MEGABYTES)
+                tracker = options.tracker(movie.frames, cache_megabytes=PICTURE_MEGABYTES)
                 self._pictures[key] = tracker
             self._pictures.move_to_end(key)
             if len(self._pictures) > PICTURES_KEPT:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
-from sam2_plugins.core.frames import FrameSource
 from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.masks.masklet import spans_of
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.labelstudio_backend import keyframes
 from sam2_plugins.labelstudio_backend.errors import NothingToDo
 from sam2_plugins.labelstudio_backend.formats import geometry
-from sam2_plugins.labelstudio_backend.formats.geometry import FrameSize
+from sam2_plugins.labelstudio_backend.formats.geometry import FrameSize, PercentBox
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     Keyframe,
-    PercentBox,
     VideoRegion,
     read_region,
     read_regions,
@@ -29,7 +27,7 @@ from sam2_plugins.labelstudio_backend.projects import track_button
 from sam2_plugins.labelstudio_backend.regions import with_note, without_note
 from sam2_plugins.labelstudio_backend.request import TaskRequest
 from sam2_plugins.labelstudio_backend.timing import FrameClock, pack_frames
-from sam2_plugins.labelstudio_backend.tracking import Tracked
+from sam2_plugins.labelstudio_backend.tracking import MovieFacts, Tracked
 from sam2_plugins.labelstudio_backend.work import Answered, Filled, Results, Work
 
 CREDIBLE = 10
@@ -68,7 +66,7 @@ def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
     if not regions:
         raise NothingToDo("There is no box to track yet: draw one, and save the annotation.")
     movie = work.open(request, media)
-    view = view_of(movie.frames, media.rate, regions, request.settings.masks)
+    view = view_of(work.facts_of(movie), media.rate, regions, request.settings.masks)
     prompts = {r.id: own for r in regions if (own := prompts_of(r, view))}
     tracked = [region for region in regions if region.id in prompts]
     if not tracked:
@@ -99,13 +97,12 @@ def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
 
 def prompts_of(region: VideoRegion, view: VideoView) -> list[Prompt]:
     """Return the prompts of an object: a person's box on each keyframe that is not ours."""
-    shown = view.clock.shown()
+    shown = view.clock.shown
     boxes = {}
     for keyframe in _of_a_person(region):
         if keyframe.frame <= len(shown):
-            box = dict(zip(("x", "y", "width", "height"), keyframe.box, strict=True))
             frame = int(shown[keyframe.frame - 1])
-            boxes[frame] = geometry.to_pixels({**box, "rotation": keyframe.rotation}, view.size)
+            boxes[frame] = geometry.upright(keyframe.box, keyframe.rotation, view.size)
     return [Prompt.of(frame, region.id, box=box) for frame, box in sorted(boxes.items())]
 
 
@@ -130,7 +127,7 @@ def answer_region(
     masks
         By frame of the file; what is not tracked yet is not shown.
     """
-    shown = view.clock.shown()
+    shown = view.clock.shown
     by_frame = {f: m for f, at in enumerate(shown.tolist(), start=1) if (m := masks.get(at))}
     persons = {keyframe.frame: keyframe for keyframe in _of_a_person(region)}
     hidden = _hidden(region, len(shown))
@@ -139,21 +136,21 @@ def answer_region(
         for frame, mask in by_frame.items()
         if frame not in hidden and (around := mask.box) is not None
     }
-    boxes |= {frame: _corners(k.box, view.size) for frame, k in persons.items()}
+    boxes |= {frame: geometry.upright(k.box, 0, view.size) for frame, k in persons.items()}
     sequence: dict[int, dict[str, Any]] = {}
-    for stretch in _stretches(boxes):
+    for first, last in spans_of(boxes):
+        stretch = range(first, last + 1)
         chosen = _thin(stretch, boxes, persons)
-        for frame, after in zip(chosen, [*list(chosen)[1:], stretch[-1] + 1], strict=True):
+        for frame, after in zip(chosen, [*list(chosen)[1:], last + 1], strict=True):
             carried = _masks(by_frame, frame, after, view)
             if frame in persons:
                 sequence[frame] = keyframes.keep_keyframe(persons[frame], carried)
             else:
                 box = _percent(chosen[frame], view.size)
-                goes_on = frame != stretch[-1] or frame == len(shown)
+                goes_on = frame != last or frame == len(shown)
                 sequence[frame] = keyframes.make_keyframe(
                     frame, box, goes_on, view.clock.rate, carried
                 )
-        last = stretch[-1]
         if last in persons and persons[last].enabled and last < len(shown):
             # A person's keyframe stays as it is; the next one ends what it would leave standing.
             sequence[last + 1] = keyframes.make_keyframe(
@@ -194,12 +191,6 @@ def _hidden(region: VideoRegion, count: int) -> set[int]:
     return hidden
 
 
-def _stretches(frames: Iterable[int]) -> list[list[int]]:
-    """Split frames into unbroken stretches."""
-    numbered = enumerate(sorted(frames))
-    return [[f for _, f in run] for _, run in groupby(numbered, lambda item: item[1] - item[0])]
-
-
 def _thin(
     stretch: Sequence[int], boxes: Mapping[int, Sequence[float]], persons: Mapping[int, Keyframe]
 ) -> dict[int, Sequence[float]]:
@@ -221,13 +212,6 @@ def _masks(
     return {str(f): dict(mask.to_rle()) for f, mask in found if mask is not None and mask.visible}
 
 
-def _corners(box: PercentBox, size: FrameSize) -> Sequence[float]:
-    x, y, w, h = box
-    height, width = size
-    left, top = x * width / 100, y * height / 100
-    return left, top, left + w * width / 100, top + h * height / 100
-
-
 def _percent(box: Sequence[float], size: FrameSize) -> PercentBox:
     value = geometry.to_percent(box, size)
     x, y, width, height = itemgetter("x", "y", "width", "height")(value)
@@ -235,11 +219,10 @@ def _percent(box: Sequence[float], size: FrameSize) -> PercentBox:
 
 
 def view_of(
-    frames: FrameSource, rate: float, regions: Sequence[VideoRegion], masks: str
+    facts: MovieFacts, rate: float, regions: Sequence[VideoRegion], masks: str
 ) -> VideoView:
     """Return how Label Studio sees a movie, by its counts in the regions."""
-    clock = FrameClock.of(rate, frames)
+    clock = FrameClock.of(rate, facts.times)
     counts = (region.frames_count or 0 for region in regions)
     count = next((n for n in counts if 0 < n <= CREDIBLE * clock.count + CREDIBLE), clock.count)
-    clock = replace(clock, count=count)
-    return VideoView(clock, (frames.height, frames.width), masks)
+    return VideoView(replace(clock, count=count), facts.size, masks)

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sam2_plugins.core.files import digest_of
-from sam2_plugins.labelstudio_backend.errors import LabelStudioError, NothingToDo
+from sam2_plugins.core.frames import FrameSource
+from sam2_plugins.labelstudio_backend.errors import LabelStudioError, MediaError, NothingToDo
 from sam2_plugins.labelstudio_backend.jobs import Job, Jobs, Steps
 from sam2_plugins.labelstudio_backend.label_config import Media
 from sam2_plugins.labelstudio_backend.media import MediaStore
 from sam2_plugins.labelstudio_backend.request import TaskRequest
 from sam2_plugins.labelstudio_backend.settings import Settings
-from sam2_plugins.labelstudio_backend.tracking import Movie, Prompts, Tracked, Tracks
+from sam2_plugins.labelstudio_backend.tracking import Movie, MovieFacts, Prompts, Tracked, Tracks
 
 Results = list[dict[str, Any]]
 Answered = Mapping[str, Sequence[str]]
 """Id of a person's region to those of the regions that stand for it now."""
 Write = Callable[[Tracked], tuple[Results, Answered]]
+
+MOVIES_KEPT = 100
+"""Movies whose size and times are kept, so that a request for a running track opens no file."""
 
 
 @dataclass(frozen=True)
@@ -64,26 +69,43 @@ class Work:
         self.jobs = Jobs()
         self.media = MediaStore(settings)
         self.tracks = Tracks(settings.folder / "tracks", int(settings.track_gigabytes * 1e9))
+        self._facts: dict[str, MovieFacts] = {}
+        self._lock = threading.Lock()
 
     def open(self, request: TaskRequest, media: Media) -> Movie:
-        """Open a video, or a picture or the pages of a stack as one.
+        """Return a video, or a picture or the pages of a stack as one.
 
         Raises
         ------
         NothingToDo
             If the task has no list of pages.
         MediaError
-            If a file cannot be had or read.
+            If a file cannot be had.
         """
         urls = media.address if media.is_stack else [media.address]
         if not isinstance(urls, list) or not urls:
             raise NothingToDo(f"The task's {media.key!r} is no list of pictures.")
         about = request.task_id, request.server, request.until
         paths = [self.media.get(url, *about) for url in urls]
-        prints = list(map(self.media.fingerprint, paths))
-        if media.is_stack:
-            return Movie(self.media.open(paths), digest_of("".join(prints)))
-        return Movie(self.media.open(paths[0]), prints[0])
+        fingerprint = self.media.fingerprint(*paths)
+
+        def opened() -> FrameSource:
+            frames = self.media.open(paths if media.is_stack else paths[0])
+            if self.media.fingerprint(*paths) != fingerprint:
+                frames.close()
+                raise MediaError(f"{paths[0].name} was replaced just now: send it again.")
+            return frames
+
+        return Movie(fingerprint, opened)
+
+    def facts_of(self, movie: Movie) -> MovieFacts:
+        """Return the size and times of a movie, for which its frames are opened once."""
+        facts = self._facts.get(movie.fingerprint) or MovieFacts.of(movie.frames)
+        with self._lock:
+            self._facts[movie.fingerprint] = facts
+            if len(self._facts) > MOVIES_KEPT:
+                self._facts.pop(next(iter(self._facts)))
+        return facts
 
     def follow(
         self, request: TaskRequest, movie: Movie, prompts: Prompts, write: Write, again: str
@@ -126,9 +148,8 @@ class Work:
             raise LabelStudioError(job.error)
         # Before the masks are taken: more of them may come between.
         is_whole = job.state == "done"
-        found = job.tracked.snapshot()
-        results, answered = write(found)
-        frames = found.masks.snapshot().values()
+        results, answered = write(job.tracked)
+        frames = job.tracked.masks.snapshot().values()
         ious = [mask.iou for masks in frames for mask in masks.values() if mask.visible]
         goes_on = not is_whole and not job.stop.is_set()
         return Filled(results, answered, ious, _note(job, is_whole, again), is_whole, goes_on)

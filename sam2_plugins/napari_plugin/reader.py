@@ -60,7 +60,7 @@ def project_reader(path: str | list[str]) -> Callable[[str], list[Any]] | None:
 
 
 def open_project(path: str) -> list[Any]:
-    """Bring saved work back: its image, and all that was made of it, in the dock.
+    """Restore saved work with its image in the dock.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def _image_of(viewer: Any, project: Path) -> Any:
 
     image = found()
     if image is None and facts.path:
-        # A movie that was moved together with its project lies beside it.
+        # A movie that was moved together with its project is beside it.
         for path in (Path(facts.path), project.parent / Path(facts.path).name):
             if path.exists():
                 viewer.open(str(path))

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def synthetic() -> list[tuple[Any, dict[str, Any], str]]:
-    """Return a synthetic time-lapse of dividing nuclei, made when it is asked for."""
+    """Return a synthetic time-lapse of dividing nuclei, made on demand."""
     from sam2_plugins.training.synthetic import sample_timelapse
 
     movie, _ = sample_timelapse()
@@ -26,7 +26,7 @@ def hela() -> list[tuple[Any, dict[str, Any], str]]:
     try:
         movie = tifffile.imread(hela_path())
     except FrameSourceError as error:
-        show_warning(f"The real movie cannot be had, so a synthetic one is shown. {error}")
+        show_warning(f"The real movie cannot be downloaded, so a synthetic one is shown. {error}")
         return synthetic()
     return [_layer(movie, "HeLa nuclei", (1.0, 0.645, 0.645))]
 

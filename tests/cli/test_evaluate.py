@@ -193,7 +193,7 @@ def test_people_get_tables_of_a_whole_result_and_where_its_lineage_is_from(run, 
     assert result.code == 0
     for words in ("DET", "TRA", "division", "2 / 2", "corrections left", "relink"):
         assert words in result.out
-    assert "discs tells no lineage" in result.err
+    assert "discs has no lineage" in result.err
 
 
 def test_a_whole_result_has_no_choice_of_objects_and_no_model(run, moved, dataset):

@@ -139,10 +139,8 @@ def test_a_backend_that_was_stopped_goes_on_where_it_was(pages, tmp_path, monkey
     )
 
     def found(folder: Path, steps: int | None = None) -> Tracked:
-        tracked, frames = Tracked(), open_frames(pages)
-        run = Tracks(folder, 10**9).find(
-            Movie(frames, "m"), TrackingOptions("nano", "cpu"), 0, tracked
-        )
+        tracked, movie = Tracked(), Movie("m", lambda: open_frames(pages))
+        run = Tracks(folder, 10**9).find(movie, TrackingOptions("nano", "cpu"), 0, tracked)
         list(islice(run, steps))
         run.close()
         return tracked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import threading
 
 import pytest
@@ -42,7 +43,7 @@ def test_two_annotators_of_one_prediction_both_get_their_whole_track(
         hurried.predict([two], tasks.VIDEO, {"result": [moved]})
     wait_for(lambda: all(job.state == "done" for job in hurried.work.jobs.all()))
     for job in hurried.work.jobs.all():
-        assert len(job.tracked.snapshot().masks.frames_of("a")) == FRAMES
+        assert len(job.tracked.masks.frames_of("a")) == FRAMES
     patient = Engine(settings)
     (answer,) = patient.predict([one], tasks.VIDEO, {"result": [box_at(discs, 0, 4)]})
     assert boxes_agree(answer["result"][0], discs[1], 1)
@@ -202,4 +203,35 @@ def test_old_tracks_make_room_for_new_ones(settings, files, discs):
         context = {"result": [box_at(discs, frame)]}
         small.predict([tasks.video_task(files)], tasks.VIDEO, context)
     wait_for(lambda: len(list((settings.folder / "tracks").iterdir())) <= 1)
-    assert len(small.work.jobs.all()[0].tracked.snapshot().masks.frames_of("a")) == FRAMES
+    assert len(small.work.jobs.all()[0].tracked.masks.frames_of("a")) == FRAMES
+
+
+def test_a_request_for_a_track_that_is_there_opens_no_file(engine, files, discs, monkeypatch):
+    opened, open_ = [], engine.work.media.open
+    monkeypatch.setattr(engine.work.media, "open", lambda path: opened.append(path) or open_(path))
+    for _ in range(2):
+        engine.predict(
+            [tasks.video_task(files)], tasks.VIDEO, {"result": [tasks.video_box(discs[1], 1)]}
+        )
+    assert opened == [files / "discs.mp4"]
+
+
+def test_a_video_that_is_replaced_before_its_track_begins_is_not_tracked_as_the_old_one(
+    settings, files, discs, tmp_path, monkeypatch
+):
+    """Its size and times are known from an earlier request: the job alone opens it."""
+    video = tmp_path / "discs.mp4"
+    shutil.copy(files / "discs.mp4", video)
+    engine = Engine(dataclasses.replace(settings, roots=(str(tmp_path),)))
+    engine.predict([tasks.video_task(tmp_path)], tasks.VIDEO, {"result": [box_at(discs, 0)]})
+    open_ = engine.work.media.open
+
+    def replaced_first(path):
+        video.write_bytes(video.read_bytes() + b"more")
+        return open_(path)
+
+    monkeypatch.setattr(engine.work.media, "open", replaced_first)
+    drawn = {"result": [box_at(discs, 4)]}
+    (answer,) = engine.predict([tasks.video_task(tmp_path)], tasks.VIDEO, drawn)
+    engine.close()
+    assert "discs.mp4 was replaced just now" in answer["result"][0]["meta"]["text"][0]

@@ -116,7 +116,7 @@ def test_a_run_is_taken_back_as_one(desk: Desk) -> None:
     assert desk.space.store.frames_of(1) == []
     assert len(desk.space.points.data) == 0
     desk.controller.undo()
-    assert desk.told[-1] == "There is nothing to take back."
+    assert desk.told[-1] == "There is nothing to undo."
 
 
 def test_taking_back_a_correction_brings_the_tracked_mask_back(desk: Desk) -> None:

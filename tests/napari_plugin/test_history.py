@@ -1,4 +1,4 @@
-"""Everything is taken back and made again, in one order."""
+"""Everything is undone and redone, in one order."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_whole_session_is_taken_back_and_made_again_step_by_step(
         desk.jobs.run()
         assert everything(desk) == wanted
     control.redo()
-    assert desk.told[-1] == "There is nothing to make again."
+    assert desk.told[-1] == "There is nothing to redo."
     assert desk.failures == []
 
 
@@ -92,7 +92,7 @@ def test_what_was_taken_back_is_gone_after_another_change(desk: Desk) -> None:
     desk.jobs.run()
     desk.click(*RIGHT)
     desk.controller.redo()
-    assert desk.told[-1] == "There is nothing to make again."
+    assert desk.told[-1] == "There is nothing to redo."
     assert desk.area(0, 1) > 300
 
 

@@ -25,7 +25,7 @@ def find(path: Path) -> list[Dataset]:
 
 
 def load_for(path: Path, movie: Path) -> Dataset:
-    """Open labels of a movie that lies elsewhere.
+    """Open labels of a movie that is elsewhere.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ def load(path: Path) -> list[Dataset]:
 
 
 def load_for(path: Path, movie: Path) -> Dataset:
-    """Open a file whose images are the frames of a movie that lies elsewhere."""
+    """Open a file whose images are the frames of a movie that is elsewhere."""
     images, masks = _read(path)
     frames = _frame_numbers(list(images.values()))
     found = {frames[image]: of_image for image, of_image in masks.items()}

@@ -34,6 +34,7 @@ from sam2_plugins.core.datasets.label_stacks import read_labels
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames import list_images, natural_sorted
 from sam2_plugins.core.masks import label_dtype, split_label_image
+from sam2_plugins.core.masks.label_images import most_frequent
 
 
 def find(folder: Path) -> list[Dataset]:
@@ -142,8 +143,5 @@ def named_after(outlines: NDArray[Any], markers: NDArray[Any]) -> NDArray[Any]:
     """
     named = np.zeros(outlines.shape, label_dtype(int(markers.max(initial=0))))
     for mask in split_label_image(outlines).values():
-        under = markers[mask.slices][mask.crop]
-        found, counts = np.unique(under[under > 0], return_counts=True)
-        if found.size:
-            mask.paste_into(named, found[counts.argmax()])
+        mask.paste_into(named, most_frequent(markers[mask.slices][mask.crop])[0])
     return named

@@ -1,4 +1,4 @@
-"""Names and tables of the Cell Tracking Challenge, for those who read, write and check them.
+"""Names and tables of the Cell Tracking Challenge, for readers, writers and checks.
 
 The format: https://public.celltrackingchallenge.net/documents/Naming%20and%20file%20content%20conventions.pdf
 """

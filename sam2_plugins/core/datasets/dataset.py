@@ -1,4 +1,4 @@
-"""A sequence with ground truth, whatever its layout on the disk, and the rules of scoring it."""
+"""A sequence with ground truth, read from any layout, and its rules of scoring."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class Dataset:
 
 
 def kind_of(movie: Path) -> Kind:
-    """Guess what is filmed: what lies in TIFF or arrays comes from a microscope."""
+    """Guess the kind of movie: TIFF files and arrays come from a microscope."""
     first = next(iter(list_images(movie)), movie) if movie.is_dir() else movie
     return "microscopy" if first.suffix.lower() in _OF_MICROSCOPES else "natural"
 

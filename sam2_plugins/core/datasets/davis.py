@@ -1,4 +1,4 @@
-"""DAVIS, and what took over its layout: YouTube-VOS and MOSE.
+"""DAVIS, and datasets with its layout: YouTube-VOS and MOSE.
 
     JPEGImages/[480p/]NAME/00000.jpg    Annotations/[480p/]NAME/00000.png    ImageSets/2017/val.txt
 

@@ -1,4 +1,4 @@
-"""Label images on a disk: one number per pixel, 0 for the background; or what people draw."""
+"""Label images in files: one number per pixel, 0 for the background; or drawn pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well objects are followed, against ground truth.
+"""Evaluation of tracked objects against ground truth.
 
 `evaluate_sequence` scores a model, with a simulated person to prompt it, by `metrics` and the
 rules that each dataset carries; `ctc_scores` a whole result with its lineage.

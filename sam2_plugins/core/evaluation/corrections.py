@@ -1,4 +1,4 @@
-"""What a person would still have to do to a result, counted in acts.
+"""Counts the acts by which a person would have to correct a result.
 
 An act mends an object from a frame on, as it does in a tracker. So what lasts for several frames
 counts once, and again if it comes again:
@@ -53,7 +53,7 @@ class Correction:
 def corrections(
     match: TrackMatch, missed_divisions: Collection[int], false_divisions: Collection[int]
 ) -> list[Correction]:
-    """List what a person would have to do, by frame; the module tells what counts.
+    """List the corrections by frame; see the module for the kinds.
 
     Parameters
     ----------

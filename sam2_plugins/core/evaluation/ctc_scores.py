@@ -38,7 +38,7 @@ TOLERANCE = 1
 
 @dataclass(frozen=True)
 class CtcScores:
-    """How good a whole result is; nan where the truth has nothing to score.
+    """Scores of a whole result; nan where the truth has nothing to score.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Label images of a movie and who descends from whom: a result or a truth, wherever it lies."""
+"""Label images of a movie with their lineage: a result or a truth, in any layout."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from sam2_plugins.core.datasets.labelled_frames import LabelledFrames, label_ima
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.export import check_ctc
 from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.masks.label_images import most_frequent
 
 Frames: TypeAlias = "Sequence[NDArray[Any]] | NDArray[Any]"
 
@@ -56,7 +57,7 @@ class LabelledTracks:
 
 
 def read_result(path: str | Path) -> LabelledTracks:
-    """Open what a tracker wrote.
+    """Open a tracker's result.
 
     Parameters
     ----------
@@ -94,7 +95,7 @@ def read_result(path: str | Path) -> LabelledTracks:
 
 
 def read_truth(path: str | Path) -> LabelledTracks:
-    """Open what is true.
+    """Open a ground truth.
 
     Parameters
     ----------
@@ -150,10 +151,10 @@ def as_label_images(frames: LabelledFrames) -> Frames:
 
 
 def with_derived_lineage(truth: LabelledTracks) -> LabelledTracks:
-    """Derive the divisions of a truth that has none, with a remark that says so."""
+    """Derive the divisions of a truth that has none, and add a remark."""
     parents = derive_parents(truth.images)
     remark = (
-        f"The truth {truth.name} tells no lineage. It was derived: {len(set(parents.values()))} "
+        f"The truth {truth.name} has no lineage. It was derived: {len(set(parents.values()))} "
         "divisions, where objects begin on the place of one that ended on the frame before."
     )
     return replace(truth, parents=parents, remarks=(*truth.remarks, remark))
@@ -179,7 +180,9 @@ def derive_parents(images: Frames) -> dict[int, int]:
             mothers = np.where(np.isin(moved, ended), moved, 0)
             litters: dict[int, dict[int, float]] = {}
             for label in new:
-                mother, share = _most_under(mothers, image == label)
+                under = mothers[image == label]
+                mother, pixels = most_frequent(under)
+                share = pixels / under.size
                 if share >= DAUGHTER_ON_MOTHER:
                     litters.setdefault(mother, {})[label] = share
             for mother, litter in litters.items():
@@ -218,13 +221,6 @@ def _parents(table: Path) -> dict[int, int]:
 
 def _labels(image: NDArray[Any]) -> set[int]:
     return {int(label) for label in np.unique(image)} - {0}
-
-
-def _most_under(labels: NDArray[Any], mask: NDArray[np.bool_]) -> tuple[int, float]:
-    """Label with the most pixels under a mask, and its share of the mask; (0, 0) if none is."""
-    found = np.bincount(labels[mask])
-    label = int(found[1:].argmax()) + 1 if len(found) > 1 else 0
-    return (label, float(found[label] / found.sum())) if label else (0, 0.0)
 
 
 def _common_motion(before: NDArray[Any], after: NDArray[Any]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Which object of a result stands for which true one, frame by frame, and the tracks of both.
+"""Matches the objects of a result with the true ones, frame by frame, and the tracks of both.
 
 The rule is that of the Cell Tracking Challenge: an object of the result stands for a true one if it
 covers more than half of it. So a true object has one counterpart at most; one of the result may

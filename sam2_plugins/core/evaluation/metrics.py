@@ -1,4 +1,4 @@
-"""How well objects were followed: J and F of DAVIS, SEG of the Cell Tracking Challenge, tracks.
+"""Metrics of tracked objects: J and F of DAVIS, SEG of the Cell Tracking Challenge, tracks.
 
 J (region) and F (boundary): Perazzi et al., CVPR 2016, section 4. SEG: Maška et al., Bioinformatics
 2014, section 2.4. One pass over the frames; every measure works on the objects' crops.
@@ -22,6 +22,7 @@ from sam2_plugins.core.datasets.labelled_frames import (
     masks_of,
 )
 from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.masks.label_images import most_frequent
 
 SEEN = 0.5  # an object is held on a frame where its own mask has this IoU
 
@@ -259,12 +260,7 @@ def _main_label(mask: ObjectMask, frame: LabelledFrame) -> tuple[int, int]:
         shared = {label: mask.intersection_with(other) for label, other in frame.items()}
         most = max(shared, key=lambda label: shared[label], default=0)
         return (most, shared[most]) if shared.get(most) else (0, 0)
-    under = frame[mask.slices][mask.crop]
-    labels, counts = np.unique(under[under > 0], return_counts=True)
-    if not len(labels):
-        return 0, 0
-    first = int(counts.argmax())
-    return int(labels[first]), int(counts[first])
+    return most_frequent(frame[mask.slices][mask.crop])
 
 
 def _end(looks: Sequence[_Look]) -> int:

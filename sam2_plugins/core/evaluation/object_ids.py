@@ -1,4 +1,4 @@
-"""Whether a prediction calls objects as the truth does; if not, which one is which, by overlap."""
+"""Matches the object ids of a prediction with those of the truth by overlap, where they differ."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def ids_by_overlap(
     """Find the label of every true object in a prediction with other ids.
 
     Each object is looked for once, on the first frame from its prompt on where anything predicted
-    touches it; what becomes of it later is for the scores to tell.
+    touches it; later frames are left to the scores.
 
     Parameters
     ----------

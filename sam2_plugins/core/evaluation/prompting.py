@@ -1,4 +1,4 @@
-"""What a person who sees the truth would say: a prompt, or a click where a mask is wrong."""
+"""Simulated prompts from the truth: a first prompt, or a click where a mask is wrong."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROMPT_KINDS: tuple[PromptKind, ...] = ("mask", "click", "box")
 
 
 def prompt_from_mask(kind: PromptKind, frame: int, obj: ObjectId, mask: ObjectMask) -> Prompt:
-    """Say of an object what one who sees it would: a click at its heart, its box, or itself.
+    """Return a prompt for a true mask: a click at its innermost pixel, its box, or the mask itself.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How a model is tested: prompted once, or corrected by a simulated person.
+"""Protocols of evaluation: prompted once, or corrected by a simulated person.
 
 Semi-supervised evaluation as in DAVIS, and the promptable video segmentation of Ravi et al. 2024,
 section 6.1 and appendix: offline (passes, each correcting the worst frame) and online (one pass, a
@@ -26,7 +26,7 @@ OnFrame: TypeAlias = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Protocol:
-    """What the simulated person does.
+    """The protocol of the simulated person.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Effort:
-    """What was done for one object."""
+    """The prompts given for one object."""
 
     frames: int = 0
     clicks: int = 0
@@ -75,12 +75,12 @@ class Annotator:
         self._prompted: set[tuple[int, int]] = set()
 
     def may_prompt(self, frame: int, obj: int, truth: Mapping[int, ObjectMask]) -> bool:
-        """Whether an object is there to be prompted, and patience is left."""
+        """Whether an object is on the frame, and may get a further prompt."""
         left = self.efforts[obj].frames < self._protocol.frames
         return left and obj in truth and (frame, obj) not in self._prompted
 
     def prompt(self, frame: int, obj: int) -> ObjectMask:
-        """Prompt an object on a frame, look, and correct what came of it."""
+        """Prompt an object on a frame, and correct the resulting mask."""
         truth = self._dataset.masks(frame)[obj]
         known = obj in self._tracker.objects
         found = self._tracker.mask(frame, obj) if known else None
@@ -135,7 +135,7 @@ def rounds(
 def _pass(
     tracker: VideoTracker, dataset: Dataset, starts: Mapping[int, int], on_frame: OnFrame
 ) -> Found:
-    """Track everything to the end; what still follows from the prompts costs nothing."""
+    """Track all objects to the end; masks that are still current are not computed again."""
     length, first = len(dataset.truth), min(starts.values())
     found: Found = [{} for _ in range(length)]
     for result in tracker.propagate(start=first, stop=length - 1):

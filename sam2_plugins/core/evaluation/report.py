@@ -1,4 +1,4 @@
-"""What an evaluation came to: means, a table for programs, a picture."""
+"""Reports of an evaluation: means, a table for programs, a picture."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Round:
 
 @dataclass(frozen=True)
 class ObjectReport:
-    """What one object took.
+    """The prompts and scores of one object.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class ObjectReport:
 
 @dataclass(frozen=True)
 class SequenceReport:
-    """How one sequence went.
+    """The result of one sequence.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ def evaluate_sequence(
     on_frame: Callable[[int, int], None] | None = None,
     on_masks: Callable[[Found], None] | None = None,
 ) -> SequenceReport:
-    """Carry out a protocol on a dataset, and score what came out.
+    """Carry out a protocol on a dataset, and score the result.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Whether a folder keeps the rules of the Cell Tracking Challenge."""
+"""Checks a folder against the rules of the Cell Tracking Challenge."""
 
 from __future__ import annotations
 

@@ -113,12 +113,12 @@ class WriterGroup:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What had to be left out or changed for the rules of a format, once it is closed."""
+        """Notes on what was left out or changed for the rules of a format, once it is closed."""
         return tuple(note for w in self._writers for note in getattr(w, "notes", ()))
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """What was written without an error, as far as it is there."""
+        """Paths that were written without an error, and exist."""
         return tuple(w.path for w in self._writers if w.path.exists())
 
     def add(self, writer: TrackWriter) -> None:
@@ -177,7 +177,7 @@ class WriterGroup:
     def _try(self, writer: TrackWriter, act: Callable[[], None]) -> None:
         try:
             act()
-        except Exception as error:  # of whatever class: the other files are not to suffer
+        except Exception as error:  # of any class: the other files are still finished
             self.errors.append(_named(writer.path, error))
             if writer in self._writers:
                 self._writers.remove(writer)
@@ -185,7 +185,7 @@ class WriterGroup:
 
 
 def _named(path: Path, error: Exception) -> ExportError:
-    """Say which file cannot be written, and why."""
+    """Return an error that names the file and the reason."""
     if isinstance(error, ExportError):
         return error
     named = ExportError(f"{path} cannot be written: {message_of(error)}")

@@ -1,4 +1,4 @@
-"""Export formats by name. A module of this folder that registers one is found by itself."""
+"""Export formats by name. Modules of this folder register theirs when imported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sam2_plugins.core.masks import ObjectId
 
 @dataclass(frozen=True)
 class Subject:
-    """What is known before the first frame is written; `open_writers` explains it."""
+    """The facts for a writer before the first frame; see `open_writers`."""
 
     frames: Frames
     numbering: Numbering
@@ -32,7 +32,7 @@ class Subject:
 
     @property
     def scale(self) -> Scale:
-        """What a pixel and a frame are in the world."""
+        """The size of a pixel and the length of a frame."""
         seconds = None if self.frames.fps is None else 1 / self.frames.fps
         # Not every movie has a notion of pixel size.
         return Scale(getattr(self.frames, "pixel_size", None), seconds)

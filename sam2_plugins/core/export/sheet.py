@@ -86,7 +86,7 @@ def contact_sheet(
 
 
 class ContactSheetWriter:
-    """Keeps results at even distances, whatever the length of the movie, and lays some out.
+    """Keeps results at even distances for a movie of any length, and lays some out.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A table of what was seen, for spreadsheets and pandas."""
+"""A table of objects and frames, for spreadsheets and pandas."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class LabelTiffWriter:
             self._times = [*self._times, time] if len(self._times) == frame else None
 
     def close(self) -> None:
-        """Say in the metadata that the pages are frames."""
+        """Write the OME metadata, in which the pages are frames."""
         if self._closed:
             return
         self._closed = True
@@ -123,7 +123,7 @@ class LabelTiffWriter:
         return str(ome.tostring(declaration=True))
 
     def _physical(self) -> dict[str, Any]:
-        """What is known of the movie, as attributes of the OME schema 2016-06."""
+        """Times and sizes of the movie as attributes of the OME schema 2016-06."""
         facts: dict[str, Any] = {}
         if self._pixel_size is not None:
             x, y = self._pixel_size

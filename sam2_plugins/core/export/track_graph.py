@@ -13,7 +13,7 @@ from sam2_plugins.core.masks import ObjectId, ObjectMask
 
 @dataclass(frozen=True)
 class Scale:
-    """What a pixel and a frame are in the world; None: not known, and then 1.
+    """The size of a pixel and the length of a frame; None: not known, and then 1.
 
     Attributes
     ----------

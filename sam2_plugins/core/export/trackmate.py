@@ -20,6 +20,7 @@ from sam2_plugins.core.export.track_graph import Scale, Spot, TrackGraph
 from sam2_plugins.core.export.writer import Masks
 from sam2_plugins.core.files import replacing
 from sam2_plugins.core.masks import ObjectId
+from sam2_plugins.core.masks.polygons import ring_area
 
 _SPOT = {
     "QUALITY": ("Quality", "QUALITY", False),
@@ -131,7 +132,7 @@ class TrackMateWriter:
     def _add_spot(self, group: ET.Element, spot: Spot) -> None:
         scale, (x, y) = self._scale, spot.centre
         area = spot.mask.area * scale.x * scale.y
-        ring = max(spot.mask.to_polygons(_OUTLINE_PX), key=_area_of)
+        ring = max(spot.mask.to_polygons(_OUTLINE_PX), key=ring_area)
         outline = (ring - (x, y)) * (scale.x, scale.y)
         element = ET.SubElement(
             group,
@@ -197,11 +198,6 @@ def _connected(edges: list[tuple[Spot, Spot]], spots: int) -> list[list[tuple[Sp
     for source, target in edges:
         trees.setdefault(int(tree_of[source.id]), []).append((source, target))
     return list(trees.values())
-
-
-def _area_of(ring: np.ndarray) -> float:
-    x, y = ring.T
-    return float(abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1)))) / 2
 
 
 def _number(value: float) -> str:

@@ -122,7 +122,7 @@ class VideoWriter:
 
 
 def _put_together(path: Path) -> None:
-    """Make an ordinary mp4 of one in fragments, which not every player can wind."""
+    """Make an ordinary mp4 of one in fragments, in which not every player can seek."""
     with replacing(path) as whole:
         options = {"movflags": "+faststart"}
         with (

@@ -1,4 +1,4 @@
-"""What every format has in common."""
+"""The interface of all formats."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sam2_plugins.core.masks import ObjectId, ObjectMask
 Masks = Mapping[ObjectId, ObjectMask]
 
 UNPAIRED = "backslashreplace"
-"""What becomes of half a character, which a name may hold and UTF-8 does not."""
+"""Error handler for unpaired surrogates, which names may have and UTF-8 does not."""
 
 
 class TrackWriter(Protocol):

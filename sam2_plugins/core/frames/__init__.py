@@ -1,6 +1,6 @@
 """Frames of a movie, wherever it is: video, TIFF, folder of images, array or stream.
 
-Whatever cannot be read is a `FrameSourceError` that says why, and what to do.
+A source that cannot be read raises `FrameSourceError` with the reason and the remedy.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class _Animation:
         return np.asarray(self._frame(key[0]).convert("RGB"))[key[1:]]
 
     def times(self) -> NDArray[np.float64]:
-        """Seconds since the first frame; each says for how long it is shown."""
+        """Seconds since the first frame, summed up from the frames' durations."""
         durations = []
         for number in range(self.shape[0]):
             frame = self._frame(number)

@@ -1,4 +1,4 @@
-"""Frames out of anything with a shape that can be sliced: numpy, dask, zarr, and our lazy files."""
+"""Frames of arrays that can be sliced: numpy, dask, zarr, and our lazy files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sam2_plugins.core.frames._source import FrameSource, ReadOptions
 
 
 class LazyArray(Protocol):
-    """What is needed of an array: it may read on slicing."""
+    """The attributes of an array that are used; it may read on slicing."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...

@@ -1,4 +1,4 @@
-"""Which axis of an array is time, depth, channel, row and column."""
+"""The axes of an array: time, depth, channel, row and column."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CHANNELS = range(1, 5)  # sizes that an axis of channels, rather than of space,
 
 @dataclass(frozen=True)
 class Layout:
-    """Where to find a frame in an array: positions of its axes; None for those it has not.
+    """Positions of an array's axes; None for those that it does not have.
 
     `rest` are axes of length 1, or not shown: they are read at index 0.
     """

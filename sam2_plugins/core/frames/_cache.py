@@ -1,4 +1,4 @@
-"""The decoded frames that are kept."""
+"""A cache of decoded frames."""
 
 from __future__ import annotations
 

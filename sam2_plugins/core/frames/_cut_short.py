@@ -1,4 +1,4 @@
-"""Whether a video file ends before its container says so, which players pass over in silence."""
+"""Whether a video file is cut off before the end of its container, which players do not report."""
 
 from __future__ import annotations
 

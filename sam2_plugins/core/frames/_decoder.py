@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,7 +50,7 @@ def _stream(container: Any, number: int | None, name: str) -> Any:
 
 
 def decode(packets: Iterable[Any], stream: Any) -> Iterator[av.VideoFrame]:
-    """Decode what decodes: a damaged packet is passed over, a damaged end ends the stream."""
+    """Decode packets; a damaged one is skipped, and a damaged end ends the stream."""
     try:
         for packet in packets:
             frames: list[Any] = []
@@ -78,7 +79,7 @@ class Decoder:
         self._open()
 
     def rewind(self) -> None:
-        """Go to the very beginning, which no timestamp is needed for."""
+        """Go to the beginning, without a timestamp."""
         self.close()
         self._open()
 
@@ -111,7 +112,7 @@ class Decoder:
             return None
         if key is None or key.pts > pts:
             return None
-        self._frames = decode(_chain(key, packets), self.stream)
+        self._frames = decode(chain([key], packets), self.stream)
         return Key(key.pts, key.size)
 
     def next(self) -> av.VideoFrame | None:
@@ -121,8 +122,3 @@ class Decoder:
     def close(self) -> None:
         self._frames = iter(())
         self.container.close()
-
-
-def _chain(first: Any, rest: Iterable[Any]) -> Iterator[Any]:
-    yield first
-    yield from rest

@@ -1,4 +1,4 @@
-"""A video out of images."""
+"""Encoding images as a video."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the names of a folder's images count: times, channels, planes, and series of their own."""
+"""Times, channels, planes and series in the names of a folder's images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TAGS: Mapping[str, str] = {
     **dict.fromkeys(("s", "xy", "p", "pos", "position", "site", "series", "scene"), _SERIES),
     **dict.fromkeys(("f", "fov", "field", "well", "stage", "tile", "cam", "camera"), _SERIES),
 }
-"""What microscopes, and the programs for them, write before a number."""
+"""Prefixes that microscopes and their programs write before a number."""
 
 _PLATE_TAGS = {"r": _SERIES, "c": _SERIES, "p": _DEPTH}  # of names with a row: r01c02f03p04
 _SURE_CHANNELS = {"ch", "chan", "channel", "wavelength"}
@@ -65,7 +65,7 @@ class Arrangement:
 
 
 class _Field(NamedTuple):
-    """A part of the names that differs: what it counts, and its value in every name."""
+    """A part of the names that differs: its meaning, and its value in every name."""
 
     axis: str
     values: list[Hashable]
@@ -79,15 +79,15 @@ def arrange(
     *,
     planes: bool = True,
 ) -> Arrangement:
-    """Infer from the names of a folder's images which is which.
+    """Infer the time, channel and plane of each image of a folder from its name.
 
     Parameters
     ----------
     series
         Which of several series is wanted, from 0; the first if None.
     channels_by
-        A regular expression for the part of a name that tells the channel (its first group, if it
-        has one), where the names do not say so themselves.
+        A regular expression for the part of a name with the channel (its first group, if it has
+        one), where the names do not mark it.
     planes
         Whether each image is one plane of one channel. Otherwise a channel or plane in the names
         makes a series.
@@ -243,7 +243,7 @@ def _fields_by(expression: str, names: Sequence[str]) -> list[_Field]:
 
 
 def _resolved(fields: list[_Field]) -> list[_Field]:
-    """Decide what each part counts, of those that do not follow from the others."""
+    """Decide the meaning of each part that does not follow from the others."""
     if len(fields) == 1 and not fields[0].sure:
         return [fields[0]._replace(axis=_TIME)]
     fields = [

@@ -1,4 +1,4 @@
-"""The files that a movie is read from, be they one or many."""
+"""The files that a movie is read from."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _HDF5_SUFFIXES = {".h5", ".hdf5", ".he5", ".hdf"}
 
 
 def conversion_of(path: Path) -> str | None:
-    """Say what a file is that is not read here, and what to type to convert it; None if it is read.
+    """Return the name of a format that is not read here, and how to convert it; None if it is read.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""The one gate through which media files come: what FFmpeg may open, and how large a frame may be.
+"""The one place where media files are opened: formats that FFmpeg may open, and size limits.
 
-Names of files and addresses come from manifests, tasks and prompts that others wrote. FFmpeg takes
-them for more than they are: `concat:a|b`, a clock time as a protocol, a playlist that names other
+Names of files and addresses come from manifests, tasks and prompts of others. FFmpeg interprets
+them: `concat:a|b`, a clock time as a protocol, a playlist that names other
 files or hosts. Here a file is a file, an address is one of the known kinds, and only formats that
 hold their own pictures are opened.
 """
@@ -29,7 +29,7 @@ DAMAGE: tuple[type[Exception], ...] = (
     *(AttributeError, OverflowError, MemoryError, ZeroDivisionError, AssertionError),
     *(struct.error, zlib.error, zipfile.BadZipFile, Image.DecompressionBombError),
 )
-"""What libraries raise on files that are damaged, or made to look so."""
+"""Exceptions of libraries on files that are damaged, or made to attack them."""
 
 _ADDRESS = re.compile(r"(https?|rtsps?|rtmps?|rtp|srt|tcp|udp)://", re.IGNORECASE)
 _NETWORK = "http,https,httpproxy,tcp,tls,udp,rtp,rtsp,rtsps,srtp,srt,rtmp,rtmps,rtmpt,rtmpts"
@@ -46,7 +46,7 @@ _CONTAINERS = (
     "yuv4mpegpipe"
 )
 _PICTURES = "bmp_pipe,j2k_pipe,jpeg_pipe,jpegls_pipe,pam_pipe,pbm_pipe,pgm_pipe,png_pipe,ppm_pipe"
-_SOUND = "aac,aiff,flac,mp3,wav"  # opened to say that there is no picture in it
+_SOUND = "aac,aiff,flac,mp3,wav"  # opened to report that they have no picture
 _PLAYLIST = re.compile(
     rb"\s*(#EXTM3U|ffconcat|<\?xml[^>]*>\s*<MPD|<MPD|\[playlist\]|v=0\r?\n)", re.IGNORECASE
 )
@@ -66,7 +66,7 @@ def exists(path: Path) -> bool:
 
 
 def media_url(path: Path) -> str:
-    """Return a path as FFmpeg takes it: as a file, whatever its name looks like."""
+    """Return a path for FFmpeg as a `file:` address, so that no part of its name is interpreted."""
     return f"file:{path}"
 
 

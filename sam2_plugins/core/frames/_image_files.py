@@ -1,4 +1,4 @@
-"""Single images in files: what the header says, and the samples as they were recorded.
+"""Single images in files: the header, and the samples as they were recorded.
 
 Pillow reads most of them, and brings colours of more than 8 bits down to 8, palettes up to colour.
 So PNG and JPEG 2000 of more bits are read by imagecodecs, Netpbm here, and TIFF by tifffile.
@@ -25,7 +25,7 @@ from sam2_plugins.core.frames._orientation import Orientation
 from sam2_plugins.core.frames._tiff_facts import refuse_strange_ome
 from sam2_plugins.core.frames._tiff_pages import PageView, movie_of, view_of
 
-logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what matters, `_tiff` tells
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # `_tiff` reports what matters
 
 TIFF_SUFFIXES = frozenset(
     {".tif", ".tiff", ".btf", ".tf2", ".tf8", ".tif8", ".lsm", ".stk", ".flex"}
@@ -51,7 +51,7 @@ Reader = Callable[[Path], NDArray]
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What a file says of its picture before it is decoded.
+    """Facts about a picture from its header, before it is decoded.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ def is_tiff(path: Path) -> bool:
 
 
 def read_header(path: Path, max_pixels: int) -> ImageHeader:
-    """Read what the header says."""
+    """Read the header."""
     try:
         header = _tiff_header(path) if is_tiff(path) else _header(path)
     except FrameSourceError:
@@ -115,7 +115,7 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray:
 
 
 def unreadable(path: Path, error: Exception) -> FrameSourceError:
-    """Name an image that cannot be read."""
+    """Return the error for an image that cannot be read."""
     return FrameSourceError(
         f"The image {path} cannot be read: {error}. Replace it, or take it out of the folder."
     )
@@ -239,7 +239,8 @@ def _bits_of_jpeg2000(head: bytes) -> int:
 def _exif_orientation(image: Image.Image) -> int | None:
     """Read the orientation from the header.
 
-    A PNG may tell it after its pixels, too, which nobody does: looking there would decode them.
+    A PNG may have it after its pixels, too. No program writes it there, and reading it would
+    decode them.
     """
     if image.format == "PNG" and "exif" not in image.info:
         return None

@@ -1,4 +1,4 @@
-"""From stored samples to uint8 RGB, by one rule for the whole movie."""
+"""Stored samples to uint8 RGB, by the same rule for the whole movie."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Normalisation:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Which limits are wanted.
+    """The wanted limits.
 
     Parameters
     ----------

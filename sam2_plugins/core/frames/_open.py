@@ -56,8 +56,8 @@ def open_frames(
         A `FrameSource` is returned as it is. Playlists, and protocols other than those of the
         network, are not opened.
     axes
-        Letters of an array's axes: T time, Z depth, C channel, Y row, X column. By default what the
-        file says, or else a guess from the shape.
+        Letters of an array's axes: T time, Z depth, C channel, Y row, X column. By default those
+        in the file, or else a guess from the shape.
     channels
         One channel to show in grey, or two or three as red, green and blue (of two, blue is 0). By
         default the first three; the fourth of RGBA is dropped.
@@ -71,17 +71,17 @@ def open_frames(
     stream
         Which video stream of a file, or which series of a TIFF, an OME-Zarr or a folder, from 0.
     fps
-        Frames per second, where it is to be other than the source says.
+        Frames per second, to replace those of the source.
     channels_by
-        A regular expression for the part of the file names that tells the channel, such as
-        "_(BF|GFP)_", where a folder has an image per channel and the names do not say "channel".
+        A regular expression for the part of the file names with the channel, such as
+        "_(BF|GFP)_", where a folder has an image per channel and the names do not mark it.
     max_pixels
         Of a frame in a file: larger ones are refused before they are decoded.
 
     Raises
     ------
     FrameSourceError
-        If the source cannot be read as frames; the message says what to do.
+        If the source cannot be read as frames; the message has the remedy.
     """
     if fps is not None and not (np.isfinite(fps) and fps > 0):
         raise FrameSourceError(f"fps={fps} is no frame rate: give a number above 0.")
@@ -125,7 +125,7 @@ def _open_path(text: str, options: ReadOptions) -> FrameSource:
 def _expanded(text: str) -> Path:
     try:
         return Path(text).expanduser()
-    except RuntimeError:  # a person of that name is not known here
+    except RuntimeError:  # there is no user of that name
         return Path(text)
 
 

@@ -53,7 +53,7 @@ class Orientation:
 
     @property
     def mirrored(self) -> bool:
-        """Whether no turn alone does it."""
+        """Whether it includes a reflection."""
         return self.transposed ^ self.flipped_x ^ self.flipped_y
 
     @property

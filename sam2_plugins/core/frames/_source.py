@@ -1,4 +1,4 @@
-"""What every source of frames has in common."""
+"""The base class of all sources of frames."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Frame:
     index
         Position in presentation order, from 0.
     time
-        Seconds since the first frame shown, from the presentation timestamps. Where nothing tells
-        the times, one frame per second.
+        Seconds since the first frame shown, from the presentation timestamps. Where times are
+        not known, one frame per second.
     image
         uint8 [H, W, 3], RGB, upright, normalised.
     """
@@ -58,7 +58,7 @@ class FrameSource(ABC):
     Attributes
     ----------
     name
-        What to call the source in a message.
+        Name of the source for messages.
     kind
         "video", "array", "images", "tiff", "zarr" or "stream".
     length
@@ -134,7 +134,7 @@ class FrameSource(ABC):
 
     @property
     def _known_times(self) -> NDArray[np.float64] | None:
-        """Times that the source itself has, [length]."""
+        """Times that the source stores, [length]; None if it stores none."""
         return None
 
     def _time(self, index: int) -> float:
@@ -144,7 +144,7 @@ class FrameSource(ABC):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was lost or had to be assumed while reading, so far."""
+        """Losses and assumptions while reading, so far."""
         return tuple(self._warnings)
 
     @property
@@ -216,7 +216,7 @@ class FrameSource(ABC):
                 self._release()
 
     def _release(self) -> None:
-        """Let go of what the source holds open."""
+        """Close the source's files."""
         return
 
     def __enter__(self) -> FrameSource:

@@ -66,7 +66,7 @@ class StreamSource(FrameSource):
 
     @property
     def times(self) -> NDArray[np.float64]:
-        raise FrameSourceError(f"{self.name} is a stream: each frame tells its time when it comes.")
+        raise FrameSourceError(f"{self.name} is a stream: each frame has its time when it is read.")
 
     def __getitem__(self, index: int) -> Frame:
         """Return the current frame or a coming one; frames on the way there are dropped.

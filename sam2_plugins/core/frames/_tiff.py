@@ -79,7 +79,7 @@ def _choose_series(tif: tifffile.TiffFile, path: Path, number: int | None) -> tu
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Name the file in whatever tifffile raises on one that is damaged."""
+    """Turn tifffile's exceptions on damaged files into an error that names the file."""
     try:
         yield
     except FrameSourceError:
@@ -228,7 +228,7 @@ class TiffArray:
 
 @contextmanager
 def _complaints() -> Iterator[list[str]]:
-    """Collect what tifffile finds wrong but goes on from, which it only logs."""
+    """Collect problems that tifffile only logs."""
     found: list[str] = []
     handler = logging.Handler(logging.ERROR)
     handler.emit = lambda record: found.append(record.getMessage())  # type: ignore[method-assign]

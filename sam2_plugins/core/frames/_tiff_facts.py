@@ -1,4 +1,4 @@
-"""When the frames of a TIFF were taken, and how large its pixels are, as programs write it."""
+"""Times of the frames and sizes of the pixels in a TIFF, in the forms that programs write."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MALFORMED = (ValueError, TypeError, KeyError, IndexError, ZeroDivisionError, At
 
 
 def times_of(tif: tifffile.TiffFile, number: int, series: Any) -> Times | None:
-    """Return the seconds of each frame, from the first program that wrote of them; None without."""
+    """Return the seconds of each frame from the first metadata that have them; None without."""
     axis = series.axes.find("T")
     with suppress(*_MALFORMED):
         return _times(tif, number, series.shape[max(axis, 0)])
@@ -38,7 +38,7 @@ def times_of(tif: tifffile.TiffFile, number: int, series: Any) -> Times | None:
 
 
 def pixel_size_of(tif: tifffile.TiffFile, number: int) -> PixelSize | None:
-    """Return the micrometres per pixel (x, y), if a program wrote of it."""
+    """Return the micrometres per pixel (x, y), if the metadata have them."""
     with suppress(*_MALFORMED):
         return _pixel_size(tif, number)
     return None
@@ -71,7 +71,7 @@ def files_of_ome(tif: tifffile.TiffFile) -> list[str]:
 
 
 def refuse_strange_ome(tif: tifffile.TiffFile, name: str) -> None:
-    """Refuse metadata of an OME-TIFF that tifffile is not to obey.
+    """Refuse metadata of an OME-TIFF that are unsafe for tifffile.
 
     That is, with files elsewhere, more images than any movie has, or entities, which hide either.
     """
@@ -101,7 +101,7 @@ def _is_elsewhere(file: str) -> bool:
 def _others_named(text: str) -> set[str] | None:
     """Names of other files that hold images of a set; None if the metadata cannot be parsed.
 
-    Programs note where a file was first: of itself, and in annotations.
+    Programs record the original place of a file: its own, and in annotations.
     """
     try:
         root = None if "<!ENTITY" in text else ElementTree.fromstring(text)  # noqa: S314 - as tifffile does

@@ -1,6 +1,6 @@
 """One page of a TIFF as a picture: upright, palettes in colour, white that is 0 turned over.
 
-tifffile gives the numbers as they are stored, whatever they stand for.
+tifffile returns the stored numbers without this interpretation.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def view_of(
     Parameters
     ----------
     axes
-        What the file says of the axes of a page. Where that is other than what the page is stored
+        The axes of a page in the file's metadata. Where that is other than what the page is stored
         as (tifffile stores a movie of three or four frames as colours), it counts.
     own_palette
         Whether each page has a palette of its own, which then is no tint.
@@ -67,7 +67,7 @@ def view_of(
 
 
 def _coloured(view: PageView, keyframe: Any, own_palette: bool) -> PageView:
-    """Show what the samples stand for, with those of a pixel last."""
+    """Return colours for the stored samples, with those of a pixel last."""
     photometric, axes, shape, dtype = keyframe.photometric, view.axes, view.shape, view.dtype
     if colours_of := _OTHER_COLOURS.get(int(photometric)):
         raise FrameSourceError(
@@ -92,22 +92,18 @@ def _coloured(view: PageView, keyframe: Any, own_palette: bool) -> PageView:
     most = -1 if dtype.kind == "i" else (1 << int(keyframe.bitspersample)) - 1
     view = replace(view, white=most if dtype == np.uint8 and most < 255 else None)
     if photometric == _MIN_IS_WHITE:
-        return replace(view, show=lambda page: _turned_over(page, most))
+        return replace(view, show=lambda page: ~page if page.dtype == bool else most - page)
     return view
 
 
 def _upright(view: PageView, keyframe: Any) -> PageView:
-    """Turn and mirror as the file says, which tifffile passes over."""
+    """Turn and mirror by the file's orientation, which tifffile ignores."""
     tag = keyframe.tags.get(_ORIENTATION)
     orientation = Orientation.from_exif(None if tag is None else tag.value)
     if orientation == Orientation() or view.axes not in ("YX", "YXS"):
         return view
     shape = (*orientation.size(*view.shape[:2]), *view.shape[2:])
     return replace(view, shape=shape, show=lambda page: orientation.apply(view.show(page)))
-
-
-def _turned_over(page: NDArray, most: int) -> NDArray:
-    return ~page if page.dtype == bool else most - page
 
 
 def _to_rgb(page: NDArray, mode: str) -> NDArray:
@@ -138,7 +134,7 @@ def has_own_palettes(pages: Sequence[Any]) -> bool:
 
 
 def movie_of(tif: tifffile.TiffFile) -> tuple[int, Any]:
-    """Return the number and the series that a person means who names none.
+    """Return the number and the series that is read by default.
 
     It is the first that is no thumbnail; or, where a program wrote its pages one at a time, which
     tifffile then takes for a series each, all of them.

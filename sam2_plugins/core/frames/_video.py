@@ -22,12 +22,12 @@ from sam2_plugins.core.frames._video_index import VideoIndex, index_of
 
 _CACHE_BYTES = 128 << 20
 _FORWARD_FRAMES = 8  # kept behind a reader who goes forward
-_FORWARD_STREAK = 8  # steps forward after which a reader is believed to do so
+_FORWARD_STREAK = 8  # steps forward after which further ones are expected
 
 
 @dataclass
 class ReadingCost:
-    """What reading took so far: jumps in the file, and frames decoded."""
+    """The cost of reading so far: seeks in the file, and decoded frames."""
 
     seeks: int = 0
     decoded: int = 0
@@ -39,8 +39,8 @@ class VideoSource(FrameSource):
     Reading forward decodes each frame once and never seeks. Reading backward or at random decodes
     from the keyframe before, and keeps what it passes on the way, up to a bound in bytes.
 
-    A frame that the file counts but that does not decode is stood in for by the one before it, and
-    `warnings` says so.
+    A frame that the file counts but that does not decode is replaced by the one before it, with an
+    entry in `warnings`.
     """
 
     kind = "video"
@@ -65,6 +65,7 @@ class VideoSource(FrameSource):
         self._resized: set[int] = set()
         self._coded_size = first.width, first.height
         self._orientation = of_frame(first)
+        self._size = self._orientation.size(first.height, first.width)
         self.rotation, self.mirrored = self._orientation.rotation, self._orientation.mirrored
         if note := stretched(self._decoder.stream, self.width, self.height):
             self._warn(note)
@@ -91,11 +92,11 @@ class VideoSource(FrameSource):
 
     @property
     def height(self) -> int:
-        return self._orientation.size(*self._coded_size[::-1])[0]
+        return self._size[0]
 
     @property
     def width(self) -> int:
-        return self._orientation.size(*self._coded_size[::-1])[1]
+        return self._size[1]
 
     @property
     def fps(self) -> float | None:
@@ -108,7 +109,7 @@ class VideoSource(FrameSource):
     @property
     def warnings(self) -> tuple[str, ...]:
         if not self._closed:
-            _ = self._index  # which finds what the header says of the file that is not so
+            _ = self._index  # which checks the header against the file
         return (
             *super().warnings,
             *_tell("do not decode: the nearest that does stands in for each", self._lost),
@@ -160,8 +161,8 @@ class VideoSource(FrameSource):
     def _ways_to(self, index: int) -> Iterator[int]:
         """Go to keyframes ever further before a frame, at last to the beginning.
 
-        The nearest does nearly always. Further ones are for streams that recover only some frames
-        after what they mark as a keyframe (intra refresh, open groups), and for damaged ones.
+        The nearest one nearly always suffices. Further ones are for damaged streams, and for those
+        that recover only some frames after a marked keyframe (intra refresh, open groups).
         """
         pts, keys = self._index.pts, self._index.keys
         if pts is not None:

@@ -1,4 +1,4 @@
-"""When each frame of a video is shown, found without decoding it."""
+"""Presentation times of a video's frames, found without decoding."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class VideoIndex:
     times
         Seconds since the first frame shown, [N].
     pts
-        Presentation timestamps, [N], increasing. None: the stream has none that tell its frames
-        apart, so that frames are found by counting from the beginning.
+        Presentation timestamps, [N], increasing. None: the stream has none by which its
+        frames can be found; they are counted from the beginning.
     keys
         Presentation timestamps of the packets where decoding can begin, increasing.
     key_packets
@@ -66,9 +66,9 @@ class VideoIndex:
 
 @dataclass(frozen=True)
 class _Survey:
-    """What the packets of a file say, read without decoding.
+    """Facts from the packets of a file, read without decoding.
 
-    `stored` counts those that are not to be shown too, as headers do.
+    `stored` includes packets that are not shown, as headers count them.
     """
 
     stored: int
@@ -83,14 +83,14 @@ def index_of(path: Path, number: int | None) -> VideoIndex:
     try:
         now = path.stat()
     except OSError:
-        return build_index(path, number)  # which names what is wrong
+        return build_index(path, number)  # which reports what is wrong
     return _index_of(path, number, now.st_ino, now.st_size, now.st_mtime_ns)
 
 
 @lru_cache(maxsize=_KEPT)
 def _index_of(path: Path, number: int | None, *_file: int) -> VideoIndex:
     index = build_index(path, number)
-    index.times.flags.writeable = False  # whoever opens the file sees the same array
+    index.times.flags.writeable = False  # all sources of the file share the array
     return index
 
 
@@ -175,7 +175,7 @@ def _broken_promises(path: Path, container: Any, stream: Any, survey: _Survey) -
                 "it is cut off."
             ]
     if is_cut_short(path):
-        return ["The file ends before its container says so: it is cut off."]
+        return ["The file ends earlier than its container declares: it is cut off."]
     return []
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sam2_plugins.core.lineage.events import Event
+from sam2_plugins.core.errors import TrackingError
+from sam2_plugins.core.lineage.events import Event, parents_of
 from sam2_plugins.core.lineage.population import Population, Standing
-from sam2_plugins.core.lineage.rules import LineageRules, apart, are_daughters, were_several
+from sam2_plugins.core.lineage.rules import (
+    LineageRules,
+    are_daughters,
+    in_place_of,
+    were_several,
+)
 from sam2_plugins.core.masks import ObjectId, ObjectMask
-
-REACH = 0.5
-"""Diameters that two daughters are apart at most when they are first seen as two."""
 
 
 class Decisions:
@@ -129,7 +132,8 @@ class Decisions:
         for obj in list(alive):
             standing = self._standing[obj]
             gone = frame - standing.seen >= self._rules.confirm * every
-            lost = standing.settled and gone
+            # What a person shows and the finder never saw goes on.
+            lost = standing.settled and standing.found and gone
             if not lost or any(self._standing[o].part_of == obj for o in alive):
                 continue
             if self._may_stop(obj, standing.seen):
@@ -142,12 +146,21 @@ class Decisions:
         -------
         ObjectId or None
             What goes on from the frame of the event.
+
+        Raises
+        ------
+        TrackingError
+            If it does not stand any more.
         """
+        if event not in self.events:
+            raise TrackingError(f"This does not stand any more, and is not taken back: {event}")
         self.events.remove(event)
-        if event.kind != "ended":
-            for obj in event.objects:
-                self._refused.append(self._remove(obj))
-        goes_on = event.objects[0] if event.kind == "ended" else event.mother
+        goes_on, gone = event.mother, event.objects
+        if event.kind == "ended":
+            goes_on = event.objects[0]
+            gone = tuple(obj for obj, one in self._standing.items() if one.part_of == goes_on)
+        for obj in gone:
+            self._refused.append(self._remove(obj))
         if goes_on is not None:
             self._unending.append(goes_on)
             self._population.revive(goes_on, event.frame)
@@ -159,9 +172,15 @@ class Decisions:
             self._remove(daughter)
         masks = self._tracker.masklets()[obj].masks
         self._population.remove(obj)
-        self.parents.pop(obj, None)
-        self.events[:] = [one for one in self.events if obj not in (*one.objects, one.mother)]
+        self.drop(obj)
         return masks
+
+    def drop(self, obj: ObjectId) -> None:
+        """Drop all decisions about an object that is no more."""
+        of_it = [one for one in self.events if obj in (*one.objects, one.mother)]
+        self.events[:] = [one for one in self.events if one not in of_it]
+        for daughter in (*parents_of(of_it), obj):
+            self.parents.pop(daughter, None)
 
     # -- births and divisions
 
@@ -173,13 +192,16 @@ class Decisions:
         population = self._population
         born = min(self._standing[part].born for part in parts)
         areas = [population.area(part, self._standing[part].born) for part in parts]
-        before, usual = population.usual_area(mother, born), population.usual_size(born)
+        before = population.usual_area(mother, born)
+        # An object of the usual size of its time is one, whatever has become usual since.
+        usual = max(population.usual_size(born), self._standing[mother].usual)
         twins = len(parts) == 2 and all(self._standing[part].born == born for part in parts)
         if mother in population.alive and len(parts) > 1 and self._may_stop(mother, born - 1):
             if (
                 twins
                 and born < frame  # what was seen in two on the last frame alone may be one
-                and are_daughters(before, areas[0], areas[1], usual, False, self._rules)
+                and are_daughters(before, areas[0], areas[1], self._rules)
+                and max(areas) <= self._rules.newborn * usual
                 and self._are_alike(parts[0], parts[1], frame)
             ):
                 self._divide(mother, (parts[0], parts[1]), born, "two parts of it lasted")
@@ -195,7 +217,7 @@ class Decisions:
         self._end(whole, frame - 1, "several objects, taken together")
         for part in parts:
             standing = self._standing[part]
-            standing.settled, standing.part_of = True, None
+            standing.settled = True
             self._record(Event("born", standing.born, (part,), f"taken together with {whole}"))
 
     def _decide_birth(self, obj: ObjectId, frame: int) -> None:
@@ -217,29 +239,31 @@ class Decisions:
         self._record(Event("born", born, (obj,), reason))
 
     def _mother_of(self, obj: ObjectId, frame: int) -> ObjectId | None:
-        """The nearest object that became as much smaller as a newcomer beside it is large."""
-        population = self._population
-        born = self._standing[obj].born
+        """The object whose place and outline a newcomer has together with what is left of it."""
+        population, born = self._population, self._standing[obj].born
         mine = self._tracker.mask(born, obj)
         assert mine is not None
-        near: dict[ObjectId, float] = {}
+        likely: dict[ObjectId, float] = {}
         for mother in population.alive:
             standing = self._standing[mother]
             known = standing.settled and standing.born < born
             if mother == obj or not known or not self._may_stop(mother, born - 1):
                 continue
-            followed = self._tracker.mask(born, mother)
-            gap = REACH + 1 if followed is None else apart(followed, mine)
+            left = self._tracker.mask(born, mother)
             before = population.usual_area(mother, born)
             after = population.least_area(mother, born, frame)
-            usual = population.usual_size(born)
             if (
-                gap <= REACH
-                and are_daughters(before, after, mine.area, usual, True, self._rules)
+                left is not None
+                and are_daughters(before, after, mine.area, self._rules)
+                and after <= self._rules.lost * before
                 and self._are_alike(mother, obj, frame)
             ):
-                near[mother] = gap
-        return min(near, key=lambda mother: near[mother], default=None)
+                together = left.union_with(mine)
+                # The newcomer may be found later than its sister.
+                earlier = population.masks_before(mother, born)
+                likely[mother] = max(in_place_of(mask, together) for mask in earlier)
+        best = max(likely, key=lambda mother: likely[mother], default=None)
+        return best if best is not None and likely[best] >= self._rules.same else None
 
     def _are_alike(self, one: ObjectId, other: ObjectId, frame: int) -> bool:
         """Whether two objects are as large as each other still: a fragment shrinks soon."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -56,6 +56,11 @@ class LineageTracker:
         An `ObjectProposer`, or masks from elsewhere.
     rules
         What it takes to decide.
+
+    Attributes
+    ----------
+    due
+        The next frame to be yielded; what comes before stands as it was yielded last.
     """
 
     def __init__(
@@ -67,7 +72,9 @@ class LineageTracker:
         self._population = Population(tracker)
         self._decisions = Decisions(self._population, self.rules)
         self._every = 1
-        self._now = self._decided_to = -1  # the last frames that were tracked, and decided
+        self._start = 0
+        self._now = -1  # the last frame that was tracked
+        self.due = 0
         self._goes_on = False
         self._times: dict[int, float] = {}
         self._pictured: int | None = None  # the last frame on which objects were proposed
@@ -88,7 +95,9 @@ class LineageTracker:
     ) -> Generator[LineageFrame, None, None]:
         """Track from one frame to another, both included, and yield frames as they are decided.
 
-        Closing the generator stops within a frame.
+        Closing the generator stops within a frame. Between two frames a person may take decisions
+        back, and prompt, correct or remove objects of the tracker: decided frames that this
+        changes come again.
 
         Parameters
         ----------
@@ -97,25 +106,24 @@ class LineageTracker:
         """
         if not self._goes_on:
             self._population.begin_at(start)
-            self._now = self._decided_to = start - 1
+            self._now, self.due = start - 1, start
             self._pictured = self._picture = None
-        self._goes_on, self._every = False, every
+        self._goes_on, self._every, self._start = False, every, start
         delay = self.rules.confirm * every - 1
         for frame in count(self._now + 1):
             if (stop is not None and frame > stop) or not self._exists(frame):
                 break
             self._advance(frame, proposing=(frame - start) % every == 0)
-            if frame - delay >= start:
-                yield self._decided(frame - delay)
+            yield from self._decided(frame - delay)
         # The movie ends: what is still on trial is decided by what there is.
+        self._catch_up()
         self._decisions.settle(self._population.on_trial(), self._now, 1)
-        for frame in range(self._decided_to + 1, self._now + 1):
-            yield self._decided(frame)
+        yield from self._decided(self._now)
 
     def state(self) -> dict[str, Any]:
         """Return all that it knows beside its tracker, after a frame of `run`."""
         return {
-            "where": (self._now, self._decided_to, self._pictured, self._times),
+            "where": (self._now, self.due, self._pictured, self._times),
             "population": self._population.state(),
             "decisions": self._decisions.state(),
             "proposer": _learned(self.propose),
@@ -123,7 +131,7 @@ class LineageTracker:
 
     def go_on_from(self, state: Mapping[str, Any]) -> None:
         """Take such a state, of the same rules; the next `run`, from the same start, goes on."""
-        self._now, self._decided_to, self._pictured, self._times = state["where"]
+        self._now, self.due, self._pictured, self._times = state["where"]
         self._population.restore(state["population"])
         self._decisions.restore(state["decisions"])
         self._goes_on = True
@@ -137,10 +145,31 @@ class LineageTracker:
 
         What was born goes, with all its descendants. What divided or ended goes on, and is tracked
         to where the run is.
+
+        Raises
+        ------
+        TrackingError
+            If the decision does not stand any more.
         """
         if self._decisions.take_back(event) is not None:
-            for _ in self.tracker.propagate("forward", event.frame, self._now):
-                pass
+            self._track(event.frame, self._now)
+        self._come_again(event.frame)
+
+    # -- what a person changes on the way
+
+    def _catch_up(self) -> None:
+        """Take up what a person did to the tracker, as if it had been known before."""
+        for obj, first in self._population.catch_up(self._start):
+            self._come_again(first)
+            if obj not in self._population.standing:
+                self._decisions.drop(obj)
+            elif first <= self._now:
+                self._track(first, self._now)
+                if first == self._population.standing[obj].born:
+                    self._decisions.give_way(first)
+
+    def _come_again(self, frame: int) -> None:
+        self.due = max(self._start, min(self.due, frame))
 
     # -- one frame
 
@@ -154,8 +183,9 @@ class LineageTracker:
     def _advance(self, frame: int, proposing: bool) -> None:
         population, decisions = self._population, self._decisions
         standing, confirm = population.standing, self.rules.confirm
+        self._catch_up()
         self._now, self._times[frame] = frame, self.tracker.frame(frame).time
-        tracked = self._track(frame)
+        tracked = self._track(frame, frame)
         if any(standing[obj].born == frame for obj in tracked):
             tracked = decisions.give_way(frame)
         if not proposing:
@@ -163,11 +193,7 @@ class LineageTracker:
         # Of an object whose parts are on trial, the parts are looked for.
         mothers = {standing[obj].part_of for obj in population.alive}
         tracked = {obj: mask for obj, mask in tracked.items() if obj not in mothers}
-        proposed = [
-            mask
-            for mask in self.propose(frame)
-            if not mask.iou < self.rules.sure and not decisions.has_refused(mask, frame)
-        ]
+        proposed = [mask for mask in self.propose(frame) if not mask.iou < self.rules.sure]
         population.measure(frame, proposed, frame - (SIZED + confirm) * self._every)
         found = belonging(tracked, self._expected(frame, tracked), proposed, self.rules)
         self._take_outlines(frame, tracked, proposed, found)
@@ -177,20 +203,21 @@ class LineageTracker:
             standing[obj].found += standing[obj].part_of is None or obj not in found.shared
         self._try_parts(frame, proposed, found)
         for column in found.free:
-            population.begin(frame, proposed[column])
+            if not decisions.has_refused(proposed[column], frame):
+                population.begin(frame, proposed[column])
         waited = frame - (confirm - 1) * self._every
         due = [obj for obj in population.on_trial() if standing[obj].born <= waited]
         decisions.settle(due, frame, confirm - 1)
         decisions.end_lost(frame, self._every)
 
-    def _track(self, frame: int) -> dict[ObjectId, ObjectMask]:
-        """Track all living objects to a frame."""
+    def _track(self, first: int, last: int) -> dict[ObjectId, ObjectMask]:
+        """Track all living objects through frames; return their masks on the last."""
         standing = self._population.standing
-        living = [o for o in self._population.alive if standing[o].born <= frame]
+        living = [o for o in self._population.alive if standing[o].born <= last]
         if not living:
             return {}
         masks: dict[ObjectId, ObjectMask] = {}
-        for result in self.tracker.propagate("forward", frame, frame):
+        for result in self.tracker.propagate("forward", first, last):
             masks = result.masks
         return {obj: masks[obj] for obj in living if obj in masks}
 
@@ -230,11 +257,19 @@ class LineageTracker:
                 continue
             own = [found.of[obj]] if obj in found.of else []
             for column in (*columns, *own):
-                self._population.begin(frame, proposed[column], part_of=obj)
+                if not self._decisions.has_refused(proposed[column], frame):
+                    self._population.begin(frame, proposed[column], part_of=obj)
 
-    def _decided(self, frame: int) -> LineageFrame:
-        self._decided_to, masks = frame, self._population.settled_masks(frame)
-        return LineageFrame(frame, self._times.pop(frame), masks, self._decisions.news())
+    def _decided(self, last: int) -> Iterator[LineageFrame]:
+        """Yield the frames up to one that are due."""
+        while True:
+            self._catch_up()
+            if self.due > last:
+                return
+            frame, self.due = self.due, self.due + 1
+            news = self._decisions.news() if frame == last else ()
+            masks = self._population.settled_masks(frame)
+            yield LineageFrame(frame, self._times[frame], masks, news)
 
 
 def _learned(propose: Propose) -> dict[str, Any]:

@@ -38,6 +38,10 @@ class Standing:
         It counts as an object; until then it may be taken back without a trace.
     part_of
         The object within which it was found.
+    prompts
+        How many it has; more are a person's corrections.
+    usual
+        Area of the usual object when it was born; 0 if not known.
     """
 
     born: int
@@ -45,6 +49,8 @@ class Standing:
     seen: int = 0
     settled: bool = False
     part_of: ObjectId | None = None
+    prompts: int = 1
+    usual: float = 0.0
 
 
 class Population:
@@ -69,10 +75,35 @@ class Population:
 
     def begin_at(self, start: int) -> None:
         """Let what was prompted already count, from its first prompt or the first frame on."""
-        for obj in self.tracker.objects:
-            begins = max(start, min(self.prompted(obj)))
-            self.standing.setdefault(obj, Standing(begins, settled=True, seen=begins))
+        self.catch_up(start)
         self.alive = list(self.tracker.objects)
+
+    def catch_up(self, start: int) -> list[tuple[ObjectId, int]]:
+        """Take up what a person changed in the tracker.
+
+        Returns
+        -------
+        list
+            Objects that are new, were prompted again or are gone, each with the first frame on
+            which it changed.
+        """
+        prompted: dict[ObjectId, list[int]] = {obj: [] for obj in self.tracker.objects}
+        for prompt in self.tracker.prompts:
+            prompted[prompt.obj].append(prompt.frame)
+        changed = []
+        for obj in set(self.standing) - set(prompted):
+            changed.append((obj, self.standing.pop(obj).born))
+            self.alive = [alive for alive in self.alive if alive != obj]
+        for obj, frames in prompted.items():
+            if obj not in self.standing:
+                begins = max(start, min(frames))
+                self.standing[obj] = Standing(begins, found=0, seen=begins, settled=True)
+                self.alive.append(obj)
+            elif len(frames) == self.standing[obj].prompts:
+                continue
+            changed.append((obj, min(frames[self.standing[obj].prompts :] or frames)))
+            self.standing[obj].prompts = len(frames)
+        return changed
 
     def state(self) -> tuple[Any, ...]:
         """Return all that it holds beside its tracker."""
@@ -88,7 +119,9 @@ class Population:
         obj = self._last_id = next(n for n in count(self._last_id + 1) if n not in taken)
         self.tracker.add_prompt(frame, obj, mask=mask)
         self.tracker.set_life(obj, frame, None)
-        self.standing[obj] = Standing(frame, seen=frame, part_of=part_of)
+        usual = self.usual_size(frame + 1)
+        usual = usual if math.isfinite(usual) else 0.0
+        self.standing[obj] = Standing(frame, seen=frame, part_of=part_of, usual=usual)
         self.alive.append(obj)
         return obj
 
@@ -125,7 +158,8 @@ class Population:
         for later in range(frame + 1, last + 1):
             if later in masks:
                 self.tracker.take(later, {new: masks[later]})
-        self.standing[new] = Standing(frame, len(masks), last, settled=True)
+        standing = self.standing[new]
+        standing.found, standing.seen, standing.settled = len(masks), last, True
         return new
 
     def on_trial(self) -> list[ObjectId]:
@@ -171,10 +205,15 @@ class Population:
         mask = self.tracker.mask(frame, obj)
         return 0.0 if mask is None else float(mask.area)
 
+    def masks_before(self, obj: ObjectId, frame: int) -> list[ObjectMask]:
+        """Masks of an object on the few frames before one, where it is visible."""
+        frames = range(max(0, frame - AREAS), frame)
+        masks = (self.tracker.mask(earlier, obj) for earlier in frames)
+        return [mask for mask in masks if mask is not None and mask.visible]
+
     def usual_area(self, obj: ObjectId, before: int) -> float:
         """Area that an object had just before a frame: the usual one, or more if it was growing."""
-        frames = range(max(0, before - AREAS), before)
-        areas = [area for frame in frames if (area := self.area(obj, frame))]
+        areas = [float(mask.area) for mask in self.masks_before(obj, before)]
         if len(areas) < 2:
             return sum(areas)
         growth = median(

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite, log, sqrt
+from math import isfinite, log
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
 from sam2_plugins.core.masks import ObjectId, ObjectMask
@@ -146,25 +145,12 @@ def _assign(
             found.of[objects[row]] = int(column)
 
 
-def are_daughters(
-    mother_area: float, one: float, other: float, usual: float, follows: bool, rules: LineageRules
-) -> bool:
-    """Whether two areas may be those of an object's daughters.
-
-    Parameters
-    ----------
-    usual
-        Area of the usual object of the frames before.
-    follows
-        The first is what the mother was tracked to.
-    """
+def are_daughters(mother_area: float, one: float, other: float, rules: LineageRules) -> bool:
+    """Whether two areas may be those of an object's daughters."""
     small, large = sorted((one, other))
-    if not small or large > rules.alike * small or large > rules.newborn * usual:
-        return False
     least, most = rules.kept
-    if not least * mother_area <= one + other <= most * mother_area:
-        return False
-    return not follows or one <= rules.lost * mother_area
+    together = least * mother_area <= one + other <= most * mother_area
+    return together and 0 < large <= rules.alike * small
 
 
 def were_several(whole: float, parts: Sequence[float], usual: float) -> bool:
@@ -188,13 +174,11 @@ def is_whole(mask: ObjectMask) -> bool:
     return box is not None and min(box[:2]) > 0 and box[2] < width and box[3] < height
 
 
-def apart(one: ObjectMask, other: ObjectMask) -> float:
-    """Gap between two masks, in diameters of a disc as large as the larger; inf if one is empty."""
-    if one.box is None or other.box is None:
-        return float("inf")
-    across = sqrt(4 / np.pi * max(one.area, other.area))
-    x0, y0 = (min(one.box[i], other.box[i]) for i in (0, 1))
-    x1, y1 = (max(one.box[i], other.box[i]) for i in (2, 3))
-    both = (x0, y0, x1, y1)
-    distance = ndimage.distance_transform_edt(~one.window(both))
-    return float(distance[other.window(both)].min() / across)
+def in_place_of(mother: ObjectMask, daughters: ObjectMask) -> float:
+    """IoU of an object with its daughters together, moved to where these are."""
+    if mother.centroid is None or daughters.centroid is None:
+        return 0.0
+    dx, dy = (
+        round(there - here) for here, there in zip(mother.centroid, daughters.centroid, strict=True)
+    )
+    return mother.moved(dx, dy).iou_with(daughters)

@@ -27,7 +27,7 @@ class LineageJournal(Journal):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._known: set[tuple[ObjectId, int]] = set()
+        self._known: dict[int, set[ObjectId]] = {}  # objects by frame
         self._about: Mapping[str, Any] = {}
 
     def restore(self, lineage: LineageTracker, about: Mapping[str, Any]) -> None:
@@ -64,7 +64,7 @@ class LineageJournal(Journal):
         self, undecided: Mapping[int, Mapping[ObjectId, ObjectMask]]
     ) -> Iterator[tuple[int, Mapping[ObjectId, ObjectMask]]]:
         for result in self.frames():
-            self._known |= {(obj, result.frame) for obj in result.masks}
+            self._known.setdefault(result.frame, set()).update(result.masks)
             yield result.frame, result.masks
         yield from undecided.items()
 
@@ -72,13 +72,19 @@ class LineageJournal(Journal):
         """Read the frames that are here, one after the other."""
         for entry, masks in read_entries(self.path):
             events = tuple(Event.of(values) for values in entry["events"])
-            yield LineageFrame(entry["frame"], entry["time"], masks, events)
+            there = {obj: mask for obj, mask in masks.items() if mask.visible}
+            yield LineageFrame(entry["frame"], entry["time"], there, events)
 
     def write(self, lineage: LineageTracker, result: LineageFrame) -> None:
         """Keep a decided frame, and every so often what is remembered."""
-        self._known |= {(obj, result.frame) for obj in result.masks}
+        known = self._known.setdefault(result.frame, set())
+        # A frame that comes again takes the place of the earlier one.
+        gone = dict.fromkeys(
+            known - set(result.masks), ObjectMask.empty(lineage.tracker.frame_size)
+        )
+        known.update(result.masks)
         events = [event.as_json() for event in result.events]
-        if self._append(result.frame, result.masks, time=result.time, events=events):
+        if self._append(result.frame, {**result.masks, **gone}, time=result.time, events=events):
             self.save(lineage)
 
     def save(self, lineage: LineageTracker) -> None:
@@ -87,7 +93,8 @@ class LineageJournal(Journal):
         objects = lineage.tracker.tracked()
         for one in objects:
             for frame in one.record.frames:
-                mask = None if (one.obj, frame) in self._known else one.record.get(frame)
+                kept = frame < lineage.due and one.obj in self._known.get(frame, ())
+                mask = None if kept else one.record.get(frame)
                 if mask is not None:
                     undecided.setdefault(frame, {})[one.obj] = mask
         state = {
@@ -126,7 +133,7 @@ def run_all(
         # That an object is not prompted any more, its memory does not tell.
         prompted = list(lineage.tracker.objects)
         rules = asdict(lineage.rules)
-        about = {"run": [start, stop, every], "rules": rules, "prompted": prompted, "state": 2}
+        about = {"run": [start, stop, every], "rules": rules, "prompted": prompted, "state": 3}
         journal.restore(lineage, about)
         journal.wrote = False
         yield from journal.frames()

@@ -1,4 +1,4 @@
-"""Masks, kept small: the one home of every conversion between a mask and another form of it."""
+"""Masks in compact form, and all conversions between a mask and other forms."""
 
 from __future__ import annotations
 

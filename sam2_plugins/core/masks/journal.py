@@ -19,7 +19,7 @@ from sam2_plugins.core.files import naming
 from sam2_plugins.core.masks import MaskTable, ObjectId, ObjectMask
 
 BLOCK = 25
-"""Frames between two moments at which what was written is sure to be on the disk."""
+"""Frames between two syncs to the disk."""
 
 
 class MaskJournal:
@@ -36,7 +36,7 @@ class MaskJournal:
         with naming(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("ab")
-            self._file.truncate(_whole_lines(self.path))
+            self._file.truncate(whole_lines(self.path))
         self._since_sync = 0
 
     def write(self, frame: int, masks: Mapping[ObjectId, ObjectMask], **about: Any) -> None:
@@ -51,7 +51,7 @@ class MaskJournal:
                 self.sync()
 
     def close(self) -> None:
-        """Make sure that all is on the disk."""
+        """Sync the file to the disk, and close it."""
         if not self._file.closed:
             with naming(self.path):
                 self.sync()
@@ -64,7 +64,7 @@ class MaskJournal:
         self.close()
 
     def sync(self) -> None:
-        """Make sure that what was written is on the disk."""
+        """Sync the file to the disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._since_sync = 0
@@ -84,7 +84,7 @@ def read_journal(path: Path) -> MaskTable[int, ObjectId]:
 
 
 def read_entries(path: Path) -> Iterator[tuple[dict[str, Any], dict[ObjectId, ObjectMask]]]:
-    """Read line by line what `MaskJournal.write` took: the frame and what belongs to it, and masks.
+    """Read the lines of `MaskJournal.write`: the frame and its plain values, and masks.
 
     Raises
     ------
@@ -113,13 +113,13 @@ def _read_line(line: bytes, where: str) -> tuple[dict[str, Any], dict[ObjectId, 
         ) from error
 
 
-def _whole_lines(path: Path) -> int:
+def whole_lines(path: Path) -> int:
     """Return the number of bytes up to the end of the last whole line."""
     return path.read_bytes().rfind(b"\n") + 1
 
 
 def _entry(obj: ObjectId, mask: ObjectMask) -> dict[str, Any]:
-    """JSON has no nan: what no model predicted is null."""
+    """JSON has no nan: values that no model predicted are null."""
     values = {"iou": mask.iou, "score": mask.score}
     known = {key: None if math.isnan(value) else value for key, value in values.items()}
     return {"obj": obj, **known, "mask": mask.to_rle()}

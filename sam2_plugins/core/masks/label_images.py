@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from sam2_plugins.core.masks.object_mask import ObjectId, ObjectMask
 
-# Above this, the table of slices that scipy makes (one entry per possible label) is the cost.
+# Above this, scipy's table of slices (one entry per possible label) takes most of the time.
 _DENSE_LABELS = 1 << 16
 
 Key = TypeVar("Key", bound=ObjectId)
@@ -113,3 +113,10 @@ def split_label_image(labels: NDArray[Any]) -> dict[int, ObjectMask]:
         for index, where in enumerate(ndimage.find_objects(image), start=1)
         if where is not None
     }
+
+
+def most_frequent(labels: NDArray[Any]) -> tuple[int, int]:
+    """Return the label of most pixels, and their number; (0, 0) if all are background."""
+    found, counts = np.unique(labels[labels > 0], return_counts=True)
+    first = int(counts.argmax()) if counts.size else 0
+    return (int(found[first]), int(counts[first])) if counts.size else (0, 0)

@@ -24,7 +24,7 @@ _LOSSY_LEVELS = 51  # colours of lossy pictures are brought to these steps, to b
 _MOST_LOSSY_COLOURS = 16
 _STRAY_SHARE = 0.02  # of the pixels, that are of no flat colour in a picture that was drawn
 _FEWEST_SHADES = 8  # of grey between flat ones, from which on they are soft edges
-_MANY_COLOURS = 64  # more than these in many pieces each are no objects
+_MANY_COLOURS = 64  # more labels than this, in many pieces each, are no objects
 _MANY_PIECES = 8
 _WHOLE_BORDER = 0.95  # of the border, that nothing but the ground covers
 
@@ -56,7 +56,7 @@ def labels_from_picture(picture: NDArray[Any], *, lossy: bool = False) -> Labels
     Raises
     ------
     NotLabelsError
-        If it is no picture of labels; the message says what it is.
+        If it is no picture of labels; the message names what it is.
     """
     image = np.asarray(picture)
     if image.ndim == 3 and image.shape[2] in (2, 3, 4):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from math import nan
 from typing import Any
 
@@ -80,13 +81,20 @@ class Masklet:
         return _mean([mask.score for mask in self.masks.values() if mask.visible])
 
     def summary(self) -> dict[str, Any]:
-        """Return how the object fared, as plain values: its id and what the properties say.
+        """Return a summary as plain values: the id and the properties.
 
         `frames_tracked` counts the frames on which it was looked for.
         """
         names = ("frames_seen", "first", "last", "mean_iou", "mean_score")
         known = {name: getattr(self, name) for name in names}
         return {"object": self.obj, "frames_tracked": len(self), **known}
+
+
+def spans_of(frames: Iterable[int]) -> list[tuple[int, int]]:
+    """Return the first and last frame of each unbroken run of frames."""
+    numbered = enumerate(sorted(frames))
+    runs = (list(run) for _, run in groupby(numbered, lambda item: item[1] - item[0]))
+    return [(run[0][1], run[-1][1]) for run in runs]
 
 
 def _mean(values: list[float]) -> float:

@@ -1,4 +1,4 @@
-"""One object in one frame: a crop, where it is, and how sure the model is of it."""
+"""One object in one frame: a crop, its offset, and the model's scores."""
 
 from __future__ import annotations
 

@@ -83,6 +83,12 @@ def _checked(ring: ArrayLike) -> Ring:
     return vertices
 
 
+def ring_area(ring: NDArray[np.float64]) -> float:
+    """Return the area inside a ring that does not cross itself."""
+    x, y = ring.T
+    return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
+
+
 def _without_straight_vertices(ring: Ring) -> Ring:
     """Drop the vertices in the middle of a straight line: the outline stays the same."""
     before = ring - np.roll(ring, 1, axis=0)

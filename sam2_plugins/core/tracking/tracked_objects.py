@@ -180,7 +180,11 @@ class TrackedObjects:
             tracked.go_on_from(states[obj], {})
         for frame, found in masks:
             for obj, mask in found.items():
-                if obj in states and frame in states[obj]["current"]:
+                # The mask of a prompted frame is that of its prompts: it may be newer.
+                if (
+                    obj in states
+                    and frame in states[obj]["current"] - states[obj]["prompted"].keys()
+                ):
                     objects[obj].record.put(frame, mask)
         for obj, state in states.items():
             if obj not in self._objects:

@@ -1,4 +1,4 @@
-"""The operators: what a person fills in, checked, and the work with its progress."""
+"""The operators: forms, their checks, and the work with its progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`evaluate_masklets`: how well masks fit the truth, in fields to sort and filter by."""
+"""`evaluate_masklets`: scores against the ground truth, in fields to sort and filter by."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class EvaluateMasklets(LongOperator):
         forms.add_grouping(form, view)
 
     def execute(self, ctx: Any) -> Any:
-        """Do it: step by step for the App, to the end if delegated."""
+        """Run it: in the background of the App, or to the end if delegated."""
         pred_field, gt_field, eval_key, *grouping = _read(ctx)
         movies = check_evaluation(ctx.target_view(), pred_field, gt_field, eval_key, *grouping)
         absent: Absent = "ignore" if ctx.params.get("ignore_absent") else "davis"

@@ -1,4 +1,4 @@
-"""The parts that the operators' forms are made of, and how reports are shown."""
+"""Parts of the operators' forms, and of the reports."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def add_field(form: types.Object, view: Any, name: str, label: str, default: str
 
 
 def add_grouping(form: types.Object, view: Any) -> None:
-    """Add what makes movies of single images."""
+    """Add the fields that group single images to movies."""
     if view.media_type != fom.IMAGE or view._is_frames:
         return
     choices = types.AutocompleteView()
@@ -127,7 +127,7 @@ def add_model(form: types.Object) -> None:
 
 
 def add_advanced(form: types.Object, ctx: Any) -> None:
-    """Offer what is seldom needed, if it is wanted."""
+    """Add the advanced options, if they are wanted."""
     if not _unfold(form, ctx):
         return
     about = "Such as 1, or 1, 30-40; empty: all that have labels"
@@ -158,7 +158,7 @@ def add_advanced(form: types.Object, ctx: Any) -> None:
 
 
 def add_machine(form: types.Object, ctx: Any) -> None:
-    """Offer where the model runs, if it is wanted."""
+    """Add where the model runs, if it is wanted."""
     if _unfold(form, ctx):
         _add_machine(form)
 
@@ -190,20 +190,20 @@ def _half() -> types.View:
 
 
 def add_problem(form: types.Object, error: Exception) -> None:
-    """Show what is wrong; the form cannot be sent."""
+    """Show an error; the form cannot be sent."""
     problem = form.view("problem", types.Error(label=str(error)))
     problem.invalid = True
     problem.error_message = str(error)
 
 
 def add_notices(form: types.Object, notices: Sequence[str]) -> None:
-    """Show what a person should know, though nothing is wrong."""
+    """Show notices, which do not keep the form from being sent."""
     for number, text in enumerate(notices):
         form.view(f"notice_{number}", types.Notice(label=text))
 
 
 def read_request(ctx: Any) -> Request:
-    """Read what was filled in; what was not has its default."""
+    """Read the form; empty fields have their defaults."""
     given = {name: value for name, value in ctx.params.items() if value not in (None, "")}
     window = str(given.get("window") or given.get("tile") or "auto")
     chosen = None
@@ -234,7 +234,7 @@ def read_frame_numbers(text: Any) -> frozenset[int] | None:
 
 
 def show_report(ctx: Any, report: Outcome) -> Iterator[Any]:
-    """Show in the App how it ended, and the new labels."""
+    """Show the report in the App, and the new labels."""
     yield ctx.ops.reload_dataset()
     good = not report.problems
     yield ctx.ops.notify(f"SAM 2: {report}", variant="success" if good else "warning")
@@ -258,7 +258,7 @@ def report_values(report: Outcome) -> dict[str, Any]:
 
 
 def report_form() -> types.Property:
-    """Lay a report out."""
+    """Return the layout of a report."""
     form = types.Object()
     form.str("summary", label="Result", view=types.LabelValueView())
     form.str("problems", label="To know", view=types.MarkdownView())

@@ -1,4 +1,4 @@
-"""The panel beside a sample: how sure the masks are, frame by frame, and where to look."""
+"""The panel beside a sample: scores of its masks by frame, and the frames to look at."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HELP = (
     "with the masks."
 )
 _TICK = 1000
-"""Milliseconds between two looks at the run at work."""
+"""Milliseconds between two updates about the current run."""
 
 
 class Masklets(foo.Panel):
@@ -61,7 +61,7 @@ class Masklets(foo.Panel):
         ctx.panel.state.frame = None
 
     def tick(self, ctx: Any) -> None:
-        """Show how far the run at work is, and what came of it when it has ended."""
+        """Show the progress of the current run, and its report when it has ended."""
         run = at_work(ctx.store(STORE))
         if run is not None:
             ctx.panel.state.run = run
@@ -106,11 +106,11 @@ class Masklets(foo.Panel):
         ctx.panel.data.picture = [{"type": "image", "source": as_link(picture)}]
 
     def stop(self, ctx: Any) -> None:
-        """Let the run at work end."""
+        """Stop the current run."""
         stop_runs(ctx)
 
     def render(self, ctx: Any) -> types.Property:
-        """Lay it out."""
+        """Return the layout."""
         panel = types.Object()
         state = ctx.panel.state
         self._add_run(panel, state.run, state.ended)
@@ -207,7 +207,7 @@ def _fields(footage: Footage) -> list[str]:
 
 
 def _scores(footage: Footage, name: str) -> list[str]:
-    """What can be plotted: the model's own confidence, the doubt of it, and what was measured."""
+    """Names of the scores that can be plotted: confidence, doubt, and those of an evaluation."""
     parts = [part.name for part in _parts(footage.schema()[name], "detections")]
     measured = (part for part in parts if part.endswith("_iou"))
     return [*([DOUBT] if DOUBT in parts else []), CONFIDENCE, *measured]

@@ -46,7 +46,7 @@ class PropagateMasks(LongOperator):
         forms.add_advanced(form, ctx)
 
     def execute(self, ctx: Any) -> Any:
-        """Do it: step by step for the App, to the end if delegated."""
+        """Run it: in the background of the App, or to the end if delegated."""
         self.check(ctx)
         movies = find_footage(ctx.target_view(), *_grouping(ctx))
         events = run(movies, forms.read_request(ctx), _where(ctx))
@@ -54,7 +54,7 @@ class PropagateMasks(LongOperator):
 
 
 class StopPropagation(foo.Operator):
-    """Lets every run on the dataset end after the frame at hand, here or in another process."""
+    """Stops every run on the dataset after its current frame, here or in another process."""
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -67,7 +67,7 @@ class StopPropagation(foo.Operator):
         )
 
     def execute(self, ctx: Any) -> None:
-        """Let the runs end."""
+        """Stop the runs."""
         stop_runs(ctx)
 
 

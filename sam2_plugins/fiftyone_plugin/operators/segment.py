@@ -36,7 +36,7 @@ class SegmentImages(LongOperator):
         forms.add_machine(form, ctx)
 
     def execute(self, ctx: Any) -> Any:
-        """Do it: step by step for the App, to the end if delegated."""
+        """Run it: in the background of the App, or to the end if delegated."""
         self.check(ctx)
         events = run(ctx.target_view(), forms.read_request(ctx), _everything(ctx))
         return work(ctx, events, Report.of, MovieReport.stopped)

@@ -1,6 +1,6 @@
-"""Long work in FiftyOne: what its operators share, from the form to the report.
+"""Long operations in FiftyOne: what the operators share, from the form to the report.
 
-The App goes on while it is done, and the panel shows how far it is.
+The App stays usable meanwhile, and the panel shows the progress.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sam2_plugins.fiftyone_plugin.runs import STORE, Run
 PANEL = "masklets"
 
 Movie = TypeVar("Movie")
-"""What came of a movie: a report, or scores."""
+"""The result of a movie: a report, or scores."""
 
 
 class LongOperator(foo.Operator):
@@ -81,16 +81,16 @@ class LongOperator(foo.Operator):
         return foo.execute_operator(self.uri, {"view": samples.view(), "params": params})
 
     def resolve_execution_options(self, ctx: Any) -> ExecutionOptions:
-        """Let FiftyOne's open-source App schedule it, too; `fiftyone delegated launch` runs it."""
+        """Allow scheduling in the open-source App, too; `fiftyone delegated launch` runs it."""
         return _Options(allow_immediate_execution=True, allow_delegated_execution=True)
 
     def resolve_output(self, ctx: Any) -> Any:
-        """Show what came of it."""
+        """Show the report."""
         return forms.report_form()
 
 
 class _Options(ExecutionOptions):
-    """Options of an operator that anyone may schedule: orchestrators are FiftyOne Enterprise's."""
+    """Options that allow scheduling without an orchestrator of FiftyOne Enterprise."""
 
     @property
     def orchestrator_registration_enabled(self) -> bool:
@@ -99,14 +99,14 @@ class _Options(ExecutionOptions):
 
 @dataclass
 class _Outcome(Generic[Movie]):
-    """What came of the movies so far."""
+    """The results of the movies so far."""
 
     gather: Callable[[list[Movie]], forms.Outcome]
     stopped: Callable[[Progress], Movie] | None
     movies: list[Movie] = field(default_factory=list)
 
     def report(self) -> forms.Outcome:
-        """Return the report of all that came."""
+        """Return the report of all movies so far."""
         return self.gather(self.movies)
 
 
@@ -116,23 +116,23 @@ def work(
     gather: Callable[[list[Movie]], forms.Outcome],
     stopped: Callable[[Progress], Movie] | None = None,
 ) -> Any:
-    """Do it.
+    """Run the operation.
 
-    Begun in the App, it goes on beside it, whatever becomes of the page; the panel shows how far it
-    is. Otherwise it is done to its end, and its report returned as plain values.
+    From the App, it runs in the background, even when the page is closed; the panel shows the
+    progress. Otherwise it runs to its end, and returns its report as plain values.
 
     Parameters
     ----------
     gather
-        Makes a report of what came of each movie.
+        Makes a report of the results of all movies.
     stopped
-        Makes what came of the movie at which a person stopped it; None: nothing did.
+        Makes the result of the movie at which it was stopped; None: that movie has none.
     """
     outcome = _Outcome(gather, stopped)
     steps = _steps(Run(ctx.store(STORE)), events, outcome)
     if "operator_uri" in ctx.request_params and not ctx.delegated:
         return _begin(ctx, steps)
-    if ctx.operator_uri is None:  # whoever runs it step by step
+    if ctx.operator_uri is None:  # a caller that runs it step by step
         return _messages(ctx, steps, outcome)
     for progress in steps:
         if ctx.delegated:
@@ -144,10 +144,10 @@ def work(
 
 
 def _begin(ctx: Any, steps: Iterator[Progress]) -> Iterator[Any]:
-    """Begin in the background: FiftyOne covers its page for as long as an operator is executed."""
+    """Run in the background: FiftyOne covers its page while an operator is executed."""
     Thread(target=deque, args=(steps, 0), name="sam2-plugins", daemon=True).start()
     if ctx.current_sample is None:
-        yield ctx.ops.close_panel(PANEL)  # one that is open does not look for a run
+        yield ctx.ops.close_panel(PANEL)  # an open panel would not notice the run
         yield ctx.ops.open_panel(PANEL, layout="horizontal")
     else:
         yield ctx.ops.notify("SAM 2 is at work; its panel beside the samples shows how far it is.")
@@ -162,7 +162,7 @@ def _messages(ctx: Any, steps: Iterator[Progress], outcome: _Outcome[Any]) -> It
 def _steps(
     run: Run, events: Generator[Progress | Movie, None, None], outcome: _Outcome[Movie]
 ) -> Iterator[Progress]:
-    """Do it, until a person stops it: yield progress now and then."""
+    """Run until a person stops it; yield progress now and then."""
     problem = ""
     try:
         for event in events:
@@ -178,6 +178,6 @@ def _steps(
         problem = reason(error)
         raise
     finally:
-        events.close()  # writes what waits
+        events.close()  # writes the masks that are still buffered
         report = outcome.report()
         run.end(problem or str(report), report.problems)

@@ -14,12 +14,15 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.masks.polygons import ring_area
 from sam2_plugins.labelstudio_backend.errors import FormatError
 
 FrameSize: TypeAlias = tuple[int, int]
 """Height and width in pixels."""
 Box: TypeAlias = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels, ends exclusive."""
+PercentBox: TypeAlias = tuple[float, float, float, float]
+"""x, y of the top left corner, width, height in percent of the picture."""
 
 
 def number(value: Mapping[str, Any], key: str, default: float | None = None) -> float:
@@ -41,10 +44,15 @@ def number(value: Mapping[str, Any], key: str, default: float | None = None) -> 
 
 def to_pixels(value: Mapping[str, Any], size: FrameSize) -> Box:
     """Return the upright box around a rectangle of percents, which may be turned."""
+    x, y, width, height = (number(value, key) for key in ("x", "y", "width", "height"))
+    return upright((x, y, width, height), number(value, "rotation", 0), size)
+
+
+def upright(rectangle: PercentBox, rotation: float, size: FrameSize) -> Box:
+    """Return the upright box around a rectangle that is turned by so many degrees."""
     height, width = size
-    x, y = number(value, "x") * width / 100, number(value, "y") * height / 100
-    w, h = number(value, "width") * width / 100, number(value, "height") * height / 100
-    angle = math.radians(number(value, "rotation", 0))
+    x, y, w, h = (a * b / 100 for a, b in zip(rectangle, (width, height) * 2, strict=True))
+    angle = math.radians(rotation)
     cos, sin = math.cos(angle), math.sin(angle)
     xs = [x + dx * cos - dy * sin for dx, dy in ((0, 0), (w, 0), (0, h), (w, h))]
     ys = [y + dx * sin + dy * cos for dx, dy in ((0, 0), (w, 0), (0, h), (w, h))]
@@ -131,7 +139,7 @@ def polygon(mask: ObjectMask, tolerance: float) -> list[list[float]]:
     if not rings:
         return []
     height, width = mask.frame_size
-    largest = max(rings, key=_area)
+    largest = max(rings, key=ring_area)
     return ((largest + 0.5) / (width, height) * 100).tolist()
 
 
@@ -149,8 +157,3 @@ def mask_of_polygon(points: Any, size: FrameSize) -> ObjectMask:
         return ObjectMask.from_polygons([ring], size)
     except (ValueError, TypeError) as error:
         raise FormatError(f"A polygon region is damaged: {error}") from error
-
-
-def _area(ring: np.ndarray) -> float:
-    x, y = ring.T
-    return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2

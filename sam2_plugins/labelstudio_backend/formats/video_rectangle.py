@@ -9,17 +9,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 from sam2_plugins.labelstudio_backend.errors import FormatError
-from sam2_plugins.labelstudio_backend.formats.geometry import number
+from sam2_plugins.labelstudio_backend.formats.geometry import PercentBox, number
 from sam2_plugins.labelstudio_backend.label_config import VIDEO_SHAPE
 
 MOST_FRAMES = 10_000_000
 """More than three days of video: a region with more is damaged."""
-
-PercentBox: TypeAlias = tuple[float, float, float, float]
-"""x, y, width, height in percent of the frame."""
 
 
 @dataclass(frozen=True)

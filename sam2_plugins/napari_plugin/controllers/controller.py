@@ -25,7 +25,7 @@ from sam2_plugins.napari_plugin.models.dock import DockModel
 
 
 def _of_the_dock(name: str) -> Any:
-    """Give scripts an attribute of the dock's model as one of the controller."""
+    """Make an attribute of the dock's model available as one of the controller."""
     return property(
         lambda self: getattr(self.dock, name), lambda self, value: setattr(self.dock, name, value)
     )
@@ -44,13 +44,13 @@ _OLD_NAMES = {
     "shown_is_stale": "dock.shown_is_stale",
     "show": "dock.show",
 }
-"""Names under which scripts knew what is elsewhere now."""
+"""Earlier names of attributes, which scripts still use."""
 
 
 class Controller:
     """What the dock does, without Qt.
 
-    None of the parts knows the controller: each is given what it needs.
+    No part refers to the controller: each is given what it needs.
 
     Parameters
     ----------

@@ -10,14 +10,14 @@ from sam2_plugins.napari_plugin.models.dock import DockModel
 
 
 class Divisions:
-    """Marks divisions, and lets the next clicks be on the daughters."""
+    """Marks divisions; the next clicks then prompt the daughters."""
 
     def __init__(self, dock: DockModel, prompting: Prompting) -> None:
         self._dock = dock
         self._prompting = prompting
 
     def divide(self) -> None:
-        """Let the selected cell be divided: on this frame there are two daughters."""
+        """Divide the selected cell: on this frame there are two daughters."""
         dock, mother = self._dock, self._dock.selected
         if dock.here is None or mother is None or mother not in dock.objects:
             dock.failed.emit("Select the mother first: the cell that divides.")
@@ -46,7 +46,7 @@ class Divisions:
         self._prompting.sync(replaying=True)
 
     def go_on(self, labels: Sequence[int]) -> None:
-        """After a click on one daughter, the next click means the other."""
+        """After a click on one daughter, select the other for the next click."""
         dock = self._dock
         dock.daughters = [label for label in dock.daughters if label in dock.objects]
         if dock.daughters and dock.selected in labels:

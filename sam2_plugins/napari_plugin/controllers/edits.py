@@ -1,4 +1,4 @@
-"""Undo and redo of whatever was done."""
+"""Undo and redo of every change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sam2_plugins.napari_plugin.models.history import Edit, History
 
 
 class Edits:
-    """Takes changes back, and makes them again."""
+    """Undoes and redoes changes."""
 
     def __init__(self, dock: DockModel, prompting: Prompting, tracks: TracksDrawing) -> None:
         self._dock = dock
@@ -19,12 +19,12 @@ class Edits:
         self._tracks = tracks
 
     def undo(self) -> None:
-        """Take back the last change, whatever it is."""
-        self._step("There is nothing to take back.", "taken back", History.undo)
+        """Undo the last change."""
+        self._step("There is nothing to undo.", "undone", History.undo)
 
     def redo(self) -> None:
-        """Make the change again that was taken back last."""
-        self._step("There is nothing to make again.", "made again", History.redo)
+        """Redo the change that was undone last."""
+        self._step("There is nothing to redo.", "redone", History.redo)
 
     def _step(self, nothing: str, done: str, step: Callable[[History], Edit | None]) -> None:
         dock, work = self._dock, self._dock.work

@@ -19,7 +19,7 @@ OUTLINE = 2
 
 
 class Images:
-    """Makes the layers and the session of an image, and lets go of them.
+    """Makes and closes the layers and the session of an image.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class Images:
         return work
 
     def close(self, image: Any) -> None:
-        """Let go of an image; its work is kept."""
+        """Close an image; its work is kept."""
         work = self._dock.works.pop(image)
         work.end_stroke()
         self.closing.emit(image, work)
@@ -92,7 +92,7 @@ class Images:
         image.events.data.disconnect(self._on_image_changed)
 
     def leave(self, layer: Any) -> None:
-        """Close the work to which a layer belongs that a person removed."""
+        """Close the work of an image when a person removed one of its layers."""
         dock = self._dock
         for image, work in list(dock.works.items()):
             if layer in (image, work.workspace.labels):

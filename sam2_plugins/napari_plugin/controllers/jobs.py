@@ -1,4 +1,4 @@
-"""Long work, wherever it runs: in a thread of napari's, or at once."""
+"""Long work: in a thread of napari's, or at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Handle(Protocol):
     """A run that can be stopped."""
 
     def stop(self) -> None:
-        """Stop at the next step; what was done is kept."""
+        """Stop at the next step; earlier steps are kept."""
 
 
 class Jobs(Protocol):
@@ -26,7 +26,7 @@ class Jobs(Protocol):
     def stream(
         self, work: Steps[T], each: Callable[[T], None], done: Done, failed: Failed
     ) -> Handle:
-        """Do many steps; `done` is called with whether it was stopped."""
+        """Run all steps; at the end call `done` with whether it was stopped."""
 
     def call(self, work: Callable[[], T], done: Callable[[T], None], failed: Failed) -> None:
         """Do one thing."""
@@ -82,7 +82,7 @@ class InThreads(Jobs):
         def steps() -> Generator[T, None, None]:
             if stop.wanted:
                 return
-            # Closed in this thread: what is kept on the disk is kept before the work is over.
+            # Closed in this thread, so that files are written before the work counts as over.
             with closing(work()) as results:
                 for step in results:
                     yield step
@@ -105,7 +105,7 @@ class InThreads(Jobs):
         return bool(self._workers)
 
     def close(self) -> None:
-        """Let no callback come any more, and stop what runs."""
+        """Stop all work, and call no callback any more."""
         for worker, stop in self._workers.items():
             for signal in (worker.returned, worker.yielded, worker.aborted, worker.errored):
                 signal.disconnect()

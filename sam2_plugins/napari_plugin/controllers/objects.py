@@ -1,4 +1,4 @@
-"""Objects come, get names and lives, are tidied, and go."""
+"""Makes, renames, limits, cleans up and deletes objects."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Objects:
         return label
 
     def ensure(self) -> Work:
-        """Return the chosen image's work, with an object selected, which is made if need be."""
+        """Return the chosen image's work, with an object selected; make one if there is none."""
         work = self._prompting.begin()  # which may bring objects of an earlier session back
         if self._dock.selected is None:
             self.new()
@@ -39,7 +39,7 @@ class Objects:
         return work
 
     def aim(self, index: Index, x: float, y: float) -> bool:
-        """Before a click: select or make the object that it is on; whether it is a prompt."""
+        """Before a click, select or make its object; return whether the click is a prompt."""
         dock = self._dock
         if not dock.one_per_click or dock.here is None or dock.daughters:
             return True
@@ -67,7 +67,7 @@ class Objects:
         return True
 
     def rename(self, label: int, name: str) -> None:
-        """Call an object something else."""
+        """Rename an object."""
         work = self._dock.work
         if work is not None and label in work.names:
             work.names[label] = name
@@ -113,11 +113,11 @@ class Objects:
         self._prompting.sync(replaying=True)
 
     def begin_here(self) -> None:
-        """Let the selected object begin on the shown frame."""
+        """Make the shown frame the first one of the selected object."""
         self._bound_here("begins", lambda life: Life(self._dock.frame, life.last))
 
     def end_here(self) -> None:
-        """Let the selected object end on the shown frame."""
+        """Make the shown frame the last one of the selected object."""
         self._bound_here("ends", lambda life: Life(life.first, self._dock.frame))
 
     def _bound_here(self, verb: str, change: Callable[[Life], Life]) -> None:

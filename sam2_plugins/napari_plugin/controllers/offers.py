@@ -1,4 +1,4 @@
-"""What happened to cells while all were tracked: accepted, or refused, one by one."""
+"""Decisions of a run over all cells, which a person accepts or refuses one by one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sam2_plugins.napari_plugin.models.work import Work
 
 
 class Offers:
-    """The decisions on the chosen image's cells that nobody has looked at yet."""
+    """The decisions on the chosen image's cells that are not reviewed yet."""
 
     def __init__(self, dock: DockModel, objects: Objects, tracks: TracksDrawing) -> None:
         self._dock = dock
@@ -28,7 +28,7 @@ class Offers:
         return [offer for offer in offers if {*offer.labels, offer.mother} <= names]
 
     def text(self, offer: Offer) -> str:
-        """Return what was decided, in a line."""
+        """Return a decision as a line of text."""
         objects = self._dock.objects
         names = [objects[label] for label in offer.labels]
         if offer.mother is not None:
@@ -45,12 +45,12 @@ class Offers:
             self._dock.select(offer.labels[0])
 
     def accept(self) -> None:
-        """Leave the first decision as it is."""
+        """Accept the first decision."""
         self._drop(self.due[:1])
         self.show()
 
     def accept_all(self) -> None:
-        """Leave all as they are."""
+        """Accept all decisions."""
         self._drop(self.due)
 
     def refuse(self) -> None:
@@ -79,7 +79,7 @@ class Offers:
             self._dock.objects_changed.emit()
 
     def _rejoin(self, work: Work, line: Line, offer: Offer, mother: int) -> Change:
-        """Let the mother be what its larger daughter is; the other one is a newcomer."""
+        """Join the mother with its larger daughter; the other daughter becomes a newcomer."""
         store, lives, mothers = work.store, work.session.lives, work.lineage.mothers
         index = line.index(offer.frame)
 

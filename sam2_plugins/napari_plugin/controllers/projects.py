@@ -1,4 +1,4 @@
-"""Work that survives: a closed dock, a removed layer, a closed napari, a crash."""
+"""Keeps the work on an image when the dock, a layer or napari is closed, or crashes."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from sam2_plugins.napari_plugin.models.work import Work
 
 @dataclass(frozen=True)
 class _Kept:
-    """Work whose dock or layer is gone, and the layers that it left in the viewer."""
+    """Work whose dock or layer was closed, and its layers that are still in the viewer."""
 
     saved: Saved
     layers: tuple[Any, ...]
 
 
 _KEPT: WeakKeyDictionary[Any, _Kept] = WeakKeyDictionary()
-"""By image layer: as long as that is there, whatever becomes of the dock."""
+"""By image layer, as long as that exists; the dock may be closed meanwhile."""
 
 
 class Projects:
-    """Saves the work on each image while it is done, and brings it back."""
+    """Saves the work on each image continuously, and restores it."""
 
     recalled = Signal(object)
     """`project_file.Choices` of an earlier session, which is back."""
@@ -52,7 +52,7 @@ class Projects:
         self.places = Places()
 
     def begin(self) -> Work:
-        """Return the chosen image's work, with all its layers; that of before, if there is any."""
+        """Return the chosen image's work with all its layers, restored if there is earlier work."""
         dock = self._dock
         if not dock.images:
             raise Sam2PluginsError("There is no image: open one, and choose it above.")
@@ -61,13 +61,13 @@ class Projects:
         if work is None:
             work = self._images.open(dock.images[0])
             self._save(work)
-            # Loaded while the person looks for where to click.
+            # Load the model while the person looks for where to click.
             self._jobs.call(dock.load_model, lambda _: None, dock.fail)
         work.workspace.complete()
         return work
 
     def save_as(self, path: Path) -> None:
-        """Write all work on the chosen image to another file, and go on saving it there.
+        """Write all work on the chosen image to another file, and save further changes there.
 
         Raises
         ------
@@ -90,7 +90,7 @@ class Projects:
         dock.message.emit(f"Saved: {path}. All that follows is saved there too.")
 
     def open(self, path: Path) -> None:
-        """Bring the work in a project file back, onto the chosen image.
+        """Restore the work of a project file on the chosen image.
 
         Raises
         ------
@@ -116,7 +116,7 @@ class Projects:
         self._recall(saved, path)
 
     def bring_back(self) -> None:
-        """Bring earlier work on the chosen image back, if there is any and none is open."""
+        """Restore earlier work on the chosen image, if there is any and none is open."""
         dock = self._dock
         if not dock.images or dock.work is not None:
             return
@@ -143,7 +143,7 @@ class Projects:
             )
 
     def keep(self, image: Any, work: Work) -> None:
-        """Keep the work on an image whose dock or layer goes away."""
+        """Keep the work on an image whose dock or layer is closed."""
         saved = work.saved(self._dock.choices)
         if saved.masks or saved.state.names:
             _KEPT[image] = _Kept(saved, tuple(work.workspace.layers()))
@@ -164,7 +164,7 @@ class Projects:
 
     def _save_to(self, work: Work, project: Project | None) -> None:
         def choices() -> Choices:
-            """What is chosen, with every change that is saved; shows if saving does not work."""
+            """Return the current choices, to be saved with every change; report if saving fails."""
             error = None if work.project is None else work.project.error
             if error is not None:
                 self._leave(work)
@@ -205,7 +205,7 @@ class Projects:
 
 
 def _count(n: int, what: str) -> str:
-    """Say how many things there are, such as "1 object is" or "3 objects are"."""
+    """Return a count of things with its verb, such as "1 object is" or "3 objects are"."""
     return f"1 {what} is" if n == 1 else f"{n} {what}s are"
 
 

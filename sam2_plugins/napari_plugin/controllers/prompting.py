@@ -1,4 +1,4 @@
-"""What is drawn and painted becomes prompts, which the model answers in a worker."""
+"""Turns drawn and painted marks into prompts, which the model answers in a worker."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Pending: TypeAlias = "dict[tuple[int, int], Prompts]"
 
 
 class Prompting:
-    """Hands the session the prompts that it has not answered yet.
+    """Gives the session the prompts that it has not answered yet.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Prompting:
         self._waiting: list[Callable[[], None]] = []
 
     def sync(self, replaying: bool = False) -> None:
-        """Hand the session what was drawn and painted since the last time, in a worker.
+        """Give the session all that was drawn and painted since the last call, in a worker.
 
         Parameters
         ----------
@@ -80,7 +80,7 @@ class Prompting:
         )
 
     def after(self, act: Callable[[], None]) -> None:
-        """Do something when the model has answered."""
+        """Call a function when the model has answered."""
         if self.answering:
             self._waiting.append(act)
         else:
@@ -102,7 +102,7 @@ class Prompting:
         self._do_what_waits()
 
     def _not_obeyed(self, work: Work, due: Pending) -> str:
-        """Name the object whose mask goes against a click; "" if all were obeyed."""
+        """Return the object whose mask contradicts a click; "" if all clicks are met."""
         line = self._dock.line
         for (frame, label), prompts in due.items():
             mask = None if line is None else work.store.get(line.index(frame), label)
@@ -115,7 +115,7 @@ class Prompting:
         return ""
 
     def _what_next(self, work: Work, due: Pending) -> str:
-        """Tell whether the last prompt began an object or corrected one, and what can follow."""
+        """Return a message on what the last prompt did, and what can follow."""
         line = self._dock.line
         answered = [(label, prompts) for (_, label), prompts in due.items() if prompts]
         if line is None or not answered:
@@ -154,7 +154,7 @@ class Prompting:
     # -- painting
 
     def on_painted(self, index: Index, before: Mapping[int, ObjectMask | None]) -> None:
-        """A person painted masks, or undid that: painted ones are prompts, and are kept."""
+        """React to painted masks, and to undone strokes: a painted mask is a prompt."""
         work = self._dock.work
         if work is None:
             return
@@ -167,7 +167,7 @@ class Prompting:
         self._dock.painted.emit()
 
     def _paint(self, work: Work, index: Index, label: int, before: ObjectMask | None) -> None:
-        """Keep a painted mask; it takes the place of the prompts on its frame."""
+        """Keep a painted mask, which replaces the prompts on its frame."""
         entry = index, label
         mask = work.store.get(index, label)
         assert mask is not None
@@ -188,7 +188,7 @@ class Prompting:
         return mask == (known.before or ObjectMask.empty(mask.frame_size))
 
     def _unpaint(self, work: Work, index: Index, label: int) -> None:
-        """Bring back what a painted mask took the place of."""
+        """Restore the mask and prompts that a painted mask replaced."""
         known = work.session.painted.pop((index, label))
         work.store.put(index, label, known.before)
         for prompt in known.drawn:
@@ -197,7 +197,7 @@ class Prompting:
     # -- masks from elsewhere
 
     def use_labels(self, layer: Any) -> list[int]:
-        """Take each label of a Labels layer on the shown frame for an object's mask.
+        """Make each label of a Labels layer on the shown frame an object's mask.
 
         A label that was taken before, on any frame, is the same object again.
         """
@@ -224,7 +224,7 @@ class Prompting:
         return list(made)
 
     def _take(self, work: Work, index: Index, masks: Mapping[int, ObjectMask], title: str) -> None:
-        """Let masks on a frame be those of objects, as if they had been painted."""
+        """Give objects their masks on a frame, as if they had been painted."""
         change: Change = {}
         marks = work.workspace.marks()
         for label, mask in masks.items():
@@ -242,7 +242,7 @@ class Prompting:
 
 
 def _title(due: Pending) -> str:
-    """What prompts are called when they are taken back."""
+    """Return the name of prompts for undo."""
     last = next((prompts[-1] for prompts in due.values() if prompts), None)
     if last is None:
         return "removal of prompts"

@@ -20,9 +20,9 @@ from sam2_plugins.napari_plugin.models.work import Work
 
 ACCEPTED, REFUSED = "#2ecc71", "#ff4d4d"
 _KNOWN = 0.3
-"""Share of a proposal within the masks that are there, from which on it is none."""
+"""Share of a proposal within existing masks, from which on it is left out."""
 _DRAGGED = 3
-"""Pixels of the screen from which on a click is a drag."""
+"""Screen pixels between press and release from which on a click counts as a drag."""
 
 
 class Proposals:
@@ -54,7 +54,7 @@ class Proposals:
         return [n for n, d in self.diameters.items() if low <= d <= high and n not in self._refused]
 
     def propose(self) -> None:
-        """Let the model propose all objects of the shown frame, in a worker."""
+        """Propose all objects of the shown frame, in a worker."""
         dock, work = self._dock, self._prompting.begin()
         if dock.running:
             raise Sam2PluginsError("Cancel the run first.")
@@ -80,7 +80,7 @@ class Proposals:
         self._draw()
 
     def accept(self) -> None:
-        """Make an object of each accepted proposal, and put the others away."""
+        """Make an object of each accepted proposal, and discard the others."""
         masks = [self.masks[number] for number in self.accepted]
         index = self._index
         self.dismiss()
@@ -89,7 +89,7 @@ class Proposals:
         self._prompting.after(lambda: self._dock.message.emit(done))
 
     def dismiss(self) -> None:
-        """Put all proposals away."""
+        """Discard all proposals."""
         layer, self._layer = self._layer, None
         self.masks, self._refused, self._sizes = {}, set(), (0.0, float("inf"))
         work, layers = self._dock.work, self._dock.viewer.layers
@@ -100,7 +100,7 @@ class Proposals:
         self.changed.emit()
 
     def leave(self, layer: Any) -> None:
-        """Put all away, if it is their layer that a person removed."""
+        """Discard all proposals if a person removed their layer."""
         if layer is not None and layer is self._layer:
             self.dismiss()
 
@@ -157,7 +157,7 @@ class Proposals:
 
 
 def new_ones(masks: Sequence[ObjectMask], known: Sequence[ObjectMask]) -> list[ObjectMask]:
-    """Leave out what is there already."""
+    """Return the proposals that do not overlap existing masks."""
     return [
         mask
         for mask in masks

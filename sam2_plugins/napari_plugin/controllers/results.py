@@ -1,4 +1,4 @@
-"""What comes of the masks: measures, files, and prompts to replay."""
+"""Results: measures, files, and prompts to replay."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Results:
         )
 
     def forget(self) -> None:
-        """Another image is chosen: there are no measures of it."""
+        """Drop the measures, when another image is chosen."""
         if self.measures:
             self.table = Measures()
             self.measured.emit()
@@ -109,7 +109,7 @@ class Results:
         self._write(path, lambda: write_prompts(path, work, line, facts))
 
     def load_prompts(self, path: Path) -> None:
-        """Take the prompts of a file, as further objects, but for those that are here already."""
+        """Load the prompts of a file as further objects, except those that exist already."""
         self._dock.attempt(lambda: self._load_prompts(path))
 
     def _load_prompts(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How objects fare frame by frame, and the way to the frames that should be looked at."""
+"""Judges the masks frame by frame, and leads to doubtful frames."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Judge = Callable[[], list[FrameState]]
 
 
 class Review:
-    """Judges frames in a worker, so that the window never waits for it; one judgement at a time."""
+    """Judges frames in a worker, one at a time, so that the window never waits."""
 
     def __init__(self, dock: DockModel, jobs: Jobs) -> None:
         self._dock = dock
@@ -29,11 +29,11 @@ class Review:
         self._known: list[FrameState] = []
 
     def states(self, label: int | None = None) -> list[FrameState]:
-        """How an object fared, frame by frame; of all objects the worst, if none is named."""
+        """Return the states of an object by frame; without one, the worst of all objects."""
         return self._judge(label)()
 
     def shown_states(self) -> list[FrameState]:
-        """What is known by now of the selected object, or of all of them, as the strip shows it."""
+        """Return the known states of the selected object, or of all, for the strip."""
         dock = self._dock
         label = None if dock.all_objects else dock.selected
         if dock.here is None or (label is None and not dock.all_objects):
@@ -47,7 +47,7 @@ class Review:
         return self.known((work, line, label), version, self._judge(label))
 
     def known(self, of: object, version: object, judge: Judge) -> list[FrameState]:
-        """Return the last known states, and have them judged where they are of another version.
+        """Return the last known states; where masks have changed since, judge them in a worker.
 
         Parameters
         ----------
@@ -62,7 +62,7 @@ class Review:
         return self._known
 
     def go_to_doubtful(self, forward: bool = True) -> None:
-        """Show the next frame that should be looked at."""
+        """Show the next doubtful frame."""
         dock = self._dock
         if dock.here is None:
             return

@@ -1,4 +1,4 @@
-"""Tracking: started, watched, stopped and taken back."""
+"""Starts, watches, stops and undoes tracking."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sam2_plugins.napari_plugin.models.work import Work
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run is; rate in frames a second."""
+    """Progress of a run; rate in frames a second."""
 
     done: int
     total: int
@@ -34,7 +34,7 @@ class RunProgress:
 
     @property
     def seconds_left(self) -> float:
-        """Time that the rest will take; 0 if that is not known."""
+        """Estimated seconds for the rest; 0 if not known."""
         return (self.total - self.done) / self.rate if self.rate else 0.0
 
 
@@ -93,7 +93,7 @@ class Runs:
         return work.session.prompts.corrections(line)
 
     def track_on(self) -> None:
-        """Track on from the corrections; what is before them, and other objects, stay as it is."""
+        """Track on from the corrections; earlier frames and other objects stay unchanged."""
         dock, since = self._dock, self.corrections
         if dock.here is None or not since:
             dock.message.emit("There is no correction to track on from.")
@@ -258,6 +258,6 @@ def _seen(work: Work, line: Line) -> bool:
 
 
 def _by_the_run(change: Change, session: Session, axis: int | None) -> Change:
-    """Leave out what a person did meanwhile: taking the run back leaves it alone."""
+    """Leave out changes by a person during the run, which undoing the run does not touch."""
     by_hand = session.prompts.entries(axis) | session.painted.keys()
     return {entry: mask for entry, mask in change.items() if entry not in by_hand}

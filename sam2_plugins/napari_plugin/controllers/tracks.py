@@ -1,4 +1,4 @@
-"""The Tracks layer, drawn when objects have moved."""
+"""Draws the Tracks layer anew when masks have changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sam2_plugins.napari_plugin.models.work import Work
 
 
 class TracksDrawing:
-    """Finds the objects' paths in a worker, which takes long of many masks."""
+    """Finds the objects' paths in a worker, because many masks take long."""
 
     def __init__(self, dock: DockModel, jobs: Jobs) -> None:
         self._dock = dock

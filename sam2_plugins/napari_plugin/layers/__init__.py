@@ -1,1 +1,1 @@
-"""napari's layers of one image, and what lies in them: frames, masks, prompts, tracks."""
+"""napari's layers of one image and their contents: frames, masks, prompts, tracks."""

@@ -1,4 +1,4 @@
-"""Image layers to the core's frames: which axis is swept, which channels, which contrast."""
+"""From Image layers to the core's frames: swept axis, channels, contrast."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Line:
 
 
 class ImageLayer(Protocol):
-    """What is asked of a napari Image layer."""
+    """The attributes of a napari Image layer that are used here."""
 
     name: str
     data: Any
@@ -124,7 +124,7 @@ class View:
 
     @classmethod
     def of(cls, layers: Sequence[ImageLayer], contrast: Contrast = "layer") -> View:
-        """Look at layers as they are now.
+        """Make a view of layers as they are now.
 
         Raises
         ------

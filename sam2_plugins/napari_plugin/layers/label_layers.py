@@ -1,4 +1,4 @@
-"""What a Labels layer shows at the place of an image's frame, whatever its own shape and place."""
+"""Reads the labels that a Labels layer shows over an image's frame, by world coordinates."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def masks_at(layer: Any, image: Any, point: Sequence[float]) -> dict[int, Object
     """
     plane = _seen_from(layer, image, point)
     values, inverse = np.unique(plane, return_inverse=True)
-    # Numbered from 1 on, with 0 for the background, whatever the labels are.
+    # Renumbered from 1 on, with 0 for the background.
     order = np.zeros(len(values), np.int64)
     order[values != 0] = np.arange(1, np.count_nonzero(values) + 1)
     numbered = split_label_image(order[inverse].reshape(plane.shape))
@@ -76,7 +76,7 @@ def _is_unplaced(layer: Any, image: Any) -> bool:
 
 
 def _own_pixels(layer: Any, image: Any, point: Sequence[float]) -> _Pixels:
-    """Take labels as if they lay where the image lies, pixel on pixel."""
+    """Return labels pixel by pixel, as if the layer had the image's place."""
     at = np.zeros(layer.ndim)
     here = np.asarray(image.world_to_data(point), float)
     for axis in range(3, layer.ndim + 1):

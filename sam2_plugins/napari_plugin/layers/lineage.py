@@ -1,4 +1,4 @@
-"""Which cell comes from which, and the Tracks layer that shows it."""
+"""The lineage of cells, and the Tracks layer that shows it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Lineage:
         self.mothers: dict[int, int] = {}
 
     def add(self, mother: int, daughter: int) -> None:
-        """Say that a cell comes from another."""
+        """Record that a cell is a daughter of another."""
         self.mothers[daughter] = mother
 
     def remove(self, label: int) -> dict[int, int]:
-        """Forget a cell; its daughters have no mother any more. Returns what was known of it."""
+        """Remove a cell; its daughters lose their mother. Return its entries."""
         related = {d: m for d, m in self.mothers.items() if label in (d, m)}
         for daughter in related:
             del self.mothers[daughter]

@@ -1,4 +1,4 @@
-"""What is drawn in an image's Points and Shapes layers: as plain values, and as prompts.
+"""Marks in an image's Points and Shapes layers, as plain values and as prompts.
 
 In napari, as in the core's clicks and polygons, a pixel's centre has whole coordinates; the core's
 boxes count from the pixels' edges, so that half a pixel lies between them.

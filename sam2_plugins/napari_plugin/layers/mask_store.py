@@ -1,4 +1,4 @@
-"""The masks behind a Labels layer: one crop per object and frame, composed when napari looks.
+"""The masks behind a Labels layer: one crop per object and frame, composed when napari reads.
 
 Overlapping objects keep all their pixels, memory goes with the objects' areas and not with the
 movie, and taking back a run swaps entries. Reading and painting work as on an array.
@@ -99,15 +99,15 @@ class MaskStore(MaskTable[Index, int]):
         return known[1]
 
     def put(self, index: Index, label: int, mask: ObjectMask | None) -> ObjectMask | None:
-        """Set a mask, or remove it; return what was there."""
+        """Set a mask, or remove it; return the earlier one."""
         return self.swap({index: {label: mask}})[index][label]
 
     def remove(self, label: int) -> Change:
-        """Remove an object from all frames, and return what takes that back."""
+        """Remove an object from all frames; return the masks that undo it."""
         return {(index, label): self.put(index, label, None) for index in self.frames_of(label)}
 
     def indices(self, label: int) -> list[Index]:
-        """Call `frames_of`, which scripts knew by this name."""
+        """Call `frames_of`; earlier name, for scripts."""
         warn("MaskStore.indices is frames_of now.", DeprecationWarning, stacklevel=2)
         return self.frames_of(label)
 
@@ -116,7 +116,7 @@ class MaskStore(MaskTable[Index, int]):
         return self._versions.get(label, 0)
 
     def swap(self, patch: Patch) -> Patch:
-        """Set masks, or remove them, and return what takes that back."""
+        """Set masks, or remove them; return the masks that undo it."""
         back: Patch = {}
         for index, masks in patch.items():
             here = self._masks.setdefault(index, {})

@@ -1,4 +1,4 @@
-"""Where an image layer lies in the world, and how the layers that belong to it follow it."""
+"""The place of an image layer in the world, which the layers that belong to it share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ def keep_placed(image: Any, layers: Callable[[], Iterable[Any]]) -> Callable[[],
             for name, value in placement_of(image).items():
                 setattr(layer, name, value)
 
-    events = [event for name in _TRANSFORMS + _NAMED if (event := _event(image, name)) is not None]
+    events = [
+        event
+        for name in _TRANSFORMS + _NAMED
+        if (event := getattr(image.events, name, None)) is not None
+    ]
     for event in events:
         event.connect(follow)
 
@@ -37,25 +41,25 @@ def keep_placed(image: Any, layers: Callable[[], Iterable[Any]]) -> Callable[[],
 
 
 def pixel_size(image: Any) -> tuple[float, float, str]:
-    """Height and width of a pixel, and their unit ("px" if the image does not say)."""
+    """Height and width of a pixel, and their unit ("px" if the image has none)."""
     height, width = steps_of(image)[-2:]
     unit = getattr(image, "units", ("pixel",))[-1]
     return height, width, "px" if str(unit) == "pixel" else f"{unit:~}"
 
 
 def micrometres(image: Any) -> tuple[float, float] | None:
-    """Micrometres per pixel (x, y); None if the image does not say."""
+    """Micrometres per pixel (x, y); None if not known."""
     sizes = [_in(image, axis, "micrometer") for axis in (-1, -2)]
     return None if None in sizes else (sizes[0] or 0.0, sizes[1] or 0.0)
 
 
 def time_step(image: Any, axis: int | None) -> float | None:
-    """Seconds from one frame to the next; None if the image does not say."""
+    """Seconds from one frame to the next; None if not known."""
     return None if axis is None else _in(image, axis, "second")
 
 
 def step_along(image: Any, axis: int | None) -> tuple[float, str]:
-    """Step from one frame to the next, and its unit; 1 and "" if the image does not say."""
+    """Step from one frame to the next, and its unit; 1 and "" if not known."""
     units = getattr(image, "units", ())
     if axis is None or len(units) != image.ndim or str(units[axis]) == "pixel":
         return 1.0, ""
@@ -81,7 +85,3 @@ def world_of(layer: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     origin = np.asarray(layer.data_to_world((0.0,) * layer.ndim))
     columns = [np.asarray(layer.data_to_world(tuple(row))) - origin for row in np.eye(layer.ndim)]
     return np.stack(columns, axis=1), origin
-
-
-def _event(layer: Any, name: str) -> Any:
-    return getattr(layer.events, name, None)

@@ -114,7 +114,7 @@ class Workspace:
         return mask_shape(image) == self.store.shape
 
     def close(self) -> None:
-        """Let go of the layers' events."""
+        """Disconnect from the layers' events."""
         self.store.on_edit = lambda index, before: None
         self._leave_in_place()
         for layer in (self.points, self.boxes):
@@ -151,7 +151,7 @@ class Workspace:
     # -- prompts
 
     def select(self, label: int, excluding: bool) -> None:
-        """Let what is drawn next be of an object."""
+        """Assign further drawings to an object."""
         self.drawing, self._excluding = label, excluding
         self.labels.selected_label = label
         with self.quietly():
@@ -165,19 +165,19 @@ class Workspace:
         return self.marks().prompts(line, self.store.frame_size)
 
     def draw(self, index: Index, prompt: Prompt) -> None:
-        """Show a prompt as if a person had drawn it; no event tells of it."""
+        """Show a prompt as if a person had drawn it, without an event."""
         self.set_marks(self.marks().adding(index, prompt))
 
     def erase(self, label: int, index: Index | None = None) -> None:
-        """Remove an object's clicks and boxes, of one frame or of all; no event tells of it."""
+        """Remove an object's clicks and boxes on one frame or on all, without an event."""
         self.set_marks(self.marks().without(label, index))
 
     def marks(self) -> Marks:
-        """What is drawn in the prompt layers, as plain values."""
+        """The contents of the prompt layers as plain values."""
         return read_marks(self.points, self.boxes)
 
     def set_marks(self, marks: Marks) -> None:
-        """Let the prompt layers show just these marks; no event tells of it."""
+        """Make the prompt layers show just these marks, without an event."""
         with self.quietly():
             write_marks(marks, self.points, self.boxes, color_of)
             if marks.shapes:
@@ -277,7 +277,7 @@ class Workspace:
             layer.bind_key(key, act, overwrite=True)
 
     def _prepare(self, layer: Any, excluding: bool) -> None:
-        """Let what is added to a prompt layer next be of the selected object."""
+        """Assign further marks in a prompt layer to the selected object."""
         label = self.drawing
         if MEANING in layer.features:  # clicks; in an event, napari hands a proxy of the layer
             meaning = EXCLUDE if excluding else INCLUDE
@@ -288,7 +288,7 @@ class Workspace:
             layer.current_edge_color = color_of(label)
 
     def _before_drawing(self, layer: Any, event: Any) -> None:
-        """Before napari adds a click or a box: whom it is of. Ctrl-click excludes.
+        """Before napari adds a click or a box, set its object. Ctrl-click excludes.
 
         Selecting old markers makes napari take theirs for what comes next.
         """

@@ -70,7 +70,7 @@ def all_cells(work: Work, line: Line, first: int, last: int, choices: Choices) -
 
 
 def _place(project: Project | None) -> Path | None:
-    """Where a run can be kept; None if the project file cannot be written either."""
+    """Return where a run can be saved; None if the project file cannot be written either."""
     if project is None or project.error or not os.access(project.path.parent, os.W_OK):
         return None
     return journal_of(project).path
@@ -98,7 +98,7 @@ def follow_all(
 
 
 class Taking:
-    """Takes what was found into the objects of the dock, in the thread of the window.
+    """Adds the found objects to those of the dock, in the thread of the window.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Taking:
         self.heirs: dict[int, int] = {}
 
     def take(self, found: LineageFrame) -> bool:
-        """Write a frame's masks and what was decided; tell whether that is more than masks.
+        """Write a frame's masks and decisions; return whether there were decisions.
 
         What was taken before the run was broken off stays as a person has left it.
         """
@@ -143,7 +143,7 @@ class Taking:
         return more
 
     def _label(self, obj: ObjectId) -> int:
-        """Label of what the tracker calls an object; what is new there is new here."""
+        """Return the label of a tracker's object; a new object gets a new label."""
         labels = self._run.labels
         if obj not in labels:
             names = self._work.names
@@ -174,7 +174,7 @@ class Taking:
         return Offer(event.kind, event.frame, labels, event.reason, mother)
 
     def _joined(self, earlier: ObjectId, later: ObjectId) -> bool:
-        """Let a cell that this run found go on as the object that it is later, and tell if it does.
+        """Join a cell of this run with the object that it turns out to be; return whether it did.
 
         Of two objects that were there before, or that have different mothers, none is the other;
         what a person has prompted or removed during the run stays so.

@@ -1,4 +1,4 @@
-"""Masks made tidy: holes filled, small parts dropped, outlines smoothed."""
+"""Clean-up of masks: fill holes, drop small parts, smooth outlines."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ SMOOTHING = 0.06
 
 
 def fill_holes(mask: ObjectMask) -> ObjectMask:
-    """Give the object what it encloses."""
+    """Fill the holes of a mask."""
     return replace(mask, crop=ndimage.binary_fill_holes(mask.crop)) if mask.visible else mask
 
 
 def largest_part(mask: ObjectMask) -> ObjectMask:
-    """Leave out all but the largest part."""
+    """Return the largest part of a mask."""
     return mask.without_specks(1.0)
 
 
 def smooth(mask: ObjectMask) -> ObjectMask:
-    """Round what is finer than the object as a whole; at the frame's edge it stays cut."""
+    """Smooth the outline; at the frame's edge it stays straight."""
     if mask.box is None:
         return mask
     sigma = max(SMOOTHING * 2 * sqrt(mask.area / np.pi), 0.7)
@@ -43,7 +43,7 @@ CLEANERS: Mapping[str, Callable[[ObjectMask], ObjectMask]] = {
     "Drop small parts": largest_part,
     "Smooth outline": smooth,
 }
-"""By what they are called."""
+"""By name."""
 
 
 def clean(
@@ -52,7 +52,7 @@ def clean(
     indices: Iterable[Index],
     cleaner: Callable[[ObjectMask], ObjectMask],
 ) -> Change:
-    """Clean an object's masks on some frames, and return what takes that back.
+    """Clean an object's masks on some frames; return the masks that undo it.
 
     A mask never goes away altogether. What is cleaned stays so through later runs, as long as the
     model's own mask of that frame is the same; a painted mask is one still.

@@ -12,18 +12,18 @@ from scipy.ndimage import distance_transform_edt
 from sam2_plugins.core.masks import ObjectMask
 
 Meaning: TypeAlias = 'Literal["refine", "new"] | int'
-"""Say more of the selected object, begin another one, or select the one of this label."""
+"""Prompt the selected object, begin another one, or select the one of this label."""
 
 WELL_OUTSIDE = 0.35
 """In widths of a fresh object's mask: from so far beside it on, a click is on another cell."""
 A_MISS = 2.0
-"""Pixels by which a hand misses an object, however thin that is."""
+"""Pixels by which a click may miss a thin object."""
 
 
 def meaning_of_click(
     x: float, y: float, masks: Mapping[int, ObjectMask], selected: int | None, fresh: bool
 ) -> Meaning:
-    """Tell what a person means by a click that includes.
+    """Return the meaning of a positive click.
 
     Parameters
     ----------

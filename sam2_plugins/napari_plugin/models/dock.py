@@ -1,4 +1,4 @@
-"""What the dock is about: the chosen image and how it is looked at, the frame, the object."""
+"""The state of the dock: the chosen image and its view, the frame, the object."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sam2_plugins.napari_plugin.models.work import Work
 
 
 class DockModel:
-    """What all controllers and views share: they change it, and its signals tell them of changes.
+    """State that all controllers and views share; its signals notify them of changes.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ class DockModel:
         return {} if self.work is None else self.work.names
 
     def select(self, label: int) -> None:
-        """Let clicks, boxes and the brush mean an object."""
+        """Assign clicks, boxes and the brush to an object."""
         self.selected, work = label, self.work
         if work is not None:
             work.workspace.complete()
@@ -181,7 +181,7 @@ class DockModel:
         self.objects_changed.emit()
 
     def exclude(self, excluding: bool) -> None:
-        """Let the next clicks be on what does not belong to the object."""
+        """Make the next clicks negative."""
         self.excluding = excluding
         if self.selected is not None and self.work is not None:
             self.work.workspace.select(self.selected, excluding)
@@ -195,9 +195,9 @@ class DockModel:
     # -- what went wrong
 
     def attempt(self, act: Callable[[], object]) -> bool:
-        """Do what a person wants; show what is wrong with it, and return whether it was done.
+        """Run an action; show its error, and return whether it succeeded.
 
-        napari shows whatever a key or a button raises as a traceback.
+        napari would show an exception of a key or a button as a traceback.
         """
         try:
             act()
@@ -207,6 +207,6 @@ class DockModel:
         return True
 
     def fail(self, error: Exception) -> None:
-        """Show what went wrong."""
+        """Show an error."""
         known = isinstance(error, Sam2PluginsError)
         self.failed.emit(str(error) if known else f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""A tracker taken one prompt back or on, exactly as it was, where that is its own last change."""
+"""Undoes or redoes a tracker's last prompt exactly."""
 
 from __future__ import annotations
 

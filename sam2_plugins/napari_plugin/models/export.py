@@ -17,7 +17,7 @@ from sam2_plugins.napari_plugin.layers.mask_store import labels_of
 from sam2_plugins.napari_plugin.models.work import Work
 
 KINDS = {one.name: one.title for one in formats().values() if one.name != "png"}
-"""Formats of the core to what they are called; a contact sheet is a picture of a movie."""
+"""Formats of the core, and their names; a contact sheet is a picture of a movie."""
 
 
 def export(
@@ -25,7 +25,7 @@ def export(
 ) -> Generator[int, None, list[str]]:
     """Write the objects along a line, and yield frame by frame; return what was written, and notes.
 
-    What is there under the format's name is replaced: the dock asks before.
+    Existing files of the format are replaced: the dock asks for confirmation before.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def read_prompts(path: Path, work: Work, line: Line) -> Loaded:
 
 
 def _key(prompt: Prompt) -> tuple[object, ...]:
-    """What a prompt says, whichever object it is of; places to a thousandth of a pixel."""
+    """Return a key of a prompt without its object; places to a thousandth of a pixel."""
     points, box = prompt.points, prompt.box
     clicks = points and (tuple((round(x, 3), round(y, 3)) for x, y in points.xy), points.labels)
     return prompt.frame, clicks, box and tuple(round(side, 3) for side in box), prompt.mask

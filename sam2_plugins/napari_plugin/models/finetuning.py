@@ -1,4 +1,4 @@
-"""Fine-tuning on the masks of a session, beside the window."""
+"""Fine-tuning on the masks of a session, in a worker."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from sam2_plugins.training.finetuning import (
 )
 
 FEWEST = 8
-"""Annotated frames: some to learn from, some that tell when to stop, some to judge by."""
+"""Annotated frames to train on, to decide when to stop, and to test on."""
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """A step of fine-tuning is done, or a look was taken at how good the model is by now."""
+    """A step of fine-tuning, or an intermediate score of the model."""
 
     done: int
     total: int
     j: float | None = None
-    """Mean J of the look, on the part that tells when to stop."""
+    """Mean J of the intermediate score, on the part that decides when to stop."""
 
 
 class Stopped(Exception):
@@ -48,7 +48,7 @@ class Stopped(Exception):
 def annotated(
     session: Session, view: View, line: Line, length: int, everything: bool
 ) -> AnnotatedMovie:
-    """Take the masks of a session for truth.
+    """Use the masks of a session as ground truth.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class Learning:
         self._settings = settings
         self._stopping = Event()
         self.report: Report | None = None
-        """What came of it, when it is over and was not stopped."""
+        """The report, when it has ended and was not stopped."""
 
     def stop(self) -> None:
         """Stop at the next step; nothing is kept."""
@@ -127,7 +127,7 @@ class Learning:
             tell(Lesson(look.step, total, sum(values) / len(values) if values else None))
 
         try:
-            # A copy, for the model itself answers clicks meanwhile.
+            # A copy: the model itself answers clicks meanwhile.
             model = copy.deepcopy(self._load_model())
             self.report = finetune(
                 model, self._split, self._out, self._settings, on_step=stepped, on_look=looked

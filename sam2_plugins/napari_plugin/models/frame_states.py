@@ -1,4 +1,4 @@
-"""How sure the masks of each frame are, for the strip under the frames."""
+"""The state of each frame's masks, for the strip under the frames."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Judged: TypeAlias = "tuple[ObjectMask | None, ...]"
 
 
 class Kind(IntEnum):
-    """What is known of a frame; of several objects, the highest is shown."""
+    """The state of an object on a frame; of several objects, the highest is shown."""
 
     OUTSIDE = 0  # of its life
     UNKNOWN = 1
@@ -84,7 +84,7 @@ def states_along(
     judge: Doubts | None = None,
     lives: Mapping[int, Life] | None = None,
 ) -> list[FrameState]:
-    """Look at every frame of a line.
+    """Return the states of all frames of a line.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def states_along(
 
 
 def doubtful(states: Sequence[FrameState]) -> list[int]:
-    """Frames to look at: unsure ones, and those where an object is lost first."""
+    """Doubtful frames: unsure ones, and the first one of each loss."""
     return [
         frame
         for frame, state in enumerate(states)
@@ -120,7 +120,7 @@ def doubtful(states: Sequence[FrameState]) -> list[int]:
 
 
 def worst_by_column(states: Sequence[FrameState], columns: int) -> list[Kind]:
-    """Share frames out among fewer columns, each of which shows what most needs to be seen."""
+    """Assign frames to fewer columns, each of which shows its worst state."""
     edges = [column * len(states) // columns for column in range(columns + 1)]
     return [max(state.kind for state in states[first:end]) for first, end in pairwise(edges)]
 

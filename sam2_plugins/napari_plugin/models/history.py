@@ -13,7 +13,7 @@ from sam2_plugins.napari_plugin.models.session import Painted
 
 @dataclass(frozen=True)
 class State:
-    """All that a person has made of an image, but for the masks.
+    """All of a person's work on an image, except the masks.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class State:
 
 @dataclass(frozen=True)
 class Edit:
-    """One change: what it is called, the states around it, and the masks of the other side."""
+    """One change: its name, the states before and after it, and the masks of the other side."""
 
     title: str
     before: State
@@ -51,7 +51,7 @@ class Edit:
 
 
 class History:
-    """Edits that can be taken back, and those that can be made again.
+    """Edits that can be undone, and those that can be redone.
 
     Parameters
     ----------
@@ -79,13 +79,13 @@ class History:
 
     @property
     def latest(self) -> Edit | None:
-        """The edit that would be taken back next."""
+        """The edit that would be undone next."""
         return self._undo[-1] if self._undo else None
 
     def record(self, title: str, masks: Change | None = None, differ: bool = False) -> None:
-        """Keep a change that was made: the masks as they were before; nothing if nothing changed.
+        """Record a change with the masks from before it, unless nothing changed.
 
-        What was taken back before it cannot be made again.
+        Edits that were undone before it cannot be redone any more.
 
         Parameters
         ----------
@@ -102,13 +102,13 @@ class History:
         self.on_change()
 
     def admit_objects(self) -> None:
-        """Let the objects, and their mothers, be there before the next edit too."""
+        """Add the current objects and their mothers to the state before the next edit."""
         now = self._capture()
         self.present = replace(self.present, names=now.names, mothers=now.mothers)
         self.on_change()
 
     def undo(self) -> Edit | None:
-        """Take the last edit back, or first what was begun since; None if there is nothing."""
+        """Undo the last edit, or an unfinished one first; None if there is nothing to undo."""
         if self._capture() != self.present:
             now = self._capture()
             self._apply(self.present)
@@ -116,7 +116,7 @@ class History:
         return self._step(self._undo, self._redo, forward=False)
 
     def redo(self) -> Edit | None:
-        """Make the edit again that was taken back last; None if there is none."""
+        """Redo the edit that was undone last; None if there is none."""
         return self._step(self._redo, self._undo, forward=True)
 
     def _step(self, edits: list[Edit], others: list[Edit], forward: bool) -> Edit | None:

@@ -67,7 +67,7 @@ def save_csv(path: Path, rows: Iterable[Row]) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Measures:
-    """All rows, and what the window wants to know of them at once.
+    """All rows, and views of them that the window needs quickly.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Measures:
 
     @classmethod
     def of(cls, rows: Sequence[Row], spacing: float = 1.0, unit: str = "") -> Measures:
-        """Look at all rows; takes long of many."""
+        """Index all rows; many rows take long."""
         names = dict.fromkeys(key for row in rows for key in row)
         by_label: dict[int, list[Row]] = {}
         for row in rows:
@@ -116,7 +116,7 @@ class Measures:
 
 
 def title_of(quantity: str) -> str:
-    """What a column of the table is called beside an axis: "area_um2" is "area (µm²)"."""
+    """Return a column's title for an axis: "area_um2" is "area (µm²)"."""
     name, _, unit = quantity.partition("_")
     if name not in _WITH_UNIT:
         return quantity.replace("_", " ")

@@ -14,7 +14,7 @@ import json
 import math
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
@@ -26,6 +26,8 @@ from sam2_plugins.core import files
 from sam2_plugins.core.errors import ExportError, Sam2PluginsError
 from sam2_plugins.core.lineage import LineageJournal
 from sam2_plugins.core.masks import ObjectMask, rle
+from sam2_plugins.core.masks.journal import whole_lines
+from sam2_plugins.core.masks.masklet import spans_of
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.marks import Marks
@@ -47,7 +49,7 @@ Current = dict[tuple[Line, int], frozenset[int]]
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """By which the image of a project is known again."""
+    """Properties by which the image of a project is recognised."""
 
     name: str
     shape: tuple[int, ...]
@@ -67,7 +69,7 @@ class Saved:
     all_cells: AllCells | None = None
     """A run over all cells that was broken off."""
     offers: tuple[Offer, ...] = ()
-    """Its decisions that nobody has looked at."""
+    """Its decisions that are not reviewed yet."""
     damaged: int = 0
     """Lines of the file that could not be read."""
 
@@ -119,7 +121,7 @@ class Project:
     def _append_all(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab") as file:
-            whole = _whole(self.path)
+            whole = whole_lines(self.path)
             file.truncate(whole)
             if not whole:
                 file.write(_line(_header(self._image)))
@@ -139,7 +141,7 @@ class Project:
 
 
 def journal_of(project: Project) -> LineageJournal:
-    """Where runs over all cells are kept: beside the project file."""
+    """Path of the journal of runs over all cells, beside the project file."""
     return LineageJournal(project.path.with_name(f"{project.path.name}.cells.jsonl"))
 
 
@@ -227,11 +229,6 @@ def read_project(path: Path) -> Saved:
     return _read_state(state, saved)
 
 
-def _whole(path: Path) -> int:
-    """Return the number of bytes up to the end of the last whole line."""
-    return path.read_bytes().rfind(b"\n") + 1
-
-
 def _line(entry: Mapping[str, Any]) -> bytes:
     return json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
@@ -274,7 +271,7 @@ def _state(saved: Saved) -> dict[str, Any]:
     state, choices = saved.state, saved.choices
     lives = [[label, life.first, life.last] for label, life in state.lives.items()]
     current = [
-        [line.axis, list(line.at), label, list(_ranges(frames))]
+        [line.axis, list(line.at), label, spans_of(frames)]
         for (line, label), frames in saved.current.items()
     ]
     return {
@@ -301,7 +298,7 @@ def _state(saved: Saved) -> dict[str, Any]:
 
 
 def _read_state(state: Mapping[str, Any], saved: Saved) -> Saved:
-    """Fill in what a state line says; it is empty in a file that has none yet."""
+    """Read a state line; it is empty in a file that has none yet."""
     if not state:
         return saved
     painted = {}
@@ -342,20 +339,6 @@ def _read_state(state: Mapping[str, Any], saved: Saved) -> Saved:
     return replace(
         saved, state=made, choices=choices, current=current, beside=beside, offers=offers
     )
-
-
-def _ranges(frames: Iterable[int]) -> Iterator[list[int]]:
-    """First and last frame of each unbroken run."""
-    run: list[int] = []
-    for frame in sorted(frames):
-        if run and frame == run[1] + 1:
-            run[1] = frame
-        else:
-            if run:
-                yield run
-            run = [frame, frame]
-    if run:
-        yield run
 
 
 def _number(value: float) -> float | None:

@@ -19,7 +19,7 @@ from sam2_plugins.napari_plugin.models.project_file import SUFFIX, ImageFacts, r
 
 
 def facts_of(image: Any) -> ImageFacts:
-    """By which an image layer is known again."""
+    """Properties by which an image layer is recognised."""
     path = source_of(image)
     return ImageFacts(_bare(image.name), mask_shape(image), "" if path is None else str(path))
 
@@ -70,7 +70,7 @@ class Places:
         return None
 
     def lock(self, path: Path) -> bool:
-        """Keep other windows from writing to a project file; whether it was free."""
+        """Lock a project file against other windows; return whether it was free."""
         if path in self._locks:
             return True
         name = sha256(str(path.absolute()).encode()).hexdigest()[:16]
@@ -83,7 +83,7 @@ class Places:
         return True
 
     def release(self, path: Path) -> None:
-        """Let other windows write to a project file."""
+        """Unlock a project file."""
         if path in self._locks:
             self._locks.pop(path).release()
 
@@ -94,7 +94,7 @@ class Places:
             self.chosen[str(source)] = str(path)
 
     def left_behind(self, image: Any) -> list[Path]:
-        """Saved work on images in no file that are like this one, the newest first."""
+        """Saved work on images without a file that match this one, the newest first."""
         if self.recovery is None or source_of(image) is not None or not self.recovery.is_dir():
             return []
         found = [path for path in self.recovery.glob(f"*{SUFFIX}") if fits(path, image)]

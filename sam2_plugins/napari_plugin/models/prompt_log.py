@@ -58,7 +58,7 @@ class PromptLog:
         return {key: tuple(p.beside for p in prompts) for key, prompts in self._prompts.items()}
 
     def leave_out(self, known: Mapping[Key, Beside]) -> None:
-        """Take what masks left out in an earlier session, of prompts that are as they were."""
+        """Restore the left-out clicks of an earlier session, for unchanged prompts."""
         for key, beside in known.items():
             prompts = self.get(key)
             if len(prompts) == len(beside):
@@ -96,7 +96,7 @@ class PromptLog:
         self.outdated.setdefault((line, label), set()).update(f for f in known - kept if f > frame)
 
     def recall(self, line: Line, prompts: Mapping[tuple[int, int], Prompts]) -> None:
-        """Take the prompts of an earlier session for answered ones; no mask becomes outdated."""
+        """Restore the prompts of an earlier session as answered; no mask becomes outdated."""
         for (frame, label), of_object in prompts.items():
             self._prompts[line, frame, label] = of_object
 

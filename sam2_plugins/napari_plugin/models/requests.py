@@ -1,4 +1,4 @@
-"""What a person chose and wants tracked, and how far that is."""
+"""Choices of a person, requests for tracking, and their progress."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sam2_plugins.napari_plugin.layers.mask_store import Index
 
 @dataclass(frozen=True)
 class Choices:
-    """What is chosen in the form, with the contrast limits of the layers; channels are named."""
+    """The choices in the form, with the contrast limits of the layers; channels by name."""
 
     axis: int | None = None
     over: int | None = None
@@ -29,14 +29,14 @@ class Choices:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Choices:
-        """Make choices of the plain values that they were saved as."""
+        """Make choices from saved plain values."""
         limits = tuple((float(low), float(high)) for low, high in values.get("limits", ()))
         return cls(**{**values, "channels": tuple(values["channels"]), "limits": limits})
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a person wants tracked, and how it is looked at."""
+    """A request for tracking, with the view of the image."""
 
     view: View
     line: Line
@@ -63,7 +63,7 @@ class Step:
 
 @dataclass
 class AllCells:
-    """A run over all cells that is not over: by this it goes on exactly where it was broken off.
+    """An unfinished run over all cells, which can go on exactly where it stopped.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class AllCells:
     latest: object = None
 
     def begun(self) -> dict[str, Any]:
-        """Return what it hangs on, as plain values."""
+        """Return what it depends on, as plain values."""
         return {
             "axis": self.line.axis,
             "at": list(self.line.at),
@@ -109,7 +109,7 @@ class AllCells:
         }
 
     def reached(self) -> dict[str, Any]:
-        """Return how far it is, as plain values."""
+        """Return its progress as plain values."""
         return {"taken": self.taken, "labels": list(self.labels.items())}
 
     @classmethod

@@ -41,7 +41,7 @@ class Painted:
 
 @dataclass(frozen=True)
 class Tidied:
-    """The model's own mask, and what a clean-up made of it."""
+    """The model's own mask, and the cleaned-up one."""
 
     own: ObjectMask
     shown: ObjectMask
@@ -58,7 +58,7 @@ class _Tracking:
 
 
 class Settings(Protocol):
-    """What is chosen about the model, and may change at any time."""
+    """The choice of the model and its options, which may change at any time."""
 
     load_model: Callable[[], Sam2Model]
     """Returns the model; called in a worker."""
@@ -148,7 +148,7 @@ class Session:
                 self._answer_neighbours(tracker, key, change, replaying)
 
     def remove(self, label: int) -> Change:
-        """Forget an object, and return what brings its masks back."""
+        """Forget an object; return the masks that undo it."""
         with self._notes:
             self._removed.add(label)
             self.prompts.forget(label)
@@ -158,7 +158,7 @@ class Session:
             return self.store.remove(label)
 
     def forget_frames(self) -> None:
-        """The image has changed: look at it anew when the next thing is asked."""
+        """Forget the encoded frames, because the image has changed."""
         self._looks_anew = True
 
     def run(
@@ -222,7 +222,7 @@ class Session:
     def _answer(
         self, tracker: VideoTracker, key: Key, change: Change | None, replaying: bool
     ) -> None:
-        """Show what came of a prompt; nothing, if its object was removed meanwhile."""
+        """Show the mask that answers a prompt, unless its object was removed meanwhile."""
         line, frame, label = key
         with self._notes:
             if label in self._removed:
@@ -275,7 +275,7 @@ class Session:
                 self.prompts.tracked_to(line, label, result.frame)
 
     def _heed(self) -> None:
-        """Do what was noted since the last turn."""
+        """Apply the removals and changes noted since the last turn."""
         with self._notes:
             removed, self._removed = self._removed, set()
         if self._looks_anew:
@@ -327,12 +327,12 @@ class Session:
 
 
 def bound(tracker: VideoTracker, lives: Mapping[int, Life]) -> None:
-    """Let a tracker know when its objects begin and end."""
+    """Set the lives of a tracker's objects."""
     known = tracker.lives
     for obj in tracker.objects:
         life = lives.get(int(obj), Life())
         if known.get(obj, (None, None)) != (life.first, life.last):
-            # A prompt that is about to be taken away may lie outside.
+            # A prompt that is about to be removed may be outside.
             with suppress(PromptError):
                 tracker.set_life(obj, life.first, life.last)
 

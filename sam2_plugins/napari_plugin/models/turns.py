@@ -1,4 +1,4 @@
-"""Whose turn it is: a click is answered between two frames of a run."""
+"""A fair lock, so that a click is answered between two frames of a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import deque
 
 
 class Turns:
-    """A lock that is handed on in the order of asking; Python's own may starve who waits."""
+    """A lock that is acquired in the order of requests; Python's own may starve a thread."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()

@@ -87,7 +87,7 @@ def _seeds(
 
 
 def _moves(wanted: Request, now: int, count: int) -> list[tuple[int, int]]:
-    """From which time point to which one goes, in order."""
+    """Pairs of time points, from one to the next, in order."""
     backward = wanted.direction == "backward"
     low, high = (wanted.stop, wanted.start) if backward else (wanted.start, wanted.stop)
     last = min(count - 1 if high is None else high, count - 1)

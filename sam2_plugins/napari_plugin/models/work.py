@@ -1,4 +1,4 @@
-"""An image that is worked on: its layers, its objects, and the model's work on them."""
+"""The work on one image: its layers, its objects, and the session of the model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sam2_plugins.napari_plugin.models.session import Session
 
 
 class Work:
-    """An image that is worked on: its layers, its session, and what can be taken back.
+    """The work on one image: its layers, its session, and its history.
 
     Attributes
     ----------
@@ -83,14 +83,14 @@ class Work:
         return label
 
     def remove(self, label: int) -> Change:
-        """Remove an object with its masks and prompts; return what brings its masks back."""
+        """Remove an object with its masks and prompts; return the masks that undo it."""
         self.workspace.erase(label)
         self.lineage.remove(label)
         del self.names[label]
         return self.session.remove(label)
 
     def bound(self, line: Line, label: int, life: Life) -> Change:
-        """Give an object a life, and return what brings the masks beyond it back."""
+        """Set an object's life; return the removed masks beyond it."""
         change: Change = {}
         self.session.lives[label] = life
         if life == Life():
@@ -106,7 +106,7 @@ class Work:
     # -- what is kept
 
     def capture(self) -> State:
-        """Return all that a person has made of the image, as plain values."""
+        """Return all of a person's work on the image as plain values."""
         space, session = self.workspace, self.session
         return State(
             names=dict(self.names),
@@ -119,7 +119,7 @@ class Work:
         )
 
     def apply(self, state: State) -> None:
-        """Bring a state about; the model hears of it with the next sync."""
+        """Set a state; the next sync passes it on to the model."""
         session = self.session
         _set(self.names, state.names)
         _set(self.lineage.mothers, state.mothers)
@@ -163,7 +163,7 @@ class Work:
         )
 
     def recall(self, saved: Saved) -> None:
-        """Show the work of an earlier session; nothing can be taken back of it."""
+        """Show the work of an earlier session, which cannot be undone."""
         self.store.swap({index: dict(masks) for index, masks in saved.masks.items()})
         self.apply(saved.state)
         log = self.session.prompts
@@ -178,13 +178,13 @@ class Work:
         self.offers = list(saved.offers)
 
     def end_stroke(self) -> None:
-        """Let what was painted since the last stroke be one edit."""
+        """Record the strokes since the last edit as one edit."""
         stroke, self.stroke = self.stroke, {}
         if stroke:
             self.history.record("stroke of the brush", stroke)
 
 
 def _set(mapping: dict[Any, Any], values: Any) -> None:
-    """Give a mapping, which others hold, other content in its order."""
+    """Replace the content of a mapping in place."""
     mapping.clear()
     mapping.update(values)

@@ -1,4 +1,4 @@
-"""All cells: what is proposed on a frame, and what was decided of cells while all were tracked."""
+"""All cells: proposals on a frame, and decisions of a run over all cells."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ProposalsView(QWidget):
         self.sizes.valueChanged.connect(lambda ends: proposals.set_sizes(ends[0], ends[1] + 0.999))
         self.accept = button(
             "",
-            "Make an object of each; those that are red are left out",
+            "Make an object of each, except of the red ones",
             lambda: dock.attempt(proposals.accept),
         )
         self.dismiss = button("Put away", "Make no objects of them", proposals.dismiss)
@@ -46,7 +46,7 @@ class ProposalsView(QWidget):
         self.refresh()
 
     def refresh(self) -> None:
-        """Show what is proposed."""
+        """Show the proposals."""
         proposals = self._proposals
         self._choice.setVisible(bool(proposals.masks))
         self.propose.setVisible(not proposals.masks)
@@ -70,18 +70,18 @@ class OffersView(QGroupBox):
         self.text = QLabel()
         self.text.setWordWrap(True)
         self.show_it = button("Show", "Go to the frame, and select the cell", offers.show)
-        self.accept = button("Accept", "It is so; on to the next", offers.accept)
-        self.refuse = button("Refuse", "It is not so; on to the next", offers.refuse)
-        self.accept_all = button("Accept all", "All are so", offers.accept_all)
+        self.accept = button("Accept", "The decision is right; show the next", offers.accept)
+        self.refuse = button("Refuse", "The decision is wrong: undo it", offers.refuse)
+        self.accept_all = button("Accept all", "All decisions are right", offers.accept_all)
         buttons = row(self.show_it, self.accept, self.refuse, self.accept_all)
         column(self, self.text, buttons, margin=4)
         dock.objects_changed.connect(self.refresh)
         self.refresh()
 
     def refresh(self) -> None:
-        """Show the first decision that is due."""
+        """Show the first open decision."""
         due = self._offers.due
         self.setVisible(bool(due))
         if due:
-            self.setTitle(f"Decided by the run: {len(due)} to look at")
+            self.setTitle(f"Decided by the run: {len(due)} to review")
             self.text.setText(self._offers.text(due[0]))

@@ -116,7 +116,7 @@ class Sam2Widget(QWidget):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
-        # Not in what scrolls: what happens is seen wherever one is.
+        # Outside of the scrolled part, so that messages are always visible.
         self.status.setMargin(6)
         outer.addWidget(self.status)
         outer.addWidget(scroll, 1)
@@ -219,14 +219,14 @@ class Sam2Widget(QWidget):
         self.status.setText(f"Downloading {self.form.model_name}: {done / 1e6:.0f}{of_all} MB …")
 
     def event(self, event: QEvent | None) -> bool:
-        """Notice when napari takes the dock away, which does not close its widget."""
+        """Detect that napari removes the dock, which does not close its widget."""
         handled: bool = super().event(event)
         if event is not None and event.type() == QEvent.Type.ParentChange and not self.parent():
             self.close_all()
         return handled
 
     def showEvent(self, event: QShowEvent | None) -> None:
-        """Keep room for two lines: no button moves from the mouse when a message is long."""
+        """Reserve two lines for messages, so that no button moves when one is long."""
         super().showEvent(event)
         text = self.status.text()
         self.status.setText("two\nlines")  # in napari's font, which it has only now
@@ -264,7 +264,7 @@ class _Remembered(dict[str, str]):
 
 
 def _let_go(controller: Controller, jobs: InThreads, *_: object) -> None:
-    """Stop all work; nothing tells the widgets of it any more."""
+    """Stop all work, without notifying the widgets."""
     jobs.close()
     controller.close()
 

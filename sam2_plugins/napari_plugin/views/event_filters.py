@@ -1,4 +1,4 @@
-"""Wheel and keys in the dock's fields: what they are for in all of the dock comes first."""
+"""Wheel and keys in the dock's fields, where those of the whole dock take precedence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QAbstractButton, QAbstractItemView, QAbstractSpinBox,
 
 
 class QuietWheel(QObject):
-    """Hands the wheel on from combo boxes and number fields to what scrolls."""
+    """Passes the wheel from combo boxes and number fields to the scroll area."""
 
     def watch(self, widget: QWidget) -> None:
         """Keep the wheel from all fields in a widget."""
@@ -27,7 +27,7 @@ class QuietWheel(QObject):
 
 
 class DockKeys(QObject):
-    """Acts on keys that a table would take for the beginning of a name to look for.
+    """Acts on keys that a table would otherwise use to search for a name.
 
     Fields in which one types are left alone.
 

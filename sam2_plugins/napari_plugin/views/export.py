@@ -1,4 +1,4 @@
-"""Which format, where to, and prompts to a file and back."""
+"""Export formats, prompt files, and projects."""
 
 from __future__ import annotations
 
@@ -80,6 +80,6 @@ class ExportView(QWidget):
         self._with(path, self._projects.open)
 
     def _with(self, path: str, act: Callable[[Path], None]) -> None:
-        """Do something with the file that was chosen, if one was."""
+        """Call an action with the chosen file, if there is one."""
         if path:
             self._dock.attempt(lambda: act(Path(path)))

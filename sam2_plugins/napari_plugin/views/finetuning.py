@@ -1,4 +1,4 @@
-"""Fine-tuning from the dock: what counts as truth, for how long, how far it is, what came of it."""
+"""Fine-tuning from the dock: its options, progress and result."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ class LearningView(QWidget):
         self._folder = folder
         self._use = use
         self._learning: Learning | None = None
-        self.truth = combo("Which of this session's masks are right, and are learned from")
+        self.truth = combo("Which of this session's masks are correct, and are learned from")
         self.truth.addItems([_CORRECTED, _ALL])
         self.steps = QSpinBox()
         self.steps.setRange(1, 5000)
         self.steps.setValue(200)
-        self.steps.setToolTip("At most so many; it ends earlier when it gets no better")
+        self.steps.setToolTip("At most; it ends earlier when the model no longer improves")
         self.start = button(
             "Fine-tune",
-            "Learn from these masks; the window stays yours meanwhile",
+            "Learn from these masks, in the background",
             lambda: dock.attempt(self.learn),
         )
         self.cancel = button(
-            "Cancel", "Stop at the next step; the model stays as it was", self.stop
+            "Cancel", "Stop at the next step; the model stays unchanged", self.stop
         )
         self.bar = QProgressBar()
         self.text = QLabel("")
@@ -82,7 +82,7 @@ class LearningView(QWidget):
         settings = Settings(steps=self.steps.value(), check_every=min(25, self.steps.value()))
         learning = self._learning = Learning(dock.load_model, movie, out, settings)
         self._show_going(True)
-        self.text.setText("Looking at how good the model is …")
+        self.text.setText("Scoring the model …")
         self.bar.setMaximum(0)  # busy
         self._jobs.stream(learning.steps, self._on_lesson, self._on_done, self._on_failed)
 
@@ -102,7 +102,7 @@ class LearningView(QWidget):
         report = None if self._learning is None else self._learning.report
         self._show_going(False)
         if report is None:
-            self.text.setText("Stopped: the model is as it was.")
+            self.text.setText("Stopped: the model is unchanged.")
             return
         self.text.setText(summary(report))
         self._dock.message.emit(summary(report))

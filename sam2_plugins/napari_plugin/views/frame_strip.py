@@ -40,7 +40,7 @@ class FrameStrip(QWidget):
         self._names: Mapping[int, str] = {}
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMouseTracking(True)
-        self.setToolTip("Frames by how sure their masks are")
+        self.setToolTip("Frames, coloured by the state of their masks")
 
     def show_states(
         self, states: Sequence[FrameState], frame: int, names: Mapping[int, str] | None = None
@@ -76,7 +76,7 @@ class FrameStrip(QWidget):
             self.chosen.emit(frame)
 
     def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
-        """Tell of the frame under the mouse."""
+        """Show the frame under the mouse in the tooltip."""
         frame = self._frame_at(event)
         if frame is not None and event is not None:
             state = self._states[frame]

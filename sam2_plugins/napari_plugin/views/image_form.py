@@ -1,4 +1,4 @@
-"""Which image, which channels, which axis, which model."""
+"""The form of the image, its channels, its axis, and the model."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _Choice:
 
 
 class ImageForm(QWidget):
-    """Choosing does nothing heavy: the model is loaded, and a frame read, with the first click.
+    """A choice computes nothing: the model is loaded, and a frame read, with the first click.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class ImageForm(QWidget):
             "The axis along which objects are followed: time, or the planes, of the shown time "
             "point or of one after the other"
         )
-        self.contrast = combo("How grey values become what the model sees")
+        self.contrast = combo("How grey values are shown to the model")
         self.contrast.addItems(list(_CONTRASTS))
         self.model = combo("nano comes with the package; others are downloaded at the first use")
         self.model.setEditable(True)
@@ -78,7 +78,7 @@ class ImageForm(QWidget):
             offer(self.memory, name, about)
         self.features = QCheckBox("Keep encoded frames on disk")
         self.features.setToolTip(
-            f"A second session on a movie clicks at once; up to {GIGABYTES} GB in {_folder()}"
+            f"A later session answers clicks at once; up to {GIGABYTES} GB in {_folder()}"
         )
         self._form = QFormLayout(self)
         self._form.setContentsMargins(0, 0, 0, 0)
@@ -120,7 +120,7 @@ class ImageForm(QWidget):
             offer(self.model, str(path), f"{path.stem}: fine-tuned here")
 
     def close_events(self) -> None:
-        """Let go of the viewer."""
+        """Disconnect from the viewer."""
         for event in self._layer_events():
             event.disconnect(self._on_layers)
 
@@ -200,7 +200,7 @@ class ImageForm(QWidget):
         self.axis.setCurrentIndex(self._ways.index(way) if way in self._ways else -1)
 
     def _use(self, _: Any = None) -> None:
-        """Look at what is chosen."""
+        """Use the choices of the form."""
         if self._filling:
             return
         image = self.image.currentData()

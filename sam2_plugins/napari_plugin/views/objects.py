@@ -1,4 +1,4 @@
-"""The tree of objects: mothers over daughters, the prompts of each, and how it fares."""
+"""The tree of objects: mothers over daughters, with prompts, frames and IoU."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _ABOUT_COLUMNS = (
     "",
     "Clicks, boxes and painted masks",
     "Frames with a mask",
-    "How well the model expects its masks to fit, on average: 1 is best",
+    "Mean IoU that the model predicts for its masks: 1 is best",
 )
 _DIVIDE = "On the first frame with two cells: the selected cell ends, its daughters begin"
 _BEGINS = "The selected object enters on this frame: no run tracks it to earlier ones"
 _ENDS = "The selected object leaves after this frame: no run tracks it to later ones"
-_CLEAN = "Make the selected object's masks tidy; Undo brings them back"
+_CLEAN = "Clean up the selected object's masks; Undo restores them"
 _DELETE = "Remove the selected object, its masks and prompts"
 
 
@@ -110,7 +110,7 @@ class ObjectsView(QWidget):
             each.setToolTip(about if selected else "There is no object yet: click on one.")
 
     def _show(self, work: Work) -> None:
-        """Make the tree anew only where objects came, went or divided."""
+        """Rebuild the tree only if objects were added, removed or divided."""
         mothers = work.lineage.mothers
         family = [(label, mothers.get(label)) for label in work.names]
         if family != self._family or not self._items:
@@ -155,7 +155,7 @@ class ObjectsView(QWidget):
         return item
 
     def _row(self, work: Work, label: int, prompts: int) -> list[str]:
-        """Name, prompts, frames, mean predicted IoU; looked at again only if a mask has changed."""
+        """Name, prompts, frames, mean predicted IoU; computed again only if a mask has changed."""
         store = work.store
         fared = self._fared.get((store, label))
         if fared is None or fared.version != store.version(label):

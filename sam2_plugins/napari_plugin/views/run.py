@@ -20,13 +20,13 @@ _ABOUT = {
         "Track through this stack, then the later ones (Shift+G)",
     ),
 }
-"""What a direction does along a movie, and with stacks over time."""
+"""Tooltips of a direction along a movie, and with stacks over time."""
 _ALL = (
-    "Track every cell from this frame on, also those that come or divide; what was decided is "
-    "offered below the strip, and can be refused"
+    "Track every cell from this frame on, also those that come or divide; the decisions of "
+    "the run are offered below the strip, and can be refused"
 )
 _GO_ON = (
-    "Go on as if the run had not been broken off; after a change of yours, it begins on the shown "
+    "Continue the run that was interrupted; after a change of yours, a new one begins on the shown "
     "frame instead"
 )
 
@@ -66,7 +66,7 @@ class RunView(QWidget):
         self.refresh()
 
     def refresh(self) -> None:
-        """Show why a run cannot start, and fit the range to the movie."""
+        """Show why a run cannot start, and adapt the range to the movie."""
         dock, runs = self._dock, self._runs
         reason, corrections = runs.why_not(), runs.corrections
         for each in (self.back, self.both, self.forward):

@@ -1,4 +1,4 @@
-"""Buttons that pick the layer and its mode, so that a person need not know which is which."""
+"""Buttons that choose the layer and its mode for drawing."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sam2_plugins.napari_plugin.controllers.prompting import Prompting
 from sam2_plugins.napari_plugin.models.dock import DockModel
 from sam2_plugins.napari_plugin.views.widgets import button, column, row
 
-_CLICK = "Click on the object; Ctrl-click on what is not of it; Shift-click adds"
+_CLICK = "Click on the object; Ctrl-click on what does not belong to it; Shift-click adds"
 _BOX = "Draw a box around the object; an ellipse or a polygon is its mask"
-_BRUSH = "Paint the object's mask, or mend it (erase with label 0); it is kept as it is"
+_BRUSH = "Paint the object's mask, or correct it (erase with label 0); no run replaces it"
 
 
 class ToolsView(QWidget):
@@ -33,19 +33,17 @@ class ToolsView(QWidget):
         self.click = self._tool("Click", _CLICK, "points", "add")
         self.box = self._tool("Box", _BOX, "boxes", "add_rectangle")
         self.brush = self._tool("Brush", _BRUSH, "labels", "paint")
-        self.exclude = button("Exclude (Q)", "Clicks are on what does not belong to the object")
+        self.exclude = button("Exclude (Q)", "Clicks mark what does not belong to the object")
         self.exclude.setCheckable(True)
         self.exclude.toggled.connect(dock.exclude)
         self.labels = button(
-            "From labels", "Take each label of a Labels layer on this frame for an object"
+            "From labels", "Make each label of a Labels layer on this frame an object"
         )
         self._menu = QMenu(self)
         self._menu.aboutToShow.connect(self._list_labels)
         self.labels.setMenu(self._menu)
-        self.undo = button("Undo", "Take back the last change, whatever it is (Ctrl+Z)", edits.undo)
-        self.redo = button(
-            "Redo", "Make the change again that was taken back (Ctrl+Shift+Z)", edits.redo
-        )
+        self.undo = button("Undo", "Undo the last change (Ctrl+Z)", edits.undo)
+        self.redo = button("Redo", "Redo the change that was undone (Ctrl+Shift+Z)", edits.redo)
         self.one_per_click = QCheckBox("One cell per click")
         self.one_per_click.setToolTip(
             "A click well beside a new object begins another one, and a click on a mask selects "
@@ -76,7 +74,7 @@ class ToolsView(QWidget):
         layer.mode = mode
 
     def _pick(self, act: Callable[[], object]) -> None:
-        """Do what a tool is for; if that cannot be, none is picked."""
+        """Activate a tool; if that fails, none is picked."""
         if not self._dock.attempt(act):
             self._tools.setExclusive(False)
             for tool in self._tools.buttons():

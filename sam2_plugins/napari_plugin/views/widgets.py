@@ -1,4 +1,4 @@
-"""What the parts of the dock are put together from."""
+"""Building blocks of the dock."""
 
 from __future__ import annotations
 

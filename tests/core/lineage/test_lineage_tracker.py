@@ -5,13 +5,15 @@ from __future__ import annotations
 from itertools import islice
 
 import numpy as np
+import pytest
 from scipy import ndimage
 
 from sam2_plugins.core.checkpoints import cached_model
+from sam2_plugins.core.errors import TrackingError
 from sam2_plugins.core.lineage import Event, LineageFrame, LineageTracker, from_label_images
 from sam2_plugins.core.lineage.events import parents_of, summary_of
 from sam2_plugins.core.tracking.tracker import VideoTracker
-from tests.core.lineage.scenes import CELL, SECOND, SIZE, dividing, lineage_of, scene
+from tests.core.lineage.scenes import CELL, SECOND, SIZE, Labels, dividing, lineage_of, scene
 
 
 def kinds(lineage: LineageTracker) -> list[tuple[str, int]]:
@@ -97,6 +99,46 @@ def test_what_parts_into_objects_of_full_size_was_several_taken_together() -> No
     assert (ended.frame, ended.reason) == (2, "several objects, taken together")
 
 
+def test_the_last_of_a_generation_divides_into_daughters_that_are_usual_by_then() -> None:
+    cells = [(16, 30, 7), (16, 92, 7), (48, 30, 7), (48, 92, 7), (80, 60, 8)]
+
+    def frame(divided: int) -> Labels:
+        discs = [
+            (y, x + side * (9 if n < divided else 5), radius)
+            for n, (y, x, radius) in enumerate(cells)
+            for side in (-1, 1)
+        ]
+        labels = scene(discs)
+        for n in range(divided, len(cells)):
+            labels[labels == 2 * n + 2] = 2 * n + 1
+        return labels
+
+    light = [frame(0)] * 2 + [frame(4)] * 10  # the tracker holds both daughters for one
+    lineage = lineage_of([*light[:8], *[frame(5)] * 4], light)
+    list(lineage.run())
+    divided = [event.frame for event in lineage.events if event.kind == "divided"]
+    assert len(divided) == len(cells)
+    assert divided[-1] == 8
+
+
+def test_a_newcomer_is_the_daughter_of_what_it_completes_and_not_of_what_is_nearest() -> None:
+    long = scene([(30, 40, 12), (30, 70, 12)]) > 0
+    long[18:43, 40:71] = True
+    column = np.indices(SIZE)[1]
+    left, right = long & (column < 54), long & (column > 59)
+    other, shrunk = (scene([(y, 70, radius)]) > 0 for y, radius in ((58, 14), (55, 11)))
+    before = long * np.uint8(1) + other * np.uint8(2)
+    after = left * np.uint8(1) + right * np.uint8(3) + shrunk * np.uint8(2)
+    without = np.where(after == 3, np.uint8(0), after)
+    lineage = lineage_of([before] * 3 + [without] + [after] * 4, [before] * 3 + [after] * 5)
+    list(lineage.run())
+    (divided,) = (event for event in lineage.events if event.kind == "divided")
+    assert divided.mother is not None
+    mother = lineage.tracker.mask(0, divided.mother)
+    assert mother is not None
+    assert mother.area == int(long.sum())
+
+
 def test_parts_that_are_proposed_as_one_again_are_no_daughters() -> None:
     whole, parted = dividing(1, 1)
     light = (whole > 0) * 150.0
@@ -151,6 +193,87 @@ def test_an_end_that_is_taken_back_goes_on() -> None:
     rest = list(run)
     assert rest
     assert all(len(frame.masks) == 2 for frame in rest)
+
+
+def test_parts_whose_whole_goes_on_after_all_are_gone() -> None:
+    others = [SECOND, (80, 30, 12), (78, 66, 12), (16, 110, 12)]
+    pair = scene([(40, 34, 13), (40, 60, 13), *others])
+    together = np.where(pair == 2, np.uint8(1), pair)
+    run = (lineage := lineage_of([together] * 3 + [pair] * 4, shown=[pair] * 7)).run()
+    last: dict[int, LineageFrame] = {}
+    for frame in run:
+        last[frame.frame] = frame
+        for event in frame.events:
+            if event.kind == "ended":
+                lineage.take_back(event)
+    assert [len(frame.masks) for frame in last.values()] == [5] * 7
+    assert {event.kind for event in lineage.events} == {"born"}
+
+
+def test_a_decision_that_does_not_stand_any_more_is_not_taken_back_again() -> None:
+    lineage = lineage_of(dividing(after=4))
+    list(lineage.run())
+    (divided,) = (event for event in lineage.events if event.kind == "divided")
+    lineage.take_back(divided)
+    with pytest.raises(TrackingError, match="does not stand any more"):
+        lineage.take_back(divided)
+
+
+def test_decided_frames_that_a_person_changes_come_again_at_the_end_too() -> None:
+    lineage = lineage_of(dividing(after=4))
+    frames = []
+    for frame in lineage.run():
+        frames.append(frame)
+        divided = [event for event in lineage.events if event.kind == "divided"]
+        if frame.frame == 6 and divided:
+            lineage.take_back(divided[0])
+    assert [frame.frame for frame in frames] == [*range(7), 3, 4, 5, 6]
+    assert all(len(frame.masks) == 2 for frame in frames[7:])
+
+
+def test_what_is_tracked_to_where_something_was_refused_is_found_there() -> None:
+    way = [(min(40 + 5 * n, 70), min(32 + 12 * n, 104), 12) for n in range(12)]
+    labels = [scene([place, SECOND] if n < 3 else [place]) for n, place in enumerate(way)]
+    lineage = lineage_of(labels)
+    for frame in lineage.run():
+        if frame.frame == 0 and len(frame.masks) == 2:
+            refused = max(frame.masks, key=lambda obj: (frame.masks[obj].box or (0,))[0])
+            lineage.take_back(next(e for e in lineage.events if e.objects == (refused,)))
+    assert kinds(lineage) == [("born", 0)]
+    assert len(frame.masks) == 1
+
+
+def test_an_object_that_a_person_adds_on_the_way_is_there_though_it_is_not_found() -> None:
+    shown = [scene([CELL, SECOND])] * 9
+    lineage = lineage_of([scene([CELL])] * 9, shown)
+    last: dict[int, LineageFrame] = {}
+    for frame in lineage.run():
+        if frame.frame == 4 and 4 not in last:
+            lineage.tracker.add_prompt(3, "mine", mask=shown[0] == 2)
+        last[frame.frame] = frame
+    assert ["mine" in frame.masks for frame in last.values()] == [False] * 3 + [True] * 6
+
+
+def test_an_object_that_a_person_removes_on_the_way_has_no_lineage() -> None:
+    lineage = lineage_of(dividing(after=7))
+    for frame in lineage.run():
+        if frame.frame == 3 and lineage.parents and 1 in lineage.tracker.objects:
+            lineage.tracker.remove_object(next(iter(lineage.parents.values())))
+    assert not lineage.parents
+    assert {event.kind for event in lineage.events} == {"born"}
+    assert len(frame.masks) == 3
+
+
+def test_a_mask_that_a_person_corrects_on_the_way_is_tracked_on_from_there() -> None:
+    shown = [scene([CELL, SECOND])] * 9
+    lineage = lineage_of([scene([(40, 32, 6), SECOND])] * 9, shown)
+    last: dict[int, LineageFrame] = {}
+    for frame in lineage.run():
+        if frame.frame == 4 and 4 not in last:
+            lineage.tracker.add_prompt(3, 1, mask=shown[0] == 1)
+        last[frame.frame] = frame
+    true = int((shown[0] == 1).sum())
+    assert all(0.8 * true < last[n].masks[1].area < 1.2 * true for n in range(3, 9))
 
 
 def test_what_a_person_prompted_is_kept_and_counts() -> None:

@@ -6,9 +6,9 @@ import pytest
 from sam2_plugins.core.lineage.drift import drift
 from sam2_plugins.core.lineage.rules import (
     LineageRules,
-    apart,
     are_daughters,
     belonging,
+    in_place_of,
     is_whole,
     were_several,
 )
@@ -54,24 +54,20 @@ def test_an_object_that_the_tracker_lost_is_found_where_it_would_be() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mother", "one", "other", "follows", "expected"),
+    ("one", "other", "expected"),
     [
-        (100, 50, 50, True, True),
-        (100, 50, 50, False, True),
-        (100, 95, 60, True, False),  # the first is still the mother
-        (100, 60, 20, True, False),  # a cell and a crumb
-        (100, 20, 20, False, False),  # most of it is gone
-        (100, 0, 0, False, False),
+        (50, 50, True),
+        (95, 60, False),  # more than there was
+        (60, 20, False),  # a cell and a crumb
+        (20, 20, False),  # most of it is gone
+        (0, 0, False),
     ],
 )
-def test_two_areas_are_those_of_daughters_or_not(
-    mother: float, one: float, other: float, follows: bool, expected: bool
-) -> None:
-    assert are_daughters(mother, one, other, 90, follows, RULES) is expected
+def test_two_areas_are_those_of_daughters_or_not(one: float, other: float, expected: bool) -> None:
+    assert are_daughters(100, one, other, RULES) is expected
 
 
-def test_parts_as_large_as_other_objects_are_no_daughters() -> None:
-    assert not are_daughters(200, 100, 95, 90, False, RULES)
+def test_parts_as_large_as_other_objects_were_several() -> None:
     assert were_several(200, [100, 95], 90)
 
 
@@ -88,11 +84,12 @@ def test_an_object_that_the_edge_cuts_is_not_whole() -> None:
     assert not is_whole(ObjectMask.empty(SIZE))
 
 
-def test_the_gap_between_two_masks_is_in_diameters() -> None:
-    one = box(0, 0, 10, 10)
-    assert apart(one, box(10, 0, 20, 10)) == pytest.approx(1 / np.sqrt(400 / np.pi))
-    assert apart(one, box(60, 0, 70, 10)) > 4
-    assert apart(one, ObjectMask.empty(SIZE)) == float("inf")
+def test_daughters_have_the_outline_of_their_mother_together_wherever_they_drifted() -> None:
+    mother, daughters = box(10, 10, 30, 20), box(22, 31, 31, 41).union_with(box(32, 31, 42, 41))
+    assert in_place_of(mother, daughters) == pytest.approx(0.95, abs=0.03)
+    beside = box(22, 31, 31, 41).union_with(box(22, 42, 31, 52))
+    assert in_place_of(mother, beside) < 0.5
+    assert in_place_of(mother, ObjectMask.empty(SIZE)) == 0
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (7, -4), (-12, 9)])

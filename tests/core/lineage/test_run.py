@@ -5,13 +5,16 @@ The movie has all that can happen: a newcomer on frame 2, a division on frame 4,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sam2_plugins.core.lineage import LineageFrame, LineageJournal, LineageTracker, run_all
+from sam2_plugins.core.masks.journal import read_journal
 from sam2_plugins.core.tracking import run as run_module
 from tests.core.lineage.scenes import Labels, dividing, lineage_of, scene
 
@@ -149,3 +152,37 @@ def test_damaged_masks_begin_anew(
     frames, made, computed = gone_on(journal)
     assert (frames, computed) == (whole[0], FRAMES)
     assert made.tracker.masklets() == whole[1].tracker.masklets()
+
+
+def take_back(lineage: LineageTracker) -> None:
+    lineage.take_back(next(event for event in lineage.events if event.kind == "divided"))
+
+
+def correct(lineage: LineageTracker) -> None:
+    lineage.tracker.add_prompt(3, 1, mask=eventful()[0] == 3)
+
+
+@pytest.mark.parametrize("act", [take_back, correct])
+@pytest.mark.parametrize("stop", [5, pytest.param(7, marks=pytest.mark.slow)])
+def test_what_a_person_did_on_the_way_holds_when_the_run_goes_on_later(
+    tmp_path: Path, act: Callable[[LineageTracker], None], stop: int
+) -> None:
+    def run_with_act(journal: Path, stop: int | None) -> list[LineageFrame]:
+        made = lineage()
+        frames: list[LineageFrame] = []
+        with closing(run_all(made, journal=LineageJournal(journal))) as results:
+            for frame in islice(results, stop):
+                frames.append(frame)
+                if len(frames) == 5:
+                    act(made)
+        return frames
+
+    whole = run_with_act(tmp_path / "whole.jsonl", None)
+    run_with_act(tmp_path / "m.jsonl", stop)
+    frames, _, _ = gone_on(tmp_path / "m.jsonl")
+    assert frames == whole
+    assert [frame.frame for frame in whole] != list(range(FRAMES))
+    kept = read_journal(tmp_path / "m.jsonl")
+    for frame in {frame.frame: frame for frame in frames}.values():
+        on_disk = kept.on_frame(frame.frame)
+        assert {obj: mask for obj, mask in on_disk.items() if mask.visible} == frame.masks

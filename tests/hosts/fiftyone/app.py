@@ -69,7 +69,7 @@ def shown(address: str) -> Iterator[Any]:
 
 
 def begin(page: Any) -> None:
-    """Propagate from the only field of prompts, and wait until the page says how far it is."""
+    """Propagate from the only field of prompts, and wait until the run can be stopped."""
     from playwright.sync_api import expect
 
     button = page.get_by_text("SAM 2: propagate masks").first
@@ -78,7 +78,7 @@ def begin(page: Any) -> None:
     execute = page.get_by_role("dialog").get_by_role("button", name="Execute")
     expect(execute).to_be_enabled(timeout=PATIENCE)
     execute.click()
-    page.get_by_text("of 20 frames").first.wait_for()
+    page.get_by_role("button", name="Stop").first.wait_for()
 
 
 def stop(page: Any) -> None:
