@@ -3,7 +3,8 @@
 `python benchmarks/nano_validation.py nano [other.safetensors …]` prints J of each scene of
 `validation_scenes.py` from a mask, a click and a box on the first frame, J one frame after a mask,
 and means with 95 % intervals (bootstrap over scenes). From the second model on it also prints the
-difference from the first, scene by scene, with its interval. Checkpoints of nano are chosen by the
+difference from the first, scene by scene, with its interval. `MODEL@REFINER.safetensors` redraws
+outlines with another refiner, `MODEL@none` with none. Checkpoints of nano are chosen by the
 mean of all alone. `--data DIR` adds the sequences of a folder, as `sam2-plugins evaluate` reads
 them.
 """
@@ -12,34 +13,58 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from validation_scenes import scenes
 
 from sam2_plugins.core import VideoTracker, load_model, open_frames
+from sam2_plugins.core.checkpoints.companions import load_outline_refiner
 from sam2_plugins.core.datasets import find_datasets
 from sam2_plugins.core.evaluation import PROMPT_KINDS, PromptKind, prompt_from_mask
 from sam2_plugins.core.masks import ObjectMask, split_label_image
-from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.model import OutlineRefiner, Sam2Model
 
 COLUMNS = (*PROMPT_KINDS, "next")
 
 Truth = Callable[[int], Mapping[int, ObjectMask]]
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A model, and what redraws its outlines."""
+
+    model: Sam2Model
+    refiner: OutlineRefiner | None
+
+    @classmethod
+    def named(cls, name: str) -> Candidate:
+        """Load `MODEL` or `MODEL@REFINER`."""
+        name, _, file = name.partition("@")
+        model = load_model(name, "cpu")
+        if not file:
+            return cls(model, load_outline_refiner(model))
+        if file == "none":
+            return cls(model, None)
+        refiner = OutlineRefiner().eval()
+        refiner.load_state_dict(load_file(file))
+        return cls(model, refiner)
+
+
 def score(
-    model: Sam2Model, source: Any, axes: str | None, truth: Truth, objects: tuple[int, ...]
+    candidate: Candidate, source: Any, axes: str | None, truth: Truth, objects: tuple[int, ...]
 ) -> list[float]:
     """Mean J after the first frame from each kind of prompt, and one frame after a mask."""
     row, following = [], float("nan")
     options = {} if axes is None else {"axes": axes}
     with open_frames(source, **options) as frames:
         for prompt in PROMPT_KINDS:
-            found = _follow(model, frames, truth, objects, prompt)
+            found = _follow(candidate, frames, truth, objects, prompt)
             row.append(fmean(j for later in found for j in later))
             if prompt == "mask":
                 following = fmean(found[0])
@@ -47,10 +72,11 @@ def score(
 
 
 def _follow(
-    model: Sam2Model, frames: Any, truth: Truth, objects: tuple[int, ...], prompt: PromptKind
+    candidate: Candidate, frames: Any, truth: Truth, objects: tuple[int, ...], prompt: PromptKind
 ) -> list[list[float]]:
     """J of the objects that are there, frame by frame after the first."""
-    tracker, first = VideoTracker(model, frames), truth(0)
+    tracker = VideoTracker(candidate.model, frames, refiner=candidate.refiner)
+    first = truth(0)
     for obj in objects:
         tracker.add(prompt_from_mask(prompt, 0, obj, first[obj]))
     found = []
@@ -94,11 +120,11 @@ def main() -> None:
     kinds = np.array([kind for _, kind, *_ in material])
     reference: np.ndarray | None = None
     for name in arguments.models:
-        model = load_model(name, "cpu")
+        candidate = Candidate.named(name)
         print(f"{name}\n{'scene':26}" + "".join(f"{column:>8}" for column in COLUMNS))
         rows = []
         for title, _, *rest in material:
-            rows.append(score(model, *rest))
+            rows.append(score(candidate, *rest))
             print(f"{title:26}" + "".join(f"{value:8.3f}" for value in rows[-1]), flush=True)
         table = np.array(rows)
         overall = table[:, : len(PROMPT_KINDS)].mean(1)

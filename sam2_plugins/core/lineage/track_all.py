@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sam2_plugins.core.checkpoints.object_finder import load_object_finder
+from sam2_plugins.core.checkpoints.companions import load_object_finder
 from sam2_plugins.core.datasets import load_label_stack
 from sam2_plugins.core.lineage.lineage_tracker import LineageFrame, LineageTracker
 from sam2_plugins.core.lineage.rules import LineageRules

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sam2_plugins.core.model.object_finder import ObjectFinder
+from sam2_plugins.core.model.outline_refiner import OutlineRefiner
 from sam2_plugins.core.model.sam2 import (
     Decoded,
     ImageFeatures,
@@ -11,4 +12,12 @@ from sam2_plugins.core.model.sam2 import (
     build_model,
 )
 
-__all__ = ["Decoded", "ImageFeatures", "Memories", "ObjectFinder", "Sam2Model", "build_model"]
+__all__ = [
+    "Decoded",
+    "ImageFeatures",
+    "Memories",
+    "ObjectFinder",
+    "OutlineRefiner",
+    "Sam2Model",
+    "build_model",
+]

@@ -130,6 +130,7 @@ class FrameStep:
 
         An accelerator encodes the frame that comes `then` while the host makes masks.
         """
+        closeups = self._redraw(frame, batches)
         # The official predictor stores memories in bfloat16, on the CPU too.
         maps = [
             self.model.encode_memory(
@@ -157,15 +158,32 @@ class FrameStep:
             logits.split(1),
             pointers.unbind(),
             scores.split(1),
+            closeups,
             strict=True,
         )
         found = {}
-        for i, (member, encoded, mask, pointer, object_score) in enumerate(rows):
+        for i, (member, encoded, mask, pointer, object_score, near) in enumerate(rows):
             window, choice = member.window, member.choice
             output = Output(mask, pointer, object_score, iou[i], window)
-            memory = Memory(frame, encoded, pointer, window, boxes[i], iou[i], score[i], choice)
+            memory = Memory(
+                frame, encoded, pointer, window, boxes[i], iou[i], score[i], choice, near
+            )
             found[member.obj.obj] = Tracked(output, masks[i], memory)
         return found
+
+    def _redraw(self, frame: int, batches: Sequence[_Batch]) -> list[Tensor | None]:
+        """Redraw the outlines of all batches, where the model can; return the objects' closeups."""
+        outlines = self.operations.outlines
+        if outlines is None:
+            return [None for batch in batches for _ in batch.members]
+        closeups: list[Tensor | None] = []
+        for batch in batches:
+            before = [member.obj.bank.closeups(frame) for member in batch.members]
+            windows = [member.window for member in batch.members]
+            mask, near = outlines.redraw(frame, batch.decoded.mask, windows, before)
+            batch.decoded = replace(batch.decoded, mask=mask)
+            closeups += near.unbind()
+        return closeups
 
 
 def _gather(features: Mapping[Window, ImageFeatures], windows: Sequence[Window]) -> ImageFeatures:

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.model import Decoded, ImageFeatures, Sam2Model
+from sam2_plugins.core.model import Decoded, ImageFeatures, OutlineRefiner, Sam2Model
 from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START
 from sam2_plugins.core.model.sam2 import PREVIOUS_LOGIT_LIMIT
 from sam2_plugins.core.prompts import POSITIVE, Points, Prompt
 from sam2_plugins.core.runtime import in_inference
 from sam2_plugins.core.tracking.feature_cache import FeatureCache
 from sam2_plugins.core.tracking.memory.bank import Memory, Recall, as_tensors, box_of
+from sam2_plugins.core.tracking.outline import Outlines
 from sam2_plugins.core.tracking.query import Combined, Output
 from sam2_plugins.core.tracking.resample import (
     to_frame_logits,
@@ -44,6 +45,8 @@ class Operations:
         Distance in frames that scales the temporal encoding of object pointers.
     specks
         Parts of a mask that are smaller than this share of its largest part are left out.
+    refiner
+        Redraws the outlines of tracked objects; None: they stay as they are decoded.
     """
 
     def __init__(
@@ -51,12 +54,14 @@ class Operations:
         features: FeatureCache,
         pointer_span: int = 1,
         specks: float = MIN_PART_SHARE,
+        refiner: OutlineRefiner | None = None,
     ) -> None:
         self.features = features
         self.model: Sam2Model = features.model
         self.frame_size = features.frame_size
         self.pointer_span = pointer_span
         self.specks = specks
+        self.outlines = None if refiner is None else Outlines(features, refiner)
 
     # -- prompts
 
@@ -195,6 +200,7 @@ class Operations:
         encoded = self.model.encode_memory(
             here.coarse, output.logits, output.object_score, prompted=True
         )
+        near = self.outlines.closeups(frame, output.logits, [window])[0] if self.outlines else None
         return Memory(
             frame,
             # The official predictor stores memories in bfloat16, on the CPU too.
@@ -204,6 +210,7 @@ class Operations:
             box=box_of((output.logits[0, 0] > 0).cpu().numpy(), window),
             iou=output.iou,
             score=float(output.object_score),
+            closeup=near,
         )
 
     @in_inference

@@ -11,9 +11,10 @@ from typing import Any
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from sam2_plugins.core.checkpoints.companions import load_outline_refiner
 from sam2_plugins.core.frames import Frame, FrameSource, open_frames
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
-from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.model import OutlineRefiner, Sam2Model
 from sam2_plugins.core.prompt_files import facts_of, load_prompts, refuse_other_movie, save_prompts
 from sam2_plugins.core.prompts import XY, Click, Prompt
 from sam2_plugins.core.tracking.disk_features import DiskFeatures
@@ -22,6 +23,7 @@ from sam2_plugins.core.tracking.frame_step import FrameStep
 from sam2_plugins.core.tracking.memory.bank import Policy
 from sam2_plugins.core.tracking.memory.policies import get_policy
 from sam2_plugins.core.tracking.operations import MIN_PART_SHARE, Operations
+from sam2_plugins.core.tracking.outline import Outlines
 from sam2_plugins.core.tracking.prompt_predictor import PromptPredictor
 from sam2_plugins.core.tracking.propagation import FrameResult, Propagation, prompted_outputs
 from sam2_plugins.core.tracking.proposals import Propose, make_proposer
@@ -65,6 +67,9 @@ class VideoTracker:
         masks that are returned; the memory sees them.
     keep_logits
         Give the logits of each mask with the results of `propagate`.
+    refiner
+        Redraws the outlines of tracked objects; by default the one that comes with the model, if
+        there is one. None: outlines stay as the mask decoder draws them.
     tile
         Earlier name of `window`.
 
@@ -90,6 +95,7 @@ class VideoTracker:
         objects_at_once: int | None = None,
         specks: float = MIN_PART_SHARE,
         keep_logits: bool = False,
+        refiner: OutlineRefiner | EllipsisType | None = ...,
         tile: WindowChoice | EllipsisType = ...,
     ) -> None:
         if not isinstance(tile, EllipsisType):
@@ -101,7 +107,9 @@ class VideoTracker:
         self.frame_size = (self.frames.height, self.frames.width)
         self._neighbours = neighbours
         self._features = FeatureCache(model, self.frames, cache_megabytes, shared_features, movie)
-        self._operations = Operations(self._features, self.policy.span, specks)
+        if isinstance(refiner, EllipsisType):
+            refiner = load_outline_refiner(model)
+        self._operations = Operations(self._features, self.policy.span, specks, refiner)
         self._planner = WindowPlanner(self.frame_size, model.image_size, window)
         self._predictor = PromptPredictor(self._operations, self._planner)
         self._follower = Follower(self._operations, self._planner)
@@ -122,6 +130,11 @@ class VideoTracker:
     def prompts(self) -> tuple[Prompt, ...]:
         """All prompts, in order."""
         return self._objects.prompts
+
+    @property
+    def outlines(self) -> Outlines | None:
+        """What redraws outlines; None if nothing does."""
+        return self._operations.outlines
 
     @property
     def frames_encoded(self) -> int:

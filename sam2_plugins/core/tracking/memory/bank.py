@@ -5,7 +5,7 @@ Which frames are kept, and which of them are attended to, is a policy's matter: 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from math import nan
@@ -109,6 +109,9 @@ class Memory:
         Predicted IoU, and object score (a logit). nan: not known.
     choice
         Why its mask was taken.
+    closeup
+        uint8 [2, side, side], the picture and the mask; see `tracking.outline`. None where the
+        model has no outline refiner, or only the pointer is kept.
     """
 
     frame: int
@@ -119,6 +122,7 @@ class Memory:
     iou: float = nan
     score: float = nan
     choice: Choice = field(default_factory=lambda: Choice(0))
+    closeup: Tensor | None = None
 
     @property
     def visible(self) -> bool:
@@ -207,6 +211,20 @@ class MemoryBank:
         """Choose the mask of a frame that is being tracked."""
         return self.policy.choose(self, frame, candidates)
 
+    def closeups(self, frame: int) -> tuple[Tensor, Tensor] | None:
+        """Return how the object looked on the nearest frame, and on the nearest prompted one.
+
+        None if it was nowhere seen from near.
+        """
+
+        def near(memories: Iterable[Memory]) -> Tensor | None:
+            seen = [m for m in memories if m.closeup is not None and m.visible]
+            return min(seen, key=lambda m: abs(m.frame - frame)).closeup if seen else None
+
+        shown = near(self.prompted.values())
+        before = near([*self.prompted.values(), *self.tracked.values()])
+        return None if shown is None or before is None else (before, shown)
+
     def remember_prompted(self, memory: Memory) -> None:
         """Keep a prompted frame."""
         self.forget([memory.frame])
@@ -233,7 +251,7 @@ class MemoryBank:
             if frame not in newest:
                 del self.tracked[frame]
             elif self.tracked[frame].map is not None:
-                self.tracked[frame] = replace(self.tracked[frame], map=None)
+                self.tracked[frame] = replace(self.tracked[frame], map=None, closeup=None)
 
     def forget(self, frames: Sequence[int]) -> None:
         """Let go of frames, prompted or not."""

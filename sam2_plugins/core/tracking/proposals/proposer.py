@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_plugins.core.checkpoints.object_finder import load_object_finder
+from sam2_plugins.core.checkpoints.companions import load_object_finder
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.model import ObjectFinder
 from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START

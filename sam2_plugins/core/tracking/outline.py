@@ -1,0 +1,219 @@
+"""Outlines of tracked objects, drawn anew from near before they are remembered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from sam2_plugins.core.model.outline_refiner import SIDE, OutlineRefiner
+from sam2_plugins.core.tracking.feature_cache import FeatureCache
+from sam2_plugins.core.tracking.transfer import to_device
+from sam2_plugins.core.tracking.windows.planner import Window
+
+SPREADS = 8.0
+"""Side of a closeup in standard deviations of the object's longest axis: twice an ellipse."""
+
+LEAST_SIDE = 24.0
+"""Side of a closeup in pixels of the frame, at least."""
+
+LARGEST_SHARE = 0.6
+"""Of its window's side: larger objects are drawn finely enough without a closeup."""
+
+LEAST_CELLS = 4.0
+"""Of the mask's grid, that an object must cover to have an outline."""
+
+FINER = 2
+"""Cells of a redrawn mask across one of the mask decoder's."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Squares of the frame around n objects.
+
+    Attributes
+    ----------
+    centres, sides
+        [n, 2] (x, y), and [n], in pixels of the frame.
+    cells
+        [n] area of the masks in cells of their grid.
+    """
+
+    centres: Tensor
+    sides: Tensor
+    cells: Tensor
+
+    def __getitem__(self, rows: slice | Tensor) -> Places:
+        """Take some of them."""
+        return Places(self.centres[rows], self.sides[rows], self.cells[rows])
+
+
+Observer: TypeAlias = Callable[[Places, Tensor], None]
+
+
+class Outlines:
+    """Closeups of the objects of a movie, and masks redrawn from them.
+
+    Attributes
+    ----------
+    observer
+        Is given the places of what is redrawn, and what the refiner sees there: to learn from.
+    """
+
+    def __init__(self, features: FeatureCache, refiner: OutlineRefiner) -> None:
+        self._features = features
+        self._refiner = refiner
+        self.observer: Observer | None = None
+
+    def closeups(self, frame: int, logits: Tensor, windows: Sequence[Window]) -> Tensor:
+        """Return closeups, uint8 [n, 2, SIDE, SIDE], of masks [n, 1, h, w] in their windows."""
+        boxes = _boxes(windows, logits.device)
+        places = _places(logits, boxes)
+        return torch.cat(
+            (self._pictures(frame, places, windows), _masks(logits, places, boxes)), 1
+        ).to(torch.uint8)
+
+    def redraw(
+        self,
+        frame: int,
+        logits: Tensor,
+        windows: Sequence[Window],
+        before: Sequence[tuple[Tensor, Tensor] | None],
+    ) -> tuple[Tensor, Tensor]:
+        """Redraw masks.
+
+        Parameters
+        ----------
+        logits
+            [n, 1, h, w], each in its window.
+        before
+            Closeups of the frame before and of the prompted frame; None where an object has none.
+
+        Returns
+        -------
+        logits
+            [n, 1, FINER h, FINER w].
+        closeups
+            uint8 [n, 2, SIDE, SIDE], with the redrawn masks.
+        """
+        boxes = _boxes(windows, logits.device)
+        places = _places(logits, boxes)
+        pictures = self._pictures(frame, places, windows)
+        now = torch.cat((pictures, _masks(logits, places, boxes)), 1)
+        own = now.to(torch.uint8).unbind()
+        seen = [one for pair, here in zip(before, own, strict=True) for one in pair or (here, here)]
+        earlier = torch.stack(seen).unflatten(0, (len(own), 2))
+        closeups = torch.cat((now[:, None], earlier), 1)
+        if self.observer is not None:
+            self.observer(places, closeups)
+        redrawn = self._refiner(closeups)
+        known = to_device(np.array([pair is not None for pair in before]), logits.device)
+        usable = (
+            known
+            & (places.cells >= LEAST_CELLS)
+            & (places.sides <= LARGEST_SHARE * boxes[:, 2:].amax(1))
+        )[:, None, None, None]
+        finer = F.interpolate(logits.float(), scale_factor=FINER, mode="bilinear")
+        drawn, inside = _placed(redrawn, places, boxes, finer.shape[-2:])
+        masks = torch.where(usable, 255 * redrawn.sigmoid(), now[:, 1:])
+        return (
+            torch.where(usable & inside, drawn, finer),
+            torch.cat((pictures, masks), 1).to(torch.uint8),
+        )
+
+    def _pictures(self, frame: int, places: Places, windows: Sequence[Window]) -> Tensor:
+        """Grey pictures of places, [n, 1, SIDE, SIDE], no finer than the model sees them."""
+        image = Image.fromarray(self._features.picture(frame)).convert("L")
+        grey = to_device(np.array(image), places.sides.device).float()[None, None]
+        size = self._features.model.image_size
+        levels = np.array([max(0, int(math.log2(max(w.width, w.height) / size))) for w in windows])
+        found = grey.new_empty(len(levels), 1, SIDE, SIDE)
+        for level in set(levels.tolist()):
+            rows = to_device(np.flatnonzero(levels == level), grey.device)
+            picture = F.avg_pool2d(grey, 2**level, ceil_mode=True) if level else grey
+            found[rows] = closeup_of(picture, places[rows], 2**level)
+        return found
+
+
+def closeup_of(picture: Tensor, places: Places, scale: int = 1) -> Tensor:
+    """Cut places out of a picture [1, 1, H, W]: [n, 1, SIDE, SIDE].
+
+    Parameters
+    ----------
+    scale
+        Pixels of the frame across one of the picture.
+    """
+    extent = picture.new_tensor(picture.shape[:1:-1]) * scale
+    # Twice as many samples, averaged, so that nothing between two of them is left out.
+    grid = 2 * _points(places, 2 * SIDE) / extent - 1
+    some = picture.expand(len(grid), -1, -1, -1)
+    samples = F.grid_sample(some, grid, padding_mode="border", align_corners=False)
+    return F.avg_pool2d(samples, 2)
+
+
+def _boxes(windows: Sequence[Window], device: torch.device) -> Tensor:
+    """x, y, width and height of windows, [n, 4]."""
+    values = [(w.x, w.y, w.width, w.height) for w in windows]
+    return to_device(np.array(values, np.float32), device)
+
+
+def _places(logits: Tensor, boxes: Tensor) -> Places:
+    """Where the objects of masks are, by their centre and spread: these do not jump by cells."""
+    # What is doubtful is part of the object in part, and what is unlikely not at all.
+    weight = (logits[:, 0].float() / 2 + 0.5).clamp(0, 1)
+    height, width = weight.shape[1:]
+    cells = weight.sum((1, 2))
+    mass = cells.clamp(min=1e-3)
+    x = torch.arange(width, device=weight.device) + 0.5
+    y = torch.arange(height, device=weight.device) + 0.5
+    across, down = weight.sum(1), weight.sum(2)
+    middle_x, middle_y = (across @ x) / mass, (down @ y) / mass
+    scale_x, scale_y = boxes[:, 2] / width, boxes[:, 3] / height
+    off_x, off_y = x - middle_x[:, None], y - middle_y[:, None]
+    xx = (across * off_x**2).sum(1) / mass * scale_x**2
+    yy = (down * off_y**2).sum(1) / mass * scale_y**2
+    xy = torch.einsum("nyx,ny,nx->n", weight, off_y, off_x) / mass * scale_x * scale_y
+    longest = (xx + yy) / 2 + ((xx - yy) ** 2 / 4 + xy**2).sqrt()
+    centres = torch.stack((boxes[:, 0] + middle_x * scale_x, boxes[:, 1] + middle_y * scale_y), 1)
+    return Places(centres, (SPREADS * longest.sqrt()).clamp(min=LEAST_SIDE), cells)
+
+
+def _points(places: Places, count: int) -> Tensor:
+    """Points (x, y) of the frame on a grid over each place, [n, count, count, 2]."""
+    steps = (torch.arange(count, device=places.sides.device) + 0.5) / count - 0.5
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    square = torch.stack((x, y), 2)
+    return places.centres[:, None, None] + places.sides[:, None, None, None] * square
+
+
+def _masks(logits: Tensor, places: Places, boxes: Tensor) -> Tensor:
+    """Masks of places, [n, 1, SIDE, SIDE] from 0 to 255."""
+    corner, extent = boxes[:, None, None, :2], boxes[:, None, None, 2:]
+    grid = 2 * (_points(places, SIDE) - corner) / extent - 1
+    near = F.grid_sample(logits.float(), grid, padding_mode="border", align_corners=False)
+    return 255 * near.sigmoid()
+
+
+def _placed(
+    redrawn: Tensor, places: Places, boxes: Tensor, shape: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """Bring logits of places to grids over their windows; and where these are within the places."""
+    height, width = shape
+    x = (torch.arange(width, device=boxes.device) + 0.5) / width
+    y = (torch.arange(height, device=boxes.device) + 0.5) / height
+    x = boxes[:, :1] + boxes[:, 2:3] * x
+    y = boxes[:, 1:2] + boxes[:, 3:] * y
+    x = 2 * (x - places.centres[:, :1]) / places.sides[:, None]
+    y = 2 * (y - places.centres[:, 1:]) / places.sides[:, None]
+    columns = x[:, None, :].expand(-1, height, -1)
+    rows = y[:, :, None].expand(-1, -1, width)
+    grid = torch.stack((columns, rows), 3)
+    drawn = F.grid_sample(redrawn, grid, padding_mode="border", align_corners=False)
+    return drawn, (grid.abs() < 1).all(3)[:, None]
