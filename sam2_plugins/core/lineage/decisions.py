@@ -263,7 +263,7 @@ class Decisions:
                 earlier = population.masks_before(mother, born)
                 likely[mother] = max(in_place_of(mask, together) for mask in earlier)
         best = max(likely, key=lambda mother: likely[mother], default=None)
-        return best if best is not None and likely[best] >= self._rules.same else None
+        return best if best is not None and likely[best] >= self._rules.parted else None
 
     def _are_alike(self, one: ObjectId, other: ObjectId, frame: int) -> bool:
         """Whether two objects are as large as each other still: a fragment shrinks soon."""

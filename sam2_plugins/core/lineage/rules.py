@@ -40,6 +40,9 @@ class LineageRules:
     newborn
         Daughters are at most so large in shares of the usual object: what parts into objects of
         full size was several, taken together.
+    parted
+        IoU of a mother with her daughters together from which on a newcomer is one of them: they
+        may have moved apart already.
     sure
         Confidence that a proposal needs to be an object of its own.
     """
@@ -52,6 +55,7 @@ class LineageRules:
     lost: float = 0.8
     kept: tuple[float, float] = (0.5, 1.5)
     newborn: float = 1.1
+    parted: float = 0.25
     sure: float = 0.35
 
 

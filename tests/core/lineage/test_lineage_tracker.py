@@ -139,6 +139,15 @@ def test_a_newcomer_is_the_daughter_of_what_it_completes_and_not_of_what_is_near
     assert mother.area == int(long.sum())
 
 
+def test_daughters_that_moved_apart_before_they_were_seen_have_a_mother() -> None:
+    whole = scene([(40, 44, 14), SECOND])
+    apart = scene([(28, 44, 9), (52, 44, 9), SECOND])
+    lineage = lineage_of([whole] * 3 + [apart] * 5)
+    for _ in lineage.run():
+        pass
+    assert kinds(lineage) == [("born", 0), ("born", 0), ("divided", 3)]
+
+
 def test_parts_that_are_proposed_as_one_again_are_no_daughters() -> None:
     whole, parted = dividing(1, 1)
     light = (whole > 0) * 150.0
