@@ -55,7 +55,7 @@ class LineageRules:
     lost: float = 0.8
     kept: tuple[float, float] = (0.5, 1.5)
     newborn: float = 1.1
-    parted: float = 0.25
+    parted: float = 0.3
     sure: float = 0.35
 
 

@@ -113,7 +113,7 @@ class Outlines:
         closeups = torch.cat((now[:, None], earlier), 1)
         if self.observer is not None:
             self.observer(places, closeups)
-        redrawn = self._refiner(closeups)
+        redrawn = self._refiner(closeups).float()
         known = to_device(np.array([pair is not None for pair in before]), logits.device)
         usable = (
             known
