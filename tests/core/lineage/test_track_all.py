@@ -45,12 +45,14 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> TrackingOptions:
     return TrackingOptions(model=str(path), device="cpu", image_size=64)
 
 
+@pytest.mark.slow
 def test_a_published_model_goes_from_clicks_to_a_lineage(published: TrackingOptions) -> None:
     movie = np.stack([scene([(40, 32 + 4 * n, 12), (70, 100, 12)]) for n in range(2)]) * 100
     frames = list(track_all(movie, published))
     assert [frame.frame for frame in frames] == [0, 1]
 
 
+@pytest.mark.slow
 def test_a_published_model_keeps_up_with_what_moves_and_what_stays(
     published: TrackingOptions, tmp_path: Path
 ) -> None:
