@@ -74,11 +74,7 @@ class Outlines:
 
     def closeups(self, frame: int, logits: Tensor, windows: Sequence[Window]) -> Tensor:
         """Return closeups, uint8 [n, 2, SIDE, SIDE], of masks [n, 1, h, w] in their windows."""
-        boxes = _boxes(windows, logits.device)
-        places = _places(logits, boxes)
-        return torch.cat(
-            (self._pictures(frame, places, windows), _masks(logits, places, boxes)), 1
-        ).to(torch.uint8)
+        return self._look(frame, logits, windows)[2].to(torch.uint8)
 
     def redraw(
         self,
@@ -103,10 +99,7 @@ class Outlines:
         closeups
             uint8 [n, 2, SIDE, SIDE], with the redrawn masks.
         """
-        boxes = _boxes(windows, logits.device)
-        places = _places(logits, boxes)
-        pictures = self._pictures(frame, places, windows)
-        now = torch.cat((pictures, _masks(logits, places, boxes)), 1)
+        boxes, places, now = self._look(frame, logits, windows)
         own = now.to(torch.uint8).unbind()
         seen = [one for pair, here in zip(before, own, strict=True) for one in pair or (here, here)]
         earlier = torch.stack(seen).unflatten(0, (len(own), 2))
@@ -119,14 +112,25 @@ class Outlines:
             known
             & (places.cells >= LEAST_CELLS)
             & (places.sides <= LARGEST_SHARE * boxes[:, 2:].amax(1))
+            # Whether an object is there is for the decoder to say.
+            & (redrawn > 0).flatten(1).any(1)
         )[:, None, None, None]
         finer = F.interpolate(logits.float(), scale_factor=FINER, mode="bilinear")
         drawn, inside = _placed(redrawn, places, boxes, finer.shape[-2:])
         masks = torch.where(usable, 255 * redrawn.sigmoid(), now[:, 1:])
         return (
             torch.where(usable & inside, drawn, finer),
-            torch.cat((pictures, masks), 1).to(torch.uint8),
+            torch.cat((now[:, :1], masks), 1).to(torch.uint8),
         )
+
+    def _look(
+        self, frame: int, logits: Tensor, windows: Sequence[Window]
+    ) -> tuple[Tensor, Places, Tensor]:
+        """Return the windows' boxes, where the objects are, and how they look there."""
+        boxes = _boxes(windows, logits.device)
+        places = _places(logits, boxes)
+        pictures = self._pictures(frame, places, windows)
+        return boxes, places, torch.cat((pictures, _masks(logits, places, boxes)), 1)
 
     def _pictures(self, frame: int, places: Places, windows: Sequence[Window]) -> Tensor:
         """Grey pictures of places, [n, 1, SIDE, SIDE], no finer than the model sees them."""

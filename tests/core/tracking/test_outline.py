@@ -41,6 +41,13 @@ class Shown(OutlineRefiner):
         return closeups[:, 2, MASK][:, None] / 255 * 20 - 10
 
 
+class Nothing(OutlineRefiner):
+    """Draws nothing."""
+
+    def forward(self, closeups: Tensor) -> Tensor:
+        return -torch.ones_like(closeups[:, 0, MASK][:, None])
+
+
 def disc_logits(size: int, centre: tuple[float, float], radius: float, window: Window) -> Tensor:
     """Logits [1, 1, size, size] of a disc of the frame, in a window."""
     steps = (torch.arange(size) + 0.5) / size
@@ -89,6 +96,18 @@ def test_an_object_that_fills_its_window_keeps_its_mask(small_model: Sam2Model) 
     redrawn, _ = outlines.redraw(1, logits, [SMALL], [(near, near)])
     expected = torch.nn.functional.interpolate(logits, scale_factor=FINER, mode="bilinear")
     assert torch.equal(redrawn, expected)
+
+
+def test_an_object_that_the_decoder_sees_is_not_lost_by_the_refiner(
+    small_model: Sam2Model,
+) -> None:
+    outlines = make_tracker(small_model, Nothing()).outlines
+    assert outlines is not None
+    logits = disc_logits(32, (80, 60), 9, SMALL)
+    near = outlines.closeups(0, logits, [SMALL])[0]
+    redrawn, closeups = outlines.redraw(1, logits, [SMALL], [(near, near)])
+    assert (redrawn > 0).any()
+    assert (closeups[0, MASK] > 127).any()
 
 
 def test_an_untaught_refiner_keeps_what_the_decoder_drew() -> None:
