@@ -14,6 +14,7 @@ from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._array import ArraySource, StackedArray
 from sam2_plugins.core.frames._file_names import Arrangement, arrange, natural_sorted
 from sam2_plugins.core.frames._form import common_form, in_form, mixed_depths
+from sam2_plugins.core.frames._gate import exists
 from sam2_plugins.core.frames._image_files import (
     IMAGE_SUFFIXES,
     TIFF_SUFFIXES,
@@ -43,7 +44,9 @@ def open_folder(folder: Path, options: ReadOptions) -> ArraySource:
 
 def open_pattern(pattern: Path, options: ReadOptions) -> ArraySource:
     """Open the images whose names fit a pattern with `*`, `?` or `[…]`."""
-    found = [Path(name) for name in glob.glob(str(pattern))]
+    # A folder of that very name has no pattern in its own.
+    folder = glob.escape(str(pattern.parent)) if exists(pattern.parent) else str(pattern.parent)
+    found = [Path(name) for name in glob.glob(f"{folder}/{pattern.name}")]
     images = [path for path in found if _is_image(path)]
     if not images:
         raise FrameSourceError(f"No image fits the pattern {pattern}. Check the path.")
