@@ -24,9 +24,6 @@ SPREADS = 8.0
 LEAST_SIDE = 24.0
 """Side of a closeup in pixels of the frame, at least."""
 
-LARGEST_SHARE = 0.6
-"""Of its window's side: larger objects are drawn finely enough without a closeup."""
-
 LEAST_CELLS = 4.0
 """Of the mask's grid, that an object must cover to have an outline."""
 
@@ -111,7 +108,6 @@ class Outlines:
         usable = (
             known
             & (places.cells >= LEAST_CELLS)
-            & (places.sides <= LARGEST_SHARE * boxes[:, 2:].amax(1))
             # Whether an object is there is for the decoder to say.
             & (redrawn > 0).flatten(1).any(1)
         )[:, None, None, None]
