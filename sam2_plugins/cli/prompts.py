@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from sam2_plugins.core.datasets import load_label_stack
 from sam2_plugins.core.masks import ObjectId, ObjectMask, split_label_image
 from sam2_plugins.core.prompt_files import load_prompts
 from sam2_plugins.core.prompts import Prompt
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
 
 
 @dataclass
@@ -126,6 +129,12 @@ def _parse(text: str, n: int, form: str) -> tuple[tuple[float, ...], int, Object
         raise wrong from error
     if len(rest) > 1:
         raise wrong
+    if len(parts) == n + 1 and rest and _NUMBER.fullmatch(rest[0]):
+        raise typer.BadParameter(
+            f"'{text}': {rest[0]} is no frame, for they count from 0. If it is the name of an "
+            "object, give the frame before it."
+        )
     if not rest:
         return numbers, frame, None
-    return numbers, frame, int(rest[0]) if rest[0].isdecimal() else rest[0]
+    is_whole = rest[0].removeprefix("-").isdecimal()
+    return numbers, frame, int(rest[0]) if is_whole else rest[0]

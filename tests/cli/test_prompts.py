@@ -52,6 +52,16 @@ def test_a_malformed_click_is_a_usage_error_that_shows_the_form(text: str):
         collected([text])
 
 
+@pytest.mark.parametrize("text", ["1,2,-1", "1,2,1.5", "1,2,+3"])
+def test_a_number_that_is_no_frame_is_not_taken_for_a_name(text: str):
+    with pytest.raises(typer.BadParameter, match="is no frame"):
+        collected([text])
+
+
+def test_after_a_frame_any_whole_number_is_an_object():
+    assert collected(["1,2,0,-3"])[0].obj == -3
+
+
 def test_a_background_click_must_name_its_object():
     with pytest.raises(typer.BadParameter, match="needs the object"):
         collected(background=["5,5"])
@@ -66,9 +76,10 @@ def test_every_label_of_a_mask_file_is_an_object(tmp_path: Path):
     assert prompts[0].mask == ObjectMask.from_array(labels == 3)
 
 
-def test_a_black_and_white_mask_is_a_new_object(tmp_path: Path):
-    mask = np.zeros((20, 30), np.uint8)
-    mask[2:5, 3:9] = 255
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_black_and_white_mask_is_a_new_object(tmp_path: Path, dtype: type):
+    mask = np.zeros((20, 30), dtype)
+    mask[2:5, 3:9] = np.iinfo(dtype).max
     tifffile.imwrite(tmp_path / "mask.tif", mask)
     assert collected(masks=[str(tmp_path / "mask.tif")])[0].obj == 1
 

@@ -128,6 +128,16 @@ def test_soft_edges_and_compression_make_no_objects(
     assert_discs(read(smooth, tmp_path / f"m.{suffix}"), len(colours), most_wrong=90)
 
 
+@pytest.mark.parametrize("quality", [40, 90])
+@pytest.mark.parametrize("side", [6, 12])
+def test_a_small_object_in_a_jpeg_is_not_lost(tmp_path: Path, quality: int, side: int) -> None:
+    image = painted(BLACK, RED)
+    image[10 : 10 + side, 90 : 90 + side] = GREEN
+    labels = read(image, tmp_path / "m.jpg", quality=quality)
+    assert len(np.unique(labels)) == 3
+    assert np.count_nonzero(labels == labels[13, 93]) == pytest.approx(side**2, rel=0.2)
+
+
 def test_a_label_image_with_many_small_cells_is_left_as_it_is(tmp_path: Path) -> None:
     labels = np.zeros(SIZE, np.uint8)
     for k in range(200):

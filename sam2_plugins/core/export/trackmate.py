@@ -5,6 +5,7 @@ The format is that of TrackMate 7 of Fiji: https://imagej.net/plugins/trackmate/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from math import pi, sqrt
 from pathlib import Path
@@ -21,6 +22,8 @@ from sam2_plugins.core.export.writer import Masks
 from sam2_plugins.core.files import replacing
 from sam2_plugins.core.masks import ObjectId
 from sam2_plugins.core.masks.polygons import ring_area
+
+_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # in XML 1.0
 
 _SPOT = {
     "QUALITY": ("Quality", "QUALITY", False),
@@ -138,7 +141,7 @@ class TrackMateWriter:
             group,
             "Spot",
             ID=str(spot.id),
-            name=str(spot.obj),
+            name=_legal(str(spot.obj)),
             QUALITY=_number(0.0 if np.isnan(spot.mask.iou) else spot.mask.iou),
             POSITION_X=_number(x * scale.x),
             POSITION_Y=_number(y * scale.y),
@@ -176,8 +179,8 @@ class TrackMateWriter:
         ET.SubElement(
             settings,
             "ImageData",
-            filename=self._image.name,
-            folder="" if self._image.parent == Path() else str(self._image.parent),
+            filename=_legal(self._image.name),
+            folder="" if self._image.parent == Path() else _legal(str(self._image.parent)),
             width=str(width),
             height=str(height),
             nslices="1",
@@ -198,6 +201,10 @@ def _connected(edges: list[tuple[Spot, Spot]], spots: int) -> list[list[tuple[Sp
     for source, target in edges:
         trees.setdefault(int(tree_of[source.id]), []).append((source, target))
     return list(trees.values())
+
+
+def _legal(text: str) -> str:
+    return _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _number(value: float) -> str:

@@ -14,6 +14,7 @@ from sam2_plugins.core.errors import FrameSourceError
 
 _Item = TypeVar("_Item", str, Path)
 
+_MOST_FORMS = 4
 _MOST_CHANNELS = 8  # a part of the name with more values is no channel
 _DATE = re.compile(r"(?<!\d)(19|20)\d\d(?!\d)|(?<!\d)(19|20)\d{6}(?!\d)")
 _SEPARATORS = re.compile(r"[\s_.,;()\[\]=+-]+")
@@ -99,7 +100,7 @@ def arrange(
         fields = [f._replace(axis=_SERIES) if f.axis in (_CHANNEL, _DEPTH) else f for f in fields]
     keys = {axis: _joined(fields, axis, len(names)) for axis in (_SERIES, _TIME, _CHANNEL, _DEPTH)}
     if len(set(zip(*keys.values(), strict=True))) < len(files):  # such as a1 beside a01
-        return Arrangement(tuple(files), "T", (len(files),))
+        return Arrangement(tuple(files), "T", (len(files),), tuple(_several_forms(names)))
     groups = list(dict.fromkeys(keys[_SERIES]))
     if not 0 <= (series or 0) < len(groups):
         raise FrameSourceError(
@@ -119,6 +120,18 @@ def arrange(
     grid = {(keys[_TIME][k], keys[_CHANNEL][k], keys[_DEPTH][k]): files[k] for k in chosen}
     arranged = _complete(grid, notes) or _one_channel(grid, notes)
     return arranged or Arrangement(tuple(files[k] for k in chosen), "T", (len(chosen),), (*notes,))
+
+
+def _several_forms(names: Sequence[str]) -> list[str]:
+    """Report names of a few forms, such as those of pictures and of their masks."""
+    forms = list(dict.fromkeys(re.sub(r"\d+", "#", name) for name in names))
+    if not 1 < len(forms) <= _MOST_FORMS:
+        return []
+    return [
+        f"The names are of {len(forms)} forms ({', '.join(forms)}), and all images follow one "
+        "another. If some are no frames, such as masks, take them out, or give a pattern of the "
+        "names as the path."
+    ]
 
 
 def _two_counts(fields: Sequence[_Field], chosen: Sequence[int], names: Sequence[str]) -> list[str]:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._array import ArraySource, StackedArray
 from sam2_plugins.core.frames._file_names import Arrangement, arrange, natural_sorted
+from sam2_plugins.core.frames._form import common_form, in_form, mixed_depths
+from sam2_plugins.core.frames._gate import exists
 from sam2_plugins.core.frames._image_files import (
     IMAGE_SUFFIXES,
     TIFF_SUFFIXES,
@@ -43,7 +44,9 @@ def open_folder(folder: Path, options: ReadOptions) -> ArraySource:
 
 def open_pattern(pattern: Path, options: ReadOptions) -> ArraySource:
     """Open the images whose names fit a pattern with `*`, `?` or `[…]`."""
-    found = [Path(name) for name in glob.glob(str(pattern))]
+    # A folder of that very name has no pattern in its own.
+    folder = glob.escape(str(pattern.parent)) if exists(pattern.parent) else str(pattern.parent)
+    found = [Path(name) for name in glob.glob(f"{folder}/{pattern.name}")]
     images = [path for path in found if _is_image(path)]
     if not images:
         raise FrameSourceError(f"No image fits the pattern {pattern}. Check the path.")
@@ -111,12 +114,13 @@ def _stacked(arrangement: Arrangement, name: str, options: ReadOptions) -> Array
     dtype = np.result_type(*{header.dtype for header in headers})
     shape, axes = headers[0].shape, headers[0].axes
     if headers[0].is_picture:
-        shape, axes = _common_form(headers)
+        shape = common_form([header.shape for header in headers])
+        axes = "YXS"[: len(shape)]
     elif axes[0] in "QI":
         axes = "Z" + axes[1:]  # within the file of one frame, pages are planes
     stack = StackedArray(
         list(zip(paths, headers, strict=True)),
-        lambda item: _in_form(item[1].read(item[0]), shape, dtype),
+        lambda item: in_form(item[1].read(item[0]), shape, dtype),
         (*arrangement.shape, *shape),
         dtype,
     )
@@ -128,7 +132,10 @@ def _stacked(arrangement: Arrangement, name: str, options: ReadOptions) -> Array
         kind="images",
         known_axes=arrangement.axes + axes,
         white=whites.pop() if len(whites) == 1 else None,
-        warnings=[*arrangement.notes, *_mixed_depths(paths, headers)],
+        warnings=[
+            *arrangement.notes,
+            *mixed_depths([p.name for p in paths], [header.dtype for header in headers]),
+        ],
     )
 
 
@@ -151,39 +158,6 @@ def _require_one_moment(paths: Sequence[Path], headers: Sequence[ImageHeader]) -
                 f"{path.name} is a movie of {frames} frames, not one of {len(paths)} frames: "
                 "give its path, or make one file of them."
             )
-
-
-def _common_form(headers: Sequence[ImageHeader]) -> tuple[tuple[int, ...], str]:
-    """Shape and axes that grey and coloured pictures can all be brought to."""
-    size, channels = headers[0].shape[:2], {header.channels for header in headers}
-    if channels == {1}:
-        return size, "YX"
-    return (*size, channels.pop() if len(channels) == 1 else 3), "YXS"
-
-
-def _in_form(samples: NDArray, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
-    """Make colour of grey where it is needed; what is opaque in one file is so in all."""
-    if samples.dtype.kind == "b" and dtype.kind != "b":
-        samples = samples.astype(np.uint8) * 255  # white among shades of grey
-    if len(shape) == 3 and samples.ndim == 2:
-        samples = np.repeat(samples[..., None], shape[2], axis=2)
-    if len(shape) == 3 and samples.ndim == 3 and samples.shape[2] > shape[2]:
-        samples = samples[..., : shape[2]]
-    return samples.astype(dtype, copy=False)
-
-
-def _mixed_depths(paths: Sequence[Path], headers: Sequence[ImageHeader]) -> list[str]:
-    # Black and white comes as 0 and 255.
-    depths = ["uint8" if header.dtype == bool else header.dtype.name for header in headers]
-    counts = Counter(depths)
-    if len(counts) <= 1:
-        return []
-    odd = min(counts, key=lambda name: counts[name])
-    found = ", ".join(f"{n} of {name}" for name, n in sorted(counts.items()))
-    return [
-        f"The images differ in the type of their samples ({found}; "
-        f"{paths[depths.index(odd)].name} is of {odd}): their values are taken as they are."
-    ]
 
 
 def _by(shape: tuple[int, ...]) -> str:

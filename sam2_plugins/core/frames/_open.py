@@ -14,6 +14,7 @@ from sam2_plugins.core.frames._animation import open_animation
 from sam2_plugins.core.frames._array import ArraySource, StackedArray
 from sam2_plugins.core.frames._folder import open_folder, open_images, open_pattern
 from sam2_plugins.core.frames._foreign import conversion_of
+from sam2_plugins.core.frames._form import common_form, in_form, is_picture, mixed_depths
 from sam2_plugins.core.frames._gate import DAMAGE, MAX_PIXELS, exists, is_address, require_size
 from sam2_plugins.core.frames._image_files import (
     IMAGE_SUFFIXES,
@@ -194,12 +195,31 @@ def _open_list(items: Sequence[Any], options: ReadOptions) -> FrameSource:
     if all(isinstance(item, (str, os.PathLike)) for item in items):
         paths = [Path(item).expanduser() for item in items]
         return open_images(paths, f"{len(paths)} images", options)
-    shapes = {np.shape(item) for item in items}
-    if len(shapes) > 1:
+    shapes = [np.shape(item) for item in items]
+    sizes = {shape[:2] if is_picture(shape) else shape for shape in shapes}
+    if len(sizes) > 1:
         raise FrameSourceError(
-            f"The frames of the list differ in size: {sorted(shapes)}. Bring all to one size."
+            f"The frames of the list differ in size: {sorted(sizes)}. Bring all to one size."
         )
-    first = np.asarray(items[0])
-    stack = StackedArray(items, np.asarray, (len(items), *first.shape), first.dtype)
-    known = {3: "TYX", 4: "TYXC"}.get(len(stack.shape))
-    return ArraySource(stack, f"{len(items)} frames", options, known_axes=known)
+    dtypes = [_dtype_of(item) for item in items]
+    dtype = np.result_type(*set(dtypes))
+    shape = common_form(shapes) if is_picture(shapes[0]) else shapes[0]
+    stack = StackedArray(
+        items,
+        lambda item: in_form(np.asarray(item), shape, dtype),
+        (len(items), *shape),
+        dtype,
+    )
+    return ArraySource(
+        stack,
+        f"{len(items)} frames",
+        options,
+        known_axes={3: "TYX", 4: "TYXC"}.get(len(stack.shape)),
+        warnings=mixed_depths([f"number {k}" for k in range(len(items))], dtypes),
+    )
+
+
+def _dtype_of(item: Any) -> np.dtype:
+    """Type of the samples, without reading an array that is read on slicing."""
+    dtype = getattr(item, "dtype", None)  # that of a tensor is of another kind
+    return dtype if isinstance(dtype, np.dtype) else np.asarray(item).dtype

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._axes import guess_axes
+from sam2_plugins.core.frames._form import in_form, is_picture
 from sam2_plugins.core.frames._normalise import Normalisation, pick_channels
 from sam2_plugins.core.frames._source import Frame, FrameSource, ReadOptions
 
@@ -127,23 +128,36 @@ class StreamSource(FrameSource):
             picture = picture._replace(time=arrived / self._options.fps)
         if self._current is None:
             self._check_first(picture.samples)
-        elif picture.samples.shape != self._current.samples.shape:
-            raise FrameSourceError(
-                f"Frame {arrived} of {self.name} has the shape {picture.samples.shape}, those "
-                f"before it {self._current.samples.shape}: send frames of one size."
-            )
+        else:
+            picture = picture._replace(samples=self._like_first(picture.samples, arrived))
         self._index, self._current = arrived, picture
         return True
 
     def _check_first(self, samples: NDArray) -> None:
-        is_picture = samples.ndim == 2 or (samples.ndim == 3 and samples.shape[-1] <= 4)
-        axes = guess_axes(samples.shape, f"A frame of {self.name}") if is_picture else ""
-        if not is_picture:
+        if not is_picture(samples.shape):
             raise FrameSourceError(
                 f"{self.name} sends arrays of the shape {samples.shape}: each has to be one frame, "
                 "(height, width) or (height, width, channels)."
             )
-        self.dtype, self.axes = samples.dtype, axes
+        self.axes = guess_axes(samples.shape, f"A frame of {self.name}")
+        self.dtype = samples.dtype
+
+    def _like_first(self, samples: NDArray, arrived: int) -> NDArray:
+        """Bring a frame to the type of the first; colour may come and go."""
+        size = self.height, self.width
+        if not is_picture(samples.shape) or samples.shape[:2] != size:
+            raise FrameSourceError(
+                f"Frame {arrived} of {self.name} has the shape {samples.shape}, those before it "
+                f"are of {size[0]} x {size[1]} pixels: send frames of one size."
+            )
+        same = in_form(samples, samples.shape, self.dtype)
+        is_exact = samples.dtype in (self.dtype, bool) or self.dtype.kind not in "ui"
+        if not (is_exact or np.array_equal(same, samples)):
+            raise FrameSourceError(
+                f"Frame {arrived} of {self.name} has samples of {samples.dtype}, the first of "
+                f"{self.dtype}, which cannot hold their values: send frames of one type."
+            )
+        return same
 
     def _samples(self, index: int) -> NDArray:
         return self._first_or_current().samples

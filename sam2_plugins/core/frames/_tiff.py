@@ -184,8 +184,9 @@ class TiffArray:
     def _shorten(self, present: int, path: Path, missing: str = "") -> None:
         if present == 0:
             raise FrameSourceError(f"{path} is cut off before its first frame. Copy it again.")
+        steps = {"C": "channels", "Z": "planes"}.get(self.axes[0], "frames")
         self.warnings.append(
-            f"{path.name} is cut off: of {self.shape[0]} frames, {present} are complete{missing}."
+            f"{path.name} is cut off: of {self.shape[0]} {steps}, {present} are complete{missing}."
         )
         self.shape = (present, *self.shape[1:])
         self._leading = (present, *self._leading[1:])
@@ -205,9 +206,13 @@ class TiffArray:
             for row in np.flatnonzero(~present[:, column]) if len(known) else ():
                 nearest = known[max(int(np.searchsorted(known, row)) - 1, 0)]
                 self._stand_ins[int(rows[row, column])] = int(rows[nearest, column])
+        gone = np.count_nonzero(~there)
+        filled, black = len(self._stand_ins), gone - len(self._stand_ins)
+        shown = [f"the time before or after stands in for {filled}"] if filled else []
+        shown += [f"{black} are black, of a channel or plane that is nowhere"] if black else []
         self.warnings.append(
-            f"{path.name}: {np.count_nonzero(~there)} of {len(there)} images are not "
-            f"there{missing}. The one before stands in for each."
+            f"{path.name}: {gone} of {len(there)} images are not there{missing}: "
+            f"{', '.join(shown)}."
         )
 
     def __getitem__(self, key: tuple[Any, ...]) -> NDArray:

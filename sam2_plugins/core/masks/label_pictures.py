@@ -22,6 +22,8 @@ _MOST_BLENDS = 20_000  # colours between flat ones
 _LOSSY_SPREAD = 24  # of one flat colour in a lossy picture
 _LOSSY_LEVELS = 51  # colours of lossy pictures are brought to these steps, to be alike in a movie
 _MOST_LOSSY_COLOURS = 16
+_SMALLEST_SPOT_PX = 3  # across, of another colour, in a lossy picture
+_SPOT_BLUR_PX = 8  # as far as compression smears it
 _STRAY_SHARE = 0.02  # of the pixels, that are of no flat colour in a picture that was drawn
 _FEWEST_SHADES = 8  # of grey between flat ones, from which on they are soft edges
 _MANY_COLOURS = 64  # more labels than this, in many pieces each, are no objects
@@ -69,6 +71,8 @@ def labels_from_picture(picture: NDArray[Any], *, lossy: bool = False) -> Labels
         labels = _without_white_ground(_from_shades(image, lossy))
     elif image.dtype == bool:
         labels = _without_white_ground(image.astype(np.uint8) * WHITE)
+    elif image.dtype == np.uint16 and np.isin(image, (0, np.iinfo(np.uint16).max)).all():
+        labels = _without_white_ground((image >> 8).astype(np.uint8))
     else:
         labels = whole_numbers(image)
     if _is_scattered(labels):
@@ -174,12 +178,10 @@ def _flat(codes: NDArray[np.uint32], shift: int) -> Labels:
 def _flat_lossy(colours: Colours, clear: NDArray[np.bool_] | None) -> Labels:
     """Take the few colours that stand out, and give every pixel to the nearest."""
     palette = _outstanding(colours)
-    nearest = np.full(colours.shape[:2], np.iinfo(np.int16).max, np.int16)
-    codes = np.zeros(colours.shape[:2], np.uint32)
-    for colour in palette:
-        distance = np.abs(colours.astype(np.int16) - colour.astype(np.int16)).max(-1)
-        codes[distance < nearest] = _code(colour)
-        np.minimum(nearest, distance, out=nearest)
+    palette += _of_small_spots(colours, palette)
+    distances = _distances(colours, palette)
+    nearest = distances.min(0)
+    codes = _code(np.array(palette))[distances.argmin(0)]
     if len(palette) > _MOST_LOSSY_COLOURS or np.mean(nearest > _LOSSY_DISTANCE) > _STRAY_SHARE:
         raise _photograph()
     if clear is not None:
@@ -192,9 +194,7 @@ def _outstanding(colours: Colours) -> list[NDArray[np.int64]]:
 
     Only of pixels that are nearly like all around them: others may be blends.
     """
-    around = (5, 5, 1)
-    spread = ndimage.maximum_filter(colours, around) - ndimage.minimum_filter(colours, around)
-    colours = colours[spread.max(-1) <= _LOSSY_SPREAD]
+    colours = colours[_is_nearly_flat(colours)]
     steps = np.rint(colours / _LOSSY_LEVELS).astype(np.uint32) * _LOSSY_LEVELS
     found, counts = np.unique(_code(steps), return_counts=True)
     kept: list[NDArray[np.int64]] = []
@@ -205,6 +205,43 @@ def _outstanding(colours: Colours) -> list[NDArray[np.int64]]:
         if all(np.abs(colour - other).max() > _LOSSY_DISTANCE for other in kept):
             kept.append(colour)
     return kept
+
+
+def _is_nearly_flat(colours: Colours) -> NDArray[np.bool_]:
+    around = (5, 5, 1)
+    spread = ndimage.maximum_filter(colours, around) - ndimage.minimum_filter(colours, around)
+    return np.asarray(spread.max(-1) <= _LOSSY_SPREAD)
+
+
+def _of_small_spots(colours: Colours, palette: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    """Return the colours of spots too small to be flat anywhere, amid a single flat one.
+
+    Between two flat ones, what has another colour is their seam.
+    """
+    distances = _distances(colours, palette)
+    distance = distances.min(0)
+    ground = np.where(_is_nearly_flat(colours), distances.argmin(0), -1)
+    spots, _ = ndimage.label(distance > _LOSSY_DISTANCE, ndimage.generate_binary_structure(2, 2))
+    found: list[NDArray[np.int64]] = []
+    for spot, (rows, columns) in enumerate(ndimage.find_objects(spots), 1):
+        around = np.s_[
+            max(rows.start - _SPOT_BLUR_PX, 0) : rows.stop + _SPOT_BLUR_PX,
+            max(columns.start - _SPOT_BLUR_PX, 0) : columns.stop + _SPOT_BLUR_PX,
+        ]
+        is_spot = spots[around] == spot
+        lies_amid = len(np.unique(ground[around][ground[around] >= 0])) == 1
+        if not lies_amid or min(np.ptp(np.nonzero(is_spot), axis=1)) < _SMALLEST_SPOT_PX - 1:
+            continue
+        farthest = np.where(is_spot, distance[around], -1).argmax()
+        colour = colours[around].reshape(-1, 3)[farthest].astype(np.int64)
+        if all(np.abs(colour - other).max() > _LOSSY_DISTANCE for other in found):
+            found.append(colour)
+    return found
+
+
+def _distances(colours: Colours, palette: list[NDArray[np.int64]]) -> NDArray[np.int16]:
+    """Largest difference in red, green or blue from each colour, [N, H, W]."""
+    return np.stack([np.abs(colours - one.astype(np.int16)).max(-1) for one in palette])
 
 
 def _without_background(codes: Labels) -> Labels:

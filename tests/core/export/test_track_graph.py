@@ -40,6 +40,16 @@ def numbering() -> Numbering:
     return Numbering(["a", "a.1", "a.2", "b"])
 
 
+@pytest.mark.parametrize("sign", ["\0", "\x07", "\ud800", "\ufffe"])
+def test_trackmate_is_xml_whatever_the_names(tmp_path: Path, sign: str) -> None:
+    path = tmp_path / "trackmate.xml"
+    writer = TrackMateWriter(path, SIZE, 1, Numbering(), None, SCALE, f"dir{sign}/movie{sign}.tif")
+    writer.write(0, 0.0, {f"cell{sign}": box(10, 10)})
+    writer.close()
+    (spot,) = ET.parse(path).getroot().iter("Spot")
+    assert spot.attrib["name"] == "cell\N{REPLACEMENT CHARACTER}"
+
+
 def test_trackmate_has_spots_links_and_the_scale(tmp_path: Path) -> None:
     path = tmp_path / "trackmate.xml"
     write_division(TrackMateWriter(path, SIZE, 4, numbering(), PARENTS, SCALE, "dir/movie.tif"))

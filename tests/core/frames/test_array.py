@@ -205,6 +205,22 @@ def test_a_list_of_frames_of_different_sizes_is_refused() -> None:
         open_frames([ramp(20, 30), ramp(20, 31)])
 
 
+@pytest.mark.parametrize("other", [np.uint16, np.float32])
+def test_a_list_of_frames_of_several_types_shows_all_of_them_and_tells(other: type) -> None:
+    movie = ramp(3, 20, 30)
+    source = open_frames([movie[0], *movie[1:].astype(other)], limits=(0, 255))
+    assert [np.array_equal(f.image[..., 0], movie[f.index]) for f in source] == [True] * 3
+    assert {f.image.dtype for f in source} == {np.dtype(np.uint8)}
+    assert "number 0 is of uint8" in source.warnings[0]
+
+
+def test_grey_colour_and_alpha_may_mix_in_a_list_of_frames() -> None:
+    grey = ramp(20, 30)
+    colour = np.repeat(grey[..., None], 3, axis=-1)
+    source = open_frames([grey, colour, np.dstack([colour, np.full_like(grey, 255)])])
+    assert all(np.array_equal(frame.image, colour) for frame in source)
+
+
 def test_time_follows_the_rate_or_counts_seconds() -> None:
     movie = ramp(7, 20, 30)
     assert open_frames(movie)[3].time == 3.0

@@ -131,6 +131,12 @@ def test_two_numbers_that_count_are_told_unless_they_are_a_clock() -> None:
     assert axes_of(clock) == ("T", (8,), 0)
 
 
+@pytest.mark.parametrize("other", ["frame{t:03d}_mask.png", "labels for {t}.png"])
+def test_pictures_and_masks_in_one_folder_are_told(other: str) -> None:
+    both = [*names("frame{t:03d}.png", t=range(3)), *names(other, t=range(3))]
+    assert axes_of(both) == ("T", (6,), 1)
+
+
 def test_natural_order_is_by_number_whatever_the_case() -> None:
     assert natural_sorted(["B2", "a10", "a9", "A1", "x²"]) == ["A1", "a9", "a10", "B2", "x²"]
 
@@ -158,6 +164,9 @@ def test_a_folder_of_channels_is_a_movie_in_colour(tmp_path: Path) -> None:
 def test_a_pattern_as_the_path_takes_a_part_of_a_folder(tmp_path: Path) -> None:
     write_channels(tmp_path / "exp")
     assert greys(open_frames(tmp_path / "exp" / "*GFP*.tif")) == [10, 110, 210]
+    (tmp_path / "exp").rename(tmp_path / "[2]*: exp")
+    assert greys(open_frames(tmp_path / "[2]*: exp" / "*GFP*.tif")) == [10, 110, 210]
+    assert greys(open_frames(tmp_path / "*exp" / "*GFP*.tif")) == [10, 110, 210]
     with pytest.raises(FrameSourceError, match=r"No image fits the pattern .*\*DAPI"):
         open_frames(tmp_path / "exp" / "*DAPI*")
 

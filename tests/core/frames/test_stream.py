@@ -104,6 +104,24 @@ def test_frames_that_change_size_are_refused() -> None:
         source[1]
 
 
+def test_colour_and_depth_may_change_in_a_stream() -> None:
+    grey = np.full((20, 30), 200, np.uint8)
+    colour = np.repeat(grey[..., None], 3, axis=-1)
+    alpha = np.dstack([colour, np.full_like(grey, 255)])
+    source = open_frames(iter([grey, colour, alpha, grey.astype(np.uint16), grey > 0]))
+    assert [frame.image.dtype == np.uint8 for frame in source] == [True] * 5
+
+
+@pytest.mark.parametrize("wide", [np.full((20, 30), 3500, np.uint16), np.full((20, 30), 0.5)])
+def test_a_frame_of_a_stream_with_values_that_the_first_cannot_hold_is_refused(
+    wide: NDArray,
+) -> None:
+    source = open_frames(iter([np.zeros((20, 30), np.uint8), wide]))
+    source[0]
+    with pytest.raises(FrameSourceError, match=r"the first of uint8.*frames of one type"):
+        source[1]
+
+
 @pytest.mark.parametrize("shape", [(5, 20, 30), (4,), (2, 2, 20, 30)])
 def test_arrays_that_are_no_frames_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(FrameSourceError, match="each has to be one frame"):

@@ -125,12 +125,14 @@ def test_a_run_of_planes_under_one_page_is_mapped(tmp_path: Path) -> None:
     assert shows(source, 4, movie[4])
 
 
-def write_set(folder: Path) -> NDArray:
-    """Write a movie of four frames as an OME-TIFF of two files."""
+def write_set(folder: Path, *, by_channel: bool = False) -> NDArray:
+    """Write an OME-TIFF of two files: four frames, or one file for each of two channels."""
     movie = noise(4, 20, 30, dtype="uint8")
     names = ["first.ome.tif", "second.ome.tif"]
+    channels, times = (2, 2) if by_channel else (1, 4)
     blocks = "".join(
-        f'<TiffData FirstT="{t}" IFD="{t % 2}" PlaneCount="1"><UUID FileName="{names[t // 2]}">'
+        f'<TiffData FirstC="{t // times}" FirstT="{t % times}" IFD="{t % 2}" PlaneCount="1">'
+        f'<UUID FileName="{names[t // 2]}">'
         f"urn:uuid:0000000{t // 2}-0000-0000-0000-000000000000</UUID></TiffData>"
         for t in range(4)
     )
@@ -139,9 +141,8 @@ def write_set(folder: Path) -> NDArray:
             '<?xml version="1.0" encoding="UTF-8"?>'
             '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
             f'UUID="urn:uuid:0000000{k}-0000-0000-0000-000000000000"><Image ID="Image:0">'
-            '<Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint8" SizeX="30" SizeY="20" '
-            'SizeC="1" SizeZ="1" SizeT="4"><Channel ID="Channel:0:0" SamplesPerPixel="1"/>'
-            f"{blocks}</Pixels></Image></OME>"
+            '<Pixels ID="Pixels:0" DimensionOrder="XYZTC" Type="uint8" SizeX="30" SizeY="20" '
+            f'SizeC="{channels}" SizeZ="1" SizeT="{times}">{blocks}</Pixels></Image></OME>'
         )
         tifffile.imwrite(
             folder / name, movie[2 * k : 2 * k + 2], description=xml, metadata=None, ome=False
@@ -168,6 +169,13 @@ def test_for_a_file_that_is_missing_of_a_set_others_stand_in_and_it_is_told(
     source = open_frames(tmp_path / f"{there}.ome.tif")
     assert f"{gone}.ome.tif" in " ".join(source.warnings)
     assert all(shows(source, k, movie[shown[k]]) for k in range(len(source)))
+
+
+def test_a_channel_whose_file_is_missing_is_told_to_be_black(tmp_path: Path) -> None:
+    write_set(tmp_path, by_channel=True)
+    (tmp_path / "first.ome.tif").unlink()
+    source = open_frames(tmp_path / "second.ome.tif")
+    assert "2 are black, of a channel or plane that is nowhere" in source.warnings[0]
 
 
 @pytest.mark.parametrize("suffix", ["stk", "tif8", "svs", "lsm", "png", "data"])
