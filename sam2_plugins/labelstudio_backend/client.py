@@ -25,11 +25,15 @@ _EARLY = 30.0  # seconds before its end at which an access token is renewed
 
 @lru_cache(maxsize=8)
 def trusting(ca_file: str = "") -> ssl.SSLContext:
-    """Return a TLS context that trusts the usual authorities and those of a file."""
+    """Return a TLS context that trusts the usual authorities and those of a file or folder."""
     context = httpx.create_ssl_context(trust_env=False)
     if ca_file:
         try:
-            context.load_verify_locations(cafile=Path(ca_file).expanduser())
+            path = Path(ca_file).expanduser()
+            if path.is_dir():
+                context.load_verify_locations(capath=path)
+            else:
+                context.load_verify_locations(cafile=path)
         except (OSError, ssl.SSLError) as error:
             raise ServerError(f"{ca_file} holds no certificates: {error}.") from error
     return context
@@ -64,9 +68,11 @@ class LabelStudio:
             timeout=PATIENCE, follow_redirects=False, trust_env=False, verify=trusting(ca_file)
         )
         self._other_name: tuple[str, str, int] | None = None
+        self._prefixes = [urlsplit(self.url).path]
         with suppress(ValueError):
             if also.startswith(("http://", "https://")):
                 self._other_name = origin(also)
+                self._prefixes.append(urlsplit(also).path.rstrip("/"))
         self._lock = threading.Lock()
         self._access, self._ends = "", 0.0
 
@@ -78,15 +84,23 @@ class LabelStudio:
             return False
 
     def own_address(self, url: str) -> str:
-        """Return an address with this server's other name replaced by the one used here."""
+        """Return an address with this server's other name replaced by the one used here.
+
+        Also a path on it: below a prefix, Label Studio writes some with it and some without.
+        """
         try:
-            if self.owns(url) or origin(url) != self._other_name:
+            if not url.startswith("/") and (self.owns(url) or origin(url) != self._other_name):
                 return url
         except ValueError:
             return url
         parts = urlsplit(url)
         query = f"?{parts.query}" if parts.query else ""
-        return self.url + parts.path + query
+        path = parts.path
+        for prefix in self._prefixes:
+            if prefix and path.startswith(f"{prefix}/"):
+                path = path.removeprefix(prefix)
+                break
+        return self.url + path + query
 
     def headers(self) -> dict[str, str]:
         """Return the authorisation for this server, and for no other.

@@ -21,7 +21,13 @@ from sam2_plugins.labelstudio_backend.errors import (
 )
 from sam2_plugins.labelstudio_backend.label_config import VIDEO_SHAPE
 from sam2_plugins.labelstudio_backend.project_setups import ProjectSetups
-from sam2_plugins.labelstudio_backend.regions import carried, id_of, region_of, with_note
+from sam2_plugins.labelstudio_backend.regions import (
+    carried,
+    id_of,
+    region_of,
+    reparented,
+    with_note,
+)
 from sam2_plugins.labelstudio_backend.request import TaskRequest
 from sam2_plugins.labelstudio_backend.settings import Settings
 from sam2_plugins.labelstudio_backend.work import Work
@@ -195,6 +201,7 @@ class Engine:
             )
 
         results += carried(request.results, answered, is_rewritten)
+        results = reparented(results, answered)
         if whole:
             results = marked(results, prompts_digest(request.results))
         ious = [iou for one in made for iou in one.ious if iou is not None and iou == iou]

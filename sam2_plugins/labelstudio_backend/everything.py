@@ -34,7 +34,7 @@ def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
             if media.kind == "Video":
                 made[obj] = [videos.new_region(obj, control, label, by_frame, view)]
                 continue
-            target, made[obj] = images.Target(obj, label), []
+            target, made[obj] = images.Target(obj, (label,)), []
             for page, mask in by_frame.items():
                 at = page if media.is_stack else None
                 made[obj] += images.write_mask(mask, control, target, at)

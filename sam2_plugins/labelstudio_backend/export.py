@@ -237,7 +237,10 @@ def _add_images(exported: ExportedTask, results: Sequence[Mapping[str, Any]]) ->
         before = exported.masks.get(page, obj)
         exported.masks.put(page, obj, mask if before is None else before.union_with(mask))
         labels = value.get(kind) or value.get("labels")
-        exported.labels.setdefault(obj, str(labels[0]) if labels else "")
+        # With <Labels> beside the shapes, they are in another result of the region.
+        exported.labels[obj] = (
+            ", ".join(map(str, labels)) if labels else exported.labels.get(obj, "")
+        )
 
 
 def _add_parents(exported: ExportedTask, results: Sequence[Mapping[str, Any]]) -> None:

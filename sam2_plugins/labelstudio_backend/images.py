@@ -19,7 +19,15 @@ from sam2_plugins.labelstudio_backend.formats import geometry
 from sam2_plugins.labelstudio_backend.formats.area import mask_of, value_of
 from sam2_plugins.labelstudio_backend.formats.geometry import Box, FrameSize
 from sam2_plugins.labelstudio_backend.label_config import Control, Media
-from sam2_plugins.labelstudio_backend.regions import NOTE, id_of, note_of, track_of, with_note
+from sam2_plugins.labelstudio_backend.regions import (
+    NOTE,
+    id_of,
+    note_of,
+    region_of,
+    set_by_person,
+    track_of,
+    with_note,
+)
 from sam2_plugins.labelstudio_backend.request import TaskRequest
 from sam2_plugins.labelstudio_backend.tracking import CLICK, TRACK, Tracked
 from sam2_plugins.labelstudio_backend.work import Answered, Filled, Results, Work
@@ -38,17 +46,19 @@ class Hint:
     ----------
     page
         Of a stack, from 0 on.
-    label, track
-        Its label; the object that it belongs to, if that is known.
+    labels, track
+        Its labels; the object that it belongs to, if that is known.
     region
         Its id in the annotation.
     turned
         Degrees by which the person had turned the picture. Places are those of the picture as it
         is, whatever that was (seen in Label Studio 1.23's editor).
+    kept
+        What a person set by the region, which its answer keeps.
     """
 
     page: int
-    label: str | None = None
+    labels: tuple[str, ...] = ()
     track: str | None = None
     region: str = ""
     clicks: tuple[tuple[float, float], ...] = ()
@@ -56,6 +66,7 @@ class Hint:
     box: Box | None = None
     mask: ObjectMask | None = None
     turned: int = 0
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -63,7 +74,7 @@ class Target:
     """One object to segment, with all hints at it."""
 
     id: str
-    label: str | None
+    labels: tuple[str, ...]
     hints: list[Hint] = field(default_factory=list)
 
     @property
@@ -75,6 +86,10 @@ class Target:
     def regions(self) -> dict[str, int]:
         """The person's regions that it comes from, and the page of each."""
         return {hint.region: hint.page for hint in self.hints}
+
+    def kept(self, page: int) -> dict[str, Any]:
+        """Return what a person set by its regions of a page."""
+        return {k: v for one in self.hints if one.page == page for k, v in one.kept.items()}
 
     def prompts(self) -> list[Prompt]:
         """Return the prompts, page by page: painted masks first, which clicks then refine."""
@@ -114,10 +129,10 @@ def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
         for prompt in (prompt for target in objects for prompt in target.prompts()):
             tracker.add(prompt)
         for target in objects:
-            control = media.output(target.label)
+            control = media.output(*target.labels)
             mask = tracker.mask(0, target.id)
             assert mask is not None
-            written = write_mask(mask, control, target, None)
+            written = write_mask(mask, control, target, None, kept=target.kept(0))
             clicks = tracker.unmet_clicks(0, target.id)
             if clicks:
                 written = with_note(written, " ".join(map(unmet_sentence, clicks)))
@@ -144,12 +159,12 @@ def fill_stack(request: TaskRequest, media: Media, work: Work) -> Filled:
     facts = work.facts_of(movie)
     hints = read_hints(request.results, media, facts.size, len(facts.times))
     objects = {target.id: target for target in targets(hints, request.interactive)}
-    controls = {obj: media.output(target.label) for obj, target in objects.items()}
-    places: dict[tuple[str, int], str] = {}  # what the objects have on each page already
+    controls = {obj: media.output(*target.labels) for obj, target in objects.items()}
+    places: dict[tuple[str, int], Mapping[str, Any]] = {}  # what is on each page already
     for result in request.results:
         track = track_of(result) or ""
         if track in objects and result.get("from_name") == controls[track].name:
-            places[track, int(result.get("item_index") or 0)] = id_of(result)
+            places[track, int(result.get("item_index") or 0)] = result
 
     def write(found: Tracked) -> tuple[Results, Answered]:
         results: Results = []
@@ -158,8 +173,9 @@ def fill_stack(request: TaskRequest, media: Media, work: Work) -> Filled:
             target = objects[obj]
             pages: dict[int, str] = {}
             for page, mask in found.masks.of_object(obj).items():
-                place = places.get((obj, page))
-                written = write_mask(mask, controls[obj], target, page, place)
+                place = places.get((obj, page), {})
+                kept = {**set_by_person(place), **target.kept(page)}
+                written = write_mask(mask, controls[obj], target, page, id_of(place), kept)
                 results += written
                 if written:
                     pages[page] = id_of(written[0])
@@ -167,8 +183,8 @@ def fill_stack(request: TaskRequest, media: Media, work: Work) -> Filled:
                 here = (pages[page],) if page in pages else ()
                 answered[region] = (*answered.get(region, ()), *here)
         made = {id_of(one) for one in results}
-        kept = {place: ((place,) if place in made else ()) for place in places.values()}
-        return results, {**kept, **answered}
+        before = {id_of(place) for place in places.values()}
+        return results, {**{one: (one,) if one in made else () for one in before}, **answered}
 
     prompts = {obj: target.prompts() for obj, target in objects.items()}
     made = work.follow(request, movie, prompts, write, "click again")
@@ -201,9 +217,8 @@ def read_hints(
         )
         if control is not None and is_shape and not _is_as_made(result, note):
             hint = _read(result, control, size, pages)
-            label, track = _label_of(result, results, control), note.get("track")
-            track = track if isinstance(track, str) else None
-            found.append(replace(hint, label=label, track=track))
+            labels, kept = _labels_of(result, results, control), set_by_person(result)
+            found.append(replace(hint, labels=labels, track=track_of(result), kept=kept))
     return found
 
 
@@ -225,18 +240,18 @@ def targets(hints: Sequence[Hint], interactive: bool) -> list[Target]:
     anchors = [one for one in good if one.box is not None or (one.mask and not interactive)]
     pages = [one.page for one in anchors]
     if interactive and len(pages) == len(set(pages)):
-        return [Target(_name_of(good[0]), good[0].label, list(hints))]
+        return [Target(_name_of(good[0]), good[0].labels, list(hints))]
     found: dict[str, Target] = {}
     for anchor in anchors:
         name = anchor.track or _name_of(anchor)
-        found.setdefault(name, Target(name, anchor.label)).hints.append(anchor)
+        found.setdefault(name, Target(name, anchor.labels)).hints.append(anchor)
     boxed = list(found.values())
     for click in (one for one in hints if one.clicks):
         around = [target for target in boxed if _contains(target, click)]
         for target in around:
             target.hints.append(click)
         if not around and click.positive:
-            alone = Target(_name_of(click), click.label, [click])
+            alone = Target(_name_of(click), click.labels, [click])
             found[alone.id] = alone
     return list(found.values())
 
@@ -246,7 +261,8 @@ def write_mask(
     control: Control,
     target: Target,
     page: int | None,
-    region: str | None = None,
+    region: str = "",
+    kept: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Return a mask as the results of a region; none if the object is not there.
 
@@ -256,16 +272,20 @@ def write_mask(
         Of a stack; None for a single image.
     region
         Id of the region that it takes the place of; by default, it is a new one.
+    kept
+        What a person set by it.
     """
     if not mask.visible:
         return []
     height, width = mask.frame_size
     value = value_of(mask, control.shape)
-    label = target.label
-    beside = control.beside.get(label or "")
-    if label is not None and beside is None:
-        value["labels" if control.type == control.shape else control.type] = [label]
+    beside: dict[str, list[str]] = {}
+    for label in target.labels:
+        beside.setdefault(control.beside.get(label, ""), []).append(label)
+    if "" in beside:
+        value["labels" if control.type == control.shape else control.type] = beside.pop("")
     about: dict[str, Any] = {
+        **(kept or {}),
         "id": region or (target.id if page is None else uuid.uuid4().hex[:10]),
         "to_name": control.to_name,
         "origin": "prediction",
@@ -278,10 +298,10 @@ def write_mask(
     note = {"track": target.id, "page": page or 0, "made": digest(value)}
     score = round(float(mask.iou), 4) if mask.iou is not None and mask.iou == mask.iou else None
     shape = {"from_name": control.name, "type": control.type, "value": value, "score": score}
-    written = [{**about, **shape, "meta": {NOTE: note}}]
-    if beside is not None:
-        labels = {"from_name": beside, "type": "labels", "value": {**value, "labels": [label]}}
-        written.append({**about, **labels})
+    written = [{**about, **shape, "meta": {**about.get("meta", {}), NOTE: note}}]
+    for name, labels in beside.items():
+        apart = {"from_name": name, "type": "labels", "value": {**value, "labels": labels}}
+        written.append({**about, **apart})
     return written
 
 
@@ -317,18 +337,18 @@ def _rounded(part: Any) -> Any:
     return part
 
 
-def _label_of(
+def _labels_of(
     result: Mapping[str, Any], results: Sequence[Mapping[str, Any]], control: Control
-) -> str | None:
-    """Return a region's label, which may stand in a result of its own with the same id."""
-    region = [r for r in results if id_of(r) == id_of(result)] if control.beside else []
+) -> tuple[str, ...]:
+    """Return a region's labels, which may stand in results of their own with the same id."""
+    region = region_of(results, id_of(result)) if control.beside else []
+    found: dict[str, None] = {}
     for one in [result, *(r for r in region if r.get("from_name") in control.beside.values())]:
         value = one.get("value")
         if isinstance(value, Mapping):
             labels = value.get(str(one.get("type")).lower()) or value.get("labels")
-            if isinstance(labels, list) and labels:
-                return str(labels[0])
-    return None
+            found |= dict.fromkeys(map(str, labels if isinstance(labels, list) else ()))
+    return tuple(found)
 
 
 def _read(result: Mapping[str, Any], control: Control, size: FrameSize, pages: int) -> Hint:
@@ -364,5 +384,6 @@ def _contains(target: Target, click: Hint) -> bool:
 def _name_of(hint: Hint) -> str:
     """Name an object by the first hint at it: the same prompts give the same name."""
     mask = hint.mask.to_rle() if hint.mask is not None else None
-    first = repr((hint.page, hint.label, hint.clicks, hint.box, mask))
+    label = hint.labels[0] if hint.labels else None
+    first = repr((hint.page, label, hint.clicks, hint.box, mask))
     return digest_of(first, 10)

@@ -37,9 +37,15 @@ def make_keyframe(
     return {**keyframe_dict(frame, (x, y, width, height), enabled, rate), NOTE: note}
 
 
-def keep_keyframe(keyframe: Keyframe, masks: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a person's keyframe unchanged, with a mask but without the note that marks ours."""
-    kept = {key: value for key, value in keyframe.raw.items() if key != NOTE}
+def keep_keyframe(
+    keyframe: Keyframe, rate: float, masks: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return a person's keyframe unchanged, with a mask but without the note that marks ours.
+
+    What an imported one lacks is filled in: the editor hides a box without `enabled`.
+    """
+    whole = keyframe_dict(keyframe.frame, keyframe.box, keyframe.enabled, rate)
+    kept = {key: value for key, value in {**whole, **keyframe.raw}.items() if key != NOTE}
     return {**kept, NOTE: {"masks": dict(masks)}} if masks else kept
 
 

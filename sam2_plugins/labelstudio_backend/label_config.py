@@ -98,13 +98,13 @@ class Media:
     controls: tuple[Control, ...]
     takers: tuple[Control, ...]
 
-    def output(self, label: str | None) -> Control:
-        """Return the control that takes masks of a picture, or boxes of a video, with that label.
+    def output(self, *labels: str) -> Control:
+        """Return the control that takes masks of a picture, or boxes of a video, with these labels.
 
         Raises
         ------
         NothingToDo
-            If there is none, or none with that label.
+            If there is none, or none with all of them.
         """
         if not self.takers:
             raise NothingToDo(
@@ -112,11 +112,12 @@ class Media:
                 "BrushLabels, BitmaskLabels, PolygonLabels, EllipseLabels or RectangleLabels."
             )
         for control in self.takers:
-            if label is None or label in control.labels or not control.labels:
+            if not control.labels or {*labels} <= {*control.labels}:
                 return control
+        missing = next((x for x in labels if x not in self.takers[0].labels), labels[0])
         raise NothingToDo(
-            f"The label {label!r} is not in {self.takers[0].tag} of the labelling config: give it "
-            "the same labels as the control of the prompts."
+            f"The label {missing!r} is not in {self.takers[0].tag} of the labelling config: give "
+            "it the same labels as the control of the prompts."
         )
 
 
@@ -193,11 +194,14 @@ def parse_label_config(xml: str, data: Mapping[str, Any] | None = None) -> Label
 
 
 def value_of(expression: str, data: Mapping[str, Any]) -> Any:
-    """Return what an attribute stands for: `$key`, `$list[0].key`, or text with such parts."""
+    """Return what an attribute stands for: `$key`, `$list[0].key`, or text with such parts.
+
+    A key that itself is called `list[0].key`, as a column of a table may be, goes first.
+    """
     values = {}
     for variable in _VARIABLE.findall(expression):
         value: Any = data
-        for step in _STEP.findall(variable[1:]):
+        for step in [variable[1:]] if variable[1:] in data else _STEP.findall(variable[1:]):
             if isinstance(value, list):
                 index = int(step) if step.isdecimal() else len(value)
                 value = value[index] if index < len(value) else None

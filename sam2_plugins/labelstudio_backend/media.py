@@ -95,7 +95,8 @@ class MediaStore:
         MediaError
             If it cannot be had.
         """
-        if not isinstance(url, str) or not url:
+        url = url.strip() if isinstance(url, str) else ""  # as the browser does
+        if not url:
             raise FormatError(
                 "The task has no address of its video or image where the labelling config expects "
                 "it. Compare the config's value=\"$…\" with the task's data."
@@ -159,6 +160,10 @@ class MediaStore:
         scheme = urlsplit(url).scheme
         if scheme in ("http", "https"):
             return server.own_address(url) if server is not None else url
+        if any(Path(url).is_relative_to(root) for root in self._roots):
+            raise MediaError(
+                f"There is no file {url[:200]}. Put it back, or correct the task's data."
+            )
         if server is None or not server.url:
             raise MediaError(
                 f"{url[:200]} is a file of Label Studio, whose address is not known: set "
@@ -168,8 +173,7 @@ class MediaStore:
             name = base64.urlsafe_b64encode(url.encode()).decode("ascii")
             return f"{server.url}/tasks/{task}/resolve/?fileuri={name}"
         if url.startswith("/"):
-            prefix = urlsplit(server.url).path.rstrip("/")
-            return server.url + (url.removeprefix(prefix) if prefix else url)
+            return server.own_address(url)
         raise MediaError(f"{url[:200]!r} is no address of a video or image.")
 
     def _local(self, url: str) -> Path | None:

@@ -15,6 +15,9 @@ NOTE = "sam2"
 """Key of this backend's data in a region's meta data and in a keyframe."""
 PREFIX = "SAM 2: "
 
+_OF_A_PERSON = ("parentID", "hidden", "locked", "readonly")
+"""Keys of a result that a person sets by its region, beside meta data."""
+
 Result = Mapping[str, Any]
 
 
@@ -39,6 +42,13 @@ def track_of(result: Result) -> str | None:
     """Return the object of a region of a stack, if this backend made the region."""
     track = note_of(result).get("track")
     return track if isinstance(track, str) else None
+
+
+def set_by_person(result: Result) -> dict[str, Any]:
+    """Return what a person set by a region: its words, its place in the outline, its locks."""
+    kept = {key: result[key] for key in _OF_A_PERSON if key in result}
+    meta = {k: part for k, part in without_note(result.get("meta")).items() if k != NOTE}
+    return {**kept, "meta": meta} if meta else kept
 
 
 def daughter_of(mother: Result, daughter: Result) -> dict[str, Any]:
@@ -77,6 +87,17 @@ def carried(
             kept += [{**result, **meta, "id": new} for new in answered[id_of(result)]]
     known = {id_of(result) for result in kept} | {n for new in answered.values() for n in new}
     return kept + [one for one in relations if {one["from_id"], one["to_id"]} <= known]
+
+
+def reparented(
+    results: Iterable[Result], answered: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
+    """Return results below the regions that stand for their parents now."""
+    moved = {old: new[0] for old, new in answered.items() if new}
+    return [
+        {**one, "parentID": moved[one["parentID"]]} if one.get("parentID") in moved else dict(one)
+        for one in results
+    ]
 
 
 def with_note(results: Iterable[Result], text: str) -> list[dict[str, Any]]:

@@ -12,7 +12,13 @@ from sam2_plugins.core.files import digest_of
 from sam2_plugins.labelstudio_backend.client import LabelStudio
 from sam2_plugins.labelstudio_backend.errors import FormatError, NothingToDo, ServerError
 from sam2_plugins.labelstudio_backend.jobs import Author
-from sam2_plugins.labelstudio_backend.label_config import LabelConfig, Media, parse_label_config
+from sam2_plugins.labelstudio_backend.label_config import (
+    SHAPES,
+    VIDEO_SHAPE,
+    LabelConfig,
+    Media,
+    parse_label_config,
+)
 from sam2_plugins.labelstudio_backend.regions import id_of, track_of
 from sam2_plugins.labelstudio_backend.settings import VERSION_PREFIX, Settings
 
@@ -168,9 +174,21 @@ class TaskRequest:
         Raises
         ------
         NothingToDo
-            If the config has no control that takes what the model makes.
+            If the config has no control that takes what the model makes, or none of those that
+            the regions are of.
         """
         config = self.config
+        known = {control.name for control in config.controls}
+        drawn_with = {
+            str(result.get("from_name"))
+            for result in self.results
+            if str(result.get("type")).lower().removesuffix("labels") in (*SHAPES, VIDEO_SHAPE)
+        }
+        if known and drawn_with and not known & drawn_with:
+            raise NothingToDo(
+                f"The regions are of {', '.join(sorted(drawn_with))}, which the labelling config "
+                f"does not have. Import them with its own from_name: {', '.join(sorted(known))}."
+            )
         fillable = [media for media in config.media if media.takers]
         prompted = {str(result.get("to_name")) for result in self.results}
         if fillable:

@@ -115,7 +115,9 @@ class Settings:
         900.0, "Seconds in which a file has to be fetched.", "SAM2_FETCH_WITHIN"
     )
     ca_file: str = _files(
-        "", "Certificates of your own authority.", "SAM2_CA_FILE", "SSL_CERT_FILE"
+        "",
+        "Certificates of your own authority.",
+        *("SAM2_CA_FILE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
     )
     proxy: str = _files(
         "",
@@ -145,7 +147,7 @@ class Settings:
             raise LabelStudioError("answer_within is above 0 seconds, and max_frames 0 or more.")
         if self.requests < 1 or self.max_megapixels <= 0 or self.fetch_within <= 0:
             raise LabelStudioError("requests, max_megapixels and fetch_within are above 0.")
-        if self.ca_file and not Path(self.ca_file).expanduser().is_file():
+        if self.ca_file and not Path(self.ca_file).expanduser().exists():
             raise LabelStudioError(f"There is no file {self.ca_file} with certificates.")
 
     @classmethod

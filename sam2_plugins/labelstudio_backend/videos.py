@@ -144,7 +144,7 @@ def answer_region(
         for frame, after in zip(chosen, [*list(chosen)[1:], last + 1], strict=True):
             carried = _masks(by_frame, frame, after, view)
             if frame in persons:
-                sequence[frame] = keyframes.keep_keyframe(persons[frame], carried)
+                sequence[frame] = keyframes.keep_keyframe(persons[frame], view.clock.rate, carried)
             else:
                 box = _percent(chosen[frame], view.size)
                 goes_on = frame != last or frame == len(shown)

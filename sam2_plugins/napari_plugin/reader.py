@@ -29,6 +29,10 @@ class VideoFrames:
     def __len__(self) -> int:
         return self.shape[0]
 
+    def __deepcopy__(self, memo: Any) -> VideoFrames:
+        """Return itself, which nobody changes: napari duplicates the layer."""
+        return self
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[:], dtype)
 

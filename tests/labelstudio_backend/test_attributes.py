@@ -123,3 +123,26 @@ def test_a_broken_result_among_others_is_passed_over(engine, files, discs):
     assert len(answer["result"]) == 1
     (told,) = engine.predict([tasks.video_task(files)], tasks.VIDEO, {"result": odd})
     assert told["model_version"]
+
+
+def test_of_an_image_are_words_parents_and_locks_too(engine, files, discs):
+    nucleus = {**tasks.area(discs[1][0], 1), "parentID": "area2", "locked": True}
+    nucleus["meta"] = {"text": ["dim"]}
+    results = [nucleus, tasks.area(discs[1][0], 2, "Other")]
+    task = tasks.annotated(tasks.image_task(files), *results)
+    (answer,) = engine.predict([task], tasks.IMAGE)
+    found = {r["value"]["brushlabels"][0]: r for r in answer["result"]}
+    assert found["Cell"]["meta"]["text"] == ["dim"]
+    assert found["Cell"]["locked"]
+    assert found["Cell"]["parentID"] == found["Other"]["id"]
+
+
+def test_of_a_page_that_nobody_corrected_are_words_too(engine, files):
+    click = {"result": [tasks.click(36, 40, page=4)]}
+    (first,) = engine.predict([tasks.stack_task(files)], tasks.STACK, click)
+    results = [dict(result) for result in first["result"]]
+    results[7]["meta"] = {**results[7]["meta"], "text": ["dim"]}
+    again = [*results, tasks.click(36, 40, page=4)]
+    (answer,) = engine.predict([tasks.annotated(tasks.stack_task(files), *again)], tasks.STACK)
+    (page,) = (r for r in answer["result"] if r["id"] == results[7]["id"])
+    assert page["meta"]["text"] == ["dim"]

@@ -188,3 +188,11 @@ def test_an_older_prediction_is_deleted_when_the_prompts_change(
         engine.wait_for_corrections("1.1700000000")
         assert sorted(stored.predictions) == [3]
         engine.close()
+
+
+def test_imported_regions_of_a_control_that_is_not_there_are_told(engine, files, discs):
+    box = {**tasks.video_box(discs[1], 1), "from_name": "boxes"}
+    task = {**tasks.video_task(files), "predictions": [{"model_version": "det", "result": [box]}]}
+    (answer,) = engine.predict([task], tasks.VIDEO)
+    assert "are of boxes" in answer["model_version"]
+    assert "from_name: box" in answer["model_version"]

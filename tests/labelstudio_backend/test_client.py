@@ -77,3 +77,13 @@ def test_a_prediction_replaces_those_of_the_same_model():
         ("DELETE", "/api/predictions/1/"),
     ]
     assert json.loads(web.asked[1][3])["result"] == [{"id": "a"}]
+
+
+@pytest.mark.parametrize("url", ["http://ls:8080", "http://ls:8080/own"])
+@pytest.mark.parametrize(
+    "written",
+    ["https://people.example/ls/data/a.mp4?x=1", "/ls/data/a.mp4?x=1", "/data/a.mp4?x=1"],
+)
+def test_a_prefix_of_the_name_that_people_use_is_none_of_the_servers(url, written):
+    server = LabelStudio(url, also="https://people.example/ls/")
+    assert server.own_address(written) == f"{url}/data/a.mp4?x=1"

@@ -126,3 +126,22 @@ def test_an_ellipse_is_a_mask_and_boxes_that_enclose_none_are_counted(
     labels = discs[1][0]
     assert iou(mask.to_array(), labels == labels[40, 40]) > 0.8
     assert dict(read.left_out) == {box["type"]: 1}
+
+
+def test_labels_beside_the_shapes_and_several_of_one_region_are_exported(
+    engine, files, discs, tmp_path
+):
+    xml = """<View><Labels name="l" toName="image" choice="multiple"><Label value="Cell"/>
+    <Label value="dim"/></Labels><Image name="image" value="$image"/>
+    <Rectangle name="area" toName="image"/><Brush name="mask" toName="image"/></View>"""
+    area = tasks.area(discs[1][0], 1)
+    value = {k: v for k, v in area["value"].items() if k != "rectanglelabels"}
+    labels = {**area, "from_name": "l", "type": "labels"}
+    drawn = [
+        {**area, "type": "rectangle", "value": value},
+        {**labels, "value": {**value, "labels": ["Cell", "dim"]}},
+    ]
+    task = tasks.image_task(files)
+    (answer,) = engine.predict([task], xml, {"result": drawn})
+    read = exported(tmp_path, task, answer["result"])
+    assert [*read.labels.values()] == ["Cell, dim"]

@@ -86,8 +86,8 @@ def test_what_a_person_touched_is_a_persons(touched):
 def test_a_persons_keyframe_stays_as_it_is_but_for_our_note():
     drawn = {**raw(3), "note": "kept"}
     (keyframe,) = region({**drawn, "sam2": {"box": [1, 2, 3, 4]}})
-    assert keyframes.keep_keyframe(keyframe, None) == drawn
-    with_mask = keyframes.keep_keyframe(keyframe, {"3": {"size": [1, 1], "counts": "0"}})
+    assert keyframes.keep_keyframe(keyframe, 25, None) == drawn
+    with_mask = keyframes.keep_keyframe(keyframe, 25, {"3": {"size": [1, 1], "counts": "0"}})
     (again,) = region(with_mask)
     assert not keyframes.is_ours(again)
     assert {k: v for k, v in with_mask.items() if k != "sam2"} == drawn

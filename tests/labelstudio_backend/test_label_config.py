@@ -121,6 +121,10 @@ def test_a_value_is_looked_up_in_the_task(expression, value):
     assert value_of(expression, DATA) == value
 
 
+def test_a_key_with_a_dot_in_its_name_goes_before_a_part_of_another():
+    assert value_of("$m.video", {"m.video": "/a.mp4", "m": {"video": "/b.mp4"}}) == "/a.mp4"
+
+
 @pytest.mark.parametrize(
     "rate", ['framerate="50"', 'frameRate="50"', 'FRAMERATE="$fps"', 'frameRate="$meta.fps"',
              'framerate="0.02"', 'framerate=" 50 "']

@@ -123,7 +123,9 @@ def test_files_below_a_root_are_read_in_place_and_no_others(limits, tmp_path):
     inside = (root / "films" / "a.mp4").resolve()
     assert media.get("http://ls.example/data/local-files/?d=films/a.mp4") == inside
     assert media.get("/data/local-files/?d=films%2Fa.mp4") == inside
-    assert media.get(str(root / "films" / "a.mp4")) == inside
+    assert media.get(f" {root}/films/a.mp4 ") == inside
+    with pytest.raises(MediaError, match="There is no file"):
+        media.get(str(root / "gone.mp4"))
     for url in (
         str(outside),
         str(root / "link.mp4"),

@@ -12,6 +12,12 @@ def test_what_is_given_goes_before_the_environment_and_that_before_the_default()
     assert (made.model, made.max_frames, made.device, made.url) == ("nano", 50, "auto", "")
 
 
+def test_an_authority_is_named_in_any_of_the_usual_variables(tmp_path):
+    for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        made = Settings.from_environment({}, {variable: str(tmp_path)})
+        assert made.ca_file == str(tmp_path)
+
+
 def test_lists_are_read_with_commas():
     made = Settings.from_environment({}, {"SAM2_ALLOW_HOSTS": "minio.local, nas"})
     assert made.allow_hosts == ("minio.local", "nas")

@@ -131,3 +131,9 @@ def test_our_note_goes_when_it_works_again_and_a_persons_words_stay():
     (noted,) = with_note([{**drawn(key(1)), "meta": {"text": ["mitosis"]}}], "no such file")
     assert noted["meta"]["text"] == ["mitosis", "SAM 2: no such file"]
     assert answer(noted, moving(range(COUNT)))["meta"] == {"text": ["mitosis"]}
+
+
+def test_what_an_imported_keyframe_lacks_is_filled_in_so_that_the_editor_shows_it():
+    bare = {"frame": 1, "x": 10, "y": 10, "width": 20, "height": 40}
+    first = answer(drawn(bare), moving(range(COUNT)))["value"]["sequence"][0]
+    assert (first["enabled"], first["rotation"], first["time"]) == (True, 0, 1 / 25)

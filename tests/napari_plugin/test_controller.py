@@ -286,6 +286,53 @@ def test_a_division_is_taken_back(desk: Desk) -> None:
     assert desk.space.lineage.mothers == {}
 
 
+def divided(desk: Desk) -> None:
+    """A division on frame 4, with a click on each daughter."""
+    desk.click(*LEFT)
+    desk.track()
+    desk.space.go_to((4,))
+    desk.controller.divisions.divide()
+    desk.click(40, 36)
+    desk.click(60, 89)
+
+
+def test_a_cell_that_divides_again_divides_there_instead(desk: Desk) -> None:
+    divided(desk)
+    for frame in (2, 6):
+        desk.space.go_to((frame,))
+        desk.controller.select(1)
+        desk.controller.divisions.divide()
+        desk.controller.divisions.divide()  # pressed twice
+        desk.track("both")
+        assert desk.space.lineage.mothers == {2: 1, 3: 1}
+        assert list(desk.controller.objects) == [1, 2, 3]
+        desk.space.go_to((frame,))
+        desk.controller.select(2)
+        desk.click(40, 35)
+        desk.track("both")
+        assert desk.space.store.frames_of(2) == [(n,) for n in range(frame, 8)]
+
+
+def test_nothing_of_a_cell_is_after_its_division_or_of_a_daughter_before(desk: Desk) -> None:
+    divided(desk)
+    marks = desk.space.marks()
+    desk.controller.select(2)
+    desk.space.go_to((2,))
+    desk.click(40, 38)
+    desk.controller.select(1)
+    desk.space.go_to((6,))
+    desk.click(40, 34)
+    desk.space.labels.paint((6, 42, 40), 1)
+    desk.controller.prompting.sync()
+    desk.controller.attempt(desk.controller.end_here)
+    assert len(desk.failures) == 4
+    assert all("divides on frame 4" in text for text in desk.failures)
+    assert desk.space.marks() == marks
+    desk.track("both")
+    assert desk.space.store.frames_of(1)[-1] == (3,)
+    assert desk.space.store.frames_of(2)[0] == (4,)
+
+
 def test_a_cell_cannot_divide_before_it_is_seen(desk: Desk) -> None:
     desk.click(*LEFT)
     desk.controller.divisions.divide()
@@ -441,9 +488,13 @@ def test_removing_the_image_or_the_masks_closes_its_objects(desk: Desk) -> None:
 def test_removing_the_clicks_takes_back_what_they_said(desk: Desk) -> None:
     desk.click(*LEFT)
     desk.viewer.layers.remove(desk.space.points)
+    assert "comes back if that is undone" in desk.told[-1]
     desk.controller.select(1)
     desk.click(*RIGHT)
     assert iou(desk, 0, 1, 2) > 0.7
+    desk.controller.undo()
+    desk.jobs.run()
+    assert len(desk.space.points.data) == 1
 
 
 def test_closing_lets_go_of_every_layer(desk: Desk) -> None:

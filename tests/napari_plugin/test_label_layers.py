@@ -95,3 +95,18 @@ def test_the_same_labels_taken_twice_double_nothing(make_desk: Callable[..., Des
     assert desk.space.store.frames_of(1) == [(0,), (3,)]
     assert list(desk.controller.objects.values()) == ["tracked -200000", "tracked -100000"]
     assert desk.failures == []
+
+
+def test_a_renamed_layer_has_the_same_objects_and_another_of_its_old_name_has_not(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(moving_discs(4)[0])
+    layer = desk.viewer.add_labels(moving_discs(4)[1], name="tracked")
+    use = desk.controller.prompting.use_labels
+    first = use(layer)
+    desk.jobs.run()
+    layer.name = "renamed"
+    desk.space.go_to((3,))
+    assert use(layer) == first
+    other = desk.viewer.add_labels(moving_discs(4)[1][:, ::-1].copy(), name="tracked")
+    assert not {*use(other)} & {*first}

@@ -71,3 +71,12 @@ def test_the_size_of_a_pixel_and_the_time_of_a_frame_are_the_worlds() -> None:
     assert time_step(image, 0) == 300.0
     bare = Image(np.zeros((3, 8, 9)))
     assert time_step(bare, 0) is None and micrometres(bare) is None
+
+
+def test_proposals_stay_on_an_image_that_is_moved(make_desk: Callable[..., Desk]) -> None:
+    desk = make_desk(moving_discs(3)[0])
+    desk.controller.proposals.propose()
+    desk.jobs.run()
+    image, proposals = desk.space.image, desk.viewer.layers["movie proposals"]
+    image.translate = (0, 7, 9)
+    assert np.allclose(proposals.data_to_world((1, 2, 3)), image.data_to_world((1, 2, 3)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from copy import deepcopy
 from pathlib import Path
 
 import av
@@ -185,6 +186,7 @@ def test_a_video_is_read_frame_by_frame(tmp_path: Path) -> None:
     ((frames, about, kind),) = read_video(str(path))
     assert (frames.shape, about["rgb"], kind) == ((6, 48, 64, 3), True, "image")
     assert abs(int(frames[4][10, 10, 0]) - 160) < 12
+    assert deepcopy(frames).shape == frames.shape  # napari duplicates the layer
     assert frames[1:4:2].shape == (2, 48, 64, 3)
     assert frames[2, 5:9, ::2].shape == (4, 32, 3)
     assert frames[..., 0].shape == (6, 48, 64)

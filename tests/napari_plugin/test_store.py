@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from copy import deepcopy
+from threading import Lock
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -152,3 +155,16 @@ def test_many_strokes_leave_what_an_array_would_hold(strokes: list[tuple[int, in
     # Erasing shows what lies below, which an array has lost: compare what is not erased.
     seen = np.asarray(store)
     assert np.array_equal(seen[array > 0], array[array > 0])
+
+
+def test_a_copy_of_the_layers_data_has_its_masks_and_tells_nobody() -> None:
+    store = MaskStore((2, 6, 6))
+    told: list[object] = []
+    store.on_put = lambda *about: told.append(Lock())  # what cannot be copied
+    store[1, 2:4, 2:4] = 5
+    told.clear()
+    copy = deepcopy(store)
+    copy[1, 0, 0] = 5
+    assert told == []
+    assert int(np.asarray(copy)[1].sum()) == 5 * 5
+    assert int(np.asarray(store)[1].sum()) == 5 * 4

@@ -24,9 +24,6 @@ SPREADS = 8.0
 LEAST_SIDE = 24.0
 """Side of a closeup in pixels of the frame, at least."""
 
-LARGEST_SHARE = 0.6
-"""Of its window's side: larger objects are drawn finely enough without a closeup."""
-
 LEAST_CELLS = 4.0
 """Of the mask's grid, that an object must cover to have an outline."""
 
@@ -70,6 +67,9 @@ class Outlines:
     def __init__(self, features: FeatureCache, refiner: OutlineRefiner) -> None:
         self._features = features
         self._refiner = refiner
+        # Many objects are prompted on one frame, each by itself.
+        self._frame: int | None = None
+        self._levels: dict[int, Tensor] = {}
         self.observer: Observer | None = None
 
     def closeups(self, frame: int, logits: Tensor, windows: Sequence[Window]) -> Tensor:
@@ -111,7 +111,6 @@ class Outlines:
         usable = (
             known
             & (places.cells >= LEAST_CELLS)
-            & (places.sides <= LARGEST_SHARE * boxes[:, 2:].amax(1))
             # Whether an object is there is for the decoder to say.
             & (redrawn > 0).flatten(1).any(1)
         )[:, None, None, None]
@@ -134,16 +133,23 @@ class Outlines:
 
     def _pictures(self, frame: int, places: Places, windows: Sequence[Window]) -> Tensor:
         """Grey pictures of places, [n, 1, SIDE, SIDE], no finer than the model sees them."""
-        image = Image.fromarray(self._features.picture(frame)).convert("L")
-        grey = to_device(np.array(image), places.sides.device).float()[None, None]
         size = self._features.model.image_size
         levels = np.array([max(0, int(math.log2(max(w.width, w.height) / size))) for w in windows])
-        found = grey.new_empty(len(levels), 1, SIDE, SIDE)
+        found = places.sides.new_empty(len(levels), 1, SIDE, SIDE)
         for level in set(levels.tolist()):
-            rows = to_device(np.flatnonzero(levels == level), grey.device)
-            picture = F.avg_pool2d(grey, 2**level, ceil_mode=True) if level else grey
-            found[rows] = closeup_of(picture, places[rows], 2**level)
+            rows = to_device(np.flatnonzero(levels == level), found.device)
+            found[rows] = closeup_of(self._grey(frame, level), places[rows], 2**level)
         return found
+
+    def _grey(self, frame: int, level: int) -> Tensor:
+        """Return a frame in grey, [1, 1, H, W], 2**level of its pixels as one."""
+        if self._frame != frame:
+            self._frame, self._levels = frame, {}
+        if level not in self._levels:
+            image = Image.fromarray(self._features.picture(frame)).convert("L")
+            grey = to_device(np.array(image), self._features.model.device).float()[None, None]
+            self._levels[level] = F.avg_pool2d(grey, 2**level, ceil_mode=True) if level else grey
+        return self._levels[level]
 
 
 def closeup_of(picture: Tensor, places: Places, scale: int = 1) -> Tensor:

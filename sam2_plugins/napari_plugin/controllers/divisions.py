@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.controllers.prompting import Prompting
@@ -17,7 +18,10 @@ class Divisions:
         self._prompting = prompting
 
     def divide(self) -> None:
-        """Divide the selected cell: on this frame there are two daughters."""
+        """Divide the selected cell: on this frame there are two daughters.
+
+        The division of one that has divided already is moved here.
+        """
         dock, mother = self._dock, self._dock.selected
         if dock.here is None or mother is None or mother not in dock.objects:
             dock.failed.emit("Select the mother first: the cell that divides.")
@@ -31,18 +35,29 @@ class Divisions:
                 "cells, and select the mother."
             )
             return
-        lives = work.session.lives
-        first = lives.get(mother, Life()).first
-        change = work.bound(line, mother, Life(first, dock.frame - 1))
-        daughters = [work.add(f"{name}.{n}") for n in (1, 2)]
+        lives, daughters = work.session.lives, work.daughters(mother)
+        if len(daughters) > 1 and {lives.get(d, Life()).first for d in daughters} == {dock.frame}:
+            dock.message.emit(f"{name} divides here already.")
+            return
+        change = work.bound(line, mother, Life(lives.get(mother, Life()).first, dock.frame - 1))
         for daughter in daughters:
-            work.lineage.add(mother, daughter)
-            lives[daughter] = Life(dock.frame, None)
+            last = lives.get(daughter, Life()).last
+            change |= work.bound(line, daughter, Life(dock.frame, last))
+        names = (f"{name}.{n}" for n in count(1))
+        free = (one for one in names if one not in work.names.values())
+        for _ in range(2 - len(daughters)):
+            daughters.append(work.add(next(free)))
+            work.lineage.add(mother, daughters[-1])
+            lives[daughters[-1]] = Life(dock.frame, None)
         work.history.record("division", change)
-        dock.daughters = daughters[1:]
-        dock.select(daughters[0])
+        dock.daughters = [label for label in daughters if not work.store.frames_of(label)]
+        if dock.daughters:
+            which = "its first daughter, then the second" if dock.daughters[1:] else "its daughter"
+            dock.select(dock.daughters.pop(0))
+            dock.message.emit(f"{name} ends here. Click {which}.")
+        else:
+            dock.message.emit(f"{name} divides here now.")
         dock.show(work)
-        dock.message.emit(f"{name} ends here. Click its first daughter, then the second.")
         self._prompting.sync(replaying=True)
 
     def go_on(self, labels: Sequence[int]) -> None:

@@ -102,6 +102,11 @@ class Images:
                 dock.message.emit(
                     f"{layer.name} was removed. The objects are kept, and back with the {back}."
                 )
+            elif layer in (work.workspace.points, work.workspace.boxes) and len(layer.data):
+                dock.message.emit(
+                    f"{layer.name} was removed: what was drawn in it goes with the next click, and "
+                    "comes back if that is undone."
+                )
         dock.objects_changed.emit()
 
     def outline(self, outlines: bool) -> None:

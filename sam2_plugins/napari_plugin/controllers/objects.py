@@ -107,6 +107,7 @@ class Objects:
         name = work.names[label]
         if life.first is not None and life.last is not None and life.first > life.last:
             raise PromptError(f"{name} cannot end on frame {life.last}, before it begins.")
+        work.require_family(label, life)
         work.history.record(f"life of {name}", work.bound(line, label, life))
         dock.show(work)
         dock.objects_changed.emit()

@@ -11,6 +11,7 @@ from psygnal import Signal
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.doubt import obeyed
+from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.controllers.jobs import Jobs
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.label_layers import masks_at
@@ -59,8 +60,12 @@ class Prompting:
         if self._dock.here is None or self.answering:
             return
         work, line = self._dock.here
-        work.end_stroke()
         due = work.pending(line)
+        if not replaying:
+            for key in [key for key in due if due[key] and not self._may_live(work, *key)]:
+                del due[key]
+                self._take_away(work, line, *key)
+        work.end_stroke()
         if not due:
             return
         self.answering = True
@@ -142,14 +147,28 @@ class Prompting:
         """
         self.answering = False
         if isinstance(error, PromptError) and work in self._dock.works.values():
-            for (frame, label), prompts in work.pending(line).items():
+            for key, prompts in work.pending(line).items():
                 if prompts:
-                    index = line.index(frame)
-                    work.workspace.erase(label, index)
-                    for prompt in work.session.prompts.get((line, frame, label)):
-                        work.workspace.draw(index, prompt)
+                    self._take_away(work, line, *key)
         self._dock.fail(error)
         self._do_what_waits()
+
+    def _may_live(self, work: Work, frame: int, label: int) -> bool:
+        """Whether an object may be on a frame; if it has divided, or is born later, tell why."""
+        life = work.session.lives.get(label, Life())
+        return frame in life or self._dock.attempt(
+            lambda: work.require_family(label, life.including(frame))
+        )
+
+    def _take_away(self, work: Work, line: Line, frame: int, label: int) -> None:
+        """Take back what was drawn or painted of an object on a frame since the last answer."""
+        index = line.index(frame)
+        if (index, label) in work.stroke:
+            del work.stroke[index, label]
+            self._unpaint(work, index, label)
+        work.workspace.erase(label, index)
+        for prompt in work.session.prompts.get((line, frame, label)):
+            work.workspace.draw(index, prompt)
 
     # -- painting
 
@@ -204,13 +223,14 @@ class Prompting:
         work = self.begin()
         names, image = work.names, work.workspace.image
         found = masks_at(layer, image, self._dock.viewer.dims.point)
-        known = {value: work.taken.get((layer.name, value)) for value in found}
+        source = work.source(layer)
+        known = {value: work.taken.get((source, value)) for value in found}
         fresh = labels_of([n for n in found if known[n] not in names], names)
         for value, label in fresh.items():
-            work.taken[layer.name, int(value)] = label
+            work.taken[source, int(value)] = label
             own = "object" if label == value else f"{layer.name}"
             names[label] = f"{own} {value}"
-        masks = {work.taken[layer.name, value]: mask for value, mask in found.items()}
+        masks = {work.taken[source, value]: mask for value, mask in found.items()}
         self._take(work, work.workspace.step, masks, f"masks of {layer.name}")
         if not masks:
             self._dock.message.emit(f"{layer.name} has no label on this frame.")
@@ -226,8 +246,10 @@ class Prompting:
     def _take(self, work: Work, index: Index, masks: Mapping[int, ObjectMask], title: str) -> None:
         """Give objects their masks on a frame, as if they had been painted."""
         change: Change = {}
-        marks = work.workspace.marks()
+        marks, frame = work.workspace.marks(), self._dock.frame
         for label, mask in masks.items():
+            if not self._may_live(work, frame, label):
+                continue
             change[index, label] = before = work.store.put(index, label, mask)
             marks = marks.without(label, index)
             if before != mask or (index, label) not in work.session.painted:

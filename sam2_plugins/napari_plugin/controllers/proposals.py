@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import pi, sqrt
 from typing import Any
 
@@ -14,7 +14,7 @@ from sam2_plugins.napari_plugin.controllers.jobs import Jobs
 from sam2_plugins.napari_plugin.controllers.prompting import Prompting
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.mask_store import Index, MaskStore
-from sam2_plugins.napari_plugin.layers.placement import placement_of
+from sam2_plugins.napari_plugin.layers.placement import keep_placed, placement_of
 from sam2_plugins.napari_plugin.models.dock import DockModel
 from sam2_plugins.napari_plugin.models.work import Work
 
@@ -37,6 +37,7 @@ class Proposals:
         self._prompting = prompting
         self._index: Index = ()
         self._layer: Any = None
+        self._leave_in_place: Callable[[], None] = lambda: None
         self.masks: dict[int, ObjectMask] = {}
         """Proposals by number."""
         self._refused: set[int] = set()
@@ -91,6 +92,7 @@ class Proposals:
     def dismiss(self) -> None:
         """Discard all proposals."""
         layer, self._layer = self._layer, None
+        self._leave_in_place()
         self.masks, self._refused, self._sizes = {}, set(), (0.0, float("inf"))
         work, layers = self._dock.work, self._dock.viewer.layers
         if layer is not None and layer in layers:
@@ -125,6 +127,7 @@ class Proposals:
             opacity=0.6,
             **placement_of(image),
         )
+        self._leave_in_place = keep_placed(image, lambda: [self._layer] if self._layer else [])
         self._layer.mode = "pan_zoom"
         self._layer.mouse_drag_callbacks.append(self._on_press)
         dock.message.emit(

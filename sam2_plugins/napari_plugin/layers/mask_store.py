@@ -71,6 +71,12 @@ class MaskStore(MaskTable[Index, int]):
         """(height, width)."""
         return self.shape[-2], self.shape[-1]
 
+    def __deepcopy__(self, memo: Any) -> MaskStore:
+        """Copy the masks, for napari to duplicate the layer; nobody listens to the copy."""
+        copy = MaskStore(self.shape)
+        copy.swap({index: dict(masks) for index, masks in self.snapshot().items()})
+        return copy
+
     # -- masks
 
     def on_frame(self, index: Index) -> dict[int, ObjectMask]:

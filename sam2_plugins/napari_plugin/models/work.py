@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain, count
 from typing import Any
+from weakref import WeakKeyDictionary
 
+from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.layers.frames import Line
@@ -41,6 +44,7 @@ class Work:
         self.session = session
         self.store, self.names, self.lineage = workspace.store, workspace.names, workspace.lineage
         self.taken: dict[tuple[str, int], int] = {}
+        self._sources: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
         self.stroke: Change = {}
         self.history = History(self.store, self.capture, self.apply)
         self.project: Project | None = None
@@ -82,12 +86,50 @@ class Work:
         self.names[label] = name or f"object {label}"
         return label
 
+    def source(self, layer: Any) -> str:
+        """Return the name in `taken` of a Labels layer, whatever the layer is called later."""
+        if layer not in self._sources:
+            there = self.workspace.viewer.layers
+            others = {name for known, name in self._sources.items() if known in there}
+            names = chain([layer.name], (f"{layer.name} ({n})" for n in count(2)))
+            self._sources[layer] = next(name for name in names if name not in others)
+        return self._sources[layer]
+
     def remove(self, label: int) -> Change:
         """Remove an object with its masks and prompts; return the masks that undo it."""
         self.workspace.erase(label)
         self.lineage.remove(label)
         del self.names[label]
         return self.session.remove(label)
+
+    def daughters(self, mother: int) -> list[int]:
+        """Return the daughters of an object that are there."""
+        mothers = self.lineage.mothers.items()
+        return [label for label, of in mothers if of == mother and label in self.names]
+
+    def require_family(self, label: int, life: Life) -> None:
+        """Check that a life overlaps neither that of the mother nor those of the daughters.
+
+        Raises
+        ------
+        PromptError
+            If it does.
+        """
+        lives, mother = self.session.lives, self.lineage.mothers.get(label)
+        births = [lives.get(daughter, Life()).first or 0 for daughter in self.daughters(label)]
+        if births and (life.last is None or life.last >= min(births)):
+            parent, birth = label, min(births)
+        elif mother in self.names and (last := lives.get(mother, Life()).last) is not None:
+            parent, birth = mother, last + 1
+            if (life.first or 0) >= birth:
+                return
+        else:
+            return
+        name = self.names[parent]
+        raise PromptError(
+            f"{name} divides on frame {birth}: from there on there are only its daughters. To move "
+            f"the division, select {name}, go to the first frame with two cells, and press U."
+        )
 
     def bound(self, line: Line, label: int, life: Life) -> Change:
         """Set an object's life; return the removed masks beyond it."""

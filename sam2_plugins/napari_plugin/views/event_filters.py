@@ -56,6 +56,7 @@ class DockKeys(QObject):
         if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
             act = self._acts.get(QKeySequence(event.keyCombination()).toString())
             if act is not None:
-                act()
+                if not event.isAutoRepeat():  # held down; as in napari
+                    act()
                 return True
         return super().eventFilter(watched, event)

@@ -88,14 +88,18 @@ def test_an_object_never_seen_from_near_keeps_its_mask(small_model: Sam2Model) -
     assert torch.equal(redrawn, expected)
 
 
-def test_an_object_that_fills_its_window_keeps_its_mask(small_model: Sam2Model) -> None:
+def test_an_object_that_fills_its_window_is_redrawn_too(small_model: Sam2Model) -> None:
     outlines = make_tracker(small_model, Shown()).outlines
     assert outlines is not None
-    logits = disc_logits(16, (80, 60), 30, SMALL)
-    near = outlines.closeups(0, disc_logits(64, (80, 60), 9, SMALL), [SMALL])[0]
-    redrawn, _ = outlines.redraw(1, logits, [SMALL], [(near, near)])
-    expected = torch.nn.functional.interpolate(logits, scale_factor=FINER, mode="bilinear")
-    assert torch.equal(redrawn, expected)
+    large = Window(40, 20, 80, 80)
+    shown = outlines.closeups(0, disc_logits(64, (80, 60), 30, large), [large])[0]
+    blurred = disc_logits(16, (80, 60), 30, large).clamp(-2, 2)
+    redrawn, _ = outlines.redraw(1, blurred, [large], [(shown, shown)])
+    expected = torch.nn.functional.interpolate(blurred, scale_factor=FINER, mode="bilinear")
+    assert not torch.equal(redrawn, expected)
+    true = disc_logits(16 * FINER, (80, 60), 30, large) > 0
+    found = redrawn > 0
+    assert float((found & true).sum() / (found | true).sum()) > 0.85
 
 
 def test_an_object_that_the_decoder_sees_is_not_lost_by_the_refiner(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QPoint, QPointF, Qt
-from qtpy.QtGui import QWheelEvent
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QKeyEvent, QWheelEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
@@ -66,6 +66,8 @@ def test_keys_work_after_a_click_in_the_table(bench: Bench) -> None:
     )
     tree.setFocus()
     QTest.keyClick(tree, Qt.Key.Key_N)
+    held = QKeyEvent(QEvent.Type.KeyPress, Qt.Key.Key_N, Qt.KeyboardModifier(0), "n", True)
+    QApplication.sendEvent(tree, held)
     assert list(bench.controller.objects) == [1, 2]
 
 
