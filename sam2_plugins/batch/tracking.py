@@ -217,7 +217,7 @@ class _Making:
             tracker.add(prompt)
         for obj, (first, last) in self._job.lives.items():
             tracker.set_life(obj, first, last)
-        self._unmet = tracker.unmet_notes()
+        self._unmet = (*tracker.unmet_notes(), *_out_of_reach(self._job))
         if self._job.everything is not None:
             yield from self._everything(self._job.everything.lineage(tracker), options)
             return
@@ -297,6 +297,21 @@ class _Making:
             objects=tuple(_summary(masklet) for masklet in self._masklets()),
             lineage=tuple(event.as_json() for event in self._lineage),
         )
+
+
+def _out_of_reach(job: Job) -> Iterator[str]:
+    """Note the objects that are prompted only behind the last frame that is tracked."""
+    if job.stop is None or job.direction == "both":
+        return
+    for obj in dict.fromkeys(prompt.obj for prompt in job.prompts):
+        prompted = [prompt.frame for prompt in job.prompts if prompt.obj == obj]
+        first = min(prompted) if job.direction == "forward" else max(prompted)
+        if first > job.stop if job.direction == "forward" else first < job.stop:
+            yield (
+                f"Object {obj!r} is first prompted on frame {first}, and tracking {job.direction} "
+                f"stops at frame {job.stop}: it is in no result. Choose another stop, or the "
+                "direction both."
+            )
 
 
 def _summary(masklet: Masklet) -> dict[str, Any]:
