@@ -104,5 +104,5 @@ def test_a_script_that_starts_workers_whenever_it_is_imported_is_told_the_mend(
     script.write_text("from sam2_plugins.batch import connect\nwith connect(workers=2): pass\n")
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    (told,) = (line for line in done.stderr.splitlines() if "Sam2PluginsError" in line)
-    assert "The workers did not start" in told and '`if __name__ == "__main__":`' in told
+    assert "Sam2PluginsError: The workers did not start" in done.stderr
+    assert 'below `if __name__ == "__main__":`' in done.stderr
