@@ -166,8 +166,8 @@ def fill_stack(request: TaskRequest, media: Media, work: Work) -> Filled:
         track = track_of(result) or ""
         if track in objects and result.get("from_name") == controls[track].name:
             places[track, int(result.get("item_index") or 0)] = result
-            now, made = _labels_of(result, request.results, controls[track]), note_of(result)
-            if "labels" in made and [*now] != made["labels"]:  # by a person, on this page alone
+            now, note = _labels_of(result, request.results, controls[track]), note_of(result)
+            if "labels" in note and [*now] != note["labels"]:  # by a person, on this page alone
                 labels[id_of(result)] = now
 
     def write(found: Tracked) -> tuple[Results, Answered]:
