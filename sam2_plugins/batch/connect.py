@@ -28,7 +28,7 @@ def connect(address: str | None = None, workers: int = 1) -> Iterator[Client | N
     Raises
     ------
     Sam2PluginsError
-        If Dask is not installed, or there is no scheduler.
+        If Dask is not installed, there is no scheduler, or workers do not start.
     """
     if address is None and workers == 1:
         yield None
@@ -41,12 +41,18 @@ def connect(address: str | None = None, workers: int = 1) -> Iterator[Client | N
         ) from error
     # Not as the default client: a generator may leave this context in another thread.
     if address is None:
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            dashboard_address=None,
-            death_timeout=300,  # of a worker whose scheduler was killed
-        )
+        try:
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                dashboard_address=None,
+                death_timeout=300,  # of a worker whose scheduler was killed
+            )
+        except RuntimeError as error:
+            raise Sam2PluginsError(
+                f"The workers did not start: {error} Every one of them imports the script that "
+                'starts them, which therefore has to do so below `if __name__ == "__main__":`.'
+            ) from error
         with cluster, Client(cluster, set_as_default=False) as client:
             yield client
         return

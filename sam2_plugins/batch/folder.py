@@ -144,7 +144,7 @@ class ResultFolder:
             self._require_ours(name, found, force)
         begun = replace(run, files=tuple(names), made=kept)
         if found is not None and found.complete:
-            begun = replace(begun, complete=True, lineage=found.lineage)
+            begun = replace(begun, complete=True, lineage=found.lineage, notes=found.notes)
         self._before = found if begun.complete else None
         if self.in_place:
             self._make_room(names, found)

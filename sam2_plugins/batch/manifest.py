@@ -270,8 +270,9 @@ def _named_apart(jobs: list[Job], manifest: Path) -> list[Job]:
     for name, times in Counter(_folded(name) for name in long).items():
         if times > 1:
             raise ManifestError(
-                f"{manifest} has {times} videos called {name!r}, by systems that take large and "
-                "small letters for the same: give each a name of its own."
+                f"{manifest} has {times} videos whose results would be in one folder, {name!r} "
+                "(where signs such as / become _, and large and small letters are the same): give "
+                "each a name of its own."
             )
     return [replace(job, name=name) for job, name in zip(jobs, long, strict=True)]
 

@@ -196,7 +196,7 @@ class _Making:
         self._complete = run.complete
         self._masklets: Callable[[], Iterable[Masklet]] = list
         self._frames_seen: set[int] = set()
-        self._unmet: tuple[str, ...] = ()
+        self._notes: tuple[str, ...] = ()
         self._lineage = [Event.of(values) for values in run.lineage]
         self._parents: dict[ObjectId, ObjectId] = {}
         self._computed = 0
@@ -217,7 +217,7 @@ class _Making:
             tracker.add(prompt)
         for obj, (first, last) in self._job.lives.items():
             tracker.set_life(obj, first, last)
-        self._unmet = tracker.unmet_notes()
+        self._notes = (*tracker.unmet_notes(), *_out_of_reach(self._job))
         if self._job.everything is not None:
             yield from self._everything(self._job.everything.lineage(tracker), options)
             return
@@ -231,7 +231,7 @@ class _Making:
     def _everything(self, lineage: LineageTracker, options: TrackingOptions) -> Events:
         assert self._job.everything is not None
         note = note_on(lineage.tracker, options.start or 0)
-        self._unmet += (note,) if note else ()
+        self._notes += (note,) if note else ()
         journal, last = self._folder.journal, options.stop
         if last is None and self._frames.length is not None:
             last = self._frames.length - 1
@@ -265,6 +265,7 @@ class _Making:
             if not self._complete:
                 raise
             self.error = str(error)
+        self._notes += writers.notes
         self.files += tuple(path.name for path in writers.paths)
 
     def _open_writers(self, formats: list[str], in_order: bool) -> WriterGroup:
@@ -293,10 +294,25 @@ class _Making:
             spans=tuple(spans_of(self._frames_seen)),
             seconds=time.perf_counter() - self._began,
             error=self.error,
-            notes=(*self._frames.warnings, *self._unmet),
+            notes=tuple(dict.fromkeys((*self._run.notes, *self._frames.warnings, *self._notes))),
             objects=tuple(_summary(masklet) for masklet in self._masklets()),
             lineage=tuple(event.as_json() for event in self._lineage),
         )
+
+
+def _out_of_reach(job: Job) -> Iterator[str]:
+    """Note the objects that are prompted only behind the last frame that is tracked."""
+    if job.stop is None or job.direction == "both":
+        return
+    for obj in dict.fromkeys(prompt.obj for prompt in job.prompts):
+        prompted = [prompt.frame for prompt in job.prompts if prompt.obj == obj]
+        first = min(prompted) if job.direction == "forward" else max(prompted)
+        if first > job.stop if job.direction == "forward" else first < job.stop:
+            yield (
+                f"Object {obj!r} is first prompted on frame {first}, and tracking {job.direction} "
+                f"stops at frame {job.stop}: it is in no result. Choose another stop, or the "
+                "direction both."
+            )
 
 
 def _summary(masklet: Masklet) -> dict[str, Any]:

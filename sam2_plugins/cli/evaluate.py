@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -19,6 +19,8 @@ from sam2_plugins.cli.commands import INTERRUPTED
 from sam2_plugins.cli.groups import grouped
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from sam2_plugins.core.datasets import Dataset
     from sam2_plugins.core.evaluation import MeanReport, Protocol, SequenceReport
     from sam2_plugins.core.tracking.options import TrackingOptions
@@ -197,9 +199,9 @@ def evaluate(
     if model is not None:
         if gt is not None:
             raise typer.BadParameter("with --model there is one folder: the dataset.")
-        if labels.ctc:
+        for name in _changed(labels):
             raise typer.BadParameter(
-                "--ctc scores a result that is there, without --model: give it and the truth."
+                f"{name} scores a result that is there, without --model: give it and the truth."
             )
         from sam2_plugins.cli.data import open_datasets
         from sam2_plugins.core.evaluation import Protocol
@@ -212,17 +214,24 @@ def evaluate(
         )
         how = _Run(run.of_model(model), json, per_object, plan.out)
         _score_model(open_datasets(what, movie), protocol, only or [], how)
-    elif movie is not None:
-        raise typer.BadParameter("--movie belongs to --model.")
-    elif gt is not None and labels.ctc:
-        if given := labels.given():
-            names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-            raise typer.BadParameter(f"--ctc scores all objects on all frames: leave out {names}.")
+        return
+    alone = {"--movie": movie, "--only": only}
+    for name in [*_changed(plan, run), *(name for name, value in alone.items() if value)]:
+        raise typer.BadParameter(f"{name} belongs to --model.")
+    if gt is not None and labels.ctc:
+        for name in _changed(replace(labels, ctc=False)):
+            raise typer.BadParameter(f"--ctc scores all objects on all frames: leave out {name}.")
         _score_whole(what, gt, per_object, json)
     elif gt is not None:
         _score_labels(what, gt, labels.given(), per_object, json)
     else:
         raise typer.BadParameter("give the true labels too, or a model with --model.")
+
+
+def _changed(*groups: DataclassInstance) -> list[str]:
+    """Return the options of groups that are not as they are by default."""
+    changed = [f.name for g in groups for f in fields(g) if getattr(g, f.name) != f.default]
+    return [f"--{name.replace('_', '-')}" for name in changed]
 
 
 @grouped

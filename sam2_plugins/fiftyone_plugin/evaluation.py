@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 from typing import Any, TypeAlias
 
@@ -16,6 +18,7 @@ from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.fiftyone_plugin.documents import instance_of, labels_of, value_of, without_nan
 from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
+from sam2_plugins.fiftyone_plugin.objects import object_name
 from sam2_plugins.fiftyone_plugin.prompting import Prompting, check_prompt_field, class_names
 from sam2_plugins.fiftyone_plugin.request import Progress, reason
 
@@ -198,10 +201,16 @@ def _judge(
     pred = read_tracks(footage, pred_field, frame_size, unread)
     true_key = match_tracks(pred, truth, frame_size)
     found = {true_key[key]: masks for key, masks in pred.items() if key in true_key}
-    prompted, tracked = _frames_of(footage, pred_field, true_key)
+    shared = _shared(
+        (frame, value_of(label, "index"))
+        for frame, value in footage.read(pred_field)
+        for label in labels_of(value)
+    )
+    prompted, tracked = _frames_of(footage, pred_field, true_key, shared)
     tracks = _score(found, truth, _frames_to_judge(truth, prompted, tracked), frame_size, absent)
     by_key = {one.key: one for one in tracks}
-    _write(footage, pred_field, eval_key, true_key, truth, found, by_key)
+    keys = partial(_key_of, shared=shared)
+    _write(footage, pred_field, eval_key, lambda one: true_key.get(keys(one)), truth, found, by_key)
     means = [fmean(values) for values in zip(*((t.J, t.F) for t in tracks), strict=True)]
     J, F = means or (float("nan"), float("nan"))
     for name, value in (("J", J), ("F", F)):
@@ -312,11 +321,12 @@ def read_tracks(
             prompting.add(frame, label, frame_size, None, field=name, names=names)
     problems = list(prompting.problems)
     tracks: Tracks = {}
+    shared = _shared((one.frame, one.index) for one in prompting.prompt_labels)
     for one in prompting.prompt_labels:
         if one.cue is not None and one.cue.mask is None:
             problems.append(f"frame {one.frame + 1} in {name!r}: a label has no mask.")
         elif one.cue is not None and one.cue.mask is not None:
-            key = one.instance or one.id if one.index is None else one.index
+            key = _key(one.index, one.label, one.instance or one.id, shared)
             tracks.setdefault(key, {})[one.frame] = one.cue.mask
     if problems and unread is None:
         raise FootageError(" ".join(problems[:3]))
@@ -326,7 +336,7 @@ def read_tracks(
 
 
 def _frames_of(
-    footage: Footage, name: str, true_key: Mapping[Key, Key]
+    footage: Footage, name: str, true_key: Mapping[Key, Key], shared: Collection[int]
 ) -> tuple[dict[Key, set[int]], dict[Key, set[int]]]:
     """Prompted frames of each object, and those to which it was tracked, also in vain."""
     prompted: dict[Key, set[int]] = {}
@@ -334,24 +344,38 @@ def _frames_of(
     for field in (name, f"{name}_lost"):
         for frame, value in footage.read(field):
             for label in labels_of(value):
-                key = true_key.get(_key(label), _key(label))
+                own = _key_of(label, shared)
+                key = true_key.get(own, own)
                 tracked.setdefault(key, set()).add(frame)
                 if value_of(label, "keyframe"):
                     prompted.setdefault(key, set()).add(frame)
     return prompted, tracked
 
 
-def _key(label: Any) -> Key:
+def _shared(places: Iterable[tuple[int, int | None]]) -> set[int]:
+    """Indices that several objects have: of different classes, two of which are on one frame."""
+    counts = Counter(places)
+    return {index for (_, index), count in counts.items() if index is not None and count > 1}
+
+
+def _key(index: int | None, label: str | None, name: str, shared: Collection[int]) -> Key:
+    """Name an object: by its index, or else by class and index, or else by what is its own."""
+    if index is None:
+        return name
+    return object_name(label, index) if index in shared else index
+
+
+def _key_of(label: Any, shared: Collection[int]) -> Key:
     """Name an object as `read_tracks` does."""
-    index = value_of(label, "index")
-    return index if index is not None else instance_of(label) or str(label.id)
+    name = instance_of(label) or str(label.id)
+    return _key(value_of(label, "index"), label.label, name, shared)
 
 
 def _write(
     footage: Footage,
     name: str,
     eval_key: str,
-    true_key: Mapping[Key, Key],
+    true_key: Callable[[Any], Key | None],
     truth: Tracks,
     found: Tracks,
     scores: Mapping[Key, Any],
@@ -360,7 +384,7 @@ def _write(
     values: dict[int, Any] = {}
     for frame, value in footage.read(name):
         for label in labels_of(value):
-            key = true_key.get(_key(label))
+            key = true_key(label)
             label[f"{eval_key}_iou"] = None if key is None else _iou(found, truth, key, frame)
             track = scores.get(key) if key is not None else None
             for what in "JF":

@@ -6,7 +6,9 @@ the index out, and CVAT interpolates boxes that are no keyframes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +66,8 @@ def mend_writers() -> None:
     """Let FiftyOne's own `export` write labels of ours: once, in the process that calls this.
 
     Without it COCO and others fail at any instance, our marks and scores are written as
-    attributes, and CVAT interpolates between prompted frames.
+    attributes, and CVAT interpolates between prompted frames, and writes one of two objects that
+    share an index.
     """
     if getattr(fol._HasAttributesDict, "_knows_sam2", False):
         return
@@ -79,6 +82,8 @@ def mend_writers() -> None:
         return outside, occluded, 1 if _is_ours(label) else keyframe, attributes
 
     fouc.CVATVideoAnno._parse_attributes = staticmethod(parse_attributes)
+    to_tracks = fouc._frames_to_cvat_tracks
+    fouc._frames_to_cvat_tracks = lambda frames, size: to_tracks(_numbered_apart(frames), size)
 
 
 def evaluation_names(names: Collection[str]) -> set[str]:
@@ -87,6 +92,40 @@ def evaluation_names(names: Collection[str]) -> set[str]:
     keys = {name.removesuffix("_J") for name in there if name.endswith("_J")}
     triples = ({f"{key}_iou", f"{key}_J", f"{key}_F"} for key in keys)
     return {name for triple in triples if triple <= there for name in triple}
+
+
+def _numbered_apart(frames: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    """Give objects of different classes that share an index, on one frame, different ones."""
+    labels = [
+        (number, label)
+        for number, fields in frames.items()
+        for value in fields.values()
+        if isinstance(value, fo.Detections)
+        for label in value.detections
+        if label.index is not None
+    ]
+    counts = Counter((number, label.index) for number, label in labels)
+    shared = {index for (_, index), count in counts.items() if count > 1}
+    taken = {label.index for _, label in labels}
+    free = (number for number in count(1) if number not in taken)
+    first: dict[int, str | None] = {}
+    numbers: dict[tuple[int, str | None], int] = {}
+    for _, label in labels:
+        if label.index in shared and first.setdefault(label.index, label.label) != label.label:
+            name = label.index, label.label
+            numbers[name] = numbers.get(name) or next(free)
+
+    def apart(value: Any) -> Any:
+        if not isinstance(value, fo.Detections):
+            return value
+        made = [one.copy() for one in value.detections]
+        for one in made:
+            one.index = numbers.get((one.index, one.label), one.index)
+        return fo.Detections(detections=made)
+
+    if not numbers:
+        return frames
+    return {n: {k: apart(v) for k, v in fields.items()} for n, fields in frames.items()}
 
 
 def _is_ours(label: Any) -> bool:

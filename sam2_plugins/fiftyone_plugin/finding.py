@@ -64,6 +64,13 @@ def check_view(view: Any, group_by: str | None = None, order_by: str | None = No
     if view._is_patches:
         raise FootageError("A view of patches has no movies. Close it, and take the samples.")
     if view.media_type == fom.GROUP and not view._is_dynamic_groups:
+        kinds = view.group_media_types
+        movies = [repr(name) for name, kind in kinds.items() if kind == fom.VIDEO]
+        if movies and kinds.get(view.group_slice) != fom.VIDEO:
+            raise FootageError(
+                f"The slice {view.group_slice!r} holds no movies. Select one that does: "
+                f"{', '.join(movies)}."
+            )
         view = view.select_group_slices(view.group_slice)
         _check_samples(view)
     if view._is_frames or view._is_clips or view.media_type == fom.VIDEO:

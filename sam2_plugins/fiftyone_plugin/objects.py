@@ -9,7 +9,7 @@ overlap on a prompted frame: names and ids change when people curate a dataset, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations, count, groupby
 
 from sam2_plugins.core.files import digest_of
@@ -129,6 +129,7 @@ def find_objects(
     sample_id
         Makes the instances that have to be invented those of this sample.
     """
+    prompt_labels = list(_told_apart(prompt_labels, tracks))
     places = {id(one): place for place, one in enumerate(prompt_labels)}
     groups = [
         (sorted(group, key=lambda one: places[id(one)]), track)
@@ -146,6 +147,21 @@ def find_objects(
         prompts = tuple(_prompts_of(group, instance))
         objects.append(TrackedObject(who, tuple(group), prompts, track))
     return objects
+
+
+def name_clashes(
+    prompt_labels: Iterable[PromptLabel], objects: Iterable[TrackedObject]
+) -> Iterator[str]:
+    """A line for each label that has the name of another object on its frame."""
+    named = {one.id: one for one in prompt_labels if one.index is not None}
+    for found in objects:
+        for one in found.prompt_labels:
+            if one.chosen and one.index is None and one.id in named:
+                name = object_name(one.label, named[one.id].index)
+                yield (
+                    f"frame {one.frame + 1}, {name} in {one.field!r}: another label there has this "
+                    f"name, too; it is tracked as {found.who.name}. Give it an index of its own."
+                )
 
 
 def masks_by_people(objects: Iterable[TrackedObject]) -> dict[tuple[ObjectId, int], ObjectMask]:
@@ -169,6 +185,37 @@ def _prompts_of(group: Sequence[PromptLabel], instance: str) -> Iterator[Prompt]
     chosen.sort(key=lambda one: (one.frame, not one.field))
     for (frame, _), labels in groupby(chosen, key=lambda one: (one.frame, not one.field)):
         yield from merge_cues(frame, instance, [one.cue for one in labels if one.cue is not None])
+
+
+def _told_apart(
+    prompt_labels: Iterable[PromptLabel], tracks: Sequence[Track]
+) -> Iterator[PromptLabel]:
+    """Take the index from a label that is of another object than one of its name on its frame.
+
+    Merged datasets number their objects from 1, each of them. Boxes are of different objects if
+    they lie apart; masks, of which an object may have several, if each has a track of its own.
+    """
+    known: dict[object, list[tuple[Cue, int | None]]] = {}
+    for one in prompt_labels:
+        cue = one.cue
+        if one.index is None or one.instance is not None or cue is None or cue.points:
+            yield one
+            continue
+        there = ((id(track), track.masks.get(one.frame)) for track in tracks)
+        fits = (t for t, mask in there if mask and _overlap(cue, mask) >= _ENOUGH_OVERLAP)
+        mine = next(fits, None)
+        others = known.setdefault((one.frame, one.field, one.label, one.index), [])
+        if others and all(_are_two(cue, mine, *other) for other in others):
+            yield replace(one, index=None)
+        else:
+            others.append((cue, mine))
+            yield one
+
+
+def _are_two(cue: Cue, track: int | None, other: Cue, its_track: int | None) -> bool:
+    if cue.box is not None and other.box is not None:
+        return box_iou(cue.box, other.box) < _ENOUGH_OVERLAP
+    return track is not None and its_track is not None and track != its_track
 
 
 def _by_name(prompt_labels: Sequence[PromptLabel]) -> list[list[PromptLabel]]:
@@ -298,12 +345,10 @@ def _number(
     groups: Sequence[tuple[Sequence[PromptLabel], Track | None]], tracks: Sequence[Track]
 ) -> list[int]:
     """Give every object the index that its labels have, or that it had before, or a free one."""
+    own = [next((x.index for x in group if x.index is not None), None) for group, _ in groups]
     known = [
-        next(
-            (one.index for one in group if one.index is not None),
-            track.index if track is not None else None,
-        )
-        for group, track in groups
+        track.index if number is None and track is not None and track.index not in own else number
+        for number, (_, track) in zip(own, groups, strict=True)
     ]
     taken = {*known, *(track.index for track in tracks)}
     free = (number for number in count(1) if number not in taken)

@@ -28,6 +28,7 @@ from sam2_plugins.fiftyone_plugin.objects import (
     TrackedObject,
     find_objects,
     masks_by_people,
+    name_clashes,
     object_name,
 )
 from sam2_plugins.fiftyone_plugin.prompting import read_prompts
@@ -147,7 +148,7 @@ def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieRe
         unprompted = _without_prompt(earlier.tracks, objects)
         report = replace(
             report,
-            problems=tuple(prompting.problems),
+            problems=(*prompting.problems, *name_clashes(prompting.prompt_labels, objects)),
             unprompted=tuple(track.name for track in unprompted),
             removed=request.remove_unprompted,
         )

@@ -161,10 +161,14 @@ def fill_stack(request: TaskRequest, media: Media, work: Work) -> Filled:
     objects = {target.id: target for target in targets(hints, request.interactive)}
     controls = {obj: media.output(*target.labels) for obj, target in objects.items()}
     places: dict[tuple[str, int], Mapping[str, Any]] = {}  # what is on each page already
+    labels: dict[str, tuple[str, ...]] = {}
     for result in request.results:
         track = track_of(result) or ""
         if track in objects and result.get("from_name") == controls[track].name:
             places[track, int(result.get("item_index") or 0)] = result
+            now, note = _labels_of(result, request.results, controls[track]), note_of(result)
+            if "labels" in note and [*now] != note["labels"]:  # by a person, on this page alone
+                labels[id_of(result)] = now
 
     def write(found: Tracked) -> tuple[Results, Answered]:
         results: Results = []
@@ -175,7 +179,8 @@ def fill_stack(request: TaskRequest, media: Media, work: Work) -> Filled:
             for page, mask in found.masks.of_object(obj).items():
                 place = places.get((obj, page), {})
                 kept = {**set_by_person(place), **target.kept(page)}
-                written = write_mask(mask, controls[obj], target, page, id_of(place), kept)
+                id_ = id_of(place)
+                written = write_mask(mask, controls[obj], target, page, id_, kept, labels.get(id_))
                 results += written
                 if written:
                     pages[page] = id_of(written[0])
@@ -263,6 +268,7 @@ def write_mask(
     page: int | None,
     region: str = "",
     kept: Mapping[str, Any] | None = None,
+    labels: Sequence[str] | None = None,
 ) -> list[dict[str, Any]]:
     """Return a mask as the results of a region; none if the object is not there.
 
@@ -272,15 +278,15 @@ def write_mask(
         Of a stack; None for a single image.
     region
         Id of the region that it takes the place of; by default, it is a new one.
-    kept
-        What a person set by it.
+    kept, labels
+        What a person set by it; by default, the labels of the object.
     """
     if not mask.visible:
         return []
     height, width = mask.frame_size
     value = value_of(mask, control.shape)
     beside: dict[str, list[str]] = {}
-    for label in target.labels:
+    for label in target.labels if labels is None else labels:
         beside.setdefault(control.beside.get(label, ""), []).append(label)
     if "" in beside:
         value["labels" if control.type == control.shape else control.type] = beside.pop("")
@@ -296,11 +302,12 @@ def write_mask(
     if page is not None:
         about["item_index"] = page
     note = {"track": target.id, "page": page or 0, "made": digest(value)}
+    note["labels"] = list(target.labels)
     score = round(float(mask.iou), 4) if mask.iou is not None and mask.iou == mask.iou else None
     shape = {"from_name": control.name, "type": control.type, "value": value, "score": score}
     written = [{**about, **shape, "meta": {**about.get("meta", {}), NOTE: note}}]
-    for name, labels in beside.items():
-        apart = {"from_name": name, "type": "labels", "value": {**value, "labels": labels}}
+    for name, own in beside.items():
+        apart = {"from_name": name, "type": "labels", "value": {**value, "labels": own}}
         written.append({**about, **apart})
     return written
 

@@ -201,6 +201,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=20, help="of a round; a third records")
     parser.add_argument("--start", type=Path, help="go on from this refiner")
+    parser.add_argument(
+        "--share",
+        type=float,
+        default=1.0,
+        help="of what is learned in the weights that are written; the rest is the start's",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rate", type=float, default=2e-3, help="largest learning rate")
     given = parser.parse_args()
@@ -211,6 +217,7 @@ def main() -> None:
     refiner = OutlineRefiner().eval()
     if given.start:
         refiner.load_state_dict(load_file(given.start))
+    start = {name: weight.clone() for name, weight in refiner.state_dict().items()}
     lessons = Lessons()
     for turn in range(given.rounds):
         begin = time.monotonic()
@@ -220,7 +227,8 @@ def main() -> None:
         print(f"round {turn}: {len(lessons.truth)} lessons", flush=True)
         learn(refiner, lessons, given.minutes * 2 / 3, given.rate, rng)
         with replacing(given.out) as fresh:
-            save_file({k: v.contiguous() for k, v in refiner.state_dict().items()}, fresh)
+            learned = refiner.state_dict().items()
+            save_file({k: start[k].lerp(v, given.share).contiguous() for k, v in learned}, fresh)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -93,3 +95,14 @@ def test_a_cluster_that_the_command_started_is_stopped_in_the_same_way(
         events.close()
         assert client is not None
         assert not any(client.processing().values())
+
+
+def test_a_script_that_starts_workers_whenever_it_is_imported_is_told_the_mend(
+    tmp_path: Path,
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("from sam2_plugins.batch import connect\nwith connect(workers=2): pass\n")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Sam2PluginsError: The workers did not start" in done.stderr
+    assert 'below `if __name__ == "__main__":`' in done.stderr

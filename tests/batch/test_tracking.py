@@ -18,6 +18,8 @@ from sam2_plugins.batch.folder import ResultFolder, VideoFolder
 from sam2_plugins.batch.tracking import track_into
 from sam2_plugins.core.checkpoints import load_model, save_model
 from sam2_plugins.core.errors import ExportError, PromptError, TrackingError
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.options import TrackingOptions
 from tests.batch.conftest import SETTINGS, MakeJob, last
 
@@ -281,6 +283,16 @@ def test_one_writer_that_fails_costs_only_its_own_file(
     assert report.files == ("labels.tif",)
     assert track(folder, movie, settings, load=no_model).state == "done"
     assert names(folder) == {"labels.tif", "tracks.csv", "masks.jsonl", "status.json"}
+
+
+def test_what_a_format_leaves_out_is_told_and_stays_in_the_record(
+    movie: Job, folder: ResultFolder
+) -> None:
+    nothing = ObjectMask.empty((96, 128))
+    unseen = replace(movie, prompts=(Prompt.of(0, 1, mask=nothing),))
+    told = track(folder, unseen, replace(SETTINGS, formats=("geff",))).notes
+    assert told == ("tracks.geff is not written: no object is seen on any frame.",)
+    assert track(folder, unseen, TABLE, load=no_model).notes == told
 
 
 class TestBatch:

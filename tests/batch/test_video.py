@@ -12,7 +12,9 @@ from filelock import FileLock
 from sam2_plugins.batch import Progress
 from sam2_plugins.batch.folder import VideoFolder
 from sam2_plugins.batch.video import track_video
-from tests.batch.conftest import SETTINGS, MakeJob, last
+from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.tracking.schedule import Direction
+from tests.batch.conftest import BOX, SETTINGS, MakeJob, last
 
 pytestmark = pytest.mark.slow
 
@@ -26,6 +28,16 @@ def test_a_result_appears_complete_with_its_record(job: MakeJob, tmp_path: Path)
     assert made == {"labels.tif", "status.json", "masks.jsonl"}
     assert tifffile.imread(tmp_path / "movie/labels.tif").shape == (30, 96, 128)
     assert not VideoFolder(tmp_path, "movie").work.exists()
+
+
+@pytest.mark.parametrize(("direction", "prompted"), [("forward", (0, 5)), ("backward", (5, 0))])
+def test_an_object_behind_the_last_frame_is_told_to_be_in_no_result(
+    job: MakeJob, tmp_path: Path, direction: Direction, prompted: tuple[int, int]
+) -> None:
+    near, far = (Prompt.of(frame, obj, box=BOX) for frame, obj in zip(prompted, "ab", strict=True))
+    movie = replace(job(frames=6), prompts=(near, far), direction=direction, stop=3)
+    (note,) = last(track_video(movie, SETTINGS, tmp_path)).notes
+    assert note.startswith(f"Object 'b' is first prompted on frame {prompted[1]}")
 
 
 def test_a_finished_video_is_not_tracked_again(job: MakeJob, tmp_path: Path) -> None:

@@ -196,6 +196,21 @@ def test_people_get_tables_of_a_whole_result_and_where_its_lineage_is_from(run, 
     assert "discs has no lineage" in result.err
 
 
+@pytest.mark.parametrize("option", [("--out", "o"), ("--rounds", "3"), ("--memory", "samurai")])
+def test_an_option_of_a_model_is_not_passed_over_where_labels_are_scored(
+    run, moved, dataset, option, tmp_path
+):
+    result = run("evaluate", moved, dataset, *option)
+    assert result.code == 2
+    assert f"{option[0]} belongs to --model" in result.err
+
+
+def test_an_option_of_labels_is_not_passed_over_where_a_model_is_scored(run, dataset):
+    result = run("evaluate", dataset, "--model", "nano", "--prompt-frame", "1")
+    assert result.code == 2
+    assert "--prompt-frame scores a result that is there" in result.err
+
+
 def test_a_whole_result_has_no_choice_of_objects_and_no_model(run, moved, dataset):
     assert "--objects" in run("evaluate", moved, dataset, "--ctc", "--objects", "1").err
     result = run("evaluate", dataset, "--ctc", "--model", "nano")

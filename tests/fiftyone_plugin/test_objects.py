@@ -141,3 +141,11 @@ def test_a_label_that_is_not_chosen_keeps_its_track_without_prompting() -> None:
     (one,) = objects(label(0, "a", label="cell", index=1, chosen=False), tracks=(mine,))
     assert one.track is mine
     assert one.prompts == ()
+
+
+def test_a_box_elsewhere_with_the_name_of_another_is_an_object_of_its_own() -> None:
+    far = Cue(box=(30, 20, 36, 26))
+    names = {"label": "cell", "index": 1}
+    found = objects(label(0, "a", **names), label(0, "b", **names), label(0, "c", cue=far, **names))
+    assert [len(one.prompt_labels) for one in found] == [2, 1]
+    assert [one.who.index for one in found] == [1, 2]

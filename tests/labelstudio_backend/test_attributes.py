@@ -6,6 +6,7 @@ import pytest
 
 from sam2_plugins.labelstudio_backend.formats import brush
 from tests.labelstudio_backend import tasks
+from tests.labelstudio_backend.conftest import FRAMES
 
 ATTRIBUTES = """<Choices name="state" toName="{0}" perRegion="true"><Choice value="x"/></Choices>
 <TextArea name="words" toName="{0}" perRegion="true"/></View>"""
@@ -146,3 +147,16 @@ def test_of_a_page_that_nobody_corrected_are_words_too(engine, files):
     (answer,) = engine.predict([tasks.annotated(tasks.stack_task(files), *again)], tasks.STACK)
     (page,) = (r for r in answer["result"] if r["id"] == results[7]["id"])
     assert page["meta"]["text"] == ["dim"]
+
+
+def test_of_a_page_is_the_label_that_a_person_gave_it(engine, files):
+    click = tasks.click(36, 40, page=4)
+    (first,) = engine.predict([tasks.stack_task(files)], tasks.STACK, {"result": [click]})
+    results = [dict(result) for result in first["result"]]
+    results[7]["value"] = {**results[7]["value"], "brushlabels": ["Other"]}
+    for _ in range(2):
+        task = tasks.annotated(tasks.stack_task(files), *results, click)
+        (answer,) = engine.predict([task], tasks.STACK)
+        results = [r for r in answer["result"] if r["type"] == "brushlabels"]
+        found = {r["item_index"]: r["value"]["brushlabels"] for r in results}
+        assert found == {page: ["Other" if page == 7 else "Cell"] for page in range(FRAMES)}

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.model import OutlineRefiner
 from sam2_plugins.core.model.outline_refiner import MASK, SIDE
-from sam2_plugins.training.outline_refiner import Lessons, _loosened, learn, loss_of, record
+from sam2_plugins.training.outline_refiner import Lessons, _loosened, learn, loss_of, main, record
 
 
 def made_up(count: int) -> Lessons:
@@ -48,6 +51,24 @@ def test_lessons_are_turned_and_mirrored_together_with_the_truth() -> None:
         assert torch.equal(closeups[0, 0, MASK] / 255, truth[0])
         seen.add(tuple(int(n) for n in truth[0].nonzero()[0]))
     assert len(seen) > 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_share_of_what_is_learned_is_written(
+    share: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    start, out = OutlineRefiner().state_dict(), tmp_path / "out.safetensors"
+    save_file(start, tmp_path / "start.safetensors")
+    options = {"--start": tmp_path / "start.safetensors", "--share": share}
+    options |= {"--rounds": 1, "--minutes": 0.03}
+    argv = [str(part) for option in options.items() for part in option]
+    monkeypatch.setattr("sys.argv", ["outline_refiner", str(out), *argv])
+    main()
+    written = load_file(out)
+    kept = all(torch.equal(written[name], start[name]) for name in start)
+    assert kept == (share == 0)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -110,11 +111,13 @@ def arrange(
     chosen = [k for k, key in enumerate(keys[_SERIES]) if key == groups[series or 0]]
     notes = []
     if len(groups) > 1 and series is None:
+        pattern = f"*{_text(groups[0])}*"
+        fits = fnmatch.filter(names, pattern) == [names[k] for k in chosen]
+        example = f', such as "{files[0].parent.name}/{pattern}"' if fits else ""
         notes.append(
             f"By their names the images are {len(groups)} series ({_few(groups)}): the first is "
-            "shown. Choose with stream=, or with a pattern as the path, such as "
-            f'"{files[0].parent.name}/*{_text(groups[0])}*". If they are channels, name '
-            "them with channels_by=."
+            f"shown. Choose with stream=, or with a pattern as the path{example}. If they are "
+            "channels, name them with channels_by=."
         )
     notes += _two_counts(fields, chosen, names)
     grid = {(keys[_TIME][k], keys[_CHANNEL][k], keys[_DEPTH][k]): files[k] for k in chosen}

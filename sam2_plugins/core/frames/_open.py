@@ -30,6 +30,13 @@ from sam2_plugins.core.frames._video import VideoSource
 from sam2_plugins.core.frames._video_stream import open_video_stream
 from sam2_plugins.core.frames._zarr import is_zarr, is_zarr_address, open_zarr
 
+_KINDS_OF_OPTIONS = {
+    "axes": ("array", "images", "tiff", "zarr"),
+    "z": ("array", "images", "tiff", "zarr"),
+    "stream": ("video", "stream", "images", "tiff", "zarr"),
+    "channels_by": ("images",),
+}
+
 
 def open_frames(
     source: Any,
@@ -90,6 +97,14 @@ def open_frames(
     options = ReadOptions(axes, channels, contrast, z, stream, fps, channels_by, max_pixels)
     if isinstance(source, FrameSource):
         return source
+    opened = _open(source, options)
+    for name, kinds in _KINDS_OF_OPTIONS.items():
+        if getattr(options, name) is not None and opened.kind not in kinds:
+            opened._warn(f"{name}= is not used: it belongs to {', '.join(kinds)}.")
+    return opened
+
+
+def _open(source: Any, options: ReadOptions) -> FrameSource:
     if isinstance(source, (str, os.PathLike)):
         return _open_path(os.fspath(source), options)
     if isinstance(source, (list, tuple)):

@@ -11,6 +11,7 @@ import numpy as np
 
 from sam2_plugins.core.checkpoints.companions import load_object_finder
 from sam2_plugins.core.datasets import load_label_stack
+from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.lineage.lineage_tracker import LineageFrame, LineageTracker
 from sam2_plugins.core.lineage.rules import LineageRules
 from sam2_plugins.core.lineage.run import LineageJournal, run_all
@@ -46,7 +47,13 @@ class AllObjects:
         Objects that were prompted already are kept, and are examples of the size of the others.
         """
         if self.labels is not None:
-            propose = from_label_images(list(load_label_stack(self.labels)))
+            images = load_label_stack(self.labels)
+            if len(images) != (length := tracker.frames.length) and length is not None:
+                raise FrameSourceError(
+                    f"{self.labels} has {len(images)} label images, and the movie {length} frames, "
+                    "so which belong together is not clear: give one for each frame."
+                )
+            propose = from_label_images(list(images))
         else:
             prompted = [(prompt.frame, prompt.obj) for prompt in tracker.prompts]
             masks = [tracker.mask(frame, obj) for frame, obj in prompted]

@@ -61,7 +61,12 @@ class OutlineRefiner(nn.Module):
         deep = self.deep(F.max_pool2d(middle, 2))
         x = self.up_middle(torch.cat((_twice(deep), middle), 1))
         x = self.up_fine(torch.cat((_twice(x), fine), 1))
-        return F.pixel_shuffle(self.last(x), 2) + _GAIN * (masks[:, :1] - 0.5)
+        return F.pixel_shuffle(self.last(x), 2) + kept(masks[:, :1])
+
+
+def kept(masks: Tensor) -> Tensor:
+    """Logits of masks, from 0 to 1, that stay as they are; the refiner adds what it changes."""
+    return _GAIN * (masks - 0.5)
 
 
 class _Block(nn.Sequential):

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from sam2_plugins.core.model.outline_refiner import SIDE, OutlineRefiner
+from sam2_plugins.core.model.outline_refiner import SIDE, OutlineRefiner, kept
 from sam2_plugins.core.tracking.feature_cache import FeatureCache
 from sam2_plugins.core.tracking.transfer import to_device
 from sam2_plugins.core.tracking.windows.planner import Window
@@ -115,7 +115,9 @@ class Outlines:
             & (redrawn > 0).flatten(1).any(1)
         )[:, None, None, None]
         finer = F.interpolate(logits.float(), scale_factor=FINER, mode="bilinear")
-        drawn, inside = _placed(redrawn, places, boxes, finer.shape[-2:])
+        # Of a large object the mask's own grid may be finer than the closeup.
+        change, inside = _placed(redrawn - kept(now[:, 1:] / 255), places, boxes, finer.shape[-2:])
+        drawn = kept(finer.sigmoid()) + change
         masks = torch.where(usable, 255 * redrawn.sigmoid(), now[:, 1:])
         return (
             torch.where(usable & inside, drawn, finer),

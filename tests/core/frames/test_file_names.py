@@ -131,6 +131,15 @@ def test_two_numbers_that_count_are_told_unless_they_are_a_clock() -> None:
     assert axes_of(clock) == ("T", (8,), 0)
 
 
+def test_a_pattern_is_named_only_if_it_gives_the_first_series() -> None:
+    def note(pattern: str) -> str:
+        found = arrange([Path("exp") / name for name in names(pattern, t=range(2), p=range(2))])
+        return found.notes[0]
+
+    assert '"' not in note("img_t{t}_s{p}.tif")
+    assert '"exp/*10*"' in note("img_t{t}_s1{p}.tif")
+
+
 @pytest.mark.parametrize("other", ["frame{t:03d}_mask.png", "labels for {t}.png"])
 def test_pictures_and_masks_in_one_folder_are_told(other: str) -> None:
     both = [*names("frame{t:03d}.png", t=range(3)), *names(other, t=range(3))]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +28,19 @@ def test_things_without_frames_are_refused() -> None:
         open_frames(7)
     with pytest.raises(FrameSourceError, match="list of frames is empty"):
         open_frames([])
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [("m.npy", {"stream": 1}), ("m.mp4", {"z": 1}), ("m.npy", {"channels_by": "c"})],
+)
+def test_an_option_that_a_source_has_no_use_for_is_told(
+    tmp_path: Path, name: str, option: dict[str, Any]
+) -> None:
+    np.save(tmp_path / "m.npy", np.zeros((5, 20, 30), np.uint8))
+    write_movie(tmp_path / "m.mp4")
+    (warning,) = open_frames(tmp_path / name, **option).warnings
+    assert warning.startswith(f"{next(iter(option))}= is not used")
 
 
 def test_a_frame_rate_that_is_none_is_refused() -> None:

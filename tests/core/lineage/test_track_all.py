@@ -8,6 +8,7 @@ import tifffile
 import torch
 
 from sam2_plugins.core.checkpoints import cached_model
+from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.lineage import AllObjects, note_on, track_all
 from sam2_plugins.core.model import build_model
 from sam2_plugins.core.tracking.options import TrackingOptions
@@ -33,6 +34,14 @@ def test_labels_of_a_file_are_the_proposals(tmp_path: Path) -> None:
     frames = list(track_all(movie, how=AllObjects(labels=str(tmp_path / "labels.tif"))))
     seen = sum(mask.to_array() for mask in frames[0].masks.values())
     assert np.array_equal(np.asarray(seen) > 0, labels[0] > 0)
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_labels_of_another_number_of_frames_are_refused(tmp_path: Path, count: int) -> None:
+    tifffile.imwrite(tmp_path / "labels.tif", np.ones((count, 64, 64), np.uint8))
+    movie = np.zeros((4, 64, 64), np.uint8)
+    with pytest.raises(FrameSourceError, match=f"{count} label images, and the movie 4 frames"):
+        next(track_all(movie, how=AllObjects(labels=str(tmp_path / "labels.tif"))))
 
 
 @pytest.fixture(scope="module")

@@ -252,3 +252,23 @@ def test_a_finished_movie_is_passed_over_until_somebody_changes_it(movie: Any) -
     assert steps
     movie.reload()
     assert (masks(movie)[5][1] == disc(4, 1)).all()
+
+
+@pytest.mark.parametrize("kind", ["box", "mask"])
+def test_objects_of_merged_datasets_that_have_one_name_stay_two(
+    movie: Any, video: Path, kind: str
+) -> None:
+    put(movie, 1, "seed", label(1, 1, kind))
+    propagate(movie, "seed", last=LAST)
+    other = fo.Dataset()
+    other.add_sample(fo.Sample(str(video)))
+    put(other, 1, "seed", label(2, 1, kind, index=1))
+    propagate(other, "seed", last=LAST)
+    both = merged(movie)
+    both.merge_samples(other)
+    for _ in range(2):
+        (report,) = propagate(both, "seed", last=LAST).movies
+        assert (report.computed, report.objects, report.unprompted) == (0, 2, ())
+        assert len(report.problems) == 1
+        assert both.values("frames.sam2.detections.index", unwind=2) == [1, 2] * LAST
+    assert "it is tracked as disc 2" in report.problems[0]

@@ -10,6 +10,7 @@ import pytest
 from fiftyone.operators.executor import ExecutionError
 
 from sam2_plugins.fiftyone_plugin import evaluate, propagate
+from sam2_plugins.fiftyone_plugin.annotations import annotated_movies
 from tests.hosts.fiftyone.conftest import FRAMES, Execute, label, put
 
 
@@ -113,3 +114,15 @@ def test_the_sides_of_a_prompt_to_which_it_was_tracked_are_judged(
 def test_a_field_that_is_not_there_is_told_of(judged: Any, execute: Execute) -> None:
     with pytest.raises(ExecutionError, match="no field 'nope'"):
         execute("evaluate_masklets", judged, gt_field="nope")
+
+
+def test_objects_of_two_classes_that_share_an_index_are_two(movie: Any) -> None:
+    for number in (1, 2, 3):
+        cell, nucleus = (label(n, number, label=c, index=1) for n, c in ((1, "cell"), (2, "dot")))
+        put(movie, number, "truth", cell, nucleus)
+    propagate(movie, "truth", prompt_frames=[1], last=3)
+    tracks = evaluate(movie, "sam2", "truth").movies[0].tracks
+    assert [track.key for track in tracks] == ["cell 1", "dot 1"]
+    assert min(track.J for track in tracks) > 0.75
+    (learned,) = annotated_movies(movie, "sam2")
+    assert {len(masks) for masks in learned.masks.values()} == {2}

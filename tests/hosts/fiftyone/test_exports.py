@@ -157,3 +157,15 @@ def test_fiftyone_renders_exactly_the_pixels_of_a_mask(size: tuple[int, int]) ->
         made = fo.Detection(**detection_values(ObjectMask.from_array(pixels)))
         shown = made.to_segmentation(frame_size=(width, height), target=1).mask > 0
         assert (shown == pixels).all()
+
+
+def test_cvat_gets_both_of_two_objects_that_share_an_index(movie: Any, tmp_path: Path) -> None:
+    for number in (1, 2):
+        cell, dot = (label(n, number, label=c, index=1) for n, c in ((1, "cell"), (2, "dot")))
+        put(movie, number, "sam2", cell, dot)
+    kind = fo.types.CVATVideoDataset
+    movie.export(export_dir=str(tmp_path / "out"), dataset_type=kind, frame_labels_field="sam2")
+    back = fo.Dataset.from_dir(dataset_dir=str(tmp_path / "out"), dataset_type=kind)
+    found = sorted((one.label, one.index) for one in detections(back))
+    assert found == [("cell", 1)] * 2 + [("dot", 2)] * 2
+    assert movie.distinct("frames.sam2.detections.index") == [1]

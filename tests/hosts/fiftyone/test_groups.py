@@ -14,6 +14,7 @@ from sam2_plugins.fiftyone_plugin import Request, evaluate, propagate, segment
 from sam2_plugins.fiftyone_plugin.annotations import annotated_movies
 from sam2_plugins.fiftyone_plugin.checks import check_propagation
 from sam2_plugins.fiftyone_plugin.finding import find_movie
+from sam2_plugins.fiftyone_plugin.footage import FootageError
 from tests.hosts.fiftyone.conftest import Execute, disc, label, picture
 
 LAST = 4
@@ -157,3 +158,13 @@ def test_single_images_of_the_other_slice_are_segmented_once(scenes: Any, execut
     assert scenes.select_group_slices("right").count("one.detections") == 1
     segment(scenes, Request(("seed",), "all"))
     assert scenes.select_group_slices(list(SLICES)).count("all.detections") == 2
+
+
+def test_a_slice_of_pictures_is_told_with_those_of_movies(cameras: Any, tmp_path: Path) -> None:
+    Image.fromarray(picture(0)).save(tmp_path / "still.png")
+    element = cameras.first().group.element("still")
+    cameras.add_sample(fo.Sample(str(tmp_path / "still.png"), group=element))
+    view = cameras.view()
+    view.group_slice = "still"
+    with pytest.raises(FootageError, match="'still' holds no movies"):
+        propagate(view, "seed")
