@@ -219,7 +219,9 @@ class _Making:
             tracker.set_life(obj, first, last)
         self._notes = (*tracker.unmet_notes(), *_out_of_reach(self._job))
         if self._job.everything is not None:
-            yield from self._everything(self._job.everything.lineage(tracker), options)
+            yield from self._everything(
+                self._job.everything.lineage(tracker, options.stop), options
+            )
             return
         self._masklets = lambda: tracker.masklets().values()
         total = tracker.count_steps(options.direction, options.start, options.stop)

@@ -41,17 +41,24 @@ class AllObjects:
     labels: str | None = None
     rules: LineageRules = field(default_factory=LineageRules)
 
-    def lineage(self, tracker: VideoTracker) -> LineageTracker:
+    def lineage(self, tracker: VideoTracker, stop: int | None = None) -> LineageTracker:
         """Make what keeps up with all objects of a tracker's movie.
 
         Objects that were prompted already are kept, and are examples of the size of the others.
+
+        Parameters
+        ----------
+        stop
+            Last frame that will be tracked: label images may end there.
         """
         if self.labels is not None:
-            images = load_label_stack(self.labels)
-            if len(images) != (length := tracker.frames.length) and length is not None:
+            images, length = load_label_stack(self.labels), tracker.frames.length
+            tracked = length if stop is None else stop + 1
+            if length is not None and len(images) not in (length, tracked):
                 raise FrameSourceError(
                     f"{self.labels} has {len(images)} label images, and the movie {length} frames, "
-                    "so which belong together is not clear: give one for each frame."
+                    "so which belong together is not clear: give one for each frame, from the "
+                    "movie's first to the last that is tracked."
                 )
             propose = from_label_images(list(images))
         else:
@@ -97,7 +104,7 @@ def track_all(
     ...     print(frame.frame, len(frame.masks), *frame.events)
     """
     chosen, everything = options or TrackingOptions(model="nano"), how or AllObjects()
-    lineage = everything.lineage(chosen.tracker(frames))
+    lineage = everything.lineage(chosen.tracker(frames), chosen.stop)
     kept = None if journal is None else LineageJournal(Path(journal))
     yield from run_all(lineage, chosen.start or 0, chosen.stop, everything.every, kept)
 

@@ -44,6 +44,16 @@ def test_labels_of_another_number_of_frames_are_refused(tmp_path: Path, count: i
         next(track_all(movie, how=AllObjects(labels=str(tmp_path / "labels.tif"))))
 
 
+def test_labels_may_end_with_what_is_tracked(tmp_path: Path) -> None:
+    labels = np.zeros((3, 64, 64), np.uint8)
+    labels[:, 20:40, 20:40] = 1
+    tifffile.imwrite(tmp_path / "labels.tif", labels, photometric="minisblack")
+    movie = np.random.default_rng(0).integers(0, 50, (4, 64, 64), dtype=np.uint8)
+    options = TrackingOptions(model="nano", stop=2)
+    frames = list(track_all(movie, options, AllObjects(labels=str(tmp_path / "labels.tif"))))
+    assert [frame.frame for frame in frames] == [0, 1, 2]
+
+
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> TrackingOptions:
     """A model of the published kind, which has no object finder, with seeded weights."""

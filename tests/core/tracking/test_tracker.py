@@ -21,7 +21,8 @@ SECOND = {"box": (60, 10, 76, 26)}
 
 
 def tracker_of(model: Sam2Model, movie: object, **options: object) -> VideoTracker:
-    return VideoTracker(model, movie, **{"window": None, **options})  # type: ignore[arg-type]
+    # A model that knows nothing leaves it to the refiner, which keeps what was shown.
+    return VideoTracker(model, movie, **{"window": None, "refiner": None, **options})  # type: ignore[arg-type]
 
 
 @pytest.fixture
