@@ -193,14 +193,16 @@ class Operations:
     # -- memories
 
     @in_inference
-    def remember(self, frame: int, output: Output) -> Memory:
-        """Memory of a prompted frame."""
+    def remember(self, frame: int, output: Output, given: bool) -> Memory:
+        """Memory of a prompted frame, whose mask a person may have given."""
         window = output.window
         here = self.features.get(frame, [window])[window]
         encoded = self.model.encode_memory(
             here.coarse, output.logits, output.object_score, prompted=True
         )
-        near = self.outlines.closeups(frame, output.logits, [window])[0] if self.outlines else None
+        near = None
+        if self.outlines is not None:
+            near = self.outlines.shown(frame, output.logits, window, given)
         return Memory(
             frame,
             # The official predictor stores memories in bfloat16, on the CPU too.
@@ -217,7 +219,7 @@ class Operations:
     def rebuild(self, frame: int, mask: ObjectMask, window: Window) -> Memory:
         """Memory of a frame made again from its recorded mask, in whatever window."""
         given = self._given(frame, mask, window)
-        return replace(self.remember(frame, given), iou=mask.iou, score=mask.score)
+        return replace(self.remember(frame, given, True), iou=mask.iou, score=mask.score)
 
     def _given(self, frame: int, mask: ObjectMask, window: Window) -> Output:
         """Take a mask as it is."""

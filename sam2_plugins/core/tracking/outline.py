@@ -17,6 +17,7 @@ from sam2_plugins.core.model.outline_refiner import SIDE, OutlineRefiner, kept
 from sam2_plugins.core.tracking.feature_cache import FeatureCache
 from sam2_plugins.core.tracking.transfer import to_device
 from sam2_plugins.core.tracking.windows.planner import Window
+from sam2_plugins.core.tracking.windows.scale_search import is_photograph
 
 SPREADS = 8.0
 """Side of a closeup in standard deviations of the object's longest axis: twice an ellipse."""
@@ -26,6 +27,9 @@ LEAST_SIDE = 24.0
 
 LEAST_CELLS = 4.0
 """Of the mask's grid, that an object must cover to have an outline."""
+
+LARGEST_SHARE = 0.6
+"""Of its window's side: a larger closeup shows an object that fills its window."""
 
 FINER = 2
 """Cells of a redrawn mask across one of the mask decoder's."""
@@ -72,9 +76,17 @@ class Outlines:
         self._levels: dict[int, Tensor] = {}
         self.observer: Observer | None = None
 
-    def closeups(self, frame: int, logits: Tensor, windows: Sequence[Window]) -> Tensor:
-        """Return closeups, uint8 [n, 2, SIDE, SIDE], of masks [n, 1, h, w] in their windows."""
-        return self._look(frame, logits, windows)[2].to(torch.uint8)
+    def shown(self, frame: int, logits: Tensor, window: Window, given: bool) -> Tensor | None:
+        """Return the closeup of a prompted frame; None if its outline is nothing to go by.
+
+        That is so on a photograph, unless a person gave the mask: the outline that the model makes
+        of what fills its window there is often wrong, and would be kept.
+        """
+        _, places, now = self._look(frame, logits, [window])
+        fills = float(places.sides[0]) > LARGEST_SHARE * max(window.width, window.height)
+        if fills and not given and is_photograph(self._features.picture(frame)):
+            return None
+        return now[0].to(torch.uint8)
 
     def redraw(
         self,

@@ -68,7 +68,7 @@ def test_a_redrawn_outline_lies_where_the_object_is_and_has_its_shape(
     outlines = make_tracker(small_model, Shown()).outlines
     assert outlines is not None
     there, here = (70.0, 60.0), (84.0, 55.0)
-    shown = outlines.closeups(0, disc_logits(64, there, radius, window), [window])[0]
+    shown = outlines.shown(0, disc_logits(64, there, radius, window), window, given=True)
     blurred = disc_logits(32, here, radius, window).clamp(-2, 2)
     logits, closeups = outlines.redraw(1, blurred, [window], [(shown, shown)])
     assert logits.shape[2:] == (32 * FINER, 32 * FINER)
@@ -92,7 +92,7 @@ def test_an_object_that_fills_its_window_is_redrawn_too(small_model: Sam2Model) 
     outlines = make_tracker(small_model, Shown()).outlines
     assert outlines is not None
     large = Window(40, 20, 80, 80)
-    shown = outlines.closeups(0, disc_logits(64, (80, 60), 30, large), [large])[0]
+    shown = outlines.shown(0, disc_logits(64, (80, 60), 30, large), large, given=True)
     blurred = disc_logits(16, (80, 60), 30, large).clamp(-2, 2)
     redrawn, _ = outlines.redraw(1, blurred, [large], [(shown, shown)])
     expected = torch.nn.functional.interpolate(blurred, scale_factor=FINER, mode="bilinear")
@@ -102,13 +102,43 @@ def test_an_object_that_fills_its_window_is_redrawn_too(small_model: Sam2Model) 
     assert float((found & true).sum() / (found | true).sum()) > 0.85
 
 
+@pytest.mark.parametrize("colours", ["photograph", "grey"])
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("radius", [9, 30])
+def test_an_own_outline_that_fills_its_window_on_a_photograph_is_nothing_to_go_by(
+    small_model: Sam2Model, colours: str, given: bool, radius: float
+) -> None:
+    movie = np.random.default_rng(0).integers(0, 255, (2, 160, 200, 3), dtype=np.uint8)
+    if colours == "grey":
+        movie[...] = movie[..., :1]
+    outlines = VideoTracker(small_model, movie, refiner=Shown()).outlines
+    assert outlines is not None
+    shown = outlines.shown(0, disc_logits(64, (80, 60), radius, BIG), BIG, given)
+    doubtful = colours == "photograph" and not given and radius == 30
+    assert (shown is None) == doubtful
+
+
+def test_a_photograph_keeps_the_closeup_of_a_given_mask_alone(small_model: Sam2Model) -> None:
+    movie = np.random.default_rng(0).integers(0, 255, (2, 96, 96, 3), dtype=np.uint8)
+    mask = np.zeros((96, 96), bool)
+    mask[8:88, 8:88] = True
+    kept = []
+    for prompt in ({"mask": mask}, {"box": (8, 8, 88, 88)}):
+        tracker = VideoTracker(small_model, movie, window=None, refiner=Shown())
+        tracker.add_prompt(0, 1, **prompt)
+        for _ in tracker.propagate():
+            pass
+        kept.append(tracker._objects[1].bank.prompted[0].closeup is not None)
+    assert kept == [True, False]
+
+
 def test_an_object_that_the_decoder_sees_is_not_lost_by_the_refiner(
     small_model: Sam2Model,
 ) -> None:
     outlines = make_tracker(small_model, Nothing()).outlines
     assert outlines is not None
     logits = disc_logits(32, (80, 60), 9, SMALL)
-    near = outlines.closeups(0, logits, [SMALL])[0]
+    near = outlines.shown(0, logits, SMALL, given=True)
     redrawn, closeups = outlines.redraw(1, logits, [SMALL], [(near, near)])
     assert (redrawn > 0).any()
     assert (closeups[0, MASK] > 127).any()

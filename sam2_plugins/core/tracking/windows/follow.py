@@ -52,7 +52,8 @@ class Follower:
         """Make the memories of prompted frames, which wait until they are needed."""
         for frame, prompted in tracked.prompted.items():
             if frame not in tracked.bank.prompted and prompted.output is not None:
-                memory = self._operations.remember(frame, prompted.output)
+                given = any(prompt.mask for prompt in prompted.prompts)
+                memory = self._operations.remember(frame, prompted.output, given)
                 tracked.bank.remember_prompted(memory)
 
     def recall_recent(self, tracked: TrackedObject, frame: int, reverse: bool) -> None:
