@@ -144,6 +144,18 @@ def test_an_object_that_the_decoder_sees_is_not_lost_by_the_refiner(
     assert (closeups[0, MASK] > 127).any()
 
 
+def test_what_is_finer_than_the_closeup_of_a_large_object_stays(small_model: Sam2Model) -> None:
+    outlines = make_tracker(small_model, OutlineRefiner().eval()).outlines
+    assert outlines is not None
+    logits = disc_logits(64, (80, 60), 36, SMALL)
+    logits[..., 30, 20:40:2] = -9
+    shown = outlines.shown(0, logits, SMALL, given=True)
+    assert shown is not None
+    redrawn, _ = outlines.redraw(1, logits, [SMALL], [(shown, shown)])
+    expected = torch.nn.functional.interpolate(logits, scale_factor=FINER, mode="bilinear")
+    assert torch.equal(redrawn > 0, expected > 0)
+
+
 def test_an_untaught_refiner_keeps_what_the_decoder_drew() -> None:
     closeups = torch.randint(0, 256, (2, 3, 2, SIDE, SIDE))
     drawn = OutlineRefiner().eval()(closeups)
