@@ -29,8 +29,15 @@ _TEMPORARY = re.compile(r"\.(.+)-[0-9a-f]{8}((?:\.\w+)?)")
 
 
 @contextlib.contextmanager
-def naming(path: Path, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+def naming(
+    path: Path, also: tuple[type[Exception], ...] = (), chosen_by: str = ""
+) -> Iterator[None]:
     """Turn errors of the operating system, and of the kinds `also`, into one that names the file.
+
+    Parameters
+    ----------
+    chosen_by
+        Name of what the place is chosen with, if it is not plain.
 
     Raises
     ------
@@ -41,23 +48,26 @@ def naming(path: Path, also: tuple[type[Exception], ...] = ()) -> Iterator[None]
     try:
         yield
     except kinds as error:
-        raise _unwritten(path, error) from error
+        raise _unwritten(path, error, chosen_by) from error
     except RuntimeError as error:
         if not _TORN.search(str(error)):
             raise
-        raise _unwritten(path, OSError(errno.ENOSPC, "the disk is full, or went away")) from error
+        raise _unwritten(
+            path, OSError(errno.ENOSPC, "the disk is full, or went away"), ""
+        ) from error
 
 
-def _unwritten(path: Path, error: Exception) -> ExportError:
+def _unwritten(path: Path, error: Exception, chosen_by: str) -> ExportError:
     reason, mend = getattr(error, "strerror", None) or error, ", or make room there"
     number = getattr(error, "errno", None)
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         mend = ", or make its folder writable"
     elif number in (errno.EEXIST, errno.ENOTDIR):
         reason, mend = "a file is where a folder has to be", ""
+    place = f"another place with {chosen_by}" if chosen_by else "another place"
     return ExportError(
-        f"{path} cannot be written: {reason}. Choose another place{mend}; what was written before "
-        "is kept."
+        f"{path} cannot be written: {reason}. Choose {place}{mend}; what was written before is "
+        "kept."
     )
 
 
@@ -117,7 +127,7 @@ def require_free(paths: Iterable[Path], overwrite: bool = False) -> None:
             )
 
 
-def require_writable(folder: Path) -> None:
+def require_writable(folder: Path, chosen_by: str = "") -> None:
     """Make a folder, and a file in it that is gone at once: before any work is done for it.
 
     Raises
@@ -125,7 +135,7 @@ def require_writable(folder: Path) -> None:
     ExportError
         If it cannot be made, or nothing can be written there.
     """
-    with naming(folder):
+    with naming(folder, chosen_by=chosen_by):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass

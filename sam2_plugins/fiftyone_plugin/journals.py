@@ -41,10 +41,7 @@ def journal_path(footage: Footage, request: Request, options: TrackingOptions) -
     about = [options.identity(), request.all_objects, signature(*map(Path, footage.files))]
     how = json.dumps(about, sort_keys=True, default=str)
     folder = cache_dir() / "fiftyone" / str(footage.dataset._root_dataset._doc.id)
-    try:
-        require_writable(folder)
-    except ExportError as error:
-        raise ExportError(f"{error} SAM2_PLUGINS_CACHE chooses it.") from error
+    require_writable(folder, "SAM2_PLUGINS_CACHE")
     movie = f"{footage.sample_id}-{request.output_field}-{footage.span[0]}-"
     path = folder / f"{movie}{digest_of(how, 16)}.jsonl"
     for other in folder.glob(f"{movie}*.jsonl"):
