@@ -203,8 +203,8 @@ def export(
 
     require_free([out], overwrite)
     made = []
-    for task in read_export(annotations):
-        task = task.by_file() if by_file and task.is_video else task
+    left: list[str] = []
+    for task in read_export(annotations, by_file, left):
         files = write_masks(task, out / task.name, format_, overwrite=overwrite)
         facts = {"task": task.name, "objects": len(task.masks.objects), "frames": task.length}
         left_out = sum(task.left_out.values())
@@ -219,10 +219,13 @@ def export(
             for kind, count in task.left_out.items():
                 if count:
                     say(f"  {count} of {kind} enclose no mask, and are left out.")
-    if not made:
+    if not made and not left:
         raise ExportError(f"{annotations} holds no annotation with a mask or a tracked box.")
-    if json:
+    if json and made:
         print_json(made)
+    if left:
+        rest = f" The rest is written." if made else ""
+        raise ExportError(f"{' '.join(left)}{rest}")
 
 
 def _settings(given: Mapping[str, object]) -> Settings:

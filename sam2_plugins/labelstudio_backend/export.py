@@ -98,13 +98,22 @@ class ExportedTask:
         return 1 + max(self.masks.frames, default=-1)
 
 
-def read_export(path: Path) -> Iterator[ExportedTask]:
+def read_export(
+    path: Path, by_file: bool = False, left: list[str] | None = None
+) -> Iterator[ExportedTask]:
     """Read a JSON export: the latest annotation of each task that has one.
+
+    Parameters
+    ----------
+    by_file
+        Whether videos are wanted by frame of the file; see `ExportedTask.by_file`.
+    left
+        Gets the reasons of tasks that are left out; by default, the first is raised.
 
     Raises
     ------
     ExportError
-        If it is no such export.
+        If it is no such export, or a task cannot be read.
     """
     try:
         tasks = json.loads(path.read_text(encoding="utf-8"))
@@ -114,7 +123,15 @@ def read_export(path: Path) -> Iterator[ExportedTask]:
         raise ExportError(f"{path} is no export of Label Studio: choose the format JSON there.")
     for task in tasks:
         results = _results(task)
-        if results and (made := _task(task, results)) is not None:
+        try:
+            made = _task(task, results) if results else None
+            made = made.by_file() if made is not None and made.is_video and by_file else made
+        except ExportError as error:
+            if left is None:
+                raise
+            left.append(str(error))
+            continue
+        if made is not None:
             yield made
 
 

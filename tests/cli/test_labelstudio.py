@@ -72,6 +72,28 @@ def test_an_export_becomes_label_images(run, tmp_path):
     assert "needs the pictures" in pictures.err
 
 
+def test_a_task_that_cannot_be_exported_is_told_and_leaves_the_others_theirs(run, tmp_path):
+    size = {"original_width": 30, "original_height": 20}
+    circle = {"x": 50, "y": 50, "radiusX": 20, "radiusY": 20, "rotation": 0}
+    results = {
+        5: {"type": "videorectangle", "value": {"sequence": [{"frame": 1}]}},  # never tracked
+        6: {"type": "brushlabels", "value": {"rle": [1]}, **size},
+        7: {"type": "ellipse", "value": circle, **size},
+    }
+    tasks = [
+        {"id": number, "data": {"image": "cells.png"}, "annotations": [{"result": [result]}]}
+        for number, result in results.items()
+    ]
+    (tmp_path / "export.json").write_text(json.dumps(tasks))
+    result = run("labelstudio", "export", tmp_path / "export.json", "--out", tmp_path / "out")
+    assert result.code == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["task-7-cells"]
+    told = " ".join(result.err.split())
+    assert "Task 5: " in told
+    assert "Task 6: " in told
+    assert "The rest is written." in told
+
+
 def test_an_export_without_annotations_says_so(run, tmp_path):
     (tmp_path / "export.json").write_text("[]")
     result = run("labelstudio", "export", tmp_path / "export.json")
