@@ -224,7 +224,7 @@ def export(
     if json and made:
         print_json(made)
     if left:
-        rest = f" The rest is written." if made else ""
+        rest = " The rest is written." if made else ""
         raise ExportError(f"{' '.join(left)}{rest}")
 
 

@@ -67,7 +67,8 @@ class DiskFeatures:
         except (OSError, SafetensorError):
             tensors, about = [], {}
         if not tensors or about.get("digest") != _digest(tensors):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # gone meanwhile, or not to be written to
+                path.unlink()
             return None
         with suppress(OSError):
             os.utime(path)

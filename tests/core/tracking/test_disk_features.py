@@ -73,3 +73,19 @@ def test_the_folder_stays_within_its_bound(nano: Sam2Model, tmp_path: Path) -> N
     store = DiskFeatures(tmp_path / "bounded", size / 2 / 1e9)
     click(nano, movie, store)
     assert 0 < sum(path.stat().st_size for path in store.folder.glob("*/*")) <= size / 2
+
+
+def test_a_damaged_file_that_may_not_be_removed_is_encoded_anew(
+    nano: Sam2Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    movie = moving_discs(1)[0]
+    wanted, _ = click(nano, movie, DiskFeatures(tmp_path))
+    for path in tmp_path.glob("*/*"):
+        path.write_bytes(b"damaged")
+    monkeypatch.setattr(Path, "unlink", refuse)
+    found, encoded = click(nano, movie, DiskFeatures(tmp_path))
+    assert encoded > 0
+    assert np.array_equal(found, wanted)
