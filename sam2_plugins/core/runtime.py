@@ -9,18 +9,23 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+
+if TYPE_CHECKING:
+    from sam2_plugins.core.model import Sam2Model
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 @contextmanager
-def inference(device: torch.device) -> Iterator[None]:
-    """Inference mode, with bfloat16 autocast only where the hardware has it."""
-    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=fast):
+def inference(model: Sam2Model) -> Iterator[None]:
+    """Inference mode, with bfloat16 autocast where the model and the hardware are made for it."""
+    device = model.device.type
+    fast = device == "cuda" and model.variant.half_precision
+    fast = fast and torch.cuda.is_bf16_supported(including_emulation=False)
+    with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=fast):
         yield
 
 
@@ -29,7 +34,7 @@ def in_inference(method: F) -> F:
 
     @functools.wraps(method)
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with inference(self.model.device):
+        with inference(self.model):
             return method(self, *args, **kwargs)
 
     return wrapped  # type: ignore[return-value]

@@ -5,7 +5,7 @@ the launches of one operation for one shape of its arguments and replays them as
 that are in bfloat16 already, as autocast would make them each time. The kernels are the same, so
 the results are too.
 
-An operation whose arguments have the same shapes for the second time is captured; before that, and
+An operation whose arguments have the same shapes again and again is captured; before that, and
 wherever capture is not possible, it runs as it is written.
 """
 
@@ -25,11 +25,16 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from sam2_plugins.core.model.layers import LayerNorm
+
 F = TypeVar("F", bound=Callable[..., Any])
 Operation = Callable[..., Any]
 
-GRAPHS = 24
+GRAPHS = 32
 """Graphs that a model keeps: an operation has one for each shape of its arguments."""
+
+CAPTURED_AT = 3
+"""Times that a shape comes until it is captured, which takes as long as ten replays save."""
 
 _log = logging.getLogger(__name__)
 _enabled: ContextVar[bool] = ContextVar("graphs", default=True)
@@ -71,7 +76,6 @@ def _can_replay(model: Any) -> bool:
         model.device.type == "cuda"
         and _enabled.get()
         and torch.is_inference_mode_enabled()
-        and torch.is_autocast_enabled("cuda")
         and not model.training
         and not torch.cuda.is_current_stream_capturing()
     )
@@ -103,7 +107,7 @@ class Graphs:
     def __init__(self, capture: Capture) -> None:
         self._capture = capture
         self._captured: OrderedDict[Any, Captured] = OrderedDict()
-        self._seen: OrderedDict[Any, None] = OrderedDict()
+        self._seen: OrderedDict[Any, int] = OrderedDict()
         self._weights: _Weights | None = None
         self._possible = True
         self._lock = Lock()
@@ -131,9 +135,10 @@ class Graphs:
         if key in self._captured:
             self._captured.move_to_end(key)
             return self._captured[key]
-        if key not in self._seen:
-            self._seen[key] = None
-            while len(self._seen) > 16 * GRAPHS:
+        times = self._seen.pop(key, 0) + 1
+        if times < CAPTURED_AT:
+            self._seen[key] = times
+            while len(self._seen) > GRAPHS:  # what comes too seldom is no shape to prepare for
                 self._seen.popitem(last=False)
             return None
         function = self._weights.bind(operation, model)
@@ -153,6 +158,7 @@ class _Weights:
     """A model's weights as autocast would use them, for as long as nobody changes the model's."""
 
     def __init__(self, model: nn.Module) -> None:
+        self._half = _casts()
         self._parameters = [p for p in model.parameters() if not p.is_inference()]
         self._version = self._count()
         named = dict(model.named_modules())
@@ -160,16 +166,17 @@ class _Weights:
         self._cast = {
             f"model.{name}.{part}": parameter.detach().to(torch.bfloat16)
             for name, module in named.items()
-            if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d)
+            if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | LayerNorm)
             and not name.startswith(own)
             for part, parameter in module.named_parameters(recurse=False)
+            if self._half
         }
 
     def fit(self, model: nn.Module) -> bool:
         """Whether the model's weights are those that were cast."""
         first = next(model.parameters())
         same = not self._parameters or self._parameters[0] is first
-        return same and self._version == self._count()
+        return same and self._half == _casts() and self._version == self._count()
 
     def bind(self, operation: Operation, model: nn.Module) -> Callable[[Any], Any]:
         """Return the operation as a function of its arguments, with these weights."""
@@ -183,6 +190,11 @@ class _Weights:
     def _count(self) -> tuple[int, int]:
         first = self._parameters[0].data_ptr() if self._parameters else 0
         return first, sum(p._version for p in self._parameters)
+
+
+def _casts() -> bool:
+    """Whether weights are cast for what runs now; tests have no card to ask."""
+    return any(torch.is_autocast_enabled(kind) for kind in ("cuda", "cpu"))
 
 
 class _Bound(nn.Module):
@@ -231,9 +243,9 @@ class _CudaGraph:
         given = _map(torch.clone, given)
         self._arguments = _tensors(given)
         self._graph = torch.cuda.CUDAGraph()
-        dtype = torch.get_autocast_dtype("cuda")
+        dtype, enabled = torch.get_autocast_dtype("cuda"), torch.is_autocast_enabled("cuda")
         # What autocast casts must neither come from its own cache nor stay there after the graph.
-        with torch.autocast("cuda", dtype, cache_enabled=False):
+        with torch.autocast("cuda", dtype, enabled=enabled, cache_enabled=False):
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
                 function(given)
@@ -242,10 +254,14 @@ class _CudaGraph:
                 self._results = function(given)
 
     def __call__(self, given: Any) -> Any:
-        for mine, theirs in zip(self._arguments, _tensors(given), strict=True):
-            mine.copy_(theirs, non_blocking=True)
+        torch._foreach_copy_(self._arguments, _tensors(given))
         self._graph.replay()
-        return _map(torch.clone, self._results)
+        # All at once: each launch costs the host more than the copy of a few numbers.
+        results = _tensors(self._results)
+        copies = [torch.empty_like(result) for result in results]
+        torch._foreach_copy_(copies, results)
+        rest = iter(copies)
+        return _map(lambda _: next(rest), self._results)
 
 
 def _map(function: Callable[[Tensor], Any], value: Any) -> Any:

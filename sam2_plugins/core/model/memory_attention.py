@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sam2_plugins.core.model.key_placement import GridPlacement, KeyPlacement
-from sam2_plugins.core.model.layers import Attention
+from sam2_plugins.core.model.layers import Attention, LayerNorm
 from sam2_plugins.core.model.linear import Linear, linear
 from sam2_plugins.core.model.position_encoding import rotary_table, rotate
 
@@ -19,6 +19,9 @@ INPUT_POSITION_SCALE = 0.1
 
 SCORES_AT_ONCE = 2**21
 """Attention weights in memory at once, where they are written out."""
+
+FILLS_THE_CARD = 4
+"""Objects of 64 × 64 tokens that keep all processors of a large card busy."""
 
 _FOR_ONE = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
@@ -87,21 +90,39 @@ def _mix(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor | None:
         return None
     if q.device.type == "cpu":
         return _mix_on_processor(q, k, v, bias)
-    if q.is_cuda and bias is None and len(q) > 1 and v.shape[-1] < q.shape[-1]:
+    if q.is_cuda and bias is None and v.shape[-1] < q.shape[-1]:
         return _mix_by_cudnn(q, k, v[:, None])
     return None
 
 
 def _mix_by_cudnn(q: Tensor, k: Tensor, v: Tensor) -> Tensor | None:
-    """Attention of one head by cuDNN, the only fused kernel that likes narrow values."""
+    """Attention of one head by cuDNN, the only fused kernel that likes narrow values.
+
+    It gives each object to a part of the card: the keys of few objects are cut into pieces, whose
+    results are joined, weighed by what each piece's logits sum to.
+    """
+    pieces = FILLS_THE_CARD // len(q) if k.shape[2] % FILLS_THE_CARD == 0 else 1
     try:
         given = torch.backends.cuda.SDPAParams(q, k, v, None, 0.0, False, False)
         if not torch.backends.cuda.can_use_cudnn_attention(given):
             return None
+        if pieces > 1:
+            return _mix_pieces(q, k, v, pieces)
         with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
             return F.scaled_dot_product_attention(q, k, v)[:, 0]
     except (RuntimeError, TypeError, AttributeError):  # an older one, or none for these shapes
         return None
+
+
+def _mix_pieces(q: Tensor, k: Tensor, v: Tensor, pieces: int) -> Tensor:
+    """Attend to `pieces` equal parts of the keys at once: [B, N, C]."""
+    keys, values = (t.reshape(len(q) * pieces, 1, -1, t.shape[-1]) for t in (k, v))
+    queries = q.repeat_interleave(pieces, dim=0)
+    attention = torch.ops.aten._scaled_dot_product_cudnn_attention
+    mixed, sums = attention(queries, keys, values, None, True, 0.0, False, False)[:2]
+    shape = (len(q), pieces, q.shape[2], -1)
+    share = sums.view(shape).softmax(1)
+    return (share * mixed.view(shape)).sum(1).to(v.dtype)
 
 
 def _mix_on_processor(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
@@ -139,9 +160,9 @@ class _Layer(nn.Module):
         )
         self.linear1 = Linear(width, hidden)
         self.linear2 = Linear(hidden, width)
-        self.norm1 = nn.LayerNorm(width)
-        self.norm2 = nn.LayerNorm(width)
-        self.norm3 = nn.LayerNorm(width)
+        self.norm1 = LayerNorm(width)
+        self.norm2 = LayerNorm(width)
+        self.norm3 = LayerNorm(width)
 
     def attend_to_itself(self, x: Tensor, grid: int) -> Tensor:
         """Let places of the frame attend to each other."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from sam2_plugins.core.frames import Frame, FrameSource
 from sam2_plugins.core.model import ImageFeatures, Sam2Model
 from sam2_plugins.core.tracking.disk_features import DiskFeatures
-from sam2_plugins.core.tracking.transfer import to_device
+from sam2_plugins.core.tracking.transfer import in_few_sizes, to_device
 from sam2_plugins.core.tracking.windows.planner import Window
 
 PIXELS_AT_ONCE = 2**21
@@ -25,8 +25,11 @@ PIXELS_AT_ONCE = 2**21
 On a processor a batch is no faster, and takes memory.
 """
 
-PICTURES = 2
-"""Frames whose pictures are kept: this one, and the one before it."""
+PICTURES = 4
+"""Frames whose pictures are kept: this one, the next, the one before, and a prompted one."""
+
+PICTURES_THERE = 2
+"""Frames whose pictures are kept on an accelerator: this one and the next."""
 
 
 class FeatureStore:
@@ -88,6 +91,7 @@ class FeatureCache:
         self._store = shared or FeatureStore(megabytes)
         self._movie = (weakref.ref(model), movie)
         self._pictures: OrderedDict[int, Frame] = OrderedDict()
+        self._there: OrderedDict[int, Tensor] = OrderedDict()
         self._times: dict[int, float] = {}
         self._ahead = ReadAhead(frames)
         alone = model.device.type == "cpu"
@@ -110,9 +114,8 @@ class FeatureCache:
                     found[window] = on_disk
             missing = [window for window in missing if window not in found]
         if missing:
-            cuts = _Cuts(self.picture(frame), missing, self.model.device)
             for some in self._batches(missing):
-                found |= self._encode(cuts, some)
+                found |= self._encode(frame, some, len(missing))
         if self.disk is not None:
             for window in missing:
                 self.disk.put(names[window], found[window])
@@ -129,8 +132,7 @@ class FeatureCache:
     def seen(self, frame: int, window: Window) -> tuple[Tensor, ImageFeatures]:
         """Return a window as the model sees it, [1, 3, S, S], and its features."""
         features = self.get(frame, [window])[window]
-        cuts = _Cuts(self.picture(frame), [window], self.model.device)
-        return self.model.preprocess(cuts.of([window])), features
+        return self.model.preprocess(self._cut(frame, [window])), features
 
     def frame(self, index: int) -> Frame:
         """Return a frame; the last two are kept, for one is often wanted twice.
@@ -167,6 +169,15 @@ class FeatureCache:
         """Return a frame's picture [H, W, 3]; see `frame`."""
         return self.frame(index).image
 
+    def on_device(self, index: int) -> Tensor:
+        """Return a frame's picture, uint8 [H, W, 3], where the model is."""
+        if index not in self._there:
+            self._there[index] = to_device(self.picture(index), self.model.device)
+        self._there.move_to_end(index)
+        while len(self._there) > PICTURES_THERE:
+            self._there.popitem(last=False)
+        return self._there[index]
+
     def read_ahead(self, index: int) -> None:
         """Read a frame that comes next while an accelerator works; a processor is busy itself."""
         if self.model.device.type != "cpu" and index not in self._pictures:
@@ -181,21 +192,35 @@ class FeatureCache:
         if set(windows) == {whole} and self._ahead.has(index):
             self.get(index, [whole])
 
-    def _batches(self, windows: Sequence[Window]) -> Iterator[list[Window]]:
-        """Windows of one size, in batches of few lengths: each length may be a graph."""
+    def _batches(self, windows: Sequence[Window]) -> Iterator[Sequence[Window]]:
+        """Windows of one size, in batches of few lengths."""
         alike: dict[tuple[int, int], list[Window]] = defaultdict(list)
         for window in windows:
             alike[window.height, window.width].append(window)
         for same in alike.values():
-            while same:
-                count = min(self._at_once, 2 ** (len(same).bit_length() - 1))
-                yield same[:count]
-                same = same[count:]
+            yield from in_few_sizes(same, self._at_once)
 
-    def _encode(self, cuts: _Cuts, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
-        features = self.model.encode_image(self.model.preprocess(cuts.of(windows)))
+    def _encode(
+        self, frame: int, windows: Sequence[Window], among: int
+    ) -> dict[Window, ImageFeatures]:
+        """Encode windows of one size, which are some of so many of this frame."""
+        cuts = self._cut(frame, windows, among)
+        features = self.model.encode_image(self.model.preprocess(cuts))
         self.encoded += len(windows)
         return {w: features[i : i + 1] for i, w in enumerate(windows)}
+
+    def _cut(self, frame: int, windows: Sequence[Window], among: int = 1) -> Tensor:
+        """Cut windows of one size out of a frame, [n, h, w, 3], where less has to be moved for it.
+
+        Many windows overlap: then the whole frame goes to an accelerator, and is cut there.
+        """
+        device, (height, width) = self.model.device, self.frame_size
+        whole = among * windows[0].width * windows[0].height >= height * width
+        plain = all(type(window) is Window for window in windows)
+        if device.type == "cpu" or not plain or not (whole or frame in self._there):
+            image = self.picture(frame)
+            return to_device(np.stack([w.crop(image) for w in windows]), device)
+        return gather(self.on_device(frame), windows)
 
 
 def _bytes(features: ImageFeatures) -> int:
@@ -233,32 +258,10 @@ class ReadAhead:
         return None if coming.exception() else coming.result()
 
 
-class _Cuts:
-    """Windows of an image [H, W, 3], cut out where fewer pixels have to be moved for it.
-
-    Many windows overlap: then the whole image goes to an accelerator, and is cut there.
-    """
-
-    def __init__(
-        self, image: NDArray[np.uint8], windows: Sequence[Window], device: torch.device
-    ) -> None:
-        self._image = image
-        self._device = device
-        pixels = sum(w.width * w.height for w in windows if type(w) is Window)
-        there = (
-            device.type != "cpu" and len(windows) > 1 and pixels > image.shape[0] * image.shape[1]
-        )
-        self._there = to_device(image, device) if there else None
-
-    def of(self, windows: Sequence[Window]) -> Tensor:
-        """Return windows of one size, [n, h, w, 3]."""
-        if self._there is None or any(type(w) is not Window for w in windows):
-            return to_device(np.stack([w.crop(self._image) for w in windows]), self._device)
-        return gather(self._there, windows)
-
-
 def gather(image: Tensor, windows: Sequence[Window]) -> Tensor:
     """Cut windows of one size out of an image [H, W, 3], all at once: [n, h, w, 3]."""
+    if (windows[0].height, windows[0].width) == image.shape[:2]:
+        return image.expand(len(windows), -1, -1, -1)
     corners = to_device(np.array([(w.y, w.x) for w in windows]), image.device)
     rows = corners[:, :1] + torch.arange(windows[0].height, device=image.device)
     columns = corners[:, 1:] + torch.arange(windows[0].width, device=image.device)

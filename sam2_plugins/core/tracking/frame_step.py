@@ -24,11 +24,14 @@ from sam2_plugins.core.tracking.operations import Operations
 from sam2_plugins.core.tracking.query import Output
 from sam2_plugins.core.tracking.resample import Rendering
 from sam2_plugins.core.tracking.tracked_object import TrackedObject
-from sam2_plugins.core.tracking.transfer import Reading, to_device, to_host
+from sam2_plugins.core.tracking.transfer import Reading, in_few_sizes, to_device, to_host
 from sam2_plugins.core.tracking.windows.planner import Window
 
-OBJECT_TOKENS_AT_ONCE = 2**16
-"""Objects are batched so that no more feature tokens than this are conditioned at once."""
+OBJECT_TOKENS_AT_ONCE = 2**15
+"""Objects are batched so that no more feature tokens than this are conditioned at once.
+
+Eight objects of 64 × 64 tokens keep the largest card busy; more take memory, and no less time.
+"""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class _Member:
 class _Batch:
     """Objects that remember equally many frames, with the features of their windows."""
 
-    members: list[_Member]
+    members: Sequence[_Member]
     coarse: Tensor
     decoded: Decoded
 
@@ -91,16 +94,18 @@ class FrameStep:
             self._choose(frame, batches)
         return self._finish(frame, batches, then)
 
-    def _batches(self, members: Sequence[_Member]) -> Iterator[list[_Member]]:
+    def _batches(self, members: Sequence[_Member]) -> Iterator[Sequence[_Member]]:
         """Those that remember equally many maps and pointers together, in bounded numbers."""
         alike: dict[tuple[int, int], list[_Member]] = defaultdict(list)
         for member in members:
             alike[len(member.recall.maps), len(member.recall.pointers)].append(member)
+        if len(alike) == 1 and len(members) <= self._objects_at_once:
+            yield list(members)  # from frame to frame the same
+            return
         for group in alike.values():
-            for first in range(0, len(group), self._objects_at_once):
-                yield group[first : first + self._objects_at_once]
+            yield from in_few_sizes(group, self._objects_at_once)
 
-    def _decode(self, members: list[_Member], features: Mapping[Window, ImageFeatures]) -> _Batch:
+    def _decode(self, members: Sequence[_Member], features: Mapping[Window, ImageFeatures]) -> _Batch:
         here = _gather(features, [member.window for member in members])
         recalls = [member.recall for member in members]
         memories = as_tensors(recalls, self.operations.pointer_span)
@@ -176,14 +181,14 @@ class FrameStep:
         outlines = self.operations.outlines
         if outlines is None:
             return [None for batch in batches for _ in batch.members]
-        closeups: list[Tensor | None] = []
-        for batch in batches:
-            before = [member.obj.bank.closeups(frame) for member in batch.members]
-            windows = [member.window for member in batch.members]
-            mask, near = outlines.redraw(frame, batch.decoded.mask, windows, before)
+        members = [member for batch in batches for member in batch.members]
+        before = [member.obj.bank.closeups(frame) for member in members]
+        masks = torch.cat([batch.decoded.mask for batch in batches])
+        drawn, near = outlines.redraw(frame, masks, [member.window for member in members], before)
+        counts = [len(batch.members) for batch in batches]
+        for batch, mask in zip(batches, drawn.split(counts), strict=True):
             batch.decoded = replace(batch.decoded, mask=mask)
-            closeups += near.unbind()
-        return closeups
+        return list(near.unbind())
 
 
 def _gather(features: Mapping[Window, ImageFeatures], windows: Sequence[Window]) -> ImageFeatures:

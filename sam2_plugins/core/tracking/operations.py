@@ -184,7 +184,7 @@ class Operations:
 
     def logits_of(self, mask: ObjectMask, window: Window) -> Tensor:
         """Logits that stand for a recorded mask."""
-        return to_logits(mask, window, self.model.image_size).to(self.model.device)
+        return to_logits(mask, window, self.model.image_size, self.model.device)
 
     def frame_logits(self, output: Output) -> Tensor:
         """Logits [H, W] of an output; minus infinity outside of its window."""
@@ -224,7 +224,7 @@ class Operations:
     def _given(self, frame: int, mask: ObjectMask, window: Window) -> Output:
         """Take a mask as it is."""
         here = self.features.get(frame, [window])[window]
-        pixels = to_model_mask(mask, window, self.model.image_size).to(self.model.device)
+        pixels = to_model_mask(mask, window, self.model.image_size, self.model.device)
         return _output(self.model.adopt_mask(here.coarse, here.skips, pixels), window)
 
 

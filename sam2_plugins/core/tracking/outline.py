@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -30,6 +31,9 @@ LEAST_CELLS = 4.0
 
 LARGEST_SHARE = 0.6
 """Of its window's side: a larger closeup shows an object that fills its window."""
+
+GREYS = 3
+"""Frames in grey that are kept: this one and a prompted one, at the scales of their windows."""
 
 FINER = 2
 """Cells of a redrawn mask across one of the mask decoder's."""
@@ -72,8 +76,7 @@ class Outlines:
         self._features = features
         self._refiner = refiner
         # Many objects are prompted on one frame, each by itself.
-        self._frame: int | None = None
-        self._levels: dict[int, Tensor] = {}
+        self._greys: OrderedDict[tuple[int, int], Tensor] = OrderedDict()
         self.observer: Observer | None = None
 
     def shown(self, frame: int, logits: Tensor, window: Window, given: bool) -> Tensor | None:
@@ -157,13 +160,25 @@ class Outlines:
 
     def _grey(self, frame: int, level: int) -> Tensor:
         """Return a frame in grey, [1, 1, H, W], 2**level of its pixels as one."""
-        if self._frame != frame:
-            self._frame, self._levels = frame, {}
-        if level not in self._levels:
-            image = Image.fromarray(self._features.picture(frame)).convert("L")
-            grey = to_device(np.array(image), self._features.model.device).float()[None, None]
-            self._levels[level] = F.avg_pool2d(grey, 2**level, ceil_mode=True) if level else grey
-        return self._levels[level]
+        if (frame, level) not in self._greys:
+            if level:
+                grey = F.avg_pool2d(self._grey(frame, 0), 2**level, ceil_mode=True)
+            elif self._features.model.device.type == "cpu":  # libraries are quicker there
+                image = Image.fromarray(self._features.picture(frame)).convert("L")
+                grey = torch.from_numpy(np.array(image)).float()[None, None]
+            else:
+                grey = grey_of(self._features.on_device(frame))[None, None]
+            self._greys[frame, level] = grey
+        self._greys.move_to_end((frame, level))
+        while len(self._greys) > GREYS:
+            self._greys.popitem(last=False)
+        return self._greys[frame, level]
+
+
+def grey_of(picture: Tensor) -> Tensor:
+    """Luma of a picture, uint8 [H, W, 3], rounded as Pillow rounds it: float32 [H, W]."""
+    red, green, blue = picture.to(torch.int32).unbind(2)
+    return ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).float()
 
 
 def closeup_of(picture: Tensor, places: Places, scale: int = 1) -> Tensor:

@@ -6,13 +6,15 @@ know of a frame is read at once, when everything has been launched.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 class Reading:
@@ -43,6 +45,15 @@ class Reading:
             arrays.append(data[at : at + t.nbytes].view(kind).reshape(t.shape))
             at += t.nbytes
         return arrays
+
+
+def in_few_sizes(items: Sequence[T], most: int) -> Iterator[Sequence[T]]:
+    """Cut into batches of `most`, and what is left into powers of two: each size may be a graph."""
+    at = 0
+    while at < len(items):
+        count = min(most, 2 ** ((len(items) - at).bit_length() - 1))
+        yield items[at : at + count]
+        at += count
 
 
 def to_host(tensors: Sequence[Tensor]) -> list[NDArray[Any]]:
