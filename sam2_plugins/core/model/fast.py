@@ -30,10 +30,10 @@ from sam2_plugins.core.model.layers import LayerNorm
 F = TypeVar("F", bound=Callable[..., Any])
 Operation = Callable[..., Any]
 
-GRAPHS = 32
+GRAPHS = 64
 """Graphs that a model keeps: an operation has one for each shape of its arguments."""
 
-CAPTURED_AT = 3
+CAPTURED_AT = 4
 """Times that a shape comes until it is captured, which takes as long as ten replays save."""
 
 _log = logging.getLogger(__name__)

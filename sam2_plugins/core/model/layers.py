@@ -115,9 +115,9 @@ class Attention(nn.Module):
     def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
         """Attention of projected and split tokens, joined and projected out.
 
-        `bias` [M] is added to the scaled logits of the keys.
+        `bias` [M] or [B, M] is added to the scaled logits of the keys.
         """
-        mask = None if bias is None else bias.expand(1, 1, 1, -1).to(q.dtype)
+        mask = None if bias is None else bias.view(-1, 1, 1, bias.shape[-1]).to(q.dtype)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         out: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
         return out

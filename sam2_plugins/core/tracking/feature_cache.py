@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict, defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor
 from sam2_plugins.core.frames import Frame, FrameSource
 from sam2_plugins.core.model import ImageFeatures, Sam2Model
 from sam2_plugins.core.tracking.disk_features import DiskFeatures
-from sam2_plugins.core.tracking.transfer import in_few_sizes, to_device
+from sam2_plugins.core.tracking.transfer import in_few_sizes, ready_for, to_device
 from sam2_plugins.core.tracking.windows.planner import Window
 
 PIXELS_AT_ONCE = 2**21
@@ -93,7 +93,8 @@ class FeatureCache:
         self._pictures: OrderedDict[int, Frame] = OrderedDict()
         self._there: OrderedDict[int, Tensor] = OrderedDict()
         self._times: dict[int, float] = {}
-        self._ahead = ReadAhead(frames)
+        self._ready: tuple[int, Tensor] | None = None
+        self._ahead = ReadAhead(frames, self._make_ready)
         alone = model.device.type == "cpu"
         self._at_once = 1 if alone else max(1, PIXELS_AT_ONCE // model.image_size**2)
         self.encoded = 0
@@ -172,11 +173,19 @@ class FeatureCache:
     def on_device(self, index: int) -> Tensor:
         """Return a frame's picture, uint8 [H, W, 3], where the model is."""
         if index not in self._there:
-            self._there[index] = to_device(self.picture(index), self.model.device)
+            ready = self._ready
+            if ready is None or ready[0] != index:
+                ready = index, ready_for(self.picture(index), self.model.device)
+            self._there[index] = ready[1].to(self.model.device, non_blocking=True)
         self._there.move_to_end(index)
         while len(self._there) > PICTURES_THERE:
             self._there.popitem(last=False)
         return self._there[index]
+
+    def _make_ready(self, frame: Frame) -> None:
+        """Copy a frame that was read ahead to where the device fetches it, if it did so before."""
+        if self._there:
+            self._ready = frame.index, ready_for(frame.image, self.model.device)
 
     def read_ahead(self, index: int) -> None:
         """Read a frame that comes next while an accelerator works; a processor is busy itself."""
@@ -186,11 +195,10 @@ class FeatureCache:
     def encode_ahead(self, index: int, windows: Sequence[Window]) -> None:
         """Let an accelerator encode the frame that comes next, if it has been read by now.
 
-        Objects seen in the whole frame are there next, too; other windows may have to move.
+        Few windows move from one frame to the next.
         """
-        whole = Window(0, 0, self._frames.width, self._frames.height)
-        if set(windows) == {whole} and self._ahead.has(index):
-            self.get(index, [whole])
+        if self._ahead.has(index):
+            self.get(index, windows)
 
     def _batches(self, windows: Sequence[Window]) -> Iterator[Sequence[Window]]:
         """Windows of one size, in batches of few lengths."""
@@ -223,15 +231,31 @@ class FeatureCache:
         return gather(self.on_device(frame), windows)
 
 
+def stacked(features: Mapping[Window, ImageFeatures], windows: Sequence[Window]) -> ImageFeatures:
+    """Features of each object's window; a batch of one if all share one."""
+    if len(set(windows)) == 1:
+        return features[windows[0]]
+    return ImageFeatures.cat([features[w] for w in windows])
+
+
 def _bytes(features: ImageFeatures) -> int:
     return sum(tensor.nbytes for tensor in (features.coarse, *features.skips))
 
 
 class ReadAhead:
-    """Reads one frame of a movie in a thread, before it is wanted. A stream is never read ahead."""
+    """Reads one frame of a movie in a thread, before it is wanted. A stream is never read ahead.
 
-    def __init__(self, frames: FrameSource) -> None:
+    Parameters
+    ----------
+    prepare
+        What the thread does with a frame that it read.
+    """
+
+    def __init__(
+        self, frames: FrameSource, prepare: Callable[[Frame], None] = lambda frame: None
+    ) -> None:
         self._frames = frames
+        self._prepare = prepare
         self._thread: ThreadPoolExecutor | None = None
         self._coming: tuple[int, Future[Frame]] | None = None
 
@@ -242,7 +266,12 @@ class ReadAhead:
             return
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "read-ahead")
-        self._coming = index, self._thread.submit(self._frames.__getitem__, index)
+        self._coming = index, self._thread.submit(self._read, index)
+
+    def _read(self, index: int) -> Frame:
+        frame = self._frames[index]
+        self._prepare(frame)
+        return frame
 
     def has(self, index: int) -> bool:
         """Whether a frame that was begun has been read, and well."""

@@ -79,17 +79,28 @@ class Outlines:
         self._greys: OrderedDict[tuple[int, int], Tensor] = OrderedDict()
         self.observer: Observer | None = None
 
-    def shown(self, frame: int, logits: Tensor, window: Window, given: bool) -> Tensor | None:
-        """Return the closeup of a prompted frame; None if its outline is nothing to go by.
+    def shown(
+        self, frame: int, logits: Tensor, windows: Sequence[Window], given: Sequence[bool]
+    ) -> list[Tensor | None]:
+        """Return closeups of a prompted frame; None where an outline is nothing to go by.
 
         That is so on a photograph, unless a person gave the mask: the outline that the model makes
         of what fills its window there is often wrong, and would be kept.
         """
-        _, places, now = self._look(frame, logits, [window])
-        fills = float(places.sides[0]) > LARGEST_SHARE * max(window.width, window.height)
-        if fills and not given and is_photograph(self._features.picture(frame)):
-            return None
-        return now[0].to(torch.uint8)
+        _, places, now = self._look(frame, logits, windows)
+        near: list[Tensor | None] = list(now.to(torch.uint8).unbind())
+        if all(given):
+            return near
+        each = zip(places.sides.tolist(), windows, given, strict=True)
+        fill = [
+            row
+            for row, (side, window, known) in enumerate(each)
+            if not known and side > LARGEST_SHARE * max(window.width, window.height)
+        ]
+        if fill and is_photograph(self._features.picture(frame)):
+            for row in fill:
+                near[row] = None
+        return near
 
     def redraw(
         self,
@@ -189,7 +200,7 @@ def closeup_of(picture: Tensor, places: Places, scale: int = 1) -> Tensor:
     scale
         Pixels of the frame across one of the picture.
     """
-    extent = picture.new_tensor(picture.shape[:1:-1]) * scale
+    extent = to_device(np.array(picture.shape[:1:-1], np.float32) * scale, picture.device)
     # Twice as many samples, averaged, so that nothing between two of them is left out.
     grid = 2 * _points(places, 2 * SIDE) / extent - 1
     some = picture.expand(len(grid), -1, -1, -1)

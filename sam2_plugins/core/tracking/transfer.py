@@ -63,7 +63,13 @@ def to_host(tensors: Sequence[Tensor]) -> list[NDArray[Any]]:
 
 def to_device(array: NDArray[Any], device: torch.device) -> Tensor:
     """Bring an array to a device, without a wait where the device allows that."""
-    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    return ready_for(array, device).to(device, non_blocking=device.type == "cuda")
+
+
+def ready_for(array: NDArray[Any], device: torch.device) -> Tensor:
+    """Copy an array to where a device fetches it from by itself; any thread may do so."""
     if device.type != "cuda":
-        return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)
+        return torch.from_numpy(np.ascontiguousarray(array))
+    pinned = torch.empty(array.shape, dtype=torch.from_numpy(array[:0]).dtype, pin_memory=True)
+    pinned.numpy()[...] = array  # torch's copy would wake all of the processor's cores
+    return pinned

@@ -75,7 +75,7 @@ def test_the_next_frame_is_encoded_ahead_once_it_was_read(small_model: Sam2Model
         cache._ahead.start(1)
         assert cache._ahead._coming is not None
         cache._ahead._coming[1].result()
-        cache.encode_ahead(1, [whole, WINDOWS[0]])
+        cache.encode_ahead(2, [whole])
         assert cache.encoded == 0
         cache.encode_ahead(1, [whole, whole])
         ahead = cache.get(1, [whole])[whole].coarse

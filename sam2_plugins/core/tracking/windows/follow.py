@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.masks.object_mask import PixelBox
 from sam2_plugins.core.tracking.memory.bank import Recall
 from sam2_plugins.core.tracking.operations import Operations
+from sam2_plugins.core.tracking.query import Output
 from sam2_plugins.core.tracking.tracked_object import TrackedObject
 from sam2_plugins.core.tracking.windows.jump import displacement
 from sam2_plugins.core.tracking.windows.planner import Window, WindowPlanner, extent_of
@@ -20,6 +25,17 @@ JUMP_LATTICE = 32
 """Windows that jumped begin at such parts of their side: those that jumped alike stay one."""
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """A memory to be made again from a recorded mask: of a recent frame, or of a lasting one."""
+
+    tracked: TrackedObject
+    frame: int
+    mask: ObjectMask
+    window: Window
+    lasting: bool = False
+
+
 class Follower:
     """Keeps windows on their objects, and rebuilds memories from recorded masks."""
 
@@ -28,17 +44,20 @@ class Follower:
         self._features = operations.features
         self._planner = planner
 
-    def prepare(self, tracked: TrackedObject, frame: int, reverse: bool) -> None:
-        """Make an object ready to be tracked to a frame."""
-        self.remember_prompts(tracked)
-        self._follow_window(tracked, frame, reverse)
-        self.recall_recent(tracked, frame, reverse)
+    def prepare(self, objects: Sequence[TrackedObject], frame: int, reverse: bool) -> None:
+        """Make objects ready to be tracked to a frame."""
+        self.remember_prompts(objects)
+        wanted: list[_Wanted] = []
+        for tracked in objects:
+            wanted += self._follow_window(tracked, frame, reverse)
+            wanted += self._recent(tracked, frame, reverse)
+        self._rebuild(wanted)
 
     def recall(self, tracked: TrackedObject, frame: int, window: Window) -> Recall:
         """Return what an object remembers on a frame, in a window, where it is looked for then."""
         tracked.set_window(window, tracked.side)
-        self.remember_prompts(tracked)
-        self.recall_recent(tracked, frame, reverse=False)
+        self.remember_prompts([tracked])
+        self._rebuild(self._recent(tracked, frame, reverse=False))
         return tracked.bank.recall(frame, reverse=False)
 
     def take(self, tracked: TrackedObject, frame: int, mask: ObjectMask) -> None:
@@ -46,18 +65,38 @@ class Follower:
         box, window = mask.box, tracked.window or self._planner.whole
         if box is not None and not self._planner.keeps(window, box):
             window = self._planner.window(box, tracked.side)
-        tracked.accept(mask, self._operations.rebuild(frame, mask, window))
+        tracked.accept(mask, self._operations.rebuild(frame, [mask], [window])[0])
 
-    def remember_prompts(self, tracked: TrackedObject) -> None:
+    def remember_prompts(self, objects: Sequence[TrackedObject]) -> None:
         """Make the memories of prompted frames, which wait until they are needed."""
-        for frame, prompted in tracked.prompted.items():
-            if frame not in tracked.bank.prompted and prompted.output is not None:
-                given = any(prompt.mask for prompt in prompted.prompts)
-                memory = self._operations.remember(frame, prompted.output, given)
+        waiting: dict[int, list[tuple[TrackedObject, Output, bool]]] = defaultdict(list)
+        for tracked in objects:
+            for frame, prompted in tracked.prompted.items():
+                if frame not in tracked.bank.prompted and prompted.output is not None:
+                    given = any(prompt.mask for prompt in prompted.prompts)
+                    waiting[frame].append((tracked, prompted.output, given))
+        for frame, each in waiting.items():
+            owners, outputs, given_ = zip(*each, strict=True)
+            memories = self._operations.remember(frame, outputs, given_)
+            for tracked, memory in zip(owners, memories, strict=True):
                 tracked.bank.remember_prompted(memory)
 
-    def recall_recent(self, tracked: TrackedObject, frame: int, reverse: bool) -> None:
-        """Make memories of the frames just before again where they are gone, from their masks."""
+    def _rebuild(self, wanted: Iterable[_Wanted]) -> None:
+        """Make memories again, those of a frame together."""
+        by_frame: dict[int, list[_Wanted]] = defaultdict(list)
+        for one in wanted:
+            by_frame[one.frame].append(one)
+        for frame, each in by_frame.items():
+            masks, windows = [one.mask for one in each], [one.window for one in each]
+            for one, memory in zip(
+                each, self._operations.rebuild(frame, masks, windows), strict=True
+            ):
+                bank = one.tracked.bank
+                keep = bank.replace if one.lasting else bank.remember_tracked
+                keep(memory)
+
+    def _recent(self, tracked: TrackedObject, frame: int, reverse: bool) -> Iterator[_Wanted]:
+        """Memories of the frames just before that are gone."""
         back = -1 if reverse else 1
         for distance in range(1, REBUILT_MEMORIES + 1):
             earlier = frame - back * distance
@@ -69,11 +108,10 @@ class Follower:
             mask = tracked.record.get(earlier)
             if mask is None or tracked.window is None or not self._features.readable(earlier):
                 return
-            rebuilt = self._operations.rebuild(earlier, mask, tracked.window)
-            tracked.bank.remember_tracked(rebuilt)
+            yield _Wanted(tracked, earlier, mask, tracked.window)
 
-    def _follow_window(self, tracked: TrackedObject, frame: int, reverse: bool) -> None:
-        """Move an object that nears the edge of its window to another one, memory and all."""
+    def _follow_window(self, tracked: TrackedObject, frame: int, reverse: bool) -> list[_Wanted]:
+        """Move an object that nears the edge of its window to another one; return what it needs."""
         before = frame + (1 if reverse else -1)
         prompted = tracked.prompted.get(before)
         last = tracked.record.get(before)
@@ -83,7 +121,7 @@ class Follower:
             window = prompted.output.window
         if last is None or extent is None or window is None:
             tracked.set_window(window or self._planner.whole, side)
-            return
+            return []
         if self._planner.crowded(extent, side):
             side = self._planner.side_for(extent)
         whole = window == self._planner.whole
@@ -91,12 +129,14 @@ class Follower:
         stays = fits and (whole or self._planner.keeps(window, extent.box))
         if not stays:
             window = self._planner.window(extent.box, side)
+        wanted: list[_Wanted] = []
         if window != tracked.window or prompted is not None:
             # A prompt on a tracked frame brings a window of its own.
             moved = [f for f, m in tracked.bank.tracked.items() if m.window != window]
             tracked.bank.forget(moved)
-            self._move_prompted(tracked, before, last, window)
+            wanted += self._lasting(tracked, before, last, window)
         tracked.set_window(self._after_jump(window, extent.box, before, frame), side)
+        return wanted
 
     def _after_jump(self, window: Window, box: PixelBox, before: int, frame: int) -> Window:
         """Take a window along where what it shows jumped, so that memories fit as they are."""
@@ -111,10 +151,10 @@ class Follower:
         x, y = (round(at / step) * step for at in (window.x + dx, window.y + dy))
         return self._planner.at(x, y, side)
 
-    def _move_prompted(
+    def _lasting(
         self, tracked: TrackedObject, frame: int, last: ObjectMask, window: Window
-    ) -> None:
-        """Rebuild the nearest lasting memories so that the object lies in them as it does now."""
+    ) -> Iterator[_Wanted]:
+        """Yield the nearest lasting memories, so that the object lies in them as it does now."""
         bank = tracked.bank
         nearest = sorted(bank.prompted, key=lambda f: abs(f - frame))[:REBUILT_PROMPTS]
         for lasting in (*nearest, *bank.anchors):
@@ -127,4 +167,4 @@ class Follower:
                 side = max(window.width, window.height)
                 there = self._planner.at(window.x + dx, window.y + dy, side)
             if there != (bank.prompted.get(lasting) or bank.anchors[lasting]).window:
-                bank.replace(self._operations.rebuild(lasting, mask, there))
+                yield _Wanted(tracked, lasting, mask, there, lasting=True)
