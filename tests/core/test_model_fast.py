@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from sam2_plugins.core.model import Memories, Sam2Model, build_model
-from sam2_plugins.core.model.fast import CAPTURED_AT, GRAPHS, Graphs, without_graphs
+from sam2_plugins.core.model.fast import (
+    CAPTURED_AT,
+    GRAPHS,
+    IDLE_BYTES,
+    IDLE_RUNS,
+    Graphs,
+    without_graphs,
+)
 from sam2_plugins.core.variants import get_variant
 
 
@@ -17,6 +24,7 @@ class Recorded:
     """Like a graph of a card: the same tensors each time for arguments and results."""
 
     made = 0
+    nbytes = 0
 
     def __init__(self, function: Any, given: Any) -> None:
         Recorded.made += 1
@@ -68,6 +76,18 @@ def test_shapes_that_come_seldom_are_not_captured() -> None:
         for size in range(1, GRAPHS + 3):
             graphs.run(Doubler.operate, model, given(size), {"twice": True})
     assert Recorded.made == 0
+
+
+def test_large_graphs_that_are_idle_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Recorded, "nbytes", IDLE_BYTES)
+    model, graphs = Doubler(), Graphs(Recorded)
+    for size, times in ((3, CAPTURED_AT), (4, CAPTURED_AT), (4, IDLE_RUNS - CAPTURED_AT)):
+        for _ in range(times):
+            graphs.run(Doubler.operate, model, given(size), {"twice": True})
+    assert len(graphs) == 2
+    for _ in range(2):
+        graphs.run(Doubler.operate, model, given(4), {"twice": True})
+    assert len(graphs) == 1
 
 
 def test_other_shapes_and_other_options_are_other_graphs() -> None:

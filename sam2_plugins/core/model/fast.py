@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import fields, is_dataclass, replace
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -32,6 +32,12 @@ Operation = Callable[..., Any]
 
 GRAPHS = 64
 """Graphs that a model keeps: an operation has one for each shape of its arguments."""
+
+IDLE_RUNS, IDLE_BYTES = 64, 2**27
+"""Graphs that were not used for so many operations are let go while all take more than this.
+
+While objects' memories fill, every frame is of another shape, which does not come again.
+"""
 
 CAPTURED_AT = 4
 """Times that a shape comes until it is captured, which takes as long as ten replays save."""
@@ -88,8 +94,16 @@ def _graphs_of(model: Any) -> Graphs:
         return _GRAPHS[model]
 
 
-Captured = Callable[[Any], Any]
-"""One operation for one shape: arguments to results, which later calls leave alone."""
+class Captured(Protocol):
+    """One operation for one shape."""
+
+    @property
+    def nbytes(self) -> int:
+        """What its arguments and results take for as long as it is kept."""
+
+    def __call__(self, given: Any) -> Any:
+        """Turn arguments into results, which later calls leave alone."""
+
 
 Capture = Callable[[Callable[[Any], Any], Any], Captured]
 """Makes a `Captured` of a function and its first arguments."""
@@ -107,6 +121,8 @@ class Graphs:
     def __init__(self, capture: Capture) -> None:
         self._capture = capture
         self._captured: OrderedDict[Any, Captured] = OrderedDict()
+        self._used: dict[Any, int] = {}
+        self._runs = 0
         self._seen: OrderedDict[Any, int] = OrderedDict()
         self._weights: _Weights | None = None
         self._possible = True
@@ -131,10 +147,11 @@ class Graphs:
     ) -> Captured | None:
         if self._weights is None or not self._weights.fit(model):
             self._captured.clear()
+            self._used.clear()
             self._weights = _Weights(model)
+        self._runs += 1
         if key in self._captured:
-            self._captured.move_to_end(key)
-            return self._captured[key]
+            return self._use(key)
         times = self._seen.pop(key, 0) + 1
         if times < CAPTURED_AT:
             self._seen[key] = times
@@ -149,9 +166,19 @@ class Graphs:
             self._captured.clear()
             _log.warning("This device cannot replay graphs and runs without: %s", error)
             return None
-        while len(self._captured) > GRAPHS:
-            self._captured.popitem(last=False)
+        return self._use(key)
+
+    def _use(self, key: Any) -> Captured:
+        """Return a graph, and let go of those that are idle."""
+        self._captured.move_to_end(key)
+        self._used[key] = self._runs
+        while len(self._captured) > GRAPHS or self._has_idle():
+            del self._used[self._captured.popitem(last=False)[0]]
         return self._captured[key]
+
+    def _has_idle(self) -> bool:
+        idle = self._runs - self._used[next(iter(self._captured))]
+        return idle > IDLE_RUNS and sum(c.nbytes for c in self._captured.values()) > IDLE_BYTES
 
 
 class _Weights:
@@ -252,6 +279,7 @@ class _CudaGraph:
             torch.cuda.current_stream().wait_stream(side)
             with torch.cuda.graph(self._graph, pool, side, capture_error_mode="thread_local"):
                 self._results = function(given)
+        self.nbytes = sum(t.nbytes for t in (*self._arguments, *_tensors(self._results)))
 
     def __call__(self, given: Any) -> Any:
         torch._foreach_copy_(self._arguments, _tensors(given))

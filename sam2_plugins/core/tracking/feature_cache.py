@@ -7,6 +7,7 @@ import weakref
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,20 +17,20 @@ from torch import Tensor
 from sam2_plugins.core.frames import Frame, FrameSource
 from sam2_plugins.core.model import ImageFeatures, Sam2Model
 from sam2_plugins.core.tracking.disk_features import DiskFeatures
+from sam2_plugins.core.tracking.recent import Recent
 from sam2_plugins.core.tracking.transfer import in_few_sizes, ready_for, to_device
 from sam2_plugins.core.tracking.windows.planner import Window
+
+K = TypeVar("K", bound=Hashable)
+
+SPARSE = 8
+"""Pixels from one to the next that are looked at for colours."""
 
 PIXELS_AT_ONCE = 2**21
 """Pixels of the model's input in one batch on an accelerator: two frames of 1024, 32 of 256.
 
 On a processor a batch is no faster, and takes memory.
 """
-
-PICTURES = 4
-"""Frames whose pictures are kept: this one, the next, the one before, and a prompted one."""
-
-PICTURES_THERE = 2
-"""Frames whose pictures are kept on an accelerator: this one and the next."""
 
 
 class FeatureStore:
@@ -90,8 +91,9 @@ class FeatureCache:
         self._frames = frames
         self._store = shared or FeatureStore(megabytes)
         self._movie = (weakref.ref(model), movie)
-        self._pictures: OrderedDict[int, Frame] = OrderedDict()
-        self._there: OrderedDict[int, Tensor] = OrderedDict()
+        self._pictures: Recent[Frame] = Recent()
+        self._planes: Recent[NDArray[np.uint8]] = Recent()
+        self._there: Recent[Tensor] = Recent()
         self._times: dict[int, float] = {}
         self._ready: tuple[int, Tensor] | None = None
         self._ahead = ReadAhead(frames, self._make_ready)
@@ -136,19 +138,14 @@ class FeatureCache:
         return self.model.preprocess(self._cut(frame, [window])), features
 
     def frame(self, index: int) -> Frame:
-        """Return a frame; the last two are kept, for one is often wanted twice.
+        """Return a frame; the last few are kept, for one is often wanted twice.
 
         Raises
         ------
         IndexError
             If there is no such frame (any more).
         """
-        if index not in self._pictures:
-            self._pictures[index] = self._ahead.take(index) or self._frames[index]
-        self._pictures.move_to_end(index)
-        while len(self._pictures) > PICTURES:
-            self._pictures.popitem(last=False)
-        return self._pictures[index]
+        return self._pictures.get(index, lambda: self._ahead.take(index) or self._frames[index])
 
     def time(self, index: int) -> float:
         """Return the time of a frame in seconds; the frame is read only the first time.
@@ -170,21 +167,23 @@ class FeatureCache:
         """Return a frame's picture [H, W, 3]; see `frame`."""
         return self.frame(index).image
 
+    def planes(self, index: int) -> NDArray[np.uint8]:
+        """Return a frame's picture [H, W, 3], or [H, W, 1] where it has no colours."""
+        return self._planes.get(index, lambda: _without_copies(self.picture(index)))
+
     def on_device(self, index: int) -> Tensor:
         """Return a frame's picture, uint8 [H, W, 3], where the model is."""
-        if index not in self._there:
-            ready = self._ready
-            if ready is None or ready[0] != index:
-                ready = index, ready_for(self.picture(index), self.model.device)
-            self._there[index] = ready[1].to(self.model.device, non_blocking=True)
-        self._there.move_to_end(index)
-        while len(self._there) > PICTURES_THERE:
-            self._there.popitem(last=False)
-        return self._there[index]
+        return self._there.get(index, lambda: self._brought(index))
+
+    def _brought(self, index: int) -> Tensor:
+        ready = self._ready
+        if ready is None or ready[0] != index:
+            ready = index, ready_for(self.picture(index), self.model.device)
+        return ready[1].to(self.model.device, non_blocking=True)
 
     def _make_ready(self, frame: Frame) -> None:
         """Copy a frame that was read ahead to where the device fetches it, if it did so before."""
-        if self._there:
+        if len(self._there):
             self._ready = frame.index, ready_for(frame.image, self.model.device)
 
     def read_ahead(self, index: int) -> None:
@@ -231,11 +230,17 @@ class FeatureCache:
         return gather(self.on_device(frame), windows)
 
 
-def stacked(features: Mapping[Window, ImageFeatures], windows: Sequence[Window]) -> ImageFeatures:
-    """Features of each object's window; a batch of one if all share one."""
-    if len(set(windows)) == 1:
-        return features[windows[0]]
-    return ImageFeatures.cat([features[w] for w in windows])
+def _without_copies(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Take one channel of a picture that has no colours, as a sparse look tells."""
+    some = image[::SPARSE, ::SPARSE]
+    return image[..., :1] if (some == some[..., :1]).all() else image
+
+
+def stacked(features: Mapping[K, ImageFeatures], wanted: Sequence[K]) -> ImageFeatures:
+    """Features of what each object is seen in; a batch of one if all share one."""
+    if len(set(wanted)) == 1:
+        return features[wanted[0]]
+    return ImageFeatures.cat([features[one] for one in wanted])
 
 
 def _bytes(features: ImageFeatures) -> int:

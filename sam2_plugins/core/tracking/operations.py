@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -89,7 +90,7 @@ class Operations:
         model, given = self.model, Combined.of(prompts)
         mask = given.mask
         if mask is not None and given.box is None and given.clicks is None:
-            return self._given(frame, [mask], [window])[0]
+            return self._given([frame], [mask], [window])[0]
         if previous is not None:
             previous = previous.clamp(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT)
         clicks, kinds = self._as_tensors(given, window)
@@ -195,67 +196,82 @@ class Operations:
 
     @in_inference
     def remember(
-        self, frame: int, outputs: Sequence[Output], given: Sequence[bool]
+        self, frames: Sequence[int], outputs: Sequence[Output], given: Sequence[bool]
     ) -> list[Memory]:
-        """Memories of a prompted frame, of objects whose mask a person may have given."""
+        """Memories of prompted frames, of objects whose masks a person may have given."""
         memories: list[Memory] = []
-        for some in self._at_once(range(len(outputs))):
-            memories += self._remember(frame, [outputs[i] for i in some], [given[i] for i in some])
+        for some in self._at_once(len(outputs)):
+            memories += self._remember(frames[some], outputs[some], given[some])
         return memories
 
     def _remember(
-        self, frame: int, outputs: Sequence[Output], given: Sequence[bool]
-    ) -> Iterator[Memory]:
+        self, frames: Sequence[int], outputs: Sequence[Output], given: Sequence[bool]
+    ) -> list[Memory]:
         windows = [output.window for output in outputs]
         logits = torch.cat([output.logits for output in outputs])
         scores = torch.cat([output.object_score for output in outputs])
-        here = stacked(self.features.get(frame, windows), windows)
-        encoded = self.model.encode_memory(here.coarse, logits, scores, prompted=True)
+        coarse = self._seen(frames, windows).coarse
+        # The official predictor stores memories in bfloat16, on the CPU too.
+        encoded = self.model.encode_memory(coarse, logits, scores, prompted=True).to(torch.bfloat16)
         closeups: Sequence[Tensor | None] = [None] * len(outputs)
         if self.outlines is not None:
-            closeups = self.outlines.shown(frame, logits, windows, given)
-        # The official predictor stores memories in bfloat16, on the CPU too.
-        maps = encoded.to(torch.bfloat16).unbind()
+            closeups = self.outlines.shown(frames, logits, windows, given)
         masks, read = to_host([logits[:, 0] > 0, scores])
-        for output, map_, mask, score, near in zip(
-            outputs, maps, masks, read, closeups, strict=True
-        ):
-            yield Memory(
+        boxes = [box_of(mask, window) for mask, window in zip(masks, windows, strict=True)]
+        each = zip(frames, encoded.unbind(), outputs, boxes, read, closeups, strict=True)
+        return [
+            Memory(
                 frame,
                 map_,
                 output.pointer,
                 output.window,
-                box=box_of(mask, output.window),
-                iou=output.iou,
+                box,
+                output.iou,
                 score=float(score[0]),
                 closeup=near,
             )
+            for frame, map_, output, box, score, near in each
+        ]
 
     @in_inference
     def rebuild(
-        self, frame: int, masks: Sequence[ObjectMask], windows: Sequence[Window]
+        self, frames: Sequence[int], masks: Sequence[ObjectMask], windows: Sequence[Window]
     ) -> list[Memory]:
-        """Memories of a frame made again from its recorded masks, in whatever windows."""
+        """Memories of frames made again from their recorded masks, in whatever windows."""
         memories: list[Memory] = []
-        for some in self._at_once(range(len(masks))):
-            outputs = self._given(frame, [masks[i] for i in some], [windows[i] for i in some])
-            memories += self._remember(frame, outputs, [True] * len(some))
+        for some in self._at_once(len(masks)):
+            outputs = self._given(frames[some], masks[some], windows[some])
+            memories += self._remember(frames[some], outputs, [True] * len(outputs))
         each = zip(memories, masks, strict=True)
         return [replace(memory, iou=mask.iou, score=mask.score) for memory, mask in each]
 
     def _given(
-        self, frame: int, masks: Sequence[ObjectMask], windows: Sequence[Window]
+        self, frames: Sequence[int], masks: Sequence[ObjectMask], windows: Sequence[Window]
     ) -> list[Output]:
         """Take masks as they are."""
-        here = stacked(self.features.get(frame, windows), windows)
+        here = self._seen(frames, windows)
         size, device = self.model.image_size, self.model.device
         each = zip(masks, windows, strict=True)
         pixels = torch.cat([to_model_mask(mask, window, size, device) for mask, window in each])
         return _outputs(self.model.adopt_mask(here.coarse, here.skips, pixels), windows)
 
-    def _at_once(self, rows: Sequence[int]) -> Iterator[Sequence[int]]:
-        """Cut into batches: of one where objects are served in turn."""
-        return in_few_sizes(rows, 1 if self.model.device.type in ONE_BY_ONE else PROMPTS_AT_ONCE)
+    def _seen(self, frames: Sequence[int], windows: Sequence[Window]) -> ImageFeatures:
+        """Features of windows, each of its frame; a batch of one if all are the same."""
+        wanted: dict[int, list[Window]] = defaultdict(list)
+        for frame, window in zip(frames, windows, strict=True):
+            wanted[frame].append(window)
+        found = {
+            (frame, window): features
+            for frame, some in wanted.items()
+            for window, features in self.features.get(frame, some).items()
+        }
+        return stacked(found, list(zip(frames, windows, strict=True)))
+
+    def _at_once(self, count: int) -> Iterator[slice]:
+        """Batches of so many objects: of one where they are served in turn."""
+        most = 1 if self.model.device.type in ONE_BY_ONE else PROMPTS_AT_ONCE
+        for rows in in_few_sizes(range(count), most):
+            yield slice(rows[0], rows[-1] + 1)
 
 
 def _outputs(decoded: Decoded, windows: Sequence[Window]) -> list[Output]:

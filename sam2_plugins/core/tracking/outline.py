@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sam2_plugins.core.model.outline_refiner import SIDE, OutlineRefiner, kept
 from sam2_plugins.core.tracking.feature_cache import FeatureCache
+from sam2_plugins.core.tracking.recent import Recent
 from sam2_plugins.core.tracking.transfer import to_device
 from sam2_plugins.core.tracking.windows.planner import Window
 from sam2_plugins.core.tracking.windows.scale_search import is_photograph
@@ -31,9 +32,6 @@ LEAST_CELLS = 4.0
 
 LARGEST_SHARE = 0.6
 """Of its window's side: a larger closeup shows an object that fills its window."""
-
-GREYS = 3
-"""Frames in grey that are kept: this one and a prompted one, at the scales of their windows."""
 
 FINER = 2
 """Cells of a redrawn mask across one of the mask decoder's."""
@@ -76,29 +74,29 @@ class Outlines:
         self._features = features
         self._refiner = refiner
         # Many objects are prompted on one frame, each by itself.
-        self._greys: OrderedDict[tuple[int, int], Tensor] = OrderedDict()
+        self._greys: Recent[Tensor] = Recent()
         self.observer: Observer | None = None
 
     def shown(
-        self, frame: int, logits: Tensor, windows: Sequence[Window], given: Sequence[bool]
+        self,
+        frames: Sequence[int],
+        logits: Tensor,
+        windows: Sequence[Window],
+        given: Sequence[bool],
     ) -> list[Tensor | None]:
-        """Return closeups of a prompted frame; None where an outline is nothing to go by.
+        """Return closeups of prompted frames; None where an outline is nothing to go by.
 
         That is so on a photograph, unless a person gave the mask: the outline that the model makes
         of what fills its window there is often wrong, and would be kept.
         """
-        _, places, now = self._look(frame, logits, windows)
+        _, places, now = self._look(frames, logits, windows)
         near: list[Tensor | None] = list(now.to(torch.uint8).unbind())
         if all(given):
             return near
-        each = zip(places.sides.tolist(), windows, given, strict=True)
-        fill = [
-            row
-            for row, (side, window, known) in enumerate(each)
-            if not known and side > LARGEST_SHARE * max(window.width, window.height)
-        ]
-        if fill and is_photograph(self._features.picture(frame)):
-            for row in fill:
+        each = zip(frames, places.sides.tolist(), windows, given, strict=True)
+        for row, (frame, side, window, known) in enumerate(each):
+            fills = side > LARGEST_SHARE * max(window.width, window.height)
+            if fills and not known and is_photograph(self._features.picture(frame)):
                 near[row] = None
         return near
 
@@ -125,7 +123,7 @@ class Outlines:
         closeups
             uint8 [n, 2, SIDE, SIDE], with the redrawn masks.
         """
-        boxes, places, now = self._look(frame, logits, windows)
+        boxes, places, now = self._look([frame] * len(windows), logits, windows)
         own = now.to(torch.uint8).unbind()
         seen = [one for pair, here in zip(before, own, strict=True) for one in pair or (here, here)]
         earlier = torch.stack(seen).unflatten(0, (len(own), 2))
@@ -151,39 +149,38 @@ class Outlines:
         )
 
     def _look(
-        self, frame: int, logits: Tensor, windows: Sequence[Window]
+        self, frames: Sequence[int], logits: Tensor, windows: Sequence[Window]
     ) -> tuple[Tensor, Places, Tensor]:
         """Return the windows' boxes, where the objects are, and how they look there."""
         boxes = _boxes(windows, logits.device)
         places = _places(logits, boxes)
-        pictures = self._pictures(frame, places, windows)
+        pictures = self._pictures(frames, places, windows)
         return boxes, places, torch.cat((pictures, _masks(logits, places, boxes)), 1)
 
-    def _pictures(self, frame: int, places: Places, windows: Sequence[Window]) -> Tensor:
+    def _pictures(self, frames: Sequence[int], places: Places, windows: Sequence[Window]) -> Tensor:
         """Grey pictures of places, [n, 1, SIDE, SIDE], no finer than the model sees them."""
         size = self._features.model.image_size
-        levels = np.array([max(0, int(math.log2(max(w.width, w.height) / size))) for w in windows])
+        levels = [max(0, int(math.log2(max(w.width, w.height) / size))) for w in windows]
+        rows_of: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for row, seen in enumerate(zip(frames, levels, strict=True)):
+            rows_of[seen].append(row)
         found = places.sides.new_empty(len(levels), 1, SIDE, SIDE)
-        for level in set(levels.tolist()):
-            rows = to_device(np.flatnonzero(levels == level), found.device)
+        for (frame, level), alike in rows_of.items():
+            rows = to_device(np.array(alike), found.device)
             found[rows] = closeup_of(self._grey(frame, level), places[rows], 2**level)
         return found
 
     def _grey(self, frame: int, level: int) -> Tensor:
         """Return a frame in grey, [1, 1, H, W], 2**level of its pixels as one."""
-        if (frame, level) not in self._greys:
-            if level:
-                grey = F.avg_pool2d(self._grey(frame, 0), 2**level, ceil_mode=True)
-            elif self._features.model.device.type == "cpu":  # libraries are quicker there
-                image = Image.fromarray(self._features.picture(frame)).convert("L")
-                grey = torch.from_numpy(np.array(image)).float()[None, None]
-            else:
-                grey = grey_of(self._features.on_device(frame))[None, None]
-            self._greys[frame, level] = grey
-        self._greys.move_to_end((frame, level))
-        while len(self._greys) > GREYS:
-            self._greys.popitem(last=False)
-        return self._greys[frame, level]
+        return self._greys.get((frame, level), lambda: self._make_grey(frame, level))
+
+    def _make_grey(self, frame: int, level: int) -> Tensor:
+        if level:
+            return F.avg_pool2d(self._grey(frame, 0), 2**level, ceil_mode=True)
+        if self._features.model.device.type == "cpu":  # libraries are quicker there
+            image = Image.fromarray(self._features.picture(frame)).convert("L")
+            return torch.from_numpy(np.array(image)).float()[None, None]
+        return grey_of(self._features.on_device(frame))[None, None]
 
 
 def grey_of(picture: Tensor) -> Tensor:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.masks.object_mask import PixelBox
 from sam2_plugins.core.tracking.memory.bank import Recall
 from sam2_plugins.core.tracking.operations import Operations
-from sam2_plugins.core.tracking.query import Output
 from sam2_plugins.core.tracking.tracked_object import TrackedObject
 from sam2_plugins.core.tracking.windows.jump import displacement
 from sam2_plugins.core.tracking.windows.planner import Window, WindowPlanner, extent_of
@@ -57,7 +55,7 @@ class Follower:
         """Return what an object remembers on a frame, in a window, where it is looked for then."""
         tracked.set_window(window, tracked.side)
         self.remember_prompts([tracked])
-        self._rebuild(self._recent(tracked, frame, reverse=False))
+        self._rebuild(list(self._recent(tracked, frame, reverse=False)))
         return tracked.bank.recall(frame, reverse=False)
 
     def take(self, tracked: TrackedObject, frame: int, mask: ObjectMask) -> None:
@@ -65,35 +63,30 @@ class Follower:
         box, window = mask.box, tracked.window or self._planner.whole
         if box is not None and not self._planner.keeps(window, box):
             window = self._planner.window(box, tracked.side)
-        tracked.accept(mask, self._operations.rebuild(frame, [mask], [window])[0])
+        tracked.accept(mask, self._operations.rebuild([frame], [mask], [window])[0])
 
     def remember_prompts(self, objects: Sequence[TrackedObject]) -> None:
         """Make the memories of prompted frames, which wait until they are needed."""
-        waiting: dict[int, list[tuple[TrackedObject, Output, bool]]] = defaultdict(list)
-        for tracked in objects:
-            for frame, prompted in tracked.prompted.items():
-                if frame not in tracked.bank.prompted and prompted.output is not None:
-                    given = any(prompt.mask for prompt in prompted.prompts)
-                    waiting[frame].append((tracked, prompted.output, given))
-        for frame, each in waiting.items():
-            owners, outputs, given_ = zip(*each, strict=True)
-            memories = self._operations.remember(frame, outputs, given_)
+        waiting = [
+            (tracked, frame, prompted.output, any(prompt.mask for prompt in prompted.prompts))
+            for tracked in objects
+            for frame, prompted in tracked.prompted.items()
+            if frame not in tracked.bank.prompted and prompted.output is not None
+        ]
+        if waiting:
+            owners, frames, outputs, given = zip(*waiting, strict=True)
+            memories = self._operations.remember(frames, outputs, given)
             for tracked, memory in zip(owners, memories, strict=True):
                 tracked.bank.remember_prompted(memory)
 
-    def _rebuild(self, wanted: Iterable[_Wanted]) -> None:
-        """Make memories again, those of a frame together."""
-        by_frame: dict[int, list[_Wanted]] = defaultdict(list)
-        for one in wanted:
-            by_frame[one.frame].append(one)
-        for frame, each in by_frame.items():
-            masks, windows = [one.mask for one in each], [one.window for one in each]
-            for one, memory in zip(
-                each, self._operations.rebuild(frame, masks, windows), strict=True
-            ):
-                bank = one.tracked.bank
-                keep = bank.replace if one.lasting else bank.remember_tracked
-                keep(memory)
+    def _rebuild(self, wanted: Sequence[_Wanted]) -> None:
+        """Make memories again, all together."""
+        frames, masks = [one.frame for one in wanted], [one.mask for one in wanted]
+        memories = self._operations.rebuild(frames, masks, [one.window for one in wanted])
+        for one, memory in zip(wanted, memories, strict=True):
+            bank = one.tracked.bank
+            keep = bank.replace if one.lasting else bank.remember_tracked
+            keep(memory)
 
     def _recent(self, tracked: TrackedObject, frame: int, reverse: bool) -> Iterator[_Wanted]:
         """Memories of the frames just before that are gone."""
@@ -142,7 +135,7 @@ class Follower:
         """Take a window along where what it shows jumped, so that memories fit as they are."""
         if window == self._planner.whole or not self._features.readable(before):
             return window
-        pictures = self._features.picture
+        pictures = self._features.planes
         dx, dy = displacement(pictures(before), pictures(frame), box)
         if not (dx or dy):
             return window

@@ -38,7 +38,7 @@ def displacement(
     Parameters
     ----------
     before, after
-        [H, W, 3], of one size.
+        [H, W, C], of one size.
     box
         x0, y0, x1, y1 in `before`, ends exclusive.
     """
@@ -64,8 +64,8 @@ def displacement(
 
 
 def _glanced(image: NDArray[np.uint8], box: PixelBox, step: int) -> NDArray[np.uint8]:
-    """One pixel of each block, of the green channel: enough to see that nothing jumped."""
-    return image[box[1] : box[3] : step, box[0] : box[2] : step, 1]
+    """One pixel of each block, of the first channel: often enough to see that nothing jumped."""
+    return image[box[1] : box[3] : step, box[0] : box[2] : step, 0]
 
 
 def _correlation(one: NDArray[Any], other: NDArray[Any]) -> float:
