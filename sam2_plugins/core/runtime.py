@@ -9,19 +9,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
-
-if TYPE_CHECKING:
-    from sam2_plugins.core.model import Sam2Model
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 @contextmanager
-def inference(model: Sam2Model) -> Iterator[None]:
-    """Inference mode, with bfloat16 autocast where the model and the hardware are made for it."""
+def inference(model: Any) -> Iterator[None]:
+    """Inference mode, with bfloat16 autocast where a `Sam2Model` and the hardware are for it."""
     device = model.device.type
     fast = device == "cuda" and model.variant.half_precision
     fast = fast and torch.cuda.is_bf16_supported(including_emulation=False)

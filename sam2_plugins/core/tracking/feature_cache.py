@@ -93,7 +93,7 @@ class FeatureCache:
         self._movie = (weakref.ref(model), movie)
         self._pictures: Recent[Frame] = Recent()
         self._planes: Recent[NDArray[np.uint8]] = Recent()
-        self._there: Recent[Tensor] = Recent()
+        self._there: Recent[Tensor] = Recent(2)
         self._times: dict[int, float] = {}
         self._ready: tuple[int, Tensor] | None = None
         self._ahead = ReadAhead(frames, self._make_ready)
@@ -219,12 +219,13 @@ class FeatureCache:
     def _cut(self, frame: int, windows: Sequence[Window], among: int = 1) -> Tensor:
         """Cut windows of one size out of a frame, [n, h, w, 3], where less has to be moved for it.
 
-        Many windows overlap: then the whole frame goes to an accelerator, and is cut there.
+        Many windows overlap: then the whole frame goes to an accelerator, and is cut there. So it
+        is where whole frames go there anyway, for the outlines.
         """
         device, (height, width) = self.model.device, self.frame_size
         whole = among * windows[0].width * windows[0].height >= height * width
         plain = all(type(window) is Window for window in windows)
-        if device.type == "cpu" or not plain or not (whole or frame in self._there):
+        if device.type == "cpu" or not plain or not (whole or len(self._there)):
             image = self.picture(frame)
             return to_device(np.stack([w.crop(image) for w in windows]), device)
         return gather(self.on_device(frame), windows)

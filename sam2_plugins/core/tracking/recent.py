@@ -27,7 +27,8 @@ T = TypeVar("T", bound=Sized)
 class Recent(Generic[T]):
     """The arrays that were used last, by what they are of."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
         self._kept: OrderedDict[Hashable, T] = OrderedDict()
 
     def __len__(self) -> int:
@@ -38,12 +39,14 @@ class Recent(Generic[T]):
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what is kept, or make it."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        self._kept.move_to_end(key)
-        while len(self._kept) > 2 and (len(self._kept) > MOST or self._megabytes() > MEGABYTES):
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        made = self._kept[key] = make()
+        while len(self._kept) > 2 and self._is_full():
             self._kept.popitem(last=False)
-        return self._kept[key]
+        return made
 
-    def _megabytes(self) -> float:
-        return sum(kept.nbytes for kept in self._kept.values()) / 1e6
+    def _is_full(self) -> bool:
+        megabytes = sum(kept.nbytes for kept in self._kept.values()) / 1e6
+        return len(self._kept) > self._most or megabytes > MEGABYTES

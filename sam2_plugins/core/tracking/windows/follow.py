@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.masks.object_mask import PixelBox
 from sam2_plugins.core.tracking.memory.bank import Recall
 from sam2_plugins.core.tracking.operations import Operations
 from sam2_plugins.core.tracking.tracked_object import TrackedObject
-from sam2_plugins.core.tracking.windows.jump import displacement
+from sam2_plugins.core.tracking.windows.jump import displacement, stayed
 from sam2_plugins.core.tracking.windows.planner import Window, WindowPlanner, extent_of
 
 REBUILT_MEMORIES = 3
@@ -45,10 +44,10 @@ class Follower:
     def prepare(self, objects: Sequence[TrackedObject], frame: int, reverse: bool) -> None:
         """Make objects ready to be tracked to a frame."""
         self.remember_prompts(objects)
-        wanted: list[_Wanted] = []
-        for tracked in objects:
-            wanted += self._follow_window(tracked, frame, reverse)
-            wanted += self._recent(tracked, frame, reverse)
+        before = frame + (1 if reverse else -1)
+        wanted = [one for tracked in objects for one in self._follow_window(tracked, before)]
+        self._go_along(objects, before, frame)
+        wanted += [one for tracked in objects for one in self._recent(tracked, frame, reverse)]
         self._rebuild(wanted)
 
     def recall(self, tracked: TrackedObject, frame: int, window: Window) -> Recall:
@@ -103,9 +102,8 @@ class Follower:
                 return
             yield _Wanted(tracked, earlier, mask, tracked.window)
 
-    def _follow_window(self, tracked: TrackedObject, frame: int, reverse: bool) -> list[_Wanted]:
+    def _follow_window(self, tracked: TrackedObject, before: int) -> list[_Wanted]:
         """Move an object that nears the edge of its window to another one; return what it needs."""
-        before = frame + (1 if reverse else -1)
         prompted = tracked.prompted.get(before)
         last = tracked.record.get(before)
         extent = extent_of(last) if last is not None else None
@@ -128,21 +126,31 @@ class Follower:
             moved = [f for f, m in tracked.bank.tracked.items() if m.window != window]
             tracked.bank.forget(moved)
             wanted += self._lasting(tracked, before, last, window)
-        tracked.set_window(self._after_jump(window, extent.box, before, frame), side)
+        tracked.set_window(window, side)
         return wanted
 
-    def _after_jump(self, window: Window, box: PixelBox, before: int, frame: int) -> Window:
-        """Take a window along where what it shows jumped, so that memories fit as they are."""
-        if window == self._planner.whole or not self._features.readable(before):
-            return window
-        pictures = self._features.planes
-        dx, dy = displacement(pictures(before), pictures(frame), box)
-        if not (dx or dy):
-            return window
-        side = max(window.width, window.height)
-        step = max(1, side // JUMP_LATTICE)
-        x, y = (round(at / step) * step for at in (window.x + dx, window.y + dy))
-        return self._planner.at(x, y, side)
+    def _go_along(self, objects: Sequence[TrackedObject], before: int, frame: int) -> None:
+        """Take windows along where what they show jumped, so that memories fit as they are."""
+        if not self._features.readable(before):
+            return
+        seen = [
+            (tracked, tracked.window, extent.box)
+            for tracked in objects
+            if tracked.window not in (None, self._planner.whole)
+            and (last := tracked.record.get(before)) is not None
+            and (extent := extent_of(last)) is not None
+        ]
+        if not seen:
+            return
+        was, now = self._features.planes(before), self._features.planes(frame)
+        same = stayed(was, now, [box for _, _, box in seen])
+        for (tracked, window, box), stays in zip(seen, same, strict=True):
+            dx, dy = (0, 0) if stays else displacement(was, now, box)
+            if window is not None and (dx or dy):
+                side = max(window.width, window.height)
+                step = max(1, side // JUMP_LATTICE)
+                x, y = (round(at / step) * step for at in (window.x + dx, window.y + dy))
+                tracked.set_window(self._planner.at(x, y, side), tracked.side)
 
     def _lasting(
         self, tracked: TrackedObject, frame: int, last: ObjectMask, window: Window

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,36 @@ COARSE_PIXELS = 16
 SAMPLES = 4
 """Rows and columns of each of these coarse pixels that are looked at, if it has that many."""
 
-ALIKE = 0.75
-"""Correlation at a glance, of single pixels, from which on nothing jumped; noise lowers it."""
+ALIKE, GLANCED = 0.75, 24
+"""Correlation at a glance, of so many pixels a side, from which on nothing jumped."""
 
 MIN_CORRELATION, MIN_GAIN = 0.6, 0.3
 """Correlation from which on a place counts as found; and how much higher than the old place's."""
+
+
+def stayed(
+    before: NDArray[np.uint8], after: NDArray[np.uint8], boxes: Sequence[PixelBox]
+) -> NDArray[np.bool_]:
+    """Tell at a glance which boxes look the same on both frames, [n]; noise hides that.
+
+    Parameters
+    ----------
+    before, after
+        [H, W, C], of one size; the first channel is looked at.
+    boxes
+        x0, y0, x1, y1, ends exclusive.
+    """
+    corners = np.array(boxes, float)
+    margin = CONTEXT * (corners[:, 2:] - corners[:, :2]).max(1, keepdims=True)
+    first, extent = corners[:, :2] - margin, corners[:, 2:] - corners[:, :2] + 2 * margin
+    steps = (np.arange(GLANCED) + 0.5) / GLANCED
+    limits = np.array([before.shape[1], before.shape[0]]) - 1
+    at = (first[:, None] + extent[:, None] * steps[:, None]).clip(0, limits).astype(np.intp)
+    rows, columns = at[:, :, None, 1], at[:, None, :, 0]
+    one, other = (image[rows, columns, 0].reshape(len(at), -1) for image in (before, after))
+    one, other = (seen - seen.mean(1, keepdims=True) for seen in (one, other))
+    spread = np.sqrt((one**2).sum(1) * (other**2).sum(1))
+    return np.asarray((one * other).sum(1) >= ALIKE * np.maximum(spread, 1))
 
 
 def displacement(
@@ -48,8 +73,6 @@ def displacement(
     searched = _grown(around, REACH * longer, after.shape)
     # Both are cut on one lattice, so that the old place is a whole number of steps into the new.
     around = _on_lattice(around, searched, step)
-    if _correlation(_glanced(before, around, step), _glanced(after, around, step)) >= ALIKE:
-        return 0, 0
     pattern, same_place = _shrunk(before, around, step), _shrunk(after, around, step)
     if min(pattern.shape) < 3 or np.ptp(pattern) == 0:
         return 0, 0  # there is nothing to see
@@ -63,12 +86,7 @@ def displacement(
     return int(new[1] - old[1]) * step, int(new[0] - old[0]) * step
 
 
-def _glanced(image: NDArray[np.uint8], box: PixelBox, step: int) -> NDArray[np.uint8]:
-    """One pixel of each block, of the first channel: often enough to see that nothing jumped."""
-    return image[box[1] : box[3] : step, box[0] : box[2] : step, 0]
-
-
-def _correlation(one: NDArray[Any], other: NDArray[Any]) -> float:
+def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     """From −1 to 1; 0 if the other is flat."""
     one, other = (each.ravel() - each.mean() for each in (one, other))
     spread = math.sqrt(float(one @ one) * float(other @ other))
