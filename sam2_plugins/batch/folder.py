@@ -304,21 +304,19 @@ def alone_in(
         If another process is there, or the folder cannot be made.
     """
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
-    with naming(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
     lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise ExportError(
-            f"Another process is working on {named or folder}. Wait for it, or stop it; or choose "
-            "another folder."
-        ) from error
-    except NotImplementedError:
-        pass  # the disk knows no locks
-    except OSError as error:
-        raise ExportError(f"{folder} cannot be written: {error.strerror or error}.") from error
+    with naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise ExportError(
+                f"Another process is working on {named or folder}. Wait for it, or stop it; or "
+                "choose another folder."
+            ) from error
+        except NotImplementedError:
+            pass  # the disk knows no locks
     try:
         yield
     finally:

@@ -228,9 +228,14 @@ def export(
 def _settings(given: Mapping[str, object]) -> Settings:
     _need_server()
     from sam2_plugins.core.checkpoints import check_model_name
+    from sam2_plugins.core.files import require_writable
 
     lists = {name: tuple(one) or None for name, one in given.items() if isinstance(one, list)}
     settings = Settings.from_environment({**given, **lists})
+    try:
+        require_writable(settings.folder)
+    except ExportError as error:
+        raise Sam2PluginsError(f"{error} --cache chooses the folder.") from error
     settings.tracking  # noqa: B018 - raises what is wrong with it, before the server starts
     check_model_name(settings.model)  # it is loaded at the first request: too late for a message
     return settings

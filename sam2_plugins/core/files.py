@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import re
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -39,17 +41,23 @@ def naming(path: Path, also: tuple[type[Exception], ...] = ()) -> Iterator[None]
     try:
         yield
     except kinds as error:
-        raise _unwritten(path, getattr(error, "strerror", None) or error) from error
+        raise _unwritten(path, error) from error
     except RuntimeError as error:
         if not _TORN.search(str(error)):
             raise
-        raise _unwritten(path, "the disk is full, or went away") from error
+        raise _unwritten(path, OSError(errno.ENOSPC, "the disk is full, or went away")) from error
 
 
-def _unwritten(path: Path, reason: object) -> ExportError:
+def _unwritten(path: Path, error: Exception) -> ExportError:
+    reason, mend = getattr(error, "strerror", None) or error, ", or make room there"
+    number = getattr(error, "errno", None)
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        mend = ", or make its folder writable"
+    elif number in (errno.EEXIST, errno.ENOTDIR):
+        reason, mend = "a file is where a folder has to be", ""
     return ExportError(
-        f"{path} cannot be written: {reason}. Choose another place, or make room there; what was "
-        "written before is kept."
+        f"{path} cannot be written: {reason}. Choose another place{mend}; what was written before "
+        "is kept."
     )
 
 
@@ -107,6 +115,20 @@ def require_free(paths: Iterable[Path], overwrite: bool = False) -> None:
                 "replaced only with --overwrite (in Python, overwrite=True). Or choose another "
                 "place."
             )
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder, and a file in it that is gone at once: before any work is done for it.
+
+    Raises
+    ------
+    ExportError
+        If it cannot be made, or nothing can be written there.
+    """
+    with naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
 
 
 def require_empty(folder: Path) -> None:

@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import eta.core.objects as etao
 import eta.core.serial as etas
 import fiftyone as fo
 import fiftyone.core.labels as fol
@@ -50,7 +51,7 @@ def export(
         dataset_type, warn_unused=False, export_dir=str(export_dir), **options
     )
     write = writer.export_sample
-    # This writer has an index of its own, and cannot read again the masks that it writes.
+    # This writer has an index of its own.
     is_eta = dataset_type is fo.types.FiftyOneVideoLabelsDataset
 
     def export_sample(*parts: Any, **more: Any) -> Any:
@@ -67,7 +68,8 @@ def mend_writers() -> None:
 
     Without it COCO and others fail at any instance, our marks and scores are written as
     attributes, and CVAT interpolates between prompted frames, and writes one of two objects that
-    share an index.
+    share an index, and FiftyOne cannot read the masks of anybody's that its own writer of video
+    labels wrote.
     """
     if getattr(fol._HasAttributesDict, "_knows_sam2", False):
         return
@@ -75,6 +77,7 @@ def mend_writers() -> None:
     fol._HasAttributesDict.iter_attributes = _without_ours(fol._HasAttributesDict.iter_attributes)
     fo.Instance.__str__ = lambda self: str(self.id)
     etas.ETAJSONEncoder.default = _with_instances(etas.ETAJSONEncoder.default)
+    etao.DetectedObject.serialize = _with_mask(etao.DetectedObject.serialize)
     parse = fouc.CVATVideoAnno._parse_attributes
 
     def parse_attributes(label: Any) -> Any:
@@ -150,6 +153,18 @@ def _with_instances(default: Callable[[Any, Any], Any]) -> Any:
     return encode
 
 
+def _with_mask(serialize: Callable[..., Any]) -> Any:
+    """Write masks in the form in which they are read."""
+
+    def write(found: Any, *arguments: Any, **more: Any) -> Any:
+        written = serialize(found, *arguments, **more)
+        if found.mask is not None:
+            written["mask"] = etas.serialize_numpy_array(found.mask)
+        return written
+
+    return write
+
+
 def _outward(part: Any, attributes: Collection[str], is_eta: bool) -> Any:
     """Prepare labels for a writer, in a list, a frame or a video."""
     if isinstance(part, dict):
@@ -166,8 +181,7 @@ def _detection(label: Any, attributes: Collection[str], is_eta: bool) -> Any:
     shown = {"keyframe": True, "instance": getattr(instance, "id", instance), **wanted}
     shown |= {} if is_eta else {"index": label.index}
     shown = {name: value for name, value in shown.items() if value is not None}
-    names = ["label", "bounding_box", "confidence", "index", "tags"]
-    names += [] if is_eta else ["mask", "mask_path"]
+    names = ["label", "bounding_box", "confidence", "index", "tags", "mask", "mask_path"]
     made = fo.Detection(**{name: label[name] for name in names})
     # Writers iterate over attributes, which not every label has; every label has an index.
     made.__dict__["iter_attributes"] = lambda: iter(shown.items())

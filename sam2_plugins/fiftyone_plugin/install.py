@@ -8,7 +8,7 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from sam2_plugins.core.errors import Sam2PluginsError
-from sam2_plugins.core.files import replacing, require_free
+from sam2_plugins.core.files import replacing, require_free, require_writable
 
 PLUGIN = "@sam2-plugins/sam2"
 MANIFEST = "fiftyone.yml"
@@ -55,12 +55,12 @@ def install(folder: Path | None = None, *, copy: bool = False) -> Path:
     Raises
     ------
     InstallError
-        If something that is not ours is in the way, or the folder cannot be written.
+        If something that is not ours is in the way; ExportError, if the folder cannot be written.
     """
     target = (folder or plugins_folder()) / _FOLDER
+    require_writable(target.parent)
     _remove(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         if copy:
             target.mkdir()
             for name in _COPIED:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sam2_plugins.core.checkpoints import cache_dir
 from sam2_plugins.core.errors import ExportError
-from sam2_plugins.core.files import digest_of, signature
+from sam2_plugins.core.files import digest_of, require_writable, signature
 from sam2_plugins.core.masks import Masklet, MaskTable, ObjectId
 from sam2_plugins.core.masks.journal import read_journal
 from sam2_plugins.core.tracking.memory.memory_file import load_memory
@@ -41,6 +41,10 @@ def journal_path(footage: Footage, request: Request, options: TrackingOptions) -
     about = [options.identity(), request.all_objects, signature(*map(Path, footage.files))]
     how = json.dumps(about, sort_keys=True, default=str)
     folder = cache_dir() / "fiftyone" / str(footage.dataset._root_dataset._doc.id)
+    try:
+        require_writable(folder)
+    except ExportError as error:
+        raise ExportError(f"{error} SAM2_PLUGINS_CACHE chooses it.") from error
     movie = f"{footage.sample_id}-{request.output_field}-{footage.span[0]}-"
     path = folder / f"{movie}{digest_of(how, 16)}.jsonl"
     for other in folder.glob(f"{movie}*.jsonl"):

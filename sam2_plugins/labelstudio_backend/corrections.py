@@ -76,9 +76,7 @@ def _delete_older(server: LabelStudio, annotation: Mapping[str, Any]) -> None:
     digest = prompts_digest(objects_in(annotation["result"]))
     if digest and not annotation.get("was_cancelled"):
         for one in server.predictions(int(annotation["task"])):
-            notes = map(note_of, objects_in(one.get("result")))
-            made_from = next((note[_PROMPTS] for note in notes if _PROMPTS in note), None)
-            if is_ours(one) and made_from != digest:
+            if is_ours(one) and mark_of(one) != digest:
                 server.delete_prediction(int(one["id"]))
 
 
@@ -97,6 +95,12 @@ def marked(results: list[dict[str, Any]], digest: str) -> list[dict[str, Any]]:
             meta[NOTE] = {**note_of(result), _PROMPTS: digest}
             return [*results[:place], {**result, "meta": meta}, *results[place + 1 :]]
     return results
+
+
+def mark_of(prediction: Mapping[str, Any]) -> str | None:
+    """Return the digest of the prompts that a prediction is marked with."""
+    notes = map(note_of, objects_in(prediction.get("result")))
+    return next((note[_PROMPTS] for note in notes if _PROMPTS in note), None)
 
 
 def _prompts(results: Sequence[Mapping[str, Any]]) -> Iterator[Any]:

@@ -11,7 +11,12 @@ from typing import Any
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.labelstudio_backend import everything, images, videos
 from sam2_plugins.labelstudio_backend.client import LabelStudio
-from sam2_plugins.labelstudio_backend.corrections import Corrections, marked, prompts_digest
+from sam2_plugins.labelstudio_backend.corrections import (
+    Corrections,
+    mark_of,
+    marked,
+    prompts_digest,
+)
 from sam2_plugins.labelstudio_backend.deliveries import Deliveries, Pending
 from sam2_plugins.labelstudio_backend.errors import (
     FormatError,
@@ -30,7 +35,7 @@ from sam2_plugins.labelstudio_backend.regions import (
 )
 from sam2_plugins.labelstudio_backend.request import TaskRequest
 from sam2_plugins.labelstudio_backend.settings import Settings
-from sam2_plugins.labelstudio_backend.work import Work
+from sam2_plugins.labelstudio_backend.work import Filled, Work
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +147,8 @@ class Engine:
         """Return a prediction, or why there is none: an error affects this task alone."""
         try:
             try:
-                return self._prediction(request)
+                made = self._prediction(request)
+                return [] if self._is_stored(request, made) else made
             except NotYet:
                 self._later(request)
                 return []
@@ -173,15 +179,7 @@ class Engine:
         whole = whole or not request.interactive
         if whole and time.monotonic() >= request.until:
             raise NotYet("The time of the request is over.")
-        made = []
-        for media in request.media_to_fill():
-            if request.settings.everything and request.is_bare:
-                fill = everything.fill
-            elif media.kind == "Video":
-                fill = videos.fill
-            else:
-                fill = images.fill_stack if media.is_stack else images.fill
-            made.append(fill(request, media, self.work))
+        made, failed = self._filled(request)
         results = [result for one in made for result in one.results]
         if not all(one.is_whole for one in made):
             if whole:
@@ -200,16 +198,58 @@ class Engine:
                 (new, name) in written for new in answered.get(id_of(result), ())
             )
 
-        results += carried(request.results, answered, is_rewritten)
+        left = {region: reason for one in made for region, reason in one.left.items()}
+        for one in carried(request.results, answered, is_rewritten):
+            reason = left.get(id_of(one)) or failed.get(str(one.get("to_name")))
+            results += with_note([one], reason) if reason else [one]
         results = reparented(results, answered)
+        for reason in (told := dict.fromkeys([*failed.values(), *left.values()])):
+            log.info("Task %s, a part of it: %s", request.task_id, reason)
         if whole:
             results = marked(results, prompts_digest(request.results))
         ious = [iou for one in made for iou in one.ious if iou is not None and iou == iou]
+        version = request.settings.model_version
+        if told and not request.interactive:
+            version = _version(version, " ".join(told))
         return {
             "result": results,
             "score": round(sum(ious) / len(ious), 4) if ious else 0.0,
-            "model_version": request.settings.model_version,
+            "model_version": version,
         }
+
+    def _is_stored(self, request: TaskRequest, made: Mapping[str, Any]) -> bool:
+        """Whether the task has the same incomplete prediction, for which it is asked again."""
+        version, mark = made["model_version"], mark_of(made)
+        return version != request.settings.model_version and any(
+            (one.get("model_version"), mark_of(one)) == (version, mark)
+            for one in request.own_predictions
+        )
+
+    def _filled(self, request: TaskRequest) -> tuple[list[Filled], dict[str, str]]:
+        """Fill each video and picture of a task; return why the others could not be, by name.
+
+        Raises
+        ------
+        Sam2PluginsError
+            If none could be filled.
+        """
+        made, failed = [], {}
+        for media in request.media_to_fill():
+            if request.settings.everything and request.is_bare:
+                fill = everything.fill
+            elif media.kind == "Video":
+                fill = videos.fill
+            else:
+                fill = images.fill_stack if media.is_stack else images.fill
+            try:
+                made.append(fill(request, media, self.work))
+            except StillFetchingError:
+                raise
+            except Sam2PluginsError as error:
+                failed[media.name] = error
+        if not made:
+            raise next(iter(failed.values()))
+        return made, {name: str(error) for name, error in failed.items()}
 
     def _excuse(self, request: TaskRequest, reason: str) -> Any:
         """Return an empty prediction, with the reason why it is empty.
@@ -225,7 +265,7 @@ class Engine:
             if drawn and not boxes:
                 drawn = region_of(drawn, id_of(drawn[-1]))
             return {"result": with_note(drawn, reason), "score": 0.0, "model_version": version}
-        version = f"{version}: {reason}"[:250]
+        version = _version(version, reason)
         if any(one.get("model_version") == version for one in request.own_predictions):
             return []
         return {"result": [], "score": 0.0, "model_version": version}
@@ -274,3 +314,8 @@ class Engine:
             except NotThereError:
                 log.info("Task %s is not in Label Studio any more.", task)
         self._pending.remove(key)
+
+
+def _version(version: str, reason: str) -> str:
+    """Return the version of a prediction that lacks something, with the reason."""
+    return f"{version}: {reason}"[:250]

@@ -118,18 +118,18 @@ def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
         If nothing was drawn on an object, or the model finds none there.
     """
     movie, options = work.open(request, media), request.settings.tracking
+    left: dict[str, str] = {}
     urgency = CLICK if request.interactive else TRACK
     results: Results = []
     answered: dict[str, tuple[str, ...]] = {}
     ious = []
     with work.tracks.picture(movie, options, urgency) as tracker:
-        hints = read_hints(request.results, media, tracker.frame_size)
-        objects = targets(hints, request.interactive)
+        hints = read_hints(request.results, media, tracker.frame_size, left)
+        objects = _placed(targets(hints, request.interactive), media, left)
         tracker.reset()
-        for prompt in (prompt for target in objects for prompt in target.prompts()):
+        for prompt in (prompt for target, _ in objects for prompt in target.prompts()):
             tracker.add(prompt)
-        for target in objects:
-            control = media.output(*target.labels)
+        for target, control in objects:
             mask = tracker.mask(0, target.id)
             assert mask is not None
             written = write_mask(mask, control, target, None, kept=target.kept(0))
@@ -141,10 +141,10 @@ def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
             for region in target.regions if written else ():
                 answered[region] = (*answered.get(region, ()), target.id)
     if request.interactive:  # what was drawn goes when the answer is accepted
-        answered = {**{hint.region: () for hint in hints}, **answered}
+        answered = {**_emptied(hints, left), **answered}
     if not results:
         raise NothingToDo("The model finds no object there: try another click, or a box.")
-    return Filled(results, answered, ious)
+    return Filled(results, answered, ious, left=left)
 
 
 def fill_stack(request: TaskRequest, media: Media, work: Work) -> Filled:
@@ -157,9 +157,11 @@ def fill_stack(request: TaskRequest, media: Media, work: Work) -> Filled:
     """
     movie = work.open(request, media)
     facts = work.facts_of(movie)
-    hints = read_hints(request.results, media, facts.size, len(facts.times))
-    objects = {target.id: target for target in targets(hints, request.interactive)}
-    controls = {obj: media.output(*target.labels) for obj, target in objects.items()}
+    left: dict[str, str] = {}
+    hints = read_hints(request.results, media, facts.size, left, len(facts.times))
+    placed = _placed(targets(hints, request.interactive), media, left)
+    objects = {target.id: target for target, _ in placed}
+    controls = {target.id: control for target, control in placed}
     places: dict[tuple[str, int], Mapping[str, Any]] = {}  # what is on each page already
     labels: dict[str, tuple[str, ...]] = {}
     for result in request.results:
@@ -192,23 +194,58 @@ def fill_stack(request: TaskRequest, media: Media, work: Work) -> Filled:
         return results, {**{one: (one,) if one in made else () for one in before}, **answered}
 
     prompts = {obj: target.prompts() for obj, target in objects.items()}
-    made = work.follow(request, movie, prompts, write, "click again")
+    made = replace(work.follow(request, movie, prompts, write, "click again"), left=left)
     if not request.interactive:
         return made
-    answered = {**{hint.region: () for hint in hints}, **made.answered}
+    answered = {**_emptied(hints, left), **made.answered}
     results = made.results if made.is_whole else with_note(made.results, made.note)
     return replace(made, results=results, answered=answered)
 
 
+def _placed(
+    objects: Sequence[Target], media: Media, left: dict[str, str]
+) -> list[tuple[Target, Control]]:
+    """Return objects with the controls that take their masks; the regions of others are `left`.
+
+    Raises
+    ------
+    NothingToDo
+        If there is a place for none of them.
+    """
+    placed = []
+    for target in objects:
+        try:
+            placed.append((target, media.output(*target.labels)))
+        except NothingToDo as error:
+            left |= dict.fromkeys(target.regions, str(error))
+            reason = error
+    if not placed:
+        raise reason
+    return placed
+
+
+def _emptied(hints: Sequence[Hint], left: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    return {hint.region: () for hint in hints if hint.region not in left}
+
+
 def read_hints(
-    results: Sequence[Mapping[str, Any]], media: Media, size: FrameSize, pages: int = 1
+    results: Sequence[Mapping[str, Any]],
+    media: Media,
+    size: FrameSize,
+    left: dict[str, str],
+    pages: int = 1,
 ) -> list[Hint]:
     """Return a person's regions of a picture; masks that this backend made are left out.
+
+    Parameters
+    ----------
+    left
+        Gets the regions that are damaged, or on a page that there is not, with the reasons.
 
     Raises
     ------
     FormatError
-        If a region is damaged, or on a page that there is not.
+        If all are.
     """
     controls = {control.name: control for control in media.controls}
     found = []
@@ -221,9 +258,15 @@ def read_hints(
             kind == control.type or kind.removesuffix("labels") == control.shape
         )
         if control is not None and is_shape and not _is_as_made(result, note):
-            hint = _read(result, control, size, pages)
+            try:
+                hint = _read(result, control, size, pages)
+            except FormatError as error:
+                left[id_of(result)] = str(error)
+                continue
             labels, kept = _labels_of(result, results, control), set_by_person(result)
             found.append(replace(hint, labels=labels, track=track_of(result), kept=kept))
+    if left and not found:
+        raise FormatError(next(iter(left.values())))
     return found
 
 

@@ -13,7 +13,7 @@ from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.masks.masklet import spans_of
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.labelstudio_backend import keyframes
-from sam2_plugins.labelstudio_backend.errors import NothingToDo
+from sam2_plugins.labelstudio_backend.errors import FormatError, NothingToDo
 from sam2_plugins.labelstudio_backend.formats import geometry
 from sam2_plugins.labelstudio_backend.formats.geometry import FrameSize, PercentBox
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
@@ -59,10 +59,13 @@ def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
     Raises
     ------
     NothingToDo
-        If there is none to track.
+        If there is none to track; FormatError, if all are damaged.
     """
     labels = {c.name: c.labels for c in media.controls if c.shape == VIDEO_SHAPE}
-    regions = [r for r in read_regions(request.results) if r.from_name in labels]
+    left: dict[str, str] = {}
+    regions = [r for r in read_regions(request.results, left) if r.from_name in labels]
+    if not regions and left:
+        raise FormatError(next(iter(left.values())))
     if not regions:
         raise NothingToDo("There is no box to track yet: draw one, and save the annotation.")
     movie = work.open(request, media)
@@ -84,7 +87,7 @@ def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
             "its label changes. Better, add a button to the labelling config: "
             f"{track_button(media.name)}"
         )
-    made = work.follow(request, movie, prompts, write, again)
+    made = replace(work.follow(request, movie, prompts, write, again), left=left)
     if not request.interactive:
         return made
     noted = []

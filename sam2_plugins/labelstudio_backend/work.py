@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sam2_plugins.core.files import digest_of
@@ -46,6 +46,8 @@ class Filled:
         Whether nothing is missing.
     goes_on
         Whether what is missing is being made.
+    left
+        Id of a person's region that could not be answered to the reason.
     """
 
     results: Results
@@ -54,6 +56,7 @@ class Filled:
     note: str = ""
     is_whole: bool = True
     goes_on: bool = False
+    left: Mapping[str, str] = field(default_factory=dict)
 
 
 class Work:

@@ -23,6 +23,16 @@ def test_the_plugin_is_put_there_and_taken_away(run: Run, tmp_path: Path, how: l
     assert "was not there" in run("fiftyone", "uninstall", *where).out
 
 
+def test_plugins_where_a_file_is_are_refused_without_talk_of_links(
+    run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    result = run("fiftyone", "install", "--plugins-dir", tmp_path / "file")
+    assert result.code == 1
+    assert "a file is where a folder has to be" in result.err
+    assert "--copy" not in result.err
+
+
 def test_what_is_not_ours_is_not_removed(run: Run, tmp_path: Path) -> None:
     (tmp_path / "sam2_plugins").mkdir()
     result = run("fiftyone", "install", "--plugins-dir", tmp_path)

@@ -85,6 +85,14 @@ def test_a_model_that_there_is_not_is_told_before_anything_is_served(run):
     assert "sam2.1-tiny" in result.err
 
 
+def test_a_cache_that_cannot_be_written_is_told_before_anything_is_served(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    result = run("labelstudio", "serve", "--cache", tmp_path / "file", "--model", "nano")
+    assert result.code == 1
+    assert "a file is where a folder has to be" in result.err
+    assert "--cache chooses the folder" in result.err
+
+
 def test_what_is_given_goes_into_the_settings_and_the_rest_comes_from_the_environment(
     run, monkeypatch
 ):

@@ -128,6 +128,38 @@ def test_soft_edges_and_compression_make_no_objects(
     assert_discs(read(smooth, tmp_path / f"m.{suffix}"), len(colours), most_wrong=90)
 
 
+def sectors(*colours: tuple[int, ...]) -> NDArray[np.uint8]:
+    """A disc on black that is cut into sectors, each of a colour."""
+    angle = np.arctan2(_ROWS - 48, _COLUMNS - 64) / (2 * np.pi) + 0.5
+    picture = np.array(colours, np.uint8)[
+        np.minimum(angle * len(colours), len(colours) - 1).astype(int)
+    ]
+    picture[(_COLUMNS - 64) ** 2 + (_ROWS - 48) ** 2 > 40**2] = 0
+    return picture
+
+
+@pytest.mark.parametrize("quality", [75, 95])
+def test_colours_that_touch_in_a_jpeg_are_objects(tmp_path: Path, quality: int) -> None:
+    picture = sectors(RED, GREEN, (0, 0, 255))
+    labels = read(picture, tmp_path / "m.jpg", quality=quality)
+    found, counts = np.unique(labels, return_counts=True)
+    assert len(found) == 4
+    assert counts[1:] == pytest.approx(np.full(3, np.pi * 40**2 / 3), rel=0.06)
+
+
+def test_colours_too_near_for_a_jpeg_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FrameSourceError, match=r"m\.jpg looks like .* save masks as PNG"):
+        read(sectors((120, 120, 120), (140, 86, 75)), tmp_path / "m.jpg", quality=95)
+
+
+def test_small_objects_that_a_jpeg_blurs_into_one_another_are_refused(tmp_path: Path) -> None:
+    image = painted(BLACK, RED)
+    for k, colour in enumerate([GREEN, (0, 0, 255), (255, 255, 0), (255, 0, 255)]):
+        image[60:72, 90 + 3 * k : 93 + 3 * k] = colour
+    with pytest.raises(FrameSourceError, match="save masks as PNG"):
+        read(image, tmp_path / "m.jpg", quality=75)
+
+
 @pytest.mark.parametrize("quality", [40, 90])
 @pytest.mark.parametrize("side", [6, 12])
 def test_a_small_object_in_a_jpeg_is_not_lost(tmp_path: Path, quality: int, side: int) -> None:

@@ -93,6 +93,79 @@ def test_bad_tasks_fail_alone(engine, files, pictures):
     assert all(answer["model_version"].startswith("SAM 2 nano: ") for answer in answers[:-1])
 
 
+TWO_IMAGES = """
+<View>
+  <Image name="first" value="$first"/> <RectangleLabels name="areas" toName="first">
+  <Label value="Cell"/></RectangleLabels>
+  <BrushLabels name="masks" toName="first"><Label value="Cell"/></BrushLabels>
+  <Image name="second" value="$second"/> <RectangleLabels name="areas2" toName="second">
+  <Label value="Cell"/></RectangleLabels>
+  <BrushLabels name="masks2" toName="second"><Label value="Cell"/></BrushLabels>
+</View>"""
+
+
+def texts(answer: dict) -> dict[str, str]:
+    """Notes of the regions, by the region."""
+    regions = ((one["id"], one.get("meta", {}).get("text", [])) for one in answer["result"])
+    return {region: " ".join(text) for region, text in regions}
+
+
+def test_of_two_pictures_of_a_task_the_one_that_is_there_is_answered(engine, files, discs, caplog):
+    caplog.set_level("INFO")
+    task = {"id": 4, "data": {"first": str(files / "gone.png"), "second": str(files / "page0.png")}}
+    drawn = [
+        {**tasks.area(discs[1][0], n), "from_name": area, "to_name": image, "id": image}
+        for n, area, image in ((1, "areas", "first"), (2, "areas2", "second"))
+    ]
+    (answer,) = engine.predict([tasks.annotated(task, *drawn)], TWO_IMAGES)
+    assert [one["from_name"] for one in answer["result"]] == ["masks2", "areas"]
+    assert "gone.png" in texts(answer)["first"]
+    assert answer["model_version"].startswith("SAM 2 nano: ")
+    assert "gone.png" in answer["model_version"]
+    assert "gone.png" in caplog.text
+    stored = {**tasks.annotated(task, *drawn), "predictions": [answer]}
+    assert engine.predict([stored], TWO_IMAGES) == [[]]
+
+
+@pytest.mark.parametrize("config", [tasks.IMAGE, tasks.STACK])
+@pytest.mark.parametrize("fault", ["label", "shape"])
+def test_a_region_that_cannot_be_answered_leaves_the_others_theirs(
+    engine, files, discs, caplog, config, fault
+):
+    caplog.set_level("INFO")
+    bad = tasks.area(discs[1][0], 1, "Mars" if fault == "label" else "Cell")
+    if fault == "shape":
+        bad["value"]["x"] = None
+    task = tasks.image_task(files) if config == tasks.IMAGE else tasks.stack_task(files)
+    full = tasks.annotated(task, bad, tasks.area(discs[1][0], 2))
+    (answer,) = engine.predict([full], config)
+    kinds = [one["type"] for one in answer["result"]]
+    assert set(kinds) == {"brushlabels", "rectanglelabels"}
+    assert kinds.count("rectanglelabels") == 1
+    told = "Mars" if fault == "label" else "'x' is None"
+    assert told in texts(answer)["area1"]
+    assert told in answer["model_version"]
+    assert told in caplog.text
+
+
+def test_a_damaged_box_of_a_video_leaves_the_others_theirs(engine, files, discs):
+    bad, good = tasks.video_box(discs[1], 1, region="bad"), tasks.video_box(discs[1], 2)
+    bad["value"]["sequence"][0]["frame"] = 0.5
+    (answer,) = engine.predict([tasks.annotated(tasks.video_task(files), bad, good)], tasks.VIDEO)
+    found = {one["id"]: len(one["value"]["sequence"]) for one in answer["result"]}
+    assert found["bad"] == 1 < found["a"]
+    assert "frames count 1, 2, 3" in texts(answer)["bad"]
+
+
+def test_a_click_of_a_label_without_a_place_stays_with_the_reason(engine, files, discs):
+    bad, good = tasks.area(discs[1][0], 1, "Mars"), tasks.area(discs[1][0], 2)
+    context = {"result": [bad, good]}
+    (answer,) = engine.predict([tasks.image_task(files)], tasks.IMAGE, context)
+    assert [one["type"] for one in answer["result"]] == ["brushlabels", "rectanglelabels"]
+    assert "Mars" in texts(answer)["area1"]
+    assert answer["model_version"] == engine.model_version
+
+
 def test_pictures_that_there_is_no_time_for_are_stored_later(settings, files, pictures):
     with label_studio() as (web, stored):
         hurried = dataclasses.replace(settings, answer_within=1e-6, url=web.url, api_key="t")

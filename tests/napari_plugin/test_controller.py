@@ -68,6 +68,41 @@ def test_a_box_and_a_click_that_excludes(desk: Desk) -> None:
     assert iou(desk, 0, 2, 2) > 0.8
 
 
+def test_a_new_object_is_asked_for_twice_and_made_once(desk: Desk) -> None:
+    desk.click(*LEFT)
+    made = desk.controller.new_object()
+    desk.controller.dock.select(1)
+    assert (desk.controller.new_object(), desk.controller.dock.selected) == (made, made)
+    assert list(desk.controller.objects) == [1, made]
+
+
+def _drawn(desk: Desk) -> None:
+    desk.box(50, 75, 70, 95)
+
+
+def _painted(desk: Desk) -> None:
+    desk.space.labels.paint((0, 60, 85), desk.controller.dock.selected)
+
+
+def _named(desk: Desk) -> None:
+    desk.controller.rename(desk.controller.dock.selected, "nucleus")
+
+
+def _begun(desk: Desk) -> None:
+    desk.space.go_to((3,))
+    desk.controller.editing.begin_here()
+
+
+@pytest.mark.parametrize("use", [_drawn, _painted, _named, _begun])
+def test_an_object_of_which_something_was_made_is_not_the_new_one(
+    desk: Desk, use: Callable[[Desk], None]
+) -> None:
+    desk.click(*LEFT)
+    made = desk.controller.new_object()
+    use(desk)
+    assert desk.controller.new_object() not in (1, made)
+
+
 def test_objects_are_tracked_to_the_end(desk: Desk) -> None:
     desk.click(*LEFT)
     desk.controller.new_object()

@@ -110,3 +110,17 @@ def test_a_renamed_layer_has_the_same_objects_and_another_of_its_old_name_has_no
     assert use(layer) == first
     other = desk.viewer.add_labels(moving_discs(4)[1][:, ::-1].copy(), name="tracked")
     assert not {*use(other)} & {*first}
+
+
+def test_a_layer_with_the_name_of_one_that_was_removed_is_another_one(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(moving_discs(4)[0])
+    use = desk.controller.prompting.use_labels
+    layer = desk.viewer.add_labels(moving_discs(4)[1], name="tracked")
+    first = use(layer)
+    desk.jobs.run()
+    desk.viewer.layers.remove(layer)
+    other = desk.viewer.add_labels(moving_discs(4)[1][:, ::-1].copy(), name="tracked")
+    assert other.name == "tracked"
+    assert not {*use(other)} & {*first}

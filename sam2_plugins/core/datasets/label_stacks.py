@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.core.frames import DAMAGE, is_tiff, list_images, read_image, read_pages
+from sam2_plugins.core.frames import (
+    DAMAGE,
+    kind_of,
+    list_images,
+    read_image,
+    read_pages,
+    refusal_of,
+)
 from sam2_plugins.core.masks import NotLabelsError, labels_from_picture, whole_numbers
 
 LABEL_STACK_NAME = "labels.tif"  # what `track --format tiff` writes
@@ -68,9 +75,10 @@ def read_labels(path: Path) -> NDArray[Any]:
 def _read(path: Path) -> tuple[NDArray[Any], bool]:
     """Read labels, and whether they stand for colours."""
     try:
-        if path.suffix.lower() == ".npy":
+        kind = kind_of(path)
+        if kind == "array":
             return _from_array(np.load(path, allow_pickle=False))
-        return _from_tiff(path) if is_tiff(path) else _from_image(path)
+        return _from_tiff(path) if kind == "tiff" else _from_image(path)
     except FrameSourceError:
         raise
     except NotLabelsError as error:
@@ -78,7 +86,8 @@ def _read(path: Path) -> tuple[NDArray[Any], bool]:
     except FileNotFoundError as error:
         raise FrameSourceError(f"There is no {path}.") from error
     except UnidentifiedImageError as error:
-        raise FrameSourceError(f"{path} is no image of labels: take PNG, TIFF or .npy.") from error
+        reason = refusal_of(path) or f"{path} is no image of labels: take PNG, TIFF or .npy."
+        raise FrameSourceError(reason) from error
     except DAMAGE as error:
         raise FrameSourceError(f"{path} cannot be read: {error}.") from error
 

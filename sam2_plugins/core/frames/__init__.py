@@ -5,12 +5,14 @@ A source that cannot be read raises `FrameSourceError` with the reason and the r
 
 from __future__ import annotations
 
+from sam2_plugins.core.frames._content import kind_of
 from sam2_plugins.core.frames._encoder import encode_video
 from sam2_plugins.core.frames._file_names import natural_sorted
 from sam2_plugins.core.frames._files import first_read, source_files
 from sam2_plugins.core.frames._folder import list_images
+from sam2_plugins.core.frames._foreign import refusal_of
 from sam2_plugins.core.frames._gate import DAMAGE, MAX_PIXELS, media_url
-from sam2_plugins.core.frames._image_files import is_tiff, read_image, read_pages
+from sam2_plugins.core.frames._image_files import read_image, read_pages
 from sam2_plugins.core.frames._normalise import Normalisation
 from sam2_plugins.core.frames._open import open_frames
 from sam2_plugins.core.frames._probe import SourceInfo, probe
@@ -26,7 +28,7 @@ __all__ = [
     "UnknownLengthError",
     "encode_video",
     "first_read",
-    "is_tiff",
+    "kind_of",
     "list_images",
     "media_url",
     "natural_sorted",
@@ -34,5 +36,6 @@ __all__ = [
     "probe",
     "read_image",
     "read_pages",
+    "refusal_of",
     "source_files",
 ]

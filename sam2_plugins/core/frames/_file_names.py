@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise, product
 from math import prod
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sam2_plugins.core.errors import FrameSourceError
 
@@ -18,8 +18,10 @@ _Item = TypeVar("_Item", str, Path)
 _MOST_FORMS = 4
 _MOST_CHANNELS = 8  # a part of the name with more values is no channel
 _DATE = re.compile(r"(?<!\d)(19|20)\d\d(?!\d)|(?<!\d)(19|20)\d{6}(?!\d)")
-_SEPARATORS = re.compile(r"[\s_.,;()\[\]=+-]+")
-_RUNS = re.compile(r"[^\W\d_]+|\d+")
+_SEPARATORS = re.compile(r"(?:[\s_,;()\[\]=+-]|(?<!\d)\.|\.(?!\d))+")  # no decimal point
+_DASH, _PLUS = re.compile(r"(?<!\d)-(?=\d)"), re.compile(r"(?<!\d)\+(?=\d)")
+_MINUS = "\N{MINUS SIGN}"
+_RUNS = re.compile(rf"[^\W\d_]+|{_MINUS}?\d+|\.")
 _TIME, _CHANNEL, _DEPTH, _SERIES, _NUMBER, _WORD = "T", "C", "Z", "series", "number", "word"
 _TAGS: Mapping[str, str] = {
     **dict.fromkeys(("t", "time", "timepoint", "tp", "frame", "fr", "sk"), _TIME),
@@ -32,7 +34,7 @@ _TAGS: Mapping[str, str] = {
 
 _PLATE_TAGS = {"r": _SERIES, "c": _SERIES, "p": _DEPTH}  # of names with a row: r01c02f03p04
 _SURE_CHANNELS = {"ch", "chan", "channel", "wavelength"}
-_NAMED = re.compile(r"(channel|position|pos|well|camera|cam)(?=\w)", re.IGNORECASE)
+_NAMED = re.compile(r"(channel|position|pos|well|camera|cam)(?=\w)(?!\d+[^\W\d_]+\d)", re.I)
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
@@ -101,15 +103,19 @@ def arrange(
         fields = [f._replace(axis=_SERIES) if f.axis in (_CHANNEL, _DEPTH) else f for f in fields]
     keys = {axis: _joined(fields, axis, len(names)) for axis in (_SERIES, _TIME, _CHANNEL, _DEPTH)}
     if len(set(zip(*keys.values(), strict=True))) < len(files):  # such as a1 beside a01
-        return Arrangement(tuple(files), "T", (len(files),), tuple(_several_forms(names)))
-    groups = list(dict.fromkeys(keys[_SERIES]))
+        notes = _several_forms(names) or _same_meaning(keys, names)
+        return Arrangement(tuple(files), "T", (len(files),), (*notes,))
+    groups = sorted(set(keys[_SERIES]), key=_order)
     if not 0 <= (series or 0) < len(groups):
         raise FrameSourceError(
             f"The names in {files[0].parent} make {len(groups)} series, counted from 0, but no "
             f"series {series}: choose another with stream=."
         )
     chosen = [k for k, key in enumerate(keys[_SERIES]) if key == groups[series or 0]]
-    notes = []
+    numbers = [n for field in fields for n in field.values if isinstance(n, int)]
+    notes = ["A dash before some of the numbers is read as a minus."] * (
+        min(numbers, default=0) < 0
+    )
     if len(groups) > 1 and series is None:
         pattern = f"*{_text(groups[0])}*"
         fits = fnmatch.filter(names, pattern) == [names[k] for k in chosen]
@@ -127,13 +133,27 @@ def arrange(
 
 def _several_forms(names: Sequence[str]) -> list[str]:
     """Report names of a few forms, such as those of pictures and of their masks."""
-    forms = list(dict.fromkeys(re.sub(r"\d+", "#", name) for name in names))
+    forms = list(dict.fromkeys(map(_form, names)))
     if not 1 < len(forms) <= _MOST_FORMS:
         return []
     return [
         f"The names are of {len(forms)} forms ({', '.join(forms)}), and all images follow one "
         "another. If some are no frames, such as masks, take them out, or give a pattern of the "
         "names as the path."
+    ]
+
+
+def _same_meaning(keys: Mapping[str, Sequence[Hashable]], names: Sequence[str]) -> list[str]:
+    """Report names that tell the same time, channel and plane, where names tell more than times."""
+    found: dict[Hashable, list[str]] = {}
+    for name, *key in zip(names, *keys.values(), strict=True):
+        found.setdefault(tuple(key), []).append(name)
+    same = next(names for names in found.values() if len(names) > 1)
+    if all(len(set(parts)) == 1 for axis, parts in keys.items() if axis != _TIME):
+        return []
+    return [
+        f"The names {_few(same)} mean the same, so all images follow one another, whatever their "
+        "channel, plane or position. Take out those that are there twice."
     ]
 
 
@@ -154,9 +174,8 @@ def _two_counts(fields: Sequence[_Field], chosen: Sequence[int], names: Sequence
 
 def _complete(grid: Mapping[tuple, Path], notes: Sequence[str]) -> Arrangement | None:
     """Arrange files that are there for every time, channel and plane, but for a last time."""
-    times, channels, planes = (list(dict.fromkeys(key[k] for key in grid)) for k in range(3))
+    times, channels, planes = (sorted({key[k] for key in grid}, key=_order) for k in range(3))
     notes = [*notes, *_gaps(times)]
-    channels, planes = sorted(channels, key=_order), sorted(planes, key=_order)
     whole = [t for t in times if all((t, c, z) in grid for c, z in product(channels, planes))]
     if whole not in (times, times[:-1]) or not whole:
         return None
@@ -203,42 +222,46 @@ def _one_channel(grid: Mapping[tuple, Path], notes: Sequence[str]) -> Arrangemen
 
 def _fields(names: Sequence[str]) -> list[_Field]:
     """Cut names into parts, and keep those that differ; none if they are not cut alike."""
-    pieces = [[piece for piece in _SEPARATORS.split(name) if piece] for name in names]
+    pieces = [[piece for piece in _SEPARATORS.split(name) if piece] for name in _signed(names)]
     if len({len(parts) for parts in pieces}) != 1:
         return []
     fields: list[_Field] = []
-    before = ""
+    tag = ""
     for column in zip(*pieces, strict=True):
-        fields += _fields_of(column, before)
-        before = column[0].lower() if len(set(column)) == 1 else ""
+        found, tag = _fields_of(column, tag)
+        fields += found
     return [field for field in fields if len(set(field.values)) > 1]
 
 
-def _fields_of(column: Sequence[str], before: str) -> list[_Field]:
-    """Fields of one part of the names; `before` is the part before it, if it is always the same."""
+def _fields_of(column: Sequence[str], tag: str) -> tuple[list[_Field], str]:
+    """Fields of one part of the names.
+
+    `tag`, also returned for the next part, is what comes before it, if that is always the same.
+    """
     if all(_NAMED.match(piece) for piece in column):
         kinds = {_NAMED.match(piece)[1].lower() for piece in column}  # type: ignore[index]
         if len(kinds) == 1:
             tag = kinds.pop()
             values: list[Hashable] = [piece[len(tag) :] for piece in column]
-            return [_Field(_TAGS[tag], values, tag in _SURE_CHANNELS)]
+            return [_Field(_TAGS[tag], values, tag in _SURE_CHANNELS)], ""
     runs = [_RUNS.findall(piece) for piece in column]
-    if len({tuple(run.isdecimal() for run in row) for row in runs}) != 1:
-        return [_Field(_WORD, list(column))]
-    fields, tags = [], _TAGS
+    if len({tuple(map(_is_number, row)) for row in runs}) != 1:
+        return [_Field(_WORD, list(column))], ""
+    fields, tags, axis = [], _TAGS, _NUMBER
     columns = list(zip(*runs, strict=True))
-    letters = [c[0].lower() for c in columns if not c[0].isdecimal()]
+    letters = [c[0].lower() for c in columns if not _is_number(c[0])]
     if letters[:2] == ["r", "c"]:
         tags = {**_TAGS, **_PLATE_TAGS}
-    tag = before
     for part in columns:
-        if part[0].isdecimal():
-            numbers: list[Hashable] = [int(text) for text in part]
-            fields.append(_Field(tags.get(tag, _NUMBER), numbers, tag in _SURE_CHANNELS))
+        if _is_number(part[0]):
+            numbers: list[Hashable] = [int(text.replace(_MINUS, "-")) for text in part]
+            if tag != "." or axis != _TIME:  # the decimals of a time are of the time
+                axis = tags.get(tag, _NUMBER)
+            fields.append(_Field(axis, numbers, tag in _SURE_CHANNELS))
         else:
             fields.append(_Field(_WORD, list(part)))
         tag = part[0].lower() if len({text.lower() for text in part}) == 1 else ""
-    return fields
+    return fields, tag
 
 
 def _fields_by(expression: str, names: Sequence[str]) -> list[_Field]:
@@ -283,13 +306,33 @@ def _follows(field: _Field, known: Sequence[_Field]) -> bool:
     return len(set(keys)) == len(set(zip(keys, field.values, strict=True)))
 
 
-def _joined(fields: Sequence[_Field], axis: str, count: int) -> list[Hashable]:
+def _joined(fields: Sequence[_Field], axis: str, count: int) -> list[tuple[Hashable, ...]]:
     parts = [field.values for field in fields if field.axis == axis]
     return list(zip(*parts, strict=True)) if parts else [()] * count
 
 
-def _order(key: Hashable) -> tuple[list[tuple[int, str]], str]:
-    return natural_key(_text(key))
+def _order(key: Sequence[Hashable]) -> list[Any]:
+    return [part if isinstance(part, int) else natural_key(str(part)) for part in key]
+
+
+def _is_number(run: str) -> bool:
+    return run[-1].isdecimal()
+
+
+def _form(name: str) -> str:
+    return re.sub(r"\d+", "#", name)
+
+
+def _signed(names: Sequence[str]) -> list[str]:
+    """Make a minus of each dash that others of the names do without, and drop the pluses."""
+    names = [_PLUS.sub("", name) for name in names]
+    forms = {_form(name) for name in names}
+
+    def sign(dash: re.Match[str]) -> str:
+        name = dash.string
+        return _MINUS if _form(name[: dash.start()] + name[dash.end() :]) in forms else "-"
+
+    return [_DASH.sub(sign, name) for name in names]
 
 
 def _text(key: Hashable) -> str:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import tifffile
 
+from sam2_plugins.core.frames._content import kind_of
 from sam2_plugins.core.frames._folder import is_image_name, list_images
 from sam2_plugins.core.frames._gate import DAMAGE, exists
-from sam2_plugins.core.frames._image_files import is_tiff
 from sam2_plugins.core.frames._tiff_facts import files_of_ome
 from sam2_plugins.core.frames._zarr import is_zarr
 
@@ -27,7 +27,7 @@ def source_files(path: Path) -> list[Path]:
         return sorted(Path(name) for name in glob.glob(str(path)))
     if path.is_dir():
         return [path] if is_zarr(path) else list_images(path) or [path]
-    if path.is_file() and is_tiff(path):
+    if path.is_file() and kind_of(path) == "tiff":
         with suppress(*DAMAGE), tifffile.TiffFile(path) as tif:
             beside = [path.parent / name for name in files_of_ome(tif)]
             return [path, *(one for one in beside if one != path and one.is_file())]

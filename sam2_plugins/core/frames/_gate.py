@@ -47,9 +47,6 @@ _CONTAINERS = (
 )
 _PICTURES = "bmp_pipe,j2k_pipe,jpeg_pipe,jpegls_pipe,pam_pipe,pbm_pipe,pgm_pipe,png_pipe,ppm_pipe"
 _SOUND = "aac,aiff,flac,mp3,wav"  # opened to report that they have no picture
-_PLAYLIST = re.compile(
-    rb"\s*(#EXTM3U|ffconcat|<\?xml[^>]*>\s*<MPD|<MPD|\[playlist\]|v=0\r?\n)", re.IGNORECASE
-)
 
 
 def is_address(text: str) -> bool:
@@ -84,8 +81,6 @@ def open_container(source: Any, name: str, **options: str) -> Any:
     try:
         return av.open(target, options={**gate, **options})
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        if isinstance(source, Path) and _is_playlist(source):
-            raise _playlist(name) from error
         if isinstance(error, av.error.ArgumentError):  # FFmpeg: the format is not on the list
             raise _unknown(name) from error
         reason = getattr(error, "strerror", None) or error
@@ -125,18 +120,6 @@ def _address(text: str) -> str:
             "an address that begins with http, https, rtsp, rtmp, srt, udp or tcp."
         )
     return text
-
-
-def _is_playlist(path: Path) -> bool:
-    with path.open("rb") as file:
-        return _PLAYLIST.match(file.read(512)) is not None
-
-
-def _playlist(name: str) -> FrameSourceError:
-    return FrameSourceError(
-        f"{name} is a playlist, which names other files or addresses: they are not opened. Make "
-        f"one file of them: ffmpeg -i {name} -c copy movie.mp4"
-    )
 
 
 def _unknown(name: str) -> FrameSourceError:

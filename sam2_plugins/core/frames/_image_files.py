@@ -17,9 +17,11 @@ import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.frames._content import kind_of
+from sam2_plugins.core.frames._foreign import refusal_of
 from sam2_plugins.core.frames._gate import DAMAGE, MAX_PIXELS, require_size
 from sam2_plugins.core.frames._orientation import Orientation
 from sam2_plugins.core.frames._tiff_facts import refuse_strange_ome
@@ -34,7 +36,6 @@ IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2"}
     | {".apng", ".jfif", ".jpe"}
 )
-_TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _EXIF_ORIENTATION = 0x0112
 _ANIMATED = {
     "PNG",
@@ -45,6 +46,8 @@ _ANIMATED = {
 _GREY = {"1": "bool", "L": "uint8", "LA": "uint8", "La": "uint8", "I": "int32", "F": "float32"}
 _SHOWN_AS_COLOUR = {"P", "PA", "CMYK", "YCbCr", "LAB", "HSV", "RGBX", "RGBa"}
 _NETPBM = re.compile(rb"P[56]\s(?:\s*#[^\n]*\n)*\s*(\d+)\s+(?:#[^\n]*\n\s*)*(\d+)\s+(\d+)\s")
+
+_HELD = {"movie": "a movie", "array": "a numpy array", "zip": "an archive"}
 
 Reader = Callable[[Path], NDArray]
 
@@ -84,16 +87,10 @@ class ImageHeader:
         return self.shape[2] if self.axes == "YXS" else 1
 
 
-def is_tiff(path: Path) -> bool:
-    """Return by the content whether a file is a TIFF."""
-    with path.open("rb") as file:
-        return file.read(4) in _TIFF_HEADS
-
-
 def read_header(path: Path, max_pixels: int) -> ImageHeader:
     """Read the header."""
     try:
-        header = _tiff_header(path) if is_tiff(path) else _header(path)
+        header = _tiff_header(path) if kind_of(path) == "tiff" else _header(path)
     except FrameSourceError:
         raise
     except DAMAGE as error:
@@ -116,8 +113,13 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray:
 
 def unreadable(path: Path, error: Exception) -> FrameSourceError:
     """Return the error for an image that cannot be read."""
+    if path.is_file() and (refusal := refusal_of(path)):
+        return FrameSourceError(refusal)
+    reason: object = error
+    if isinstance(error, UnidentifiedImageError):
+        reason = f"it holds {_HELD.get(kind_of(path) or '', 'no picture of a known kind')}"
     return FrameSourceError(
-        f"The image {path} cannot be read: {error}. Replace it, or take it out of the folder."
+        f"The image {path} cannot be read: {reason}. Replace it, or take it out of the folder."
     )
 
 

@@ -12,14 +12,14 @@ import numpy as np
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._animation import open_animation
 from sam2_plugins.core.frames._array import ArraySource, StackedArray
+from sam2_plugins.core.frames._content import kind_of
 from sam2_plugins.core.frames._folder import open_folder, open_images, open_pattern
-from sam2_plugins.core.frames._foreign import conversion_of
+from sam2_plugins.core.frames._foreign import refusal_of
 from sam2_plugins.core.frames._form import common_form, in_form, is_picture, mixed_depths
 from sam2_plugins.core.frames._gate import DAMAGE, MAX_PIXELS, exists, is_address, require_size
 from sam2_plugins.core.frames._image_files import (
     IMAGE_SUFFIXES,
     TIFF_SUFFIXES,
-    is_tiff,
     read_header,
 )
 from sam2_plugins.core.frames._normalise import Contrast, Limits
@@ -36,6 +36,12 @@ _KINDS_OF_OPTIONS = {
     "stream": ("video", "stream", "images", "tiff", "zarr"),
     "channels_by": ("images",),
 }
+_KIND_BY_SUFFIX = {
+    **dict.fromkeys(IMAGE_SUFFIXES | TIFF_SUFFIXES, "image"),
+    **dict.fromkeys((".zip", ".ozx"), "zip"),
+    ".npy": "array",
+}
+"""Of files whose content is not known."""
 
 
 def open_frames(
@@ -156,26 +162,26 @@ def _open_existing(path: Path, options: ReadOptions) -> FrameSource:
 
 
 def _open_file(path: Path, options: ReadOptions) -> FrameSource:
-    suffix = path.suffix.lower()
-    if hint := conversion_of(path):
-        raise FrameSourceError(hint)
-    if is_tiff(path):
+    if refusal := refusal_of(path):
+        raise FrameSourceError(refusal)
+    kind = kind_of(path) or _KIND_BY_SUFFIX.get(path.suffix.lower(), "movie")
+    if kind == "tiff":
         return _bounded(open_tiff(path, options), options)
-    if suffix in IMAGE_SUFFIXES | TIFF_SUFFIXES:
+    if kind == "image":
         header = read_header(path, options.max_pixels)
         if header.frames > 1:
             return open_animation(path, header, options)
         return open_images([path], path.name, options)
-    if suffix == ".npy":
+    if kind == "array":
         return _bounded(_open_npy(path, options), options)
+    if kind == "movie":
+        return VideoSource(path, options)
     if is_zarr(path):
         return _bounded(open_zarr(path, options), options)
-    if suffix in (".zip", ".ozx"):
-        raise FrameSourceError(
-            f"{path} holds no zarr store, or is damaged: unpack it and give the folder, or copy it "
-            "again."
-        )
-    return VideoSource(path, options)
+    raise FrameSourceError(
+        f"{path} is a ZIP archive without a zarr store, or damaged: unpack it and give the folder, "
+        "or copy it again."
+    )
 
 
 def _bounded(source: FrameSource, options: ReadOptions) -> FrameSource:
@@ -191,8 +197,9 @@ def _open_npy(path: Path, options: ReadOptions) -> FrameSource:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except DAMAGE as error:
+        reason = error if kind_of(path) == "array" else "it does not begin as one"
         raise FrameSourceError(
-            f"{path} cannot be read as a numpy array: {error}. Save it again with numpy.save."
+            f"{path} cannot be read as a numpy array: {reason}. Save it again with numpy.save."
         ) from error
     return ArraySource(array, path.name, options)
 

@@ -96,7 +96,7 @@ def read_entries(path: Path) -> Iterator[tuple[dict[str, Any], dict[ObjectId, Ob
             for number, line in enumerate(file, start=1):
                 if line.endswith(b"\n"):
                     yield _read_line(line, f"{path}, line {number}")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
         raise ExportError(f"{path} cannot be read: {error.strerror or error}.") from error

@@ -6,6 +6,7 @@ belong to the nearest flat one. A photograph is hardly flat anywhere, and is ref
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,11 @@ _LOSSY_LEVELS = 51  # colours of lossy pictures are brought to these steps, to b
 _MOST_LOSSY_COLOURS = 16
 _SMALLEST_SPOT_PX = 3  # across, of another colour, in a lossy picture
 _SPOT_BLUR_PX = 8  # as far as compression smears it
+_SEAM_PX = 12  # across which compression smears the hues of two flat colours
+_HUE_DISTANCE = 40  # of such a hue from the line between the two
+_SMALLEST_MISSED = 12  # pixels that are neither of a flat colour nor of a seam
+# Brightness and the two differences of colour that JPEG keeps, of red, green and blue: ITU-T T.871.
+_LUMA_AND_HUE = np.array([[0.299, -0.169, 0.5], [0.587, -0.331, -0.419], [0.114, 0.5, -0.081]])
 _STRAY_SHARE = 0.02  # of the pixels, that are of no flat colour in a picture that was drawn
 _FEWEST_SHADES = 8  # of grey between flat ones, from which on they are soft edges
 _MANY_COLOURS = 64  # more labels than this, in many pieces each, are no objects
@@ -179,14 +185,53 @@ def _flat_lossy(colours: Colours, clear: NDArray[np.bool_] | None) -> Labels:
     """Take the few colours that stand out, and give every pixel to the nearest."""
     palette = _outstanding(colours)
     palette += _of_small_spots(colours, palette)
+    if len(palette) > _MOST_LOSSY_COLOURS:
+        raise _blurred()
     distances = _distances(colours, palette)
-    nearest = distances.min(0)
-    codes = _code(np.array(palette))[distances.argmin(0)]
-    if len(palette) > _MOST_LOSSY_COLOURS or np.mean(nearest > _LOSSY_DISTANCE) > _STRAY_SHARE:
-        raise _photograph()
+    nearest = distances.argmin(0)
+    if _merges(colours, nearest) or _misses(colours, nearest, distances.min(0) > _LOSSY_DISTANCE):
+        raise _blurred()
+    codes = _code(np.array(palette))[nearest]
     if clear is not None:
         return np.where(clear, 0, codes + 1).astype(np.uint32)
     return _without_background(codes)
+
+
+def _merges(colours: Colours, nearest: NDArray[np.int64]) -> bool:
+    """Whether what is given to one colour is flat in several."""
+    flat = _is_nearly_flat(colours)
+    for one in np.unique(nearest[flat]):
+        of_one = flat & (nearest == one)
+        off = np.abs(colours - np.median(colours[of_one], axis=0)).max(-1) > _LOSSY_DISTANCE // 2
+        if ndimage.binary_opening(of_one & off, np.ones((3, 3))).any():
+            return True
+    return False
+
+
+def _misses(colours: Colours, nearest: NDArray[np.int64], far: NDArray[np.bool_]) -> bool:
+    """Whether pixels that are far from all colours are not the seam of two of them.
+
+    Compression smears hues far beyond a seam, and brightness little.
+    """
+    flat = _is_nearly_flat(colours)
+    pixels = colours @ _LUMA_AND_HUE
+    ends, around = [], []
+    for one in np.unique(nearest):
+        of_one = nearest == one
+        core = of_one & flat if (of_one & flat).any() else of_one & ~far
+        ends.append(np.median(pixels[core], axis=0))
+        around.append(ndimage.maximum_filter(core, 2 * _SEAM_PX + 1))
+    seams = np.zeros_like(far)
+    for k, m in combinations(range(len(ends)), 2):
+        here = far & around[k] & around[m]
+        start, line = ends[k], ends[m] - ends[k]
+        luma, hues = pixels[here][:, 0] - start[0], pixels[here][:, 1:] - start[1:]
+        along = np.clip(hues @ line[1:] / max(1.0, line[1:] @ line[1:]), 0, 1)
+        low, high = sorted((0.0, line[0]))
+        is_blend = np.abs(hues - along[:, None] * line[1:]).max(1) <= _HUE_DISTANCE
+        seams[here] |= is_blend & (luma > low - _LOSSY_DISTANCE) & (luma < high + _LOSSY_DISTANCE)
+    spots, _ = ndimage.label(far & ~seams, np.ones((3, 3)))
+    return bool((np.bincount(spots.ravel())[1:] >= _SMALLEST_MISSED).any())
 
 
 def _outstanding(colours: Colours) -> list[NDArray[np.int64]]:
@@ -319,6 +364,13 @@ def _rgb(codes: NDArray[Any]) -> NDArray[np.int64]:
 def _is_nearly_grey(colours: Colours) -> bool:
     spread = colours.max(-1).astype(int) - colours.min(-1)
     return bool(np.mean(spread > 24) < 0.001)
+
+
+def _blurred() -> NotLabelsError:
+    return NotLabelsError(
+        "looks like a photograph, or has colours that compression blurred: save masks as PNG, "
+        "flat, with one number or colour for each object"
+    )
 
 
 def _photograph() -> NotLabelsError:

@@ -145,7 +145,31 @@ def _read_keyframe(raw: Any) -> Keyframe:
     )
 
 
-def read_regions(results: Iterable[Mapping[str, Any]]) -> list[VideoRegion]:
-    """Return the video boxes among results; those with the same id are one, the later one."""
-    found = [read_region(result) for result in results if result.get("type") == VIDEO_SHAPE]
-    return list({region.id: region for region in found if region.keyframes}.values())
+def read_regions(
+    results: Iterable[Mapping[str, Any]], left: dict[str, str] | None = None
+) -> list[VideoRegion]:
+    """Return the video boxes among results; those with the same id are one, the later one.
+
+    Parameters
+    ----------
+    left
+        Gets the ids of those that are damaged, with the reasons.
+
+    Raises
+    ------
+    FormatError
+        If one is damaged, without `left`.
+    """
+    found = {}
+    for result in results:
+        if result.get("type") == VIDEO_SHAPE:
+            try:
+                region = read_region(result)
+            except FormatError as error:
+                if left is None:
+                    raise
+                left[str(result.get("id", ""))] = str(error)
+                continue
+            if region.keyframes:
+                found[region.id] = region
+    return list(found.values())

@@ -22,9 +22,11 @@ class Objects:
         self._prompting = prompting
 
     def new(self, name: str = "") -> int:
-        """Make an object, and select it."""
+        """Make an object, or go on with one of which nothing was made yet, and select it."""
         work = self._prompting.begin()
-        label = work.add(name)
+        label = None if name else work.untouched()
+        if label is None:
+            label = work.add(name)
         self._dock.select(label)
         work.history.admit_objects()
         return label

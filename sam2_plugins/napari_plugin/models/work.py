@@ -45,6 +45,7 @@ class Work:
         self.store, self.names, self.lineage = workspace.store, workspace.names, workspace.lineage
         self.taken: dict[tuple[str, int], int] = {}
         self._sources: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+        self._source_names: set[str] = set()
         self.stroke: Change = {}
         self.history = History(self.store, self.capture, self.apply)
         self.project: Project | None = None
@@ -83,16 +84,28 @@ class Work:
     def add(self, name: str = "") -> int:
         """Make an object."""
         label = free_label(self.names)
-        self.names[label] = name or f"object {label}"
+        self.names[label] = name or _usual_name(label)
         return label
 
+    def untouched(self) -> int | None:
+        """Return an object that has its first name and nothing else; None if there is none."""
+        state = self.capture()
+        used = {label for _, label, _ in state.marks.clicks}
+        used |= {label for *_, label in state.marks.shapes} | {label for _, label in state.painted}
+        used |= {*state.lives, *state.mothers, *state.mothers.values(), *state.taken.values()}
+        free = (label for label, name in self.names.items() if name == _usual_name(label))
+        return next((n for n in free if n not in used and not self.store.frames_of(n)), None)
+
     def source(self, layer: Any) -> str:
-        """Return the name in `taken` of a Labels layer, whatever the layer is called later."""
+        """Return the name in `taken` of a Labels layer, whatever the layer is called later.
+
+        One that has the name of a layer that was removed is another layer.
+        """
         if layer not in self._sources:
-            there = self.workspace.viewer.layers
-            others = {name for known, name in self._sources.items() if known in there}
             names = chain([layer.name], (f"{layer.name} ({n})" for n in count(2)))
-            self._sources[layer] = next(name for name in names if name not in others)
+            name = next(name for name in names if name not in self._source_names)
+            self._source_names.add(name)
+            self._sources[layer] = name
         return self._sources[layer]
 
     def remove(self, label: int) -> Change:
@@ -224,6 +237,10 @@ class Work:
         stroke, self.stroke = self.stroke, {}
         if stroke:
             self.history.record("stroke of the brush", stroke)
+
+
+def _usual_name(label: int) -> str:
+    return f"object {label}"
 
 
 def _set(mapping: dict[Any, Any], values: Any) -> None:

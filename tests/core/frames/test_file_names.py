@@ -60,6 +60,11 @@ def test_names_that_count_one_thing_are_a_movie(movie: list[str]) -> None:
         names("Time_{t:03d}_Channel_{c}.png", t=range(4), c=range(3)),
         names("W0001F0001T{t:04d}Z001C{c}.tif", t=range(4), c=[1, 2, 3]),
         names("r02c02f01p01-ch{c}sk{t}fk1fl1.tiff", t=range(1, 5), c=[1, 2, 3]),
+        names("x_c{c}_t{t}.tif", c=range(3), t=range(4)),
+        names("x_t-{t}_c-{c}.tif", t=range(4), c=range(3)),
+        names("exp2_t={t}c={c}.tif", t=range(4), c=range(3)),
+        names("2024-08-20c_{c}t_{t}.tif", c=range(3), t=range(4)),
+        names("channel{c}time{t}.tif", c=range(3), t=range(4)),
     ],
 )
 def test_channels_and_times_are_told_by_the_names_of_microscopes(movie: list[str]) -> None:
@@ -100,6 +105,62 @@ def test_words_are_channels_if_a_person_says_so() -> None:
         axes_of(movie, channels_by="DAPI")
     with pytest.raises(FrameSourceError, match="is no expression"):
         axes_of(movie, channels_by="(")
+
+
+def stems(movie: Iterable[str]) -> list[str]:
+    return [path.stem for path in arrange([Path("exp") / name for name in movie]).files]
+
+
+@pytest.mark.parametrize("order", ["tcz", "tzc", "ctz", "czt", "ztc", "zct"])
+def test_times_are_in_order_wherever_they_stand_in_the_names(order: str) -> None:
+    sizes = {"t": 12, "c": 2, "z": 3}
+    movie = names("_".join(f"{k}{{{k}}}" for k in order), **{k: range(sizes[k]) for k in order})
+    found = arrange([Path("exp") / name for name in movie])
+    assert (found.axes, found.shape) == ("TCZ", (12, 2, 3))
+    counted = [{part[0]: int(part[1:]) for part in file.stem.split("_")} for file in found.files]
+    assert [(at["t"], at["c"], at["z"]) for at in counted] == list(
+        product(range(12), range(2), range(3))
+    )
+
+
+@pytest.mark.parametrize("pattern", ["x_t{t}.tif", "x-t{t}.tif", "{t}h.tif", "x_t{t:+}.tif"])
+def test_times_before_zero_come_first_and_it_is_told(pattern: str) -> None:
+    movie = names(pattern, t=range(-11, 4))
+    assert stems(movie) == [name.removesuffix(".tif") for name in movie]
+    assert axes_of(movie) == ("T", (15,), 1)
+
+
+def test_planes_below_zero_come_first() -> None:
+    movie = names("x_t{t}_z{z}.tif", t=range(3), z=[-1, 0, 1])
+    assert axes_of(movie) == ("TZ", (3, 3), 1)
+    assert stems(movie)[:3] == ["x_t0_z-1", "x_t0_z0", "x_t0_z1"]
+
+
+def test_a_dash_that_all_names_have_is_no_minus() -> None:
+    movie = names("x-{t}.tif", t=range(1, 4))
+    assert (stems(movie), axes_of(movie)[2]) == (["x-1", "x-2", "x-3"], 0)
+
+
+def test_decimals_of_a_time_are_no_series() -> None:
+    movie = names("x_t{t}.{d}.tif", t=range(3), d=[0, 5])
+    assert axes_of(movie)[:2] == ("T", (6,))
+    assert axes_of(names("x_c{c}.{t:04d}.tif", c=range(2), t=range(3)))[:2] == ("TC", (3, 2))
+
+
+def test_an_early_time_that_one_channel_lacks_is_not_taken_for_the_last() -> None:
+    movie = [name for name in names("x_c{c}_t{t}.tif", c=[1, 2], t=range(6)) if "c1_t2" not in name]
+    found = arrange([Path("exp") / name for name in movie])
+    assert [file.stem for file in found.files] == [f"x_c2_t{t}" for t in range(6)]
+    assert "only 2 is shown" in found.notes[0]
+
+
+def test_the_first_series_is_the_first_by_its_name() -> None:
+    movie = [name for name in names("t{t}_s{s}.tif", t=range(3), s=[1, 2]) if name != "t0_s1.tif"]
+    assert stems(movie) == ["t1_s1", "t2_s1"]
+
+
+def test_images_that_are_there_twice_are_told() -> None:
+    assert axes_of(names("x_t{t}_c{c}.tif", t=["1", "01", "2"], c=range(2))) == ("T", (6,), 1)
 
 
 def test_a_last_time_that_is_not_complete_is_left_out() -> None:

@@ -78,7 +78,7 @@ def test_an_empty_folder_points_to_those_inside(tmp_path: Path) -> None:
 
 def test_a_broken_image_is_named(tmp_path: Path) -> None:
     Image.fromarray(plain(0)).save(tmp_path / "0.png")
-    (tmp_path / "1.png").write_bytes(b"no image")
+    (tmp_path / "1.png").write_bytes(b"\0\1\2")
     with pytest.raises(FrameSourceError, match=r"1\.png cannot be read"):
         open_frames(tmp_path)
 

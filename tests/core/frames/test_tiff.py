@@ -308,7 +308,7 @@ def test_a_last_frame_without_all_its_channels_is_left_out_and_told(tmp_path: Pa
 
 
 def test_a_file_that_is_no_tiff_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "noise.tif").write_bytes(b"not a TIFF at all")
+    (tmp_path / "noise.tif").write_bytes(b"\0not a TIFF at all")
     with pytest.raises(FrameSourceError, match=r"noise\.tif cannot be read"):
         open_frames(tmp_path / "noise.tif")
 

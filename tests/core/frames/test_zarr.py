@@ -210,7 +210,7 @@ def test_a_well_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_zip_without_a_store_says_so(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("none")
     shutil.make_archive(str(tmp_path / "m.zarr"), "zip", tmp_path, "notes.txt")
-    with pytest.raises(FrameSourceError, match="holds no zarr store"):
+    with pytest.raises(FrameSourceError, match="ZIP archive without a zarr store"):
         open_frames(tmp_path / "m.zarr.zip")
 
 

@@ -104,6 +104,29 @@ def test_videos_bring_every_label_and_its_track_back(
     assert len({(one.index, instance(one)) for one in found}) == 2
 
 
+@pytest.mark.parametrize("ours", [True, False], ids=["export", "FiftyOne's own export"])
+def test_video_labels_bring_every_mask_back(tracked: Any, tmp_path: Path, ours: bool) -> None:
+    kind = fo.types.FiftyOneVideoLabelsDataset
+    if ours:
+        export(tracked, "sam2", tmp_path / "out", kind)
+    else:
+        tracked.export(
+            export_dir=str(tmp_path / "out"), dataset_type=kind, frame_labels_field="sam2"
+        )
+    back = fo.Dataset.from_dir(dataset_dir=str(tmp_path / "out"), dataset_type=kind)
+
+    made = [one for frame in tracked.first().frames.values() for one in frame["sam2"].detections]
+    masks = [
+        sorted((one.index, *one.bounding_box[:2], one.get_mask().tobytes()) for one in labels)
+        for labels in (detections(back), made)
+    ]
+    assert len(made) == COUNT
+    for read, written in zip(*masks, strict=True):
+        assert read[0] == written[0]
+        assert read[1:3] == pytest.approx(written[1:3])
+        assert read[3] == written[3]
+
+
 def test_fiftyones_own_format_keeps_all_so_that_a_run_goes_on(tracked: Any, tmp_path: Path) -> None:
     tracked.export(export_dir=str(tmp_path / "out"), dataset_type=fo.types.FiftyOneDataset)
     back = fo.Dataset.from_dir(

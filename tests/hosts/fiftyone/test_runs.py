@@ -120,6 +120,17 @@ def test_masks_on_the_disk_are_those_in_the_database(movie: Any, tmp_path: Any) 
     assert report.computed == 0
 
 
+def test_a_cache_that_cannot_be_written_is_named(
+    movie: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SAM2_PLUGINS_CACHE", str(tmp_path / "file"))
+    put(movie, 1, "seed", label(1, 1))
+    (report,) = propagate(movie, "seed", last=4).movies
+    assert report.state == "failed"
+    assert "SAM2_PLUGINS_CACHE chooses it" in report.error
+
+
 def test_an_object_that_goes_is_marked_as_lost(movie: Any) -> None:
     put(movie, 1, "seed", label(1, 1))
     away = fo.Classification(label="disc", index=1)
