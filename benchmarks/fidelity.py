@@ -30,7 +30,7 @@ def drawn_again(model: Sam2Model, mask: ObjectMask) -> float:
     assert extent is not None
     planner = WindowPlanner(mask.frame_size, model.image_size, "auto")
     window = planner.window(extent.box, planner.side_for(extent))
-    logits = to_logits(mask, window, model.image_size)[0, 0]
+    logits = to_logits(mask, window, model.image_size, model.device)[0, 0]
     return to_object_mask(logits, window, mask.frame_size, 1.0, 1.0).iou_with(mask)
 
 

@@ -1,23 +1,29 @@
-"""Ours beside the official SAM 2, in one process and in turns, frame by frame.
-
-So whatever else the machine does meets both.
+"""Ours beside the official SAM 2, in one process.
 
     python benchmarks/side_by_side.py --official FOLDER --size 512 --objects 1,8 --threads 1
 
+On a processor they take turns, frame by frame, so that whatever else the machine does meets both.
+On a graphics card, which goes on with the next frame while the host makes masks, each tracks by
+itself, with and without graphs, and the most memory of the device that its tensors take is told.
+
 FOLDER holds the official package `sam2` (facebookresearch/sam2) and what it needs (hydra-core,
-iopath, tqdm). Without it, ours is measured alone; on a graphics card, with and without graphs. Both
-have the same seeded weights, frames from memory, and a mask prompt for each object. Masks of random
-weights are noise: ours is given compact ones after its decoder, or their clean-up would be timed.
+iopath, tqdm). Without it, ours is measured alone. Both have the same seeded weights, frames from
+memory, and a mask prompt for each object. Masks of random weights are noise: ours is given compact
+ones after its decoder, or their clean-up would be timed.
+
+`--cells 100` follows so many squares of 40 px with nano, each in a window, through frames of 2048 ×
+2048 that stand still, and then that drift, so that windows move.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import gc
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -27,6 +33,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from sam2_plugins.core.checkpoints import load_model
 from sam2_plugins.core.model import Decoded, Sam2Model, build_model
 from sam2_plugins.core.model.fast import without_graphs
 from sam2_plugins.core.tracking.tracker import VideoTracker
@@ -50,6 +57,7 @@ def main() -> None:
     options.add_argument("--warm-up", type=int, default=18, help="frames before those that count")
     options.add_argument("--frames", type=int, default=10)
     options.add_argument("--threads", type=int)
+    options.add_argument("--cells", type=int, default=0, help="with nano, in windows")
     options.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     given = options.parse_args()
     if given.threads:
@@ -59,38 +67,73 @@ def main() -> None:
     device = torch.device(given.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "processor"
     print(f"{given.model}, {given.size} px, {name}, torch {torch.__version__}")
-    frames = movie(given.warm_up + given.frames + 2)
+    measure = apart if device.type == "cuda" else in_turns
+    length = given.warm_up + given.frames + 2
+    frames = movie(length)
     for count in map(int, given.objects.split(",")):
         boxes = grid_of_boxes(count, *frames.shape[1:3])
-        runs = {"ours": ours(given.model, given.size, frames, boxes, device)}
+        these = (given.model, given.size, frames, boxes, device)
+        runs: dict[str, Iterator[Any]] = {"ours": ours(*these)}
         if device.type == "cuda":
-            runs["ours without graphs"] = plainly(
-                ours(given.model, given.size, frames, boxes, device)
-            )
+            runs["ours without graphs"] = plainly(ours(*these))
         if given.official:
-            runs["official"] = official(given.model, given.size, frames, boxes, device)
-        spent = in_turns(runs, given.warm_up, given.frames, device)
-        base = spent.get("official")
-        for who, seconds in spent.items():
-            ratio = f"  official / this {base / seconds:.2f}" if base else ""
-            print(f"objects {count:3d}  {who:20s} {1e3 * seconds:9.1f} ms a frame{ratio}")
+            runs["official"] = official(*these)
+        show(f"objects {count:3d}", measure(runs, given.warm_up, given.frames, device))
+    if given.cells:
+        drifting = movie(length, 2048, 2048)
+        standing = np.repeat(drifting[:1], length, axis=0)
+        boxes = grid_of_boxes(given.cells, 2048, 2048, side=40)
+        runs = {
+            "standing": cells(standing, boxes, device),
+            "drifting": cells(drifting, boxes, device),
+        }
+        show(f"cells {given.cells}", measure(runs, given.warm_up, given.frames, device))
+
+
+def show(what: str, spent: dict[str, tuple[float, float]]) -> None:
+    """Print a line for each."""
+    base = spent.get("official")
+    for who, (seconds, mebibytes) in spent.items():
+        ratio = f"  official / this {base[0] / seconds:.2f}" if base else ""
+        memory = f"  {mebibytes:6.0f} MiB" if mebibytes else ""
+        print(f"{what}  {who:20s} {1e3 * seconds:9.1f} ms a frame{memory}{ratio}", flush=True)
+
+
+def apart(
+    runs: dict[str, Iterator[Any]], warm_up: int, count: int, device: torch.device
+) -> dict[str, tuple[float, float]]:
+    """Mean seconds per frame of each by itself, and most MiB of the device that it took."""
+    spent = {}
+    for who in list(runs):
+        run = runs.pop(who)
+        for _ in range(warm_up):
+            next(run)
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        began = time.perf_counter()
+        for _ in range(count):
+            next(run)
+        torch.cuda.synchronize(device)
+        seconds = (time.perf_counter() - began) / count
+        spent[who] = seconds, torch.cuda.max_memory_allocated(device) / 2**20
+        del run
+        gc.collect()
+        torch.cuda.empty_cache()
+    return spent
 
 
 def in_turns(
-    runs: dict[str, Iterator[Any]], warm_up: int, count: int, device: torch.device
-) -> dict[str, float]:
-    """Median seconds per frame of each: of the processor, or on a card as the clock has it."""
-    clock: Callable[[], float] = time.perf_counter if device.type == "cuda" else time.process_time
+    runs: dict[str, Iterator[Any]], warm_up: int, count: int, _: torch.device
+) -> dict[str, tuple[float, float]]:
+    """Median seconds of the processor per frame of each; no memory is told."""
     spent: dict[str, list[float]] = {who: [] for who in runs}
     for frame in range(warm_up + count):
         for who, run in runs.items():
-            began = clock()
+            began = time.process_time()
             next(run)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
             if frame >= warm_up:
-                spent[who].append(clock() - began)
-    return {who: float(np.median(seconds)) for who, seconds in spent.items()}
+                spent[who].append(time.process_time() - began)
+    return {who: (float(np.median(seconds)), 0.0) for who, seconds in spent.items()}
 
 
 def movie(length: int, height: int = 720, width: int = 1280) -> NDArray[np.uint8]:
@@ -134,11 +177,19 @@ def ours(
     model = build_model(get_variant(f"sam2.1-{name}"), size).eval()
     model.load_state_dict(seeded_state(shapes_of(name), 0))
     model.to(device)
-    height, width = frames.shape[1:3]
-    give_discs(model, boxes, height, width)
-    tracker = VideoTracker(model, frames, window=None)
+    give_discs(model, boxes, *frames.shape[1:3])
+    yield from tracked(VideoTracker(model, frames, window=None), boxes)
+
+
+def cells(frames: NDArray[np.uint8], boxes: list[Box], device: torch.device) -> Iterator[Any]:
+    """Track squares with nano, each through a window."""
+    yield from tracked(VideoTracker(load_model("nano", device), frames), boxes)
+
+
+def tracked(tracker: VideoTracker, boxes: list[Box]) -> Iterator[Any]:
+    """Track what fills boxes of the first frame."""
     for index, box in enumerate(boxes):
-        tracker.add_prompt(0, index + 1, mask=mask_of(box, height, width))
+        tracker.add_prompt(0, index + 1, mask=mask_of(box, *tracker.frame_size))
     yield from tracker.propagate()
 
 

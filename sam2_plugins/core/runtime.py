@@ -17,10 +17,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 @contextmanager
-def inference(device: torch.device) -> Iterator[None]:
-    """Inference mode, with bfloat16 autocast only where the hardware has it."""
-    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=fast):
+def inference(model: Any) -> Iterator[None]:
+    """Inference mode, with bfloat16 autocast where a `Sam2Model` and the hardware are for it."""
+    device = model.device.type
+    fast = device == "cuda" and model.variant.half_precision
+    fast = fast and torch.cuda.is_bf16_supported(including_emulation=False)
+    with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=fast):
         yield
 
 
@@ -29,7 +31,7 @@ def in_inference(method: F) -> F:
 
     @functools.wraps(method)
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with inference(self.model.device):
+        with inference(self.model):
             return method(self, *args, **kwargs)
 
     return wrapped  # type: ignore[return-value]

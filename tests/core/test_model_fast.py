@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from sam2_plugins.core.model import Memories, Sam2Model, build_model
-from sam2_plugins.core.model.fast import Graphs, without_graphs
+from sam2_plugins.core.model.fast import (
+    CAPTURED_AT,
+    GRAPHS,
+    IDLE_BYTES,
+    IDLE_RUNS,
+    Graphs,
+    without_graphs,
+)
 from sam2_plugins.core.variants import get_variant
 
 
@@ -17,6 +24,7 @@ class Recorded:
     """Like a graph of a card: the same tensors each time for arguments and results."""
 
     made = 0
+    nbytes = 0
 
     def __init__(self, function: Any, given: Any) -> None:
         Recorded.made += 1
@@ -47,22 +55,45 @@ def none_made() -> None:
     Recorded.made = 0
 
 
-def test_an_operation_is_captured_when_a_shape_comes_again() -> None:
+def test_an_operation_is_captured_when_a_shape_comes_again_and_again() -> None:
     model, graphs = Doubler().bfloat16(), Graphs(Recorded)
     ones = torch.ones(1, 2, dtype=torch.bfloat16)
-    first = [graphs.run(Doubler.operate, model, (ones, given(3)[1]), {"twice": True})]
+
+    def run() -> Tensor:
+        out: Tensor = graphs.run(Doubler.operate, model, (ones, given(3)[1]), {"twice": True})
+        return out
+
+    outs = [run() for _ in range(CAPTURED_AT - 1)]
     assert Recorded.made == 0
-    first += [
-        graphs.run(Doubler.operate, model, (ones, given(3)[1]), {"twice": True}) for _ in "ab"
-    ]
+    outs += [run() for _ in range(2)]
     assert Recorded.made == len(graphs) == 1
-    assert all(torch.equal(out, first[0]) for out in first)
+    assert all(torch.equal(out, outs[0]) for out in outs)
+
+
+def test_shapes_that_come_seldom_are_not_captured() -> None:
+    model, graphs = Doubler(), Graphs(Recorded)
+    for _ in range(CAPTURED_AT):
+        for size in range(1, GRAPHS + 3):
+            graphs.run(Doubler.operate, model, given(size), {"twice": True})
+    assert Recorded.made == 0
+
+
+def test_large_graphs_that_are_idle_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Recorded, "nbytes", IDLE_BYTES)
+    model, graphs = Doubler(), Graphs(Recorded)
+    for size, times in ((3, CAPTURED_AT), (4, CAPTURED_AT), (4, IDLE_RUNS - CAPTURED_AT)):
+        for _ in range(times):
+            graphs.run(Doubler.operate, model, given(size), {"twice": True})
+    assert len(graphs) == 2
+    for _ in range(2):
+        graphs.run(Doubler.operate, model, given(4), {"twice": True})
+    assert len(graphs) == 1
 
 
 def test_other_shapes_and_other_options_are_other_graphs() -> None:
     model, graphs = Doubler().bfloat16(), Graphs(Recorded)
     ones = torch.ones(1, 2, dtype=torch.bfloat16)
-    for size, twice in ((3, True), (4, True), (3, False)) * 2:
+    for size, twice in ((3, True), (4, True), (3, False)) * CAPTURED_AT:
         graphs.run(Doubler.operate, model, (ones, given(size)[1]), {"twice": twice})
     assert Recorded.made == 3
 
@@ -75,12 +106,12 @@ def test_changed_weights_are_captured_anew() -> None:
         out: Tensor = graphs.run(Doubler.operate, model, (ones, given(3)[1]), {"twice": True})
         return out
 
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        before = [run() for _ in range(3)]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+        before = [run() for _ in range(CAPTURED_AT + 1)]
         model.linear.weight += 1
-        after = [run() for _ in range(2)]
+        after = [run() for _ in range(2 * CAPTURED_AT)]
     assert Recorded.made == 2
-    assert torch.equal(before[0], before[2]) and torch.equal(after[0], after[1])
+    assert torch.equal(before[0], before[-1]) and torch.equal(after[0], after[-1])
     assert not torch.equal(before[0], after[0])
 
 
@@ -135,7 +166,7 @@ def test_a_trunk_that_prepares_its_weights_is_left_to_it() -> None:
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         plain = model.encode_image(pixels)
         fused = trunk._fused
-        for _ in range(2):
+        for _ in range(CAPTURED_AT):
             found = graphs.run(Sam2Model.encode_image.__wrapped__, model, (pixels,), {})
     assert len(graphs) == 1
     assert trunk._fused is fused

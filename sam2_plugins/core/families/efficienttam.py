@@ -53,6 +53,7 @@ class VitConfig:
     kind: ClassVar[str] = "vit"
     size_multiple: ClassVar[int] = 16
     has_skips: ClassVar[bool] = False
+    half_precision: ClassVar[bool] = True
 
     def build_trunk(self) -> nn.Module:
         """Make the trunk with fresh weights."""

@@ -20,6 +20,7 @@ class ConvTrunkConfig(PyramidTrunk):
     stages: tuple[int, ...]
 
     kind: ClassVar[str] = "conv"
+    half_precision: ClassVar[bool] = False  # a small step, repeated from frame to frame, adds up
 
     def build_trunk(self) -> nn.Module:
         """Make the trunk with fresh weights."""

@@ -33,6 +33,9 @@ class TrunkConfig(Protocol):
     has_skips: ClassVar[bool]
     """Whether there are maps at stride 4 and 8, which the mask decoder adds to its own."""
 
+    half_precision: ClassVar[bool]
+    """Whether a card computes in bfloat16. It is what large models need to be quick."""
+
     def build_trunk(self) -> nn.Module:
         """Make the trunk with fresh weights."""
 
@@ -51,6 +54,7 @@ class PyramidTrunk:
 
     size_multiple: ClassVar[int] = 32
     has_skips: ClassVar[bool] = True
+    half_precision: ClassVar[bool] = True
 
     def build_neck(self, width: int, top_down: Sequence[int]) -> nn.Module:
         """Make the feature pyramid with fresh weights."""
@@ -173,6 +177,11 @@ class Variant:
     licence: str = "Apache-2.0"
     gigaflop: float | None = field(default=None, compare=False)
     about: str = field(default="", compare=False)
+
+    @property
+    def half_precision(self) -> bool:
+        """Whether a card computes in bfloat16, and not in float32."""
+        return self.trunk.half_precision
 
     @property
     def size_multiple(self) -> int:

@@ -134,7 +134,10 @@ class ArraySource(FrameSource):
         if channel is None:
             return self._read(index, None)
         if channel > max(self._layout.y, self._layout.x):  # interleaved: one read brings them all
-            return np.take(self._read(index, slice(None)), self._channels, axis=-1)
+            samples = self._read(index, slice(None))
+            if self._channels == list(range(samples.shape[-1])):
+                return samples  # taking all would copy them, which costs as much as the reading
+            return np.take(samples, self._channels, axis=-1)
         return np.stack([self._read(index, c) for c in self._channels], axis=-1)
 
     def _read(self, index: int, channel: int | slice | None) -> NDArray:

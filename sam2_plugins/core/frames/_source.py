@@ -37,6 +37,11 @@ class Frame:
     time: float
     image: NDArray[np.uint8]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the picture takes."""
+        return self.image.nbytes
+
 
 @dataclass(frozen=True)
 class ReadOptions:

@@ -18,6 +18,8 @@ ObjectId: TypeAlias = "int | str"
 Pixels: TypeAlias = NDArray[np.bool_]
 PixelBox: TypeAlias = tuple[int, int, int, int]
 
+_FOUR_NEIGHBOURS = ndimage.generate_binary_structure(2, 1)
+
 
 @dataclass(frozen=True, eq=False)
 class ObjectMask:
@@ -108,6 +110,16 @@ class ObjectMask:
         """Number of pixels."""
         return int(np.count_nonzero(self.crop))
 
+    def parts(self) -> tuple[NDArray[np.int32], int]:
+        """Tell which connected part each pixel of the crop is in, from 1, and count them."""
+        labels, count = ndimage.label(self.crop, _FOUR_NEIGHBOURS)
+        return labels, int(count)
+
+    @cached_property
+    def is_connected(self) -> bool:
+        """Whether it has one part only, or none."""
+        return self.parts()[1] <= 1
+
     @property
     def box(self) -> PixelBox | None:
         """The tight box (x0, y0, x1, y1), ends exclusive; None if there is no pixel."""
@@ -166,9 +178,9 @@ class ObjectMask:
         keep
             (x, y) of points whose part stays, whatever its size.
         """
-        parts, count = ndimage.label(self.crop)
-        if count <= 1:
+        if self.is_connected:
             return self
+        parts, _ = self.parts()
         sizes = np.bincount(parts.ravel())
         sizes[0] = 0
         stays = sizes >= share * sizes.max()

@@ -5,7 +5,7 @@ the launches of one operation for one shape of its arguments and replays them as
 that are in bfloat16 already, as autocast would make them each time. The kernels are the same, so
 the results are too.
 
-An operation whose arguments have the same shapes for the second time is captured; before that, and
+An operation whose arguments have the same shapes again and again is captured; before that, and
 wherever capture is not possible, it runs as it is written.
 """
 
@@ -19,17 +19,28 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import fields, is_dataclass, replace
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
+from sam2_plugins.core.model.layers import LayerNorm
+
 F = TypeVar("F", bound=Callable[..., Any])
 Operation = Callable[..., Any]
 
-GRAPHS = 24
+GRAPHS = 64
 """Graphs that a model keeps: an operation has one for each shape of its arguments."""
+
+IDLE_RUNS, IDLE_BYTES = 64, 2**27
+"""Graphs that were not used for so many operations are let go while all take more than this.
+
+While objects' memories fill, every frame is of another shape, which does not come again.
+"""
+
+CAPTURED_AT = 4
+"""Times that a shape comes until it is captured, which takes as long as ten replays save."""
 
 _log = logging.getLogger(__name__)
 _enabled: ContextVar[bool] = ContextVar("graphs", default=True)
@@ -71,7 +82,6 @@ def _can_replay(model: Any) -> bool:
         model.device.type == "cuda"
         and _enabled.get()
         and torch.is_inference_mode_enabled()
-        and torch.is_autocast_enabled("cuda")
         and not model.training
         and not torch.cuda.is_current_stream_capturing()
     )
@@ -84,8 +94,16 @@ def _graphs_of(model: Any) -> Graphs:
         return _GRAPHS[model]
 
 
-Captured = Callable[[Any], Any]
-"""One operation for one shape: arguments to results, which later calls leave alone."""
+class Captured(Protocol):
+    """One operation for one shape."""
+
+    @property
+    def nbytes(self) -> int:
+        """What its arguments and results take for as long as it is kept."""
+
+    def __call__(self, given: Any) -> Any:
+        """Turn arguments into results, which later calls leave alone."""
+
 
 Capture = Callable[[Callable[[Any], Any], Any], Captured]
 """Makes a `Captured` of a function and its first arguments."""
@@ -103,7 +121,9 @@ class Graphs:
     def __init__(self, capture: Capture) -> None:
         self._capture = capture
         self._captured: OrderedDict[Any, Captured] = OrderedDict()
-        self._seen: OrderedDict[Any, None] = OrderedDict()
+        self._used: dict[Any, int] = {}
+        self._runs = 0
+        self._seen: OrderedDict[Any, int] = OrderedDict()
         self._weights: _Weights | None = None
         self._possible = True
         self._lock = Lock()
@@ -127,13 +147,15 @@ class Graphs:
     ) -> Captured | None:
         if self._weights is None or not self._weights.fit(model):
             self._captured.clear()
+            self._used.clear()
             self._weights = _Weights(model)
+        self._runs += 1
         if key in self._captured:
-            self._captured.move_to_end(key)
-            return self._captured[key]
-        if key not in self._seen:
-            self._seen[key] = None
-            while len(self._seen) > 16 * GRAPHS:
+            return self._use(key)
+        times = self._seen.pop(key, 0) + 1
+        if times < CAPTURED_AT:
+            self._seen[key] = times
+            while len(self._seen) > GRAPHS:  # what comes too seldom is no shape to prepare for
                 self._seen.popitem(last=False)
             return None
         function = self._weights.bind(operation, model)
@@ -144,15 +166,26 @@ class Graphs:
             self._captured.clear()
             _log.warning("This device cannot replay graphs and runs without: %s", error)
             return None
-        while len(self._captured) > GRAPHS:
-            self._captured.popitem(last=False)
+        return self._use(key)
+
+    def _use(self, key: Any) -> Captured:
+        """Return a graph, and let go of those that are idle."""
+        self._captured.move_to_end(key)
+        self._used[key] = self._runs
+        while len(self._captured) > GRAPHS or self._has_idle():
+            del self._used[self._captured.popitem(last=False)[0]]
         return self._captured[key]
+
+    def _has_idle(self) -> bool:
+        idle = self._runs - self._used[next(iter(self._captured))]
+        return idle > IDLE_RUNS and sum(c.nbytes for c in self._captured.values()) > IDLE_BYTES
 
 
 class _Weights:
     """A model's weights as autocast would use them, for as long as nobody changes the model's."""
 
     def __init__(self, model: nn.Module) -> None:
+        self._half = _casts()
         self._parameters = [p for p in model.parameters() if not p.is_inference()]
         self._version = self._count()
         named = dict(model.named_modules())
@@ -160,16 +193,17 @@ class _Weights:
         self._cast = {
             f"model.{name}.{part}": parameter.detach().to(torch.bfloat16)
             for name, module in named.items()
-            if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d)
+            if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | LayerNorm)
             and not name.startswith(own)
             for part, parameter in module.named_parameters(recurse=False)
+            if self._half
         }
 
     def fit(self, model: nn.Module) -> bool:
         """Whether the model's weights are those that were cast."""
         first = next(model.parameters())
         same = not self._parameters or self._parameters[0] is first
-        return same and self._version == self._count()
+        return same and self._half == _casts() and self._version == self._count()
 
     def bind(self, operation: Operation, model: nn.Module) -> Callable[[Any], Any]:
         """Return the operation as a function of its arguments, with these weights."""
@@ -183,6 +217,11 @@ class _Weights:
     def _count(self) -> tuple[int, int]:
         first = self._parameters[0].data_ptr() if self._parameters else 0
         return first, sum(p._version for p in self._parameters)
+
+
+def _casts() -> bool:
+    """Whether weights are cast for what runs now; tests have no card to ask."""
+    return any(torch.is_autocast_enabled(kind) for kind in ("cuda", "cpu"))
 
 
 class _Bound(nn.Module):
@@ -231,21 +270,26 @@ class _CudaGraph:
         given = _map(torch.clone, given)
         self._arguments = _tensors(given)
         self._graph = torch.cuda.CUDAGraph()
-        dtype = torch.get_autocast_dtype("cuda")
+        dtype, enabled = torch.get_autocast_dtype("cuda"), torch.is_autocast_enabled("cuda")
         # What autocast casts must neither come from its own cache nor stay there after the graph.
-        with torch.autocast("cuda", dtype, cache_enabled=False):
+        with torch.autocast("cuda", dtype, enabled=enabled, cache_enabled=False):
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
                 function(given)
             torch.cuda.current_stream().wait_stream(side)
             with torch.cuda.graph(self._graph, pool, side, capture_error_mode="thread_local"):
                 self._results = function(given)
+        self.nbytes = sum(t.nbytes for t in (*self._arguments, *_tensors(self._results)))
 
     def __call__(self, given: Any) -> Any:
-        for mine, theirs in zip(self._arguments, _tensors(given), strict=True):
-            mine.copy_(theirs, non_blocking=True)
+        torch._foreach_copy_(self._arguments, _tensors(given))
         self._graph.replay()
-        return _map(torch.clone, self._results)
+        # All at once: each launch costs the host more than the copy of a few numbers.
+        results = _tensors(self._results)
+        copies = [torch.empty_like(result) for result in results]
+        torch._foreach_copy_(copies, results)
+        rest = iter(copies)
+        return _map(lambda _: next(rest), self._results)
 
 
 def _map(function: Callable[[Tensor], Any], value: Any) -> Any:

@@ -14,6 +14,23 @@ FEW_CHANNELS = 64
 """A card's layer norm takes a block of threads per pixel, which so few channels leave idle."""
 
 
+class LayerNorm(nn.LayerNorm):
+    """Layer normalisation of what goes into a product next.
+
+    Where a card computes in half precision it hands over half precision, as the product would make
+    it, and moves half of the bytes.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise the last dimension."""
+        if not (x.is_cuda and torch.is_autocast_enabled("cuda")):
+            return super().forward(x)
+        dtype = torch.get_autocast_dtype("cuda")
+        with torch.autocast("cuda", enabled=False):
+            weight, bias = self.weight.to(dtype), self.bias.to(dtype)
+            return F.layer_norm(x.to(dtype), self.normalized_shape, weight, bias, self.eps)
+
+
 class LayerNorm2d(nn.Module):
     """Layer normalisation over the channels of a feature map [B, C, H, W]."""
 
@@ -98,9 +115,9 @@ class Attention(nn.Module):
     def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
         """Attention of projected and split tokens, joined and projected out.
 
-        `bias` [M] is added to the scaled logits of the keys.
+        `bias` [M] or [B, M] is added to the scaled logits of the keys.
         """
-        mask = None if bias is None else bias.expand(1, 1, 1, -1).to(q.dtype)
+        mask = None if bias is None else bias.view(-1, 1, 1, bias.shape[-1]).to(q.dtype)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         out: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
         return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import cycle
 from typing import cast
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sam2_plugins.core.model.key_placement import GridPlacement, KeyPlacement
-from sam2_plugins.core.model.layers import Attention
+from sam2_plugins.core.model.layers import Attention, LayerNorm
 from sam2_plugins.core.model.linear import Linear, linear
 from sam2_plugins.core.model.position_encoding import rotary_table, rotate
 
@@ -19,6 +20,9 @@ INPUT_POSITION_SCALE = 0.1
 
 SCORES_AT_ONCE = 2**21
 """Attention weights in memory at once, where they are written out."""
+
+FILLS_THE_CARD = 4
+"""Objects of 64 × 64 tokens that keep all processors of a large card busy."""
 
 _FOR_ONE = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
@@ -46,7 +50,13 @@ class RotaryAttention(Attention):
         self.placement = placement or GridPlacement()
 
     def forward(
-        self, q: Tensor, k: Tensor, v: Tensor, grid: int | None = None, unplaced: int = 0
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        grid: int | None = None,
+        unplaced: int = 0,
+        bias: Tensor | None = None,
     ) -> Tensor:
         """Attend from a grid to memories and pointers, or to itself.
 
@@ -56,13 +66,16 @@ class RotaryAttention(Attention):
             [B, grid * grid, C].
         k, v
             [B, T, .]: the last `unplaced` tokens (object pointers) have no place in the frame.
+        bias
+            [B, T] to be added to the scaled logits, if the placement leaves tokens as they are.
         """
         if grid is None:
             raise ValueError("rotary attention needs the side of the grid")
         queries, keys = self.split(self.q_proj(q)), self.split(self.k_proj(k))
         queries = rotate(queries, rotary_table(grid, grid, queries.shape[-1], q.device))
         placed = self.placement(keys, v, grid, unplaced)
-        keys, values, bias = placed.keys, placed.values, placed.bias
+        keys, values = placed.keys, placed.values
+        bias = placed.bias if bias is None else bias
         mixed = _mix(queries, keys, values, bias)
         if mixed is None:
             return self.attend(queries, keys, self.split(self.v_proj(values)), bias)
@@ -87,21 +100,39 @@ def _mix(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor | None:
         return None
     if q.device.type == "cpu":
         return _mix_on_processor(q, k, v, bias)
-    if q.is_cuda and bias is None and len(q) > 1 and v.shape[-1] < q.shape[-1]:
+    if q.is_cuda and bias is None and v.shape[-1] < q.shape[-1]:
         return _mix_by_cudnn(q, k, v[:, None])
     return None
 
 
 def _mix_by_cudnn(q: Tensor, k: Tensor, v: Tensor) -> Tensor | None:
-    """Attention of one head by cuDNN, the only fused kernel that likes narrow values."""
+    """Attention of one head by cuDNN, the only fused kernel that likes narrow values.
+
+    It gives each object to a part of the card: the keys of few objects are cut into pieces, whose
+    results are joined, weighed by what each piece's logits sum to.
+    """
+    pieces = FILLS_THE_CARD // len(q) if k.shape[2] % FILLS_THE_CARD == 0 else 1
     try:
         given = torch.backends.cuda.SDPAParams(q, k, v, None, 0.0, False, False)
         if not torch.backends.cuda.can_use_cudnn_attention(given):
             return None
+        if pieces > 1:
+            return _mix_pieces(q, k, v, pieces)
         with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
             return F.scaled_dot_product_attention(q, k, v)[:, 0]
     except (RuntimeError, TypeError, AttributeError):  # an older one, or none for these shapes
         return None
+
+
+def _mix_pieces(q: Tensor, k: Tensor, v: Tensor, pieces: int) -> Tensor:
+    """Attend to `pieces` equal parts of the keys at once: [B, N, C]."""
+    keys, values = (t.reshape(len(q) * pieces, 1, -1, t.shape[-1]) for t in (k, v))
+    queries = q.repeat_interleave(pieces, dim=0)
+    attention = torch.ops.aten._scaled_dot_product_cudnn_attention
+    mixed, sums = attention(queries, keys, values, None, True, 0.0, False, False)[:2]
+    shape = (len(q), pieces, q.shape[2], -1)
+    share = sums.view(shape).softmax(1)
+    return (share * mixed.view(shape)).sum(1).to(v.dtype)
 
 
 def _mix_on_processor(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
@@ -114,7 +145,7 @@ def _mix_on_processor(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> T
     q, k, v
         [B, 1, N, C], [B, 1, M, C] and [B, M, narrow].
     bias
-        [M] to be added to the scaled logits.
+        [M] or [B, M] to be added to the scaled logits.
 
     Returns
     -------
@@ -124,9 +155,10 @@ def _mix_on_processor(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> T
     q, k = q[:, 0] * q.shape[-1] ** -0.5, k[:, 0]
     rows = max(16, SCORES_AT_ONCE // k.shape[1])
     mixed = v.new_empty(*q.shape[:2], v.shape[-1])
-    for one, keys, values, out in zip(q, k, v, mixed, strict=True):
+    biases = cycle([bias]) if bias is None or bias.ndim == 1 else bias
+    for one, keys, values, own, out in zip(q, k, v, biases, mixed, strict=False):
         for part, piece in zip(one.split(rows), out.split(rows), strict=True):
-            piece.copy_(linear(linear(part, keys, bias).softmax(-1), values.T))
+            piece.copy_(linear(linear(part, keys, own).softmax(-1), values.T))
     return mixed
 
 
@@ -139,9 +171,9 @@ class _Layer(nn.Module):
         )
         self.linear1 = Linear(width, hidden)
         self.linear2 = Linear(hidden, width)
-        self.norm1 = nn.LayerNorm(width)
-        self.norm2 = nn.LayerNorm(width)
-        self.norm3 = nn.LayerNorm(width)
+        self.norm1 = LayerNorm(width)
+        self.norm2 = LayerNorm(width)
+        self.norm3 = LayerNorm(width)
 
     def attend_to_itself(self, x: Tensor, grid: int) -> Tensor:
         """Let places of the frame attend to each other."""
@@ -150,11 +182,17 @@ class _Layer(nn.Module):
         return out
 
     def attend_to_memory(
-        self, x: Tensor, keys: Tensor, values: Tensor, grid: int, unplaced: int
+        self,
+        x: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        grid: int,
+        unplaced: int,
+        bias: Tensor | None,
     ) -> Tensor:
         """Let places of the frame attend to memories; x may serve all objects with a batch of 1."""
         x = x + self.cross_attn_image(
-            self.norm2(x).expand(len(keys), -1, -1), keys, values, grid, unplaced
+            self.norm2(x).expand(len(keys), -1, -1), keys, values, grid, unplaced, bias
         )
         out: Tensor = x + self.linear2(self.linear1(self.norm3(x), "relu"))
         return out
@@ -185,6 +223,7 @@ class MemoryAttention(nn.Module):
         memory: Tensor,
         memory_position: Tensor,
         unplaced: int,
+        there: Tensor | None = None,
     ) -> Tensor:
         """Condition features on memory.
 
@@ -197,6 +236,8 @@ class MemoryAttention(nn.Module):
         memory, memory_position
             [B, T, memory_width] tokens of B objects: those of memories one after another, then
             `unplaced` tokens of pointers.
+        there
+            bool [B, T]: which tokens are attended to; None: all.
 
         Returns
         -------
@@ -213,8 +254,12 @@ class MemoryAttention(nn.Module):
         x = self._each[0].attend_to_itself(x, grid)
         some = 1 if x.device.type in ONE_BY_ONE else len(keys)
         shared = [x] if len(x) == 1 else x.split(some)
-        each = zip(cycle(shared), keys.split(some), memory.split(some), strict=False)
-        out = torch.cat([self._condition(x, k, v, grid, unplaced) for x, k, v in each])
+        biases: Sequence[Tensor | None] = [None] * len(keys)
+        if there is not None:
+            zeros = torch.zeros_like(there, dtype=keys.dtype)
+            biases = zeros.masked_fill(~there, -torch.inf).split(some)
+        each = zip(cycle(shared), keys.split(some), memory.split(some), biases, strict=False)
+        out = torch.cat([self._condition(x, k, v, grid, unplaced, bias) for x, k, v, bias in each])
         return out.transpose(1, 2).unflatten(-1, (grid, grid))
 
     @property
@@ -222,11 +267,17 @@ class MemoryAttention(nn.Module):
         return cast("list[_Layer]", list(self.layers))
 
     def _condition(
-        self, x: Tensor, keys: Tensor, values: Tensor, grid: int, unplaced: int
+        self,
+        x: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        grid: int,
+        unplaced: int,
+        bias: Tensor | None,
     ) -> Tensor:
         for index, layer in enumerate(self._each):
             if index:
                 x = layer.attend_to_itself(x, grid)
-            x = layer.attend_to_memory(x, keys, values, grid, unplaced)
+            x = layer.attend_to_memory(x, keys, values, grid, unplaced, bias)
         out: Tensor = self.norm(x)
         return out

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sam2_plugins.core.model.fast import replayed
+
 SIDE = 64
 """Side of a closeup in pixels; a multiple of 8."""
 
@@ -37,6 +39,12 @@ class OutlineRefiner(nn.Module):
         assert self.last.bias is not None
         nn.init.zeros_(self.last.bias)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.last.weight.device
+
+    @replayed
     def forward(self, closeups: Tensor) -> Tensor:
         """Redraw masks.
 

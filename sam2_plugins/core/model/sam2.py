@@ -88,6 +88,9 @@ class Memories:
         [B, P] signed distance of each pointer in frames.
     span
         Distance that the pointers' temporal encoding is scaled by.
+    there
+        bool [B, M + P]: which maps and pointers there are; the others only fill up the shape. None:
+        all of them.
     """
 
     maps: Tensor
@@ -95,6 +98,7 @@ class Memories:
     pointers: Tensor
     distances: Tensor
     span: int
+    there: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -266,6 +270,17 @@ class Sam2Model(nn.Module):
             torch.cat((memory.flatten(1, 2), pointers), dim=1),
             torch.cat((position.flatten(1, 2), pointer_position), dim=1),
             unplaced=pointers.shape[1],
+            there=self._tokens_there(memories, memory.shape[2]),
+        )
+
+    def _tokens_there(self, memories: Memories, tokens: int) -> Tensor | None:
+        """Tell which tokens there are, if so many make a map: bool [B, T]."""
+        if memories.there is None:
+            return None
+        pieces, count = self.variant.width // self.variant.memory_width, memories.maps.shape[1]
+        maps, pointers = memories.there[:, :count], memories.there[:, count:]
+        return torch.cat(
+            (maps.repeat_interleave(tokens, 1), pointers.repeat_interleave(pieces, 1)), dim=1
         )
 
     def _pointer_tokens(self, memories: Memories) -> tuple[Tensor, Tensor]:

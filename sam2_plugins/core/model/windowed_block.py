@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from sam2_plugins.core.model.layers import MLP
+from sam2_plugins.core.model.layers import MLP, LayerNorm
 from sam2_plugins.core.model.window_partition import from_windows, to_windows
 
 
@@ -27,9 +27,9 @@ class WindowedBlock(nn.Module):
     def __init__(self, attention: nn.Module, channels: int, out: int, window: int) -> None:
         super().__init__()
         self.window = window
-        self.norm1 = nn.LayerNorm(channels, eps=1e-6)
+        self.norm1 = LayerNorm(channels, eps=1e-6)
         self.attn = attention
-        self.norm2 = nn.LayerNorm(out, eps=1e-6)
+        self.norm2 = LayerNorm(out, eps=1e-6)
         self.mlp = MLP(out, 4 * out, out, depth=2, activation="gelu")
 
     def forward(self, x: Tensor) -> Tensor:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict, defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,17 +17,20 @@ from torch import Tensor
 from sam2_plugins.core.frames import Frame, FrameSource
 from sam2_plugins.core.model import ImageFeatures, Sam2Model
 from sam2_plugins.core.tracking.disk_features import DiskFeatures
-from sam2_plugins.core.tracking.transfer import to_device
+from sam2_plugins.core.tracking.recent import Recent
+from sam2_plugins.core.tracking.transfer import in_few_sizes, ready_for, to_device
 from sam2_plugins.core.tracking.windows.planner import Window
+
+K = TypeVar("K", bound=Hashable)
+
+SPARSE = 8
+"""Pixels from one to the next that are looked at for colours."""
 
 PIXELS_AT_ONCE = 2**21
 """Pixels of the model's input in one batch on an accelerator: two frames of 1024, 32 of 256.
 
 On a processor a batch is no faster, and takes memory.
 """
-
-PICTURES = 2
-"""Frames whose pictures are kept: this one, and the one before it."""
 
 
 class FeatureStore:
@@ -87,9 +91,12 @@ class FeatureCache:
         self._frames = frames
         self._store = shared or FeatureStore(megabytes)
         self._movie = (weakref.ref(model), movie)
-        self._pictures: OrderedDict[int, Frame] = OrderedDict()
+        self._pictures: Recent[Frame] = Recent()
+        self._planes: Recent[NDArray[np.uint8]] = Recent()
+        self._there: Recent[Tensor] = Recent(2)
         self._times: dict[int, float] = {}
-        self._ahead = ReadAhead(frames)
+        self._ready: tuple[int, Tensor] | None = None
+        self._ahead = ReadAhead(frames, self._make_ready)
         alone = model.device.type == "cpu"
         self._at_once = 1 if alone else max(1, PIXELS_AT_ONCE // model.image_size**2)
         self.encoded = 0
@@ -110,9 +117,8 @@ class FeatureCache:
                     found[window] = on_disk
             missing = [window for window in missing if window not in found]
         if missing:
-            cuts = _Cuts(self.picture(frame), missing, self.model.device)
             for some in self._batches(missing):
-                found |= self._encode(cuts, some)
+                found |= self._encode(frame, some, len(missing))
         if self.disk is not None:
             for window in missing:
                 self.disk.put(names[window], found[window])
@@ -129,23 +135,17 @@ class FeatureCache:
     def seen(self, frame: int, window: Window) -> tuple[Tensor, ImageFeatures]:
         """Return a window as the model sees it, [1, 3, S, S], and its features."""
         features = self.get(frame, [window])[window]
-        cuts = _Cuts(self.picture(frame), [window], self.model.device)
-        return self.model.preprocess(cuts.of([window])), features
+        return self.model.preprocess(self._cut(frame, [window])), features
 
     def frame(self, index: int) -> Frame:
-        """Return a frame; the last two are kept, for one is often wanted twice.
+        """Return a frame; the last few are kept, for one is often wanted twice.
 
         Raises
         ------
         IndexError
             If there is no such frame (any more).
         """
-        if index not in self._pictures:
-            self._pictures[index] = self._ahead.take(index) or self._frames[index]
-        self._pictures.move_to_end(index)
-        while len(self._pictures) > PICTURES:
-            self._pictures.popitem(last=False)
-        return self._pictures[index]
+        return self._pictures.get(index, lambda: self._ahead.take(index) or self._frames[index])
 
     def time(self, index: int) -> float:
         """Return the time of a frame in seconds; the frame is read only the first time.
@@ -167,6 +167,25 @@ class FeatureCache:
         """Return a frame's picture [H, W, 3]; see `frame`."""
         return self.frame(index).image
 
+    def planes(self, index: int) -> NDArray[np.uint8]:
+        """Return a frame's picture [H, W, 3], or [H, W, 1] where it has no colours."""
+        return self._planes.get(index, lambda: _without_copies(self.picture(index)))
+
+    def on_device(self, index: int) -> Tensor:
+        """Return a frame's picture, uint8 [H, W, 3], where the model is."""
+        return self._there.get(index, lambda: self._brought(index))
+
+    def _brought(self, index: int) -> Tensor:
+        ready = self._ready
+        if ready is None or ready[0] != index:
+            ready = index, ready_for(self.picture(index), self.model.device)
+        return ready[1].to(self.model.device, non_blocking=True)
+
+    def _make_ready(self, frame: Frame) -> None:
+        """Copy a frame that was read ahead to where the device fetches it, if it did so before."""
+        if len(self._there):
+            self._ready = frame.index, ready_for(frame.image, self.model.device)
+
     def read_ahead(self, index: int) -> None:
         """Read a frame that comes next while an accelerator works; a processor is busy itself."""
         if self.model.device.type != "cpu" and index not in self._pictures:
@@ -175,27 +194,54 @@ class FeatureCache:
     def encode_ahead(self, index: int, windows: Sequence[Window]) -> None:
         """Let an accelerator encode the frame that comes next, if it has been read by now.
 
-        Objects seen in the whole frame are there next, too; other windows may have to move.
+        Few windows move from one frame to the next.
         """
-        whole = Window(0, 0, self._frames.width, self._frames.height)
-        if set(windows) == {whole} and self._ahead.has(index):
-            self.get(index, [whole])
+        if self._ahead.has(index):
+            self.get(index, windows)
 
-    def _batches(self, windows: Sequence[Window]) -> Iterator[list[Window]]:
-        """Windows of one size, in batches of few lengths: each length may be a graph."""
+    def _batches(self, windows: Sequence[Window]) -> Iterator[Sequence[Window]]:
+        """Windows of one size, in batches of few lengths."""
         alike: dict[tuple[int, int], list[Window]] = defaultdict(list)
         for window in windows:
             alike[window.height, window.width].append(window)
         for same in alike.values():
-            while same:
-                count = min(self._at_once, 2 ** (len(same).bit_length() - 1))
-                yield same[:count]
-                same = same[count:]
+            yield from in_few_sizes(same, self._at_once)
 
-    def _encode(self, cuts: _Cuts, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
-        features = self.model.encode_image(self.model.preprocess(cuts.of(windows)))
+    def _encode(
+        self, frame: int, windows: Sequence[Window], among: int
+    ) -> dict[Window, ImageFeatures]:
+        """Encode windows of one size, which are some of so many of this frame."""
+        cuts = self._cut(frame, windows, among)
+        features = self.model.encode_image(self.model.preprocess(cuts))
         self.encoded += len(windows)
         return {w: features[i : i + 1] for i, w in enumerate(windows)}
+
+    def _cut(self, frame: int, windows: Sequence[Window], among: int = 1) -> Tensor:
+        """Cut windows of one size out of a frame, [n, h, w, 3], where less has to be moved for it.
+
+        Many windows overlap: then the whole frame goes to an accelerator, and is cut there. So it
+        is where whole frames go there anyway, for the outlines.
+        """
+        device, (height, width) = self.model.device, self.frame_size
+        whole = among * windows[0].width * windows[0].height >= height * width
+        plain = all(type(window) is Window for window in windows)
+        if device.type == "cpu" or not plain or not (whole or len(self._there)):
+            image = self.picture(frame)
+            return to_device(np.stack([w.crop(image) for w in windows]), device)
+        return gather(self.on_device(frame), windows)
+
+
+def _without_copies(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Take one channel of a picture that has no colours, as a sparse look tells."""
+    some = image[::SPARSE, ::SPARSE]
+    return image[..., :1] if (some == some[..., :1]).all() else image
+
+
+def stacked(features: Mapping[K, ImageFeatures], wanted: Sequence[K]) -> ImageFeatures:
+    """Features of what each object is seen in; a batch of one if all share one."""
+    if len(set(wanted)) == 1:
+        return features[wanted[0]]
+    return ImageFeatures.cat([features[one] for one in wanted])
 
 
 def _bytes(features: ImageFeatures) -> int:
@@ -203,10 +249,19 @@ def _bytes(features: ImageFeatures) -> int:
 
 
 class ReadAhead:
-    """Reads one frame of a movie in a thread, before it is wanted. A stream is never read ahead."""
+    """Reads one frame of a movie in a thread, before it is wanted. A stream is never read ahead.
 
-    def __init__(self, frames: FrameSource) -> None:
+    Parameters
+    ----------
+    prepare
+        What the thread does with a frame that it read.
+    """
+
+    def __init__(
+        self, frames: FrameSource, prepare: Callable[[Frame], None] = lambda frame: None
+    ) -> None:
         self._frames = frames
+        self._prepare = prepare
         self._thread: ThreadPoolExecutor | None = None
         self._coming: tuple[int, Future[Frame]] | None = None
 
@@ -217,7 +272,12 @@ class ReadAhead:
             return
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "read-ahead")
-        self._coming = index, self._thread.submit(self._frames.__getitem__, index)
+        self._coming = index, self._thread.submit(self._read, index)
+
+    def _read(self, index: int) -> Frame:
+        frame = self._frames[index]
+        self._prepare(frame)
+        return frame
 
     def has(self, index: int) -> bool:
         """Whether a frame that was begun has been read, and well."""
@@ -233,32 +293,10 @@ class ReadAhead:
         return None if coming.exception() else coming.result()
 
 
-class _Cuts:
-    """Windows of an image [H, W, 3], cut out where fewer pixels have to be moved for it.
-
-    Many windows overlap: then the whole image goes to an accelerator, and is cut there.
-    """
-
-    def __init__(
-        self, image: NDArray[np.uint8], windows: Sequence[Window], device: torch.device
-    ) -> None:
-        self._image = image
-        self._device = device
-        pixels = sum(w.width * w.height for w in windows if type(w) is Window)
-        there = (
-            device.type != "cpu" and len(windows) > 1 and pixels > image.shape[0] * image.shape[1]
-        )
-        self._there = to_device(image, device) if there else None
-
-    def of(self, windows: Sequence[Window]) -> Tensor:
-        """Return windows of one size, [n, h, w, 3]."""
-        if self._there is None or any(type(w) is not Window for w in windows):
-            return to_device(np.stack([w.crop(self._image) for w in windows]), self._device)
-        return gather(self._there, windows)
-
-
 def gather(image: Tensor, windows: Sequence[Window]) -> Tensor:
     """Cut windows of one size out of an image [H, W, 3], all at once: [n, h, w, 3]."""
+    if (windows[0].height, windows[0].width) == image.shape[:2]:
+        return image.expand(len(windows), -1, -1, -1)
     corners = to_device(np.array([(w.y, w.x) for w in windows]), image.device)
     rows = corners[:, :1] + torch.arange(windows[0].height, device=image.device)
     columns = corners[:, 1:] + torch.arange(windows[0].width, device=image.device)

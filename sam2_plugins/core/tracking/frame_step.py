@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sam2_plugins.core.families.variant import MapMemory
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.model import Decoded, ImageFeatures
+from sam2_plugins.core.model.memory_attention import ONE_BY_ONE
+from sam2_plugins.core.model.sam2 import LARGE_GRID
 from sam2_plugins.core.runtime import in_inference
+from sam2_plugins.core.tracking.feature_cache import stacked
 from sam2_plugins.core.tracking.memory.bank import (
     Candidates,
     Choice,
@@ -27,8 +31,11 @@ from sam2_plugins.core.tracking.tracked_object import TrackedObject
 from sam2_plugins.core.tracking.transfer import Reading, to_device, to_host
 from sam2_plugins.core.tracking.windows.planner import Window
 
-OBJECT_TOKENS_AT_ONCE = 2**16
-"""Objects are batched so that no more feature tokens than this are conditioned at once."""
+OBJECT_TOKENS_AT_ONCE = 2**15
+"""Objects are batched so that no more feature tokens than this are conditioned at once.
+
+Eight objects of 64 × 64 tokens keep the largest card busy; more take memory, and no less time.
+"""
 
 
 @dataclass(frozen=True)
@@ -52,9 +59,9 @@ class _Member:
 
 @dataclass
 class _Batch:
-    """Objects that remember equally many frames, with the features of their windows."""
+    """Objects that are decoded together, with the features of their windows."""
 
-    members: list[_Member]
+    members: Sequence[_Member]
     coarse: Tensor
     decoded: Decoded
 
@@ -74,6 +81,12 @@ class FrameStep:
         self._features = operations.features
         most = max(1, OBJECT_TOKENS_AT_ONCE // self.model.grid**2)
         self._objects_at_once = objects_at_once or most
+        # A card takes longer to launch many small operations than to do some for nothing.
+        self._fills = (
+            self.model.device.type not in ONE_BY_ONE
+            and self.model.grid < LARGE_GRID
+            and isinstance(self.model.variant.memory, MapMemory)
+        )
 
     @in_inference
     def track(
@@ -91,21 +104,36 @@ class FrameStep:
             self._choose(frame, batches)
         return self._finish(frame, batches, then)
 
-    def _batches(self, members: Sequence[_Member]) -> Iterator[list[_Member]]:
-        """Those that remember equally many maps and pointers together, in bounded numbers."""
-        alike: dict[tuple[int, int], list[_Member]] = defaultdict(list)
-        for member in members:
-            alike[len(member.recall.maps), len(member.recall.pointers)].append(member)
-        for group in alike.values():
-            for first in range(0, len(group), self._objects_at_once):
-                yield group[first : first + self._objects_at_once]
+    def _batches(self, members: Sequence[_Member]) -> Iterator[Sequence[_Member]]:
+        """Bounded numbers, those that remember equally many maps and pointers beside each other."""
+        alike = members if self._fills else sorted(members, key=lambda m: m.recall.counts)
+        for first in range(0, len(alike), self._objects_at_once):
+            yield alike[first : first + self._objects_at_once]
 
-    def _decode(self, members: list[_Member], features: Mapping[Window, ImageFeatures]) -> _Batch:
-        here = _gather(features, [member.window for member in members])
-        recalls = [member.recall for member in members]
-        memories = as_tensors(recalls, self.operations.pointer_span)
-        coarse = self.model.attend_to_memory(here.coarse, memories)
+    def _decode(
+        self, members: Sequence[_Member], features: Mapping[Window, ImageFeatures]
+    ) -> _Batch:
+        here = stacked(features, [member.window for member in members])
+        conditioned, at = [], 0
+        for recalls, shape in self._shapes([member.recall for member in members]):
+            memories = as_tensors(recalls, self.operations.pointer_span, shape)
+            some = slice(at, at + len(recalls)) if len(here.coarse) > 1 else slice(1)
+            conditioned.append(self.model.attend_to_memory(here.coarse[some], memories))
+            at += len(recalls)
+        coarse = torch.cat(conditioned) if len(conditioned) > 1 else conditioned[0]
         return _Batch(members, here.coarse, self.model.decode(coarse, here.skips))
+
+    def _shapes(
+        self, recalls: Sequence[Recall]
+    ) -> Iterator[tuple[list[Recall], tuple[int, int] | None]]:
+        """Those that are conditioned together, and the numbers that all are filled up to."""
+        if not self._fills:
+            for _, alike in groupby(recalls, key=lambda recall: recall.counts):
+                yield list(alike), None
+            return
+        maps, pointers = (max(counts) for counts in zip(*(r.counts for r in recalls), strict=True))
+        variant = self.model.variant
+        yield list(recalls), (max(maps, variant.num_memories), max(pointers, variant.max_pointers))
 
     def _choose(self, frame: int, batches: Sequence[_Batch]) -> None:
         """Let each object's policy take a candidate; the host reads those of all at once."""
@@ -176,18 +204,11 @@ class FrameStep:
         outlines = self.operations.outlines
         if outlines is None:
             return [None for batch in batches for _ in batch.members]
-        closeups: list[Tensor | None] = []
-        for batch in batches:
-            before = [member.obj.bank.closeups(frame) for member in batch.members]
-            windows = [member.window for member in batch.members]
-            mask, near = outlines.redraw(frame, batch.decoded.mask, windows, before)
+        members = [member for batch in batches for member in batch.members]
+        before = [member.obj.bank.closeups(frame) for member in members]
+        masks = torch.cat([batch.decoded.mask for batch in batches])
+        drawn, near = outlines.redraw(frame, masks, [member.window for member in members], before)
+        counts = [len(batch.members) for batch in batches]
+        for batch, mask in zip(batches, drawn.split(counts), strict=True):
             batch.decoded = replace(batch.decoded, mask=mask)
-            closeups += near.unbind()
-        return closeups
-
-
-def _gather(features: Mapping[Window, ImageFeatures], windows: Sequence[Window]) -> ImageFeatures:
-    """Features of each object's window; a batch of one if all share one."""
-    if len(set(windows)) == 1:
-        return features[windows[0]]
-    return ImageFeatures.cat([features[w] for w in windows])
+        return list(near.unbind())

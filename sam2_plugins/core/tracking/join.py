@@ -148,7 +148,7 @@ class Joiner:
         passed: list[int] = []
         came = False
         for frame in range(origin, goal, -1 if reverse else 1)[1:]:
-            self._follower.prepare(ahead, frame, reverse)
+            self._follower.prepare([ahead], frame, reverse)
             found = self._step.track(frame, [ahead], reverse)[ahead.obj]
             came = _same(record.get(frame), found.mask)
             if came or not found.mask.visible:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,11 +12,12 @@ from torch import Tensor
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.model import Decoded, ImageFeatures, OutlineRefiner, Sam2Model
+from sam2_plugins.core.model.memory_attention import ONE_BY_ONE
 from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START
 from sam2_plugins.core.model.sam2 import PREVIOUS_LOGIT_LIMIT
 from sam2_plugins.core.prompts import POSITIVE, Points, Prompt
 from sam2_plugins.core.runtime import in_inference
-from sam2_plugins.core.tracking.feature_cache import FeatureCache
+from sam2_plugins.core.tracking.feature_cache import FeatureCache, stacked
 from sam2_plugins.core.tracking.memory.bank import Memory, Recall, as_tensors, box_of
 from sam2_plugins.core.tracking.outline import Outlines
 from sam2_plugins.core.tracking.query import Combined, Output
@@ -26,7 +28,7 @@ from sam2_plugins.core.tracking.resample import (
     to_object_mask,
 )
 from sam2_plugins.core.tracking.test_time_augmentation import decode_views, views_of
-from sam2_plugins.core.tracking.transfer import to_device
+from sam2_plugins.core.tracking.transfer import in_few_sizes, to_device, to_host
 from sam2_plugins.core.tracking.windows.planner import Window
 
 MIN_PART_SHARE = 0.1
@@ -88,7 +90,7 @@ class Operations:
         model, given = self.model, Combined.of(prompts)
         mask = given.mask
         if mask is not None and given.box is None and given.clicks is None:
-            return self._given(frame, mask, window)
+            return self._given([frame], [mask], [window])[0]
         if previous is not None:
             previous = previous.clamp(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT)
         clicks, kinds = self._as_tensors(given, window)
@@ -101,7 +103,7 @@ class Operations:
             # A given mask is right but near the click, and each view would change more of it.
             views = self._views(frame, window, None if mask is None else 1)
             decoded = decode_views(model, views, clicks, kinds, previous)
-        return _output(decoded, window)
+        return _outputs(decoded, [window])[0]
 
     @in_inference
     def candidates(self, frame: int, prompt: Prompt, window: Window) -> list[ObjectMask]:
@@ -110,7 +112,7 @@ class Operations:
         decoded = decode_views(self.model, self._views(frame, window), clicks, kinds)
         count = decoded.candidates.shape[1]
         picks = (decoded.pick(torch.tensor([k], device=clicks.device)) for k in range(count))
-        return [self.mask_of(_output(pick, window)) for pick in picks]
+        return [self.mask_of(_outputs(pick, [window])[0]) for pick in picks]
 
     @in_inference
     def decode_each(
@@ -184,7 +186,7 @@ class Operations:
 
     def logits_of(self, mask: ObjectMask, window: Window) -> Tensor:
         """Logits that stand for a recorded mask."""
-        return to_logits(mask, window, self.model.image_size).to(self.model.device)
+        return to_logits(mask, window, self.model.image_size, self.model.device)
 
     def frame_logits(self, output: Output) -> Tensor:
         """Logits [H, W] of an output; minus infinity outside of its window."""
@@ -193,47 +195,88 @@ class Operations:
     # -- memories
 
     @in_inference
-    def remember(self, frame: int, output: Output, given: bool) -> Memory:
-        """Memory of a prompted frame, whose mask a person may have given."""
-        window = output.window
-        here = self.features.get(frame, [window])[window]
-        encoded = self.model.encode_memory(
-            here.coarse, output.logits, output.object_score, prompted=True
-        )
-        near = None
+    def remember(
+        self, frames: Sequence[int], outputs: Sequence[Output], given: Sequence[bool]
+    ) -> list[Memory]:
+        """Memories of prompted frames, of objects whose masks a person may have given."""
+        memories: list[Memory] = []
+        for some in self._at_once(len(outputs)):
+            memories += self._remember(frames[some], outputs[some], given[some])
+        return memories
+
+    def _remember(
+        self, frames: Sequence[int], outputs: Sequence[Output], given: Sequence[bool]
+    ) -> list[Memory]:
+        windows = [output.window for output in outputs]
+        logits = torch.cat([output.logits for output in outputs])
+        scores = torch.cat([output.object_score for output in outputs])
+        coarse = self._seen(frames, windows).coarse
+        # The official predictor stores memories in bfloat16, on the CPU too.
+        encoded = self.model.encode_memory(coarse, logits, scores, prompted=True).to(torch.bfloat16)
+        closeups: Sequence[Tensor | None] = [None] * len(outputs)
         if self.outlines is not None:
-            near = self.outlines.shown(frame, output.logits, window, given)
-        return Memory(
-            frame,
-            # The official predictor stores memories in bfloat16, on the CPU too.
-            encoded[0].to(torch.bfloat16),
-            output.pointer,
-            window,
-            box=box_of((output.logits[0, 0] > 0).cpu().numpy(), window),
-            iou=output.iou,
-            score=float(output.object_score),
-            closeup=near,
-        )
+            closeups = self.outlines.shown(frames, logits, windows, given)
+        masks, read = to_host([logits[:, 0] > 0, scores])
+        boxes = [box_of(mask, window) for mask, window in zip(masks, windows, strict=True)]
+        each = zip(frames, encoded.unbind(), outputs, boxes, read, closeups, strict=True)
+        return [
+            Memory(
+                frame,
+                map_,
+                output.pointer,
+                output.window,
+                box,
+                output.iou,
+                score=float(score[0]),
+                closeup=near,
+            )
+            for frame, map_, output, box, score, near in each
+        ]
 
     @in_inference
-    def rebuild(self, frame: int, mask: ObjectMask, window: Window) -> Memory:
-        """Memory of a frame made again from its recorded mask, in whatever window."""
-        given = self._given(frame, mask, window)
-        return replace(self.remember(frame, given, True), iou=mask.iou, score=mask.score)
+    def rebuild(
+        self, frames: Sequence[int], masks: Sequence[ObjectMask], windows: Sequence[Window]
+    ) -> list[Memory]:
+        """Memories of frames made again from their recorded masks, in whatever windows."""
+        memories: list[Memory] = []
+        for some in self._at_once(len(masks)):
+            outputs = self._given(frames[some], masks[some], windows[some])
+            memories += self._remember(frames[some], outputs, [True] * len(outputs))
+        each = zip(memories, masks, strict=True)
+        return [replace(memory, iou=mask.iou, score=mask.score) for memory, mask in each]
 
-    def _given(self, frame: int, mask: ObjectMask, window: Window) -> Output:
-        """Take a mask as it is."""
-        here = self.features.get(frame, [window])[window]
-        pixels = to_model_mask(mask, window, self.model.image_size).to(self.model.device)
-        return _output(self.model.adopt_mask(here.coarse, here.skips, pixels), window)
+    def _given(
+        self, frames: Sequence[int], masks: Sequence[ObjectMask], windows: Sequence[Window]
+    ) -> list[Output]:
+        """Take masks as they are."""
+        here = self._seen(frames, windows)
+        size, device = self.model.image_size, self.model.device
+        each = zip(masks, windows, strict=True)
+        pixels = torch.cat([to_model_mask(mask, window, size, device) for mask, window in each])
+        return _outputs(self.model.adopt_mask(here.coarse, here.skips, pixels), windows)
+
+    def _seen(self, frames: Sequence[int], windows: Sequence[Window]) -> ImageFeatures:
+        """Features of windows, each of its frame; a batch of one if all are the same."""
+        wanted: dict[int, list[Window]] = defaultdict(list)
+        for frame, window in zip(frames, windows, strict=True):
+            wanted[frame].append(window)
+        found = {
+            (frame, window): features
+            for frame, some in wanted.items()
+            for window, features in self.features.get(frame, some).items()
+        }
+        return stacked(found, list(zip(frames, windows, strict=True)))
+
+    def _at_once(self, count: int) -> Iterator[slice]:
+        """Batches of so many objects: of one where they are served in turn."""
+        most = 1 if self.model.device.type in ONE_BY_ONE else PROMPTS_AT_ONCE
+        for rows in in_few_sizes(range(count), most):
+            yield slice(rows[0], rows[-1] + 1)
 
 
-def _output(decoded: Decoded, window: Window) -> Output:
-    """Output of the first object."""
-    return Output(
-        logits=decoded.mask[:1].float(),
-        pointer=decoded.pointer[0].float(),
-        object_score=decoded.object_score[:1].float(),
-        iou=float(decoded.iou[0]),
-        window=window,
-    )
+def _outputs(decoded: Decoded, windows: Sequence[Window]) -> list[Output]:
+    """Outputs of objects, each in its window."""
+    masks, pointers = decoded.mask.float().split(1), decoded.pointer.float().unbind()
+    scores, ious = decoded.object_score.float().split(1), decoded.iou.tolist()
+    each = zip(masks, pointers, scores, ious, windows, strict=True)
+    return [Output(mask, pointer, score, iou, at) for mask, pointer, score, iou, at in each]

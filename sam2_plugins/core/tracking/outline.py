@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from sam2_plugins.core.model.outline_refiner import SIDE, OutlineRefiner, kept
 from sam2_plugins.core.tracking.feature_cache import FeatureCache
+from sam2_plugins.core.tracking.recent import Recent
 from sam2_plugins.core.tracking.transfer import to_device
 from sam2_plugins.core.tracking.windows.planner import Window
 from sam2_plugins.core.tracking.windows.scale_search import is_photograph
@@ -72,21 +74,31 @@ class Outlines:
         self._features = features
         self._refiner = refiner
         # Many objects are prompted on one frame, each by itself.
-        self._frame: int | None = None
-        self._levels: dict[int, Tensor] = {}
+        self._greys: Recent[Tensor] = Recent()
         self.observer: Observer | None = None
 
-    def shown(self, frame: int, logits: Tensor, window: Window, given: bool) -> Tensor | None:
-        """Return the closeup of a prompted frame; None if its outline is nothing to go by.
+    def shown(
+        self,
+        frames: Sequence[int],
+        logits: Tensor,
+        windows: Sequence[Window],
+        given: Sequence[bool],
+    ) -> list[Tensor | None]:
+        """Return closeups of prompted frames; None where an outline is nothing to go by.
 
         That is so on a photograph, unless a person gave the mask: the outline that the model makes
         of what fills its window there is often wrong, and would be kept.
         """
-        _, places, now = self._look(frame, logits, [window])
-        fills = float(places.sides[0]) > LARGEST_SHARE * max(window.width, window.height)
-        if fills and not given and is_photograph(self._features.picture(frame)):
-            return None
-        return now[0].to(torch.uint8)
+        _, places, now = self._look(frames, logits, windows)
+        near: list[Tensor | None] = list(now.to(torch.uint8).unbind())
+        if all(given):
+            return near
+        each = zip(frames, places.sides.tolist(), windows, given, strict=True)
+        for row, (frame, side, window, known) in enumerate(each):
+            fills = side > LARGEST_SHARE * max(window.width, window.height)
+            if fills and not known and is_photograph(self._features.picture(frame)):
+                near[row] = None
+        return near
 
     def redraw(
         self,
@@ -111,7 +123,7 @@ class Outlines:
         closeups
             uint8 [n, 2, SIDE, SIDE], with the redrawn masks.
         """
-        boxes, places, now = self._look(frame, logits, windows)
+        boxes, places, now = self._look([frame] * len(windows), logits, windows)
         own = now.to(torch.uint8).unbind()
         seen = [one for pair, here in zip(before, own, strict=True) for one in pair or (here, here)]
         earlier = torch.stack(seen).unflatten(0, (len(own), 2))
@@ -137,33 +149,44 @@ class Outlines:
         )
 
     def _look(
-        self, frame: int, logits: Tensor, windows: Sequence[Window]
+        self, frames: Sequence[int], logits: Tensor, windows: Sequence[Window]
     ) -> tuple[Tensor, Places, Tensor]:
         """Return the windows' boxes, where the objects are, and how they look there."""
         boxes = _boxes(windows, logits.device)
         places = _places(logits, boxes)
-        pictures = self._pictures(frame, places, windows)
+        pictures = self._pictures(frames, places, windows)
         return boxes, places, torch.cat((pictures, _masks(logits, places, boxes)), 1)
 
-    def _pictures(self, frame: int, places: Places, windows: Sequence[Window]) -> Tensor:
+    def _pictures(self, frames: Sequence[int], places: Places, windows: Sequence[Window]) -> Tensor:
         """Grey pictures of places, [n, 1, SIDE, SIDE], no finer than the model sees them."""
         size = self._features.model.image_size
-        levels = np.array([max(0, int(math.log2(max(w.width, w.height) / size))) for w in windows])
+        levels = [max(0, int(math.log2(max(w.width, w.height) / size))) for w in windows]
+        rows_of: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for row, seen in enumerate(zip(frames, levels, strict=True)):
+            rows_of[seen].append(row)
         found = places.sides.new_empty(len(levels), 1, SIDE, SIDE)
-        for level in set(levels.tolist()):
-            rows = to_device(np.flatnonzero(levels == level), found.device)
+        for (frame, level), alike in rows_of.items():
+            rows = to_device(np.array(alike), found.device)
             found[rows] = closeup_of(self._grey(frame, level), places[rows], 2**level)
         return found
 
     def _grey(self, frame: int, level: int) -> Tensor:
         """Return a frame in grey, [1, 1, H, W], 2**level of its pixels as one."""
-        if self._frame != frame:
-            self._frame, self._levels = frame, {}
-        if level not in self._levels:
+        return self._greys.get((frame, level), lambda: self._make_grey(frame, level))
+
+    def _make_grey(self, frame: int, level: int) -> Tensor:
+        if level:
+            return F.avg_pool2d(self._grey(frame, 0), 2**level, ceil_mode=True)
+        if self._features.model.device.type == "cpu":  # libraries are quicker there
             image = Image.fromarray(self._features.picture(frame)).convert("L")
-            grey = to_device(np.array(image), self._features.model.device).float()[None, None]
-            self._levels[level] = F.avg_pool2d(grey, 2**level, ceil_mode=True) if level else grey
-        return self._levels[level]
+            return torch.from_numpy(np.array(image)).float()[None, None]
+        return grey_of(self._features.on_device(frame))[None, None]
+
+
+def grey_of(picture: Tensor) -> Tensor:
+    """Luma of a picture, uint8 [H, W, 3], rounded as Pillow rounds it: float32 [H, W]."""
+    red, green, blue = picture.to(torch.int32).unbind(2)
+    return ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).float()
 
 
 def closeup_of(picture: Tensor, places: Places, scale: int = 1) -> Tensor:
@@ -174,7 +197,7 @@ def closeup_of(picture: Tensor, places: Places, scale: int = 1) -> Tensor:
     scale
         Pixels of the frame across one of the picture.
     """
-    extent = picture.new_tensor(picture.shape[:1:-1]) * scale
+    extent = to_device(np.array(picture.shape[:1:-1], np.float32) * scale, picture.device)
     # Twice as many samples, averaged, so that nothing between two of them is left out.
     grid = 2 * _points(places, 2 * SIDE) / extent - 1
     some = picture.expand(len(grid), -1, -1, -1)

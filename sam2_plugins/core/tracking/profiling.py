@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sam2_plugins.core.export import open_writers
 from sam2_plugins.core.frames import FrameSource, encode_video, open_frames
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.core.model.fast import graphs_in_use, without_graphs
+from sam2_plugins.core.model.fast import CAPTURED_AT, graphs_in_use, without_graphs
 from sam2_plugins.core.model.linear import by_pytorch
 from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
 from sam2_plugins.core.tracking.transfer import Reading
@@ -116,7 +116,7 @@ def _profile(model: Sam2Model, objects: int, rate: float, frames: int) -> Profil
     side = model.image_size
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"
-        _film(path, side, WARM_UP + 2 * frames + 3)
+        _film(path, side, WARM_UP + CAPTURED_AT + 2 * frames + 2)
         with open_frames(path) as source:
             tracker = VideoTracker(model, source, window=None)
             for index, box in enumerate(_boxes(objects, side)):
@@ -124,7 +124,9 @@ def _profile(model: Sam2Model, objects: int, rate: float, frames: int) -> Profil
             writers = open_writers(Path(folder) / "out", ["tiff"], source, tracker.objects)
             run = tracker.propagate()
             with writers:
-                for _ in range(WARM_UP + 1):  # at the second full memory, graphs are captured
+                for _ in range(
+                    WARM_UP + CAPTURED_AT
+                ):  # when shapes came so often, they are captured
                     next(run)
                 if on_card := model.device.type == "cuda":
                     torch.cuda.reset_peak_memory_stats(model.device)

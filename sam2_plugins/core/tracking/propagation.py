@@ -115,8 +115,7 @@ class Propagation:
         """Bring every object to a frame: by its prompt, from the record, or by tracking it."""
         outputs = prompted_outputs(objects, frame)
         due = [o for o in objects if o.is_due(frame) and self._features.readable(frame)]
-        for tracked in due:
-            self._follower.prepare(tracked, frame, sweep.reverse)
+        self._follower.prepare(due, frame, sweep.reverse)
         found = self._step.track(frame, due, sweep.reverse)
         computed = set()
         for tracked in due:

@@ -135,16 +135,18 @@ def to_frame_logits(logits: Tensor, window: Window, frame_size: tuple[int, int])
     return frame
 
 
-def to_model_mask(mask: ObjectMask, window: Window, image_size: int) -> Tensor:
+def to_model_mask(
+    mask: ObjectMask, window: Window, image_size: int, device: torch.device
+) -> Tensor:
     """Bring a mask to the model's input, [1, 1, S, S] of 0 and 1: antialiased, then thresholded."""
-    inside = torch.from_numpy(window.mask(mask).astype(np.float32))[None, None]
+    inside = to_device(window.mask(mask), device).float()[None, None]
     size = (image_size, image_size)
     return (F.interpolate(inside, size=size, mode="bilinear", antialias=True) >= 0.5).float()
 
 
-def to_logits(mask: ObjectMask, window: Window, image_size: int) -> Tensor:
+def to_logits(mask: ObjectMask, window: Window, image_size: int, device: torch.device) -> Tensor:
     """Low-resolution logits [1, 1, S / 4, S / 4] that stand for a mask whose own are gone."""
-    sure = to_model_mask(mask, window, image_size) * MASK_SCALE + MASK_SHIFT
+    sure = to_model_mask(mask, window, image_size, device) * MASK_SCALE + MASK_SHIFT
     size = (image_size // 4, image_size // 4)
     return F.interpolate(sure, size=size, mode="bilinear", antialias=True)
 
@@ -190,10 +192,8 @@ def _resize(logits: Tensor, size: tuple[int, int]) -> Tensor:
 def _bits(mask: Tensor) -> Tensor:
     """Pack bool [n, h, w] to uint8 [n, h, ⌈w / 8⌉], the first bit highest, as numpy unpacks it."""
     padded = F.pad(mask.to(torch.uint8), (0, -mask.shape[2] % 8)).unflatten(2, (-1, 8))
-    bits = padded[..., 0] << 7
-    for place in range(1, 8):
-        bits |= padded[..., place] << (7 - place)
-    return bits
+    places = 1 << torch.arange(7, -1, -1, dtype=torch.uint8, device=mask.device)
+    return (padded * places).sum(3, dtype=torch.uint8)
 
 
 @lru_cache(maxsize=64)

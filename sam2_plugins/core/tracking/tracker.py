@@ -189,7 +189,7 @@ class VideoTracker:
         for part in prompt.parts():
             tracked.add_prompt(part, self._predictor.predict, self._follower.recall)
         if not self.frames.seekable:
-            self._follower.remember_prompts(tracked)
+            self._follower.remember_prompts([tracked])
             self._features.time(prompt.frame)
 
     def _leave_out(
@@ -197,7 +197,7 @@ class VideoTracker:
     ) -> tuple[XY, ...]:
         excluded = tracked.leave_out(frame, clicks, self._predictor.predict)
         if excluded and not self.frames.seekable:
-            self._follower.remember_prompts(tracked)
+            self._follower.remember_prompts([tracked])
         return excluded
 
     def remove_prompt(self, frame: int, obj: ObjectId) -> None:

@@ -6,13 +6,15 @@ know of a frame is read at once, when everything has been launched.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 class Reading:
@@ -45,6 +47,15 @@ class Reading:
         return arrays
 
 
+def in_few_sizes(items: Sequence[T], most: int) -> Iterator[Sequence[T]]:
+    """Cut into batches of `most`, and what is left into powers of two: each size may be a graph."""
+    at = 0
+    while at < len(items):
+        count = min(most, 2 ** ((len(items) - at).bit_length() - 1))
+        yield items[at : at + count]
+        at += count
+
+
 def to_host(tensors: Sequence[Tensor]) -> list[NDArray[Any]]:
     """Read tensors of one device in one transfer, and wait for it."""
     return Reading(tensors).arrays()
@@ -52,7 +63,13 @@ def to_host(tensors: Sequence[Tensor]) -> list[NDArray[Any]]:
 
 def to_device(array: NDArray[Any], device: torch.device) -> Tensor:
     """Bring an array to a device, without a wait where the device allows that."""
-    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    return ready_for(array, device).to(device, non_blocking=device.type == "cuda")
+
+
+def ready_for(array: NDArray[Any], device: torch.device) -> Tensor:
+    """Copy an array to where a device fetches it from by itself; any thread may do so."""
     if device.type != "cuda":
-        return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)
+        return torch.from_numpy(np.ascontiguousarray(array))
+    pinned = torch.empty(array.shape, dtype=torch.from_numpy(array[:0]).dtype, pin_memory=True)
+    pinned.numpy()[...] = array  # torch's copy would wake all of the processor's cores
+    return pinned

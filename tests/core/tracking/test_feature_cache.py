@@ -75,7 +75,7 @@ def test_the_next_frame_is_encoded_ahead_once_it_was_read(small_model: Sam2Model
         cache._ahead.start(1)
         assert cache._ahead._coming is not None
         cache._ahead._coming[1].result()
-        cache.encode_ahead(1, [whole, WINDOWS[0]])
+        cache.encode_ahead(2, [whole])
         assert cache.encoded == 0
         cache.encode_ahead(1, [whole, whole])
         ahead = cache.get(1, [whole])[whole].coarse
@@ -109,3 +109,12 @@ def test_what_was_used_last_stays_within_the_room_that_there_is(small_model: Sam
         before = cache.encoded
         cache.get(1, WINDOWS[:1]), cache.get(3, WINDOWS[:1])
     assert cache.encoded == before
+
+
+def test_a_picture_without_colours_is_looked_at_in_one_channel(small_model: Sam2Model) -> None:
+    coloured = IMAGE.copy()
+    coloured[..., 1:] = 255 - IMAGE[..., :1]
+    grey = np.repeat(IMAGE[..., :1], 3, axis=2)
+    cache = FeatureCache(small_model, open_frames(np.stack([grey, coloured])))
+    assert np.array_equal(cache.planes(0), grey[..., :1])
+    assert np.array_equal(cache.planes(1), coloured)

@@ -68,7 +68,7 @@ def test_a_redrawn_outline_lies_where_the_object_is_and_has_its_shape(
     outlines = make_tracker(small_model, Shown()).outlines
     assert outlines is not None
     there, here = (70.0, 60.0), (84.0, 55.0)
-    shown = outlines.shown(0, disc_logits(64, there, radius, window), window, given=True)
+    shown = outlines.shown([0], disc_logits(64, there, radius, window), [window], [True])[0]
     blurred = disc_logits(32, here, radius, window).clamp(-2, 2)
     logits, closeups = outlines.redraw(1, blurred, [window], [(shown, shown)])
     assert logits.shape[2:] == (32 * FINER, 32 * FINER)
@@ -92,7 +92,7 @@ def test_an_object_that_fills_its_window_is_redrawn_too(small_model: Sam2Model) 
     outlines = make_tracker(small_model, Shown()).outlines
     assert outlines is not None
     large = Window(40, 20, 80, 80)
-    shown = outlines.shown(0, disc_logits(64, (80, 60), 30, large), large, given=True)
+    shown = outlines.shown([0], disc_logits(64, (80, 60), 30, large), [large], [True])[0]
     blurred = disc_logits(16, (80, 60), 30, large).clamp(-2, 2)
     redrawn, _ = outlines.redraw(1, blurred, [large], [(shown, shown)])
     expected = torch.nn.functional.interpolate(blurred, scale_factor=FINER, mode="bilinear")
@@ -113,7 +113,7 @@ def test_an_own_outline_that_fills_its_window_on_a_photograph_is_nothing_to_go_b
         movie[...] = movie[..., :1]
     outlines = VideoTracker(small_model, movie, refiner=Shown()).outlines
     assert outlines is not None
-    shown = outlines.shown(0, disc_logits(64, (80, 60), radius, BIG), BIG, given)
+    shown = outlines.shown([0], disc_logits(64, (80, 60), radius, BIG), [BIG], [given])[0]
     doubtful = colours == "photograph" and not given and radius == 30
     assert (shown is None) == doubtful
 
@@ -138,7 +138,7 @@ def test_an_object_that_the_decoder_sees_is_not_lost_by_the_refiner(
     outlines = make_tracker(small_model, Nothing()).outlines
     assert outlines is not None
     logits = disc_logits(32, (80, 60), 9, SMALL)
-    near = outlines.shown(0, logits, SMALL, given=True)
+    near = outlines.shown([0], logits, [SMALL], [True])[0]
     redrawn, closeups = outlines.redraw(1, logits, [SMALL], [(near, near)])
     assert (redrawn > 0).any()
     assert (closeups[0, MASK] > 127).any()
@@ -149,7 +149,7 @@ def test_what_is_finer_than_the_closeup_of_a_large_object_stays(small_model: Sam
     assert outlines is not None
     logits = disc_logits(64, (80, 60), 36, SMALL)
     logits[..., 30, 20:40:2] = -9
-    shown = outlines.shown(0, logits, SMALL, given=True)
+    shown = outlines.shown([0], logits, [SMALL], [True])[0]
     assert shown is not None
     redrawn, _ = outlines.redraw(1, logits, [SMALL], [(shown, shown)])
     expected = torch.nn.functional.interpolate(logits, scale_factor=FINER, mode="bilinear")

@@ -50,7 +50,9 @@ def test_a_recorded_mask_survives_the_way_to_logits_and_back() -> None:
     y, x = np.mgrid[:64, :64]
     disc = ObjectMask.from_array((y - 30) ** 2 + (x - 36) ** 2 < 200)
     window = Window(0, 0, 64, 64)
-    again = to_object_mask(to_logits(disc, window, 64)[0, 0], window, (64, 64), 1.0, 1.0)
+    again = to_object_mask(
+        to_logits(disc, window, 64, torch.device("cpu"))[0, 0], window, (64, 64), 1.0, 1.0
+    )
     assert disc.iou_with(again) > 0.9
 
 

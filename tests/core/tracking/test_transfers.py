@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sam2_plugins.core.model import Sam2Model, memory_attention
+from sam2_plugins.core.model import Memories, Sam2Model, memory_attention
 from sam2_plugins.core.model.linear import by_pytorch
 from sam2_plugins.core.tracking import frame_step
 from sam2_plugins.core.tracking.resample import Rendering
@@ -108,6 +108,37 @@ def test_a_step_has_the_same_shapes_on_every_frame_once_the_memory_is_full(
     last = [operations.shapes for operations, _ in steps[-3:]]
     assert last[0] == last[1] == last[2]
     assert last[0] != steps[3][0].shapes
+
+
+def test_objects_that_remember_unequally_are_tracked_as_each_alone(
+    small_model: Sam2Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A card fills up what the one remembers less, and attends to nothing of that."""
+
+    def masks(every: list[tuple[int, int]]) -> list[dict[Any, Any]]:
+        tracker = VideoTracker(small_model, squares(9, step=1), window=None)
+        for frame, obj in every:
+            tracker.add_prompt(frame, obj, box=(10 + 9 * obj, 20, 30 + 9 * obj, 40))
+        return [result.masks for result in tracker.propagate("forward")]
+
+    prompts = [(0, 0), (2, 1), (4, 2)]
+    apart = [masks([prompt])[-1] for prompt in prompts]
+    for module in (memory_attention, frame_step):
+        monkeypatch.setattr(module, "ONE_BY_ONE", ())
+    shapes = []
+    attend = Sam2Model.attend_to_memory
+
+    def attended(model: Sam2Model, coarse: torch.Tensor, memories: Memories) -> torch.Tensor:
+        shapes.append((memories.maps.shape[1], memories.pointers.shape[1]))
+        return attend(model, coarse, memories)
+
+    monkeypatch.setattr(Sam2Model, "attend_to_memory", attended)
+    together = masks(prompts)[-1]
+    assert set(shapes) == {(small_model.variant.num_memories, small_model.variant.max_pointers)}
+    assert len(shapes) == 8  # one a frame after the first
+    for one in apart:
+        for obj, mask in one.items():
+            assert mask.area > 0 and together[obj].iou_with(mask) > 0.99
 
 
 def test_masks_read_as_bits_are_those_that_the_processor_interpolates() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from math import nan
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sam2_plugins.core.model import Memories
+
+T = TypeVar("T")
 
 UNTIMED = -1
 """Slot of a memory without a time."""
@@ -136,6 +138,11 @@ class Recall:
 
     maps: tuple[tuple[int, Memory], ...]
     pointers: tuple[tuple[int, Memory], ...]
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Numbers of maps and of pointers."""
+        return len(self.maps), len(self.pointers)
 
 
 class Policy(Protocol):
@@ -260,8 +267,17 @@ class MemoryBank:
                 kept.pop(frame, None)
 
 
-def as_tensors(recalls: Sequence[Recall], span: int) -> Memories:
-    """Stack what several objects recall; all recall the same number of maps and of pointers."""
+def as_tensors(
+    recalls: Sequence[Recall], span: int, shape: tuple[int, int] | None = None
+) -> Memories:
+    """Stack what several objects recall.
+
+    Parameters
+    ----------
+    shape
+        Numbers of maps and of pointers that everything is filled up to. None: as many as there
+        are, which are the same for all.
+    """
     # Here and not above: policies and forms know the bank without torch.
     import torch
 
@@ -270,22 +286,41 @@ def as_tensors(recalls: Sequence[Recall], span: int) -> Memories:
 
     first = recalls[0].maps[0][1]
     device = first.pointer.device
-    maps = [m.map for r in recalls for _, m in r.maps if m.map is not None]
-    pointers = [m.pointer for r in recalls for _, m in r.pointers]
-    times = [[*(slot for slot, _ in r.maps), *(d for d, _ in r.pointers)] for r in recalls]
-    count = len(recalls[0].maps)
-    slots, distances = to_device(np.array(times), device).split((count, len(times[0]) - count), 1)
-    stacked = torch.stack(maps)
+    most, many = shape or recalls[0].counts
+    maps = [m for r in recalls for m in _filled([m.map for _, m in r.maps], most, first.map)]
+    pointers = [
+        p for r in recalls for p in _filled([m.pointer for _, m in r.pointers], many, first.pointer)
+    ]
+    times = [
+        _filled([slot for slot, _ in r.maps], most, UNTIMED)
+        + _filled([distance for distance, _ in r.pointers], many, 0)
+        for r in recalls
+    ]
+    slots, distances = to_device(np.array(times), device).split((most, many), 1)
+    stacked = torch.stack([m for m in maps if m is not None])
     if device.type == "cpu":
         stacked = stacked.to(first.pointer.dtype)  # processors are slow in half precision
+    there = None
+    if shape is not None:
+        known = [
+            _filled([True] * len(r.maps), most, False)
+            + _filled([True] * len(r.pointers), many, False)
+            for r in recalls
+        ]
+        there = to_device(np.array(known), device)
     return Memories(
-        maps=stacked.unflatten(0, (len(recalls), count)),
+        maps=stacked.unflatten(0, (len(recalls), most)),
         slots=slots,
         pointers=(
-            torch.stack(pointers).unflatten(0, (len(recalls), -1))
+            torch.stack(pointers).unflatten(0, (len(recalls), many))
             if pointers
             else first.pointer.new_zeros(len(recalls), 0, len(first.pointer))
         ),
         distances=distances,
         span=span,
+        there=there,
     )
+
+
+def _filled(items: list[T], count: int, filler: T) -> list[T]:
+    return items + [filler] * (count - len(items))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.masks.object_mask import PixelBox
 from sam2_plugins.core.tracking.memory.bank import Recall
 from sam2_plugins.core.tracking.operations import Operations
 from sam2_plugins.core.tracking.tracked_object import TrackedObject
-from sam2_plugins.core.tracking.windows.jump import displacement
+from sam2_plugins.core.tracking.windows.jump import displacement, stayed
 from sam2_plugins.core.tracking.windows.planner import Window, WindowPlanner, extent_of
 
 REBUILT_MEMORIES = 3
@@ -20,6 +22,17 @@ JUMP_LATTICE = 32
 """Windows that jumped begin at such parts of their side: those that jumped alike stay one."""
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """A memory to be made again from a recorded mask: of a recent frame, or of a lasting one."""
+
+    tracked: TrackedObject
+    frame: int
+    mask: ObjectMask
+    window: Window
+    lasting: bool = False
+
+
 class Follower:
     """Keeps windows on their objects, and rebuilds memories from recorded masks."""
 
@@ -28,17 +41,20 @@ class Follower:
         self._features = operations.features
         self._planner = planner
 
-    def prepare(self, tracked: TrackedObject, frame: int, reverse: bool) -> None:
-        """Make an object ready to be tracked to a frame."""
-        self.remember_prompts(tracked)
-        self._follow_window(tracked, frame, reverse)
-        self.recall_recent(tracked, frame, reverse)
+    def prepare(self, objects: Sequence[TrackedObject], frame: int, reverse: bool) -> None:
+        """Make objects ready to be tracked to a frame."""
+        self.remember_prompts(objects)
+        before = frame + (1 if reverse else -1)
+        wanted = [one for tracked in objects for one in self._follow_window(tracked, before)]
+        self._go_along(objects, before, frame)
+        wanted += [one for tracked in objects for one in self._recent(tracked, frame, reverse)]
+        self._rebuild(wanted)
 
     def recall(self, tracked: TrackedObject, frame: int, window: Window) -> Recall:
         """Return what an object remembers on a frame, in a window, where it is looked for then."""
         tracked.set_window(window, tracked.side)
-        self.remember_prompts(tracked)
-        self.recall_recent(tracked, frame, reverse=False)
+        self.remember_prompts([tracked])
+        self._rebuild(list(self._recent(tracked, frame, reverse=False)))
         return tracked.bank.recall(frame, reverse=False)
 
     def take(self, tracked: TrackedObject, frame: int, mask: ObjectMask) -> None:
@@ -46,18 +62,33 @@ class Follower:
         box, window = mask.box, tracked.window or self._planner.whole
         if box is not None and not self._planner.keeps(window, box):
             window = self._planner.window(box, tracked.side)
-        tracked.accept(mask, self._operations.rebuild(frame, mask, window))
+        tracked.accept(mask, self._operations.rebuild([frame], [mask], [window])[0])
 
-    def remember_prompts(self, tracked: TrackedObject) -> None:
+    def remember_prompts(self, objects: Sequence[TrackedObject]) -> None:
         """Make the memories of prompted frames, which wait until they are needed."""
-        for frame, prompted in tracked.prompted.items():
-            if frame not in tracked.bank.prompted and prompted.output is not None:
-                given = any(prompt.mask for prompt in prompted.prompts)
-                memory = self._operations.remember(frame, prompted.output, given)
+        waiting = [
+            (tracked, frame, prompted.output, any(prompt.mask for prompt in prompted.prompts))
+            for tracked in objects
+            for frame, prompted in tracked.prompted.items()
+            if frame not in tracked.bank.prompted and prompted.output is not None
+        ]
+        if waiting:
+            owners, frames, outputs, given = zip(*waiting, strict=True)
+            memories = self._operations.remember(frames, outputs, given)
+            for tracked, memory in zip(owners, memories, strict=True):
                 tracked.bank.remember_prompted(memory)
 
-    def recall_recent(self, tracked: TrackedObject, frame: int, reverse: bool) -> None:
-        """Make memories of the frames just before again where they are gone, from their masks."""
+    def _rebuild(self, wanted: Sequence[_Wanted]) -> None:
+        """Make memories again, all together."""
+        frames, masks = [one.frame for one in wanted], [one.mask for one in wanted]
+        memories = self._operations.rebuild(frames, masks, [one.window for one in wanted])
+        for one, memory in zip(wanted, memories, strict=True):
+            bank = one.tracked.bank
+            keep = bank.replace if one.lasting else bank.remember_tracked
+            keep(memory)
+
+    def _recent(self, tracked: TrackedObject, frame: int, reverse: bool) -> Iterator[_Wanted]:
+        """Memories of the frames just before that are gone."""
         back = -1 if reverse else 1
         for distance in range(1, REBUILT_MEMORIES + 1):
             earlier = frame - back * distance
@@ -69,12 +100,10 @@ class Follower:
             mask = tracked.record.get(earlier)
             if mask is None or tracked.window is None or not self._features.readable(earlier):
                 return
-            rebuilt = self._operations.rebuild(earlier, mask, tracked.window)
-            tracked.bank.remember_tracked(rebuilt)
+            yield _Wanted(tracked, earlier, mask, tracked.window)
 
-    def _follow_window(self, tracked: TrackedObject, frame: int, reverse: bool) -> None:
-        """Move an object that nears the edge of its window to another one, memory and all."""
-        before = frame + (1 if reverse else -1)
+    def _follow_window(self, tracked: TrackedObject, before: int) -> list[_Wanted]:
+        """Move an object that nears the edge of its window to another one; return what it needs."""
         prompted = tracked.prompted.get(before)
         last = tracked.record.get(before)
         extent = extent_of(last) if last is not None else None
@@ -83,7 +112,7 @@ class Follower:
             window = prompted.output.window
         if last is None or extent is None or window is None:
             tracked.set_window(window or self._planner.whole, side)
-            return
+            return []
         if self._planner.crowded(extent, side):
             side = self._planner.side_for(extent)
         whole = window == self._planner.whole
@@ -91,30 +120,42 @@ class Follower:
         stays = fits and (whole or self._planner.keeps(window, extent.box))
         if not stays:
             window = self._planner.window(extent.box, side)
+        wanted: list[_Wanted] = []
         if window != tracked.window or prompted is not None:
             # A prompt on a tracked frame brings a window of its own.
             moved = [f for f, m in tracked.bank.tracked.items() if m.window != window]
             tracked.bank.forget(moved)
-            self._move_prompted(tracked, before, last, window)
-        tracked.set_window(self._after_jump(window, extent.box, before, frame), side)
+            wanted += self._lasting(tracked, before, last, window)
+        tracked.set_window(window, side)
+        return wanted
 
-    def _after_jump(self, window: Window, box: PixelBox, before: int, frame: int) -> Window:
-        """Take a window along where what it shows jumped, so that memories fit as they are."""
-        if window == self._planner.whole or not self._features.readable(before):
-            return window
-        pictures = self._features.picture
-        dx, dy = displacement(pictures(before), pictures(frame), box)
-        if not (dx or dy):
-            return window
-        side = max(window.width, window.height)
-        step = max(1, side // JUMP_LATTICE)
-        x, y = (round(at / step) * step for at in (window.x + dx, window.y + dy))
-        return self._planner.at(x, y, side)
+    def _go_along(self, objects: Sequence[TrackedObject], before: int, frame: int) -> None:
+        """Take windows along where what they show jumped, so that memories fit as they are."""
+        if not self._features.readable(before):
+            return
+        seen = [
+            (tracked, tracked.window, extent.box)
+            for tracked in objects
+            if tracked.window not in (None, self._planner.whole)
+            and (last := tracked.record.get(before)) is not None
+            and (extent := extent_of(last)) is not None
+        ]
+        if not seen:
+            return
+        was, now = self._features.planes(before), self._features.planes(frame)
+        same = stayed(was, now, [box for _, _, box in seen])
+        for (tracked, window, box), stays in zip(seen, same, strict=True):
+            dx, dy = (0, 0) if stays else displacement(was, now, box)
+            if window is not None and (dx or dy):
+                side = max(window.width, window.height)
+                step = max(1, side // JUMP_LATTICE)
+                x, y = (round(at / step) * step for at in (window.x + dx, window.y + dy))
+                tracked.set_window(self._planner.at(x, y, side), tracked.side)
 
-    def _move_prompted(
+    def _lasting(
         self, tracked: TrackedObject, frame: int, last: ObjectMask, window: Window
-    ) -> None:
-        """Rebuild the nearest lasting memories so that the object lies in them as it does now."""
+    ) -> Iterator[_Wanted]:
+        """Yield the nearest lasting memories, so that the object lies in them as it does now."""
         bank = tracked.bank
         nearest = sorted(bank.prompted, key=lambda f: abs(f - frame))[:REBUILT_PROMPTS]
         for lasting in (*nearest, *bank.anchors):
@@ -127,4 +168,4 @@ class Follower:
                 side = max(window.width, window.height)
                 there = self._planner.at(window.x + dx, window.y + dy, side)
             if there != (bank.prompted.get(lasting) or bank.anchors[lasting]).window:
-                bank.replace(self._operations.rebuild(lasting, mask, there))
+                yield _Wanted(tracked, lasting, mask, there, lasting=True)

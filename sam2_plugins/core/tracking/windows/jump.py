@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,36 @@ COARSE_PIXELS = 16
 SAMPLES = 4
 """Rows and columns of each of these coarse pixels that are looked at, if it has that many."""
 
+ALIKE, GLANCED = 0.75, 24
+"""Correlation at a glance, of so many pixels a side, from which on nothing jumped."""
+
 MIN_CORRELATION, MIN_GAIN = 0.6, 0.3
 """Correlation from which on a place counts as found; and how much higher than the old place's."""
+
+
+def stayed(
+    before: NDArray[np.uint8], after: NDArray[np.uint8], boxes: Sequence[PixelBox]
+) -> NDArray[np.bool_]:
+    """Tell at a glance which boxes look the same on both frames, [n]; noise hides that.
+
+    Parameters
+    ----------
+    before, after
+        [H, W, C], of one size; the first channel is looked at.
+    boxes
+        x0, y0, x1, y1, ends exclusive.
+    """
+    corners = np.array(boxes, float)
+    margin = CONTEXT * (corners[:, 2:] - corners[:, :2]).max(1, keepdims=True)
+    first, extent = corners[:, :2] - margin, corners[:, 2:] - corners[:, :2] + 2 * margin
+    steps = (np.arange(GLANCED) + 0.5) / GLANCED
+    limits = np.array([before.shape[1], before.shape[0]]) - 1
+    at = (first[:, None] + extent[:, None] * steps[:, None]).clip(0, limits).astype(np.intp)
+    rows, columns = at[:, :, None, 1], at[:, None, :, 0]
+    one, other = (image[rows, columns, 0].reshape(len(at), -1) for image in (before, after))
+    one, other = (seen - seen.mean(1, keepdims=True) for seen in (one, other))
+    spread = np.sqrt((one**2).sum(1) * (other**2).sum(1))
+    return np.asarray((one * other).sum(1) >= ALIKE * np.maximum(spread, 1))
 
 
 def displacement(
@@ -34,7 +63,7 @@ def displacement(
     Parameters
     ----------
     before, after
-        [H, W, 3], of one size.
+        [H, W, C], of one size.
     box
         x0, y0, x1, y1 in `before`, ends exclusive.
     """

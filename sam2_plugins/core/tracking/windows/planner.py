@@ -113,9 +113,9 @@ def extent_of(mask: ObjectMask, point: tuple[float, float] | None = None) -> Ext
     """
     if mask.box is None:
         return None
-    parts, count = ndimage.label(mask.crop)
-    if count == 1:
+    if mask.is_connected:
         return Extent(mask.box, mask.area)
+    parts, _ = mask.parts()
     sizes = np.bincount(parts.ravel())[1:]
     main = int(sizes.argmax()) + 1
     if point is not None:

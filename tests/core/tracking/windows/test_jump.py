@@ -5,7 +5,7 @@ import pytest
 
 from sam2_plugins.core import VideoTracker
 from sam2_plugins.core.checkpoints import cached_model
-from sam2_plugins.core.tracking.windows.jump import displacement
+from sam2_plugins.core.tracking.windows.jump import displacement, stayed
 
 SIZE = (240, 320)
 
@@ -36,6 +36,16 @@ def test_a_jump_is_found(jump: tuple[int, int]) -> None:
 
 def test_a_small_motion_is_left_to_the_model() -> None:
     assert displacement(cells_at(120, 120), cells_at(122, 121, 1), BOX) == (0, 0)
+
+
+def test_at_a_glance_what_stayed_is_told_from_what_jumped() -> None:
+    before, after = cells_at(120, 120), cells_at(122, 121, 1)
+    away = cells_at(150, 90, 1)
+    flat = np.full((*SIZE, 3), 77, np.uint8)
+    corner = (0, 0, 1, 1)
+    assert stayed(before, after, [BOX, BOX]).tolist() == [True, True]
+    assert stayed(before, away, [BOX]).tolist() == [False]
+    assert stayed(flat, flat, [BOX, corner]).tolist() == [False, False]
 
 
 def test_what_is_gone_has_gone_nowhere() -> None:
