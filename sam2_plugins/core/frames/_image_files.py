@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.core.frames._content import kind_of
+from sam2_plugins.core.frames._content import head_of, kind_of
 from sam2_plugins.core.frames._foreign import refusal_of
 from sam2_plugins.core.frames._gate import DAMAGE, MAX_PIXELS, require_size
 from sam2_plugins.core.frames._orientation import Orientation
@@ -182,8 +182,7 @@ def _header(path: Path) -> ImageHeader:
 
 def _samples(image: Image.Image, path: Path) -> tuple[int, str, Reader]:
     """Return the channels and the type of the samples, and how to read them."""
-    with path.open("rb") as file:
-        head = file.read(512)
+    head = head_of(path)
     if image.format == "PNG" and head[24] == 16:  # bits a sample, of the first chunk
         channels = {0: 1, 2: 3, 4: 2, 6: 4}[head[25]]
         return (1 if channels == 2 else channels), "uint16", _read_png
