@@ -100,7 +100,7 @@ def replaced_by(name: str) -> str:
 
 
 def require_free(paths: Iterable[Path], overwrite: bool = False) -> None:
-    """Refuse to replace what is there: to be called before any work is done for these files.
+    """Refuse to replace what is there, and places that cannot be written: before any work is done.
 
     Parameters
     ----------
@@ -110,9 +110,17 @@ def require_free(paths: Iterable[Path], overwrite: bool = False) -> None:
     Raises
     ------
     ExportError
-        If something is in the way. An empty folder is not.
+        If something is in the way, or nothing may be written there. An empty folder is not in the
+        way.
     """
     for path in paths:
+        with naming(path):
+            place = next(one for one in path.absolute().parents if one.exists())
+            if not place.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            place = path if path.is_dir() else place
+            if not os.access(place, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         if path.is_symlink():
             raise ExportError(
                 f"{path} is a link, and what it points to is not to be replaced. Remove the link, "

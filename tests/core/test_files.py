@@ -10,7 +10,7 @@ import pytest
 
 from sam2_plugins.batch.folder import alone_in
 from sam2_plugins.core.errors import ExportError
-from sam2_plugins.core.files import naming, require_writable
+from sam2_plugins.core.files import naming, require_free, require_writable
 from sam2_plugins.core.masks.journal import MaskJournal, read_journal
 from tests.core.permissions import read_only_folder
 
@@ -48,6 +48,25 @@ def test_the_mend_is_that_of_the_reason(number: int, mend: str) -> None:
     told = pytest.raises(ExportError, match=f"m.tif cannot be written: .*, or {mend}")
     with told, naming(Path("m.tif")):
         raise OSError(number, os.strerror(number), "m.tif")
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="nothing is forbidden")
+@pytest.mark.parametrize("name", ["scores.csv", "new/scores.csv", ""])
+def test_a_place_that_may_not_be_written_is_not_free(name: str) -> None:
+    with read_only_folder({}) as folder, pytest.raises(ExportError, match=MEND):
+        require_free([folder / name], overwrite=True)
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_place_below_a_file_is_not_free(tmp_path: Path, overwrite: bool) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ExportError, match="a file is where a folder has to be"):
+        require_free([tmp_path / "file" / "new" / "scores.csv"], overwrite)
+
+
+def test_a_free_place_stays_as_it_is(tmp_path: Path) -> None:
+    require_free([tmp_path / "new" / "scores.csv", tmp_path])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_can_be_written_is_made_and_left_empty(tmp_path: Path) -> None:
