@@ -13,9 +13,6 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-TURNED_AT_ONCE = 2
-"""Objects whose keys are turned at once where they are kept in half precision."""
-
 
 @cache
 def _frequencies(channels: int, device: torch.device, temperature: float = 10000.0) -> Tensor:
@@ -85,15 +82,10 @@ def rotate(tokens: Tensor, table: Tensor, unplaced: int = 0) -> Tensor:
     unplaced
         So many tokens at the end are not turned.
     """
-    if tokens.dtype != torch.float32:
-        # In parts, for what is turned is twice as large.
-        for some in tokens.split(TURNED_AT_ONCE):
-            some.copy_(rotate(some.float(), table, unplaced))
-        return tokens
-    pairs = torch.view_as_complex(tokens.unflatten(-1, (-1, 2)))
+    pairs = torch.view_as_complex(tokens.float().unflatten(-1, (-1, 2)))
     placed = pairs.shape[-2] - unplaced
     pairs[..., :placed, :].unflatten(-2, (-1, len(table))).mul_(table)
-    return torch.view_as_real(pairs).flatten(-2)
+    return torch.view_as_real(pairs).flatten(-2).to(tokens.dtype)
 
 
 class RandomFourierEncoding(nn.Module):

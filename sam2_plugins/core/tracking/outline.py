@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sam2_plugins.core.model.outline_refiner import SIDE, OutlineRefiner, kept
 from sam2_plugins.core.tracking.feature_cache import FeatureCache
-from sam2_plugins.core.tracking.recent import Recent
+from sam2_plugins.core.tracking.recent import MOST, Recent
 from sam2_plugins.core.tracking.transfer import to_device
 from sam2_plugins.core.tracking.windows.planner import Window
 from sam2_plugins.core.tracking.windows.scale_search import is_photograph
@@ -73,8 +73,8 @@ class Outlines:
     def __init__(self, features: FeatureCache, refiner: OutlineRefiner) -> None:
         self._features = features
         self._refiner = refiner
-        # Many objects are prompted on one frame, each by itself.
-        self._greys: Recent[Tensor] = Recent()
+        # Many objects are prompted on one frame, each by itself; a processor sees one at a time.
+        self._greys: Recent[Tensor] = Recent(2 if features.model.device.type == "cpu" else MOST)
         self.observer: Observer | None = None
 
     def shown(

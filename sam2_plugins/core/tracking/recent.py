@@ -6,10 +6,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, Protocol, TypeVar
 
-MOST = 8
-"""Kept at once: a frame and the next, and those whose memories are made again."""
+MOST = 6
+"""Kept at once: a frame and the next, three before it and a prompted one, which are seen again when
+windows move."""
 
-MEGABYTES = 128
+MEGABYTES = 96
 """Together, unless two of them are larger."""
 
 
