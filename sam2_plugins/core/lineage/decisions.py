@@ -261,7 +261,9 @@ class Decisions:
                 together = left.union_with(mine)
                 # The newcomer may be found later than its sister.
                 earlier = population.masks_before(mother, born)
-                likely[mother] = max(in_place_of(mask, together) for mask in earlier)
+                ground = max((mask.intersection_with(mine) for mask in earlier), default=0)
+                if ground >= self._rules.grounded * mine.area:
+                    likely[mother] = max(in_place_of(mask, together) for mask in earlier)
         best = max(likely, key=lambda mother: likely[mother], default=None)
         return best if best is not None and likely[best] >= self._rules.parted else None
 

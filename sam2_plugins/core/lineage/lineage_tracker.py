@@ -224,14 +224,17 @@ class LineageTracker:
     def _expected(
         self, frame: int, tracked: dict[ObjectId, ObjectMask]
     ) -> dict[ObjectId, ObjectMask]:
-        """Where objects would be if they had moved with the frame."""
-        earlier, before = self._pictured, self._picture
-        self._pictured, self._picture = frame, self.tracker.frame(frame).image
-        if earlier is None or before is None or not tracked:
+        """Where objects would be if they had moved with the frame since they were seen."""
+        population = self._population
+        before, self._picture = self._picture, self.tracker.frame(frame).image
+        self._pictured = frame
+        if before is None:
             return {}
-        dx, dy = drift(before, self._picture)
-        last = {obj: self.tracker.mask(earlier, obj) for obj in tracked}
-        return {o: mask.moved(dx, dy) for o, mask in last.items() if mask is not None}
+        population.drifted(frame, drift(before, self._picture))
+        oldest = frame - self.rules.confirm * self._every
+        last = {obj: max(population.standing[obj].seen, oldest) for obj in tracked}
+        found = {obj: population.mask_as_of(frame, obj, seen) for obj, seen in last.items()}
+        return {obj: mask for obj, mask in found.items() if mask is not None}
 
     def _take_outlines(
         self,

@@ -72,11 +72,13 @@ class Population:
         self.alive: list[ObjectId] = []
         self._last_id = 0
         self._sizes: dict[int, list[int]] = {}  # areas of what was proposed whole, by frame
+        self._drift: dict[int, tuple[int, int]] = {}  # from the first frame, of those looked at
 
     def begin_at(self, start: int) -> None:
         """Let what was prompted already count, from its first prompt or the first frame on."""
         self.catch_up(start)
         self.alive = list(self.tracker.objects)
+        self._drift = {}
 
     def catch_up(self, start: int) -> list[tuple[ObjectId, int]]:
         """Take up what a person changed in the tracker.
@@ -107,11 +109,11 @@ class Population:
 
     def state(self) -> tuple[Any, ...]:
         """Return all that it holds beside its tracker."""
-        return self.standing, self.alive, self._last_id, self._sizes
+        return self.standing, self.alive, self._last_id, self._sizes, self._drift
 
     def restore(self, state: tuple[Any, ...]) -> None:
         """Go back to such a state."""
-        self.standing, self.alive, self._last_id, self._sizes = state
+        self.standing, self.alive, self._last_id, self._sizes, self._drift = state
 
     def begin(self, frame: int, mask: ObjectMask, part_of: ObjectId | None = None) -> ObjectId:
         """Put a new object on trial; return its id."""
@@ -184,12 +186,30 @@ class Population:
     def _first(self, obj: ObjectId) -> int | None:
         return self.tracker.lives.get(obj, (None, None))[0]
 
+    # -- places
+
+    def drifted(self, frame: int, by: tuple[int, int]) -> None:
+        """Take by how much a frame drifted since the last one that was looked at."""
+        x, y = self._drift_at(frame)
+        self._drift[frame] = x + by[0], y + by[1]
+
+    def mask_as_of(self, frame: int, obj: ObjectId, earlier: int) -> ObjectMask | None:
+        """Mask of an object on an earlier frame, where it would be if it moved with the frame."""
+        mask = self.tracker.mask(earlier, obj)
+        (x, y), (x0, y0) = self._drift_at(frame), self._drift_at(earlier)
+        return None if mask is None else mask.moved(x - x0, y - y0)
+
+    def _drift_at(self, frame: int) -> tuple[int, int]:
+        known = max((earlier for earlier in self._drift if earlier <= frame), default=None)
+        return (0, 0) if known is None else self._drift[known]
+
     # -- sizes
 
     def measure(self, frame: int, proposed: Sequence[ObjectMask], forget_to: int) -> None:
-        """Take the areas of a frame's proposals, and drop those of an earlier frame."""
+        """Take the areas of a frame's proposals, and drop what is known of an earlier frame."""
         self._sizes[frame] = [mask.area for mask in proposed if is_whole(mask)]
         self._sizes.pop(forget_to, None)
+        self._drift.pop(forget_to, None)
 
     def usual_size(self, before: int) -> float:
         """Area of the usual object: of those that were proposed whole, before a frame.
@@ -206,14 +226,15 @@ class Population:
         return 0.0 if mask is None else float(mask.area)
 
     def masks_before(self, obj: ObjectId, frame: int) -> list[ObjectMask]:
-        """Masks of an object on the few frames before one, where it is visible."""
+        """Masks of an object on the few frames before one, moved to it, where it is visible."""
         frames = range(max(0, frame - AREAS), frame)
-        masks = (self.tracker.mask(earlier, obj) for earlier in frames)
+        masks = (self.mask_as_of(frame, obj, earlier) for earlier in frames)
         return [mask for mask in masks if mask is not None and mask.visible]
 
     def usual_area(self, obj: ObjectId, before: int) -> float:
         """Area that an object had just before a frame: the usual one, or more if it was growing."""
-        areas = [float(mask.area) for mask in self.masks_before(obj, before)]
+        earlier = [self.area(obj, frame) for frame in range(max(0, before - AREAS), before)]
+        areas = [area for area in earlier if area]
         if len(areas) < 2:
             return sum(areas)
         growth = median(

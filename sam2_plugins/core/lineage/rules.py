@@ -30,7 +30,8 @@ class LineageRules:
         IoU from which on the proposal's outline is taken for the tracked one's.
     inside
         Share of a proposal in a tracked mask from which on it is a part of it; of a tracked mask
-        in a proposal, from which on the proposal took it together with its neighbour.
+        in a proposal, from which on the proposal took it together with its neighbour, or in a
+        tracked mask that was found, from which on it is the same object twice.
     alike
         Areas of two daughters differ at most by this factor.
     lost
@@ -43,6 +44,9 @@ class LineageRules:
     parted
         IoU of a mother with her daughters together from which on a newcomer is one of them: they
         may have moved apart already.
+    grounded
+        Share of a newcomer that lies where its mother was, at least: elsewhere it comes from
+        outside, or from a neighbour.
     sure
         Confidence that a proposal needs to be an object of its own.
     """
@@ -56,6 +60,7 @@ class LineageRules:
     kept: tuple[float, float] = (0.5, 1.5)
     newborn: float = 1.1
     parted: float = 0.3
+    grounded: float = 0.4
     sure: float = 0.35
 
 
@@ -108,8 +113,10 @@ def belonging(
     taken = set(found.of.values())
     # A proposal that holds several objects is of none of them alone.
     holds = common / np.maximum(areas[:, None], 1) >= rules.inside
+    doubled = {obj for obj in objects if _is_doubled(obj, tracked, found, rules)}
     for column in range(len(proposed)):
         held = [objects[row] for row in np.flatnonzero(holds[:, column])]
+        held = [obj for obj in held if obj not in doubled]
         if len(held) > 1:
             for obj in held:
                 found.of.setdefault(obj, column)
@@ -124,6 +131,18 @@ def belonging(
         else:
             found.free.append(column)
     return found
+
+
+def _is_doubled(
+    obj: ObjectId, tracked: Mapping[ObjectId, ObjectMask], found: Belonging, rules: LineageRules
+) -> bool:
+    """Whether an object that was not found lies on one that was: its track slid onto that."""
+    mask = tracked[obj]
+    return obj not in found.of and any(
+        mask.intersection_with(tracked[other]) >= rules.inside * mask.area
+        for other in found.of
+        if other in tracked
+    )
 
 
 def _common(masks: Sequence[ObjectMask], proposed: Sequence[ObjectMask]) -> NDArray[np.float64]:

@@ -133,7 +133,7 @@ def run_all(
         # That an object is not prompted any more, its memory does not tell.
         prompted = list(lineage.tracker.objects)
         rules = asdict(lineage.rules)
-        about = {"run": [start, stop, every], "rules": rules, "prompted": prompted, "state": 3}
+        about = {"run": [start, stop, every], "rules": rules, "prompted": prompted, "state": 4}
         journal.restore(lineage, about)
         journal.wrote = False
         yield from journal.frames()

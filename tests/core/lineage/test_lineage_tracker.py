@@ -148,6 +148,34 @@ def test_daughters_that_moved_apart_before_they_were_seen_have_a_mother() -> Non
     assert kinds(lineage) == [("born", 0), ("born", 0), ("divided", 3)]
 
 
+def test_a_newcomer_that_lies_where_no_mother_was_comes_from_outside() -> None:
+    before, after = scene([(40, 44, 14), SECOND]), scene([(40, 40, 11), SECOND, (40, 66, 10)])
+    lineage = lineage_of([before] * 3 + [after] * 5)
+    for _ in lineage.run():
+        pass
+    assert kinds(lineage) == [("born", 0), ("born", 0), ("born", 3)]
+
+
+def test_a_daughter_lies_where_her_mother_would_be_by_the_drift_of_the_stage() -> None:
+    whole = scene([(24, 24, 14), (24, 64, 9)])
+    apart = scene([(12, 24, 9), (36, 24, 9), (24, 64, 9)])
+    drifted = [np.roll(apart, 14 * n, axis=1) for n in (1, 2, 2, 2)]
+    lineage = lineage_of([whole] * 3 + drifted)
+    for _ in lineage.run():
+        pass
+    (divided,) = (event for event in lineage.events if event.kind == "divided")
+    assert (divided.frame, divided.reason[:10]) == (3, "a newcomer")
+
+
+def test_what_was_missed_on_a_frame_is_found_where_the_stage_took_it() -> None:
+    shown = [np.roll(scene([(30, 24, 9), (30, 54, 9)]), (9 * n, 14 * n), (0, 1)) for n in range(5)]
+    labels = [*shown[:2], shown[2] * (shown[2] == 1), *shown[3:]]
+    lineage = lineage_of(labels, shown)
+    for _ in lineage.run():
+        pass
+    assert kinds(lineage) == [("born", 0), ("born", 0)]
+
+
 def test_parts_that_are_proposed_as_one_again_are_no_daughters() -> None:
     whole, parted = dividing(1, 1)
     light = (whole > 0) * 150.0

@@ -47,6 +47,13 @@ def test_a_proposal_that_took_two_objects_together_is_of_neither_alone() -> None
     assert found.free == []
 
 
+def test_an_object_whose_track_slid_onto_another_is_not_found_with_it() -> None:
+    tracked = {"a": box(0, 0, 20, 10), "slid": box(3, 0, 13, 10)}
+    found = belonging(tracked, {}, [box(0, 0, 20, 10)], RULES)
+    assert found.of == {"a": 0}
+    assert found.shared == set()
+
+
 def test_an_object_that_the_tracker_lost_is_found_where_it_would_be() -> None:
     lost, there = box(0, 40, 10, 50), box(30, 0, 40, 10)
     found = belonging({"a": lost}, {"a": box(31, 0, 41, 10)}, [there], RULES)
