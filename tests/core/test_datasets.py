@@ -10,6 +10,7 @@ from PIL import Image
 from sam2_plugins.core.datasets import find_datasets, load_dataset, load_label_stack
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.evaluation.metrics import evaluate
+from sam2_plugins.core.frames import open_frames
 
 STACK = np.arange(24, dtype=np.uint16).reshape(2, 3, 4) * 100
 
@@ -210,6 +211,23 @@ def test_a_tiff_of_labels_is_read_as_it_is_seen(tmp_path, save):
     (labels,) = load_label_stack(tmp_path / "m.tif")
     assert sorted(np.bincount(labels.ravel())[1:].tolist()) == [36, 64]
     assert np.array_equal(labels > 0, TWO > 0)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("a10", "B2"),
+        ("cell_t3", "cell_t-2"),
+        ("mask 9", "Mask 10"),
+        ("scan-2_t0", "scan-1_t1"),
+    ],
+)
+def test_labels_and_frames_of_the_same_names_are_in_the_same_order(tmp_path, names):
+    for number, name in enumerate(names, 1):
+        Image.fromarray(np.full((4, 4), number, np.uint8)).save(tmp_path / f"{name}.png")
+    with open_frames(tmp_path, limits=(0, 255)) as frames:
+        shown = [int(frame.image[0, 0, 0]) for frame in frames]
+    assert load_label_stack(tmp_path)[:, 0, 0].tolist() == shown
 
 
 def test_labels_that_were_written_one_by_one_are_a_stack(tmp_path):

@@ -131,6 +131,12 @@ def arrange(
     return arranged or Arrangement(tuple(files[k] for k in chosen), "T", (len(chosen),), (*notes,))
 
 
+def in_time_order(files: Sequence[Path]) -> list[Path]:
+    """Sort files as `arrange` does; in natural order where they are several series."""
+    arranged = arrange(files, planes=False).files if files else ()
+    return list(arranged) if len(arranged) == len(files) else natural_sorted(files)
+
+
 def _several_forms(names: Sequence[str]) -> list[str]:
     """Report names of a few forms, such as those of pictures and of their masks."""
     forms = list(dict.fromkeys(map(_form, names)))
@@ -175,6 +181,8 @@ def _two_counts(fields: Sequence[_Field], chosen: Sequence[int], names: Sequence
 def _complete(grid: Mapping[tuple, Path], notes: Sequence[str]) -> Arrangement | None:
     """Arrange files that are there for every time, channel and plane, but for a last time."""
     times, channels, planes = (sorted({key[k] for key in grid}, key=_order) for k in range(3))
+    if len(channels) == len(planes) == 1 and not any(_is_negative(time) for time in times):
+        times = [time for time, _, _ in grid]  # the order of the names as a whole, a10 before b2
     notes = [*notes, *_gaps(times)]
     whole = [t for t in times if all((t, c, z) in grid for c, z in product(channels, planes))]
     if whole not in (times, times[:-1]) or not whole:
@@ -313,6 +321,10 @@ def _joined(fields: Sequence[_Field], axis: str, count: int) -> list[tuple[Hasha
 
 def _order(key: Sequence[Hashable]) -> list[Any]:
     return [part if isinstance(part, int) else natural_key(str(part)) for part in key]
+
+
+def _is_negative(key: Sequence[Hashable]) -> bool:
+    return any(isinstance(part, int) and part < 0 for part in key)
 
 
 def _is_number(run: str) -> bool:

@@ -12,7 +12,12 @@ import tifffile
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._array import ArraySource, StackedArray
-from sam2_plugins.core.frames._file_names import Arrangement, arrange, natural_sorted
+from sam2_plugins.core.frames._file_names import (
+    Arrangement,
+    arrange,
+    in_time_order,
+    natural_sorted,
+)
 from sam2_plugins.core.frames._form import common_form, in_form, mixed_depths
 from sam2_plugins.core.frames._gate import exists
 from sam2_plugins.core.frames._image_files import (
@@ -54,8 +59,8 @@ def open_pattern(pattern: Path, options: ReadOptions) -> ArraySource:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Images of a folder in natural order, without hidden files."""
-    return natural_sorted(path for path in folder.iterdir() if _is_image(path))
+    """Images of a folder in the order of their times, without hidden files."""
+    return in_time_order([path for path in folder.iterdir() if _is_image(path)])
 
 
 def open_images(paths: Sequence[Path], name: str, options: ReadOptions) -> ArraySource:
