@@ -35,8 +35,8 @@ def load_label_stack(path: str | Path) -> NDArray[Any]:
     ----------
     path
         A .npy file, a multi-page TIFF, an image, or a folder of PNG, BMP or TIFF label images in
-        the order of their times, as their names tell it. A folder that `track` wrote stands for its `labels.tif`.
-        Where images are coloured, each colour is an object, numbered from 1.
+        the order of their times, as their names tell it. A folder that `track` wrote stands for its
+        `labels.tif`. Where images are coloured, each colour is an object, numbered from 1.
 
     Raises
     ------
