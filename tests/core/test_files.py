@@ -17,7 +17,9 @@ from tests.core.permissions import read_only_folder
 MEND = "Permission denied. Choose another place, or make its folder writable"
 
 
-@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="nothing is forbidden")
+@pytest.mark.skipif(
+    not hasattr(os, "seteuid"), reason="this system has no other users to try it as"
+)
 @pytest.mark.parametrize("inside", ["", "results"])
 def test_a_folder_in_which_nothing_may_be_written_is_named_with_the_mend(inside: str) -> None:
     with read_only_folder({}) as folder:
@@ -50,7 +52,9 @@ def test_the_mend_is_that_of_the_reason(number: int, mend: str) -> None:
         raise OSError(number, os.strerror(number), "m.tif")
 
 
-@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="nothing is forbidden")
+@pytest.mark.skipif(
+    not hasattr(os, "seteuid"), reason="this system has no other users to try it as"
+)
 @pytest.mark.parametrize("name", ["scores.csv", "new/scores.csv", ""])
 def test_a_place_that_may_not_be_written_is_not_free(name: str) -> None:
     with read_only_folder({}) as folder, pytest.raises(ExportError, match=MEND):

@@ -17,13 +17,13 @@ FEW_CHANNELS = 64
 class LayerNorm(nn.LayerNorm):
     """Layer normalisation of what goes into a product next.
 
-    Where a card computes in half precision it hands over half precision, as the product would make
-    it, and moves half of the bytes.
+    Where a card infers in half precision it hands over half precision, as the product would make
+    it, and moves half of the bytes. To learn, it stays as exact as it is.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last dimension."""
-        if not (x.is_cuda and torch.is_autocast_enabled("cuda")):
+        if not x.is_cuda or torch.is_grad_enabled() or not torch.is_autocast_enabled("cuda"):
             return super().forward(x)
         dtype = torch.get_autocast_dtype("cuda")
         with torch.autocast("cuda", enabled=False):

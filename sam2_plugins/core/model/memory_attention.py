@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import cycle
 from typing import cast
 
@@ -162,6 +163,31 @@ def _mix_on_processor(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> T
     return mixed
 
 
+@dataclass(frozen=True)
+class _Remembered:
+    """What objects attend to.
+
+    Attributes
+    ----------
+    keys, values
+        [B, T, C] tokens, the last `unplaced` of which are of pointers.
+    bias
+        [B, T] to be added to the scaled logits; None: nothing.
+    """
+
+    keys: Tensor
+    values: Tensor
+    unplaced: int
+    bias: Tensor | None = None
+
+    def split(self, count: int) -> Iterator[_Remembered]:
+        """Take so many objects after one another."""
+        rows = range(0, len(self.keys), count)
+        for some in (slice(row, row + count) for row in rows):
+            bias = None if self.bias is None else self.bias[some]
+            yield _Remembered(self.keys[some], self.values[some], self.unplaced, bias)
+
+
 class _Layer(nn.Module):
     def __init__(self, width: int, memory_width: int, hidden: int, placement: KeyPlacement) -> None:
         super().__init__()
@@ -181,19 +207,11 @@ class _Layer(nn.Module):
         out: Tensor = x + self.self_attn(normal, normal, normal, grid)
         return out
 
-    def attend_to_memory(
-        self,
-        x: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        grid: int,
-        unplaced: int,
-        bias: Tensor | None,
-    ) -> Tensor:
+    def attend_to_memory(self, x: Tensor, grid: int, memory: _Remembered) -> Tensor:
         """Let places of the frame attend to memories; x may serve all objects with a batch of 1."""
-        x = x + self.cross_attn_image(
-            self.norm2(x).expand(len(keys), -1, -1), keys, values, grid, unplaced, bias
-        )
+        keys, values = memory.keys, memory.values
+        queries = self.norm2(x).expand(len(keys), -1, -1)
+        x = x + self.cross_attn_image(queries, keys, values, grid, memory.unplaced, memory.bias)
         out: Tensor = x + self.linear2(self.linear1(self.norm3(x), "relu"))
         return out
 
@@ -254,30 +272,22 @@ class MemoryAttention(nn.Module):
         x = self._each[0].attend_to_itself(x, grid)
         some = 1 if x.device.type in ONE_BY_ONE else len(keys)
         shared = [x] if len(x) == 1 else x.split(some)
-        biases: Sequence[Tensor | None] = [None] * len(keys)
+        bias = None
         if there is not None:
-            zeros = torch.zeros_like(there, dtype=keys.dtype)
-            biases = zeros.masked_fill(~there, -torch.inf).split(some)
-        each = zip(cycle(shared), keys.split(some), memory.split(some), biases, strict=False)
-        out = torch.cat([self._condition(x, k, v, grid, unplaced, bias) for x, k, v, bias in each])
+            bias = torch.zeros_like(there, dtype=keys.dtype).masked_fill(~there, -torch.inf)
+        remembered = _Remembered(keys, memory, unplaced, bias).split(some)
+        each = zip(cycle(shared), remembered, strict=False)
+        out = torch.cat([self._condition(x, grid, one) for x, one in each])
         return out.transpose(1, 2).unflatten(-1, (grid, grid))
 
     @property
     def _each(self) -> list[_Layer]:
         return cast("list[_Layer]", list(self.layers))
 
-    def _condition(
-        self,
-        x: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        grid: int,
-        unplaced: int,
-        bias: Tensor | None,
-    ) -> Tensor:
+    def _condition(self, x: Tensor, grid: int, memory: _Remembered) -> Tensor:
         for index, layer in enumerate(self._each):
             if index:
                 x = layer.attend_to_itself(x, grid)
-            x = layer.attend_to_memory(x, keys, values, grid, unplaced, bias)
+            x = layer.attend_to_memory(x, grid, memory)
         out: Tensor = self.norm(x)
         return out

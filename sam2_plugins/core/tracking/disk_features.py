@@ -29,9 +29,9 @@ class DiskFeatures:
     """A folder of encoded windows, bounded in bytes; what was used longest ago goes first.
 
     A window is found by all that its features follow from: its pixels as the encoder sees them, the
-    weights, the size of the model's input, the device and the versions of the code. Another movie,
-    another contrast or another model therefore never gets features that are not its own. A file
-    that is damaged is encoded anew, and a disk that is full is no error.
+    weights, the size of the model's input, the device, the precision and the versions of the code.
+    Another movie, another contrast or another model therefore never gets features that are not its
+    own. A file that is damaged is encoded anew, and a disk that is full is no error.
 
     Parameters
     ----------
@@ -122,7 +122,8 @@ class DiskFeatures:
         state = [(tensor.data_ptr(), _version(tensor)) for tensor in tensors.values()]
         known = self._models.get(model)
         if known is None or known[0] != state:
-            about = (__version__, torch.__version__, model.image_size, str(model.device.type))
+            where = (model.device.type, model.variant.half_precision)
+            about = (__version__, torch.__version__, model.image_size, where)
             digest = blake2b(repr((about, [*tensors])).encode(), digest_size=32)
             for tensor in tensors.values():
                 digest.update(_bytes(tensor.detach().cpu().contiguous()).data)

@@ -51,6 +51,15 @@ def test_other_pixels_and_other_weights_are_other_features(nano: Sam2Model, tmp_
     assert store.key(trained, pixels) not in keys
 
 
+def test_another_precision_has_other_features(
+    nano: Sam2Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    before = DiskFeatures(tmp_path).key(nano, pixels)
+    monkeypatch.setattr(type(nano.variant.trunk), "half_precision", True)
+    assert DiskFeatures(tmp_path).key(nano, pixels) != before
+
+
 def test_a_damaged_file_is_encoded_anew(nano: Sam2Model, tmp_path: Path) -> None:
     movie = moving_discs(2)[0]
     first, _ = click(nano, movie, DiskFeatures(tmp_path))
