@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -28,6 +29,7 @@ DAMAGE: tuple[type[Exception], ...] = (
     *(OSError, ValueError, RuntimeError, SyntaxError, EOFError, KeyError, IndexError, TypeError),
     *(AttributeError, OverflowError, MemoryError, ZeroDivisionError, AssertionError),
     *(struct.error, zlib.error, zipfile.BadZipFile, Image.DecompressionBombError),
+    tokenize.TokenError,  # numpy reads the head of an array as Python
 )
 """Exceptions of libraries on files that are damaged, or made to attack them."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from sam2_plugins.core.tracking.query import Combined, Output
 from sam2_plugins.core.tracking.resample import (
     to_frame_logits,
     to_logits,
-    to_model_mask,
+    to_model_masks,
     to_object_mask,
 )
 from sam2_plugins.core.tracking.test_time_augmentation import decode_views, views_of
@@ -200,9 +200,9 @@ class Operations:
     ) -> list[Memory]:
         """Memories of prompted frames, of objects whose masks a person may have given."""
         memories: list[Memory] = []
-        for some in self._at_once(len(outputs)):
-            memories += self._remember(frames[some], outputs[some], given[some])
-        return memories
+        for some in self._at_once(frames, outputs, given):
+            memories += self._remember(*some)
+        return memories[: len(outputs)]
 
     def _remember(
         self, frames: Sequence[int], outputs: Sequence[Output], given: Sequence[bool]
@@ -239,10 +239,10 @@ class Operations:
     ) -> list[Memory]:
         """Memories of frames made again from their recorded masks, in whatever windows."""
         memories: list[Memory] = []
-        for some in self._at_once(len(masks)):
-            outputs = self._given(frames[some], masks[some], windows[some])
-            memories += self._remember(frames[some], outputs, [True] * len(outputs))
-        each = zip(memories, masks, strict=True)
+        for some in self._at_once(frames, masks, windows):
+            outputs = self._given(*some)
+            memories += self._remember(some[0], outputs, [True] * len(outputs))
+        each = zip(memories[: len(masks)], masks, strict=True)
         return [replace(memory, iou=mask.iou, score=mask.score) for memory, mask in each]
 
     def _given(
@@ -251,27 +251,19 @@ class Operations:
         """Take masks as they are."""
         here = self._seen(frames, windows)
         size, device = self.model.image_size, self.model.device
-        each = zip(masks, windows, strict=True)
-        pixels = torch.cat([to_model_mask(mask, window, size, device) for mask, window in each])
+        pixels = to_model_masks(masks, windows, size, device)
         return _outputs(self.model.adopt_mask(here.coarse, here.skips, pixels), windows)
 
     def _seen(self, frames: Sequence[int], windows: Sequence[Window]) -> ImageFeatures:
         """Features of windows, each of its frame; a batch of one if all are the same."""
-        wanted: dict[int, list[Window]] = defaultdict(list)
-        for frame, window in zip(frames, windows, strict=True):
-            wanted[frame].append(window)
-        found = {
-            (frame, window): features
-            for frame, some in wanted.items()
-            for window, features in self.features.get(frame, some).items()
-        }
-        return stacked(found, list(zip(frames, windows, strict=True)))
+        views = list(zip(frames, windows, strict=True))
+        return stacked(self.features.get_all(views), views)
 
-    def _at_once(self, count: int) -> Iterator[slice]:
-        """Batches of so many objects: of one where they are served in turn."""
+    def _at_once(self, *each: Sequence[Any]) -> Iterator[tuple[Sequence[Any], ...]]:
+        """Batches of objects' things, the last filled up: of one where they are served in turn."""
         most = 1 if self.model.device.type in ONE_BY_ONE else PROMPTS_AT_ONCE
-        for rows in in_few_sizes(range(count), most):
-            yield slice(rows[0], rows[-1] + 1)
+        for rows in in_few_sizes(list(zip(*each, strict=True)), most):
+            yield tuple(zip(*rows, strict=True))
 
 
 def _outputs(decoded: Decoded, windows: Sequence[Window]) -> list[Output]:

@@ -142,11 +142,14 @@ class Follower:
         ]
         if not seen:
             return
-        was, now = self._features.planes(before), self._features.planes(frame)
+        was, now = self._features.picture(before), self._features.picture(frame)
         same = stayed(was, now, [box for _, _, box in seen])
         for (tracked, window, box), stays in zip(seen, same, strict=True):
-            dx, dy = (0, 0) if stays else displacement(was, now, box)
-            if window is not None and (dx or dy):
+            if window is None or stays:
+                continue
+            planes = self._features.planes
+            dx, dy = displacement(planes(before), planes(frame), box)
+            if dx or dy:
                 side = max(window.width, window.height)
                 step = max(1, side // JUMP_LATTICE)
                 x, y = (round(at / step) * step for at in (window.x + dx, window.y + dy))
