@@ -118,7 +118,7 @@ class ObjectMask:
     @cached_property
     def is_connected(self) -> bool:
         """Whether it has one part only, or none."""
-        return self.parts()[1] <= 1
+        return _is_a_run_a_row(self.crop) or self.parts()[1] <= 1
 
     @property
     def box(self) -> PixelBox | None:
@@ -279,6 +279,17 @@ class ObjectMask:
         where = "no pixel" if self.box is None else f"box={self.box}, area={self.area}"
         sure = f"iou={self.iou:.3g}, score={self.score:.3g}"
         return f"ObjectMask({where}, frame_size={self.frame_size}, {sure})"
+
+
+def _is_a_run_a_row(crop: Pixels) -> bool:
+    """Whether each row is one run that touches the next row's: connected, at a tenth of the cost.
+
+    Most cells are so.
+    """
+    if not (crop[1:] & crop[:-1]).any(axis=1).all():
+        return False
+    starts = np.count_nonzero(crop[:, :1]) + np.count_nonzero(crop[:, 1:] > crop[:, :-1])
+    return starts == len(crop)  # with no row empty: one in each
 
 
 def _tight(mask: Pixels) -> tuple[slice, slice]:

@@ -16,6 +16,9 @@ from torch import Tensor
 
 T = TypeVar("T")
 
+STAGED = 2**15
+"""Bytes that a driver takes over before it returns: nothing has to stay where it is until then."""
+
 FILLED = 8
 """Batches are not smaller, but for those of one: a card takes as long for fewer."""
 
@@ -81,7 +84,11 @@ def to_host(tensors: Sequence[Tensor]) -> list[NDArray[Any]]:
 
 def to_device(array: NDArray[Any], device: torch.device) -> Tensor:
     """Bring an array to a device, without a wait where the device allows that."""
-    return ready_for(array, device).to(device, non_blocking=device.type == "cuda")
+    if array.nbytes <= STAGED:
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+    else:
+        tensor = ready_for(array, device)
+    return tensor.to(device, non_blocking=device.type == "cuda")
 
 
 def ready_for(array: NDArray[Any], device: torch.device) -> Tensor:
