@@ -18,6 +18,7 @@ from typing import Any
 
 import av
 import av.error
+import tifffile
 from PIL import Image
 
 from sam2_plugins.core.errors import FrameSourceError
@@ -30,6 +31,7 @@ DAMAGE: tuple[type[Exception], ...] = (
     *(AttributeError, OverflowError, MemoryError, ZeroDivisionError, AssertionError),
     *(struct.error, zlib.error, zipfile.BadZipFile, Image.DecompressionBombError),
     tokenize.TokenError,  # numpy reads the head of an array as Python
+    tifffile.TiffFileError,  # no ValueError before 2025.6
 )
 """Exceptions of libraries on files that are damaged, or made to attack them."""
 

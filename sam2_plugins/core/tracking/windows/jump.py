@@ -20,7 +20,7 @@ COARSE_PIXELS = 16
 SAMPLES = 4
 """Rows and columns of each of these coarse pixels that are looked at, if it has that many."""
 
-GLANCES = (24, 1, 0.75), (16, 3, 0.85)
+GLANCES = (24, 1, 0.75), (12, 3, 0.85)
 """Cells a side that a glance looks at, pixels across each of them, and the correlation from which
 on nothing jumped. A second glance, at what the first did not find the same, is not misled by what
 moves by a pixel or two: means of pixels are more alike."""
