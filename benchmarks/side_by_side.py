@@ -54,7 +54,7 @@ def main() -> None:
     options.add_argument("--model", default="tiny", choices=SHORT)
     options.add_argument("--size", type=int, default=1024, help="side of the model's input")
     options.add_argument("--objects", default="1,8")
-    options.add_argument("--warm-up", type=int, default=18, help="frames before those that count")
+    options.add_argument("--warm-up", type=int, default=24, help="frames before those that count")
     options.add_argument("--frames", type=int, default=10)
     options.add_argument("--threads", type=int)
     options.add_argument("--cells", type=int, default=0, help="with nano, in windows")
@@ -106,6 +106,7 @@ def apart(
     spent = {}
     for who in list(runs):
         run = runs.pop(who)
+        before = torch.cuda.memory_allocated(device)
         for _ in range(warm_up):
             next(run)
         torch.cuda.synchronize(device)
@@ -115,7 +116,7 @@ def apart(
             next(run)
         torch.cuda.synchronize(device)
         seconds = (time.perf_counter() - began) / count
-        spent[who] = seconds, torch.cuda.max_memory_allocated(device) / 2**20
+        spent[who] = seconds, (torch.cuda.max_memory_allocated(device) - before) / 2**20
         del run
         gc.collect()
         torch.cuda.empty_cache()

@@ -16,9 +16,6 @@ from torch import Tensor
 
 T = TypeVar("T")
 
-STAGED = 2**15
-"""Bytes that a driver takes over before it returns: nothing has to stay where it is until then."""
-
 FILLED = 8
 """Batches are not smaller, but for those of one: a card takes as long for fewer."""
 
@@ -84,15 +81,14 @@ def to_host(tensors: Sequence[Tensor]) -> list[NDArray[Any]]:
 
 def to_device(array: NDArray[Any], device: torch.device) -> Tensor:
     """Bring an array to a device, without a wait where the device allows that."""
-    if array.nbytes <= STAGED:
-        tensor = torch.from_numpy(np.ascontiguousarray(array))
-    else:
-        tensor = ready_for(array, device)
-    return tensor.to(device, non_blocking=device.type == "cuda")
+    return ready_for(array, device).to(device, non_blocking=device.type == "cuda")
 
 
 def ready_for(array: NDArray[Any], device: torch.device) -> Tensor:
-    """Copy an array to where a device fetches it from by itself; any thread may do so."""
+    """Copy an array to where a device fetches it from by itself; any thread may do so.
+
+    From elsewhere even a few bytes wait until the device has done what it was given.
+    """
     if device.type != "cuda":
         return torch.from_numpy(np.ascontiguousarray(array))
     pinned = torch.empty(array.shape, dtype=torch.from_numpy(array[:0]).dtype, pin_memory=True)
