@@ -184,7 +184,7 @@ class ObjectMask:
             (x, y) of points whose part stays, whatever its size.
         """
         if _is_a_run_a_row(self.crop):
-            return self
+            return self._known(connected=True)
         parts, count = self.parts()
         if count <= 1:
             return self._known(connected=True)

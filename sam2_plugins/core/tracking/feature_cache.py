@@ -108,7 +108,7 @@ class FeatureCache:
 
     def get(self, frame: int, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
         """Features of some windows of one frame; only those not kept are encoded."""
-        found = self.get_all([(frame, window) for window in windows])
+        found = self.get_all([(frame, window) for window in dict.fromkeys(windows)])
         return {window: features for (_, window), features in found.items()}
 
     def get_all(self, views: Sequence[View]) -> dict[View, ImageFeatures]:
