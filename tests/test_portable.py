@@ -66,6 +66,18 @@ def test_processes_are_spawned_which_every_system_can() -> None:
                 assert [ast.literal_eval(argument) for argument in call.args] == ["spawn"]
 
 
+def test_class_variables_have_types_without_which_python_3_10_cannot_read_options() -> None:
+    bare = [
+        (path.name, node.lineno)
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.annotation, ast.Name)
+        and node.annotation.id == "ClassVar"
+    ]
+    assert bare == []
+
+
 def test_files_of_text_are_utf8_whatever_the_system_prefers() -> None:
     bare = [
         f"{path}:{call.lineno}"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class WhereOptions:
     """Which processes do the work."""
 
-    panel: ClassVar = "Where"
+    panel: ClassVar[str] = "Where"
 
     workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1
     threads: Annotated[

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class MeasureOptions:
     """What is measured."""
 
-    panel: ClassVar = "What is measured"
+    panel: ClassVar[str] = "What is measured"
 
     sizes: Annotated[
         str | None,
@@ -37,7 +37,7 @@ class MeasureOptions:
 class WhereOptions:
     """Where it runs."""
 
-    panel: ClassVar = "Where"
+    panel: ClassVar[str] = "Where"
 
     device: options.Device = "auto"
     threads: Annotated[

@@ -55,7 +55,7 @@ class ProtocolName(str, Enum):
 class ProtocolOptions:
     """What is done with a model that is scored."""
 
-    panel: ClassVar = "Scoring a model"
+    panel: ClassVar[str] = "Scoring a model"
 
     protocol: Annotated[
         ProtocolName,
@@ -89,7 +89,7 @@ class ProtocolOptions:
 class LabelOptions:
     """How labels that are there are scored."""
 
-    panel: ClassVar = "Scoring labels"
+    panel: ClassVar[str] = "Scoring labels"
 
     ctc: Annotated[
         bool,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class DataOptions:
     """What is learned from, and what judges."""
 
-    panel: ClassVar = "Annotations"
+    panel: ClassVar[str] = "Annotations"
 
     data: Annotated[
         list[Path],
@@ -54,7 +54,7 @@ class DataOptions:
 class LearningOptions:
     """How it is learned: fields of `finetuning.Settings`."""
 
-    panel: ClassVar = "Learning"
+    panel: ClassVar[str] = "Learning"
 
     parts: Annotated[
         Parts, typer.Option(help="Parts of the network to train; more parts need more annotations.")

@@ -7,7 +7,8 @@ import inspect
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 
 def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -16,7 +17,7 @@ def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
     A field is annotated as an argument of a command is. The group's `panel`, if it has one, is the
     heading of its options in the help.
     """
-    hints = get_type_hints(command, include_extras=True)
+    hints = _hints_of(command)
     groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(command).parameters.values():
@@ -37,6 +38,19 @@ def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
     flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     flat.__annotations__ = {one.name: one.annotation for one in parameters}
     return flat
+
+
+def _hints_of(command: Callable[..., Any]) -> dict[str, Any]:
+    """Annotations of a command, as they were written.
+
+    Python 3.10 puts an Optional around what is None by default, which hides what was annotated.
+    """
+    found = get_type_hints(command, include_extras=True)
+    for name, hint in found.items():
+        if get_origin(hint) in (Union, UnionType):
+            written = [kind for kind in get_args(hint) if get_origin(kind) is Annotated]
+            found[name] = written[0] if written else hint
+    return found
 
 
 def _options_of(group: Any) -> Iterator[inspect.Parameter]:

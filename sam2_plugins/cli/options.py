@@ -131,7 +131,7 @@ Force = Annotated[
 class ModelOptions:
     """Which network, and where it runs."""
 
-    panel: ClassVar = "Model"
+    panel: ClassVar[str] = "Model"
 
     model: Model = "auto"
     device: Device = "auto"
@@ -150,7 +150,7 @@ class DirectionName(str, Enum):
 class RangeOptions:
     """Which way and how far to track."""
 
-    panel: ClassVar = "Range"
+    panel: ClassVar[str] = "Range"
 
     direction: Annotated[DirectionName, typer.Option(help="both: outward from every prompt.")] = (
         DirectionName.forward
@@ -163,7 +163,7 @@ class RangeOptions:
 class LookingOptions:
     """How a tracker looks at the frames, and what it remembers."""
 
-    panel: ClassVar = "Tracking"
+    panel: ClassVar[str] = "Tracking"
 
     window: Window = "auto"
     memory: Memory = "sam2"
@@ -205,7 +205,7 @@ def tracking_options(
 class ArrayOptions:
     """How an array or a picture is read."""
 
-    panel: ClassVar = "Reading"
+    panel: ClassVar[str] = "Reading"
 
     axes: Annotated[str | None, typer.Option(help="Axes of an array, such as TYX or TCYX.")] = None
     channels: Annotated[

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class PromptOptions:
     """What to track."""
 
-    panel: ClassVar = "What to track"
+    panel: ClassVar[str] = "What to track"
 
     click: Annotated[
         list[str] | None,
@@ -56,7 +56,7 @@ class PromptOptions:
 class AllOptions:
     """Every object, without a prompt."""
 
-    panel: ClassVar = "Every object"
+    panel: ClassVar[str] = "Every object"
 
     all: Annotated[
         bool,

@@ -30,7 +30,7 @@ class Trainable(str, Enum):
 class StartOptions:
     """What the run begins with."""
 
-    panel: ClassVar = "The run"
+    panel: ClassVar[str] = "The run"
 
     smoke: Annotated[bool, typer.Option("--smoke", help="A dozen steps, to see that it runs.")] = (
         False
@@ -64,7 +64,7 @@ class StartOptions:
 class PaceOptions:
     """Where, how long and how much at once; see `training.Pace`."""
 
-    panel: ClassVar = "Pace"
+    panel: ClassVar[str] = "Pace"
 
     device: options.Device = "auto"
     workers: Annotated[

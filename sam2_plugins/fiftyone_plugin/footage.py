@@ -200,7 +200,7 @@ class Video(Footage):
         Frames that a view of frames shows; None: all within `limits`.
     """
 
-    media_type: ClassVar = fom.VIDEO
+    media_type: ClassVar[str] = fom.VIDEO
 
     path: str = ""
     limits: tuple[int, int | None] = (0, None)
@@ -271,7 +271,7 @@ class Video(Footage):
 class ImageSequence(Footage):
     """Image samples, one a frame, in order."""
 
-    media_type: ClassVar = fom.IMAGE
+    media_type: ClassVar[str] = fom.IMAGE
 
     ids: tuple[str, ...] = field(default=(), repr=False)
     paths: tuple[str, ...] = field(default=(), repr=False)

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from sam2_plugins.core.checkpoints import load_model
-from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.model import Sam2Model, fast
+from sam2_plugins.core.tracking import profiling
 from sam2_plugins.core.tracking.profiling import PARTS, matrix_rate, profile_tracking
 
 
@@ -40,6 +41,17 @@ def test_a_model_is_as_it_was_after_it_was_measured(nano):
     profile_tracking(model, 1, rate=1e9, frames=1)
     assert model.decode.__func__ is Sam2Model.decode
     assert [parameter.requires_grad for parameter in model.parameters()] == wanted
+
+
+def test_arithmetic_is_counted_outside_of_graphs_which_would_hide_it(nano):
+    def frames():
+        allowed.append(fast._enabled.get())
+        yield None
+
+    allowed = []
+    profiling._count(load_model(nano, "cpu", image_size=64), frames())
+    assert allowed == [False]
+    assert fast._enabled.get()
 
 
 def test_the_rate_of_a_matrix_product_is_that_of_a_computer():

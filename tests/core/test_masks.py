@@ -4,7 +4,7 @@ from math import nan
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco_mask
@@ -285,3 +285,10 @@ def test_an_empty_masklet_was_never_seen():
     track = Masklet(4, label="nucleus")
     assert (track.first, track.last, track.frames) == (None, None, ())
     assert np.isnan(track.mean_score)
+
+
+@settings(max_examples=300)
+@given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=6)))
+def test_a_mask_is_connected_exactly_if_it_has_one_part_or_none(pixels: np.ndarray) -> None:
+    mask = ObjectMask.from_array(pixels)
+    assert mask.is_connected == (mask.parts()[1] <= 1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 import av
 import av.error
+import tifffile
 from PIL import Image
 
 from sam2_plugins.core.errors import FrameSourceError
@@ -28,6 +30,8 @@ DAMAGE: tuple[type[Exception], ...] = (
     *(OSError, ValueError, RuntimeError, SyntaxError, EOFError, KeyError, IndexError, TypeError),
     *(AttributeError, OverflowError, MemoryError, ZeroDivisionError, AssertionError),
     *(struct.error, zlib.error, zipfile.BadZipFile, Image.DecompressionBombError),
+    tokenize.TokenError,  # numpy reads the head of an array as Python
+    tifffile.TiffFileError,  # no ValueError before 2025.6
 )
 """Exceptions of libraries on files that are damaged, or made to attack them."""
 

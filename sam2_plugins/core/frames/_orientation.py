@@ -80,11 +80,10 @@ class Orientation:
 def of_frame(frame: Any) -> Orientation:
     """Return the orientation of a PyAV frame."""
     try:
-        side_data = frame.side_data
+        matrix = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:  # PyAV 18 does not know all kinds that FFmpeg 8 gives, such as EXIF
         turned = int(frame.rotation) % 360
         return Orientation(turned in (90, 270), turned in (180, 270), turned in (90, 180))
-    for data in side_data:
-        if data.type.name == "DISPLAYMATRIX":
-            return Orientation.from_display_matrix(np.frombuffer(bytes(data), np.int32))
-    return Orientation()
+    if matrix is None:
+        return Orientation()
+    return Orientation.from_display_matrix(np.frombuffer(bytes(matrix), np.int32))

@@ -118,7 +118,12 @@ class ObjectMask:
     @cached_property
     def is_connected(self) -> bool:
         """Whether it has one part only, or none."""
-        return self.parts()[1] <= 1
+        return _is_a_run_a_row(self.crop) or self.parts()[1] <= 1
+
+    def _known(self, connected: bool) -> ObjectMask:
+        """Note what parts were counted for, so that they are not counted again."""
+        self.__dict__["is_connected"] = connected
+        return self
 
     @property
     def box(self) -> PixelBox | None:
@@ -178,9 +183,11 @@ class ObjectMask:
         keep
             (x, y) of points whose part stays, whatever its size.
         """
-        if self.is_connected:
+        if _is_a_run_a_row(self.crop):
             return self
-        parts, _ = self.parts()
+        parts, count = self.parts()
+        if count <= 1:
+            return self._known(connected=True)
         sizes = np.bincount(parts.ravel())
         sizes[0] = 0
         stays = sizes >= share * sizes.max()
@@ -188,7 +195,10 @@ class ObjectMask:
             column, row = floor(x) - self.offset[0], floor(y) - self.offset[1]
             if 0 <= row < parts.shape[0] and 0 <= column < parts.shape[1]:
                 stays[parts[row, column]] = True
-        return replace(self, crop=stays[parts] & self.crop)
+        if stays[1:].all():
+            return self._known(connected=False)
+        rest = replace(self, crop=stays[parts])
+        return rest._known(connected=np.count_nonzero(stays) == 1)
 
     def paste_into(self, array: NDArray[Any], value: Any) -> None:
         """Write `value` (a number, or one per channel) to this object's pixels of [H, W, ...]."""
@@ -281,11 +291,22 @@ class ObjectMask:
         return f"ObjectMask({where}, frame_size={self.frame_size}, {sure})"
 
 
+def _is_a_run_a_row(crop: Pixels) -> bool:
+    """Whether each row is one run that touches the next row's: connected, at a tenth of the cost.
+
+    Most cells are so.
+    """
+    if not (crop[1:] & crop[:-1]).any(axis=1).all():
+        return False
+    starts = np.count_nonzero(crop[:, :1]) + np.count_nonzero(crop[:, 1:] > crop[:, :-1])
+    return starts == len(crop)  # with no row empty: one in each
+
+
 def _tight(mask: Pixels) -> tuple[slice, slice]:
     """Rows and columns between the first and the last pixel of a mask."""
-    rows = np.flatnonzero(mask.any(axis=1))
-    if not rows.size:
+    rows: Pixels = np.asarray(mask.any(axis=1))
+    if not rows.any():
         return slice(0, 0), slice(0, 0)
-    band = slice(int(rows[0]), int(rows[-1]) + 1)
-    columns = np.flatnonzero(mask[band].any(axis=0))
-    return band, slice(int(columns[0]), int(columns[-1]) + 1)
+    band = slice(int(rows.argmax()), len(rows) - int(rows[::-1].argmax()))
+    columns: Pixels = np.asarray(mask[band].any(axis=0))
+    return band, slice(int(columns.argmax()), len(columns) - int(columns[::-1].argmax()))

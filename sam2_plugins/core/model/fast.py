@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import fields, is_dataclass, replace
+from operator import attrgetter
 from threading import Lock
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
@@ -145,7 +146,7 @@ class Graphs:
     def _find(
         self, key: Any, operation: Operation, model: nn.Module, given: Any
     ) -> Captured | None:
-        if self._weights is None or not self._weights.fit(model):
+        if self._weights is None or not self._weights.fit():
             self._captured.clear()
             self._used.clear()
             self._weights = _Weights(model)
@@ -187,6 +188,7 @@ class _Weights:
     def __init__(self, model: nn.Module) -> None:
         self._half = _casts()
         self._parameters = [p for p in model.parameters() if not p.is_inference()]
+        self._first = _holder_of_first(model)
         self._version = self._count()
         named = dict(model.named_modules())
         own = tuple(f"{name}." for name, module in named.items() if isinstance(module, Prepared))
@@ -199,10 +201,10 @@ class _Weights:
             if self._half
         }
 
-    def fit(self, model: nn.Module) -> bool:
-        """Whether the model's weights are those that were cast."""
-        first = next(model.parameters())
-        same = not self._parameters or self._parameters[0] is first
+    def fit(self) -> bool:
+        """Whether the model's weights are those that were cast. Asked at every operation."""
+        holder, name, first = self._first
+        same = getattr(holder, name) is first
         return same and self._half == _casts() and self._version == self._count()
 
     def bind(self, operation: Operation, model: nn.Module) -> Callable[[Any], Any]:
@@ -216,7 +218,18 @@ class _Weights:
 
     def _count(self) -> tuple[int, int]:
         first = self._parameters[0].data_ptr() if self._parameters else 0
-        return first, sum(p._version for p in self._parameters)
+        return first, sum(map(_version_of, self._parameters))
+
+
+_version_of = attrgetter("_version")
+
+
+def _holder_of_first(model: nn.Module) -> tuple[nn.Module, str, nn.Parameter]:
+    """Return the first parameter, and the module and the name by which it is held."""
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            return module, name, parameter
+    raise ValueError("A model without parameters has no weights to prepare.")
 
 
 def _casts() -> bool:

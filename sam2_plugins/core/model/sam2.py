@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import cycle
@@ -61,6 +61,11 @@ class ImageFeatures:
     def __getitem__(self, rows: slice | Tensor | NDArray[np.integer]) -> ImageFeatures:
         """Take some of a batch."""
         return ImageFeatures(self.coarse[rows], tuple(skip[rows] for skip in self.skips))
+
+    def each(self) -> Iterator[ImageFeatures]:
+        """Take a batch apart."""
+        for coarse, *skips in zip(*(t.split(1) for t in (self.coarse, *self.skips)), strict=True):
+            yield ImageFeatures(coarse, tuple(skips))
 
     @staticmethod
     def cat(each: Sequence[ImageFeatures]) -> ImageFeatures:

@@ -7,7 +7,8 @@ import weakref
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from itertools import groupby
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +23,8 @@ from sam2_plugins.core.tracking.transfer import in_few_sizes, ready_for, to_devi
 from sam2_plugins.core.tracking.windows.planner import Window
 
 K = TypeVar("K", bound=Hashable)
+View: TypeAlias = tuple[int, Window]
+"""A window of a frame."""
 
 SPARSE = 8
 """Pixels from one to the next that are looked at for colours."""
@@ -105,37 +108,40 @@ class FeatureCache:
 
     def get(self, frame: int, windows: Sequence[Window]) -> dict[Window, ImageFeatures]:
         """Features of some windows of one frame; only those not kept are encoded."""
-        keys = {window: (self._movie, frame, window) for window in windows}
+        found = self.get_all([(frame, window) for window in windows])
+        return {window: features for (_, window), features in found.items()}
+
+    def get_all(self, views: Sequence[View]) -> dict[View, ImageFeatures]:
+        """Features of some windows of some frames, encoded together."""
+        keys = {view: (self._movie, *view) for view in views}
         kept = self._store.find(keys.values())
-        found = {window: kept[key] for window, key in keys.items() if key in kept}
-        missing = [window for window in keys if window not in found]
-        names = self._names(frame, missing)
+        found = {view: kept[key] for view, key in keys.items() if key in kept}
+        missing = [view for view in keys if view not in found]
+        names = self._names(missing)
         if self.disk is not None:
-            for window, name in names.items():
+            for view, name in names.items():
                 on_disk = self.disk.get(name, self.model.device)
                 if on_disk is not None:
-                    found[window] = on_disk
-            missing = [window for window in missing if window not in found]
-        if missing:
-            for some in self._batches(missing):
-                found |= self._encode(frame, some, len(missing))
+                    found[view] = on_disk
+            missing = [view for view in missing if view not in found]
+        for some in self._batches(missing):
+            found |= self._encode(some, len(missing))
         if self.disk is not None:
-            for window in missing:
-                self.disk.put(names[window], found[window])
-        self._store.keep({key: found[window] for window, key in keys.items()})
+            for view in missing:
+                self.disk.put(names[view], found[view])
+        self._store.keep({key: found[view] for view, key in keys.items()})
         return found
 
-    def _names(self, frame: int, windows: Sequence[Window]) -> dict[Window, str]:
+    def _names(self, views: Sequence[View]) -> dict[View, str]:
         """What windows are called on the disk."""
-        if self.disk is None or not windows:
+        if self.disk is None:
             return {}
-        image = self.picture(frame)
-        return {w: self.disk.key(self.model, w.crop(image)) for w in windows}
+        return {(f, w): self.disk.key(self.model, w.crop(self.picture(f))) for f, w in views}
 
     def seen(self, frame: int, window: Window) -> tuple[Tensor, ImageFeatures]:
         """Return a window as the model sees it, [1, 3, S, S], and its features."""
         features = self.get(frame, [window])[window]
-        return self.model.preprocess(self._cut(frame, [window])), features
+        return self.model.preprocess(self._cut([(frame, window)])), features
 
     def frame(self, index: int) -> Frame:
         """Return a frame; the last few are kept, for one is often wanted twice.
@@ -199,33 +205,38 @@ class FeatureCache:
         if self._ahead.has(index):
             self.get(index, windows)
 
-    def _batches(self, windows: Sequence[Window]) -> Iterator[Sequence[Window]]:
-        """Windows of one size, in batches of few lengths."""
-        alike: dict[tuple[int, int], list[Window]] = defaultdict(list)
-        for window in windows:
-            alike[window.height, window.width].append(window)
+    def _batches(self, views: Sequence[View]) -> Iterator[list[View]]:
+        """Windows of one size, in batches of few lengths, frame by frame."""
+        alike: dict[tuple[int, int], list[View]] = defaultdict(list)
+        for frame, window in views:
+            alike[window.height, window.width].append((frame, window))
         for same in alike.values():
-            yield from in_few_sizes(same, self._at_once)
+            yield from in_few_sizes(sorted(same, key=lambda view: view[0]), self._at_once)
 
-    def _encode(
-        self, frame: int, windows: Sequence[Window], among: int
-    ) -> dict[Window, ImageFeatures]:
-        """Encode windows of one size, which are some of so many of this frame."""
-        cuts = self._cut(frame, windows, among)
-        features = self.model.encode_image(self.model.preprocess(cuts))
-        self.encoded += len(windows)
-        return {w: features[i : i + 1] for i, w in enumerate(windows)}
+    def _encode(self, views: Sequence[View], among: int) -> dict[View, ImageFeatures]:
+        """Encode windows of one size, which are some of so many that are wanted."""
+        features = self.model.encode_image(self.model.preprocess(self._cut(views, among)))
+        found = dict(zip(views, features.each(), strict=True))
+        self.encoded += len(found)
+        return found
 
-    def _cut(self, frame: int, windows: Sequence[Window], among: int = 1) -> Tensor:
+    def _cut(self, views: Sequence[View], among: int = 1) -> Tensor:
+        """Cut windows of one size out of their frames, which are in order: [n, h, w, 3]."""
+        by_frame = groupby(views, key=lambda view: view[0])
+        cuts = [self._cut_out(frame, [w for _, w in some], among) for frame, some in by_frame]
+        return cuts[0] if len(cuts) == 1 else torch.cat(cuts)
+
+    def _cut_out(self, frame: int, windows: Sequence[Window], among: int) -> Tensor:
         """Cut windows of one size out of a frame, [n, h, w, 3], where less has to be moved for it.
 
         Many windows overlap: then the whole frame goes to an accelerator, and is cut there. So it
-        is where whole frames go there anyway, for the outlines.
+        is where the frame is there already, or comes there anyway for the outlines.
         """
         device, (height, width) = self.model.device, self.frame_size
         whole = among * windows[0].width * windows[0].height >= height * width
+        there = frame in self._there or (self._ready is not None and self._ready[0] == frame)
         plain = all(type(window) is Window for window in windows)
-        if device.type == "cpu" or not plain or not (whole or len(self._there)):
+        if device.type == "cpu" or not plain or not (whole or there):
             image = self.picture(frame)
             return to_device(np.stack([w.crop(image) for w in windows]), device)
         return gather(self.on_device(frame), windows)

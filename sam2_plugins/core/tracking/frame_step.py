@@ -156,16 +156,9 @@ class FrameStep:
     def _finish(self, frame: int, batches: Sequence[_Batch], then: int) -> dict[ObjectId, Tracked]:
         """Encode memories, and read all that the host needs of all objects at once.
 
-        An accelerator encodes the frame that comes `then` while the host makes masks.
+        An accelerator does so, and encodes the frame that comes `then`, while the host makes masks.
         """
         closeups = self._redraw(frame, batches)
-        # The official predictor stores memories in bfloat16, on the CPU too.
-        maps = [
-            self.model.encode_memory(
-                b.coarse, b.decoded.mask, b.decoded.object_score, prompted=False
-            ).to(torch.bfloat16)
-            for b in batches
-        ]
         logits = torch.cat([b.decoded.mask for b in batches]).float()
         pointers = torch.cat([b.decoded.pointer for b in batches]).float()
         scores = torch.cat([b.decoded.object_score for b in batches]).float()
@@ -174,6 +167,13 @@ class FrameStep:
         windows = [member.window for member in members]
         rendering = Rendering(logits[:, 0], windows)
         reading = Reading([*rendering.tensors, scores, ious])
+        # The official predictor stores memories in bfloat16, on the CPU too.
+        maps = [
+            self.model.encode_memory(
+                b.coarse, b.decoded.mask, b.decoded.object_score, prompted=False
+            ).to(torch.bfloat16)
+            for b in batches
+        ]
         self._features.encode_ahead(then, windows)
         *arrays, read_scores, read_ious = reading.arrays()
         score, iou = read_scores[:, 0].tolist(), read_ious.tolist()

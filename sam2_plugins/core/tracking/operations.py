@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,13 +17,13 @@ from sam2_plugins.core.model.sam2 import PREVIOUS_LOGIT_LIMIT
 from sam2_plugins.core.prompts import POSITIVE, Points, Prompt
 from sam2_plugins.core.runtime import in_inference
 from sam2_plugins.core.tracking.feature_cache import FeatureCache, stacked
-from sam2_plugins.core.tracking.memory.bank import Memory, Recall, as_tensors, box_of
+from sam2_plugins.core.tracking.memory.bank import Memory, Recall, as_tensors, box_in, box_of
 from sam2_plugins.core.tracking.outline import Outlines
 from sam2_plugins.core.tracking.query import Combined, Output
 from sam2_plugins.core.tracking.resample import (
     to_frame_logits,
     to_logits,
-    to_model_mask,
+    to_model_masks,
     to_object_mask,
 )
 from sam2_plugins.core.tracking.test_time_augmentation import decode_views, views_of
@@ -90,7 +89,7 @@ class Operations:
         model, given = self.model, Combined.of(prompts)
         mask = given.mask
         if mask is not None and given.box is None and given.clicks is None:
-            return self._given([frame], [mask], [window])[0]
+            return _outputs(self._adopted([frame], [mask], [window]), [window])[0]
         if previous is not None:
             previous = previous.clamp(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT)
         clicks, kinds = self._as_tensors(given, window)
@@ -200,78 +199,111 @@ class Operations:
     ) -> list[Memory]:
         """Memories of prompted frames, of objects whose masks a person may have given."""
         memories: list[Memory] = []
-        for some in self._at_once(len(outputs)):
-            memories += self._remember(frames[some], outputs[some], given[some])
-        return memories
-
-    def _remember(
-        self, frames: Sequence[int], outputs: Sequence[Output], given: Sequence[bool]
-    ) -> list[Memory]:
-        windows = [output.window for output in outputs]
-        logits = torch.cat([output.logits for output in outputs])
-        scores = torch.cat([output.object_score for output in outputs])
-        coarse = self._seen(frames, windows).coarse
-        # The official predictor stores memories in bfloat16, on the CPU too.
-        encoded = self.model.encode_memory(coarse, logits, scores, prompted=True).to(torch.bfloat16)
-        closeups: Sequence[Tensor | None] = [None] * len(outputs)
-        if self.outlines is not None:
-            closeups = self.outlines.shown(frames, logits, windows, given)
-        masks, read = to_host([logits[:, 0] > 0, scores])
-        boxes = [box_of(mask, window) for mask, window in zip(masks, windows, strict=True)]
-        each = zip(frames, encoded.unbind(), outputs, boxes, read, closeups, strict=True)
-        return [
-            Memory(
-                frame,
-                map_,
-                output.pointer,
-                output.window,
-                box,
-                output.iou,
-                score=float(score[0]),
-                closeup=near,
-            )
-            for frame, map_, output, box, score, near in each
-        ]
+        for frames_, outputs_, given_ in self._at_once(frames, outputs, given):
+            windows = [output.window for output in outputs_]
+            logits = torch.cat([output.logits for output in outputs_])
+            scores = torch.cat([output.object_score for output in outputs_])
+            maps = self._encoded(frames_, windows, logits, scores)
+            near = self._near(frames_, windows, logits, given_)
+            shapes, read = to_host([logits[:, 0] > 0, scores])
+            memories += [
+                Memory(
+                    frame,
+                    map_,
+                    output.pointer,
+                    output.window,
+                    box_of(shape, output.window),
+                    output.iou,
+                    float(score[0]),
+                    closeup=closeup,
+                )
+                for frame, map_, output, shape, score, closeup in zip(
+                    frames_, maps, outputs_, shapes, read, near, strict=True
+                )
+            ]
+        return memories[: len(outputs)]
 
     @in_inference
     def rebuild(
-        self, frames: Sequence[int], masks: Sequence[ObjectMask], windows: Sequence[Window]
+        self,
+        frames: Sequence[int],
+        masks: Sequence[ObjectMask],
+        windows: Sequence[Window],
+        near: Sequence[Tensor | None] | None = None,
     ) -> list[Memory]:
-        """Memories of frames made again from their recorded masks, in whatever windows."""
-        memories: list[Memory] = []
-        for some in self._at_once(len(masks)):
-            outputs = self._given(frames[some], masks[some], windows[some])
-            memories += self._remember(frames[some], outputs, [True] * len(outputs))
-        each = zip(memories, masks, strict=True)
-        return [replace(memory, iou=mask.iou, score=mask.score) for memory, mask in each]
+        """Memories of frames made again from their recorded masks, in whatever windows.
 
-    def _given(
+        The host knows the masks, and reads nothing.
+
+        Parameters
+        ----------
+        near
+            Closeups that are known: how an object looked does not depend on its window.
+        """
+        memories: list[Memory] = []
+        known = near or [None] * len(masks)
+        for frames_, masks_, windows_, known_ in self._at_once(frames, masks, windows, known):
+            adopted = self._adopted(frames_, masks_, windows_)
+            logits, scores = adopted.mask.float(), adopted.object_score.float()
+            maps = self._encoded(frames_, windows_, logits, scores)
+            if any(one is None for one in known_):
+                shown = self._near(frames_, windows_, logits, [True] * len(frames_))
+                known_ = [k if k is not None else s for k, s in zip(known_, shown, strict=True)]
+            pointers = adopted.pointer.float().unbind()
+            memories += [
+                Memory(
+                    frame,
+                    map_,
+                    pointer,
+                    window,
+                    box_in(mask.box, window),
+                    mask.iou,
+                    mask.score,
+                    closeup=closeup,
+                )
+                for frame, map_, pointer, window, mask, closeup in zip(
+                    frames_, maps, pointers, windows_, masks_, known_, strict=True
+                )
+            ]
+        return memories[: len(masks)]
+
+    def _encoded(
+        self, frames: Sequence[int], windows: Sequence[Window], logits: Tensor, scores: Tensor
+    ) -> Sequence[Tensor]:
+        coarse = self._seen(frames, windows).coarse
+        # The official predictor stores memories in bfloat16, on the CPU too.
+        encoded = self.model.encode_memory(coarse, logits, scores, prompted=True).to(torch.bfloat16)
+        return encoded.unbind()
+
+    def _near(
+        self,
+        frames: Sequence[int],
+        windows: Sequence[Window],
+        logits: Tensor,
+        given: Sequence[bool],
+    ) -> Sequence[Tensor | None]:
+        if self.outlines is None:
+            return [None] * len(frames)
+        return self.outlines.shown(frames, logits, windows, given)
+
+    def _adopted(
         self, frames: Sequence[int], masks: Sequence[ObjectMask], windows: Sequence[Window]
-    ) -> list[Output]:
+    ) -> Decoded:
         """Take masks as they are."""
         here = self._seen(frames, windows)
-        size, device = self.model.image_size, self.model.device
-        each = zip(masks, windows, strict=True)
-        pixels = torch.cat([to_model_mask(mask, window, size, device) for mask, window in each])
-        return _outputs(self.model.adopt_mask(here.coarse, here.skips, pixels), windows)
+        pixels = to_model_masks(masks, windows, self.model.image_size, self.model.device)
+        return self.model.adopt_mask(here.coarse, here.skips, pixels)
 
     def _seen(self, frames: Sequence[int], windows: Sequence[Window]) -> ImageFeatures:
         """Features of windows, each of its frame; a batch of one if all are the same."""
-        wanted: dict[int, list[Window]] = defaultdict(list)
-        for frame, window in zip(frames, windows, strict=True):
-            wanted[frame].append(window)
-        found = {
-            (frame, window): features
-            for frame, some in wanted.items()
-            for window, features in self.features.get(frame, some).items()
-        }
-        return stacked(found, list(zip(frames, windows, strict=True)))
+        views = list(zip(frames, windows, strict=True))
+        return stacked(self.features.get_all(views), views)
 
-    def _at_once(self, count: int) -> Iterator[slice]:
-        """Batches of so many objects: of one where they are served in turn."""
+    def _at_once(self, *each: Sequence[Any]) -> Iterator[tuple[Sequence[Any], ...]]:
+        """Batches of objects' things, the last filled up: of one where they are served in turn."""
         most = 1 if self.model.device.type in ONE_BY_ONE else PROMPTS_AT_ONCE
-        for rows in in_few_sizes(range(count), most):
-            yield slice(rows[0], rows[-1] + 1)
+        for rows in in_few_sizes(list(zip(*each, strict=True)), most):
+            yield tuple(zip(*rows, strict=True))
 
 
 def _outputs(decoded: Decoded, windows: Sequence[Window]) -> list[Output]:

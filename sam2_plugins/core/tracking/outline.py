@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -197,7 +198,7 @@ def closeup_of(picture: Tensor, places: Places, scale: int = 1) -> Tensor:
     scale
         Pixels of the frame across one of the picture.
     """
-    extent = to_device(np.array(picture.shape[:1:-1], np.float32) * scale, picture.device)
+    extent = _extent(picture.shape[-1] * scale, picture.shape[-2] * scale, picture.device)
     # Twice as many samples, averaged, so that nothing between two of them is left out.
     grid = 2 * _points(places, 2 * SIDE) / extent - 1
     some = picture.expand(len(grid), -1, -1, -1)
@@ -234,10 +235,23 @@ def _places(logits: Tensor, boxes: Tensor) -> Places:
 
 def _points(places: Places, count: int) -> Tensor:
     """Points (x, y) of the frame on a grid over each place, [n, count, count, 2]."""
-    steps = (torch.arange(count, device=places.sides.device) + 0.5) / count - 0.5
-    y, x = torch.meshgrid(steps, steps, indexing="ij")
-    square = torch.stack((x, y), 2)
+    square = _square(count, places.sides.device)
     return places.centres[:, None, None] + places.sides[:, None, None, None] * square
+
+
+@cache
+def _square(count: int, device: torch.device) -> Tensor:
+    """Points (x, y) of a grid over a square of side 1 around 0, [count, count, 2]."""
+    with torch.inference_mode(False):
+        steps = (torch.arange(count, device=device) + 0.5) / count - 0.5
+        y, x = torch.meshgrid(steps, steps, indexing="ij")
+        return torch.stack((x, y), 2)
+
+
+@lru_cache(maxsize=16)
+def _extent(width: int, height: int, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return to_device(np.array((width, height), np.float32), device)
 
 
 def _masks(logits: Tensor, places: Places, boxes: Tensor) -> Tensor:

@@ -183,11 +183,11 @@ def _counted_waits() -> Iterator[list[float]]:
 
 
 def _count(model: Sam2Model, run: Iterator[FrameResult]) -> int:
-    """Count the operations of the next frame."""
+    """Count the operations of the next frame; those in a graph are not seen one by one."""
     wanted = [p for p in model.parameters() if p.requires_grad]
     model.requires_grad_(False)  # the counter would look for gradients
     try:
-        with FlopCounterMode(display=False) as counter, by_pytorch():
+        with FlopCounterMode(display=False) as counter, by_pytorch(), without_graphs():
             next(run)
     finally:
         for parameter in wanted:

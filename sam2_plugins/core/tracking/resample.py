@@ -56,9 +56,7 @@ class Rendering:
 
     def _render_bits(self, logits: Tensor) -> None:
         """Interpolate, many windows of one size at once, and pack the signs."""
-        by_size: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for index, window in enumerate(self.windows):
-            by_size[window.height, window.width].append(index)
+        by_size = _by_size(self.windows)
         for size, alike in by_size.items():
             some = logits
             if len(by_size) > 1:
@@ -135,20 +133,36 @@ def to_frame_logits(logits: Tensor, window: Window, frame_size: tuple[int, int])
     return frame
 
 
-def to_model_mask(
-    mask: ObjectMask, window: Window, image_size: int, device: torch.device
+def to_model_masks(
+    masks: Sequence[ObjectMask], windows: Sequence[Window], image_size: int, device: torch.device
 ) -> Tensor:
-    """Bring a mask to the model's input, [1, 1, S, S] of 0 and 1: antialiased, then thresholded."""
-    inside = to_device(window.mask(mask), device).float()[None, None]
-    size = (image_size, image_size)
-    return (F.interpolate(inside, size=size, mode="bilinear", antialias=True) >= 0.5).float()
+    """Bring masks to the model's input, [n, 1, S, S] of 0 and 1: antialiased, then thresholded."""
+    by_size, size = _by_size(windows), (image_size, image_size)
+    found = []
+    for rows in by_size.values():
+        inside = np.stack([windows[row].mask(masks[row]) for row in rows])
+        pixels = to_device(inside, device).float()[:, None]
+        resized = F.interpolate(pixels, size=size, mode="bilinear", antialias=True)
+        found.append((resized >= 0.5).float())
+    if len(found) == 1:
+        return found[0]
+    order = np.argsort(np.concatenate(list(by_size.values())))
+    return torch.cat(found)[to_device(order, device)]
 
 
 def to_logits(mask: ObjectMask, window: Window, image_size: int, device: torch.device) -> Tensor:
     """Low-resolution logits [1, 1, S / 4, S / 4] that stand for a mask whose own are gone."""
-    sure = to_model_mask(mask, window, image_size, device) * MASK_SCALE + MASK_SHIFT
+    sure = to_model_masks([mask], [window], image_size, device) * MASK_SCALE + MASK_SHIFT
     size = (image_size // 4, image_size // 4)
     return F.interpolate(sure, size=size, mode="bilinear", antialias=True)
+
+
+def _by_size(windows: Sequence[Window]) -> dict[tuple[int, int], list[int]]:
+    """Indices of the windows of each size (height, width)."""
+    by_size: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for index, window in enumerate(windows):
+        by_size[window.height, window.width].append(index)
+    return by_size
 
 
 def _edges(arrays: Sequence[NDArray[Any]]) -> list[NDArray[np.intp]]:

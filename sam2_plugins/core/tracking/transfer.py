@@ -16,6 +16,12 @@ from torch import Tensor
 
 T = TypeVar("T")
 
+STAGED = 2**15
+"""Bytes that a driver takes over before it returns: nothing has to stay where it is until then."""
+
+FILLED = 8
+"""Batches are not smaller, but for those of one: a card takes as long for fewer."""
+
 
 class Reading:
     """One transfer of tensors of one device, which runs while the host goes on."""
@@ -47,13 +53,28 @@ class Reading:
         return arrays
 
 
-def in_few_sizes(items: Sequence[T], most: int) -> Iterator[Sequence[T]]:
-    """Cut into batches of `most`, and what is left into powers of two: each size may be a graph."""
+def in_few_sizes(items: Sequence[T], most: int) -> Iterator[list[T]]:
+    """Cut into batches of `most`, or of one or few powers of two: each size may be a graph.
+
+    A batch is filled up with its last item, which its caller has to leave out of what comes out.
+    """
     at = 0
     while at < len(items):
-        count = min(most, 2 ** ((len(items) - at).bit_length() - 1))
-        yield items[at : at + count]
-        at += count
+        size = _size_for(len(items) - at, most)
+        some = list(items[at : at + size])
+        yield some + [some[-1]] * (size - len(some))
+        at += size
+
+
+def _size_for(count: int, most: int) -> int:
+    """Size of the next batch of so many items that are left."""
+    if count == 1 or count >= most:
+        return min(count, most)
+    if count <= FILLED:
+        return min(FILLED, most)
+    size = 2 ** (count - 1).bit_length()
+    # What fills up costs as much as the rest: not more than a quarter of it.
+    return min(size, most) if size - count <= size // 4 else size // 2
 
 
 def to_host(tensors: Sequence[Tensor]) -> list[NDArray[Any]]:
@@ -63,7 +84,11 @@ def to_host(tensors: Sequence[Tensor]) -> list[NDArray[Any]]:
 
 def to_device(array: NDArray[Any], device: torch.device) -> Tensor:
     """Bring an array to a device, without a wait where the device allows that."""
-    return ready_for(array, device).to(device, non_blocking=device.type == "cuda")
+    if array.nbytes <= STAGED:
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+    else:
+        tensor = ready_for(array, device)
+    return tensor.to(device, non_blocking=device.type == "cuda")
 
 
 def ready_for(array: NDArray[Any], device: torch.device) -> Tensor:

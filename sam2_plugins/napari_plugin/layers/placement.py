@@ -44,7 +44,7 @@ def pixel_size(image: Any) -> tuple[float, float, str]:
     """Height and width of a pixel, and their unit ("px" if the image has none)."""
     height, width = steps_of(image)[-2:]
     unit = getattr(image, "units", ("pixel",))[-1]
-    return height, width, "px" if str(unit) == "pixel" else f"{unit:~}"
+    return height, width, "px" if str(unit) == "pixel" else _symbol(unit)
 
 
 def micrometres(image: Any) -> tuple[float, float] | None:
@@ -63,7 +63,12 @@ def step_along(image: Any, axis: int | None) -> tuple[float, str]:
     units = getattr(image, "units", ())
     if axis is None or len(units) != image.ndim or str(units[axis]) == "pixel":
         return 1.0, ""
-    return steps_of(image)[axis], f"{units[axis]:~}"
+    return steps_of(image)[axis], _symbol(units[axis])
+
+
+def _symbol(unit: Any) -> str:
+    """Short name of a unit, with one sign for micro: Pint's was a Greek letter since 0.26."""
+    return f"{unit:~}".replace("\N{GREEK SMALL LETTER MU}", "\N{MICRO SIGN}")
 
 
 def _in(image: Any, axis: int, unit: str) -> float | None:

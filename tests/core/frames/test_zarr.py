@@ -14,7 +14,7 @@ import pytest
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames import open_frames
 
-zarr = pytest.importorskip("zarr")
+zarr = pytest.importorskip("zarr", minversion="3")  # which writes both versions
 
 MOVIE = np.random.default_rng(0).integers(0, 255, (6, 1, 1, 20, 30)).astype(np.uint8)
 AXES = [

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from sam2_plugins.core.frames import open_frames
-from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.model import ImageFeatures, Sam2Model
 from sam2_plugins.core.tracking.feature_cache import FeatureCache, FeatureStore, ReadAhead, gather
 from sam2_plugins.core.tracking.windows.planner import Window
 
@@ -35,9 +36,32 @@ def test_batches_have_few_lengths_whatever_the_number_of_windows(small_model: Sa
     cache._at_once = 8
     for count in range(1, 40):
         windows = [Window(x, 0, 40, 30) for x in range(count)]
-        batches = list(cache._batches(windows))
-        assert [w for batch in batches for w in batch] == windows
-        assert {len(batch) for batch in batches} <= {1, 2, 4, 8}
+        batches = list(cache._batches([(0, window) for window in windows]))
+        assert list(dict.fromkeys(w for batch in batches for _, w in batch)) == windows
+        assert {len(batch) for batch in batches} <= {1, 8}
+
+
+def test_windows_of_several_frames_are_encoded_together(
+    small_model: Sam2Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = FeatureCache(small_model, open_frames(np.stack([IMAGE, IMAGE[::-1], IMAGE[:, ::-1]])))
+    cache._at_once = 8
+    views = [(2, WINDOWS[0]), (0, WINDOWS[0]), (0, WINDOWS[1])]
+    batches = []
+    encode = Sam2Model.encode_image
+
+    def encoded(model: Sam2Model, pixels: torch.Tensor) -> ImageFeatures:
+        batches.append(len(pixels))
+        return encode(model, pixels)
+
+    monkeypatch.setattr(Sam2Model, "encode_image", encoded)
+    with torch.inference_mode():
+        together = cache.get_all(views)
+        assert batches == [8]
+        assert cache.encoded == len(views)
+        for frame, window in views:
+            alone = FeatureCache(small_model, cache._frames).get(frame, [window])[window]
+            assert torch.allclose(together[frame, window].coarse, alone.coarse, atol=1e-5)
 
 
 def test_a_frame_read_ahead_is_the_frame_and_is_taken_once() -> None:

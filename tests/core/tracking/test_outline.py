@@ -179,6 +179,23 @@ def test_what_is_redrawn_is_remembered(small_model: Sam2Model) -> None:
     assert not torch.equal(one.tracked[1].map, other.tracked[1].map)
 
 
+def test_how_an_object_looked_does_not_change_with_its_window(small_model: Sam2Model) -> None:
+    movie = np.full((9, 96, 400), 60, np.uint8)
+    for frame, picture in enumerate(movie):
+        picture[40:60, 150 + 4 * frame : 170 + 4 * frame] = 220
+    tracker = VideoTracker(small_model, movie, window=96, refiner=Shown())
+    tracker.add_prompt(0, 1, mask=movie[0] > 170)
+    bank = tracker._objects[1].bank
+    shown = []
+    for result in tracker.propagate():
+        if result.frame:  # untaught weights do not follow it
+            mask = ObjectMask.from_array(movie[result.frame] > 170)
+            tracker.take(result.frame, {1: mask})
+            shown.append((bank.prompted[0].window, bank.prompted[0].closeup))
+    assert shown[0][0] != shown[-1][0]
+    assert shown[0][1] is shown[-1][1]
+
+
 def test_an_outline_is_compared_with_the_nearest_frame_and_the_nearest_prompted_one() -> None:
     def memory(frame: int, score: float = 5.0) -> Memory:
         near = torch.full((2, 1, 1), frame, dtype=torch.uint8)

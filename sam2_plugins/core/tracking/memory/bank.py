@@ -92,6 +92,15 @@ def in_frame(box: tuple[int, int, int, int], shape: Sequence[int], window: Windo
     return left + across * x0, top + down * y0, left + across * x1, top + down * y1
 
 
+def box_in(box: tuple[int, int, int, int] | None, window: Window) -> Box | None:
+    """Return the part of a mask's box that a window shows; None if that is nothing."""
+    if box is None:
+        return None
+    x0, y0, x1, y1 = window.box
+    x0, y0, x1, y1 = max(box[0], x0), max(box[1], y0), min(box[2], x1), min(box[3], y1)
+    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+
 @dataclass(frozen=True)
 class Memory:
     """One frame as an object remembers it.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.tracking.memory.bank import Recall
+from sam2_plugins.core.tracking.memory.bank import Memory, Recall
 from sam2_plugins.core.tracking.operations import Operations
 from sam2_plugins.core.tracking.tracked_object import TrackedObject
 from sam2_plugins.core.tracking.windows.jump import displacement, stayed
@@ -24,12 +25,19 @@ JUMP_LATTICE = 32
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A memory to be made again from a recorded mask: of a recent frame, or of a lasting one."""
+    """A memory to be made again from a recorded mask: of a recent frame, or of a lasting one.
+
+    Attributes
+    ----------
+    before
+        What it was in another window.
+    """
 
     tracked: TrackedObject
     frame: int
     mask: ObjectMask
     window: Window
+    before: Memory | None = None
     lasting: bool = False
 
 
@@ -45,9 +53,15 @@ class Follower:
         """Make objects ready to be tracked to a frame."""
         self.remember_prompts(objects)
         before = frame + (1 if reverse else -1)
-        wanted = [one for tracked in objects for one in self._follow_window(tracked, before)]
+        wanted: list[_Wanted] = []
+        moved = []
+        for tracked in objects:
+            recent, lasting = self._follow_window(tracked, before)
+            moved.append(recent)
+            wanted += lasting
         self._go_along(objects, before, frame)
-        wanted += [one for tracked in objects for one in self._recent(tracked, frame, reverse)]
+        for tracked, recent in zip(objects, moved, strict=True):
+            wanted += self._recent(tracked, frame, reverse, recent)
         self._rebuild(wanted)
 
     def recall(self, tracked: TrackedObject, frame: int, window: Window) -> Recall:
@@ -81,14 +95,22 @@ class Follower:
     def _rebuild(self, wanted: Sequence[_Wanted]) -> None:
         """Make memories again, all together."""
         frames, masks = [one.frame for one in wanted], [one.mask for one in wanted]
-        memories = self._operations.rebuild(frames, masks, [one.window for one in wanted])
+        near = [None if one.before is None else one.before.closeup for one in wanted]
+        windows = [one.window for one in wanted]
+        memories = self._operations.rebuild(frames, masks, windows, near)
         for one, memory in zip(wanted, memories, strict=True):
             bank = one.tracked.bank
             keep = bank.replace if one.lasting else bank.remember_tracked
             keep(memory)
 
-    def _recent(self, tracked: TrackedObject, frame: int, reverse: bool) -> Iterator[_Wanted]:
-        """Memories of the frames just before that are gone."""
+    def _recent(
+        self,
+        tracked: TrackedObject,
+        frame: int,
+        reverse: bool,
+        moved: Mapping[int, Memory] = MappingProxyType({}),
+    ) -> Iterator[_Wanted]:
+        """Memories of the frames just before that are gone, with what they were."""
         back = -1 if reverse else 1
         for distance in range(1, REBUILT_MEMORIES + 1):
             earlier = frame - back * distance
@@ -100,10 +122,19 @@ class Follower:
             mask = tracked.record.get(earlier)
             if mask is None or tracked.window is None or not self._features.readable(earlier):
                 return
-            yield _Wanted(tracked, earlier, mask, tracked.window)
+            yield _Wanted(tracked, earlier, mask, tracked.window, moved.get(earlier))
 
-    def _follow_window(self, tracked: TrackedObject, before: int) -> list[_Wanted]:
-        """Move an object that nears the edge of its window to another one; return what it needs."""
+    def _follow_window(
+        self, tracked: TrackedObject, before: int
+    ) -> tuple[Mapping[int, Memory], Sequence[_Wanted]]:
+        """Move an object that nears the edge of its window to another one.
+
+        Returns
+        -------
+        tuple
+            The tracked frames that do not fit in it and are forgotten, and the lasting ones that it
+            needs.
+        """
         prompted = tracked.prompted.get(before)
         last = tracked.record.get(before)
         extent = extent_of(last) if last is not None else None
@@ -112,7 +143,7 @@ class Follower:
             window = prompted.output.window
         if last is None or extent is None or window is None:
             tracked.set_window(window or self._planner.whole, side)
-            return []
+            return {}, []
         if self._planner.crowded(extent, side):
             side = self._planner.side_for(extent)
         whole = window == self._planner.whole
@@ -120,14 +151,15 @@ class Follower:
         stays = fits and (whole or self._planner.keeps(window, extent.box))
         if not stays:
             window = self._planner.window(extent.box, side)
-        wanted: list[_Wanted] = []
+        moved: dict[int, Memory] = {}
+        lasting: list[_Wanted] = []
         if window != tracked.window or prompted is not None:
             # A prompt on a tracked frame brings a window of its own.
-            moved = [f for f, m in tracked.bank.tracked.items() if m.window != window]
-            tracked.bank.forget(moved)
-            wanted += self._lasting(tracked, before, last, window)
+            moved = {f: m for f, m in tracked.bank.tracked.items() if m.window != window}
+            tracked.bank.forget(list(moved))
+            lasting += self._lasting(tracked, before, last, window)
         tracked.set_window(window, side)
-        return wanted
+        return moved, lasting
 
     def _go_along(self, objects: Sequence[TrackedObject], before: int, frame: int) -> None:
         """Take windows along where what they show jumped, so that memories fit as they are."""
@@ -142,11 +174,14 @@ class Follower:
         ]
         if not seen:
             return
-        was, now = self._features.planes(before), self._features.planes(frame)
+        was, now = self._features.picture(before), self._features.picture(frame)
         same = stayed(was, now, [box for _, _, box in seen])
         for (tracked, window, box), stays in zip(seen, same, strict=True):
-            dx, dy = (0, 0) if stays else displacement(was, now, box)
-            if window is not None and (dx or dy):
+            if window is None or stays:
+                continue
+            planes = self._features.planes
+            dx, dy = displacement(planes(before), planes(frame), box)
+            if dx or dy:
                 side = max(window.width, window.height)
                 step = max(1, side // JUMP_LATTICE)
                 x, y = (round(at / step) * step for at in (window.x + dx, window.y + dy))
@@ -167,5 +202,6 @@ class Follower:
                 dx, dy = (mask.centroid[i] - last.centroid[i] for i in (0, 1))
                 side = max(window.width, window.height)
                 there = self._planner.at(window.x + dx, window.y + dy, side)
-            if there != (bank.prompted.get(lasting) or bank.anchors[lasting]).window:
-                yield _Wanted(tracked, lasting, mask, there, lasting=True)
+            known = bank.prompted.get(lasting) or bank.anchors[lasting]
+            if there != known.window:
+                yield _Wanted(tracked, lasting, mask, there, known, lasting=True)

@@ -20,8 +20,10 @@ COARSE_PIXELS = 16
 SAMPLES = 4
 """Rows and columns of each of these coarse pixels that are looked at, if it has that many."""
 
-ALIKE, GLANCED = 0.75, 24
-"""Correlation at a glance, of so many pixels a side, from which on nothing jumped."""
+GLANCES = (24, 1, 0.75), (12, 3, 0.85)
+"""Cells a side that a glance looks at, pixels across each of them, and the correlation from which
+on nothing jumped. A second glance, at what the first did not find the same, is not misled by what
+moves by a pixel or two: means of pixels are more alike."""
 
 MIN_CORRELATION, MIN_GAIN = 0.6, 0.3
 """Correlation from which on a place counts as found; and how much higher than the old place's."""
@@ -42,14 +44,39 @@ def stayed(
     corners = np.array(boxes, float)
     margin = CONTEXT * (corners[:, 2:] - corners[:, :2]).max(1, keepdims=True)
     first, extent = corners[:, :2] - margin, corners[:, 2:] - corners[:, :2] + 2 * margin
-    steps = (np.arange(GLANCED) + 0.5) / GLANCED
-    limits = np.array([before.shape[1], before.shape[0]]) - 1
-    at = (first[:, None] + extent[:, None] * steps[:, None]).clip(0, limits).astype(np.intp)
-    rows, columns = at[:, :, None, 1], at[:, None, :, 0]
-    one, other = (image[rows, columns, 0].reshape(len(at), -1) for image in (before, after))
-    one, other = (seen - seen.mean(1, keepdims=True) for seen in (one, other))
-    spread = np.sqrt((one**2).sum(1) * (other**2).sum(1))
-    return np.asarray((one * other).sum(1) >= ALIKE * np.maximum(spread, 1))
+    found = np.zeros(len(corners), bool)
+    for cells, across, alike in GLANCES:
+        left = np.flatnonzero(~found)
+        if not len(left):
+            break
+        one, other = (
+            _glance(image, first[left], extent[left], cells, across) for image in (before, after)
+        )
+        spread = np.sqrt((one**2).sum(1) * (other**2).sum(1))
+        found[left] = (one * other).sum(1) >= alike * np.maximum(spread, 1)
+    return found
+
+
+def _glance(
+    image: NDArray[np.uint8],
+    first: NDArray[np.float64],
+    extent: NDArray[np.float64],
+    cells: int,
+    across: int,
+) -> NDArray[np.float32]:
+    """Cells of n parts of an image [H, W, C], less their mean: [n, cells²]."""
+    height, width, channels = image.shape
+    steps = (np.arange(cells * across) + 0.5) / (cells * across)
+    at = (first[:, None] + extent[:, None] * steps[:, None]).clip(0, (width - 1, height - 1))
+    x, y = at.astype(np.intp).transpose(2, 0, 1)
+    seen = image.reshape(-1).take((y[:, :, None] * width + x[:, None]) * channels)
+    seen = seen.astype(np.float32)
+    if across > 1:
+        mean = np.kron(np.eye(cells, dtype=np.float32), np.full((1, across), 1 / across, "f"))
+        seen = mean @ seen @ mean.T
+    seen = seen.reshape(len(seen), -1)
+    centred: NDArray[np.float32] = seen - seen.mean(1, keepdims=True)
+    return centred
 
 
 def displacement(

@@ -43,7 +43,7 @@ class Sam2Policy:
         """Choose what an object attends to on `frame`, going back in time if `reverse`."""
         chosen = self._nearest_prompted(bank, frame)
         others = {f: m for f, m in bank.prompted.items() if f not in chosen and f != frame}
-        unprompted = {**others, **bank.tracked}
+        unprompted = {**others, **bank.tracked} if others else bank.tracked
         back = -1 if reverse else 1
         maps = [(self.recent, memory) for memory in chosen.values()]
         for distance in range(self.recent, 0, -1):
