@@ -32,7 +32,6 @@ from sam2_plugins.core.model import OutlineRefiner, Sam2Model
 from sam2_plugins.core.model.outline_refiner import MASK, PICTURE
 from sam2_plugins.core.tracking.outline import Places, closeup_of
 from sam2_plugins.training.samples import soften
-from sam2_plugins.training.stills import Stills
 from sam2_plugins.training.synthetic import KINDS, MASK_ONLY, make_clip
 
 SIDES = 180, 420
@@ -104,23 +103,11 @@ class Lessons:
 
 
 def record(
-    model: Sam2Model,
-    refiner: OutlineRefiner,
-    rng: np.random.Generator,
-    stills: Stills | None = None,
+    model: Sam2Model, refiner: OutlineRefiner, rng: np.random.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Track the objects of one movie, and yield their closeups, each with the truth.
-
-    Parameters
-    ----------
-    stills
-        Real pictures, of which half of the movies are made.
-    """
-    if stills is not None and rng.random() < 0.5:
-        clip = stills.clip(rng, int(rng.integers(*LENGTHS)))
-    else:
-        kind = KINDS[int(rng.integers(len(KINDS)))]
-        clip = make_clip(rng, int(rng.integers(*SIDES)), int(rng.integers(*LENGTHS)), kind)
+    """Track the objects of one movie, and yield their closeups, each with the truth."""
+    kind = KINDS[int(rng.integers(len(KINDS)))]
+    clip = make_clip(rng, int(rng.integers(*SIDES)), int(rng.integers(*LENGTHS)), kind)
     frames, labels = clip.frames, clip.labels
     if rng.random() < SOFT:
         images = soften(torch.from_numpy(frames).permute(0, 3, 1, 2).float(), rng)
@@ -132,7 +119,7 @@ def record(
     chosen = [large[n] for n in rng.permutation(len(large))[:FOLLOWED]]
     if not chosen:
         return
-    boxes = clip.kind not in MASK_ONLY and rng.random() < BOXES
+    boxes = kind not in MASK_ONLY and rng.random() < BOXES
     seen: list[tuple[Places, Tensor]] = []
     with open_frames(frames, axes="TYXC") as source:
         tracker = VideoTracker(model, source, refiner=refiner)
@@ -222,14 +209,6 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rate", type=float, default=2e-3, help="largest learning rate")
-    parser.add_argument(
-        "--labelled",
-        type=Path,
-        nargs="+",
-        metavar="FOLDER",
-        help="make half of the movies of annotated pictures, as `evaluate` reads them; those of "
-        "each folder come as often",
-    )
     given = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(given.seed)
@@ -239,12 +218,11 @@ def main() -> None:
     if given.start:
         refiner.load_state_dict(load_file(given.start))
     start = {name: weight.clone() for name, weight in refiner.state_dict().items()}
-    stills = Stills.in_folders(given.labelled) if given.labelled else None
     lessons = Lessons()
     for turn in range(given.rounds):
         begin = time.monotonic()
         while time.monotonic() - begin < 20 * given.minutes:
-            for closeups, truth in record(model, refiner, rng, stills):
+            for closeups, truth in record(model, refiner, rng):
                 lessons.add(closeups, truth)
         print(f"round {turn}: {len(lessons.truth)} lessons", flush=True)
         learn(refiner, lessons, given.minutes * 2 / 3, given.rate, rng)

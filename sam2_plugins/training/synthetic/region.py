@@ -19,7 +19,7 @@ from .photos import Photos
 from .shapes import Pose, blob, spread_cell
 from .tiles import surface
 
-BORDER = 1.3
+_BORDER = 1.3
 """The picture is so much larger than the frame, so that there is something beyond its edges."""
 
 _MOST = 8
@@ -37,7 +37,7 @@ def region_clip(
     Parameters
     ----------
     still
-        A micrograph [H, W, 3] with its labels, `BORDER` times as large as the frame, whose cells,
+        A micrograph [H, W, 3] with its labels, `_BORDER` times as large as the frame, whose cells,
         pairs, halves and surroundings are followed; other surfaces if None.
     """
     shape = canvas_shape(size)
@@ -47,50 +47,24 @@ def region_clip(
     else:
         image, cells = np.asarray(still[0] / np.float32(255), np.float32), still[1]
     labels = _regions(rng, cells, size)
-    noise, flicker = log_uniform(rng, 0.002, 0.04), float(rng.choice([0.0, 0.02, 0.06]))
-    movie, truth = carried(rng, image, labels, size, frames)
-    grey = still is not None
-    for light in movie:
-        light *= np.float32(1 + flicker * rng.standard_normal())
-        light += np.float32(noise) * white_noise(rng, (*size, 1 if grey else 3))
-    return Clip((np.clip(movie, 0, 1) * 255 + 0.5).astype(np.uint8), truth, "region")
-
-
-def carried(
-    rng: np.random.Generator,
-    image: Field,
-    labels: Field,
-    size: tuple[int, int],
-    frames: int,
-    finest: float = 6,
-) -> tuple[Field, NDArray[np.uint8]]:
-    """Move and bend a picture [H, W, 3] and its labels [H, W] behind the frame.
-
-    Parameters
-    ----------
-    finest
-        Bends along the longer side, at most: with many each object has a way of its own.
-
-    Returns
-    -------
-    movie
-        [T, h, w, 3].
-    truth
-        [T, h, w]: nothing is beyond the picture's edge, where it is mirrored.
-    """
     layers = torch.from_numpy(np.concatenate((image, labels[..., None]), 2)).permute(2, 0, 1)[None]
-    movie, truth = np.zeros((frames, *size, 3), np.float32), np.zeros((frames, *size), np.uint8)
-    for frame, grid in enumerate(_grids(rng, size, labels.shape, frames, finest)):
+    movie = np.zeros((frames, *size, 3), np.uint8)
+    truth = np.zeros((frames, *size), np.uint8)
+    noise, flicker = log_uniform(rng, 0.002, 0.04), float(rng.choice([0.0, 0.02, 0.06]))
+    grey = still is not None
+    for frame, grid in enumerate(_grids(rng, size, shape, frames)):
         seen = F.grid_sample(layers[:, :3], grid, align_corners=True, padding_mode="reflection")
         part = F.grid_sample(layers[:, 3:], grid, "nearest", align_corners=True)
-        movie[frame] = seen[0].permute(1, 2, 0).numpy()
+        light = seen[0].permute(1, 2, 0).numpy() * np.float32(1 + flicker * rng.standard_normal())
+        light = light + np.float32(noise) * white_noise(rng, (*size, 1 if grey else 3))
+        movie[frame] = (np.clip(light, 0, 1) * 255 + 0.5).astype(np.uint8)
         truth[frame] = part[0, 0].numpy().astype(np.uint8)
-    return movie, truth
+    return Clip(movie, truth, "region")
 
 
 def canvas_shape(size: tuple[int, int]) -> tuple[int, int]:
     """Shape of the picture behind a frame."""
-    return round(size[0] * BORDER), round(size[1] * BORDER)
+    return round(size[0] * _BORDER), round(size[1] * _BORDER)
 
 
 def _regions(rng: np.random.Generator, cells: NDArray[np.uint8], size: tuple[int, int]) -> Field:
@@ -143,11 +117,7 @@ def _anywhere(rng: np.random.Generator, shape: tuple[int, ...], side: int) -> ND
 
 
 def _grids(
-    rng: np.random.Generator,
-    size: tuple[int, int],
-    shape: tuple[int, ...],
-    frames: int,
-    finest: float,
+    rng: np.random.Generator, size: tuple[int, int], shape: tuple[int, int], frames: int
 ) -> list[torch.Tensor]:
     """Where in the picture each pixel of each frame is: [1, H, W, 2] from -1 to 1."""
     y, x = np.meshgrid(
@@ -163,10 +133,9 @@ def _grids(
     drift = np.clip(drift, -0.25, 0.25)
     turn = lively * 0.04 * (clock * rng.normal() + drifting(rng, frames, (), 0.7))
     growth = np.clip(lively * 0.03 * clock * rng.normal(), -0.35, 0.35)
-    bumps = rng.uniform(1.5, finest)
+    bumps = rng.uniform(1.5, 6)
     bends = [np.stack([smooth_field(rng, size, bumps) for _ in range(2)]) for _ in range(2)]
-    most = 0.05 * min(1, 6 / bumps)  # more would fold what bends often
-    strength = lively * log_uniform(rng, 0.003, most) * drifting(rng, frames, (2,), 0.9)
+    strength = lively * log_uniform(rng, 0.003, 0.05) * drifting(rng, frames, (2,), 0.9)
     strength -= strength[:1] * (rng.random() < 0.5)
     grids = []
     for frame in range(frames):
