@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from sam2_plugins.core.lineage.decisions import Decisions
 from sam2_plugins.core.lineage.drift import drift
 from sam2_plugins.core.lineage.events import Event
-from sam2_plugins.core.lineage.outline import mean_outline
 from sam2_plugins.core.lineage.population import SIZED, Population
 from sam2_plugins.core.lineage.rules import Belonging, LineageRules, belonging
 from sam2_plugins.core.masks import ObjectId, ObjectMask
@@ -248,12 +247,10 @@ class LineageTracker:
         for obj, column in found.of.items():
             if obj in found.shared or obj in found.parts:
                 continue
-            own, fresh = tracked[obj], proposed[column]
+            alike = tracked[obj].iou_with(proposed[column])
             # Where the two hardly overlap, the object was found by where it should be.
-            lost = own.iou_with(fresh) < self.rules.same
-            better[obj] = (
-                fresh if lost or fresh.iou >= self.rules.certain else mean_outline(own, fresh)
-            )
+            if alike >= self.rules.snap or alike < self.rules.same:
+                better[obj] = proposed[column]
         self.tracker.take(frame, better)
 
     def _try_parts(self, frame: int, proposed: Sequence[ObjectMask], found: Belonging) -> None:

@@ -26,6 +26,8 @@ class LineageRules:
         Frames for which something new must be found, or something old not, until it counts.
     same
         IoU from which on a proposal and a tracked mask are the same object.
+    snap
+        IoU from which on the proposal's outline is taken for the tracked one's.
     inside
         Share of a proposal in a tracked mask from which on it is a part of it; of a tracked mask
         in a proposal, from which on the proposal took it together with its neighbour, or in a
@@ -47,13 +49,11 @@ class LineageRules:
         outside, or from a neighbour.
     sure
         Confidence that a proposal needs to be an object of its own.
-    certain
-        Confidence from which on its outline is taken as it is, and not the mean with the tracked
-        one: that of label images.
     """
 
     confirm: int = 3
     same: float = 0.4
+    snap: float = 0.5
     inside: float = 0.6
     alike: float = 2.0
     lost: float = 0.8
@@ -62,7 +62,6 @@ class LineageRules:
     parted: float = 0.3
     grounded: float = 0.4
     sure: float = 0.35
-    certain: float = 1.0
 
 
 @dataclass
