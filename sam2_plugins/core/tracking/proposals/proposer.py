@@ -38,6 +38,9 @@ ENLARGED = 4.0
 are told apart, though there is nothing more to see of them.
 """
 
+CLEARER = 1.05
+"""Factor by which objects stand out more, at least, if they are looked at enlarged."""
+
 TRIAL_WINDOWS = 12
 """Windows of each size through which a frame is looked at to find the best size."""
 
@@ -127,19 +130,20 @@ class ObjectProposer:
             whole = max(self._planner.frame_size)
             return min(rungs, key=lambda side: abs(math.log((side or whole) / wanted)))
         side, clearest, ground = None, 0.0, np.zeros(self._planner.frame_size, bool)
-        best = 0.0  # of all views, those too that are not taken
+        best = 0.0  # of the views that are not enlarged, those too that are not taken
         for rung in rungs:
             views = dict.fromkeys((rung, self._planner.coarser(rung)))
             windows = [window for one in views for window in self._trial(one, ground)]
             hills = self._surveyor.hills(frame, rung, windows)
             clarity, share = _clarity(hills, rung or max(self._planner.frame_size))
-            # What is clear in the whole frame falls to pieces if it is enlarged.
-            better = clarity > (best if self._planner.enlarges(rung) else clearest)
+            enlarged = self._planner.enlarges(rung)
+            # What is as clear otherwise falls to pieces if it is enlarged.
+            better = clarity > max(clearest, CLEARER * best if enlarged else 0.0)
             # The whole frame has no view from further away to be sobered by: it is for what no
             # window holds.
             if better and (rung is not None or share > LARGE_SHARE):
                 side, clearest = rung, clarity
-            best = max(best, clarity)
+            best = best if enlarged else max(best, clarity)
             if hills:
                 ground = np.zeros_like(ground)
                 for hill in hills:

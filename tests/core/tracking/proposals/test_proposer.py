@@ -96,6 +96,8 @@ def test_what_is_clearest_in_the_whole_frame_is_not_enlarged(
     tracker = VideoTracker(cached_model("nano", device="cpu"), rods()[0][None])
     propose = tracker.proposer()
     assert propose._best_side(0) == 128  # type: ignore[attr-defined]
+    clear[91] = (0.72, 0.5)
+    assert propose._best_side(0) == 128  # type: ignore[attr-defined]
     clear[91] = (0.8, 0.5)
     assert propose._best_side(0) == 91  # type: ignore[attr-defined]
 
