@@ -25,6 +25,9 @@ PROMINENCE = 0.2
 Chosen on synthetic pictures; see `benchmarks/object_finder.py`.
 """
 
+NOTHING = 0.2
+"""Probability of an object from further away, below which nothing is looked for enlarged."""
+
 SMALLEST_HILL = 12
 """Cells; fewer are noise."""
 
@@ -70,11 +73,10 @@ class Surveyor:
         windows
             Look through these only.
         """
-        views = [[w for w in windows or self.windows(side) if self._side_of(w) == side]]
-        coarser = self._planner.coarser(side)
-        if coarser != side:
-            rest = windows or self.windows(coarser)
-            views.append([w for w in rest if self._side_of(w) == coarser])
+        sides = dict.fromkeys((self._planner.coarser(side), side))
+        views = [
+            [w for w in windows or self.windows(one) if self._side_of(w) == one] for one in sides
+        ]
         presence, depth = self._landscape(frame, side, views)
         there = presence > 0.5
         depth = ndimage.gaussian_filter(depth, 1)
@@ -106,6 +108,7 @@ class Surveyor:
         """
         height, width = self._planner.frame_size
         cell = (side or max(height, width)) / (self.model.image_size // 2)
+        enlarged = self._planner.enlarges(side)
         shape = round(height / cell), round(width / cell)
         both, seen = np.zeros((2, *shape), np.float32), np.full(shape, 1e-6, np.float32)
         for windows in views:
@@ -113,6 +116,9 @@ class Surveyor:
             for window in windows:
                 rows = slice(round(window.y / cell), round((window.y + window.height) / cell))
                 columns = slice(round(window.x / cell), round((window.x + window.width) / cell))
+                known = enlarged and (seen[rows, columns] >= 1).all()
+                if known and both[0, rows, columns].max() < NOTHING:
+                    continue
                 inner = rows.stop - rows.start, columns.stop - columns.start
                 weight = _towards_middle(inner)
                 total[:, rows, columns] += weight * self._look(frame, window, inner)

@@ -33,6 +33,14 @@ may well differ from it. Chosen on synthetic pictures; see docs/lineage.md.
 LARGE_SHARE = 0.25
 """Share of the whole frame from which on an object is better seen without windows."""
 
+ENLARGED = 4.0
+"""Pixels of the model's input across one of the frame, at most: enlarged, small objects that touch
+are told apart, though there is nothing more to see of them.
+"""
+
+CLEARER = 1.05
+"""Factor by which objects stand out more, at least, if they are looked at enlarged."""
+
 TRIAL_WINDOWS = 12
 """Windows of each size through which a frame is looked at to find the best size."""
 
@@ -116,21 +124,26 @@ class ObjectProposer:
 
     def _best_side(self, frame: int) -> int | None:
         """Side of the windows through which the frame's objects stand out the most."""
-        rungs: list[int | None] = [None, *reversed(self._planner.ladder())]
+        rungs: list[int | None] = [None, *reversed(self._planner.ladder(ENLARGED))]
         if self._sizes:
             wanted = float(np.median(self._sizes)) / SEEN_SHARE
             whole = max(self._planner.frame_size)
             return min(rungs, key=lambda side: abs(math.log((side or whole) / wanted)))
         side, clearest, ground = None, 0.0, np.zeros(self._planner.frame_size, bool)
+        best = 0.0  # of the views that are not enlarged, those too that are not taken
         for rung in rungs:
             views = dict.fromkeys((rung, self._planner.coarser(rung)))
             windows = [window for one in views for window in self._trial(one, ground)]
             hills = self._surveyor.hills(frame, rung, windows)
             clarity, share = _clarity(hills, rung or max(self._planner.frame_size))
+            enlarged = self._planner.enlarges(rung)
+            # What is as clear otherwise falls to pieces if it is enlarged.
+            better = clarity > max(clearest, CLEARER * best if enlarged else 0.0)
             # The whole frame has no view from further away to be sobered by: it is for what no
             # window holds.
-            if clarity > clearest and (rung is not None or share > LARGE_SHARE):
+            if better and (rung is not None or share > LARGE_SHARE):
                 side, clearest = rung, clarity
+            best = best if enlarged else max(best, clarity)
             if hills:
                 ground = np.zeros_like(ground)
                 for hill in hills:

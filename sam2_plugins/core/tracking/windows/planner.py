@@ -149,20 +149,30 @@ class WindowPlanner:
         self.choice = choice
         self.whole = Window(0, 0, frame_size[1], frame_size[0])
 
-    def ladder(self) -> list[int]:
-        """Sides of the windows that may be used, smallest first, without the whole frame."""
+    def ladder(self, enlarged: float = MOST_ENLARGED) -> list[int]:
+        """Sides of the windows that may be used, smallest first, without the whole frame.
+
+        Parameters
+        ----------
+        enlarged
+            Pixels of the model's input across one of the frame, at most.
+        """
         height, width = self.frame_size
         if self.choice is None:
             return []
         if self.choice != "auto":
             return [self.choice] if self.choice < max(self.frame_size) else []
         sides = []
-        side = self.image_size / MOST_ENLARGED
+        side = self.image_size / enlarged
         # A long low frame is seen through windows of its whole height.
         while min(side, width) * min(side, height) < WHOLE_FRAME_SHARE * width * height:
             sides.append(round(side))
             side *= math.sqrt(2)
         return sides
+
+    def enlarges(self, side: int | None) -> bool:
+        """Whether windows of a side enlarge the frame more than those of the ladder do."""
+        return side is not None and side < min(self.ladder(), default=math.inf)
 
     def coarser(self, side: int | None) -> int | None:
         """Side of the next larger windows; None: the whole frame."""

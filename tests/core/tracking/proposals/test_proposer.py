@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.model import build_model
 from sam2_plugins.core.tracking.image_segmenter import ImageSegmenter
-from sam2_plugins.core.tracking.proposals import disjoint, make_proposer
+from sam2_plugins.core.tracking.proposals import disjoint, make_proposer, proposer
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from sam2_plugins.core.variants import get_variant
 from sam2_plugins.training.synthetic.sample import sample_timelapse
@@ -59,6 +60,46 @@ def test_nothing_is_found_where_nothing_is() -> None:
     noise = np.random.default_rng(0).normal(90, 5, (200, 260)).clip(0, 255).astype(np.uint8)
     assert found_of(noise) == []
     assert found_of(np.zeros((64, 64), np.uint8)) == []
+
+
+def rods() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Fifteen small dark rods that nearly touch, in a large frame."""
+    labels = np.zeros((256, 256), np.uint8)
+    for number in range(15):
+        y, x = 100 + 20 * (number // 5), 100 + 8 * (number % 5)
+        labels[y : y + 18, x : x + 6] = number + 1
+    light = 180 - 120 * ndimage.gaussian_filter(1.0 * (labels > 0), 0.8)
+    image = light + np.random.default_rng(0).normal(0, 4, labels.shape)
+    return image.clip(0, 255).astype(np.uint8), labels
+
+
+def test_small_objects_that_nearly_touch_are_told_apart() -> None:
+    image, labels = rods()
+    found = found_of(image)
+    assert len(found) == 15
+    assert hits(found, labels) == 15
+
+
+def test_nothing_is_enlarged_where_nothing_shows_from_further_away() -> None:
+    tracker = VideoTracker(cached_model("nano", device="cpu"), rods()[0][None])
+    surveyor = tracker.proposer()._surveyor  # type: ignore[attr-defined]
+    far, near = (len(surveyor.windows(side)) for side in (128, 64))
+    assert surveyor.hills(0, 64)
+    assert far < tracker.frames_encoded < far + near / 2
+
+
+def test_what_is_clearest_in_the_whole_frame_is_not_enlarged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clear = {256: (0.7, 0.2), 128: (0.4, 0.4), 91: (0.5, 0.5), 64: (0.3, 0.7)}
+    monkeypatch.setattr(proposer, "_clarity", lambda hills, side: clear[side])
+    tracker = VideoTracker(cached_model("nano", device="cpu"), rods()[0][None])
+    propose = tracker.proposer()
+    assert propose._best_side(0) == 128  # type: ignore[attr-defined]
+    clear[91] = (0.72, 0.5)
+    assert propose._best_side(0) == 128  # type: ignore[attr-defined]
+    clear[91] = (0.8, 0.5)
+    assert propose._best_side(0) == 91  # type: ignore[attr-defined]
 
 
 @pytest.mark.slow

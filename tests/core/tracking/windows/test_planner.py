@@ -47,6 +47,13 @@ def test_a_frame_that_the_model_sees_well_needs_no_window() -> None:
     assert WindowPlanner(BIG, 256, None).ladder() == []
 
 
+def test_windows_that_enlarge_more_are_finer_rungs_of_the_same_ladder() -> None:
+    planner = WindowPlanner(BIG, 256, "auto")
+    assert planner.ladder(4.0) == [64, 91, *planner.ladder()]
+    assert [planner.enlarges(side) for side in (64, 91, 128, None)] == [True, True, False, False]
+    assert not WindowPlanner(BIG, 256, 48).enlarges(48)
+
+
 def test_neighbouring_objects_share_a_window_whoever_came_first() -> None:
     planner = WindowPlanner(BIG, 256, "auto")
     first = planner.window((500, 300, 530, 330), 128)
