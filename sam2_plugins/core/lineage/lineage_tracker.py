@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sam2_plugins.core.lineage.decisions import Decisions
 from sam2_plugins.core.lineage.drift import drift
 from sam2_plugins.core.lineage.events import Event
+from sam2_plugins.core.lineage.outline import mean_outline
 from sam2_plugins.core.lineage.population import SIZED, Population
 from sam2_plugins.core.lineage.rules import Belonging, LineageRules, belonging
 from sam2_plugins.core.masks import ObjectId, ObjectMask
@@ -243,15 +244,18 @@ class LineageTracker:
         proposed: Sequence[ObjectMask],
         found: Belonging,
     ) -> None:
-        better = {}
+        better, between = {}, {}
         for obj, column in found.of.items():
             if obj in found.shared or obj in found.parts:
                 continue
-            alike = tracked[obj].iou_with(proposed[column])
+            own, fresh = tracked[obj], proposed[column]
+            alike = own.iou_with(fresh)
             # Where the two hardly overlap, the object was found by where it should be.
             if alike >= self.rules.snap or alike < self.rules.same:
-                better[obj] = proposed[column]
-        self.tracker.take(frame, better)
+                better[obj] = fresh
+            if alike >= self.rules.snap and fresh.iou < self.rules.certain:
+                between[obj] = mean_outline(own, fresh)
+        self.tracker.take(frame, better, between)
 
     def _try_parts(self, frame: int, proposed: Sequence[ObjectMask], found: Belonging) -> None:
         """Track the parts of an object on trial: they may be its daughters."""

@@ -27,7 +27,8 @@ class LineageRules:
     same
         IoU from which on a proposal and a tracked mask are the same object.
     snap
-        IoU from which on the proposal's outline is taken for the tracked one's.
+        IoU from which on the proposal's outline is taken for the tracked one's, to go on from, and
+        the mean of both is shown.
     inside
         Share of a proposal in a tracked mask from which on it is a part of it; of a tracked mask
         in a proposal, from which on the proposal took it together with its neighbour, or in a
@@ -49,6 +50,8 @@ class LineageRules:
         outside, or from a neighbour.
     sure
         Confidence that a proposal needs to be an object of its own.
+    certain
+        Confidence from which on a proposal's outline is shown as it is: that of label images.
     """
 
     confirm: int = 3
@@ -62,6 +65,7 @@ class LineageRules:
     parted: float = 0.3
     grounded: float = 0.4
     sure: float = 0.35
+    certain: float = 1.0
 
 
 @dataclass

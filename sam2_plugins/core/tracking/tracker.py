@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Generator, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import EllipsisType
+from types import EllipsisType, MappingProxyType
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -374,16 +374,26 @@ class VideoTracker:
         """
         return self._objects.return_to(memory, masks)
 
-    def take(self, frame: int, masks: Mapping[ObjectId, ObjectMask]) -> None:
+    def take(
+        self,
+        frame: int,
+        masks: Mapping[ObjectId, ObjectMask],
+        shown: Mapping[ObjectId, ObjectMask] = MappingProxyType({}),
+    ) -> None:
         """Take masks from elsewhere for those that were tracked to a frame.
 
         What follows is tracked from them, as if they had been tracked. The frames before stay as
         they are, and so do prompted ones.
+
+        Parameters
+        ----------
+        shown
+            Masks that are recorded, and returned, in the place of these.
         """
         for obj, mask in masks.items():
             tracked = self._objects[obj]
             if frame not in tracked.prompted:
-                self._follower.take(tracked, frame, mask)
+                self._follower.take(tracked, frame, mask, shown.get(obj, mask))
 
     def propagate(
         self,

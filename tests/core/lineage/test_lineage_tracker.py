@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -30,6 +31,15 @@ def test_what_is_there_on_the_first_frame_is_born_there_and_keeps_its_outline() 
         assert sorted(frame.masks) == [1, 2]
         for number, mask in frame.masks.items():
             assert np.array_equal(mask.to_array(), labels[0] == number)
+
+
+def test_an_outline_that_is_not_certain_is_shown_as_the_mean_with_the_tracked_one() -> None:
+    shown = scene([CELL])
+    lineage = lineage_of([shown] + [scene([(*CELL[:2], 15)])] * 3, shown=[shown] * 4)
+    propose = lineage.propose
+    lineage.propose = lambda frame: [replace(mask, iou=0.9) for mask in propose(frame)]
+    areas = [frame.masks[1].area for frame in lineage.run()]
+    assert 1.1 * areas[0] < areas[1] < 0.9 * propose(1)[0].area
 
 
 def test_a_newcomer_is_born_on_the_frame_on_which_it_was_first_found() -> None:

@@ -501,3 +501,17 @@ def test_an_unknown_object_is_named(tracker: VideoTracker) -> None:
     tracker.add_prompt(0, "a", **FIRST)
     with pytest.raises(PromptError, match="There is no object 'b'"):
         tracker.remove_object("b")
+
+
+def test_a_mask_may_be_shown_in_the_place_of_one_that_is_tracked_from(
+    small_model: Sam2Model, movie: np.ndarray
+) -> None:
+    tracker = VideoTracker(small_model, movie)
+    tracker.add_prompt(0, 1, box=(8, 18, 28, 38))
+    list(tracker.propagate(stop=1))
+    tracked_from, shown = (
+        ObjectMask.from_box(box, tracker.frame_size) for box in ((10, 20, 26, 36), (12, 22, 30, 40))
+    )
+    tracker.take(1, {1: tracked_from}, {1: shown})
+    assert tracker.mask(1, 1) == shown
+    assert tracker.tracked()[0].bank.tracked[1].box == tracked_from.box

@@ -71,12 +71,12 @@ class Follower:
         self._rebuild(list(self._recent(tracked, frame, reverse=False)))
         return tracked.bank.recall(frame, reverse=False)
 
-    def take(self, tracked: TrackedObject, frame: int, mask: ObjectMask) -> None:
-        """Take a mask from elsewhere as if it had been tracked."""
+    def take(self, tracked: TrackedObject, frame: int, mask: ObjectMask, shown: ObjectMask) -> None:
+        """Remember a mask from elsewhere as if it had been tracked, and record one in its place."""
         box, window = mask.box, tracked.window or self._planner.whole
         if box is not None and not self._planner.keeps(window, box):
             window = self._planner.window(box, tracked.side)
-        tracked.accept(mask, self._operations.rebuild([frame], [mask], [window])[0])
+        tracked.accept(shown, self._operations.rebuild([frame], [mask], [window])[0])
 
     def remember_prompts(self, objects: Sequence[TrackedObject]) -> None:
         """Make the memories of prompted frames, which wait until they are needed."""
