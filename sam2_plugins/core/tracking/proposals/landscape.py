@@ -162,9 +162,16 @@ def _in_frame(
     frame_size: tuple[int, int],
 ) -> ObjectMask:
     """A region of cells as a mask of the frame."""
-    y0, x0 = (s.start * n / m for s, n, m in zip(box, frame_size, shape, strict=True))
-    y1, x1 = (s.stop * n / m for s, n, m in zip(box, frame_size, shape, strict=True))
-    top, left, bottom, right = round(y0), round(x0), round(y1), round(x1)
+    scales = [n / m for n, m in zip(frame_size, shape, strict=True)]
+    # Of cells that are finer than pixels a row or two may be nothing: one pixel then.
+    top, left = (
+        min(round(s.start * scale), n - 1)
+        for s, scale, n in zip(box, scales, frame_size, strict=True)
+    )
+    bottom, right = (
+        max(round(s.stop * scale), first + 1)
+        for s, scale, first in zip(box, scales, (top, left), strict=True)
+    )
     smooth = F.interpolate(
         torch.from_numpy(np.pad(region, 1).astype(np.float32))[None, None],
         size=(
