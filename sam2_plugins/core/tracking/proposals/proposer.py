@@ -38,6 +38,11 @@ ENLARGED = 4.0
 are told apart, though there is nothing more to see of them.
 """
 
+ENLARGED_PIXELS = 2**20
+"""Pixels of a frame that may be looked at enlarged: four times the windows, and cells of half a
+pixel, cost a larger one too much time and memory.
+"""
+
 CLEARER = 1.05
 """Factor by which objects stand out more, at least, if they are looked at enlarged."""
 
@@ -124,7 +129,10 @@ class ObjectProposer:
 
     def _best_side(self, frame: int) -> int | None:
         """Side of the windows through which the frame's objects stand out the most."""
-        rungs: list[int | None] = [None, *reversed(self._planner.ladder(ENLARGED))]
+        planner = self._planner
+        small = math.prod(planner.frame_size) <= ENLARGED_PIXELS
+        sides = planner.ladder(ENLARGED) if small else planner.ladder()
+        rungs: list[int | None] = [None, *reversed(sides)]
         if self._sizes:
             wanted = float(np.median(self._sizes)) / SEEN_SHARE
             whole = max(self._planner.frame_size)

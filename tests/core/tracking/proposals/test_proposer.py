@@ -88,6 +88,15 @@ def test_nothing_is_enlarged_where_nothing_shows_from_further_away() -> None:
     assert far < tracker.frames_encoded < far + near / 2
 
 
+def test_a_large_frame_is_not_looked_at_enlarged(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = VideoTracker(cached_model("nano", device="cpu"), rods()[0][None])
+    sides = [tracker.proposer()._best_side(0)]  # type: ignore[attr-defined]
+    monkeypatch.setattr(proposer, "ENLARGED_PIXELS", 256 * 256 - 1)
+    sides.append(tracker.proposer()._best_side(0))  # type: ignore[attr-defined]
+    assert sides[0] in (64, 91)
+    assert sides[1] not in (64, 91)
+
+
 def test_what_is_clearest_in_the_whole_frame_is_not_enlarged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
