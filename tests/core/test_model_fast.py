@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 from copy import deepcopy
 from typing import Any
 
@@ -15,6 +17,7 @@ from sam2_plugins.core.model.fast import (
     IDLE_BYTES,
     IDLE_RUNS,
     Graphs,
+    _Weights,
     without_graphs,
 )
 from sam2_plugins.core.variants import get_variant
@@ -113,6 +116,15 @@ def test_changed_weights_are_captured_anew() -> None:
     assert Recorded.made == 2
     assert torch.equal(before[0], before[-1]) and torch.equal(after[0], after[-1])
     assert not torch.equal(before[0], after[0])
+
+
+def test_prepared_weights_do_not_keep_their_model_for_good(small_model: Sam2Model) -> None:
+    model = deepcopy(small_model)
+    weights, gone = _Weights(model), weakref.ref(model)
+    assert weights.fit(model)
+    del model
+    gc.collect()
+    assert gone() is None
 
 
 def test_a_device_that_cannot_capture_says_so_once_and_goes_on(

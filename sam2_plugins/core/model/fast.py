@@ -146,7 +146,7 @@ class Graphs:
     def _find(
         self, key: Any, operation: Operation, model: nn.Module, given: Any
     ) -> Captured | None:
-        if self._weights is None or not self._weights.fit():
+        if self._weights is None or not self._weights.fit(model):
             self._captured.clear()
             self._used.clear()
             self._weights = _Weights(model)
@@ -188,7 +188,8 @@ class _Weights:
     def __init__(self, model: nn.Module) -> None:
         self._half = _casts()
         self._parameters = [p for p in model.parameters() if not p.is_inference()]
-        self._first = _holder_of_first(model)
+        # By name: what holds the model would keep it for good.
+        self._first, self._held = next(iter(model.named_parameters()))
         self._version = self._count()
         named = dict(model.named_modules())
         own = tuple(f"{name}." for name, module in named.items() if isinstance(module, Prepared))
@@ -201,10 +202,9 @@ class _Weights:
             if self._half
         }
 
-    def fit(self) -> bool:
+    def fit(self, model: nn.Module) -> bool:
         """Whether the model's weights are those that were cast. Asked at every operation."""
-        holder, name, first = self._first
-        same = getattr(holder, name) is first
+        same = model.get_parameter(self._first) is self._held
         return same and self._half == _casts() and self._version == self._count()
 
     def bind(self, operation: Operation, model: nn.Module) -> Callable[[Any], Any]:
@@ -222,14 +222,6 @@ class _Weights:
 
 
 _version_of = attrgetter("_version")
-
-
-def _holder_of_first(model: nn.Module) -> tuple[nn.Module, str, nn.Parameter]:
-    """Return the first parameter, and the module and the name by which it is held."""
-    for module in model.modules():
-        for name, parameter in module.named_parameters(recurse=False):
-            return module, name, parameter
-    raise ValueError("A model without parameters has no weights to prepare.")
 
 
 def _casts() -> bool:

@@ -130,8 +130,9 @@ class ObjectProposer:
     def _best_side(self, frame: int) -> int | None:
         """Side of the windows through which the frame's objects stand out the most."""
         planner = self._planner
-        small = math.prod(planner.frame_size) <= ENLARGED_PIXELS
-        sides = planner.ladder(ENLARGED) if small else planner.ladder()
+        # Of what an example is as large as is not known how clear it is.
+        enlarges = not self._sizes and math.prod(planner.frame_size) <= ENLARGED_PIXELS
+        sides = planner.ladder(ENLARGED) if enlarges else planner.ladder()
         rungs: list[int | None] = [None, *reversed(sides)]
         if self._sizes:
             wanted = float(np.median(self._sizes)) / SEEN_SHARE
