@@ -54,6 +54,7 @@ class VitConfig:
     size_multiple: ClassVar[int] = 16
     has_skips: ClassVar[bool] = False
     half_precision: ClassVar[bool] = True
+    corrects_nearby: ClassVar[bool] = False
 
     def build_trunk(self) -> nn.Module:
         """Make the trunk with fresh weights."""

@@ -36,6 +36,11 @@ class TrunkConfig(Protocol):
     half_precision: ClassVar[bool]
     """Whether a card computes in bfloat16. It is what large models need to be quick."""
 
+    corrects_nearby: ClassVar[bool]
+    """Whether a click on the mask of a box or of clicks changes it near the click only, unless it
+    lies so deep in what is wrong that all of it is in doubt. A small model changes what was right,
+    too."""
+
     def build_trunk(self) -> nn.Module:
         """Make the trunk with fresh weights."""
 
@@ -55,6 +60,7 @@ class PyramidTrunk:
     size_multiple: ClassVar[int] = 32
     has_skips: ClassVar[bool] = True
     half_precision: ClassVar[bool] = True
+    corrects_nearby: ClassVar[bool] = False
 
     def build_neck(self, width: int, top_down: Sequence[int]) -> nn.Module:
         """Make the feature pyramid with fresh weights."""
@@ -182,6 +188,11 @@ class Variant:
     def half_precision(self) -> bool:
         """Whether a card computes in bfloat16, and not in float32."""
         return self.trunk.half_precision
+
+    @property
+    def corrects_nearby(self) -> bool:
+        """Whether a click on a detail of a mask from prompts changes it near the click only."""
+        return self.trunk.corrects_nearby
 
     @property
     def size_multiple(self) -> int:
