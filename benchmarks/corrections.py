@@ -10,8 +10,8 @@ object's J from one round to the next.
 each time undone, it gets one click at the centre of its largest error, and one that excludes a
 place just beside it.
 
-*Series*: on every few frames each object is prompted by a click or a box, and corrected by one click
-after another, each at the centre of its largest error.
+*Series*: on every few frames each object is prompted by a click or a box, and corrected by one
+click after another, each at the centre of its largest error.
 
 *Neighbours*: objects that touch are clicked on, each once, with and without the other's click.
 
@@ -242,7 +242,7 @@ def main() -> None:
     parser.add_argument("data", help="a folder, or scenes")
     parser.add_argument("--model", default="nano")
     parser.add_argument("--part", nargs="+", default=["rounds", "clicks"])
-    parser.add_argument("--clicks", type=int, default=3, help="of a series, or on the worst frame of each round")
+    parser.add_argument("--clicks", type=int, default=3, help="of a series, or a round")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--step", type=int, default=5, help="frames between two clicks")
     options = parser.parse_args()
