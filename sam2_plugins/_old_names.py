@@ -25,7 +25,7 @@ MOVED = {
     "core.metrics": "core.evaluation.metrics",
     "core.motion": "core.tracking.windows.jump",
     "core.plan": "core.tracking.schedule",
-    "core.plots": "core.evaluation.figure",
+    "core.plots": "core.evaluation.report",
     "core.policies": "core.tracking.memory.policies",
     "core.profiling": "core.tracking.profiling",
     "core.steps": "core.tracking.operations",

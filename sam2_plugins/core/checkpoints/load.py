@@ -18,8 +18,7 @@ from sam2_plugins.core.checkpoints.cache import (
     recorded_sha256,
     sha256_of,
 )
-from sam2_plugins.core.checkpoints.choose import AUTO, choose_model
-from sam2_plugins.core.checkpoints.device import choose_device
+from sam2_plugins.core.checkpoints.choose import AUTO, choose_device, choose_model
 from sam2_plugins.core.checkpoints.download import download
 from sam2_plugins.core.checkpoints.files import Weights, read_weights
 from sam2_plugins.core.checkpoints.recognise import (
