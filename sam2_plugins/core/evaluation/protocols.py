@@ -18,7 +18,6 @@ from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.tracking.tracker import VideoTracker
 
 ProtocolName: TypeAlias = Literal["semi", "offline", "online"]
-PROTOCOLS: tuple[ProtocolName, ...] = ("semi", "offline", "online")
 
 Found: TypeAlias = list[dict[ObjectId, ObjectMask]]
 OnFrame: TypeAlias = Callable[[int, int], None]
