@@ -15,6 +15,7 @@ from sam2_plugins.core.export import (
     FORMATS,
     ContactSheetWriter,
     Numbering,
+    Subject,
     WriterGroup,
     open_writers,
 )
@@ -55,7 +56,7 @@ def open_demo_writers(out: Path, tracker: VideoTracker, title: str) -> WriterGro
     frames, numbering = tracker.frames, Numbering(tracker.objects)
     writers = open_writers(out, "tiff,mp4,csv", frames, tracker.objects, overwrite=True)
     sheet = out / FORMATS["png"]
-    writers.add(ContactSheetWriter(sheet, frames, numbering, n=SHEET_FRAMES, title=title))
+    writers.add(ContactSheetWriter(sheet, Subject(frames, numbering, title=title), SHEET_FRAMES))
     writers.add(CellStripsWriter(out / STRIPS_FILE, frames, numbering))
     tracker.save_prompts(out / PROMPTS_FILE)
     return writers

@@ -8,15 +8,16 @@ from sam2_plugins.core.export.ctc_check import check_ctc
 from sam2_plugins.core.export.group import FORMATS, WriterGroup, open_writers, parse_formats
 from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.overlay import colour_of, overlay
-from sam2_plugins.core.export.registry import formats
+from sam2_plugins.core.export.registry import Subject, formats
 from sam2_plugins.core.export.sheet import ContactSheetWriter, Snapshot, contact_sheet
 from sam2_plugins.core.export.table import CsvWriter
 from sam2_plugins.core.export.tiff import LabelTiffWriter
 from sam2_plugins.core.export.video import VideoWriter
-from sam2_plugins.core.export.writer import TrackWriter
+from sam2_plugins.core.export.writer import Blank, TrackWriter
 
 __all__ = [
     "FORMATS",
+    "Blank",
     "CocoWriter",
     "ContactSheetWriter",
     "CsvWriter",
@@ -24,6 +25,7 @@ __all__ = [
     "LabelTiffWriter",
     "Numbering",
     "Snapshot",
+    "Subject",
     "TrackWriter",
     "VideoWriter",
     "WriterGroup",
