@@ -143,11 +143,6 @@ class RunOptions:
     image_size: options.ImageSize = None
     window: options.Window = "auto"
 
-    def of_model(self, model: str) -> TrackingOptions:
-        """Return them with a model's name."""
-        chosen = options.ModelOptions(model, self.device, self.image_size)
-        return options.tracking_options(chosen, options.LookingOptions(self.window, self.memory))
-
 
 Movie = Annotated[
     Path | None,
@@ -212,7 +207,7 @@ def evaluate(
         protocol = Protocol(
             plan.protocol.value, plan.prompt.value, plan.clicks, plan.rounds, plan.threshold
         )
-        how = _Run(run.of_model(model), json, per_object, plan.out)
+        how = _Run(options.tracking_options(run, model=model), json, per_object, plan.out)
         _score_model(open_datasets(what, movie), protocol, only or [], how)
         return
     alone = {"--movie": movie, "--only": only}
@@ -259,7 +254,7 @@ def evaluate_model(
     from sam2_plugins.cli.data import open_datasets
     from sam2_plugins.core.evaluation import Protocol
 
-    how = _Run(run.of_model(model), json)
+    how = _Run(options.tracking_options(run, model=model), json)
     protocol = Protocol("semi", prompt.value, clicks=1)
     _score_model(open_datasets(data, movie), protocol, only or [], how)
 

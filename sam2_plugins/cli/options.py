@@ -11,7 +11,6 @@ import typer
 
 if TYPE_CHECKING:
     from sam2_plugins.core.tracking.options import TrackingOptions
-    from sam2_plugins.core.tracking.windows.planner import WindowChoice
 
 
 def model_names(begun: str) -> list[str]:
@@ -169,36 +168,17 @@ class LookingOptions:
     memory: Memory = "sam2"
     neighbours: Neighbours = True
 
-    @property
-    def window_choice(self) -> WindowChoice:
-        """The value of --window."""
-        from sam2_plugins.core.errors import TrackingError
-        from sam2_plugins.core.tracking.options import parse_window
 
-        try:
-            return parse_window(self.window)
-        except TrackingError as error:
-            raise typer.BadParameter(str(error)) from error
-
-
-def tracking_options(
-    model: ModelOptions, looking: LookingOptions, span: RangeOptions | None = None
-) -> TrackingOptions:
-    """Join the groups of options for tracking."""
+def tracking_options(*groups: object, **more: object) -> TrackingOptions:
+    """Join groups of options for tracking."""
+    from sam2_plugins.core.errors import TrackingError
     from sam2_plugins.core.tracking.options import TrackingOptions
 
-    span = span or RangeOptions()
-    return TrackingOptions(
-        model.model,
-        model.device,
-        model.image_size,
-        looking.window_choice,
-        looking.memory,
-        span.direction.value,
-        span.start,
-        span.stop,
-        looking.neighbours,
-    )
+    values = {name: value for group in groups for name, value in vars(group).items()}
+    try:
+        return TrackingOptions.of(values | more)
+    except TrackingError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from fiftyone.operators import types
 
 from sam2_plugins.core.checkpoints import AUTO, choose_model, list_models
 from sam2_plugins.core.tracking.memory.policies import policy_help
-from sam2_plugins.core.tracking.options import parse_window
 from sam2_plugins.core.tracking.schedule import DIRECTIONS
 from sam2_plugins.fiftyone_plugin.checks import prompt_fields
 from sam2_plugins.fiftyone_plugin.evaluation import EvaluationReport, MovieScores
@@ -210,9 +209,7 @@ def read_request(ctx: Any) -> Request:
     if ctx.params.get("only_selected_labels"):
         chosen = frozenset(label["label_id"] for label in ctx.selected_labels)
     numbers = read_frame_numbers(given.get("prompt_frames"))
-    return Request.of(
-        {**given, "window": parse_window(window), "prompt_frames": numbers, "label_ids": chosen}
-    )
+    return Request.of({**given, "window": window, "prompt_frames": numbers, "label_ids": chosen})
 
 
 def read_frame_numbers(text: Any) -> frozenset[int] | None:
