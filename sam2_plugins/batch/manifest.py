@@ -85,6 +85,7 @@ _TEXT = _Kind("a text", lambda value: isinstance(value, str))
 _KINDS = {
     "source": _Kind("a path or an address", _is_path),
     "name": _Kind("a text or a number", lambda value: type(value) in (str, int)),
+    "direction": _Kind(f"one of {', '.join(DIRECTIONS)}", lambda value: value in DIRECTIONS),
     "start": _FRAME,
     "stop": _FRAME,
     "axes": _TEXT,
@@ -221,9 +222,6 @@ def _job(row: Mapping[str, Any], folder: Path) -> Job:
     for key in ("source", "prompts"):
         if key not in given:
             raise ManifestError(f"it has no {key}.")
-    direction = given.get("direction", "forward")
-    if direction not in DIRECTIONS:
-        raise ManifestError(f"direction is one of {', '.join(DIRECTIONS)}, not {direction!r}.")
     for key, value in given.items():
         if key in _KINDS and not _KINDS[key].holds(value):
             raise ManifestError(f"{key} is {_KINDS[key].words}, not {_short(repr(value))}.")
@@ -233,7 +231,7 @@ def _job(row: Mapping[str, Any], folder: Path) -> Job:
         name=_safe(str(given.get("name", ""))),
         source=_resolved(given["source"], folder),
         prompts=file.prompts,
-        direction=direction,
+        direction=given.get("direction", "forward"),
         start=given.get("start"),
         stop=given.get("stop"),
         reading={key: given[key] for key in READING if key in given},
