@@ -26,7 +26,6 @@ from sam2_plugins.core.tracking.turns import Turns
 from sam2_plugins.napari_plugin.layers.frames import Line, View
 from sam2_plugins.napari_plugin.layers.marks import Prompts
 from sam2_plugins.napari_plugin.layers.mask_store import Change, Entry, MaskStore
-from sam2_plugins.napari_plugin.models.exact_undo import stepped_to
 from sam2_plugins.napari_plugin.models.prompt_log import Key, PromptLog
 from sam2_plugins.napari_plugin.models.requests import Request, Step
 
@@ -127,7 +126,7 @@ class Session:
                 entry = (line.index(frame), label)
                 painted = self.painted.get(entry)
                 self._before[key] = painted.before if painted else self.store.get(*entry)
-            step = partial(stepped_to, prompts, tracker, frame, label)
+            step = partial(_stepped_to, prompts, tracker, frame, label)
             if before and prompts == before[:-1] and step(forward=False):
                 self.prompts.put(key, prompts)
                 before = prompts
@@ -340,6 +339,28 @@ def bound(tracker: VideoTracker, lives: Mapping[int, Life]) -> None:
             # A prompt that is about to be removed may be outside.
             with suppress(PromptError):
                 tracker.set_life(obj, life.first, life.last)
+
+
+def _stepped_to(
+    wanted: Prompts, tracker: VideoTracker, frame: int, label: int, forward: bool
+) -> bool:
+    """Undo or redo a tracker's last change exactly, if that leads to the wanted prompts."""
+
+    def prompts() -> tuple[Prompts, Prompts]:
+        """Those of the object on the frame, and all others."""
+        here = tuple(p for p in tracker.prompts if (p.frame, p.obj) == (frame, label))
+        return here, tuple(p for p in tracker.prompts if (p.frame, p.obj) != (frame, label))
+
+    _, others = prompts()
+    step, back = tracker.undo_prompt, tracker.redo_prompt
+    if forward:
+        step, back = back, step
+    if step() is None:
+        return False
+    if prompts() == (wanted, others):
+        return True
+    back()
+    return False
 
 
 def _beside(prompts: Prompts) -> list[object]:
