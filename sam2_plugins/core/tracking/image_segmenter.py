@@ -143,8 +143,8 @@ class ImageSegmenter:
         wanted = ClickGrid(
             points_per_side, min_iou, min_stability, stability_offset, max_overlap, min_area
         )
-        size = self.frame_size
-        return propose_by_clicks(self._operations, self._planner, 0, size, wanted)
+        assert self.frame_size  # an image has to be set
+        return propose_by_clicks(self._operations, self._planner, 0, wanted)
 
     def objects(self, like: Sequence[ObjectMask] = ()) -> list[ObjectMask]:
         """All objects of the image, the surest first; they do not overlap.
