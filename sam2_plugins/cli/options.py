@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
@@ -137,23 +136,16 @@ class ModelOptions:
     image_size: ImageSize = None
 
 
-class DirectionName(str, Enum):
-    """Which way in time."""
-
-    forward = "forward"
-    backward = "backward"
-    both = "both"
-
-
 @dataclass(frozen=True)
 class RangeOptions:
     """Which way and how far to track."""
 
     panel: ClassVar[str] = "Range"
 
-    direction: Annotated[DirectionName, typer.Option(help="both: outward from every prompt.")] = (
-        DirectionName.forward
-    )
+    direction: Annotated[
+        Literal["forward", "backward", "both"],
+        typer.Option(help="both: outward from every prompt."),
+    ] = "forward"
     start: Annotated[int | None, typer.Option(help="First frame, from 0.")] = None
     stop: Annotated[int | None, typer.Option(help="Last frame, included.")] = None
 
