@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from sam2_plugins.core.families.family import Family
 from sam2_plugins.core.families.variant import (
+    Family,
     MapMemory,
     MemoryConfig,
     Published,

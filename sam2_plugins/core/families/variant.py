@@ -212,3 +212,26 @@ class Variant:
             f"{self.name} was trained at {self.image_size} px only: how good its masks are at "
             f"{image_size} px is not known, so compare both on a part of your movie"
         )
+
+
+@dataclass(frozen=True)
+class Family:
+    """Models of one architecture.
+
+    Parameters
+    ----------
+    name
+        What people call it.
+    variants
+        In the order in which lists of models show them.
+    trunks, memories
+        The parts that its variants, and files saved of them, may have.
+    place
+        Where the family stands in lists of models: lower comes first.
+    """
+
+    name: str
+    variants: tuple[Variant, ...]
+    trunks: tuple[type[TrunkConfig], ...] = ()
+    memories: tuple[type[MemoryConfig], ...] = ()
+    place: int = 100

@@ -14,8 +14,8 @@ from fiftyone.operators.delegated import DelegatedOperationService
 
 from sam2_plugins.core.checkpoints import cache_dir
 from sam2_plugins.core.errors import Sam2PluginsError
-from sam2_plugins.core.frames import encode_video, open_frames
-from sam2_plugins.fiftyone_plugin import demo, propagate
+from sam2_plugins.core.frames import encode_video
+from sam2_plugins.fiftyone_plugin import propagate
 from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.propagation import run
 from sam2_plugins.fiftyone_plugin.request import Request
@@ -213,8 +213,3 @@ def test_the_memory_that_was_chosen_is_part_of_what_masks_come_from(movie: Any) 
     assert propagate(movie, "seed", memory="motion").movies[0].computed == FRAMES
     with pytest.raises(Sam2PluginsError, match="no memory policy 'elephant'"):
         propagate(movie, "seed", memory="elephant")
-
-
-def test_scripts_find_the_encoder_where_it_was(tmp_path: Path) -> None:
-    path = demo.encode([np.zeros((16, 16, 3), np.uint8)] * 3, tmp_path / "v.mp4", 5)
-    assert len(open_frames(path)) == 3
