@@ -93,6 +93,7 @@ def check_output_field(schema: Any, name: str) -> None:
     for part, kind in ((name, fo.Detections), (f"{name}_lost", fo.Classifications)):
         if part not in schema:
             continue
+        check_writable(schema, part)
         found = getattr(schema[part], "document_type", None)
         if found is not kind:
             what = found.__name__ if found else type(schema[part]).__name__
@@ -100,6 +101,15 @@ def check_output_field(schema: Any, name: str) -> None:
                 f"The field {part!r} is there already and holds {what}, not {kind.__name__}: "
                 "choose another name."
             )
+
+
+def check_writable(schema: Any, name: str) -> None:
+    """Check that nobody has made a field read-only."""
+    if schema[name].read_only:
+        raise FootageError(
+            f"The field {name!r} is read-only: choose another, or make it writable by setting its "
+            "read_only to False."
+        )
 
 
 def check_model(model: str) -> None:

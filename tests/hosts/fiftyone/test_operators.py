@@ -148,6 +148,22 @@ def test_what_cannot_work_is_told_in_the_form(
     assert "Traceback" not in str(caught.value)
 
 
+def test_a_read_only_field_of_results_is_told_of_before_anything_is_computed(
+    movie: Any, execute: Execute
+) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    put(movie, 1, "sam2", label(1, 1))
+    field = movie.get_field("frames.sam2")
+    field.read_only = True
+    field.save()
+    for name, params in (
+        ("propagate_masks", {"prompt_fields": ["seed"]}),
+        ("evaluate_masklets", {"gt_field": "seed"}),
+    ):
+        with pytest.raises(ExecutionError, match="'sam2' is read-only"):
+            execute(name, movie, **params)
+
+
 def test_an_empty_view_is_told_of(movie: Any, execute: Execute) -> None:
     put(movie, 1, "seed", label(1, 1))
     with pytest.raises(ExecutionError, match="no samples"):
