@@ -194,8 +194,8 @@ def export(
 ) -> None:
     """Turn an export into masks: those that travel in video boxes, and those on images.
 
-    One folder a task. Frames are Label Studio's, counted from 0; where those are not the video
-    file's, frames.csv tells which is which.
+    One folder a task, or a video or picture of it. Frames are Label Studio's, counted from 0;
+    where those are not the video file's, frames.csv tells which is which.
     """
     from sam2_plugins.cli.console import print_json, say
     from sam2_plugins.core.files import require_free

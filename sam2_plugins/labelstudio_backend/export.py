@@ -28,7 +28,7 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     read_regions,
 )
 from sam2_plugins.labelstudio_backend.keyframes import FRAMES, NOTE
-from sam2_plugins.labelstudio_backend.label_config import SHAPES
+from sam2_plugins.labelstudio_backend.label_config import SHAPES, VIDEO_SHAPE
 from sam2_plugins.labelstudio_backend.regions import RELATION, id_of, track_of
 from sam2_plugins.labelstudio_backend.timing import unpack_frames
 
@@ -40,12 +40,12 @@ SAME_BOX = 0.5
 
 @dataclass
 class ExportedTask:
-    """The masks of one annotated task.
+    """The masks of one annotated task, or of one of several videos and pictures of it.
 
     Attributes
     ----------
     name
-        For a folder: the task's id, and what it shows.
+        For a folder: the task's id, and what it shows; of several, its name in the config.
     size
         Height and width in pixels.
     masks
@@ -103,6 +103,8 @@ def read_export(
 ) -> Iterator[ExportedTask]:
     """Read a JSON export: the latest annotation of each task that has one.
 
+    Several videos and pictures of a task come apart, and so do pictures of different sizes.
+
     Parameters
     ----------
     by_file
@@ -122,21 +124,45 @@ def read_export(
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise ExportError(f"{path} is no export of Label Studio: choose the format JSON there.")
     for task in tasks:
-        results = _results(task)
-        try:
-            made = _task(task, results) if results else None
-            made = made.by_file() if made is not None and made.is_video and by_file else made
-        except ExportError as error:
-            if left is None:
-                raise
-            left.append(str(error))
-            continue
-        if made is not None:
-            yield made
+        for name, results in _parts(task):
+            try:
+                made = _read(task, name, results)
+                made = made.by_file() if made is not None and made.is_video and by_file else made
+            except ExportError as error:
+                if left is None:
+                    raise
+                left.append(str(error))
+                continue
+            if made is not None:
+                yield made
 
 
-def _task(task: Mapping[str, Any], results: list[Mapping[str, Any]]) -> ExportedTask | None:
-    name = _name(task)
+def _parts(task: Mapping[str, Any]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+    """Yield the results of each video or picture of a task, with a name for its masks."""
+    results, name = _results(task), _name(task)
+    sizes: dict[str, dict[FrameSize | None, None]] = {}
+    for result in results:
+        kind, to_name = str(result.get("type")).removesuffix("labels"), str(result.get("to_name"))
+        if kind in (*SHAPES, VIDEO_SHAPE):
+            size = None if kind == VIDEO_SHAPE else _image_size([result])
+            sizes.setdefault(to_name, {})[size] = None
+    for to_name, found in sizes.items():
+        known: list[FrameSize | None] = [size for size in found if size is not None] or [None]
+        for size in known:
+            parts = [name, *([to_name] if len(sizes) > 1 else [])]
+            parts += [f"{size[1]}x{size[0]}"] if size is not None and len(known) > 1 else []
+            own = [
+                result
+                for result in results
+                if result.get("type") == RELATION
+                or (str(result.get("to_name")) == to_name and _image_size([result]) in (None, size))
+            ]
+            yield re.sub(r"[^\w.-]+", "_", "-".join(parts)), own
+
+
+def _read(
+    task: Mapping[str, Any], name: str, results: list[Mapping[str, Any]]
+) -> ExportedTask | None:
     try:
         regions = read_regions(results)
         size = _video_size(regions) if regions else _image_size(results)
