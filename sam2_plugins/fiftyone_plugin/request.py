@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from sam2_plugins.core.checkpoints import model_name
+from sam2_plugins.core.checkpoints import model_identity
 from sam2_plugins.core.errors import Sam2PluginsError, message_of
 from sam2_plugins.core.tracking.options import TrackingOptions
 
@@ -74,7 +74,7 @@ class Request:
     def settings(self) -> tuple[Any, ...]:
         """All settings that a mask depends on, beside its prompts and the direction of tracking."""
         how = self.options
-        given = model_name(how.model, how.device), how.image_size, how.window, how.memory
+        given = model_identity(how.model, how.device), how.image_size, how.window, how.memory
         return given if how.neighbours else (*given, "alone")
 
 

@@ -6,7 +6,13 @@ Importing this costs no torch; `load_model`, `cached_model` and `save_model` imp
 from __future__ import annotations
 
 from sam2_plugins.core.checkpoints.cache import ModelStatus, cache_dir, find_weights, list_models
-from sam2_plugins.core.checkpoints.choose import AUTO, ModelChoice, choose_model, model_name
+from sam2_plugins.core.checkpoints.choose import (
+    AUTO,
+    ModelChoice,
+    choose_model,
+    model_identity,
+    model_name,
+)
 from sam2_plugins.core.checkpoints.device import choose_device
 from sam2_plugins.core.checkpoints.download import download
 from sam2_plugins.core.checkpoints.files import read_card, save_model
@@ -31,6 +37,7 @@ __all__ = [
     "list_models",
     "load_model",
     "locate_weights",
+    "model_identity",
     "model_name",
     "read_card",
     "save_model",

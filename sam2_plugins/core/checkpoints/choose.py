@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sam2_plugins.core.checkpoints.cache import find_weights
 from sam2_plugins.core.checkpoints.device import choose_device
+from sam2_plugins.core.files import content_digest
 from sam2_plugins.core.variants import NANO, VARIANTS, Variant
 
 if TYPE_CHECKING:
@@ -62,6 +65,27 @@ def choose_model(device: str | torch.device = AUTO) -> ModelChoice:
 def model_name(name: str, device: str | torch.device = AUTO) -> str:
     """Return a model's name, with the choice made where it is "auto"."""
     return choose_model(device).name if name == AUTO else name
+
+
+def model_identity(name: str, device: str | torch.device = AUTO) -> str:
+    """Return what tells a model from every other: its name, and of a file what it holds, too.
+
+    A model that was trained anew into the same file is another one.
+    """
+    chosen = model_name(name, device)
+    if chosen == NANO.name or chosen in VARIANTS:
+        return chosen
+    path = Path(chosen).expanduser()
+    try:
+        state = path.stat()
+    except OSError:  # the error is that of loading it
+        return chosen
+    return f"{path.name} {_digest_of_file(path, state.st_size, state.st_mtime_ns)}"
+
+
+@lru_cache(maxsize=64)
+def _digest_of_file(path: Path, *_state: int) -> str:
+    return content_digest(path)[:16]
 
 
 def _best(variants: Iterable[Variant], on_cpu: bool) -> Variant:

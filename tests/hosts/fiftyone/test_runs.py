@@ -10,12 +10,15 @@ from typing import Any
 import fiftyone as fo
 import numpy as np
 import pytest
+import torch
 from fiftyone.operators.delegated import DelegatedOperationService
 
-from sam2_plugins.core.checkpoints import cache_dir
+from sam2_plugins.core.checkpoints import cache_dir, save_model
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.frames import encode_video, open_frames
 from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.model import build_model
+from sam2_plugins.core.variants import get_variant
 from sam2_plugins.fiftyone_plugin import demo, propagate
 from sam2_plugins.fiftyone_plugin.documents import make_detection, read_made
 from sam2_plugins.fiftyone_plugin.finding import find_footage
@@ -292,6 +295,19 @@ def test_the_memory_that_was_chosen_is_part_of_what_masks_come_from(movie: Any) 
     assert propagate(movie, "seed", memory="motion").movies[0].computed == FRAMES
     with pytest.raises(Sam2PluginsError, match="no memory policy 'elephant'"):
         propagate(movie, "seed", memory="elephant")
+
+
+def test_a_model_that_was_trained_anew_into_its_file_makes_its_masks_anew(
+    movie: Any, tmp_path: Path
+) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    weights = tmp_path / "mine.pt"
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        save_model(build_model(get_variant("nano"), 64), weights)
+        for computed in (3, 0):
+            report = propagate(movie, "seed", last=3, model=str(weights), image_size=64)
+            assert report.movies[0].computed == computed
 
 
 def test_scripts_find_the_encoder_where_it_was(tmp_path: Path) -> None:
