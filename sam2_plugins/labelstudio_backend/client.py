@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from sam2_plugins.labelstudio_backend.errors import NotThereError, ServerError
+from sam2_plugins.labelstudio_backend.errors import AwayError, NotThereError, ServerError
 
 PATIENCE = httpx.Timeout(30.0, connect=10.0)
+_AWAY = {502, 503, 504}  # what stands before a server answers so while it starts
 _EARLY = 30.0  # seconds before its end at which an access token is renewed
 
 
@@ -182,7 +183,9 @@ class LabelStudio:
                 method, self.url + path, headers=dict(headers), json=body, **options
             )
         except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
-            raise ServerError(f"Label Studio at {self.url} does not answer: {error}") from error
+            raise AwayError(f"Label Studio at {self.url} does not answer: {error}") from error
+        if answer.status_code in _AWAY:
+            raise AwayError(f"Label Studio at {self.url} answers {answer.status_code} for now.")
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             raise ServerError(
                 f"Label Studio at {self.url} refuses the token: set LABEL_STUDIO_API_KEY to a "

@@ -192,12 +192,13 @@ def test_what_a_stopped_backend_has_not_stored_is_stored_by_the_next(settings, f
         restarted.close()
 
 
-def test_label_studio_is_tried_again_when_it_does_not_answer(
+def test_label_studio_is_tried_again_for_as_long_as_it_does_not_answer(
     settings, files, pictures, monkeypatch
 ):
-    monkeypatch.setattr(deliveries, "PAUSE", 0.05)
+    monkeypatch.setattr(deliveries, "PAUSE", 0.01)
+    monkeypatch.setattr(deliveries, "LONGEST_PAUSE", 0.05)
     with label_studio() as (web, stored):
-        refusals = iter([True, True, False])
+        refusals = iter([True] * (deliveries.ATTEMPTS + 3) + [False])
         answer = stored.answer
 
         def busy(path, headers, body):
@@ -209,7 +210,7 @@ def test_label_studio_is_tried_again_when_it_does_not_answer(
         engine.predict([pictures(1, str(files / "page1.png"))], tasks.IMAGE)
         wait_for(lambda: stored.of(1))
         engine.close()
-    assert not list(refusals)  # two were met, and the third request was answered
+    assert not list(refusals)  # all were met, and the last request was answered
     assert stored.of(1)[0]["result"]
 
 
