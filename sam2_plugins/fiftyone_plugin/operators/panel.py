@@ -188,10 +188,10 @@ def _movie(ctx: Any) -> Footage:
     """The movie of the sample that is open; in the grid, the selected or the first one."""
     sample_id = ctx.current_sample or next(iter(ctx.selected), None)
     if sample_id is None:
-        first = ctx.view.limit(1).first() if len(ctx.view.limit(1)) else None
-        if first is None:
+        # By its id alone: FiftyOne 1.22 cannot load samples of flat dynamic groups.
+        sample_id = next(iter(ctx.view.limit(1).values("id")), None)
+        if sample_id is None:
             raise FootageError("Open a sample, to see how sure its masks are.")
-        sample_id = first.id
     return find_movie(ctx.view, sample_id)
 
 

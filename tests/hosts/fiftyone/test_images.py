@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fiftyone as fo
@@ -14,6 +15,7 @@ from PIL import Image
 
 from sam2_plugins.fiftyone_plugin import Request, propagate, segment
 from sam2_plugins.fiftyone_plugin.footage import FootageError
+from sam2_plugins.fiftyone_plugin.operators.panel import Masklets
 from tests.hosts.fiftyone.conftest import (
     HEIGHT,
     WIDTH,
@@ -150,6 +152,16 @@ def test_images_are_grouped_by_a_field_within_a_field(images: Any) -> None:
     images.add_dynamic_sample_fields()
     report = propagate(images, "seed", group_by="plate.well", order_by="place")
     assert report.count("done") == 2
+
+
+def test_the_panel_opens_on_flat_groups(images: Any) -> None:
+    flat = images.group_by("sequence", order_by="place", flat=True)
+    state = SimpleNamespace(field=None)
+    panel = SimpleNamespace(state=state, data=SimpleNamespace())
+    store = SimpleNamespace(get=lambda _: None)
+    about = {"view": flat, "current_sample": None, "selected": []}
+    Masklets().on_load(SimpleNamespace(panel=panel, store=lambda _: store, **about))
+    assert "group the images by the field" in state.problem
 
 
 def test_patches_are_told_that_they_are_patches(movie: Any) -> None:
