@@ -38,6 +38,10 @@ _DRAWN = (
 )  # fmt: skip
 
 
+_PIXELS = ("brush", "bitmask")
+"""Shapes that are the pixels of one size of picture; all others are shares of any."""
+
+
 @dataclass(frozen=True)
 class Hint:
     """One region that a person made, in pixels.
@@ -419,6 +423,12 @@ def _read(result: Mapping[str, Any], control: Control, size: FrameSize, pages: i
         return Hint(**about, box=geometry.box_of_ellipse(value, size))
     if control.shape == "vector" and not value.get("closed"):
         return Hint(**about, clicks=geometry.vertices(value, size))
+    painted = result.get("original_height"), result.get("original_width")
+    if control.shape in _PIXELS and None not in painted and painted != size:
+        raise FormatError(
+            f"It was painted on a picture of {painted[1]}×{painted[0]} pixels, and this one has "
+            f"{size[1]}×{size[0]}. Paint it again, or put the earlier picture back."
+        )
     mask = mask_of(value, size)
     if mask is None:
         raise FormatError(f"A {control.tag} region has no shape. Erase it and draw it again.")

@@ -323,3 +323,17 @@ def test_a_click_that_no_mask_meets_is_told_in_the_region(engine, files):
     (answer,) = engine.predict([tasks.image_task(files)], tasks.IMAGE, {"result": clicks})
     (text,) = {" ".join(r["meta"]["text"]) for r in answer["result"] if "rle" in r["value"]}
     assert "the click at (40, 40)" in text
+
+
+def test_what_was_painted_on_a_turned_picture_is_told_and_stays(engine, files, discs):
+    """It has as many pixels, so that it can be read; a box beside it is answered."""
+    mask = np.ascontiguousarray((discs[1][0] == 1).T)
+    value = {"format": "rle", "rle": brush.encode(mask), "brushlabels": ["Cell"]}
+    about = {"id": "painted", "from_name": "mask", "to_name": "image", "type": "brushlabels"}
+    painted = {**about, "original_width": HEIGHT, "original_height": WIDTH, "value": value}
+    task = tasks.annotated(tasks.image_task(files), painted, tasks.area(discs[1][0], 2))
+    (answer,) = engine.predict([task], tasks.IMAGE)
+    (kept,) = (one for one in answer["result"] if one["id"] == "painted")
+    assert kept["value"] == value
+    assert f"a picture of {HEIGHT}×{WIDTH} pixels" in kept["meta"]["text"][0]
+    assert len(answer["result"]) == 2
