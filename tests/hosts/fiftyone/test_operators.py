@@ -9,7 +9,8 @@ import fiftyone.operators as foo
 import pytest
 from fiftyone.operators.executor import ExecutionError
 
-from sam2_plugins.fiftyone_plugin import propagate
+from sam2_plugins.fiftyone_plugin import evaluate, propagate
+from sam2_plugins.fiftyone_plugin.footage import FootageError
 from tests.hosts.fiftyone.conftest import FRAMES, Execute, disc, label, masks, overlap, put
 
 
@@ -162,6 +163,32 @@ def test_a_read_only_field_of_results_is_told_of_before_anything_is_computed(
     ):
         with pytest.raises(ExecutionError, match="'sam2' is read-only"):
             execute(name, movie, **params)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "attribute"),
+    [
+        ("propagate_masks", {"prompt_fields": ["seed"]}, "doubt"),
+        ("propagate_masks", {"all_objects": True}, "event"),
+        ("evaluate_masklets", {"gt_field": "seed"}, "sam2_eval_J"),
+    ],
+)
+def test_an_attribute_that_has_another_type_is_told_of_before_anything_is_computed(
+    movie: Any, execute: Execute, name: str, params: dict[str, Any], attribute: str
+) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    put(movie, 1, "sam2", label(1, 1, **{attribute: ["none"]}))
+    movie.add_dynamic_frame_fields()
+    with pytest.raises(ExecutionError, match=f"'sam2' the attribute '{attribute}' .* rename it"):
+        execute(name, movie, **params)
+
+
+def test_scores_that_have_another_type_on_the_samples_are_told_of(movie: Any) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    put(movie, 1, "sam2", label(1, 1))
+    movie.add_sample_field("sam2_eval_F", fo.StringField)
+    with pytest.raises(FootageError, match="The field 'sam2_eval_F' is there already"):
+        evaluate(movie, "sam2", "seed")
 
 
 def test_an_empty_view_is_told_of(movie: Any, execute: Execute) -> None:
