@@ -182,17 +182,18 @@ class Settings:
 
         It asks for others only where this changes: so all that they depend on is in it.
         """
-        from sam2_plugins.core.checkpoints import model_identity
+        from sam2_plugins.core.checkpoints import weights_digest
 
         name = Path(self.model).stem if os.sep in self.model else self.model
-        digest = model_identity(self.model).partition(" ")[2][:6]
         usual = {one.name: one.default for one in fields(self)}
         chosen = [
             f"{key.replace('_', ' ')} {value}"
             for key in ("memory", "window", "image_size", "max_frames", "masks")
             if (value := getattr(self, key)) != usual[key]
         ]
-        return VERSION_PREFIX + ", ".join(filter(None, [f"{name} {digest}".strip(), *chosen]))
+        return VERSION_PREFIX + ", ".join(
+            [f"{name} {weights_digest(self.model)[:6]}".strip(), *chosen]
+        )
 
     def of_project(self, params: Any) -> Settings:
         """Return the settings of a project, whose *extra params* change some of these.

@@ -12,6 +12,7 @@ from sam2_plugins.core.checkpoints.choose import (
     choose_model,
     model_identity,
     model_name,
+    weights_digest,
 )
 from sam2_plugins.core.checkpoints.device import choose_device
 from sam2_plugins.core.checkpoints.download import download
@@ -41,4 +42,5 @@ __all__ = [
     "model_name",
     "read_card",
     "save_model",
+    "weights_digest",
 ]

@@ -73,14 +73,17 @@ def model_identity(name: str, device: str | torch.device = AUTO) -> str:
     A model that was trained anew into the same file is another one.
     """
     chosen = model_name(name, device)
-    if chosen == NANO.name or chosen in VARIANTS:
-        return chosen
-    path = Path(chosen).expanduser()
-    try:
-        state = path.stat()
-    except OSError:  # the error is that of loading it
-        return chosen
-    return f"{path.name} {_digest_of_file(path, state.st_size, state.st_mtime_ns)}"
+    digest = weights_digest(chosen)
+    return f"{Path(chosen).name} {digest}" if digest else chosen
+
+
+def weights_digest(name: str) -> str:
+    """Return a digest of a file of weights; "" of a model that has a name, or is not there."""
+    path = Path(name).expanduser()
+    if name == NANO.name or name in VARIANTS or not path.is_file():
+        return ""
+    state = path.stat()
+    return _digest_of_file(path, state.st_size, state.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
