@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,10 +37,6 @@ _DRAWN = (
     "rle", "imageDataURL", "points", "vertices", "closed",
     "x", "y", "width", "height", "radiusX", "radiusY", "rotation",
 )  # fmt: skip
-
-
-_PIXELS = ("brush", "bitmask")
-"""Shapes that are the pixels of one size of picture; all others are shares of any."""
 
 
 @dataclass(frozen=True)
@@ -423,16 +420,32 @@ def _read(result: Mapping[str, Any], control: Control, size: FrameSize, pages: i
         return Hint(**about, box=geometry.box_of_ellipse(value, size))
     if control.shape == "vector" and not value.get("closed"):
         return Hint(**about, clicks=geometry.vertices(value, size))
-    painted = result.get("original_height"), result.get("original_width")
-    if control.shape in _PIXELS and None not in painted and painted != size:
-        raise FormatError(
-            f"It was painted on a picture of {painted[1]}×{painted[0]} pixels, and this one has "
-            f"{size[1]}×{size[0]}. Paint it again, or put the earlier picture back."
-        )
-    mask = mask_of(value, size)
+    mask = _painted(result, value, size)
     if mask is None:
         raise FormatError(f"A {control.tag} region has no shape. Erase it and draw it again.")
     return Hint(**about, mask=mask)
+
+
+def _painted(
+    result: Mapping[str, Any], value: Mapping[str, Any], size: FrameSize
+) -> ObjectMask | None:
+    """Read the mask of a region; pixels that were painted on another picture are refused.
+
+    Those of a brush fit a picture of the same number of pixels, such as one that was turned.
+    """
+    pixels = [result.get("original_height"), result.get("original_width")]
+    known = all(isinstance(side, int) for side in pixels) and tuple(pixels) != size
+    other = FormatError(
+        f"It was painted on a picture of {pixels[1]}×{pixels[0]} pixels, and this one has "
+        f"{size[1]}×{size[0]}. Paint it again, or put the earlier picture back."
+    )
+    try:
+        mask = mask_of(value, size)
+    except FormatError as error:
+        raise (other if known else error) from error
+    if known and "rle" in value and math.prod(pixels) == math.prod(size):
+        raise other
+    return mask
 
 
 def _contains(target: Target, click: Hint) -> bool:
