@@ -433,17 +433,18 @@ def _painted(
 
     Those of a brush fit a picture of the same number of pixels, such as one that was turned.
     """
-    pixels = [result.get("original_height"), result.get("original_width")]
-    known = all(isinstance(side, int) for side in pixels) and tuple(pixels) != size
+    given = result.get("original_height"), result.get("original_width")
+    height, width = (side if isinstance(side, int) else 0 for side in given)
+    sized = bool(height and width) and (height, width) != size
     other = FormatError(
-        f"It was painted on a picture of {pixels[1]}×{pixels[0]} pixels, and this one has "
+        f"It was painted on a picture of {width}×{height} pixels, and this one has "
         f"{size[1]}×{size[0]}. Paint it again, or put the earlier picture back."
     )
     try:
         mask = mask_of(value, size)
     except FormatError as error:
-        raise (other if known else error) from error
-    if known and "rle" in value and math.prod(pixels) == math.prod(size):
+        raise (other if sized else error) from error
+    if sized and "rle" in value and height * width == math.prod(size):
         raise other
     return mask
 

@@ -191,9 +191,8 @@ class Settings:
             for key in ("memory", "window", "image_size", "max_frames", "masks")
             if (value := getattr(self, key)) != usual[key]
         ]
-        return VERSION_PREFIX + ", ".join(
-            [f"{name} {weights_digest(self.model)[:6]}".strip(), *chosen]
-        )
+        trained = f"{name} {weights_digest(self.model)[:6]}".strip()
+        return VERSION_PREFIX + ", ".join([trained, *chosen])
 
     def of_project(self, params: Any) -> Settings:
         """Return the settings of a project, whose *extra params* change some of these.

@@ -325,15 +325,18 @@ def test_a_click_that_no_mask_meets_is_told_in_the_region(engine, files):
     assert "the click at (40, 40)" in text
 
 
-def test_what_was_painted_on_a_turned_picture_is_told_and_stays(engine, files, discs):
-    """It has as many pixels, so that it can be read; a box beside it is answered."""
-    mask = np.ascontiguousarray((discs[1][0] == 1).T)
+@pytest.mark.parametrize("turned", [True, False])
+def test_what_was_painted_on_another_picture_is_told_and_stays(engine, files, discs, turned):
+    """Turned, it has as many pixels, so that it can be read; a box beside it is answered."""
+    mask = discs[1][0] == 1
+    mask = np.ascontiguousarray(mask.T) if turned else mask[::2, ::2]
     value = {"format": "rle", "rle": brush.encode(mask), "brushlabels": ["Cell"]}
     about = {"id": "painted", "from_name": "mask", "to_name": "image", "type": "brushlabels"}
-    painted = {**about, "original_width": HEIGHT, "original_height": WIDTH, "value": value}
+    height, width = mask.shape
+    painted = {**about, "original_width": width, "original_height": height, "value": value}
     task = tasks.annotated(tasks.image_task(files), painted, tasks.area(discs[1][0], 2))
     (answer,) = engine.predict([task], tasks.IMAGE)
     (kept,) = (one for one in answer["result"] if one["id"] == "painted")
     assert kept["value"] == value
-    assert f"a picture of {HEIGHT}×{WIDTH} pixels" in kept["meta"]["text"][0]
+    assert f"a picture of {width}×{height} pixels" in kept["meta"]["text"][0]
     assert len(answer["result"]) == 2
