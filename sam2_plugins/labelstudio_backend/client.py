@@ -132,8 +132,13 @@ class LabelStudio:
         """
         return self._send(method, path, self.headers(), body, **options)
 
-    def has_task(self, task: int) -> bool:
+    def has_task(self, task: int, created_at: Any = None) -> bool:
         """Return whether a task still exists.
+
+        Parameters
+        ----------
+        created_at
+            When it was created. With SQLite, a new task has the number of one that was deleted.
 
         Raises
         ------
@@ -141,10 +146,11 @@ class LabelStudio:
             If the server does not answer, or refuses.
         """
         try:
-            self.request("GET", f"/api/tasks/{task}/")
+            found = self.request("GET", f"/api/tasks/{task}/")
         except NotThereError:
             return False
-        return True
+        now = found.get("created_at") if isinstance(found, Mapping) else None
+        return None in (now, created_at) or now == created_at
 
     def annotation(self, annotation: int) -> dict[str, Any]:
         """Return an annotation as it is now."""
