@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, unquote
 
 import numpy as np
 
@@ -58,6 +59,8 @@ class ExportedTask:
         How many masks are those of the nearest keyframe, moved into the box of their frame.
     left_out
         How many regions of an image have no mask, by their type: boxes and clicks.
+    older
+        How many other annotations the task has: only the latest is exported.
     shown
         Of a video: the frame of the file, from 0 on, that each frame of Label Studio shows; None
         where no region holds it.
@@ -70,6 +73,7 @@ class ExportedTask:
     parents: dict[str, str] = field(default_factory=dict)
     moved: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    older: int = 0
     shown: list[int] | None = None
     is_video: bool = False
 
@@ -168,7 +172,7 @@ def _read(
         size = _video_size(regions) if regions else _image_size(results)
         if size is None:
             return None
-        exported = ExportedTask(name, size)
+        exported = ExportedTask(name, size, older=len(_annotations(task)) - 1)
         if regions:
             _add_video(exported, regions)
         else:
@@ -304,18 +308,25 @@ def _image_size(results: Sequence[Mapping[str, Any]]) -> FrameSize | None:
     return None
 
 
-def _results(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _annotations(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return those that hold something, the latest first."""
     annotations = [a for a in task.get("annotations") or [] if isinstance(a, Mapping)]
     kept = [a for a in annotations if not a.get("was_cancelled") and a.get("result")]
-    latest = max(kept, key=lambda a: str(a.get("updated_at", "")), default={})
-    results = latest.get("result") if isinstance(latest, Mapping) else None
+    return sorted(kept, key=lambda a: str(a.get("updated_at", "")), reverse=True)
+
+
+def _results(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    latest = next(iter(_annotations(task)), {})
+    results = latest.get("result")
     return [r for r in results or [] if isinstance(r, Mapping)]
 
 
 def _name(task: Mapping[str, Any]) -> str:
     data = task.get("data")
     shown = next((v for v in data.values() if isinstance(v, str)), "") if data else ""
-    stem = re.sub(r"[^\w.-]+", "_", Path(shown.partition("?")[0]).stem)[:60]
+    path, _, query = shown.partition("?")
+    path = parse_qs(query).get("d", [path])[0]  # of Label Studio's local files
+    stem = re.sub(r"[^\w.-]+", "_", Path(unquote(path)).stem)[:60]
     return f"task-{task.get('id', 0)}" + (f"-{stem}" if stem else "")
 
 

@@ -189,3 +189,16 @@ def test_a_picture_beside_a_video_is_not_left_out(engine, files, discs, tmp_path
     read = {one.name.rpartition("-")[2]: one for one in read_export(path)}
     assert [*read["video"].masks.objects] == ["a"]
     assert read["still"].masks.get(0, "b").area == 150
+
+
+def test_older_annotations_are_counted_and_a_task_is_named_by_its_file(tmp_path):
+    """Of local files, the address has the name after a question mark."""
+    results = [[drawn(name, "image", (8, 10))] for name in "ab"]
+    saved = [{"updated_at": str(2026 - n), "result": one} for n, one in enumerate(results)]
+    skipped = {"updated_at": "2027", "was_cancelled": True, "result": results[1]}
+    data = {"image": "/data/local-files/?d=films/my%20cells.png"}
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps([{"id": 7, "data": data, "annotations": [*saved, skipped]}]))
+    (read,) = read_export(path)
+    assert (read.older, [*read.masks.objects]) == (1, ["a"])
+    assert read.name == "task-7-my_cells"
