@@ -26,7 +26,7 @@ from sam2_plugins.fiftyone_plugin.marks import DOUBT, DOUBT_REASONS, MARK
 from sam2_plugins.fiftyone_plugin.prompting import check_prompt_field
 from sam2_plugins.fiftyone_plugin.request import Request
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
 _RESERVED = {
     *("id", "filepath", "tags", "metadata", "created_at", "last_modified_at", "frame_number"),
     *("frames", "sample_id", "support"),
@@ -105,7 +105,8 @@ def check_output_field(schema: Any, name: str, all_objects: bool = False) -> Non
     """
     if not _NAME.fullmatch(name):
         raise FootageError(
-            f"{name!r} is no name of a field: use letters, digits and _, and begin with a letter."
+            f"{name!r} is no name of a field: use up to 100 letters, digits and _, and begin with "
+            "a letter."
         )
     if name in _RESERVED:
         raise FootageError(f"FiftyOne itself needs the field {name!r}: choose another name.")
