@@ -10,6 +10,9 @@ object's J from one round to the next.
 each time undone, it gets one click at the centre of its largest error, and one that excludes a
 place just beside it.
 
+*Series*: on every few frames each object is prompted by a click or a box, and corrected by one
+click after another, each at the centre of its largest error.
+
 *Neighbours*: objects that touch are clicked on, each once, with and without the other's click.
 
 DATA is a folder of datasets as `sam2-plugins evaluate` takes them; "scenes" are the synthetic ones
@@ -32,7 +35,7 @@ from validation_scenes import scenes
 from sam2_plugins.core import ImageSegmenter, VideoTracker, load_model, open_frames
 from sam2_plugins.core.datasets import Dataset, find_datasets
 from sam2_plugins.core.evaluation import Protocol, evaluate_sequence, next_click, prompt_from_mask
-from sam2_plugins.core.evaluation.prompting import innermost_pixel
+from sam2_plugins.core.evaluation.prompting import PromptKind, innermost_pixel
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompts import Prompt
@@ -124,6 +127,48 @@ def tracked_clicks(
     return at_error, beside
 
 
+def series(model: Sam2Model, data: str, step: int, count: int) -> None:
+    """Print IoU after a first prompt, and after each of the clicks that correct its mask."""
+    first: PromptKind
+    for first in ("click", "box"):
+        print(f"{'a ' + first + ', corrected':20} IoU after each click, falls of more than {WORSE}")
+        every: list[list[float]] = []
+        for dataset in datasets(data):
+            found = list(_series(model, dataset, step, first, count))
+            print(f"{dataset.name:20}{_told(found)}", flush=True)
+            every += found
+        print(f"{'all':20}{_told(every)}", flush=True)
+
+
+def _series(
+    model: Sam2Model, dataset: Dataset, step: int, first: PromptKind, count: int
+) -> Iterator[list[float]]:
+    """IoU of an object on a frame after its first prompt, and after each click."""
+    with open_frames(dataset.frames) as frames:
+        for frame in list(dataset.truth_frames)[::step]:
+            for obj, truth in dataset.masks(frame).items():
+                if not truth.visible:
+                    continue
+                tracker = VideoTracker(model, frames)
+                found = tracker.add(prompt_from_mask(first, frame, obj, truth))
+                ious = [found.iou_with(truth)]
+                for _ in range(count):
+                    if (click := next_click(truth, found)) is None:
+                        break
+                    found = tracker.add_prompt(frame, obj, points=[click[0]], labels=[click[1]])
+                    ious.append(found.iou_with(truth))
+                yield ious
+
+
+def _told(found: Sequence[Sequence[float]]) -> str:
+    """Mean IoU after each click, the last staying where nothing is left to correct, and falls."""
+    longest = max(map(len, found))
+    filled = [[*ious, *[ious[-1]] * (longest - len(ious))] for ious in found]
+    means = " ".join(f"{fmean(ious):.3f}" for ious in zip(*filled, strict=True))
+    steps = [before - after for ious in found for before, after in pairwise(ious)]
+    return f" {len(found):4} objects  {means}  worse {fmean(s > WORSE for s in steps):.1%}"
+
+
 def neighbours(model: Sam2Model, data: str, step: int) -> None:
     """Print IoU of clicks on objects that touch, without and with the neighbours' clicks."""
     print(f"{'sequence':20} clicks  covering a neighbour's  alone  excluding it: all  the covering")
@@ -197,7 +242,7 @@ def main() -> None:
     parser.add_argument("data", help="a folder, or scenes")
     parser.add_argument("--model", default="nano")
     parser.add_argument("--part", nargs="+", default=["rounds", "clicks"])
-    parser.add_argument("--clicks", type=int, default=3, help="on the worst frame of each round")
+    parser.add_argument("--clicks", type=int, default=3, help="of a series, or a round")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--step", type=int, default=5, help="frames between two clicks")
     options = parser.parse_args()
@@ -205,6 +250,8 @@ def main() -> None:
     model = load_model(options.model, "cpu")
     if "clicks" in options.part:
         clicks(model, options.data, options.step)
+    if "series" in options.part:
+        series(model, options.data, options.step, options.clicks)
     if "neighbours" in options.part:
         neighbours(model, options.data, options.step)
     if "rounds" in options.part:

@@ -22,8 +22,7 @@ from sam2_plugins.core.datasets.dataset import Dataset
 from sam2_plugins.core.evaluation.prompting import PROMPT_KINDS
 from sam2_plugins.core.evaluation.protocols import Found
 from sam2_plugins.core.evaluation.sequence import evaluate_sequence
-from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.tracking.doubt import DOUBTFUL, doubts
+from sam2_plugins.core.tracking.doubt import DOUBTFUL, doubt_of, neighbours
 
 WRONG = 0.5
 """Below this IoU with the truth, a mask is wrong."""
@@ -49,14 +48,13 @@ def judge(dataset: Dataset, found: Found) -> list[tuple[float, float]]:
     rows = []
     for obj, start in dataset.first_frames.items():
         masks = {f: frame[obj] for f, frame in enumerate(found) if obj in frame and f >= start}
-
-        def others(frame: int, obj: int = obj) -> list[ObjectMask]:
-            return [mask for label, mask in found[frame].items() if label != obj]
-
-        for frame, doubt in doubts(masks, {start}, others).items():
+        for frame, mask in masks.items():
             truth = dataset.masks(frame).get(obj) if frame in dataset.truth_frames else None
             if frame != start and truth is not None:
-                rows.append((doubt.value, masks[frame].iou_with(truth)))
+                others = [other for label, other in found[frame].items() if label != obj]
+                before, prompted = (masks.get(one) for one in neighbours(frame, [start]))
+                doubt = doubt_of(mask, before, prompted, others)
+                rows.append((doubt.value, mask.iou_with(truth)))
     return rows
 
 

@@ -502,15 +502,15 @@ def video_dataset(
     """Make a dataset of one video, with the true masks of some objects on one frame."""
     import fiftyone as fo
 
+    from sam2_plugins.core.frames import encode_video
     from sam2_plugins.core.masks import split_label_image
-    from sam2_plugins.fiftyone_plugin.demo import encode
     from sam2_plugins.fiftyone_plugin.labels import detection_values
     from sam2_plugins.training.synthetic import sample_timelapse
 
     movie, labels = sample_timelapse(frames=frames, size=size)
     grey = ((movie.astype(float) - 300) / 2500 * 255).clip(0, 255).astype(np.uint8)
     path = folder / f"{frames}-{objects}-{prompted}-{size}.mp4"
-    encode((np.repeat(image[..., None], 3, -1) for image in grey), path, 10)
+    encode_video(path, (np.repeat(image[..., None], 3, -1) for image in grey), 10)
     there = split_label_image(labels[prompted - 1])
     masks = dict(sorted(there.items(), key=lambda item: -item[1].area)[:objects])
     dataset = fo.Dataset()

@@ -5,4 +5,8 @@ Importing this package is cheap and loads no torch; the work lives in `sam2_plug
 
 from __future__ import annotations
 
+from sam2_plugins._old_names import announce_old_names
+
 __version__ = "0.1.0"
+
+announce_old_names()

@@ -11,14 +11,13 @@ from sam2_plugins.batch.job import Job, Settings
 from sam2_plugins.batch.manifest import read_manifest
 from sam2_plugins.batch.report import Progress, Report
 from sam2_plugins.batch.run import run_batch
-from sam2_plugins.batch.tasks import Task, run_tasks
+from sam2_plugins.batch.tasks import run_tasks
 
 __all__ = [
     "Job",
     "Progress",
     "Report",
     "Settings",
-    "Task",
     "connect",
     "read_manifest",
     "run_batch",

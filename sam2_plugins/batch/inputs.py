@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import uuid
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from sam2_plugins.batch.job import Job, Settings
 from sam2_plugins.batch.report import Report
 from sam2_plugins.core.checkpoints import locate_weights
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.core.files import content_digest, signature
+from sam2_plugins.core.files import content_digest, digest_of, signature
 from sam2_plugins.core.frames import source_files
 from sam2_plugins.core.prompt_files import prompt_to_json
 
@@ -72,4 +71,4 @@ def _digest_weights(path: Path, mark: str) -> str:
 
 
 def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
+    return digest_of(json.dumps(value, sort_keys=True))

@@ -19,7 +19,6 @@ Relative paths begin at the manifest's folder. An empty cell, or null, is the de
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import math
 import os
@@ -35,6 +34,7 @@ from urllib.parse import urlsplit
 
 from sam2_plugins.batch.job import Job
 from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.files import digest_of
 from sam2_plugins.core.lineage import AllObjects
 from sam2_plugins.core.prompt_files import PromptFile, load_prompts, parse_json, prompts_from_json
 from sam2_plugins.core.tracking.schedule import DIRECTIONS
@@ -85,6 +85,7 @@ _TEXT = _Kind("a text", lambda value: isinstance(value, str))
 _KINDS = {
     "source": _Kind("a path or an address", _is_path),
     "name": _Kind("a text or a number", lambda value: type(value) in (str, int)),
+    "direction": _Kind(f"one of {', '.join(DIRECTIONS)}", lambda value: value in DIRECTIONS),
     "start": _FRAME,
     "stop": _FRAME,
     "axes": _TEXT,
@@ -221,9 +222,6 @@ def _job(row: Mapping[str, Any], folder: Path) -> Job:
     for key in ("source", "prompts"):
         if key not in given:
             raise ManifestError(f"it has no {key}.")
-    direction = given.get("direction", "forward")
-    if direction not in DIRECTIONS:
-        raise ManifestError(f"direction is one of {', '.join(DIRECTIONS)}, not {direction!r}.")
     for key, value in given.items():
         if key in _KINDS and not _KINDS[key].holds(value):
             raise ManifestError(f"{key} is {_KINDS[key].words}, not {_short(repr(value))}.")
@@ -233,7 +231,7 @@ def _job(row: Mapping[str, Any], folder: Path) -> Job:
         name=_safe(str(given.get("name", ""))),
         source=_resolved(given["source"], folder),
         prompts=file.prompts,
-        direction=direction,
+        direction=given.get("direction", "forward"),
         start=given.get("start"),
         stop=given.get("stop"),
         reading={key: given[key] for key in READING if key in given},
@@ -264,7 +262,7 @@ def _named_apart(jobs: list[Job], manifest: Path) -> list[Job]:
     long = [
         name
         if name and (job.name or count[_folded(name)] == 1)
-        else _safe("_".join(_below(job.source, manifest))) or _nameless(job.source)
+        else _safe("_".join(_below(job.source, manifest))) or f"video-{digest_of(job.source, 8)}"
         for job, name in zip(jobs, short, strict=True)
     ]
     for name, times in Counter(_folded(name) for name in long).items():
@@ -279,11 +277,6 @@ def _named_apart(jobs: list[Job], manifest: Path) -> list[Job]:
 
 def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
-
-
-def _nameless(source: str) -> str:
-    """Make a name for a source without one, the same every time."""
-    return f"video-{hashlib.sha256(source.encode(errors='replace')).hexdigest()[:8]}"
 
 
 def _path_of(source: str) -> PurePosixPath:

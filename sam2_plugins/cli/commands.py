@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import warnings
 from typing import Any
@@ -10,8 +11,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from sam2_plugins.cli.interrupt import stop_signals_as_ctrl_c
 from sam2_plugins.core.errors import Sam2PluginsError, is_foreseen, message_of
+from sam2_plugins.core.operating_system import handling
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -34,7 +35,8 @@ class Commands(TyperGroup):
         # with something else every frame takes twenty times as long.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         try:
-            with stop_signals_as_ctrl_c(), warnings.catch_warnings():
+            # Whatever ends a command, it can clean up.
+            with handling(signal.default_int_handler), warnings.catch_warnings():
                 if not sys.warnoptions:  # those of libraries are for programmers
                     warnings.simplefilter("ignore")
                 return super().invoke(ctx)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
@@ -25,30 +24,8 @@ if TYPE_CHECKING:
     from sam2_plugins.core.evaluation import MeanReport, Protocol, SequenceReport
     from sam2_plugins.core.tracking.options import TrackingOptions
 
+PromptKind = Literal["mask", "click", "box"]
 REPORT_FILES = ("report.json", "scores.csv", "curve.png")
-
-
-class Absent(str, Enum):
-    """What a frame without the object counts."""
-
-    davis = "davis"
-    ignore = "ignore"
-
-
-class PromptKind(str, Enum):
-    """What every object is prompted with."""
-
-    mask = "mask"
-    click = "click"
-    box = "box"
-
-
-class ProtocolName(str, Enum):
-    """What the simulated person does."""
-
-    semi = "semi"
-    offline = "offline"
-    online = "online"
 
 
 @dataclass(frozen=True)
@@ -58,14 +35,14 @@ class ProtocolOptions:
     panel: ClassVar[str] = "Scoring a model"
 
     protocol: Annotated[
-        ProtocolName,
+        Literal["semi", "offline", "online"],
         typer.Option(
             help="semi: prompts on the first frame. offline: passes, each corrects the worst "
             "frame. online: one pass, a bad frame is corrected as it is met."
         ),
-    ] = ProtocolName.semi
+    ] = "semi"
     prompt: Annotated[PromptKind, typer.Option(help="The first prompt on a prompted frame.")] = (
-        PromptKind.click
+        "click"
     )
     clicks: Annotated[
         int,
@@ -119,7 +96,7 @@ class LabelOptions:
         ),
     ] = None
     absent: Annotated[
-        Absent | None,
+        Literal["davis", "ignore"] | None,
         typer.Option(help="davis: predicting nothing where there is nothing counts 1."),
     ] = None
 
@@ -129,7 +106,7 @@ class LabelOptions:
             "objects": options.numbers(self.objects, int, "--objects"),
             "prompt_frame": self.prompt_frame,
             "bound": self.bound,
-            "absent": self.absent and self.absent.value,
+            "absent": self.absent,
         }
         return {name: value for name, value in chosen.items() if value is not None}
 
@@ -142,11 +119,6 @@ class RunOptions:
     device: options.Device = "auto"
     image_size: options.ImageSize = None
     window: options.Window = "auto"
-
-    def of_model(self, model: str) -> TrackingOptions:
-        """Return them with a model's name."""
-        chosen = options.ModelOptions(model, self.device, self.image_size)
-        return options.tracking_options(chosen, options.LookingOptions(self.window, self.memory))
 
 
 Movie = Annotated[
@@ -209,10 +181,8 @@ def evaluate(
 
         if plan.out:
             require_free((plan.out / name for name in REPORT_FILES), plan.overwrite)
-        protocol = Protocol(
-            plan.protocol.value, plan.prompt.value, plan.clicks, plan.rounds, plan.threshold
-        )
-        how = _Run(run.of_model(model), json, per_object, plan.out)
+        protocol = Protocol(plan.protocol, plan.prompt, plan.clicks, plan.rounds, plan.threshold)
+        how = _Run(options.tracking_options(run, model=model), json, per_object, plan.out)
         _score_model(open_datasets(what, movie), protocol, only or [], how)
         return
     alone = {"--movie": movie, "--only": only}
@@ -246,7 +216,7 @@ def evaluate_model(
     run: RunOptions,
     prompt: Annotated[
         PromptKind, typer.Option(help="Made from the true mask of the prompted frame.")
-    ] = PromptKind.mask,
+    ] = "mask",
     movie: Movie = None,
     only: Only = None,
     json: options.Json = False,
@@ -259,8 +229,8 @@ def evaluate_model(
     from sam2_plugins.cli.data import open_datasets
     from sam2_plugins.core.evaluation import Protocol
 
-    how = _Run(run.of_model(model), json)
-    protocol = Protocol("semi", prompt.value, clicks=1)
+    how = _Run(options.tracking_options(run, model=model), json)
+    protocol = Protocol("semi", prompt, clicks=1)
     _score_model(open_datasets(data, movie), protocol, only or [], how)
 
 

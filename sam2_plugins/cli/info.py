@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -24,7 +25,7 @@ def info(
     if json:
         print_json(found)
         return
-    facts = found.as_dict()
+    facts = asdict(found)
     warnings = facts.pop("warnings")
     rows = table(("fact", "value"))
     for name, value in facts.items():

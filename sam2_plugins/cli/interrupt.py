@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from sam2_plugins.cli.console import say
-from sam2_plugins.core.operating_system import stop_signals
-
-Handler = Callable[[int, "FrameType | None"], None]
+from sam2_plugins.core.operating_system import handling
 
 
 class Stop:
@@ -31,29 +27,5 @@ def stopping_gently() -> Iterator[Stop]:
         stop.requested = True
         say("\nStopping after this frame; what is done is kept. Ctrl-C again stops at once.")
 
-    with _handling(request):
+    with handling(request):
         yield stop
-
-
-@contextmanager
-def stop_signals_as_ctrl_c() -> Iterator[None]:
-    """Let `kill` and a closed terminal end a command as Ctrl-C does, so that it can clean up."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    with _handling(interrupt):
-        yield
-
-
-@contextmanager
-def _handling(handler: Handler) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals reach the main thread only
-        return
-    before = {one: signal.signal(one, handler) for one in stop_signals()}
-    try:
-        yield
-    finally:
-        for one, old in before.items():
-            signal.signal(one, old)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from sam2_plugins.core.errors import FrameSourceError, Sam2PluginsError
-from sam2_plugins.core.operating_system import default_signals
+from sam2_plugins.core.operating_system import handling
 
 PLUGIN, DOCK = "sam2-plugins", "SAM 2"
 
@@ -48,7 +49,7 @@ def napari(
     viewer.window.add_plugin_dock_widget(PLUGIN, DOCK)
     # Only then is the canvas as large as it stays.
     QTimer.singleShot(0, lambda: _show_beginning(viewer))
-    with default_signals():  # Qt's loop would not come to ours
+    with handling(signal.SIG_DFL, spared=(signal.SIGINT,)):  # Qt's loop would not come to ours
         run()
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from sam2_plugins.core.tracking.options import TrackingOptions
-    from sam2_plugins.core.tracking.windows.planner import WindowChoice
 
 
 def model_names(begun: str) -> list[str]:
@@ -138,23 +136,16 @@ class ModelOptions:
     image_size: ImageSize = None
 
 
-class DirectionName(str, Enum):
-    """Which way in time."""
-
-    forward = "forward"
-    backward = "backward"
-    both = "both"
-
-
 @dataclass(frozen=True)
 class RangeOptions:
     """Which way and how far to track."""
 
     panel: ClassVar[str] = "Range"
 
-    direction: Annotated[DirectionName, typer.Option(help="both: outward from every prompt.")] = (
-        DirectionName.forward
-    )
+    direction: Annotated[
+        Literal["forward", "backward", "both"],
+        typer.Option(help="both: outward from every prompt."),
+    ] = "forward"
     start: Annotated[int | None, typer.Option(help="First frame, from 0.")] = None
     stop: Annotated[int | None, typer.Option(help="Last frame, included.")] = None
 
@@ -169,36 +160,17 @@ class LookingOptions:
     memory: Memory = "sam2"
     neighbours: Neighbours = True
 
-    @property
-    def window_choice(self) -> WindowChoice:
-        """The value of --window."""
-        from sam2_plugins.core.errors import TrackingError
-        from sam2_plugins.core.tracking.options import parse_window
 
-        try:
-            return parse_window(self.window)
-        except TrackingError as error:
-            raise typer.BadParameter(str(error)) from error
-
-
-def tracking_options(
-    model: ModelOptions, looking: LookingOptions, span: RangeOptions | None = None
-) -> TrackingOptions:
-    """Join the groups of options for tracking."""
+def tracking_options(*groups: object, **more: object) -> TrackingOptions:
+    """Join groups of options for tracking."""
+    from sam2_plugins.core.errors import TrackingError
     from sam2_plugins.core.tracking.options import TrackingOptions
 
-    span = span or RangeOptions()
-    return TrackingOptions(
-        model.model,
-        model.device,
-        model.image_size,
-        looking.window_choice,
-        looking.memory,
-        span.direction.value,
-        span.start,
-        span.stop,
-        looking.neighbours,
-    )
+    values = {name: value for group in groups for name, value in vars(group).items()}
+    try:
+        return TrackingOptions.of(values | more)
+    except TrackingError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,7 @@ def _job(
         source,
         source,
         tuple(prompts),
-        span.direction.value,
+        span.direction,
         span.start,
         span.stop,
         how,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import typer
 
@@ -18,12 +17,6 @@ if TYPE_CHECKING:
 
     from sam2_plugins.core.variants import Variant
     from sam2_plugins.training.batches import Pace
-
-
-class Trainable(str, Enum):
-    """What there is a recipe for."""
-
-    nano = "nano"
 
 
 @dataclass(frozen=True)
@@ -92,7 +85,7 @@ class PaceOptions:
 
 @grouped
 def train(
-    name: Annotated[Trainable, typer.Argument(help="What to train.")],
+    name: Annotated[Literal["nano"], typer.Argument(help="What to train.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.")],
     begin: StartOptions,
     pace: PaceOptions,
@@ -114,7 +107,7 @@ def train(
     from sam2_plugins.training.synthetic import Photos
 
     _check_folder(out, begin.resume)
-    variant = get_variant(name.value)
+    variant = get_variant(name)
     recipe, clips = recipes.NANO if begin.start is None else recipes.SEQUEL, CLIPS
     if begin.memory:
         if begin.start is None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sam2_plugins.core._old_names import announce_old_names
-
 if TYPE_CHECKING:
     from sam2_plugins.core.checkpoints import download, list_models, load_model
     from sam2_plugins.core.errors import Sam2PluginsError
@@ -52,9 +50,6 @@ __all__ = [
     "open_frames",
     "open_writers",
 ]
-
-
-announce_old_names()
 
 
 def __getattr__(name: str) -> Any:

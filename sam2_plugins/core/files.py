@@ -195,7 +195,7 @@ def signature(*paths: Path, strict: bool = False) -> str:
         state = file.stat()
         facts += [name, state.st_size, state.st_mtime_ns]
         facts += [state.st_ino, state.st_ctime_ns] if strict else []
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
+    return digest_of(repr(facts))
 
 
 def content_digest(*paths: Path) -> str:

@@ -7,8 +7,10 @@ import math
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 
 def peak_megabytes() -> float:
@@ -55,13 +57,14 @@ def stop_signals() -> tuple[signal.Signals, ...]:
 
 
 @contextlib.contextmanager
-def default_signals() -> Iterator[None]:
-    """Give the stop signals their usual meaning for a while, for an event loop that is not ours."""
-    before = {one: signal.getsignal(one) for one in stop_signals() if one != signal.SIGINT}
-    for one in before:
-        signal.signal(one, signal.SIG_DFL)
+def handling(handler: Any, spared: tuple[signal.Signals, ...] = ()) -> Iterator[None]:
+    """Handle the stop signals, but for some, for a while; they reach the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {one: signal.signal(one, handler) for one in stop_signals() if one not in spared}
     try:
         yield
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for one, old in before.items():
+            signal.signal(one, old)

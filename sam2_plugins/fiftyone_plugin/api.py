@@ -100,25 +100,8 @@ def propagate(
     Sam2PluginsError
         If there is nothing to do, or a field does not fit; nothing was changed then.
     """
-    request = Request.of(
-        {
-            "prompt_fields": prompt_fields,
-            "output_field": output_field,
-            "direction": direction,
-            "first": first,
-            "last": last,
-            "prompt_frames": prompt_frames,
-            "model": model,
-            "device": device,
-            "image_size": image_size,
-            "window": window if tile is ... else tile,
-            "memory": memory,
-            "neighbours": neighbours,
-            "masks_folder": masks_folder,
-            "remove_unprompted": remove_unprompted,
-            "all_objects": all_objects,
-        }
-    )
+    # It takes those of the arguments that have the names of its fields.
+    request = Request.of({**locals(), "window": window if tile is ... else tile})
     where = Where(workers, dask)
     check_propagation(view, request, group_by, order_by)
     movies = find_footage(view, group_by, order_by)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sam2_plugins.core.export import VideoWriter
-from sam2_plugins.core.export.numbering import Numbering
+from sam2_plugins.core.export import Subject, VideoWriter
 from sam2_plugins.core.frames import open_frames
 from sam2_plugins.demo.movie import PERCENTILES
 from sam2_plugins.labelstudio_backend import projects
@@ -39,7 +38,7 @@ def sample_movie(frames: int = 40, size: int = 384) -> np.ndarray:
 def write_video(movie: np.ndarray, path: Path, axes: str = "TYX", rate: float = RATE) -> None:
     """Write a movie as H.264, which browsers play."""
     frames = open_frames(movie, axes=axes, percentiles=PERCENTILES)
-    writer = VideoWriter(path, frames, Numbering(()), rate)
+    writer = VideoWriter(path, Subject(frames, fps=rate))
     for frame in frames:
         writer.write(frame.index, frame.time, {})
     writer.close()

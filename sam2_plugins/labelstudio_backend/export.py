@@ -16,8 +16,8 @@ import numpy as np
 
 from sam2_plugins.core import files
 from sam2_plugins.core.errors import ExportError
+from sam2_plugins.core.export import Blank, open_writers, parse_formats
 from sam2_plugins.core.export import formats as registered
-from sam2_plugins.core.export import open_writers, parse_formats
 from sam2_plugins.core.masks import MaskTable, ObjectId, ObjectMask
 from sam2_plugins.labelstudio_backend.errors import FormatError
 from sam2_plugins.labelstudio_backend.formats.area import mask_of
@@ -367,19 +367,3 @@ def write_masks(
     rows = "".join(f"{frame},{at}\n" for frame, at in enumerate(task.shown))
     files.write_text(folder / FRAMES_FILE, f"frame,frame_of_file\n{rows}")
     return (*written, folder / FRAMES_FILE)
-
-
-class Blank:
-    """A movie of known size without pictures, for writers that need a movie."""
-
-    seekable = True
-    fps: float | None = None
-
-    def __init__(self, name: str, size: FrameSize, length: int) -> None:
-        self.name = name
-        self.height, self.width = size
-        self.length: int | None = length
-
-    def __getitem__(self, index: int) -> Any:
-        """Refuse: no writer of masks alone needs a picture."""
-        raise ExportError(f"{self.name} has no pictures.")

@@ -86,9 +86,7 @@ def serve_folder(server: LabelStudio, project: int, folder: Path) -> None:
     server.request("POST", "/api/storages/localfiles/", storage)
 
 
-def connect(
-    server: LabelStudio, project: int, url: str, auth: tuple[str, str] | None = None
-) -> int:
+def connect(server: LabelStudio, project: int, url: str) -> int:
     """Connect a backend to a project for suggestions while annotating, and return its id.
 
     Raises
@@ -96,11 +94,7 @@ def connect(
     ServerError
         If Label Studio does not reach it.
     """
-    backend: dict[str, Any] = {"project": project, "url": url, "title": "SAM 2"}
-    backend["is_interactive"] = True
-    if auth is not None:
-        backend |= {"auth_method": "BASIC_AUTH"}
-        backend |= dict(zip(("basic_auth_user", "basic_auth_pass"), auth, strict=True))
+    backend = {"project": project, "url": url, "title": "SAM 2", "is_interactive": True}
     made = server.request("POST", "/api/ml/", backend)
     if made.get("state") != "CO":
         raise ServerError(

@@ -241,15 +241,9 @@ class Settings:
         TrackingError
             If a value is not one that can be chosen.
         """
-        from sam2_plugins.core.tracking.options import TrackingOptions, parse_window
+        from sam2_plugins.core.tracking.options import TrackingOptions
 
-        return TrackingOptions(
-            model=self.model,
-            device=self.device,
-            image_size=self.image_size or None,
-            window=parse_window(self.window),
-            memory=self.memory,
-        )
+        return TrackingOptions.of({**vars(self), "image_size": self.image_size or None})
 
 
 def _read(text: str, default: Any, variable: str) -> Any:

@@ -5,8 +5,6 @@ All work takes turns on one processor. Tracks are kept on disk, and taken up aga
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import json
 import logging
 import os
@@ -32,6 +30,7 @@ from sam2_plugins.core.tracking.feature_cache import FeatureStore
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.run import TrackJournal, make_room, run
 from sam2_plugins.core.tracking.tracker import VideoTracker
+from sam2_plugins.core.tracking.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -115,41 +114,7 @@ class Movie:
 
 
 CLICK, TRACK = 0, 1
-
-
-class Lane:
-    """One piece of work at a time on a processor: a click before the next step of a track.
-
-    A track waits for a turn for every frame, so that a click waits for one frame at most.
-    """
-
-    def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._numbers = itertools.count()
-        self._waiting: list[tuple[int, int]] = []
-        self._taken = False
-
-    @contextmanager
-    def turn(self, urgency: int) -> Iterator[None]:
-        """Wait for a turn, after the more urgent and the earlier; have it for the block."""
-        with self._condition:
-            ticket = (urgency, next(self._numbers))
-            heapq.heappush(self._waiting, ticket)
-            try:
-                self._condition.wait_for(lambda: not self._taken and self._waiting[0] == ticket)
-            except BaseException:
-                self._waiting.remove(ticket)
-                heapq.heapify(self._waiting)
-                self._condition.notify_all()
-                raise
-            heapq.heappop(self._waiting)
-            self._taken = True
-        try:
-            yield
-        finally:
-            with self._condition:
-                self._taken = False
-                self._condition.notify_all()
+"""Whose turn comes first: a track waits for one for every frame, a click for one frame at most."""
 
 
 class StoredTrack(TrackJournal):
@@ -196,7 +161,7 @@ class Tracks:
     """
 
     def __init__(self, folder: Path, room: int) -> None:
-        self.lane = Lane()
+        self.lane = Turns()
         self._folder = folder
         self._room = room
         self._in_use: set[Path] = set()

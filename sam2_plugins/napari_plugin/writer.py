@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sam2_plugins.core.errors import ExportError
-from sam2_plugins.core.export.ctc import CtcWriter
+from sam2_plugins.core.export import Blank, CtcWriter, Subject
 from sam2_plugins.core.files import require_empty
 from sam2_plugins.core.masks import ObjectId, ObjectMask, split_label_image
 
@@ -26,9 +26,9 @@ def write_ctc(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
             f"The labels have shape {tuple(data.shape)}; a Cell Tracking Challenge folder holds "
             "(T, Y, X)."
         )
-    frames, *size = (int(n) for n in data.shape)
+    frames, height, width = (int(n) for n in data.shape)
     require_empty(Path(path))  # the writer removes what such a folder holds from before
-    writer = CtcWriter(Path(path), (size[0], size[1]), frames)
+    writer = CtcWriter(Path(path), Subject(Blank(path, (height, width), frames)))
     for frame in range(frames):
         found = split_label_image(np.asarray(data[frame]))
         masks: dict[ObjectId, ObjectMask] = {label: found[label] for label in found}

@@ -32,12 +32,7 @@ class Learner:
 
     def learn(self, loss: Tensor, rate: float) -> None:
         """Take one step."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(self.model.parameters(), _LONGEST_GRADIENT)
-        self.optimiser.step()
+        descend(self.model, self.optimiser, loss, rate)
         kept, new = list(self.average.parameters()), list(self.model.parameters())
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         get_ema_multi_avg_fn(decay)(kept, new, self.steps)
@@ -57,3 +52,13 @@ class Learner:
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.steps = steps
+
+
+def descend(model: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor, rate: float) -> None:
+    """Take one step of an optimiser of a model's weights."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    optimiser.zero_grad()
+    torch.autograd.backward(loss)
+    nn.utils.clip_grad_norm_(model.parameters(), _LONGEST_GRADIENT)
+    optimiser.step()

@@ -29,6 +29,7 @@ from sam2_plugins.core.files import replacing
 from sam2_plugins.core.model import ObjectFinder, Sam2Model
 from sam2_plugins.core.model.object_finder import Landscape
 from sam2_plugins.training.batches import batches
+from sam2_plugins.training.learner import descend
 from sam2_plugins.training.samples import SampleSize, cut, resize, soften, vary_contrast
 from sam2_plugins.training.synthetic import make_clip
 from sam2_plugins.training.synthetic.microscopy import SPECIMENS
@@ -198,17 +199,13 @@ def train_object_finder(
             if gone >= 1:
                 break
             warm = min(1.0, (step + 1) / 50)
-            optimiser.param_groups[0]["lr"] = rate * warm * 0.5 * (1 + np.cos(np.pi * gone))
             lesson = Lesson(*(part.to(model.device) for part in lesson))
             with torch.no_grad():
                 pixels = model.preprocess(lesson.images)
                 pixels = pixels.contiguous(memory_format=torch.channels_last)
                 features = model.encode_image(pixels)
             loss = loss_of(finder(pixels, features), lesson)
-            optimiser.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(finder.parameters(), 1.0)
-            optimiser.step()
+            descend(finder, optimiser, loss, rate * warm * 0.5 * (1 + np.cos(np.pi * gone)))
             if step % 25 == 0:
                 keep(finder)
                 print(f"{gone:.0%} step {step}: loss {float(loss.detach()):.3f}", flush=True)

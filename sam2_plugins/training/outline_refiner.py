@@ -31,6 +31,7 @@ from sam2_plugins.core.masks import split_label_image
 from sam2_plugins.core.model import OutlineRefiner, Sam2Model
 from sam2_plugins.core.model.outline_refiner import MASK, PICTURE
 from sam2_plugins.core.tracking.outline import Places, closeup_of
+from sam2_plugins.training.learner import descend
 from sam2_plugins.training.samples import soften
 from sam2_plugins.training.synthetic import KINDS, MASK_ONLY, make_clip
 
@@ -180,13 +181,9 @@ def learn(
     begin, step, total = time.monotonic(), 0, 0.0
     while (gone := (time.monotonic() - begin) / (60 * minutes)) < 1:
         warm = min(1.0, (step + 1) / 100)
-        optimiser.param_groups[0]["lr"] = rate * warm * min(1.0, (1 - gone) / 0.7)
         closeups, truth = lessons.draw(batch, rng)
         loss = loss_of(refiner(closeups), truth)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(refiner.parameters(), 1.0)
-        optimiser.step()
+        descend(refiner, optimiser, loss, rate * warm * min(1.0, (1 - gone) / 0.7))
         step, total = step + 1, total + float(loss.detach())
         if step % 100 == 0:
             print(f"{gone:.0%} step {step}: loss {total / 100:.4f}", flush=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_plugins.core.evaluation.figure import new_figure
+from sam2_plugins.core.evaluation.report import new_figure
 
 _WINDOW = 10  # rows; each is the mean of 20 steps
 

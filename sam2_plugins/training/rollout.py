@@ -52,20 +52,24 @@ class _Remembered:
 
 
 @dataclass
-class _Losses:
-    """Losses of objects, each weighted by how much its frame counts."""
+class _Step:
+    """What a step draws with, and the losses of objects with how much their frames count."""
 
-    rows: list[Tensor] = field(default_factory=list)
-    weights: list[float] = field(default_factory=list)
+    model: Sam2Model
+    mix: PromptMix
+    weights: LossWeights
+    rng: np.random.Generator
+    losses: list[tuple[Tensor, float]] = field(default_factory=list)
 
-    def add(self, loss: Tensor, weight: float = 1.0) -> None:
-        self.rows.append(loss)
-        self.weights.append(weight)
+    def judge(self, decoded: Decoded, truth: Tensor, weight: float = 1.0) -> Tensor:
+        """Note the losses of masks, and return their mean IoU."""
+        loss, quality = prediction_loss(decoded, truth, self.weights)
+        self.losses.append((loss, weight))
+        return quality.mean()
 
-    def mean(self) -> Tensor:
-        total = sum(w * len(row) for row, w in zip(self.rows, self.weights, strict=True))
-        each = [row.sum() * (w / total) for row, w in zip(self.rows, self.weights, strict=True)]
-        return torch.stack(each).sum()
+    def mean_loss(self) -> Tensor:
+        total = sum(weight * len(row) for row, weight in self.losses)
+        return torch.stack([row.sum() * (weight / total) for row, weight in self.losses]).sum()
 
 
 def rollout(
@@ -82,7 +86,7 @@ def rollout(
     features = model.encode_image(model.preprocess(batch.images.flatten(0, 1)))
     by_clip = [m.unflatten(0, (clips, frames)) for m in (features.coarse, *features.skips)]
     targets = batch.targets.flatten(0, 1).float() / 255
-    memory, losses = _Remembered(), _Losses()
+    memory, step = _Remembered(), _Step(model, mix, weights, rng)
     click_iou: Tensor | float = math.nan
     tracked_ious: list[Tensor] = []
 
@@ -94,15 +98,13 @@ def rollout(
         # What is lost late was mostly lost before, so that the way there is learned too.
         late = 1 + weights.late * t / max(1, frames - 1)
         if prompted:
-            decoded, click_iou = _first_frame(model, here, batch, truth, mix, weights, losses, rng)
+            decoded, click_iou = _first_frame(step, here, batch, truth)
         else:
             conditioned = model.attend_to_memory(here.coarse, _as_memories(model, memory, t))
             decoded = model.decode(conditioned, here.skips)
-            loss, quality = prediction_loss(decoded, truth, weights)
-            losses.add(loss, late)
-            tracked_ious.append(quality.mean())
+            tracked_ious.append(step.judge(decoded, truth, late))
             if rng.random() < mix.correction:
-                decoded = _correct(model, conditioned, here, decoded, truth, weights, losses, rng)
+                decoded = _correct(step, conditioned, here, decoded, truth)
                 prompted = True
         if t + 1 < frames:
             sure = prompted or rng.random() < _FROM_RECORD
@@ -113,7 +115,7 @@ def rollout(
             if prompted:
                 memory.prompted.append(t)
     next_iou, last_iou = (tracked_ious[0], tracked_ious[-1]) if tracked_ious else (math.nan,) * 2
-    return RolloutResult(losses.mean(), click_iou, next_iou, last_iou)
+    return RolloutResult(step.mean_loss(), click_iou, next_iou, last_iou)
 
 
 def _for_each_object(maps: Tensor, objects: int) -> Tensor:
@@ -149,16 +151,10 @@ def _times(
 
 
 def _first_frame(
-    model: Sam2Model,
-    here: ImageFeatures,
-    batch: Batch,
-    truth: Tensor,
-    mix: PromptMix,
-    weights: LossWeights,
-    losses: _Losses,
-    rng: np.random.Generator,
+    step: _Step, here: ImageFeatures, batch: Batch, truth: Tensor
 ) -> tuple[Decoded, Tensor | float]:
     """Answer each object's prompt; returns all objects together again, and the IoU of clicks."""
+    model = step.model
     masks = batch.masks.flatten(0, 1)
     parts: list[tuple[Tensor, Decoded]] = []
     click_iou: Tensor | float = math.nan
@@ -174,43 +170,36 @@ def _first_frame(
         wanted = truth.index_select(0, index)
         coarse = model.without_memory(some.coarse)
         decoded = model.decode(coarse, some.skips, points, labels)
-        loss, quality = prediction_loss(decoded, wanted, weights)
-        losses.add(loss)
+        iou = step.judge(decoded, wanted)
         if prompts.way == "click":
-            click_iou = quality.mean()
+            click_iou = iou
         for _ in range(_MOST_CORRECTIONS):
-            if rng.random() >= mix.correction:
+            if step.rng.random() >= step.mix.correction:
                 break
             previous = decoded.mask.detach().clamp(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT)
             points, labels = _and_click(points, labels, decoded, wanted)
             decoded = model.decode(coarse, some.skips, points, labels, previous, multimask=False)
-            losses.add(prediction_loss(decoded, wanted, weights)[0])
+            step.judge(decoded, wanted)
         parts.append((index, decoded))
     return _join(parts), click_iou
 
 
 def _correct(
-    model: Sam2Model,
-    conditioned: Tensor,
-    here: ImageFeatures,
-    decoded: Decoded,
-    truth: Tensor,
-    weights: LossWeights,
-    losses: _Losses,
-    rng: np.random.Generator,
+    step: _Step, conditioned: Tensor, here: ImageFeatures, decoded: Decoded, truth: Tensor
 ) -> Decoded:
     """Click on a tracked frame, up to three times, as the tracker takes it.
 
     The first click refines the mask that was recorded, further ones the answer before.
     """
+    model = step.model
     previous = as_recorded(decoded.mask.detach(), model.image_size)
     points = conditioned.new_zeros(len(truth), 0, 2, dtype=torch.float32)
     labels = torch.zeros(len(truth), 0, dtype=torch.long, device=truth.device)
     for _ in range(3):
         points, labels = _and_click(points, labels, decoded, truth)
         decoded = model.decode(conditioned, here.skips, points, labels, previous)
-        losses.add(prediction_loss(decoded, truth, weights)[0])
-        if rng.random() >= _MORE_CLICKS:
+        step.judge(decoded, truth)
+        if step.rng.random() >= _MORE_CLICKS:
             break
         previous = decoded.mask.detach().clamp(-PREVIOUS_LOGIT_LIMIT, PREVIOUS_LOGIT_LIMIT)
     return decoded

@@ -177,10 +177,8 @@ class _Run:
                 "seconds": now - self.last,
                 "waited": waited,
                 "rate": rate,
+                **vars(result),
                 "loss": result.loss.detach(),
-                "click_iou": result.click_iou,
-                "next_iou": result.next_iou,
-                "last_iou": result.last_iou,
             }
         )
         self.last = now

@@ -381,15 +381,6 @@ def test_a_device_that_is_not_here_is_named_with_the_choice(device: str) -> None
         load_model("nano", device)
 
 
-def test_whoever_asks_for_compiling_is_told_that_it_does_nothing(
-    small_model: Sam2Model, tmp_path: Path
-) -> None:
-    path = save_model(small_model, tmp_path / "mine.safetensors")
-    with pytest.warns(DeprecationWarning, match="compile"):
-        model = load_model(path, "cpu", compile=True)
-    assert holds(model, small_model.state_dict())
-
-
 def test_the_names_are_had_without_torch() -> None:
     code = "import sys, sam2_plugins.core.checkpoints; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True)

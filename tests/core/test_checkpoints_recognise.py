@@ -13,7 +13,8 @@ from sam2_plugins.core.checkpoints.recognise import (
     variant_to_json,
 )
 from sam2_plugins.core.errors import ModelError
-from sam2_plugins.core.variants import NANO, VARIANTS, ConvTrunkConfig, Variant
+from sam2_plugins.core.families.nano import ConvTrunkConfig
+from sam2_plugins.core.variants import NANO, VARIANTS, Variant
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 PUBLISHED = [variant for variant in VARIANTS.values() if variant.published]

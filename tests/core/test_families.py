@@ -16,8 +16,8 @@ from sam2_plugins.core.variants import VARIANTS, get_variant
 
 BIGGER_FRAMES = """
 from dataclasses import replace
-from sam2_plugins.core.families.family import Family
 from sam2_plugins.core.families.sam2 import FAMILY as SAM2
+from sam2_plugins.core.families.variant import Family
 
 tiny = SAM2.variants[0]
 FAMILY = Family("Mine", (replace(tiny, name="mine", config="mine", image_size=1536),), place=9)

@@ -275,14 +275,13 @@ def test_a_masklet_goes_forward_in_time_whatever_the_order_of_frames():
     track.add(5, bar(0, iou=0.5, score=1.0))
     track.add(3, bar(1, iou=0.7, score=3.0))
     track.add(9, ObjectMask.empty((4, 30), iou=0.1, score=-9.0))
-    assert track.label == "cell 1"
     assert [frame for frame, _ in track] == [3, 5, 9]
     assert (track.first, track.last, track.frames_seen, len(track)) == (3, 5, 2, 3)
     assert (track.mean_iou, track.mean_score) == pytest.approx((0.6, 2.0))
 
 
 def test_an_empty_masklet_was_never_seen():
-    track = Masklet(4, label="nucleus")
+    track = Masklet(4)
     assert (track.first, track.last, track.frames) == (None, None, ())
     assert np.isnan(track.mean_score)
 

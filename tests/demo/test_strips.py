@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from sam2_plugins.core.export import Numbering, colour_of
+from sam2_plugins.core.export import Numbering, Subject, colour_of
 from sam2_plugins.core.frames import open_frames
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.demo.strips import CellStripsWriter
@@ -18,7 +18,7 @@ def cell(x: int, y: int) -> ObjectMask:
 
 def draw(tmp_path, results, columns: int = 10) -> np.ndarray:
     frames = open_frames(np.full((20, *SIZE), 30, np.uint8), axes="TYX")
-    writer = CellStripsWriter(tmp_path / "cells.png", frames, Numbering([1, 2]), columns)
+    writer = CellStripsWriter(tmp_path / "cells.png", Subject(frames, Numbering([1, 2])), columns)
     for frame, masks in results:
         writer.write(frame, float(frame), masks)
     writer.close()
@@ -64,5 +64,5 @@ def test_long_movies_are_shown_at_even_distances(tmp_path):
 
 def test_nothing_is_written_where_nothing_came(tmp_path):
     frames = open_frames(np.zeros((2, *SIZE), np.uint8), axes="TYX")
-    CellStripsWriter(tmp_path / "cells.png", frames, Numbering()).close()
+    CellStripsWriter(tmp_path / "cells.png", Subject(frames)).close()
     assert not (tmp_path / "cells.png").exists()

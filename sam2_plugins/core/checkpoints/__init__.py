@@ -5,16 +5,15 @@ Importing this costs no torch; `load_model`, `cached_model` and `save_model` imp
 
 from __future__ import annotations
 
-from sam2_plugins.core.checkpoints.cache import ModelStatus, cache_dir, find_weights, list_models
+from sam2_plugins.core.checkpoints.cache import cache_dir, find_weights, list_models
 from sam2_plugins.core.checkpoints.choose import (
     AUTO,
-    ModelChoice,
+    choose_device,
     choose_model,
     model_identity,
     model_name,
     weights_digest,
 )
-from sam2_plugins.core.checkpoints.device import choose_device
 from sam2_plugins.core.checkpoints.download import download
 from sam2_plugins.core.checkpoints.files import read_card, save_model
 from sam2_plugins.core.checkpoints.load import (
@@ -26,8 +25,6 @@ from sam2_plugins.core.checkpoints.load import (
 
 __all__ = [
     "AUTO",
-    "ModelChoice",
-    "ModelStatus",
     "cache_dir",
     "cached_model",
     "check_model_name",

@@ -1,6 +1,7 @@
-"""Which model to take where nobody named one: the best for this machine of those that are here.
+"""Which device to run on, and which model to take where nobody named one.
 
-Nothing is downloaded. What is chosen, and what would be better, stands in one line.
+That is the best for this machine of those that are here. Nothing is downloaded. What is chosen, and
+what would be better, stands in one line.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sam2_plugins.core.checkpoints.cache import find_weights
-from sam2_plugins.core.checkpoints.device import choose_device
+from sam2_plugins.core.errors import ModelError
 from sam2_plugins.core.files import content_digest
 from sam2_plugins.core.variants import NANO, VARIANTS, Variant
 
@@ -125,3 +126,36 @@ def _hint(chosen: Variant, published: list[Variant], here: list[Variant], on_cpu
         return f"{gain}: {fetch}."
     name = f"the model {other.name}"
     return f"{gain}: choose {name}." if other in here else f"{gain}: {fetch}, then choose {name}."
+
+
+def choose_device(device: str | torch.device = "auto") -> torch.device:
+    """Return the wanted device; "auto" takes CUDA, else MPS, else the CPU.
+
+    Raises
+    ------
+    ModelError
+        If this machine, or this build of torch, does not have the device.
+    """
+    import torch
+
+    usable = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    present = [kind for kind, there in usable.items() if there]
+    if str(device) == "auto":
+        return torch.device(present[0])
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ModelError(
+            f"There is no device called {str(device)!r}. Choose one of auto, {', '.join(present)}."
+        ) from error
+    count = torch.cuda.device_count() if chosen.type == "cuda" else 1
+    if not usable.get(chosen.type, False) or (chosen.index or 0) >= count:
+        raise ModelError(
+            f"The device {str(device)!r} is not available here. Choose one of auto, "
+            f"{', '.join(present)}; for a graphics card, install the build of torch made for it."
+        )
+    return chosen

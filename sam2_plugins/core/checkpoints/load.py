@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -18,8 +17,7 @@ from sam2_plugins.core.checkpoints.cache import (
     recorded_sha256,
     sha256_of,
 )
-from sam2_plugins.core.checkpoints.choose import AUTO, choose_model
-from sam2_plugins.core.checkpoints.device import choose_device
+from sam2_plugins.core.checkpoints.choose import AUTO, choose_device, choose_model
 from sam2_plugins.core.checkpoints.download import download
 from sam2_plugins.core.checkpoints.files import Weights, read_weights
 from sam2_plugins.core.checkpoints.recognise import (
@@ -45,7 +43,6 @@ def load_model(
     name_or_path: str | Path,
     device: str | torch.device = "auto",
     image_size: int | None = None,
-    compile: bool | None = None,
     on_progress: Progress | None = None,
 ) -> Sam2Model:
     """Return a model in evaluation mode on a device.
@@ -62,8 +59,6 @@ def load_model(
         Side in pixels of the square that the model sees, a multiple of the variant's
         `size_multiple`; by default the variant's own. Published weights were trained at that one
         only: how good masks are at another is not known.
-    compile
-        Does nothing any more: CUDA graphs are faster, and start at once.
     on_progress
         Called with bytes done and total while weights are downloaded.
 
@@ -73,8 +68,6 @@ def load_model(
         If the name or the device is none; if the network cannot take the image size, with those
         that it can; or if the weights cannot be had, are damaged, or do not fit.
     """
-    if compile is not None:
-        warnings.warn("`compile` does nothing any more.", DeprecationWarning, stacklevel=2)
     chosen = choose_device(device)
     path, requested = _locate(_name_meant(name_or_path, chosen), on_progress)
     return _load(path, requested, chosen, image_size)

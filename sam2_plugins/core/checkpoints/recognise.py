@@ -129,6 +129,5 @@ def mismatch(
     return "; ".join(listing) or None
 
 
-def _a_few(names: list[str], few: int = 3) -> str:
-    more = f" and {len(names) - few} more" if len(names) > few else ""
-    return ", ".join(names[:few]) + more
+def _a_few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

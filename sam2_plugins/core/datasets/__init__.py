@@ -10,8 +10,8 @@ from pathlib import Path
 
 from sam2_plugins.core.datasets import beside, coco, ctc, davis, own, sav
 from sam2_plugins.core.datasets.beside import load_for
-from sam2_plugins.core.datasets.dataset import Dataset, EvaluationSettings
-from sam2_plugins.core.datasets.label_stacks import LABEL_STACK_NAME, load_label_stack
+from sam2_plugins.core.datasets.dataset import Dataset
+from sam2_plugins.core.datasets.label_stacks import load_label_stack
 from sam2_plugins.core.errors import FrameSourceError
 
 _LAYOUTS = (own, davis, sav, ctc, beside, coco)
@@ -63,9 +63,7 @@ def load_dataset(folder: str | Path) -> Dataset:
 
 
 __all__ = [
-    "LABEL_STACK_NAME",
     "Dataset",
-    "EvaluationSettings",
     "beside",
     "coco",
     "ctc",

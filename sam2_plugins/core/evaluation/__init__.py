@@ -7,10 +7,9 @@ rules that each dataset carries; `ctc_scores` a whole result with its lineage.
 from __future__ import annotations
 
 from sam2_plugins.core.datasets.labelled_frames import label_images
-from sam2_plugins.core.evaluation.corrections import ACTS, Correction
+from sam2_plugins.core.evaluation.corrections import ACTS
 from sam2_plugins.core.evaluation.ctc_scores import CtcScores, ctc_scores
 from sam2_plugins.core.evaluation.labelled_tracks import (
-    LabelledTracks,
     derive_parents,
     read_result,
     read_truth,
@@ -22,11 +21,9 @@ from sam2_plugins.core.evaluation.prompting import (
     next_click,
     prompt_from_mask,
 )
-from sam2_plugins.core.evaluation.protocols import PROTOCOLS, Protocol
+from sam2_plugins.core.evaluation.protocols import Protocol
 from sam2_plugins.core.evaluation.report import MeanReport, draw, mean_by_kind, write_csv
 from sam2_plugins.core.evaluation.sequence import (
-    ENOUGH,
-    ObjectReport,
     Round,
     SequenceReport,
     evaluate_sequence,
@@ -37,14 +34,9 @@ LabelImages = label_images
 
 __all__ = [
     "ACTS",
-    "ENOUGH",
     "PROMPT_KINDS",
-    "PROTOCOLS",
-    "Correction",
     "CtcScores",
-    "LabelledTracks",
     "MeanReport",
-    "ObjectReport",
     "PromptKind",
     "Protocol",
     "Round",

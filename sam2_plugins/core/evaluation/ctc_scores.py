@@ -85,8 +85,6 @@ def ctc_scores(
     result: str | Path | LabelledFrames | LabelledTracks,
     truth: str | Path | Dataset | LabelledFrames | LabelledTracks,
     parents: Mapping[int, int] | None = None,
-    *,
-    tolerance: int = TOLERANCE,
 ) -> CtcScores:
     """Score a whole result: all objects, with their divisions. Ids need not be those of the truth.
 
@@ -98,8 +96,6 @@ def ctc_scores(
         A folder or file, as `read_truth` takes it; a dataset; or frames, as above.
     parents
         Daughter to mother, of a result given as frames.
-    tolerance
-        Frames by which a division may come too early or too late.
 
     Raises
     ------
@@ -111,7 +107,7 @@ def ctc_scores(
     ours = _opened(result, parents or {}, of_truth=False)
     true = _opened(truth, {}, of_truth=True)
     match = match_tracks(ours, true)
-    measure = _Library(match, tolerance)
+    measure = _Library(match)
     missed, false = measure.wrong_divisions()
     det, tra = measure.det_and_tra()
     return CtcScores(
@@ -145,7 +141,7 @@ def _opened(source: Any, parents: Mapping[int, int], *, of_truth: bool) -> Label
 class _Library:
     """A match in the terms of `py-ctcmetrics`."""
 
-    def __init__(self, match: TrackMatch, tolerance: int) -> None:
+    def __init__(self, match: TrackMatch) -> None:
         try:
             from ctc_metrics import metrics
             from ctc_metrics.utils import representations
@@ -161,7 +157,7 @@ class _Library:
             [list(frame.standing) for frame in match.frames],
             [list(frame.standing.values()) for frame in match.frames],
         )
-        self._divisions = partial(self._metrics.raw_division_metrics, i=tolerance)
+        self._divisions = partial(self._metrics.raw_division_metrics, i=TOLERANCE)
 
     def det_and_tra(self) -> tuple[float, float]:
         if not self._match.truth:

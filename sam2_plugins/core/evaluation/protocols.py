@@ -18,7 +18,6 @@ from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.tracking.tracker import VideoTracker
 
 ProtocolName: TypeAlias = Literal["semi", "offline", "online"]
-PROTOCOLS: tuple[ProtocolName, ...] = ("semi", "offline", "online")
 
 Found: TypeAlias = list[dict[ObjectId, ObjectMask]]
 OnFrame: TypeAlias = Callable[[int, int], None]
@@ -56,7 +55,12 @@ class Effort:
 
 
 class Annotator:
-    """A simulated person, who sees the truth.
+    """A simulated person, who sees the truth, at work on a movie.
+
+    Parameters
+    ----------
+    on_frame
+        Called with the frames done and their number, in each pass.
 
     Attributes
     ----------
@@ -66,20 +70,44 @@ class Annotator:
         IoU of what each object's first prompted frame gave.
     """
 
-    def __init__(self, tracker: VideoTracker, dataset: Dataset, protocol: Protocol) -> None:
+    def __init__(
+        self, tracker: VideoTracker, dataset: Dataset, protocol: Protocol, on_frame: OnFrame
+    ) -> None:
         self._tracker = tracker
         self._dataset = dataset
         self._protocol = protocol
+        self._on_frame = on_frame
         self.efforts: dict[int, Effort] = defaultdict(Effort)
         self.prompt_ious: dict[int, float] = {}
         self._prompted: set[tuple[int, int]] = set()
+        firsts = dataset.first_frames.items()
+        self._starts = {obj: frame for obj, frame in firsts if obj in dataset.masks(frame)}
+        self._first, self._length = min(self._starts.values()), len(dataset.truth)
 
-    def may_prompt(self, frame: int, obj: int, truth: Mapping[int, ObjectMask]) -> bool:
+    def rounds(self) -> Iterator[Found]:
+        """Carry out the protocol, and yield the masks by frame after every round."""
+        if self._protocol.name == "online":
+            yield self._online()
+            return
+        for obj, frame in self._starts.items():
+            self._prompt(frame, obj)
+        found = self._pass()
+        yield found
+        for _ in range(1, self._protocol.frames if self._protocol.name == "offline" else 1):
+            worst = self._worst_frames(found)
+            if not worst:
+                return
+            for obj, frame in worst.items():
+                self._prompt(frame, obj)
+            found = self._pass()
+            yield found
+
+    def _may_prompt(self, frame: int, obj: int, truth: Mapping[int, ObjectMask]) -> bool:
         """Whether an object is on the frame, and may get a further prompt."""
         left = self.efforts[obj].frames < self._protocol.frames
         return left and obj in truth and (frame, obj) not in self._prompted
 
-    def prompt(self, frame: int, obj: int) -> ObjectMask:
+    def _prompt(self, frame: int, obj: int) -> ObjectMask:
         """Prompt an object on a frame, and correct the resulting mask."""
         truth = self._dataset.masks(frame)[obj]
         known = obj in self._tracker.objects
@@ -103,86 +131,40 @@ class Annotator:
         self.prompt_ious.setdefault(obj, mask.iou_with(truth))
         return mask
 
+    def _pass(self) -> Found:
+        """Track all objects to the end; masks that are still current are not computed again."""
+        found: Found = [{} for _ in range(self._length)]
+        for result in self._tracker.propagate(start=self._first, stop=self._length - 1):
+            found[result.frame] = dict(result.masks)
+            self._on_frame(result.frame - self._first + 1, self._length - self._first)
+        return found
 
-def rounds(
-    annotator: Annotator,
-    tracker: VideoTracker,
-    dataset: Dataset,
-    protocol: Protocol,
-    on_frame: OnFrame,
-) -> Iterator[Found]:
-    """Carry out a protocol, and yield the masks by frame after every round."""
-    starts = {
-        obj: frame for obj, frame in dataset.first_frames.items() if obj in dataset.masks(frame)
-    }
-    if protocol.name == "online":
-        yield _online(annotator, tracker, dataset, protocol, starts, on_frame)
-        return
-    for obj, frame in starts.items():
-        annotator.prompt(frame, obj)
-    found = _pass(tracker, dataset, starts, on_frame)
-    yield found
-    for _ in range(1, protocol.frames if protocol.name == "offline" else 1):
-        worst = _worst_frames(annotator, dataset, starts, found)
-        if not worst:
-            return
-        for obj, frame in worst.items():
-            annotator.prompt(frame, obj)
-        found = _pass(tracker, dataset, starts, on_frame)
-        yield found
+    def _worst_frames(self, found: Found) -> dict[int, int]:
+        """Object to the frame on which its mask is worst, of those where it can be prompted."""
+        worst: dict[int, tuple[float, int]] = {}
+        for frame in self._dataset.truth_frames:
+            truth = self._dataset.masks(frame)
+            for obj, start in self._starts.items():
+                if frame <= start or not self._may_prompt(frame, obj, truth):
+                    continue
+                mask = found[frame].get(obj)
+                quality = 0.0 if mask is None else mask.iou_with(truth[obj])
+                worst[obj] = min(worst.get(obj, (2.0, frame)), (quality, frame))
+        return {obj: frame for obj, (quality, frame) in worst.items() if quality < 1}
 
-
-def _pass(
-    tracker: VideoTracker, dataset: Dataset, starts: Mapping[int, int], on_frame: OnFrame
-) -> Found:
-    """Track all objects to the end; masks that are still current are not computed again."""
-    length, first = len(dataset.truth), min(starts.values())
-    found: Found = [{} for _ in range(length)]
-    for result in tracker.propagate(start=first, stop=length - 1):
-        found[result.frame] = dict(result.masks)
-        on_frame(result.frame - first + 1, length - first)
-    return found
-
-
-def _worst_frames(
-    annotator: Annotator, dataset: Dataset, starts: Mapping[int, int], found: Found
-) -> dict[int, int]:
-    """Object to the frame on which its mask is worst, of those where it can be prompted."""
-    worst: dict[int, tuple[float, int]] = {}
-    for frame in dataset.truth_frames:
-        truth = dataset.masks(frame)
-        for obj, start in starts.items():
-            if frame <= start or not annotator.may_prompt(frame, obj, truth):
-                continue
-            mask = found[frame].get(obj)
-            quality = 0.0 if mask is None else mask.iou_with(truth[obj])
-            worst[obj] = min(worst.get(obj, (2.0, frame)), (quality, frame))
-    return {obj: frame for obj, (quality, frame) in worst.items() if quality < 1}
-
-
-def _online(
-    annotator: Annotator,
-    tracker: VideoTracker,
-    dataset: Dataset,
-    protocol: Protocol,
-    starts: Mapping[int, int],
-    on_frame: OnFrame,
-) -> Found:
-    length, first = len(dataset.truth), min(starts.values())
-    found: Found = [{} for _ in range(length)]
-    annotated = set(dataset.truth_frames)
-    for frame in range(first, length):
-        for newcomer in (obj for obj, start in starts.items() if start == frame):
-            annotator.prompt(frame, newcomer)
-        for result in tracker.propagate(start=frame, stop=frame):
-            found[frame] = dict(result.masks)
-        truth = dataset.masks(frame) if frame in annotated else {}
-        for obj, mask in list(found[frame].items()):
-            known = int(obj)
-            if (
-                annotator.may_prompt(frame, known, truth)
-                and mask.iou_with(truth[known]) < protocol.threshold
-            ):
-                found[frame][obj] = annotator.prompt(frame, known)
-        on_frame(frame - first + 1, length - first)
-    return found
+    def _online(self) -> Found:
+        found: Found = [{} for _ in range(self._length)]
+        annotated = set(self._dataset.truth_frames)
+        for frame in range(self._first, self._length):
+            for newcomer in (obj for obj, start in self._starts.items() if start == frame):
+                self._prompt(frame, newcomer)
+            for result in self._tracker.propagate(start=frame, stop=frame):
+                found[frame] = dict(result.masks)
+            truth = self._dataset.masks(frame) if frame in annotated else {}
+            for obj, mask in list(found[frame].items()):
+                known = int(obj)
+                may = self._may_prompt(frame, known, truth)
+                if may and mask.iou_with(truth[known]) < self._protocol.threshold:
+                    found[frame][obj] = self._prompt(frame, known)
+            self._on_frame(frame - self._first + 1, self._length - self._first)
+        return found

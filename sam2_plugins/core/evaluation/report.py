@@ -8,13 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sam2_plugins.core import files
-from sam2_plugins.core.evaluation.figure import new_figure
+from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.evaluation.metrics import Scores
 from sam2_plugins.core.evaluation.sequence import SequenceReport
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,23 @@ def draw(path: Path, reports: Sequence[SequenceReport]) -> None:
     axes.legend(frameon=False, fontsize="small", loc="best")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Make an empty figure of a size in inches.
+
+    Raises
+    ------
+    ExportError
+        If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ExportError(
+            'The plot needs matplotlib: pip install "sam2-plugins[train]".'
+        ) from error
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _curve(report: SequenceReport) -> tuple[list[float], list[float]]:

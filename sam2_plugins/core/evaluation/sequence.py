@@ -15,7 +15,7 @@ from sam2_plugins.core.datasets.labelled_frames import label_images
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.evaluation.metrics import SequenceScores, evaluate
 from sam2_plugins.core.evaluation.prompting import PromptKind
-from sam2_plugins.core.evaluation.protocols import Annotator, Found, Protocol, rounds
+from sam2_plugins.core.evaluation.protocols import Annotator, Found, Protocol
 from sam2_plugins.core.operating_system import peak_megabytes
 from sam2_plugins.core.tracking.memory.bank import Policy
 from sam2_plugins.core.tracking.tracker import VideoTracker
@@ -145,9 +145,8 @@ def evaluate_sequence(
     spent = 0.0
     with dataset.open() as frames:
         tracker = VideoTracker(model, frames, window=window, policy=policy)
-        annotator = Annotator(tracker, dataset, protocol)
-        passes = rounds(annotator, tracker, dataset, protocol, on_frame or (lambda *_: None))
-        for found in passes:
+        annotator = Annotator(tracker, dataset, protocol, on_frame or (lambda *_: None))
+        for found in annotator.rounds():
             spent += time.perf_counter() - began
             efforts.append(dict(annotator.efforts))
             done.append(

@@ -5,40 +5,33 @@ from __future__ import annotations
 from sam2_plugins.core.export.coco import CocoWriter
 from sam2_plugins.core.export.ctc import CtcWriter
 from sam2_plugins.core.export.ctc_check import check_ctc
-from sam2_plugins.core.export.geff import GeffWriter
 from sam2_plugins.core.export.group import FORMATS, WriterGroup, open_writers, parse_formats
 from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.overlay import colour_of, overlay
-from sam2_plugins.core.export.registry import Format, Subject, export_format, formats
+from sam2_plugins.core.export.registry import Subject, formats
 from sam2_plugins.core.export.sheet import ContactSheetWriter, Snapshot, contact_sheet
 from sam2_plugins.core.export.table import CsvWriter
 from sam2_plugins.core.export.tiff import LabelTiffWriter
-from sam2_plugins.core.export.track_graph import Scale
-from sam2_plugins.core.export.trackmate import TrackMateWriter
 from sam2_plugins.core.export.video import VideoWriter
-from sam2_plugins.core.export.writer import TrackWriter
+from sam2_plugins.core.export.writer import Blank, TrackWriter
 
 __all__ = [
     "FORMATS",
+    "Blank",
     "CocoWriter",
     "ContactSheetWriter",
     "CsvWriter",
     "CtcWriter",
-    "Format",
-    "GeffWriter",
     "LabelTiffWriter",
     "Numbering",
-    "Scale",
     "Snapshot",
     "Subject",
-    "TrackMateWriter",
     "TrackWriter",
     "VideoWriter",
     "WriterGroup",
     "check_ctc",
     "colour_of",
     "contact_sheet",
-    "export_format",
     "formats",
     "open_writers",
     "overlay",

@@ -16,40 +16,22 @@ from pathlib import Path
 from typing import Any
 
 from sam2_plugins import __version__
-from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.registry import Subject, export_format
 from sam2_plugins.core.export.writer import UNPAIRED, Masks
 from sam2_plugins.core.files import naming
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 
 
+@export_format("coco", "coco.json", "COCO annotations (JSON)")
 class CocoWriter:
-    """Writes annotations as they come, into a .part file that closing completes and renames.
+    """Writes annotations as they come, into a .part file that closing completes and renames."""
 
-    Parameters
-    ----------
-    frame_size
-        (height, width).
-    name
-        Of the movie.
-    category
-        What all the objects are.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        frame_size: tuple[int, int],
-        numbering: Numbering | None = None,
-        name: str = "movie",
-        category: str = "object",
-    ) -> None:
+    def __init__(self, path: Path, of: Subject) -> None:
         self.path = Path(path)
-        self.frame_size = frame_size
+        self.frame_size = of.size
         self._part = self.path.with_name(f"{self.path.name}.part")
-        self._numbering = numbering or Numbering()
-        self._name = name
-        self._category = category
+        self._numbering = of.numbering
+        self._name = Path(of.frames.name).name
         self._frames: list[tuple[int, float]] = []
         self._tracks: dict[int, ObjectId] = {}
         self._annotations = 0
@@ -119,15 +101,10 @@ class CocoWriter:
                 {"id": label, "video_id": 1, "category_id": 1, "name": obj}
                 for label, obj in sorted(self._tracks.items())
             ],
-            "categories": [{"id": 1, "name": self._category}],
+            "categories": [{"id": 1, "name": "object"}],
             "info": {"description": self._name, "contributor": f"sam2_plugins {__version__}"},
         }
 
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-@export_format("coco", "coco.json", "COCO annotations (JSON)")
-def _open(path: Path, of: Subject) -> CocoWriter:
-    return CocoWriter(path, of.size, of.numbering, Path(of.frames.name).name)

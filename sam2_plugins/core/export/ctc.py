@@ -7,7 +7,6 @@ before its daughters begin. `core.datasets.ctc_format` has the names and the tab
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +22,6 @@ from sam2_plugins.core.datasets.ctc_format import (
     write_table,
 )
 from sam2_plugins.core.errors import ExportError
-from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.registry import Subject, export_format
 from sam2_plugins.core.export.writer import Masks
 from sam2_plugins.core.files import naming
@@ -38,6 +36,7 @@ class _Track:
     parent: int
 
 
+@export_format("ctc", "ctc", "Cell Tracking Challenge folder")
 class CtcWriter:
     """Writes a Cell Tracking Challenge folder, image by image, and the table at the end.
 
@@ -50,14 +49,9 @@ class CtcWriter:
     ----------
     path
         The folder. Label images and a table that it holds from before are removed.
-    frame_size
-        (height, width).
-    n_frames
-        Length of the movie; None if not known.
-    numbering
-        The label of each object's first track. One that 16 bits do not hold is numbered anew.
-    parents
-        Daughter to mother, where divisions are known.
+    of
+        Its numbering has the label of each object's first track. One that 16 bits do not hold is
+        numbered anew.
 
     Raises
     ------
@@ -65,19 +59,12 @@ class CtcWriter:
         If the folder cannot be written, or there are more tracks than 16 bits can number.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        frame_size: tuple[int, int],
-        n_frames: int | None = None,
-        numbering: Numbering | None = None,
-        parents: Mapping[ObjectId, ObjectId] | None = None,
-    ) -> None:
+    def __init__(self, path: Path, of: Subject) -> None:
         self.path = Path(path)
-        self.frame_size = frame_size
-        self._n_frames = n_frames or 0
-        self._numbering = numbering or Numbering()
-        self._parents = {} if parents is None else parents  # divisions may come later
+        self.frame_size = of.size
+        self._n_frames = of.frames.length or 0
+        self._numbering = of.numbering
+        self._parents = of.parents
         self._tracks: dict[ObjectId, list[_Track]] = {}
         self._planned: dict[ObjectId, int] = {}  # labels of tracks that have not been shown yet
         self._next = 0
@@ -156,8 +143,3 @@ class CtcWriter:
 
     def _image_path(self, index: int) -> Path:
         return self.path / image_name("mask", index, self._n_frames)
-
-
-@export_format("ctc", "ctc", "Cell Tracking Challenge folder")
-def _open(path: Path, of: Subject) -> CtcWriter:
-    return CtcWriter(path, of.size, of.frames.length, of.numbering, of.parents)

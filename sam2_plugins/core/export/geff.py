@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 from sam2_plugins.core.errors import ExportError
-from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.registry import Subject, export_format
-from sam2_plugins.core.export.track_graph import Scale, TrackGraph
+from sam2_plugins.core.export.track_graph import TrackGraph
 from sam2_plugins.core.export.writer import Masks
 from sam2_plugins.core.files import naming
-from sam2_plugins.core.masks import ObjectId
 
 
+@export_format("geff", "tracks.geff", "GEFF (graph of tracks)")
 class GeffWriter:
     """Writes a GEFF folder when it is closed; needs the package `geff`.
 
     Nodes have the frame `t`, the middle `y`, `x`, the `label` in the label images, the `area` in
     pixels and the predicted `iou`. Places are in pixels and frames; the scale is that of the axes.
-
-    Parameters
-    ----------
-    parents
-        Daughter to mother.
 
     Raises
     ------
@@ -32,20 +25,14 @@ class GeffWriter:
         If `geff` is not installed.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        numbering: Numbering | None = None,
-        parents: Mapping[ObjectId, ObjectId] | None = None,
-        scale: Scale | None = None,
-    ) -> None:
+    def __init__(self, path: Path, of: Subject) -> None:
         try:
             import geff  # noqa: F401
         except ImportError as error:
             raise ExportError("GEFF needs the package geff: pip install geff.") from error
         self.path = Path(path)
-        self._graph = TrackGraph(numbering or Numbering(), parents)
-        self._scale = scale or Scale()
+        self._graph = TrackGraph(of.numbering, of.parents)
+        self._scale = of.scale
         self._closed = False
         self.notes: list[str] = []
         """Why there is no folder, if no object was seen."""
@@ -92,8 +79,3 @@ class GeffWriter:
                 axis_scales=[self._scale.t, self._scale.y, self._scale.x],
                 scaled_units=["second" if self._scale.seconds else None, space, space],
             )
-
-
-@export_format("geff", "tracks.geff", "GEFF (graph of tracks)")
-def _open(path: Path, of: Subject) -> GeffWriter:
-    return GeffWriter(path, of.numbering, of.parents, of.scale)

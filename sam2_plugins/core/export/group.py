@@ -46,8 +46,6 @@ def open_writers(
     *,
     in_order: bool = True,
     parents: Mapping[ObjectId, ObjectId] | None = None,
-    title: str | None = None,
-    fps: float | None = None,
     overwrite: bool = False,
 ) -> WriterGroup:
     """Open writers for tracking results, one per format.
@@ -68,10 +66,6 @@ def open_writers(
         merged by frame, and written when the group is closed.
     parents
         Daughter to mother, for `ctc`, `geff` and `trackmate`.
-    title
-        Of the contact sheet; the movie's name if None.
-    fps
-        Of the video; that of the movie, or a pleasant one for a time-lapse, if None.
     overwrite
         Whether what is there under these names may be replaced.
 
@@ -81,7 +75,7 @@ def open_writers(
         If a format is not known, or a file is in the way or cannot be written.
     """
     folder = Path(out_dir)
-    subject = Subject(frames, Numbering(objects), parents, title, fps)
+    subject = Subject(frames, Numbering(objects), {} if parents is None else parents)
     names = parse_formats(formats)
     require_free((folder / FORMATS[name] for name in names), overwrite)
     group = WriterGroup(folder, in_order)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import TypeVar
 
 from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.track_graph import Scale
@@ -17,11 +18,25 @@ from sam2_plugins.core.masks import ObjectId
 
 @dataclass(frozen=True)
 class Subject:
-    """The facts for a writer before the first frame; see `open_writers`."""
+    """The facts for a writer before the first frame.
+
+    Attributes
+    ----------
+    frames
+        The movie.
+    numbering
+        The label, and so the colour, of each object.
+    parents
+        Daughter to mother; divisions may come later.
+    title
+        Of the contact sheet; the movie's name if None.
+    fps
+        Of the video; that of the movie, or a pleasant one for a time-lapse, if None.
+    """
 
     frames: Frames
-    numbering: Numbering
-    parents: Mapping[ObjectId, ObjectId] | None = None
+    numbering: Numbering = field(default_factory=Numbering)
+    parents: Mapping[ObjectId, ObjectId] = field(default_factory=dict)
     title: str | None = None
     fps: float | None = None
 
@@ -63,19 +78,18 @@ class Format:
     open: Callable[[Path, Subject], TrackWriter]
 
 
+Opener = TypeVar("Opener", bound=Callable[[Path, Subject], TrackWriter])
 _registered: dict[str, Format] = {}
 
 
 def export_format(
     name: str, file: str, title: str, *, has_pictures: bool = False
-) -> Callable[[Callable[[Path, Subject], TrackWriter]], Callable[[Path, Subject], TrackWriter]]:
-    """Register the function that opens a writer; see `Format`."""
+) -> Callable[[Opener], Opener]:
+    """Register a class of writers, or a function that opens one; see `Format`."""
 
-    def register(
-        function: Callable[[Path, Subject], TrackWriter],
-    ) -> Callable[[Path, Subject], TrackWriter]:
-        _registered[name] = Format(name, file, title, has_pictures, function)
-        return function
+    def register(opener: Opener) -> Opener:
+        _registered[name] = Format(name, file, title, has_pictures, opener)
+        return opener
 
     return register
 

@@ -16,7 +16,7 @@ from sam2_plugins.core.export.names import font, printable
 from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.overlay import Picture, overlay
 from sam2_plugins.core.export.registry import Subject, export_format
-from sam2_plugins.core.export.writer import Frames, Masks
+from sam2_plugins.core.export.writer import Masks
 from sam2_plugins.core.masks import PixelBox
 
 _PAGE_PX = 1600  # width of a page
@@ -85,35 +85,26 @@ def contact_sheet(
     return np.array(page)
 
 
+@export_format("png", "contact_sheet.png", "Contact sheet (PNG)", has_pictures=True)
 class ContactSheetWriter:
     """Keeps results at even distances for a movie of any length, and lays some out.
 
+    Images of a stream are kept as they pass, at most twice as many as the sheet has; others are
+    read again at the end. Where the frames' times are unknown, none are written.
+
     Parameters
     ----------
-    frames
-        Where the images come from. Those of a stream are kept as they pass, at most twice as many
-        as the sheet has; others are read again at the end. Where the frames' times are unknown,
-        none are written.
     n
         Number of frames on the sheet.
-    title
-        First line of the page.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        frames: Frames,
-        numbering: Numbering | None = None,
-        n: int = 12,
-        title: str = "",
-    ) -> None:
+    def __init__(self, path: Path, of: Subject, n: int = 12) -> None:
         self.path = Path(path)
-        self._frames = frames
-        self._numbering = numbering or Numbering()
+        self._frames = of.frames
+        self._numbering = of.numbering
         self._n = n
-        self._title = title
-        self._passing = not frames.seekable
+        self._title = of.frames.name if of.title is None else of.title
+        self._passing = not of.frames.seekable
         # The more there are to choose from, the more even are the distances.
         self._capacity = n * (2 if self._passing else 32)
         self._kept: list[_Result] = []
@@ -205,9 +196,3 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d} h" if hours else f"{minutes}:{rest:02d} min"
-
-
-@export_format("png", "contact_sheet.png", "Contact sheet (PNG)", has_pictures=True)
-def _open(path: Path, of: Subject) -> ContactSheetWriter:
-    title = of.frames.name if of.title is None else of.title
-    return ContactSheetWriter(path, of.frames, of.numbering, title=title)

@@ -6,7 +6,6 @@ import csv
 import math
 from pathlib import Path
 
-from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.registry import Subject, export_format
 from sam2_plugins.core.export.writer import UNPAIRED, Masks
 from sam2_plugins.core.files import naming
@@ -18,6 +17,7 @@ COLUMNS = (
 )
 
 
+@export_format("csv", "tracks.csv", "Table of masks (CSV)")
 class CsvWriter:
     """Writes a row per object and frame, readable after every frame.
 
@@ -26,9 +26,9 @@ class CsvWriter:
     An object that is not in the frame has area 0 and no box. What is not known is empty.
     """
 
-    def __init__(self, path: Path, numbering: Numbering | None = None) -> None:
+    def __init__(self, path: Path, of: Subject) -> None:
         self.path = Path(path)
-        self._numbering = numbering or Numbering()
+        self._numbering = of.numbering
         with naming(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("w", encoding="utf-8", errors=UNPAIRED, newline="")
@@ -57,8 +57,3 @@ def _measures(mask: ObjectMask) -> list[object]:
 
 def _number(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.6g}"
-
-
-@export_format("csv", "tracks.csv", "Table of masks (CSV)")
-def _open(path: Path, of: Subject) -> CsvWriter:
-    return CsvWriter(path, of.numbering)

@@ -9,7 +9,6 @@ import numpy as np
 import tifffile
 
 from sam2_plugins.core import files
-from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.registry import Subject, export_format
 from sam2_plugins.core.export.writer import Masks
 from sam2_plugins.core.files import naming
@@ -18,6 +17,7 @@ from sam2_plugins.core.masks import compose_label_image, label_dtype
 _CLASSIC_LIMIT = 1 << 32  # bytes that a TIFF which is not a BigTIFF can address
 
 
+@export_format("tiff", "labels.tif", "Label images (TIFF)")
 class LabelTiffWriter:
     """Writes a compressed OME-TIFF (TYX), page by page.
 
@@ -25,37 +25,16 @@ class LabelTiffWriter:
     the times of the frames and the size of the pixels where they are known. Where objects overlap,
     the smaller is in front. Frames that are left out, before the first or between two, get an empty
     page. Pages have 16 bits, or 32 from the first label on that needs them.
-
-    Parameters
-    ----------
-    frame_size
-        (height, width).
-    n_frames
-        Length of the movie; None if not known.
-    numbering
-        The label of each object.
-    pixel_size
-        Micrometres per pixel (x, y), if known.
-    timed
-        Whether the times of the frames mean something.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        frame_size: tuple[int, int],
-        n_frames: int | None = None,
-        numbering: Numbering | None = None,
-        pixel_size: tuple[float, float] | None = None,
-        timed: bool = False,
-    ) -> None:
+    def __init__(self, path: Path, of: Subject) -> None:
         self.path = Path(path)
-        self.frame_size = frame_size
+        self.frame_size = of.size
         self.pages = 0
-        self._numbering = numbering or Numbering()
-        self._pixel_size = pixel_size
-        self._times: list[float] | None = [] if timed else None
-        self._n_frames = n_frames
+        self._numbering = of.numbering
+        self._pixel_size = of.scale.pixel_size
+        self._times: list[float] | None = None if of.frames.fps is None else []
+        self._n_frames = of.frames.length
         self._dtype = _dtype_for(self._numbering.largest)
         with naming(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -141,10 +120,3 @@ class LabelTiffWriter:
 def _dtype_for(label: int) -> np.dtype[Any]:
     """Labels are 16 bits wide if they can be: not every program reads those of 8 or 32."""
     return max(np.dtype(np.uint16), label_dtype(label), key=lambda dtype: dtype.itemsize)
-
-
-@export_format("tiff", "labels.tif", "Label images (TIFF)")
-def _open(path: Path, of: Subject) -> LabelTiffWriter:
-    timed = of.frames.fps is not None
-    pixel_size = of.scale.pixel_size
-    return LabelTiffWriter(path, of.size, of.frames.length, of.numbering, pixel_size, timed)

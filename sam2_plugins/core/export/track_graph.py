@@ -68,9 +68,9 @@ class TrackGraph:
         Daughter to mother. A mother's last spot before a daughter's first one leads to it.
     """
 
-    def __init__(self, numbering: Numbering, parents: Mapping[ObjectId, ObjectId] | None) -> None:
+    def __init__(self, numbering: Numbering, parents: Mapping[ObjectId, ObjectId]) -> None:
         self._numbering = numbering
-        self._parents = {} if parents is None else parents  # divisions may come later
+        self._parents = parents  # divisions may come later
         self.spots: list[Spot] = []
 
     def add(self, frame: int, masks: Masks) -> None:

@@ -6,7 +6,6 @@ The format is that of TrackMate 7 of Fiji: https://imagej.net/plugins/trackmate/
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from math import pi, sqrt
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -15,12 +14,10 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.registry import Subject, export_format
-from sam2_plugins.core.export.track_graph import Scale, Spot, TrackGraph
+from sam2_plugins.core.export.track_graph import Spot, TrackGraph
 from sam2_plugins.core.export.writer import Masks
 from sam2_plugins.core.files import replacing
-from sam2_plugins.core.masks import ObjectId
 from sam2_plugins.core.masks.polygons import ring_area
 
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # in XML 1.0
@@ -46,35 +43,17 @@ _TRACK = {"TRACK_INDEX": ("Index", "NONE", True), "TRACK_ID": ("ID", "NONE", Tru
 _OUTLINE_PX = 0.2  # within which an outline's vertices are dropped
 
 
+@export_format("trackmate", "trackmate.xml", "TrackMate (XML)")
 class TrackMateWriter:
-    """Writes one XML file when it is closed, with lengths in micrometres and seconds if known.
+    """Writes one XML file when it is closed, with lengths in micrometres and seconds if known."""
 
-    Parameters
-    ----------
-    frame_size
-        (height, width).
-    image
-        Name of the movie's file.
-    parents
-        Daughter to mother.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        frame_size: tuple[int, int],
-        n_frames: int | None = None,
-        numbering: Numbering | None = None,
-        parents: Mapping[ObjectId, ObjectId] | None = None,
-        scale: Scale | None = None,
-        image: str = "",
-    ) -> None:
+    def __init__(self, path: Path, of: Subject) -> None:
         self.path = Path(path)
-        self._size = frame_size
-        self._frames = n_frames or 0
-        self._graph = TrackGraph(numbering or Numbering(), parents)
-        self._scale = scale or Scale()
-        self._image = Path(image)
+        self._size = of.size
+        self._frames = of.frames.length or 0
+        self._graph = TrackGraph(of.numbering, of.parents)
+        self._scale = of.scale
+        self._image = Path(of.frames.name)
         self._closed = False
 
     def write(self, frame: int, time: float, masks: Masks) -> None:
@@ -209,9 +188,3 @@ def _legal(text: str) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.6g}"
-
-
-@export_format("trackmate", "trackmate.xml", "TrackMate (XML)")
-def _open(path: Path, of: Subject) -> TrackMateWriter:
-    length, name = of.frames.length, of.frames.name
-    return TrackMateWriter(path, of.size, length, of.numbering, of.parents, of.scale, name)

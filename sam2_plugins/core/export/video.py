@@ -14,10 +14,9 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from sam2_plugins.core.errors import ExportError
-from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.overlay import Picture, overlay
 from sam2_plugins.core.export.registry import Subject, export_format
-from sam2_plugins.core.export.writer import Frames, Masks
+from sam2_plugins.core.export.writer import Masks
 from sam2_plugins.core.files import naming, replacing
 from sam2_plugins.core.frames import media_url
 
@@ -29,6 +28,7 @@ _FILM_STEP = 0.2  # seconds between frames up to which a movie plays at its own 
 _LAPSE_STEP = 1 / 6  # seconds that a frame of a slower movie is shown
 
 
+@export_format("mp4", "overlay.mp4", "Overlay video (MP4)", has_pictures=True)
 class VideoWriter:
     """Writes an mp4 that plays everywhere: H.264, or MPEG-4 where there is no H.264 encoder.
 
@@ -37,35 +37,17 @@ class VideoWriter:
 
     The file plays while it grows, and after a kill: it is written in fragments, and put together
     with an index at its head when it is closed.
-
-    Parameters
-    ----------
-    frames
-        Where the images come from.
-    numbering
-        The label, and so the colour, of each object.
-    fps
-        Frames per second, whatever the frame times are.
-    codec
-        Encoder by its name in FFmpeg; the best there is if None.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        frames: Frames,
-        numbering: Numbering | None = None,
-        fps: float | None = None,
-        codec: str | None = None,
-    ) -> None:
+    def __init__(self, path: Path, of: Subject) -> None:
         self.path = Path(path)
-        self._frames = frames
-        self._numbering = numbering or Numbering()
-        self._fps = fps
+        self._frames = frames = of.frames
+        self._numbering = of.numbering
+        self._fps = of.fps
         self._scale = max(1, math.ceil(SMALLEST_WIDTH / frames.width))
         self._pts = 0
         self._last: float | None = None
-        codec = codec or ("libx264" if "libx264" in av.codecs_available else "mpeg4")
+        codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
         self._closed = False
         with naming(self.path, also=(FFmpegError,)):
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,8 +116,3 @@ def _put_together(path: Path) -> None:
                 if packet.dts is not None:  # the last one is empty
                     packet.stream = stream
                     target.mux(packet)
-
-
-@export_format("mp4", "overlay.mp4", "Overlay video (MP4)", has_pictures=True)
-def _open(path: Path, of: Subject) -> VideoWriter:
-    return VideoWriter(path, of.frames, of.numbering, of.fps)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 
 Masks = Mapping[ObjectId, ObjectMask]
@@ -64,3 +65,19 @@ class Frames(Protocol):
 
     def __getitem__(self, index: int, /) -> Frame:
         """Return a frame."""
+
+
+class Blank:
+    """A movie of known size without pictures, for writers that need a movie."""
+
+    seekable = True
+    fps: float | None = None
+
+    def __init__(self, name: str, size: tuple[int, int], length: int | None) -> None:
+        self.name = name
+        self.height, self.width = size
+        self.length = length
+
+    def __getitem__(self, index: int) -> Any:
+        """Refuse: no writer of masks alone needs a picture."""
+        raise ExportError(f"{self.name} has no pictures.")

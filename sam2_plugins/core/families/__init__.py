@@ -9,8 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from pkgutil import iter_modules
 
-from sam2_plugins.core.families.family import Family
-from sam2_plugins.core.families.variant import MemoryConfig, TrunkConfig
+from sam2_plugins.core.families.variant import Family, MemoryConfig, TrunkConfig
 
 
 def _discover() -> tuple[Family, ...]:

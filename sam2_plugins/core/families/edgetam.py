@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from sam2_plugins.core.families.family import Family
-from sam2_plugins.core.families.variant import Published, PyramidTrunk, Shapes, Variant
+from sam2_plugins.core.families.variant import Family, Published, PyramidTrunk, Shapes, Variant
 
 if TYPE_CHECKING:
     from torch import nn

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from sam2_plugins.core.families.family import Family
 from sam2_plugins.core.families.variant import (
+    Family,
     MapMemory,
     MemoryConfig,
     Published,
@@ -54,6 +54,7 @@ class VitConfig:
     size_multiple: ClassVar[int] = 16
     has_skips: ClassVar[bool] = False
     half_precision: ClassVar[bool] = True
+    corrects_nearby: ClassVar[bool] = False
 
     def build_trunk(self) -> nn.Module:
         """Make the trunk with fresh weights."""

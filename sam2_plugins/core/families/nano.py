@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from sam2_plugins.core.families.family import Family
-from sam2_plugins.core.families.variant import PyramidTrunk, Shapes, Variant
+from sam2_plugins.core.families.variant import Family, PyramidTrunk, Shapes, Variant
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,6 +20,7 @@ class ConvTrunkConfig(PyramidTrunk):
 
     kind: ClassVar[str] = "conv"
     half_precision: ClassVar[bool] = False  # a small step, repeated from frame to frame, adds up
+    corrects_nearby: ClassVar[bool] = True
 
     def build_trunk(self) -> nn.Module:
         """Make the trunk with fresh weights."""

@@ -10,8 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from sam2_plugins.core.families.family import Family
-from sam2_plugins.core.families.variant import MapMemory, Published, PyramidTrunk, Shapes, Variant
+from sam2_plugins.core.families.variant import (
+    Family,
+    MapMemory,
+    Published,
+    PyramidTrunk,
+    Shapes,
+    Variant,
+)
 
 if TYPE_CHECKING:
     from torch import nn

@@ -36,6 +36,11 @@ class TrunkConfig(Protocol):
     half_precision: ClassVar[bool]
     """Whether a card computes in bfloat16. It is what large models need to be quick."""
 
+    corrects_nearby: ClassVar[bool]
+    """Whether a click on the mask of a box or of clicks changes it near the click only, unless it
+    lies so deep in what is wrong that all of it is in doubt. A small model changes what was right,
+    too."""
+
     def build_trunk(self) -> nn.Module:
         """Make the trunk with fresh weights."""
 
@@ -55,6 +60,7 @@ class PyramidTrunk:
     size_multiple: ClassVar[int] = 32
     has_skips: ClassVar[bool] = True
     half_precision: ClassVar[bool] = True
+    corrects_nearby: ClassVar[bool] = False
 
     def build_neck(self, width: int, top_down: Sequence[int]) -> nn.Module:
         """Make the feature pyramid with fresh weights."""
@@ -184,6 +190,11 @@ class Variant:
         return self.trunk.half_precision
 
     @property
+    def corrects_nearby(self) -> bool:
+        """Whether a click on a detail of a mask from prompts changes it near the click only."""
+        return self.trunk.corrects_nearby
+
+    @property
     def size_multiple(self) -> int:
         """Input sizes are multiples of this."""
         return lcm(self.trunk.size_multiple, self.memory.size_multiple)
@@ -201,3 +212,26 @@ class Variant:
             f"{self.name} was trained at {self.image_size} px only: how good its masks are at "
             f"{image_size} px is not known, so compare both on a part of your movie"
         )
+
+
+@dataclass(frozen=True)
+class Family:
+    """Models of one architecture.
+
+    Parameters
+    ----------
+    name
+        What people call it.
+    variants
+        In the order in which lists of models show them.
+    trunks, memories
+        The parts that its variants, and files saved of them, may have.
+    place
+        Where the family stands in lists of models: lower comes first.
+    """
+
+    name: str
+    variants: tuple[Variant, ...]
+    trunks: tuple[type[TrunkConfig], ...] = ()
+    memories: tuple[type[MemoryConfig], ...] = ()
+    place: int = 100

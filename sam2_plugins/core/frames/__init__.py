@@ -13,7 +13,6 @@ from sam2_plugins.core.frames._folder import list_images
 from sam2_plugins.core.frames._foreign import refusal_of
 from sam2_plugins.core.frames._gate import DAMAGE, MAX_PIXELS, media_url
 from sam2_plugins.core.frames._image_files import read_image, read_pages
-from sam2_plugins.core.frames._normalise import Normalisation
 from sam2_plugins.core.frames._open import open_frames
 from sam2_plugins.core.frames._probe import SourceInfo, probe
 from sam2_plugins.core.frames._source import Frame, FrameSource, UnknownLengthError
@@ -23,7 +22,6 @@ __all__ = [
     "MAX_PIXELS",
     "Frame",
     "FrameSource",
-    "Normalisation",
     "SourceInfo",
     "UnknownLengthError",
     "encode_video",

@@ -100,7 +100,7 @@ def read_header(path: Path, max_pixels: int) -> ImageHeader:
     return header
 
 
-def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray:
+def read_image(path: Path) -> NDArray:
     """Read one image, [H, W] or [H, W, C], as it was recorded, upright.
 
     Raises
@@ -108,7 +108,7 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray:
     FrameSourceError
         If it is no image; OSError or ValueError, if it is damaged.
     """
-    return read_header(path, max_pixels).read(path)
+    return read_header(path, MAX_PIXELS).read(path)
 
 
 def unreadable(path: Path, error: Exception) -> FrameSourceError:

@@ -24,10 +24,9 @@ from sam2_plugins.core.frames._image_files import (
 )
 from sam2_plugins.core.frames._normalise import Contrast, Limits
 from sam2_plugins.core.frames._source import FrameSource, ReadOptions
-from sam2_plugins.core.frames._stream import StreamSource
+from sam2_plugins.core.frames._stream import StreamSource, open_video_stream
 from sam2_plugins.core.frames._tiff import open_tiff
 from sam2_plugins.core.frames._video import VideoSource
-from sam2_plugins.core.frames._video_stream import open_video_stream
 from sam2_plugins.core.frames._zarr import is_zarr, is_zarr_address, open_zarr
 
 _KINDS_OF_OPTIONS = {

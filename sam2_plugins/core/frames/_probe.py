@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from sam2_plugins.core.frames._open import open_frames
@@ -46,10 +46,6 @@ class SourceInfo:
     seekable: bool
     warnings: tuple[str, ...]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the facts as plain values, ready for JSON."""
-        return asdict(self)
-
 
 def probe(source: Any, **options: Any) -> SourceInfo:
     """Describe a source. Takes what `open_frames` takes; closes what it opened.
@@ -68,31 +64,14 @@ def probe(source: Any, **options: Any) -> SourceInfo:
 
 
 def _facts(frames: FrameSource) -> SourceInfo:
-    steps = None
-    if frames.length is not None and frames.length > 1:
-        steps = frames.times[1:] - frames.times[:-1]
-    has_rate = frames.fps is not None and frames.length is not None
-    height, width = frames.height, frames.width
-    normalisation = frames.normalisation
-    return SourceInfo(
-        name=frames.name,
-        kind=frames.kind,
-        width=width,
-        height=height,
-        length=frames.length,
-        fps=frames.fps,
-        duration=frames.length / frames.fps if has_rate else None,  # type: ignore[operator]
-        start_time=frames.start_time,
-        variable_rate=steps is not None and bool(steps.max() - steps.min() > 0.1 * steps.mean()),
-        dtype=str(frames.dtype),
-        axes=frames.axes,
-        axes_guessed=frames.axes_guessed,
-        limits=normalisation.limits,
-        normalisation=normalisation.basis,
-        codec=frames.codec,
-        rotation=frames.rotation,
-        mirrored=frames.mirrored,
-        pixel_size=frames.pixel_size,
-        seekable=frames.seekable,
-        warnings=frames.warnings,
-    )
+    length, fps, normalisation = frames.length, frames.fps, frames.normalisation
+    steps = frames.times[1:] - frames.times[:-1] if length is not None and length > 1 else None
+    more: dict[str, Any] = {
+        "duration": None if fps is None or length is None else length / fps,
+        "variable_rate": steps is not None and bool(steps.max() - steps.min() > 0.1 * steps.mean()),
+        "dtype": str(frames.dtype),
+        "limits": normalisation.limits,
+        "normalisation": normalisation.basis,
+    }
+    names = {field.name for field in fields(SourceInfo)} - more.keys()
+    return SourceInfo(**{name: getattr(frames, name) for name in names}, **more)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,6 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.core.frames._cache import FrameCache
 from sam2_plugins.core.frames._decoder import Decoder
 from sam2_plugins.core.frames._orientation import of_frame
 from sam2_plugins.core.frames._source import FrameSource, ReadOptions
@@ -250,3 +250,50 @@ def stretched(stream: Any, width: int, height: int) -> str | None:
         f"Its pixels are not square ({aspect.numerator}:{aspect.denominator}): frames are "
         f"{width} x {height} pixels as they are stored, where players stretch them."
     )
+
+
+class FrameCache:
+    """Decoded frames by index, as the decoder gave them; the least recently used go first.
+
+    Parameters
+    ----------
+    max_bytes
+        Bound on the memory of all of them; one frame is always kept.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._frames: OrderedDict[int, av.VideoFrame] = OrderedDict()
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def get(self, index: int) -> av.VideoFrame | None:
+        frame = self._frames.get(index)
+        if frame is not None:
+            self._frames.move_to_end(index)
+        return frame
+
+    def add(self, index: int, frame: av.VideoFrame, max_frames: int | None) -> None:
+        """Keep a frame, and no more than `max_frames` in all."""
+        self._drop(index)
+        self._frames[index] = frame
+        self.bytes += _size(frame)
+        while len(self._frames) > 1 and (
+            self.bytes > self._max_bytes or (max_frames and len(self._frames) > max_frames)
+        ):
+            self._drop(next(iter(self._frames)))
+
+    def clear(self) -> None:
+        self._frames.clear()
+        self.bytes = 0
+
+    def _drop(self, index: int) -> None:
+        frame = self._frames.pop(index, None)
+        if frame is not None:
+            self.bytes -= _size(frame)
+
+
+def _size(frame: av.VideoFrame) -> int:
+    return sum(plane.buffer_size for plane in frame.planes)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.core.frames._cut_short import is_cut_short
+from sam2_plugins.core.frames._content import is_cut_short
 from sam2_plugins.core.frames._decoder import Decoder, Key
 from sam2_plugins.core.frames._gate import open_container
 

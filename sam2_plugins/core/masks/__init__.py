@@ -17,11 +17,9 @@ from sam2_plugins.core.masks.label_pictures import (
 from sam2_plugins.core.masks.mask_table import MaskTable
 from sam2_plugins.core.masks.masklet import Masklet
 from sam2_plugins.core.masks.object_mask import ObjectId, ObjectMask, PixelBox
-from sam2_plugins.core.masks.rle import CocoRle
 
 __all__ = [
     "LARGEST_LABEL",
-    "CocoRle",
     "MaskTable",
     "Masklet",
     "NotLabelsError",

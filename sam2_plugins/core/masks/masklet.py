@@ -24,18 +24,12 @@ class Masklet:
     ----------
     obj
         The caller's id of the object.
-    label
-        What a person calls it; the id if empty.
     masks
         Frame (0-based) to mask. An object that is looked for and not there has an empty mask.
     """
 
     obj: ObjectId
-    label: str = ""
     masks: dict[int, ObjectMask] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.label = self.label or str(self.obj)
 
     def add(self, frame: int, mask: ObjectMask) -> None:
         """Set the mask of a frame, replacing what was there."""

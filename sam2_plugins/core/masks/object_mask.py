@@ -262,16 +262,10 @@ class ObjectMask:
         return [ring + offset for ring in polygons.trace(self.crop, tolerance)]
 
     @classmethod
-    def from_polygons(
-        cls,
-        rings: Sequence[ArrayLike],
-        frame_size: tuple[int, int],
-        iou: float = nan,
-        score: float = nan,
-    ) -> ObjectMask:
+    def from_polygons(cls, rings: Sequence[ArrayLike], frame_size: tuple[int, int]) -> ObjectMask:
         """Fill rings of (x, y) by the even-odd rule, cut at the frame."""
         crop, offset = polygons.fill(rings, frame_size)
-        return cls(crop, offset, frame_size, iou, score)
+        return cls(crop, offset, frame_size)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ObjectMask):

@@ -127,3 +127,8 @@ class Attention(nn.Module):
         return self.attend(
             self.split(self.q_proj(q)), self.split(self.k_proj(k)), self.split(self.v_proj(v))
         )
+
+
+def twice(x: Tensor) -> Tensor:
+    """Enlarge a map [B, C, H, W] to twice its size."""
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sam2_plugins.core.families.variant import Variant
 from sam2_plugins.core.model.conv_trunk import Block
-from sam2_plugins.core.model.layers import LayerNorm2d
+from sam2_plugins.core.model.layers import LayerNorm2d, twice
 from sam2_plugins.core.model.sam2 import ImageFeatures
 
 WIDTH = 48
@@ -75,11 +75,7 @@ class ObjectFinder(nn.Module):
         detail = F.gelu(self.stem(pixels))
         fine, middle = features.skips
         x = self.mix_coarse(self.coarse(features.coarse))
-        x = self.mix_middle(self.middle(middle) + _twice(x))
-        x = self.mix_fine(self.fine(fine) + self.down(detail) + _twice(x))
-        found = self.last(torch.cat((detail, _twice(self.up(x))), 1))
+        x = self.mix_middle(self.middle(middle) + twice(x))
+        x = self.mix_fine(self.fine(fine) + self.down(detail) + twice(x))
+        found = self.last(torch.cat((detail, twice(self.up(x))), 1))
         return Landscape(found[:, 0], found[:, 1])
-
-
-def _twice(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear")

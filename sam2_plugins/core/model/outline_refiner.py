@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam2_plugins.core.model.fast import replayed
+from sam2_plugins.core.model.layers import twice
 
 SIDE = 64
 """Side of a closeup in pixels; a multiple of 8."""
@@ -67,8 +68,8 @@ class OutlineRefiner(nn.Module):
         fine = self.enter(x)
         middle = self.middle(F.max_pool2d(fine, 2))
         deep = self.deep(F.max_pool2d(middle, 2))
-        x = self.up_middle(torch.cat((_twice(deep), middle), 1))
-        x = self.up_fine(torch.cat((_twice(x), fine), 1))
+        x = self.up_middle(torch.cat((twice(deep), middle), 1))
+        x = self.up_fine(torch.cat((twice(x), fine), 1))
         return F.pixel_shuffle(self.last(x), 2) + kept(masks[:, :1])
 
 
@@ -87,7 +88,3 @@ class _Block(nn.Sequential):
             nn.GroupNorm(4, leaving),
             nn.GELU(),
         )
-
-
-def _twice(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear")

@@ -1,7 +1,8 @@
 """A click on a mask that is there changes it only near the click.
 
-A tracked or painted mask is right but near the click, and what a network predicts from a click may
-change it anywhere. As in FocalClick's progressive merge (Chen et al. 2022), only the
+A tracked or painted mask is right but near the click, and so is one that a small network made of a
+box or of clicks, unless the click lies deep in what is wrong. What a network predicts from a click
+may change it anywhere. As in FocalClick's progressive merge (Chen et al. 2022), only the
 part of the change is taken that holds the click. How far it may reach follows from the click: who
 clicks in the middle of what is wrong sees it go on as far beyond the click as the outline is away.
 """
@@ -22,6 +23,11 @@ REACH = 2.0
 """A click changes a mask within this many times its distance to the outline."""
 
 
+DETAIL = 1 / 3
+"""A click that is further from the outline, in radii of a disc of the mask's area, shows that the
+mask is wrong as a whole."""
+
+
 def obeys(mask: ObjectMask, click: Click) -> bool:
     """Whether a mask has, or leaves out, the very pixel of a click."""
     x, y, label = click
@@ -33,7 +39,12 @@ def is_elsewhere(mask: ObjectMask, click: Click) -> bool:
 
     What lies between would be wider than the mask.
     """
-    return bool(click[2]) and _to_outline(mask, click) > sqrt(mask.area / pi)
+    return bool(click[2]) and _depth(mask, click) > 1
+
+
+def is_detail(mask: ObjectMask, click: Click) -> bool:
+    """Whether a click corrects a detail of a mask, and not the mask as a whole."""
+    return _depth(mask, click) <= DETAIL
 
 
 def corrected(mask: ObjectMask, predicted: ObjectMask, click: Click) -> ObjectMask | None:
@@ -62,6 +73,11 @@ def _around(mask: ObjectMask, click: Click, reach: float = REACH) -> tuple[Pixel
     x1, y1 = min(floor(x + radius) + 1, width), min(floor(y + radius) + 1, height)
     rows, columns = np.ogrid[y0:y1, x0:x1]
     return (x0, y0, x1, y1), np.hypot(columns - x, rows - y) <= radius
+
+
+def _depth(mask: ObjectMask, click: Click) -> float:
+    """Radii of a disc of the mask's area from a click to the outline."""
+    return _to_outline(mask, click) / sqrt(mask.area / pi)
 
 
 def _to_outline(mask: ObjectMask, click: Click) -> float:

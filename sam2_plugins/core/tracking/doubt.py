@@ -7,7 +7,7 @@ real movies with known truth, and `benchmarks/doubt.py` measures what the rule f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import hypot, isnan, log2, sqrt
 
@@ -95,31 +95,6 @@ def doubt_of(
     reasons = [name for name, strength in signs.items() if strength >= _NOTABLE]
     reasons.sort(key=lambda name: -weighted[name])
     return Doubt(min(sum(weighted.values()) / _FULL, 1.0), tuple(reasons))
-
-
-def doubts(
-    masks: Mapping[int, ObjectMask],
-    prompted: Collection[int],
-    others: Callable[[int], Iterable[ObjectMask]] = lambda frame: (),
-) -> dict[int, Doubt]:
-    """Judge the masks of one object along a movie; prompted frames are sure.
-
-    Parameters
-    ----------
-    masks
-        By frame.
-    others
-        Returns the masks of the other objects on a frame.
-    """
-    origins = sorted(frame for frame in prompted if frame in masks)
-    found = {}
-    for frame, mask in masks.items():
-        if frame in prompted:
-            found[frame] = Doubt()
-            continue
-        before, reference = neighbours(frame, origins)
-        found[frame] = doubt_of(mask, masks.get(before), masks.get(reference), others(frame))
-    return found
 
 
 def neighbours(frame: int, origins: Sequence[int]) -> tuple[int, int]:

@@ -29,7 +29,7 @@ from sam2_plugins.core.tracking.query import Output
 from sam2_plugins.core.tracking.resample import Rendering
 from sam2_plugins.core.tracking.tracked_object import TrackedObject
 from sam2_plugins.core.tracking.transfer import Reading, to_device, to_host
-from sam2_plugins.core.tracking.windows.planner import Window
+from sam2_plugins.core.tracking.windows.planner import Window, without_cut_parts
 
 OBJECT_TOKENS_AT_ONCE = 2**15
 """Objects are batched so that no more feature tokens than this are conditioned at once.
@@ -178,7 +178,8 @@ class FrameStep:
         *arrays, read_scores, read_ious = reading.arrays()
         score, iou = read_scores[:, 0].tolist(), read_ious.tolist()
         size, specks = self.operations.frame_size, self.operations.specks
-        masks = rendering.masks(arrays, size, iou, score, specks)
+        drawn = rendering.masks(arrays, size, iou, score, specks)
+        masks = [without_cut_parts(m, w) for m, w in zip(drawn, windows, strict=True)]
         boxes = rendering.boxes(arrays)
         rows = zip(
             members,

@@ -102,12 +102,6 @@ class ImageSegmenter:
             return [prediction.mask]
         return [prediction.mask, *self._others(prompt, prediction)]
 
-    def predict_many(self, prompts: Sequence[Prompt]) -> list[ObjectMask]:
-        """Masks of many objects, each with its own prompt; see `predict`."""
-        for prompt in prompts:
-            prompt.check_fits(self.frame_size)
-        return [self.prediction(prompt).mask for prompt in prompts]
-
     def prediction(self, prompt: Prompt) -> Prediction:
         """Return the mask of a prompt, with the clicks that it does not meet."""
         tracked = TrackedObject(prompt.obj, self.frame_size, get_policy("sam2"))
@@ -149,8 +143,8 @@ class ImageSegmenter:
         wanted = ClickGrid(
             points_per_side, min_iou, min_stability, stability_offset, max_overlap, min_area
         )
-        size = self.frame_size
-        return propose_by_clicks(self._operations, self._planner, 0, size, wanted)
+        assert self.frame_size  # an image has to be set
+        return propose_by_clicks(self._operations, self._planner, 0, wanted)
 
     def objects(self, like: Sequence[ObjectMask] = ()) -> list[ObjectMask]:
         """All objects of the image, the surest first; they do not overlap.

@@ -60,14 +60,10 @@ class TrackingOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "memory", policy_name(self.memory))
+        object.__setattr__(self, "window", _window(self.window))
         if self.direction not in DIRECTIONS:
             raise TrackingError(
                 f"The direction is one of {', '.join(DIRECTIONS)}, not {self.direction!r}."
-            )
-        whole = isinstance(self.window, int) and not isinstance(self.window, bool)
-        if self.window not in ("auto", None) and not (whole and int(self.window) > 0):
-            raise TrackingError(
-                f"The window is auto, none, or a number of pixels, not {self.window!r}."
             )
 
     @classmethod
@@ -118,16 +114,10 @@ class TrackingOptions:
         return {**values, "model": model_identity(self.model, self.device)}
 
 
-def parse_window(text: str) -> WindowChoice:
-    """Read a window as people type it: auto, none, or a number of pixels.
-
-    Raises
-    ------
-    TrackingError
-        If it is none of these.
-    """
-    if text in ("auto", "none"):
-        return "auto" if text == "auto" else None
-    if text.isdecimal() and int(text) > 0:
-        return int(text)
-    raise TrackingError(f"The window is auto, none, or a number of pixels, not {text!r}.")
+def _window(value: object) -> WindowChoice:
+    """Read a window, also as people type it: auto, none, or a number of pixels."""
+    if value in ("auto", "none", None):
+        return "auto" if value == "auto" else None
+    if str(value).isdecimal() and int(str(value)) > 0:
+        return int(str(value))
+    raise TrackingError(f"The window is auto, none, or a number of pixels, not {value!r}.")

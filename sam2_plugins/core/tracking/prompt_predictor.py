@@ -49,9 +49,8 @@ class PromptPredictor:
 
     def predict(self, query: Query) -> Prediction:
         """Return the mask of all prompts of a query, and the clicks that it does not meet."""
-        if query.corrects is not None and query.recorded is not None:
-            return self._correct(query, query.recorded, query.corrects)
-        return self._meet(query)
+        corrects = query.corrects(self._operations.model.variant.corrects_nearby)
+        return self._correct(query, *corrects) if corrects else self._meet(query)
 
     def _meet(self, query: Query) -> Prediction:
         """Return the mask that meets most clicks; of equals, that of the most natural attempt."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import Box, Click, Points, Prompt
-from sam2_plugins.core.tracking.correction import is_elsewhere
+from sam2_plugins.core.tracking.correction import is_detail, is_elsewhere
 from sam2_plugins.core.tracking.memory.bank import Recall
 from sam2_plugins.core.tracking.windows.planner import Window
 
@@ -119,27 +119,40 @@ class Query:
         """What the prompts amount to."""
         return Combined.of(self.prompts)
 
-    @property
-    def corrects(self) -> Click | None:
-        """The click that corrects a mask that stands: tracked, or painted; None for any other."""
-        click = self._on_standing
-        return click if click is not None and not self.moves else None
+    def corrects(self, nearby: bool) -> tuple[ObjectMask, Click] | None:
+        """Return the mask that stands, and the click that corrects it; None for any other click.
+
+        Parameters
+        ----------
+        nearby
+            What the model made of a box stands too, and of clicks where the last one is on a
+            detail.
+        """
+        standing, click = self.recorded, self._last_click
+        if standing is None or click is None or not standing.visible:
+            return None
+        stands = self._stands or (
+            nearby and (self.given.box is not None or is_detail(standing, click))
+        )
+        return (standing, click) if stands and not is_elsewhere(standing, click) else None
 
     @property
     def moves(self) -> bool:
-        """Whether the last click is on something else than the mask that stands."""
-        click = self._on_standing
-        return (
-            click is not None and self.recorded is not None and is_elsewhere(self.recorded, click)
-        )
+        """Whether the last click is on something else than the mask that was tracked or painted."""
+        standing, click = self.recorded, self._last_click
+        if standing is None or click is None or not (self._stands and standing.visible):
+            return False
+        return is_elsewhere(standing, click)
 
     @property
-    def _on_standing(self) -> Click | None:
-        points, recorded = self.prompts[-1].points, self.recorded
-        stands = self.recall is not None or any(prompt.mask for prompt in self.prompts)
-        if points is None or recorded is None or not (stands and recorded.visible):
-            return None
-        return (*points.xy[-1], points.labels[-1])
+    def _stands(self) -> bool:
+        """Whether the mask that is there was tracked, or painted."""
+        return self.recall is not None or any(prompt.mask for prompt in self.prompts)
+
+    @property
+    def _last_click(self) -> Click | None:
+        points = self.prompts[-1].points
+        return None if points is None else (*points.xy[-1], points.labels[-1])
 
 
 def unmet_sentence(click: Click) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, TypeAlias
 
@@ -11,7 +11,6 @@ from fiftyone.operators import types
 
 from sam2_plugins.core.checkpoints import AUTO, choose_model, list_models
 from sam2_plugins.core.tracking.memory.policies import policy_help
-from sam2_plugins.core.tracking.options import parse_window
 from sam2_plugins.core.tracking.schedule import DIRECTIONS
 from sam2_plugins.fiftyone_plugin.checks import prompt_fields
 from sam2_plugins.fiftyone_plugin.evaluation import EvaluationReport, MovieScores
@@ -36,16 +35,13 @@ _DIRECTIONS = {
 def add_prompt_fields(form: types.Object, ctx: Any, view: Any) -> None:
     """Add the fields that hold the prompts."""
     fields = prompt_fields(view)
-    choices = types.DropdownView(multiple=True)
-    for name in fields:
-        choices.add_choice(name, label=name)
     form.list(
         "prompt_fields",
         types.String(),
         default=fields if len(fields) == 1 else None,
         label="Prompts",
         description="Detections, Keypoints, Polylines or Segmentation on any frames",
-        view=choices,
+        view=_offering(types.DropdownView(multiple=True), fields),
     )
     if ctx.selected_labels:
         form.bool(
@@ -69,9 +65,7 @@ def add_all_objects(form: types.Object, ctx: Any) -> bool:
 def add_field(form: types.Object, view: Any, name: str, label: str, default: str | None) -> None:
     """Add one field with labels."""
     fields = prompt_fields(view)
-    choices = types.DropdownView(space=6)
-    for field in fields:
-        choices.add_choice(field, label=field)
+    choices = _offering(types.DropdownView(space=6), fields)
     form.str(name, default=default if default in fields else None, label=label, view=choices)
 
 
@@ -79,9 +73,7 @@ def add_grouping(form: types.Object, view: Any) -> None:
     """Add the fields that group single images to movies."""
     if view.media_type != fom.IMAGE or view._is_frames:
         return
-    choices = types.AutocompleteView()
-    for name in view.get_field_schema():
-        choices.add_choice(name, label=name)
+    choices = _offering(types.AutocompleteView(), view.get_field_schema())
     form.str("group_by", label="Movie", description="Field with its movie", view=choices)
     form.str("order_by", label="Order", description="Field with its place in it", view=choices)
 
@@ -187,6 +179,12 @@ def _add_text(
     form.str(name, default=default, label=label, description=about, view=_half())
 
 
+def _offering(choices: types.Choices, names: Iterable[str]) -> types.Choices:
+    for name in names:
+        choices.add_choice(name, label=name)
+    return choices
+
+
 def _half() -> types.View:
     """Half of the form's width."""
     return types.FieldView(space=6)
@@ -213,9 +211,7 @@ def read_request(ctx: Any) -> Request:
     if ctx.params.get("only_selected_labels"):
         chosen = frozenset(label["label_id"] for label in ctx.selected_labels)
     numbers = read_frame_numbers(given.get("prompt_frames"))
-    return Request.of(
-        {**given, "window": parse_window(window), "prompt_frames": numbers, "label_ids": chosen}
-    )
+    return Request.of({**given, "window": window, "prompt_frames": numbers, "label_ids": chosen})
 
 
 def read_frame_numbers(text: Any) -> frozenset[int] | None:

@@ -98,7 +98,7 @@ def follow_all(
     journal = None if run.journal is None else LineageJournal(run.journal)
     total = run.last - run.first + 1
     with _WRITING[run.journal] if run.journal else nullcontext():
-        frames = run_all(lineage, run.first, run.last, journal=journal, turn=lambda: session.turns)
+        frames = run_all(lineage, run.first, run.last, journal=journal, turn=session.turns.turn)
         with closing(frames):
             for done, found in enumerate(frames, 1):
                 index, computed = run.line.index(found.frame), len(found.masks)

@@ -22,13 +22,12 @@ from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.disk_features import DiskFeatures
 from sam2_plugins.core.tracking.schedule import Direction, Life
 from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
+from sam2_plugins.core.tracking.turns import Turns
 from sam2_plugins.napari_plugin.layers.frames import Line, View
 from sam2_plugins.napari_plugin.layers.marks import Prompts
 from sam2_plugins.napari_plugin.layers.mask_store import Change, Entry, MaskStore
-from sam2_plugins.napari_plugin.models.exact_undo import stepped_to
 from sam2_plugins.napari_plugin.models.prompt_log import Key, PromptLog
 from sam2_plugins.napari_plugin.models.requests import Request, Step
-from sam2_plugins.napari_plugin.models.turns import Turns
 
 
 @dataclass(frozen=True)
@@ -120,14 +119,14 @@ class Session:
         """
         model = self.settings.load_model()
         line, frame, label = key
-        with self.turns:
+        with self.turns.turn():
             tracker = self._tracker(model, view, line)
             before = self.prompts.get(key)
             if not before and not replaying:
                 entry = (line.index(frame), label)
                 painted = self.painted.get(entry)
                 self._before[key] = painted.before if painted else self.store.get(*entry)
-            step = partial(stepped_to, prompts, tracker, frame, label)
+            step = partial(_stepped_to, prompts, tracker, frame, label)
             if before and prompts == before[:-1] and step(forward=False):
                 self.prompts.put(key, prompts)
                 before = prompts
@@ -175,7 +174,7 @@ class Session:
             Masks to begin with, of objects without a prompt on the line.
         """
         model = self.settings.load_model()
-        with self.turns:
+        with self.turns.turn():
             if seeds:
                 self._tracking.pop(wanted.line, None)
             tracker = self._tracker(model, wanted.view, wanted.line)
@@ -188,7 +187,7 @@ class Session:
             results = tracker.propagate(*arguments)
         done = 0
         while True:
-            with self.turns:
+            with self.turns.turn():
                 self._heed()
                 result = next(results, None)
                 if result is None:
@@ -205,7 +204,7 @@ class Session:
         And what a person should know of them.
         """
         model = self.settings.load_model()
-        with self.turns:
+        with self.turns.turn():
             tracker = self._tracker(model, view, line)
             return list(tracker.proposer()(frame)), note_on(tracker, frame)
 
@@ -216,7 +215,7 @@ class Session:
         start, stop = frames
         direction: Direction = "forward" if start < stop else "backward"
         tracker = self.fresh_tracker(view, line)
-        with self.turns:
+        with self.turns.turn():
             for label, mask in masks.items():
                 tracker.add(Prompt.of(start, label, mask=mask))
             last = {}
@@ -340,6 +339,28 @@ def bound(tracker: VideoTracker, lives: Mapping[int, Life]) -> None:
             # A prompt that is about to be removed may be outside.
             with suppress(PromptError):
                 tracker.set_life(obj, life.first, life.last)
+
+
+def _stepped_to(
+    wanted: Prompts, tracker: VideoTracker, frame: int, label: int, forward: bool
+) -> bool:
+    """Undo or redo a tracker's last change exactly, if that leads to the wanted prompts."""
+
+    def prompts() -> tuple[Prompts, Prompts]:
+        """Those of the object on the frame, and all others."""
+        here = tuple(p for p in tracker.prompts if (p.frame, p.obj) == (frame, label))
+        return here, tuple(p for p in tracker.prompts if (p.frame, p.obj) != (frame, label))
+
+    _, others = prompts()
+    step, back = tracker.undo_prompt, tracker.redo_prompt
+    if forward:
+        step, back = back, step
+    if step() is None:
+        return False
+    if prompts() == (wanted, others):
+        return True
+    back()
+    return False
 
 
 def _beside(prompts: Prompts) -> list[object]:

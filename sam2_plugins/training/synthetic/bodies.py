@@ -70,12 +70,10 @@ class Patch:
         return np.asarray(upper + down * (lower - upper), np.float32)
 
 
-def cut_patch(
-    shape: Shape, pose: Pose, time: float, frame: tuple[int, int], margin: int = _MARGIN
-) -> Patch | None:
+def cut_patch(shape: Shape, pose: Pose, time: float, frame: tuple[int, int]) -> Patch | None:
     """Signed distance and own coordinates of a shape in its bounding box, or None if outside."""
     reach = shape.reach(pose, time)
-    extent = reach + margin
+    extent = reach + _MARGIN
     top, left = max(0, int(pose.y - extent)), max(0, int(pose.x - extent))
     bottom, right = min(frame[0], int(pose.y + extent) + 2), min(frame[1], int(pose.x + extent) + 2)
     if top >= bottom or left >= right:

@@ -9,7 +9,7 @@ import pytest
 from sam2_plugins.core.datasets import ctc
 from sam2_plugins.core.errors import FrameSourceError, Sam2PluginsError
 from sam2_plugins.core.evaluation import ctc_scores, read_truth
-from sam2_plugins.core.export import CtcWriter
+from sam2_plugins.core.export import Blank, CtcWriter, Subject
 from sam2_plugins.core.masks import split_label_image
 from tests.core.evaluation.scenes import DIVISION, scene
 
@@ -18,7 +18,9 @@ PARENTS = {2: 1, 3: 1}
 
 def export(folder, labels, parents=None):
     """Write labels as a results folder."""
-    writer = CtcWriter(folder, labels.shape[1:], len(labels), parents=parents)
+    writer = CtcWriter(
+        folder, Subject(Blank("cells", labels.shape[1:], len(labels)), parents=parents or {})
+    )
     for frame, image in enumerate(labels):
         writer.write(frame, float(frame), split_label_image(image))
     writer.close()

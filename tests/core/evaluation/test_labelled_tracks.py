@@ -6,7 +6,7 @@ import pytest
 from sam2_plugins.core.datasets import ctc, own
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.evaluation import derive_parents, read_result, read_truth
-from sam2_plugins.core.export import CtcWriter
+from sam2_plugins.core.export import Blank, CtcWriter, Subject
 from sam2_plugins.core.masks import split_label_image
 from tests.core.evaluation.scenes import DIVISION, scene
 
@@ -14,7 +14,10 @@ from tests.core.evaluation.scenes import DIVISION, scene
 @pytest.fixture
 def exported(tmp_path):
     """What `track --format ctc` leaves in its folder."""
-    writer = CtcWriter(tmp_path / "out" / "ctc", DIVISION.shape[1:], 5, parents={2: 1, 3: 1})
+    writer = CtcWriter(
+        tmp_path / "out" / "ctc",
+        Subject(Blank("cells", DIVISION.shape[1:], 5), parents={2: 1, 3: 1}),
+    )
     for frame, image in enumerate(DIVISION):
         writer.write(frame, float(frame), split_label_image(image))
     writer.close()

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.export import Blank, Numbering, Subject
+from sam2_plugins.core.masks import ObjectId, ObjectMask
 
 SIZE = (31, 45)  # odd on purpose
 
@@ -24,12 +25,20 @@ class Movie:
     fps: float | None = 25.0
     name: str = "cells.tif"
     seekable: bool = True
+    pixel_size: tuple[float, float] | None = None
     read: list[int] = field(default_factory=list)
 
     def __getitem__(self, index: int) -> Picture:
         self.read.append(index)
         level = 40 + 10 * (index % 16)
         return Picture(np.full((self.height, self.width, 3), level, np.uint8))
+
+
+def blank(
+    length: int | None = 10, objects: tuple[ObjectId, ...] = (), size=SIZE, parents=None
+) -> Subject:
+    """A movie of which a writer sees no picture."""
+    return Subject(Blank("cells", size, length), Numbering(objects), parents or {})
 
 
 def square(x: int, y: int = 4, side: int = 8, size=SIZE, **scores: float) -> ObjectMask:

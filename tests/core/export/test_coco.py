@@ -9,9 +9,9 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from sam2_plugins.core.export import CocoWriter, Numbering
+from sam2_plugins.core.export import CocoWriter
 from sam2_plugins.core.masks import ObjectMask
-from tests.core.export.movie import SIZE, masks_on, write_movie
+from tests.core.export.movie import SIZE, blank, masks_on, write_movie
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def path(tmp_path):
 
 
 def write(path, frames):
-    writer = CocoWriter(path, SIZE, Numbering([7]), name="cells", category="nucleus")
+    writer = CocoWriter(path, blank(10, (7,)))
     write_movie(writer, frames)
     writer.close()
     writer.close()
@@ -57,7 +57,7 @@ def test_frames_tracks_and_predictions_are_told(path):
         (4, 3, 0.12),
     ]
     assert {track["id"]: track["name"] for track in document["tracks"]} == {1: "a", 7: 7}
-    assert document["categories"] == [{"id": 1, "name": "nucleus"}]
+    assert document["categories"] == [{"id": 1, "name": "object"}]
     assert document["videos"] == [{"id": 1, "name": "cells", "width": SIZE[1], "height": SIZE[0]}]
     first, second = document["annotations"][:2]
     assert (first["iou"], first["object_score"]) == (0.8, 2.5)
@@ -71,7 +71,7 @@ def test_a_movie_without_results_is_a_valid_file(path):
 
 def test_what_was_written_before_a_kill_is_in_the_part_file(path):
     path.write_text("the result of an earlier run")
-    writer = CocoWriter(path, SIZE)
+    writer = CocoWriter(path, blank())
     write_movie(writer, [0, 1])
     lines = path.with_name("coco.json.part").read_text().splitlines()
     assert sum('"segmentation"' in line for line in lines) == 4

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import tifffile
 
-from sam2_plugins.core.export import CtcWriter, Numbering, check_ctc
+from sam2_plugins.core.export import CtcWriter, check_ctc
 from sam2_plugins.core.masks import ObjectMask
-from tests.core.export.movie import SIZE, square, write_movie
+from tests.core.export.movie import SIZE, blank, square, write_movie
 
 
 def write(folder, results, n_frames=None, **options):
     """Write frames given as {object: x of its square}."""
-    writer = CtcWriter(folder, SIZE, n_frames, **options)
+    writer = CtcWriter(folder, blank(n_frames, **options))
     for frame, masks in results.items():
         writer.write(frame, float(frame), {obj: square(x) for obj, x in masks.items()})
     writer.close()
@@ -22,7 +22,7 @@ def write(folder, results, n_frames=None, **options):
 
 
 def test_images_are_compressed_16_bit_labels_with_three_digits(tmp_path):
-    writer = CtcWriter(tmp_path, SIZE, 10, Numbering([7]))
+    writer = CtcWriter(tmp_path, blank(10, (7,)))
     write_movie(writer)
     writer.close()
     names = sorted(path.name for path in tmp_path.glob("*.tif"))
@@ -61,7 +61,7 @@ def test_a_mother_that_stays_goes_on_as_a_track_of_her_own(tmp_path):
 
 
 def test_an_object_hidden_by_another_has_a_gap_there(tmp_path):
-    writer = CtcWriter(tmp_path, SIZE, 3)
+    writer = CtcWriter(tmp_path, blank(3))
     for frame, x in enumerate([20, 0, 20]):
         masks = {1: square(0, iou=0.9), 2: square(x, iou=0.1)}
         writer.write(frame, 0.0, masks)
@@ -86,7 +86,7 @@ def test_results_of_an_earlier_run_are_gone(tmp_path):
 
 @pytest.mark.parametrize("n_frames", [None, 1001])
 def test_names_have_four_digits_from_a_thousand_frames_on(tmp_path, n_frames):
-    writer = CtcWriter(tmp_path, (2, 2), n_frames)
+    writer = CtcWriter(tmp_path, blank(n_frames, size=(2, 2)))
     writer.write(1000, 0.0, {1: ObjectMask.from_array(np.eye(2))})
     writer.close()
     assert len(list(tmp_path.glob("mask????.tif"))) == 1001
@@ -95,8 +95,7 @@ def test_names_have_four_digits_from_a_thousand_frames_on(tmp_path, n_frames):
 
 def test_an_id_beyond_16_bits_is_numbered_anew(tmp_path):
     results = {0: {70_000: 0}, 1: {70_000: 0, 1: 20}, 2: {70_000: 0}}
-    numbering = Numbering([1, 70_000])
-    assert write(tmp_path, results, numbering=numbering) == [(1, 1, 1, 0), (2, 0, 2, 0)]
+    assert write(tmp_path, results, objects=(1, 70_000)) == [(1, 1, 1, 0), (2, 0, 2, 0)]
     assert check_ctc(tmp_path) == []
 
 

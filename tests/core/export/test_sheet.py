@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam2_plugins.core.export import ContactSheetWriter, Snapshot, contact_sheet
+from sam2_plugins.core.export import ContactSheetWriter, Snapshot, Subject, contact_sheet
 from tests.core.export.movie import Movie, masks_on, square, write_movie
 
 SIZE = (100, 150)
@@ -54,7 +54,7 @@ def test_a_sheet_of_nothing_is_refused():
 )
 def test_frames_are_evenly_spaced_and_read_only_at_the_end(tmp_path, n_frames, expected):
     movie = Movie(length=n_frames)
-    writer = ContactSheetWriter(tmp_path / "sheet.png", movie, n=4)
+    writer = ContactSheetWriter(tmp_path / "sheet.png", Subject(movie), n=4)
     write_movie(writer, range(n_frames))
     assert movie.read == []
     writer.close()
@@ -66,7 +66,7 @@ def test_frames_are_evenly_spaced_and_read_only_at_the_end(tmp_path, n_frames, e
 
 def test_images_of_a_stream_are_kept_as_they_pass(tmp_path):
     movie = Movie(length=None, seekable=False)
-    writer = ContactSheetWriter(tmp_path / "sheet.png", movie, n=4)
+    writer = ContactSheetWriter(tmp_path / "sheet.png", Subject(movie), n=4)
     write_movie(writer, range(50))
     movie.__dict__["read"] = passed = []
     writer.close()
@@ -79,7 +79,7 @@ def test_images_of_a_stream_are_kept_as_they_pass(tmp_path):
 def test_times_that_mean_nothing_are_not_written(tmp_path):
     sheets = []
     for fps in (25.0, None):
-        writer = ContactSheetWriter(tmp_path / f"{fps}.png", Movie(fps=fps), n=2)
+        writer = ContactSheetWriter(tmp_path / f"{fps}.png", Subject(Movie(fps=fps)), n=2)
         for frame in range(2):
             writer.write(frame, float(frame), masks_on(frame))
         writer.close()
@@ -89,5 +89,5 @@ def test_times_that_mean_nothing_are_not_written(tmp_path):
 
 
 def test_no_frame_makes_no_sheet(tmp_path):
-    ContactSheetWriter(tmp_path / "sheet.png", Movie()).close()
+    ContactSheetWriter(tmp_path / "sheet.png", Subject(Movie())).close()
     assert not list(tmp_path.iterdir())

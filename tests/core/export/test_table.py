@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import csv
 
-from sam2_plugins.core.export import CsvWriter, Numbering
-from tests.core.export.movie import write_movie
+from sam2_plugins.core.export import CsvWriter
+from tests.core.export.movie import blank, write_movie
 
 
 def test_a_row_holds_what_is_known_of_an_object_on_a_frame(tmp_path):
-    writer = CsvWriter(tmp_path / "tracks.csv", Numbering([7]))
+    writer = CsvWriter(tmp_path / "tracks.csv", blank(10, (7,)))
     write_movie(writer, [3, 4])
     # Not closed: the rows are there all the same.
     with (tmp_path / "tracks.csv").open() as file:

@@ -8,10 +8,10 @@ import tifffile
 from PIL import Image, ImageSequence
 
 from sam2_plugins.core.errors import ExportError
-from sam2_plugins.core.export import LabelTiffWriter, Numbering
+from sam2_plugins.core.export import LabelTiffWriter, Subject
 from sam2_plugins.core.frames import open_frames
 from sam2_plugins.core.masks import split_label_image
-from tests.core.export.movie import SIZE, masks_on, square, write_movie
+from tests.core.export.movie import SIZE, Movie, blank, masks_on, square, write_movie
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def path(tmp_path):
 
 
 def test_pages_are_the_label_images_of_the_frames(path):
-    writer = LabelTiffWriter(path, SIZE, 10, Numbering([7]))
+    writer = LabelTiffWriter(path, blank(10, (7,)))
     write_movie(writer)
     writer.close()
     stack = tifffile.imread(path)
@@ -31,7 +31,7 @@ def test_pages_are_the_label_images_of_the_frames(path):
 
 
 def test_the_file_says_that_its_pages_are_frames_and_is_compressed(path):
-    writer = LabelTiffWriter(path, SIZE, 10)
+    writer = LabelTiffWriter(path, blank(10))
     write_movie(writer)
     writer.close()
     writer.close()
@@ -44,7 +44,7 @@ def test_the_file_says_that_its_pages_are_frames_and_is_compressed(path):
 
 
 def test_a_file_that_was_never_closed_is_readable(path, tmp_path):
-    writer = LabelTiffWriter(path, SIZE, 10)
+    writer = LabelTiffWriter(path, blank(10))
     write_movie(writer, range(3))
     shutil.copy(path, tmp_path / "killed.tif")
     assert tifffile.imread(tmp_path / "killed.tif").shape == (3, *SIZE)
@@ -53,7 +53,7 @@ def test_a_file_that_was_never_closed_is_readable(path, tmp_path):
 
 
 def test_page_k_is_frame_k_even_if_tracking_began_later(path):
-    writer = LabelTiffWriter(path, SIZE)
+    writer = LabelTiffWriter(path, blank(None))
     write_movie(writer, [2, 4])
     writer.close()
     stack = tifffile.imread(path)
@@ -62,7 +62,7 @@ def test_page_k_is_frame_k_even_if_tracking_began_later(path):
 
 @pytest.mark.parametrize("first", [0, 2])
 def test_pages_are_as_wide_as_their_labels_need(path, first):
-    writer = LabelTiffWriter(path, SIZE)
+    writer = LabelTiffWriter(path, blank(None))
     for frame in range(4):
         writer.write(frame, 0.0, {7: square(0), **({70_000: square(20)} if frame >= first else {})})
     writer.close()
@@ -76,7 +76,7 @@ def test_pages_are_as_wide_as_their_labels_need(path, first):
 
 @pytest.mark.parametrize("times", [[0, 30, 60, 90], [0, 30, 75, 90]])
 def test_times_and_the_size_of_pixels_come_back(path, times):
-    writer = LabelTiffWriter(path, SIZE, 4, pixel_size=(0.65, 0.5), timed=True)
+    writer = LabelTiffWriter(path, Subject(Movie(4, pixel_size=(0.65, 0.5))))
     for frame, time in enumerate(times):
         writer.write(frame, time, {7: square(0)})
     writer.close()
@@ -88,4 +88,4 @@ def test_times_and_the_size_of_pixels_come_back(path, times):
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ExportError, match=r"labels\.tif cannot be written"):
-        LabelTiffWriter(tmp_path / "file" / "labels.tif", SIZE)
+        LabelTiffWriter(tmp_path / "file" / "labels.tif", blank(None))

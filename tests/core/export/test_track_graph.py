@@ -8,14 +8,13 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from sam2_plugins.core.export import CtcWriter, Numbering, TrackWriter
+from sam2_plugins.core.export import Blank, CtcWriter, Numbering, Subject, TrackWriter
 from sam2_plugins.core.export.geff import GeffWriter
-from sam2_plugins.core.export.track_graph import Scale
 from sam2_plugins.core.export.trackmate import TrackMateWriter
 from sam2_plugins.core.masks import ObjectId, ObjectMask
+from tests.core.export.movie import Movie
 
 SIZE = (40, 60)
-SCALE = Scale((0.5, 0.25), 120.0)
 PARENTS: dict[ObjectId, ObjectId] = {"a.1": "a", "a.2": "a"}
 
 
@@ -36,14 +35,15 @@ def write_division(writer: TrackWriter) -> None:
     writer.close()
 
 
-def numbering() -> Numbering:
-    return Numbering(["a", "a.1", "a.2", "b"])
+def subject() -> Subject:
+    movie = Movie(4, *SIZE, fps=1 / 120, name="dir/movie.tif", pixel_size=(0.5, 0.25))
+    return Subject(movie, Numbering(["a", "a.1", "a.2", "b"]), PARENTS)
 
 
 @pytest.mark.parametrize("sign", ["\0", "\x07", "\ud800", "\ufffe"])
 def test_trackmate_is_xml_whatever_the_names(tmp_path: Path, sign: str) -> None:
     path = tmp_path / "trackmate.xml"
-    writer = TrackMateWriter(path, SIZE, 1, Numbering(), None, SCALE, f"dir{sign}/movie{sign}.tif")
+    writer = TrackMateWriter(path, Subject(Blank(f"dir{sign}/movie{sign}.tif", SIZE, 1)))
     writer.write(0, 0.0, {f"cell{sign}": box(10, 10)})
     writer.close()
     (spot,) = ET.parse(path).getroot().iter("Spot")
@@ -52,7 +52,7 @@ def test_trackmate_is_xml_whatever_the_names(tmp_path: Path, sign: str) -> None:
 
 def test_trackmate_has_spots_links_and_the_scale(tmp_path: Path) -> None:
     path = tmp_path / "trackmate.xml"
-    write_division(TrackMateWriter(path, SIZE, 4, numbering(), PARENTS, SCALE, "dir/movie.tif"))
+    write_division(TrackMateWriter(path, subject()))
     root = ET.parse(path).getroot()
     spots = {s.attrib["ID"]: s for s in root.iter("Spot")}
     assert len(spots) == 9
@@ -89,7 +89,7 @@ def test_geff_is_read_back_by_its_own_package(tmp_path: Path) -> None:
     geff = pytest.importorskip("geff")
     path = tmp_path / "tracks.geff"
     for _ in range(2):  # a folder of before is replaced
-        write_division(GeffWriter(path, numbering(), PARENTS, SCALE))
+        write_division(GeffWriter(path, subject()))
     graph, metadata = geff.read(path, structure_validation=True)
     assert len(graph) == 9 and graph.number_of_edges() == 7
     mother = next(n for n, d in graph.nodes(data=True) if d["label"] == 1 and d["t"] == 1)
@@ -100,14 +100,14 @@ def test_geff_is_read_back_by_its_own_package(tmp_path: Path) -> None:
 
 def test_geff_without_an_object_is_told_of(tmp_path: Path) -> None:
     pytest.importorskip("geff")
-    writer = GeffWriter(tmp_path / "tracks.geff")
+    writer = GeffWriter(tmp_path / "tracks.geff", subject())
     writer.close()
     assert "no object is seen" in writer.notes[0]
     assert not writer.path.exists()
 
 
 def test_a_parent_that_ctc_cannot_have_is_told_of(tmp_path: Path) -> None:
-    writer = CtcWriter(tmp_path, SIZE, 2, Numbering([1, 2]), {2: 1})
+    writer = CtcWriter(tmp_path, Subject(Blank("cells", SIZE, 2), Numbering([1, 2]), {2: 1}))
     for frame in range(2):
         writer.write(frame, float(frame), {1: box(10, 10), 2: box(30, 10)})
     writer.close()

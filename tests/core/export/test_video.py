@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sam2_plugins.core.errors import ExportError
-from sam2_plugins.core.export import Numbering, VideoWriter, overlay
+from sam2_plugins.core.export import Numbering, Subject, VideoWriter, overlay
 from tests.core.export.movie import Movie, masks_on, write_movie
 
 
@@ -27,7 +27,7 @@ def path(tmp_path):
 
 def test_every_frame_is_shown_with_its_masks(path):
     movie, numbering = Movie(), Numbering([7, "a"])
-    writer = VideoWriter(path, movie, numbering)
+    writer = VideoWriter(path, Subject(movie, numbering))
     write_movie(writer)
     writer.close()
     codec, _, pictures = decode(path)
@@ -41,7 +41,7 @@ def test_every_frame_is_shown_with_its_masks(path):
 
 
 def test_a_small_odd_movie_is_enlarged_to_an_even_size(path):
-    writer = VideoWriter(path, Movie())
+    writer = VideoWriter(path, Subject(Movie()))
     write_movie(writer, [0])
     writer.close()
     codec, _, _ = decode(path)
@@ -49,7 +49,7 @@ def test_a_small_odd_movie_is_enlarged_to_an_even_size(path):
 
 
 def test_a_large_odd_movie_loses_one_row_and_one_column(path):
-    writer = VideoWriter(path, Movie(height=51, width=1001))
+    writer = VideoWriter(path, Subject(Movie(height=51, width=1001)))
     writer.write(0, 0.0, {})
     writer.close()
     codec, _, _ = decode(path)
@@ -57,7 +57,7 @@ def test_a_large_odd_movie_loses_one_row_and_one_column(path):
 
 
 def test_variable_frame_times_are_kept(path):
-    writer = VideoWriter(path, Movie())
+    writer = VideoWriter(path, Subject(Movie()))
     times = [5.0, 5.025, 5.065, 5.165, 5.19]
     for frame, time in enumerate(times):
         writer.write(frame, time, {})
@@ -68,7 +68,7 @@ def test_variable_frame_times_are_kept(path):
 
 @pytest.mark.parametrize(("fps", "step"), [(None, 1 / 6), (10, 0.1)])
 def test_a_time_lapse_plays_at_a_pleasant_pace_or_the_wanted_one(path, fps, step):
-    writer = VideoWriter(path, Movie(), fps=fps)
+    writer = VideoWriter(path, Subject(Movie(), fps=fps))
     write_movie(writer, range(4), step=300.0)
     writer.close()
     _, shown, _ = decode(path)
@@ -77,7 +77,7 @@ def test_a_time_lapse_plays_at_a_pleasant_pace_or_the_wanted_one(path, fps, step
 
 def test_mpeg4_serves_where_there_is_no_h264(path, monkeypatch):
     monkeypatch.setattr(av, "codecs_available", av.codecs_available - {"libx264"})
-    writer = VideoWriter(path, Movie())
+    writer = VideoWriter(path, Subject(Movie()))
     write_movie(writer, range(3))
     writer.close()
     codec, _, pictures = decode(path)
@@ -85,7 +85,7 @@ def test_mpeg4_serves_where_there_is_no_h264(path, monkeypatch):
 
 
 def test_a_video_closed_early_is_whole_up_to_there(path):
-    writer = VideoWriter(path, Movie(length=1000))
+    writer = VideoWriter(path, Subject(Movie(length=1000)))
     write_movie(writer, range(3))
     writer.close()
     writer.close()
@@ -96,9 +96,9 @@ def test_a_killed_program_leaves_a_video_that_plays(path):
     script = f"""
 import os, signal
 from pathlib import Path
-from sam2_plugins.core.export import VideoWriter
+from sam2_plugins.core.export import Subject, VideoWriter
 from tests.core.export.movie import Movie, write_movie
-writer = VideoWriter(Path({str(path)!r}), Movie())
+writer = VideoWriter(Path({str(path)!r}), Subject(Movie()))
 write_movie(writer)
 os._exit(9)
 """
@@ -109,7 +109,7 @@ os._exit(9)
 
 
 def test_a_finished_video_has_its_index_at_its_head(path):
-    writer = VideoWriter(path, Movie())
+    writer = VideoWriter(path, Subject(Movie()))
     write_movie(writer)
     writer.close()
     content = path.read_bytes()
@@ -119,11 +119,11 @@ def test_a_finished_video_has_its_index_at_its_head(path):
 
 
 def test_no_frame_makes_no_video(path):
-    VideoWriter(path, Movie()).close()
+    VideoWriter(path, Subject(Movie())).close()
     assert not path.exists()
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "overlay.mp4").mkdir()
     with pytest.raises(ExportError, match=r"overlay\.mp4 cannot be written"):
-        VideoWriter(tmp_path / "overlay.mp4", Movie())
+        VideoWriter(tmp_path / "overlay.mp4", Subject(Movie()))

@@ -71,7 +71,7 @@ def test_probing_an_array_tells_limits_and_guessed_axes() -> None:
     assert (info.kind, info.dtype, info.axes, info.axes_guessed) == ("array", "uint16", "TYX", True)
     assert info.limits == ((5.0, 500.0),)
     assert (info.fps, info.duration) == (None, None)
-    assert info.as_dict()["normalisation"] == "explicit limits"
+    assert info.normalisation == "explicit limits"
 
 
 def test_probing_leaves_a_given_source_open() -> None:

@@ -16,8 +16,7 @@ from PIL import Image
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames import open_frames
-from sam2_plugins.core.frames._cache import FrameCache
-from sam2_plugins.core.frames._video import VideoSource
+from sam2_plugins.core.frames._video import FrameCache, VideoSource
 from tests.core.frames.movies import HEIGHT, WIDTH, cut, numbered, read_number, write_movie
 
 CONTAINERS = ["mp4", "mov", "mkv", "avi", "ts", "mpg", "flv", "h264"]

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.tracking.correction import brushed, corrected, is_elsewhere, obeys
+from sam2_plugins.core.tracking.correction import (
+    brushed,
+    corrected,
+    is_detail,
+    is_elsewhere,
+    obeys,
+)
 
 SIZE = (100, 100)
 MASK = ObjectMask.from_box((20, 20, 60, 60), SIZE)
@@ -62,6 +68,16 @@ def test_a_click_farther_away_than_the_object_is_large_is_on_another_place() -> 
     assert not is_elsewhere(MASK, (70, 40, 1))
     assert is_elsewhere(MASK, (90, 40, 1))
     assert not is_elsewhere(MASK, (90, 40, 0))
+
+
+@pytest.mark.parametrize(
+    ("click", "detail"),
+    [((57, 40, 0), True), ((40, 40, 0), False), ((65, 40, 1), True), ((72, 40, 1), False)],
+)
+def test_a_click_near_the_outline_is_on_a_detail(
+    click: tuple[float, float, int], detail: bool
+) -> None:
+    assert is_detail(MASK, click) == detail
 
 
 def test_a_click_at_the_edge_of_the_frame_stays_in_it() -> None:

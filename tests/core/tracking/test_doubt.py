@@ -8,7 +8,8 @@ import pytest
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import Prompt
-from sam2_plugins.core.tracking.doubt import doubt_of, doubts, obeyed
+from sam2_plugins.core.tracking.doubt import doubt_of, obeyed
+from tests.support.doubts import doubts
 
 SIZE = (100, 200)
 
@@ -51,11 +52,6 @@ def test_a_jump_is_seen_from_the_prompt_on_in_both_directions() -> None:
     found = doubts(masks, {6})
     assert "jump of area" in found[2].reasons
     assert "jump of area" not in found[3].reasons
-
-
-def test_a_prompted_frame_is_sure_whatever_it_looks_like() -> None:
-    masks = {**steady(), 3: box(100, side=80, iou=0.1, score=-5)}
-    assert not doubts(masks, {0, 3})[3].doubtful
 
 
 def test_a_stage_that_drifts_is_no_doubt() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from sam2_plugins.core.errors import TrackingError
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.core.tracking.options import TrackingOptions, parse_window
+from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.tracker import VideoTracker
 
 
@@ -64,7 +64,7 @@ def test_options_make_a_tracker_and_its_run(small_model: Sam2Model, movie: np.nd
 
 @pytest.mark.parametrize(("text", "window"), [("auto", "auto"), ("none", None), ("256", 256)])
 def test_a_window_is_read_as_it_is_typed(text: str, window: object) -> None:
-    assert parse_window(text) == window
+    assert TrackingOptions.of({"window": text}).window == window
 
 
 def test_the_earlier_name_of_window_is_understood_with_a_note(

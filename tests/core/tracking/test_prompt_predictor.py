@@ -100,6 +100,20 @@ def test_an_exclusion_is_obeyed_or_told(nano: Sam2Model) -> None:
     assert bool(inside) == bool(tracker.unmet_clicks(0, 1))
 
 
+@pytest.mark.parametrize("first", [{"box": (100, 130, 141, 171)}, {"points": [(120, 150)]}])
+def test_a_click_at_the_outline_changes_a_mask_there_and_nowhere_else(
+    nano: Sam2Model, nuclei: NDArray[np.uint8], first: dict[str, Any]
+) -> None:
+    tracker = VideoTracker(nano, nuclei[None])
+    before = tracker.add_prompt(0, 1, **first)
+    assert before.box is not None
+    at = (before.box[2] - 4, 150)
+    after = tracker.add_prompt(0, 1, points=[at], labels=[0])
+    ys, xs = np.nonzero(before.to_array() ^ after.to_array())
+    assert xs.size
+    assert np.hypot(xs - at[0], ys - at[1]).max() <= 10
+
+
 def test_a_small_part_that_was_clicked_on_stays(nano: Sam2Model) -> None:
     large, small = (200, 256, 40), (280, 256, 8)
     both = ObjectMask.from_array(nucleus(large).to_array() | nucleus(small).to_array())

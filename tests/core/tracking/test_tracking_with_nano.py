@@ -58,6 +58,16 @@ def test_a_small_object_in_a_big_frame_is_followed_from_window_to_window(nano: S
     assert abs((path[-1, 0, 0] - now.x) - (path[0, 0, 0] - then.x)) < now.width / 4
 
 
+def test_both_daughters_of_a_cell_stay_whole_while_they_part(nano: Sam2Model) -> None:
+    size, apart = (600, 900), np.arange(28, 76, 4)
+    places = np.stack([np.stack([450 + s * apart, 300 + s * apart], 1) for s in (-0.5, 0.5)], 1)
+    truth = [cell(one, size).union_with(cell(other, size)) for one, other in places]
+    tracker = VideoTracker(nano, discs(places, size))
+    tracker.add_prompt(0, 1, mask=truth[0])
+    found = [result.masks[1] for result in tracker.propagate()]
+    assert min(mask.iou_with(t) for mask, t in zip(found, truth, strict=True)) > 0.7
+
+
 def test_a_run_taken_up_again_goes_on_as_an_unbroken_one(nano: Sam2Model) -> None:
     size = (600, 900)
     path = np.stack([np.linspace(100, 400, 20), np.full(20, 300.0)], axis=1)[:, None]

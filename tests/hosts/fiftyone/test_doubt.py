@@ -9,12 +9,13 @@ import fiftyone as fo
 import pytest
 
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.tracking.doubt import DOUBTFUL, doubts
+from sam2_plugins.core.tracking.doubt import DOUBTFUL
 from sam2_plugins.fiftyone_plugin import propagate
 from sam2_plugins.fiftyone_plugin.curves import Curve, DoubtfulFrame, doubtful, read_curves
 from sam2_plugins.fiftyone_plugin.documents import read_made
 from sam2_plugins.fiftyone_plugin.finding import find_footage
 from tests.hosts.fiftyone.conftest import FRAMES, HEIGHT, WIDTH, label, put
+from tests.support.doubts import doubts
 
 PROMPTED = {1: {0}, 2: {7}}
 

@@ -15,11 +15,11 @@ from fiftyone.operators.delegated import DelegatedOperationService
 
 from sam2_plugins.core.checkpoints import cache_dir, save_model
 from sam2_plugins.core.errors import Sam2PluginsError
-from sam2_plugins.core.frames import encode_video, open_frames
+from sam2_plugins.core.frames import encode_video
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.model import build_model
 from sam2_plugins.core.variants import get_variant
-from sam2_plugins.fiftyone_plugin import demo, propagate
+from sam2_plugins.fiftyone_plugin import propagate
 from sam2_plugins.fiftyone_plugin.documents import make_detection, read_made
 from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.objects import TrackedLabel
@@ -308,8 +308,3 @@ def test_a_model_that_was_trained_anew_into_its_file_makes_its_masks_anew(
         for computed in (3, 0):
             report = propagate(movie, "seed", last=3, model=str(weights), image_size=64)
             assert report.movies[0].computed == computed
-
-
-def test_scripts_find_the_encoder_where_it_was(tmp_path: Path) -> None:
-    path = demo.encode([np.zeros((16, 16, 3), np.uint8)] * 3, tmp_path / "v.mp4", 5)
-    assert len(open_frames(path)) == 3

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.operations import Operations
+from sam2_plugins.core.tracking.proposals.landscape import windows_of
 from sam2_plugins.core.tracking.windows.planner import (
     CROWDED_SHARE,
     Window,
@@ -44,13 +46,13 @@ def propose_by_clicks(
     operations: Operations,
     planner: WindowPlanner,
     frame: int,
-    frame_size: tuple[int, int],
     wanted: ClickGrid,
 ) -> list[ObjectMask]:
     """Return the masks of a frame, best first."""
     image = operations.features.picture(frame).astype(np.float32).mean(-1)
     found = _through(operations, frame, planner.whole, wanted.points_per_side, wanted)
-    for window in _windows(planner, frame_size):
+    # Every other rung, for they overlap.
+    for window in chain.from_iterable(windows_of(planner, side) for side in planner.ladder()[::2]):
         if window.crop(image).std() < FLAT * image.std():
             continue
         side = max(window.width, window.height)
@@ -70,19 +72,6 @@ def without_repeats(masks: Sequence[ObjectMask], max_overlap: float) -> list[Obj
         if all(mask.iou_with(other) <= max_overlap for other in kept):
             kept.append(mask)
     return kept
-
-
-def _windows(planner: WindowPlanner, frame_size: tuple[int, int]) -> Iterator[Window]:
-    """Windows that cover the frame, overlapping by half, of every other rung of the ladder."""
-    height, width = frame_size
-    for side in planner.ladder()[::2]:
-        step = max(1, side // 2)
-        corners = (
-            (x, y)
-            for y in range(0, max(1, height - step), step)
-            for x in range(0, max(1, width - step), step)
-        )
-        yield from dict.fromkeys(planner.at(x, y, side) for x, y in corners)
 
 
 def _through(

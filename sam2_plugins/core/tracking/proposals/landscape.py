@@ -137,16 +137,19 @@ class Surveyor:
 
     def windows(self, side: int | None) -> list[Window]:
         """Windows of a side that cover the frame, overlapping by half; None: the whole frame."""
-        if side is None:
-            return [self._planner.whole]
-        height, width = self._planner.frame_size
-        step = max(1, side // 2)
-        corners = (
-            (x, y)
-            for y in range(0, max(1, height - step), step)
-            for x in range(0, max(1, width - step), step)
-        )
-        return list(dict.fromkeys(self._planner.at(x, y, side) for x, y in corners))
+        return [self._planner.whole] if side is None else windows_of(self._planner, side)
+
+
+def windows_of(planner: WindowPlanner, side: int) -> list[Window]:
+    """Windows of a side that cover the frame, overlapping by half."""
+    height, width = planner.frame_size
+    step = max(1, side // 2)
+    corners = (
+        (x, y)
+        for y in range(0, max(1, height - step), step)
+        for x in range(0, max(1, width - step), step)
+    )
+    return list(dict.fromkeys(planner.at(x, y, side) for x, y in corners))
 
 
 def _towards_middle(shape: tuple[int, int]) -> NDArray[np.float32]:

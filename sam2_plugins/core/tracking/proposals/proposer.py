@@ -221,11 +221,10 @@ def make_proposer(
     finder = load_object_finder(operations.model)
     if finder is not None:
         return ObjectProposer(finder, operations, planner, like)
-    size = planner.frame_size
     sizes = [mask.area for mask in like if mask.visible]
 
     def by_clicks(frame: int) -> list[ObjectMask]:
-        found = propose_by_clicks(operations, planner, frame, size, ClickGrid())
+        found = propose_by_clicks(operations, planner, frame, ClickGrid())
         fit = [
             mask
             for mask in found

@@ -137,8 +137,8 @@ class Follower:
         """
         prompted = tracked.prompted.get(before)
         last = tracked.record.get(before)
-        extent = extent_of(last) if last is not None else None
         window, side = tracked.window, tracked.side
+        extent = self._planner.in_view(last) if last is not None else None
         if prompted is not None and prompted.output is not None:
             window = prompted.output.window
         if last is None or extent is None or window is None:

@@ -8,7 +8,7 @@ encoded once per frame.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -44,6 +44,14 @@ An object of that share still keeps an eighth of the side from the edges of its 
 
 LEAVE_MARGIN = 1 / 20
 """Share of a window's side that an object keeps from its edges, to stay in it."""
+
+PART_IN_VIEW = 0.25
+"""Separate parts of this share of the largest are kept in view with it: the daughters of a cell
+are nearly of one size, and what a neighbour lends a mask is not.
+"""
+
+FARTHEST_VIEW = 2
+"""As long as windows this much larger than the largest part's hold them."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +137,27 @@ def extent_of(mask: ObjectMask, point: tuple[float, float] | None = None) -> Ext
     return Extent(box, float(sizes[main - 1]))
 
 
+def without_cut_parts(mask: ObjectMask, window: Window) -> ObjectMask:
+    """Leave out separate parts that an edge of their window cuts, but for the largest part.
+
+    A window follows the largest part. What another was cut to would end in a straight line.
+    """
+    if mask.box is None or mask.is_connected:
+        return mask
+    sides = zip(window.box, mask.box, (0, 0, *mask.frame_size[::-1]), strict=True)
+    cut = [edge == reached and edge != last for edge, reached, last in sides]
+    if not any(cut):
+        return mask
+    parts, count = mask.parts()
+    stays = np.ones(count + 1, bool)
+    for reached, line in zip(cut, (parts[:, 0], parts[0], parts[:, -1], parts[-1]), strict=True):
+        if reached:
+            stays[line] = False
+    stays[np.bincount(parts.ravel())[1:].argmax() + 1] = True
+    stays[0] = False
+    return replace(mask, crop=stays[parts])
+
+
 class WindowPlanner:
     """Chooses windows for one movie.
 
@@ -210,6 +239,21 @@ class WindowPlanner:
     def keeps(self, window: Window, box: PixelBox) -> bool:
         """Whether an object may stay in its window."""
         return self.margin(window, box) >= LEAVE_MARGIN
+
+    def in_view(self, mask: ObjectMask) -> Extent | None:
+        """Extent of what a window has to hold: all large parts of an object, or else its main part.
+
+        None if the mask is empty.
+        """
+        main = extent_of(mask)
+        if main is None or mask.is_connected:
+            return main
+        large = mask.without_specks(PART_IN_VIEW)
+        assert large.box is not None
+        side, parts = self.side_for(main), Extent(large.box, large.area)
+        # A false part shall not lead to a view that is too coarse for the true one.
+        far = side is not None and self.crowded(parts, FARTHEST_VIEW * side)
+        return main if far else parts
 
     def at_edge(self, mask: ObjectMask) -> bool:
         """Whether the frame's edge may cut an object."""

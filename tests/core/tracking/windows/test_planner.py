@@ -9,8 +9,10 @@ from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.windows.planner import (
     LEAVE_MARGIN,
     Extent,
+    Window,
     WindowPlanner,
     extent_of,
+    without_cut_parts,
 )
 
 BIG = (700, 1100)
@@ -124,3 +126,42 @@ def test_specks_do_not_count_to_an_objects_extent() -> None:
     assert extent_of(found, (40, 40)) == Extent((40, 40, 41, 41), 1)
     assert extent_of(found, (0, 0)) == main
     assert extent_of(ObjectMask.empty((50, 50))) is None
+
+
+def two_parts(x: int, size: int = 20) -> ObjectMask:
+    """A part of 20 × 20 pixels at (100, 300), and one of a size so many pixels further right."""
+    mask = np.zeros(BIG, bool)
+    mask[300:320, 100:120] = True
+    mask[300 : 300 + size, x : x + size] = True
+    return ObjectMask.from_array(mask)
+
+
+@pytest.mark.parametrize(
+    ("mask", "box"),
+    [
+        (two_parts(160), (100, 300, 180, 320)),
+        (two_parts(160, size=8), (100, 300, 120, 320)),
+        (two_parts(400), (100, 300, 120, 320)),
+    ],
+    ids=["near", "small", "far"],
+)
+def test_large_parts_are_kept_in_view_while_a_window_of_a_fair_size_holds_them(
+    mask: ObjectMask, box: tuple[int, int, int, int]
+) -> None:
+    found = WindowPlanner(mask.frame_size, 256, "auto").in_view(mask)
+    assert found is not None and found.box == box
+
+
+def test_a_part_that_the_edge_of_its_window_cuts_is_left_out() -> None:
+    mask = two_parts(160)
+    main = ObjectMask.from_box((100, 300, 120, 320), mask.frame_size)
+    cut = Window(72, 250, 108, 108)
+    assert without_cut_parts(mask, cut) == main
+    assert without_cut_parts(mask, Window(72, 250, 128, 128)) == mask
+    assert without_cut_parts(main, Window(100, 250, 128, 128)) == main  # it is the largest
+
+
+def test_a_part_that_the_edge_of_the_frame_cuts_stays() -> None:
+    mask = two_parts(1080)
+    assert mask.box is not None and mask.box[2] == mask.frame_size[1]
+    assert without_cut_parts(mask, Window(100, 250, 1000, 128)) == mask

@@ -10,31 +10,35 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-_CORE = "sam2_plugins.core."
+_PACKAGE = "sam2_plugins."
 
 MOVED = {
-    "atomic": "files",
-    "decoding": "tracking.resample",
-    "feature_cache": "tracking.feature_cache",
-    "following": "tracking.windows.follow",
-    "image": "tracking.image_segmenter",
-    "journal": "masks.journal",
-    "looking": "tracking.windows.scale_search",
-    "memories": "tracking.memory.policies",
-    "memory_bank": "tracking.memory.bank",
-    "metrics": "evaluation.metrics",
-    "motion": "tracking.windows.jump",
-    "plan": "tracking.schedule",
-    "plots": "evaluation.figure",
-    "policies": "tracking.memory.policies",
-    "profiling": "tracking.profiling",
-    "steps": "tracking.operations",
-    "tiling": "tracking.windows.planner",
-    "tracked_object": "tracking.tracked_object",
-    "tracker": "tracking.tracker",
-    "views": "tracking.test_time_augmentation",
+    "core.atomic": "core.files",
+    "core.decoding": "core.tracking.resample",
+    "core.feature_cache": "core.tracking.feature_cache",
+    "core.following": "core.tracking.windows.follow",
+    "core.image": "core.tracking.image_segmenter",
+    "core.journal": "core.masks.journal",
+    "core.looking": "core.tracking.windows.scale_search",
+    "core.memories": "core.tracking.memory.policies",
+    "core.memory_bank": "core.tracking.memory.bank",
+    "core.metrics": "core.evaluation.metrics",
+    "core.motion": "core.tracking.windows.jump",
+    "core.plan": "core.tracking.schedule",
+    "core.plots": "core.evaluation.report",
+    "core.policies": "core.tracking.memory.policies",
+    "core.profiling": "core.tracking.profiling",
+    "core.steps": "core.tracking.operations",
+    "core.tiling": "core.tracking.windows.planner",
+    "core.tracked_object": "core.tracking.tracked_object",
+    "core.tracker": "core.tracking.tracker",
+    "core.views": "core.tracking.test_time_augmentation",
+    "napari_plugin._controller": "napari_plugin.controllers",
+    "napari_plugin._jobs": "napari_plugin.controllers",
+    "napari_plugin._store": "napari_plugin.layers.mask_store",
+    "training.pool": "training.batches",
 }
-"""Old name to new, both below `sam2_plugins.core`."""
+"""Old name to new, both below `sam2_plugins`."""
 
 
 class _Alias(Loader):
@@ -56,10 +60,10 @@ class _OldNames(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        old = fullname.removeprefix(_CORE)
+        old = fullname.removeprefix(_PACKAGE)
         if old == fullname or old not in MOVED:
             return None
-        new = _CORE + MOVED[old]
+        new = _PACKAGE + MOVED[old]
         warnings.warn(f"{fullname} is now {new}.", DeprecationWarning, stacklevel=2)
         return ModuleSpec(fullname, _Alias(new))
 

@@ -1,5 +1,0 @@
-"""The old path of `controllers`, for scripts that import from here."""
-
-from sam2_plugins.napari_plugin.controllers import Controller
-
-__all__ = ["Controller"]
