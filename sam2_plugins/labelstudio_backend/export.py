@@ -20,7 +20,7 @@ from sam2_plugins.core.export import Blank, open_writers, parse_formats
 from sam2_plugins.core.export import formats as registered
 from sam2_plugins.core.masks import MaskTable, ObjectId, ObjectMask
 from sam2_plugins.labelstudio_backend.errors import FormatError
-from sam2_plugins.labelstudio_backend.formats.area import mask_of
+from sam2_plugins.labelstudio_backend.formats.area import AREAS, mask_of
 from sam2_plugins.labelstudio_backend.formats.geometry import FrameSize
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     Keyframe,
@@ -171,6 +171,11 @@ def _read(
         regions = read_regions(results)
         size = _video_size(regions) if regions else _image_size(results)
         if size is None:
+            if any(_has_area(result) for result in results):
+                raise FormatError(
+                    "its regions do not have the size of the picture (original_width and "
+                    "original_height). Open the task in Label Studio, and save it."
+                )
             return None
         exported = ExportedTask(name, size, older=len(_annotations(task)) - 1)
         if regions:
@@ -303,9 +308,14 @@ def _add_parents(exported: ExportedTask, results: Sequence[Mapping[str, Any]]) -
 def _image_size(results: Sequence[Mapping[str, Any]]) -> FrameSize | None:
     for result in results:
         height, width = result.get("original_height"), result.get("original_width")
-        if isinstance(height, int) and isinstance(width, int):
-            return height, width
+        if isinstance(height, int | float) and isinstance(width, int | float):
+            return round(height), round(width)
     return None
+
+
+def _has_area(result: Mapping[str, Any]) -> bool:
+    value = result.get("value")
+    return isinstance(value, Mapping) and not value.keys().isdisjoint(AREAS)
 
 
 def _annotations(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
