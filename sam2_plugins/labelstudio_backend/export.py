@@ -35,6 +35,9 @@ from sam2_plugins.labelstudio_backend.timing import unpack_frames
 
 OBJECTS_FILE, FRAMES_FILE = "objects.json", "frames.csv"
 
+_LONGEST = 1 << 20
+"""Pixels of a side; more are a mistake."""
+
 SAME_BOX = 0.5
 """IoU of a stored mask with the shown box, from which on the mask is used for that box."""
 
@@ -307,9 +310,10 @@ def _add_parents(exported: ExportedTask, results: Sequence[Mapping[str, Any]]) -
 
 def _image_size(results: Sequence[Mapping[str, Any]]) -> FrameSize | None:
     for result in results:
-        height, width = result.get("original_height"), result.get("original_width")
-        if isinstance(height, int | float) and isinstance(width, int | float):
-            return round(height), round(width)
+        sides = [result.get("original_height"), result.get("original_width")]
+        known = [side for side in sides if isinstance(side, int | float) and 1 <= side < _LONGEST]
+        if len(known) == 2:
+            return round(known[0]), round(known[1])
     return None
 
 

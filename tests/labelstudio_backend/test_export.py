@@ -207,7 +207,7 @@ def test_older_annotations_are_counted_and_a_task_is_named_by_its_file(tmp_path)
 def test_regions_without_the_size_of_their_picture_are_told_of(tmp_path):
     """As an importer may write them; the other task is exported, of which sizes are decimals."""
     bare, sized = drawn("a", "image", (8, 10)), drawn("b", "image", (8, 10))
-    del bare["original_height"], bare["original_width"]
+    bare |= {"original_height": float("nan"), "original_width": None}
     sized |= {"original_height": 8.0, "original_width": 10.0}
     both = [tasks.annotated({"id": n, "data": {}}, one) for n, one in ((7, bare), (8, sized))]
     path = tmp_path / "export.json"
