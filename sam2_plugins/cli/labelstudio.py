@@ -194,8 +194,8 @@ def export(
 ) -> None:
     """Turn an export into masks: those that travel in video boxes, and those on images.
 
-    One folder a task. Frames are Label Studio's, counted from 0; where those are not the video
-    file's, frames.csv tells which is which.
+    One folder a task, or a video or picture of it. Frames are Label Studio's, counted from 0;
+    where those are not the video file's, frames.csv tells which is which.
     """
     from sam2_plugins.cli.console import print_json, say
     from sam2_plugins.core.files import require_free
@@ -208,7 +208,8 @@ def export(
         files = write_masks(task, out / task.name, format_, overwrite=overwrite)
         facts = {"task": task.name, "objects": len(task.masks.objects), "frames": task.length}
         left_out = sum(task.left_out.values())
-        made.append({**facts, "moved_masks": task.moved, "left_out": left_out, "files": files})
+        facts |= {"moved_masks": task.moved, "left_out": left_out, "older": task.older}
+        made.append({**facts, "files": files})
         if not json:
             say(f"{task.name}: {len(task.masks.objects)} objects on {task.length} frames")
             if task.moved:
@@ -216,6 +217,8 @@ def export(
                     f"  {task.moved} masks are their keyframe's, moved into the box of the frame; "
                     "`serve --masks all` keeps every mask."
                 )
+            if task.older:
+                say(f"  {task.older} older annotations of the task are left out.")
             for kind, count in task.left_out.items():
                 if count:
                     say(f"  {count} of {kind} enclose no mask, and are left out.")

@@ -13,18 +13,31 @@ from fiftyone import ViewField
 
 from sam2_plugins.core.checkpoints import check_model_name
 from sam2_plugins.core.errors import Sam2PluginsError
-from sam2_plugins.fiftyone_plugin.documents import PROMPT_TYPES
+from sam2_plugins.fiftyone_plugin.documents import (
+    EVENT,
+    EVENT_REASON,
+    PARENT,
+    PROMPT_TYPES,
+    SCORE,
+)
 from sam2_plugins.fiftyone_plugin.finding import check_view, first_group, members_of
 from sam2_plugins.fiftyone_plugin.footage import FootageError
-from sam2_plugins.fiftyone_plugin.marks import MARK
+from sam2_plugins.fiftyone_plugin.marks import DOUBT, DOUBT_REASONS, MARK
 from sam2_plugins.fiftyone_plugin.prompting import check_prompt_field
 from sam2_plugins.fiftyone_plugin.request import Request
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
 _RESERVED = {
     *("id", "filepath", "tags", "metadata", "created_at", "last_modified_at", "frame_number"),
     *("frames", "sample_id", "support"),
 }
+_ATTRIBUTES = {
+    **{DOUBT: 0.5, DOUBT_REASONS: "", SCORE: 0.5, MARK: "", "keyframe": True},
+    "instance": fo.Instance(),
+}
+_OF_LINEAGE = {PARENT: 1, EVENT: "", EVENT_REASON: ""}
+"""What machine-made labels get, with a value of the type of each."""
+
 _SOME = 50
 """Samples that are checked where checking all of them would delay the form."""
 
@@ -60,7 +73,7 @@ def check_request(view: Any, request: Request) -> list[str]:
     schema = frame_schema(view)
     for name in request.prompt_fields:
         check_prompt_field(schema, name)
-    check_output_field(schema, request.output_field)
+    check_output_field(schema, request.output_field, request.all_objects)
     _check_range(request)
     check_model(request.options.model)
     if not request.all_objects:
@@ -82,17 +95,28 @@ def frame_schema(view: Any) -> Mapping[str, Any]:
     return view.get_frame_field_schema() or view.get_field_schema() or {}
 
 
-def check_output_field(schema: Any, name: str) -> None:
-    """Check that masks can go to a field: it is new, or one of Detections."""
+def check_output_field(schema: Any, name: str, all_objects: bool = False) -> None:
+    """Check that masks can go to a field: it is new, or one of Detections, with their attributes.
+
+    Parameters
+    ----------
+    all_objects
+        Whether labels get the attributes of a lineage, too.
+    """
     if not _NAME.fullmatch(name):
         raise FootageError(
-            f"{name!r} is no name of a field: use letters, digits and _, and begin with a letter."
+            f"{name!r} is no name of a field: use up to 100 letters, digits and _, and begin with "
+            "a letter."
         )
     if name in _RESERVED:
         raise FootageError(f"FiftyOne itself needs the field {name!r}: choose another name.")
-    for part, kind in ((name, fo.Detections), (f"{name}_lost", fo.Classifications)):
+    for part, kind, items in (
+        (name, fo.Detections, "detections"),
+        (f"{name}_lost", fo.Classifications, "classifications"),
+    ):
         if part not in schema:
             continue
+        check_writable(schema, part)
         found = getattr(schema[part], "document_type", None)
         if found is not kind:
             what = found.__name__ if found else type(schema[part]).__name__
@@ -100,6 +124,42 @@ def check_output_field(schema: Any, name: str) -> None:
                 f"The field {part!r} is there already and holds {what}, not {kind.__name__}: "
                 "choose another name."
             )
+        attributes = {**_ATTRIBUTES, **(_OF_LINEAGE if all_objects else {})}
+        labels = label_schema(schema[part], items)
+        check_values(labels, attributes, f"In {part!r} the attribute")
+
+
+def check_values(schema: Mapping[str, Any], values: Mapping[str, Any], what: str) -> None:
+    """Check that fields take values; those that are not there yet are made.
+
+    Parameters
+    ----------
+    what
+        Begins the message.
+    """
+    for name in {*values} & {*schema}:
+        try:
+            schema[name].validate(values[name])
+        except Exception as error:  # FiftyOne's fields have errors of their own and of MongoEngine
+            raise FootageError(
+                f"{what} {name!r} is there already, and of another type "
+                f"({type(schema[name]).__name__}): rename it, or choose another name."
+            ) from error
+
+
+def label_schema(field: Any, items: str = "detections") -> dict[str, Any]:
+    """Name to field, of the attributes of the labels in a field of a list of labels."""
+    inner = field.get_field_schema().get(items) if hasattr(field, "get_field_schema") else None
+    return {} if inner is None else dict(inner.field.get_field_schema())
+
+
+def check_writable(schema: Any, name: str) -> None:
+    """Check that nobody has made a field read-only."""
+    if schema[name].read_only:
+        raise FootageError(
+            f"The field {name!r} is read-only: choose another, or make it writable by setting its "
+            "read_only to False."
+        )
 
 
 def check_model(model: str) -> None:

@@ -14,6 +14,7 @@ from bson import ObjectId as BsonId
 from PIL import Image
 
 from sam2_plugins.core import files
+from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.doubt import Doubt
 from sam2_plugins.fiftyone_plugin.exports import evaluation_names, mend_writers
@@ -66,6 +67,9 @@ def plain(label: Any) -> dict[str, Any]:
     values["_cls"] = type(label).__name__
     values["instance"] = instance_of(label)
     if hasattr(label, "get_mask"):
+        path = label["mask_path"]
+        if path and not Path(path).exists():
+            raise PromptError(f"its mask {path} is not there. Put the file back, or draw it again.")
         values["mask"] = label.get_mask()  # in the database, or on the disk
     return values
 
@@ -77,7 +81,8 @@ class MadeLabel:
     Attributes
     ----------
     mask
-        None if it cannot be read any more: it is as good as outdated.
+        None if it cannot be read any more, or is of a movie of another size: it is as good as
+        outdated.
     """
 
     mark: Mark
@@ -98,11 +103,27 @@ def read_made(label: Any, frame_size: tuple[int, int]) -> MadeLabel | None:
         mask = ObjectMask.empty(frame_size) if away else detection_mask(values, frame_size)
     except Exception:  # the mask's file is missing or no image; readers raise many kinds of errors
         return MadeLabel(mark, None, *_names(label))
-    if mask is None or not mark.shows(mask):
+    if mask is None:
         return None
+    if not mark.shows(mask):
+        is_of_other_size = not away and _was_made_elsewhere(values, mark, mask)
+        return MadeLabel(mark, None, *_names(label)) if is_of_other_size else None
     iou = None if away else values.get("confidence")  # there, how sure the object is away
     known = [math.nan if value is None else float(value) for value in (iou, object_score(values))]
     return MadeLabel(mark, ObjectMask(mask.crop, mask.offset, frame_size, *known), *_names(label))
+
+
+def _was_made_elsewhere(values: Mapping[str, Any], mark: Mark, mask: ObjectMask) -> bool:
+    """Whether a mask is as it was made, but for a movie of another size under the same name.
+
+    What the pixels of a mask are of its box tells the size. A box that a person has drawn wider
+    is not taken for this: the place of a mask in the other frame has to be another, and fit.
+    """
+    (rows, columns), (*_, width, height) = np.shape(values["mask"]), values["bounding_box"]
+    if min(width, height) <= 0:
+        return False
+    before = detection_mask(values, (round(rows / height), round(columns / width)))
+    return before is not None and before.offset != mask.offset and mark.shows(before)
 
 
 def object_score(values: Mapping[str, Any]) -> float | None:

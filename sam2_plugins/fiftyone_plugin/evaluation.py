@@ -15,6 +15,7 @@ from sam2_plugins.core.evaluation.metrics import ObjectScores
 from sam2_plugins.core.evaluation.metrics import evaluate as score_stacks
 from sam2_plugins.core.evaluation.object_ids import ids_by_overlap
 from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.fiftyone_plugin.checks import check_values, check_writable, label_schema
 from sam2_plugins.fiftyone_plugin.documents import instance_of, labels_of, value_of, without_nan
 from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
@@ -148,10 +149,17 @@ def check_evaluation(
     movies = find_footage(view, group_by, order_by)
     for name in (pred_field, gt_field):
         check_prompt_field(movies[0].schema(), name)
+    check_writable(movies[0].schema(), pred_field)
     if pred_field == gt_field:
         raise FootageError("The masks and the truth are the same field. Choose two.")
     if not eval_key.isidentifier():
         raise FootageError(f"{eval_key!r} is no name of a field: use letters, digits and _.")
+    iou, *means = (f"{eval_key}_{name}" for name in ("iou", "J", "F"))
+    frames, samples = movies[0].schema(), movies[0].samples.get_field_schema()
+    check_values(frames, {iou: 0.5}, "The field")
+    check_values(samples, dict.fromkeys(means, 0.5), "The field")
+    attributes = dict.fromkeys((iou, *means), 0.5)
+    check_values(label_schema(frames[pred_field]), attributes, f"In {pred_field!r} the attribute")
     return movies
 
 

@@ -11,6 +11,7 @@ from fiftyone import ViewExpression
 
 from sam2_plugins.core.frames import natural_sorted
 from sam2_plugins.fiftyone_plugin.footage import (
+    OF_SAMPLES,
     Footage,
     FootageError,
     ImageSequence,
@@ -76,9 +77,8 @@ def check_view(view: Any, group_by: str | None = None, order_by: str | None = No
     if view._is_frames or view._is_clips or view.media_type == fom.VIDEO:
         return view
     if view.media_type == fom.IMAGE and group_by:
-        known = view.get_field_schema()
         for name in filter(None, (group_by, order_by)):
-            if name not in known:
+            if view.get_field(name) is None:
                 raise FootageError(f"These samples have no field {name!r}. Choose another.")
         view = view.group_by(group_by, order_by=order_by)
     if view.media_type == fom.GROUP:
@@ -134,7 +134,9 @@ def check_images(view: Any) -> Any:
     _check_samples(view)
     if view.media_type == fom.GROUP:
         view = members_of(view) if view._is_dynamic_groups else every_slice(view, fom.IMAGE)
-    if view.media_type != fom.IMAGE or view._is_patches:
+    if view._is_patches:
+        raise FootageError("These are patches of images. Close their view, and take the samples.")
+    if view.media_type != fom.IMAGE:
         raise FootageError(
             f"These samples are no images, but of media type {view.media_type!r}. For videos there "
             "is propagate_masks; their frames are images after to_frames(sample_frames=True)."
@@ -173,17 +175,18 @@ def _videos(view: Any, videos: Any) -> list[Footage]:
 
 
 def _videos_of_clips(view: Any) -> list[Footage]:
-    rows = zip(*view.values(["sample_id", "support", "filepath"]), strict=True)
+    rows = zip(*view.values(["id", "sample_id", "support", "filepath"]), strict=True)
     return [
         Video(
             view._root_dataset,
-            every_slice(view._root_dataset, fom.VIDEO),
+            view,
             id_,
             f"{Path(path).name}, frames {first} to {last}",
             path,
             (first - 1, last - 1),
+            clip=clip,
         )
-        for id_, (first, last), path in rows
+        for clip, id_, (first, last), path in rows
     ]
 
 
@@ -193,12 +196,15 @@ def _videos_of_frames(view: Any) -> list[Footage]:
     shown: dict[str, list[int]] = {}
     for id_, number in zip(*flat.values(["sample_id", "frame_number"]), strict=True):
         shown.setdefault(id_, []).append(number - 1)
+    # Those that the view was made from know the labels of now; its own are as old as it is.
+    filtered = not {type(stage).__name__ for stage in flat._stages} <= OF_SAMPLES
+    labels = flat if filtered else flat._source_collection
     videos = every_slice(view._root_dataset, fom.VIDEO)
     paths = dict(zip(*videos.select(list(shown)).values(["id", "filepath"]), strict=True))
     return [
         Video(
             view._root_dataset,
-            videos,
+            labels,
             id_,
             Path(paths[id_]).name,
             paths[id_],

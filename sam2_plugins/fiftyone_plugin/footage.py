@@ -12,12 +12,21 @@ from operator import itemgetter
 from typing import Any, ClassVar
 
 import fiftyone.core.media as fom
-from fiftyone import DatasetView, VideoMetadata, ViewField, load_dataset
+from bson import ObjectId as BsonId
+from fiftyone import DatasetView, VideoMetadata, ViewField
+from fiftyone.core.odm import load_dataset
 
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.frames import FrameSource, open_frames
 
 FRAMES = "frames."
+
+OF_SAMPLES = {
+    *("Select", "SelectBy", "Exclude", "ExcludeBy", "Limit", "Skip", "Take", "Shuffle", "SortBy"),
+    *("Match", "MatchTags", "Exists", "GroupBy", "SelectGroupSlices", "SelectFields"),
+    *("ToFrames", "ToClips"),
+}
+"""Stages of a view that choose samples, and not among their labels."""
 
 
 class FootageError(Sam2PluginsError):
@@ -52,7 +61,7 @@ class Footage(ABC):
         """Let FiftyOne's player know the frames of a video, where ffprobe has not."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as the name of the dataset, which another process reads from the same database."""
+        """Pickle as the id of the dataset, which another process reads from the same database."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
         values |= {name: _address(values[name]) for name in ("dataset", "view")}
         return _arrive, (type(self), values)
@@ -66,6 +75,28 @@ class Footage(ABC):
         FrameSourceError
             If they cannot be read.
         """
+
+    def require_there(self) -> None:
+        """Check that nobody has deleted it, or images of it.
+
+        Raises
+        ------
+        FootageError
+            If so.
+        """
+        ids = self._sample_ids()
+        try:
+            there = len(self.samples.select(ids))
+        except ValueError as error:  # this is what FiftyOne says of a deleted dataset
+            raise FootageError("Its dataset was deleted meanwhile.") from error
+        if there < len(ids):
+            raise FootageError(
+                f"{len(ids) - there} of its samples were deleted meanwhile. Run again for the rest."
+            )
+
+    @abstractmethod
+    def _sample_ids(self) -> Sequence[str]:
+        """Ids of its samples."""
 
     @property
     @abstractmethod
@@ -198,6 +229,8 @@ class Video(Footage):
     ----------
     only
         Frames that a view of frames shows; None: all within `limits`.
+    clip
+        Its id in a view of clips; "" if it is not of one.
     """
 
     media_type: ClassVar[str] = fom.VIDEO
@@ -205,6 +238,7 @@ class Video(Footage):
     path: str = ""
     limits: tuple[int, int | None] = (0, None)
     only: frozenset[int] | None = field(default=None, repr=False)
+    clip: str = ""
 
     def fill_metadata(self, frames: FrameSource) -> None:
         """Set the metadata of the sample, if it has none."""
@@ -229,16 +263,24 @@ class Video(Footage):
         """Return whether a view of frames shows it, too."""
         return super().shows(frame) and (self.only is None or frame in self.only)
 
+    def _sample_ids(self) -> Sequence[str]:
+        return (self.sample_id,)
+
     def _values(
         self, source: Any, field_name: str, frames: Sequence[int] | None
     ) -> Iterator[tuple[int, Any]]:
+        if source._is_frames:
+            own = source.match(ViewField("_sample_id") == BsonId(self.sample_id))
+            for number, value in zip(*own.values(["frame_number", field_name]), strict=True):
+                yield number - 1, value
+            return
         for sample in self._frames(source, frames).select_fields(FRAMES + field_name):
             for number, frame in sample.frames.items():
                 yield number - 1, frame[field_name]
 
     def _frames(self, source: Any, frames: Sequence[int] | None) -> Any:
         """The sample of a view, with all of its frames or some."""
-        view = source.select(self.sample_id)
+        view = source.select((source is self.view and self.clip) or self.sample_id)
         if frames is None:
             return view
         numbers = [frame + 1 for frame in frames]
@@ -288,6 +330,9 @@ class ImageSequence(Footage):
     def fill_metadata(self, frames: FrameSource) -> None:
         """Do nothing: FiftyOne shows images without."""
 
+    def _sample_ids(self) -> Sequence[str]:
+        return self.ids
+
     def _values(
         self, source: Any, field_name: str, frames: Sequence[int] | None
     ) -> list[tuple[int, Any]]:
@@ -321,15 +366,15 @@ class ImageSequence(Footage):
 
 
 def _address(samples: Any) -> tuple[str, Any]:
-    """Name of a dataset, and the stages of a view of it."""
+    """Id of a dataset, whose name a person may change, and the stages of a view of it."""
     stages = samples._serialize() if isinstance(samples, DatasetView) else None
-    return samples._root_dataset.name, stages
+    return str(samples._root_dataset._doc.id), stages
 
 
 def _arrive(kind: type[Footage], values: dict[str, Any]) -> Footage:
     """Make footage of its pickled address."""
     for key in ("dataset", "view"):
-        name, stages = values[key]
-        dataset = load_dataset(name)
+        id_, stages = values[key]
+        dataset = load_dataset(id=id_)
         values[key] = dataset if stages is None else DatasetView._build(dataset, stages)
     return kind(**values)

@@ -111,7 +111,9 @@ def check_prompt_field(schema: Mapping[str, Any], name: str) -> None:
     """Check that a field exists on the frames, and holds labels that can be prompts."""
     kinds = ", ".join(kind.__name__ for kind in PROMPT_TYPES)
     if name not in schema:
-        raise FootageError(f"The frames have no field {name!r}: name one that holds {kinds}.")
+        raise FootageError(
+            f"The frames have no field {name!r}, or the view hides it: name one that holds {kinds}."
+        )
     if getattr(schema[name], "document_type", None) not in PROMPT_TYPES:
         raise FootageError(f"The field {name!r} holds no prompts: choose one that holds {kinds}.")
 

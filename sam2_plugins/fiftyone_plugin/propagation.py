@@ -102,9 +102,18 @@ class MovieTask(ABC):
     def run(self) -> Steps:
         """Yield progress, and at last the report, also of a failure."""
         try:
+            self.footage.require_there()
             yield from self.steps(self.request.options.load_model())
         except Exception as error:
-            yield self.lost(reason(error))
+            yield self.lost(reason(self._deletion() or error))
+
+    def _deletion(self) -> FootageError | None:
+        """Return that the movie was deleted, which shows as errors of any kind; None if not."""
+        try:
+            self.footage.require_there()
+        except FootageError as error:
+            return error
+        return None
 
     def lost(self, why: str) -> MovieReport:
         """Report a failure."""

@@ -17,18 +17,12 @@ import fiftyone as fo
 from fiftyone.operators.store import ExecutionStore
 
 from sam2_plugins.core.files import content_digest, digest_of, signature
-from sam2_plugins.fiftyone_plugin.footage import Footage, Video
+from sam2_plugins.fiftyone_plugin.footage import OF_SAMPLES, Footage, Video
 from sam2_plugins.fiftyone_plugin.request import MovieReport, Request
 
 STORE = "sam2_plugins.done"
 _AT_ONCE = 500
 """Movies whose times are read in one query."""
-
-_OF_SAMPLES = {
-    *("Select", "SelectBy", "Exclude", "ExcludeBy", "Limit", "Skip", "Take", "Shuffle", "SortBy"),
-    *("Match", "MatchTags", "Exists", "GroupBy", "SelectGroupSlices", "SelectFields", "ToFrames"),
-}
-"""Stages of a view that choose samples, and not among their labels."""
 
 
 class Watched:
@@ -132,7 +126,7 @@ def _wanted(footage: Footage, request: Request) -> str:
     chosen = [
         (stage["_cls"], stage["kwargs"])
         for stage in stages
-        if stage["_cls"].rpartition(".")[2] not in _OF_SAMPLES
+        if stage["_cls"].rpartition(".")[2] not in OF_SAMPLES
     ]
     shown = [*footage.span, footage.files, sorted(getattr(footage, "only", None) or ())]
     return digest_of(json.dumps([values, chosen, shown], sort_keys=True, default=str), 16)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from operator import index
 from pathlib import Path
 from typing import Any, Literal
 
-from sam2_plugins.core.checkpoints import model_name
+from sam2_plugins.core.checkpoints import model_identity
 from sam2_plugins.core.errors import Sam2PluginsError, message_of
 from sam2_plugins.core.tracking.options import TrackingOptions
 
@@ -59,10 +60,15 @@ class Request:
         given = {key: value for key, value in values.items() if key in known}
         given["prompt_fields"] = field_names(values.get("prompt_fields", ()))
         (given["output_field"],) = field_names(values.get("output_field", OUTPUT_FIELD))
-        if given.get("masks_folder") is not None:
-            given["masks_folder"] = Path(given["masks_folder"]).expanduser().absolute()
-        if given.get("prompt_frames") is not None:
-            given["prompt_frames"] = frozenset(given["prompt_frames"])
+        folder = given.pop("masks_folder", None) or None
+        given["masks_folder"] = folder and Path(folder).expanduser().absolute()
+        for name in ("first", "last"):
+            if given.get(name) is not None:
+                given[name] = whole_number(given[name], name)
+        chosen = given.get("prompt_frames")
+        if chosen is not None:
+            numbers = chosen if isinstance(chosen, Iterable) else [chosen]
+            given["prompt_frames"] = frozenset(whole_number(n, "prompt_frames") for n in numbers)
         return cls(**{"options": TrackingOptions.of(values), **given})
 
     @property
@@ -74,7 +80,7 @@ class Request:
     def settings(self) -> tuple[Any, ...]:
         """All settings that a mask depends on, beside its prompts and the direction of tracking."""
         how = self.options
-        given = model_name(how.model, how.device), how.image_size, how.window, how.memory
+        given = model_identity(how.model, how.device), how.image_size, how.window, how.memory
         return given if how.neighbours else (*given, "alone")
 
 
@@ -94,7 +100,7 @@ class Where:
     dask: str | None = None
 
     def __post_init__(self) -> None:
-        if self.workers < 1:
+        if whole_number(self.workers, "workers") < 1:
             raise Sam2PluginsError(
                 f"The number of processes (workers) is a whole number from 1, not {self.workers}."
             )
@@ -248,6 +254,27 @@ class Report:
             number = sum(getattr(movie, name) for movie in self.movies)
             more += f", {number} {name}" if number else ""
         return f"{', '.join(counts)}: {objects} objects on {frames} frames{more}"
+
+
+def whole_number(value: Any, name: str) -> int:
+    """Return a number as JSON, numpy or Python has it.
+
+    Parameters
+    ----------
+    name
+        For the message.
+
+    Raises
+    ------
+    Sam2PluginsError
+        If it is no whole number.
+    """
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    try:
+        return index(value)
+    except TypeError as error:
+        raise Sam2PluginsError(f"{name}: {value!r} is no whole number.") from error
 
 
 def field_names(fields: str | Sequence[str]) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from sam2_plugins.fiftyone_plugin.documents import (
     set_outdated,
 )
 from sam2_plugins.fiftyone_plugin.footage import Footage
-from sam2_plugins.fiftyone_plugin.marks import MARK, Cause, Mark
+from sam2_plugins.fiftyone_plugin.marks import MARK, Cause, Mark, digest
 from sam2_plugins.fiftyone_plugin.objects import Track, TrackedLabel, TrackedObject
 from sam2_plugins.fiftyone_plugin.request import Request
 
@@ -385,9 +385,10 @@ class ResultWriter:
                     if old is not None:
                         keep_additions(fresh, old)
                     (kept if one.mask.visible else still).append(fresh)
-                seen[frame] = fo.Detections(detections=kept)
+                seen[frame] = _with(before.get(frame) or fo.Detections(), "detections", kept)
                 if still or frame in away:
-                    gone[frame] = fo.Classifications(classifications=still)
+                    lists = away.get(frame) or fo.Classifications()
+                    gone[frame] = _with(lists, "classifications", still)
             self._footage.write(shown, seen)
             if gone:
                 self._footage.write(lost, gone)
@@ -427,7 +428,7 @@ class ResultWriter:
         if not one.mask.visible:
             return make_lost(who, one.mask, cause)
         folder = self._request.masks_folder
-        path = None if folder is None else folder / _mask_name(self._footage, who, frame)
+        path = None if folder is None else folder / _mask_name(self._footage, who, frame, one.mask)
         keyframe = (instance, frame) in self._keyframes
         made = make_detection(who, one.mask, cause, keyframe, path, one.doubt)
         if one.parent is not None:
@@ -435,5 +436,13 @@ class ResultWriter:
         return made
 
 
-def _mask_name(footage: Footage, who: TrackedLabel, frame: int) -> Path:
-    return Path(footage.sample_id) / f"{frame + 1:06d}-{who.index}-{who.instance[:8]}.png"
+def _with(value: Any, name: str, labels: list[Any]) -> Any:
+    """Return a field's value, whatever people wrote beside its labels, with other labels."""
+    value[name] = labels
+    return value
+
+
+def _mask_name(footage: Footage, who: TrackedLabel, frame: int, mask: ObjectMask) -> Path:
+    """Name a mask by its pixels, too: labels of other fields and clones may be of the others."""
+    name = f"{frame + 1:06d}-{who.index}-{who.instance[:8]}-{digest(mask)}.png"
+    return Path(footage.sample_id) / name

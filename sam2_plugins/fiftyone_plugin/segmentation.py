@@ -22,7 +22,7 @@ from sam2_plugins.fiftyone_plugin.checks import (
 from sam2_plugins.fiftyone_plugin.documents import labels_of, make_detection, read_made
 from sam2_plugins.fiftyone_plugin.finding import check_images, find_images
 from sam2_plugins.fiftyone_plugin.footage import Footage
-from sam2_plugins.fiftyone_plugin.marks import cause_of
+from sam2_plugins.fiftyone_plugin.marks import cause_of, digest
 from sam2_plugins.fiftyone_plugin.objects import TrackedLabel
 from sam2_plugins.fiftyone_plugin.propagation import Events, MovieTask, Steps, run_movies
 from sam2_plugins.fiftyone_plugin.records import replaced_files
@@ -120,7 +120,7 @@ def _find_everything(
     for index, mask in enumerate(masks, start=1):
         who = TrackedLabel(digest_of(f"{image.sample_id}/{index}", 24), None, index)
         folder = request.masks_folder
-        path = folder and folder / image.sample_id / f"{index}.png"
+        path = folder and folder / image.sample_id / f"{index}-{digest(mask)}.png"
         made.append(make_detection(who, mask, cause, keyframe=False, mask_path=path))
     image.write(request.output_field, {0: fo.Detections(detections=made)})
     return len(masks), True

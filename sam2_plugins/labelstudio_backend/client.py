@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from sam2_plugins.labelstudio_backend.errors import NotThereError, ServerError
+from sam2_plugins.labelstudio_backend.errors import AwayError, NotThereError, ServerError
 
 PATIENCE = httpx.Timeout(30.0, connect=10.0)
+_AWAY = {502, 503, 504}  # what stands before a server answers so while it starts
 _EARLY = 30.0  # seconds before its end at which an access token is renewed
 
 
@@ -131,8 +132,13 @@ class LabelStudio:
         """
         return self._send(method, path, self.headers(), body, **options)
 
-    def has_task(self, task: int) -> bool:
+    def has_task(self, task: int, created_at: Any = None) -> bool:
         """Return whether a task still exists.
+
+        Parameters
+        ----------
+        created_at
+            When it was created. With SQLite, a new task has the number of one that was deleted.
 
         Raises
         ------
@@ -140,10 +146,11 @@ class LabelStudio:
             If the server does not answer, or refuses.
         """
         try:
-            self.request("GET", f"/api/tasks/{task}/")
+            found = self.request("GET", f"/api/tasks/{task}/")
         except NotThereError:
             return False
-        return True
+        now = found.get("created_at") if isinstance(found, Mapping) else None
+        return None in (now, created_at) or now == created_at
 
     def annotation(self, annotation: int) -> dict[str, Any]:
         """Return an annotation as it is now."""
@@ -182,7 +189,9 @@ class LabelStudio:
                 method, self.url + path, headers=dict(headers), json=body, **options
             )
         except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
-            raise ServerError(f"Label Studio at {self.url} does not answer: {error}") from error
+            raise AwayError(f"Label Studio at {self.url} does not answer: {error}") from error
+        if answer.status_code in _AWAY:
+            raise AwayError(f"Label Studio at {self.url} answers {answer.status_code} for now.")
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             raise ServerError(
                 f"Label Studio at {self.url} refuses the token: set LABEL_STUDIO_API_KEY to a "

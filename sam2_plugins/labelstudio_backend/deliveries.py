@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from sam2_plugins.core import files
-from sam2_plugins.labelstudio_backend.errors import ServerError
+from sam2_plugins.labelstudio_backend.errors import AwayError, ServerError
 
 log = logging.getLogger(__name__)
 
 WORKERS, MOST = 4, 100_000
 ATTEMPTS, PAUSE, LONGEST_PAUSE = 12, 2.0, 120.0
-"""Attempts to store a result, and the seconds between them: a quarter of an hour in all."""
+"""Attempts to store a result that Label Studio refuses, and the seconds between them: a quarter of
+an hour in all. While it does not answer at all, as during an upgrade, they do not count."""
 
 
 class Pending:
@@ -107,13 +108,16 @@ class Deliveries:
     def _work(self) -> None:
         while (found := self._queue.get()) is not None and not self._closing.is_set():
             key, request = found
-            for attempt in range(ATTEMPTS):
+            refused, pause = 0, PAUSE
+            while refused < ATTEMPTS:
                 try:
                     self._deliver(key, request)
                 except ServerError as error:
-                    log.warning("A result could not be stored (attempt %d): %s", attempt + 1, error)
-                    if self._closing.wait(min(PAUSE * 2**attempt, LONGEST_PAUSE)):
+                    refused += not isinstance(error, AwayError)
+                    log.warning("A result could not be stored yet: %s", error)
+                    if self._closing.wait(pause):
                         break
+                    pause = min(2 * pause, LONGEST_PAUSE)
                 except Exception:
                     log.exception("A result could not be stored")
                     break

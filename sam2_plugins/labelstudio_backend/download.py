@@ -7,15 +7,17 @@ authorisation for Label Studio goes to Label Studio alone.
 
 from __future__ import annotations
 
+import base64
 import ipaddress
+import re
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import urljoin
+from urllib.parse import parse_qs, urljoin
 
 import httpx
 
@@ -24,6 +26,8 @@ from sam2_plugins.labelstudio_backend.errors import MediaError
 from sam2_plugins.labelstudio_backend.settings import Settings
 
 REDIRECTS = 5
+LOCAL_FILES = "/data/local-files/"
+_SIGNED = re.compile(r"[?&](x-amz-|x-goog-|signature=|sig=|expires=)", re.IGNORECASE)
 _PATIENCE = httpx.Timeout(30.0, connect=10.0)
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -74,7 +78,7 @@ class Downloader:
                 _check(answer, url)
                 self._write(answer, url, target)
                 return _validators(answer)
-        raise MediaError(f"{_plain(url)} redirects more than {REDIRECTS} times.")
+        raise MediaError(f"{plain(url)} redirects more than {REDIRECTS} times.")
 
     @contextmanager
     def _get(
@@ -83,10 +87,10 @@ class Downloader:
         try:
             parts = httpx.URL(url)
         except (httpx.InvalidURL, ValueError) as error:
-            raise MediaError(f"{_plain(url)} is no address: {error}.") from error
+            raise MediaError(f"{plain(url)} is no address: {error}.") from error
         if parts.scheme not in ("http", "https") or not parts.host:
             raise MediaError(
-                f"{_plain(url)} cannot be fetched: give an upload, a file of a storage that is "
+                f"{plain(url)} cannot be fetched: give an upload, a file of a storage that is "
                 "connected to Label Studio, or an http address."
             )
         headers = dict(headers)
@@ -121,11 +125,11 @@ class Downloader:
         except (httpx.HTTPError, httpx.StreamError, OSError, RuntimeError) as error:
             if time.monotonic() >= until:
                 raise MediaError(
-                    f"{_plain(url)} takes longer than {self._seconds:.0f} s to fetch. Put the file "
+                    f"{plain(url)} takes longer than {self._seconds:.0f} s to fetch. Put the file "
                     "where it is faster, or raise the limit (--fetch-within)."
                 ) from error
             raise MediaError(
-                f"{_plain(url)} cannot be fetched: {str(error) or type(error).__name__}."
+                f"{plain(url)} cannot be fetched: {str(error) or type(error).__name__}."
             ) from error
         finally:
             watch.cancel()
@@ -133,7 +137,7 @@ class Downloader:
     def _write(self, answer: httpx.Response, url: str, target: Path) -> None:
         length = answer.headers.get("content-length", "")
         too_large = MediaError(
-            f"{_plain(url)} is larger than {self._max_bytes / 1e9:g} GB. Raise the limit "
+            f"{plain(url)} is larger than {self._max_bytes / 1e9:g} GB. Raise the limit "
             "(--max-gigabytes), or cut the video."
         )
         if length.isdecimal() and int(length) > self._max_bytes:
@@ -144,24 +148,27 @@ class Downloader:
                     raise too_large
                 file.write(chunk)
         if not target.stat().st_size:
-            raise MediaError(f"{_plain(url)} is empty. Upload it again.")
+            raise MediaError(f"{plain(url)} is empty. Upload it again.")
 
 
 def _check(answer: httpx.Response, url: str) -> None:
     """Raise what a person can do about an answer that is no file."""
     status, page = answer.status_code, answer.headers.get("content-type", "")
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        raise MediaError(
-            f"{_plain(url)} is refused ({status}). For files of Label Studio, set "
-            "LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY where the backend runs."
+        mend = (
+            "For files of Label Studio, set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY where the "
+            "backend runs."
         )
+        if _SIGNED.search(url):
+            mend = "Its signature may have ended: give the task a new address."
+        raise MediaError(f"{plain(url)} is refused ({status}). {mend}")
     if status == httpx.codes.NOT_FOUND:
-        raise MediaError(f"{_plain(url)} is not there (404). Check the task's data.")
+        raise MediaError(f"{plain(url)} is not there (404). Check the task's data.")
     if not answer.is_success:
-        raise MediaError(f"{_plain(url)} cannot be fetched: the server answers {status}.")
+        raise MediaError(f"{plain(url)} cannot be fetched: the server answers {status}.")
     if page.startswith("text/html"):
         raise MediaError(
-            f"{_plain(url)} is a web page instead of a file, perhaps one to log in on. Set "
+            f"{plain(url)} is a web page instead of a file, perhaps one to log in on. Set "
             "LABEL_STUDIO_API_KEY where the backend runs, or check the address."
         )
 
@@ -214,9 +221,17 @@ def is_internal(address: Address) -> bool:
     return not address.is_global or address.is_multicast
 
 
-def _plain(url: str) -> str:
-    """Leave out of an address what may be secret: its query, and a user's password."""
-    plain = url.partition("?")[0]
-    scheme, slashes, rest = plain.partition("://")
+def plain(url: str) -> str:
+    """Leave out of an address what may be secret: its query, and a user's password.
+
+    Of Label Studio's own addresses, the query has the name of the file, which stays.
+    """
+    whole, _, query = url.partition("?")
+    names = parse_qs(query)
+    if whole.endswith("/resolve/") and "fileuri" in names:
+        with suppress(ValueError):
+            return base64.urlsafe_b64decode(names["fileuri"][0]).decode()
+    scheme, slashes, rest = whole.partition("://")
     host, slash, path = rest.partition("/")
-    return scheme + slashes + host.rpartition("@")[2] + slash + path
+    file = f"?d={names['d'][0]}" if whole.endswith(LOCAL_FILES) and "d" in names else ""
+    return scheme + slashes + host.rpartition("@")[2] + slash + path + file

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -38,6 +40,8 @@ from sam2_plugins.labelstudio_backend.settings import Settings
 from sam2_plugins.labelstudio_backend.work import Filled, Work
 
 log = logging.getLogger(__name__)
+
+_GONE = "Task %s is not in Label Studio any more: its result is dropped."
 
 
 class NotYet(LabelStudioError):
@@ -100,12 +104,13 @@ class Engine:
             until = time.monotonic()
             request = TaskRequest(kept["task"], config, context, server, project, until, own)
             if request.is_gone():
-                log.info(
-                    "Task %s is not in Label Studio any more: its job is dropped.", request.task_id
-                )
+                log.info(_GONE, request.task_id)
                 self._pending.remove(key)
                 continue
-            self._answer(request)
+            if server is not None and server.api_key:
+                self._later(request)
+            else:  # nobody takes the answer, but the same request, sent again, finds it done
+                self._answer(request)
             if key != request.key:  # the settings have changed
                 self._pending.remove(key)
             taken_up += 1
@@ -186,7 +191,7 @@ class Engine:
                 raise NotYet(" ".join(one.note for one in made))
             if any(one.goes_on for one in made):
                 self._later(request)
-        elif self._pending:
+        elif self._pending and request.until < math.inf:  # it is answered, not to be stored
             self._pending.remove(request.key)
         answered = {old: new for one in made for old, new in one.answered.items()}
         written = {(id_of(one), one.get("from_name")) for one in results}
@@ -308,11 +313,11 @@ class Engine:
             return
         except Sam2PluginsError as error:
             made = self._excuse(replace(request, context=None), str(error))
-        if made:
-            try:
+        if request.is_gone():
+            log.info(_GONE, task)
+        elif made:
+            with suppress(NotThereError):
                 server.replace_prediction(task, **made)
-            except NotThereError:
-                log.info("Task %s is not in Label Studio any more.", task)
         self._pending.remove(key)
 
 

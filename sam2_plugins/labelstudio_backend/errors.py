@@ -29,5 +29,9 @@ class ServerError(LabelStudioError):
     """Label Studio itself does not answer, or refuses."""
 
 
+class AwayError(ServerError):
+    """Label Studio does not answer: it is being restarted, or the network is down."""
+
+
 class NotThereError(ServerError):
     """What was requested is not in Label Studio any more."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, unquote
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from sam2_plugins.core.export import Blank, open_writers, parse_formats
 from sam2_plugins.core.export import formats as registered
 from sam2_plugins.core.masks import MaskTable, ObjectId, ObjectMask
 from sam2_plugins.labelstudio_backend.errors import FormatError
-from sam2_plugins.labelstudio_backend.formats.area import mask_of
+from sam2_plugins.labelstudio_backend.formats.area import AREAS, mask_of
 from sam2_plugins.labelstudio_backend.formats.geometry import FrameSize
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     Keyframe,
@@ -28,11 +29,14 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     read_regions,
 )
 from sam2_plugins.labelstudio_backend.keyframes import FRAMES, NOTE
-from sam2_plugins.labelstudio_backend.label_config import SHAPES
+from sam2_plugins.labelstudio_backend.label_config import SHAPES, VIDEO_SHAPE
 from sam2_plugins.labelstudio_backend.regions import RELATION, id_of, track_of
 from sam2_plugins.labelstudio_backend.timing import unpack_frames
 
 OBJECTS_FILE, FRAMES_FILE = "objects.json", "frames.csv"
+
+_LONGEST = 1 << 20
+"""Pixels of a side; more are a mistake."""
 
 SAME_BOX = 0.5
 """IoU of a stored mask with the shown box, from which on the mask is used for that box."""
@@ -40,12 +44,12 @@ SAME_BOX = 0.5
 
 @dataclass
 class ExportedTask:
-    """The masks of one annotated task.
+    """The masks of one annotated task, or of one of several videos and pictures of it.
 
     Attributes
     ----------
     name
-        For a folder: the task's id, and what it shows.
+        For a folder: the task's id, and what it shows; of several, its name in the config.
     size
         Height and width in pixels.
     masks
@@ -58,6 +62,8 @@ class ExportedTask:
         How many masks are those of the nearest keyframe, moved into the box of their frame.
     left_out
         How many regions of an image have no mask, by their type: boxes and clicks.
+    older
+        How many other annotations the task has: only the latest is exported.
     shown
         Of a video: the frame of the file, from 0 on, that each frame of Label Studio shows; None
         where no region holds it.
@@ -70,6 +76,7 @@ class ExportedTask:
     parents: dict[str, str] = field(default_factory=dict)
     moved: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    older: int = 0
     shown: list[int] | None = None
     is_video: bool = False
 
@@ -103,6 +110,8 @@ def read_export(
 ) -> Iterator[ExportedTask]:
     """Read a JSON export: the latest annotation of each task that has one.
 
+    Several videos and pictures of a task come apart, and so do pictures of different sizes.
+
     Parameters
     ----------
     by_file
@@ -122,27 +131,56 @@ def read_export(
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise ExportError(f"{path} is no export of Label Studio: choose the format JSON there.")
     for task in tasks:
-        results = _results(task)
-        try:
-            made = _task(task, results) if results else None
-            made = made.by_file() if made is not None and made.is_video and by_file else made
-        except ExportError as error:
-            if left is None:
-                raise
-            left.append(str(error))
-            continue
-        if made is not None:
-            yield made
+        for name, results in _parts(task):
+            try:
+                made = _read(task, name, results)
+                made = made.by_file() if made is not None and made.is_video and by_file else made
+            except ExportError as error:
+                if left is None:
+                    raise
+                left.append(str(error))
+                continue
+            if made is not None:
+                yield made
 
 
-def _task(task: Mapping[str, Any], results: list[Mapping[str, Any]]) -> ExportedTask | None:
-    name = _name(task)
+def _parts(task: Mapping[str, Any]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+    """Yield the results of each video or picture of a task, with a name for its masks."""
+    results, name = _results(task), _name(task)
+    sizes: dict[str, dict[FrameSize | None, None]] = {}
+    for result in results:
+        kind, to_name = str(result.get("type")).removesuffix("labels"), str(result.get("to_name"))
+        if kind in (*SHAPES, VIDEO_SHAPE):
+            size = None if kind == VIDEO_SHAPE else _image_size([result])
+            sizes.setdefault(to_name, {})[size] = None
+    for to_name, found in sizes.items():
+        known: list[FrameSize | None] = [size for size in found if size is not None] or [None]
+        for size in known:
+            parts = [name, *([to_name] if len(sizes) > 1 else [])]
+            parts += [f"{size[1]}x{size[0]}"] if size is not None and len(known) > 1 else []
+            own = [
+                result
+                for result in results
+                if result.get("type") == RELATION
+                or (str(result.get("to_name")) == to_name and _image_size([result]) in (None, size))
+            ]
+            yield re.sub(r"[^\w.-]+", "_", "-".join(parts)), own
+
+
+def _read(
+    task: Mapping[str, Any], name: str, results: list[Mapping[str, Any]]
+) -> ExportedTask | None:
     try:
         regions = read_regions(results)
         size = _video_size(regions) if regions else _image_size(results)
         if size is None:
+            if any(_has_area(result) for result in results):
+                raise FormatError(
+                    "its regions do not have the size of the picture (original_width and "
+                    "original_height). Open the task in Label Studio, and save it."
+                )
             return None
-        exported = ExportedTask(name, size)
+        exported = ExportedTask(name, size, older=len(_annotations(task)) - 1)
         if regions:
             _add_video(exported, regions)
         else:
@@ -272,24 +310,37 @@ def _add_parents(exported: ExportedTask, results: Sequence[Mapping[str, Any]]) -
 
 def _image_size(results: Sequence[Mapping[str, Any]]) -> FrameSize | None:
     for result in results:
-        height, width = result.get("original_height"), result.get("original_width")
-        if isinstance(height, int) and isinstance(width, int):
-            return height, width
+        sides = [result.get("original_height"), result.get("original_width")]
+        known = [side for side in sides if isinstance(side, int | float) and 1 <= side < _LONGEST]
+        if len(known) == 2:
+            return round(known[0]), round(known[1])
     return None
 
 
-def _results(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _has_area(result: Mapping[str, Any]) -> bool:
+    value = result.get("value")
+    return isinstance(value, Mapping) and not value.keys().isdisjoint(AREAS)
+
+
+def _annotations(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return those that hold something, the latest first."""
     annotations = [a for a in task.get("annotations") or [] if isinstance(a, Mapping)]
     kept = [a for a in annotations if not a.get("was_cancelled") and a.get("result")]
-    latest = max(kept, key=lambda a: str(a.get("updated_at", "")), default={})
-    results = latest.get("result") if isinstance(latest, Mapping) else None
+    return sorted(kept, key=lambda a: str(a.get("updated_at", "")), reverse=True)
+
+
+def _results(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    latest = next(iter(_annotations(task)), {})
+    results = latest.get("result")
     return [r for r in results or [] if isinstance(r, Mapping)]
 
 
 def _name(task: Mapping[str, Any]) -> str:
     data = task.get("data")
     shown = next((v for v in data.values() if isinstance(v, str)), "") if data else ""
-    stem = re.sub(r"[^\w.-]+", "_", Path(shown.partition("?")[0]).stem)[:60]
+    path, _, query = shown.partition("?")
+    path = parse_qs(query).get("d", [path])[0]  # of Label Studio's local files
+    stem = re.sub(r"[^\w.-]+", "_", Path(unquote(path)).stem)[:60]
     return f"task-{task.get('id', 0)}" + (f"-{stem}" if stem else "")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -419,10 +420,33 @@ def _read(result: Mapping[str, Any], control: Control, size: FrameSize, pages: i
         return Hint(**about, box=geometry.box_of_ellipse(value, size))
     if control.shape == "vector" and not value.get("closed"):
         return Hint(**about, clicks=geometry.vertices(value, size))
-    mask = mask_of(value, size)
+    mask = _painted(result, value, size)
     if mask is None:
         raise FormatError(f"A {control.tag} region has no shape. Erase it and draw it again.")
     return Hint(**about, mask=mask)
+
+
+def _painted(
+    result: Mapping[str, Any], value: Mapping[str, Any], size: FrameSize
+) -> ObjectMask | None:
+    """Read the mask of a region; pixels that were painted on another picture are refused.
+
+    Those of a brush fit a picture of the same number of pixels, such as one that was turned.
+    """
+    given = result.get("original_height"), result.get("original_width")
+    height, width = (side if isinstance(side, int) else 0 for side in given)
+    sized = bool(height and width) and (height, width) != size
+    other = FormatError(
+        f"It was painted on a picture of {width}×{height} pixels, and this one has "
+        f"{size[1]}×{size[0]}. Paint it again, or put the earlier picture back."
+    )
+    try:
+        mask = mask_of(value, size)
+    except FormatError as error:
+        raise (other if sized else error) from error
+    if sized and "rle" in value and height * width == math.prod(size):
+        raise other
+    return mask
 
 
 def _contains(target: Target, click: Hint) -> bool:

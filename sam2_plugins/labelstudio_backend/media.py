@@ -29,7 +29,7 @@ from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.files import digest_of
 from sam2_plugins.core.frames import FrameSource, open_frames
 from sam2_plugins.labelstudio_backend.client import LabelStudio
-from sam2_plugins.labelstudio_backend.download import Downloader
+from sam2_plugins.labelstudio_backend.download import LOCAL_FILES, Downloader, plain
 from sam2_plugins.labelstudio_backend.errors import FormatError, MediaError, StillFetchingError
 from sam2_plugins.labelstudio_backend.settings import Settings
 
@@ -37,7 +37,6 @@ FRESH = 60.0
 """Seconds for which a fetched file is used without asking its server for a newer one."""
 
 _CLOUDS = ("s3", "gs", "azure-blob")
-_LOCAL_FILES = "/data/local-files/"
 _NOTE = "validators.json"
 _BLOCK = 1 << 20
 _FETCHES = 100
@@ -180,7 +179,7 @@ class MediaStore:
         """Return a file below an allowed root, if the address names one."""
         parts = urlsplit(url)
         names = []
-        if parts.path.endswith(_LOCAL_FILES):
+        if parts.path.endswith(LOCAL_FILES):
             wanted = parse_qs(parts.query).get("d", [""])[0]
             names = [root / wanted.lstrip("/") for root in self._roots]
         elif not parts.scheme and not url.startswith("/data/"):
@@ -301,8 +300,7 @@ def _digest_of_file(path: Path, *_state: int) -> str:
 
 def _name_of(url: str) -> str:
     """Return a file name for an address: its last part, in characters that files may have."""
-    parts = urlsplit(url)
-    name = unquote(parse_qs(parts.query).get("d", [parts.path])[0]).rpartition("/")[2]
+    name = unquote(plain(url)).rpartition("/")[2].removeprefix("?d=")
     return re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)[-80:].lstrip(".") or "file"
 
 

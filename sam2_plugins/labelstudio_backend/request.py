@@ -160,11 +160,11 @@ class TaskRequest:
         return [one for one in self._listed("predictions") if is_ours(one)]
 
     def is_gone(self) -> bool:
-        """Whether Label Studio answers that the task does not exist; False without an answer."""
+        """Whether the task does not exist any more; False if Label Studio does not answer."""
         if self.server is None or not self.server.api_key or self.task_id is None:
             return False
         try:
-            return not self.server.has_task(self.task_id)
+            return not self.server.has_task(self.task_id, self.task.get("created_at"))
         except ServerError:
             return False
 

@@ -178,8 +178,21 @@ class Settings:
 
     @property
     def model_version(self) -> str:
-        """The name under which Label Studio keeps the predictions."""
-        return VERSION_PREFIX + (Path(self.model).stem if os.sep in self.model else self.model)
+        """The name under which Label Studio keeps the predictions.
+
+        It asks for others only where this changes: so all that they depend on is in it.
+        """
+        from sam2_plugins.core.checkpoints import weights_digest
+
+        name = Path(self.model).stem if os.sep in self.model else self.model
+        usual = {one.name: one.default for one in fields(self)}
+        chosen = [
+            f"{key.replace('_', ' ')} {value}"
+            for key in ("memory", "window", "image_size", "max_frames", "masks")
+            if (value := getattr(self, key)) != usual[key]
+        ]
+        trained = f"{name} {weights_digest(self.model)[:6]}".strip()
+        return VERSION_PREFIX + ", ".join([trained, *chosen])
 
     def of_project(self, params: Any) -> Settings:
         """Return the settings of a project, whose *extra params* change some of these.

@@ -320,10 +320,9 @@ def test_a_projects_extra_params_choose_its_model_and_are_kept(settings, files, 
     params = json.dumps({"memory": "samurai", "max_frames": 2, "url": "http://evil.example"})
     with TestClient(create_app(Engine(settings))) as client:
         told = {"project": "1.1", "hostname": "", "extra_params": params}
-        assert client.post("/setup", json=told).json() == {"model_version": "SAM 2 nano"}
-        assert client.get("/health").json()["projects"]["with_own_settings"] == {
-            "1.1": "SAM 2 nano"
-        }
+        version = "SAM 2 nano, memory samurai, max frames 2"
+        assert client.post("/setup", json=told).json() == {"model_version": version}
+        assert client.get("/health").json()["projects"]["with_own_settings"] == {"1.1": version}
     own = Engine(settings).projects.settings("1.1")  # after a restart
     assert (own.memory, own.max_frames, own.url) == ("samurai", 2, "")
     other = dataclasses.replace(settings, model="nano").of_project({"model": "sam2.1-tiny"})

@@ -192,12 +192,60 @@ def test_what_a_stopped_backend_has_not_stored_is_stored_by_the_next(settings, f
         restarted.close()
 
 
-def test_label_studio_is_tried_again_when_it_does_not_answer(
+def test_a_result_that_waits_for_label_studio_is_stored_by_the_next_start(
     settings, files, pictures, monkeypatch
 ):
     monkeypatch.setattr(deliveries, "PAUSE", 0.05)
     with label_studio() as (web, stored):
-        refusals = iter([True, True, False])
+        answer, refused = stored.answer, threading.Event()
+
+        def away(*told):
+            refused.set()
+            return 502, {}, b""
+
+        stored.answer = away
+        hurried = dataclasses.replace(settings, answer_within=1e-6, url=web.url, api_key="t")
+        stopped = Engine(hurried)
+        stopped.predict([pictures(1, str(files / "page1.png"))], tasks.IMAGE)
+        assert refused.wait(60)
+        stopped.close()
+        stored.answer = answer
+        restarted = Engine(hurried)
+        assert restarted.resume() == 1
+        wait_for(lambda: stored.of(1))
+        restarted.close()
+
+
+def test_nothing_is_stored_for_a_new_task_that_has_the_number_of_a_deleted_one(
+    settings, files, pictures
+):
+    with label_studio() as (web, stored):
+        answer = stored.answer
+
+        def renewed(path, *told):
+            if path == "/api/tasks/1/":
+                return 200, {}, b'{"id": 1, "created_at": "2026-11-02"}'
+            return answer(path, *told)
+
+        stored.answer = renewed
+        hurried = dataclasses.replace(settings, answer_within=1e-6, url=web.url, api_key="t")
+        engine = Engine(hurried)
+        both = [
+            {**pictures(n, str(files / f"page{n}.png")), "created_at": "2026-11-01"} for n in (1, 2)
+        ]
+        engine.predict(both, tasks.IMAGE)
+        wait_for(lambda: not list((settings.folder / "pending").iterdir()))
+        engine.close()
+    assert [bool(stored.of(n)) for n in (1, 2)] == [False, True]
+
+
+def test_label_studio_is_tried_again_for_as_long_as_it_does_not_answer(
+    settings, files, pictures, monkeypatch
+):
+    monkeypatch.setattr(deliveries, "PAUSE", 0.01)
+    monkeypatch.setattr(deliveries, "LONGEST_PAUSE", 0.05)
+    with label_studio() as (web, stored):
+        refusals = iter([True] * (deliveries.ATTEMPTS + 3) + [False])
         answer = stored.answer
 
         def busy(path, headers, body):
@@ -209,7 +257,7 @@ def test_label_studio_is_tried_again_when_it_does_not_answer(
         engine.predict([pictures(1, str(files / "page1.png"))], tasks.IMAGE)
         wait_for(lambda: stored.of(1))
         engine.close()
-    assert not list(refusals)  # two were met, and the third request was answered
+    assert not list(refusals)  # all were met, and the last request was answered
     assert stored.of(1)[0]["result"]
 
 

@@ -323,3 +323,20 @@ def test_a_click_that_no_mask_meets_is_told_in_the_region(engine, files):
     (answer,) = engine.predict([tasks.image_task(files)], tasks.IMAGE, {"result": clicks})
     (text,) = {" ".join(r["meta"]["text"]) for r in answer["result"] if "rle" in r["value"]}
     assert "the click at (40, 40)" in text
+
+
+@pytest.mark.parametrize("turned", [True, False])
+def test_what_was_painted_on_another_picture_is_told_and_stays(engine, files, discs, turned):
+    """Turned, it has as many pixels, so that it can be read; a box beside it is answered."""
+    mask = discs[1][0] == 1
+    mask = np.ascontiguousarray(mask.T) if turned else mask[::2, ::2]
+    value = {"format": "rle", "rle": brush.encode(mask), "brushlabels": ["Cell"]}
+    about = {"id": "painted", "from_name": "mask", "to_name": "image", "type": "brushlabels"}
+    height, width = mask.shape
+    painted = {**about, "original_width": width, "original_height": height, "value": value}
+    task = tasks.annotated(tasks.image_task(files), painted, tasks.area(discs[1][0], 2))
+    (answer,) = engine.predict([task], tasks.IMAGE)
+    (kept,) = (one for one in answer["result"] if one["id"] == "painted")
+    assert kept["value"] == value
+    assert f"a picture of {width}×{height} pixels" in kept["meta"]["text"][0]
+    assert len(answer["result"]) == 2

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import tifffile
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.labelstudio_backend.engine import Engine
 from sam2_plugins.labelstudio_backend.export import read_export, write_masks
+from sam2_plugins.labelstudio_backend.formats import brush
 from tests.labelstudio_backend import tasks
 from tests.labelstudio_backend.conftest import FRAMES
 
@@ -145,3 +147,71 @@ def test_labels_beside_the_shapes_and_several_of_one_region_are_exported(
     (answer,) = engine.predict([task], xml, {"result": drawn})
     read = exported(tmp_path, task, answer["result"])
     assert [*read.labels.values()] == ["Cell, dim"]
+
+
+def drawn(region: str, to_name: str, size: tuple[int, int], page: int = 0) -> dict[str, Any]:
+    """The upper left quarter of a picture, painted."""
+    mask = np.zeros(size, bool)
+    mask[: size[0] // 2, : size[1] // 2] = True
+    value = {"format": "rle", "rle": brush.encode(mask), "brushlabels": ["Cell"]}
+    about = {"id": region, "from_name": f"mask {to_name}", "to_name": to_name}
+    sizes = {"original_height": size[0], "original_width": size[1], "item_index": page}
+    return {**about, **sizes, "type": "brushlabels", "value": value}
+
+
+@pytest.mark.parametrize("sizes", [[(8, 10), (8, 10)], [(8, 10), (20, 30)]])
+def test_two_pictures_of_a_task_come_apart(tmp_path, sizes):
+    results = [drawn(name, name, size) for name, size in zip("ab", sizes, strict=True)]
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps([tasks.annotated({"id": 7, "data": {}}, *results)]))
+    read = list(read_export(path))
+    assert [one.name for one in read] == ["task-7-a", "task-7-b"]
+    assert [one.size for one in read] == sizes
+    assert [[*one.masks.objects] for one in read] == [["a"], ["b"]]
+
+
+def test_pages_of_two_sizes_come_apart_with_their_numbers(tmp_path):
+    results = [drawn("a", "image", (8, 10)), drawn("b", "image", (20, 30), page=1)]
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps([tasks.annotated({"id": 7, "data": {}}, *results)]))
+    read = list(read_export(path))
+    assert [one.name for one in read] == ["task-7-10x8", "task-7-30x20"]
+    assert [one.masks.frames_of("ab"[n]) for n, one in enumerate(read)] == [[0], [1]]
+    assert [one.masks.get(n, "ab"[n]).area for n, one in enumerate(read)] == [20, 150]
+
+
+def test_a_picture_beside_a_video_is_not_left_out(engine, files, discs, tmp_path):
+    task, box = tasks.video_task(files), tasks.video_box(discs[1], 1)
+    (answer,) = engine.predict([task], tasks.VIDEO, {"result": [box]})
+    results = [*answer["result"], drawn("b", "still", (20, 30))]
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps([tasks.annotated(task, *results)]))
+    read = {one.name.rpartition("-")[2]: one for one in read_export(path)}
+    assert [*read["video"].masks.objects] == ["a"]
+    assert read["still"].masks.get(0, "b").area == 150
+
+
+def test_older_annotations_are_counted_and_a_task_is_named_by_its_file(tmp_path):
+    """Of local files, the address has the name after a question mark."""
+    results = [[drawn(name, "image", (8, 10))] for name in "ab"]
+    saved = [{"updated_at": str(2026 - n), "result": one} for n, one in enumerate(results)]
+    skipped = {"updated_at": "2027", "was_cancelled": True, "result": results[1]}
+    data = {"image": "/data/local-files/?d=films/my%20cells.png"}
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps([{"id": 7, "data": data, "annotations": [*saved, skipped]}]))
+    (read,) = read_export(path)
+    assert (read.older, [*read.masks.objects]) == (1, ["a"])
+    assert read.name == "task-7-my_cells"
+
+
+def test_regions_without_the_size_of_their_picture_are_told_of(tmp_path):
+    """As an importer may write them; the other task is exported, of which sizes are decimals."""
+    bare, sized = drawn("a", "image", (8, 10)), drawn("b", "image", (8, 10))
+    bare |= {"original_height": float("nan"), "original_width": None}
+    sized |= {"original_height": 8.0, "original_width": 10.0}
+    both = [tasks.annotated({"id": n, "data": {}}, one) for n, one in ((7, bare), (8, sized))]
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps(both))
+    left: list[str] = []
+    assert [one.name for one in read_export(path, left=left)] == ["task-8"]
+    assert "Task 7: its regions do not have the size" in left[0]

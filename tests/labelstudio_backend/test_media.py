@@ -107,6 +107,32 @@ def test_what_is_no_file_is_told_with_the_mend(limits, answer, told):
     assert not list(limits.folder.glob("media/*/x.mp4"))
 
 
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("/data/local-files/?d=films/b%20c.png", "/data/local-files/?d=films/b c.png is not there"),
+        ("s3://bucket/films/b.png", "s3://bucket/films/b.png is not there"),
+        ("/data/upload/1/b.png?token=secret", "/data/upload/1/b.png is not there"),
+    ],
+)
+def test_a_file_that_is_not_there_is_named_as_people_know_it(limits, url, named):
+    with serving(lambda *_: (404, {}, b"")) as web, pytest.raises(MediaError) as told:
+        store(limits).get(url, 7, LabelStudio(web.url, "t"))
+    assert named in str(told.value)
+    assert "secret" not in str(told.value)
+
+
+def test_a_file_of_a_cloud_keeps_its_name_for_messages(limits):
+    with serving(lambda *_: OK) as web:
+        path = store(limits).get("s3://bucket/films/b.mp4", 7, LabelStudio(web.url, "t"))
+    assert path.name == "b.mp4"
+
+
+def test_an_address_whose_signature_has_ended_is_told(limits):
+    with serving(lambda *_: (403, {}, b"")) as web, pytest.raises(MediaError, match="new address"):
+        store(limits).get(f"{web.url}/b.mp4?X-Amz-Signature=1", 1, LabelStudio(web.url))
+
+
 def test_cloud_storage_is_resolved_by_label_studio(limits):
     with serving(lambda *_: OK) as web:
         store(limits).get("s3://bucket/films/a.mp4", 7, LabelStudio(web.url, "t"))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sam2_plugins.labelstudio_backend.errors import LabelStudioError
@@ -32,4 +34,16 @@ def test_a_wrong_setting_is_told(environment):
 
 
 def test_a_model_from_a_file_is_named_after_it():
-    assert Settings(model="/models/cells-3.safetensors").model_version == "SAM 2 cells-3"
+    assert Settings(model="/models/cells 3.safetensors").model_version == "SAM 2 cells 3"
+
+
+def test_predictions_of_other_settings_or_of_a_model_trained_anew_have_another_version(tmp_path):
+    path = tmp_path / "my cells.safetensors"
+    path.write_bytes(b"first")
+    made = Settings(model=str(path))
+    versions = [made.model_version, replace(made, memory="samurai", masks="all").model_version]
+    path.write_bytes(b"trained anew")
+    versions.append(made.model_version)
+    assert all(version.startswith("SAM 2 my cells ") for version in versions)
+    assert versions[1] == f"{versions[0]}, memory samurai, masks all"
+    assert len(set(versions)) == 3

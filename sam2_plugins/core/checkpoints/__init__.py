@@ -6,7 +6,14 @@ Importing this costs no torch; `load_model`, `cached_model` and `save_model` imp
 from __future__ import annotations
 
 from sam2_plugins.core.checkpoints.cache import cache_dir, find_weights, list_models
-from sam2_plugins.core.checkpoints.choose import AUTO, choose_device, choose_model, model_name
+from sam2_plugins.core.checkpoints.choose import (
+    AUTO,
+    choose_device,
+    choose_model,
+    model_identity,
+    model_name,
+    weights_digest,
+)
 from sam2_plugins.core.checkpoints.download import download
 from sam2_plugins.core.checkpoints.files import read_card, save_model
 from sam2_plugins.core.checkpoints.load import (
@@ -28,7 +35,9 @@ __all__ = [
     "list_models",
     "load_model",
     "locate_weights",
+    "model_identity",
     "model_name",
     "read_card",
     "save_model",
+    "weights_digest",
 ]

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sam2_plugins.core.checkpoints.cache import find_weights
 from sam2_plugins.core.errors import ModelError
+from sam2_plugins.core.files import content_digest
 from sam2_plugins.core.variants import NANO, VARIANTS, Variant
 
 if TYPE_CHECKING:
@@ -63,6 +66,30 @@ def choose_model(device: str | torch.device = AUTO) -> ModelChoice:
 def model_name(name: str, device: str | torch.device = AUTO) -> str:
     """Return a model's name, with the choice made where it is "auto"."""
     return choose_model(device).name if name == AUTO else name
+
+
+def model_identity(name: str, device: str | torch.device = AUTO) -> str:
+    """Return what tells a model from every other: its name, and of a file what it holds, too.
+
+    A model that was trained anew into the same file is another one.
+    """
+    chosen = model_name(name, device)
+    digest = weights_digest(chosen)
+    return f"{Path(chosen).name} {digest}" if digest else chosen
+
+
+def weights_digest(name: str) -> str:
+    """Return a digest of a file of weights; "" of a model that has a name, or is not there."""
+    path = Path(name).expanduser()
+    if name == NANO.name or name in VARIANTS or not path.is_file():
+        return ""
+    state = path.stat()
+    return _digest_of_file(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _digest_of_file(path: Path, *_state: int) -> str:
+    return content_digest(path)[:16]
 
 
 def _best(variants: Iterable[Variant], on_cpu: bool) -> Variant:

@@ -106,12 +106,12 @@ class TrackingOptions:
 
         Those of an earlier version are the same, so that the same command goes on with its results.
         """
-        from sam2_plugins.core.checkpoints import model_name
+        from sam2_plugins.core.checkpoints import model_identity
 
         values = {key: value for key, value in asdict(self).items() if key not in OF_THE_MACHINE}
         if self.neighbours:
             del values["neighbours"]
-        return {**values, "model": model_name(self.model, self.device)}
+        return {**values, "model": model_identity(self.model, self.device)}
 
 
 def _window(value: object) -> WindowChoice:

@@ -19,6 +19,9 @@ from sam2_plugins.fiftyone_plugin.request import OUTPUT_FIELD, MovieReport, Repo
 
 Outcome: TypeAlias = "Report | EvaluationReport"
 
+_MOST_NUMBERS = 10_000_000
+"""Frames of a range that is typed: a typing error must not fill the memory."""
+
 MOST_MOVIES = 100
 """Movies that a report lists one by one: FiftyOne keeps it in one document."""
 
@@ -216,16 +219,17 @@ def read_frame_numbers(text: Any) -> frozenset[int] | None:
     if text is None or text == "":
         return None
     if isinstance(text, list | tuple | set | frozenset):
-        return frozenset(int(number) for number in text)
+        text = ",".join(map(str, text))
     numbers: set[int] = set()
     for part in str(text).split(","):
         first, dash, last = part.strip().partition("-")
         try:
-            numbers |= set(range(int(first), int(last if dash else first) + 1))
-        except ValueError as error:
-            raise FootageError(
-                f"{part.strip()!r} is no frame number: write 1, or 1, 30-40."
-            ) from error
+            found = range(int(first), int(last if dash else first) + 1)
+        except ValueError:
+            found = range(0)
+        if not 0 < found.stop - found.start <= _MOST_NUMBERS:
+            raise FootageError(f"{part.strip()!r} is no frame number: write 1, or 1, 30-40.")
+        numbers.update(found)
     return frozenset(numbers)
 
 

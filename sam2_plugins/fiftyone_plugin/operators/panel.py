@@ -8,6 +8,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.fiftyone_plugin.checks import label_schema
 from sam2_plugins.fiftyone_plugin.curves import CONFIDENCE, Curve, doubtful, read_curves
 from sam2_plugins.fiftyone_plugin.finding import find_movie
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
@@ -188,19 +189,15 @@ def _movie(ctx: Any) -> Footage:
     """The movie of the sample that is open; in the grid, the selected or the first one."""
     sample_id = ctx.current_sample or next(iter(ctx.selected), None)
     if sample_id is None:
-        first = ctx.view.limit(1).first() if len(ctx.view.limit(1)) else None
-        if first is None:
+        # By its id alone: FiftyOne 1.22 cannot load samples of flat dynamic groups.
+        sample_id = next(iter(ctx.view.limit(1).values("id")), None)
+        if sample_id is None:
             raise FootageError("Open a sample, to see how sure its masks are.")
-        sample_id = first.id
     return find_movie(ctx.view, sample_id)
 
 
 def _fields(footage: Footage) -> list[str]:
-    fields = [
-        name
-        for name, field in footage.schema().items()
-        if any(part.name == MARK for part in _parts(field, "detections"))
-    ]
+    fields = [name for name, field in footage.schema().items() if MARK in label_schema(field)]
     if not fields:
         raise FootageError("There are no masks of SAM 2 here yet. Run propagate_masks.")
     return fields
@@ -208,16 +205,9 @@ def _fields(footage: Footage) -> list[str]:
 
 def _scores(footage: Footage, name: str) -> list[str]:
     """Names of the scores that can be plotted: confidence, doubt, and those of an evaluation."""
-    parts = [part.name for part in _parts(footage.schema()[name], "detections")]
+    parts = [*label_schema(footage.schema()[name])]
     measured = (part for part in parts if part.endswith("_iou"))
     return [*([DOUBT] if DOUBT in parts else []), CONFIDENCE, *measured]
-
-
-def _parts(field: Any, items: str) -> list[Any]:
-    """Fields of the labels in a field of a list of labels."""
-    fields = field.get_field_schema() if hasattr(field, "get_field_schema") else {}
-    inner = fields.get(items)
-    return list(inner.field.get_field_schema().values()) if inner is not None else []
 
 
 def _trace(curve: Curve) -> dict[str, Any]:

@@ -15,6 +15,10 @@ POLYGON_TOLERANCE = 0.7
 """Pixels by which a polygon may leave the mask: fewer points, and easier to correct by hand."""
 
 
+AREAS = {"imageDataURL", "rle", "points", "radiusX", "vertices"}
+"""Keys of values that enclose an area, or may."""
+
+
 def mask_of(value: Mapping[str, Any], size: FrameSize) -> ObjectMask | None:
     """Read the mask of a region that encloses an area; None for a box, a click or a line.
 

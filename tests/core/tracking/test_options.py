@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,15 @@ def test_masks_do_not_depend_on_the_device() -> None:
     on = [TrackingOptions("nano", device).identity() for device in ("cpu", "cuda")]
     assert on[0] == on[1]
     assert TrackingOptions(window=None).identity() != TrackingOptions().identity()
+
+
+def test_masks_depend_on_what_a_file_of_weights_holds(tmp_path: Path) -> None:
+    path = tmp_path / "mine.pt"
+    known = []
+    for weights in (b"first", b"trained anew", b"first"):
+        path.write_bytes(weights)
+        known.append(TrackingOptions(str(path)).identity())
+    assert known[0] == known[2] != known[1]
 
 
 def test_options_that_are_new_are_not_of_what_an_earlier_version_kept_its_results_by() -> None:

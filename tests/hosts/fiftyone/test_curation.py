@@ -198,6 +198,17 @@ def test_what_people_put_on_machine_labels_survives_a_recomputation(movie: Any) 
     assert movie.first().frames[4].sam2.detections[0].label == "disc"
 
 
+def test_what_people_wrote_on_a_frame_beside_its_labels_stays(movie: Any) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    put(movie, 2, "sam2", label(2, 2))
+    sample = movie.first()
+    sample.frames[2].sam2["reviewer"] = "Ada"
+    sample.save()
+    propagate(movie, "seed", last=3)
+    movie.reload()
+    assert movie.first().frames[2].sam2["reviewer"] == "Ada"
+
+
 def test_an_index_that_a_person_gave_a_machine_label_stays(movie: Any) -> None:
     tracked(movie)
     sample = movie.first()

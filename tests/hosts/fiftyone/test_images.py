@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fiftyone as fo
@@ -12,7 +13,9 @@ import tifffile
 from fiftyone.operators.executor import ExecutionError
 from PIL import Image
 
-from sam2_plugins.fiftyone_plugin import propagate
+from sam2_plugins.fiftyone_plugin import Request, propagate, segment
+from sam2_plugins.fiftyone_plugin.footage import FootageError
+from sam2_plugins.fiftyone_plugin.operators.panel import Masklets
 from tests.hosts.fiftyone.conftest import (
     HEIGHT,
     WIDTH,
@@ -111,6 +114,62 @@ def test_a_clip_keeps_to_its_frames(movie: Any, execute: Execute) -> None:
     execute("propagate_masks", clips, prompt_fields=["seed"], direction="both")
     numbers = [n for n, frame in movie.first().frames.items() if frame.sam2]
     assert numbers == list(range(3, 10))
+
+
+@pytest.mark.parametrize("kind", ["clips", "frames", "frames of some labels", "grouped frames"])
+def test_only_labels_that_a_view_of_clips_or_frames_shows_are_prompts(
+    movie: Any, kind: str
+) -> None:
+    put(movie, 1, "seed", label(1, 1), label(2, 1, label="other"))
+    movie.compute_metadata()
+    is_disc = fo.ViewField("label") == "disc"
+    if kind == "clips":
+        view = movie.to_clips([[(1, 3)]]).filter_labels("frames.seed", is_disc)
+    elif kind == "frames of some labels":
+        some = movie.filter_labels("frames.seed", is_disc)
+        view = some.to_frames(sample_frames=True)
+    else:
+        frames = movie.to_frames(sample_frames=True)
+        view = frames.filter_labels("seed", is_disc, only_matches=False)
+        if kind == "grouped frames":
+            view = view.group_by("sample_id", order_by="frame_number")
+    propagate(view, "seed", last=3)
+    shown = movie.values("frames.sam2.detections.index")[0]
+    assert shown[:3] == [[1]] * 3
+
+
+def test_labels_that_came_after_a_view_of_frames_are_prompts(movie: Any) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    movie.compute_metadata()
+    frames = movie.to_frames(sample_frames=True).limit(3)
+    put(movie, 1, "seed", label(1, 1), label(2, 1))
+    (report,) = propagate(frames, "seed").movies
+    assert (report.objects, report.frames) == (2, 3)
+
+
+def test_images_are_grouped_by_a_field_within_a_field(images: Any) -> None:
+    images.set_values("plate", [fo.DynamicEmbeddedDocument(well=s.sequence) for s in images])
+    images.add_dynamic_sample_fields()
+    report = propagate(images, "seed", group_by="plate.well", order_by="place")
+    assert report.count("done") == 2
+
+
+def test_the_panel_opens_on_flat_groups(images: Any) -> None:
+    flat = images.group_by("sequence", order_by="place", flat=True)
+    state = SimpleNamespace(field=None)
+    panel = SimpleNamespace(state=state, data=SimpleNamespace())
+    store = SimpleNamespace(get=lambda _: None)
+    about = {"view": flat, "current_sample": None, "selected": []}
+    Masklets().on_load(SimpleNamespace(panel=panel, store=lambda _: store, **about))
+    assert "group the images by the field" in state.problem
+
+
+def test_patches_are_told_that_they_are_patches(movie: Any) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    movie.compute_metadata()
+    patches = movie.to_frames(sample_frames=True).to_patches("seed")
+    with pytest.raises(FootageError, match="These are patches"):
+        segment(patches, Request(("seed",)))
 
 
 def test_boxes_on_single_images_become_masks(images: Any, execute: Execute) -> None:

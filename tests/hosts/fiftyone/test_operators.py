@@ -9,7 +9,8 @@ import fiftyone.operators as foo
 import pytest
 from fiftyone.operators.executor import ExecutionError
 
-from sam2_plugins.fiftyone_plugin import propagate
+from sam2_plugins.fiftyone_plugin import evaluate, propagate
+from sam2_plugins.fiftyone_plugin.footage import FootageError
 from tests.hosts.fiftyone.conftest import FRAMES, Execute, disc, label, masks, overlap, put
 
 
@@ -134,8 +135,15 @@ def test_a_deleted_file_is_told_of_and_does_not_stop_the_others(
         ({"prompt_fields": ["seed"], "output_field": "filepath"}, "itself needs"),
         ({"prompt_fields": ["seed"], "workers": 0}, "from 1, not 0"),
         ({"prompt_fields": ["seed"], "output_field": "a b"}, "no name of a field"),
+        ({"prompt_fields": ["seed"], "output_field": "a" * 101}, "no name of a field"),
+        ({"prompt_fields": ["seed"], "last": 2.5}, "last: 2.5 is no whole number"),
+        ({"prompt_fields": ["seed"], "first": "two"}, "first: 'two' is no whole number"),
+        ({"prompt_fields": ["seed"], "workers": "many"}, "workers: 'many' is no whole number"),
         ({"prompt_fields": ["seed"], "first": 9, "last": 3}, "9"),
         ({"prompt_fields": ["seed"], "prompt_frames": "one"}, "'one' is no frame number"),
+        ({"prompt_fields": ["seed"], "prompt_frames": ["one"]}, "'one' is no frame number"),
+        ({"prompt_fields": ["seed"], "prompt_frames": "9-3"}, "'9-3' is no frame number"),
+        ({"prompt_fields": ["seed"], "prompt_frames": f"1-{10**30}"}, "is no frame number"),
         ({"prompt_fields": ["seed"], "model": "sam9"}, "sam9"),
     ],
 )
@@ -146,6 +154,48 @@ def test_what_cannot_work_is_told_in_the_form(
     with pytest.raises(ExecutionError, match=message) as caught:
         execute("propagate_masks", movie, **params)
     assert "Traceback" not in str(caught.value)
+
+
+def test_a_read_only_field_of_results_is_told_of_before_anything_is_computed(
+    movie: Any, execute: Execute
+) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    put(movie, 1, "sam2", label(1, 1))
+    field = movie.get_field("frames.sam2")
+    field.read_only = True
+    field.save()
+    for name, params in (
+        ("propagate_masks", {"prompt_fields": ["seed"]}),
+        ("evaluate_masklets", {"gt_field": "seed"}),
+    ):
+        with pytest.raises(ExecutionError, match="'sam2' is read-only"):
+            execute(name, movie, **params)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "attribute"),
+    [
+        ("propagate_masks", {"prompt_fields": ["seed"]}, "doubt"),
+        ("propagate_masks", {"all_objects": True}, "event"),
+        ("evaluate_masklets", {"gt_field": "seed"}, "sam2_eval_J"),
+    ],
+)
+def test_an_attribute_that_has_another_type_is_told_of_before_anything_is_computed(
+    movie: Any, execute: Execute, name: str, params: dict[str, Any], attribute: str
+) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    put(movie, 1, "sam2", label(1, 1, **{attribute: ["none"]}))
+    movie.add_dynamic_frame_fields()
+    with pytest.raises(ExecutionError, match=f"'sam2' the attribute '{attribute}' .* rename it"):
+        execute(name, movie, **params)
+
+
+def test_scores_that_have_another_type_on_the_samples_are_told_of(movie: Any) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    put(movie, 1, "sam2", label(1, 1))
+    movie.add_sample_field("sam2_eval_F", fo.StringField)
+    with pytest.raises(FootageError, match="The field 'sam2_eval_F' is there already"):
+        evaluate(movie, "sam2", "seed")
 
 
 def test_an_empty_view_is_told_of(movie: Any, execute: Execute) -> None:

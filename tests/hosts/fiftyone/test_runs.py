@@ -10,19 +10,27 @@ from typing import Any
 import fiftyone as fo
 import numpy as np
 import pytest
+import torch
 from fiftyone.operators.delegated import DelegatedOperationService
 
-from sam2_plugins.core.checkpoints import cache_dir
+from sam2_plugins.core.checkpoints import cache_dir, save_model
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.frames import encode_video
+from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.model import build_model
+from sam2_plugins.core.variants import get_variant
 from sam2_plugins.fiftyone_plugin import propagate
+from sam2_plugins.fiftyone_plugin.documents import make_detection, read_made
 from sam2_plugins.fiftyone_plugin.finding import find_footage
+from sam2_plugins.fiftyone_plugin.objects import TrackedLabel
 from sam2_plugins.fiftyone_plugin.propagation import run
-from sam2_plugins.fiftyone_plugin.request import Request
+from sam2_plugins.fiftyone_plugin.request import Progress, Request
 from sam2_plugins.fiftyone_plugin.runs import STORE, at_work, last_run
 from tests.hosts.fiftyone.conftest import (
     FRAMES,
+    HEIGHT,
     OPERATOR,
+    WIDTH,
     Execute,
     disc,
     label,
@@ -83,6 +91,44 @@ def test_a_video_that_was_replaced_under_its_name_is_tracked_again(
     assert propagate(dataset, "seed", all_objects=all_objects).movies[0].computed == 0
 
 
+@pytest.mark.parametrize("all_objects", [False, True])
+def test_masks_of_a_video_of_another_size_under_its_name_are_no_persons(
+    dataset: Any, tmp_path: Path, all_objects: bool
+) -> None:
+    path, frames = tmp_path / "v.mp4", 4
+    encode_video(path, (picture(n) for n in range(frames)), 12)
+    dataset.add_sample(fo.Sample(str(path)))
+    put(dataset, 1, "seed", label(1, 1))
+    propagate(dataset, "seed", all_objects=all_objects)
+    sample = dataset.first()
+    (corrected,) = (one for one in sample.frames[2].sam2.detections if one.index == 1)
+    corrected.mask = label(1, 2).mask | True
+    sample.save()
+    double = np.ones((2, 2, 1), np.uint8)
+    encode_video(path, (np.kron(picture(n), double) for n in range(frames)), 12)
+    report = propagate(dataset, "seed", all_objects=all_objects)
+    assert report.movies[0].computed >= frames - 1
+    dataset.reload()
+    found = [
+        one
+        for _, frame in dataset.first().frames.items()
+        for one in frame.sam2.detections
+        if one.index == 1
+    ]
+    assert [one.mask.shape[0] > 40 for one in found] == [True, False, True, True]
+    assert found[1].mask.all(), "a correction stays"
+
+
+@pytest.mark.parametrize("place", [(0, 0), (7, 5)])
+def test_a_box_that_a_person_has_widened_is_of_a_person(place: tuple[int, int]) -> None:
+    made = ObjectMask(np.eye(20, dtype=bool), place, (HEIGHT, WIDTH))
+    one = make_detection(TrackedLabel("0" * 24, "disc", 1), made, "cause", keyframe=False)
+    assert read_made(one, (HEIGHT, WIDTH)) is not None
+    x, y, width, height = one.bounding_box
+    one.bounding_box = [x, y, 2 * width, 2 * height]
+    assert read_made(one, (HEIGHT, WIDTH)) is None
+
+
 def test_a_finished_run_is_not_computed_again(movie: Any) -> None:
     put(movie, 1, "seed", label(1, 1))
     propagate(movie, "seed")
@@ -118,6 +164,42 @@ def test_masks_on_the_disk_are_those_in_the_database(movie: Any, tmp_path: Any) 
     assert len(list(tmp_path.rglob("*.png"))) == 4
     (report,) = propagate(movie, "seed", "outside", last=4, masks_folder=tmp_path).movies
     assert report.computed == 0
+
+
+@pytest.mark.parametrize("kind", ["another field", "a clone"])
+def test_a_folder_of_masks_may_be_shared(movie: Any, tmp_path: Path, kind: str) -> None:
+    """Both objects are “disc 1” of the same sample."""
+    put(movie, 1, "seed", label(1, 1))
+    put(movie, 1, "seed2", label(2, 1, index=1))
+    propagate(movie, "seed", last=3, masks_folder=tmp_path)
+    before = masks(movie)
+    if kind == "a clone":
+        clone = movie.clone()
+        clone.delete_frame_field("sam2")
+        propagate(clone, "seed2", last=3, masks_folder=tmp_path)
+        clone.delete()
+    else:
+        propagate(movie, "seed2", "other", last=3, masks_folder=tmp_path)
+    assert all((masks(movie)[frame][1] == before[frame][1]).all() for frame in (1, 2, 3))
+
+
+@pytest.mark.parametrize("what", ["dataset", "sample"])
+def test_what_is_deleted_during_a_run_is_told_of(video: Path, what: str) -> None:
+    dataset = fo.Dataset()
+    dataset.add_sample(fo.Sample(str(video)))
+    put(dataset, 1, "seed", label(1, 1))
+
+    def delete(_: Progress) -> None:
+        if dataset.deleted:
+            return
+        if what == "dataset":
+            dataset.delete()
+        else:
+            dataset.clear()
+
+    (report,) = propagate(dataset, "seed", last=3, on_progress=delete).movies
+    assert report.state == "failed"
+    assert "deleted meanwhile" in report.error
 
 
 def test_a_cache_that_cannot_be_written_is_named(
@@ -213,3 +295,16 @@ def test_the_memory_that_was_chosen_is_part_of_what_masks_come_from(movie: Any) 
     assert propagate(movie, "seed", memory="motion").movies[0].computed == FRAMES
     with pytest.raises(Sam2PluginsError, match="no memory policy 'elephant'"):
         propagate(movie, "seed", memory="elephant")
+
+
+def test_a_model_that_was_trained_anew_into_its_file_makes_its_masks_anew(
+    movie: Any, tmp_path: Path
+) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    weights = tmp_path / "mine.pt"
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        save_model(build_model(get_variant("nano"), 64), weights)
+        for computed in (3, 0):
+            report = propagate(movie, "seed", last=3, model=str(weights), image_size=64)
+            assert report.movies[0].computed == computed

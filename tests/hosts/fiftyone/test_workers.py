@@ -72,7 +72,9 @@ def test_a_delegated_run_takes_workers(movies: Any, execute: Execute) -> None:
 
 
 @pytest.mark.parametrize("kind", ["videos", "some", "clips", "frames"])
-def test_a_movie_travels_by_the_name_of_its_dataset(movies: Any, kind: str, tmp_path: Any) -> None:
+def test_a_movie_travels_though_its_dataset_is_renamed(
+    movies: Any, kind: str, tmp_path: Any
+) -> None:
     view = movies.select(movies.first().id)
     if kind == "some":
         view = view.filter_labels("frames.seed", fo.ViewField("index") == 1)
@@ -90,7 +92,9 @@ def test_a_movie_travels_by_the_name_of_its_dataset(movies: Any, kind: str, tmp_
     if kind == "frames":
         view = view.to_frames(sample_frames=True, output_dir=str(tmp_path))
     (sent,) = find_footage(view)
-    got = pickle.loads(pickle.dumps(sent))
+    packed = pickle.dumps(sent)
+    movies.name = f"{movies.name} renamed"
+    got = pickle.loads(packed)
     assert (got.name, got.files, got.span) == (sent.name, sent.files, sent.span)
     assert [n for n, _ in got.read("seed", filtered=True)] == [
         n for n, _ in sent.read("seed", filtered=True)
