@@ -138,6 +138,7 @@ class Taking:
         for event in found.events:
             if (offer := self._decided(event)) is not None:
                 work.offers = sorted([*work.offers, offer], key=lambda one: one.frame)
+                work.accepted.discard(offer)
         named = {self._label(obj): mask for obj, mask in found.masks.items()}
         masks: dict[ObjectId, ObjectMask] = {o: m for o, m in named.items() if o in work.names}
         result = FrameResult(found.frame, found.time, masks, frozenset(masks))

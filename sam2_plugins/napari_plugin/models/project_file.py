@@ -68,8 +68,6 @@ class Saved:
     beside: Mapping[Key, Beside] = field(default_factory=dict)
     all_cells: AllCells | None = None
     """A run over all cells that was broken off."""
-    offers: tuple[Offer, ...] = ()
-    """Its decisions that are not reviewed yet."""
     damaged: int = 0
     """Lines of the file that could not be read."""
 
@@ -292,7 +290,7 @@ def _state(saved: Saved) -> dict[str, Any]:
             ],
             "choices": vars(choices),
             "all_cells": None if saved.all_cells is None else saved.all_cells.reached(),
-            "offers": [astuple(offer) for offer in saved.offers],
+            "offers": [astuple(offer) for offer in state.offers],
         }
     }
 
@@ -318,6 +316,10 @@ def _read_state(state: Mapping[str, Any], saved: Saved) -> Saved:
         taken={(str(layer), int(n)): int(label) for layer, n, label in state["taken"]},
         marks=marks,
         selected=state["selected"],
+        offers=tuple(
+            Offer(kind, frame, tuple(labels), reason, mother)
+            for kind, frame, labels, reason, mother in state.get("offers", ())
+        ),
     )
     current = {
         (Line(axis, tuple(at)), int(label)): frozenset(
@@ -331,14 +333,8 @@ def _read_state(state: Mapping[str, Any], saved: Saved) -> Saved:
         )
         for axis, at, frame, label, prompts in state.get("beside", ())
     }
-    offers = tuple(
-        Offer(kind, frame, tuple(labels), reason, mother)
-        for kind, frame, labels, reason, mother in state.get("offers", ())
-    )
     choices = Choices.of(state["choices"])
-    return replace(
-        saved, state=made, choices=choices, current=current, beside=beside, offers=offers
-    )
+    return replace(saved, state=made, choices=choices, current=current, beside=beside)
 
 
 def _number(value: float) -> float | None:
