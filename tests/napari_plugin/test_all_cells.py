@@ -175,6 +175,22 @@ def test_what_is_there_goes_on_and_only_what_is_new_is_new(cells: Desk) -> None:
     assert not cells.failures
 
 
+def test_a_mother_is_gone_where_an_earlier_run_had_followed_her_past_her_division(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(eventful())
+    desk.click(40, 42)
+    desk.track()
+    before = everything(desk)["masks"]
+    desk.controller.runs.track_all()
+    desk.jobs.run()
+    assert desk.session.lives[1].last == 2
+    assert desk.space.store.frames_of(1) == [(0,), (1,), (2,)]
+    desk.controller.undo()
+    desk.jobs.run()
+    assert everything(desk)["masks"] == before
+
+
 def test_a_second_run_makes_no_cell_twice(make_desk: Callable[..., Desk]) -> None:
     desk = make_desk(eventful())
     control, made = desk.controller, []
