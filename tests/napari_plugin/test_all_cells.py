@@ -151,7 +151,7 @@ def test_a_refusal_that_is_taken_back_is_offered_again_and_an_acceptance_is_not(
     control = desk.controller
     control.runs.track_all()
     desk.jobs.run()
-    first, second = control.offers.due
+    _, second = control.offers.due
     control.offers.accept()
     control.offers.refuse()
     desk.jobs.run()

@@ -96,6 +96,22 @@ def test_a_correction_that_was_not_tracked_on_still_counts_after_reopening(
     assert again.space.store.get((6,), 1) != before
 
 
+def test_a_painted_mask_that_clicks_have_corrected_is_back_as_it_was_painted(
+    open_movie: Open, movie: Path
+) -> None:
+    first = open_movie(movie)
+    first.controller.new_object()
+    first.space.labels.paint((0, 40, 40), 1)
+    first.controller.prompting.sync()
+    first.jobs.run()
+    first.click(60, 85)
+    painted = first.session.painted[(0,), 1].mask
+    assert painted != first.space.store.get((0,), 1)
+    made = without_history_of_strokes(everything(first))
+    first.controller.close()
+    assert without_history_of_strokes(everything(open_movie(movie))) == made
+
+
 def test_a_tracked_object_is_not_changed_after_reopening_by_a_later_click_beside_it(
     open_movie: Open, tmp_path: Path
 ) -> None:

@@ -66,6 +66,8 @@ class Saved:
     masks: Masks = field(default_factory=dict)
     current: Current = field(default_factory=dict)
     beside: Mapping[Key, Beside] = field(default_factory=dict)
+    corrected: Masks = field(default_factory=dict)
+    """Painted masks that are shown otherwise since, for clicks have corrected them."""
     all_cells: AllCells | None = None
     """A run over all cells that was broken off."""
     damaged: int = 0
@@ -277,8 +279,13 @@ def _state(saved: Saved) -> dict[str, Any]:
             "names": list(state.names.items()),
             "mothers": list(state.mothers.items()),
             "lives": lives,
-            # The masks themselves are among the others.
+            # The masks themselves are among the others, as long as they are shown.
             "painted": [[list(index), label] for index, label in state.painted],
+            "corrected": [
+                _mask(index, label, mask)
+                for index, masks in saved.corrected.items()
+                for label, mask in masks.items()
+            ],
             "taken": [[layer, n, label] for (layer, n), label in state.taken.items()],
             "clicks": state.marks.clicks,
             "shapes": state.marks.shapes,
@@ -300,8 +307,11 @@ def _read_state(state: Mapping[str, Any], saved: Saved) -> Saved:
     if not state:
         return saved
     painted = {}
+    corrected: Masks = {}
+    for entry in state.get("corrected", ()):
+        _read_mask(entry, saved.image.shape[-2:], corrected)
     for at, label in state["painted"]:
-        mask = saved.masks.get(tuple(at), {}).get(label)
+        mask = {**saved.masks.get(tuple(at), {}), **corrected.get(tuple(at), {})}.get(label)
         if mask is not None:
             painted[tuple(at), int(label)] = Painted(mask, None)
     marks = Marks(

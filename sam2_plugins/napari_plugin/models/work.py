@@ -16,7 +16,7 @@ from sam2_plugins.napari_plugin.layers.marks import Prompts
 from sam2_plugins.napari_plugin.layers.mask_store import Change, free_label
 from sam2_plugins.napari_plugin.layers.workspace import Workspace
 from sam2_plugins.napari_plugin.models.history import History, State
-from sam2_plugins.napari_plugin.models.project_file import Project, Saved, journal_of
+from sam2_plugins.napari_plugin.models.project_file import Masks, Project, Saved, journal_of
 from sam2_plugins.napari_plugin.models.project_places import facts_of
 from sam2_plugins.napari_plugin.models.requests import AllCells, Choices, Offer
 from sam2_plugins.napari_plugin.models.session import Session
@@ -214,6 +214,10 @@ class Work:
     def saved(self, choices: Choices, masks: bool = True) -> Saved:
         """Return all work on the image."""
         tracked, run = self.session.prompts.tracked, self.unfinished
+        corrected: Masks = {}
+        for (index, label), painted in self.session.painted.items():
+            if painted.mask != self.store.get(index, label):
+                corrected.setdefault(index, {})[label] = painted.mask
         return Saved(
             # The layers' own shape: the image may have got another one meanwhile.
             replace(facts_of(self.workspace.image), shape=self.store.shape),
@@ -222,6 +226,7 @@ class Work:
             self.store.snapshot() if masks else {},
             {key: frozenset(frames) for key, frames in tracked.items()},
             self.session.prompts.beside,
+            corrected,
             run and replace(run, labels=dict(run.labels)),
         )
 
