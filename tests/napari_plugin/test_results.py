@@ -75,6 +75,20 @@ def test_measures_are_those_of_scikit_image_in_the_images_units(desk: Desk) -> N
     assert list(desk.space.labels.features["name"]) == ["object 1"]
 
 
+def test_who_saves_measures_of_masks_that_have_changed_since_hears_of_it(
+    desk: Desk, tmp_path: Path
+) -> None:
+    desk.click(*LEFT)
+    desk.controller.results.measure()
+    desk.jobs.run()
+    path = tmp_path / "cells.csv"
+    desk.controller.results.save_table(path)
+    assert desk.told[-1] == f"Written: {path}"
+    desk.space.labels.paint((0, 80, 20), 1)
+    desk.controller.results.save_table(path)
+    assert desk.told[-1].startswith(f"Written: {path}. Objects have changed since")
+
+
 def test_a_table_has_a_column_for_every_measure(tmp_path: Path) -> None:
     rows = [{"object": "a", "frame": 0}, {"object": "a", "frame": 1, "speed": 2.5}]
     save_csv(tmp_path / "t.csv", rows)  # type: ignore[arg-type]
