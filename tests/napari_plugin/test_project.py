@@ -202,6 +202,15 @@ def test_a_channel_does_not_get_the_contrast_of_one_that_is_gone(
     assert list(layers[2].contrast_limits) != [10, 90]
 
 
+def test_a_channel_that_is_not_open_is_missed_aloud(open_movie: Open, movie: Path) -> None:
+    first = open_movie(movie)
+    green = first.viewer.add_image(moving_discs(8)[0], name="green")
+    first.controller.use([first.viewer.layers[0], green])
+    first.click(*LEFT)
+    first.controller.close()
+    assert "channels green: open" in open_movie(movie).told[-1]
+
+
 def test_a_dock_that_is_opened_again_finds_the_work(desk: Desk, nano: Sam2Model) -> None:
     made = work_on(desk)
     desk.controller.close()

@@ -204,6 +204,9 @@ class Projects:
         dock.objects_changed.emit()
         when = "" if path is None else f", as saved on {_date(path)} in {path.name}"
         lost = f" {_count(saved.damaged, 'damaged line')} left out." if saved.damaged else ""
+        missing = [name for name in saved.choices.channels if name not in dock.choices.channels]
+        if missing:
+            lost += f" Without its channels {', '.join(missing)}: open and choose them above."
         run = work.unfinished
         broken = f" All cells was broken off on frame {run.taken}: it can go on." if run else ""
         dock.message.emit(f"{_count(len(names), 'object')} back{when}.{lost}{broken}")
