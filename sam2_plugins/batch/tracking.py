@@ -198,7 +198,7 @@ class _Making:
         self._frames_seen: set[int] = set()
         self._notes: tuple[str, ...] = ()
         self._lineage = [Event.of(values) for values in run.lineage]
-        self._parents: dict[ObjectId, ObjectId] = {}
+        self._parents: dict[ObjectId, ObjectId] = dict(job.mothers)
         self._computed = 0
         self._began = time.perf_counter()
 
@@ -208,7 +208,7 @@ class _Making:
         if self._complete and self._frames.seekable and kept.exists():
             masks = read_journal(kept)
             self._masklets = masks.masklets
-            self._parents = parents_of(self._lineage)
+            self._parents |= parents_of(self._lineage)
             yield from self._write(partial(replay, masks, self._frames))
             return
         options = self._settings.options(self._job)
@@ -253,7 +253,9 @@ class _Making:
         if PROMPTS in names:
             names.remove(PROMPTS)
             path = self._folder.work / FILES[PROMPTS]
-            save_prompts(path, self._job.prompts, facts_of(self._frames), self._job.lives)
+            mothers = {str(daughter): mother for daughter, mother in self._job.mothers.items()}
+            facts = facts_of(self._frames) | ({"mothers": mothers} if mothers else {})
+            save_prompts(path, self._job.prompts, facts, self._job.lives)
             self.files = (path.name,)
         writers = self._open_writers(names, in_order)
         try:

@@ -169,6 +169,7 @@ def _job(
         span.stop,
         how,
         {obj: life for file in files for obj, life in file.lives.items()},
+        {daughter: mother for file in files for daughter, mother in file.mothers.items()},
         () if what.force else tuple(file.source for file in files),
         everything,
     )

@@ -103,11 +103,7 @@ def read_prompts(path: Path, work: Work, line: Line) -> Loaded:
     return Loaded(
         tuple(replace(p, obj=labels[p.obj]) for p in document.prompts if _key(p) not in known),
         {**names, **{label: str(name) for label, name in relabelled("names").items()}},
-        {
-            daughter: by_text[str(mother)]
-            for daughter, mother in relabelled("mothers").items()
-            if str(mother) in by_text
-        },
+        {labels[daughter]: labels[mother] for daughter, mother in document.mothers.items()},
         {**ends, **bounds},
     )
 
