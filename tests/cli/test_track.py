@@ -72,6 +72,12 @@ def test_whoever_uses_nano_is_told_what_it_is(run, nano, movie, tmp_path):
     assert "synthetic time-lapses only" in line
 
 
+def test_a_file_without_prompts_is_named(run, nano, movie, tmp_path):
+    save_prompts(tmp_path / "none.json", [])
+    result = run("track", movie, "--prompts", tmp_path / "none.json", "--out", tmp_path / "out")
+    assert result.code == 1 and "none.json has no prompts" in result.err
+
+
 def test_divisions_that_were_marked_in_napari_are_in_the_lineage(run, nano, movie, tmp_path):
     prompts = [Prompt.of(0, 1, [(40, 40)], [1]), Prompt.of(3, 2, [(37, 40)], [1])]
     source = {"names": {"1": "mother"}, "mothers": {"2": 1, "7": 1}}
