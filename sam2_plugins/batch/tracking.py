@@ -117,15 +117,18 @@ def track_into(
     run = Report(job.name, job.source, "running", settings.model, inputs, content)
     wanted = [FILES[name] for name in settings.formats]
     _refuse_own_movie(job.source, folder.path, wanted)
+    same = earlier is not None and earlier.inputs == inputs and not force
+    changed = folder.changed(earlier) if earlier is not None and same else ()
     if earlier is not None and not force and folder.holds(run, wanted):
-        yield replace(earlier, computed=0, seconds=0.0)
+        yield replace(earlier, computed=0, seconds=0.0, notes=(*earlier.notes, *changed))
         return
     with folder.locked(), open_frames(job.source, **job.reading) as frames:
         check(job, frames)
         run = folder.begin(run, wanted, replaces, force)
         if earlier is not None and not run.files:
             done = replace(earlier, state="done", error="", computed=0, seconds=0.0, made=run.made)
-            yield folder.publish(done, ())
+            done = folder.publish(done, ())
+            yield replace(done, notes=(*done.notes, *changed))
             return
         making = _Making(folder, job, settings, frames, run)
         try:
@@ -137,7 +140,7 @@ def track_into(
                 folder.leave(making.report("stopped" if stopped else "failed"))
             raise
         report = folder.publish(making.report("failed" if making.error else "done"), making.files)
-    yield report
+    yield replace(report, notes=(*report.notes, *changed))
 
 
 def _refuse_own_movie(source: str, folder: Path, wanted: Sequence[str]) -> None:
