@@ -33,6 +33,15 @@ def project(make_napari_viewer_proxy: Any, qtbot: Any, tmp_path: Path) -> Path:
     return tmp_path / "discs.sam2"
 
 
+def test_who_opens_the_dock_hears_what_is_back(
+    project: Path, make_napari_viewer_proxy: Any
+) -> None:
+    viewer = make_napari_viewer_proxy(show=True)
+    viewer.open(str(project.with_suffix(".tif")), plugin="napari")
+    _, widget = viewer.window.add_plugin_dock_widget("sam2-plugins", "SAM 2")
+    assert "1 object is back, as saved on" in widget.status.text()
+
+
 def test_a_project_that_is_named_without_its_suffix_replaces_none_unasked(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
