@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.export import FORMATS, check_ctc, formats, open_writers
 from sam2_plugins.core.masks import ObjectId
 from sam2_plugins.core.prompt_files import load_prompts, save_prompts
@@ -82,9 +83,15 @@ def read_prompts(path: Path, work: Work, line: Line) -> Loaded:
     Raises
     ------
     PromptError
-        If the file is damaged.
+        If the file is damaged, or of a movie of another size.
     """
     document = load_prompts(path)
+    theirs, size = [document.source.get(key) for key in ("height", "width")], work.store.frame_size
+    if None not in theirs and theirs != list(size):
+        raise PromptError(
+            f"{path} has prompts of another movie: its frames are {theirs[1]}×{theirs[0]} pixels, "
+            f"and these {size[1]}×{size[0]}. Choose the prompts of this movie."
+        )
     known = {_key(p): label for (_, label), prompts in work.prompts(line).items() for p in prompts}
     same = {p.obj: known[_key(p)] for p in document.prompts if _key(p) in known}
     objects = dict.fromkeys(p.obj for p in document.prompts)
