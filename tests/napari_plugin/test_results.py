@@ -28,7 +28,7 @@ from sam2_plugins.napari_plugin.reader import read_video, video_reader
 from sam2_plugins.napari_plugin.samples import synthetic
 from sam2_plugins.napari_plugin.writer import write_ctc
 from tests.cli.conftest import moving_discs
-from tests.napari_plugin.conftest import LEFT, Desk
+from tests.napari_plugin.conftest import LEFT, Desk, Open
 
 SIZE = (96, 128)
 
@@ -118,6 +118,26 @@ def test_every_export_holds_the_tracked_masks(desk: Desk, tmp_path: Path) -> Non
     assert len(json.loads((tmp_path / "coco.json").read_text())["annotations"]) == 8
     with av.open(str(tmp_path / "overlay.mp4")) as video:
         assert sum(1 for _ in video.decode(video=0)) == 8
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_no_export_takes_the_place_of_the_movie_or_of_a_frame(
+    open_movie: Open, tmp_path: Path, is_folder: bool
+) -> None:
+    movie = moving_discs(2)[0]
+    path = tmp_path if is_folder else tmp_path / "labels.tif"
+    for name, frame in (("0.tif", movie[0]), ("1.tif", movie[1])) if is_folder else ():
+        tifffile.imwrite(tmp_path / name, frame)
+    if not is_folder:
+        tifffile.imwrite(path, movie)
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    desk = open_movie(path)
+    desk.click(*LEFT)
+    desk.controller.results.export("tiff", tmp_path)
+    desk.jobs.run()
+    assert "would take the place of the movie" in desk.failures[-1]
+    kept = [file for file in tmp_path.iterdir() if file.suffix == ".tif"]
+    assert {file: file.read_bytes() for file in kept} == before
 
 
 def test_an_export_that_fails_says_why(desk: Desk, tmp_path: Path) -> None:

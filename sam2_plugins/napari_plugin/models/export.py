@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sam2_plugins.core.errors import PromptError
+from sam2_plugins.core.errors import ExportError, PromptError
 from sam2_plugins.core.export import FORMATS, check_ctc, formats, open_writers
+from sam2_plugins.core.frames import first_read
 from sam2_plugins.core.masks import ObjectId
 from sam2_plugins.core.prompt_files import load_prompts, save_prompts
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.layers.frames import Line, View
 from sam2_plugins.napari_plugin.layers.mask_store import labels_of
+from sam2_plugins.napari_plugin.models.project_places import source_of
 from sam2_plugins.napari_plugin.models.work import Work
 
 KINDS = {one.name: one.title for one in formats().values() if one.name != "png"}
@@ -31,8 +33,15 @@ def export(
     Raises
     ------
     ExportError
-        If a file cannot be written.
+        If a file cannot be written, or would take the place of the movie or of one of its frames.
     """
+    sources = [one for layer in view.layers if (one := source_of(layer)) is not None]
+    for movie in sources:
+        if file := first_read(movie, [folder / FORMATS[kind]]):
+            raise ExportError(
+                f"{file} would take the place of the movie {movie}, or be taken for one of its "
+                "frames. Choose another folder."
+            )
     names = dict(sorted(work.names.items()))
     parents: dict[ObjectId, ObjectId] = dict(work.lineage.mothers.items())
     # A video of a time-lapse is to be watched, not to last as long.
