@@ -15,7 +15,7 @@ from sam2_plugins.batch.inputs import digest_inputs, read_content
 from sam2_plugins.batch.job import Job, Settings
 from sam2_plugins.batch.report import Events, Progress, Report, State
 from sam2_plugins.core.checkpoints import model_name
-from sam2_plugins.core.errors import ExportError, TrackingError, message_of
+from sam2_plugins.core.errors import ExportError, PromptError, TrackingError, message_of
 from sam2_plugins.core.export import WriterGroup, open_writers
 from sam2_plugins.core.frames import FrameSource, first_read, open_frames
 from sam2_plugins.core.lineage import LineageJournal, note_on, run_all
@@ -161,7 +161,8 @@ def check(job: Job, frames: FrameSource) -> None:
     Raises
     ------
     PromptError, TrackingError
-        If a prompt is outside of the frames or of another movie, or the range does not fit.
+        If a prompt is outside of the frames or of another movie, an object has only clicks that
+        exclude, or the range does not fit.
     """
     for source in job.made_on:
         refuse_other_movie(source, frames)
@@ -170,6 +171,13 @@ def check(job: Job, frames: FrameSource) -> None:
     for prompt in job.prompts:
         prompt.check_fits(size, frames.length)
         prompted.setdefault(prompt.obj, []).append(prompt.frame)
+    shown = {prompt.obj for prompt in job.prompts if prompt.shows}
+    for obj in prompted:
+        if obj not in shown:
+            raise PromptError(
+                f"Object {obj!r} has only clicks that exclude: nothing shows where it is. Give it "
+                "a click on it, a box or a mask, too, or the name of the object that is meant."
+            )
     lives = {obj: Life(first, last) for obj, (first, last) in job.lives.items()}
     if job.everything is not None:
         if job.direction != "forward":

@@ -62,14 +62,23 @@ class PromptFile:
     @property
     def mothers(self) -> dict[ObjectId, ObjectId]:
         """Daughters and their mothers, which napari saves among the facts."""
-        objects = {str(prompt.obj): prompt.obj for prompt in self.prompts}
-        known = self.source.get("mothers")
+        objects = self._objects
+        mothers = self._of_objects("mothers").items()
+        return {d: objects[str(mother)] for d, mother in mothers if str(mother) in objects}
+
+    @property
+    def names(self) -> dict[ObjectId, str]:
+        """What a person called the objects, which napari saves among the facts."""
+        return {obj: str(name) for obj, name in self._of_objects("names").items()}
+
+    @property
+    def _objects(self) -> dict[str, ObjectId]:
+        return {str(prompt.obj): prompt.obj for prompt in self.prompts}
+
+    def _of_objects(self, fact: str) -> dict[ObjectId, Any]:
+        objects, known = self._objects, self.source.get(fact)
         pairs = known.items() if isinstance(known, dict) else ()
-        return {
-            objects[daughter]: objects[str(mother)]
-            for daughter, mother in pairs
-            if daughter in objects and str(mother) in objects
-        }
+        return {objects[obj]: value for obj, value in pairs if obj in objects}
 
 
 def facts_of(movie: FrameSource) -> dict[str, Any]:

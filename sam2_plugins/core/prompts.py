@@ -228,6 +228,12 @@ class Prompt:
         return Points(own.xy + self.beside, own.labels + excluded)
 
     @property
+    def shows(self) -> bool:
+        """Whether it shows the object, and not only what the object is not."""
+        drawn = self.box is not None or self.mask is not None
+        return drawn or (self.points is not None and bool(self.points.on_it))
+
+    @property
     def where(self) -> str:
         """The object and the frame, for messages."""
         return f"Object {self.obj!r}, frame {self.frame}"

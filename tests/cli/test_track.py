@@ -398,6 +398,14 @@ def test_a_click_that_no_mask_meets_is_told(run, nano, movie, tmp_path):
     assert "the mask still covers the click at (40, 40)" in " ".join((told.out + told.err).split())
 
 
+def test_an_object_with_only_clicks_that_exclude_is_refused(run, movie, tmp_path):
+    asked = ("--click", "40,40", "--not", "60,85,0,cel")
+    told = run("track", movie, *asked, "--out", tmp_path / "out")
+    assert told.code == 1
+    assert "Object 'cel' has only clicks that exclude" in told.err
+    assert not (tmp_path / "out").exists()
+
+
 def test_all_objects_are_tracked_without_a_prompt(run, nano, movie, tmp_path):
     result = run("track", movie, "--all", "--out", tmp_path, "--format", "tiff,ctc")
     assert result.code == 0

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from sam2_plugins.core.errors import ModelError
+from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.models.frame_states import Kind
 from tests.cli.conftest import moving_discs
 from tests.napari_plugin.conftest import LEFT, RIGHT, Desk
@@ -612,6 +613,26 @@ def test_prompts_saved_and_loaded_give_the_same_masks(
     assert again.space.lineage.mothers == {3: 1}
     for index in desk.space.store.frames_of(1) + desk.space.store.frames_of(2):
         assert again.space.store.on_frame(index) == desk.space.store.on_frame(index)
+
+
+def test_objects_with_the_very_same_prompt_stay_two_when_read_back(
+    desk: Desk, make_desk: Callable[..., Desk], tmp_path: Path
+) -> None:
+    control = desk.controller
+    for name in ("cell", "nucleus"):
+        control.new_object(name)
+        desk.click(*LEFT)
+    control.live(1, Life(0, 5))
+    saved = tmp_path / "prompts.json"
+    control.results.save_prompts(saved)
+    control.live(1, Life())
+    again = make_desk(moving_discs(8)[0])
+    for one in (desk, again, again):
+        one.controller.results.load_prompts(saved)
+        one.jobs.run()
+        assert one.controller.objects == {1: "cell", 2: "nucleus"}
+        assert one.session.lives == {1: Life(0, 5)}
+        assert len(one.space.points.data) == 2
 
 
 def test_a_file_that_does_not_fit_the_movie_changes_nothing(

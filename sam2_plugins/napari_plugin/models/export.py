@@ -87,7 +87,8 @@ class Loaded:
 def read_prompts(path: Path, work: Work, line: Line) -> Loaded:
     """Load prompts; objects get labels that are not taken.
 
-    An object of the file that shares a prompt with one that is there along the line is that object.
+    An object of the file that shares a prompt with one that is there along the line is that object:
+    of several with the very same prompt, the one of its name.
 
     Raises
     ------
@@ -101,24 +102,27 @@ def read_prompts(path: Path, work: Work, line: Line) -> Loaded:
             f"{path} has prompts of another movie: its frames are {theirs[1]}×{theirs[0]} pixels, "
             f"and these {size[1]}×{size[0]}. Choose the prompts of this movie."
         )
-    known = {_key(p): label for (_, label), prompts in work.prompts(line).items() for p in prompts}
-    same = {p.obj: known[_key(p)] for p in document.prompts if _key(p) in known}
+    known = {(_key(p), o) for (_, o), prompts in work.prompts(line).items() for p in prompts}
     objects = dict.fromkeys(p.obj for p in document.prompts)
+    named = document.names
+    shared = [(p.obj, o) for p in document.prompts for key, o in known if key == _key(p)]
+    same: dict[ObjectId, int] = {}
+    for obj, label in sorted(shared, key=lambda pair: named.get(pair[0]) != work.names[pair[1]]):
+        if obj not in same and label not in same.values():
+            same[obj] = label
     labels = {**labels_of((o for o in objects if o not in same), work.names), **same}
-    by_text = {str(obj): label for obj, label in labels.items()}
-    about = document.source
-
-    def relabelled(key: str) -> dict[int, Any]:
-        pairs = about.get(key, {}).items()
-        return {by_text[obj]: value for obj, value in pairs if obj in by_text}
-
     names = {label: str(obj) for obj, label in labels.items()}
     names = {n: f"object {n}" if text.isdecimal() else text for n, text in names.items()}
     bounds = {labels[obj]: Life(*life) for obj, life in document.lives.items() if obj in labels}
-    ends = {label: Life(None, int(frame)) for label, frame in relabelled("ends").items()}
+    by_text, known_ends = {str(o): n for o, n in labels.items()}, document.source.get("ends", {})
+    ends = {by_text[o]: Life(None, int(f)) for o, f in known_ends.items() if o in by_text}
     return Loaded(
-        tuple(replace(p, obj=labels[p.obj]) for p in document.prompts if _key(p) not in known),
-        {**names, **{label: str(name) for label, name in relabelled("names").items()}},
+        tuple(
+            replace(p, obj=labels[p.obj])
+            for p in document.prompts
+            if (_key(p), labels[p.obj]) not in known
+        ),
+        {**names, **{labels[obj]: name for obj, name in named.items()}},
         {labels[daughter]: labels[mother] for daughter, mother in document.mothers.items()},
         {**ends, **bounds},
     )
