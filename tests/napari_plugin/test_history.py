@@ -12,6 +12,7 @@ import pytest
 
 from sam2_plugins.core.prompt_files import save_prompts
 from sam2_plugins.core.prompts import Prompt
+from sam2_plugins.core.tracking.schedule import Life
 from tests.cli.conftest import moving_discs
 from tests.napari_plugin.conftest import LEFT, RIGHT, Desk
 
@@ -96,6 +97,28 @@ def test_what_was_taken_back_is_gone_after_another_change(desk: Desk) -> None:
     desk.controller.redo()
     assert desk.told[-1] == "There is nothing to redo."
     assert desk.area(0, 1) > 300
+
+
+def test_a_stroke_beyond_an_objects_life_is_one_edit_with_the_longer_life(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.track()
+    desk.space.go_to((3,))
+    desk.controller.begin_here()
+    desk.jobs.run()
+    before = everything(desk)
+    desk.space.go_to((1,))
+    desk.space.labels.paint((1, 42, 40), 1)
+    desk.controller.prompting.sync()
+    desk.jobs.run()
+    assert desk.session.lives == {1: Life(1, None)}
+    after = everything(desk)
+    desk.controller.undo()
+    desk.jobs.run()
+    assert everything(desk) == before
+    desk.controller.redo()
+    desk.jobs.run()
+    assert everything(desk) == after
+    assert desk.told[-1] != "There is nothing to redo."
 
 
 def test_undo_while_the_model_looks_takes_that_click_back(desk: Desk) -> None:

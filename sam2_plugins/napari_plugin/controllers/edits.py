@@ -34,8 +34,7 @@ class Edits:
         if self._prompting.answering:
             self._prompting.after(lambda: self._step(nothing, done, step))
             return
-        if work is not None:
-            work.end_stroke()
+        self._prompting.end_stroke()
         edit = None if work is None else step(work.history)
         if work is None or edit is None:
             dock.message.emit(nothing)

@@ -59,13 +59,13 @@ class Prompting:
         """
         if self._dock.here is None or self.answering:
             return
+        self.end_stroke()
         work, line = self._dock.here
         due = work.pending(line)
         if not replaying:
             for key in [key for key in due if due[key] and not self._may_live(work, *key)]:
                 del due[key]
                 self._take_away(work, line, *key)
-        work.end_stroke()
         if not due:
             return
         self.answering = True
@@ -83,6 +83,24 @@ class Prompting:
             lambda _: self._on_answered(work, due, change, replaying),
             lambda error: self._on_refused(work, line, error),
         )
+
+    def end_stroke(self) -> None:
+        """Record what was painted as one edit, with the lives of objects beyond which it lies.
+
+        What may not be where it was painted is taken away.
+        """
+        if self._dock.here is None:
+            return
+        work, line = self._dock.here
+        for index, label in [*work.stroke]:
+            frame = line.frame(index)
+            if frame is None or (index, label) not in work.session.painted:
+                continue
+            if self._may_live(work, frame, label):
+                work.session.let_live(label, frame)
+            else:
+                self._take_away(work, line, frame, label)
+        work.end_stroke()
 
     def after(self, act: Callable[[], None]) -> None:
         """Call a function when the model has answered."""
@@ -250,6 +268,7 @@ class Prompting:
         for label, mask in masks.items():
             if not self._may_live(work, frame, label):
                 continue
+            work.session.let_live(label, frame)
             change[index, label] = before = work.store.put(index, label, mask)
             marks = marks.without(label, index)
             if before != mask or (index, label) not in work.session.painted:

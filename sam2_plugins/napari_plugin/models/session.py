@@ -141,11 +141,15 @@ class Session:
                 for prompt in prompts[len(before) :]:
                     tracker.add(prompt)
                     self.prompts.put(key, (*self.prompts.get(key), prompt))
-                    if label in self.lives:
-                        self.lives[label] = self.lives[label].including(frame)
+                    self.let_live(label, frame)
             finally:
                 self._answer(tracker, key, change, replaying)
                 self._answer_neighbours(tracker, key, change, replaying)
+
+    def let_live(self, label: int, frame: int) -> None:
+        """Lengthen the life of an object to a frame on which a person has shown it."""
+        if label in self.lives:
+            self.lives[label] = self.lives[label].including(frame)
 
     def remove(self, label: int) -> Change:
         """Forget an object; return the masks that undo it."""
