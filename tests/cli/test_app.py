@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from sam2_plugins import __version__
+from sam2_plugins.__main__ import main
 
 
 def test_the_version_is_told(run):
@@ -45,3 +46,33 @@ def test_the_module_runs_as_a_command():
     command = [sys.executable, "-m", "sam2_plugins", "--version"]
     told = subprocess.run(command, capture_output=True, text=True)
     assert told.stdout.strip() == f"sam2-plugins {__version__}"
+
+
+def test_ctrl_c_while_the_command_line_is_imported_is_no_traceback(monkeypatch, capsys):
+    def interrupted(name, *arguments):
+        if name.startswith("sam2_plugins.cli"):
+            raise KeyboardInterrupt
+        return importing(name, *arguments)
+
+    importing = __import__
+    monkeypatch.setattr("builtins.__import__", interrupted)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == "Stopped.\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["track", "movie.tif", "--all", "--out"],
+        ["evaluate", "data", "--model", "nano", "--out"],
+        ["train", "nano", "--out"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_folder_of_results_has_not_the_name_of_a_file(run, tmp_path, command):
+    told = run(*command, tmp_path / "report.json")
+    assert told.code == 2
+    assert "is the name of a file" in " ".join(told.err.split())
+    assert not (tmp_path / "report.json").exists()
