@@ -61,19 +61,10 @@ def memory_names() -> list[str]:
     return list(policies())
 
 
-_FILES = [
-    ".json",
-    ".csv",
-    ".png",
-    ".tif",
-    ".tiff",
-    ".mp4",
-    ".avi",
-    ".xml",
-    ".npy",
-    ".pt",
-    ".safetensors",
-]
+_FILES = (
+    *(".json", ".csv", ".xml", ".png", ".tif", ".tiff", ".npy", ".mp4", ".avi"),
+    *(".pt", ".safetensors"),
+)
 
 
 def folder(path: Path | None) -> Path | None:
