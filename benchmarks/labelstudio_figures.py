@@ -87,7 +87,7 @@ def measure(engine: Engine, path: Path, masks: list[dict], objects: list[int]) -
         keyframes += len(region.keyframes)
         for frame in range(count):
             shown = interpolate(region.keyframes, frame + 1)
-            mask = tracked[region.id].get(frame)
+            mask = tracked.masks.of_object(region.id).get(frame)
             if frame and mask is not None and (shown or mask.visible):
                 with_tracked.append(overlap(shown, box_of(mask)) if shown and mask.visible else 0.0)
             real = masks[frame].get(int(region.id))
@@ -144,7 +144,8 @@ def main() -> None:
         rows = []
         for dataset in find_datasets(data):
             masks = [dataset.masks(frame) for frame in dataset.truth_frames]
-            row = measure(engine, as_movie(dataset, out), masks, list(masks[0]))
+            objects = [obj for obj, first in dataset.first_frames.items() if not first]
+            row = measure(engine, as_movie(dataset, out), masks, objects)
             rows.append(row)
             print(
                 f"{dataset.name:22}{row['tracked']:14.3f}{row['truth']:12.3f}{row['keyframes']:15.1f}"

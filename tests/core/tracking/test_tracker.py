@@ -100,14 +100,6 @@ def test_objects_in_one_batch_come_out_as_each_alone(
         assert mean_iou(found, run(alone), obj) > 0.98
 
 
-def test_objects_prompted_on_different_frames_are_tracked_together(tracker: VideoTracker) -> None:
-    tracker.add_prompt(0, 1, **FIRST)
-    tracker.add_prompt(4, 2, **SECOND)
-    found = run(tracker)
-    assert {f for f, obj in found if obj == 1} == set(range(12))
-    assert {f for f, obj in found if obj == 2} == set(range(4, 12))
-
-
 def test_going_on_after_closing_gives_what_an_unbroken_run_gives(
     small_model: Sam2Model, movie: np.ndarray
 ) -> None:
@@ -388,17 +380,6 @@ def test_starting_late_rebuilds_the_memory_from_recorded_masks(
     assert sorted(found) == [(12, 1), (13, 1), (14, 1)]
     # Frames 10 and 11 are out of date since the correction, so only the three are encoded.
     assert tracker.frames_encoded - encoded <= 4
-
-
-def test_a_stream_of_unknown_length_is_tracked_forward(
-    small_model: Sam2Model, movie: np.ndarray
-) -> None:
-    tracker = tracker_of(small_model, camera_of(movie))
-    tracker.add_prompt(0, 1, **FIRST)
-    found = run(tracker)
-    wanted = tracker_of(small_model, movie)
-    wanted.add_prompt(0, 1, **FIRST)
-    assert found == run(wanted)
 
 
 def test_a_stream_needs_no_cache_to_remember_its_prompts(
