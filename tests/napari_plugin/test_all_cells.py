@@ -112,6 +112,50 @@ def test_a_newcomer_is_offered_and_goes_when_it_is_refused(cells: Desk) -> None:
     assert not control.objects or not cells.space.store.get((6,), 1)
 
 
+@pytest.mark.parametrize("gone", ["undone", "deleted"])
+def test_decisions_are_not_those_of_other_objects_that_have_the_labels_later(
+    make_desk: Callable[..., Desk], gone: str
+) -> None:
+    desk = make_desk(eventful())
+    control = desk.controller
+    control.runs.track_all()
+    desk.jobs.run()
+    offered = control.offers.due
+    labels = list(control.objects)
+    assert len(offered) == 2
+    if gone == "undone":
+        control.undo()
+    else:
+        for label in reversed(labels):
+            control.delete(label)
+    desk.jobs.run()
+    for _ in labels:
+        control.new_object("another cell")
+        desk.click(60, 60)
+    assert list(control.objects) == labels and not control.offers.due
+    while len(desk.work.history) > 1:
+        control.undo()
+        desk.jobs.run()
+    assert control.offers.due == (offered if gone == "deleted" else [])
+
+
+def test_a_refusal_that_is_taken_back_is_offered_again_and_an_acceptance_is_not(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(eventful())
+    control = desk.controller
+    control.runs.track_all()
+    desk.jobs.run()
+    _, second = control.offers.due
+    control.offers.accept()
+    control.offers.refuse()
+    desk.jobs.run()
+    assert control.offers.due == []
+    control.undo()
+    desk.jobs.run()
+    assert control.offers.due == [second]
+
+
 def test_what_is_there_goes_on_and_only_what_is_new_is_new(cells: Desk) -> None:
     cells.click(30, 35)
     cells.controller.rename(1, "mine")
@@ -123,6 +167,22 @@ def test_what_is_there_goes_on_and_only_what_is_new_is_new(cells: Desk) -> None:
         assert mask is not None
         assert mask.iou_with(ObjectMask.from_array(truth[3] == label)) > 0.8
     assert not cells.failures
+
+
+def test_a_mother_is_gone_where_an_earlier_run_had_followed_her_past_her_division(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(eventful())
+    desk.click(40, 42)
+    desk.track()
+    before = everything(desk)["masks"]
+    desk.controller.runs.track_all()
+    desk.jobs.run()
+    assert desk.session.lives[1].last == 2
+    assert desk.space.store.frames_of(1) == [(0,), (1,), (2,)]
+    desk.controller.undo()
+    desk.jobs.run()
+    assert everything(desk)["masks"] == before
 
 
 def test_a_second_run_makes_no_cell_twice(make_desk: Callable[..., Desk]) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sam2_plugins.core.prompt_files import save_prompts
+from sam2_plugins.core.prompts import Prompt
 from tests.cli.conftest import moving_discs
 from tests.napari_plugin.conftest import LEFT, RIGHT, Desk
 
@@ -136,6 +138,14 @@ def test_prompts_loaded_twice_double_nothing(desk: Desk, tmp_path: Path) -> None
         load(desk, tmp_path / "prompts.json")
         assert everything(desk) == before
     assert "here already" in " ".join(desk.told)
+
+
+def test_prompts_of_a_movie_of_another_size_are_refused(desk: Desk, tmp_path: Path) -> None:
+    path = tmp_path / "prompts.json"
+    save_prompts(path, [Prompt.of(0, 1, [LEFT], [1])], {"height": 1000, "width": 2000})
+    desk.controller.results.load_prompts(path)
+    assert "prompts.json has prompts of another movie" in desk.failures[-1]
+    assert desk.controller.objects == {}
 
 
 def test_a_file_adds_what_is_missing_to_the_objects_that_are_there(
