@@ -14,6 +14,7 @@ from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.errors import TrackingError
 from sam2_plugins.core.lineage import Event, LineageFrame, LineageTracker, from_label_images
 from sam2_plugins.core.lineage.events import parents_of, summary_of
+from sam2_plugins.core.masks import ObjectId
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from tests.core.lineage.scenes import CELL, SECOND, SIZE, Labels, dividing, lineage_of, scene
 
@@ -282,14 +283,22 @@ def test_what_is_tracked_to_where_something_was_refused_is_found_there() -> None
     assert len(frame.masks) == 1
 
 
-def test_an_object_that_a_person_adds_on_the_way_is_there_though_it_is_not_found() -> None:
-    shown = [scene([CELL, SECOND])] * 9
-    lineage = lineage_of([scene([CELL])] * 9, shown)
+def prompted_on_the_way(
+    lineage: LineageTracker, obj: ObjectId, mask: np.ndarray
+) -> dict[int, LineageFrame]:
+    """Give a mask of frame 3 after frame 4; return each frame as it came last."""
     last: dict[int, LineageFrame] = {}
     for frame in lineage.run():
         if frame.frame == 4 and 4 not in last:
-            lineage.tracker.add_prompt(3, "mine", mask=shown[0] == 2)
+            lineage.tracker.add_prompt(3, obj, mask=mask)
         last[frame.frame] = frame
+    return last
+
+
+def test_an_object_that_a_person_adds_on_the_way_is_there_though_it_is_not_found() -> None:
+    shown = [scene([CELL, SECOND])] * 9
+    lineage = lineage_of([scene([CELL])] * 9, shown)
+    last = prompted_on_the_way(lineage, "mine", shown[0] == 2)
     assert ["mine" in frame.masks for frame in last.values()] == [False] * 3 + [True] * 6
 
 
@@ -306,11 +315,7 @@ def test_an_object_that_a_person_removes_on_the_way_has_no_lineage() -> None:
 def test_a_mask_that_a_person_corrects_on_the_way_is_tracked_on_from_there() -> None:
     shown = [scene([CELL, SECOND])] * 9
     lineage = lineage_of([scene([(40, 32, 6), SECOND])] * 9, shown)
-    last: dict[int, LineageFrame] = {}
-    for frame in lineage.run():
-        if frame.frame == 4 and 4 not in last:
-            lineage.tracker.add_prompt(3, 1, mask=shown[0] == 1)
-        last[frame.frame] = frame
+    last = prompted_on_the_way(lineage, 1, shown[0] == 1)
     true = int((shown[0] == 1).sum())
     assert all(0.8 * true < last[n].masks[1].area < 1.2 * true for n in range(3, 9))
 
