@@ -78,10 +78,6 @@ class Window:
         scaled: np.ndarray = (xy - np.array([self.x, self.y])) * scale
         return scaled
 
-    def mask(self, mask: ObjectMask) -> np.ndarray:
-        """Return the part of a mask that the window shows, bool [height, width]."""
-        return mask.window(self.box)
-
 
 @dataclass(frozen=True)
 class Extent:
