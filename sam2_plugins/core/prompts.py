@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sam2_plugins.core.errors import PromptError
-from sam2_plugins.core.masks import ObjectId, ObjectMask
+from sam2_plugins.core.masks import ObjectId, ObjectMask, plain_id
 
 POSITIVE, NEGATIVE = 1, 0
 
@@ -186,8 +186,7 @@ class Prompt:
         mask
             [H, W] of the frame's size; whatever is not 0 is the object.
         """
-        frame = int(frame) if isinstance(frame, np.integer) else frame
-        obj = int(obj) if isinstance(obj, np.integer) else obj
+        frame, obj = plain_id(frame), plain_id(obj)
         try:
             if points is None and labels is not None:
                 raise PromptError("Labels were given without points.")
