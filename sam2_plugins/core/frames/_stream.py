@@ -122,11 +122,16 @@ class StreamSource(FrameSource):
             return self._current
 
     def _advance(self) -> bool:
+        arrived = self._index + 1
         try:
             picture = next(self._pictures)
         except StopIteration:
             return False
-        arrived = self._index + 1
+        except IndexError as error:  # which is not how a stream ends
+            raise FrameSourceError(
+                f"What gives the frames of {self.name} failed on frame {arrived}: {error}. Mend it "
+                "there; the frames before were read."
+            ) from error
         if not isinstance(picture, Timed):
             picture = Timed(np.asarray(picture), arrived / (self.fps or 1.0))
         elif self._options.fps:

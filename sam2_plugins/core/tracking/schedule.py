@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Literal, TypeAlias
 
+import numpy as np
+
 from sam2_plugins.core.errors import TrackingError
 from sam2_plugins.core.masks import ObjectId
 
@@ -117,6 +119,8 @@ def plan_sweeps(
     if direction not in DIRECTIONS:
         raise TrackingError(f"The direction is one of {', '.join(DIRECTIONS)}, not {direction!r}.")
     for frame in (start, stop):
+        if frame is not None and not isinstance(frame, int | np.integer):
+            raise TrackingError(f"The first and last frame are whole numbers, not {frame!r}.")
         if frame is not None and (frame < 0 or (length is not None and frame >= length)):
             rest = "" if length is None else f" and ends with {length - 1}"
             raise TrackingError(f"There is no frame {frame}: the movie begins with frame 0{rest}.")
