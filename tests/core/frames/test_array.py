@@ -240,3 +240,49 @@ def test_time_follows_the_rate_or_counts_seconds() -> None:
 def test_an_empty_array_is_refused() -> None:
     with pytest.raises(FrameSourceError, match="empty"):
         open_frames(np.zeros((0, 20, 30), np.uint8))
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        lambda values: torch.tensor(values, requires_grad=True),
+        lambda values: torch.tensor(values).to(torch.bfloat16),
+    ],
+    ids=["with a gradient", "bfloat16"],
+)
+def test_tensors_of_any_kind_are_read(tensor: Any) -> None:
+    values = ramp(5, 12, 16, dtype="float32") / 256
+    whole = tensor(values)
+    for source in (whole, list(whole), iter(whole)):
+        image = open_frames(source, limits=(0, 1))[4].image
+        assert np.abs(image[..., 0] / 255 - values[4]).max() < 0.01
+
+
+def test_tensors_of_channels_first_are_frames_in_a_list_too() -> None:
+    pictures = torch.tensor(ramp(5, 3, 12, 16))
+    shown = open_frames(list(pictures))
+    assert (shown.length, shown.height, shown.width) == (5, 12, 16)
+    assert np.array_equal(shown[3].image, np.moveaxis(pictures[3].numpy(), 0, -1))
+
+
+def test_a_list_of_movies_is_no_movie() -> None:
+    with pytest.raises(FrameSourceError, match="several ways"):
+        open_frames([ramp(6, 12, 16), ramp(6, 12, 16)])
+
+
+def test_what_numpy_cannot_hold_is_named() -> None:
+    with pytest.raises(FrameSourceError, match=r"Tensor cannot be read as frames: .*to_dense"):
+        open_frames(torch.tensor(ramp(5, 12, 16)).to_sparse())
+    lazy = dask.array.from_array(ramp(5, 12, 16))
+    with pytest.raises(FrameSourceError, match="compute_chunk_sizes"):
+        open_frames(lazy[lazy.mean(axis=(1, 2)) > 3])
+
+
+def test_one_channel_may_be_told_by_its_number() -> None:
+    movie = ramp(5, 12, 16, 3)
+    assert np.array_equal(open_frames(movie, channels=1)[2].image[..., 0], movie[2, ..., 1])
+
+
+def test_limits_without_end_are_refused() -> None:
+    with pytest.raises(FrameSourceError, match="make no range"):
+        open_frames(ramp(5, 12, 16), limits=(0, float("inf")))
