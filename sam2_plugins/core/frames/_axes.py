@@ -32,6 +32,8 @@ def guess_axes(shape: Sequence[int], name: str) -> str:
         return "YX"
     if count == 3 and shape[2] in (1, 3, 4) and shape[0] > 4 and shape[1] > 4:
         return "YXC"
+    if count == 3 and shape[2] == 2 and min(shape[:2]) > 4:
+        raise _ambiguous(shape, name, "YXC", "TYX")
     if count == 3 and shape[0] != 3:
         return "TYX"
     if count == 3:

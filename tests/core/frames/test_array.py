@@ -48,7 +48,8 @@ def test_axes_are_guessed_from_the_shape_and_told(
 
 
 @pytest.mark.parametrize(
-    "shape", [(3, 20, 30), (7, 3, 20, 4), (7, 15, 20, 30), (2, 3, 5, 20, 30), (5,), (1,) * 6]
+    "shape",
+    [(3, 20, 30), (20, 30, 2), (7, 3, 20, 4), (7, 15, 20, 30), (2, 3, 5, 20, 30), (5,), (1,) * 6],
 )
 def test_a_shape_with_several_readings_is_refused_with_the_mend(shape: tuple[int, ...]) -> None:
     with pytest.raises(FrameSourceError, match=r"axes=|Take a part"):
