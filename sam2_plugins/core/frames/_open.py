@@ -12,6 +12,7 @@ import numpy as np
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._animation import open_animation
 from sam2_plugins.core.frames._array import ArraySource, StackedArray
+from sam2_plugins.core.frames._axes import told_axes
 from sam2_plugins.core.frames._content import kind_of
 from sam2_plugins.core.frames._folder import open_folder, open_images, open_pattern
 from sam2_plugins.core.frames._foreign import refusal_of
@@ -214,7 +215,8 @@ def _open_array(array: Any, options: ReadOptions) -> FrameSource:
             f"The shape of {type(array).__name__} is not known, {tuple(array.shape)}: of a dask "
             "array, call compute_chunk_sizes() first."
         )
-    return ArraySource(array, f"{type(array).__name__} {tuple(array.shape)}", options, kind=kind)
+    name = f"{type(array).__name__} {tuple(array.shape)}"
+    return ArraySource(array, name, options, kind=kind, known_axes=told_axes(array))
 
 
 def _open_list(items: Sequence[Any], options: ReadOptions) -> FrameSource:

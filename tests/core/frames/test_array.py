@@ -287,3 +287,31 @@ def test_one_channel_may_be_told_by_its_number() -> None:
 def test_limits_without_end_are_refused() -> None:
     with pytest.raises(FrameSourceError, match="make no range"):
         open_frames(ramp(5, 12, 16), limits=(0, float("inf")))
+
+
+class Named:
+    """An array whose axes have names, as xarray's have."""
+
+    def __init__(self, values: NDArray, dims: tuple[str, ...]) -> None:
+        self.values, self.dims = values, dims
+        self.shape, self.dtype = values.shape, values.dtype
+
+    def __getitem__(self, key: Any) -> NDArray:
+        return self.values[key]
+
+
+def test_axes_that_have_names_are_not_guessed() -> None:
+    movie = ramp(6, 12, 16)
+    shown = open_frames(Named(np.moveaxis(movie, 0, -1), ("y", "x", "time")))
+    assert (shown.axes, shown.axes_guessed) == ("YXT", False)
+    assert np.array_equal(shown[4].image[..., 0], movie[4])
+    assert open_frames(Named(movie, ("dim_0", "dim_1", "dim_2"))).axes_guessed
+
+
+@with_zarr_3
+def test_a_zarr_array_in_memory_names_its_axes_too() -> None:
+    movie = ramp(3, 12, 16)
+    array = zarr.create_array(
+        zarr.storage.MemoryStore(), data=movie, dimension_names=("time", "y", "x")
+    )
+    assert open_frames(array).axes == "TYX"
