@@ -449,7 +449,7 @@ class VideoTracker:
 
     def _check_fit(self, obj: ObjectId, masks: Mapping[int, ObjectMask]) -> None:
         for frame, mask in masks.items():
-            Prompt(frame, obj, mask=mask).check_fits(self.frame_size, self.frames.length)
+            Prompt.of(frame, obj, mask=mask).check_fits(self.frame_size, self.frames.length)
 
     def keep_features(self, folder: DiskFeatures | None) -> None:
         """Keep encoded frames on the disk, and take those that are there; None: no more."""

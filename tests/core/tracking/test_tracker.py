@@ -154,6 +154,8 @@ def test_masks_of_another_movie_or_object_are_refused(tracker: VideoTracker) -> 
     with pytest.raises(PromptError, match="50×50 pixels and does not fit"):
         tracker.take(1, {1: ObjectMask.empty((50, 50))})
     assert tracker.mask(1, 1) is None
+    tracker.restore([Masklet(1, masks={np.int64(1): late})])  # type: ignore[dict-item]
+    assert tracker.mask(1, 1) == late
 
 
 def test_the_picture_that_the_model_sees_cannot_be_drawn_on(tracker: VideoTracker) -> None:
