@@ -109,6 +109,7 @@ def test_every_export_holds_the_tracked_masks(desk: Desk, tmp_path: Path) -> Non
     for kind in ("ctc", "tiff", "coco", "csv", "mp4"):
         desk.controller.results.export(kind, tmp_path)
         desk.jobs.run()
+        assert desk.told[-1].startswith("Written")
     assert desk.failures == []
     assert check_ctc(tmp_path / "ctc") == []
     assert (tmp_path / "ctc/res_track.txt").read_text().split("\n")[:2] == ["1 0 3 0", "2 4 7 1"]
