@@ -113,6 +113,24 @@ def test_a_stroke_beyond_an_objects_life_is_one_edit_with_the_longer_life(desk: 
     assert desk.told[-1] != "There is nothing to redo."
 
 
+def test_an_object_that_a_redo_removes_has_no_correction_to_track_on_from(desk: Desk) -> None:
+    control = desk.controller
+    desk.click(*LEFT)
+    desk.track()
+    desk.space.go_to((4,))
+    desk.click(40, 33)
+    control.delete(1)
+    control.undo()
+    desk.jobs.run()
+    assert control.runs.corrections == {1: 4}
+    told: list[dict[int, int]] = []
+    control.objects_changed.connect(lambda: told.append(control.runs.corrections))
+    control.redo()
+    desk.jobs.run()
+    assert told and not any(told)
+    assert control.objects == {}
+
+
 def test_undo_while_the_model_looks_takes_that_click_back(desk: Desk) -> None:
     desk.click(*LEFT)
     first = desk.space.store.get((0,), 1)

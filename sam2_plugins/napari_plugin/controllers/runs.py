@@ -90,7 +90,9 @@ class Runs:
         if self._dock.here is None:
             return {}
         work, line = self._dock.here
-        return work.session.prompts.corrections(line)
+        found = work.session.prompts.corrections(line)
+        # While an undo is told of, the model may still know objects that are gone.
+        return {label: frame for label, frame in found.items() if label in work.names}
 
     def track_on(self) -> None:
         """Track on from the corrections; earlier frames and other objects stay unchanged."""
