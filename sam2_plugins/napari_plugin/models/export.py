@@ -107,7 +107,9 @@ def read_prompts(path: Path, work: Work, line: Line) -> Loaded:
     named = document.names
     shared = [(p.obj, o) for p in document.prompts for key, o in known if key == _key(p)]
     same: dict[ObjectId, int] = {}
-    for obj, label in sorted(shared, key=lambda pair: named.get(pair[0]) != work.names[pair[1]]):
+    for obj, label in sorted(
+        shared, key=lambda pair: named.get(pair[0]) != work.names.get(pair[1])
+    ):
         if obj not in same and label not in same.values():
             same[obj] = label
     labels = {**labels_of((o for o in objects if o not in same), work.names), **same}
