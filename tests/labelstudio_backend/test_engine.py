@@ -340,3 +340,14 @@ def test_what_was_painted_on_another_picture_is_told_and_stays(engine, files, di
     assert kept["value"] == value
     assert f"a picture of {width}×{height} pixels" in kept["meta"]["text"][0]
     assert len(answer["result"]) == 2
+
+
+def test_a_box_beyond_the_end_is_told_of_and_the_others_are_tracked(engine, files, discs):
+    box = tasks.video_box(discs[1], 1)
+    late = {**box["value"]["sequence"][0], "frame": 40}
+    for keys, tracked in (([late], [40]), ([*box["value"]["sequence"], late], [1, 12, 40])):
+        drawn = {**box, "value": {**box["value"], "sequence": keys}}
+        (answer,) = engine.predict([tasks.video_task(files)], tasks.VIDEO, {"result": [drawn]})
+        (made,) = answer["result"]
+        assert "A box is on frame 40, and the video ends with frame 12" in made["meta"]["text"][0]
+        assert {*tracked} <= {k["frame"] for k in made["value"]["sequence"]}
