@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 
@@ -63,6 +63,7 @@ def run_movies(tasks: Sequence[MovieTask], where: Where | None = None) -> Events
     Closing the generator stops within a frame; what was done stays, and another run goes on there.
     """
     where = where or Where()
+    dataset = tasks[0].footage.dataset._root_dataset
     names = {task.name: task.footage.name for task in tasks}
     shares: dict[str, float] = {}
     ended = 0
@@ -71,7 +72,7 @@ def run_movies(tasks: Sequence[MovieTask], where: Where | None = None) -> Events
             tasks[0].request.options.load_model()
         elif where.dask is None:
             client.run(torch.set_num_threads, 1)
-        with closing(run_tasks(tasks, client=client)) as events:
+        with _reloaded(dataset, client), closing(run_tasks(tasks, client=client)) as events:
             for event in events:
                 if isinstance(event, MovieReport):
                     ended += event.state != "failed"
@@ -83,6 +84,16 @@ def run_movies(tasks: Sequence[MovieTask], where: Where | None = None) -> Events
                 shares[event.name] = event.done / total
                 if event.done == event.total:
                     del shares[event.name]
+
+
+@contextmanager
+def _reloaded(dataset: Any, client: object | None) -> Iterator[None]:
+    """Show this process, at the end, the fields that workers have added to a dataset."""
+    try:
+        yield
+    finally:
+        if client is not None:
+            dataset.reload()
 
 
 @dataclass(frozen=True)
