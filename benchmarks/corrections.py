@@ -13,8 +13,6 @@ place just beside it.
 *Series*: on every few frames each object is prompted by a click or a box, and corrected by one
 click after another, each at the centre of its largest error.
 
-*Neighbours*: objects that touch are clicked on, each once, with and without the other's click.
-
 DATA is a folder of datasets as `sam2-plugins evaluate` takes them; "scenes" are the synthetic ones
 of `validation_scenes.py`.
 """
@@ -32,13 +30,12 @@ import torch
 from scipy import ndimage
 from validation_scenes import scenes
 
-from sam2_plugins.core import ImageSegmenter, VideoTracker, load_model, open_frames
+from sam2_plugins.core import VideoTracker, load_model, open_frames
 from sam2_plugins.core.datasets import Dataset, find_datasets
 from sam2_plugins.core.evaluation import Protocol, evaluate_sequence, next_click, prompt_from_mask
-from sam2_plugins.core.evaluation.prompting import PromptKind, innermost_pixel
+from sam2_plugins.core.evaluation.prompting import PromptKind
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.core.prompts import Prompt
 
 WORSE = 0.02
 """A fall of IoU, or of an object's J, that counts."""
@@ -169,55 +166,6 @@ def _told(found: Sequence[Sequence[float]]) -> str:
     return f" {len(found):4} objects  {means}  worse {fmean(s > WORSE for s in steps):.1%}"
 
 
-def neighbours(model: Sam2Model, data: str, step: int) -> None:
-    """Print IoU of clicks on objects that touch, without and with the neighbours' clicks."""
-    print(f"{'sequence':20} clicks  covering a neighbour's  alone  excluding it: all  the covering")
-    for dataset in datasets(data):
-        rows = list(_touching_clicks(model, dataset, step))
-        if not rows:
-            continue
-        covering = [row for row in rows if row[2]] or [(float("nan"),) * 3]
-        told = [fmean(row[i] for row in some) for some in (rows, covering) for i in (0, 1)]
-        print(
-            f"{dataset.name:20}{len(rows):7}{sum(bool(r[2]) for r in rows):24}{told[0]:7.3f}"
-            f"{told[1]:19.3f}{told[2]:8.3f} → {told[3]:.3f}",
-            flush=True,
-        )
-
-
-def _touching_clicks(
-    model: Sam2Model, dataset: Dataset, step: int
-) -> Iterator[tuple[float, float, float]]:
-    """IoU alone, IoU with the neighbours' clicks excluded, and whether alone it covers one."""
-    segmenter = ImageSegmenter(model)
-    with open_frames(dataset.frames) as frames:
-        for frame in list(dataset.truth_frames)[::step]:
-            truth = {obj: mask for obj, mask in dataset.masks(frame).items() if mask.visible}
-            hearts = {obj: innermost_pixel(mask) for obj, mask in truth.items()}
-            segmenter.set_image(frames[frame].image)
-            for obj, mask in truth.items():
-                x0, y0, x1, y1 = mask.box or (0, 0, 0, 0)
-                wide = mask.window((x0 - BESIDE, y0 - BESIDE, x1 + BESIDE, y1 + BESIDE))
-                around = ndimage.binary_dilation(wide, iterations=BESIDE)
-                near = [
-                    hearts[o]
-                    for o, other in truth.items()
-                    if o != obj
-                    and (
-                        around & other.window((x0 - BESIDE, y0 - BESIDE, x1 + BESIDE, y1 + BESIDE))
-                    ).any()
-                ]
-                if not near:
-                    continue
-                alone = segmenter.prediction(Prompt.of(0, obj, points=[hearts[obj]])).mask
-                labels = [1] + [0] * len(near)
-                told = segmenter.prediction(
-                    Prompt.of(0, obj, points=[hearts[obj], *near], labels=labels)
-                )
-                covers = any(alone.around(x, y, 0).any() for x, y in near)
-                yield alone.iou_with(mask), told.mask.iou_with(mask), covers
-
-
 def just_beside(truth: ObjectMask, seed: int) -> tuple[int, int] | None:
     """A pixel (x, y) a little outside of an object; None if there is none in the frame."""
     distance = ndimage.distance_transform_edt(~truth.to_array())
@@ -252,8 +200,6 @@ def main() -> None:
         clicks(model, options.data, options.step)
     if "series" in options.part:
         series(model, options.data, options.step, options.clicks)
-    if "neighbours" in options.part:
-        neighbours(model, options.data, options.step)
     if "rounds" in options.part:
         rounds(model, options.data, Protocol("offline", "click", options.clicks, options.rounds))
 

@@ -9,10 +9,9 @@ quality
     frame's masks as `evaluate_masklets` scores it, how many of its masks equal the core's pixel by
     pixel, and the mean IoU on frames with the object, as we write it to labels and as FiftyOne's
     own code gives it.
-overhead, memory, sparse
+overhead, memory
     On made-up movies: what the host adds to a run (seconds per 100 frames with 20 objects), memory
-    over 20 videos and the time to cancel, and where a prompt on frame 5 of a video lands whose
-    other frames are not in the database.
+    over 20 videos and the time to cancel.
 pixels
     Of 10,000 random masks, how many FiftyOne's own code renders otherwise.
 curation
@@ -72,7 +71,6 @@ def main(data: Path, names: list[str]) -> None:
             "quality": lambda: quality(data),
             "overhead": lambda: overhead(folder),
             "memory": lambda: memory_and_cancel(folder),
-            "sparse": lambda: sparse(folder),
             "pixels": pixels,
             "curation": lambda: curation(folder),
             "forms": lambda: forms(folder),
@@ -245,23 +243,6 @@ def memory_and_cancel(folder: Path) -> None:
     dataset.delete()
 
 
-def sparse(folder: Path) -> None:
-    """A prompt on frame 5, where the database knows no other frame."""
-    from sam2_plugins.fiftyone_plugin import propagate
-
-    dataset, _, _ = video_dataset(folder, 24, 3, prompted=5)
-    propagate(dataset, "seed", "sam2", direction="both", device="cpu")
-    sample = dataset.first()
-    pairs = zip(
-        sample.frames[5].seed.detections,
-        sorted(sample.frames[5].sam2.detections, key=lambda one: one.index),
-        strict=True,
-    )
-    same = all(np.array_equal(one.mask, other.mask) for one, other in pairs)
-    print(f"a prompt on frame 5 of {len(sample.frames)} frames is on frame 5: {same}")
-    dataset.delete()
-
-
 def pixels(count: int = 10_000) -> None:
     """Random masks, written as we do and rendered by FiftyOne."""
     import fiftyone as fo
@@ -369,12 +350,13 @@ def forms(folder: Path, count: int = 10_000) -> None:
         print(f"form: {time.perf_counter() - began:.2f} s with {count} {name}", flush=True)
 
 
-def reruns(folder: Path, count: int = 2000, without: int = 100) -> None:
+def reruns(folder: Path) -> None:
     """Seconds of a run over finished videos: some copies without a record, and all with one."""
     from sam2_plugins.fiftyone_plugin import Request, propagate
     from sam2_plugins.fiftyone_plugin.finding import find_footage
     from sam2_plugins.fiftyone_plugin.records import Watched, keep
 
+    count, without = 2000, 100
     dataset, _, _ = video_dataset(folder, 4, 1, size=96)
     (report,) = propagate(dataset, "seed", device="cpu").movies
     sample = dataset.first()
@@ -496,10 +478,8 @@ def stop(folder: Path) -> None:
         print(f"stop: {time.perf_counter() - began:.1f} s from the click until the page says so")
 
 
-def video_dataset(
-    folder: Path, frames: int, objects: int, prompted: int = 1, size: int = SIZE
-) -> tuple:
-    """Make a dataset of one video, with the true masks of some objects on one frame."""
+def video_dataset(folder: Path, frames: int, objects: int, size: int = SIZE) -> tuple:
+    """Make a dataset of one video, with the true masks of some objects on the first frame."""
     import fiftyone as fo
 
     from sam2_plugins.core.frames import encode_video
@@ -509,13 +489,13 @@ def video_dataset(
 
     movie, labels = sample_timelapse(frames=frames, size=size)
     grey = ((movie.astype(float) - 300) / 2500 * 255).clip(0, 255).astype(np.uint8)
-    path = folder / f"{frames}-{objects}-{prompted}-{size}.mp4"
+    path = folder / f"{frames}-{objects}-{size}.mp4"
     encode_video(path, (np.repeat(image[..., None], 3, -1) for image in grey), 10)
-    there = split_label_image(labels[prompted - 1])
+    there = split_label_image(labels[0])
     masks = dict(sorted(there.items(), key=lambda item: -item[1].area)[:objects])
     dataset = fo.Dataset()
     sample = fo.Sample(str(path))
-    sample.frames[prompted] = fo.Frame(
+    sample.frames[1] = fo.Frame(
         seed=fo.Detections(
             detections=[
                 fo.Detection(label="cell", index=obj, **detection_values(masks[obj]))

@@ -10,18 +10,17 @@ from a click on an image to its mask, and requests that are served while a track
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from sam2_plugins.core.datasets import Dataset, find_datasets
 from sam2_plugins.core.frames import open_frames
 from sam2_plugins.core.masks import ObjectMask, split_label_image
 from sam2_plugins.demo.movie import PERCENTILES
@@ -42,35 +41,11 @@ RATE = 10
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
-def sequences(data: Path) -> Iterator[tuple[str, Path, dict]]:
-    for meta in sorted(data.glob("*/meta.json")):
-        facts = json.loads(meta.read_text())
-        if facts.get("eval_objects_frame0"):
-            yield meta.parent.name, meta.parent, facts
-
-
-def truth(folder: Path) -> list[dict[int, ObjectMask]]:
-    with open_frames(folder / "frames") as frames:
-        count = len(frames)
-    found = []
-    for path in sorted((folder / "masks").iterdir())[:count]:
-        found.append(split_label_image(read_labels(path)))
-    return found
-
-
-def read_labels(path: Path) -> np.ndarray:
-    if path.suffix == ".png":
-        return np.asarray(Image.open(path))
-    import tifffile
-
-    return tifffile.imread(path)
-
-
-def as_movie(folder: Path, out: Path) -> Path:
+def as_movie(dataset: Dataset, out: Path) -> Path:
     """Make H.264 of a sequence, one frame after another at a steady rate."""
-    with open_frames(folder / "frames", percentiles=PERCENTILES) as frames:
+    with open_frames(dataset.frames, percentiles=PERCENTILES) as frames:
         images = np.stack([frame.image for frame in frames])
-    path = out / f"{folder.name}.mp4"
+    path = out / f"{dataset.folder.name}.mp4"
     write_video(images, path, axes="TYXC", rate=RATE)
     return path
 
@@ -112,7 +87,7 @@ def measure(engine: Engine, path: Path, masks: list[dict], objects: list[int]) -
         keyframes += len(region.keyframes)
         for frame in range(count):
             shown = interpolate(region.keyframes, frame + 1)
-            mask = tracked[region.id].get(frame)
+            mask = tracked.masks.of_object(region.id).get(frame)
             if frame and mask is not None and (shown or mask.visible):
                 with_tracked.append(overlap(shown, box_of(mask)) if shown and mask.visible else 0.0)
             real = masks[frame].get(int(region.id))
@@ -167,12 +142,14 @@ def main() -> None:
         engine = Engine(Settings(cache=str(out / "cache"), roots=(name,), answer_within=3600))
         print(f"{'sequence':22}{'with tracked':>14}{'with truth':>12}{'keyframes/100':>15}")
         rows = []
-        for name_, folder, facts in sequences(data):
-            masks = truth(folder)
-            objects = [int(obj) for obj in facts["eval_objects_frame0"]]
-            row = measure(engine, as_movie(folder, out), masks, objects)
+        for dataset in find_datasets(data):
+            masks = [dataset.masks(frame) for frame in dataset.truth_frames]
+            objects = [obj for obj, first in dataset.first_frames.items() if not first]
+            row = measure(engine, as_movie(dataset, out), masks, objects)
             rows.append(row)
-            print(f"{name_:22}{row['tracked']:14.3f}{row['truth']:12.3f}{row['keyframes']:15.1f}")
+            print(
+                f"{dataset.name:22}{row['tracked']:14.3f}{row['truth']:12.3f}{row['keyframes']:15.1f}"
+            )
         if rows:
             means = [float(np.mean([row[key] for row in rows])) for key in rows[0]]
             print(f"{'mean':22}{means[0]:14.3f}{means[1]:12.3f}{means[2]:15.1f}")

@@ -6,13 +6,13 @@ and means with 95 % intervals (bootstrap over scenes). From the second model on 
 difference from the first, scene by scene, with its interval. `MODEL@REFINER.safetensors` redraws
 outlines with another refiner, `MODEL@none` with none. Checkpoints of nano are chosen by the
 mean of all alone. `--data DIR` adds the sequences of a folder, as `sam2-plugins evaluate` reads
-them.
+them. `--held-out` takes clips of training's own generator instead, of another seed.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from validation_scenes import scenes
+from validation_scenes import Scene, scenes
 
 from sam2_plugins.core import VideoTracker, load_model, open_frames
 from sam2_plugins.core.checkpoints.companions import load_outline_refiner
@@ -29,7 +29,10 @@ from sam2_plugins.core.datasets import find_datasets
 from sam2_plugins.core.evaluation import PROMPT_KINDS, PromptKind, prompt_from_mask
 from sam2_plugins.core.masks import ObjectMask, split_label_image
 from sam2_plugins.core.model import OutlineRefiner, Sam2Model
+from sam2_plugins.training.synthetic import KINDS, MASK_ONLY, make_clip
 
+SEED = 777_000  # training seeds its clips with 16 bits
+CLIPS, FRAMES, SIZE, OBJECTS = 3, 8, (360, 480), 3
 COLUMNS = (*PROMPT_KINDS, "next")
 
 Truth = Callable[[int], Mapping[int, ObjectMask]]
@@ -65,8 +68,8 @@ def score(
     with open_frames(source, **options) as frames:
         for prompt in PROMPT_KINDS:
             found = _follow(candidate, frames, truth, objects, prompt)
-            row.append(fmean(j for later in found for j in later))
-            if prompt == "mask":
+            row.append(fmean(j for later in found for j in later) if found else float("nan"))
+            if found and prompt == "mask":
                 following = fmean(found[0])
     return [*row, following]
 
@@ -88,9 +91,21 @@ def _follow(
     return found
 
 
-def sequences(folder: Path | None) -> Iterator[tuple[str, str, Any, str | None, Truth, tuple]]:
+def held_out_clips() -> Iterator[Scene]:
+    """Clips of each kind that training makes, the same every time."""
+    for number, kind in enumerate(KINDS):
+        for i in range(0 if kind in MASK_ONLY else CLIPS):
+            clip = make_clip(np.random.default_rng((SEED, number, i)), SIZE, FRAMES, kind)
+            large = [o for o, mask in split_label_image(clip.labels[0]).items() if mask.area >= 60]
+            objects = sorted(large, key=lambda obj: (obj * 7919) % 101)[:OBJECTS]
+            yield Scene(f"{kind} {i}", kind, clip.frames, clip.labels, tuple(objects))
+
+
+def sequences(
+    made: Iterable[Scene], folder: Path | None
+) -> Iterator[tuple[str, str, Any, str | None, Truth, tuple]]:
     """Scenes, and the sequences of a folder."""
-    for scene in scenes():
+    for scene in made:
         labels = scene.labels
 
         def truth(frame: int, labels: np.ndarray = labels) -> Mapping[int, ObjectMask]:
@@ -114,9 +129,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=["nano"])
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--held-out", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    material = list(sequences(arguments.data))
+    material = list(sequences(held_out_clips() if arguments.held_out else scenes(), arguments.data))
     kinds = np.array([kind for _, kind, *_ in material])
     reference: np.ndarray | None = None
     for name in arguments.models:
@@ -127,9 +143,9 @@ def main() -> None:
             rows.append(score(candidate, *rest))
             print(f"{title:26}" + "".join(f"{value:8.3f}" for value in rows[-1]), flush=True)
         table = np.array(rows)
-        overall = table[:, : len(PROMPT_KINDS)].mean(1)
+        overall = np.nanmean(table[:, : len(PROMPT_KINDS)], 1)
         for kind in dict.fromkeys(kinds):
-            part = table[kinds == kind].mean(0)
+            part = np.nanmean(table[kinds == kind], 0)
             print(f"{kind:26}" + "".join(f"{value:8.3f}" for value in part))
         print(f"mean of all               {interval(overall)}")
         if reference is not None:

@@ -86,11 +86,10 @@ class Ticks:
         self._ticks.clear()
         self._tick()
 
-    def longest(self) -> tuple[float, float]:
-        """Stop; return the longest gap, and the longest work of the window's thread, in ms."""
+    def stop(self) -> np.ndarray:
+        """Return the gaps, and the work of the window's thread in each, [n, 2] in ms."""
         self._timer.stop()
-        gap, work = 1000 * np.diff(self._ticks, axis=0).max(0)
-        return gap, work
+        return 1000 * np.diff(self._ticks, axis=0)
 
     def _tick(self) -> None:
         self._ticks.append((time.perf_counter(), time.thread_time()))
@@ -103,22 +102,17 @@ def watch(widget: Any, what: str, act: Callable[[], object]) -> None:
     until(lambda: not widget.jobs.busy)
     seconds = time.perf_counter() - began
     rest(1)
-    gap, work = ticks.longest()
+    gap, work = ticks.stop().max(0)
     print(f"  {what}: {gap:.0f} ms, at work {work:.0f} ms; all done after {seconds:.1f} s")
 
 
-def gaps_while_tracking(widget: Any) -> tuple[list[float], float]:
+def gaps_while_tracking(widget: Any) -> tuple[np.ndarray, float]:
     """Milliseconds between the ticks of the window during a run, and frames a second."""
-    ticks: list[float] = []
-    timer = QTimer()
-    timer.timeout.connect(lambda: ticks.append(time.perf_counter()))
-    timer.start(TICK_MS)
-    began = time.perf_counter()
+    ticks, began = Ticks(), time.perf_counter()
     widget.run.start("forward")
     until(lambda: not widget.controller.runs.running)
     seconds = time.perf_counter() - began
-    timer.stop()
-    return list(1000 * np.diff(ticks)), widget.controller.length / seconds
+    return ticks.stop()[:, 0], widget.controller.length / seconds
 
 
 def feel() -> None:

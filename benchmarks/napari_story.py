@@ -152,7 +152,7 @@ class Story:
         before, began = (hands.clicks, hands.keys), time.perf_counter()
         act()
         seconds = time.perf_counter() - began
-        gap, work = ticks.longest()
+        gap, work = ticks.stop().max(0)
         with tempfile.TemporaryDirectory() as folder:
             self.hands.widget.controller.results.export("ctc", Path(folder))
             hands.idle()

@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 
 from benchmarks.validation_scenes import scenes
 from sam2_plugins.core.checkpoints import cached_model
-from sam2_plugins.core.masks import ObjectMask, compose_label_image
+from sam2_plugins.core.evaluation import ctc_scores
+from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.model import ObjectFinder
 from sam2_plugins.core.tracking.proposals import ObjectProposer, landscape
 from sam2_plugins.core.tracking.tracker import VideoTracker
@@ -43,25 +44,8 @@ def pictures() -> Iterator[tuple[str, NDArray[np.uint8], NDArray[np.int64]]]:
 
 def scores(masks: list[ObjectMask], truth: NDArray[np.int64]) -> tuple[float, float]:
     """DET and SEG of one frame."""
-    found = compose_label_image(dict(enumerate(masks, 1)), truth.shape, np.int64)
-    true = [number for number in np.unique(truth) if number]
-    taken: dict[int, int] = {}
-    overlaps = []
-    for number in true:
-        inside = truth == number
-        counts = np.bincount(found[inside])
-        counts[0] = 0
-        best = int(counts.argmax())
-        if 2 * counts[best] <= inside.sum():
-            overlaps.append(0.0)
-            continue
-        taken[best] = taken.get(best, 0) + 1
-        overlaps.append(counts[best] / (inside | (found == best)).sum())
-    missed = len(true) - sum(taken.values())
-    splits = sum(taken.values()) - len(taken)
-    false = len(masks) - len(taken)
-    cost = 5 * splits + 10 * missed + false
-    return 1 - min(cost, 10 * len(true)) / (10 * len(true)), float(np.mean(overlaps))
+    found = ctc_scores([dict(enumerate(masks, 1))], [truth])
+    return found.DET, found.SEG
 
 
 def main() -> None:

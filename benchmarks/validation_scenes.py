@@ -384,17 +384,17 @@ def _carried(
         rows = middle[0] + drift[0] * frame + np.cos(angle) * y - np.sin(angle) * x
         columns = middle[1] + drift[1] * frame + np.sin(angle) * y + np.cos(angle) * x
         at = (rows, columns)
-        image = np.stack(
-            [
-                ndimage.map_coordinates(c, at, order=1, mode="reflect")
-                for c in picture.transpose(2, 0, 1)
-            ],
-            -1,
-        )
+        image = _sampled(picture, at, "reflect")
         image = image.mean(-1) if grey else image
         images.append(_grain(rng, image * rng.uniform(0.95, 1.05), 0.015))
         labels.append(ndimage.map_coordinates(found, at, order=0, mode="constant"))
     return images, np.stack(labels).astype(np.uint8)
+
+
+def _sampled(picture: Image, at: tuple[Image, Image], beyond: str) -> Image:
+    """A picture in colours between its pixels, at (rows, columns)."""
+    channels = picture.transpose(2, 0, 1)
+    return np.stack([ndimage.map_coordinates(c, at, order=1, mode=beyond) for c in channels], -1)
 
 
 def _cut_out(picture: Image, mask: NDArray[np.bool_]) -> tuple[Image, NDArray[np.bool_]]:
@@ -432,13 +432,7 @@ def _moved(
                 mask.shape[1] / 2 + np.sin(angle) * y + np.cos(angle) * x,
             )
             inside = ndimage.map_coordinates(mask.astype(np.uint8), at, order=0) > 0
-            paint = np.stack(
-                [
-                    ndimage.map_coordinates(c, at, order=1, mode="nearest")
-                    for c in tile.transpose(2, 0, 1)
-                ],
-                -1,
-            )
+            paint = _sampled(tile, at, "nearest")
             image[inside], label[inside] = paint[inside], k + 1
         images.append(_grain(rng, ndimage.gaussian_filter(image, (0.7, 0.7, 0)), 0.015))
         labels.append(label)

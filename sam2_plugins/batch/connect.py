@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.operating_system import signals_later
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -42,12 +43,13 @@ def connect(address: str | None = None, workers: int = 1) -> Iterator[Client | N
     # Not as the default client: a generator may leave this context in another thread.
     if address is None:
         try:
-            cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                dashboard_address=None,
-                death_timeout=300,  # of a worker whose scheduler was killed
-            )
+            with signals_later():
+                cluster = LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    dashboard_address=None,
+                    death_timeout=300,  # of a worker whose scheduler was killed
+                )
         except RuntimeError as error:
             raise Sam2PluginsError(
                 f"The workers did not start: {error} Every one of them imports the script that "

@@ -71,6 +71,15 @@ class ResultFolder:
             and all(name in found.made and _is_there(self.path / name) for name in names)
         )
 
+    def changed(self, found: Report) -> tuple[str, ...]:
+        """Note the finished files that were changed since they were made: they stay as they are."""
+        made = ((self.path / name, mark) for name, mark in found.made.items())
+        return tuple(
+            f"{path} was changed since it was made, and stays so: delete it to have it made again."
+            for path, mark in made
+            if _is_there(path) and signature(path) != mark
+        )
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Lock the folder against other processes; folders that stay empty are removed.

@@ -29,6 +29,8 @@ class Job:
         Further arguments of `open_frames`: axes, channels, limits, z, stream, fps, channels_by.
     lives
         First and last frame of objects that are born or end in the movie.
+    mothers
+        Daughters and their mothers, as a person has marked them.
     made_on
         What each file of prompts says of its movie: another one is refused.
     everything
@@ -43,6 +45,7 @@ class Job:
     stop: int | None = None
     reading: Mapping[str, Any] = field(default_factory=dict)
     lives: Mapping[ObjectId, tuple[int | None, int | None]] = field(default_factory=dict)
+    mothers: Mapping[ObjectId, ObjectId] = field(default_factory=dict)
     made_on: tuple[Mapping[str, Any], ...] = ()
     everything: AllObjects | None = None
 

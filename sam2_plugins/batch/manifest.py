@@ -236,6 +236,7 @@ def _job(row: Mapping[str, Any], folder: Path) -> Job:
         stop=given.get("stop"),
         reading={key: given[key] for key in READING if key in given},
         lives=file.lives,
+        mothers=file.mothers,
         made_on=(file.source,) if file.source else (),
         everything=everything,
     )

@@ -117,15 +117,18 @@ def track_into(
     run = Report(job.name, job.source, "running", settings.model, inputs, content)
     wanted = [FILES[name] for name in settings.formats]
     _refuse_own_movie(job.source, folder.path, wanted)
+    same = earlier is not None and earlier.inputs == inputs and not force
+    changed = folder.changed(earlier) if earlier is not None and same else ()
     if earlier is not None and not force and folder.holds(run, wanted):
-        yield replace(earlier, computed=0, seconds=0.0)
+        yield replace(earlier, computed=0, seconds=0.0, notes=(*earlier.notes, *changed))
         return
     with folder.locked(), open_frames(job.source, **job.reading) as frames:
         check(job, frames)
         run = folder.begin(run, wanted, replaces, force)
         if earlier is not None and not run.files:
             done = replace(earlier, state="done", error="", computed=0, seconds=0.0, made=run.made)
-            yield folder.publish(done, ())
+            done = folder.publish(done, ())
+            yield replace(done, notes=(*done.notes, *changed))
             return
         making = _Making(folder, job, settings, frames, run)
         try:
@@ -137,7 +140,7 @@ def track_into(
                 folder.leave(making.report("stopped" if stopped else "failed"))
             raise
         report = folder.publish(making.report("failed" if making.error else "done"), making.files)
-    yield report
+    yield replace(report, notes=(*report.notes, *changed))
 
 
 def _refuse_own_movie(source: str, folder: Path, wanted: Sequence[str]) -> None:
@@ -198,7 +201,7 @@ class _Making:
         self._frames_seen: set[int] = set()
         self._notes: tuple[str, ...] = ()
         self._lineage = [Event.of(values) for values in run.lineage]
-        self._parents: dict[ObjectId, ObjectId] = {}
+        self._parents: dict[ObjectId, ObjectId] = dict(job.mothers)
         self._computed = 0
         self._began = time.perf_counter()
 
@@ -208,7 +211,7 @@ class _Making:
         if self._complete and self._frames.seekable and kept.exists():
             masks = read_journal(kept)
             self._masklets = masks.masklets
-            self._parents = parents_of(self._lineage)
+            self._parents |= parents_of(self._lineage)
             yield from self._write(partial(replay, masks, self._frames))
             return
         options = self._settings.options(self._job)
@@ -253,7 +256,9 @@ class _Making:
         if PROMPTS in names:
             names.remove(PROMPTS)
             path = self._folder.work / FILES[PROMPTS]
-            save_prompts(path, self._job.prompts, facts_of(self._frames), self._job.lives)
+            mothers = {str(daughter): mother for daughter, mother in self._job.mothers.items()}
+            facts = facts_of(self._frames) | ({"mothers": mothers} if mothers else {})
+            save_prompts(path, self._job.prompts, facts, self._job.lives)
             self.files = (path.name,)
         writers = self._open_writers(names, in_order)
         try:

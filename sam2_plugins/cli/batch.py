@@ -102,18 +102,16 @@ def batch(
         jobs = [replace(job, made_on=()) for job in jobs]
     reports: dict[str, Report] = {}
     with (
-        connect(where.dask, where.workers) as client,
         stopping_gently() as stop,
+        connect(where.dask, where.workers) as client,
         _Board(len(jobs)) as board,
     ):
         events = run_batch(jobs, settings, out, retries=retries, client=client, resources=needs)
         with closing(events):
-            for event in events:
+            while not stop.requested and (event := next(events, None)) is not None:
                 if isinstance(event, Report):
                     reports[event.name] = event
                 board.show(event)
-                if stop.requested:
-                    break
     _summarise(list(reports.values()), len(jobs), out, json)
     if stop.requested:
         say("Stopped. The same command goes on from here.")

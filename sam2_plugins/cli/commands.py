@@ -29,6 +29,10 @@ class Commands(TyperGroup):
             _explain(error)
             sys.exit(FAILED)
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command line. ~ is home in `--out=~/results` too, which no shell expands."""
+        return super().parse_args(ctx, [_at_home(word) for word in args])
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         # Before torch loads OpenMP: its waiting threads would spin, and on a machine that is busy
@@ -46,6 +50,11 @@ class Commands(TyperGroup):
         except KeyboardInterrupt as stop:
             typer.echo("Stopped.", err=True)
             raise typer.Exit(INTERRUPTED) from stop
+
+
+def _at_home(word: str) -> str:
+    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return option + equals + (os.path.expanduser(value) if value.startswith("~") else value)
 
 
 def write_in_any_encoding() -> None:

@@ -12,7 +12,7 @@ import typer
 from sam2_plugins.cli import options
 from sam2_plugins.cli.commands import INTERRUPTED
 from sam2_plugins.cli.groups import grouped
-from sam2_plugins.core.errors import ExportError
+from sam2_plugins.core.errors import ExportError, PromptError
 
 if TYPE_CHECKING:
     from sam2_plugins.batch import Job, Report
@@ -157,6 +157,9 @@ def _job(
     files = [load_prompts(path) for path in what.prompts or []]
     everything = every.chosen()
     if not prompts and everything is None:
+        if files:
+            empty = ", ".join(map(str, what.prompts or []))
+            raise PromptError(f"{empty} has no prompts: save them again, or give --all.")
         raise typer.BadParameter(
             "give --all, or at least one of --click, --box, --mask and --prompts."
         )
@@ -169,6 +172,7 @@ def _job(
         span.stop,
         how,
         {obj: life for file in files for obj, life in file.lives.items()},
+        {daughter: mother for file in files for daughter, mother in file.mothers.items()},
         () if what.force else tuple(file.source for file in files),
         everything,
     )

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,23 @@ def stop_signals() -> tuple[signal.Signals, ...]:
     names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
     known = [signal.Signals[name] for name in names if hasattr(signal, name)]
     return tuple(one for one in known if signal.getsignal(one) != signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def signals_later() -> Iterator[None]:
+    """Keep Ctrl-C and a closed terminal waiting, for us and for processes that begin meanwhile.
+
+    A terminal sends both to all of its processes: those are stopped by the one that started them.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # which would let them through again when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

@@ -59,6 +59,18 @@ class PromptFile:
     source: Mapping[str, Any] = field(default_factory=dict)
     lives: Mapping[ObjectId, tuple[int | None, int | None]] = field(default_factory=dict)
 
+    @property
+    def mothers(self) -> dict[ObjectId, ObjectId]:
+        """Daughters and their mothers, which napari saves among the facts."""
+        objects = {str(prompt.obj): prompt.obj for prompt in self.prompts}
+        known = self.source.get("mothers")
+        pairs = known.items() if isinstance(known, dict) else ()
+        return {
+            objects[daughter]: objects[str(mother)]
+            for daughter, mother in pairs
+            if daughter in objects and str(mother) in objects
+        }
+
 
 def facts_of(movie: FrameSource) -> dict[str, Any]:
     """Return the facts of a movie that a prompts file holds."""

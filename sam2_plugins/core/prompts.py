@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sam2_plugins.core.errors import PromptError
-from sam2_plugins.core.masks import ObjectId, ObjectMask
+from sam2_plugins.core.masks import ObjectId, ObjectMask, plain_id
 
 POSITIVE, NEGATIVE = 1, 0
 
@@ -184,10 +184,9 @@ class Prompt:
         box
             x0, y0, x1, y1, corners in any order.
         mask
-            [H, W] of the frame's size; whatever is not 0 is the object.
+            [H, W] of the frame's size: 0, and one other value for the object.
         """
-        frame = int(frame) if isinstance(frame, np.integer) else frame
-        obj = int(obj) if isinstance(obj, np.integer) else obj
+        frame, obj = plain_id(frame), plain_id(obj)
         try:
             if points is None and labels is not None:
                 raise PromptError("Labels were given without points.")
@@ -276,6 +275,15 @@ def _numbers(values: ArrayLike, what: str) -> np.ndarray[Any, np.dtype[np.float6
 
 def _mask(mask: ArrayLike) -> ObjectMask:
     try:
-        return ObjectMask.from_array(mask)
+        pixels = np.asarray(mask)
+        found = ObjectMask.from_array(pixels)
     except (TypeError, ValueError) as error:
         raise PromptError(str(error)) from error
+    inside = pixels[found.slices][found.crop] if found.visible else pixels[:0]
+    if inside.size and not (inside == inside[0]).all():
+        # Labels of several objects, or how sure something is of each pixel.
+        raise PromptError(
+            "The mask has several values beside 0, so what is the object is not clear: give "
+            "`labels == 3` for one of several labels, or `probability > 0.5`."
+        )
+    return found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
+import numpy as np
+from numpy.typing import NDArray
 
 from sam2_plugins.core.files import require_free
 from sam2_plugins.core.frames import encode_video
@@ -56,6 +58,11 @@ def make_demo(folder: Path, cells: int = 8, *, overwrite: bool = False) -> Any:
     )
     sample.save()
     return dataset
+
+
+def encode(images: Iterable[NDArray[np.uint8]], path: Path, fps: int) -> Path:
+    """Write a video, as before `encode_video` did: scripts know this name."""
+    return encode_video(path, images, fps)
 
 
 def _boxes(prompts: list[Prompt], size: tuple[int, int]) -> Iterator[Any]:

@@ -28,13 +28,6 @@ class DemoProject:
     url: str
 
 
-def sample_movie(frames: int = 40, size: int = 384) -> np.ndarray:
-    """Return a synthetic time-lapse of nuclei, uint16 [T, Y, X]."""
-    from sam2_plugins.training.synthetic import sample_timelapse
-
-    return sample_timelapse(frames=frames, size=size)[0]
-
-
 def write_video(movie: np.ndarray, path: Path, axes: str = "TYX", rate: float = RATE) -> None:
     """Write a movie as H.264, which browsers play."""
     frames = open_frames(movie, axes=axes, percentiles=PERCENTILES)
@@ -46,11 +39,13 @@ def write_video(movie: np.ndarray, path: Path, axes: str = "TYX", rate: float = 
 
 def make_projects(server: LocalServer, backend: str) -> list[DemoProject]:
     """Make the two projects of the demo, unless they are there; connect the backend to them."""
+    from sam2_plugins.training.synthetic import sample_timelapse
+
     api = server.api
     there = {p["title"]: int(p["id"]) for p in api.request("GET", "/api/projects/")["results"]}
     titles = ("SAM 2: boxes on video", "SAM 2: masks on a time-lapse")
     if not set(titles) <= set(there):
-        movie = sample_movie()
+        movie, _ = sample_timelapse(frames=40, size=384)
         there[titles[0]] = _video_project(server, titles[0], movie)
         there[titles[1]] = _stack_project(server, titles[1], movie)
     for title in titles:

@@ -93,8 +93,9 @@ def test_a_result_that_a_person_corrected_stays(movie: Job, folder: ResultFolder
     track(folder, movie)
     labels = folder.path / "labels.tif"
     labels.write_bytes(b"corrected by hand")
-    track(folder, movie, load=no_model)
-    track(folder, movie, TABLE, load=no_model)
+    for settings in (SETTINGS, TABLE, TABLE):
+        (note,) = track(folder, movie, settings, load=no_model).notes
+        assert "labels.tif was changed since it was made, and stays so" in note
     assert labels.read_bytes() == b"corrected by hand"
     with pytest.raises(ExportError, match=r"labels\.tif was changed since it was made"):
         track(folder, replace(movie, stop=3), replaces=True)

@@ -4,7 +4,6 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tifffile
 from filelock import FileLock
@@ -38,33 +37,6 @@ def test_an_object_behind_the_last_frame_is_told_to_be_in_no_result(
     movie = replace(job(frames=6), prompts=(near, far), direction=direction, stop=3)
     (note,) = last(track_video(movie, SETTINGS, tmp_path)).notes
     assert note.startswith(f"Object 'b' is first prompted on frame {prompted[1]}")
-
-
-def test_a_finished_video_is_not_tracked_again(job: MakeJob, tmp_path: Path) -> None:
-    wanted = job()
-    first = last(track_video(wanted, SETTINGS, tmp_path))
-    again = last(track_video(wanted, SETTINGS, tmp_path))
-    assert (first.computed, again.computed) == (30, 0)
-    assert again.objects == first.objects
-
-
-def test_a_cut_off_video_goes_on_where_it_stopped(job: MakeJob, tmp_path: Path) -> None:
-    wanted = job()
-    whole = last(track_video(wanted, SETTINGS, tmp_path / "whole"))
-    begun = track_video(wanted, SETTINGS, tmp_path / "cut")
-    list(islice(begun, 12))
-    begun.close()
-    assert VideoFolder(tmp_path / "cut", "movie").record() is None
-    report = last(track_video(wanted, SETTINGS, tmp_path / "cut"))
-    assert report.state == "done"
-    assert (report.frames, whole.computed) == (30, 30)
-    assert report.computed == 30 - 12
-    labels, ours = (
-        tifffile.imread(tmp_path / way / "movie/labels.tif") > 0 for way in ("whole", "cut")
-    )
-    overlap = (labels & ours).sum((1, 2)) / (labels | ours).sum((1, 2))
-    assert np.all(overlap[:12] == 1)
-    assert overlap.min() > 0.9
 
 
 def test_a_changed_prompt_makes_a_new_result(job: MakeJob, tmp_path: Path) -> None:

@@ -92,6 +92,20 @@ def export(discs: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> Path:
     return tmp_path / "export.json"
 
 
+@pytest.fixture
+def exported(tmp_path: Path) -> Path:
+    """An export of Label Studio with one mask on one image."""
+    mask = np.zeros((20, 30), bool)
+    mask[5:9, 10:20] = True
+    value = {"format": "rle", "rle": brush.encode(mask), "brushlabels": ["Cell"]}
+    size = {"original_width": 30, "original_height": 20}
+    result = {"id": "a", "type": "brushlabels", "value": value, **size}
+    task = {"id": 7, "data": {"image": "/x/cells.png"}, "annotations": [{"result": [result]}]}
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps([task]))
+    return path
+
+
 def moving_discs(frames: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     movie = rng.normal(20, 4, (frames, HEIGHT, WIDTH))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -72,18 +73,23 @@ def test_a_scheduler_that_is_not_there_is_named(run, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(run, nano, tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(run, nano, tmp_path, workers):
+    if workers > 1:
+        pytest.importorskip("distributed")
     path = manifest(tmp_path, ("long", 200))
     out = tmp_path / "out"
     command = [sys.executable, "-m", "sam2_plugins", "batch", str(path), "--out", str(out)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    command += ["--workers", str(workers)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     journal = out / ".long.part/masks.jsonl"
     deadline = time.monotonic() + 120
     while not (journal.is_file() and journal.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # a terminal tells all that it started
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130
+    assert "Traceback" not in told
     assert "goes on from here" in told
     (report,) = run("batch", path, "--out", out, "--json").json["reports"]
     assert report["frames"] == 200

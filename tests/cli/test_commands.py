@@ -33,6 +33,15 @@ def failing(run, monkeypatch, tmp_path):
     return failing
 
 
+def test_home_is_known_where_no_shell_expands_it(run, nano, movie, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    click = ("--click", "40,40", "--image-size", "128", "--format", "csv")
+    assert run("track", movie, *click, "--out=~/a").code == 0
+    assert run("track", movie, *click, "--out", "~/b").code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [

@@ -9,8 +9,6 @@ from PIL import Image
 
 pytest.importorskip("starlette", reason="`make test-labelstudio` installs it")
 
-from sam2_plugins.labelstudio_backend.formats import brush
-
 
 def test_frames_of_a_movie_become_a_task(run, movie, discs, tmp_path):
     out = tmp_path / "media" / "discs"
@@ -54,14 +52,7 @@ def test_a_folder_elsewhere_or_in_use_is_refused(run, movie, tmp_path):
     assert "not empty" in used.err
 
 
-def test_an_export_becomes_label_images(run, tmp_path):
-    mask = np.zeros((20, 30), bool)
-    mask[5:9, 10:20] = True
-    value = {"format": "rle", "rle": brush.encode(mask), "brushlabels": ["Cell"]}
-    size = {"original_width": 30, "original_height": 20}
-    result = {"id": "a", "type": "brushlabels", "value": value, **size}
-    task = {"id": 7, "data": {"image": "/x/cells.png"}, "annotations": [{"result": [result]}]}
-    (tmp_path / "export.json").write_text(json.dumps([task]))
+def test_an_export_becomes_label_images(run, exported, tmp_path):
     out = tmp_path / "out"
     made = run("labelstudio", "export", tmp_path / "export.json", "--out", out, "--json").json
     assert [one["task"] for one in made] == ["task-7-cells"]

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tifffile
-
-from sam2_plugins.labelstudio_backend.formats import brush
 
 
 @pytest.fixture
@@ -22,21 +18,7 @@ def mine(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def export(tmp_path: Path) -> Path:
-    """An export of Label Studio with one mask on one image."""
-    mask = np.zeros((20, 30), bool)
-    mask[5:9, 10:20] = True
-    value = {"format": "rle", "rle": brush.encode(mask), "brushlabels": ["Cell"]}
-    size = {"original_width": 30, "original_height": 20}
-    result = {"id": "a", "type": "brushlabels", "value": value, **size}
-    task = {"id": 7, "data": {"image": "/x/cells.png"}, "annotations": [{"result": [result]}]}
-    path = tmp_path / "export.json"
-    path.write_text(json.dumps([task]))
-    return path
-
-
-def test_no_command_replaces_what_is_there(run, nano, movie, discs, mine, export, tmp_path):
+def test_no_command_replaces_what_is_there(run, nano, movie, discs, mine, exported, tmp_path):
     for name in ("a", "b"):
         tifffile.imwrite(tmp_path / f"{name}.tif", discs[0], metadata={"axes": "TYX"})
         tifffile.imwrite(tmp_path / f"{name}_labels.tif", discs[1], metadata={"axes": "TYX"})
@@ -44,7 +26,7 @@ def test_no_command_replaces_what_is_there(run, nano, movie, discs, mine, export
         ("evaluate", movie, "--model", nano, "--out", mine),
         ("finetune", "--data", tmp_path, "--out", mine / "model.pt", "--model", nano),
         ("train", "nano", "--smoke", "--out", mine),
-        ("labelstudio", "export", export, "--out", mine),
+        ("labelstudio", "export", exported, "--out", mine),
         ("fiftyone", "archive", mine / "plugin.zip"),
     ):
         result = run(*command)
@@ -53,8 +35,8 @@ def test_no_command_replaces_what_is_there(run, nano, movie, discs, mine, export
         assert {path.read_text() for path in mine.iterdir()} == {"mine"}, command
 
 
-def test_an_export_is_made_again_when_that_is_wished(run, export, tmp_path):
-    command = ("labelstudio", "export", export, "--out", tmp_path / "out", "--format", "ctc")
+def test_an_export_is_made_again_when_that_is_wished(run, exported, tmp_path):
+    command = ("labelstudio", "export", exported, "--out", tmp_path / "out", "--format", "ctc")
     assert run(*command).code == 0
     table = tmp_path / "out" / "task-7-cells" / "ctc" / "res_track.txt"
     table.write_text("changed")

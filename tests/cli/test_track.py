@@ -72,6 +72,27 @@ def test_whoever_uses_nano_is_told_what_it_is(run, nano, movie, tmp_path):
     assert "synthetic time-lapses only" in line
 
 
+def test_a_file_without_prompts_is_named(run, nano, movie, tmp_path):
+    save_prompts(tmp_path / "none.json", [])
+    result = run("track", movie, "--prompts", tmp_path / "none.json", "--out", tmp_path / "out")
+    assert result.code == 1 and "none.json has no prompts" in result.err
+
+
+def test_divisions_that_were_marked_in_napari_are_in_the_lineage(run, nano, movie, tmp_path):
+    prompts = [Prompt.of(0, 1, [(40, 40)], [1]), Prompt.of(3, 2, [(37, 40)], [1])]
+    source = {"names": {"1": "mother"}, "mothers": {"2": 1, "7": 1}}
+    saved, out = tmp_path / "prompts.json", tmp_path / "out"
+    save_prompts(saved, prompts, source, {1: (None, 2), 2: (3, None)})
+    command = ("track", movie, "--prompts", saved, *QUICK, "--out", out)
+    lines = "1 0 2 0\n2 3 5 1\n"
+    assert run(*command, "--format", "prompts,csv").code == 0
+    assert run(*command, "--format", "ctc").code == 0  # from the masks that are there
+    assert (out / "ctc" / "res_track.txt").read_text() == lines
+    again = ("track", movie, "--prompts", out / "prompts.json", *QUICK, "--out", tmp_path / "b")
+    assert run(*again, "--format", "ctc").code == 0
+    assert (tmp_path / "b" / "ctc" / "res_track.txt").read_text() == lines
+
+
 def test_a_mask_is_taken_as_it_is(run, nano, movie, discs, tmp_path):
     tifffile.imwrite(tmp_path / "mask.tif", discs[1][2])
     result = run(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.model import Sam2Model, build_model
 from sam2_plugins.core.variants import NANO
 from sam2_plugins.training.initialise import initialise
@@ -18,6 +19,12 @@ def small_model() -> Sam2Model:
     model = build_model(replace(NANO, name="small", image_size=64, prompt_views=1))
     initialise(model)
     return model.eval()
+
+
+@pytest.fixture(scope="session")
+def nano() -> Sam2Model:
+    """Real weights, for what depends on good masks."""
+    return cached_model("nano", device="cpu")
 
 
 def squares(

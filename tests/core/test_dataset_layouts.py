@@ -225,3 +225,93 @@ def test_what_is_damaged_is_named(tmp_path, images, damage, message):
     damage(tmp_path, images)
     with pytest.raises(FrameSourceError, match=message):
         find_datasets(tmp_path)
+
+
+def test_a_truth_goes_with_the_frame_of_its_number(tmp_path, images, labels):
+    ctc.write(tmp_path, "01", images[..., 0], labels)
+    (tmp_path / "01/t003.tif").unlink()
+    dataset = load_dataset(tmp_path)
+    with dataset.open(limits=(0, 255)) as frames:
+        for index in range(FRAMES - 1):
+            shown = frames[index].image[..., 0]
+            assert np.array_equal(shown, dataset.truth[index] * 70 + 20)
+
+
+@pytest.mark.parametrize("names", ["{:05d}.png", "cells_{:05d}.png"])
+@pytest.mark.parametrize("has_meta", [True, False])
+def test_a_frame_without_its_label_image_leaves_the_others_in_their_places(
+    tmp_path, images, labels, names, has_meta
+):
+    own.write(tmp_path, images, labels)
+    for index, path in enumerate(sorted((tmp_path / "masks").iterdir())):
+        path.rename(path.with_name(names.format(index)))
+    (tmp_path / "masks" / names.format(2)).unlink()
+    if not has_meta:
+        (tmp_path / "meta.json").unlink()
+    dataset = load_dataset(tmp_path)
+    assert list(dataset.truth_frames) == [0, 1, 3, 4, 5, 6, 7, 8]
+    assert all(np.array_equal(dataset.truth[t], labels[t]) for t in dataset.truth_frames)
+
+
+def test_label_images_with_a_gap_beside_a_film_are_refused(tmp_path, images, labels):
+    tifffile.imwrite(tmp_path / "a.tif", images[..., 0])
+    (tmp_path / "a_labels").mkdir()
+    for index in (0, 1, 3, 4):
+        tifffile.imwrite(tmp_path / f"a_labels/{index}.tif", labels[index])
+    with pytest.raises(FrameSourceError, match=r"a_labels has no label image 2, .* put an empty"):
+        find_datasets(tmp_path)
+
+
+def test_every_tenth_frame_alone_may_be_a_film(tmp_path, images, labels):
+    tifffile.imwrite(tmp_path / "a.tif", images[:3, ..., 0], photometric="minisblack")
+    (tmp_path / "a_labels").mkdir()
+    for index in range(3):
+        tifffile.imwrite(tmp_path / f"a_labels/{10 * index}.tif", labels[index])
+    assert np.array_equal(np.stack(list(load_dataset(tmp_path).truth)), labels[:3])
+
+
+def test_a_table_with_the_name_of_a_movie_is_not_taken_for_it(tmp_path, images, labels):
+    tifffile.imwrite(tmp_path / "a.tif", images[..., 0])
+    (tmp_path / "a.csv").write_text("cell,area\n1,144\n")
+    np.save(tmp_path / "a_labels.npy", labels)
+    with load_dataset(tmp_path).open() as frames:
+        assert frames.length == FRAMES
+
+
+@pytest.mark.parametrize("layout", ["davis", "sa-v", "sa-v video"])
+def test_what_a_system_leaves_in_folders_is_not_of_the_dataset(tmp_path, images, labels, layout):
+    masks = overlapping()
+    if layout == "davis":
+        davis.write(tmp_path, "squares", images, dict(enumerate(labels)))
+    elif layout == "sa-v":
+        sav.write_pages(tmp_path, "squares", images, {4 * k: m for k, m in enumerate(masks)})
+        (tmp_path / "Annotations_6fps/squares/@eaDir").mkdir()
+    else:
+        sav.write_video(tmp_path / "squares.mp4", images, masks)
+    for path in [one for one in tmp_path.rglob("*") if one.is_file()]:
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\26\7")
+    (dataset,) = find_datasets(tmp_path)
+    assert len(dataset.truth) == FRAMES
+    assert all(dataset.masks(frame) for frame in dataset.truth_frames)
+
+
+def test_a_damaged_annotation_is_named(tmp_path, images, labels):
+    davis.write(tmp_path, "squares", images, dict(enumerate(labels)))
+    path = tmp_path / "Annotations/480p/squares/00004.png"
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(FrameSourceError, match=r"00004\.png cannot be read"):
+        load_dataset(tmp_path).masks(4)
+
+
+@pytest.mark.parametrize(
+    ("meta", "message"),
+    [
+        ({"prompt_frame": "first"}, r"meta\.json is damaged: .* prompt_frame is the number"),
+        ({"eval_objects_frame0": 3}, r"meta\.json is damaged: .* a list of labels"),
+        ({"prompt_frame": 40}, "frame 40, which has no labels"),
+    ],
+)
+def test_metadata_that_do_not_fit_are_named(tmp_path, images, labels, meta, message):
+    own.write(tmp_path, images, labels, meta)
+    with pytest.raises(FrameSourceError, match=message):
+        _ = load_dataset(tmp_path).first_frames

@@ -97,3 +97,25 @@ def test_a_prompt_in_the_movie_fits_even_at_its_edges():
     prompt.check_fits((8, 10), n_frames=5)
     with pytest.raises(PromptError):
         prompt.check_fits((8, 9), n_frames=5)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        np.array([[0, 1], [2, 2]]),
+        np.array([[0, 0.2], [0.9, 1]]),
+        np.array([[-4.0, 3.0], [-4.0, 3.0]]),
+        np.array([[np.nan, 1], [1, 1]]),
+    ],
+    ids=["labels", "probabilities", "logits", "not a number"],
+)
+def test_a_mask_whose_object_is_not_clear_is_refused(mask):
+    with pytest.raises(PromptError, match="Object 1, frame 0: The mask has several values"):
+        Prompt.of(0, 1, mask=mask)
+
+
+@pytest.mark.parametrize("value", [True, 255, 7.0, -1])
+def test_a_mask_has_any_value_for_the_object(value):
+    mask = np.zeros((4, 5), type(value))
+    mask[1:3, 2:4] = value
+    assert Prompt.of(0, 1, mask=mask).mask.box == (2, 1, 4, 3)

@@ -25,7 +25,7 @@ from sam2_plugins.core.tracking.memory.policies.published import Sam2Policy
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from sam2_plugins.core.tracking.windows.planner import Window
 from sam2_plugins.core.variants import VARIANTS, get_variant
-from tests.reference import edgetam_inputs, inputs
+from tests.reference import inputs
 from tests.reference.fast_weights import seeded_state
 
 # The largest configuration at full size takes minutes a test.
@@ -79,8 +79,8 @@ class Reference:
         config = path.stem.rsplit("_", 1)[0]
         self.model = build_model(get_variant(config), self.size).eval()
         self.model.load_state_dict(seeded_state(shapes_of(config), self.seed))
-        drawn = edgetam_inputs if config == "edgetam" else inputs
-        self.inputs = drawn.tensors(self.size, self.seed)
+        latents = inputs.LATENTS if config == "edgetam" else 0
+        self.inputs = inputs.tensors(self.size, self.seed, latents)
 
     def check(self, name: str, value: torch.Tensor, tolerance: float) -> None:
         """Compare with a vector, relative to its largest value.

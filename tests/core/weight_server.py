@@ -6,7 +6,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.support.web import listening
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,6 @@ class WeightServer:
 def serving(server: WeightServer) -> Iterator[WeightServer]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_: object) -> None:
-            pass
 
         def do_CONNECT(self) -> None:
             server.requests.append((self.path, None))
@@ -108,15 +107,8 @@ def serving(server: WeightServer) -> Iterator[WeightServer]:
             except OSError:
                 pass  # the client went away, as some tests want
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    http.daemon_threads = True
-    server.url = f"http://127.0.0.1:{http.server_address[1]}"
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.gate.set()
-        http.shutdown()
-        thread.join()
-        http.server_close()
+    with listening(Handler) as server.url:
+        try:
+            yield server
+        finally:
+            server.gate.set()

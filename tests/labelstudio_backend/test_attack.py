@@ -7,7 +7,9 @@ import json
 import socket
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 
 import httpx
 import numpy as np
@@ -26,6 +28,7 @@ from tests.labelstudio_backend import tasks
 from tests.labelstudio_backend.test_engine import wait_for
 from tests.labelstudio_backend.test_server import request
 from tests.labelstudio_backend.web import Backend, serving
+from tests.support.web import listening
 
 
 @pytest.fixture
@@ -147,41 +150,32 @@ def test_an_edit_of_any_field_makes_a_region_a_persons(value):
 # -- a crowd
 
 
-class Stuck:
-    """A web server that takes requests and sends a byte now and then, for ever."""
+@contextmanager
+def stuck_server() -> Iterator[tuple[str, threading.Event]]:
+    """Take requests and send a byte now and then, until the event is set; give the address."""
+    end = threading.Event()
 
-    def __enter__(self) -> Stuck:
-        self.end = end = threading.Event()
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-length", "1000000")
+            self.end_headers()
+            while not end.wait(0.1):
+                try:
+                    self.wfile.write(b"x")
+                    self.wfile.flush()
+                except OSError:
+                    return
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(200)
-                self.send_header("content-length", "1000000")
-                self.end_headers()
-                while not end.wait(0.1):
-                    try:
-                        self.wfile.write(b"x")
-                        self.wfile.flush()
-                    except OSError:
-                        return
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end.set()
-        self._server.shutdown()
-        self._server.server_close()
+    with listening(Handler) as url:
+        try:
+            yield url, end
+        finally:
+            end.set()
 
 
 def test_forty_stuck_files_stop_nobody_else(settings, files, discs):
-    with Stuck() as stuck:
+    with stuck_server() as (stuck, _):
         open_to = dataclasses.replace(settings, allow_hosts=("127.0.0.1",), answer_within=20)
         with TestClient(create_app(Engine(open_to))) as client:
             box = {"result": [tasks.video_box(discs[1], 1)]}
@@ -190,7 +184,7 @@ def test_forty_stuck_files_stop_nobody_else(settings, files, discs):
             statuses = []
 
             def ask(number: int) -> None:
-                task = {"id": number, "data": {"video": f"{stuck.url}/{number}.mp4"}}
+                task = {"id": number, "data": {"video": f"{stuck}/{number}.mp4"}}
                 answer = client.post("/predict", json=request(task, tasks.VIDEO, box))
                 statuses.append((answer.status_code, answer.text))
 
@@ -210,10 +204,10 @@ def test_forty_stuck_files_stop_nobody_else(settings, files, discs):
 
 
 def test_too_many_requests_are_told_when_to_come_back(settings, discs):
-    with Stuck() as stuck:
+    with stuck_server() as (stuck, end):
         few = dataclasses.replace(settings, allow_hosts=("127.0.0.1",), requests=2)
         with TestClient(create_app(Engine(few)), raise_server_exceptions=False) as client:
-            task = {"id": 1, "data": {"video": f"{stuck.url}/1.mp4"}}
+            task = {"id": 1, "data": {"video": f"{stuck}/1.mp4"}}
             body = request(task, tasks.VIDEO, {"result": [tasks.video_box(discs[1], 1)]})
             threads = [
                 threading.Thread(target=client.post, args=("/predict",), kwargs={"json": body})
@@ -224,7 +218,7 @@ def test_too_many_requests_are_told_when_to_come_back(settings, discs):
             wait_for(lambda: client.get("/health").json()["requests_open"] == 2)
             refused = client.post("/predict", json=body)
             assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
-            stuck.end.set()
+            end.set()
             for thread in threads:
                 thread.join()
 
@@ -252,15 +246,15 @@ def post(backend: Backend, size: int) -> httpx.Response:
 
 
 def test_a_file_has_so_long_in_all_however_it_comes(settings):
-    with Stuck() as stuck:
+    with stuck_server() as (stuck, _):
         hasty = dataclasses.replace(settings, fetch_within=0.5)
-        server = LabelStudio(stuck.url)
+        server = LabelStudio(stuck)
         began = time.monotonic()
         with pytest.raises(MediaError, match="takes longer than"):
-            MediaStore(hasty).get(f"{stuck.url}/x.mp4", 1, server)
+            MediaStore(hasty).get(f"{stuck}/x.mp4", 1, server)
         assert time.monotonic() - began < 20
         with pytest.raises(StillFetchingError, match=r"x\.mp4 is still being fetched"):
-            MediaStore(settings).get(f"{stuck.url}/x.mp4", 1, server, time.monotonic() + 0.2)
+            MediaStore(settings).get(f"{stuck}/x.mp4", 1, server, time.monotonic() + 0.2)
 
 
 def test_a_file_is_fetched_once_for_all_who_want_it(settings):

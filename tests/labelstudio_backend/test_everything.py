@@ -21,6 +21,7 @@ from sam2_plugins.labelstudio_backend.tracking import Movie, Tracked, Tracks
 from tests.labelstudio_backend import tasks
 from tests.labelstudio_backend.conftest import FRAMES, HEIGHT, WIDTH
 from tests.labelstudio_backend.test_engine import boxes_agree
+from tests.support.movies import dividing
 
 
 @pytest.fixture
@@ -95,18 +96,10 @@ DIVIDED, LONG = 5, 10
 
 @pytest.fixture(scope="module")
 def pages(files: Path) -> list[str]:
-    """A cell that becomes two, which move apart, beside one that stays."""
-    ys, xs = np.mgrid[:HEIGHT, :WIDTH]
-    paths = []
-    for number in range(LONG):
-        image = np.random.default_rng(number).normal(40, 6, (HEIGHT, WIDTH))
-        gone = max(0, number - DIVIDED + 1)
-        halves = [(40 + side * (10 + 2 * gone), 40, 9) for side in (-1, 1)]
-        for x, y, radius in [(100, 66, 11), *(halves if gone else [(40, 40, 14)])]:
-            image[(xs - x) ** 2 + (ys - y) ** 2 <= radius**2] = 200
-        paths.append(files / f"dividing{number}.png")
-        Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(paths[-1])
-    return [str(path) for path in paths]
+    paths = [str(files / f"dividing{number}.png") for number in range(LONG)]
+    for path, image in zip(paths, dividing(LONG, DIVIDED), strict=True):
+        Image.fromarray(image).save(path)
+    return paths
 
 
 def test_a_division_is_a_relation_and_comes_back_as_a_lineage(finding, pages, tmp_path):

@@ -6,8 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from http.server import BaseHTTPRequestHandler
 
 import uvicorn
 
@@ -16,6 +15,7 @@ from sam2_plugins.labelstudio_backend.server import create_app
 from sam2_plugins.labelstudio_backend.settings import Settings
 from sam2_plugins.labelstudio_backend.tracking import CLICK
 from sam2_plugins.labelstudio_backend.work import Work
+from tests.support.web import listening
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -23,9 +23,9 @@ Answer = tuple[int, dict[str, str], bytes]
 class Web:
     """What is asked of the server, and where it is."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self.url = f"http://{host}:{port}"
-        self.port = port
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.port = int(url.rpartition(":")[2])
         self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
 
 
@@ -47,18 +47,9 @@ def serving(answer: Callable[[str, dict[str, str], bytes], Answer]) -> Iterator[
 
         do_POST = do_DELETE = do_GET
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    web = Web("127.0.0.1", server.server_address[1])
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with listening(Handler) as url:
+        web = Web(url)
         yield web
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 class Backend:

@@ -113,6 +113,27 @@ class Desk:
         self.controller.runs.start(direction, start, stop)
         self.jobs.run()
 
+    def track_all(self, **stop: int) -> None:
+        self.controller.runs.track_all(**stop)
+        self.jobs.run()
+
+    def paint(self, at: tuple[int, int, int], label: int) -> None:
+        """Paint a spot on a frame, (frame, y, x), and wait until it is taken."""
+        self.space.labels.paint(at, label)
+        self.sync()
+
+    def sync(self) -> None:
+        self.controller.prompting.sync()
+        self.jobs.run()
+
+    def undo(self) -> None:
+        self.controller.undo()
+        self.jobs.run()
+
+    def redo(self) -> None:
+        self.controller.redo()
+        self.jobs.run()
+
     def area(self, frame: int, label: int) -> int:
         mask = self.space.store.get((frame,), label)
         return 0 if mask is None else mask.area

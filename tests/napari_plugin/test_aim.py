@@ -65,12 +65,10 @@ def test_two_clicks_on_two_cells_are_two_objects_and_undo_takes_the_second_away(
     assert list(desk.controller.objects) == [1, 2]
     assert desk.area(0, 1) > 300 and desk.area(0, 2) > 200
     assert any("begins object 2" in told for told in desk.told)
-    desk.controller.undo()
-    desk.jobs.run()
+    desk.undo()
     assert list(desk.controller.objects) == [1]
     assert desk.controller.selected == 1
-    desk.controller.redo()
-    desk.jobs.run()
+    desk.redo()
     assert list(desk.controller.objects) == [1, 2] and desk.area(0, 2) > 200
 
 
@@ -85,8 +83,7 @@ def test_what_can_follow_a_click_is_still_told_when_the_model_has_answered(desk:
     desk.space.go_to((5,))
     click(desk, 60, 90)
     assert desk.told[-1].startswith("object 2 is corrected on this frame. Track on from here")
-    desk.controller.undo()
-    desk.jobs.run()
+    desk.undo()
     assert "corrected" not in desk.told[-1]
 
 

@@ -67,8 +67,7 @@ def test_accepted_proposals_are_objects_and_refused_ones_are_not(cells: Desk) ->
     assert list(cells.controller.objects) == [1]
     assert not proposals.masks
     assert not [layer for layer in cells.viewer.layers if "proposals" in layer.name]
-    cells.controller.undo()
-    cells.jobs.run()
+    cells.undo()
     assert cells.space.store.get((0,), 1) is None
 
 
@@ -79,8 +78,7 @@ def test_what_is_found_in_a_photograph_comes_with_the_note_that_nano_does_not_kn
     desk = make_desk(np.stack([movie, movie // 2, movie // 4], axis=-1), rgb=True)
     propose(desk)
     assert "published checkpoint" in desk.told[-1]
-    desk.controller.runs.track_all()
-    desk.jobs.run()
+    desk.track_all()
     assert desk.told[-1].startswith("3 frames tracked. This looks like a photograph")
 
 
@@ -97,8 +95,7 @@ def test_sizes_decide_what_is_accepted_and_what_is_there_is_not_proposed(cells: 
 
 def test_a_newcomer_is_offered_and_goes_when_it_is_refused(cells: Desk) -> None:
     truth = dividing_cells()[1]
-    cells.controller.runs.track_all()
-    cells.jobs.run()
+    cells.track_all()
     control = cells.controller
     assert len(control.objects) == 3
     (offer,) = control.offers.due
@@ -109,19 +106,60 @@ def test_a_newcomer_is_offered_and_goes_when_it_is_refused(cells: Desk) -> None:
     control.offers.refuse()
     cells.jobs.run()
     assert len(control.objects) == 2 and not control.offers.due
-    control.undo()
-    cells.jobs.run()
+    cells.undo()
     assert len(control.objects) == 3
-    control.undo()
-    cells.jobs.run()
+    cells.undo()
     assert not control.objects or not cells.space.store.get((6,), 1)
+
+
+@pytest.mark.parametrize("gone", ["undone", "deleted"])
+def test_decisions_are_not_those_of_other_objects_that_have_the_labels_later(
+    make_desk: Callable[..., Desk], gone: str
+) -> None:
+    desk = make_desk(eventful())
+    control = desk.controller
+    control.runs.track_all()
+    desk.jobs.run()
+    offered = control.offers.due
+    labels = list(control.objects)
+    assert len(offered) == 2
+    if gone == "undone":
+        control.undo()
+    else:
+        for label in reversed(labels):
+            control.delete(label)
+    desk.jobs.run()
+    for _ in labels:
+        control.new_object("another cell")
+        desk.click(60, 60)
+    assert list(control.objects) == labels and not control.offers.due
+    while len(desk.work.history) > 1:
+        control.undo()
+        desk.jobs.run()
+    assert control.offers.due == (offered if gone == "deleted" else [])
+
+
+def test_a_refusal_that_is_taken_back_is_offered_again_and_an_acceptance_is_not(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(eventful())
+    control = desk.controller
+    control.runs.track_all()
+    desk.jobs.run()
+    _, second = control.offers.due
+    control.offers.accept()
+    control.offers.refuse()
+    desk.jobs.run()
+    assert control.offers.due == []
+    control.undo()
+    desk.jobs.run()
+    assert control.offers.due == [second]
 
 
 def test_what_is_there_goes_on_and_only_what_is_new_is_new(cells: Desk) -> None:
     cells.click(30, 35)
     cells.controller.rename(1, "mine")
-    cells.controller.runs.track_all(stop=3)
-    cells.jobs.run()
+    cells.track_all(stop=3)
     truth = dividing_cells()[1]
     assert list(cells.controller.objects.values()) == ["mine", "object 2"]
     for label in (1, 2):
@@ -131,12 +169,27 @@ def test_what_is_there_goes_on_and_only_what_is_new_is_new(cells: Desk) -> None:
     assert not cells.failures
 
 
+def test_a_mother_is_gone_where_an_earlier_run_had_followed_her_past_her_division(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(eventful())
+    desk.click(40, 42)
+    desk.track()
+    before = everything(desk)["masks"]
+    desk.controller.runs.track_all()
+    desk.jobs.run()
+    assert desk.session.lives[1].last == 2
+    assert desk.space.store.frames_of(1) == [(0,), (1,), (2,)]
+    desk.controller.undo()
+    desk.jobs.run()
+    assert everything(desk)["masks"] == before
+
+
 def test_a_second_run_makes_no_cell_twice(make_desk: Callable[..., Desk]) -> None:
     desk = make_desk(eventful())
     control, made = desk.controller, []
     for _ in range(2):
-        control.runs.track_all()
-        desk.jobs.run()
+        desk.track_all()
         assert {offer.kind for offer in control.offers.due} == {"born", "divided"}
         lives, mothers = dict(desk.session.lives), dict(desk.space.lineage.mothers)
         made.append((dict(control.objects), lives, mothers, control.offers.due))
@@ -202,13 +255,11 @@ def test_what_a_later_run_found_is_joined_to_what_the_first_frames_show(
 ) -> None:
     desk = make_desk(eventful())
     desk.viewer.dims.set_point(0, 4)
-    desk.controller.runs.track_all()
-    desk.jobs.run()
+    desk.track_all()
     later = dict(desk.controller.objects)
     assert len(later) == 4
     desk.space.go_to((0,))
-    desk.controller.runs.track_all()
-    desk.jobs.run()
+    desk.track_all()
     names, lives = desk.controller.objects, desk.session.lives
     assert len(names) == 5 and later.items() <= names.items()  # and the mother
     (mother,) = names.keys() - later.keys()
@@ -218,11 +269,9 @@ def test_what_a_later_run_found_is_joined_to_what_the_first_frames_show(
     assert sorted(desk.space.lineage.mothers.values()) == [mother, mother]
     assert {offer.kind for offer in desk.controller.offers.due} == {"born", "divided"}
     made = outcome(desk)
-    desk.controller.undo()
-    desk.jobs.run()
+    desk.undo()
     assert dict(desk.controller.objects) == later
-    desk.controller.redo()
-    desk.jobs.run()
+    desk.redo()
     assert outcome(desk)["masks"] == made["masks"]
 
 
@@ -232,8 +281,7 @@ def run_again(desk: Desk, meanwhile: Callable[[Desk, int], object]) -> int:
     Meanwhile something is done, when the second run has found it.
     """
     desk.viewer.dims.set_point(0, 4)
-    desk.controller.runs.track_all()
-    desk.jobs.run()
+    desk.track_all()
     later = dict(desk.controller.objects)
     desk.space.go_to((0,))
     found: list[int] = []
@@ -244,8 +292,7 @@ def run_again(desk: Desk, meanwhile: Callable[[Desk, int], object]) -> int:
             meanwhile(desk, found[-1])
 
     desk.controller.progressed.connect(act)
-    desk.controller.runs.track_all()
-    desk.jobs.run()
+    desk.track_all()
     return found[-1]
 
 
@@ -357,22 +404,23 @@ def test_a_run_that_was_saved_has_the_very_prompts_with_which_it_began(
     assert [(p, p.beside) for p in again.prompts] == [(p, p.beside) for p in run.prompts]
 
 
+def cancelled(open_movie: Open, movie: Path, frames: int = 7) -> Desk:
+    """A run over all cells of a file, cancelled on its third frame."""
+    tifffile.imwrite(movie, eventful()[:frames], photometric="minisblack")
+    desk = open_movie(movie)
+    runs = desk.controller.runs
+    runs.progressed.connect(lambda progress: progress and progress.done == 3 and runs.cancel())
+    desk.track_all()
+    return desk
+
+
 def test_a_cancelled_run_goes_on_unless_something_was_changed(
     open_movie: Open, tmp_path: Path
 ) -> None:
     movie = tmp_path / "cells.tif"
-    tifffile.imwrite(movie, eventful())
-    desk = open_movie(movie)
-    runs = desk.controller.runs
-
-    def cancel(progress: Any) -> None:
-        if progress is not None and progress.done == 3:
-            runs.cancel()
-
-    runs.progressed.connect(cancel)
-    runs.track_all()
-    desk.jobs.run()
-    assert runs.broken_off is not None and runs.broken_off.taken == 2
+    desk = cancelled(open_movie, movie)
+    broken = desk.controller.runs.broken_off
+    assert broken is not None and broken.taken == 2
     desk.controller.close()
     desk = open_movie(movie)
     first, runs = everything(desk)["masks"], desk.controller.runs
@@ -391,14 +439,8 @@ def test_a_cancelled_run_goes_on_unless_something_was_changed(
 def test_a_run_that_is_cancelled_on_its_last_frame_is_over(
     open_movie: Open, tmp_path: Path
 ) -> None:
-    movie = tmp_path / "cells.tif"
-    tifffile.imwrite(movie, eventful()[:3], photometric="minisblack")
-    desk = open_movie(movie)
-    runs = desk.controller.runs
-    runs.progressed.connect(lambda progress: progress and progress.done == 3 and runs.cancel())
-    runs.track_all()
-    desk.jobs.run()
-    assert runs.broken_off is None
+    desk = cancelled(open_movie, tmp_path / "cells.tif", frames=3)
+    assert desk.controller.runs.broken_off is None
     desk.controller.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cells.sam2", "cells.tif"]
 
@@ -428,15 +470,9 @@ def test_a_run_goes_on_after_a_change_that_was_taken_back_in_another_napari_too(
     open_movie: Open, tmp_path: Path
 ) -> None:
     movie = tmp_path / "cells.tif"
-    tifffile.imwrite(movie, eventful())
-    desk = open_movie(movie)
-    runs = desk.controller.runs
-    runs.progressed.connect(lambda progress: progress and progress.done == 3 and runs.cancel())
-    runs.track_all()
-    desk.jobs.run()
+    desk = cancelled(open_movie, movie)
     desk.controller.delete(1)
-    desk.controller.undo()
-    desk.jobs.run()
-    assert runs.broken_off is not None
+    desk.undo()
+    assert desk.controller.runs.broken_off is not None
     desk.controller.close()
     assert open_movie(movie).controller.runs.broken_off is not None

@@ -60,11 +60,9 @@ def test_what_is_cleaned_stays_clean_in_later_runs_and_undo_brings_it_back(desk:
     desk.controller.clean("Drop small parts")
     cleaned = store.get((3,), 1)
     assert cleaned == own
-    desk.controller.undo()
-    desk.jobs.run()
+    desk.undo()
     assert store.get((3,), 1) != own
-    desk.controller.redo()
-    desk.jobs.run()
+    desk.redo()
     assert store.get((3,), 1) == own
 
 

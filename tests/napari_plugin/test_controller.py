@@ -141,19 +141,6 @@ def test_a_stopped_run_keeps_what_is_done_and_goes_on_from_there(desk: Desk) -> 
     assert len(desk.space.store.frames_of(1)) == 8
 
 
-def test_a_run_is_taken_back_as_one(desk: Desk) -> None:
-    desk.click(*LEFT)
-    desk.track()
-    desk.controller.undo()
-    assert desk.space.store.frames_of(1) == [(0,)]
-    desk.controller.undo()
-    desk.jobs.run()
-    assert desk.space.store.frames_of(1) == []
-    assert len(desk.space.points.data) == 0
-    desk.controller.undo()
-    assert desk.told[-1] == "There is nothing to undo."
-
-
 def test_taking_back_a_correction_brings_the_tracked_mask_back(desk: Desk) -> None:
     desk.click(*LEFT)
     desk.track()
@@ -161,8 +148,7 @@ def test_taking_back_a_correction_brings_the_tracked_mask_back(desk: Desk) -> No
     desk.space.go_to((5,))
     desk.click(55, 60)
     assert desk.space.store.get((5,), 1) != tracked
-    desk.controller.undo()
-    desk.jobs.run()
+    desk.undo()
     assert desk.space.store.get((5,), 1) == tracked
 
 
@@ -183,9 +169,7 @@ def test_tracking_again_keeps_the_masks_that_a_person_prompted_and_painted(desk:
     before = {f: desk.space.store.get((f,), 1) for f in range(8)}
     desk.space.go_to((4,))
     desk.controller.select(1)
-    desk.space.labels.paint((4, 10, 100), 1)
-    desk.controller.prompting.sync()
-    desk.jobs.run()
+    desk.paint((4, 10, 100), 1)
     desk.track()
     after = {f: desk.space.store.get((f,), 1) for f in range(8)}
     assert after[0] == before[0]
@@ -196,9 +180,7 @@ def test_what_a_person_painted_is_never_overwritten(desk: Desk) -> None:
     desk.click(*LEFT)
     desk.controller.select(1)
     desk.space.labels.brush_size = 5
-    desk.space.labels.paint((3, 80, 20), 1)
-    desk.controller.prompting.sync()
-    desk.jobs.run()
+    desk.paint((3, 80, 20), 1)
     painted = desk.space.store.get((3,), 1)
     desk.track("both")
     assert desk.space.store.get((3,), 1) == painted
@@ -209,8 +191,7 @@ def test_an_undone_stroke_leaves_nothing_that_is_kept(desk: Desk) -> None:
     desk.click(*LEFT)
     desk.space.labels.paint((3, 80, 20), 1)
     desk.space.labels.undo()
-    desk.controller.prompting.sync()
-    desk.jobs.run()
+    desk.sync()
     assert desk.space.store.get((3,), 1) is None
     desk.track()
     assert iou(desk, 3, 1, 1) > 0.7
@@ -220,14 +201,11 @@ def test_an_undone_stroke_brings_the_click_and_its_mask_back(desk: Desk) -> None
     desk.click(*LEFT)
     clicked = desk.space.store.get((0,), 1)
     for _ in range(2):
-        desk.space.labels.paint((0, 80, 20), 1)
-        desk.controller.prompting.sync()
-        desk.jobs.run()
+        desk.paint((0, 80, 20), 1)
         assert desk.space.store.get((0,), 1) != clicked
         assert len(desk.space.points.data) == 0
         desk.space.labels.undo()
-        desk.controller.prompting.sync()
-        desk.jobs.run()
+        desk.sync()
         assert desk.space.store.get((0,), 1) == clicked
         assert len(desk.space.points.data) == 1
 
@@ -239,13 +217,11 @@ def test_an_undone_stroke_over_a_tracked_mask_can_be_tracked_again(desk: Desk) -
     desk.space.go_to((5,))
     for place in ((5, 80, 20), (5, 85, 30)):
         desk.space.labels.paint(place, 1)
-        desk.controller.prompting.sync()
-        desk.jobs.run()
+        desk.sync()
     desk.space.labels.undo()
     assert desk.space.store.get((5,), 1).to_array()[80, 20]  # type: ignore[union-attr]
     desk.space.labels.undo()
-    desk.controller.prompting.sync()
-    desk.jobs.run()
+    desk.sync()
     assert desk.space.store.get((5,), 1) == tracked
     assert desk.controller.work is not None
     assert desk.controller.work.session.painted == {}
@@ -307,18 +283,6 @@ def test_no_daughter_is_waited_for_that_is_gone(desk: Desk, gone: str, selected:
         desk.controller.use([desk.viewer.add_image(np.zeros((64, 64), np.uint8))])
     desk.click(30, 30)
     assert desk.controller.selected == selected
-
-
-def test_a_division_is_taken_back(desk: Desk) -> None:
-    desk.click(*LEFT)
-    desk.track()
-    desk.space.go_to((4,))
-    desk.controller.divisions.divide()
-    desk.controller.undo()
-    desk.jobs.run()
-    assert list(desk.controller.objects) == [1]
-    assert len(desk.space.store.frames_of(1)) == 8
-    assert desk.space.lineage.mothers == {}
 
 
 def divided(desk: Desk) -> None:
@@ -475,8 +439,7 @@ def test_an_error_of_the_model_is_told_and_all_goes_on(desk: Desk) -> None:
     assert "Download them" in desk.failures[-1]
     assert len(desk.space.points.data) == 1
     desk.controller.load_model = good
-    desk.controller.prompting.sync()
-    desk.jobs.run()
+    desk.sync()
     assert desk.area(0, 1) > 300
 
 
@@ -527,8 +490,7 @@ def test_removing_the_clicks_takes_back_what_they_said(desk: Desk) -> None:
     desk.controller.select(1)
     desk.click(*RIGHT)
     assert iou(desk, 0, 1, 2) > 0.7
-    desk.controller.undo()
-    desk.jobs.run()
+    desk.undo()
     assert len(desk.space.points.data) == 1
 
 
@@ -596,9 +558,7 @@ def test_prompts_saved_and_loaded_give_the_same_masks(
     desk.track()
     desk.space.go_to((4,))
     desk.controller.select(1)
-    desk.space.labels.paint((4, 42, 40), 1)
-    desk.controller.prompting.sync()
-    desk.jobs.run()
+    desk.paint((4, 42, 40), 1)
     desk.controller.divisions.divide()
     desk.click(40, 36)
     desk.track()

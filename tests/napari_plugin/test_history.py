@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sam2_plugins.core.prompt_files import save_prompts
+from sam2_plugins.core.prompts import Prompt
 from tests.cli.conftest import moving_discs
 from tests.napari_plugin.conftest import LEFT, RIGHT, Desk
 
@@ -36,12 +38,6 @@ def click_object(desk: Desk, y: float, x: float) -> None:
     desk.click(y, x)
 
 
-def paint(desk: Desk) -> None:
-    desk.space.labels.paint((2, 80, 20), 1)
-    desk.controller.prompting.sync()
-    desk.jobs.run()
-
-
 def load(desk: Desk, path: Path) -> None:
     desk.controller.results.load_prompts(path)
     desk.jobs.run()
@@ -58,7 +54,7 @@ def test_a_whole_session_is_taken_back_and_made_again_step_by_step(
         lambda: (desk.click(40, 56, exclude=True), control.new_object()),
         lambda: desk.click(*RIGHT),
         desk.track,
-        lambda: paint(desk),
+        lambda: desk.paint((2, 80, 20), 1),
         lambda: control.rename(1, "mother"),
         lambda: (control.select(1), desk.space.go_to((5,)), control.divisions.divide()),
         lambda: desk.click(40, 35),
@@ -71,15 +67,14 @@ def test_a_whole_session_is_taken_back_and_made_again_step_by_step(
         act()
         seen.append(everything(desk))
     for wanted in reversed(seen[:-1]):
-        control.undo()
-        desk.jobs.run()
+        desk.undo()
         assert everything(desk) == wanted
-    control.undo()
-    desk.jobs.run()
+    desk.undo()
     assert everything(desk)["masks"] == {} and len(desk.space.points.data) == 0
+    control.undo()
+    assert desk.told[-1] == "There is nothing to undo."
     for wanted in seen:
-        control.redo()
-        desk.jobs.run()
+        desk.redo()
         assert everything(desk) == wanted
     control.redo()
     assert desk.told[-1] == "There is nothing to redo."
@@ -88,8 +83,7 @@ def test_a_whole_session_is_taken_back_and_made_again_step_by_step(
 
 def test_what_was_taken_back_is_gone_after_another_change(desk: Desk) -> None:
     desk.click(*LEFT)
-    desk.controller.undo()
-    desk.jobs.run()
+    desk.undo()
     desk.click(*RIGHT)
     desk.controller.redo()
     assert desk.told[-1] == "There is nothing to redo."
@@ -100,8 +94,7 @@ def test_undo_while_the_model_looks_takes_that_click_back(desk: Desk) -> None:
     desk.click(*LEFT)
     first = desk.space.store.get((0,), 1)
     desk.space.points.add([0, 60, 85])
-    desk.controller.undo()
-    desk.jobs.run()
+    desk.undo()
     assert desk.space.store.get((0,), 1) == first
     assert len(desk.space.points.data) == 1
 
@@ -116,25 +109,20 @@ def test_a_click_during_a_run_stays_when_the_run_is_taken_back(desk: Desk) -> No
     desk.controller.progressed.connect(click)
     desk.track()
     clicked = desk.space.store.get((3,), 1)
-    desk.controller.undo()
-    desk.jobs.run()
-    desk.controller.redo()
-    desk.jobs.run()
+    desk.undo()
+    desk.redo()
     assert desk.space.store.get((3,), 1) == clicked
 
 
 def test_masks_after_undo_and_redo_are_what_the_model_goes_on_from(desk: Desk) -> None:
     desk.click(*LEFT)
     desk.click(44, 44)
-    desk.controller.undo()
-    desk.jobs.run()
+    desk.undo()
     desk.track()
     tracked = [desk.space.store.get((t,), 1) for t in range(8)]
     desk.controller.undo()
-    desk.controller.undo()
-    desk.jobs.run()
-    desk.controller.redo()
-    desk.jobs.run()
+    desk.undo()
+    desk.redo()
     desk.track()
     assert [desk.space.store.get((t,), 1) for t in range(8)] == tracked
 
@@ -143,7 +131,7 @@ def test_prompts_loaded_twice_double_nothing(desk: Desk, tmp_path: Path) -> None
     desk.click(*LEFT)
     click_object(desk, *RIGHT)
     desk.box(50, 75, 70, 95)
-    paint(desk)
+    desk.paint((2, 80, 20), 1)
     desk.controller.results.save_prompts(tmp_path / "prompts.json")
     before = everything(desk)
     for _ in range(2):
@@ -152,14 +140,21 @@ def test_prompts_loaded_twice_double_nothing(desk: Desk, tmp_path: Path) -> None
     assert "here already" in " ".join(desk.told)
 
 
+def test_prompts_of_a_movie_of_another_size_are_refused(desk: Desk, tmp_path: Path) -> None:
+    path = tmp_path / "prompts.json"
+    save_prompts(path, [Prompt.of(0, 1, [LEFT], [1])], {"height": 1000, "width": 2000})
+    desk.controller.results.load_prompts(path)
+    assert "prompts.json has prompts of another movie" in desk.failures[-1]
+    assert desk.controller.objects == {}
+
+
 def test_a_file_adds_what_is_missing_to_the_objects_that_are_there(
     desk: Desk, tmp_path: Path
 ) -> None:
     desk.click(*LEFT)
     desk.click(44, 44)
     desk.controller.results.save_prompts(tmp_path / "prompts.json")
-    desk.controller.undo()
-    desk.jobs.run()
+    desk.undo()
     load(desk, tmp_path / "prompts.json")
     assert list(desk.controller.objects) == [1]
     assert len(desk.space.points.data) == 2
@@ -177,23 +172,6 @@ def test_nothing_is_tracked_beyond_its_life(desk: Desk, direction: str) -> None:
     desk.track(direction)
     frames = {index[0] for index in desk.space.store.frames_of(1)}
     assert frames == {"both": {3, 4, 5, 6}, "backward": {3, 4}, "forward": {4, 5, 6}}[direction]
-
-
-def test_a_life_survives_a_file_of_prompts(
-    desk: Desk, make_desk: Callable[..., Desk], tmp_path: Path
-) -> None:
-    desk.click(*LEFT)
-    desk.track()
-    desk.space.go_to((4,))
-    desk.controller.divisions.divide()
-    desk.click(40, 36)
-    desk.controller.results.save_prompts(tmp_path / "prompts.json")
-    again = make_desk(moving_discs(8)[0])
-    load(again, tmp_path / "prompts.json")
-    again.track("both")
-    assert again.session.ends == {1: 3}
-    assert again.space.store.frames_of(1)[-1] == (3,)
-    assert again.space.store.frames_of(2)[0] == (4,)
 
 
 def test_an_object_cannot_end_before_it_begins(desk: Desk) -> None:

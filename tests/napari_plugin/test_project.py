@@ -20,7 +20,7 @@ from sam2_plugins.napari_plugin.controllers.controller import Controller
 from sam2_plugins.napari_plugin.models.project_file import read_project
 from tests.cli.conftest import moving_discs
 from tests.core.tracking.test_neighbours import CLICKS, rods
-from tests.napari_plugin.conftest import LEFT, Desk, Open
+from tests.napari_plugin.conftest import LEFT, RIGHT, Desk, Open
 from tests.napari_plugin.test_history import everything
 
 
@@ -36,9 +36,7 @@ def work_on(desk: Desk) -> dict[str, Any]:
     desk.controller.exclude(False)
     desk.click(*LEFT)
     desk.track()
-    desk.space.labels.paint((2, 80, 20), 1)
-    desk.controller.prompting.sync()
-    desk.jobs.run()
+    desk.paint((2, 80, 20), 1)
     desk.space.go_to((5,))
     desk.controller.divisions.divide()
     desk.click(40, 35)
@@ -94,6 +92,22 @@ def test_a_correction_that_was_not_tracked_on_still_counts_after_reopening(
     before = again.space.store.get((6,), 1)
     again.track()
     assert again.space.store.get((6,), 1) != before
+
+
+def test_a_painted_mask_that_clicks_have_corrected_is_back_as_it_was_painted(
+    open_movie: Open, movie: Path
+) -> None:
+    first = open_movie(movie)
+    first.controller.new_object()
+    first.space.labels.paint((0, 40, 40), 1)
+    first.controller.prompting.sync()
+    first.jobs.run()
+    first.click(60, 85)
+    painted = first.session.painted[(0,), 1].mask
+    assert painted != first.space.store.get((0,), 1)
+    made = without_history_of_strokes(everything(first))
+    first.controller.close()
+    assert without_history_of_strokes(everything(open_movie(movie))) == made
 
 
 def test_a_tracked_object_is_not_changed_after_reopening_by_a_later_click_beside_it(
@@ -186,6 +200,15 @@ def test_a_channel_does_not_get_the_contrast_of_one_that_is_gone(
     assert list(layers[2].contrast_limits) != [10, 90]
 
 
+def test_a_channel_that_is_not_open_is_missed_aloud(open_movie: Open, movie: Path) -> None:
+    first = open_movie(movie)
+    green = first.viewer.add_image(moving_discs(8)[0], name="green")
+    first.controller.use([first.viewer.layers[0], green])
+    first.click(*LEFT)
+    first.controller.close()
+    assert "channels green: open" in open_movie(movie).told[-1]
+
+
 def test_a_dock_that_is_opened_again_finds_the_work(desk: Desk, nano: Sam2Model) -> None:
     made = work_on(desk)
     desk.controller.close()
@@ -246,6 +269,105 @@ def test_two_windows_on_a_movie_do_not_write_into_one_file(open_movie: Open, mov
         for name in ("discs.sam2", "discs-2.sam2")
     ]
     assert boxes[0] != boxes[1]
+
+
+def test_each_window_finds_its_own_file_again(open_movie: Open, movie: Path) -> None:
+    for _ in range(2):
+        first, second = open_movie(movie), open_movie(movie)
+        if first.controller.work is None:
+            first.click(*LEFT)
+            second.click(*RIGHT)
+        found = [everything(desk) for desk in (first, second)]
+        for desk in (first, second):
+            desk.controller.close()
+    names = ("discs.sam2", "discs-2.sam2")
+    saved = [read_project(movie.with_name(name)) for name in names]
+    assert [set(one.masks[0,]) for one in saved] == [{1}, {1}]
+    assert [one.masks[0,][1] for one in saved] == [one["masks"][(0,), 1] for one in found]
+
+
+def test_a_movie_that_is_opened_twice_has_a_file_for_each_layer(
+    open_movie: Open, movie: Path
+) -> None:
+    desk = open_movie(movie)
+    desk.click(*LEFT)
+    before = movie.with_suffix(".sam2").read_bytes()
+    (layer,) = desk.viewer.open(movie, plugin="napari", layer_type="image")
+    desk.controller.use([layer])
+    assert desk.controller.objects == {}
+    assert "on another layer" in desk.told[-1]
+    desk.click(*RIGHT)
+    assert desk.work.project is not None and desk.work.project.path.name == "discs-2.sam2"
+    assert movie.with_suffix(".sam2").read_bytes().startswith(before)
+
+
+def test_a_project_that_is_open_on_another_layer_is_neither_replaced_nor_opened(
+    open_movie: Open, movie: Path
+) -> None:
+    desk = open_movie(movie)
+    desk.click(*LEFT)
+    made, path = everything(desk), movie.with_suffix(".sam2")
+    other = movie.with_name("other.tif")
+    tifffile.imwrite(other, moving_discs(8)[0])
+    (layer,) = desk.viewer.open(other, plugin="napari", layer_type="image")
+    desk.controller.use([layer])
+    desk.click(*RIGHT)
+    for act in (desk.controller.projects.save_as, desk.controller.projects.open):
+        with pytest.raises(Sam2PluginsError, match="open on another layer"):
+            act(path)
+    desk.controller.close()
+    assert everything(open_movie(movie)) == made
+
+
+def test_a_file_has_one_lock_by_whatever_path(open_movie: Open, movie: Path) -> None:
+    first = open_movie(movie)
+    first.click(*LEFT)
+    link = movie.parent / "link"
+    link.symlink_to(movie.parent)
+    second = open_movie(link / movie.name)
+    second.click(*RIGHT)
+    assert second.work.project is not None and second.work.project.path.name == "discs-2.sam2"
+
+
+@pytest.mark.parametrize("renamed", ["before the first click", "later"])
+def test_the_work_on_a_layer_that_was_renamed_is_back(
+    open_movie: Open, movie: Path, nano: Sam2Model, renamed: str
+) -> None:
+    desk = open_movie(movie)
+    image = desk.viewer.layers[0]
+    if renamed == "later":
+        desk.click(*LEFT)
+    image.name = "nuclei"
+    desk.click(*LEFT)
+    desk.viewer.layers.remove(desk.space.labels)  # by mistake
+    desk.click(44, 44)
+    desk.controller.close()
+    desk.controller = Controller(desk.viewer, desk.jobs, lambda: nano)
+    desk.controller.use([image])  # the dock was closed by mistake
+    desk.controller.new_object()
+    desk.click(*RIGHT)
+    made = everything(desk)
+    desk.controller.close()
+    assert [path.name for path in movie.parent.glob("*.sam2")] == ["discs.sam2"]
+    assert everything(open_movie(movie)) == made
+
+
+def test_a_project_that_was_opened_for_a_renamed_movie_is_found_by_itself_then(
+    open_movie: Open, movie: Path
+) -> None:
+    first = open_movie(movie)
+    first.click(*LEFT)
+    first.controller.close()
+    project = movie.rename(movie.with_name("day 1.tif")).with_name("discs.sam2")
+    second = open_movie(movie.with_name("day 1.tif"))
+    second.controller.projects.open(project)
+    made = everything(second)
+    remembered = second.controller.projects.places.chosen
+    second.controller.close()
+    third = open_movie(movie.with_name("day 1.tif"))
+    third.controller.projects.places.chosen = remembered
+    third.controller.projects.bring_back()
+    assert everything(third) == made
 
 
 def test_a_project_that_is_open_elsewhere_is_refused_and_the_work_stays(

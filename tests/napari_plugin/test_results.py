@@ -28,7 +28,7 @@ from sam2_plugins.napari_plugin.reader import read_video, video_reader
 from sam2_plugins.napari_plugin.samples import synthetic
 from sam2_plugins.napari_plugin.writer import write_ctc
 from tests.cli.conftest import moving_discs
-from tests.napari_plugin.conftest import LEFT, Desk
+from tests.napari_plugin.conftest import LEFT, Desk, Open
 
 SIZE = (96, 128)
 
@@ -75,6 +75,20 @@ def test_measures_are_those_of_scikit_image_in_the_images_units(desk: Desk) -> N
     assert list(desk.space.labels.features["name"]) == ["object 1"]
 
 
+def test_who_saves_measures_of_masks_that_have_changed_since_hears_of_it(
+    desk: Desk, tmp_path: Path
+) -> None:
+    desk.click(*LEFT)
+    desk.controller.results.measure()
+    desk.jobs.run()
+    path = tmp_path / "cells.csv"
+    desk.controller.results.save_table(path)
+    assert desk.told[-1] == f"Written: {path}"
+    desk.space.labels.paint((0, 80, 20), 1)
+    desk.controller.results.save_table(path)
+    assert desk.told[-1].startswith(f"Written: {path}. Objects have changed since")
+
+
 def test_a_table_has_a_column_for_every_measure(tmp_path: Path) -> None:
     rows = [{"object": "a", "frame": 0}, {"object": "a", "frame": 1, "speed": 2.5}]
     save_csv(tmp_path / "t.csv", rows)  # type: ignore[arg-type]
@@ -95,6 +109,7 @@ def test_every_export_holds_the_tracked_masks(desk: Desk, tmp_path: Path) -> Non
     for kind in ("ctc", "tiff", "coco", "csv", "mp4"):
         desk.controller.results.export(kind, tmp_path)
         desk.jobs.run()
+        assert desk.told[-1].startswith("Written")
     assert desk.failures == []
     assert check_ctc(tmp_path / "ctc") == []
     assert (tmp_path / "ctc/res_track.txt").read_text().split("\n")[:2] == ["1 0 3 0", "2 4 7 1"]
@@ -104,6 +119,26 @@ def test_every_export_holds_the_tracked_masks(desk: Desk, tmp_path: Path) -> Non
     assert len(json.loads((tmp_path / "coco.json").read_text())["annotations"]) == 8
     with av.open(str(tmp_path / "overlay.mp4")) as video:
         assert sum(1 for _ in video.decode(video=0)) == 8
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_no_export_takes_the_place_of_the_movie_or_of_a_frame(
+    open_movie: Open, tmp_path: Path, is_folder: bool
+) -> None:
+    movie = moving_discs(2)[0]
+    path = tmp_path if is_folder else tmp_path / "labels.tif"
+    for name, frame in (("0.tif", movie[0]), ("1.tif", movie[1])) if is_folder else ():
+        tifffile.imwrite(tmp_path / name, frame)
+    if not is_folder:
+        tifffile.imwrite(path, movie)
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    desk = open_movie(path)
+    desk.click(*LEFT)
+    desk.controller.results.export("tiff", tmp_path)
+    desk.jobs.run()
+    assert "would take the place of the movie" in desk.failures[-1]
+    kept = [file for file in tmp_path.iterdir() if file.suffix == ".tif"]
+    assert {file: file.read_bytes() for file in kept} == before
 
 
 def test_an_export_that_fails_says_why(desk: Desk, tmp_path: Path) -> None:

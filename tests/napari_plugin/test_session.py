@@ -117,9 +117,7 @@ def test_a_click_on_a_neighbour_mends_the_mask_that_holds_it_until_it_is_undone(
     line = desk.controller.line
     assert line is not None
     assert desk.session.prompts.get((line, 0, 1))[0].beside == (CLICKS[2],)
-    desk.controller.undo()
-    desk.jobs.run()
+    desk.undo()
     assert desk.space.store.get((0,), 1) == together
-    desk.controller.redo()
-    desk.jobs.run()
+    desk.redo()
     assert desk.space.store.get((0,), 1) == alone

@@ -18,6 +18,19 @@ def disc(size: tuple[int, int], at: tuple[float, float], radius: float) -> NDArr
     return inside
 
 
+def dividing(count: int, at: int) -> list[NDArray[np.uint8]]:
+    """A cell that becomes two from a frame on, which move apart, beside one that stays."""
+    images = []
+    for frame in range(count):
+        image = np.random.default_rng(frame).normal(40, 6, (96, 128))
+        gone = max(0, frame - at + 1)
+        halves = [(40 + side * (10 + 2 * gone), 40, 9) for side in (-1, 1)]
+        for x, y, radius in [(100, 66, 11), *(halves if gone else [(40, 40, 14)])]:
+            image[disc(image.shape, (x, y), radius)] = 200
+        images.append(image.clip(0, 255).astype(np.uint8))
+    return images
+
+
 def write_video(
     path: Path,
     images: Iterable[np.ndarray],

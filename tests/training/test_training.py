@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -394,6 +395,19 @@ def test_averaged_weights_follow_the_trained_ones(tmp_path: Path) -> None:
         assert parameter.shape == state["model"][name].shape
 
 
+def arguments_of(model: Sam2Model, name: str, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What a method of a model is given, call by call."""
+    given: list[Any] = []
+    method = getattr(model, name)
+
+    def spy(*args: Any, **kwargs: Any) -> Any:
+        given.append(args)
+        return method(*args, **kwargs)
+
+    monkeypatch.setattr(model, name, spy)
+    return given
+
+
 @pytest.mark.parametrize(("share", "prompted"), [(0.0, [True, False]), (1.0, [True, True])])
 def test_a_corrected_frame_is_remembered_as_a_prompted_one(
     model: Sam2Model,
@@ -402,18 +416,11 @@ def test_a_corrected_frame_is_remembered_as_a_prompted_one(
     share: float,
     prompted: list[bool],
 ) -> None:
-    remembered = []
-    encode = model.encode_memory
-
-    def spy(*args: object, **kwargs: object) -> torch.Tensor:
-        remembered.append(args[3])
-        return encode(*args, **kwargs)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(model, "encode_memory", spy)
+    remembered = arguments_of(model, "encode_memory", monkeypatch)
     clip = make_clip(rng, 64, 3, "fluorescence")
     batch = make_batch([clip], SampleSize(64, 3, 1, min_area=4), PromptMix(), rng)
     rollout(model, batch, PromptMix(correction=share), LossWeights(), rng)
-    assert remembered == prompted
+    assert [given[3] for given in remembered] == prompted
 
 
 @pytest.mark.parametrize(
@@ -431,19 +438,12 @@ def test_each_way_to_prompt_is_encoded_as_the_tracker_encodes_it(
     way: str,
     labels: list[int],
 ) -> None:
-    said = []
-    decode = model.decode
-
-    def spy(*args: torch.Tensor) -> Decoded:
-        said.append(args[2:])
-        return decode(*args)
-
-    monkeypatch.setattr(model, "decode", spy)
+    said = arguments_of(model, "decode", monkeypatch)
     only = dict.fromkeys(("click", "box", "mask", "pointed", "correction"), 0.0) | {way: 1.0}
     mix = PromptMix(**only)
     batch = one_object(rng, mix)
     rollout(model, batch, mix, LossWeights(), rng)
-    ((points, given),) = said
+    ((_, _, points, given),) = said
     assert given[0].tolist() == labels
     rows, columns = np.nonzero(batch.masks[0, 0].numpy())
     inside = points[0][given[0] == FOREGROUND].tolist()
@@ -462,18 +462,11 @@ def test_a_first_frame_is_corrected_click_by_click(
     share: float,
     clicks: list[int],
 ) -> None:
-    said = []
-    decode = model.decode
-
-    def spy(*args: torch.Tensor, **kwargs: bool) -> Decoded:
-        said.append(args[3].shape[1])
-        return decode(*args, **kwargs)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(model, "decode", spy)
+    said = arguments_of(model, "decode", monkeypatch)
     mix = PromptMix(click=1, box=0, mask=0, correction=share)
     batch = one_object(rng, mix)
     rollout(model, batch, mix, LossWeights(), rng)
-    assert said == clicks
+    assert [given[3].shape[1] for given in said] == clicks
 
 
 def test_objects_prompted_in_different_ways_come_back_in_their_order() -> None:

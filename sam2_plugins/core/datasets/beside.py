@@ -9,10 +9,10 @@ from pathlib import Path
 
 from sam2_plugins.core.datasets import coco, ctc
 from sam2_plugins.core.datasets.dataset import Dataset
-from sam2_plugins.core.datasets.label_stacks import LABEL_STACK_NAME, load_label_stack
+from sam2_plugins.core.datasets.label_stacks import LABEL_STACK_NAME, load_labels_of
 from sam2_plugins.core.datasets.own import labelled
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.core.frames import natural_sorted
+from sam2_plugins.core.frames import natural_sorted, refusal_of
 
 ENDING = "_labels"
 _STACKS = {".tif", ".tiff", ".npy"}
@@ -43,7 +43,7 @@ def load_for(path: Path, movie: Path) -> Dataset:
         return coco.load_for(files[0], movie)
     labels = ctc.results(path)
     return labelled(
-        movie.stem, path, movie, load_label_stack(path) if labels is None else labels, "beside"
+        movie.stem, path, movie, load_labels_of(movie, path) if labels is None else labels, "beside"
     )
 
 
@@ -54,7 +54,13 @@ def _is_labels(path: Path) -> bool:
 
 def _load(labels: Path) -> Dataset:
     name = labels.stem.removesuffix(ENDING)
-    movies = [path for path in natural_sorted(labels.parent.iterdir()) if path.stem == name]
-    if not movies:
+    beside = natural_sorted(labels.parent.iterdir())
+    # What is told of a movie, in a table or a text, may have its name too.
+    called = sorted(
+        (path for path in beside if path.stem == name or path.name.startswith(f"{name}.")),
+        key=lambda path: (path.is_file() and refusal_of(path) is not None, path.stem != name),
+    )
+    if not called:
         raise FrameSourceError(f"{labels} has no movie called {name} beside it.")
-    return labelled(name, labels.parent, movies[0], load_label_stack(labels), "beside")
+    movie = called[0]
+    return labelled(name, labels.parent, movie, load_labels_of(movie, labels), "beside")

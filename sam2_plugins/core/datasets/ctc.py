@@ -25,6 +25,7 @@ from sam2_plugins.core.datasets.ctc_format import (
     TRUTH_TABLE,
     Track,
     image_name,
+    number_of,
     numbered,
     read_table,
     write_table,
@@ -105,13 +106,21 @@ def _is_annotated(sequence: Path) -> bool:
 
 def _load(folder: Path, sequence: str) -> Dataset:
     frames, truth = folder / sequence, folder / f"{sequence}_GT"
-    length = len(list_images(frames)) if frames.is_dir() else 0
-    if not length:
+    images = list_images(frames) if frames.is_dir() else []
+    if not images:
         raise FrameSourceError(f"{frames} has no frames t000.tif … beside {truth.name}.")
-    markers, gold = numbered(truth / "TRA"), numbered(truth / "SEG")
+    # The truth of t012.tif is man_seg012.tif, wherever its numbers begin, and whichever is missing.
+    places = {n: at for at, path in enumerate(images) if (n := number_of(path)) is not None}
+    length = len(images)
+
+    def placed(part: Path) -> dict[int, Path]:
+        named = numbered(part)
+        return {places[n]: named[n] for n in named if n in places} if places else named
+
+    markers, gold = placed(truth / "TRA"), placed(truth / "SEG")
     result = folder / f"{sequence}_RES"
-    outlines = {**numbered(folder / f"{sequence}_ST" / "SEG"), **gold}
-    shown = outlines or markers or numbered(result)
+    outlines = {**placed(folder / f"{sequence}_ST" / "SEG"), **gold}
+    shown = outlines or markers or placed(result)
     annotated = tuple(sorted(frame for frame in shown if frame < length))
     if not annotated:
         raise FrameSourceError(f"{truth} has neither markers in TRA/ nor outlines in SEG/.")

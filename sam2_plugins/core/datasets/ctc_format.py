@@ -34,12 +34,18 @@ def image_name(kind: str, frame: int, frames: int | None) -> str:
     return f"{kind}{frame:0{4 if (frames or 0) >= LONG else 3}d}.tif"
 
 
+def number_of(path: Path) -> int | None:
+    """Return the number of the frame that an image is, or belongs to; None if its name has none."""
+    match = _NUMBERED.fullmatch(path.name)
+    return int(match[1]) if match else None
+
+
 def numbered(folder: Path) -> dict[int, Path]:
     """Images of a folder by the number of their frame, in order."""
     if not folder.is_dir():
         return {}
-    found = ((_NUMBERED.fullmatch(path.name), path) for path in folder.iterdir())
-    return dict(sorted((int(match[1]), path) for match, path in found if match))
+    found = ((number_of(path), path) for path in folder.iterdir())
+    return dict(sorted((number, path) for number, path in found if number is not None))
 
 
 def read_table(path: Path) -> dict[int, Track]:

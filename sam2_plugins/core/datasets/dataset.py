@@ -131,6 +131,11 @@ class Dataset:
     def first_frames(self) -> dict[int, int]:
         """Label of each object to score, to the frame to prompt it on."""
         if self.prompt_frame is not None:
+            if self.prompt_frame not in self.truth_frames:
+                raise FrameSourceError(
+                    f"{self.name}: objects are to be prompted on frame {self.prompt_frame}, which "
+                    "has no labels. Choose another prompt_frame in its meta.json."
+                )
             objects = self.masks(self.prompt_frame) if self.objects is None else self.objects
             return dict.fromkeys(map(int, objects), self.prompt_frame)
         starts: dict[int, int] = {}

@@ -20,7 +20,7 @@ from sam2_plugins.core import files
 from sam2_plugins.core.datasets.dataset import Dataset, label_files
 from sam2_plugins.core.datasets.label_stacks import read_labels
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.core.frames import natural_sorted
+from sam2_plugins.core.frames import list_images
 
 IMAGES, ANNOTATIONS, SETS = "JPEGImages", "Annotations", "ImageSets"
 _VOID = 255  # pixels of palette images that belong to nothing
@@ -111,10 +111,10 @@ def _listed(folder: Path) -> set[str]:
 
 
 def _load(name: str, images: Path, annotations: Path) -> Dataset:
-    frames = [path.stem for path in natural_sorted(images.glob("*.jpg"))]
+    frames = [path.stem for path in list_images(images)] if images.is_dir() else []
     if not frames:
         raise FrameSourceError(f"{images} has no frames: JPEG images are expected there.")
-    files = {path.stem: path for path in annotations.glob("*.png")}
+    files = {path.stem: path for path in list_images(annotations)}
     strange = sorted(files.keys() - set(frames))
     if strange or not files:
         what = f"of a frame {strange[0]} that is not in {images}" if strange else "missing"
@@ -132,9 +132,9 @@ def _load(name: str, images: Path, annotations: Path) -> Dataset:
 
 
 def _read(path: Path) -> NDArray[Any]:
+    labels = read_labels(path)
     with Image.open(path) as image:
         palette = image.mode == "P"
-    labels = read_labels(path)
     if not palette:
         return (labels > 0).astype(np.uint8) if labels.max(initial=0) == _VOID else labels
     return np.where(labels == _VOID, 0, labels)

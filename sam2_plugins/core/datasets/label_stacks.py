@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from sam2_plugins.core.frames import (
     DAMAGE,
     kind_of,
     list_images,
+    open_frames,
     read_image,
     read_pages,
     refusal_of,
@@ -49,7 +52,7 @@ def load_label_stack(path: str | Path) -> NDArray[Any]:
         path = path / LABEL_STACK_NAME
     files = [path]
     if path.is_dir():
-        files = [file for file in list_images(path) if file.suffix.lower() in _IMAGES]
+        files = _label_images(path)
         if not files:
             raise FrameSourceError(f"{path} has no label images: PNG or TIFF, one per frame.")
     stacks = [_read(file) for file in files]
@@ -57,6 +60,58 @@ def load_label_stack(path: str | Path) -> NDArray[Any]:
     if any(coloured for _, coloured in stacks):
         return _numbered(labels)
     return labels
+
+
+def load_labels_of(movie: Path, path: Path) -> NDArray[Any]:
+    """Load labels as `load_label_stack` does, each in the place of its frame; see `places_of`."""
+    stack, places = load_label_stack(path), places_of(movie, path)
+    if places is None or len(places) != len(stack):
+        return stack
+    placed = np.zeros((max(places) + 1, *stack.shape[1:]), stack.dtype)
+    placed[places] = stack
+    return placed
+
+
+def places_of(movie: Path, path: Path) -> list[int] | None:
+    """Tell which frames of a movie have a label image in a folder, by the names of the files.
+
+    None: they follow one another from the first frame on, or it is no folder.
+
+    Raises
+    ------
+    FrameSourceError
+        If one is missing between the others, and no name tells which frames these are of.
+    """
+    if not path.is_dir() or (path / LABEL_STACK_NAME).is_file():
+        return None
+    labels, frames = _label_images(path), list_images(movie) if movie.is_dir() else []
+    if len(labels) == len(frames):
+        return None
+    keys: tuple[Callable[[Path], Hashable], ...] = (lambda file: file.stem, _last_number)
+    for key in keys:
+        wanted, at = [key(file) for file in labels], {key(f): i for i, f in enumerate(frames)}
+        if len(at) == len(frames) and set(wanted) <= at.keys() and len(set(wanted)) == len(wanted):
+            return [at[one] for one in wanted]
+    numbers = {number for file in labels if (number := _last_number(file)) is not None}
+    missing = set(range(min(numbers, default=0), max(numbers, default=0))) - numbers
+    if len(numbers) == len(labels) and missing:
+        with open_frames(movie) as opened:
+            if opened.length != len(labels):
+                raise FrameSourceError(
+                    f"{path} has no label image {min(missing)}, so which frames of {movie} those "
+                    "after it are of is not clear: name frames and label images alike, or put an "
+                    "empty image there."
+                )
+    return None
+
+
+def _label_images(folder: Path) -> list[Path]:
+    return [file for file in list_images(folder) if file.suffix.lower() in _IMAGES]
+
+
+def _last_number(file: Path) -> int | None:
+    numbers = re.findall(r"\d+", file.stem)
+    return int(numbers[-1]) if numbers else None
 
 
 def read_labels(path: Path) -> NDArray[Any]:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from sam2_plugins.core import files
 from sam2_plugins.core.datasets.dataset import Dataset, kind_of
-from sam2_plugins.core.datasets.label_stacks import load_label_stack
+from sam2_plugins.core.datasets.label_stacks import load_labels_of, places_of
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames import natural_sorted
 
@@ -43,22 +43,28 @@ def load(folder: Path) -> Dataset:
     for part in ("frames", "masks"):
         if not (folder / part).is_dir():
             raise FrameSourceError(f"{folder} is no dataset: it has no folder {part}/.")
-    meta = _meta(folder / META)
+    meta, movie, masks = _meta(folder / META), folder / "frames", folder / "masks"
     if meta is None:
-        stack = load_label_stack(folder / "masks")
-        return labelled(folder.name, folder, folder / "frames", stack, "own")
-    objects = meta.get("eval_objects_frame0")
-    return Dataset(
-        name=str(meta.get("name", folder.name)),
-        folder=folder,
-        frames=folder / "frames",
-        layout="own",
-        read=lambda: load_label_stack(folder / "masks"),
-        kind="microscopy" if str(meta.get("kind", "")).startswith("microscopy") else "natural",
-        objects=None if objects is None else tuple(map(int, objects)),
-        prompt_frame=int(meta.get("prompt_frame", 0)),
-        meta=meta,
-    )
+        return labelled(folder.name, folder, movie, load_labels_of(movie, masks), "own")
+    objects, places = meta.get("eval_objects_frame0"), places_of(movie, masks)
+    try:
+        return Dataset(
+            name=str(meta.get("name", folder.name)),
+            folder=folder,
+            frames=movie,
+            layout="own",
+            read=lambda: load_labels_of(movie, masks),
+            kind="microscopy" if str(meta.get("kind", "")).startswith("microscopy") else "natural",
+            annotated=None if places is None else tuple(sorted(places)),
+            objects=None if objects is None else tuple(map(int, objects)),
+            prompt_frame=int(meta.get("prompt_frame", 0)),
+            meta=meta,
+        )
+    except (TypeError, ValueError) as error:
+        raise FrameSourceError(
+            f"{folder / META} is damaged: {error}. prompt_frame is the number of a frame, and "
+            "eval_objects_frame0 a list of labels."
+        ) from error
 
 
 def labelled(

@@ -23,7 +23,7 @@ from sam2_plugins.core.datasets.dataset import Dataset
 from sam2_plugins.core.datasets.label_stacks import read_labels
 from sam2_plugins.core.datasets.labelled_frames import LazyFrames
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.core.frames import encode_video, natural_sorted, open_frames
+from sam2_plugins.core.frames import encode_video, list_images, open_frames
 from sam2_plugins.core.masks import ObjectMask
 
 STRIDE = 4
@@ -39,7 +39,8 @@ def find(folder: Path) -> list[Dataset]:
     if (folder / ANNOTATIONS).is_dir():
         videos = sorted(path for path in (folder / ANNOTATIONS).iterdir() if path.is_dir())
         return [_load_pages(path, folder / IMAGES / path.name) for path in videos]
-    return [_load_video(path) for path in sorted(folder.rglob(f"*{_MANUAL}"))]
+    videos = sorted(folder.rglob(f"*{_MANUAL}"))
+    return [_load_video(path) for path in videos if not path.name.startswith(".")]
 
 
 def write_video(path: Path, images: Iterable[NDArray[Any]], masks: Sequence[Masks]) -> None:
@@ -127,11 +128,12 @@ def _load_video(path: Path) -> Dataset:
 
 
 def _load_pages(annotations: Path, images: Path) -> Dataset:
-    stems = [path.stem for path in natural_sorted(images.glob("*.jpg"))]
+    stems = [path.stem for path in list_images(images)] if images.is_dir() else []
     if not stems:
         raise FrameSourceError(f"{images} has no frames: JPEG images are expected there.")
-    folders = {int(path.name) + 1: path for path in sorted(annotations.iterdir()) if path.is_dir()}
-    there = {file.stem for folder in folders.values() for file in folder.glob("*.png")}
+    inside = sorted(path for path in annotations.iterdir() if path.is_dir())
+    folders = {int(path.name) + 1: path for path in inside if path.name.isdecimal()}
+    there = {file.stem for folder in folders.values() for file in list_images(folder)}
 
     def read_frame(index: int) -> Masks:
         files = {label: path / f"{stems[index]}.png" for label, path in folders.items()}

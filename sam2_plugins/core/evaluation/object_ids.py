@@ -12,6 +12,9 @@ from scipy.optimize import linear_sum_assignment
 from sam2_plugins.core.datasets.labelled_frames import LabelledFrames, masks_of
 from sam2_plugins.core.evaluation.metrics import SequenceScores, evaluate, starts_of
 
+SURE = 0.5
+"""IoU from which on an object is a label's, and not only touched by it."""
+
 
 def ids_by_overlap(
     pred: LabelledFrames, gt: LabelledFrames, starts: Mapping[int, int]
@@ -30,9 +33,12 @@ def ids_by_overlap(
     -------
     dict or None
         True object to predicted label, one to one, where there is one. None if the ids are the
-        same: at least half of the objects lie under a label of their own id.
+        same: at least half of the objects lie under a label of their own id, and none is under
+        that of another where it was prompted. Cells that are found from the top to the bottom are
+        in nearly the order of the truth.
     """
     touching: dict[int, dict[int, float]] = {}  # true object to IoU by predicted label
+    prompted: set[int] = set()  # those that are touched where they were prompted
     for frame in range(min(starts.values(), default=0), len(gt)):
         waiting = [obj for obj, start in starts.items() if start <= frame and obj not in touching]
         if not waiting and frame >= max(starts.values(), default=0):
@@ -42,7 +48,15 @@ def ids_by_overlap(
             ious = {int(label): mask.iou_with(true[obj]) for label, mask in ours.items()}
             if any(ious.values()):
                 touching[obj] = {label: iou for label, iou in ious.items() if iou > 0}
-    if 2 * sum(obj in ious for obj, ious in touching.items()) >= len(touching):
+                prompted.update({obj} if frame == starts[obj] else ())
+
+    def under_another(obj: int) -> bool:
+        label, iou = max(touching[obj].items(), key=lambda pair: pair[1])
+        own = obj in touching[obj] or label in touching.get(label, ())
+        return iou >= SURE and not own
+
+    agree = 2 * sum(obj in ious for obj, ious in touching.items()) >= len(touching)
+    if agree and not any(map(under_another, prompted)):
         return None
     objects, labels = list(touching), sorted(set().union(*touching.values()))
     table = np.array([[touching[obj].get(label, 0.0) for label in labels] for obj in objects])

@@ -135,8 +135,11 @@ def evaluate_sequence(
         protocol = Protocol("semi", protocol, clicks=1)
     starts = dataset.first_frames
     if not any(obj in dataset.masks(frame) for obj, frame in starts.items()):
-        where = sorted(set(starts.values())) or "any"
-        raise PromptError(f"{dataset.name}: no object to be scored is on frame {where}.")
+        where = ", ".join(map(str, sorted(set(starts.values())))) or "any"
+        raise PromptError(
+            f"{dataset.name}: no object to be scored is on the frame of its prompt ({where}). "
+            "Choose other objects, or another frame."
+        )
     length, first = len(dataset.truth), min(starts.values())
     done: list[Round] = []
     efforts = []

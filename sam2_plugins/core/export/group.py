@@ -13,7 +13,7 @@ from sam2_plugins.core.export.registry import Subject
 from sam2_plugins.core.export.registry import formats as registered
 from sam2_plugins.core.export.writer import Frames, Masks, TrackWriter
 from sam2_plugins.core.files import require_free
-from sam2_plugins.core.masks import ObjectId, ObjectMask
+from sam2_plugins.core.masks import ObjectId, ObjectMask, plain_id
 
 FORMATS: Mapping[str, str] = {name: one.file for name, one in registered().items()}
 """Name of a format to what it makes in the folder."""
@@ -57,7 +57,7 @@ def open_writers(
     formats
         "tiff,mp4" or a list: see `FORMATS` for the names.
     frames
-        The movie.
+        The movie, as `open_frames` opened it: `tracker.frames`.
     objects
         Ids known beforehand: whole numbers among them stay as they are in label images.
     in_order
@@ -74,6 +74,11 @@ def open_writers(
     ExportError
         If a format is not known, or a file is in the way or cannot be written.
     """
+    if not hasattr(frames, "seekable"):
+        raise ExportError(
+            f"Writers need an opened movie, not a {type(frames).__name__}: give tracker.frames, or "
+            "what open_frames returns."
+        )
     folder = Path(out_dir)
     subject = Subject(frames, Numbering(objects), {} if parents is None else parents)
     names = parse_formats(formats)
@@ -120,7 +125,15 @@ class WriterGroup:
         self._writers.append(writer)
 
     def write(self, frame: int, time: float, masks: Masks) -> None:
-        """Write or gather what is known of one frame."""
+        """Write or gather what is known of one frame.
+
+        Raises
+        ------
+        ExportError
+            If it does not come in order, or something is no mask.
+        """
+        frame = plain_id(frame)
+        masks = {plain_id(obj): _checked(frame, obj, mask) for obj, mask in masks.items()}
         if not self._in_order:
             _, known = self._gathered.setdefault(frame, (time, {}))
             known.update(masks)
@@ -176,6 +189,15 @@ class WriterGroup:
             if writer in self._writers:
                 self._writers.remove(writer)
                 self._failed.append(writer)
+
+
+def _checked(frame: int, obj: ObjectId, mask: ObjectMask) -> ObjectMask:
+    if not isinstance(mask, ObjectMask):
+        raise ExportError(
+            f"Object {obj!r}, frame {frame}: masks are written as ObjectMask, not as "
+            f"{type(mask).__name__}. ObjectMask.from_array makes one of an array."
+        )
+    return mask
 
 
 def _named(path: Path, error: Exception) -> ExportError:

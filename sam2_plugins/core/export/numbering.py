@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import count
 
-from sam2_plugins.core.masks import LARGEST_LABEL, ObjectId
+from sam2_plugins.core.masks import LARGEST_LABEL, ObjectId, plain_id
 
 
 class Numbering:
@@ -27,6 +27,7 @@ class Numbering:
 
     def label(self, obj: ObjectId) -> int:
         """Return the object's label, the same every time."""
+        obj = plain_id(obj)
         if obj not in self._labels:
             is_label = isinstance(obj, int) and 0 < obj <= LARGEST_LABEL
             own = is_label and obj not in self._taken

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sam2_plugins.core.errors import FrameSourceError
 
@@ -32,6 +33,8 @@ def guess_axes(shape: Sequence[int], name: str) -> str:
         return "YX"
     if count == 3 and shape[2] in (1, 3, 4) and shape[0] > 4 and shape[1] > 4:
         return "YXC"
+    if count == 3 and shape[2] == 2 and min(shape[:2]) > 4:
+        raise _ambiguous(shape, name, "YXC", "TYX")
     if count == 3 and shape[0] != 3:
         return "TYX"
     if count == 3:
@@ -48,6 +51,19 @@ def guess_axes(shape: Sequence[int], name: str) -> str:
     raise FrameSourceError(
         f"{name} has {count} axes, {tuple(shape)}: frames need 2 to 5. Take a part of it."
     )
+
+
+def told_axes(array: Any) -> str | None:
+    """Return the axes as xarray or zarr names them; None if the names tell too little."""
+    names = getattr(array, "dims", None)
+    if not isinstance(names, tuple):
+        names = getattr(getattr(array, "metadata", None), "dimension_names", None)
+        attributes = getattr(array, "attrs", None)
+        if not names and isinstance(attributes, Mapping):
+            names = attributes.get("_ARRAY_DIMENSIONS")
+    letters = "".join(str(name or "")[:1] for name in names or ()).upper()
+    is_told = len(letters) == len(set(letters)) == len(array.shape) and {"Y", "X"} <= set(letters)
+    return letters if is_told else None
 
 
 def _ambiguous(shape: Sequence[int], name: str, *readings: str) -> FrameSourceError:

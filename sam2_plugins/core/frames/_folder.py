@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +45,8 @@ def open_folder(folder: Path, options: ReadOptions) -> ArraySource:
         inside = natural_sorted(path.name for path in folder.iterdir() if path.is_dir())
         hint = f" Did you mean one of its folders: {', '.join(inside[:5])}?" if inside else ""
         raise FrameSourceError(f"The folder {folder} has no images (PNG, JPEG, TIFF ...).{hint}")
-    return _open(images, str(folder), folder.name, options)
+    name = os.path.basename(os.path.abspath(folder))  # of . and .. too
+    return _open(images, str(folder), name, options)
 
 
 def open_pattern(pattern: Path, options: ReadOptions) -> ArraySource:

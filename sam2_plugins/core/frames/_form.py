@@ -4,11 +4,34 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sam2_plugins.core.errors import FrameSourceError
+
 Shape = tuple[int, ...]
+
+
+def as_array(source: Any) -> NDArray:
+    """Bring the samples of any library into memory, as an array of numpy.
+
+    Raises
+    ------
+    FrameSourceError
+        If that library has no such array of them.
+    """
+    try:
+        if hasattr(source, "detach"):  # a tensor may be on a graphics card, or have a gradient
+            source = source.detach().cpu()
+            if str(source.dtype) == "torch.bfloat16":  # which numpy does not have
+                source = source.float()
+        return np.asarray(source)
+    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+        raise FrameSourceError(
+            f"A {type(source).__name__} cannot be read as frames: {error} Give an array of numpy."
+        ) from error
 
 
 def is_picture(shape: Shape) -> bool:

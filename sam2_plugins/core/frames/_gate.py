@@ -74,6 +74,7 @@ def media_url(path: Path) -> str:
 def open_container(source: Any, name: str, **options: str) -> Any:
     """Open a file (a `Path`), an address (a text) or a file object with PyAV."""
     formats = f"{_CONTAINERS},{_PICTURES},{_SOUND}"
+    name = "Standard input" if name == "-" else name
     if isinstance(source, Path):
         target, protocols = media_url(source), "file"
     elif isinstance(source, str):
@@ -86,7 +87,7 @@ def open_container(source: Any, name: str, **options: str) -> Any:
         return av.open(target, options={**gate, **options})
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if isinstance(error, av.error.ArgumentError):  # FFmpeg: the format is not on the list
-            raise _unknown(name) from error
+            raise _unknown(name, streamed=not isinstance(source, Path)) from error
         reason = getattr(error, "strerror", None) or error
         if isinstance(source, str):
             raise FrameSourceError(
@@ -126,7 +127,12 @@ def _address(text: str) -> str:
     return text
 
 
-def _unknown(name: str) -> FrameSourceError:
+def _unknown(name: str, streamed: bool) -> FrameSourceError:
+    if streamed:
+        return FrameSourceError(
+            f"{name} is no video of a known format, and a stream can be nothing else: save it as "
+            "a file, and give its path."
+        )
     return FrameSourceError(
         f"{name} is no video of a known format. Give an MP4, MKV, WebM, AVI, TIFF, a folder of "
         "images, an OME-Zarr or a .npy file; a playlist has to be made one file first "

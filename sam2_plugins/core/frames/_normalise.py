@@ -71,7 +71,7 @@ class Contrast:
                 "from 0 to 100, the lower first."
             )
         for pair in self._pairs():
-            if len(pair) != 2 or not pair[0] < pair[1]:
+            if len(pair) != 2 or not pair[0] < pair[1] or not np.isfinite(pair).all():
                 raise FrameSourceError(
                     f"limits={self.limits} make no range: give (low, high), or one per channel."
                 )

@@ -12,10 +12,11 @@ import numpy as np
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._animation import open_animation
 from sam2_plugins.core.frames._array import ArraySource, StackedArray
+from sam2_plugins.core.frames._axes import told_axes
 from sam2_plugins.core.frames._content import kind_of
 from sam2_plugins.core.frames._folder import open_folder, open_images, open_pattern
 from sam2_plugins.core.frames._foreign import refusal_of
-from sam2_plugins.core.frames._form import common_form, in_form, is_picture, mixed_depths
+from sam2_plugins.core.frames._form import as_array, common_form, in_form, is_picture, mixed_depths
 from sam2_plugins.core.frames._gate import DAMAGE, MAX_PIXELS, exists, is_address, require_size
 from sam2_plugins.core.frames._image_files import (
     IMAGE_SUFFIXES,
@@ -47,7 +48,7 @@ def open_frames(
     source: Any,
     *,
     axes: str | None = None,
-    channels: Sequence[int] | None = None,
+    channels: Sequence[int] | int | None = None,
     limits: Limits | Sequence[Limits] | None = None,
     percentiles: Limits = (0.1, 99.9),
     z: int | None = None,
@@ -98,6 +99,8 @@ def open_frames(
     """
     if fps is not None and not (np.isfinite(fps) and fps > 0):
         raise FrameSourceError(f"fps={fps} is no frame rate: give a number above 0.")
+    if isinstance(channels, int | np.integer):
+        channels = [int(channels)]
     contrast = Contrast(limits, percentiles)
     options = ReadOptions(axes, channels, contrast, z, stream, fps, channels_by, max_pixels)
     if isinstance(source, FrameSource):
@@ -205,9 +208,15 @@ def _open_npy(path: Path, options: ReadOptions) -> FrameSource:
 
 def _open_array(array: Any, options: ReadOptions) -> FrameSource:
     kind = "zarr" if type(array).__module__.startswith("zarr") else "array"
-    if not isinstance(array.dtype, np.dtype):  # of a library with types of its own
-        array = np.asarray(array)
-    return ArraySource(array, f"{type(array).__name__} {tuple(array.shape)}", options, kind=kind)
+    if not isinstance(getattr(array, "dtype", None), np.dtype):  # of a library with its own types
+        array = as_array(array)
+    if not all(isinstance(n, int | np.integer) for n in array.shape):
+        raise FrameSourceError(
+            f"The shape of {type(array).__name__} is not known, {tuple(array.shape)}: of a dask "
+            "array, call compute_chunk_sizes() first."
+        )
+    name = f"{type(array).__name__} {tuple(array.shape)}"
+    return ArraySource(array, name, options, kind=kind, known_axes=told_axes(array))
 
 
 def _open_list(items: Sequence[Any], options: ReadOptions) -> FrameSource:
@@ -224,10 +233,11 @@ def _open_list(items: Sequence[Any], options: ReadOptions) -> FrameSource:
         )
     dtypes = [_dtype_of(item) for item in items]
     dtype = np.result_type(*set(dtypes))
-    shape = common_form(shapes) if is_picture(shapes[0]) else shapes[0]
+    pictures = is_picture(shapes[0])
+    shape = common_form(shapes) if pictures else shapes[0]
     stack = StackedArray(
         items,
-        lambda item: in_form(np.asarray(item), shape, dtype),
+        lambda item: in_form(as_array(item), shape, dtype),
         (len(items), *shape),
         dtype,
     )
@@ -235,7 +245,7 @@ def _open_list(items: Sequence[Any], options: ReadOptions) -> FrameSource:
         stack,
         f"{len(items)} frames",
         options,
-        known_axes={3: "TYX", 4: "TYXC"}.get(len(stack.shape)),
+        known_axes={3: "TYX", 4: "TYXC"}[len(stack.shape)] if pictures else None,
         warnings=mixed_depths([f"number {k}" for k in range(len(items))], dtypes),
     )
 
@@ -243,4 +253,4 @@ def _open_list(items: Sequence[Any], options: ReadOptions) -> FrameSource:
 def _dtype_of(item: Any) -> np.dtype:
     """Type of the samples, without reading an array that is read on slicing."""
     dtype = getattr(item, "dtype", None)  # that of a tensor is of another kind
-    return dtype if isinstance(dtype, np.dtype) else np.asarray(item).dtype
+    return dtype if isinstance(dtype, np.dtype) else as_array(item).dtype

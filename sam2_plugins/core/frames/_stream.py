@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._axes import guess_axes
 from sam2_plugins.core.frames._decoder import choose_stream, decode
-from sam2_plugins.core.frames._form import in_form, is_picture
+from sam2_plugins.core.frames._form import as_array, in_form, is_picture
 from sam2_plugins.core.frames._gate import open_container
 from sam2_plugins.core.frames._normalise import Normalisation, pick_channels
 from sam2_plugins.core.frames._orientation import of_frame
@@ -122,13 +122,18 @@ class StreamSource(FrameSource):
             return self._current
 
     def _advance(self) -> bool:
+        arrived = self._index + 1
         try:
             picture = next(self._pictures)
         except StopIteration:
             return False
-        arrived = self._index + 1
+        except IndexError as error:  # which is not how a stream ends
+            raise FrameSourceError(
+                f"What gives the frames of {self.name} failed on frame {arrived}: {error}. Mend it "
+                "there; the frames before were read."
+            ) from error
         if not isinstance(picture, Timed):
-            picture = Timed(np.asarray(picture), arrived / (self.fps or 1.0))
+            picture = Timed(as_array(picture), arrived / (self.fps or 1.0))
         elif self._options.fps:
             picture = picture._replace(time=arrived / self._options.fps)
         if self._current is None:

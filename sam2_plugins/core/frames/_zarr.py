@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._array import ArraySource
+from sam2_plugins.core.frames._axes import told_axes
 from sam2_plugins.core.frames._gate import DAMAGE, require_small_pieces
 from sam2_plugins.core.frames._physical import even_times, micrometres, seconds
 from sam2_plugins.core.frames._source import ReadOptions
@@ -152,14 +153,10 @@ def _open_array(
 ) -> ArraySource:
     """Open an array, with the names of its axes as zarr 3 or xarray keep them."""
     name = _name(source)
-    names = getattr(getattr(array, "metadata", None), "dimension_names", None)
-    names = names or dict(array.attrs).get("_ARRAY_DIMENSIONS")
     require_small_pieces(prod(array.chunks), name, options.max_pixels)
     notes = [*notes, *_gaps(array, source)]
-    axes = _letters(names) if names and all(names) else None
-    is_known = axes is not None and len(set(axes)) == len(axes) and {"Y", "X"} <= set(axes)
-    known = axes if is_known else None
-    return ArraySource(array, name, options, kind="zarr", known_axes=known, warnings=notes)
+    axes = told_axes(array)
+    return ArraySource(array, name, options, kind="zarr", known_axes=axes, warnings=notes)
 
 
 def _open_multiscale(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sam2_plugins.core.errors import ExportError
@@ -113,6 +114,7 @@ def run_all(
     every: int = 1,
     journal: LineageJournal | None = None,
     turn: Callable[[], AbstractContextManager[object]] = nullcontext,
+    of: Mapping[str, Any] = MappingProxyType({}),
 ) -> Generator[LineageFrame, None, None]:
     """Track all objects, and yield frames as they are decided; see `LineageTracker.run`.
 
@@ -126,6 +128,8 @@ def run_all(
         Where frames and memories are kept. A stream, which cannot be read again, begins anew.
     turn
         Gives a turn on the processor for every frame, where several runs share one.
+    of
+        Plain values of what else the run hangs on, which the journal's name does not tell.
     """
     if journal is not None:
         if not lineage.tracker.frames.seekable:
@@ -134,6 +138,7 @@ def run_all(
         prompted = list(lineage.tracker.objects)
         rules = asdict(lineage.rules)
         about = {"run": [start, stop, every], "rules": rules, "prompted": prompted, "state": 4}
+        about |= of
         journal.restore(lineage, about)
         journal.wrote = False
         yield from journal.frames()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ import numpy as np
 
 from sam2_plugins.core.checkpoints.companions import load_object_finder
 from sam2_plugins.core.datasets import load_label_stack
-from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.errors import FrameSourceError, TrackingError
 from sam2_plugins.core.lineage.lineage_tracker import LineageFrame, LineageTracker
 from sam2_plugins.core.lineage.rules import LineageRules
 from sam2_plugins.core.lineage.run import LineageJournal, run_all
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.proposals import Propose
+from sam2_plugins.core.tracking.schedule import require_range
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from sam2_plugins.core.tracking.windows.scale_search import is_photograph
 
@@ -40,6 +42,12 @@ class AllObjects:
     every: int = 1
     labels: str | None = None
     rules: LineageRules = field(default_factory=LineageRules)
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise TrackingError(
+                f"Objects are looked for on every n-th frame: n is 1 or more, not {self.every}."
+            )
 
     def lineage(self, tracker: VideoTracker, stop: int | None = None) -> LineageTracker:
         """Make what keeps up with all objects of a tracker's movie.
@@ -95,8 +103,14 @@ def track_all(
         Model, device, window, memory, first and last frame; nano if None. The direction is
         forward.
     journal
-        A file in which the run is kept, to be named after the movie and all else it hangs on: when
-        it was cut off, the same call goes on to the same lineage. None: it is not kept.
+        A file in which the run is kept: when it was cut off, the same call goes on to the same
+        lineage. A run of another movie, or with other options, takes its place. None: it is not
+        kept.
+
+    Raises
+    ------
+    TrackingError
+        If the range does not fit the movie.
 
     Examples
     --------
@@ -104,9 +118,21 @@ def track_all(
     ...     print(frame.frame, len(frame.masks), *frame.events)
     """
     chosen, everything = options or TrackingOptions(model="nano"), how or AllObjects()
-    lineage = everything.lineage(chosen.tracker(frames), chosen.stop)
-    kept = None if journal is None else LineageJournal(Path(journal))
-    yield from run_all(lineage, chosen.start or 0, chosen.stop, everything.every, kept)
+    tracker, first = chosen.tracker(frames), chosen.start or 0
+    require_range(chosen.start, chosen.stop, tracker.frames.length)
+    lineage = everything.lineage(tracker, chosen.stop)
+    if journal is None:
+        yield from run_all(lineage, first, chosen.stop, everything.every)
+        return
+    # A person may give one name to the runs of several movies.
+    looks = sha256(tracker.frame(first).image.tobytes()).hexdigest()
+    of = {
+        "movie": [tracker.frames.length, *tracker.frame_size, looks],
+        "options": chosen.identity(),
+        "labels": everything.labels,
+    }
+    kept = LineageJournal(Path(journal))
+    yield from run_all(lineage, first, chosen.stop, everything.every, kept, of=of)
 
 
 def from_label_images(images: Sequence[Any]) -> Propose:

@@ -16,7 +16,7 @@ from sam2_plugins.core.masks.label_pictures import (
 )
 from sam2_plugins.core.masks.mask_table import MaskTable
 from sam2_plugins.core.masks.masklet import Masklet
-from sam2_plugins.core.masks.object_mask import ObjectId, ObjectMask, PixelBox
+from sam2_plugins.core.masks.object_mask import ObjectId, ObjectMask, PixelBox, plain_id
 
 __all__ = [
     "LARGEST_LABEL",
@@ -30,6 +30,7 @@ __all__ = [
     "compose_label_image",
     "label_dtype",
     "labels_from_picture",
+    "plain_id",
     "split_label_image",
     "whole_numbers",
 ]

@@ -21,6 +21,11 @@ PixelBox: TypeAlias = tuple[int, int, int, int]
 _FOUR_NEIGHBOURS = ndimage.generate_binary_structure(2, 1)
 
 
+def plain_id(obj: Any) -> Any:
+    """Return an id or a number as Python has it: numpy's equal its own, but no file takes them."""
+    return int(obj) if isinstance(obj, np.integer) else obj
+
+
 @dataclass(frozen=True, eq=False)
 class ObjectMask:
     """The pixels of one object in one frame, kept as a tight crop.

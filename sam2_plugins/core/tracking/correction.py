@@ -43,8 +43,9 @@ def is_elsewhere(mask: ObjectMask, click: Click) -> bool:
 
 
 def is_detail(mask: ObjectMask, click: Click) -> bool:
-    """Whether a click corrects a detail of a mask, and not the mask as a whole."""
-    return _depth(mask, click) <= DETAIL
+    """Whether a click is on a detail of a mask, or on what the mask leaves out as it should."""
+    left_out = not click[2] and obeys(mask, click)
+    return left_out or _depth(mask, click) <= DETAIL
 
 
 def corrected(mask: ObjectMask, predicted: ObjectMask, click: Click) -> ObjectMask | None:

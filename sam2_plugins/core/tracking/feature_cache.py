@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sam2_plugins.core.errors import ModelError
 from sam2_plugins.core.frames import Frame, FrameSource
 from sam2_plugins.core.model import ImageFeatures, Sam2Model
 from sam2_plugins.core.tracking.disk_features import DiskFeatures
@@ -89,6 +90,10 @@ class FeatureCache:
         shared: FeatureStore | None = None,
         movie: Hashable = None,
     ) -> None:
+        if not isinstance(model, Sam2Model):
+            raise ModelError(
+                f'Give a model that is loaded, not {model!r}: load_model("nano") loads one.'
+            )
         self.model = model
         self.frame_size = (frames.height, frames.width)
         self._frames = frames

@@ -20,12 +20,7 @@ from sam2_plugins.core.tracking.feature_cache import FeatureCache, stacked
 from sam2_plugins.core.tracking.memory.bank import Memory, Recall, as_tensors, box_in, box_of
 from sam2_plugins.core.tracking.outline import Outlines
 from sam2_plugins.core.tracking.query import Combined, Output
-from sam2_plugins.core.tracking.resample import (
-    to_frame_logits,
-    to_logits,
-    to_model_masks,
-    to_object_mask,
-)
+from sam2_plugins.core.tracking.resample import to_model_masks, to_object_mask
 from sam2_plugins.core.tracking.test_time_augmentation import decode_views, views_of
 from sam2_plugins.core.tracking.transfer import in_few_sizes, to_device, to_host
 from sam2_plugins.core.tracking.windows.planner import Window
@@ -182,14 +177,6 @@ class Operations:
             output.logits[0, 0], output.window, self.frame_size, output.iou, score
         )
         return mask.without_specks(self.specks, keep.on_it if keep else ())
-
-    def logits_of(self, mask: ObjectMask, window: Window) -> Tensor:
-        """Logits that stand for a recorded mask."""
-        return to_logits(mask, window, self.model.image_size, self.model.device)
-
-    def frame_logits(self, output: Output) -> Tensor:
-        """Logits [H, W] of an output; minus infinity outside of its window."""
-        return to_frame_logits(output.logits[0, 0], output.window, self.frame_size)
 
     # -- memories
 

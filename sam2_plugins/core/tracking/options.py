@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sam2_plugins.core.errors import TrackingError
 from sam2_plugins.core.tracking.memory.policies import policy_name
 from sam2_plugins.core.tracking.schedule import DIRECTIONS, Direction
-from sam2_plugins.core.tracking.windows.planner import WindowChoice
+from sam2_plugins.core.tracking.windows.planner import WindowChoice, window_choice
 
 if TYPE_CHECKING:
     from sam2_plugins.core.frames import FrameSource
@@ -60,7 +60,7 @@ class TrackingOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "memory", policy_name(self.memory))
-        object.__setattr__(self, "window", _window(self.window))
+        object.__setattr__(self, "window", window_choice(self.window))
         if self.direction not in DIRECTIONS:
             raise TrackingError(
                 f"The direction is one of {', '.join(DIRECTIONS)}, not {self.direction!r}."
@@ -112,12 +112,3 @@ class TrackingOptions:
         if self.neighbours:
             del values["neighbours"]
         return {**values, "model": model_identity(self.model, self.device)}
-
-
-def _window(value: object) -> WindowChoice:
-    """Read a window, also as people type it: auto, none, or a number of pixels."""
-    if value in ("auto", "none", None):
-        return "auto" if value == "auto" else None
-    if str(value).isdecimal() and int(str(value)) > 0:
-        return int(str(value))
-    raise TrackingError(f"The window is auto, none, or a number of pixels, not {value!r}.")

@@ -21,6 +21,7 @@ from sam2_plugins.core.prompts import Box, Click, Points, Prompt
 from sam2_plugins.core.tracking.correction import brushed, corrected, obeys
 from sam2_plugins.core.tracking.operations import Operations
 from sam2_plugins.core.tracking.query import Combined, Prediction, Query
+from sam2_plugins.core.tracking.resample import to_logits
 from sam2_plugins.core.tracking.windows.planner import Extent, Window, WindowPlanner, extent_of
 from sam2_plugins.core.tracking.windows.scale_search import (
     find_object,
@@ -187,7 +188,8 @@ class PromptPredictor:
         if before is not None and before.output.window == attempt.window:
             return before.output.logits
         if query.recorded is not None and query.recorded.visible:
-            return self._operations.logits_of(query.recorded, attempt.window)
+            model = self._operations.model
+            return to_logits(query.recorded, attempt.window, model.image_size, model.device)
         return None
 
     def _unmet(self, mask: ObjectMask, window: Window, clicks: Points | None) -> tuple[Click, ...]:

@@ -13,6 +13,7 @@ from sam2_plugins.core.prompts import Click
 from sam2_plugins.core.tracking.frame_step import FrameStep
 from sam2_plugins.core.tracking.join import Joiner
 from sam2_plugins.core.tracking.query import Output
+from sam2_plugins.core.tracking.resample import to_frame_logits
 from sam2_plugins.core.tracking.schedule import Direction, Sweep, plan_sweeps
 from sam2_plugins.core.tracking.tracked_object import TrackedObject
 from sam2_plugins.core.tracking.tracked_objects import TrackedObjects
@@ -109,7 +110,10 @@ class Propagation:
 
     def logits(self, outputs: Mapping[ObjectId, Output]) -> dict[ObjectId, Tensor]:
         """Logits [H, W] by object."""
-        return {obj: self._operations.frame_logits(output) for obj, output in outputs.items()}
+        return {
+            obj: to_frame_logits(output.logits[0, 0], output.window, self._operations.frame_size)
+            for obj, output in outputs.items()
+        }
 
     def _visit(self, frame: int, objects: list[TrackedObject], sweep: Sweep) -> FrameResult:
         """Bring every object to a frame: by its prompt, from the record, or by tracking it."""

@@ -140,7 +140,7 @@ def to_model_masks(
     by_size, size = _by_size(windows), (image_size, image_size)
     found = []
     for rows in by_size.values():
-        inside = np.stack([windows[row].mask(masks[row]) for row in rows])
+        inside = np.stack([masks[row].window(windows[row].box) for row in rows])
         pixels = to_device(inside, device).float()[:, None]
         resized = F.interpolate(pixels, size=size, mode="bilinear", antialias=True)
         found.append((resized >= 0.5).float())

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Literal, TypeAlias
 
+import numpy as np
+
 from sam2_plugins.core.errors import TrackingError
 from sam2_plugins.core.masks import ObjectId
 
@@ -85,6 +87,26 @@ class Sweep:
         return nearer < 0 or (nearer == 0 and not self.reverse)
 
 
+def require_range(
+    first: int | None, last: int | None, length: int | None, direction: Direction = "forward"
+) -> None:
+    """Check that a range of frames fits a movie.
+
+    Raises
+    ------
+    TrackingError
+        If it does not, or has no frame.
+    """
+    for frame in (first, last):
+        if frame is not None and not isinstance(frame, int | np.integer):
+            raise TrackingError(f"The first and last frame are whole numbers, not {frame!r}.")
+        if frame is not None and (frame < 0 or (length is not None and frame >= length)):
+            rest = "" if length is None else f" and ends with {length - 1}"
+            raise TrackingError(f"There is no frame {frame}: the movie begins with frame 0{rest}.")
+    if first is not None and last is not None and first > last:
+        raise TrackingError(f"The range from frame {first} to {last} is empty for {direction!r}.")
+
+
 def plan_sweeps(
     prompted: Mapping[ObjectId, Sequence[int]],
     direction: Direction,
@@ -116,14 +138,9 @@ def plan_sweeps(
     """
     if direction not in DIRECTIONS:
         raise TrackingError(f"The direction is one of {', '.join(DIRECTIONS)}, not {direction!r}.")
-    for frame in (start, stop):
-        if frame is not None and (frame < 0 or (length is not None and frame >= length)):
-            rest = "" if length is None else f" and ends with {length - 1}"
-            raise TrackingError(f"There is no frame {frame}: the movie begins with frame 0{rest}.")
     if direction == "backward":
         start, stop = stop, start
-    if start is not None and stop is not None and start > stop:
-        raise TrackingError(f"The range from frame {start} to {stop} is empty for {direction!r}.")
+    require_range(start, stop, length, direction)
     by_object = {o: sorted(frames) for o, frames in prompted.items()}
     first = min(frames[0] for frames in by_object.values())
     last = max(frames[-1] for frames in by_object.values())

@@ -9,7 +9,6 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, TypeAlias, TypeGuard
 
-from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.prompts import NEGATIVE, XY, Click, Points, Prompt
 from sam2_plugins.core.tracking.mask_record import MaskRecord
@@ -65,7 +64,6 @@ class TrackedObject:
 
     def __init__(self, obj: ObjectId, frame_size: tuple[int, int], policy: Policy) -> None:
         self.obj = obj
-        self._frame_size = frame_size
         self.prompted: dict[int, PromptedFrame] = {}
         self.bank = MemoryBank(policy)
         self.record = MaskRecord(frame_size)
@@ -316,12 +314,6 @@ class TrackedObject:
             States by object: without the object's own, or with one of other prompts, its masks are
             tracked again. None: no states were kept.
         """
-        for mask in masks.values():
-            if mask.frame_size != self._frame_size:
-                raise PromptError(
-                    f"A mask of {self.obj!r} is of a frame of {mask.frame_size}, and those of the "
-                    f"movie are {self._frame_size} (height, width)."
-                )
         state = (memory or {}).get(self.obj)
         if self.has_prompts_of(state):
             self.go_on_from(state, masks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Generator, Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import EllipsisType, MappingProxyType
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from sam2_plugins.core.checkpoints.companions import load_outline_refiner
+from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.frames import Frame, FrameSource, open_frames
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.model import OutlineRefiner, Sam2Model
@@ -180,7 +182,12 @@ class VideoTracker:
         """Add a prompt made before; see `add_prompt`."""
         prompt.check_fits(self.frame_size, self.frames.length)
         leave_out = self._leave_out if self._neighbours else None
-        tracked = self._objects.add(prompt, self._answer, leave_out)
+        try:
+            tracked = self._objects.add(prompt, self._answer, leave_out)
+        except IndexError as error:
+            if self.frames.seekable:
+                raise
+            raise PromptError(f"{prompt.where}: {error}.") from error  # the stream is shorter
         mask = tracked.record.get(prompt.frame)
         assert mask is not None
         return mask
@@ -281,14 +288,19 @@ class VideoTracker:
     # -- results
 
     def frame(self, index: int) -> Frame:
-        """Return a frame of the movie; the last two are kept, those of a stream, too.
+        """Return a frame of the movie; the last few are kept, those of a stream, too.
+
+        Its picture is read-only, for it is what the model sees: draw on a copy.
 
         Raises
         ------
         IndexError
             If there is no such frame (any more).
         """
-        return self._features.frame(index)
+        frame = self._features.frame(index)
+        picture = frame.image.view()
+        picture.flags.writeable = False
+        return replace(frame, image=picture)
 
     def proposer(self, like: Sequence[ObjectMask] = ()) -> Propose:
         """Return what proposes the masks of all objects of a frame, without a prompt.
@@ -351,6 +363,7 @@ class VideoTracker:
             If a masklet is of an object without a prompt, or a mask does not fit the movie.
         """
         for masklet in masklets:
+            self._check_fit(masklet.obj, masklet.masks)
             self._objects[masklet.obj].restore(masklet.masks, memory)
 
     def return_to(
@@ -389,7 +402,15 @@ class VideoTracker:
         ----------
         shown
             Masks that are recorded, and returned, in the place of these.
+
+        Raises
+        ------
+        PromptError
+            If there is no such object, or a mask does not fit the movie.
         """
+        for given in (masks, shown):
+            for obj, mask in given.items():
+                self._check_fit(obj, {frame: mask})
         for obj, mask in masks.items():
             tracked = self._objects[obj]
             if frame not in tracked.prompted:
@@ -425,6 +446,10 @@ class VideoTracker:
             If there is nothing to track, or the range does not fit the movie.
         """
         return self._propagation.run(self._propagation.plan(direction, start, stop))
+
+    def _check_fit(self, obj: ObjectId, masks: Mapping[int, ObjectMask]) -> None:
+        for frame, mask in masks.items():
+            Prompt.of(frame, obj, mask=mask).check_fits(self.frame_size, self.frames.length)
 
     def keep_features(self, folder: DiskFeatures | None) -> None:
         """Keep encoded frames on the disk, and take those that are there; None: no more."""

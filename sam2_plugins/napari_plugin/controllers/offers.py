@@ -46,12 +46,12 @@ class Offers:
 
     def accept(self) -> None:
         """Accept the first decision."""
-        self._drop(self.due[:1])
+        self._accept(self.due[:1])
         self.show()
 
     def accept_all(self) -> None:
         """Accept all decisions."""
-        self._drop(self.due)
+        self._accept(self.due)
 
     def refuse(self) -> None:
         """Take the first decision back: a newcomer is removed, a mother goes on as its larger
@@ -61,7 +61,7 @@ class Offers:
             return
         work, line = self._dock.here
         offer = self.due[0]
-        self._drop([offer])
+        work.offers.remove(offer)
         self._take_back(work, line, offer)
         self.show()
 
@@ -102,9 +102,10 @@ class Offers:
         self._dock.select(mother)
         return change
 
-    def _drop(self, offers: list[Offer]) -> None:
+    def _accept(self, offers: list[Offer]) -> None:
         work = self._dock.work
         if work is not None:
+            work.accepted.update(offers)
             work.offers = [offer for offer in work.offers if offer not in offers]
             work.history.on_change()
         self._dock.objects_changed.emit()

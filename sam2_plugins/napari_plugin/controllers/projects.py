@@ -21,7 +21,7 @@ from sam2_plugins.napari_plugin.models.project_file import (
     read_project,
     write_project,
 )
-from sam2_plugins.napari_plugin.models.project_places import Places, facts_of
+from sam2_plugins.napari_plugin.models.project_places import Places, facts_of, is_renamed
 from sam2_plugins.napari_plugin.models.requests import Choices
 from sam2_plugins.napari_plugin.models.work import Work
 
@@ -32,6 +32,7 @@ class _Kept:
 
     saved: Saved
     layers: tuple[Any, ...]
+    path: Path | None
 
 
 _KEPT: WeakKeyDictionary[Any, _Kept] = WeakKeyDictionary()
@@ -77,12 +78,14 @@ class Projects:
         dock, work, path = self._dock, self._dock.work, Path(path)
         if work is None:
             raise Sam2PluginsError("There is nothing to save: click on an object first.")
-        if work.project is not None and path.absolute() == work.project.path.absolute():
+        if work.project is not None and path.resolve() == work.project.path.resolve():
             dock.message.emit(f"All is saved in {path} already.")
             return
-        if not self.places.lock(path):
-            raise Sam2PluginsError(f"{path} is open in another window: choose another name.")
         image = work.workspace.image
+        if not self.places.lock(path, image):
+            raise Sam2PluginsError(
+                f"{path} is open on another layer or in another window: choose another name."
+            )
         write_project(path, work.saved(dock.choices))
         self._leave(work)
         self.places.choose(image, path)
@@ -107,8 +110,10 @@ class Projects:
                 f"{path} is of {saved.image.name} with shape {saved.image.shape}, and "
                 f"{facts.name} has shape {facts.shape}: choose the right image."
             )
-        if not self.places.lock(path):
-            raise Sam2PluginsError(f"{path} is open in another window: close it there first.")
+        if not self.places.lock(path, image):
+            raise Sam2PluginsError(
+                f"{path} is open on another layer or in another window: close it there first."
+            )
         if dock.work is not None:
             self._images.close(image)
             _KEPT.pop(image, None)
@@ -127,16 +132,21 @@ class Projects:
                 if layer in dock.viewer.layers:
                     dock.viewer.layers.remove(layer)
             look = replace(kept.saved.choices, limits=())  # as it is shown now
-            self._recall(replace(kept.saved, choices=look), self.places.find(image))
+            path = kept.path if kept.path and kept.path.exists() else None
+            self._recall(replace(kept.saved, choices=look), path)
             return
-        path = self.places.find(image)
-        if path is not None and self.places.lock(path):
+        found = self.places.find(image)
+        path = next((path for path in found if self.places.lock(path, image)), None)
+        if path is not None:
             try:
                 self._recall(read_project(path), path)
             except Sam2PluginsError as error:
                 dock.fail(error)
-        elif path is not None:
-            dock.message.emit(f"{path} is open in another window: this work is saved beside it.")
+        elif found:
+            dock.message.emit(
+                f"{found[0]} is open on another layer or in another window: this work is saved "
+                "beside it."
+            )
         elif left := self.places.left_behind(image):
             dock.message.emit(
                 f"There is unsaved work on an image like this one: Open project … shows {left[0]}."
@@ -146,7 +156,8 @@ class Projects:
         """Keep the work on an image whose dock or layer is closed."""
         saved = work.saved(self._dock.choices)
         if saved.masks or saved.state.names:
-            _KEPT[image] = _Kept(saved, tuple(work.workspace.layers()))
+            path = None if work.project is None else work.project.path
+            _KEPT[image] = _Kept(saved, tuple(work.workspace.layers()), path)
         if work.project is not None:
             work.history.on_change()  # with what was chosen last
         self._leave(work)
@@ -179,8 +190,8 @@ class Projects:
         self.recalled.emit(saved.choices)
         work = self._images.open(dock.images[0])
         work.recall(saved)
-        if path is not None and self.places.lock(path):
-            if saved.damaged:
+        if path is not None and self.places.lock(path, work.workspace.image):
+            if saved.damaged or is_renamed(saved.image, work.workspace.image):
                 write_project(path, work.saved(saved.choices))
             self._save_to(work, Project(path, saved.image))
         else:
@@ -193,6 +204,9 @@ class Projects:
         dock.objects_changed.emit()
         when = "" if path is None else f", as saved on {_date(path)} in {path.name}"
         lost = f" {_count(saved.damaged, 'damaged line')} left out." if saved.damaged else ""
+        missing = [name for name in saved.choices.channels if name not in dock.choices.channels]
+        if missing:
+            lost += f" Without its channels {', '.join(missing)}: open and choose them above."
         run = work.unfinished
         broken = f" All cells was broken off on frame {run.taken}: it can go on." if run else ""
         dock.message.emit(f"{_count(len(names), 'object')} back{when}.{lost}{broken}")

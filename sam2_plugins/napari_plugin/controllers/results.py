@@ -16,6 +16,7 @@ from sam2_plugins.napari_plugin.models.dock import DockModel
 from sam2_plugins.napari_plugin.models.export import export, read_prompts, write_prompts
 from sam2_plugins.napari_plugin.models.measures import Measures, Row, measure, save_csv
 from sam2_plugins.napari_plugin.models.session import Painted
+from sam2_plugins.napari_plugin.models.work import Work
 
 
 class Results:
@@ -29,6 +30,7 @@ class Results:
         self._jobs = jobs
         self._prompting = prompting
         self.table = Measures()
+        self._measured_of: object = None
 
     @property
     def measures(self) -> Sequence[Row]:
@@ -44,11 +46,12 @@ class Results:
         work, line = dock.here
         found: list[Measures] = []
         names, images, length = dict(work.names), dock.images, dock.length
+        measured_of = _version(work)
 
         def done(stopped: bool) -> None:
             if stopped or work is not dock.work:  # another image is chosen by now
                 return
-            (self.table,) = found
+            (self.table,), self._measured_of = found, measured_of
             work.workspace.labels.features = self.table.features(work.names)
             self.measured.emit()
             dock.message.emit(f"{len(self.measures)} masks measured.")
@@ -74,8 +77,11 @@ class Results:
             self.measured.emit()
 
     def save_table(self, path: Path) -> None:
-        """Save the measures."""
-        self._write(path, lambda: save_csv(path, self.measures))
+        """Save the measures; those of masks that are other ones now are saved with a warning."""
+        work = self._dock.work
+        changed = work is not None and self._measured_of != _version(work)
+        again = " Objects have changed since they were measured: press Measure, and save again."
+        self._write(path, lambda: save_csv(path, self.measures), again if changed else "")
 
     def export(self, kind: str, folder: Path) -> None:
         """Write the objects along the line in one of the core's formats, in a worker."""
@@ -134,10 +140,15 @@ class Results:
             dock.message.emit("All prompts of this file are here already.")
         self._prompting.sync()
 
-    def _write(self, path: Path, write: Callable[[], None]) -> None:
+    def _write(self, path: Path, write: Callable[[], None], note: str = "") -> None:
         try:
             write()
         except Sam2PluginsError as error:
             self._dock.fail(error)
         else:
-            self._dock.message.emit(f"Written: {path}")
+            self._dock.message.emit(f"Written: {path}.{note}" if note else f"Written: {path}")
+
+
+def _version(work: Work) -> object:
+    """Return what is another one when a mask or a name is."""
+    return work, work.store.changes, dict(work.names)

@@ -23,7 +23,7 @@ from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.core.tracking.tracker import FrameResult
 from sam2_plugins.napari_plugin.layers.frames import Line
-from sam2_plugins.napari_plugin.layers.mask_store import Change, free_label
+from sam2_plugins.napari_plugin.layers.mask_store import Change, Entry, free_label
 from sam2_plugins.napari_plugin.models.project_file import Project, journal_of
 from sam2_plugins.napari_plugin.models.requests import AllCells, Choices, Offer, Request, Step
 from sam2_plugins.napari_plugin.models.session import Session, bound
@@ -138,6 +138,7 @@ class Taking:
         for event in found.events:
             if (offer := self._decided(event)) is not None:
                 work.offers = sorted([*work.offers, offer], key=lambda one: one.frame)
+                work.accepted.discard(offer)
         named = {self._label(obj): mask for obj, mask in found.masks.items()}
         masks: dict[ObjectId, ObjectMask] = {o: m for o, m in named.items() if o in work.names}
         result = FrameResult(found.frame, found.time, masks, frozenset(masks))
@@ -169,17 +170,32 @@ class Taking:
         if event.kind == "ended":
             if lives.get(labels[0], Life()).last is not None:  # as it was known
                 return None
-            lives[labels[0]] = replace(lives.get(labels[0], Life()), last=event.frame)
+            self._end(labels[0], event.frame)
         elif not at_first:
             for label in labels:
                 lives[label] = Life(event.frame, None)
         if mother is not None:
-            lives[mother] = replace(lives.get(mother, Life()), last=event.frame - 1)
+            self._end(mother, event.frame - 1)
             for label in labels:
                 lineage.add(mother, label)
         if event.kind == "born" and at_first:
             return None
         return Offer(event.kind, event.frame, labels, event.reason, mother)
+
+    def _by_hand(self) -> set[Entry]:
+        """Return where a person has prompted or painted."""
+        session = self._work.session
+        return session.prompts.entries(self._run.line.axis) | session.painted.keys()
+
+    def _end(self, label: int, last: int) -> None:
+        """Let an object end; what an earlier run made of it beyond goes, but nothing by hand."""
+        lives, store = self._work.session.lives, self._work.store
+        lives[label] = replace(lives.get(label, Life()), last=last)
+        by_hand = self._by_hand()
+        for index in store.frames_of(label):
+            frame = self._run.line.frame(index)
+            if frame is not None and frame > last and (index, label) not in by_hand:
+                self._change.setdefault((index, label), store.put(index, label, None))
 
     def _joined(self, earlier: ObjectId, later: ObjectId) -> bool:
         """Join a cell of this run with the object that it turns out to be; return whether it did.
@@ -190,8 +206,8 @@ class Taking:
         work, labels = self._work, self._run.labels
         mine, heir = self._label(earlier), self._label(later)
         mothers, lives, prompts = work.lineage.mothers, work.session.lives, work.session.prompts
-        by_hand = prompts.entries(self._run.line.axis) | work.session.painted.keys()
-        known = {prompt.obj for prompt in self._run.prompts} | {label for _, label in by_hand}
+        known = {prompt.obj for prompt in self._run.prompts}
+        known |= {label for _, label in self._by_hand()}
         if mine in known or heir in mothers or not {mine, heir} <= work.names.keys():
             return False
         labels[earlier] = self.heirs[mine] = heir

@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sam2_plugins.core.errors import ExportError, PromptError
 from sam2_plugins.core.export import FORMATS, check_ctc, formats, open_writers
+from sam2_plugins.core.frames import first_read
 from sam2_plugins.core.masks import ObjectId
 from sam2_plugins.core.prompt_files import load_prompts, save_prompts
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.layers.frames import Line, View
 from sam2_plugins.napari_plugin.layers.mask_store import labels_of
+from sam2_plugins.napari_plugin.models.project_places import source_of
 from sam2_plugins.napari_plugin.models.work import Work
 
 KINDS = {one.name: one.title for one in formats().values() if one.name != "png"}
@@ -30,8 +33,15 @@ def export(
     Raises
     ------
     ExportError
-        If a file cannot be written.
+        If a file cannot be written, or would take the place of the movie or of one of its frames.
     """
+    sources = [one for layer in view.layers if (one := source_of(layer)) is not None]
+    for movie in sources:
+        if file := first_read(movie, [folder / FORMATS[kind]]):
+            raise ExportError(
+                f"{file} would take the place of the movie {movie}, or be taken for one of its "
+                "frames. Choose another folder."
+            )
     names = dict(sorted(work.names.items()))
     parents: dict[ObjectId, ObjectId] = dict(work.lineage.mothers.items())
     # A video of a time-lapse is to be watched, not to last as long.
@@ -82,9 +92,15 @@ def read_prompts(path: Path, work: Work, line: Line) -> Loaded:
     Raises
     ------
     PromptError
-        If the file is damaged.
+        If the file is damaged, or of a movie of another size.
     """
     document = load_prompts(path)
+    theirs, size = [document.source.get(key) for key in ("height", "width")], work.store.frame_size
+    if None not in theirs and theirs != list(size):
+        raise PromptError(
+            f"{path} has prompts of another movie: its frames are {theirs[1]}×{theirs[0]} pixels, "
+            f"and these {size[1]}×{size[0]}. Choose the prompts of this movie."
+        )
     known = {_key(p): label for (_, label), prompts in work.prompts(line).items() for p in prompts}
     same = {p.obj: known[_key(p)] for p in document.prompts if _key(p) in known}
     objects = dict.fromkeys(p.obj for p in document.prompts)
@@ -103,11 +119,7 @@ def read_prompts(path: Path, work: Work, line: Line) -> Loaded:
     return Loaded(
         tuple(replace(p, obj=labels[p.obj]) for p in document.prompts if _key(p) not in known),
         {**names, **{label: str(name) for label, name in relabelled("names").items()}},
-        {
-            daughter: by_text[str(mother)]
-            for daughter, mother in relabelled("mothers").items()
-            if str(mother) in by_text
-        },
+        {labels[daughter]: labels[mother] for daughter, mother in document.mothers.items()},
         {**ends, **bounds},
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.layers.marks import Marks
 from sam2_plugins.napari_plugin.layers.mask_store import Change, Entry, MaskStore, Patch, by_frame
+from sam2_plugins.napari_plugin.models.requests import Offer
 from sam2_plugins.napari_plugin.models.session import Painted
 
 
@@ -29,6 +30,8 @@ class State:
         Objects by the Labels layer, and the label in it, from which they were taken.
     selected
         The object that the next prompt is of; a change of it alone is no edit.
+    offers
+        Decisions that nobody has looked at yet; to look at one is no edit.
     """
 
     names: Mapping[int, str] = field(default_factory=dict)
@@ -38,6 +41,7 @@ class State:
     taken: Mapping[tuple[str, int], int] = field(default_factory=dict)
     marks: Marks = field(default_factory=Marks)
     selected: int | None = field(default=None, compare=False)
+    offers: tuple[Offer, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)

@@ -66,10 +66,10 @@ class Saved:
     masks: Masks = field(default_factory=dict)
     current: Current = field(default_factory=dict)
     beside: Mapping[Key, Beside] = field(default_factory=dict)
+    corrected: Masks = field(default_factory=dict)
+    """Painted masks that are shown otherwise since, for clicks have corrected them."""
     all_cells: AllCells | None = None
     """A run over all cells that was broken off."""
-    offers: tuple[Offer, ...] = ()
-    """Its decisions that are not reviewed yet."""
     damaged: int = 0
     """Lines of the file that could not be read."""
 
@@ -279,8 +279,13 @@ def _state(saved: Saved) -> dict[str, Any]:
             "names": list(state.names.items()),
             "mothers": list(state.mothers.items()),
             "lives": lives,
-            # The masks themselves are among the others.
+            # The masks themselves are among the others, as long as they are shown.
             "painted": [[list(index), label] for index, label in state.painted],
+            "corrected": [
+                _mask(index, label, mask)
+                for index, masks in saved.corrected.items()
+                for label, mask in masks.items()
+            ],
             "taken": [[layer, n, label] for (layer, n), label in state.taken.items()],
             "clicks": state.marks.clicks,
             "shapes": state.marks.shapes,
@@ -292,7 +297,7 @@ def _state(saved: Saved) -> dict[str, Any]:
             ],
             "choices": vars(choices),
             "all_cells": None if saved.all_cells is None else saved.all_cells.reached(),
-            "offers": [astuple(offer) for offer in saved.offers],
+            "offers": [astuple(offer) for offer in state.offers],
         }
     }
 
@@ -302,8 +307,11 @@ def _read_state(state: Mapping[str, Any], saved: Saved) -> Saved:
     if not state:
         return saved
     painted = {}
+    corrected: Masks = {}
+    for entry in state.get("corrected", ()):
+        _read_mask(entry, saved.image.shape[-2:], corrected)
     for at, label in state["painted"]:
-        mask = saved.masks.get(tuple(at), {}).get(label)
+        mask = {**saved.masks.get(tuple(at), {}), **corrected.get(tuple(at), {})}.get(label)
         if mask is not None:
             painted[tuple(at), int(label)] = Painted(mask, None)
     marks = Marks(
@@ -318,6 +326,10 @@ def _read_state(state: Mapping[str, Any], saved: Saved) -> Saved:
         taken={(str(layer), int(n)): int(label) for layer, n, label in state["taken"]},
         marks=marks,
         selected=state["selected"],
+        offers=tuple(
+            Offer(kind, frame, tuple(labels), reason, mother)
+            for kind, frame, labels, reason, mother in state.get("offers", ())
+        ),
     )
     current = {
         (Line(axis, tuple(at)), int(label)): frozenset(
@@ -331,14 +343,8 @@ def _read_state(state: Mapping[str, Any], saved: Saved) -> Saved:
         )
         for axis, at, frame, label, prompts in state.get("beside", ())
     }
-    offers = tuple(
-        Offer(kind, frame, tuple(labels), reason, mother)
-        for kind, frame, labels, reason, mother in state.get("offers", ())
-    )
     choices = Choices.of(state["choices"])
-    return replace(
-        saved, state=made, choices=choices, current=current, beside=beside, offers=offers
-    )
+    return replace(saved, state=made, choices=choices, current=current, beside=beside)
 
 
 def _number(value: float) -> float | None:

@@ -50,42 +50,45 @@ class Places:
         self.recovery = recovery
         self.chosen: dict[str, str] = {}
         self.beside = True
-        self._locks: dict[Path, FileLock] = {}
+        self._locks: dict[Path, tuple[FileLock, Any]] = {}
 
-    def find(self, image: Any) -> Path | None:
-        """Project file that holds work on an image of a file; None if there is none."""
+    def find(self, image: Any) -> list[Path]:
+        """Project files that hold work on an image of a file, the one that is used first first."""
+        found = []
         for path in self._candidates(image) if source_of(image) is not None else ():
             if path.exists() and fits(path, image):
-                return path
+                found.append(path)
             if not path.exists() and str(path) not in self.chosen.values():
-                return None
-        return None
+                break
+        return found
 
     def claim(self, image: Any) -> Path | None:
-        """A place to save the work on an image to, which no other window writes to."""
-        for path in self._candidates(image):
-            known = path.exists() and (source_of(image) is None or not fits(path, image))
-            if not known and self.lock(path):
-                return path
-        return None
+        """A place to save the work on an image to, where there is no other work."""
+        free = (path for path in self._candidates(image) if not path.exists())
+        return next((path for path in free if self.lock(path, image)), None)
 
-    def lock(self, path: Path) -> bool:
-        """Lock a project file against other windows; return whether it was free."""
+    def lock(self, path: Path, image: Any) -> bool:
+        """Lock a project file for the work on an image; return whether no other work has it.
+
+        Such work may be in another window, or on another layer of this one.
+        """
+        path = path.resolve()
         if path in self._locks:
-            return True
-        name = sha256(str(path.absolute()).encode()).hexdigest()[:16]
+            return self._locks[path][1] is image
+        name = sha256(str(path).encode()).hexdigest()[:16]
         lock = FileLock(Path(gettempdir()) / f"sam2-plugins-{name}.lock")
         try:
             lock.acquire(timeout=0)
         except (Timeout, OSError):
             return False
-        self._locks[path] = lock
+        self._locks[path] = lock, image
         return True
 
     def release(self, path: Path) -> None:
         """Unlock a project file."""
-        if path in self._locks:
-            self._locks.pop(path).release()
+        lock, _ = self._locks.pop(path.resolve(), (None, None))
+        if lock is not None:
+            lock.release()
 
     def choose(self, image: Any, path: Path) -> None:
         """Remember where a user wants the project of a movie."""
@@ -119,13 +122,24 @@ class Places:
 
 
 def fits(path: Path, image: Any) -> bool:
-    """Whether a file is a project of an image, or of one just like it."""
+    """Whether a file is a project of an image, or of one just like it.
+
+    A layer that was renamed has the name of its file again when that is opened again.
+    """
     try:
         facts = read_facts(path)
     except Sam2PluginsError:
         return False
     here = facts_of(image)
-    return (facts.name, facts.shape) == (here.name, here.shape)
+    return facts.shape == here.shape and here.name in (facts.name, Path(facts.path).stem)
+
+
+def is_renamed(facts: ImageFacts, image: Any) -> bool:
+    """Whether the image of a project is this one, but its file or layer has another name now."""
+    here = facts_of(image)
+    if facts == here:
+        return False
+    return facts.path == here.path or not Path(facts.path).exists()
 
 
 def _bare(name: str) -> str:

@@ -16,7 +16,7 @@ from sam2_plugins.napari_plugin.layers.marks import Prompts
 from sam2_plugins.napari_plugin.layers.mask_store import Change, free_label
 from sam2_plugins.napari_plugin.layers.workspace import Workspace
 from sam2_plugins.napari_plugin.models.history import History, State
-from sam2_plugins.napari_plugin.models.project_file import Project, Saved, journal_of
+from sam2_plugins.napari_plugin.models.project_file import Masks, Project, Saved, journal_of
 from sam2_plugins.napari_plugin.models.project_places import facts_of
 from sam2_plugins.napari_plugin.models.requests import AllCells, Choices, Offer
 from sam2_plugins.napari_plugin.models.session import Session
@@ -37,6 +37,8 @@ class Work:
         The last run over all cells that came to no end.
     offers
         Decisions of runs over all cells that nobody has looked at yet, in the order of frames.
+    accepted
+        Decisions that somebody has accepted: no undo offers them again.
     """
 
     def __init__(self, workspace: Workspace, session: Session) -> None:
@@ -44,13 +46,14 @@ class Work:
         self.session = session
         self.store, self.names, self.lineage = workspace.store, workspace.names, workspace.lineage
         self.taken: dict[tuple[str, int], int] = {}
+        self.offers: list[Offer] = []
+        self.accepted: set[Offer] = set()
         self._sources: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
         self._source_names: set[str] = set()
         self.stroke: Change = {}
         self.history = History(self.store, self.capture, self.apply)
         self.project: Project | None = None
         self.all_cells: AllCells | None = None
-        self.offers: list[Offer] = []
 
     @property
     def unfinished(self) -> AllCells | None:
@@ -109,7 +112,11 @@ class Work:
         return self._sources[layer]
 
     def remove(self, label: int) -> Change:
-        """Remove an object with its masks and prompts; return the masks that undo it."""
+        """Remove an object with its masks and prompts; return the masks that undo it.
+
+        What was decided of it is not of another object that gets its label.
+        """
+        self.offers = [one for one in self.offers if label not in (*one.labels, one.mother)]
         self.workspace.erase(label)
         self.lineage.remove(label)
         del self.names[label]
@@ -171,6 +178,7 @@ class Work:
             taken=dict(self.taken),
             marks=space.marks(),
             selected=space.drawing,
+            offers=tuple(self.offers),
         )
 
     def apply(self, state: State) -> None:
@@ -181,6 +189,7 @@ class Work:
         _set(session.lives, state.lives)
         _set(session.painted, state.painted)
         _set(self.taken, state.taken)
+        self.offers = [offer for offer in state.offers if offer not in self.accepted]
         self.workspace.set_marks(state.marks)
 
     def save_to(self, project: Project | None, choices: Callable[[], Choices]) -> None:
@@ -205,6 +214,10 @@ class Work:
     def saved(self, choices: Choices, masks: bool = True) -> Saved:
         """Return all work on the image."""
         tracked, run = self.session.prompts.tracked, self.unfinished
+        corrected: Masks = {}
+        for (index, label), painted in self.session.painted.items():
+            if painted.mask != self.store.get(index, label):
+                corrected.setdefault(index, {})[label] = painted.mask
         return Saved(
             # The layers' own shape: the image may have got another one meanwhile.
             replace(facts_of(self.workspace.image), shape=self.store.shape),
@@ -213,8 +226,8 @@ class Work:
             self.store.snapshot() if masks else {},
             {key: frozenset(frames) for key, frames in tracked.items()},
             self.session.prompts.beside,
+            corrected,
             run and replace(run, labels=dict(run.labels)),
-            tuple(self.offers),
         )
 
     def recall(self, saved: Saved) -> None:
@@ -230,7 +243,6 @@ class Work:
         self.history = History(self.store, self.capture, self.apply)
         run = saved.all_cells
         self.all_cells = run and replace(run, running=False, latest=None)
-        self.offers = list(saved.offers)
 
     def end_stroke(self) -> None:
         """Record the strokes since the last edit as one edit."""

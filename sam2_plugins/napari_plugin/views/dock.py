@@ -65,10 +65,13 @@ class Sam2Widget(QWidget):
         places.recovery = user_data_path("sam2_plugins") / "napari"
         places.chosen = _Remembered("projects")
         dock, parts = self.controller.dock, self.controller
-        self.form = ImageForm(dock, parts.layers, parts.projects)
         self.status = QLabel("Choose an image, press Click, and click on an object.")
         self.status.setWordWrap(True)
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop)
+        dock.message.connect(self._on_message)
+        dock.failed.connect(self._on_failed)
+        # It chooses an image that is open: then there is something to tell already.
+        self.form = ImageForm(dock, parts.layers, parts.projects)
         self.objects = ObjectsView(dock, parts.editing, parts.divisions)
         self.tools = ToolsView(dock, parts.layers, parts.editing, parts.prompting, parts.edits)
         self.strip = FrameStrip()
@@ -123,8 +126,6 @@ class Sam2Widget(QWidget):
 
     def _connect(self) -> None:
         dock = self.controller.dock
-        dock.message.connect(self._on_message)
-        dock.failed.connect(self._on_failed)
         dock.masks_changed.connect(self._redraw_soon)
         dock.objects_changed.connect(self._redraw_soon)
         dock.painted.connect(self._stroke_may_be_over)

@@ -72,7 +72,9 @@ class ExportView(QWidget):
         images = self._dock.images
         name = f"{images[0].name}{SUFFIX}" if images else SUFFIX
         path, _ = QFileDialog.getSaveFileName(self, "Save project as", name, f"*{SUFFIX}")
-        self._with(path and path.removesuffix(SUFFIX) + SUFFIX, self._projects.save_as)
+        whole = path and path.removesuffix(SUFFIX) + SUFFIX
+        if whole == path or self._may_replace(Path(whole)):  # the dialog asked for its own path
+            self._with(whole, self._projects.save_as)
 
     def _open_project(self) -> None:
         recovery = str(self._projects.places.recovery or "")

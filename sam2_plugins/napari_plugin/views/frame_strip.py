@@ -33,8 +33,8 @@ class FrameStrip(QWidget):
 
     chosen = Signal(int)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self._states: Sequence[FrameState] = ()
         self._frame = 0
         self._names: Mapping[int, str] = {}

@@ -47,8 +47,8 @@ class Plot(QWidget):
         Returns the name of the viewer's theme.
     """
 
-    def __init__(self, theme: Callable[[], str], parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, theme: Callable[[], str]) -> None:
+        super().__init__()
         self._theme = theme
         self._lines = Lines()
         self._range = (0.0, 1.0, 0.0, 1.0)

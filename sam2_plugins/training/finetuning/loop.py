@@ -80,6 +80,9 @@ class Settings:
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", Parts(self.parts))  # a text names one, too
+
 
 @dataclass(frozen=True)
 class Look:

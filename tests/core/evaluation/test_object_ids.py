@@ -33,6 +33,18 @@ def test_one_id_that_agrees_by_chance_does_not_make_the_others_right():
     assert ids_by_overlap(by_chance, TRUTH, FROM_THE_START) == {1: 1, 2: 3, 3: 2}
 
 
+def test_two_that_are_swapped_where_they_were_prompted_have_other_ids_though_others_agree():
+    four = scene(*[{1: A, 2: B, 3: C, 4: (36, 40)}] * 3)
+    swapped = scene(*[{1: A, 3: B, 2: C, 4: (36, 40)}] * 3)
+    names = ids_by_overlap(swapped, four, dict.fromkeys(range(1, 5), 0))
+    assert names == {1: 1, 2: 3, 3: 2, 4: 4}
+
+
+def test_a_label_that_covers_its_neighbour_too_is_its_own_objects():
+    grown = scene(*[{1: (0, 22)}, *[{1: A, 2: B}] * 2])
+    assert ids_by_overlap(grown, scene(*[{1: (0, 4), 2: (5, 22)}] * 3), {1: 0, 2: 0}) is None
+
+
 def test_an_object_is_met_where_its_prediction_begins():
     late = scene({7: A, 8: B}, {7: A, 8: B}, {7: A, 8: B, 5: C})
     assert ids_by_overlap(late, TRUTH, FROM_THE_START) == {1: 7, 2: 8, 3: 5}

@@ -202,3 +202,23 @@ def test_an_object_without_a_mask_on_a_frame_is_simply_not_there(tmp_path):
         write_movie(writers, range(2), masks=lambda frame: {})
     assert not load_label_stack(tmp_path).any()
     assert masks_on(4)["a"].visible is False
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    ids = [np.int64(9), np.uint8(7)]
+    with open_writers(tmp_path, FORMATS, Movie(), ids, in_order=False) as writers:
+        for frame in np.arange(3):
+            writers.write(frame, 0.0, {ids[0]: square(2), ids[1]: square(20)})
+    assert np.unique(load_label_stack(tmp_path)).tolist() == [0, 7, 9]
+    assert (tmp_path / "ctc/res_track.txt").read_text() == "7 0 2 0\n9 0 2 0\n"
+    names = [track["name"] for track in json.loads((tmp_path / "coco.json").read_text())["tracks"]]
+    assert names == [7, 9]
+
+
+def test_what_is_no_mask_or_no_movie_is_named(tmp_path):
+    writers = open_writers(tmp_path, "csv", Movie())
+    with pytest.raises(ExportError, match=r"Object 1, frame 0: .* ObjectMask\.from_array"):
+        writers.write(0, 0.0, {1: square(2).to_array()})
+    writers.close()
+    with pytest.raises(ExportError, match=r"not a ndarray: give tracker\.frames"):
+        open_writers(tmp_path / "b", "csv", np.zeros((4, 31, 45), np.uint8))

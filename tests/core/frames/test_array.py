@@ -48,7 +48,8 @@ def test_axes_are_guessed_from_the_shape_and_told(
 
 
 @pytest.mark.parametrize(
-    "shape", [(3, 20, 30), (7, 3, 20, 4), (7, 15, 20, 30), (2, 3, 5, 20, 30), (5,), (1,) * 6]
+    "shape",
+    [(3, 20, 30), (20, 30, 2), (7, 3, 20, 4), (7, 15, 20, 30), (2, 3, 5, 20, 30), (5,), (1,) * 6],
 )
 def test_a_shape_with_several_readings_is_refused_with_the_mend(shape: tuple[int, ...]) -> None:
     with pytest.raises(FrameSourceError, match=r"axes=|Take a part"):
@@ -240,3 +241,77 @@ def test_time_follows_the_rate_or_counts_seconds() -> None:
 def test_an_empty_array_is_refused() -> None:
     with pytest.raises(FrameSourceError, match="empty"):
         open_frames(np.zeros((0, 20, 30), np.uint8))
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        lambda values: torch.tensor(values, requires_grad=True),
+        lambda values: torch.tensor(values).to(torch.bfloat16),
+    ],
+    ids=["with a gradient", "bfloat16"],
+)
+def test_tensors_of_any_kind_are_read(tensor: Any) -> None:
+    values = ramp(5, 12, 16, dtype="float32") / 256
+    whole = tensor(values)
+    for source in (whole, list(whole), iter(whole)):
+        image = open_frames(source, limits=(0, 1))[4].image
+        assert np.abs(image[..., 0] / 255 - values[4]).max() < 0.01
+
+
+def test_tensors_of_channels_first_are_frames_in_a_list_too() -> None:
+    pictures = torch.tensor(ramp(5, 3, 12, 16))
+    shown = open_frames(list(pictures))
+    assert (shown.length, shown.height, shown.width) == (5, 12, 16)
+    assert np.array_equal(shown[3].image, np.moveaxis(pictures[3].numpy(), 0, -1))
+
+
+def test_a_list_of_movies_is_no_movie() -> None:
+    with pytest.raises(FrameSourceError, match="several ways"):
+        open_frames([ramp(6, 12, 16), ramp(6, 12, 16)])
+
+
+def test_what_numpy_cannot_hold_is_named() -> None:
+    with pytest.raises(FrameSourceError, match=r"Tensor cannot be read as frames: .*to_dense"):
+        open_frames(torch.tensor(ramp(5, 12, 16)).to_sparse())
+    lazy = dask.array.from_array(ramp(5, 12, 16))
+    with pytest.raises(FrameSourceError, match="compute_chunk_sizes"):
+        open_frames(lazy[lazy.mean(axis=(1, 2)) > 3])
+
+
+def test_one_channel_may_be_told_by_its_number() -> None:
+    movie = ramp(5, 12, 16, 3)
+    assert np.array_equal(open_frames(movie, channels=1)[2].image[..., 0], movie[2, ..., 1])
+
+
+def test_limits_without_end_are_refused() -> None:
+    with pytest.raises(FrameSourceError, match="make no range"):
+        open_frames(ramp(5, 12, 16), limits=(0, float("inf")))
+
+
+class Named:
+    """An array whose axes have names, as xarray's have."""
+
+    def __init__(self, values: NDArray, dims: tuple[str, ...]) -> None:
+        self.values, self.dims = values, dims
+        self.shape, self.dtype = values.shape, values.dtype
+
+    def __getitem__(self, key: Any) -> NDArray:
+        return self.values[key]
+
+
+def test_axes_that_have_names_are_not_guessed() -> None:
+    movie = ramp(6, 12, 16)
+    shown = open_frames(Named(np.moveaxis(movie, 0, -1), ("y", "x", "time")))
+    assert (shown.axes, shown.axes_guessed) == ("YXT", False)
+    assert np.array_equal(shown[4].image[..., 0], movie[4])
+    assert open_frames(Named(movie, ("dim_0", "dim_1", "dim_2"))).axes_guessed
+
+
+@with_zarr_3
+def test_a_zarr_array_in_memory_names_its_axes_too() -> None:
+    movie = ramp(3, 12, 16)
+    array = zarr.create_array(
+        zarr.storage.MemoryStore(), data=movie, dimension_names=("time", "y", "x")
+    )
+    assert open_frames(array).axes == "TYX"

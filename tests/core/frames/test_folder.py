@@ -70,6 +70,16 @@ def test_different_sizes_are_refused_naming_the_file(tmp_path: Path) -> None:
         open_frames(tmp_path)
 
 
+def test_the_folder_that_one_is_in_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(plain(1)).save(tmp_path / "0.png")
+    (tmp_path / "inner").mkdir()
+    for where, path in ((tmp_path, "."), (tmp_path / "inner", "..")):
+        monkeypatch.chdir(where)
+        assert open_frames(path).name == tmp_path.name
+
+
 def test_an_empty_folder_points_to_those_inside(tmp_path: Path) -> None:
     (tmp_path / "frames").mkdir()
     with pytest.raises(FrameSourceError, match=r"no images.*Did you mean.*frames"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -13,6 +12,7 @@ import pytest
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames import open_frames
 from tests.core.frames.movies import WIDTH, write_movie
+from tests.support.web import listening
 
 
 class Secrets(http.server.BaseHTTPRequestHandler):
@@ -27,18 +27,13 @@ class Secrets(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(self.answers.get(self.path, b""))
 
-    def log_message(self, *arguments: object) -> None:
-        pass
-
 
 @pytest.fixture
 def host() -> Iterator[str]:
     Secrets.asked.clear()
     Secrets.answers.clear()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Secrets)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with listening(Secrets) as address:
+        yield address
 
 
 def hls(target: str) -> str:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import FrameSourceError
@@ -158,3 +160,15 @@ def test_an_open_file_is_read_forward(tmp_path: Path) -> None:
     path = write_movie(tmp_path / "m.mp4", 8)
     with path.open("rb") as file:
         assert [read_number(f.image) for f in open_frames(file)] == list(range(8))
+
+
+def test_what_a_pipe_cannot_carry_is_named_with_the_mend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tifffile.imwrite(tmp_path / "movie.tif", np.zeros((3, 32, 48), np.uint8))
+    with (tmp_path / "movie.tif").open() as piped:
+        monkeypatch.setattr(sys, "stdin", piped)
+        with pytest.raises(
+            FrameSourceError, match=r"Standard input is no video.*save it as a file"
+        ):
+            open_frames("-")

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import functools
 import http.server
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import pytest
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames import open_frames
+from tests.support.web import listening
 
 zarr = pytest.importorskip("zarr", minversion="3")  # which writes both versions
 
@@ -110,19 +109,14 @@ def test_a_zip_is_read_whether_or_not_it_holds_the_folder(tmp_path: Path, inside
 
 
 @pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
+def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    class Lists(http.server.SimpleHTTPRequestHandler):
         def list_directory(self, path: Any) -> None:
             self.send_error(404)  # as most servers do
 
-    handler = functools.partial(Quiet, directory=str(tmp_path))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    monkeypatch.chdir(tmp_path)  # what is served
+    with listening(Lists) as address:
+        yield address
 
 
 def test_an_address_is_read_over_the_network(tmp_path: Path, address: str) -> None:

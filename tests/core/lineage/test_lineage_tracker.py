@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 
@@ -13,12 +14,22 @@ from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.errors import TrackingError
 from sam2_plugins.core.lineage import Event, LineageFrame, LineageTracker, from_label_images
 from sam2_plugins.core.lineage.events import parents_of, summary_of
+from sam2_plugins.core.masks import ObjectId
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from tests.core.lineage.scenes import CELL, SECOND, SIZE, Labels, dividing, lineage_of, scene
+
+PAIR = scene([(40, 34, 13), (40, 60, 13), SECOND, (80, 30, 12), (78, 66, 12), (16, 110, 12)])
+TOGETHER = np.where(PAIR == 2, np.uint8(1), PAIR)
+"""Six objects, and the first two of them as one."""
 
 
 def kinds(lineage: LineageTracker) -> list[tuple[str, int]]:
     return [(event.kind, event.frame) for event in lineage.events]
+
+
+def division_of(lineage: LineageTracker) -> Event:
+    (event,) = (event for event in lineage.events if event.kind == "divided")
+    return event
 
 
 def test_what_is_there_on_the_first_frame_is_born_there_and_keeps_its_outline() -> None:
@@ -71,7 +82,7 @@ def test_what_is_not_found_any_more_ended_on_the_last_frame_on_which_it_was() ->
 def test_two_lasting_parts_of_an_object_are_its_daughters() -> None:
     lineage = lineage_of(dividing())
     frames = list(lineage.run())
-    (event,) = (event for event in lineage.events if event.kind == "divided")
+    event = division_of(lineage)
     assert event.frame == 3
     assert lineage.parents == dict.fromkeys(event.objects, event.mother)
     assert all((event.mother in frame.masks) == (frame.frame < 3) for frame in frames)
@@ -86,7 +97,7 @@ def test_daughters_of_what_grew_until_it_divided_are_as_large_as_it_was_last() -
     assert (halves == 1).sum() * 2 > 1.5 * (whole[1] == 1).sum()
     lineage = lineage_of([*whole, *[halves] * 4])
     list(lineage.run())
-    (event,) = (event for event in lineage.events if event.kind == "divided")
+    event = division_of(lineage)
     assert event.frame == 3
 
 
@@ -99,10 +110,7 @@ def test_what_is_seen_in_two_on_the_last_frame_alone_is_no_division() -> None:
 
 
 def test_what_parts_into_objects_of_full_size_was_several_taken_together() -> None:
-    others = [SECOND, (80, 30, 12), (78, 66, 12), (16, 110, 12)]
-    pair = scene([(40, 34, 13), (40, 60, 13), *others])
-    together = np.where(pair == 2, np.uint8(1), pair)
-    frames = list((lineage := lineage_of([together] * 3 + [pair] * 5, shown=[pair] * 8)).run())
+    frames = list((lineage := lineage_of([TOGETHER] * 3 + [PAIR] * 5, shown=[PAIR] * 8)).run())
     assert not lineage.parents
     assert [len(frame.masks) for frame in frames] == [5] * 3 + [6] * 5
     ended = next(event for event in lineage.events if event.kind == "ended")
@@ -142,7 +150,7 @@ def test_a_newcomer_is_the_daughter_of_what_it_completes_and_not_of_what_is_near
     without = np.where(after == 3, np.uint8(0), after)
     lineage = lineage_of([before] * 3 + [without] + [after] * 4, [before] * 3 + [after] * 5)
     list(lineage.run())
-    (divided,) = (event for event in lineage.events if event.kind == "divided")
+    divided = division_of(lineage)
     assert divided.mother is not None
     mother = lineage.tracker.mask(0, divided.mother)
     assert mother is not None
@@ -153,16 +161,14 @@ def test_daughters_that_moved_apart_before_they_were_seen_have_a_mother() -> Non
     whole = scene([(40, 44, 14), SECOND])
     apart = scene([(28, 44, 9), (52, 44, 9), SECOND])
     lineage = lineage_of([whole] * 3 + [apart] * 5)
-    for _ in lineage.run():
-        pass
+    list(lineage.run())
     assert kinds(lineage) == [("born", 0), ("born", 0), ("divided", 3)]
 
 
 def test_a_newcomer_that_lies_where_no_mother_was_comes_from_outside() -> None:
     before, after = scene([(40, 44, 14), SECOND]), scene([(40, 40, 11), SECOND, (40, 66, 10)])
     lineage = lineage_of([before] * 3 + [after] * 5)
-    for _ in lineage.run():
-        pass
+    list(lineage.run())
     assert kinds(lineage) == [("born", 0), ("born", 0), ("born", 3)]
 
 
@@ -171,9 +177,8 @@ def test_a_daughter_lies_where_her_mother_would_be_by_the_drift_of_the_stage() -
     apart = scene([(12, 24, 9), (36, 24, 9), (24, 64, 9)])
     drifted = [np.roll(apart, 14 * n, axis=1) for n in (1, 2, 2, 2)]
     lineage = lineage_of([whole] * 3 + drifted)
-    for _ in lineage.run():
-        pass
-    (divided,) = (event for event in lineage.events if event.kind == "divided")
+    list(lineage.run())
+    divided = division_of(lineage)
     assert (divided.frame, divided.reason[:10]) == (3, "a newcomer")
 
 
@@ -181,8 +186,7 @@ def test_what_was_missed_on_a_frame_is_found_where_the_stage_took_it() -> None:
     shown = [np.roll(scene([(30, 24, 9), (30, 54, 9)]), (9 * n, 14 * n), (0, 1)) for n in range(5)]
     labels = [*shown[:2], shown[2] * (shown[2] == 1), *shown[3:]]
     lineage = lineage_of(labels, shown)
-    for _ in lineage.run():
-        pass
+    list(lineage.run())
     assert kinds(lineage) == [("born", 0), ("born", 0)]
 
 
@@ -199,18 +203,21 @@ def test_parts_that_are_proposed_as_one_again_are_no_daughters() -> None:
     assert not lineage.parents
 
 
+def taken_back(
+    lineage: LineageTracker, meant: Callable[[Event], bool]
+) -> tuple[Event, list[LineageFrame]]:
+    """Take a decision back as soon as it is made; return it, and the frames that come then."""
+    run = lineage.run()
+    event = next(event for frame in run for event in frame.events if meant(event))
+    lineage.take_back(event)
+    return event, list(run)
+
+
 def test_a_division_that_is_taken_back_is_one_object_again_and_stays_one() -> None:
     lineage = lineage_of(dividing(after=7))
-    run = lineage.run()
-    for frame in run:
-        divisions = [event for event in frame.events if event.kind == "divided"]
-        if divisions:
-            (event,) = divisions
-            lineage.take_back(event)
-            break
+    event, rest = taken_back(lineage, lambda event: event.kind == "divided")
     mother = event.mother
     assert mother is not None
-    rest = list(run)
     assert not lineage.parents
     assert all(event.kind != "divided" for event in lineage.events)
     assert all(mother in frame.masks for frame in rest)
@@ -218,35 +225,21 @@ def test_a_division_that_is_taken_back_is_one_object_again_and_stays_one() -> No
 
 def test_a_birth_that_is_taken_back_is_not_made_again() -> None:
     lineage = lineage_of([scene([CELL])] * 2 + [scene([CELL, SECOND])] * 7)
-    run = lineage.run()
-    for frame in run:
-        births = [event for event in frame.events if event.frame == 2]
-        if births:
-            lineage.take_back(births[0])
-            break
-    assert all(len(frame.masks) == 1 for frame in run)
+    _, rest = taken_back(lineage, lambda event: event.frame == 2)
+    assert all(len(frame.masks) == 1 for frame in rest)
     assert kinds(lineage) == [("born", 0)]
 
 
 def test_an_end_that_is_taken_back_goes_on() -> None:
     shown = [scene([CELL, SECOND])] * 10
     lineage = lineage_of([scene([CELL, SECOND])] * 3 + [scene([CELL])] * 7, shown)
-    run = lineage.run()
-    for frame in run:
-        ends = [event for event in frame.events if event.kind == "ended"]
-        if ends:
-            lineage.take_back(ends[0])
-            break
-    rest = list(run)
+    _, rest = taken_back(lineage, lambda event: event.kind == "ended")
     assert rest
     assert all(len(frame.masks) == 2 for frame in rest)
 
 
 def test_parts_whose_whole_goes_on_after_all_are_gone() -> None:
-    others = [SECOND, (80, 30, 12), (78, 66, 12), (16, 110, 12)]
-    pair = scene([(40, 34, 13), (40, 60, 13), *others])
-    together = np.where(pair == 2, np.uint8(1), pair)
-    run = (lineage := lineage_of([together] * 3 + [pair] * 4, shown=[pair] * 7)).run()
+    run = (lineage := lineage_of([TOGETHER] * 3 + [PAIR] * 4, shown=[PAIR] * 7)).run()
     last: dict[int, LineageFrame] = {}
     for frame in run:
         last[frame.frame] = frame
@@ -260,7 +253,7 @@ def test_parts_whose_whole_goes_on_after_all_are_gone() -> None:
 def test_a_decision_that_does_not_stand_any_more_is_not_taken_back_again() -> None:
     lineage = lineage_of(dividing(after=4))
     list(lineage.run())
-    (divided,) = (event for event in lineage.events if event.kind == "divided")
+    divided = division_of(lineage)
     lineage.take_back(divided)
     with pytest.raises(TrackingError, match="does not stand any more"):
         lineage.take_back(divided)
@@ -290,14 +283,22 @@ def test_what_is_tracked_to_where_something_was_refused_is_found_there() -> None
     assert len(frame.masks) == 1
 
 
-def test_an_object_that_a_person_adds_on_the_way_is_there_though_it_is_not_found() -> None:
-    shown = [scene([CELL, SECOND])] * 9
-    lineage = lineage_of([scene([CELL])] * 9, shown)
+def prompted_on_the_way(
+    lineage: LineageTracker, obj: ObjectId, mask: np.ndarray
+) -> dict[int, LineageFrame]:
+    """Give a mask of frame 3 after frame 4; return each frame as it came last."""
     last: dict[int, LineageFrame] = {}
     for frame in lineage.run():
         if frame.frame == 4 and 4 not in last:
-            lineage.tracker.add_prompt(3, "mine", mask=shown[0] == 2)
+            lineage.tracker.add_prompt(3, obj, mask=mask)
         last[frame.frame] = frame
+    return last
+
+
+def test_an_object_that_a_person_adds_on_the_way_is_there_though_it_is_not_found() -> None:
+    shown = [scene([CELL, SECOND])] * 9
+    lineage = lineage_of([scene([CELL])] * 9, shown)
+    last = prompted_on_the_way(lineage, "mine", shown[0] == 2)
     assert ["mine" in frame.masks for frame in last.values()] == [False] * 3 + [True] * 6
 
 
@@ -314,11 +315,7 @@ def test_an_object_that_a_person_removes_on_the_way_has_no_lineage() -> None:
 def test_a_mask_that_a_person_corrects_on_the_way_is_tracked_on_from_there() -> None:
     shown = [scene([CELL, SECOND])] * 9
     lineage = lineage_of([scene([(40, 32, 6), SECOND])] * 9, shown)
-    last: dict[int, LineageFrame] = {}
-    for frame in lineage.run():
-        if frame.frame == 4 and 4 not in last:
-            lineage.tracker.add_prompt(3, 1, mask=shown[0] == 1)
-        last[frame.frame] = frame
+    last = prompted_on_the_way(lineage, 1, shown[0] == 1)
     true = int((shown[0] == 1).sum())
     assert all(0.8 * true < last[n].masks[1].area < 1.2 * true for n in range(3, 9))
 
@@ -418,7 +415,7 @@ def test_a_division_counts_where_a_person_knows_the_daughters_from_a_later_frame
     for name, number in (("left", 1), ("right", 2)):
         lineage.tracker.add_prompt(4, name, mask=movie[4] == number)
     list(lineage.run())
-    (divided,) = (event for event in lineage.events if event.kind == "divided")
+    divided = division_of(lineage)
     heirs = {event.objects[0]: event.goes_on_as for event in lineage.events if event.goes_on_as}
     assert divided.frame == 3
     assert {heirs[daughter] for daughter in divided.objects} == {"left", "right"}

@@ -8,7 +8,7 @@ import tifffile
 import torch
 
 from sam2_plugins.core.checkpoints import cached_model
-from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.errors import FrameSourceError, TrackingError
 from sam2_plugins.core.lineage import AllObjects, note_on, track_all
 from sam2_plugins.core.model import build_model
 from sam2_plugins.core.tracking.options import TrackingOptions
@@ -42,6 +42,26 @@ def test_labels_of_another_number_of_frames_are_refused(tmp_path: Path, count: i
     movie = np.zeros((4, 64, 64), np.uint8)
     with pytest.raises(FrameSourceError, match=f"{count} label images, and the movie 4 frames"):
         next(track_all(movie, how=AllObjects(labels=str(tmp_path / "labels.tif"))))
+
+
+def test_a_journal_of_another_movie_or_other_options_is_not_shown_for_this_one(
+    tmp_path: Path,
+) -> None:
+    movies = [sample_timelapse(seed=seed, frames=2, size=128)[0] for seed in (3, 4)]
+    journal, plain = tmp_path / "run.jsonl", TrackingOptions(model="nano", window=None)
+    for movie, options in ((movies[0], None), (movies[1], None), (movies[1], plain)):
+        kept = list(track_all(movie, options, journal=journal))
+        assert [one.masks for one in kept] == [one.masks for one in track_all(movie, options)]
+
+
+def test_a_range_that_does_not_fit_the_movie_is_named() -> None:
+    movie = np.zeros((4, 64, 64), np.uint8)
+    for start, stop in ((-1, None), (None, 4), (3, 1)):
+        options = TrackingOptions(model="nano", start=start, stop=stop)
+        with pytest.raises(TrackingError, match=r"There is no frame|is empty"):
+            next(track_all(movie, options))
+    with pytest.raises(TrackingError, match="n is 1 or more, not 0"):
+        AllObjects(every=0)
 
 
 def test_labels_may_end_with_what_is_tracked(tmp_path: Path) -> None:

@@ -72,9 +72,15 @@ def test_a_click_farther_away_than_the_object_is_large_is_on_another_place() -> 
 
 @pytest.mark.parametrize(
     ("click", "detail"),
-    [((57, 40, 0), True), ((40, 40, 0), False), ((65, 40, 1), True), ((72, 40, 1), False)],
+    [
+        ((57, 40, 0), True),
+        ((40, 40, 0), False),
+        ((65, 40, 1), True),
+        ((72, 40, 1), False),
+        ((90, 40, 0), True),
+    ],
 )
-def test_a_click_near_the_outline_is_on_a_detail(
+def test_a_click_near_the_outline_or_on_what_is_left_out_is_no_reason_to_doubt_the_mask(
     click: tuple[float, float, int], detail: bool
 ) -> None:
     assert is_detail(MASK, click) == detail

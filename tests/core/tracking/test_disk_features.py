@@ -9,16 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.tracking.disk_features import DiskFeatures
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from tests.cli.conftest import moving_discs
-
-
-@pytest.fixture(scope="module")
-def nano() -> Sam2Model:
-    return cached_model("nano", device="cpu")
 
 
 def click(model: Sam2Model, movie: np.ndarray, store: DiskFeatures) -> tuple[np.ndarray, int]:

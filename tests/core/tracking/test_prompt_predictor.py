@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.tracking.image_segmenter import ImageSegmenter
@@ -20,11 +19,6 @@ NUCLEI = [(120, 150, 14), (211, 150, 15), (330, 300, 16)]
 """x, y and radius; the first two are 91 px apart."""
 
 y, x = np.mgrid[:SIZE, :SIZE]
-
-
-@pytest.fixture(scope="module")
-def nano() -> Sam2Model:
-    return cached_model("nano", device="cpu")
 
 
 def nucleus(at: tuple[int, int, int]) -> ObjectMask:

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.masks import Masklet, ObjectId
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.tracking import run as run_module
@@ -25,11 +24,6 @@ pytestmark = pytest.mark.slow
 
 
 FRAMES, SIZE = 20, 200
-
-
-@pytest.fixture(scope="module")
-def nano() -> Sam2Model:
-    return cached_model("nano", device="cpu")
 
 
 @pytest.fixture(scope="module")

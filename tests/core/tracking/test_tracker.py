@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from sam2_plugins.core.errors import PromptError, TrackingError
+from sam2_plugins.core.errors import FrameSourceError, ModelError, PromptError, TrackingError
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.tracking.tracker import VideoTracker
@@ -100,14 +100,6 @@ def test_objects_in_one_batch_come_out_as_each_alone(
         assert mean_iou(found, run(alone), obj) > 0.98
 
 
-def test_objects_prompted_on_different_frames_are_tracked_together(tracker: VideoTracker) -> None:
-    tracker.add_prompt(0, 1, **FIRST)
-    tracker.add_prompt(4, 2, **SECOND)
-    found = run(tracker)
-    assert {f for f, obj in found if obj == 1} == set(range(12))
-    assert {f for f, obj in found if obj == 2} == set(range(4, 12))
-
-
 def test_going_on_after_closing_gives_what_an_unbroken_run_gives(
     small_model: Sam2Model, movie: np.ndarray
 ) -> None:
@@ -148,7 +140,42 @@ def test_masks_of_another_movie_or_object_are_refused(tracker: VideoTracker) -> 
         tracker.restore([small])
     with pytest.raises(PromptError, match="stranger"):
         tracker.restore([Masklet("stranger")])
+    late = ObjectMask.empty(tracker.frame_size)
+    with pytest.raises(PromptError, match="ends with frame 11"):
+        tracker.restore([Masklet(1, masks={1: late, 12: late})])
+    with pytest.raises(PromptError, match="50×50 pixels and does not fit"):
+        tracker.take(1, {1: ObjectMask.empty((50, 50))})
     assert tracker.mask(1, 1) is None
+    tracker.restore([Masklet(1, masks={np.int64(1): late})])  # type: ignore[dict-item]
+    assert tracker.mask(1, 1) == late
+
+
+def test_the_picture_that_the_model_sees_cannot_be_drawn_on(tracker: VideoTracker) -> None:
+    mask = tracker.add_prompt(0, 1, **FIRST)
+    picture = tracker.frame(0).image
+    with pytest.raises(ValueError, match="read-only"):
+        mask.paste_into(picture, (255, 0, 0))
+    mask.paste_into(picture.copy(), (255, 0, 0))
+
+
+@pytest.mark.parametrize("window", [0, -5, 3.5, True, "small"])
+def test_a_window_that_is_none_is_named(
+    small_model: Sam2Model, movie: np.ndarray, window: object
+) -> None:
+    with pytest.raises(TrackingError, match="a number of pixels, not"):
+        tracker_of(small_model, movie, window=window)
+
+
+def test_a_model_is_loaded_first(movie: np.ndarray) -> None:
+    with pytest.raises(ModelError, match=r"load_model\(\"nano\"\)"):
+        VideoTracker("nano", movie)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("start", ["3", 1.5])
+def test_a_range_is_of_whole_numbers(tracker: VideoTracker, start: object) -> None:
+    tracker.add_prompt(0, 1, **FIRST)
+    with pytest.raises(TrackingError, match="are whole numbers, not"):
+        run(tracker, "forward", start)
 
 
 def test_torch_state_does_not_leak_to_the_consumer(tracker: VideoTracker) -> None:
@@ -390,15 +417,21 @@ def test_starting_late_rebuilds_the_memory_from_recorded_masks(
     assert tracker.frames_encoded - encoded <= 4
 
 
-def test_a_stream_of_unknown_length_is_tracked_forward(
+def test_a_prompt_behind_the_end_of_a_stream_is_named(
     small_model: Sam2Model, movie: np.ndarray
 ) -> None:
     tracker = tracker_of(small_model, camera_of(movie))
+    with pytest.raises(PromptError, match=r"Object 1, frame 40: .* ended after 12 frames"):
+        tracker.add_prompt(40, 1, **FIRST)
+    assert tracker.objects == ()
+
+
+def test_a_stream_that_fails_has_not_ended(small_model: Sam2Model, movie: np.ndarray) -> None:
+    tracker = tracker_of(small_model, (movie[index] for index in range(20)))
     tracker.add_prompt(0, 1, **FIRST)
-    found = run(tracker)
-    wanted = tracker_of(small_model, movie)
-    wanted.add_prompt(0, 1, **FIRST)
-    assert found == run(wanted)
+    with pytest.raises(FrameSourceError, match="failed on frame 12: index 12 is out of bounds"):
+        run(tracker)
+    assert len(tracker.masklets()[1]) == 12
 
 
 def test_a_stream_needs_no_cache_to_remember_its_prompts(

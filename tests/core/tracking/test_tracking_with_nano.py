@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.masks import Masklet, ObjectMask
 from sam2_plugins.core.model import Decoded, ImageFeatures, Sam2Model
 from sam2_plugins.core.tracking.memory.policies import policies
@@ -17,11 +16,6 @@ from sam2_plugins.core.tracking.tracker import VideoTracker
 from tests.support.movies import disc
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def nano() -> Sam2Model:
-    return cached_model("nano", device="cpu")
 
 
 def discs(centres: np.ndarray, size: tuple[int, int], radius: int = 12) -> np.ndarray:

@@ -14,9 +14,7 @@ from fiftyone.operators.executor import ExecutionContext, Executor
 from sam2_plugins.core.frames import encode_video
 from sam2_plugins.fiftyone_plugin import propagate
 from tests.hosts.fiftyone.conftest import (
-    HEIGHT,
     OPERATOR,
-    WIDTH,
     Execute,
     disc,
     label,
@@ -25,6 +23,7 @@ from tests.hosts.fiftyone.conftest import (
     picture,
     put,
 )
+from tests.support.movies import dividing
 
 LAST = 8
 DIVIDED, LONG = 6, 12
@@ -126,32 +125,13 @@ def test_a_corrected_mask_has_only_its_object_tracked_again(movie: Any) -> None:
     assert {len(here) for here in masks(movie).values()} == {2}
 
 
-@pytest.fixture
-def dividing(dataset: Any, tmp_path: Path) -> Any:
-    """A cell that becomes two, which move apart, beside one that stays."""
-    ys, xs = np.mgrid[:HEIGHT, :WIDTH]
-
-    def frame(number: int) -> np.ndarray:
-        image = np.random.default_rng(number).normal(40, 6, (HEIGHT, WIDTH, 3))
-        gone = max(0, number - DIVIDED + 1)
-        cells = [(100, 66, 11)]
-        cells += (
-            [(40, 40, 14)] if not gone else [(40, 40 + s * (10 + 2 * gone), 9) for s in (-1, 1)]
-        )
-        for x, y, radius in cells:
-            image[(xs - x) ** 2 + (ys - y) ** 2 <= radius**2] = (200, 200, 200)
-        return image.clip(0, 255).astype(np.uint8)
-
-    path = encode_video(tmp_path / "dividing.mp4", (frame(n) for n in range(LONG)), 12)
-    dataset.add_sample(fo.Sample(str(path)))
-    return dataset
-
-
-def test_daughters_know_their_mother_and_when_they_were_born(dividing: Any) -> None:
-    (report,) = propagate(dividing, all_objects=True).movies
+def test_daughters_know_their_mother_and_when_they_were_born(dataset: Any, tmp_path: Path) -> None:
+    images = (np.repeat(image[..., None], 3, -1) for image in dividing(LONG, DIVIDED))
+    dataset.add_sample(fo.Sample(str(encode_video(tmp_path / "dividing.mp4", images, 12))))
+    (report,) = propagate(dataset, all_objects=True).movies
     assert (report.objects, report.divided) == (4, 1)
-    dividing.reload()
-    frames = dividing.first().frames
+    dataset.reload()
+    frames = dataset.first().frames
     before = {one.index for one in frames[DIVIDED].sam2.detections}
     daughters = [
         one for one in frames[LONG].sam2.detections if one.has_field("parent") and one.parent

@@ -44,20 +44,6 @@ def discs(count: int, gone: range = range(0)) -> list[np.ndarray]:
     return images
 
 
-def dividing(count: int, at: int) -> list[np.ndarray]:
-    """A cell that becomes two from a frame on, which move apart, beside one that stays."""
-    y, x = np.mgrid[:96, :128]
-    images = []
-    for frame in range(count):
-        image = np.random.default_rng(frame).normal(40, 6, (96, 128))
-        gone = max(0, frame - at + 1)
-        halves = [(40 + side * (10 + 2 * gone), 40, 9) for side in (-1, 1)]
-        for cx, cy, radius in [(100, 66, 11), *(halves if gone else [(40, 40, 14)])]:
-            image[(x - cx) ** 2 + (y - cy) ** 2 <= radius**2] = 200
-        images.append(image.clip(0, 255).astype(np.uint8))
-    return images
-
-
 def numbered(count: int) -> list[np.ndarray]:
     """Frames that show their number in bright and dark squares."""
     images = []

@@ -18,6 +18,7 @@ from tests.hosts.labelstudio import movies
 from tests.hosts.labelstudio.editor import Editor
 from tests.hosts.labelstudio.test_video import wait_for
 from tests.labelstudio_backend.web import Backend
+from tests.support.movies import dividing
 
 COUNT, AT = 10, 5
 
@@ -31,7 +32,7 @@ def finding(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 def prelabelled(server: LocalServer, backend: Backend, kind: str, folder: Path) -> tuple[int, int]:
     """Return a project and its task, for which everything is found."""
-    images, api = movies.dividing(COUNT, AT), server.api
+    images, api = dividing(COUNT, AT), server.api
     if kind == "video":
         path = movies.write_movie(folder / "d.mp4", images, movies.every(100, COUNT))
         project = projects.create_project(api, "divisions", projects.video_config(["Cell"], 10))

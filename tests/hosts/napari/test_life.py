@@ -5,20 +5,15 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from npe2 import PluginManifest
 from qtpy.QtCore import Qt
 
-import sam2_plugins.napari_plugin
 from tests.cli.conftest import moving_discs
 from tests.hosts.napari.conftest import Bench
 from tests.hosts.napari.test_story import begin
-
-MANIFEST = Path(sam2_plugins.napari_plugin.__file__).with_name("napari.yaml")
 
 
 def start(bench: Bench) -> None:
@@ -33,12 +28,6 @@ def start(bench: Bench) -> None:
 @pytest.fixture
 def long_bench(make_bench: Callable[..., Bench]) -> Bench:
     return make_bench(moving_discs(60)[0])
-
-
-def test_everything_that_the_manifest_names_is_there() -> None:
-    manifest = PluginManifest.from_file(MANIFEST)
-    manifest.validate_imports()
-    assert manifest.contributions.widgets and manifest.contributions.sample_data
 
 
 def test_removing_the_image_in_mid_run_stops_it(long_bench: Bench) -> None:

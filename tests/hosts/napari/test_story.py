@@ -6,11 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
 from qtpy.QtCore import Qt
 from superqt import QCollapsible
 
-from sam2_plugins.core.export import check_ctc
 from sam2_plugins.napari_plugin.models.frame_states import Kind
 from tests.cli.conftest import moving_discs
 from tests.hosts.napari.conftest import Bench
@@ -177,25 +175,6 @@ def test_measures_are_shown_in_the_images_units(bench: Bench) -> None:
     assert bench.widget.measures.quantity.findText("area (µm²)") >= 0
     labels = bench.controller.work.workspace.labels  # type: ignore[union-attr]
     assert list(labels.features["index"]) == [1]
-
-
-@pytest.mark.parametrize("kind", ["ctc", "tiff", "csv", "coco", "mp4"])
-def test_every_format_is_written(bench: Bench, kind: str, tmp_path: Path) -> None:
-    begin(bench)
-    track(bench)
-    bench.controller.results.export(kind, tmp_path)
-    bench.rest()
-    assert "Written" in bench.widget.status.text()
-    written = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert written and all(path.stat().st_size for path in written)
-    if kind == "ctc":
-        (folder,) = {path.parent for path in written}
-        assert len(list(folder.glob("mask*.tif"))) == 12
-        assert check_ctc(folder) == []
-    if kind == "tiff":
-        (path,) = written
-        found = tifffile.imread(path)
-        assert np.array_equal(found[7] > 0, bench.mask(7, 1).to_array())  # type: ignore[union-attr]
 
 
 def test_a_download_that_fails_is_told_and_the_work_goes_on(

@@ -45,6 +45,12 @@ from .conftest import discs, two_toned
 QUICK = Settings(steps=4, check_every=2, clips=1, frames=2, objects=2)
 
 
+def test_parts_may_be_named_by_a_text() -> None:
+    assert Settings(parts="decoder").parts is Parts.decoder  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="'everything' is not a valid Parts"):
+        Settings(parts="everything")  # type: ignore[arg-type]
+
+
 @pytest.fixture
 def nano() -> Sam2Model:
     torch.set_num_threads(1)

@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from scipy import ndimage
 
+from sam2_plugins.core.errors import TrackingError
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.masks.object_mask import PixelBox
 
@@ -77,10 +78,6 @@ class Window:
         scale = np.array([image_size / self.width, image_size / self.height])
         scaled: np.ndarray = (xy - np.array([self.x, self.y])) * scale
         return scaled
-
-    def mask(self, mask: ObjectMask) -> np.ndarray:
-        """Return the part of a mask that the window shows, bool [height, width]."""
-        return mask.window(self.box)
 
 
 @dataclass(frozen=True)
@@ -158,6 +155,21 @@ def without_cut_parts(mask: ObjectMask, window: Window) -> ObjectMask:
     return replace(mask, crop=stays[parts])
 
 
+def window_choice(value: object) -> WindowChoice:
+    """Read a window, also as people type it: auto, none, or a number of pixels.
+
+    Raises
+    ------
+    TrackingError
+        If it is none of them.
+    """
+    if value in ("auto", "none", None):
+        return "auto" if value == "auto" else None
+    if str(value).isdecimal() and int(str(value)) > 0:
+        return int(str(value))
+    raise TrackingError(f"The window is auto, none, or a number of pixels, not {value!r}.")
+
+
 class WindowPlanner:
     """Chooses windows for one movie.
 
@@ -175,7 +187,7 @@ class WindowPlanner:
     def __init__(self, frame_size: tuple[int, int], image_size: int, choice: WindowChoice) -> None:
         self.frame_size = frame_size
         self.image_size = image_size
-        self.choice = choice
+        self.choice = window_choice(choice)
         self.whole = Window(0, 0, frame_size[1], frame_size[0])
 
     def ladder(self, enlarged: float = MOST_ENLARGED) -> list[int]:
