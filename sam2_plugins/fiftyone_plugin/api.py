@@ -65,7 +65,8 @@ def propagate(
     direction
         "forward", "backward" or "both".
     first, last
-        Frame numbers, from 1, both included; None: to the ends of the movie.
+        Frame numbers, from 1, both included; None: to the ends of the movie. Frames between a
+        prompt and them are tracked, too, and not written.
     prompt_frames
         Frame numbers whose labels are prompts; None: all that have labels.
     window

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 
@@ -63,6 +63,7 @@ def run_movies(tasks: Sequence[MovieTask], where: Where | None = None) -> Events
     Closing the generator stops within a frame; what was done stays, and another run goes on there.
     """
     where = where or Where()
+    dataset = tasks[0].footage.dataset._root_dataset
     names = {task.name: task.footage.name for task in tasks}
     shares: dict[str, float] = {}
     ended = 0
@@ -71,7 +72,7 @@ def run_movies(tasks: Sequence[MovieTask], where: Where | None = None) -> Events
             tasks[0].request.options.load_model()
         elif where.dask is None:
             client.run(torch.set_num_threads, 1)
-        with closing(run_tasks(tasks, client=client)) as events:
+        with _reloaded(dataset, client), closing(run_tasks(tasks, client=client)) as events:
             for event in events:
                 if isinstance(event, MovieReport):
                     ended += event.state != "failed"
@@ -83,6 +84,16 @@ def run_movies(tasks: Sequence[MovieTask], where: Where | None = None) -> Events
                 shares[event.name] = event.done / total
                 if event.done == event.total:
                     del shares[event.name]
+
+
+@contextmanager
+def _reloaded(dataset: Any, client: object | None) -> Iterator[None]:
+    """Show this process, at the end, the fields that workers have added to a dataset."""
+    try:
+        yield
+    finally:
+        if client is not None:
+            dataset.reload()
 
 
 @dataclass(frozen=True)
@@ -170,11 +181,14 @@ def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieRe
             yield replace(report, state="no prompts", error="There are no prompts on its frames.")
             return
         start, stop = footage.range_of(request.first, request.last, length)
-        if request.options.direction == "backward":
-            start, stop = stop, start
-        options = replace(request.options, start=start, stop=stop)
+
+        def is_wanted(frame: int) -> bool:
+            in_range = (start or 0) <= frame and (stop is None or frame <= stop)
+            return in_range and footage.shows(frame)
+
+        options = _through_the_frames_between(request.options, tracked, start, stop)
         plan = _Plan(tracked, options, length)
-        steps = None if length is None else plan.steps(footage)
+        steps = None if length is None else plan.steps(is_wanted)
         if steps == []:
             raise FootageError(_nothing_to_do(tracked, request))
         masklets = earlier.masklets(tracked, causes, plan.in_reverse)
@@ -194,11 +208,11 @@ def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieRe
                 for prompt in (prompt for one in tracked for prompt in one.prompts):
                     tracker.add(prompt)
                 report = replace(report, problems=(*report.problems, *_unmet(tracker, tracked)))
-                total = tracker.count_steps(options.direction, start, stop) or 0
+                total = tracker.count_steps(options.direction, options.start, options.stop) or 0
                 kept = [journal] if length != 1 else []  # a single image needs no journal
                 with closing(run_tracker(tracker, options, kept)) as results:
                     for done, result in enumerate(results, start=1):
-                        if footage.shows(result.frame):
+                        if is_wanted(result.frame):
                             fresh = {
                                 str(obj): plan.found(tracker, result, str(obj))
                                 for obj in result.masks
@@ -221,6 +235,28 @@ def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieRe
     )
 
 
+def _through_the_frames_between(
+    options: TrackingOptions, objects: Iterable[TrackedObject], first: int | None, last: int | None
+) -> TrackingOptions:
+    """Return options that begin at the prompts from which the wanted frames are reached.
+
+    Who jumps from a prompt to a range beyond it finds the object elsewhere, or another in its
+    place; and such masks would be kept by the next run, over all frames.
+    """
+    start, stop = first, last
+    for one in objects:
+        frames = [prompt.frame for prompt in one.prompts]
+        before = [frame for frame in frames if first is not None and frame <= first]
+        after = [frame for frame in frames if last is not None and frame >= last]
+        if start is not None and before and options.direction != "backward":
+            start = min(start, max(before))
+        if stop is not None and after and options.direction != "forward":
+            stop = max(stop, min(after))
+    if options.direction == "backward":
+        start, stop = stop, start
+    return replace(options, start=start, stop=stop)
+
+
 class _Plan:
     """The frames to which a run tracks each object, and in which direction."""
 
@@ -237,13 +273,13 @@ class _Plan:
             self._prompted, options.direction, options.start, options.stop, length
         )
 
-    def steps(self, footage: Footage) -> list[tuple[ObjectId, int]]:
-        """List (object, frame) of the frames that are shown; the movie's end is known."""
+    def steps(self, is_wanted: Callable[[int], bool]) -> list[tuple[ObjectId, int]]:
+        """List (object, frame) of the frames that are wanted; the movie's end is known."""
         return [
             (obj, frame)
             for sweep in self._sweeps
             for frame in sweep.frames
-            if footage.shows(frame)
+            if is_wanted(frame)
             for obj in sweep.objects(frame)
         ]
 

@@ -30,7 +30,7 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
 )
 from sam2_plugins.labelstudio_backend.keyframes import FRAMES, NOTE
 from sam2_plugins.labelstudio_backend.label_config import SHAPES, VIDEO_SHAPE
-from sam2_plugins.labelstudio_backend.regions import RELATION, id_of, track_of
+from sam2_plugins.labelstudio_backend.regions import RELATION, id_of, tracks_of
 from sam2_plugins.labelstudio_backend.timing import unpack_frames
 
 OBJECTS_FILE, FRAMES_FILE = "objects.json", "frames.csv"
@@ -279,6 +279,7 @@ def _video_size(regions: Sequence[VideoRegion]) -> FrameSize:
 
 
 def _add_images(exported: ExportedTask, results: Sequence[Mapping[str, Any]]) -> None:
+    tracks = tracks_of(results)
     for result in results:
         value, kind = result.get("value"), str(result.get("type"))
         if not isinstance(value, Mapping):
@@ -287,7 +288,7 @@ def _add_images(exported: ExportedTask, results: Sequence[Mapping[str, Any]]) ->
         if mask is None:
             exported.left_out[kind] += kind.removesuffix("labels") in SHAPES
             continue
-        obj = track_of(result) or str(result.get("id"))
+        obj = tracks.get(id_of(result)) or str(result.get("id"))
         page = result.get("item_index") or 0
         before = exported.masks.get(page, obj)
         exported.masks.put(page, obj, mask if before is None else before.union_with(mask))
@@ -299,7 +300,7 @@ def _add_images(exported: ExportedTask, results: Sequence[Mapping[str, Any]]) ->
 
 
 def _add_parents(exported: ExportedTask, results: Sequence[Mapping[str, Any]]) -> None:
-    tracks = {id_of(result): track_of(result) or id_of(result) for result in results}
+    tracks = {id_of(result): id_of(result) for result in results} | tracks_of(results)
     frames = {obj: exported.masks.frames_of(obj) for obj in exported.masks.objects}
     for result in results:
         if result.get("type") == RELATION:

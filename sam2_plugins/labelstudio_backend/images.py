@@ -26,7 +26,7 @@ from sam2_plugins.labelstudio_backend.regions import (
     note_of,
     region_of,
     set_by_person,
-    track_of,
+    tracks_of,
     with_note,
 )
 from sam2_plugins.labelstudio_backend.request import TaskRequest
@@ -165,10 +165,11 @@ def fill_stack(request: TaskRequest, media: Media, work: Work) -> Filled:
     controls = {target.id: control for target, control in placed}
     places: dict[tuple[str, int], Mapping[str, Any]] = {}  # what is on each page already
     labels: dict[str, tuple[str, ...]] = {}
+    tracks = tracks_of(request.results)
     for result in request.results:
-        track = track_of(result) or ""
+        track = tracks.get(id_of(result), "")
         if track in objects and result.get("from_name") == controls[track].name:
-            places[track, int(result.get("item_index") or 0)] = result
+            places.setdefault((track, int(result.get("item_index") or 0)), result)
             now, note = _labels_of(result, request.results, controls[track]), note_of(result)
             if "labels" in note and [*now] != note["labels"]:  # by a person, on this page alone
                 labels[id_of(result)] = now
@@ -249,6 +250,7 @@ def read_hints(
         If all are.
     """
     controls = {control.name: control for control in media.controls}
+    tracks = tracks_of(results)
     found = []
     for result in results:
         control = controls.get(str(result.get("from_name")))
@@ -265,7 +267,8 @@ def read_hints(
                 left[id_of(result)] = str(error)
                 continue
             labels, kept = _labels_of(result, results, control), set_by_person(result)
-            found.append(replace(hint, labels=labels, track=track_of(result), kept=kept))
+            track = tracks.get(id_of(result))
+            found.append(replace(hint, labels=labels, track=track, kept=kept))
     if left and not found:
         raise FormatError(next(iter(left.values())))
     return found

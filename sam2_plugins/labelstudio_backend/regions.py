@@ -44,6 +44,23 @@ def track_of(result: Result) -> str | None:
     return track if isinstance(track, str) else None
 
 
+def tracks_of(results: Iterable[Result]) -> dict[str, str]:
+    """Return the objects of regions of a stack that this backend made, by the regions' ids.
+
+    The editor copies a region with everything that is noted in it: a copy that a person has moved
+    or changed, beside the region on its page, is an object of its own, and not here.
+    """
+    found: dict[str, str] = {}
+    firsts: dict[tuple[str, Any], Result] = {}
+    for result in results:
+        track = track_of(result)
+        if track is not None:
+            first = firsts.setdefault((track, result.get("item_index") or 0), result)
+            if id_of(first) == id_of(result) or first.get("value") == result.get("value"):
+                found[id_of(result)] = track
+    return found
+
+
 def set_by_person(result: Result) -> dict[str, Any]:
     """Return what a person set by a region: its words, its place in the outline, its locks."""
     kept = {key: result[key] for key in _OF_A_PERSON if key in result}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from operator import itemgetter
 from typing import Any
 
@@ -30,8 +31,9 @@ from sam2_plugins.labelstudio_backend.timing import FrameClock, pack_frames
 from sam2_plugins.labelstudio_backend.tracking import MovieFacts, Tracked
 from sam2_plugins.labelstudio_backend.work import Answered, Filled, Results, Work
 
-CREDIBLE = 10
-"""How many times as many frames as in the file a region may count."""
+CREDIBLE, SHORT = 10, 0.98
+"""How many times as many frames as in the file a region may count, and what share of them at least:
+fewer are of a frame rate that the labelling config had earlier, or of a video not yet loaded."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,9 @@ def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
     view = view_of(work.facts_of(movie), media.rate, regions, request.settings.masks)
     prompts = {r.id: own for r in regions if (own := prompts_of(r, view))}
     tracked = [region for region in regions if region.id in prompts]
+    left |= {r.id: late for r in regions if (late := _beyond(r, view))}
+    if not tracked and left:
+        raise FormatError(next(iter(left.values())))
     if not tracked:
         raise NothingToDo("All boxes here are the model's own: move one, or draw another.")
 
@@ -93,8 +98,9 @@ def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
     noted = []
     for region, result in zip(tracked, made.results, strict=True):
         bare = not region.labels and labels[region.from_name]
-        more = " If it has no label yet, press its label's key." if bare else ""
-        noted += with_note([result], made.note + more)
+        more = "If it has no label yet, press its label's key." if bare else ""
+        parts = (left.get(region.id), made.note, more)
+        noted += with_note([result], " ".join(filter(None, parts)))
     return replace(made, results=noted)
 
 
@@ -107,6 +113,19 @@ def prompts_of(region: VideoRegion, view: VideoView) -> list[Prompt]:
             frame = int(shown[keyframe.frame - 1])
             boxes[frame] = geometry.upright(keyframe.box, keyframe.rotation, view.size)
     return [Prompt.of(frame, region.id, box=box) for frame, box in sorted(boxes.items())]
+
+
+def _beyond(region: VideoRegion, view: VideoView) -> str:
+    """Return that boxes of a person are on frames that the video does not have; "" if none is."""
+    last = view.clock.count
+    late = [str(k.frame) for k in _of_a_person(region) if k.frame > last]
+    if not late:
+        return ""
+    return (
+        f"A box is on frame {', '.join(late[:5])}, and the video ends with frame {last} at the "
+        f"frameRate {view.clock.rate:g} of the labelling config: no prompt. Set frameRate to that "
+        "of the video, or delete the box there."
+    )
 
 
 def new_region(
@@ -141,8 +160,9 @@ def answer_region(
     }
     boxes |= {frame: geometry.upright(k.box, 0, view.size) for frame, k in persons.items()}
     sequence: dict[int, dict[str, Any]] = {}
-    for first, last in spans_of(boxes):
-        stretch = range(first, last + 1)
+    ends = {frame for frame, one in persons.items() if not one.enabled}
+    for stretch in _stretches(boxes, ends):
+        last = stretch[-1]
         chosen = _thin(stretch, boxes, persons)
         for frame, after in zip(chosen, [*list(chosen)[1:], last + 1], strict=True):
             carried = _masks(by_frame, frame, after, view)
@@ -194,6 +214,14 @@ def _hidden(region: VideoRegion, count: int) -> set[int]:
     return hidden
 
 
+def _stretches(frames: Iterable[int], ends: Collection[int]) -> Iterator[range]:
+    """Yield the frames without a gap, apart where a person has hidden the object on one of them."""
+    for first, last in spans_of(frames):
+        cuts = [frame for frame in range(first, last) if frame in ends]
+        for start, end in pairwise([first, *(frame + 1 for frame in cuts), last + 1]):
+            yield range(start, end)
+
+
 def _thin(
     stretch: Sequence[int], boxes: Mapping[int, Sequence[float]], persons: Mapping[int, Keyframe]
 ) -> dict[int, Sequence[float]]:
@@ -227,5 +255,6 @@ def view_of(
     """Return how Label Studio sees a movie, by its counts in the regions."""
     clock = FrameClock.of(rate, facts.times)
     counts = (region.frames_count or 0 for region in regions)
-    count = next((n for n in counts if 0 < n <= CREDIBLE * clock.count + CREDIBLE), clock.count)
+    least, most = SHORT * clock.count - 1, CREDIBLE * clock.count + CREDIBLE
+    count = next((n for n in counts if max(1, least) <= n <= most), clock.count)
     return VideoView(replace(clock, count=count), facts.size, masks)

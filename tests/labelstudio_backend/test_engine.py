@@ -232,6 +232,22 @@ def test_a_mask_that_a_person_corrected_is_a_prompt_and_the_others_are_not(engin
     assert iou(painted(on_page), discs[1][2] == 1) == 1
 
 
+@pytest.mark.parametrize("kind", ["stack", "image"])
+def test_a_copy_of_a_mask_that_is_moved_is_an_object_of_its_own(engine, files, discs, kind):
+    task = {"stack": tasks.stack_task, "image": tasks.image_task}[kind](files)
+    config = {"stack": tasks.STACK, "image": tasks.IMAGE}[kind]
+    click = tasks.click(36, 40, page=0 if kind == "stack" else None)
+    made = engine.predict([task], config, {"result": [click]})[0]["result"]
+    copy = {**made[0], "id": "copy"}  # with our note, as the editor copies it
+    copy["value"] = {**copy["value"], "rle": brush.encode(discs[1][0] == 2)}
+    (answer,) = engine.predict([tasks.annotated(task, *made, copy)], config)
+    assert len({result["id"] for result in answer["result"]}) == 2 * len(made)
+    for page in range(len(made)):
+        here = [r for r in answer["result"] if (r.get("item_index") or 0) == page]
+        for label, result in zip((2, 1), here, strict=True):
+            assert iou(painted(result), discs[1][page] == label) > 0.7
+
+
 # -- what goes wrong, and what takes long
 
 
@@ -340,3 +356,14 @@ def test_what_was_painted_on_another_picture_is_told_and_stays(engine, files, di
     assert kept["value"] == value
     assert f"a picture of {width}×{height} pixels" in kept["meta"]["text"][0]
     assert len(answer["result"]) == 2
+
+
+def test_a_box_beyond_the_end_is_told_of_and_the_others_are_tracked(engine, files, discs):
+    box = tasks.video_box(discs[1], 1)
+    late = {**box["value"]["sequence"][0], "frame": 40}
+    for keys, tracked in (([late], [40]), ([*box["value"]["sequence"], late], [1, 12, 40])):
+        drawn = {**box, "value": {**box["value"], "sequence": keys}}
+        (answer,) = engine.predict([tasks.video_task(files)], tasks.VIDEO, {"result": [drawn]})
+        (made,) = answer["result"]
+        assert "A box is on frame 40, and the video ends with frame 12" in made["meta"]["text"][0]
+        assert {*tracked} <= {k["frame"] for k in made["value"]["sequence"]}

@@ -13,7 +13,7 @@ from sam2_plugins.labelstudio_backend.engine import Engine
 from sam2_plugins.labelstudio_backend.export import read_export, write_masks
 from sam2_plugins.labelstudio_backend.formats import brush
 from tests.labelstudio_backend import tasks
-from tests.labelstudio_backend.conftest import FRAMES
+from tests.labelstudio_backend.conftest import FRAMES, HEIGHT, WIDTH
 
 
 def iou(one: np.ndarray, other: np.ndarray) -> float:
@@ -65,6 +65,16 @@ def test_a_stack_comes_back_as_one_object_on_all_pages(engine, files, discs, tmp
     (track,) = read.masks.objects
     assert read.masks.frames_of(track) == list(range(FRAMES))
     assert read.labels == {track: "Cell"}
+
+
+def test_a_copy_of_a_mask_that_was_moved_is_exported_as_another_object(files, discs, tmp_path):
+    note = {"meta": {"sam2": {"track": "t"}}, "from_name": "brush", "to_name": "image"}
+    about = {**note, "type": "brushlabels", "original_width": WIDTH, "original_height": HEIGHT}
+    values = [{"format": "rle", "rle": brush.encode(discs[1][0] == label)} for label in (1, 2, 1)]
+    results = [{**about, "id": str(n), "value": value} for n, value in enumerate(values)]
+    read = exported(tmp_path, tasks.image_task(files), results)
+    areas = {obj: read.masks.get(0, obj).area for obj in read.masks.objects}
+    assert areas == {"t": (discs[1][0] == 1).sum(), "1": (discs[1][0] == 2).sum()}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
 )
 from sam2_plugins.labelstudio_backend.regions import with_note
 from sam2_plugins.labelstudio_backend.timing import FrameClock
+from sam2_plugins.labelstudio_backend.tracking import MovieFacts
 
 COUNT, SIZE = 20, (100, 200)
 
@@ -97,6 +100,20 @@ def test_a_persons_keyframes_are_kept_and_only_they_are_prompts():
 def test_a_span_that_a_person_hides_stays_hidden():
     result = answer(drawn(key(1), key(5, enabled=False), key(10)), moving(range(COUNT)))
     assert shown(result) == [frame <= 5 or frame >= 10 for frame in range(1, COUNT + 1)]
+
+
+def test_an_object_hidden_just_before_a_keyframe_of_the_model_is_shown_again_from_there_on():
+    next_one = keyframes.make_keyframe(6, (12.5, 10, 20, 40), True, 25, None)
+    result = drawn(key(1), key(5, enabled=False), next_one)
+    assert all(shown(answer(result, moving(range(COUNT)))))
+
+
+def test_a_count_of_another_frame_rate_does_not_end_the_tracks_early():
+    (region,) = read_regions([drawn(key(1))])
+    facts = MovieFacts(SIZE, np.arange(COUNT) / 25)
+    for counted, known in ((COUNT // 2, COUNT), (1, COUNT), (COUNT - 1, COUNT - 1)):
+        counts = replace(region, frames_count=counted)
+        assert videos.view_of(facts, 25, [counts], "none").clock.count == known
 
 
 def test_a_persons_last_sight_of_a_lost_object_does_not_stand_to_the_end():

@@ -308,3 +308,21 @@ def test_a_model_that_was_trained_anew_into_its_file_makes_its_masks_anew(
         for computed in (3, 0):
             report = propagate(movie, "seed", last=3, model=str(weights), image_size=64)
             assert report.movies[0].computed == computed
+
+
+@pytest.mark.parametrize(
+    ("direction", "prompted", "narrow"),
+    [("forward", 1, {"first": 20}), ("backward", FRAMES, {"last": 5}), ("both", 1, {"first": 20})],
+)
+def test_a_range_away_from_its_prompt_gets_the_masks_that_all_frames_would_have_given(
+    movie: Any, direction: Any, prompted: int, narrow: dict[str, Any]
+) -> None:
+    put(movie, prompted, "seed", label(1, prompted))
+    whole = movie.clone()
+    propagate(movie, "seed", direction=direction, **narrow)
+    movie.reload()
+    propagate(whole, "seed", direction=direction)
+    parts, wanted = masks(movie), masks(whole)
+    assert sorted(parts) == [*range(narrow.get("first", 1), narrow.get("last", FRAMES) + 1)]
+    assert all((parts[frame][1] == wanted[frame][1]).all() for frame in parts)
+    whole.delete()

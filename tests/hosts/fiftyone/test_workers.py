@@ -50,6 +50,11 @@ def _has(frame: Any) -> bool:
     return frame.has_field("alone") and bool(frame.alone)
 
 
+def test_the_field_that_workers_add_is_known_to_the_dataset_at_hand(movies: Any) -> None:
+    propagate(movies[:1], "seed", workers=2)
+    assert movies.count("frames.sam2.detections") == FRAMES
+
+
 def test_a_closed_run_of_workers_keeps_what_was_done(movies: Any) -> None:
     events = run(find_footage(movies[:2]), Request(("seed",)), Where(workers=2))
     next(event for event in events if isinstance(event, Progress))
