@@ -228,7 +228,7 @@ class _Making:
             tracker.add(prompt)
         for obj, (first, last) in self._job.lives.items():
             tracker.set_life(obj, first, last)
-        self._notes = (*tracker.unmet_notes(), *_out_of_reach(self._job))
+        self._notes = (*tracker.unmet_notes(), *_out_of_reach(self._job), *_jumps(self._job))
         if self._job.everything is not None:
             yield from self._everything(
                 self._job.everything.lineage(tracker, options.stop), options
@@ -328,6 +328,23 @@ def _out_of_reach(job: Job) -> Iterator[str]:
                 f"stops at frame {job.stop}: it is in no result. Choose another stop, or the "
                 "direction both."
             )
+
+
+def _jumps(job: Job) -> Iterator[str]:
+    """Note the objects that are prompted only before the range, so that frames between are left."""
+    ends = {"forward": [(job.start, 1)], "backward": [(job.start, -1)]}
+    ends["both"] = [(job.start, 1), (job.stop, -1)]
+    for begin, way in ends[job.direction]:
+        for obj in dict.fromkeys(prompt.obj for prompt in job.prompts if begin is not None):
+            assert begin is not None
+            gaps = [way * (begin - p.frame) for p in job.prompts if p.obj == obj]
+            nearest = min((gap for gap in gaps if gap >= 0), default=0)
+            if nearest > 1:
+                yield (
+                    f"Object {obj!r} is prompted on frame {begin - way * nearest}, and tracking "
+                    f"begins with frame {begin}: it is looked for as if nothing had moved between. "
+                    f"Prompt it on frame {begin}, or begin where it is prompted."
+                )
 
 
 def _summary(masklet: Masklet) -> dict[str, Any]:

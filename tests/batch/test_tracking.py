@@ -21,6 +21,7 @@ from sam2_plugins.core.errors import ExportError, PromptError, TrackingError
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.options import TrackingOptions
+from sam2_plugins.core.tracking.schedule import Direction
 from tests.batch.conftest import SETTINGS, MakeJob, last
 
 FRAMES = 6
@@ -341,6 +342,26 @@ class TestBatch:
             list(islice(events, 2))
         assert len(tifffile.imread(folder.path / "labels.tif")) == FRAMES
         assert track(folder, other, replaces=True).computed == 3
+
+
+@pytest.mark.parametrize(
+    ("direction", "start", "stop", "begin"),
+    [("forward", 3, None, 3), ("forward", 1, None, None), ("both", 3, 5, 3), ("both", 0, 4, None)],
+)
+def test_frames_that_lie_between_a_prompt_and_the_range_are_noted(
+    movie: Job,
+    folder: ResultFolder,
+    direction: Direction,
+    start: int,
+    stop: int | None,
+    begin: int | None,
+) -> None:
+    report = track(folder, replace(movie, direction=direction, start=start, stop=stop))
+    told = [note for note in report.notes if "as if nothing had moved" in note]
+    assert len(told) == (0 if begin is None else len({prompt.obj for prompt in movie.prompts}))
+    assert all(
+        "is prompted on frame 0" in one and f"begins with frame {begin}" in one for one in told
+    )
 
 
 def test_two_batches_in_one_folder_are_not_run_at_once(movie: Job, tmp_path: Path) -> None:
