@@ -57,12 +57,7 @@ class ProtocolOptions:
     threshold: Annotated[float, typer.Option(help="Online: IoU under which a frame is bad.")] = 0.75
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            callback=options.folder,
-            help="Folder of report.json, scores.csv and curve.png.",
-        ),
+        typer.Option("--out", "-o", help="Folder of report.json, scores.csv and curve.png."),
     ] = None
     overwrite: options.Overwrite = False
 

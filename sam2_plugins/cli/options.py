@@ -61,22 +61,6 @@ def memory_names() -> list[str]:
     return list(policies())
 
 
-_FILES = (
-    *(".json", ".csv", ".xml", ".png", ".tif", ".tiff", ".npy", ".mp4", ".avi"),
-    *(".pt", ".safetensors"),
-)
-
-
-def folder(path: Path | None) -> Path | None:
-    """Refuse the name of a file where a folder is made for several."""
-    if path is not None and path.suffix.lower() in _FILES and not path.is_dir():
-        raise typer.BadParameter(
-            f"{path} is the name of a file, and several files are written: give a folder, such as "
-            f"{path.with_suffix('')}."
-        )
-    return path
-
-
 Model = Annotated[
     str,
     typer.Option(
@@ -120,7 +104,7 @@ Neighbours = Annotated[
     typer.Option(help="A new mask leaves out what was clicked on for other objects before."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Out = Annotated[Path, typer.Option("--out", "-o", callback=folder, help="Folder of the results.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")]
 Formats = Annotated[
     str,
     typer.Option(

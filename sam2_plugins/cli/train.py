@@ -86,9 +86,7 @@ class PaceOptions:
 @grouped
 def train(
     name: Annotated[Literal["nano"], typer.Argument(help="What to train.")],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", callback=options.folder, help="Folder of the run.")
-    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.")],
     begin: StartOptions,
     pace: PaceOptions,
 ) -> None:

@@ -60,19 +60,3 @@ def test_ctrl_c_while_the_command_line_is_imported_is_no_traceback(monkeypatch, 
         main()
     assert stopped.value.code == 130
     assert capsys.readouterr().err == "Stopped.\n"
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["track", "movie.tif", "--all", "--out"],
-        ["evaluate", "data", "--model", "nano", "--out"],
-        ["train", "nano", "--out"],
-    ],
-    ids=lambda command: command[0],
-)
-def test_a_folder_of_results_has_not_the_name_of_a_file(run, tmp_path, command):
-    told = run(*command, tmp_path / "report.json")
-    assert told.code == 2
-    assert "is the name of a file" in " ".join(told.err.split())
-    assert not (tmp_path / "report.json").exists()
