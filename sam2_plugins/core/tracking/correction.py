@@ -22,7 +22,6 @@ from sam2_plugins.core.prompts import Click
 REACH = 2.0
 """A click changes a mask within this many times its distance to the outline."""
 
-
 DETAIL = 1 / 3
 """A click that is further from the outline, in radii of a disc of the mask's area, shows that the
 mask is wrong as a whole."""
@@ -43,9 +42,12 @@ def is_elsewhere(mask: ObjectMask, click: Click) -> bool:
 
 
 def is_detail(mask: ObjectMask, click: Click) -> bool:
-    """Whether a click is on a detail of a mask, or on what the mask leaves out as it should."""
-    left_out = not click[2] and obeys(mask, click)
-    return left_out or _depth(mask, click) <= DETAIL
+    """Whether a click leaves no doubt about a mask, but for a detail.
+
+    One on what the mask has tells more of an object of which only clicks are known; one on what the
+    mask leaves out tells nothing new.
+    """
+    return not click[2] if obeys(mask, click) else _depth(mask, click) <= DETAIL
 
 
 def corrected(mask: ObjectMask, predicted: ObjectMask, click: Click) -> ObjectMask | None:

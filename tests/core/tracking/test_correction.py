@@ -78,9 +78,10 @@ def test_a_click_farther_away_than_the_object_is_large_is_on_another_place() -> 
         ((65, 40, 1), True),
         ((72, 40, 1), False),
         ((90, 40, 0), True),
+        ((40, 40, 1), False),
     ],
 )
-def test_a_click_near_the_outline_or_on_what_is_left_out_is_no_reason_to_doubt_the_mask(
+def test_a_click_on_a_detail_or_on_what_is_left_out_is_no_reason_to_ask_anew(
     click: tuple[float, float, int], detail: bool
 ) -> None:
     assert is_detail(MASK, click) == detail

@@ -35,6 +35,8 @@ BOX, CLICK = Prompt.of(0, 1, box=(20, 20, 70, 60)), Prompt.of(0, 1, points=[(40,
         (BOX, (95, 95), 1, True, False),
         (CLICK, (57, 40), 0, True, True),
         (CLICK, (72, 40), 1, True, False),
+        (CLICK, (50, 50), 1, True, False),  # it tells more of what is meant
+        (BOX, (50, 50), 1, True, True),
         (BOX, (57, 40), 0, False, False),
         (Prompt(0, 1, mask=MASK), (40, 40), 0, False, True),
         (Prompt(0, 1, mask=MASK), (95, 95), 1, True, False),
