@@ -228,6 +228,9 @@ def _thin(
     """Return the corners on those frames of a stretch that become keyframes."""
     corners = np.array([boxes[frame] for frame in stretch], dtype=float)
     fixed = {i for i, frame in enumerate(stretch) if frame in persons}
+    turned = {i for i in fixed if persons[stretch[i]].rotation}
+    # The editor turns the boxes between two keyframes bit by bit: the next ones are upright again.
+    fixed |= {i for one in turned for i in (one - 1, one + 1) if 0 <= i < len(stretch)}
     chosen = keyframes.thin(np.array(stretch), corners, fixed)
     return {stretch[i]: box.tolist() for i, box in chosen.items()}
 

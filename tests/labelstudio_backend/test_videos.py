@@ -127,6 +127,12 @@ def test_a_turned_box_is_a_prompt_that_holds_all_of_it():
     assert tuple(prompt.box) == pytest.approx((20 - 40, 10, 20, 50))
 
 
+def test_boxes_beside_a_turned_one_are_upright():
+    turned = {**key(10, x=14.5), "rotation": 30}
+    keys = read_region(answer(drawn(turned), moving(range(COUNT)))).keyframes
+    assert [k.rotation for k in keys if k.frame in (9, 10, 11)] == [0, 30, 0]
+
+
 def test_at_another_rate_the_prompt_is_on_the_frame_that_is_shown():
     (region,) = read_regions([drawn(key(5))])
     (prompt,) = videos.prompts_of(region, view(rate=50))
