@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -35,7 +36,7 @@ def key(frame: int, x: float = 10, enabled: bool = True) -> dict:
     return keyframe_dict(frame, (x, 10, 20, 40), enabled, 25)
 
 
-def moving(frames: range, step: float = 1) -> dict[int, ObjectMask]:
+def moving(frames: Collection[int], step: float = 1) -> dict[int, ObjectMask]:
     """A box that starts at (20, 10) on frame 0 and moves to the right."""
     made = {}
     for frame in range(COUNT):
@@ -100,6 +101,18 @@ def test_a_persons_keyframes_are_kept_and_only_they_are_prompts():
 def test_a_span_that_a_person_hides_stays_hidden():
     result = answer(drawn(key(1), key(5, enabled=False), key(10)), moving(range(COUNT)))
     assert shown(result) == [frame <= 5 or frame >= 10 for frame in range(1, COUNT + 1)]
+
+
+@pytest.mark.parametrize("gone", [range(8, 13), range(8, COUNT)])
+def test_a_span_in_which_a_person_shows_a_lost_object_stays_shown(gone):
+    seen = moving([frame for frame in range(COUNT) if frame not in gone])
+    result = answer(drawn(key(1)), seen)
+    assert shown(result) == [frame not in gone for frame in range(COUNT)]
+    (last,) = (k for k in result["value"]["sequence"] if k["frame"] == gone[0])
+    last["enabled"] = True  # the editor's "toggle lifespan", on a frame of the gap
+    for _ in range(2):
+        result = answer(result, seen)
+        assert all(shown(result))
 
 
 def test_an_object_hidden_just_before_a_keyframe_of_the_model_is_shown_again_from_there_on():
