@@ -75,7 +75,7 @@ def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
     view = view_of(work.facts_of(movie), media.rate, regions, request.settings.masks)
     prompts = {r.id: own for r in regions if (own := prompts_of(r, view))}
     tracked = [region for region in regions if region.id in prompts]
-    left |= {r.id: late for r in regions if (late := _beyond(r, view))}
+    left |= {r.id: reason for r in regions if (reason := _no_prompts(r, view))}
     if not tracked and left:
         raise FormatError(next(iter(left.values())))
     if not tracked:
@@ -110,23 +110,33 @@ def prompts_of(region: VideoRegion, view: VideoView) -> list[Prompt]:
     shown = view.clock.shown
     boxes = {}
     for keyframe in _of_a_person(region):
-        if keyframe.frame <= len(shown):
-            frame = int(shown[keyframe.frame - 1])
-            boxes[frame] = geometry.upright(keyframe.box, keyframe.rotation, view.size)
+        if keyframe.frame <= len(shown) and (box := _on_picture(keyframe, view)):
+            boxes[int(shown[keyframe.frame - 1])] = box
     return [Prompt.of(frame, region.id, box=box) for frame, box in sorted(boxes.items())]
 
 
-def _beyond(region: VideoRegion, view: VideoView) -> str:
-    """Return that boxes of a person are on frames that the video does not have; "" if none is."""
-    last = view.clock.count
-    late = [str(k.frame) for k in _of_a_person(region) if k.frame > last]
-    if not late:
-        return ""
-    return (
-        f"A box is on frame {', '.join(late[:5])}, and the video ends with frame {last} at the "
-        f"frameRate {view.clock.rate:g} of the labelling config: no prompt. Set frameRate to that "
-        "of the video, or delete the box there."
-    )
+def _on_picture(keyframe: Keyframe, view: VideoView) -> geometry.Box | None:
+    """Return a keyframe's box in pixels; None if it is empty or outside of the picture."""
+    box = geometry.upright(keyframe.box, keyframe.rotation, view.size)
+    return box if geometry.meets(box, view.size) else None
+
+
+def _no_prompts(region: VideoRegion, view: VideoView) -> str:
+    """Return why boxes of a person are no prompts: they are outside of the video; "" if none is."""
+    last, told = view.clock.count, ""
+    drawn = _of_a_person(region)
+    if late := [str(k.frame) for k in drawn if k.frame > last]:
+        told = (
+            f"A box is on frame {', '.join(late[:5])}, and the video ends with frame {last} at the "
+            f"frameRate {view.clock.rate:g} of the labelling config: no prompt. Set frameRate to "
+            "that of the video, or delete the box there. "
+        )
+    if off := [str(k.frame) for k in drawn if k.frame <= last and not _on_picture(k, view)]:
+        told += (
+            f"The box on frame {', '.join(off[:5])} is empty or outside of the picture: no prompt. "
+            "Move it onto the object, or delete it there."
+        )
+    return told.strip()
 
 
 def new_region(

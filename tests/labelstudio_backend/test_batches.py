@@ -135,33 +135,60 @@ def test_of_two_pictures_of_a_task_the_one_that_is_there_is_answered(engine, fil
 
 
 @pytest.mark.parametrize("config", [tasks.IMAGE, tasks.STACK])
-@pytest.mark.parametrize("fault", ["label", "shape"])
+@pytest.mark.parametrize("fault", ["label", "shape", "place", "size"])
 def test_a_region_that_cannot_be_answered_leaves_the_others_theirs(
     engine, files, discs, caplog, config, fault
 ):
     caplog.set_level("INFO")
     bad = tasks.area(discs[1][0], 1, "Mars" if fault == "label" else "Cell")
-    if fault == "shape":
-        bad["value"]["x"] = None
+    if fault != "label":
+        bad["value"] |= {"shape": {"x": None}, "place": {"x": 130.0}, "size": {"width": 0}}[fault]
     task = tasks.image_task(files) if config == tasks.IMAGE else tasks.stack_task(files)
     full = tasks.annotated(task, bad, tasks.area(discs[1][0], 2))
     (answer,) = engine.predict([full], config)
     kinds = [one["type"] for one in answer["result"]]
     assert set(kinds) == {"brushlabels", "rectanglelabels"}
     assert kinds.count("rectanglelabels") == 1
-    told = "Mars" if fault == "label" else "'x' is None"
+    told = {"label": "Mars", "shape": "'x' is None"}.get(fault, "empty or outside of the picture")
     assert told in texts(answer)["area1"]
     assert told in answer["model_version"]
     assert told in caplog.text
 
 
-def test_a_damaged_box_of_a_video_leaves_the_others_theirs(engine, files, discs):
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ({"frame": 0.5}, "frames count 1, 2, 3"),
+        ({"x": 130.0}, "on frame 1 is empty or outside of the picture"),
+        ({"height": 0}, "on frame 1 is empty or outside of the picture"),
+    ],
+)
+def test_a_damaged_box_of_a_video_leaves_the_others_theirs(engine, files, discs, fault, told):
     bad, good = tasks.video_box(discs[1], 1, region="bad"), tasks.video_box(discs[1], 2)
-    bad["value"]["sequence"][0]["frame"] = 0.5
+    bad["value"]["sequence"][0] |= fault
     (answer,) = engine.predict([tasks.annotated(tasks.video_task(files), bad, good)], tasks.VIDEO)
     found = {one["id"]: len(one["value"]["sequence"]) for one in answer["result"]}
     assert found["bad"] == 1 < found["a"]
-    assert "frames count 1, 2, 3" in texts(answer)["bad"]
+    assert told in texts(answer)["bad"]
+
+
+def test_a_box_that_was_dragged_out_of_the_picture_is_no_prompt_and_stays(engine, files, discs):
+    box = tasks.video_box(discs[1], 1)
+    out = {**box["value"]["sequence"][0], "frame": 9, "x": -90.0}
+    box["value"]["sequence"].append(out)
+    (answer,) = engine.predict([tasks.video_task(files)], tasks.VIDEO, {"result": [box]})
+    (region,) = read_regions(answer["result"])
+    assert interpolate(region.keyframes, 9)[0] == -90
+    assert interpolate(region.keyframes, 8) is not None
+    assert "on frame 9 is empty or outside of the picture" in texts(answer)["a"]
+    assert "Tracked." in texts(answer)["a"]
+
+
+def test_a_click_outside_of_the_picture_leaves_the_others_theirs(engine, files):
+    clicks = [tasks.click(36, 40), tasks.click(-50, 40)]
+    (answer,) = engine.predict([tasks.image_task(files)], tasks.IMAGE, {"result": clicks})
+    assert [one["type"] for one in answer["result"]] == ["brushlabels", "keypointlabels"]
+    assert "outside of the picture" in texts(answer)["click--50-40"]
 
 
 def test_a_click_of_a_label_without_a_place_stays_with_the_reason(engine, files, discs):
