@@ -94,9 +94,13 @@ class Engine:
     def resume(self) -> int:
         """Resume the requests that a stopped backend left unfinished; return their number.
 
-        Those of tasks that have been deleted meanwhile are dropped.
+        Those of tasks that have been deleted meanwhile are dropped. While another backend runs in
+        the same folder, they are its own, and this one waits for its end.
         """
         taken_up = 0
+        while not self._pending.claim():
+            if self.work.jobs.closes_within(1.0):
+                return 0
         for key, kept in self._pending.all().items():
             project = str(kept.get("project", ""))
             server = self.projects.server(project, str(kept.get("server", "")))
@@ -135,6 +139,7 @@ class Engine:
         self.work.jobs.close()
         self._corrections.stop()
         self._deliveries.join()
+        self._pending.close()
         self.projects.close()
 
     def annotated(self, project: str, annotation: int) -> None:

@@ -226,6 +226,27 @@ def test_what_a_stopped_backend_has_not_stored_is_stored_by_the_next(settings, f
         restarted.close()
 
 
+def test_what_another_backend_in_the_same_folder_is_to_store_is_left_to_it_until_it_stops(
+    settings, files, pictures
+):
+    with label_studio() as (web, stored):
+        hurried = dataclasses.replace(settings, answer_within=1e-6, url=web.url, api_key="t")
+        one, other = Engine(hurried), Engine(dataclasses.replace(hurried, memory="samurai"))
+        assert one.resume() == 0
+        one._deliveries.stop()
+        one.predict([pictures(1, str(files / "page1.png"))], tasks.IMAGE)
+        taken_up: list[int] = []
+        second = threading.Thread(target=lambda: taken_up.append(other.resume()))
+        second.start()
+        second.join(3)
+        assert not taken_up
+        one.close()
+        second.join(60)
+        assert taken_up == [1]
+        wait_for(lambda: stored.of(1))
+        other.close()
+
+
 def test_a_result_that_waits_for_label_studio_is_stored_by_the_next_start(
     settings, files, pictures, monkeypatch
 ):
