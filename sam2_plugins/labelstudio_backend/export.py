@@ -131,6 +131,11 @@ def read_export(
         raise ExportError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise ExportError(f"{path} is no export of Label Studio: choose the format JSON there.")
+    if tasks and not any("annotations" in task for task in tasks):
+        raise ExportError(
+            f"{path} is an export without whole annotations, such as JSON-MIN: choose the format "
+            "JSON in Label Studio."
+        )
     for task in tasks:
         for name, results in _parts(task):
             try:

@@ -99,6 +99,7 @@ def test_a_copy_of_a_mask_that_was_moved_is_exported_as_another_object(files, di
         ("{", "cannot be read as JSON"),
         ('{"a": 1}', "format JSON"),
         ("[3]", "format JSON"),
+        ('[{"id": 1, "video": "a.mp4", "box": []}]', "such as JSON-MIN"),
     ],
 )
 def test_what_is_no_export_is_told(tmp_path, text, told):
