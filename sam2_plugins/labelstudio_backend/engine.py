@@ -42,6 +42,10 @@ from sam2_plugins.labelstudio_backend.work import Filled, Work
 
 log = logging.getLogger(__name__)
 
+OPENS_WITHIN = 10.0
+"""Seconds for a whole task by itself, if its result can be stored later: Label Studio requests one
+for a task that is opened and has none, and shows the task when it is answered."""
+
 _GONE = "Task %s is not in Label Studio any more: its result is dropped."
 
 
@@ -85,8 +89,11 @@ class Engine:
         drawn = context.get("result") if context is not None else None
         if drawn is not None and not isinstance(drawn, list):
             raise FormatError("The context of a request has no list of results.")
-        until = time.monotonic() + self.settings.answer_within
         server = server or self.projects.server(project)
+        seconds = self.settings.answer_within
+        if context is None and len(tasks) == 1 and server is not None and server.api_key:
+            seconds = min(seconds, OPENS_WITHIN)
+        until = time.monotonic() + seconds
         own = self.projects.settings(project)
         requests = [TaskRequest(t, label_config, drawn, server, project, until, own) for t in tasks]
         return [self._answer(request) for request in requests]

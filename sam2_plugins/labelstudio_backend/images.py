@@ -248,6 +248,8 @@ def read_hints(
     ------
     FormatError
         If all are.
+    NothingToDo
+        If this backend made all of them.
     """
     controls = {control.name: control for control in media.controls}
     tracks = tracks_of(results)
@@ -271,6 +273,8 @@ def read_hints(
             found.append(replace(hint, labels=labels, track=track, kept=kept))
     if left and not found:
         raise FormatError(next(iter(left.values())))
+    if not found and any(is_ours(result) for result in results):
+        raise NothingToDo("All masks here are the model's own: correct one, or add another.")
     return found
 
 
