@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -70,6 +71,7 @@ class Engine:
         self._pending = Pending(self.settings.folder / "pending")
         self._deliveries = Deliveries(self._deliver)
         self._corrections = Corrections()
+        self._storing = threading.Lock()
 
     def predict(
         self,
@@ -334,7 +336,7 @@ class Engine:
         if latest is None:
             log.info(_GONE, task)
         elif made:
-            with suppress(NotThereError):
+            with suppress(NotThereError), self._storing:
                 self._store(server, task, made, latest)
         self._pending.remove(key)
 

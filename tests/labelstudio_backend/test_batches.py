@@ -6,6 +6,7 @@ import dataclasses
 import json
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import pytest
 from sam2_plugins.labelstudio_backend import corrections, deliveries
 from sam2_plugins.labelstudio_backend.engine import Engine
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import interpolate, read_regions
+from sam2_plugins.labelstudio_backend.tracking import CLICK
 from tests.labelstudio_backend import tasks
 from tests.labelstudio_backend.test_engine import wait_for
 from tests.labelstudio_backend.web import Web, serving
@@ -309,14 +311,23 @@ def test_what_was_corrected_while_it_was_made_is_stored_as_it_was_corrected(sett
 def test_tracks_of_one_label_stay_when_those_of_another_are_stored(settings, files, discs):
     """An annotator sends the boxes of one label at a time."""
     with label_studio() as (web, stored):
+        answer = stored.answer
+
+        def slow(path, *told):
+            found = answer(path, *told)
+            time.sleep(0.5 * path.startswith("/api/predictions/?"))
+            return found
+
+        stored.answer = slow
         engine = Engine(dataclasses.replace(settings, answer_within=0.01, url=web.url, api_key="t"))
         boxes = [
             tasks.video_box(discs[1], n, region=name, name=name)
             for n, name in ((1, "Cell"), (2, "Other"))
         ]
-        for box in boxes:
-            engine.predict([tasks.video_task(files)], tasks.VIDEO, {"result": [box]})
-            wait_for(lambda: not list((settings.folder / "pending").iterdir()))
+        with engine.work.tracks.lane.turn(CLICK):  # both are ready at the same time
+            for box in boxes:
+                engine.predict([tasks.video_task(files)], tasks.VIDEO, {"result": [box]})
+        wait_for(lambda: not list((settings.folder / "pending").iterdir()))
         moved = tasks.video_box(discs[1], 1, frame=2, region="Cell")
         engine.predict([tasks.video_task(files)], tasks.VIDEO, {"result": [moved]})
         wait_for(lambda: not list((settings.folder / "pending").iterdir()))
