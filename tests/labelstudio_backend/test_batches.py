@@ -328,6 +328,7 @@ def test_tracks_of_one_label_stay_when_those_of_another_are_stored(settings, fil
             for box in boxes:
                 engine.predict([tasks.video_task(files)], tasks.VIDEO, {"result": [box]})
         wait_for(lambda: not list((settings.folder / "pending").iterdir()))
+        assert len(stored.of(1)) == 1
         moved = tasks.video_box(discs[1], 1, frame=2, region="Cell")
         engine.predict([tasks.video_task(files)], tasks.VIDEO, {"result": [moved]})
         wait_for(lambda: not list((settings.folder / "pending").iterdir()))
