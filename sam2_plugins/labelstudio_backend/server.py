@@ -272,6 +272,7 @@ def _texts(body: Mapping[str, Any], *keys: str) -> list[str]:
 
 
 def _bad_request(request: Request, error: Exception) -> JSONResponse:
+    log.warning("%s is refused: %s", request.url.path, error)  # Label Studio shows the status only
     return JSONResponse({"error": str(error)}, 400)
 
 
