@@ -152,6 +152,13 @@ class LabelStudio:
             raise ServerError(f"{self.url} is no Label Studio: it has no list of tasks.")
         return next((dict(one) for one in tasks if one.get("id") == task), None)
 
+    def label_config(self, project: str) -> str:
+        """Return the labelling config of a project as it is now."""
+        found = self.request("GET", f"/api/projects/{project}/")
+        if not isinstance(found, Mapping) or not isinstance(found.get("label_config"), str):
+            raise ServerError(f"{self.url} is no Label Studio: project {project} has no config.")
+        return str(found["label_config"])
+
     def annotation(self, annotation: int) -> dict[str, Any]:
         """Return an annotation as it is now."""
         return dict(self.request("GET", f"/api/annotations/{annotation}/"))

@@ -316,7 +316,7 @@ class Engine:
         self._deliveries.add(key, replace(request, until=float("inf")))
 
     def _deliver(self, key: str, request: TaskRequest) -> None:
-        """Make a whole prediction of what is drawn by then, and store it."""
+        """Make a whole prediction of what is drawn and wanted by then, and store it."""
         server, task = request.server, request.task_id
         if server is None or task is None:
             return
@@ -330,7 +330,7 @@ class Engine:
             except Sam2PluginsError as error:
                 made = self._excuse(replace(request, context=None), str(error))
             latest = request.now()
-            if latest is None or prompts_digest(latest.drawn) == prompts_digest(request.drawn):
+            if latest is None or _same(request, latest):
                 break
             request = latest
         if latest is None:
@@ -358,6 +358,12 @@ class Engine:
             digest = prompts_digest([*request.results, *others])
             made = {**made, "result": marked(results, digest)}
         server.replace_predictions(earlier, task, made)
+
+
+def _same(one: TaskRequest, other: TaskRequest) -> bool:
+    """Whether two requests for a task have the same answer."""
+    same = prompts_digest(one.drawn) == prompts_digest(other.drawn)
+    return same and one.label_config == other.label_config
 
 
 def _version(version: str, reason: str) -> str:

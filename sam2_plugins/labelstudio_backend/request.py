@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -160,9 +161,10 @@ class TaskRequest:
         return [one for one in self._listed("predictions") if is_ours(one)]
 
     def now(self) -> TaskRequest | None:
-        """Return the same with what is annotated and predicted now; None if the task is gone.
+        """Return the same as it would be asked now; None if the task is gone.
 
-        If Label Studio does not answer, it is as it was.
+        What may have changed are annotations, predictions and the labelling config. If Label Studio
+        does not answer, they are as they were.
         """
         project = str(self.task.get("project") or self.project.partition(".")[0])
         if self.server is None or not self.server.api_key or self.task_id is None or not project:
@@ -176,7 +178,10 @@ class TaskRequest:
         if found is None or (None not in made and made[0] != made[1]):
             return None
         drawn: dict[str, Any] = {k: found[k] for k in ("annotations", "predictions") if k in found}
-        return replace(self, task={**self.task, **drawn})
+        config = self.label_config
+        with suppress(ServerError):
+            config = self.server.label_config(project)
+        return replace(self, task={**self.task, **drawn}, label_config=config)
 
     def media_to_fill(self) -> list[Media]:
         """Return the videos and pictures that have prompts, or else the config's first.

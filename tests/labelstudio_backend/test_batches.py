@@ -30,6 +30,7 @@ class Stored:
         self.predictions: dict[int, dict] = {}
         self.annotations: dict[int, dict] = {}
         self.tasks: dict[int, dict] = {}
+        self.label_config = ""
         self._lock = threading.Lock()
 
     def answer(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict, bytes]:
@@ -47,6 +48,8 @@ class Stored:
                 (number,) = json.loads(parse_qs(path)["query"][0])["selectedItems"]["included"]
                 found = self.tasks.get(number, {"id": number})
                 return 200, {}, json.dumps({"tasks": [found]}).encode()
+            if path.startswith("/api/projects/") and self.label_config:
+                return 200, {}, json.dumps({"label_config": self.label_config}).encode()
             if path.startswith("/api/annotations/"):
                 return 200, {}, json.dumps(self.annotations[int(path.split("/")[3])]).encode()
             if path.startswith("/api/predictions/"):
@@ -306,6 +309,20 @@ def test_what_was_corrected_while_it_was_made_is_stored_as_it_was_corrected(sett
     assert interpolate(region.keyframes, 1) == tasks.percent(discs[1][0], 2)
     drawn = moved["annotations"][0]["result"]
     assert corrections.mark_of(made) == corrections.prompts_digest(drawn)
+
+
+def test_what_is_stored_later_is_for_the_labelling_config_of_then(settings, files, pictures):
+    """The editor shows no regions of a control that there is not."""
+    with label_studio() as (web, stored):
+        hurried = dataclasses.replace(settings, answer_within=1e-6, url=web.url, api_key="t")
+        engine = Engine(hurried)
+        stored.label_config = tasks.IMAGE.replace('name="mask"', 'name="areas"')
+        task = {**pictures(1, str(files / "page1.png")), "project": 3}
+        assert engine.predict([task], tasks.IMAGE) == [[]]
+        wait_for(lambda: not list((settings.folder / "pending").iterdir()))
+        engine.close()
+    (made,) = stored.of(1)
+    assert [one["from_name"] for one in made["result"]] == ["areas"]
 
 
 def test_tracks_of_one_label_stay_when_those_of_another_are_stored(settings, files, discs):
