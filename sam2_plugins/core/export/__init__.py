@@ -8,12 +8,11 @@ from sam2_plugins.core.export.ctc_check import check_ctc
 from sam2_plugins.core.export.group import FORMATS, WriterGroup, open_writers, parse_formats
 from sam2_plugins.core.export.numbering import Numbering
 from sam2_plugins.core.export.overlay import colour_of, overlay
-from sam2_plugins.core.export.registry import Subject, formats
+from sam2_plugins.core.export.registry import Blank, Subject, TrackWriter, formats
 from sam2_plugins.core.export.sheet import ContactSheetWriter, Snapshot, contact_sheet
 from sam2_plugins.core.export.table import CsvWriter
 from sam2_plugins.core.export.tiff import LabelTiffWriter
 from sam2_plugins.core.export.video import VideoWriter
-from sam2_plugins.core.export.writer import Blank, TrackWriter
 
 __all__ = [
     "FORMATS",

@@ -22,8 +22,7 @@ from sam2_plugins.core.datasets.ctc_format import (
     write_table,
 )
 from sam2_plugins.core.errors import ExportError
-from sam2_plugins.core.export.registry import Subject, export_format
-from sam2_plugins.core.export.writer import Masks
+from sam2_plugins.core.export.registry import Masks, Subject, export_format
 from sam2_plugins.core.files import naming
 from sam2_plugins.core.masks import ObjectId, compose_label_image
 

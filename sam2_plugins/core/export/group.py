@@ -9,9 +9,8 @@ from pathlib import Path
 
 from sam2_plugins.core.errors import ExportError, message_of
 from sam2_plugins.core.export.numbering import Numbering
-from sam2_plugins.core.export.registry import Subject
+from sam2_plugins.core.export.registry import Frames, Masks, Subject, TrackWriter
 from sam2_plugins.core.export.registry import formats as registered
-from sam2_plugins.core.export.writer import Frames, Masks, TrackWriter
 from sam2_plugins.core.files import require_free
 from sam2_plugins.core.masks import ObjectId, ObjectMask, plain_id
 
