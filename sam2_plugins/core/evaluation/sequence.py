@@ -163,6 +163,8 @@ def evaluate_sequence(
     if on_masks:
         on_masks(found)
     objects = [_object_report(one.id, done, efforts) for one in done[-1].scores.objects]
+    on_card = model.device.type == "cuda"
+    peak = torch.cuda.max_memory_allocated(model.device) / 1e6 if on_card else peak_megabytes()
     return SequenceReport(
         name=dataset.name,
         kind=dataset.kind,
@@ -172,7 +174,7 @@ def evaluate_sequence(
         scores=done[-1].scores,
         frames=length - first,
         seconds=spent / (length - first),
-        peak_megabytes=_peak_megabytes(model.device),
+        peak_megabytes=peak,
         rounds=tuple(done),
         objects=tuple(objects),
     )
@@ -197,9 +199,3 @@ def _object_report(obj: int, done: list[Round], efforts: list) -> ObjectReport:
     return ObjectReport(
         obj, effort.frames, effort.clicks, next(reached, None), last.J, last.F, last.JF
     )
-
-
-def _peak_megabytes(device: torch.device) -> float:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e6
-    return peak_megabytes()

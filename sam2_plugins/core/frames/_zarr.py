@@ -170,7 +170,7 @@ def _open_multiscale(
     finest = image["datasets"][0]
     array = group[finest["path"]]
     axes = image.get("axes")
-    letters = _letters(axes) if axes else _OLD_AXES[-len(array.shape) :]
+    letters = "".join(map(_letter, axes)).upper() if axes else _OLD_AXES[-len(array.shape) :]
     require_small_pieces(prod(array.chunks), name, options.max_pixels)
     notes = [*notes, *_gaps(array, source)]
     scale = _scale(finest, len(letters)) * _scale(image, len(letters))
@@ -209,10 +209,6 @@ def _scale(part: Mapping[str, Any], count: int) -> NDArray[np.float64]:
         if transformation.get("type") == "scale" and len(transformation["scale"]) == count:
             scale *= np.asarray(transformation["scale"], float)
     return scale
-
-
-def _letters(axes: Any) -> str:
-    return "".join(map(_letter, axes)).upper()
 
 
 def _letter(axis: Any) -> str:
