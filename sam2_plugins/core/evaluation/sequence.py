@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from sam2_plugins.core.datasets import Dataset
-from sam2_plugins.core.datasets.labelled_frames import label_images
+from sam2_plugins.core.datasets.dataset import label_images
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.evaluation.metrics import SequenceScores, evaluate
 from sam2_plugins.core.evaluation.prompting import PromptKind

@@ -8,8 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from sam2_plugins.core.errors import ExportError, message_of
-from sam2_plugins.core.export.numbering import Numbering
-from sam2_plugins.core.export.registry import Frames, Masks, Subject, TrackWriter
+from sam2_plugins.core.export.registry import Frames, Masks, Numbering, Subject, TrackWriter
 from sam2_plugins.core.export.registry import formats as registered
 from sam2_plugins.core.files import require_free
 from sam2_plugins.core.masks import ObjectId, ObjectMask, plain_id

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from sam2_plugins.core.export.numbering import Numbering
-from sam2_plugins.core.export.registry import Masks
+from sam2_plugins.core.export.registry import Masks, Numbering
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 
 

@@ -14,8 +14,7 @@ from sam2_plugins.core.families.variant import Family, Published, PyramidTrunk, 
 if TYPE_CHECKING:
     from torch import nn
 
-    from sam2_plugins.core.model.key_placement import KeyPlacement
-    from sam2_plugins.core.model.memory_form import MemoryForm
+    from sam2_plugins.core.model.memory_form import KeyPlacement, MemoryForm
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class LatentMemory:
 
     def build_placement(self) -> KeyPlacement:
         """Place keys on the latents' own grid, where they have a place."""
-        from sam2_plugins.core.model.key_placement import LatentPlacement
+        from sam2_plugins.core.model.memory_form import LatentPlacement
 
         return LatentPlacement(self.unplaced, self.side)
 

@@ -23,8 +23,7 @@ from sam2_plugins.core.families.variant import (
 if TYPE_CHECKING:
     from torch import nn
 
-    from sam2_plugins.core.model.key_placement import KeyPlacement
-    from sam2_plugins.core.model.memory_form import MemoryForm
+    from sam2_plugins.core.model.memory_form import KeyPlacement, MemoryForm
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class PooledMemory:
 
     def build_placement(self) -> KeyPlacement:
         """Place keys on the frame's own grid, then pool them."""
-        from sam2_plugins.core.model.key_placement import PooledPlacement
+        from sam2_plugins.core.model.memory_form import PooledPlacement
 
         return PooledPlacement(self.weigh)
 

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 if TYPE_CHECKING:
     from torch import nn
 
-    from sam2_plugins.core.model.key_placement import KeyPlacement
-    from sam2_plugins.core.model.memory_form import MemoryForm
+    from sam2_plugins.core.model.memory_form import KeyPlacement, MemoryForm
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Names and shapes of the tensors of a state dict."""
@@ -100,7 +99,7 @@ class MapMemory:
 
     def build_placement(self) -> KeyPlacement:
         """Place keys on the frame's own grid."""
-        from sam2_plugins.core.model.key_placement import GridPlacement
+        from sam2_plugins.core.model.memory_form import GridPlacement
 
         return GridPlacement()
 

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from sam2_plugins.core.model.key_placement import GridPlacement, KeyPlacement
 from sam2_plugins.core.model.layers import Attention, LayerNorm
 from sam2_plugins.core.model.linear import Linear, linear
+from sam2_plugins.core.model.memory_form import GridPlacement, KeyPlacement
 from sam2_plugins.core.model.position_encoding import rotary_table, rotate
 
 INPUT_POSITION_SCALE = 0.1
