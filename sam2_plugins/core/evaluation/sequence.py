@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -16,13 +15,11 @@ from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.evaluation.metrics import SequenceScores, evaluate
 from sam2_plugins.core.evaluation.prompting import PromptKind
 from sam2_plugins.core.evaluation.protocols import Annotator, Found, Protocol
+from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.operating_system import peak_megabytes
 from sam2_plugins.core.tracking.memory.bank import Policy
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from sam2_plugins.core.tracking.windows.planner import WindowChoice
-
-if TYPE_CHECKING:
-    from sam2_plugins.core.model import Sam2Model
 
 ENOUGH = 0.75
 """J from which on an object counts as done."""

@@ -1,7 +1,5 @@
 """Tracking results as files: written frame by frame, so that nothing made is lost."""
 
-from __future__ import annotations
-
 from sam2_plugins.core.export.coco import CocoWriter
 from sam2_plugins.core.export.ctc import CtcWriter, check_ctc
 from sam2_plugins.core.export.group import FORMATS, WriterGroup, open_writers, parse_formats

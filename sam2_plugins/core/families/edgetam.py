@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from sam2_plugins.core.families.variant import Family, Published, PyramidTrunk, Shapes, Variant
+from sam2_plugins.core.families.variant import Family, Published, Shapes, TrunkConfig, Variant
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class RepVitConfig(PyramidTrunk):
+class RepVitConfig(TrunkConfig):
     """A RepViT trunk (Wang et al. 2024): channels and blocks per stage (stride 4, 8, 16, 32)."""
 
     channels: tuple[int, ...] = (48, 96, 192, 384)

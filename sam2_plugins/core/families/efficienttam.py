@@ -17,6 +17,7 @@ from sam2_plugins.core.families.variant import (
     MemoryConfig,
     Published,
     Shapes,
+    TrunkConfig,
     Variant,
 )
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class VitConfig:
+class VitConfig(TrunkConfig):
     """A plain vision transformer at stride 16 (Dosovitskiy et al. 2021; Li et al. 2022).
 
     Parameters
@@ -52,8 +53,6 @@ class VitConfig:
     kind: ClassVar[str] = "vit"
     size_multiple: ClassVar[int] = 16
     has_skips: ClassVar[bool] = False
-    half_precision: ClassVar[bool] = True
-    corrects_nearby: ClassVar[bool] = False
 
     def build_trunk(self) -> nn.Module:
         """Make the trunk with fresh weights."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from sam2_plugins.core.families.variant import Family, PyramidTrunk, Shapes, Variant
+from sam2_plugins.core.families.variant import Family, Shapes, TrunkConfig, Variant
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 @dataclass(frozen=True)
-class ConvTrunkConfig(PyramidTrunk):
+class ConvTrunkConfig(TrunkConfig):
     """A small depthwise-convolution trunk: channels and blocks per stage (stride 4, 8, 16, 32)."""
 
     channels: tuple[int, ...]
