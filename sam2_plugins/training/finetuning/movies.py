@@ -52,10 +52,10 @@ class AnnotatedMovie:
     @classmethod
     def from_dataset(cls, dataset: Dataset) -> AnnotatedMovie:
         """Take the truth of a dataset that is evaluated, too."""
-        found = {frame: dataset.masks(frame) for frame in dataset.truth_frames}
-        masks: dict[int, FrameMasks] = {
-            frame: dict(of_frame.items()) for frame, of_frame in found.items() if of_frame
-        }
+        masks: dict[int, FrameMasks] = {}
+        for frame in dataset.truth_frames:
+            if of_frame := dataset.masks(frame):
+                masks[frame] = dict(of_frame.items())
         return cls(dataset.name, dataset.frames, masks)
 
     @classmethod
@@ -72,11 +72,6 @@ class AnnotatedMovie:
     def frames(self) -> list[int]:
         """The annotated frames, in order of time."""
         return sorted(self.masks)
-
-    @property
-    def objects(self) -> list[ObjectId]:
-        """Every object, in the order in which they first appear."""
-        return list(dict.fromkeys(obj for frame in self.frames for obj in self.masks[frame]))
 
     def only(self, frames: Iterable[int]) -> AnnotatedMovie:
         """Return the same movie with the annotations of these frames."""
