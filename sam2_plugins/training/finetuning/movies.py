@@ -43,20 +43,14 @@ class AnnotatedMovie:
     @classmethod
     def from_labels(cls, name: str, source: Any, labels: Iterable[NDArray[Any]]) -> AnnotatedMovie:
         """Take a label image [H, W] for each frame; empty ones are not annotated."""
-        cut: dict[int, FrameMasks] = {}
-        for frame, image in enumerate(labels):
-            if image.any():
-                cut[frame] = dict(split_label_image(image).items())
-        return cls(name, source, cut)
+        cut = ((n, split_label_image(image)) for n, image in enumerate(labels) if image.any())
+        return cls(name, source, {n: dict(masks.items()) for n, masks in cut})
 
     @classmethod
     def from_dataset(cls, dataset: Dataset) -> AnnotatedMovie:
         """Take the truth of a dataset that is evaluated, too."""
-        masks: dict[int, FrameMasks] = {}
-        for frame in dataset.truth_frames:
-            if of_frame := dataset.masks(frame):
-                masks[frame] = dict(of_frame.items())
-        return cls(dataset.name, dataset.frames, masks)
+        truth = ((n, dataset.masks(n)) for n in dataset.truth_frames)
+        return cls(dataset.name, dataset.frames, {n: dict(m.items()) for n, m in truth if m})
 
     @classmethod
     def from_masklets(cls, name: str, source: Any, masklets: Iterable[Masklet]) -> AnnotatedMovie:
