@@ -157,9 +157,12 @@ class WriterGroup:
         gathered, self._gathered = sorted(self._gathered.items()), {}
         for frame, (time, masks) in gathered:
             self._write(frame, time, masks)
-        finished, self._failed = [*self._writers, *self._failed], []
-        for writer in finished:
+        for writer in tuple(self._writers):
             self._try(writer, writer.close)
+        for failed in self._failed:
+            with contextlib.suppress(Exception):  # which follows from what is known already
+                failed.close()
+        self._failed.clear()
         if self.errors:
             errors, self.errors = self.errors, []
             raise ExportError(" ".join(dict.fromkeys(str(error) for error in errors)))
