@@ -245,7 +245,7 @@ class VideoTracker:
         Raises
         ------
         PromptError
-            If a prompt of the object lies outside, or its end before its birth.
+            If a prompt of the object lies outside, its end before its birth, or one is no frame.
         """
         self._objects.bound(obj, Life(first, last))
 

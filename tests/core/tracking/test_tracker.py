@@ -353,12 +353,20 @@ def test_a_prompt_outside_of_a_life_extends_it_and_a_life_without_a_prompt_is_re
         tracker.set_life(1, 9, 5)
 
 
+@pytest.mark.parametrize("no_frame", [5.5, -3, True, "4"])
+def test_a_life_begins_and_ends_on_a_frame(tracker: VideoTracker, no_frame: object) -> None:
+    tracker.add_prompt(6, 1, **FIRST)
+    with pytest.raises(PromptError, match="Object 1 lives from one frame"):
+        tracker.set_life(1, no_frame)
+    assert tracker.lives == {}
+
+
 def test_lives_are_saved_with_the_prompts(
     small_model: Sam2Model, movie: np.ndarray, tmp_path: Path
 ) -> None:
     tracker = tracker_of(small_model, movie)
     tracker.add_prompt(6, "daughter", **FIRST)
-    tracker.set_life("daughter", first=6)
+    tracker.set_life("daughter", first=np.int64(6))
     tracker.save_prompts(tmp_path / "prompts.json")
     again = tracker_of(small_model, movie)
     again.load_prompts(tmp_path / "prompts.json")
