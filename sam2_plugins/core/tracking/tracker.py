@@ -283,7 +283,8 @@ class VideoTracker:
         for prompt in saved.prompts:
             self.add(prompt)
         for obj, (first, last) in saved.lives.items():
-            self.set_life(obj, first, last)
+            if obj in self.objects:  # napari knows lives of objects that it found by itself, too
+                self.set_life(obj, first, last)
 
     # -- results
 

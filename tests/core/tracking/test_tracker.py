@@ -11,6 +11,8 @@ import torch
 from sam2_plugins.core.errors import FrameSourceError, ModelError, PromptError, TrackingError
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.prompt_files import save_prompts
+from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from tests.core.conftest import squares
 
@@ -371,6 +373,15 @@ def test_lives_are_saved_with_the_prompts(
     again = tracker_of(small_model, movie)
     again.load_prompts(tmp_path / "prompts.json")
     assert again.lives == {"daughter": (6, None)}
+
+
+def test_lives_of_objects_without_a_prompt_are_no_error(
+    tracker: VideoTracker, tmp_path: Path
+) -> None:
+    lives = {1: (0, 9), "found": (2, None)}  # as napari saves them, of what it found by itself
+    save_prompts(tmp_path / "prompts.json", [Prompt.of(0, 1, **FIRST)], lives=lives)
+    tracker.load_prompts(tmp_path / "prompts.json")
+    assert (tracker.objects, tracker.lives) == ((1,), {1: (0, 9)})
 
 
 def test_a_result_names_the_objects_that_were_computed(tracker: VideoTracker) -> None:
