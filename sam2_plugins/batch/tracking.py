@@ -267,8 +267,10 @@ class _Making:
         if PROMPTS in names:
             names.remove(PROMPTS)
             path = self._folder.work / FILES[PROMPTS]
-            mothers = {str(daughter): mother for daughter, mother in self._job.mothers.items()}
-            facts = facts_of(self._frames) | ({"mothers": mothers} if mothers else {})
+            facts = facts_of(self._frames)
+            for fact, known in (("mothers", self._job.mothers), ("names", self._job.names)):
+                if known:
+                    facts[fact] = {str(obj): value for obj, value in known.items()}
             save_prompts(path, self._job.prompts, facts, self._job.lives)
             self.files = (path.name,)
         writers = self._open_writers(names, in_order)
@@ -298,6 +300,7 @@ class _Making:
             objects,
             in_order=in_order,
             parents=self._parents,
+            names=self._job.names,
             overwrite=True,
         )
 
