@@ -22,6 +22,7 @@ from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
 from sam2_plugins.fiftyone_plugin.objects import object_name
 from sam2_plugins.fiftyone_plugin.prompting import Prompting, check_prompt_field, class_names
 from sam2_plugins.fiftyone_plugin.request import Progress, reason
+from sam2_plugins.fiftyone_plugin.results import change
 
 EVAL_KEY = "sam2_eval"
 
@@ -389,16 +390,18 @@ def _write(
     scores: Mapping[Key, Any],
 ) -> None:
     """Write the scores to the labels and to the frames."""
-    values: dict[int, Any] = {}
-    for frame, value in footage.read(name):
-        for label in labels_of(value):
-            key = true_key(label)
-            label[f"{eval_key}_iou"] = None if key is None else _iou(found, truth, key, frame)
-            track = scores.get(key) if key is not None else None
-            for what in "JF":
-                label[f"{eval_key}_{what}"] = None if track is None else getattr(track, what)
-        values[frame] = value
-    footage.write(name, values)
+
+    def add_scores(frame: int, label: Any) -> bool:
+        key = true_key(label)
+        label[f"{eval_key}_iou"] = None if key is None else _iou(found, truth, key, frame)
+        track = scores.get(key) if key is not None else None
+        for what in "JF":
+            label[f"{eval_key}_{what}"] = None if track is None else getattr(track, what)
+        return True
+
+    names = (f"{eval_key}_{what}" for what in ("iou", "J", "F"))
+    footage.declare(name, footage.schema()[name].document_type, dict.fromkeys(names, 0.5))
+    change(footage, [name], [frame for frame, _ in footage.read(name)], add_scores)
     footage.write(f"{eval_key}_iou", dict(_frame_means(truth, found)))
 
 

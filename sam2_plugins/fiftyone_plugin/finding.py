@@ -16,6 +16,7 @@ from sam2_plugins.fiftyone_plugin.footage import (
     FootageError,
     ImageSequence,
     Video,
+    VideoFrame,
     every_slice,
 )
 
@@ -40,7 +41,7 @@ def find_footage(
     """
     view = check_view(view, group_by, order_by)
     if view._is_frames:
-        return _videos_of_frames(view)
+        return [*_videos_of_frames(view)]
     if view._is_clips:
         return _videos_of_clips(view)
     if view.media_type == fom.VIDEO:
@@ -121,11 +122,32 @@ def find_images(view: Any) -> list[Footage]:
         If there are no samples, or they are no images.
     """
     view = check_images(view)
-    dataset = view if view._is_frames else view._root_dataset
+    if view._is_frames:
+        return _frames_of_videos(view)
     ids, paths = view.values(["id", "filepath"])
     return [
-        ImageSequence(dataset, view, id_, Path(path).name, (id_,), (path,))
+        ImageSequence(view._root_dataset, view, id_, Path(path).name, (id_,), (path,))
         for id_, path in zip(ids, paths, strict=True)
+    ]
+
+
+def _frames_of_videos(view: Any) -> list[Footage]:
+    videos = {video.sample_id: video for video in _videos_of_frames(view)}
+    names = ["id", "filepath", "sample_id", "frame_number"]
+    return [
+        VideoFrame(
+            video.dataset,
+            video.view,
+            id_,
+            f"{video.name}, frame {number}",
+            (id_,),
+            (path,),
+            video=video,
+            number=number - 1,
+            shown=view._frames_dataset,
+        )
+        for id_, path, sample_id, number in zip(*view.values(names), strict=True)
+        for video in [videos[sample_id]]
     ]
 
 
@@ -190,7 +212,7 @@ def _videos_of_clips(view: Any) -> list[Footage]:
     ]
 
 
-def _videos_of_frames(view: Any) -> list[Footage]:
+def _videos_of_frames(view: Any) -> list[Video]:
     """The videos that a view of frames is of, with the frames that it shows."""
     flat = members_of(view) if view._is_dynamic_groups else view
     shown: dict[str, list[int]] = {}

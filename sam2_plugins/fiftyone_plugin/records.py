@@ -8,7 +8,7 @@ record has not changed since its run.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import fiftyone as fo
 from fiftyone.operators.store import ExecutionStore
 
 from sam2_plugins.core.files import content_digest, digest_of, signature
-from sam2_plugins.fiftyone_plugin.footage import OF_SAMPLES, Footage, Video
+from sam2_plugins.fiftyone_plugin.footage import OF_SAMPLES, Footage, Revise, Video
 from sam2_plugins.fiftyone_plugin.request import MovieReport, Request
 
 STORE = "sam2_plugins.done"
@@ -38,10 +38,10 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._footage, name)
 
-    def write(self, field_name: str, values: Mapping[int, Any]) -> None:
-        """Set a field, and note when."""
-        self._footage.write(field_name, values)
-        self._times |= self._footage.times(list(values))
+    def revise(self, names: Sequence[str], frames: Collection[int], revise_one: Revise) -> None:
+        """Set fields of labels, and note when."""
+        self._footage.revise(names, frames, revise_one)
+        self._times |= self._footage.times(list(frames))
 
     def undisturbed(self) -> str | None:
         """Return the state of its labels; None if others have changed them meanwhile."""
