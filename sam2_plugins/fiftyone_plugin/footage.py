@@ -94,7 +94,7 @@ class Footage(ABC):
         FootageError
             If so.
         """
-        ids = self._sample_ids()
+        ids = self.sample_ids()
         try:
             there = len(self.samples.select(ids))
         except ValueError as error:  # this is what FiftyOne says of a deleted dataset
@@ -105,7 +105,7 @@ class Footage(ABC):
             )
 
     @abstractmethod
-    def _sample_ids(self) -> Sequence[str]:
+    def sample_ids(self) -> Sequence[str]:
         """Ids of its samples."""
 
     @property
@@ -375,7 +375,8 @@ class Video(Footage):
         """Return whether a view of frames shows it, too."""
         return super().shows(frame) and (self.only is None or frame in self.only)
 
-    def _sample_ids(self) -> Sequence[str]:
+    def sample_ids(self) -> Sequence[str]:
+        """Return the one id."""
         return (self.sample_id,)
 
     def _values(
@@ -478,7 +479,8 @@ class ImageSequence(Footage):
     def fill_metadata(self, frames: FrameSource) -> None:
         """Do nothing: FiftyOne shows images without."""
 
-    def _sample_ids(self) -> Sequence[str]:
+    def sample_ids(self) -> Sequence[str]:
+        """Return an id a frame."""
         return self.ids
 
     def _values(

@@ -50,9 +50,10 @@ class Watched:
 
 
 def replaced_files(footage: Footage, note: bool = True) -> tuple[str, ...]:
-    """Return a digest of the files if they were replaced under the same names; else nothing.
+    """Return a digest of the files if a sample has others than it had first; else nothing.
 
-    Masks follow from it, too: those of a video that was replaced are not those of the new one.
+    Masks follow from it, too: those of a video that was replaced, under its name or by another
+    filepath, are not those of the new one. Files that were moved are the same.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ def replaced_files(footage: Footage, note: bool = True) -> tuple[str, ...]:
         Whether files of which nothing is known are the first ones from now on.
     """
     store, paths = _store(footage), [*map(Path, footage.files)]
-    key = f"{footage.sample_id}/files/{digest_of(repr(footage.files), 16)}"
+    key = f"{footage.sample_id}/files/{digest_of(repr(footage.sample_ids()), 16)}"
     now, known = signature(*paths), store.get(key)
     if not now or not (known or note):
         return ()
