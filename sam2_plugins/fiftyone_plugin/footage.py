@@ -123,6 +123,10 @@ class Footage(ABC):
         first, last = self.span
         return frame >= first and (last is None or frame <= last)
 
+    def hidden(self) -> Collection[int]:
+        """Frames of which the view leaves out all labels."""
+        return ()
+
     def range_of(
         self, first: int | None, last: int | None, length: int | None
     ) -> tuple[int | None, int | None]:
@@ -374,6 +378,12 @@ class Video(Footage):
     def shows(self, frame: int) -> bool:
         """Return whether a view of frames shows it, too."""
         return super().shows(frame) and (self.only is None or frame in self.only)
+
+    def hidden(self) -> Collection[int]:
+        """Return those that the database knows, and a view has not."""
+        if not isinstance(self.view, DatasetView):
+            return ()
+        return self.times().keys() - {n for n, _ in self._values(self.view, "frame_number", None)}
 
     def sample_ids(self) -> Sequence[str]:
         """Return the one id."""
