@@ -470,15 +470,24 @@ class Video(Footage):
 
 @dataclass(frozen=True)
 class ImageSequence(Footage):
-    """Image samples, one a frame, in order."""
+    """Image samples, one a frame, in order.
+
+    Attributes
+    ----------
+    problem
+        Why they are no movie; "" if they are.
+    """
 
     media_type: ClassVar[str] = fom.IMAGE
 
     ids: tuple[str, ...] = field(default=(), repr=False)
     paths: tuple[str, ...] = field(default=(), repr=False)
+    problem: str = ""
 
     def open(self) -> FrameSource:
         """Open the files: one image a frame."""
+        if self.problem:
+            raise FootageError(self.problem)
         return open_frames(list(self.paths))
 
     @property
