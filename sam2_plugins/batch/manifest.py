@@ -237,6 +237,7 @@ def _job(row: Mapping[str, Any], folder: Path) -> Job:
         reading={key: given[key] for key in READING if key in given},
         lives=file.lives,
         mothers=file.mothers,
+        names=file.names,
         made_on=(file.source,) if file.source else (),
         everything=everything,
     )

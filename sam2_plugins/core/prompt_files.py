@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 FORMAT = "sam2_plugins prompts"
 VERSION = 1
+_DOCUMENT_KEYS = {"format", "version", "source", "prompts", "lives", "settled"}
 _KEYS = {"frame", "obj", "points", "labels", "box", "mask"}
 _FORMS = {
     "points": "a list of pairs [[x, y], …]",
@@ -219,6 +220,8 @@ def _document(document: Any) -> PromptFile:
             f'"version" is {excerpt(repr(version))}, and this program reads {VERSION}: update '
             "sam2_plugins."
         )
+    if unknown := document.keys() - _DOCUMENT_KEYS:
+        raise PromptError(f'the unknown key "{min(unknown)}" stands beside "prompts".')
     source = document.get("source", {})
     if not isinstance(source, dict):
         raise PromptError('"source" is not an object of facts.')

@@ -146,6 +146,8 @@ class Subject:
         The label, and so the colour, of each object.
     parents
         Daughter to mother; divisions may come later.
+    names
+        What a person called the objects, if not by their ids.
     title
         Of the contact sheet; the movie's name if None.
     fps
@@ -155,6 +157,7 @@ class Subject:
     frames: Frames
     numbering: Numbering = field(default_factory=Numbering)
     parents: Mapping[ObjectId, ObjectId] = field(default_factory=dict)
+    names: Mapping[ObjectId, str] = field(default_factory=dict)
     title: str | None = None
     fps: float | None = None
 

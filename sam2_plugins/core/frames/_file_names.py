@@ -18,6 +18,8 @@ _Item = TypeVar("_Item", str, Path)
 _MOST_FORMS = 4
 _MOST_CHANNELS = 8  # a part of the name with more values is no channel
 _DATE = re.compile(r"(?<!\d)(19|20)\d\d(?!\d)|(?<!\d)(19|20)\d{6}(?!\d)")
+_CLOCK = re.compile(r"(?:\d+(?:y|m|d|h|min|s)){2,}")  # 01d12h30m, as Incucyte writes
+_WELL = re.compile(r"[A-P]\d\d?")
 _SEPARATORS = re.compile(r"(?:[\s_,;()\[\]=+-]|(?<!\d)\.|\.(?!\d))+")  # no decimal point
 _DASH, _PLUS = re.compile(r"(?<!\d)-(?=\d)"), re.compile(r"(?<!\d)\+(?=\d)")
 _MINUS = "\N{MINUS SIGN}"
@@ -253,6 +255,10 @@ def _fields_of(column: Sequence[str], tag: str) -> tuple[list[_Field], str]:
             tag = kinds.pop()
             values: list[Hashable] = [piece[len(tag) :] for piece in column]
             return [_Field(_TAGS[tag], values, tag in _SURE_CHANNELS)], ""
+    if all(_CLOCK.fullmatch(piece) for piece in column):
+        return [_Field(_TIME, [tuple(map(int, re.findall(r"\d+", piece))) for piece in column])], ""
+    if all(_WELL.fullmatch(piece) for piece in column) and len({piece[0] for piece in column}) > 1:
+        return [_Field(_SERIES, list(column))], ""
     runs = [_RUNS.findall(piece) for piece in column]
     if len({tuple(map(_is_number, row)) for row in runs}) != 1:
         return [_Field(_WORD, list(column))], ""
