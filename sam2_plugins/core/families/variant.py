@@ -47,6 +47,10 @@ class TrunkConfig(ABC):
     lies so deep in what is wrong that all of it is in doubt. A small model changes what was right,
     too."""
 
+    looks_again: ClassVar[bool] = False
+    """Whether a tracked mask is the mean with what the model makes of its box without memory, where
+    both agree, on what is no photograph. A small model's outlines are better for it."""
+
     @abstractmethod
     def build_trunk(self) -> nn.Module:
         """Make the trunk with fresh weights."""
@@ -186,6 +190,11 @@ class Variant:
     def corrects_nearby(self) -> bool:
         """Whether a click on a detail of a mask from prompts changes it near the click only."""
         return self.trunk.corrects_nearby
+
+    @property
+    def looks_again(self) -> bool:
+        """Whether tracked masks are looked at once more without memory."""
+        return self.trunk.looks_again
 
     @property
     def size_multiple(self) -> int:
