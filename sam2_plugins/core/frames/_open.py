@@ -67,8 +67,8 @@ def open_frames(
         or address; a list of image paths; a numpy, dask or zarr array, (T, Y, X), (T, Y, X, C),
         (T, C, Y, X), or one image (Y, X), (Y, X, 3); a list of frames; or a stream, which only goes
         forward: a generator of frames, an open pipe of a video, "-" (standard input), or a URL.
-        A `FrameSource` is returned as it is. Playlists, and protocols other than those of the
-        network, are not opened.
+        A `FrameSource` is returned as it is, and takes no options. Playlists, and protocols other
+        than those of the network, are not opened.
     axes
         Letters of an array's axes: T time, Z depth, C channel, Y row, X column. By default those
         in the file, or else a guess from the shape.
@@ -104,12 +104,27 @@ def open_frames(
     contrast = Contrast(limits, percentiles)
     options = ReadOptions(axes, channels, contrast, z, stream, fps, channels_by, max_pixels)
     if isinstance(source, FrameSource):
+        _require_no_options(source, options)
         return source
     opened = _open(source, options)
     for name, kinds in _KINDS_OF_OPTIONS.items():
         if getattr(options, name) is not None and opened.kind not in kinds:
             opened._warn(f"{name}= is not used: it belongs to {', '.join(kinds)}.")
     return opened
+
+
+def _require_no_options(source: FrameSource, options: ReadOptions) -> None:
+    values = {**vars(options), **vars(options.contrast)}
+    plain = {**vars(ReadOptions()), **vars(Contrast())}
+    given = [
+        name
+        for name in ("channels", "fps", "limits", "percentiles", *_KINDS_OF_OPTIONS)
+        if np.any(values[name] != plain[name])
+    ]
+    if given:
+        raise FrameSourceError(
+            f"{source.name} is open already: give {', '.join(given)} where it is opened."
+        )
 
 
 def _open(source: Any, options: ReadOptions) -> FrameSource:
