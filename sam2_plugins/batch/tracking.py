@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from sam2_plugins.batch.folder import FILES, JOURNAL, PROMPTS, ResultFolder
 from sam2_plugins.batch.inputs import digest_inputs, read_content
@@ -19,22 +19,19 @@ from sam2_plugins.core.checkpoints import model_name
 from sam2_plugins.core.errors import ExportError, PromptError, TrackingError, message_of
 from sam2_plugins.core.export import WriterGroup, open_writers
 from sam2_plugins.core.frames import FrameSource, first_read, open_frames
-from sam2_plugins.core.lineage import LineageJournal, note_on, run_all
+from sam2_plugins.core.lineage import LineageJournal, LineageTracker, note_on, run_all
 from sam2_plugins.core.lineage.events import Event, parents_of
 from sam2_plugins.core.masks import Masklet, MaskTable, ObjectId
 from sam2_plugins.core.masks.journal import read_journal
 from sam2_plugins.core.masks.masklet import spans_of
+from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompt_files import facts_of, refuse_other_movie, save_prompts
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.run import TrackJournal, run
 from sam2_plugins.core.tracking.schedule import Life, plan_sweeps
+from sam2_plugins.core.tracking.tracker import VideoTracker
 
-if TYPE_CHECKING:
-    from sam2_plugins.core.lineage import LineageTracker
-    from sam2_plugins.core.model import Sam2Model
-    from sam2_plugins.core.tracking.tracker import VideoTracker
-
-LoadModel: TypeAlias = "Callable[[TrackingOptions], Sam2Model]"
+LoadModel: TypeAlias = Callable[[TrackingOptions], Sam2Model]
 
 
 @dataclass(frozen=True)

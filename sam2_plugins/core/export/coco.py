@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sam2_plugins import __version__
-from sam2_plugins.core.export.registry import Subject, export_format
-from sam2_plugins.core.export.writer import UNPAIRED, Masks
+from sam2_plugins.core.export.registry import UNPAIRED, Masks, Subject, export_format
 from sam2_plugins.core.files import naming
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 

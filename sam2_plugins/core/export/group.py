@@ -8,10 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from sam2_plugins.core.errors import ExportError, message_of
-from sam2_plugins.core.export.numbering import Numbering
-from sam2_plugins.core.export.registry import Subject
+from sam2_plugins.core.export.registry import Frames, Masks, Numbering, Subject, TrackWriter
 from sam2_plugins.core.export.registry import formats as registered
-from sam2_plugins.core.export.writer import Frames, Masks, TrackWriter
 from sam2_plugins.core.files import require_free
 from sam2_plugins.core.masks import ObjectId, ObjectMask, plain_id
 
@@ -167,9 +165,12 @@ class WriterGroup:
         gathered, self._gathered = sorted(self._gathered.items()), {}
         for frame, (time, masks) in gathered:
             self._write(frame, time, masks)
-        finished, self._failed = [*self._writers, *self._failed], []
-        for writer in finished:
+        for writer in tuple(self._writers):
             self._try(writer, writer.close)
+        for failed in self._failed:
+            with contextlib.suppress(Exception):  # which follows from what is known already
+                failed.close()
+        self._failed.clear()
         if self.errors:
             errors, self.errors = self.errors, []
             raise ExportError(" ".join(dict.fromkeys(str(error) for error in errors)))

@@ -6,8 +6,7 @@ import csv
 import math
 from pathlib import Path
 
-from sam2_plugins.core.export.registry import Subject, export_format
-from sam2_plugins.core.export.writer import UNPAIRED, Masks
+from sam2_plugins.core.export.registry import UNPAIRED, Masks, Subject, export_format
 from sam2_plugins.core.files import naming
 from sam2_plugins.core.masks import ObjectMask
 

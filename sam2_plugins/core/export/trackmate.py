@@ -14,9 +14,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from sam2_plugins.core.export.registry import Subject, export_format
+from sam2_plugins.core.export.registry import Masks, Subject, export_format
 from sam2_plugins.core.export.track_graph import Spot, TrackGraph
-from sam2_plugins.core.export.writer import Masks
 from sam2_plugins.core.files import replacing
 from sam2_plugins.core.masks.polygons import ring_area
 
