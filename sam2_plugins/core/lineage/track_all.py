@@ -102,7 +102,7 @@ def track_all(
     frames
         A `FrameSource`, or whatever `open_frames` takes.
     options
-        Model, device, window, memory, first and last frame; nano if None. The direction is
+        Model, device, window, memory, first and last frame; nano if None. The direction has to be
         forward.
     journal
         A file in which the run is kept: when it was cut off, the same call goes on to the same
@@ -112,7 +112,7 @@ def track_all(
     Raises
     ------
     TrackingError
-        If the range does not fit the movie.
+        If the range does not fit the movie, or the direction is another.
     ExportError
         If the journal's name is that of another file.
 
@@ -125,6 +125,8 @@ def track_all(
         journal = Path(journal).expanduser()
         require_journal(journal)
     chosen, everything = options or TrackingOptions(model="nano"), how or AllObjects()
+    if chosen.direction != "forward":
+        raise TrackingError("All objects are tracked forward: newcomers come later.")
     tracker, first = chosen.tracker(frames), chosen.start or 0
     require_range(chosen.start, chosen.stop, tracker.frames.length)
     lineage = everything.lineage(tracker, chosen.stop)

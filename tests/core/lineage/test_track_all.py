@@ -89,6 +89,8 @@ def test_a_range_that_does_not_fit_the_movie_is_named() -> None:
         options = TrackingOptions(model="nano", start=start, stop=stop)
         with pytest.raises(TrackingError, match=r"There is no frame|is empty"):
             next(track_all(movie, options))
+    with pytest.raises(TrackingError, match="tracked forward"):
+        next(track_all(movie, TrackingOptions(model="nano", direction="both")))
     with pytest.raises(TrackingError, match="n is 1 or more, not 0"):
         AllObjects(every=0)
 
