@@ -160,7 +160,7 @@ def check(job: Job, frames: FrameSource) -> None:
     ------
     PromptError, TrackingError
         If a prompt is outside of the frames or of another movie, an object has only clicks that
-        exclude, or the range does not fit.
+        exclude, the range does not fit, or a stream had to go back.
     """
     for source in job.made_on:
         refuse_other_movie(source, frames)
@@ -181,7 +181,21 @@ def check(job: Job, frames: FrameSource) -> None:
         if job.direction != "forward":
             raise TrackingError("All objects are tracked forward: newcomers come later.")
         prompted = prompted or {0: [job.start or 0]}
+    if not frames.seekable:
+        _check_stream(job)
     plan_sweeps(prompted, job.direction, job.start, job.stop, frames.length, lives)
+
+
+def _check_stream(job: Job) -> None:
+    """A stream is at a prompt's frame when that is answered, and what came before has passed."""
+    prompted = [prompt.frame for prompt in job.prompts] or [0]
+    begin = 0 if job.everything is not None else min(prompted)
+    begin = begin if job.start is None else job.start
+    if job.direction != "forward" or max(prompted) > begin:
+        raise TrackingError(
+            "A stream goes forward only: prompt all objects on the frame that tracking begins "
+            f"with, {begin}, and track forward. Or record it to a file, and give that."
+        )
 
 
 class _Making:

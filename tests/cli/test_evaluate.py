@@ -118,6 +118,12 @@ def test_the_table_of_a_model_has_the_means(run, nano, dataset):
     assert "synthetic time-lapses only" in result.err
 
 
+def test_labels_alone_ask_for_their_movie(run, moved):
+    result = run("evaluate-model", "nano", "--data", moved)
+    assert result.code == 1
+    assert "moved.npy has no movie beside it: give the movie of these labels" in result.err
+
+
 def test_a_folder_without_a_dataset_exits_with_1(run, tmp_path):
     result = run("evaluate-model", "nano", "--data", tmp_path)
     assert result.code == 1

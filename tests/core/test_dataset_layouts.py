@@ -282,6 +282,17 @@ def test_every_tenth_frame_alone_may_be_a_film(tmp_path, images, labels):
     assert np.array_equal(np.stack(list(load_dataset(tmp_path).truth)), labels[:3])
 
 
+def test_datasets_are_found_in_the_folders_of_a_folder(tmp_path, images, labels):
+    for folder in ("day 2", "day 10"):
+        (tmp_path / folder).mkdir()
+        np.save(tmp_path / folder / "a.npy", images[..., 0])
+        np.save(tmp_path / folder / "a_labels.npy", labels)
+    ctc.write(tmp_path / "cells", "01", images[..., 0], labels)
+    (tmp_path / "notes").mkdir()
+    names = [dataset.name for dataset in find_datasets(tmp_path)]
+    assert names == ["cells-01", "day 2/a", "day 10/a"]
+
+
 def test_a_table_with_the_name_of_a_movie_is_not_taken_for_it(tmp_path, images, labels):
     tifffile.imwrite(tmp_path / "a.tif", images[..., 0])
     (tmp_path / "a.csv").write_text("cell,area\n1,144\n")

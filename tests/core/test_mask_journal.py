@@ -31,6 +31,14 @@ def test_what_was_written_is_read_with_all_that_the_model_said(tmp_path: Path) -
     assert math.isnan(other.masks[0].iou)
 
 
+def test_another_file_is_not_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "notes"
+    path.write_text("no line ends here")
+    with pytest.raises(ExportError, match="notes is there already, and is no journal"):
+        MaskJournal(path)
+    assert path.read_text() == "no line ends here"
+
+
 def test_a_line_that_a_kill_cut_off_is_ignored_and_then_replaced(tmp_path: Path) -> None:
     path = tmp_path / "masks.jsonl"
     with closing(MaskJournal(path)) as journal:

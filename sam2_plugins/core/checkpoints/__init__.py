@@ -13,7 +13,7 @@ from sam2_plugins.core.checkpoints.choose import (
     weights_digest,
 )
 from sam2_plugins.core.checkpoints.download import download
-from sam2_plugins.core.checkpoints.files import read_card, save_model
+from sam2_plugins.core.checkpoints.files import read_card, require_model_suffix, save_model
 from sam2_plugins.core.checkpoints.load import (
     cached_model,
     check_model_name,
@@ -36,6 +36,7 @@ __all__ = [
     "model_identity",
     "model_name",
     "read_card",
+    "require_model_suffix",
     "save_model",
     "weights_digest",
 ]

@@ -11,6 +11,7 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames import open_frames
@@ -227,6 +228,24 @@ def test_grey_colour_and_alpha_may_mix_in_a_list_of_frames() -> None:
     colour = np.repeat(grey[..., None], 3, axis=-1)
     source = open_frames([grey, colour, np.dstack([colour, np.full_like(grey, 255)])])
     assert all(np.array_equal(frame.image, colour) for frame in source)
+
+
+@pytest.mark.parametrize("mode", ["P", "PA", "CMYK", "YCbCr", "HSV", "LA", "RGBA", "L", "1"])
+def test_pictures_of_pillow_are_what_they_show(mode: str) -> None:
+    colours = np.zeros((20, 30, 3), np.uint8)
+    colours[5:15, 5:15], colours[:, 20:] = (200, 30, 60), (10, 220, 90)
+    picture = Image.fromarray(colours).convert(mode)
+    shown = np.asarray(picture.convert("RGB"))
+    for source in ([picture, picture], (one for one in [picture]), picture):
+        assert np.array_equal(open_frames(source)[0].image, shown)
+
+
+def test_a_stack_that_pillow_opened_is_not_its_first_picture(tmp_path: Path) -> None:
+    pages = [Image.new("L", (30, 20), value) for value in (1, 2, 3)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    told = pytest.raises(FrameSourceError, match="this file has 3: give its path")
+    with Image.open(tmp_path / "a.tif") as stack, told:
+        open_frames(stack)
 
 
 def test_time_follows_the_rate_or_counts_seconds() -> None:

@@ -56,6 +56,12 @@ def test_proposals_do_not_overlap_and_say_how_sure_they_are(masks: list[ObjectMa
     assert all(0 <= mask.iou <= 1 for mask in masks)
 
 
+@pytest.mark.parametrize("shape", [(300, 1), (1, 700)])
+def test_a_line_scan_is_looked_at_too(shape: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    assert all(mask.frame_size == shape for mask in found_of(image))
+
+
 def test_nothing_is_found_where_nothing_is() -> None:
     noise = np.random.default_rng(0).normal(90, 5, (200, 260)).clip(0, 255).astype(np.uint8)
     assert found_of(noise) == []
