@@ -5,6 +5,7 @@ tifffile returns the stored numbers without this interpretation.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -179,7 +180,7 @@ def movie_of(tif: tifffile.TiffFile) -> tuple[int, Any]:
     every: list[Any] = [page for k in whole for page in tif.series[k].pages]
     every.sort(key=lambda page: page.index)
     sizes = [(page.imagelength, page.imagewidth) for page in every]
-    size = max(sizes, key=sizes.count)
+    (size, _), *_ = Counter(sizes).most_common(1)
     pages = [page for page, of in zip(every, sizes, strict=True) if of == size]
     number = next(k for k in whole if pages[0] in tif.series[k].pages)
     shape, axes = (len(pages), *pages[0].shape), f"Q{pages[0].axes}"
