@@ -209,6 +209,25 @@ def test_a_colour_is_the_same_object_on_every_frame(tmp_path: Path) -> None:
     assert first[40, 25] == second[40, 65] != first[40, 65] == second[40, 25]
 
 
+@pytest.mark.parametrize(
+    ("ground", "colour"), [(WHITE, BLACK), (BLACK, WHITE), (BLACK, (128,) * 3), ((0,) * 4, WHITE)]
+)
+def test_a_grey_colour_is_the_same_object_on_every_frame(
+    tmp_path: Path, ground: tuple[int, ...], colour: tuple[int, ...]
+) -> None:
+    red, grey = ((*one, 255)[: len(ground)] for one in (RED, colour))
+    frames = [(red, grey), (red, ground), (ground, grey)]
+    images = [Image.fromarray(painted(ground, *colours)) for colours in frames]
+    for frame, image in enumerate(images):
+        image.save(tmp_path / f"{frame}.png")
+    shown = [tuple(labels[40, [25, 65]]) for labels in load_label_stack(tmp_path)]
+    a, b = shown[0]
+    assert shown == [(a, b), (a, 0), (0, b)] and 0 < a != b > 0
+    if len(ground) == 3:
+        tifffile.imwrite(tmp_path / "m.tif", np.stack(images), photometric="rgb")
+        assert [tuple(one[40, [25, 65]]) for one in load_label_stack(tmp_path / "m.tif")] == shown
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_a_photograph_is_no_mask(tmp_path: Path, mode: str) -> None:
     noise = np.random.default_rng(0).normal(0, 8, (*SIZE, 3))
