@@ -8,8 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from sam2_plugins.core.errors import FrameSourceError
+
+SHOWN_AS_COLOUR = {"P", "PA", "CMYK", "YCbCr", "LAB", "HSV", "RGBX", "RGBa"}
+"""Modes of Pillow."""
 
 Shape = tuple[int, ...]
 
@@ -23,6 +27,8 @@ def as_array(source: Any) -> NDArray:
         If that library has no such array of them.
     """
     try:
+        if isinstance(source, Image.Image):
+            return samples_of(source)
         if hasattr(source, "detach"):  # a tensor may be on a graphics card, or have a gradient
             source = source.detach().cpu()
             if str(source.dtype) == "torch.bfloat16":  # which numpy does not have
@@ -32,6 +38,15 @@ def as_array(source: Any) -> NDArray:
         raise FrameSourceError(
             f"A {type(source).__name__} cannot be read as frames: {error} Give an array of numpy."
         ) from error
+
+
+def samples_of(image: Image.Image) -> NDArray:
+    """Return the samples of a picture of Pillow, palettes and inks as colours."""
+    if image.mode in {"LA", "La"}:
+        return np.asarray(image.convert("LA"))[..., 0]
+    if image.mode.startswith("I;16"):
+        return np.asarray(image).astype(np.uint16, copy=False)
+    return np.asarray(image.convert("RGB") if image.mode in SHOWN_AS_COLOUR else image)
 
 
 def is_picture(shape: Shape) -> bool:

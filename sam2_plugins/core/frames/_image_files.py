@@ -22,7 +22,7 @@ from PIL import Image, UnidentifiedImageError
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._content import head_of, kind_of
 from sam2_plugins.core.frames._foreign import refusal_of
-from sam2_plugins.core.frames._form import in_form
+from sam2_plugins.core.frames._form import SHOWN_AS_COLOUR, in_form, samples_of
 from sam2_plugins.core.frames._gate import DAMAGE, MAX_PIXELS, require_size
 from sam2_plugins.core.frames._orientation import Orientation
 from sam2_plugins.core.frames._tiff_facts import refuse_strange_ome
@@ -45,7 +45,6 @@ _ANIMATED = {
     "GIF",
 }  # Pillow counts pages of other kinds, too, that are no frames
 _GREY = {"1": "bool", "L": "uint8", "LA": "uint8", "La": "uint8", "I": "int32", "F": "float32"}
-_SHOWN_AS_COLOUR = {"P", "PA", "CMYK", "YCbCr", "LAB", "HSV", "RGBX", "RGBa"}
 _NETPBM = re.compile(rb"P[56]\s(?:\s*#[^\n]*\n)*\s*(\d+)\s+(?:#[^\n]*\n\s*)*(\d+)\s+(\d+)\s")
 
 _HELD = {"movie": "a movie", "array": "a numpy array", "zip": "an archive"}
@@ -199,7 +198,7 @@ def _samples(image: Image.Image, path: Path) -> tuple[int, str, Reader]:
         return (3 if head.startswith(b"P6") else 1), "uint16", _read_netpbm
     if image.format == "JPEG2000" and image.mode != "I;16" and _bits_of_jpeg2000(head) > 8:
         return {"L": 1, "LA": 1}.get(image.mode, len(image.getbands())), "uint16", _read_jpeg2000
-    if image.mode in _SHOWN_AS_COLOUR:
+    if image.mode in SHOWN_AS_COLOUR:
         return 3, "uint8", _read
     if image.mode.startswith("I;16"):
         return 1, "uint16", _read
@@ -210,12 +209,7 @@ def _samples(image: Image.Image, path: Path) -> tuple[int, str, Reader]:
 
 def _read(path: Path) -> NDArray:
     with Image.open(path) as image:
-        if image.mode in {"LA", "La"}:
-            return np.asarray(image.convert("LA"))[..., 0]
-        if image.mode.startswith("I;16"):
-            return np.asarray(image).astype(np.uint16, copy=False)
-        shown = image.convert("RGB") if image.mode in _SHOWN_AS_COLOUR else image
-        return np.asarray(shown)
+        return samples_of(image)
 
 
 def _read_png(path: Path) -> NDArray:

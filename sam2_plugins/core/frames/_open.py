@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._animation import open_animation
@@ -65,10 +66,10 @@ def open_frames(
         Path of a video, a TIFF or OME-TIFF stack, an image or animation, a folder of images or a
         pattern of their names (`exp/*GFP*.tif`), a `.npy` array, a zarr or OME-Zarr folder, `.zip`
         or address; a list of image paths; a numpy, dask or zarr array, (T, Y, X), (T, Y, X, C),
-        (T, C, Y, X), or one image (Y, X), (Y, X, 3); a list of frames; or a stream, which only goes
-        forward: a generator of frames, an open pipe of a video, "-" (standard input), or a URL.
-        A `FrameSource` is returned as it is. Playlists, and protocols other than those of the
-        network, are not opened.
+        (T, C, Y, X), or one image (Y, X), (Y, X, 3), or of Pillow; a list of frames; or a stream,
+        which only goes forward: a generator of frames, an open pipe of a video, "-" (standard
+        input), or a URL. A `FrameSource` is returned as it is. Playlists, and protocols
+        other than those of the network, are not opened.
     axes
         Letters of an array's axes: T time, Z depth, C channel, Y row, X column. By default those
         in the file, or else a guess from the shape.
@@ -115,8 +116,11 @@ def open_frames(
 def _open(source: Any, options: ReadOptions) -> FrameSource:
     if isinstance(source, (str, os.PathLike)):
         return _open_path(os.fspath(source), options)
+    if isinstance(source, Image.Image):
+        source = as_array(source)
     if isinstance(source, (list, tuple)):
-        return _open_list(source, options)
+        pictures = [as_array(item) if isinstance(item, Image.Image) else item for item in source]
+        return _open_list(pictures, options)
     if hasattr(source, "shape") and hasattr(source, "__getitem__"):
         return _open_array(source, options)
     if hasattr(source, "read"):
