@@ -7,9 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sam2_plugins.core.errors import ExportError
-from sam2_plugins.core.export.registry import Subject, export_format
+from sam2_plugins.core.export.registry import Masks, Subject, export_format
 from sam2_plugins.core.export.track_graph import TrackGraph
-from sam2_plugins.core.export.writer import Masks
 from sam2_plugins.core.files import naming
 
 

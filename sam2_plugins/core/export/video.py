@@ -15,8 +15,7 @@ from av.video.stream import VideoStream
 
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export.overlay import Picture, overlay
-from sam2_plugins.core.export.registry import Subject, export_format
-from sam2_plugins.core.export.writer import Masks
+from sam2_plugins.core.export.registry import Masks, Subject, export_format
 from sam2_plugins.core.files import naming, replacing
 from sam2_plugins.core.frames import media_url
 

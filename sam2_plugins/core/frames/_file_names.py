@@ -183,7 +183,8 @@ def _two_counts(fields: Sequence[_Field], chosen: Sequence[int], names: Sequence
 def _complete(grid: Mapping[tuple, Path], notes: Sequence[str]) -> Arrangement | None:
     """Arrange files that are there for every time, channel and plane, but for a last time."""
     times, channels, planes = (sorted({key[k] for key in grid}, key=_order) for k in range(3))
-    if len(channels) == len(planes) == 1 and not any(_is_negative(time) for time in times):
+    is_signed = any(isinstance(part, int) and part < 0 for time in times for part in time)
+    if len(channels) == len(planes) == 1 and not is_signed:
         times = [time for time, _, _ in grid]  # the order of the names as a whole, a10 before b2
     notes = [*notes, *_gaps(times)]
     whole = [t for t in times if all((t, c, z) in grid for c, z in product(channels, planes))]
@@ -327,10 +328,6 @@ def _joined(fields: Sequence[_Field], axis: str, count: int) -> list[tuple[Hasha
 
 def _order(key: Sequence[Hashable]) -> list[Any]:
     return [part if isinstance(part, int) else natural_key(str(part)) for part in key]
-
-
-def _is_negative(key: Sequence[Hashable]) -> bool:
-    return any(isinstance(part, int) and part < 0 for part in key)
 
 
 def _is_number(run: str) -> bool:
