@@ -194,6 +194,7 @@ def test_a_label_image_with_many_small_cells_is_left_as_it_is(tmp_path: Path) ->
         (np.where(disc(25), 5, -1).astype(np.int32), 5),
         (np.where(disc(25), 1_000_001, 0).astype(np.uint32), 1_000_001),
         (np.where(disc(25), 70_000, 0).astype(np.float32), 70_000),
+        (np.where(disc(25), 3, np.nan).astype(np.float32), 3),
     ],
 )
 def test_numbers_of_any_type_keep_their_ids(tmp_path: Path, labels: NDArray, wanted: int) -> None:

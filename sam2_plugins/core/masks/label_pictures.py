@@ -100,6 +100,8 @@ def whole_numbers(labels: NDArray[Any]) -> Labels:
     NotLabelsError
         If some are fractions, or negative ones leave open which the background is.
     """
+    if labels.dtype.kind == "f" and np.isnan(labels).any():
+        labels = np.where(np.isnan(labels), -1, labels)  # no label, as negative ones are none
     if labels.dtype.kind == "f" and np.isfinite(labels).all() and not np.any(labels % 1):
         labels = labels.astype(np.int64)  # ImageJ and others save labels as floats
     if labels.dtype.kind not in "bui":
@@ -108,8 +110,8 @@ def whole_numbers(labels: NDArray[Any]) -> Labels:
         return labels
     if np.any(labels == 0):
         raise NotLabelsError(
-            "has pixels of 0 and of negative numbers: make 0 the background, and number the "
-            "objects from 1"
+            "has pixels of 0, and others of negative numbers or of none (nan): make 0 the "
+            "background, and number the objects from 1"
         )
     return np.where(labels < 0, 0, labels)
 
