@@ -119,13 +119,17 @@ def unreadable(path: Path, error: Exception) -> FrameSourceError:
     )
 
 
-def read_pages(path: Path, *, as_stored: bool = False) -> tuple[NDArray, str]:
+def read_pages(
+    path: Path, *, as_stored: bool = False, is_frame: bool = False
+) -> tuple[NDArray, str]:
     """Read all pages of a TIFF, upright and as they are shown.
 
     Parameters
     ----------
     as_stored
         Take the samples as they are, whatever they stand for.
+    is_frame
+        Whether the file is one frame of a movie: see `movie_of`.
 
     Returns
     -------
@@ -138,7 +142,7 @@ def read_pages(path: Path, *, as_stored: bool = False) -> tuple[NDArray, str]:
         As for `open_frames`; OSError or ValueError, if it is damaged.
     """
     with tifffile.TiffFile(path) as tif:
-        series, view, views, leading = _shown(tif, path, as_stored)
+        series, view, views, leading = _shown(tif, path, as_stored, is_frame)
         if views:
             pages = np.stack(
                 [
@@ -155,17 +159,19 @@ def read_pages(path: Path, *, as_stored: bool = False) -> tuple[NDArray, str]:
 
 def _tiff_header(path: Path) -> ImageHeader:
     with tifffile.TiffFile(path) as tif:
-        series, view, _, leading = _shown(tif, path)
+        series, view, _, leading = _shown(tif, path, is_frame=True)
         shape, axes = (*series.shape[:leading], *view.shape), series.axes[:leading] + view.axes
-        return ImageHeader(shape, view.dtype, axes, 1, lambda p: read_pages(p)[0], view.white)
+        return ImageHeader(
+            shape, view.dtype, axes, 1, lambda p: read_pages(p, is_frame=True)[0], view.white
+        )
 
 
 def _shown(
-    tif: tifffile.TiffFile, path: Path, as_stored: bool = False
+    tif: tifffile.TiffFile, path: Path, as_stored: bool = False, is_frame: bool = False
 ) -> tuple[Any, PageView, list[PageView] | None, int]:
     """Return the series that is shown, what `views_of` has, and how many axes pages do not have."""
     refuse_strange_ome(tif, path.name)
-    series = movie_of(tif)[1]
+    series = movie_of(tif, is_frame=is_frame)[1]
     leading = len(series.shape) - len(series.keyframe.shape)
     view, views = views_of(series, series.axes[leading:], as_stored=as_stored)
     return series, view, views, leading

@@ -167,11 +167,12 @@ def _has_own_palettes(pages: Sequence[Any]) -> bool:
     return any(other is None or not np.array_equal(first, other) for other in others)
 
 
-def movie_of(tif: tifffile.TiffFile) -> tuple[int, Any]:
+def movie_of(tif: tifffile.TiffFile, *, is_frame: bool = False) -> tuple[int, Any]:
     """Return the number and the series that is read by default.
 
     It is the first that is no thumbnail; or, where a program wrote its pages one at a time, which
-    tifffile then takes for a series for each kind of page, all of the most frequent size.
+    tifffile then takes for a series for each kind of page, all of the most frequent size. In a file
+    of one frame, pages of another kind than the first are something else, such as its mask.
     """
     whole = [k for k, one in enumerate(tif.series) if not one.keyframe.is_reduced] or [0]
     first = tif.series[whole[0]]
@@ -180,6 +181,8 @@ def movie_of(tif: tifffile.TiffFile) -> tuple[int, Any]:
     every: list[Any] = [page for k in whole for page in tif.series[k].pages]
     every.sort(key=lambda page: page.index)
     sizes = [(page.imagelength, page.imagewidth) for page in every]
+    if is_frame and len({(p.shape, p.dtype, p.axes, p.photometric) for p in every}) > 1:
+        return whole[0], first
     (size, _), *_ = Counter(sizes).most_common(1)
     pages = [page for page, of in zip(every, sizes, strict=True) if of == size]
     number = next(k for k in whole if pages[0] in tif.series[k].pages)
