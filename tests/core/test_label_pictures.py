@@ -194,6 +194,7 @@ def test_a_label_image_with_many_small_cells_is_left_as_it_is(tmp_path: Path) ->
         (np.where(disc(25), 5, -1).astype(np.int32), 5),
         (np.where(disc(25), 1_000_001, 0).astype(np.uint32), 1_000_001),
         (np.where(disc(25), 70_000, 0).astype(np.float32), 70_000),
+        (np.where(disc(25), 3, np.nan).astype(np.float32), 3),
     ],
 )
 def test_numbers_of_any_type_keep_their_ids(tmp_path: Path, labels: NDArray, wanted: int) -> None:
@@ -207,6 +208,25 @@ def test_a_colour_is_the_same_object_on_every_frame(tmp_path: Path) -> None:
         Image.fromarray(painted(BLACK, *colours)).save(tmp_path / f"{frame}.png")
     first, second = load_label_stack(tmp_path)
     assert first[40, 25] == second[40, 65] != first[40, 65] == second[40, 25]
+
+
+@pytest.mark.parametrize(
+    ("ground", "colour"), [(WHITE, BLACK), (BLACK, WHITE), (BLACK, (128,) * 3), ((0,) * 4, WHITE)]
+)
+def test_a_grey_colour_is_the_same_object_on_every_frame(
+    tmp_path: Path, ground: tuple[int, ...], colour: tuple[int, ...]
+) -> None:
+    red, grey = ((*one, 255)[: len(ground)] for one in (RED, colour))
+    frames = [(red, grey), (red, ground), (ground, grey)]
+    images = [Image.fromarray(painted(ground, *colours)) for colours in frames]
+    for frame, image in enumerate(images):
+        image.save(tmp_path / f"{frame}.png")
+    shown = [tuple(labels[40, [25, 65]]) for labels in load_label_stack(tmp_path)]
+    a, b = shown[0]
+    assert shown == [(a, b), (a, 0), (0, b)] and 0 < a != b > 0
+    if len(ground) == 3:
+        tifffile.imwrite(tmp_path / "m.tif", np.stack(images), photometric="rgb")
+        assert [tuple(one[40, [25, 65]]) for one in load_label_stack(tmp_path / "m.tif")] == shown
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])

@@ -138,7 +138,7 @@ class WriterGroup:
         ExportError
             If it does not come in order, or something is no mask.
         """
-        frame = plain_id(frame)
+        frame, time = plain_id(frame), float(time)
         masks = {plain_id(obj): _checked(frame, obj, mask) for obj, mask in masks.items()}
         if not self._in_order:
             _, known = self._gathered.setdefault(frame, (time, {}))

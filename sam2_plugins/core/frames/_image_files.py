@@ -22,11 +22,11 @@ from PIL import Image, UnidentifiedImageError
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._content import head_of, kind_of
 from sam2_plugins.core.frames._foreign import refusal_of
-from sam2_plugins.core.frames._form import SHOWN_AS_COLOUR, samples_of
+from sam2_plugins.core.frames._form import SHOWN_AS_COLOUR, in_form, samples_of
 from sam2_plugins.core.frames._gate import DAMAGE, MAX_PIXELS, require_size
 from sam2_plugins.core.frames._orientation import Orientation
 from sam2_plugins.core.frames._tiff_facts import refuse_strange_ome
-from sam2_plugins.core.frames._tiff_pages import PageView, movie_of, view_of
+from sam2_plugins.core.frames._tiff_pages import PageView, movie_of, views_of
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # `_tiff` reports what matters
 
@@ -119,13 +119,17 @@ def unreadable(path: Path, error: Exception) -> FrameSourceError:
     )
 
 
-def read_pages(path: Path, *, as_stored: bool = False) -> tuple[NDArray, str]:
+def read_pages(
+    path: Path, *, as_stored: bool = False, is_frame: bool = False
+) -> tuple[NDArray, str]:
     """Read all pages of a TIFF, upright and as they are shown.
 
     Parameters
     ----------
     as_stored
         Take the samples as they are, whatever they stand for.
+    is_frame
+        Whether the file is one frame of a movie: see `movie_of`.
 
     Returns
     -------
@@ -138,29 +142,39 @@ def read_pages(path: Path, *, as_stored: bool = False) -> tuple[NDArray, str]:
         As for `open_frames`; OSError or ValueError, if it is damaged.
     """
     with tifffile.TiffFile(path) as tif:
-        series, view, leading = _shown(tif, path, as_stored)
-        stored = series.asarray(maxworkers=1).reshape(-1, *series.keyframe.shape)
-        pages = np.stack([view.show(page) for page in stored])
+        series, view, views, leading = _shown(tif, path, as_stored, is_frame)
+        if views:
+            pages = np.stack(
+                [
+                    in_form(each.show(page.asarray(maxworkers=1)), view.shape, view.dtype)
+                    for page, each in zip(series.pages, views, strict=True)
+                ]
+            )
+        else:
+            stored = series.asarray(maxworkers=1).reshape(-1, *series.keyframe.shape)
+            pages = np.stack([view.show(page) for page in stored])
         axes = series.axes[:leading] + view.axes
         return pages.reshape(*series.shape[:leading], *view.shape), axes
 
 
 def _tiff_header(path: Path) -> ImageHeader:
     with tifffile.TiffFile(path) as tif:
-        series, view, leading = _shown(tif, path)
+        series, view, _, leading = _shown(tif, path, is_frame=True)
         shape, axes = (*series.shape[:leading], *view.shape), series.axes[:leading] + view.axes
-        return ImageHeader(shape, view.dtype, axes, 1, lambda p: read_pages(p)[0], view.white)
+        return ImageHeader(
+            shape, view.dtype, axes, 1, lambda p: read_pages(p, is_frame=True)[0], view.white
+        )
 
 
 def _shown(
-    tif: tifffile.TiffFile, path: Path, as_stored: bool = False
-) -> tuple[Any, PageView, int]:
-    """Return the series that is shown, how its pages are, and how many axes these do not have."""
+    tif: tifffile.TiffFile, path: Path, as_stored: bool = False, is_frame: bool = False
+) -> tuple[Any, PageView, list[PageView] | None, int]:
+    """Return the series that is shown, what `views_of` has, and how many axes pages do not have."""
     refuse_strange_ome(tif, path.name)
-    series = movie_of(tif)[1]
+    series = movie_of(tif, is_frame=is_frame)[1]
     leading = len(series.shape) - len(series.keyframe.shape)
-    view = view_of(series.keyframe, series.axes[leading:], as_stored=as_stored)
-    return series, view, leading
+    view, views = views_of(series, series.axes[leading:], as_stored=as_stored)
+    return series, view, views, leading
 
 
 def _header(path: Path) -> ImageHeader:

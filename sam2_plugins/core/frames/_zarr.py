@@ -163,7 +163,7 @@ def _open_multiscale(
     finest = image["datasets"][0]
     array = group[finest["path"]]
     axes = image.get("axes")
-    letters = "".join(map(_letter, axes)).upper() if axes else _OLD_AXES[-len(array.shape) :]
+    letters = _letters(axes) if axes else _OLD_AXES[-len(array.shape) :]
     scale = _scale(finest, len(letters)) * _scale(image, len(letters))
     units = [axis.get("unit") if isinstance(axis, dict) else None for axis in axes or letters]
     times = None
@@ -200,10 +200,20 @@ def _scale(part: Mapping[str, Any], count: int) -> NDArray[np.float64]:
     return scale
 
 
+def _letters(axes: Any) -> str:
+    letters = [_letter(axis).upper() for axis in axes]
+    if not {"Y", "X"} <= set(letters):  # of other names, space is in the order z, y, x
+        are_space = [isinstance(axis, dict) and axis.get("type") == "space" for axis in axes]
+        space = [k for k, is_space in enumerate(are_space) if is_space]
+        for place, letter in zip(reversed(space), "XYZ", strict=False):
+            letters[place] = letter
+    return "".join(letters)
+
+
 def _letter(axis: Any) -> str:
     if not isinstance(axis, dict):
         return str(axis)[0]
-    return {"time": "T", "channel": "C"}.get(str(axis.get("type"))) or str(axis["name"])[0]
+    return {"time": "T", "channel": "C"}.get(str(axis.get("type"))) or str(axis["name"])[:1]
 
 
 def _only_array(group: Any, source: Path | str) -> Any:

@@ -209,6 +209,18 @@ def test_tensors_and_lists_of_frames_are_movies() -> None:
         assert np.array_equal(source[6].image, movie[6])
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"])
+def test_pictures_of_pillow_are_shown_as_in_a_file(tmp_path: Path, mode: str) -> None:
+    colours = Image.fromarray(ramp(20, 30, 3))
+    picture = Image.fromarray(ramp(20, 30).astype(np.uint16) * 9)
+    picture = picture if mode == "I;16" else colours.convert("RGB" if mode == "P" else mode)
+    picture = picture.convert("P", palette=Image.Palette.ADAPTIVE) if mode == "P" else picture
+    picture.save(tmp_path / "m.tif")
+    shown = open_frames(tmp_path / "m.tif")[0].image
+    for source in (open_frames(picture), open_frames([picture, picture])):
+        assert np.array_equal(source[0].image, shown)
+
+
 def test_a_list_of_frames_of_different_sizes_is_refused() -> None:
     with pytest.raises(FrameSourceError, match="differ in size"):
         open_frames([ramp(20, 30), ramp(20, 31)])

@@ -90,10 +90,9 @@ class Surveyor:
             region = regions[box] == number
             if region.sum() >= SMALLEST_HILL:
                 mask = _in_frame(region, box, regions.shape, size)
-                if not mask.visible:  # of less than a pixel
-                    continue
                 sure = float(presence[box][region].mean())
-                found.append(Hill(mask, sure, float(depth[box][region].max())))
+                if mask.visible:  # cells may be finer than pixels
+                    found.append(Hill(mask, sure, float(depth[box][region].max())))
         return found
 
     def _side_of(self, window: Window) -> int | None:

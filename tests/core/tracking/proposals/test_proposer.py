@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.model import build_model
+from sam2_plugins.core.model import Sam2Model, build_model
 from sam2_plugins.core.tracking.image_segmenter import ImageSegmenter
 from sam2_plugins.core.tracking.proposals import disjoint, make_proposer, proposer
 from sam2_plugins.core.tracking.tracker import VideoTracker
@@ -118,6 +118,17 @@ def test_what_is_clearest_in_the_whole_frame_is_not_enlarged(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("size", [(1, 200), (2, 3000), (1500, 3)])
+def test_frames_that_are_but_a_line_are_looked_through(
+    nano: Sam2Model, size: tuple[int, int]
+) -> None:
+    image = np.full(size, 50, np.uint8)
+    image[tuple(slice(20, 38) if side > 38 else slice(None) for side in size)] = 180
+    segmenter = ImageSegmenter(nano)
+    segmenter.set_image(image)
+    assert all(mask.visible for mask in segmenter.objects())
+
+
 def test_examples_say_which_size_is_meant() -> None:
     image = np.full((300, 400), 20.0)
     large = [(80, 90), (80, 250), (220, 120)]
