@@ -198,8 +198,9 @@ class MovieReport:
             yield f"{self.name}, {problem}"
         if self.unprompted and not self.removed:
             yield (
-                f"{self.name}: {', '.join(self.unprompted)} stayed, though no label prompts it any "
-                "more. Remove such tracks by remove_unprompted, or correct a mask of theirs."
+                f"{self.name}: {', '.join(self.unprompted)} stayed, though no label in the prompt "
+                "fields prompts it. Name the field with its prompts, too; remove such tracks by "
+                "remove_unprompted; or correct a mask of theirs."
             )
         for one in self.outdated:
             yield (
@@ -249,7 +250,9 @@ class Report:
         counts = [f"{self.count('done')} done"]
         counts += [f"{n} {s}" for s in ("stopped", "failed", "no prompts") if (n := self.count(s))]
         left = sum(len(movie.unprompted) for movie in self.movies if not movie.removed)
+        gone = sum(len(movie.unprompted) for movie in self.movies if movie.removed)
         more = f", {left} tracks without a prompt" if left else ""
+        more += f", {gone} tracks removed" if gone else ""
         for name in ("born", "divided", "ended"):
             number = sum(getattr(movie, name) for movie in self.movies)
             more += f", {number} {name}" if number else ""
