@@ -65,6 +65,8 @@ class Request:
         for name in ("first", "last"):
             if given.get(name) is not None:
                 given[name] = whole_number(given[name], name)
+        if values.get("image_size") is not None:
+            values = {**values, "image_size": whole_number(values["image_size"], "image_size")}
         chosen = given.get("prompt_frames")
         if chosen is not None:
             numbers = chosen if isinstance(chosen, Iterable) else [chosen]
