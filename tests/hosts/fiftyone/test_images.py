@@ -13,9 +13,10 @@ import tifffile
 from fiftyone.operators.executor import ExecutionError
 from PIL import Image
 
-from sam2_plugins.fiftyone_plugin import Request, propagate, segment
+from sam2_plugins.fiftyone_plugin import Everything, Request, propagate, segment
 from sam2_plugins.fiftyone_plugin.footage import FootageError
 from sam2_plugins.fiftyone_plugin.operators.panel import Masklets
+from sam2_plugins.fiftyone_plugin.segmentation import check_segmentation
 from tests.hosts.fiftyone.conftest import (
     HEIGHT,
     WIDTH,
@@ -265,3 +266,11 @@ def test_a_view_of_frames_may_be_made_anew_during_its_run(movie: Any) -> None:
     (report,) = propagate(frames, "seed", last=4, on_progress=reload).movies
     assert (report.state, report.frames) == ("done", 4)
     assert len(movie.match_frames(fo.ViewField("sam2.detections").length() > 0)) == 1
+
+
+def test_masks_that_a_search_for_everything_replaces_are_named_in_the_form(images: Any) -> None:
+    request = Request((), "sam2")
+    assert not check_segmentation(images, request, Everything())
+    propagate(images, "seed", group_by="sequence", order_by="place")
+    (notice,) = check_segmentation(images, request, Everything())
+    assert "'sam2' holds masks that SAM 2 made before" in notice
