@@ -7,8 +7,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from sam2_plugins.batch.folder import FILES, JOURNAL, PROMPTS, ResultFolder
 from sam2_plugins.batch.inputs import digest_inputs, read_content
@@ -18,22 +19,19 @@ from sam2_plugins.core.checkpoints import model_name
 from sam2_plugins.core.errors import ExportError, PromptError, TrackingError, message_of
 from sam2_plugins.core.export import WriterGroup, open_writers
 from sam2_plugins.core.frames import FrameSource, first_read, open_frames
-from sam2_plugins.core.lineage import LineageJournal, note_on, run_all
+from sam2_plugins.core.lineage import LineageJournal, LineageTracker, note_on, run_all
 from sam2_plugins.core.lineage.events import Event, parents_of
 from sam2_plugins.core.masks import Masklet, MaskTable, ObjectId
 from sam2_plugins.core.masks.journal import read_journal
 from sam2_plugins.core.masks.masklet import spans_of
+from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompt_files import facts_of, refuse_other_movie, save_prompts
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.run import TrackJournal, run
 from sam2_plugins.core.tracking.schedule import Life, plan_sweeps
+from sam2_plugins.core.tracking.tracker import VideoTracker
 
-if TYPE_CHECKING:
-    from sam2_plugins.core.lineage import LineageTracker
-    from sam2_plugins.core.model import Sam2Model
-    from sam2_plugins.core.tracking.tracker import VideoTracker
-
-LoadModel: TypeAlias = "Callable[[TrackingOptions], Sam2Model]"
+LoadModel: TypeAlias = Callable[[TrackingOptions], Sam2Model]
 
 
 @dataclass(frozen=True)
@@ -227,8 +225,10 @@ class _Making:
         for prompt in self._job.prompts:
             tracker.add(prompt)
         for obj, (first, last) in self._job.lives.items():
-            tracker.set_life(obj, first, last)
-        self._notes = (*tracker.unmet_notes(), *_out_of_reach(self._job), *_jumps(self._job))
+            if obj in tracker.objects:
+                tracker.set_life(obj, first, last)
+        notes = (_out_of_reach, _jumps, _unprompted)
+        self._notes = (*tracker.unmet_notes(), *chain(*(note(self._job) for note in notes)))
         if self._job.everything is not None:
             yield from self._everything(
                 self._job.everything.lineage(tracker, options.stop), options
@@ -264,8 +264,10 @@ class _Making:
         if PROMPTS in names:
             names.remove(PROMPTS)
             path = self._folder.work / FILES[PROMPTS]
-            mothers = {str(daughter): mother for daughter, mother in self._job.mothers.items()}
-            facts = facts_of(self._frames) | ({"mothers": mothers} if mothers else {})
+            facts = facts_of(self._frames)
+            for fact, known in (("mothers", self._job.mothers), ("names", self._job.names)):
+                if known:
+                    facts[fact] = {str(obj): value for obj, value in known.items()}
             save_prompts(path, self._job.prompts, facts, self._job.lives)
             self.files = (path.name,)
         writers = self._open_writers(names, in_order)
@@ -295,6 +297,7 @@ class _Making:
             objects,
             in_order=in_order,
             parents=self._parents,
+            names=self._job.names,
             overwrite=True,
         )
 
@@ -345,6 +348,16 @@ def _jumps(job: Job) -> Iterator[str]:
                     f"begins with frame {begin}: it is looked for as if nothing had moved between. "
                     f"Prompt it on frame {begin}, or begin where it is prompted."
                 )
+
+
+def _unprompted(job: Job) -> Iterator[str]:
+    """Note the objects of which a file knows a birth or an end, but no prompt."""
+    prompted = {prompt.obj for prompt in job.prompts}
+    if others := [repr(obj) for obj in job.lives if obj not in prompted]:
+        yield (
+            "The prompts tell a birth or an end of objects without a prompt, which are not "
+            f"tracked: {', '.join(others[:5])}{' …' if others[5:] else ''}."
+        )
 
 
 def _summary(masklet: Masklet) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from functools import partial
 from statistics import fmean
 from typing import Any, TypeAlias
 
-from sam2_plugins.core.datasets.labelled_frames import Absent
+from sam2_plugins.core.datasets.dataset import Absent
 from sam2_plugins.core.evaluation import label_images
 from sam2_plugins.core.evaluation.metrics import ObjectScores
 from sam2_plugins.core.evaluation.metrics import evaluate as score_stacks

@@ -29,13 +29,14 @@ from sam2_plugins.labelstudio_backend.errors import (
 from sam2_plugins.labelstudio_backend.label_config import VIDEO_SHAPE
 from sam2_plugins.labelstudio_backend.project_setups import ProjectSetups
 from sam2_plugins.labelstudio_backend.regions import (
+    beside,
     carried,
     id_of,
     region_of,
     reparented,
     with_note,
 )
-from sam2_plugins.labelstudio_backend.request import TaskRequest
+from sam2_plugins.labelstudio_backend.request import TaskRequest, objects_in
 from sam2_plugins.labelstudio_backend.settings import Settings
 from sam2_plugins.labelstudio_backend.work import Filled, Work
 
@@ -103,7 +104,7 @@ class Engine:
             config, context = str(kept.get("label_config", "")), kept.get("context")
             until = time.monotonic()
             request = TaskRequest(kept["task"], config, context, server, project, until, own)
-            if request.is_gone():
+            if request.now() is None:
                 log.info(_GONE, request.task_id)
                 self._pending.remove(key)
                 continue
@@ -301,24 +302,48 @@ class Engine:
         self._deliveries.add(key, replace(request, until=float("inf")))
 
     def _deliver(self, key: str, request: TaskRequest) -> None:
-        """Make a whole prediction, and store it."""
+        """Make a whole prediction of what is drawn by then, and store it."""
         server, task = request.server, request.task_id
         if server is None or task is None:
             return
-        try:
-            made = self._prediction(request, whole=True)
-        except NotYet:  # stopped by a person, or by the end of the backend
-            if not self.work.jobs.is_closing:
-                self._pending.remove(key)
-            return
-        except Sam2PluginsError as error:
-            made = self._excuse(replace(request, context=None), str(error))
-        if request.is_gone():
+        while True:
+            try:
+                made = self._prediction(request, whole=True)
+            except NotYet:  # stopped by a person, or by the end of the backend
+                if not self.work.jobs.is_closing:
+                    self._pending.remove(key)
+                return
+            except Sam2PluginsError as error:
+                made = self._excuse(replace(request, context=None), str(error))
+            latest = request.now()
+            if latest is None or prompts_digest(latest.drawn) == prompts_digest(request.drawn):
+                break
+            request = latest
+        if latest is None:
             log.info(_GONE, task)
         elif made:
             with suppress(NotThereError):
-                server.replace_prediction(task, **made)
+                self._store(server, task, made, latest)
         self._pending.remove(key)
+
+    def _store(
+        self, server: LabelStudio, task: int, made: dict[str, Any], request: TaskRequest
+    ) -> None:
+        """Store a prediction in place of earlier ones of this model.
+
+        An annotator sends the boxes of one label: those of the other labels, which were tracked
+        before, and those of other annotators stay in it.
+        """
+        earlier = server.predictions(task)
+        earlier = [one for one in earlier if one.get("model_version") == made["model_version"]]
+        if request.interactive and made["result"]:
+            results = list(made["result"])
+            for one in sorted(earlier, key=lambda one: -int(one["id"])):
+                results += beside(results, objects_in(one.get("result")))
+            others = results[len(made["result"]) :]
+            digest = prompts_digest([*request.results, *others])
+            made = {**made, "result": marked(results, digest)}
+        server.replace_predictions(earlier, task, made)
 
 
 def _version(version: str, reason: str) -> str:

@@ -106,6 +106,14 @@ def carried(
     return kept + [one for one in relations if {one["from_id"], one["to_id"]} <= known]
 
 
+def beside(results: Iterable[Result], earlier: Sequence[Result]) -> list[dict[str, Any]]:
+    """Return what earlier results have of other objects than these results."""
+    ids = {id_of(one): track_of(one) for one in results}
+    tracks = {*ids.values()} - {None}
+    known = [id_of(one) for one in earlier if id_of(one) in ids or track_of(one) in tracks]
+    return carried(earlier, {id_: [id_] if id_ in ids else [] for id_ in known}, lambda _: True)
+
+
 def reparented(
     results: Iterable[Result], answered: Mapping[str, Sequence[str]]
 ) -> list[dict[str, Any]]:

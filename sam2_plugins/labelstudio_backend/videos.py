@@ -20,6 +20,7 @@ from sam2_plugins.labelstudio_backend.formats.geometry import FrameSize, Percent
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     Keyframe,
     VideoRegion,
+    interpolate,
     read_region,
     read_regions,
 )
@@ -159,6 +160,7 @@ def answer_region(
         if frame not in hidden and (around := mask.box) is not None
     }
     boxes |= {frame: geometry.upright(k.box, 0, view.size) for frame, k in persons.items()}
+    boxes |= _shown_on(region, boxes, view)
     sequence: dict[int, dict[str, Any]] = {}
     ends = {frame for frame, one in persons.items() if not one.enabled}
     for stretch in _stretches(boxes, ends):
@@ -214,6 +216,20 @@ def _hidden(region: VideoRegion, count: int) -> set[int]:
     return hidden
 
 
+def _shown_on(
+    region: VideoRegion, known: Collection[int], view: VideoView
+) -> dict[int, Sequence[float]]:
+    """Boxes where a person has a lost object shown, up to the next one that is known."""
+    found: dict[int, Sequence[float]] = {}
+    for keyframe in filter(keyframes.is_shown_on, region.keyframes):
+        for frame in range(keyframe.frame + 1, len(view.clock.shown) + 1):
+            box = interpolate(region.keyframes, frame)
+            if frame in known or box is None:
+                break
+            found[frame] = geometry.upright(box, 0, view.size)
+    return found
+
+
 def _stretches(frames: Iterable[int], ends: Collection[int]) -> Iterator[range]:
     """Yield the frames without a gap, apart where a person has hidden the object on one of them."""
     for first, last in spans_of(frames):
@@ -228,6 +244,9 @@ def _thin(
     """Return the corners on those frames of a stretch that become keyframes."""
     corners = np.array([boxes[frame] for frame in stretch], dtype=float)
     fixed = {i for i, frame in enumerate(stretch) if frame in persons}
+    turned = {i for i in fixed if persons[stretch[i]].rotation}
+    # The editor turns the boxes between two keyframes bit by bit: the next ones are upright again.
+    fixed |= {i for one in turned for i in (one - 1, one + 1) if 0 <= i < len(stretch)}
     chosen = keyframes.thin(np.array(stretch), corners, fixed)
     return {stretch[i]: box.tolist() for i, box in chosen.items()}
 

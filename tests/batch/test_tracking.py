@@ -297,6 +297,17 @@ def test_what_a_format_leaves_out_is_told_and_stays_in_the_record(
     assert track(folder, unseen, TABLE, load=no_model).notes == told
 
 
+def test_a_birth_of_what_has_no_prompt_is_told_and_stops_nothing(
+    movie: Job, folder: ResultFolder
+) -> None:
+    prompt = movie.prompts[0]
+    found = replace(movie, lives={prompt.obj: (0, None), "found": (2, None)})
+    report = track(folder, found)
+    assert (report.state, report.frames) == ("done", FRAMES)
+    (note,) = report.notes
+    assert "not tracked: 'found'." in note
+
+
 class TestBatch:
     """A batch makes its results aside, so that one is complete or not there."""
 

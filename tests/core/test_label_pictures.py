@@ -128,6 +128,15 @@ def test_soft_edges_and_compression_make_no_objects(
     assert_discs(read(smooth, tmp_path / f"m.{suffix}"), len(colours), most_wrong=90)
 
 
+def test_soft_edges_of_shades_of_grey_make_no_objects(tmp_path: Path) -> None:
+    image = Image.new("L", (4 * SIZE[1], 4 * SIZE[0]))
+    draw = ImageDraw.Draw(image)
+    for k, shade in enumerate((80, 160, 240)):
+        draw.ellipse((12 + 80 * k, 40, 72 + 80 * k, 120), shade)
+    smooth = image.resize(SIZE[::-1], Image.Resampling.BILINEAR)
+    assert np.unique(read(smooth, tmp_path / "m.png")).tolist() == [0, 80, 160, 240]
+
+
 def sectors(*colours: tuple[int, ...]) -> NDArray[np.uint8]:
     """A disc on black that is cut into sectors, each of a colour."""
     angle = np.arctan2(_ROWS - 48, _COLUMNS - 64) / (2 * np.pi) + 0.5
@@ -216,8 +225,11 @@ def test_hidden_files_are_no_labels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("quality", [30, 90])
-def test_shades_of_grey_in_a_jpeg_are_objects(tmp_path: Path, quality: int) -> None:
-    shades = painted((0,), (255,), (128,))[..., 0]
+@pytest.mark.parametrize("pair", [(255, 128), (80, 160)])
+def test_shades_of_grey_in_a_jpeg_are_objects(
+    tmp_path: Path, quality: int, pair: tuple[int, int]
+) -> None:
+    shades = painted((0,), pair[:1], pair[1:])[..., 0]
     assert_discs(read(shades, tmp_path / "m.jpg", quality=quality), 2, most_wrong=60)
 
 

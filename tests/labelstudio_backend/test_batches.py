@@ -9,11 +9,13 @@ import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import parse_qs
 
 import pytest
 
 from sam2_plugins.labelstudio_backend import corrections, deliveries
 from sam2_plugins.labelstudio_backend.engine import Engine
+from sam2_plugins.labelstudio_backend.formats.video_rectangle import interpolate, read_regions
 from tests.labelstudio_backend import tasks
 from tests.labelstudio_backend.test_engine import wait_for
 from tests.labelstudio_backend.web import Web, serving
@@ -25,19 +27,24 @@ class Stored:
     def __init__(self) -> None:
         self.predictions: dict[int, dict] = {}
         self.annotations: dict[int, dict] = {}
+        self.tasks: dict[int, dict] = {}
         self._lock = threading.Lock()
 
     def answer(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict, bytes]:
         with self._lock:
             if body:
                 made = json.loads(body)
-                number = len(self.predictions) + 1
+                number = max(self.predictions, default=0) + 1
                 self.predictions[number] = {"id": number, **made}
                 return 201, {}, b"{}"
             if path.startswith("/api/predictions/?task="):
                 task = int(path.rpartition("=")[2])
                 found = [p for p in self.predictions.values() if p["task"] == task]
                 return 200, {}, json.dumps(found).encode()
+            if path.startswith("/api/tasks/?"):
+                (number,) = json.loads(parse_qs(path)["query"][0])["selectedItems"]["included"]
+                found = self.tasks.get(number, {"id": number})
+                return 200, {}, json.dumps({"tasks": [found]}).encode()
             if path.startswith("/api/annotations/"):
                 return 200, {}, json.dumps(self.annotations[int(path.split("/")[3])]).encode()
             if path.startswith("/api/predictions/"):
@@ -220,23 +227,56 @@ def test_nothing_is_stored_for_a_new_task_that_has_the_number_of_a_deleted_one(
     settings, files, pictures
 ):
     with label_studio() as (web, stored):
-        answer = stored.answer
-
-        def renewed(path, *told):
-            if path == "/api/tasks/1/":
-                return 200, {}, b'{"id": 1, "created_at": "2026-11-02"}'
-            return answer(path, *told)
-
-        stored.answer = renewed
+        stored.tasks[1] = {"id": 1, "created_at": "2026-11-02"}
         hurried = dataclasses.replace(settings, answer_within=1e-6, url=web.url, api_key="t")
         engine = Engine(hurried)
         both = [
-            {**pictures(n, str(files / f"page{n}.png")), "created_at": "2026-11-01"} for n in (1, 2)
+            {**pictures(n, str(files / f"page{n}.png")), "project": 3, "created_at": "2026-11-01"}
+            for n in (1, 2)
         ]
         engine.predict(both, tasks.IMAGE)
         wait_for(lambda: not list((settings.folder / "pending").iterdir()))
         engine.close()
     assert [bool(stored.of(n)) for n in (1, 2)] == [False, True]
+
+
+def test_what_was_corrected_while_it_was_made_is_stored_as_it_was_corrected(settings, files, discs):
+    """Label Studio does not ask again for a task that has a prediction of this model."""
+    with label_studio() as (web, stored):
+        hurried = dataclasses.replace(settings, answer_within=1e-6, url=web.url, api_key="t")
+        engine = Engine(hurried)
+        task = {**tasks.video_task(files), "project": 3}
+        first, moved = (tasks.annotated(task, tasks.video_box(discs[1], n)) for n in (1, 2))
+        stored.tasks[1] = moved
+        assert engine.predict([first], tasks.VIDEO) == [[]]
+        wait_for(lambda: not list((settings.folder / "pending").iterdir()))
+        engine.close()
+    (made,) = stored.of(1)
+    (region,) = read_regions(made["result"])
+    assert interpolate(region.keyframes, 1) == tasks.percent(discs[1][0], 2)
+    drawn = moved["annotations"][0]["result"]
+    assert corrections.mark_of(made) == corrections.prompts_digest(drawn)
+
+
+def test_tracks_of_one_label_stay_when_those_of_another_are_stored(settings, files, discs):
+    """An annotator sends the boxes of one label at a time."""
+    with label_studio() as (web, stored):
+        engine = Engine(dataclasses.replace(settings, answer_within=0.01, url=web.url, api_key="t"))
+        boxes = [
+            tasks.video_box(discs[1], n, region=name, name=name)
+            for n, name in ((1, "Cell"), (2, "Other"))
+        ]
+        for box in boxes:
+            engine.predict([tasks.video_task(files)], tasks.VIDEO, {"result": [box]})
+            wait_for(lambda: not list((settings.folder / "pending").iterdir()))
+        moved = tasks.video_box(discs[1], 1, frame=2, region="Cell")
+        engine.predict([tasks.video_task(files)], tasks.VIDEO, {"result": [moved]})
+        wait_for(lambda: not list((settings.folder / "pending").iterdir()))
+        engine.close()
+    (made,) = stored.of(1)
+    assert sorted(one["id"] for one in made["result"]) == ["Cell", "Other"]
+    assert all(len(one["value"]["sequence"]) > 1 for one in made["result"])
+    assert corrections.mark_of(made) == corrections.prompts_digest([moved, boxes[1]])
 
 
 def test_label_studio_is_tried_again_for_as_long_as_it_does_not_answer(

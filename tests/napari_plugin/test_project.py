@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core import files
+from sam2_plugins.core.errors import ExportError, Sam2PluginsError
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.napari_plugin.controllers.controller import Controller
 from sam2_plugins.napari_plugin.models.project_file import read_project
@@ -412,6 +414,52 @@ def test_damaged_lines_are_left_out_and_told_of(open_movie: Open, movie: Path) -
     assert "1 damaged line " in again.told[-1]
     assert len(again.space.store.frames_of(1)) == 7
     assert all(json.loads(line) for line in path.read_text().splitlines())
+
+
+def test_a_project_file_that_is_removed_while_it_is_open_is_written_anew(
+    open_movie: Open, movie: Path
+) -> None:
+    desk = open_movie(movie)
+    desk.click(*LEFT)
+    place = movie.with_suffix(".sam2")
+    while not place.exists():
+        time.sleep(0.01)
+    place.unlink()
+    desk.controller.layers.close(desk.space.image)
+    assert "removed" in desk.failures[-1] and "is saved in" in desk.failures[-1]
+    assert list(read_project(place).state.names) == [1]
+
+
+def test_a_project_that_cannot_be_written_any_more_goes_on_elsewhere(
+    open_movie: Open, movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = open_movie(movie)
+    desk.click(*LEFT)
+    place = movie.with_suffix(".sam2")
+    places = desk.controller.projects.places
+    places.recovery = tmp_path / "recovery"
+    assert desk.work.project is not None
+    desk.work.project.close()
+    desk.work.project.error = ExportError(f"{place} cannot be written: No space left on device.")
+    replacing = files.replacing
+
+    def full(path: Path) -> Any:
+        if path.parent == movie.parent:
+            raise ExportError(f"{path} cannot be written: No space left on device.")
+        return replacing(path)
+
+    monkeypatch.setattr(files, "replacing", full)
+    desk.click(44, 44)
+    (rescued,) = places.recovery.iterdir()
+    assert str(rescued) in desk.failures[-1]
+    desk.click(*RIGHT)
+    made = everything(desk)
+    desk.controller.close()
+    assert len(read_project(rescued).state.marks.clicks) == 3
+    assert places.chosen[str(movie)] == str(rescued)  # found with the movie
+    again = open_movie(movie)
+    again.controller.projects.open(rescued)
+    assert everything(again) == made
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")

@@ -3,8 +3,6 @@
 Importing this costs no torch; `load_model`, `cached_model` and `save_model` import it when called.
 """
 
-from __future__ import annotations
-
 from sam2_plugins.core.checkpoints.cache import cache_dir, find_weights, list_models
 from sam2_plugins.core.checkpoints.choose import (
     AUTO,

@@ -80,7 +80,7 @@ def places_of(movie: Path, path: Path) -> list[int] | None:
     Raises
     ------
     FrameSourceError
-        If one is missing between the others, and no name tells which frames these are of.
+        If one is missing before or between the others, and no name tells which frames these are of.
     """
     if not path.is_dir() or (path / LABEL_STACK_NAME).is_file():
         return None
@@ -93,14 +93,14 @@ def places_of(movie: Path, path: Path) -> list[int] | None:
         if len(at) == len(frames) and set(wanted) <= at.keys() and len(set(wanted)) == len(wanted):
             return [at[one] for one in wanted]
     numbers = {number for file in labels if (number := _last_number(file)) is not None}
-    missing = set(range(min(numbers, default=0), max(numbers, default=0))) - numbers
+    missing = set(range(min({1, *numbers}), max(numbers, default=0))) - numbers
     if len(numbers) == len(labels) and missing:
         with open_frames(movie) as opened:
             if opened.length != len(labels):
                 raise FrameSourceError(
                     f"{path} has no label image {min(missing)}, so which frames of {movie} those "
-                    "after it are of is not clear: name frames and label images alike, or put an "
-                    "empty image there."
+                    "after it are of is not clear: name frames and label images alike, or put "
+                    "empty images where they are missing, from the number of the first frame on."
                 )
     return None
 

@@ -37,12 +37,8 @@ IMAGE_SUFFIXES = frozenset(
     | {".apng", ".jfif", ".jpe"}
 )
 _EXIF_ORIENTATION = 0x0112
-_ANIMATED = {
-    "PNG",
-    "WEBP",
-    "AVIF",
-    "GIF",
-}  # Pillow counts pages of other kinds, too, that are no frames
+# Pillow counts pages of other kinds, too, that are no frames.
+_ANIMATED = {"PNG", "WEBP", "AVIF", "GIF"}
 _GREY = {"1": "bool", "L": "uint8", "LA": "uint8", "La": "uint8", "I": "int32", "F": "float32"}
 _SHOWN_AS_COLOUR = {"P", "PA", "CMYK", "YCbCr", "LAB", "HSV", "RGBX", "RGBa"}
 _NETPBM = re.compile(rb"P[56]\s(?:\s*#[^\n]*\n)*\s*(\d+)\s+(?:#[^\n]*\n\s*)*(\d+)\s+(\d+)\s")

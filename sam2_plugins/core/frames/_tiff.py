@@ -53,7 +53,7 @@ def open_tiff(path: Path, options: ReadOptions) -> ArraySource:
             options,
             kind="tiff",
             known_axes=array.axes,
-            times=times if times is None else times[: array.shape[0]],
+            times=times if times is None else times[: array.shape[max(array.axes.find("T"), 0)]],
             white=array.white,
             close=tif.close,
             warnings=notes,

@@ -23,7 +23,7 @@ BLOCK = 25
 
 
 class MaskJournal:
-    """Appends masks to a file; a context manager.
+    """Appends masks to a file.
 
     Parameters
     ----------
@@ -56,12 +56,6 @@ class MaskJournal:
             with naming(self.path):
                 self.sync()
                 self._file.close()
-
-    def __enter__(self) -> MaskJournal:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def sync(self) -> None:
         """Sync the file to the disk."""

@@ -148,8 +148,9 @@ def _from_shades(image: Colours, lossy: bool) -> Labels:
         return np.where(image > 127, WHITE, 0).astype(np.uint8)
     drawn = flat & (image > 0)
     soft = ~flat & np.isin(image, between)
-    near = ndimage.binary_dilation(drawn, iterations=_SOFT_EDGE_PX)
-    is_soft = len(between) >= max(_FEWEST_SHADES, 2 * len(shades)) and near[soft].mean() > 0.95
+    brightest = ndimage.maximum_filter(np.where(drawn, image, 0), 2 * _SOFT_EDGE_PX + 3)
+    fades = image < brightest  # edges fade from what is drawn beside them
+    is_soft = len(between) >= max(_FEWEST_SHADES, 2 * len(shades)) and fades[soft].mean() > 0.95
     return _nearest_flat(image, soft) if is_soft else image
 
 
@@ -241,14 +242,19 @@ def _outstanding(colours: Colours) -> list[NDArray[np.int64]]:
     """
     colours = colours[_is_nearly_flat(colours)]
     steps = np.rint(colours / _LOSSY_LEVELS).astype(np.uint32) * _LOSSY_LEVELS
-    found, counts = np.unique(_code(steps), return_counts=True)
+    codes = _code(steps)
+    found, counts = np.unique(codes, return_counts=True)
     kept: list[NDArray[np.int64]] = []
+    exact: list[NDArray[np.float64]] = []
     for index in np.argsort(-counts):
-        colour = _rgb(found[index])
         if counts[index] < max(16, len(colours) // 2000):
             break
-        if all(np.abs(colour - other).max() > _LOSSY_DISTANCE for other in kept):
+        # Steps may bring together what is far apart, 80 and 160.
+        colour, mean = _rgb(found[index]), colours[codes == found[index]].mean(0)
+        apart = (np.abs([colour - a, mean - b]).max() for a, b in zip(kept, exact, strict=True))
+        if all(distance > _LOSSY_DISTANCE for distance in apart):
             kept.append(colour)
+            exact.append(mean)
     return kept
 
 

@@ -91,6 +91,7 @@ class Controller:
     def _connect(self) -> None:
         dock, layers = self.dock, self.layers
         dock.viewer.layers.events.removed.connect(self._on_layer_removed)
+        dock.viewer.layers.selection.events.active.connect(layers.follow)
         layers.aim = self.editing.aim
         layers.drawn.connect(lambda: dock.attempt(self.prompting.sync))
         layers.painted.connect(self.prompting.on_painted)
@@ -143,9 +144,11 @@ class Controller:
             self.projects.recalled,
             self.runs.progressed,
             self.proposals.changed,
+            self.layers.wanted,
         ):
             signal.disconnect()
         dock.viewer.layers.events.removed.disconnect(self._on_layer_removed)
+        dock.viewer.layers.selection.events.active.disconnect(self.layers.follow)
         for image in list(dock.works):
             self.layers.close(image)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from psygnal import Signal
@@ -32,8 +33,12 @@ class Images:
 
     drawn = Signal()
     """Clicks or boxes were added, moved or removed by a person."""
-    painted = Signal(object, object)
-    """A person painted on a frame, or undid that: its index, and the masks from before by label."""
+    painted = Signal(object, object, object)
+    """A person painted on a frame, or undid that: the work, the frame's index, and the masks from
+    before by label.
+    """
+    wanted = Signal(object)
+    """A person has taken up a layer of another image than the chosen one: that image."""
     closing = Signal(object, object)
     """The work on an image goes away: the image, and its work."""
 
@@ -67,6 +72,7 @@ class Images:
             dock.daughters = []
             dock.image_changed.emit()
             dock.selected = dock.work.workspace.labels.selected_label if dock.work else None
+            self._put_down()
         dock.objects_changed.emit()
         dock.masks_changed.emit()
 
@@ -77,7 +83,7 @@ class Images:
         workspace = Workspace(dock.viewer, image, self.drawn.emit, self.keys, self.aim)
         workspace.outline(OUTLINE if dock.outlines else 0)
         work = dock.works[image] = Work(workspace, Session(workspace.store, dock))
-        workspace.store.on_edit = self.painted.emit
+        workspace.store.on_edit = partial(self.painted.emit, work)
         workspace.labels.events.selected_label.connect(self._on_label_selected)
         image.events.data.connect(self._on_image_changed)
         return work
@@ -108,6 +114,24 @@ class Images:
                     "comes back if that is undone."
                 )
         dock.objects_changed.emit()
+
+    def follow(self, event: Any) -> None:
+        """Want the image whose layer becomes the active one: what is drawn in it is of that."""
+        image = self._image_of(event.value)
+        if image is not None and image not in self._dock.images[:1]:
+            self.wanted.emit(image)
+
+    def _put_down(self) -> None:
+        """Leave the layers of an image that is chosen no more: the next click is not in them."""
+        selection = self._dock.viewer.layers.selection
+        image = self._image_of(selection.active)
+        if image is not None and image not in self._dock.images[:1]:
+            selection.active = self._dock.images[0] if self._dock.images else None
+
+    def _image_of(self, layer: Any) -> Any:
+        """Return the image to which a layer of masks, clicks, boxes or tracks belongs."""
+        works = self._dock.works.items()
+        return next((image for image, work in works if layer in work.workspace.layers()), None)
 
     def outline(self, outlines: bool) -> None:
         """Draw masks as outlines, or filled."""

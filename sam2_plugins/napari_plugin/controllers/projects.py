@@ -155,12 +155,17 @@ class Projects:
     def keep(self, image: Any, work: Work) -> None:
         """Keep the work on an image whose dock or layer is closed."""
         saved = work.saved(self._dock.choices)
-        if saved.masks or saved.state.names:
-            path = None if work.project is None else work.project.path
-            _KEPT[image] = _Kept(saved, tuple(work.workspace.layers()), path)
         if work.project is not None:
             work.history.on_change()  # with what was chosen last
+        project = work.project
         self._leave(work)
+        path = None if project is None else project.path
+        if project is not None and project.error is not None:
+            path = self._rescue(image, saved, project.error)
+            if path is not None:
+                self.places.release(path)
+        if saved.masks or saved.state.names:
+            _KEPT[image] = _Kept(saved, tuple(work.workspace.layers()), path)
 
     def _save(self, work: Work) -> None:
         """Append the work on an image to its project file from now on."""
@@ -175,14 +180,35 @@ class Projects:
 
     def _save_to(self, work: Work, project: Project | None) -> None:
         def choices() -> Choices:
-            """Return the current choices, to be saved with every change; report if saving fails."""
+            """Return the current choices, to be saved with every change; if saving fails, save
+            all somewhere else.
+            """
             error = None if work.project is None else work.project.error
             if error is not None:
                 self._leave(work)
-                self._dock.fail(error)
+                image, saved = work.workspace.image, work.saved(self._dock.choices)
+                if (path := self._rescue(image, saved, error)) is not None:
+                    self._save_to(work, Project(path, saved.image))
             return self._dock.choices
 
         work.save_to(project, choices)
+
+    def _rescue(self, image: Any, saved: Saved, error: Sam2PluginsError) -> Path | None:
+        """Write all work to another place; return it, or None if none can be written."""
+        for path in self.places.refuges(image):
+            if self.places.lock(path, image):
+                try:
+                    write_project(path, saved)
+                except Sam2PluginsError:
+                    self.places.release(path)
+                    continue
+                self.places.choose(image, path)
+                self._dock.failed.emit(f"{error} All your work is saved in {path} now.")
+                return path
+        self._dock.failed.emit(
+            f"{error} Your work is not being saved: choose another place with Save project as."
+        )
+        return None
 
     def _recall(self, saved: Saved, path: Path | None) -> None:
         dock = self._dock

@@ -190,11 +190,8 @@ class Prompting:
 
     # -- painting
 
-    def on_painted(self, index: Index, before: Mapping[int, ObjectMask | None]) -> None:
+    def on_painted(self, work: Work, index: Index, before: Mapping[int, ObjectMask | None]) -> None:
         """React to painted masks, and to undone strokes: a painted mask is a prompt."""
-        work = self._dock.work
-        if work is None:
-            return
         for label, mask in before.items():
             work.stroke.setdefault((index, label), mask)
             if self._is_unpainted(work, index, label):

@@ -20,7 +20,7 @@ from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from time import monotonic
-from typing import Any
+from typing import Any, BinaryIO
 
 from sam2_plugins.core import files
 from sam2_plugins.core.errors import ExportError, Sam2PluginsError
@@ -113,10 +113,9 @@ class Project:
         try:
             self._append_all()
         except OSError as error:
-            self.error = ExportError(
-                f"{self.path} cannot be written: {error.strerror or error}. Your work is not being "
-                "saved: choose another place with Save project as."
-            )
+            self.error = ExportError(f"{self.path} cannot be written: {error.strerror or error}.")
+        except ExportError as error:
+            self.error = error
 
     def _append_all(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,11 +132,20 @@ class Project:
                     file.write(_line(_state(item) if isinstance(item, Saved) else item))
                 if self._queue.empty():
                     file.flush()
+                    self._require_in_place(file)
                     if monotonic() - synced > SYNC_SECONDS:
                         os.fsync(file.fileno())
                         synced = monotonic()
             file.flush()
             os.fsync(file.fileno())
+            self._require_in_place(file)
+
+    def _require_in_place(self, file: BinaryIO) -> None:
+        """Check that what is written goes to the path: files are tidied up while they are open."""
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(file.fileno()), self.path.stat()):
+                return
+        raise ExportError(f"{self.path} was removed, moved or replaced while it was open.")
 
 
 def journal_of(project: Project) -> LineageJournal:

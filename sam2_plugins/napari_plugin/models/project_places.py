@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Iterator
 from hashlib import sha256
-from itertools import chain, count
+from itertools import chain, count, islice
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
@@ -67,6 +68,11 @@ class Places:
         free = (path for path in self._candidates(image) if not path.exists())
         return next((path for path in free if self.lock(path, image)), None)
 
+    def refuges(self, image: Any) -> Iterator[Path]:
+        """Free places for work that cannot be saved where it was: there, and with the recovered."""
+        for places in (self._candidates(image), self._in_recovery(image)):
+            yield from islice((path for path in places if not path.exists()), 1)
+
     def lock(self, path: Path, image: Any) -> bool:
         """Lock a project file for the work on an image; return whether no other work has it.
 
@@ -103,15 +109,19 @@ class Places:
         found = [path for path in self.recovery.glob(f"*{SUFFIX}") if fits(path, image)]
         return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
 
-    def _candidates(self, image: Any) -> Any:
+    def _in_recovery(self, image: Any) -> Iterator[Path]:
+        if self.recovery is None:
+            return iter(())
+        name = re.sub(r"[^\w-]+", "_", _bare(image.name))[:40] or "image"
+        stamp = time.strftime("%Y-%m-%d-%H%M%S")
+        stems = (f"{name}-{stamp}-{os.getpid()}{more}" for more in chain([""], count(2)))
+        recovery = self.recovery
+        return (recovery / f"{stem}{SUFFIX}" for stem in stems)
+
+    def _candidates(self, image: Any) -> Iterator[Path]:
         source = source_of(image)
         if source is None:
-            if self.recovery is None:
-                return iter(())
-            name = re.sub(r"[^\w-]+", "_", _bare(image.name))[:40] or "image"
-            stamp = time.strftime("%Y-%m-%d-%H%M%S")
-            stems = (f"{name}-{stamp}-{os.getpid()}{more}" for more in chain([""], count(2)))
-            return (self.recovery / f"{stem}{SUFFIX}" for stem in stems)
+            return self._in_recovery(image)
         chosen = self.chosen.get(str(source))
         first = [] if chosen is None else [Path(chosen)]
         if not self.beside:

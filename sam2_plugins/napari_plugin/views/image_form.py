@@ -104,6 +104,7 @@ class ImageForm(QWidget):
         self.features.toggled.connect(self._on_features)
         self.features.setChecked(QSettings(*SETTINGS).value("features", "no") == "yes")
         projects.recalled.connect(self._show_choices)
+        images.wanted.connect(lambda one: self.image.setCurrentIndex(self.image.findData(one)))
         self._on_layers()
 
     def remember_model(self, name: str) -> None:

@@ -54,6 +54,7 @@ class ToolsView(QWidget):
         self.outlines = QCheckBox("Outlines")
         self.outlines.setToolTip("Draw masks as outlines, so that the cells under them are seen")
         self.outlines.toggled.connect(images.outline)
+        dock.image_changed.connect(self._put_down)
         column(
             self,
             row(self.click, self.box, self.brush),
@@ -76,10 +77,14 @@ class ToolsView(QWidget):
     def _pick(self, act: Callable[[], object]) -> None:
         """Activate a tool; if that fails, none is picked."""
         if not self._dock.attempt(act):
-            self._tools.setExclusive(False)
-            for tool in self._tools.buttons():
-                tool.setChecked(False)
-            self._tools.setExclusive(True)
+            self._put_down()
+
+    def _put_down(self) -> None:
+        """Pick no tool."""
+        self._tools.setExclusive(False)
+        for tool in self._tools.buttons():
+            tool.setChecked(False)
+        self._tools.setExclusive(True)
 
     def _list_labels(self) -> None:
         """Offer the Labels layers that are not ours."""

@@ -106,12 +106,12 @@ def test_an_error_of_whatever_class_stops_one_writer_only(tmp_path):
             raise ZeroDivisionError("of its own")
 
         def close(self):
-            pass
+            raise IndexError("of what follows")
 
     group = open_writers(tmp_path, "csv", Movie(), ["a", 7])
     group.add(Broken())
     write_movie(group)
-    with pytest.raises(ExportError, match=r"broken\.txt cannot be written: ZeroDivisionError"):
+    with pytest.raises(ExportError, match=r"broken\.txt cannot be written: ZeroDiv[^:]*: .*own$"):
         group.close()
     assert len((tmp_path / "tracks.csv").read_text().splitlines()) == 21
 

@@ -92,6 +92,13 @@ def test_the_ome_interval_is_in_seconds(tmp_path: Path) -> None:
     assert source.times.tolist() == [0, 0.25, 0.5, 0.75, 1]
 
 
+def test_times_are_read_wherever_the_axis_of_time_is(tmp_path: Path) -> None:
+    for axes, shape in {"CTYX": (2, 5, 20, 30), "ZTYX": (3, 5, 20, 30)}.items():
+        path = tmp_path / f"{axes}.ome.tif"
+        write(path, noise(*shape), axes, metadata={"TimeIncrement": 2})
+        assert open_frames(path).times.tolist() == [0, 2, 4, 6, 8]
+
+
 def test_measured_plane_times_are_preferred_to_the_interval(tmp_path: Path) -> None:
     planes = {"DeltaT": [10.0, 11.5, 20.0], "DeltaTUnit": ["s"] * 3}
     metadata = {"TimeIncrement": 1, "Plane": planes}
