@@ -214,6 +214,18 @@ def _by_people(view: Any, schema: Mapping[str, Any], name: str) -> list[str]:
     return [f"{name!r} holds labels that people made. They stay as they are, and are prompts."]
 
 
+def replaced_by_everything(view: Any, name: str) -> list[str]:
+    """Return a notice on masks of earlier runs in the field of results, which go."""
+    schema = frame_schema(view)
+    made = ViewField(MARK).exists()
+    if name not in schema or not len(_with_labels(view, schema, name, made).limit(1)):
+        return []
+    return [
+        f"{name!r} holds masks that SAM 2 made before, also of prompts: they are replaced. Choose "
+        "another field to keep them."
+    ]
+
+
 def _with_labels(view: Any, schema: Mapping[str, Any], name: str, which: Any = None) -> Any:
     """Samples with a label in a field, found in the database without reading them."""
     items = PROMPT_TYPES[schema[name].document_type]

@@ -185,9 +185,15 @@ def make_lost(who: TrackedLabel, mask: ObjectMask, cause: str) -> fo.Classificat
 
 
 def keep_additions(fresh: Any, before: Any) -> None:
-    """Copy tags, attributes and class that people gave to the label that a new one replaces."""
+    """Copy what people gave to a label that is replaced: tags, attributes, class and index.
+
+    An index of the machine's is that of the new label, see `rename`.
+    """
     mark = Mark.parse(before[MARK])
     fresh.tags = [tag for tag in before.tags if tag != OUTDATED]
+    fresh.attributes = before.attributes
+    index = value_of(before, "index")
+    fresh["index"] = fresh["index"] if index is None else index
     scores = evaluation_names(before.field_names)
     for name in {*before.field_names} - {*fresh.field_names} - _WRITTEN - scores:
         fresh[name] = before[name]

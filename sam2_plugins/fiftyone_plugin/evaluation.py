@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import isnan, nan
 from statistics import fmean
 from typing import Any, TypeAlias
 
@@ -17,7 +16,7 @@ from sam2_plugins.core.evaluation.metrics import evaluate as score_stacks
 from sam2_plugins.core.evaluation.object_ids import ids_by_overlap
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.fiftyone_plugin.checks import check_values, check_writable, label_schema
-from sam2_plugins.fiftyone_plugin.documents import instance_of, labels_of, value_of, without_nan
+from sam2_plugins.fiftyone_plugin.documents import instance_of, labels_of, value_of
 from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
 from sam2_plugins.fiftyone_plugin.objects import object_name
@@ -181,9 +180,8 @@ def run(
             scores = _judge(footage, pred_field, gt_field, eval_key, absent)
             clips[footage.sample_id].append(scores)
             for name in "JF":
-                values = [getattr(one, name) for one in clips[footage.sample_id]]
-                mean = fmean([value for value in values if not isnan(value)] or [nan])
-                footage.write_samples(f"{eval_key}_{name}", without_nan(mean))
+                mean = fmean(getattr(one, name) for one in clips[footage.sample_id])
+                footage.write_samples(f"{eval_key}_{name}", mean)
         except Exception as error:
             scores = MovieScores(footage.name, footage.sample_id, error=reason(error))
         yield Progress(footage.name, number, len(movies), 1, 1)
@@ -232,11 +230,15 @@ def _judge(
         truth, prompted, tracked, lambda frame: footage.shows(frame) and frame not in hidden
     )
     tracks = _score(found, truth, judged, frame_size, absent)
+    if not tracks:
+        raise FootageError(
+            f"No frame can be judged: those with masks in {gt_field!r} are prompted, or were not "
+            "tracked. Label another frame."
+        )
     by_key = {one.key: one for one in tracks}
     keys = partial(_key_of, shared=shared)
     _write(footage, pred_field, eval_key, lambda one: true_key.get(keys(one)), truth, found, by_key)
-    means = [fmean(values) for values in zip(*((t.J, t.F) for t in tracks), strict=True)]
-    J, F = means or (float("nan"), float("nan"))
+    J, F = (fmean(values) for values in zip(*((t.J, t.F) for t in tracks), strict=True))
     return MovieScores(footage.name, footage.sample_id, J, F, tracks, unread=tuple(unread))
 
 

@@ -22,6 +22,9 @@ from fiftyone.utils.data.exporters import build_dataset_exporter
 
 from sam2_plugins.fiftyone_plugin.marks import DOUBT, DOUBT_REASONS, MARK
 
+_NAMELESS = "object"
+"""The class, in files, of labels that have none, such as those of a run for all objects."""
+
 
 def export(
     view: Any,
@@ -33,6 +36,8 @@ def export(
     **options: Any,
 ) -> None:
     """Write the masks of a field by a writer of FiftyOne, with the index and instance of each.
+
+    Labels without a class are written as “object”.
 
     Parameters
     ----------
@@ -181,8 +186,9 @@ def _detection(label: Any, attributes: Collection[str], is_eta: bool) -> Any:
     shown = {"keyframe": True, "instance": getattr(instance, "id", instance), **wanted}
     shown |= {} if is_eta else {"index": label.index}
     shown = {name: value for name, value in shown.items() if value is not None}
-    names = ["label", "bounding_box", "confidence", "index", "tags", "mask", "mask_path"]
-    made = fo.Detection(**{name: label[name] for name in names})
+    names = ["bounding_box", "confidence", "index", "tags", "mask", "mask_path"]
+    # Writers sort the classes, which they cannot where one is None.
+    made = fo.Detection(label=label.label or _NAMELESS, **{name: label[name] for name in names})
     # Writers iterate over attributes, which not every label has; every label has an index.
     made.__dict__["iter_attributes"] = lambda: iter(shown.items())
     return made

@@ -144,7 +144,6 @@ def _frames_of_videos(view: Any) -> list[Footage]:
             (path,),
             video=video,
             number=number - 1,
-            shown=view._frames_dataset,
         )
         for id_, path, sample_id, number in zip(*view.values(names), strict=True)
         for video in [videos[sample_id]]
@@ -215,9 +214,10 @@ def _videos_of_clips(view: Any) -> list[Footage]:
 def _videos_of_frames(view: Any) -> list[Video]:
     """The videos that a view of frames is of, with the frames that it shows."""
     flat = _labels_of_members(view) if view._is_dynamic_groups else view
-    shown: dict[str, list[int]] = {}
-    for id_, number in zip(*flat.values(["sample_id", "frame_number"]), strict=True):
-        shown.setdefault(id_, []).append(number - 1)
+    shown: dict[str, dict[int, str]] = {}
+    names = ["sample_id", "frame_number", "id"]
+    for id_, number, image in zip(*flat.values(names), strict=True):
+        shown.setdefault(id_, {})[number - 1] = image
     # Those that the view was made from know the labels of now; its own are as old as it is.
     filtered = not {type(stage).__name__ for stage in flat._stages} <= OF_SAMPLES
     labels = flat if filtered else flat._source_collection
@@ -232,6 +232,7 @@ def _videos_of_frames(view: Any) -> list[Video]:
             paths[id_],
             (min(frames), max(frames)),
             frozenset(frames),
+            shown=(frames, flat._frames_dataset),
         )
         for id_, frames in shown.items()
     ]

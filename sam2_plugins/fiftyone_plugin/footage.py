@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
 from operator import itemgetter
@@ -304,12 +305,7 @@ class Footage(ABC):
     @property
     def samples(self) -> Any:
         """All samples of its kind in the dataset, in all slices."""
-        return every_slice(self._home, self.media_type)
-
-    @property
-    def _home(self) -> Any:
-        """The dataset that holds them."""
-        return self.dataset
+        return every_slice(self.dataset, self.media_type)
 
 
 def video_metadata(frames: FrameSource, fps: float | None = None) -> Any:
@@ -347,6 +343,9 @@ class Video(Footage):
         Frames that a view of frames shows; None: all within `limits`.
     clip
         Its id in a view of clips; "" if it is not of one.
+    shown
+        Frame to id in the dataset that FiftyOne made for a view of frames, and that dataset; it has
+        copies of their labels, so that what is written on the video is written there, too.
     """
 
     media_type: ClassVar[str] = fom.VIDEO
@@ -355,6 +354,29 @@ class Video(Footage):
     limits: tuple[int, int | None] = (0, None)
     only: frozenset[int] | None = field(default=None, repr=False)
     clip: str = ""
+    shown: tuple[Mapping[int, str], Any] = field(default=({}, None), repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the view's dataset as its id, too."""
+        make, (kind, values) = super().__reduce__()
+        ids, dataset = self.shown
+        return make, (kind, {**values, "shown": (ids, dataset and _address(dataset))})
+
+    def revise(self, names: Sequence[str], frames: Collection[int], revise_one: Revise) -> None:
+        """Set fields of labels, in a view of frames, too."""
+        super().revise(names, frames, revise_one)
+        ids, dataset = self.shown
+        for name in names if dataset is not None else ():
+            values = {ids[n]: value for n, value in self.read(name, [*frames]) if n in ids}
+            with suppress(ValueError):  # the view was made anew, with all that is on the video
+                dataset.set_values(name, values, key_field="id")
+
+    def declare(self, name: str, kind: type, attributes: Mapping[str, Any]) -> None:
+        """Make a field known, in a view of frames, too."""
+        super().declare(name, kind, attributes)
+        _, dataset = self.shown
+        if dataset is not None and not dataset.deleted:
+            ImageSequence(dataset, dataset, "", "").declare(name, kind, attributes)
 
     def fill_metadata(self, frames: FrameSource) -> None:
         """Set the metadata of the sample, if it has none."""
@@ -520,13 +542,13 @@ class ImageSequence(Footage):
         self.samples.set_values(field_name, by_id, key_field="id")
 
     def _declared(self) -> Collection[str]:
-        return self._home.get_field_schema(flat=True)
+        return self.dataset.get_field_schema(flat=True)
 
     def _add_field(self, name: str, kind: type, **more: Any) -> None:
-        self._home.add_sample_field(name, kind, **more)
+        self.dataset.add_sample_field(name, kind, **more)
 
     def _undeclared(self, name: str) -> Mapping[str, Any]:
-        return self._home.get_dynamic_field_schema(fields=name) or {}
+        return self.dataset.get_dynamic_field_schema(fields=name) or {}
 
     def _add_frames(self, frames: Sequence[int]) -> None:
         """Do nothing: each is a sample."""
@@ -538,10 +560,10 @@ class ImageSequence(Footage):
 
     @property
     def _collection(self) -> Any:
-        return self._home._sample_collection
+        return self.dataset._sample_collection
 
     def _reload(self, ids: Sequence[Any]) -> None:
-        Sample._reload_docs(self._home._sample_collection_name, sample_ids=ids)
+        Sample._reload_docs(self.dataset._sample_collection_name, sample_ids=ids)
 
     def write_samples(self, field_name: str, value: Any) -> None:
         """Set a field of every image."""
@@ -563,24 +585,16 @@ class VideoFrame(ImageSequence):
     """A frame of a video that a view of frames shows as an image.
 
     Its labels are read and written where they are, on the video: those in the view are as old as it
-    is, and filtered. The view shows what was written.
+    is, and filtered.
 
     Attributes
     ----------
     video, number
         What it is a frame of, and which, from 0.
-    shown
-        The dataset that FiftyOne made for the view.
     """
 
     video: Video = field(kw_only=True)
     number: int = field(kw_only=True)
-    shown: Any = field(kw_only=True, repr=False)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the view's dataset as its id, too."""
-        make, (kind, values) = super().__reduce__()
-        return make, (kind, {**values, "shown": _address(self.shown)})
 
     def read(
         self,
@@ -596,25 +610,16 @@ class VideoFrame(ImageSequence):
                 yield 0, value
 
     def revise(self, names: Sequence[str], frames: Collection[int], revise_one: Revise) -> None:
-        """Set fields of labels, on the video and in the view."""
+        """Set fields of labels of the video's frame."""
 
         def revise_here(_: int, values: dict[str, Any]) -> Mapping[str, Any]:
             return revise_one(0, values)
 
         self.video.revise(names, [self.number] if frames else (), revise_here)
-        for name in names:
-            for frame, value in self.read(name):
-                super().write(name, {frame: value})
-
-    def write(self, field_name: str, values: Mapping[int, Any]) -> None:
-        """Set a field, on the video and in the view."""
-        self.video.write(field_name, {self.number + frame: values[frame] for frame in values})
-        super().write(field_name, values)
 
     def declare(self, name: str, kind: type, attributes: Mapping[str, Any]) -> None:
-        """Make a field known, on the video and in the view."""
+        """Make a field of the video's frames known."""
         self.video.declare(name, kind, attributes)
-        super().declare(name, kind, attributes)
 
     def schema(self) -> Mapping[str, Any]:
         """Return the fields of the video's frames."""
@@ -629,10 +634,6 @@ class VideoFrame(ImageSequence):
         """Check that nobody has deleted the video."""
         self.video.require_there()
 
-    @property
-    def _home(self) -> Any:
-        return self.shown
-
 
 def _one_of(frames: Iterable[int]) -> Any:
     return ViewField("frame_number").is_in([frame + 1 for frame in frames])
@@ -646,10 +647,14 @@ def _address(samples: Any) -> tuple[str, Any]:
 
 def _arrive(kind: type[Footage], values: dict[str, Any]) -> Footage:
     """Make footage of its pickled address."""
-    for key in ("dataset", "view", "shown"):
-        if key not in values:
-            continue
-        id_, stages = values[key]
+
+    def arrived(address: tuple[str, Any]) -> Any:
+        id_, stages = address
         dataset = load_dataset(id=id_)
-        values[key] = dataset if stages is None else DatasetView._build(dataset, stages)
+        return dataset if stages is None else DatasetView._build(dataset, stages)
+
+    values |= {key: arrived(values[key]) for key in ("dataset", "view")}
+    if "shown" in values:
+        ids, dataset = values["shown"]
+        values["shown"] = ids, dataset and arrived(dataset)
     return kind(**values)

@@ -152,9 +152,22 @@ def find_objects(
 def name_clashes(
     prompt_labels: Iterable[PromptLabel], objects: Iterable[TrackedObject]
 ) -> Iterator[str]:
-    """A line for each label that has the name of another object on its frame."""
+    """A line for each label that has the name of another object on its frame, and for boxes that
+    are not used: of several boxes of one object on a frame, only the last is.
+    """
     named = {one.id: one for one in prompt_labels if one.index is not None}
     for found in objects:
+        boxes: dict[int, list[tuple[float, float, float, float]]] = {}
+        for one in found.prompt_labels:
+            if one.chosen and one.field and one.cue is not None and one.cue.box is not None:
+                boxes.setdefault(one.frame, []).append(one.cue.box)
+        for frame, (*others, last) in boxes.items():
+            if any(box_iou(box, last) < _ENOUGH_OVERLAP for box in others):
+                yield (
+                    f"frame {frame + 1}, {found.who.name}: its boxes lie apart, and only the last "
+                    "is used. Give each object an instance or an index of its own, or draw one "
+                    "box around all its parts."
+                )
         for one in found.prompt_labels:
             if one.chosen and one.index is None and one.id in named:
                 name = object_name(one.label, named[one.id].index)

@@ -53,6 +53,8 @@ class Request:
         for name in ("first", "last"):
             if given.get(name) is not None:
                 given[name] = whole_number(given[name], name)
+        if values.get("image_size") is not None:
+            values = {**values, "image_size": whole_number(values["image_size"], "image_size")}
         chosen = given.get("prompt_frames")
         if chosen is not None:
             numbers = chosen if isinstance(chosen, Iterable) else [chosen]
@@ -178,8 +180,9 @@ class MovieReport:
             yield f"{self.name}, {problem}"
         if self.unprompted and not self.removed:
             yield (
-                f"{self.name}: {', '.join(self.unprompted)} stayed, though no label prompts it any "
-                "more. Remove such tracks by remove_unprompted, or correct a mask of theirs."
+                f"{self.name}: {', '.join(self.unprompted)} stayed, though no label in the prompt "
+                "fields prompts it. Name the field with its prompts, too; remove such tracks by "
+                "remove_unprompted; or correct a mask of theirs."
             )
         for one in self.outdated:
             yield (
@@ -229,7 +232,9 @@ class Report:
         counts = [f"{self.count('done')} done"]
         counts += [f"{n} {s}" for s in ("stopped", "failed", "no prompts") if (n := self.count(s))]
         left = sum(len(movie.unprompted) for movie in self.movies if not movie.removed)
+        gone = sum(len(movie.unprompted) for movie in self.movies if movie.removed)
         more = f", {left} tracks without a prompt" if left else ""
+        more += f", {gone} tracks removed" if gone else ""
         for name in ("born", "divided", "ended"):
             number = sum(getattr(movie, name) for movie in self.movies)
             more += f", {number} {name}" if number else ""

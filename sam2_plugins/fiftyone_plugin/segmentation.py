@@ -18,6 +18,7 @@ from sam2_plugins.fiftyone_plugin.checks import (
     check_output_field,
     check_request,
     frame_schema,
+    replaced_by_everything,
 )
 from sam2_plugins.fiftyone_plugin.documents import (
     ATTRIBUTES,
@@ -76,7 +77,7 @@ def check_segmentation(view: Any, request: Request, everything: Everything | Non
         return check_request(view, request)
     check_output_field(frame_schema(view), request.output_field)
     check_model(request.options.model)
-    return []
+    return replaced_by_everything(view, request.output_field)
 
 
 def run(view: Any, request: Request, everything: Everything | None) -> Events:

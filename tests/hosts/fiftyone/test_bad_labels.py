@@ -91,3 +91,13 @@ def test_frames_that_leave_nothing_to_do_are_told_of(movie: Any) -> None:
     )
     (failed,) = propagate(movie, "seed", first=99).movies
     assert f"ends with frame {FRAMES}" in failed.error
+
+
+def test_boxes_of_one_object_that_lie_apart_are_named(movie: Any) -> None:
+    one = fo.Instance()
+    put(movie, 1, "seed", *(label(n, 1, "box", index=None, instance=one) for n in (1, 2)))
+    put(movie, 1, "copy", label(2, 1, "box", index=None, instance=one))
+    (problem,) = propagate(movie, ["seed", "copy"], last=2).problems
+    assert "frame 1, disc 1: its boxes lie apart, and only the last is used" in problem
+    put(movie, 1, "seed", label(2, 1, "box", index=None, instance=one))
+    assert not propagate(movie, ["seed", "copy"], last=2).problems

@@ -140,7 +140,9 @@ def test_tracks_without_a_prompt_are_named_and_removed_by_choice(movie: Any) -> 
     assert "1 tracks without a prompt" in str(report)
     assert "disc 1" in report.problems[0]
     assert objects(movie) == [2] * LAST
-    assert not propagate(movie, "seed", last=LAST, remove_unprompted=True).problems
+    report = propagate(movie, "seed", last=LAST, remove_unprompted=True)
+    assert not report.problems
+    assert "1 tracks removed" in str(report)
     movie.reload()
     assert movie.distinct("frames.sam2.detections.index") == [2]
 
@@ -189,13 +191,16 @@ def test_what_people_put_on_machine_labels_survives_a_recomputation(movie: Any) 
     (one,) = sample.frames[3].sam2.detections
     one.tags.append("checked")
     one["stage"] = "G2"
-    one.label = "mother"
+    one.label, one.index = "mother", 7
+    one.attributes["sure"] = fo.BooleanAttribute(value=True)
     sample.save()
     change_seed(movie, mask=np.ones_like(seed(movie).mask))
     assert again(movie).computed == LAST
     (one,) = movie.first().frames[3].sam2.detections
-    assert (one.tags, one["stage"], one.label) == (["checked"], "G2", "mother")
-    assert movie.first().frames[4].sam2.detections[0].label == "disc"
+    assert (one.tags, one["stage"], one.label, one.index) == (["checked"], "G2", "mother", 7)
+    assert one.attributes["sure"].value
+    (next_one,) = movie.first().frames[4].sam2.detections
+    assert (next_one.label, next_one.index) == ("disc", 1)
 
 
 def test_what_people_wrote_on_a_frame_beside_its_labels_stays(movie: Any) -> None:

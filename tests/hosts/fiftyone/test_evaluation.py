@@ -177,3 +177,11 @@ def test_labels_that_no_index_joins_are_not_judged(judged: Any) -> None:
         put(judged, number, "nameless", label(1, number, index=None))
     (problem,) = evaluate(judged, "sam2", "nameless").problems
     assert "neither an index nor an instance, on 3 frames" in problem
+
+
+def test_a_movie_of_which_no_frame_can_be_judged_is_named(movie: Any) -> None:
+    put(movie, 1, "truth", label(1, 1))
+    propagate(movie, "truth", last=2)
+    (problem,) = evaluate(movie, "sam2", "truth").problems
+    assert "No frame can be judged" in problem
+    assert not movie.has_field("sam2_eval_J")

@@ -47,6 +47,13 @@ def detections(dataset: Any) -> list[Any]:
     return [one for part in parts if part[name] for one in part[name].detections]
 
 
+def read(folder: Path, kind: Any) -> Any:
+    """Read what was written; of COCO the masks, and no boxes beside them."""
+    is_coco = kind is fo.types.COCODetectionDataset
+    more = {"label_types": "segmentations", "label_field": "back"} if is_coco else {}
+    return fo.Dataset.from_dir(dataset_dir=str(folder), dataset_type=kind, **more)
+
+
 def instance(one: Any) -> str:
     return str(getattr(one["instance"], "id", one["instance"]))
 
@@ -66,11 +73,7 @@ def test_images_bring_every_label_and_its_track_back(
     frames: Any, tmp_path: Path, kind: Any
 ) -> None:
     export(frames, "sam2", tmp_path / "out", kind)
-    more = (
-        {"label_types": "segmentations", "label_field": "back"} if "COCO" in kind.__name__ else {}
-    )
-    back = fo.Dataset.from_dir(dataset_dir=str(tmp_path / "out"), dataset_type=kind, **more)
-    found = detections(back)
+    found = detections(read(tmp_path / "out", kind))
     assert sorted(one.index for one in found) == [1] * LAST + [2] * LAST
     assert len({(one.index, instance(one)) for one in found}) == 2
     assert not [name for one in found for name in one.field_names if name.startswith("sam2_")]
@@ -192,3 +195,30 @@ def test_cvat_gets_both_of_two_objects_that_share_an_index(movie: Any, tmp_path:
     found = sorted((one.label, one.index) for one in detections(back))
     assert found == [("cell", 1)] * 2 + [("dot", 2)] * 2
     assert movie.distinct("frames.sam2.detections.index") == [1]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        fo.types.COCODetectionDataset,
+        fo.types.YOLOv5Dataset,
+        fo.types.CVATImageDataset,
+        fo.types.CVATVideoDataset,
+    ],
+    ids=lambda kind: kind.__name__,
+)
+@pytest.mark.parametrize("of_all", [False, True], ids=["of one label", "of all"])
+def test_labels_without_a_class_are_written_as_objects(
+    tracked: Any, tmp_path: Path, kind: Any, of_all: bool
+) -> None:
+    sample = tracked.first()
+    for frame in list(sample.frames.values())[:LAST]:
+        for one in frame.sam2.detections[not of_all :]:
+            one.label = None
+    sample.save()
+    if kind is not fo.types.CVATVideoDataset:
+        tracked = tracked.to_frames(sample_frames=True, output_dir=str(tmp_path / "frames"))
+        tracked = tracked.match(fo.ViewField("sam2.detections").length() > 0)
+    export(tracked, "sam2", tmp_path / "out", kind)
+    names = sorted(one.label for one in detections(read(tmp_path / "out", kind)))
+    assert names == (["object"] * COUNT if of_all else ["disc"] * LAST + ["object"] * LAST)

@@ -13,9 +13,10 @@ import tifffile
 from fiftyone.operators.executor import ExecutionError
 from PIL import Image
 
-from sam2_plugins.fiftyone_plugin import Request, propagate, segment
+from sam2_plugins.fiftyone_plugin import Everything, Request, propagate, segment
 from sam2_plugins.fiftyone_plugin.footage import FootageError
 from sam2_plugins.fiftyone_plugin.operators.panel import Masklets
+from sam2_plugins.fiftyone_plugin.segmentation import check_segmentation
 from tests.hosts.fiftyone.conftest import (
     HEIGHT,
     WIDTH,
@@ -98,6 +99,7 @@ def test_frames_of_videos_are_tracked_on_the_video(movie: Any, execute: Execute)
     shown = movie.values("frames.sam2.detections.index")[0]
     assert shown[1:6] == [[1]] * 5
     assert not any(shown[6:])
+    assert frames.values("sam2.detections.index")[:7] == [None, *[[1]] * 5, None]
 
 
 def test_frames_that_are_grouped_by_their_video_are_tracked(movie: Any) -> None:
@@ -249,3 +251,26 @@ def test_labels_that_are_filtered_after_the_grouping_are_the_prompts(images: Any
     groups = images.group_by("sequence", order_by="place")
     propagate(groups.filter_labels("seed", fo.ViewField("label") == "disc"), "seed")
     check_tracked(images)
+
+
+def test_a_view_of_frames_may_be_made_anew_during_its_run(movie: Any) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    movie.compute_metadata()
+    frames = movie.to_frames(sample_frames=True)
+    reloaded = []
+
+    def reload(_: Any) -> None:
+        if not reloaded:
+            reloaded.append(frames.reload())
+
+    (report,) = propagate(frames, "seed", last=4, on_progress=reload).movies
+    assert (report.state, report.frames) == ("done", 4)
+    assert len(movie.match_frames(fo.ViewField("sam2.detections").length() > 0)) == 1
+
+
+def test_masks_that_a_search_for_everything_replaces_are_named_in_the_form(images: Any) -> None:
+    request = Request((), "sam2")
+    assert not check_segmentation(images, request, Everything())
+    propagate(images, "seed", group_by="sequence", order_by="place")
+    (notice,) = check_segmentation(images, request, Everything())
+    assert "'sam2' holds masks that SAM 2 made before" in notice

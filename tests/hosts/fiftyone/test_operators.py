@@ -139,6 +139,7 @@ def test_a_deleted_file_is_told_of_and_does_not_stop_the_others(
         ({"prompt_fields": ["seed"], "last": 2.5}, "last: 2.5 is no whole number"),
         ({"prompt_fields": ["seed"], "first": "two"}, "first: 'two' is no whole number"),
         ({"prompt_fields": ["seed"], "workers": "many"}, "workers: 'many' is no whole number"),
+        ({"prompt_fields": ["seed"], "image_size": "big"}, "image_size: 'big' is no whole number"),
         ({"prompt_fields": ["seed"], "first": 9, "last": 3}, "9"),
         ({"prompt_fields": ["seed"], "prompt_frames": "one"}, "'one' is no frame number"),
         ({"prompt_fields": ["seed"], "prompt_frames": ["one"]}, "'one' is no frame number"),
