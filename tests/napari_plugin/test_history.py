@@ -237,3 +237,16 @@ def test_a_polygon_and_an_ellipse_are_masks(desk: Desk) -> None:
     desk.space.boxes.add_ellipses(np.array([(0, 60, 60), (0, 60, 90), (0, 80, 90), (0, 80, 60)]))
     desk.jobs.run()
     assert desk.area(0, 3) == pytest.approx(np.pi * 15 * 10, rel=0.05)
+
+
+def test_a_stroke_while_the_model_looks_at_a_click_is_undone_with_it(desk: Desk) -> None:
+    desk.controller.new_object()
+    desk.space.points.add([0, *LEFT])
+    desk.space.labels.paint((0, 40, 40), 1)  # before the answer
+    painted = desk.area(0, 1)
+    desk.sync()
+    assert desk.area(0, 1) == painted > 0
+    desk.undo()
+    assert desk.area(0, 1) == 0
+    desk.redo()
+    assert desk.area(0, 1) == painted

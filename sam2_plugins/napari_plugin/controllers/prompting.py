@@ -80,7 +80,7 @@ class Prompting:
 
         self._jobs.call(
             answer,
-            lambda _: self._on_answered(work, due, change, replaying),
+            lambda _: self._on_answered(work, line, due, change, replaying),
             lambda error: self._on_refused(work, line, error),
         )
 
@@ -89,9 +89,11 @@ class Prompting:
 
         What may not be where it was painted is taken away.
         """
-        if self._dock.here is None:
-            return
-        work, line = self._dock.here
+        if self._dock.here is not None and (stroke := self._stroke(*self._dock.here)):
+            self._dock.here[0].history.record("stroke of the brush", stroke)
+
+    def _stroke(self, work: Work, line: Line) -> Change:
+        """Return the masks that undo the strokes since the last edit, which are over."""
         for index, label in [*work.stroke]:
             frame = line.frame(index)
             if frame is None or (index, label) not in work.session.painted:
@@ -100,7 +102,7 @@ class Prompting:
                 work.session.let_live(label, frame)
             else:
                 self._take_away(work, line, frame, label)
-        work.end_stroke()
+        return work.take_stroke()
 
     def after(self, act: Callable[[], None]) -> None:
         """Call a function when the model has answered."""
@@ -109,13 +111,18 @@ class Prompting:
         else:
             act()
 
-    def _on_answered(self, work: Work, due: Pending, change: Change, replaying: bool) -> None:
+    def _on_answered(
+        self, work: Work, line: Line, due: Pending, change: Change, replaying: bool
+    ) -> None:
         self.answering = False
         prompted = [label for (_, label), prompts in due.items() if prompts]
         if not replaying:
             for label in prompted:
                 work.names.setdefault(label, f"object {label}")
-            work.history.record(_title(due), change)
+            # What was painted while the model was looking is of the same edit; masks of `change`
+            # are from before it.
+            stroke = self._stroke(work, line)
+            work.history.record(_title(due), {**stroke, **change})
         self._dock.show(work)
         self._dock.message.emit(self._not_obeyed(work, due) or self._what_next(work, due))
         if not replaying:

@@ -229,6 +229,7 @@ class Runs:
 
         def done(stopped: bool) -> None:
             self._run, dock.running = None, False
+            self._prompting.end_stroke()  # is an edit of its own
             made = _by_the_run(change, work.session, request.line.axis)
             work.history.record("run", made, differ=True)
             on_end(not stopped)

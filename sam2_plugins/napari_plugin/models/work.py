@@ -244,10 +244,14 @@ class Work:
         run = saved.all_cells
         self.all_cells = run and replace(run, running=False, latest=None)
 
+    def take_stroke(self) -> Change:
+        """Return the masks that undo the strokes since the last edit, to be recorded."""
+        stroke, self.stroke = self.stroke, {}
+        return stroke
+
     def end_stroke(self) -> None:
         """Record the strokes since the last edit as one edit."""
-        stroke, self.stroke = self.stroke, {}
-        if stroke:
+        if stroke := self.take_stroke():
             self.history.record("stroke of the brush", stroke)
 
 
