@@ -177,6 +177,30 @@ def test_tracking_again_keeps_the_masks_that_a_person_prompted_and_painted(desk:
     assert after[4].to_array()[10, 100]  # type: ignore[union-attr]
 
 
+def test_labels_that_a_script_sets_are_painted_masks(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.track()
+    labels = np.array(desk.space.labels.data)
+    labels[3] = 0
+    desk.space.labels.data = labels
+    desk.sync()
+    assert desk.space.labels.data is desk.space.store
+    desk.click(*RIGHT)
+    desk.track("both")
+    assert desk.area(3, 1) == 0 and desk.area(4, 1) > 0
+
+
+@pytest.mark.parametrize("labels", [np.zeros((2, 3, 4), int), np.full((8, 96, 128), 70000)])
+def test_labels_that_cannot_be_masks_are_refused_and_the_masks_stay(
+    desk: Desk, labels: np.ndarray
+) -> None:
+    desk.click(*LEFT)
+    area = desk.area(0, 1)
+    desk.space.labels.data = labels
+    assert "as before" in desk.failures[-1]
+    assert desk.area(0, 1) == area and desk.space.labels.data is desk.space.store
+
+
 def test_what_a_person_painted_is_never_overwritten(desk: Desk) -> None:
     desk.click(*LEFT)
     desk.controller.select(1)

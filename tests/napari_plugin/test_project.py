@@ -223,6 +223,20 @@ def test_a_dock_that_is_opened_again_finds_the_work(desk: Desk, nano: Sam2Model)
     assert sorted(layer.name for layer in desk.viewer.layers) == sorted(names)
 
 
+def test_what_was_painted_while_the_dock_was_closed_is_kept(desk: Desk, nano: Sam2Model) -> None:
+    desk.click(*LEFT)
+    desk.track()
+    desk.controller.close()
+    desk.viewer.layers["movie masks"].fill((3, 40, 37), 0)
+    desk.controller = Controller(desk.viewer, desk.jobs, lambda: nano)
+    desk.controller.use([desk.viewer.layers["movie"]])
+    desk.track()
+    assert desk.area(3, 1) == 0 and desk.area(2, 1) > 0
+    desk.undo()
+    desk.undo()
+    assert desk.area(3, 1) > 0
+
+
 def test_a_project_is_saved_where_the_user_wants_it(
     open_movie: Open, movie: Path, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.napari_plugin.controllers.images import Images
 from sam2_plugins.napari_plugin.controllers.jobs import Jobs
 from sam2_plugins.napari_plugin.controllers.tracks import TracksDrawing
+from sam2_plugins.napari_plugin.layers.mask_store import Index, MaskStore
 from sam2_plugins.napari_plugin.models.dock import DockModel
 from sam2_plugins.napari_plugin.models.project_file import (
     Project,
@@ -33,6 +35,9 @@ class _Kept:
     saved: Saved
     layers: tuple[Any, ...]
     path: Path | None
+    store: MaskStore
+    edited: Set[Index]
+    """Frames on which a person has painted since."""
 
 
 _KEPT: WeakKeyDictionary[Any, _Kept] = WeakKeyDictionary()
@@ -134,6 +139,10 @@ class Projects:
             look = replace(kept.saved.choices, limits=())  # as it is shown now
             path = kept.path if kept.path and kept.path.exists() else None
             self._recall(replace(kept.saved, choices=look), path)
+            if dock.work is not None:
+                for index in sorted(kept.edited):
+                    dock.work.store[index] = kept.store[index]
+                dock.show(dock.work)
             return
         found = self.places.find(image)
         path = next((path for path in found if self.places.lock(path, image)), None)
@@ -165,7 +174,9 @@ class Projects:
             if path is not None:
                 self.places.release(path)
         if saved.masks or saved.state.names:
-            _KEPT[image] = _Kept(saved, tuple(work.workspace.layers()), path)
+            space = work.workspace
+            layers = tuple(space.layers())
+            _KEPT[image] = _Kept(saved, layers, path, space.store, space.edited)
 
     def _save(self, work: Work) -> None:
         """Append the work on an image to its project file from now on."""
