@@ -405,6 +405,16 @@ def test_an_image_of_another_shape_closes_the_objects_of_before(desk: Desk) -> N
     assert desk.space.store.frame_size == (50, 50)
 
 
+def test_an_image_that_becomes_longer_keeps_its_objects(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.track()
+    (image,) = desk.controller.images
+    image.data = np.concatenate([image.data, image.data[-1:]])
+    assert list(desk.controller.objects) == [1] and not desk.failures
+    desk.track()
+    assert len(desk.space.store.frames_of(1)) == 9
+
+
 def test_planes_of_a_volume_in_time_are_lines_of_their_own(
     make_desk: Callable[..., Desk],
 ) -> None:

@@ -149,7 +149,12 @@ class Images:
             return
         self.close(image)
         dock.selected = None
-        dock.failed.emit(f"{image.name} has another shape now: the objects of before are closed.")
+        if image in dock.images[:1]:
+            dock.image_changed.emit()  # which brings the objects of a movie back that became longer
+        if image not in dock.works:
+            dock.failed.emit(
+                f"{image.name} has another shape now: the objects of before are closed."
+            )
         dock.objects_changed.emit()
 
     def _on_labels_replaced(self, event: Any) -> None:
