@@ -55,6 +55,37 @@ def test_choosing_an_image_adds_nothing_and_loads_nothing(
     assert "Click on an object" in desk.controller.runs.why_not()
 
 
+def test_a_click_that_excludes_is_refused_on_an_object_that_nothing_shows(desk: Desk) -> None:
+    desk.click(*LEFT, exclude=True)
+    assert "Click on object 1 first" in desk.failures[-1]
+    assert desk.area(0, 1) == 0 and not len(desk.space.points.data)
+    desk.click(*LEFT)
+    desk.track()
+    desk.space.go_to((5,))
+    desk.click(*RIGHT, exclude=True)
+    assert len(desk.space.points.data) == 2
+
+
+def test_with_the_click_on_an_object_those_that_exclude_go(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.click(*RIGHT, exclude=True)
+    desk.space.points.selected_data = {0}
+    desk.space.points.remove_selected()
+    desk.jobs.run()
+    assert desk.area(0, 1) == 0 and not len(desk.space.points.data)
+    desk.undo()
+    assert desk.area(0, 1) > 0 and len(desk.space.points.data) == 2
+
+
+def test_masks_with_more_axes_than_tracks_can_have_are_tracked(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(moving_discs(3)[0][:, None, None])
+    desk.click(*LEFT)
+    desk.track()
+    assert len(desk.space.store.frames_of(1)) == 3 and not desk.failures
+
+
 def test_a_box_and_a_click_that_excludes(desk: Desk) -> None:
     desk.click(*LEFT)
     before = desk.area(0, 1)

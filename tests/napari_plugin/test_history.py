@@ -239,6 +239,13 @@ def test_a_polygon_and_an_ellipse_are_masks(desk: Desk) -> None:
     assert desk.area(0, 3) == pytest.approx(np.pi * 15 * 10, rel=0.05)
 
 
+def test_what_was_undone_is_the_last_that_is_told(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.click(44, 44)
+    desk.undo()
+    assert desk.told[-1] == "The click is undone."
+
+
 def test_a_stroke_while_the_model_looks_at_a_click_is_undone_with_it(desk: Desk) -> None:
     desk.controller.new_object()
     desk.space.points.add([0, *LEFT])

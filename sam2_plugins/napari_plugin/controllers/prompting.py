@@ -66,13 +66,15 @@ class Prompting:
             for key in [key for key in due if due[key] and not self._may_live(work, *key)]:
                 del due[key]
                 self._take_away(work, line, *key)
+            due = self._with_shown_objects(work, line, due)
         if not due:
             return
         self.answering = True
         change: Change = {}
         view = self._dock.view()
         frames = sorted({frame for frame, _ in due})
-        self._dock.message.emit(f"Looking at frame {', '.join(map(str, frames[:3]))} …")
+        if not replaying:
+            self._dock.message.emit(f"Looking at frame {', '.join(map(str, frames[:3]))} …")
 
         def answer() -> None:
             for (frame, label), prompts in due.items():
@@ -83,6 +85,19 @@ class Prompting:
             lambda _: self._on_answered(work, line, due, change, replaying),
             lambda error: self._on_refused(work, line, error),
         )
+
+    def _with_shown_objects(self, work: Work, line: Line, due: Pending) -> Pending:
+        """Erase clicks that only exclude, on objects that nothing shows: any mask would do."""
+        prompts = work.prompts(line).items()
+        shown = {label for (_, label), some in prompts if any(prompt.shows for prompt in some)}
+        unshown = [key for key, some in due.items() if some and key[1] not in shown]
+        for frame, label in unshown:
+            work.workspace.erase(label, line.index(frame))
+            name = work.names.get(label, f"object {label}")
+            self._dock.failed.emit(
+                f"Click on {name} first: a click that excludes tells only what is not part of it."
+            )
+        return work.pending(line) if unshown else due
 
     def end_stroke(self) -> None:
         """Record what was painted as one edit, with the lives of objects beyond which it lies.
@@ -124,8 +139,8 @@ class Prompting:
             stroke = self._stroke(work, line)
             work.history.record(_title(due), {**stroke, **change})
         self._dock.show(work)
-        self._dock.message.emit(self._not_obeyed(work, due) or self._what_next(work, due))
-        if not replaying:
+        if not replaying:  # else it would take the place of what was undone
+            self._dock.message.emit(self._not_obeyed(work, due) or self._what_next(work, due))
             self.answered.emit(prompted)
         self._dock.objects_changed.emit()
         self.sync()

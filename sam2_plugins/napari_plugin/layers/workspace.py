@@ -202,7 +202,7 @@ class Workspace:
     def show_tracks(self, tracks: Tracks) -> None:
         """Draw paths in a Tracks layer."""
         data, graph = tracks
-        if self.store.ndim < 3:
+        if not 3 <= self.store.ndim <= 4:  # of time, and with more axes, napari draws no tracks
             return
         if not len(data):
             if self.tracks is not None and self.tracks in self.viewer.layers:
