@@ -26,7 +26,7 @@ from sam2_plugins.core.masks.masklet import spans_of
 from sam2_plugins.core.prompt_files import facts_of, refuse_other_movie, save_prompts
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.run import TrackJournal, run
-from sam2_plugins.core.tracking.schedule import Life, plan_sweeps
+from sam2_plugins.core.tracking.schedule import Life, jumps, plan_sweeps
 
 if TYPE_CHECKING:
     from sam2_plugins.core.lineage import LineageTracker
@@ -228,7 +228,7 @@ class _Making:
             tracker.add(prompt)
         for obj, (first, last) in self._job.lives.items():
             tracker.set_life(obj, first, last)
-        self._notes = (*tracker.unmet_notes(), *_out_of_reach(self._job), *_jumps(self._job))
+        self._notes = (*tracker.unmet_notes(), *_out_of_reach(self._job), *self._jumps())
         if self._job.everything is not None:
             yield from self._everything(
                 self._job.everything.lineage(tracker, options.stop), options
@@ -298,6 +298,12 @@ class _Making:
             overwrite=True,
         )
 
+    def _jumps(self) -> Iterator[str]:
+        prompted: dict[str, list[int]] = {}
+        for prompt in self._job.prompts:
+            prompted.setdefault(f"Object {prompt.obj!r}", []).append(prompt.frame)
+        return jumps(prompted, self._job.direction, self._job.start, self._job.stop)
+
     def report(self, state: State) -> Report:
         """Return its report so far."""
         return replace(
@@ -328,23 +334,6 @@ def _out_of_reach(job: Job) -> Iterator[str]:
                 f"stops at frame {job.stop}: it is in no result. Choose another stop, or the "
                 "direction both."
             )
-
-
-def _jumps(job: Job) -> Iterator[str]:
-    """Note the objects that are prompted only before the range, so that frames between are left."""
-    ends = {"forward": [(job.start, 1)], "backward": [(job.start, -1)]}
-    ends["both"] = [(job.start, 1), (job.stop, -1)]
-    for begin, way in ends[job.direction]:
-        for obj in dict.fromkeys(prompt.obj for prompt in job.prompts if begin is not None):
-            assert begin is not None
-            gaps = [way * (begin - p.frame) for p in job.prompts if p.obj == obj]
-            nearest = min((gap for gap in gaps if gap >= 0), default=0)
-            if nearest > 1:
-                yield (
-                    f"Object {obj!r} is prompted on frame {begin - way * nearest}, and tracking "
-                    f"begins with frame {begin}: it is looked for as if nothing had moved between. "
-                    f"Prompt it on frame {begin}, or begin where it is prompted."
-                )
 
 
 def _summary(masklet: Masklet) -> dict[str, Any]:
