@@ -127,6 +127,19 @@ class Work:
         mothers = self.lineage.mothers.items()
         return [label for label, of in mothers if of == mother and label in self.names]
 
+    def elsewhere(self, line: Line) -> str:
+        """Note the masks that are not along a line, and so in no result of it; "" if all are."""
+        beside = [
+            masks for index, masks in self.store.snapshot().items() if line.frame(index) is None
+        ]
+        n = sum(mask.visible for masks in beside for o, mask in masks.items() if o in self.names)
+        if not n:
+            return ""
+        return (
+            f"{n} masks of other planes or time points are not in it: go there, and do the same, "
+            "or write all masks with File › Save Selected Layers."
+        )
+
     def require_family(self, label: int, life: Life) -> None:
         """Check that a life overlaps neither that of the mother nor those of the daughters.
 
