@@ -257,3 +257,25 @@ def test_a_stroke_while_the_model_looks_at_a_click_is_undone_with_it(desk: Desk)
     assert desk.area(0, 1) == 0
     desk.redo()
     assert desk.area(0, 1) == painted
+
+
+@pytest.mark.parametrize(
+    "act",
+    [lambda control: control.begin_here(), lambda control: control.divisions.divide()],
+    ids=["life", "division"],
+)
+def test_an_act_while_the_model_looks_at_a_click_is_an_edit_of_its_own(
+    desk: Desk, act: Callable[[Any], None]
+) -> None:
+    desk.click(*LEFT)
+    desk.track()
+    desk.space.go_to((3,))
+    desk.controller.new_object()
+    desk.space.points.add([3, *RIGHT])  # not answered yet
+    desk.controller.select(1)
+    act(desk.controller)
+    desk.jobs.run()
+    desk.undo()
+    assert len(desk.space.points.data) == 2 and desk.area(3, 2) > 0
+    desk.undo()
+    assert len(desk.space.points.data) == 1 and desk.area(3, 2) == 0

@@ -120,7 +120,7 @@ class Prompting:
         return work.take_stroke()
 
     def after(self, act: Callable[[], None]) -> None:
-        """Call a function when the model has answered."""
+        """Call a function when the model has answered: its edit holds no unanswered prompt then."""
         if self.answering:
             self._waiting.append(act)
         else:
@@ -178,7 +178,7 @@ class Prompting:
 
     def _do_what_waits(self) -> None:
         while self._waiting and not self.answering:
-            self._waiting.pop(0)()
+            self._dock.attempt(self._waiting.pop(0))
 
     def _on_refused(self, work: Work, line: Line, error: Exception) -> None:
         """Take a refused prompt's marker away, so that it does not come again.

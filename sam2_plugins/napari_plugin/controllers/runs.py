@@ -230,12 +230,15 @@ class Runs:
 
         def done(stopped: bool) -> None:
             self._run, dock.running = None, False
+            self.progressed.emit(None)
+            self._prompting.after(lambda: record(stopped))
+
+        def record(stopped: bool) -> None:
             self._prompting.end_stroke()  # is an edit of its own
             made = _by_the_run(change, work.session, request.line.axis)
             work.history.record("run", made, differ=True)
             on_end(not stopped)
             dock.show(work)
-            self.progressed.emit(None)
             kept = "Stopped; what is done is kept: " if stopped else ""
             if computed or stopped or not frames:
                 told = (f"{kept}{len(frames)} frames tracked.", note, about)
@@ -248,7 +251,7 @@ class Runs:
 
         def failed(error: Exception) -> None:
             done(True)
-            dock.fail(error)
+            self._prompting.after(lambda: dock.fail(error))
 
         self.progressed.emit(RunProgress(0, 0, 0.0))
         dock.running = True
