@@ -135,6 +135,12 @@ def test_an_object_of_which_something_was_made_is_not_the_new_one(
     assert desk.controller.new_object() not in (1, made)
 
 
+def test_an_object_keeps_its_name_when_that_is_emptied(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.controller.rename(1, " ")
+    assert desk.controller.objects == {1: "object 1"}
+
+
 def test_objects_are_tracked_to_the_end(desk: Desk) -> None:
     desk.click(*LEFT)
     desk.controller.new_object()

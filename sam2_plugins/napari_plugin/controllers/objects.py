@@ -71,8 +71,8 @@ class Objects:
 
     def rename(self, label: int, name: str) -> None:
         """Rename an object."""
-        work = self._dock.work
-        if work is not None and label in work.names:
+        work, name = self._dock.work, name.strip()
+        if work is not None and label in work.names and name:  # one without a name is lost in lists
             work.names[label] = name
             work.history.record("name")
         self._dock.objects_changed.emit()
