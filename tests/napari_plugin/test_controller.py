@@ -60,10 +60,12 @@ def test_a_click_that_excludes_is_refused_on_an_object_that_nothing_shows(desk: 
     assert "Click on object 1 first" in desk.failures[-1]
     assert desk.area(0, 1) == 0 and not len(desk.space.points.data)
     desk.click(*LEFT)
+    desk.click(*RIGHT, exclude=True)
+    assert "leaves out" in desk.told[-1]
     desk.track()
     desk.space.go_to((5,))
     desk.click(*RIGHT, exclude=True)
-    assert len(desk.space.points.data) == 2
+    assert len(desk.space.points.data) == 3
 
 
 def test_with_the_click_on_an_object_those_that_exclude_go(desk: Desk) -> None:
@@ -133,6 +135,12 @@ def test_an_object_of_which_something_was_made_is_not_the_new_one(
     made = desk.controller.new_object()
     use(desk)
     assert desk.controller.new_object() not in (1, made)
+
+
+def test_one_frame_is_not_told_of_as_frames(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.track(start=1, stop=1)
+    assert desk.told[-1].startswith("1 frame tracked.")
 
 
 def test_an_object_keeps_its_name_when_that_is_emptied(desk: Desk) -> None:

@@ -179,6 +179,5 @@ def jumps(
                 last = begin - way * nearest
                 yield (
                     f"{name} was last seen on frame {last}, and tracking begins with frame "
-                    f"{begin}: it is looked for as if nothing had moved between. Prompt it on "
-                    f"frame {begin}, or begin with frame {last}."
+                    f"{begin}, as if nothing had moved between: prompt it there, or begin earlier."
                 )

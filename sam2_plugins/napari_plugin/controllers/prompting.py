@@ -169,6 +169,8 @@ class Prompting:
         name = work.names.get(label, f"object {label}")
         if label in work.session.prompts.corrections(line):
             return f"{name} is corrected on this frame. Track on from here (G), or correct more."
+        if not prompts[-1].shows:
+            return f"{name} leaves out what you clicked on. Click on more of it, or track."
         if len(prompts) > 1:
             return f"This was added to {name}. If it is another cell: Ctrl+Z, N, and click again."
         another = "Click on the next cell, Shift-click to add to this one"

@@ -241,7 +241,8 @@ class Runs:
             dock.show(work)
             kept = "Stopped; what is done is kept: " if stopped else ""
             if computed or stopped or not frames:
-                told = (f"{kept}{len(frames)} frames tracked.", note, about)
+                count = "1 frame" if len(frames) == 1 else f"{len(frames)} frames"
+                told = (f"{kept}{count} tracked.", note, about)
                 dock.message.emit(" ".join(filter(None, told)))
             else:
                 dock.message.emit(
