@@ -118,7 +118,8 @@ class Workspace:
 
     def close(self) -> None:
         """Disconnect from the layers' events."""
-        self.store.on_edit = lambda index, before: self.edited.add(index)
+        edited = self.edited  # without what else is here: the layer may stay for long
+        self.store.on_edit = lambda index, before: edited.add(index)
         self._leave_in_place()
         for layer in (self.points, self.boxes):
             layer.events.data.disconnect(self._drawn)
