@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from sam2_plugins.core.datasets.ctc_format import RESULT_TABLE, Track, read_table
+from sam2_plugins.core.datasets.ctc import RESULT_TABLE, Track, read_table
 from sam2_plugins.core.export import open_writers
 from sam2_plugins.core.export.overlay import colour_of, overlay
 from sam2_plugins.core.frames import open_frames

@@ -3,8 +3,6 @@
 Importing this package is cheap and loads no torch; the work lives in `sam2_plugins.core`.
 """
 
-from __future__ import annotations
-
 from sam2_plugins._old_names import announce_old_names
 
 __version__ = "0.1.0"

@@ -14,7 +14,11 @@ _PACKAGE = "sam2_plugins."
 
 MOVED = {
     "core.atomic": "core.files",
+    "core.datasets.ctc_format": "core.datasets.ctc",
+    "core.datasets.labelled_frames": "core.datasets.dataset",
     "core.decoding": "core.tracking.resample",
+    "core.export.numbering": "core.export.registry",
+    "core.export.writer": "core.export.registry",
     "core.feature_cache": "core.tracking.feature_cache",
     "core.following": "core.tracking.windows.follow",
     "core.image": "core.tracking.image_segmenter",

@@ -4,8 +4,6 @@ One video is one task, for tracking is sequential in time. What is done is on th
 interrupted run continues where it stopped, inside a long video too.
 """
 
-from __future__ import annotations
-
 from sam2_plugins.batch.connect import connect
 from sam2_plugins.batch.job import Job, Settings
 from sam2_plugins.batch.manifest import read_manifest

@@ -106,7 +106,6 @@ def _work(packed: bytes, topic: str) -> Any:
 def _report(future: Future, task: Task[R]) -> R:
     """Return a worker's report, or a report of its loss."""
     if future.status == "finished":
-        report: R = future.result()
-        return report
+        return future.result()
     error = future.exception() if future.status == "error" else "it was cancelled"
     return task.lost(f"The worker was lost: {error}")

@@ -18,7 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sam2_plugins.batch.report import Report
-from sam2_plugins.core.datasets.ctc_format import RESULT_TABLE
+from sam2_plugins.core.datasets.ctc import RESULT_TABLE
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export import FORMATS
 from sam2_plugins.core.files import naming, replaced_by, signature

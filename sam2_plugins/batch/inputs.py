@@ -54,8 +54,9 @@ def digest_inputs(job: Job, settings: Settings, content: Mapping[str, str]) -> d
     del options["model"]  # whose weights count, not its name
     weights = locate_weights(settings.model, device=settings.device)
     given: list[Any] = [prompts, sorted(job.lives.items(), key=repr)]
-    if job.mothers:
-        given.append(sorted(job.mothers.items(), key=repr))
+    for facts in (job.mothers, job.names):
+        if facts:
+            given.append(sorted(facts.items(), key=repr))
     if job.everything is not None:
         labels = job.everything.labels
         given += [asdict(job.everything), labels and content_digest(Path(labels))]

@@ -31,6 +31,8 @@ class Job:
         First and last frame of objects that are born or end in the movie.
     mothers
         Daughters and their mothers, as a person has marked them.
+    names
+        What a person called the objects, if not by their ids.
     made_on
         What each file of prompts says of its movie: another one is refused.
     everything
@@ -46,6 +48,7 @@ class Job:
     reading: Mapping[str, Any] = field(default_factory=dict)
     lives: Mapping[ObjectId, tuple[int | None, int | None]] = field(default_factory=dict)
     mothers: Mapping[ObjectId, ObjectId] = field(default_factory=dict)
+    names: Mapping[ObjectId, str] = field(default_factory=dict)
     made_on: tuple[Mapping[str, Any], ...] = ()
     everything: AllObjects | None = None
 

@@ -33,7 +33,7 @@ from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from sam2_plugins.batch.job import Job
-from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.errors import Sam2PluginsError, excerpt
 from sam2_plugins.core.files import digest_of
 from sam2_plugins.core.lineage import AllObjects
 from sam2_plugins.core.prompt_files import PromptFile, load_prompts, parse_json, prompts_from_json
@@ -207,7 +207,7 @@ def _cell(key: str, text: str) -> Any:
         if key == "fps":
             return float(text)
     except ValueError as error:
-        raise ManifestError(f"{key} is {_KINDS[key].words}, not {_short(text)}.") from error
+        raise ManifestError(f"{key} is {_KINDS[key].words}, not {excerpt(text)}.") from error
     try:
         return parse_json(text) if key == "prompts" and text.startswith("[") else text
     except ValueError as error:
@@ -224,7 +224,7 @@ def _job(row: Mapping[str, Any], folder: Path) -> Job:
             raise ManifestError(f"it has no {key}.")
     for key, value in given.items():
         if key in _KINDS and not _KINDS[key].holds(value):
-            raise ManifestError(f"{key} is {_KINDS[key].words}, not {_short(repr(value))}.")
+            raise ManifestError(f"{key} is {_KINDS[key].words}, not {excerpt(repr(value))}.")
     everything = AllObjects() if given["prompts"] == ALL else None
     file = PromptFile(()) if everything else _prompts(given["prompts"], folder)
     return Job(
@@ -237,6 +237,7 @@ def _job(row: Mapping[str, Any], folder: Path) -> Job:
         reading={key: given[key] for key in READING if key in given},
         lives=file.lives,
         mothers=file.mothers,
+        names=file.names,
         made_on=(file.source,) if file.source else (),
         everything=everything,
     )
@@ -294,7 +295,3 @@ def _safe(name: str) -> str:
     """Make a name of a folder, visible and on every system; "" if nothing of it is left."""
     name = re.sub(r"[^\w.+=@-]+", "_", name).lstrip("._").rstrip(".")
     return f"{name}_" if _RESERVED.fullmatch(name) else name[:_LONGEST_NAME]
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sam2_plugins.batch.folder import alone_in
+import torch
+
+from sam2_plugins.batch.folder import VideoFolder, alone_in
 from sam2_plugins.batch.job import Job, Settings
-from sam2_plugins.batch.report import Events
+from sam2_plugins.batch.report import Events, Report
 from sam2_plugins.batch.tasks import run_tasks
-from sam2_plugins.batch.video import VideoTask
+from sam2_plugins.batch.tracking import track_into
+from sam2_plugins.core.errors import message_of
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -50,3 +54,38 @@ def run_batch(
     tasks = [VideoTask(job, settings, Path(out)) for job in jobs]
     with alone_in(Path(out)):
         yield from run_tasks(tasks, retries=retries, client=client, resources=resources)
+
+
+@dataclass(frozen=True)
+class VideoTask:
+    """A job as a task of `run_tasks`: the same work in this process and on a worker."""
+
+    job: Job
+    settings: Settings
+    out: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the job."""
+        return self.job.name
+
+    def run(self) -> Events:
+        """Track the video, and yield its progress and at last its report, of a failure too.
+
+        A result that is there already is only reported. Closing the generator keeps what was done
+        for the next run, as a kill does.
+        """
+        if self.settings.threads is not None:
+            torch.set_num_threads(self.settings.threads)
+        folder = VideoFolder(self.out, self.name)
+        try:
+            found = folder.record()
+            # Of another video of that name, results stay.
+            same = found is None or found.source == self.job.source
+            yield from track_into(folder, self.job, self.settings, replaces=same)
+        except Exception as error:
+            yield self.lost(message_of(error))
+
+    def lost(self, why: str) -> Report:
+        """Report that there is no worker any more."""
+        return Report(self.name, self.job.source, "failed", self.settings.model, error=why)

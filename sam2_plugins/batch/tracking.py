@@ -7,8 +7,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from sam2_plugins.batch.folder import FILES, JOURNAL, PROMPTS, ResultFolder
 from sam2_plugins.batch.inputs import digest_inputs, read_content
@@ -18,22 +19,19 @@ from sam2_plugins.core.checkpoints import model_name
 from sam2_plugins.core.errors import ExportError, PromptError, TrackingError, message_of
 from sam2_plugins.core.export import WriterGroup, open_writers
 from sam2_plugins.core.frames import FrameSource, first_read, open_frames
-from sam2_plugins.core.lineage import LineageJournal, note_on, run_all
+from sam2_plugins.core.lineage import LineageJournal, LineageTracker, note_on, run_all
 from sam2_plugins.core.lineage.events import Event, parents_of
 from sam2_plugins.core.masks import Masklet, MaskTable, ObjectId
 from sam2_plugins.core.masks.journal import read_journal
 from sam2_plugins.core.masks.masklet import spans_of
+from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompt_files import facts_of, refuse_other_movie, save_prompts
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.run import TrackJournal, run
 from sam2_plugins.core.tracking.schedule import Life, jumps, plan_sweeps
+from sam2_plugins.core.tracking.tracker import VideoTracker
 
-if TYPE_CHECKING:
-    from sam2_plugins.core.lineage import LineageTracker
-    from sam2_plugins.core.model import Sam2Model
-    from sam2_plugins.core.tracking.tracker import VideoTracker
-
-LoadModel: TypeAlias = "Callable[[TrackingOptions], Sam2Model]"
+LoadModel: TypeAlias = Callable[[TrackingOptions], Sam2Model]
 
 
 @dataclass(frozen=True)
@@ -162,7 +160,7 @@ def check(job: Job, frames: FrameSource) -> None:
     ------
     PromptError, TrackingError
         If a prompt is outside of the frames or of another movie, an object has only clicks that
-        exclude, or the range does not fit.
+        exclude, the range does not fit, or a stream had to go back.
     """
     for source in job.made_on:
         refuse_other_movie(source, frames)
@@ -183,7 +181,21 @@ def check(job: Job, frames: FrameSource) -> None:
         if job.direction != "forward":
             raise TrackingError("All objects are tracked forward: newcomers come later.")
         prompted = prompted or {0: [job.start or 0]}
+    if not frames.seekable:
+        _check_stream(job)
     plan_sweeps(prompted, job.direction, job.start, job.stop, frames.length, lives)
+
+
+def _check_stream(job: Job) -> None:
+    """A stream is at a prompt's frame when that is answered, and what came before has passed."""
+    prompted = [prompt.frame for prompt in job.prompts] or [0]
+    begin = 0 if job.everything is not None else min(prompted)
+    begin = begin if job.start is None else job.start
+    if job.direction != "forward" or max(prompted) > begin:
+        raise TrackingError(
+            "A stream goes forward only: prompt all objects on the frame that tracking begins "
+            f"with, {begin}, and track forward. Or record it to a file, and give that."
+        )
 
 
 class _Making:
@@ -227,8 +239,10 @@ class _Making:
         for prompt in self._job.prompts:
             tracker.add(prompt)
         for obj, (first, last) in self._job.lives.items():
-            tracker.set_life(obj, first, last)
-        self._notes = (*tracker.unmet_notes(), *_out_of_reach(self._job), *self._jumps())
+            if obj in tracker.objects:
+                tracker.set_life(obj, first, last)
+        notes = (_out_of_reach, _jumps, _unprompted)
+        self._notes = (*tracker.unmet_notes(), *chain(*(note(self._job) for note in notes)))
         if self._job.everything is not None:
             yield from self._everything(
                 self._job.everything.lineage(tracker, options.stop), options
@@ -264,8 +278,10 @@ class _Making:
         if PROMPTS in names:
             names.remove(PROMPTS)
             path = self._folder.work / FILES[PROMPTS]
-            mothers = {str(daughter): mother for daughter, mother in self._job.mothers.items()}
-            facts = facts_of(self._frames) | ({"mothers": mothers} if mothers else {})
+            facts = facts_of(self._frames)
+            for fact, known in (("mothers", self._job.mothers), ("names", self._job.names)):
+                if known:
+                    facts[fact] = {str(obj): value for obj, value in known.items()}
             save_prompts(path, self._job.prompts, facts, self._job.lives)
             self.files = (path.name,)
         writers = self._open_writers(names, in_order)
@@ -295,14 +311,9 @@ class _Making:
             objects,
             in_order=in_order,
             parents=self._parents,
+            names=self._job.names,
             overwrite=True,
         )
-
-    def _jumps(self) -> Iterator[str]:
-        prompted: dict[str, list[int]] = {}
-        for prompt in self._job.prompts:
-            prompted.setdefault(f"Object {prompt.obj!r}", []).append(prompt.frame)
-        return jumps(prompted, self._job.direction, self._job.start, self._job.stop)
 
     def report(self, state: State) -> Report:
         """Return its report so far."""
@@ -334,6 +345,24 @@ def _out_of_reach(job: Job) -> Iterator[str]:
                 f"stops at frame {job.stop}: it is in no result. Choose another stop, or the "
                 "direction both."
             )
+
+
+def _jumps(job: Job) -> Iterator[str]:
+    """Note the objects that are prompted only before the range, so that frames between are left."""
+    prompted: dict[str, list[int]] = {}
+    for prompt in job.prompts:
+        prompted.setdefault(f"Object {prompt.obj!r}", []).append(prompt.frame)
+    return jumps(prompted, job.direction, job.start, job.stop)
+
+
+def _unprompted(job: Job) -> Iterator[str]:
+    """Note the objects of which a file knows a birth or an end, but no prompt."""
+    prompted = {prompt.obj for prompt in job.prompts}
+    if others := [repr(obj) for obj in job.lives if obj not in prompted]:
+        yield (
+            "The prompts tell a birth or an end of objects without a prompt, which are not "
+            f"tracked: {', '.join(others[:5])}{' …' if others[5:] else ''}."
+        )
 
 
 def _summary(masklet: Masklet) -> dict[str, Any]:

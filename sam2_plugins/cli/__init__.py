@@ -52,17 +52,9 @@ def main(
     """Options of all commands."""
 
 
-app.command("track")(track)
-app.command("batch")(batch)
-app.command("demo")(demo)
-app.command("napari")(napari)
-app.command("models")(models)
-app.command("download")(download)
-app.command("info")(info)
-app.command("evaluate")(evaluate)
-app.command("evaluate-model")(evaluate_model)
-app.command("bench")(bench)
-app.command("train")(train)
-app.command("finetune")(finetune)
+for command in (track, batch, demo, napari, models, download, info):
+    app.command()(command)
+for command in (evaluate, evaluate_model, bench, train, finetune):
+    app.command()(command)
 app.add_typer(fiftyone, name="fiftyone")
 app.add_typer(labelstudio, name="labelstudio")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sam2_plugins.core.datasets import Dataset, find_datasets, load_for
+from sam2_plugins.core.datasets import Dataset, find_datasets, load_for, recognise
 from sam2_plugins.core.datasets.dataset import masked
+from sam2_plugins.core.datasets.label_stacks import LABEL_STACK_NAME
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.export import Numbering
 
@@ -14,7 +15,15 @@ def open_datasets(path: Path, movie: Path | None = None) -> list[Dataset]:
     """Open every dataset of a folder or file; or, with a movie, the labels of that movie."""
     if _is_label_studio(path):
         return [_label_studio(path, movie)]
-    return find_datasets(path) if movie is None else [load_for(path, movie)]
+    if movie is not None:
+        return [load_for(path, movie)]
+    if path.is_file() or (path / LABEL_STACK_NAME).is_file():
+        if found := recognise(path):
+            return found
+        raise FrameSourceError(
+            f"{path} has no movie beside it: give the movie of these labels with --movie."
+        )
+    return find_datasets(path)
 
 
 def _is_label_studio(path: Path) -> bool:

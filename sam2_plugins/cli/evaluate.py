@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import typer
 
 from sam2_plugins.cli import options
-from sam2_plugins.cli.commands import INTERRUPTED
+from sam2_plugins.cli.commands import FAILED, INTERRUPTED
 from sam2_plugins.cli.groups import grouped
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ class ProtocolOptions:
     rounds: Annotated[
         int, typer.Option(min=1, help="Prompted frames per object at most (offline, online).")
     ] = 8
-    threshold: Annotated[float, typer.Option(help="Online: IoU under which a frame is bad.")] = 0.75
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Online: IoU under which a frame is bad.")
+    ] = 0.75
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Folder of report.json, scores.csv and curve.png."),
@@ -249,6 +251,7 @@ def _score_model(datasets: list[Dataset], protocol: Protocol, only: list[str], h
     from sam2_plugins.cli.interrupt import stopping_gently
     from sam2_plugins.cli.loading import open_model
     from sam2_plugins.cli.score_tables import show_model, show_objects
+    from sam2_plugins.core.errors import Sam2PluginsError
     from sam2_plugins.core.evaluation import evaluate_sequence, mean_by_kind
 
     names = [dataset.name for dataset in datasets]
@@ -259,6 +262,7 @@ def _score_model(datasets: list[Dataset], protocol: Protocol, only: list[str], h
     chosen = how.options
     network = open_model(chosen.model, chosen.device, chosen.image_size)
     reports: list[SequenceReport] = []
+    failed: dict[str, Sam2PluginsError] = {}
     with stopping_gently() as stop, frames_progress() as progress:
 
         def on_frame(done: int, total: int) -> None:
@@ -279,6 +283,12 @@ def _score_model(datasets: list[Dataset], protocol: Protocol, only: list[str], h
                 )
             except KeyboardInterrupt:
                 break
+            except Sam2PluginsError as error:  # the others took their time, and count
+                if len(datasets) == 1:
+                    raise
+                failed[dataset.name] = error
+                progress.console.print(f"{dataset.name} is not scored: {error}", soft_wrap=True)
+                continue
             reports.append(report)
     means = mean_by_kind(reports)
     facts = {
@@ -288,18 +298,21 @@ def _score_model(datasets: list[Dataset], protocol: Protocol, only: list[str], h
         "memory": chosen.memory,
         "sequences": _flat(reports),
         "means": _flat(means),
+        **({"not_scored": {name: str(error) for name, error in failed.items()}} if failed else {}),
     }
-    if how.out:
-        _save(how.out, facts, reports)
     if how.json:
         print_json(facts)
     else:
         show_model(reports, means)
         if how.per_object:
             show_objects(reports)
+    if how.out and reports:
+        _save(how.out, facts, reports)
     if stop.requested:
         say(f"Stopped: {len(reports)} of {len(datasets)} datasets were scored.")
         raise typer.Exit(INTERRUPTED)
+    if failed:
+        raise typer.Exit(FAILED)
 
 
 def _save(out: Path, facts: dict[str, Any], reports: list[SequenceReport]) -> None:

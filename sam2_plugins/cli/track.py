@@ -173,6 +173,7 @@ def _job(
         how,
         {obj: life for file in files for obj, life in file.lives.items()},
         {daughter: mother for file in files for daughter, mother in file.mothers.items()},
+        {obj: name for file in files for obj, name in file.names.items()},
         () if what.force else tuple(file.source for file in files),
         everything,
     )
@@ -185,7 +186,7 @@ def _show(report: Report | None, job: Job, out: Path, interrupted: bool, json: b
     from sam2_plugins.core.lineage.events import Event, summary_of
 
     frames = _frames(report)
-    objects = described(report, job.prompts) if report else []
+    objects = described(report, job.prompts, job.names) if report else []
     files = [out / name for name in report.files] if report else []
     if json:
         print_json(

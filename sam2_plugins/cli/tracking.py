@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from itertools import chain
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sam2_plugins.batch.report import Progress
@@ -14,6 +15,7 @@ from sam2_plugins.cli.prompts import summarise_prompts
 
 if TYPE_CHECKING:
     from sam2_plugins.batch.report import Events, Report
+    from sam2_plugins.core.masks import ObjectId
     from sam2_plugins.core.prompts import Prompt
 
 
@@ -37,13 +39,19 @@ def follow(events: Events) -> Report | None:
     raise AssertionError("a run ends with a report")
 
 
-def described(report: Report, prompts: Iterable[Prompt]) -> list[dict[str, Any]]:
-    """Return how each object fared, with what it was prompted by."""
-    by_object: dict[Any, list[Prompt]] = {}
+def described(
+    report: Report, prompts: Iterable[Prompt], names: Mapping[ObjectId, str] = MappingProxyType({})
+) -> list[dict[str, Any]]:
+    """Return how each object fared, with its name, if it has one, and what it was prompted by."""
+    by_object: dict[ObjectId, list[Prompt]] = {}
     for prompt in prompts:
         by_object.setdefault(prompt.obj, []).append(prompt)
     return [
-        {"prompt": summarise_prompts(by_object.get(one["object"], [])), **one}
+        {
+            "prompt": summarise_prompts(by_object.get(one["object"], [])),
+            **one,
+            **({"name": names[one["object"]]} if one["object"] in names else {}),
+        }
         for one in report.objects
     ]
 
@@ -54,7 +62,7 @@ def show(summaries: Sequence[dict[str, Any]]) -> None:
     rows = table(("object", "prompt"), numbers)
     for one in summaries:
         rows.add_row(
-            str(one["object"]),
+            f"{one['name']} ({one['object']})" if "name" in one else str(one["object"]),
             one["prompt"],
             f"{one['frames_seen']} of {one['frames_tracked']}",
             *(number(one[end], "d") for end in ("first", "last")),

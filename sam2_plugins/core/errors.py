@@ -47,6 +47,11 @@ def message_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
+def excerpt(text: str) -> str:
+    """Cut a text, of a value in a message, that is too long to be read."""
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
 def is_foreseen(error: BaseException) -> bool:
     """Whether `message_of` says it all, so that nobody needs the details."""
     return _foreseen(error) is not None

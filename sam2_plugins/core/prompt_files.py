@@ -33,7 +33,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from sam2_plugins.core.errors import PromptError
+from sam2_plugins.core.errors import PromptError, excerpt
 from sam2_plugins.core.files import write_text
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.prompts import Prompt
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 FORMAT = "sam2_plugins prompts"
 VERSION = 1
+_DOCUMENT_KEYS = {"format", "version", "source", "prompts", "lives", "settled"}
 _KEYS = {"frame", "obj", "points", "labels", "box", "mask"}
 _FORMS = {
     "points": "a list of pairs [[x, y], …]",
@@ -216,9 +217,11 @@ def _document(document: Any) -> PromptFile:
     version = document.get("version")
     if type(version) is not int or version != VERSION:
         raise PromptError(
-            f'"version" is {_short(version)}, and this program reads {VERSION}: update '
+            f'"version" is {excerpt(repr(version))}, and this program reads {VERSION}: update '
             "sam2_plugins."
         )
+    if unknown := document.keys() - _DOCUMENT_KEYS:
+        raise PromptError(f'the unknown key "{min(unknown)}" stands beside "prompts".')
     source = document.get("source", {})
     if not isinstance(source, dict):
         raise PromptError('"source" is not an object of facts.')
@@ -226,7 +229,7 @@ def _document(document: Any) -> PromptFile:
     prompts = prompts_from_json(document.get("prompts"))
     settled = document.get("settled", False)
     if not isinstance(settled, bool):
-        raise PromptError(f'"settled" is {_short(settled)}: it is true or false.')
+        raise PromptError(f'"settled" is {excerpt(repr(settled))}: it is true or false.')
     if settled:
         prompts = tuple(replace(prompt, beside=()) for prompt in prompts)
     return PromptFile(prompts, source, lives)
@@ -290,7 +293,9 @@ def _read(entry: Any, index: int) -> Prompt:
     values = dict(entry)
     for key, depth in (("points", 2), ("labels", 1), ("box", 1)):
         if entry.get(key) is not None and not _are_numbers(entry[key], depth):
-            raise PromptError(f'{where}, "{key}": {_short(entry[key])} is not {_FORMS[key]}.')
+            raise PromptError(
+                f'{where}, "{key}": {excerpt(repr(entry[key]))} is not {_FORMS[key]}.'
+            )
     try:
         if entry.get("mask") is not None:
             values["mask"] = ObjectMask.from_rle(entry["mask"])
@@ -306,8 +311,3 @@ def _are_numbers(value: Any, depth: int) -> bool:
     if depth:
         return isinstance(value, list) and all(_are_numbers(one, depth - 1) for one in value)
     return type(value) in (int, float)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"

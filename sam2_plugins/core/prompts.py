@@ -118,6 +118,12 @@ class Box:
             raise PromptError(f"A box is four numbers x0, y0, x1, y1, not {array.tolist()}.")
         return cls(*(float(side) for side in array.ravel()))
 
+    def within(self, frame_size: tuple[int, int]) -> Box:
+        """Return the part of the box that is in the frame: beyond it nothing is to be seen."""
+        height, width = frame_size
+        x0, x1 = max(0.0, self.x0), min(float(width), self.x1)
+        return Box(x0, max(0.0, self.y0), x1, min(float(height), self.y1))
+
     def __iter__(self) -> Iterator[float]:
         yield from (self.x0, self.y0, self.x1, self.y1)
 

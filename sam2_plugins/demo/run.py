@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sam2_plugins.batch.folder import ResultFolder
 from sam2_plugins.batch.report import Events, Progress, Report, State
@@ -20,13 +19,11 @@ from sam2_plugins.core.export import (
     open_writers,
 )
 from sam2_plugins.core.frames import FrameSource
+from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.tracking.options import TrackingOptions
+from sam2_plugins.core.tracking.tracker import VideoTracker
 from sam2_plugins.demo.cells import choose_prompts
 from sam2_plugins.demo.strips import CellStripsWriter
-
-if TYPE_CHECKING:
-    from sam2_plugins.core.model import Sam2Model
-    from sam2_plugins.core.tracking.tracker import VideoTracker
 
 SHEET_FRAMES = 4  # so large that a nucleus of 25 px in a frame of 1,100 is still to be seen
 PROMPTS_FILE, STRIPS_FILE = "prompts.json", "cells.png"
@@ -40,8 +37,6 @@ def prompt_cells(model: Sam2Model, frames: FrameSource) -> VideoTracker:
     TrackingError
         If no cell is found.
     """
-    from sam2_plugins.core.tracking.tracker import VideoTracker
-
     prompts = choose_prompts(frames[0].image)
     if not prompts:
         raise TrackingError(f"{frames.name} shows no cell that stands alone on its first frame.")

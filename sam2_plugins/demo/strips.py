@@ -9,9 +9,8 @@ from PIL import Image, ImageDraw
 
 from sam2_plugins.core import files
 from sam2_plugins.core.export import Subject, overlay
-from sam2_plugins.core.export.names import font
-from sam2_plugins.core.export.overlay import Picture
-from sam2_plugins.core.export.writer import Masks
+from sam2_plugins.core.export.overlay import Picture, font
+from sam2_plugins.core.export.registry import Masks
 from sam2_plugins.core.masks import ObjectId, PixelBox
 
 _CELL_PX, _GAP, _MARGIN = 120, 4, 56

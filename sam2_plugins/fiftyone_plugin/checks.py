@@ -14,15 +14,13 @@ from fiftyone import ViewField
 from sam2_plugins.core.checkpoints import check_model_name
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.fiftyone_plugin.documents import (
-    EVENT,
-    EVENT_REASON,
-    PARENT,
+    ATTRIBUTES,
+    OF_LINEAGE,
     PROMPT_TYPES,
-    SCORE,
 )
 from sam2_plugins.fiftyone_plugin.finding import check_view, first_group, members_of
 from sam2_plugins.fiftyone_plugin.footage import FootageError
-from sam2_plugins.fiftyone_plugin.marks import DOUBT, DOUBT_REASONS, MARK
+from sam2_plugins.fiftyone_plugin.marks import MARK
 from sam2_plugins.fiftyone_plugin.prompting import check_prompt_field
 from sam2_plugins.fiftyone_plugin.request import Request
 
@@ -31,13 +29,6 @@ _RESERVED = {
     *("id", "filepath", "tags", "metadata", "created_at", "last_modified_at", "frame_number"),
     *("frames", "sample_id", "support"),
 }
-_ATTRIBUTES = {
-    **{DOUBT: 0.5, DOUBT_REASONS: "", SCORE: 0.5, MARK: "", "keyframe": True},
-    "instance": fo.Instance(),
-}
-_OF_LINEAGE = {PARENT: 1, EVENT: "", EVENT_REASON: ""}
-"""What machine-made labels get, with a value of the type of each."""
-
 _SOME = 50
 """Samples that are checked where checking all of them would delay the form."""
 
@@ -124,7 +115,7 @@ def check_output_field(schema: Any, name: str, all_objects: bool = False) -> Non
                 f"The field {part!r} is there already and holds {what}, not {kind.__name__}: "
                 "choose another name."
             )
-        attributes = {**_ATTRIBUTES, **(_OF_LINEAGE if all_objects else {})}
+        attributes = {**ATTRIBUTES, **(OF_LINEAGE if all_objects else {})}
         labels = label_schema(schema[part], items)
         check_values(labels, attributes, f"In {part!r} the attribute")
 

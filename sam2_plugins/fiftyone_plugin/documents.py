@@ -40,6 +40,15 @@ PARENT, EVENT, EVENT_REASON = "parent", "event", "event_reason"
 """Attributes with the index of a daughter's mother, and of the frame on which an object was born
 or ended, or on which daughters are seen first, with what it is and why."""
 
+ATTRIBUTES: dict[str, Any] = {
+    **{DOUBT: 0.5, DOUBT_REASONS: "", SCORE: 0.5, MARK: "", "keyframe": True},
+    "instance": fo.Instance(),
+}
+OF_LINEAGE = {PARENT: 1, EVENT: "", EVENT_REASON: ""}
+OF_LOST = {"index": 1, "instance": fo.Instance(), SCORE: 0.5, MARK: ""}
+"""What machine-made labels get, with a value of the type of each: masks, those of a run for all
+objects besides, and labels of what was not found."""
+
 OUTDATED = "outdated"
 """Tag of machine-made labels that follow from earlier prompts or settings."""
 

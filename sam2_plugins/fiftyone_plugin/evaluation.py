@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import isnan, nan
 from statistics import fmean
 from typing import Any, TypeAlias
 
-from sam2_plugins.core.datasets.labelled_frames import Absent
+from sam2_plugins.core.datasets.dataset import Absent
 from sam2_plugins.core.evaluation import label_images
 from sam2_plugins.core.evaluation.metrics import ObjectScores
 from sam2_plugins.core.evaluation.metrics import evaluate as score_stacks
@@ -22,6 +23,7 @@ from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
 from sam2_plugins.fiftyone_plugin.objects import object_name
 from sam2_plugins.fiftyone_plugin.prompting import Prompting, check_prompt_field, class_names
 from sam2_plugins.fiftyone_plugin.request import Progress, reason
+from sam2_plugins.fiftyone_plugin.results import change
 
 EVAL_KEY = "sam2_eval"
 
@@ -116,10 +118,12 @@ def evaluate(
 
     On each predicted label: `<eval_key>_iou` on its frame, and `<eval_key>_J` and `<eval_key>_F` of
     its track. On each frame: `<eval_key>_iou`, the mean over the true objects there, of which a
-    missed one counts 0. On each sample: `<eval_key>_J` and `<eval_key>_F`.
+    missed one counts 0. On each sample: `<eval_key>_J` and `<eval_key>_F`; of clips, the mean.
 
     Parameters
     ----------
+    view
+        Labels and frames that it leaves out do not count.
     pred_field, gt_field
         Fields on the frames with masks. Objects are matched by index; where none is shared, by
         their overlap.
@@ -171,9 +175,15 @@ def run(
     absent: Absent = "davis",
 ) -> Events:
     """Judge movies one by one. One that fails does not stop the others."""
+    clips: dict[str, list[MovieScores]] = defaultdict(list)
     for number, footage in enumerate(movies):
         try:
             scores = _judge(footage, pred_field, gt_field, eval_key, absent)
+            clips[footage.sample_id].append(scores)
+            for name in "JF":
+                values = [getattr(one, name) for one in clips[footage.sample_id]]
+                mean = fmean([value for value in values if not isnan(value)] or [nan])
+                footage.write_samples(f"{eval_key}_{name}", without_nan(mean))
         except Exception as error:
             scores = MovieScores(footage.name, footage.sample_id, error=reason(error))
         yield Progress(footage.name, number, len(movies), 1, 1)
@@ -202,6 +212,8 @@ def _judge(
 ) -> MovieScores:
     with footage.open() as frames:
         frame_size = frames.height, frames.width
+    for name in (gt_field, pred_field):
+        _require_names(footage, name)
     unread: list[str] = []
     truth = read_tracks(footage, gt_field, frame_size, unread)
     if not truth:
@@ -211,19 +223,37 @@ def _judge(
     found = {true_key[key]: masks for key, masks in pred.items() if key in true_key}
     shared = _shared(
         (frame, value_of(label, "index"))
-        for frame, value in footage.read(pred_field)
+        for frame, value in footage.read(pred_field, filtered=True)
         for label in labels_of(value)
     )
     prompted, tracked = _frames_of(footage, pred_field, true_key, shared)
-    tracks = _score(found, truth, _frames_to_judge(truth, prompted, tracked), frame_size, absent)
+    hidden = footage.hidden()
+    judged = _frames_to_judge(
+        truth, prompted, tracked, lambda frame: footage.shows(frame) and frame not in hidden
+    )
+    tracks = _score(found, truth, judged, frame_size, absent)
     by_key = {one.key: one for one in tracks}
     keys = partial(_key_of, shared=shared)
     _write(footage, pred_field, eval_key, lambda one: true_key.get(keys(one)), truth, found, by_key)
     means = [fmean(values) for values in zip(*((t.J, t.F) for t in tracks), strict=True)]
     J, F = means or (float("nan"), float("nan"))
-    for name, value in (("J", J), ("F", F)):
-        footage.write_samples(f"{eval_key}_{name}", without_nan(value))
     return MovieScores(footage.name, footage.sample_id, J, F, tracks, unread=tuple(unread))
+
+
+def _require_names(footage: Footage, name: str) -> None:
+    """Check that labels tell of which object they are; else each would be one of a single frame."""
+    nameless = {
+        frame
+        for frame, value in footage.read(name, filtered=True)
+        for label in labels_of(value)
+        if value_of(label, "index") is None and instance_of(label) is None
+        if "index" in label.field_names
+    }
+    if len(nameless) > 1:
+        raise FootageError(
+            f"Labels in {name!r} have neither an index nor an instance, on {len(nameless)} frames: "
+            "nobody can tell which are of one object. Give the labels of each object an index."
+        )
 
 
 @dataclass(frozen=True)
@@ -235,7 +265,10 @@ class _Judged:
 
 
 def _frames_to_judge(
-    truth: Tracks, prompted: Mapping[Key, set[int]], tracked: Mapping[Key, set[int]]
+    truth: Tracks,
+    prompted: Mapping[Key, set[int]],
+    tracked: Mapping[Key, set[int]],
+    is_shown: Callable[[int], bool],
 ) -> dict[Key, _Judged]:
     """Choose the frames that count: not the prompted ones, nor a side that was not tracked.
 
@@ -245,6 +278,8 @@ def _frames_to_judge(
         Prompted frames of an object; where they are not known, its first true one is taken for it.
     tracked
         Frames to which an object was tracked, also in vain.
+    is_shown
+        Whether a frame is of the clip, and not left out by the view.
     """
     length = 1 + max(frame for masks in truth.values() for frame in masks)
     found = {}
@@ -255,7 +290,7 @@ def _frames_to_judge(
         backward = min(reached) < first
         forward = max(reached) > last or not backward
         earliest, latest = 0 if backward else first, length - 1 if forward else last
-        frames = frozenset(range(earliest, latest + 1)) - prompts
+        frames = frozenset(filter(is_shown, range(earliest, latest + 1))) - prompts
         found[key] = _Judged(frames, frozenset(frame for frame in frames if frame < first))
     return found
 
@@ -310,7 +345,7 @@ def read_tracks(
     frame_size: tuple[int, int],
     unread: list[str] | None = None,
 ) -> Tracks:
-    """Masks by object and frame.
+    """Masks by object and frame, of the labels that the view shows.
 
     Parameters
     ----------
@@ -324,7 +359,7 @@ def read_tracks(
     """
     names = class_names(footage.dataset, name)
     prompting = Prompting()
-    for frame, value in footage.read(name):
+    for frame, value in footage.read(name, filtered=True):
         for label in labels_of(value):
             prompting.add(frame, label, frame_size, None, field=name, names=names)
     problems = list(prompting.problems)
@@ -350,7 +385,7 @@ def _frames_of(
     prompted: dict[Key, set[int]] = {}
     tracked: dict[Key, set[int]] = {}
     for field in (name, f"{name}_lost"):
-        for frame, value in footage.read(field):
+        for frame, value in footage.read(field, beyond=True):
             for label in labels_of(value):
                 own = _key_of(label, shared)
                 key = true_key.get(own, own)
@@ -389,16 +424,25 @@ def _write(
     scores: Mapping[Key, Any],
 ) -> None:
     """Write the scores to the labels and to the frames."""
-    values: dict[int, Any] = {}
-    for frame, value in footage.read(name):
-        for label in labels_of(value):
-            key = true_key(label)
-            label[f"{eval_key}_iou"] = None if key is None else _iou(found, truth, key, frame)
-            track = scores.get(key) if key is not None else None
-            for what in "JF":
-                label[f"{eval_key}_{what}"] = None if track is None else getattr(track, what)
-        values[frame] = value
-    footage.write(name, values)
+    shown = {
+        label.id: frame
+        for frame, value in footage.read(name, filtered=True)
+        for label in labels_of(value)
+    }
+
+    def add_scores(frame: int, label: Any) -> bool:
+        if label.id not in shown:
+            return False
+        key = true_key(label)
+        label[f"{eval_key}_iou"] = None if key is None else _iou(found, truth, key, frame)
+        track = scores.get(key) if key is not None else None
+        for what in "JF":
+            label[f"{eval_key}_{what}"] = None if track is None else getattr(track, what)
+        return True
+
+    names = (f"{eval_key}_{what}" for what in ("iou", "J", "F"))
+    footage.declare(name, footage.schema()[name].document_type, dict.fromkeys(names, 0.5))
+    change(footage, [name], {*shown.values()}, add_scores)
     footage.write(f"{eval_key}_iou", dict(_frame_means(truth, found)))
 
 

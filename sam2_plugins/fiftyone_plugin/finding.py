@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from sam2_plugins.fiftyone_plugin.footage import (
     FootageError,
     ImageSequence,
     Video,
+    VideoFrame,
     every_slice,
 )
 
@@ -40,7 +41,7 @@ def find_footage(
     """
     view = check_view(view, group_by, order_by)
     if view._is_frames:
-        return _videos_of_frames(view)
+        return [*_videos_of_frames(view)]
     if view._is_clips:
         return _videos_of_clips(view)
     if view.media_type == fom.VIDEO:
@@ -121,11 +122,32 @@ def find_images(view: Any) -> list[Footage]:
         If there are no samples, or they are no images.
     """
     view = check_images(view)
-    dataset = view if view._is_frames else view._root_dataset
+    if view._is_frames:
+        return _frames_of_videos(view)
     ids, paths = view.values(["id", "filepath"])
     return [
-        ImageSequence(dataset, view, id_, Path(path).name, (id_,), (path,))
+        ImageSequence(view._root_dataset, view, id_, Path(path).name, (id_,), (path,))
         for id_, path in zip(ids, paths, strict=True)
+    ]
+
+
+def _frames_of_videos(view: Any) -> list[Footage]:
+    videos = {video.sample_id: video for video in _videos_of_frames(view)}
+    names = ["id", "filepath", "sample_id", "frame_number"]
+    return [
+        VideoFrame(
+            video.dataset,
+            video.view,
+            id_,
+            f"{video.name}, frame {number}",
+            (id_,),
+            (path,),
+            video=video,
+            number=number - 1,
+            shown=view._frames_dataset,
+        )
+        for id_, path, sample_id, number in zip(*view.values(names), strict=True)
+        for video in [videos[sample_id]]
     ]
 
 
@@ -190,9 +212,9 @@ def _videos_of_clips(view: Any) -> list[Footage]:
     ]
 
 
-def _videos_of_frames(view: Any) -> list[Footage]:
+def _videos_of_frames(view: Any) -> list[Video]:
     """The videos that a view of frames is of, with the frames that it shows."""
-    flat = members_of(view) if view._is_dynamic_groups else view
+    flat = _labels_of_members(view) if view._is_dynamic_groups else view
     shown: dict[str, list[int]] = {}
     for id_, number in zip(*flat.values(["sample_id", "frame_number"]), strict=True):
         shown.setdefault(id_, []).append(number - 1)
@@ -225,6 +247,16 @@ def members_of(view: Any) -> Any:
     )
 
 
+def _labels_of_members(view: Any) -> Any:
+    """Return the samples before they were grouped, with the labels that later stages leave."""
+    found = members_of(view)
+    last = max(n for n, stage in enumerate(view._stages) if stage.outputs_dynamic_groups)
+    for stage in view._stages[last + 1 :]:
+        if type(stage).__name__ not in OF_SAMPLES:
+            found = found.add_stage(stage)
+    return found
+
+
 def _groups(view: Any, containing: str | None = None) -> list[Footage]:
     """The movies of a view of dynamic groups, in a few queries for all of them.
 
@@ -238,19 +270,49 @@ def _groups(view: Any, containing: str | None = None) -> list[Footage]:
     if members.media_type == fom.VIDEO:
         return _videos(members, members)
     if containing is not None:
-        keys = members.select(containing).values(group)
-        members = members.match(group.is_in(keys)) if keys else members.limit(0)
+        (key,) = members.select(containing).values(group) or [None]
+        members = members.match(group == key if key is not None else ~group.exists())
+    labels = _labels_of_members(view)
     stage = next(s for s in reversed(view._stages) if s.outputs_dynamic_groups)
     names = ["id", "filepath", *([stage.order_by] if stage.order_by else [])]
     rows: dict[str, list[tuple[Any, ...]]] = {}
     for key, *row in zip(members.values(group), *members.values(names), strict=True):
         rows.setdefault(repr(key), []).append(tuple(row))
     wanted = rows if containing is not None else map(repr, view.values(group))
-    return [
-        _sequence(members, _in_order(rows[key], bool(stage.reverse)))
-        for key in wanted
-        if key in rows
-    ]
+    found = []
+    for key in wanted:
+        if key in rows:
+            ordered = _in_order(rows[key], bool(stage.reverse))
+            problem = _NO_MOVIE if key == repr(None) else _disorder(rows[key], stage.order_by)
+            found.append(_sequence(labels, ordered, problem))
+    return found
+
+
+_NO_MOVIE = "These images have no value in the field of their movie. Fill it in, or leave them out."
+
+
+def _disorder(rows: Iterable[tuple[Any, ...]], order_by: str | None) -> str:
+    """Say which of the rows have no place of their own; "" if all have, or none needs one."""
+    if order_by is None:
+        return ""
+    names: dict[Any, list[str]] = {}
+    for _, path, place in rows:
+        names.setdefault(None if place != place else place, []).append(Path(path).name)
+    nowhere = names.pop(None, [])
+    if nowhere:
+        return f"{_listed(nowhere)} have no place in {order_by!r}. Fill it in, or leave them out."
+    for place, there in names.items():
+        if len(there) > 1:
+            return (
+                f"{_listed(there)} have the same place {place!r} in {order_by!r}. Group them by "
+                "what tells them apart, or name no order: then they are sorted by their names."
+            )
+    return ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(natural_sorted(names)[:3]) + more
 
 
 def _in_order(rows: Iterable[tuple[Any, ...]], reverse: bool) -> list[tuple[Any, ...]]:
@@ -266,10 +328,10 @@ def _in_order(rows: Iterable[tuple[Any, ...]], reverse: bool) -> list[tuple[Any,
     return [row for _, row in sorted(placed, key=key, reverse=reverse)]
 
 
-def _sequence(members: Any, rows: list[tuple[Any, ...]]) -> Footage:
+def _sequence(labels: Any, rows: list[tuple[Any, ...]], problem: str) -> Footage:
     ids, paths = zip(*(row[:2] for row in rows), strict=True)
     first, last = Path(paths[0]), Path(paths[-1])
     name = f"{first.parent.name}/{first.name}"
     if len(paths) > 1:
         name = f"{name} to {last.name} ({len(paths)} images)"
-    return ImageSequence(members._root_dataset, members, ids[0], name, ids, paths)
+    return ImageSequence(labels._root_dataset, labels, ids[0], name, ids, paths, problem)

@@ -6,20 +6,26 @@ Frames are 0-based here, as in the core; FiftyOne's frame numbers begin with 1.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import datetime, timezone
 from operator import itemgetter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
+import fiftyone as fo
 import fiftyone.core.media as fom
 from bson import ObjectId as BsonId
 from fiftyone import DatasetView, VideoMetadata, ViewField
-from fiftyone.core.odm import load_dataset
+from fiftyone.core.frame import Frame
+from fiftyone.core.odm import load_dataset, serialize_value
+from fiftyone.core.sample import Sample
 
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.frames import FrameSource, open_frames
 
 FRAMES = "frames."
+
+_FIELDS = {float: fo.FloatField, int: fo.IntField, str: fo.StringField, bool: fo.BooleanField}
 
 OF_SAMPLES = {
     *("Select", "SelectBy", "Exclude", "ExcludeBy", "Limit", "Skip", "Take", "Shuffle", "SortBy"),
@@ -27,6 +33,10 @@ OF_SAMPLES = {
     *("ToFrames", "ToClips"),
 }
 """Stages of a view that choose samples, and not among their labels."""
+
+
+Revise: TypeAlias = "Callable[[int, dict[str, Any]], Mapping[str, Any]]"
+"""Takes a frame, and name to value of some of its fields; returns those that are to be set."""
 
 
 class FootageError(Sam2PluginsError):
@@ -84,7 +94,7 @@ class Footage(ABC):
         FootageError
             If so.
         """
-        ids = self._sample_ids()
+        ids = self.sample_ids()
         try:
             there = len(self.samples.select(ids))
         except ValueError as error:  # this is what FiftyOne says of a deleted dataset
@@ -95,7 +105,7 @@ class Footage(ABC):
             )
 
     @abstractmethod
-    def _sample_ids(self) -> Sequence[str]:
+    def sample_ids(self) -> Sequence[str]:
         """Ids of its samples."""
 
     @property
@@ -112,6 +122,10 @@ class Footage(ABC):
         """Whether labels of a frame are wanted."""
         first, last = self.span
         return frame >= first and (last is None or frame <= last)
+
+    def hidden(self) -> Collection[int]:
+        """Frames of which the view leaves out all labels."""
+        return ()
 
     def range_of(
         self, first: int | None, last: int | None, length: int | None
@@ -176,7 +190,104 @@ class Footage(ABC):
 
     @abstractmethod
     def write(self, field_name: str, values: Mapping[int, Any]) -> None:
-        """Set a field on frames. Frames that the database does not know yet are added."""
+        """Set a field of numbers on frames. Frames that are not known yet are added."""
+
+    def revise(self, names: Sequence[str], frames: Collection[int], revise_one: Revise) -> None:
+        """Set fields of labels by what they hold. Frames that are not known yet are added.
+
+        A frame that somebody else changes between reading and writing is read again: nothing that
+        people write in the App, or other runs, is lost.
+        """
+        left = sorted(frames)
+        while left:
+            self.require_there()
+            self._add_frames(left)
+            documents = self._documents(left)
+            before = {name: dict(self.read(name, left, beyond=True)) for name in names}
+            retry = []
+            for frame, found in documents.items():
+                values = revise_one(frame, {name: before[name].get(frame) for name in names})
+                if values and not self._replace(found, values):
+                    retry.append(frame)
+            self._reload([found["_id"] for found in documents.values()])
+            left = retry
+
+    def declare(self, name: str, kind: type, attributes: Mapping[str, Any]) -> None:
+        """Make a field of labels, and the types of some of their attributes known to FiftyOne.
+
+        Other attributes are left alone: FiftyOne cannot read labels any more once an attribute of
+        which people wrote values of several types is declared.
+
+        Parameters
+        ----------
+        attributes
+            Name to a value of its type.
+
+        Raises
+        ------
+        FootageError
+            If there are values of another type in one of them.
+        """
+        items = getattr(kind, "_LABEL_LIST_FIELD", None)
+        root = f"{name}.{items}" if items else name
+        paths = {f"{root}.{key}": value for key, value in attributes.items()}
+        if name in self._declared() and {*paths} <= {*self._declared()}:
+            return
+        self.dataset.reload()  # another process may have made it
+        self._add_field(name, fo.EmbeddedDocumentField, embedded_doc_type=kind)
+        fresh = {path: value for path, value in paths.items() if path not in self._declared()}
+        there = self._undeclared(name) if fresh else {}
+        for path, value in fresh.items():
+            wanted = _FIELDS.get(type(value), fo.EmbeddedDocumentField)
+            found = there.get(path, [])
+            others = {type(one) for one in (found if isinstance(found, list) else [found])}
+            if others - {wanted}:
+                names = " and ".join(sorted(one.__name__ for one in others))
+                raise FootageError(
+                    f"In {name!r} the attribute {path.rpartition('.')[2]!r} is there already, and "
+                    f"of another type ({names}): rename it, or choose another name."
+                )
+        for path, value in fresh.items():
+            wanted = _FIELDS.get(type(value))
+            kind_of = {} if wanted else {"embedded_doc_type": type(value)}
+            self._add_field(path, wanted or fo.EmbeddedDocumentField, **kind_of)
+
+    @abstractmethod
+    def _declared(self) -> Collection[str]:
+        """Paths of all fields and attributes that FiftyOne knows the type of."""
+
+    @abstractmethod
+    def _add_field(self, name: str, kind: type, **more: Any) -> None:
+        """Add a field to the frames, unless it is there."""
+
+    @abstractmethod
+    def _undeclared(self, name: str) -> Mapping[str, Any]:
+        """Path to field, or to fields, of the attributes in a field that are not declared."""
+
+    @abstractmethod
+    def _add_frames(self, frames: Sequence[int]) -> None:
+        """Add those that the database does not know yet."""
+
+    @abstractmethod
+    def _documents(self, frames: Sequence[int]) -> dict[int, Mapping[str, Any]]:
+        """Frame to `_id` and `last_modified_at`, as the database has them."""
+
+    @property
+    @abstractmethod
+    def _collection(self) -> Any:
+        """The database's collection of the documents of frames."""
+
+    @abstractmethod
+    def _reload(self, ids: Sequence[Any]) -> None:
+        """Show new values in this process."""
+
+    def _replace(self, found: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+        """Set values of a document; return whether it was as it was found."""
+        now = datetime.now(timezone.utc).replace(tzinfo=None)
+        set_ = {name: serialize_value(value) for name, value in values.items()}
+        as_found = {"_id": found["_id"], "last_modified_at": found.get("last_modified_at")}
+        done = self._collection.update_one(as_found, {"$set": {**set_, "last_modified_at": now}})
+        return bool(done.matched_count)
 
     @abstractmethod
     def write_samples(self, field_name: str, value: Any) -> None:
@@ -193,7 +304,12 @@ class Footage(ABC):
     @property
     def samples(self) -> Any:
         """All samples of its kind in the dataset, in all slices."""
-        return every_slice(self.dataset, self.media_type)
+        return every_slice(self._home, self.media_type)
+
+    @property
+    def _home(self) -> Any:
+        """The dataset that holds them."""
+        return self.dataset
 
 
 def video_metadata(frames: FrameSource, fps: float | None = None) -> Any:
@@ -263,7 +379,14 @@ class Video(Footage):
         """Return whether a view of frames shows it, too."""
         return super().shows(frame) and (self.only is None or frame in self.only)
 
-    def _sample_ids(self) -> Sequence[str]:
+    def hidden(self) -> Collection[int]:
+        """Return those that the database knows, and a view has not."""
+        if not isinstance(self.view, DatasetView):
+            return ()
+        return self.times().keys() - {n for n, _ in self._values(self.view, "frame_number", None)}
+
+    def sample_ids(self) -> Sequence[str]:
+        """Return the one id."""
         return (self.sample_id,)
 
     def _values(
@@ -271,6 +394,8 @@ class Video(Footage):
     ) -> Iterator[tuple[int, Any]]:
         if source._is_frames:
             own = source.match(ViewField("_sample_id") == BsonId(self.sample_id))
+            if frames is not None:
+                own = own.match(_one_of(frames))
             for number, value in zip(*own.values(["frame_number", field_name]), strict=True):
                 yield number - 1, value
             return
@@ -283,15 +408,49 @@ class Video(Footage):
         view = source.select((source is self.view and self.clip) or self.sample_id)
         if frames is None:
             return view
-        numbers = [frame + 1 for frame in frames]
-        return view.match_frames(ViewField("frame_number").is_in(numbers), omit_empty=False)
+        return view.match_frames(_one_of(frames), omit_empty=False)
 
     def write(self, field_name: str, values: Mapping[int, Any]) -> None:
         """Set a field, in one call."""
         numbered = {frame + 1: value for frame, value in values.items()}
-        self.samples.set_values(
-            FRAMES + field_name, {self.sample_id: numbered}, key_field="id", dynamic=True
+        self.samples.set_values(FRAMES + field_name, {self.sample_id: numbered}, key_field="id")
+
+    def _declared(self) -> Collection[str]:
+        return self.dataset.get_frame_field_schema(flat=True) or {}
+
+    def _add_field(self, name: str, kind: type, **more: Any) -> None:
+        self.dataset.add_frame_field(name, kind, **more)
+
+    def _undeclared(self, name: str) -> Mapping[str, Any]:
+        return self.dataset.get_dynamic_frame_field_schema(fields=name) or {}
+
+    def _add_frames(self, frames: Sequence[int]) -> None:
+        now = datetime.now(timezone.utc).replace(tzinfo=None)
+        there = self._documents(frames)
+        for frame in frames:
+            if frame not in there:
+                self._collection.update_one(
+                    {"_sample_id": BsonId(self.sample_id), "frame_number": frame + 1},
+                    {"$setOnInsert": {"created_at": now, "last_modified_at": now}},
+                    upsert=True,
+                )
+
+    def _documents(self, frames: Sequence[int]) -> dict[int, Mapping[str, Any]]:
+        rows = self._collection.find(
+            {
+                "_sample_id": BsonId(self.sample_id),
+                "frame_number": {"$in": [frame + 1 for frame in frames]},
+            },
+            {"frame_number": 1, "last_modified_at": 1},
         )
+        return {row["frame_number"] - 1: row for row in rows}
+
+    @property
+    def _collection(self) -> Any:
+        return self.dataset._root_dataset._frame_collection
+
+    def _reload(self, ids: Sequence[Any]) -> None:
+        Frame._reload_docs(self.dataset._root_dataset._frame_collection_name, frame_ids=ids)
 
     def write_samples(self, field_name: str, value: Any) -> None:
         """Set a field of the sample."""
@@ -311,15 +470,24 @@ class Video(Footage):
 
 @dataclass(frozen=True)
 class ImageSequence(Footage):
-    """Image samples, one a frame, in order."""
+    """Image samples, one a frame, in order.
+
+    Attributes
+    ----------
+    problem
+        Why they are no movie; "" if they are.
+    """
 
     media_type: ClassVar[str] = fom.IMAGE
 
     ids: tuple[str, ...] = field(default=(), repr=False)
     paths: tuple[str, ...] = field(default=(), repr=False)
+    problem: str = ""
 
     def open(self) -> FrameSource:
         """Open the files: one image a frame."""
+        if self.problem:
+            raise FootageError(self.problem)
         return open_frames(list(self.paths))
 
     @property
@@ -330,7 +498,8 @@ class ImageSequence(Footage):
     def fill_metadata(self, frames: FrameSource) -> None:
         """Do nothing: FiftyOne shows images without."""
 
-    def _sample_ids(self) -> Sequence[str]:
+    def sample_ids(self) -> Sequence[str]:
+        """Return an id a frame."""
         return self.ids
 
     def _values(
@@ -348,7 +517,31 @@ class ImageSequence(Footage):
     def write(self, field_name: str, values: Mapping[int, Any]) -> None:
         """Set a field, in one call."""
         by_id = {self.ids[frame]: value for frame, value in values.items()}
-        self.samples.set_values(field_name, by_id, key_field="id", dynamic=True)
+        self.samples.set_values(field_name, by_id, key_field="id")
+
+    def _declared(self) -> Collection[str]:
+        return self._home.get_field_schema(flat=True)
+
+    def _add_field(self, name: str, kind: type, **more: Any) -> None:
+        self._home.add_sample_field(name, kind, **more)
+
+    def _undeclared(self, name: str) -> Mapping[str, Any]:
+        return self._home.get_dynamic_field_schema(fields=name) or {}
+
+    def _add_frames(self, frames: Sequence[int]) -> None:
+        """Do nothing: each is a sample."""
+
+    def _documents(self, frames: Sequence[int]) -> dict[int, Mapping[str, Any]]:
+        places = {BsonId(id_): place for id_, place in self._places(frames).items()}
+        rows = self._collection.find({"_id": {"$in": [*places]}}, {"last_modified_at": 1})
+        return {places[row["_id"]]: row for row in rows}
+
+    @property
+    def _collection(self) -> Any:
+        return self._home._sample_collection
+
+    def _reload(self, ids: Sequence[Any]) -> None:
+        Sample._reload_docs(self._home._sample_collection_name, sample_ids=ids)
 
     def write_samples(self, field_name: str, value: Any) -> None:
         """Set a field of every image."""
@@ -365,6 +558,86 @@ class ImageSequence(Footage):
         return self.dataset.get_field_schema()
 
 
+@dataclass(frozen=True)
+class VideoFrame(ImageSequence):
+    """A frame of a video that a view of frames shows as an image.
+
+    Its labels are read and written where they are, on the video: those in the view are as old as it
+    is, and filtered. The view shows what was written.
+
+    Attributes
+    ----------
+    video, number
+        What it is a frame of, and which, from 0.
+    shown
+        The dataset that FiftyOne made for the view.
+    """
+
+    video: Video = field(kw_only=True)
+    number: int = field(kw_only=True)
+    shown: Any = field(kw_only=True, repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the view's dataset as its id, too."""
+        make, (kind, values) = super().__reduce__()
+        return make, (kind, {**values, "shown": _address(self.shown)})
+
+    def read(
+        self,
+        field_name: str,
+        frames: Sequence[int] | None = None,
+        *,
+        filtered: bool = False,
+        beyond: bool = False,
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield the value of a field, if it has one, as of frame 0."""
+        for frame, value in self.video.read(field_name, [self.number], filtered=filtered):
+            if frame == self.number:
+                yield 0, value
+
+    def revise(self, names: Sequence[str], frames: Collection[int], revise_one: Revise) -> None:
+        """Set fields of labels, on the video and in the view."""
+
+        def revise_here(_: int, values: dict[str, Any]) -> Mapping[str, Any]:
+            return revise_one(0, values)
+
+        self.video.revise(names, [self.number] if frames else (), revise_here)
+        for name in names:
+            for frame, value in self.read(name):
+                super().write(name, {frame: value})
+
+    def write(self, field_name: str, values: Mapping[int, Any]) -> None:
+        """Set a field, on the video and in the view."""
+        self.video.write(field_name, {self.number + frame: values[frame] for frame in values})
+        super().write(field_name, values)
+
+    def declare(self, name: str, kind: type, attributes: Mapping[str, Any]) -> None:
+        """Make a field known, on the video and in the view."""
+        self.video.declare(name, kind, attributes)
+        super().declare(name, kind, attributes)
+
+    def schema(self) -> Mapping[str, Any]:
+        """Return the fields of the video's frames."""
+        return self.video.schema()
+
+    def times(self, frames: Sequence[int] | None = None) -> dict[int, Any]:
+        """Read the time of the video's frame."""
+        times = self.video.times([self.number])
+        return {frame - self.number: time for frame, time in times.items()}
+
+    def require_there(self) -> None:
+        """Check that nobody has deleted the video."""
+        self.video.require_there()
+
+    @property
+    def _home(self) -> Any:
+        return self.shown
+
+
+def _one_of(frames: Iterable[int]) -> Any:
+    return ViewField("frame_number").is_in([frame + 1 for frame in frames])
+
+
 def _address(samples: Any) -> tuple[str, Any]:
     """Id of a dataset, whose name a person may change, and the stages of a view of it."""
     stages = samples._serialize() if isinstance(samples, DatasetView) else None
@@ -373,7 +646,9 @@ def _address(samples: Any) -> tuple[str, Any]:
 
 def _arrive(kind: type[Footage], values: dict[str, Any]) -> Footage:
     """Make footage of its pickled address."""
-    for key in ("dataset", "view"):
+    for key in ("dataset", "view", "shown"):
+        if key not in values:
+            continue
         id_, stages = values[key]
         dataset = load_dataset(id=id_)
         values[key] = dataset if stages is None else DatasetView._build(dataset, stages)

@@ -8,7 +8,7 @@ Labels are plain mappings here, with the keys of FiftyOne's documents and `_cls`
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -29,6 +29,10 @@ POINT_LABELS = ("sam2_labels", "sam_labels")
 INSET = 1e-6
 """Pixels by which a written box lies inside its first pixel: FiftyOne rounds the corners of a box
 down, and a number of pixels as a share of the frame, times the frame, is often just below it."""
+
+
+_TOLERANCE = 1e-3
+"""Share of the frame by which a point may lie beyond its edge: tools round."""
 
 
 @dataclass(frozen=True)
@@ -200,17 +204,20 @@ def _read_points(
         signs = [NEGATIVE if NEGATIVE_TAG in (label.get("tags") or ()) else POSITIVE] * len(points)
     if len(signs) != len(points):
         raise PromptError(f"it has {len(points)} points but {len(signs)} point labels.")
-    known = [
-        (point, int(value))
+    there = [
+        (point, value)
         for point, value in zip(points, signs, strict=True)
         if all(math.isfinite(x) for x in point)  # FiftyOne marks a missing point by nan
     ]
-    if not known:
+    if not there:
         raise PromptError("it has no point.")
+    known = [(p, v) for p, v in there if all(-_TOLERANCE <= x <= 1 + _TOLERANCE for x in p[:2])]
+    if not known:
+        raise PromptError(f"its points are outside the frame, such as {_rounded(there[0][0])}.")
     if not {value for _, value in known} <= {POSITIVE, NEGATIVE}:
         raise PromptError(f"its point labels are 1 and 0, not {list(signs)}.")
-    xy = tuple(_pixels([point for point, _ in known], frame_size))
-    return Cue(points=xy, point_labels=tuple(value for _, value in known))
+    xy = tuple(_within(_pixels([point for point, _ in known], frame_size), frame_size))
+    return Cue(points=xy, point_labels=tuple(int(value) for _, value in known))
 
 
 def _read_polyline(label: Mapping[str, Any], frame_size: tuple[int, int]) -> Cue:
@@ -232,10 +239,16 @@ def _pixels(
 ) -> list[tuple[float, float]]:
     """Shares of the frame to pixels, whose centres are at whole numbers in the core."""
     height, width = frame_size
-    return [
-        (min(max(x, 0.0), 1.0) * width - 0.5, min(max(y, 0.0), 1.0) * height - 0.5)
-        for x, y in (point[:2] for point in points)
-    ]
+    return [(x * width - 0.5, y * height - 0.5) for x, y in (point[:2] for point in points)]
+
+
+def _within(
+    points: Iterable[tuple[float, float]], frame_size: tuple[int, int]
+) -> Iterator[tuple[float, float]]:
+    """Bring points that rounding has put beyond the frame's edge back to it."""
+    height, width = frame_size
+    for x, y in points:
+        yield min(max(x, -0.5), width - 0.5), min(max(y, -0.5), height - 0.5)
 
 
 def _resized(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:

@@ -8,7 +8,7 @@ record has not changed since its run.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import fiftyone as fo
 from fiftyone.operators.store import ExecutionStore
 
 from sam2_plugins.core.files import content_digest, digest_of, signature
-from sam2_plugins.fiftyone_plugin.footage import OF_SAMPLES, Footage, Video
+from sam2_plugins.fiftyone_plugin.footage import OF_SAMPLES, Footage, Revise, Video
 from sam2_plugins.fiftyone_plugin.request import MovieReport, Request
 
 STORE = "sam2_plugins.done"
@@ -38,10 +38,10 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._footage, name)
 
-    def write(self, field_name: str, values: Mapping[int, Any]) -> None:
-        """Set a field, and note when."""
-        self._footage.write(field_name, values)
-        self._times |= self._footage.times(list(values))
+    def revise(self, names: Sequence[str], frames: Collection[int], revise_one: Revise) -> None:
+        """Set fields of labels, and note when."""
+        self._footage.revise(names, frames, revise_one)
+        self._times |= self._footage.times(list(frames))
 
     def undisturbed(self) -> str | None:
         """Return the state of its labels; None if others have changed them meanwhile."""
@@ -50,9 +50,10 @@ class Watched:
 
 
 def replaced_files(footage: Footage, note: bool = True) -> tuple[str, ...]:
-    """Return a digest of the files if they were replaced under the same names; else nothing.
+    """Return a digest of the files if a sample has others than it had first; else nothing.
 
-    Masks follow from it, too: those of a video that was replaced are not those of the new one.
+    Masks follow from it, too: those of a video that was replaced, under its name or by another
+    filepath, are not those of the new one. Files that were moved are the same.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ def replaced_files(footage: Footage, note: bool = True) -> tuple[str, ...]:
         Whether files of which nothing is known are the first ones from now on.
     """
     store, paths = _store(footage), [*map(Path, footage.files)]
-    key = f"{footage.sample_id}/files/{digest_of(repr(footage.files), 16)}"
+    key = f"{footage.sample_id}/files/{digest_of(repr(footage.sample_ids()), 16)}"
     now, known = signature(*paths), store.get(key)
     if not now or not (known or note):
         return ()

@@ -18,28 +18,16 @@ OUTPUT_FIELD = "sam2"
 
 @dataclass(frozen=True)
 class Request:
-    """A propagation over samples.
+    """A propagation over samples: the arguments of `api.propagate`, which documents them, and more.
 
     Attributes
     ----------
     prompt_fields
         Names of fields, without `frames.`.
-    output_field
-        Where the masks go; `<output_field>_lost` has where an object was not found.
     options
         How it is tracked; its range of frames is that of each movie.
-    first, last
-        Frame numbers, from 1, both included, whatever the direction; None: to the movie's end.
-    prompt_frames
-        Frame numbers whose labels are prompts; None: all that have labels.
     label_ids
         Labels that are prompts; None: all.
-    masks_folder
-        Where the masks are kept as PNG; None: in the database.
-    remove_unprompted
-        Remove the tracks of objects that have no prompt any more.
-    all_objects
-        Find all objects, with births, divisions and ends; labels in prompt fields count, too.
     """
 
     prompt_fields: tuple[str, ...]
@@ -86,15 +74,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Where:
-    """Where the movies are tracked.
-
-    Attributes
-    ----------
-    workers
-        Processes of this machine; with one, the work is done in this process.
-    dask
-        Address of a Dask scheduler, whose workers see the same files and the same database.
-    """
+    """Where the movies are tracked, as `api.propagate` documents it."""
 
     workers: int = 1
     dask: str | None = None

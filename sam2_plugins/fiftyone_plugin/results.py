@@ -16,6 +16,9 @@ from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.tracking.doubt import DISOBEYED, Doubt, doubt_of, neighbours
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from sam2_plugins.fiftyone_plugin.documents import (
+    ATTRIBUTES,
+    OF_LINEAGE,
+    OF_LOST,
     OUTDATED,
     PARENT,
     MadeLabel,
@@ -171,16 +174,15 @@ class Earlier:
 
     def _remove(self, labels: Sequence[_Made]) -> None:
         gone = {label.id for label in labels}
-        frames = sorted({label.frame for label in labels})
-        for name in self._fields if frames else ():
-            values = dict(self._footage.read(name, frames, beyond=True))
-            for value in values.values():
-                kept = [label for label in labels_of(value) if label.id not in gone]
-                value["detections" if isinstance(value, fo.Detections) else "classifications"] = (
-                    kept
-                )
-            if values:
-                self._footage.write(name, values)
+
+        def without(_: int, values: dict[str, Any]) -> dict[str, Any]:
+            return {
+                name: _with(value, [one for one in labels_of(value) if one.id not in gone])
+                for name, value in values.items()
+                if any(one.id in gone for one in labels_of(value))
+            }
+
+        self._footage.revise(self._fields, {label.frame for label in labels}, without)
 
     def _of(self, track: Track | None) -> list[_Made]:
         return [] if track is None else self._labels[id(track)]
@@ -212,14 +214,16 @@ def change(
     change_one: Callable[[int, Any], bool],
 ) -> None:
     """Change labels, and write the frames where a function has changed one."""
-    for name in fields if frames else ():
+
+    def revise_one(frame: int, values: dict[str, Any]) -> dict[str, Any]:
         changed = {}
-        for frame, value in footage.read(name, sorted(frames), beyond=True):
+        for name, value in values.items():
             changes = [change_one(frame, label) for label in labels_of(value)]
             if any(changes):
-                changed[frame] = value
-        if changed:
-            footage.write(name, changed)
+                changed[name] = value
+        return changed
+
+    footage.revise([*fields], frames, revise_one)
 
 
 def _gather(labels: Sequence[_Made]) -> list[list[_Made]]:
@@ -367,31 +371,32 @@ class ResultWriter:
         The labels in the database are read before: those of people stay, also those that were made
         or corrected while the tracker was at work, and so do those of other objects.
         """
-        frames = sorted(self._waiting)
-        if frames:
-            shown, lost = self._request.output_field, self._request.lost_field
-            before = dict(self._footage.read(shown, frames))
-            away = dict(self._footage.read(lost, frames))
-            seen, gone = {}, {}
-            for frame in frames:
-                kept, replaced = self._split(frame, before.get(frame))
-                still, found = self._split(frame, away.get(frame))
-                by_people = {instance_of(label) for label in (*kept, *still)}
-                for instance, one in self._waiting[frame].items():
-                    if instance in by_people or (instance, frame) in self._by_people:
-                        continue
-                    fresh = self._label(frame, instance, one)
-                    old = replaced.get(instance) or found.get(instance)
-                    if old is not None:
-                        keep_additions(fresh, old)
-                    (kept if one.mask.visible else still).append(fresh)
-                seen[frame] = _with(before.get(frame) or fo.Detections(), "detections", kept)
-                if still or frame in away:
-                    lists = away.get(frame) or fo.Classifications()
-                    gone[frame] = _with(lists, "classifications", still)
-            self._footage.write(shown, seen)
-            if gone:
-                self._footage.write(lost, gone)
+        masks = [one.mask for found in self._waiting.values() for one in found.values()]
+        shown, lost = self._request.output_field, self._request.lost_field
+        if masks:
+            more = OF_LINEAGE if self._request.all_objects else {}
+            self._footage.declare(shown, fo.Detections, {**ATTRIBUTES, **more})
+        if not all(mask.visible for mask in masks):
+            self._footage.declare(lost, fo.Classifications, OF_LOST)
+
+        def revise_one(frame: int, values: dict[str, Any]) -> dict[str, Any]:
+            kept, replaced = self._split(frame, values[shown])
+            still, found = self._split(frame, values[lost])
+            by_people = {instance_of(label) for label in (*kept, *still)}
+            for instance, one in self._waiting[frame].items():
+                if instance in by_people or (instance, frame) in self._by_people:
+                    continue
+                fresh = self._label(frame, instance, one)
+                old = replaced.get(instance) or found.get(instance)
+                if old is not None:
+                    keep_additions(fresh, old)
+                (kept if one.mask.visible else still).append(fresh)
+            revised = {shown: _with(values[shown] or fo.Detections(), kept)}
+            if still or values[lost] is not None:
+                revised[lost] = _with(values[lost] or fo.Classifications(), still)
+            return revised
+
+        self._footage.revise((shown, lost), [*self._waiting], revise_one)
         self._waiting.clear()
         self._written = time.monotonic()
 
@@ -436,9 +441,9 @@ class ResultWriter:
         return made
 
 
-def _with(value: Any, name: str, labels: list[Any]) -> Any:
+def _with(value: Any, labels: list[Any]) -> Any:
     """Return a field's value, whatever people wrote beside its labels, with other labels."""
-    value[name] = labels
+    value[value._LABEL_LIST_FIELD] = labels
     return value
 
 

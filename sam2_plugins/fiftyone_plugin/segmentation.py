@@ -19,7 +19,12 @@ from sam2_plugins.fiftyone_plugin.checks import (
     check_request,
     frame_schema,
 )
-from sam2_plugins.fiftyone_plugin.documents import labels_of, make_detection, read_made
+from sam2_plugins.fiftyone_plugin.documents import (
+    ATTRIBUTES,
+    labels_of,
+    make_detection,
+    read_made,
+)
 from sam2_plugins.fiftyone_plugin.finding import check_images, find_images
 from sam2_plugins.fiftyone_plugin.footage import Footage
 from sam2_plugins.fiftyone_plugin.marks import cause_of, digest
@@ -116,11 +121,18 @@ def _find_everything(
         segmenter = ImageSegmenter(model)
         segmenter.set_image(frames)
         masks = segmenter.everything(**asdict(how))
-    made = [label for label, found in labels if found is None]
+    made = []
     for index, mask in enumerate(masks, start=1):
         who = TrackedLabel(digest_of(f"{image.sample_id}/{index}", 24), None, index)
         folder = request.masks_folder
         path = folder and folder / image.sample_id / f"{index}-{digest(mask)}.png"
         made.append(make_detection(who, mask, cause, keyframe=False, mask_path=path))
-    image.write(request.output_field, {0: fo.Detections(detections=made)})
+
+    def revise_one(_: int, values: dict[str, Any]) -> dict[str, Any]:
+        value = values[request.output_field] or fo.Detections()
+        value.detections = [*(one for one in value.detections if not read_made(one, size)), *made]
+        return {request.output_field: value}
+
+    image.declare(request.output_field, fo.Detections, ATTRIBUTES)
+    image.revise([request.output_field], [0], revise_one)
     return len(masks), True

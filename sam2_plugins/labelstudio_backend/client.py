@@ -8,12 +8,12 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -132,25 +132,32 @@ class LabelStudio:
         """
         return self._send(method, path, self.headers(), body, **options)
 
-    def has_task(self, task: int, created_at: Any = None) -> bool:
-        """Return whether a task still exists.
-
-        Parameters
-        ----------
-        created_at
-            When it was created. With SQLite, a new task has the number of one that was deleted.
+    def task(self, project: str, task: int) -> dict[str, Any] | None:
+        """Return a task with its annotations and predictions; None if it does not exist.
 
         Raises
         ------
         ServerError
             If the server does not answer, or refuses.
         """
+        # Of the list: asked for a single task, Label Studio requests a prediction of its backend.
+        query = quote(json.dumps({"selectedItems": {"all": False, "included": [task]}}))
+        path = f"/api/tasks/?project={project}&fields=all&query={query}"
         try:
-            found = self.request("GET", f"/api/tasks/{task}/")
+            found = self.request("GET", path)
         except NotThereError:
-            return False
-        now = found.get("created_at") if isinstance(found, Mapping) else None
-        return None in (now, created_at) or now == created_at
+            return None
+        tasks = found.get("tasks") if isinstance(found, Mapping) else None
+        if not isinstance(tasks, list):
+            raise ServerError(f"{self.url} is no Label Studio: it has no list of tasks.")
+        return next((dict(one) for one in tasks if one.get("id") == task), None)
+
+    def label_config(self, project: str) -> str:
+        """Return the labelling config of a project as it is now."""
+        found = self.request("GET", f"/api/projects/{project}/")
+        if not isinstance(found, Mapping) or not isinstance(found.get("label_config"), str):
+            raise ServerError(f"{self.url} is no Label Studio: project {project} has no config.")
+        return str(found["label_config"])
 
     def annotation(self, annotation: int) -> dict[str, Any]:
         """Return an annotation as it is now."""
@@ -166,16 +173,13 @@ class LabelStudio:
         with suppress(NotThereError):
             self.request("DELETE", f"/api/predictions/{prediction}/")
 
-    def replace_prediction(
-        self, task: int, model_version: str, result: list[Any], score: float
+    def replace_predictions(
+        self, earlier: Iterable[Mapping[str, Any]], task: int, new: Mapping[str, Any]
     ) -> None:
-        """Store a prediction in place of earlier ones of the same model for the task."""
-        earlier = self.predictions(task)
-        new = {"task": task, "result": result, "score": score, "model_version": model_version}
-        self.request("POST", "/api/predictions/", new)
+        """Store a prediction of a task in place of earlier ones."""
+        self.request("POST", "/api/predictions/", {"task": task, **new})
         for one in earlier:
-            if one.get("model_version") == model_version:
-                self.delete_prediction(int(one["id"]))
+            self.delete_prediction(int(one["id"]))
 
     def close(self) -> None:
         """Close the connections."""

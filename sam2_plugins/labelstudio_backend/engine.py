@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -29,17 +30,22 @@ from sam2_plugins.labelstudio_backend.errors import (
 from sam2_plugins.labelstudio_backend.label_config import VIDEO_SHAPE
 from sam2_plugins.labelstudio_backend.project_setups import ProjectSetups
 from sam2_plugins.labelstudio_backend.regions import (
+    beside,
     carried,
     id_of,
     region_of,
     reparented,
     with_note,
 )
-from sam2_plugins.labelstudio_backend.request import TaskRequest
+from sam2_plugins.labelstudio_backend.request import TaskRequest, objects_in
 from sam2_plugins.labelstudio_backend.settings import Settings
 from sam2_plugins.labelstudio_backend.work import Filled, Work
 
 log = logging.getLogger(__name__)
+
+OPENS_WITHIN = 10.0
+"""Seconds for a whole task by itself, if its result can be stored later: Label Studio requests one
+for a task that is opened and has none, and shows the task when it is answered."""
 
 _GONE = "Task %s is not in Label Studio any more: its result is dropped."
 
@@ -65,6 +71,7 @@ class Engine:
         self._pending = Pending(self.settings.folder / "pending")
         self._deliveries = Deliveries(self._deliver)
         self._corrections = Corrections()
+        self._storing = threading.Lock()
 
     def predict(
         self,
@@ -84,8 +91,11 @@ class Engine:
         drawn = context.get("result") if context is not None else None
         if drawn is not None and not isinstance(drawn, list):
             raise FormatError("The context of a request has no list of results.")
-        until = time.monotonic() + self.settings.answer_within
         server = server or self.projects.server(project)
+        seconds = self.settings.answer_within
+        if context is None and len(tasks) == 1 and server is not None and server.api_key:
+            seconds = min(seconds, OPENS_WITHIN)
+        until = time.monotonic() + seconds
         own = self.projects.settings(project)
         requests = [TaskRequest(t, label_config, drawn, server, project, until, own) for t in tasks]
         return [self._answer(request) for request in requests]
@@ -93,9 +103,13 @@ class Engine:
     def resume(self) -> int:
         """Resume the requests that a stopped backend left unfinished; return their number.
 
-        Those of tasks that have been deleted meanwhile are dropped.
+        Those of tasks that have been deleted meanwhile are dropped. While another backend runs in
+        the same folder, they are its own, and this one waits for its end.
         """
         taken_up = 0
+        while not self._pending.claim():
+            if self.work.jobs.closes_within(1.0):
+                return 0
         for key, kept in self._pending.all().items():
             project = str(kept.get("project", ""))
             server = self.projects.server(project, str(kept.get("server", "")))
@@ -103,7 +117,7 @@ class Engine:
             config, context = str(kept.get("label_config", "")), kept.get("context")
             until = time.monotonic()
             request = TaskRequest(kept["task"], config, context, server, project, until, own)
-            if request.is_gone():
+            if request.now() is None:
                 log.info(_GONE, request.task_id)
                 self._pending.remove(key)
                 continue
@@ -134,6 +148,7 @@ class Engine:
         self.work.jobs.close()
         self._corrections.stop()
         self._deliveries.join()
+        self._pending.close()
         self.projects.close()
 
     def annotated(self, project: str, annotation: int) -> None:
@@ -301,24 +316,54 @@ class Engine:
         self._deliveries.add(key, replace(request, until=float("inf")))
 
     def _deliver(self, key: str, request: TaskRequest) -> None:
-        """Make a whole prediction, and store it."""
+        """Make a whole prediction of what is drawn and wanted by then, and store it."""
         server, task = request.server, request.task_id
         if server is None or task is None:
             return
-        try:
-            made = self._prediction(request, whole=True)
-        except NotYet:  # stopped by a person, or by the end of the backend
-            if not self.work.jobs.is_closing:
-                self._pending.remove(key)
-            return
-        except Sam2PluginsError as error:
-            made = self._excuse(replace(request, context=None), str(error))
-        if request.is_gone():
+        while True:
+            try:
+                made = self._prediction(request, whole=True)
+            except NotYet:  # stopped by a person, or by the end of the backend
+                if not self.work.jobs.is_closing:
+                    self._pending.remove(key)
+                return
+            except Sam2PluginsError as error:
+                made = self._excuse(replace(request, context=None), str(error))
+            latest = request.now()
+            if latest is None or _same(request, latest):
+                break
+            request = latest
+        if latest is None:
             log.info(_GONE, task)
         elif made:
-            with suppress(NotThereError):
-                server.replace_prediction(task, **made)
+            with suppress(NotThereError), self._storing:
+                self._store(server, task, made, latest)
         self._pending.remove(key)
+
+    def _store(
+        self, server: LabelStudio, task: int, made: dict[str, Any], request: TaskRequest
+    ) -> None:
+        """Store a prediction in place of earlier ones of this model.
+
+        An annotator sends the boxes of one label: those of the other labels, which were tracked
+        before, and those of other annotators stay in it.
+        """
+        earlier = server.predictions(task)
+        earlier = [one for one in earlier if one.get("model_version") == made["model_version"]]
+        if request.interactive and made["result"]:
+            results = list(made["result"])
+            for one in sorted(earlier, key=lambda one: -int(one["id"])):
+                results += beside(results, objects_in(one.get("result")))
+            others = results[len(made["result"]) :]
+            digest = prompts_digest([*request.results, *others])
+            made = {**made, "result": marked(results, digest)}
+        server.replace_predictions(earlier, task, made)
+
+
+def _same(one: TaskRequest, other: TaskRequest) -> bool:
+    """Whether two requests for a task have the same answer."""
+    same = prompts_digest(one.drawn) == prompts_digest(other.drawn)
+    return same and one.label_config == other.label_config
 
 
 def _version(version: str, reason: str) -> str:

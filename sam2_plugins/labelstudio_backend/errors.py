@@ -1,7 +1,5 @@
 """What can go wrong between Label Studio and the core; each text is for the annotator."""
 
-from __future__ import annotations
-
 from sam2_plugins.core.errors import Sam2PluginsError
 
 

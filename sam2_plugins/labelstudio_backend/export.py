@@ -21,12 +21,12 @@ from sam2_plugins.core.export import formats as registered
 from sam2_plugins.core.masks import MaskTable, ObjectId, ObjectMask
 from sam2_plugins.labelstudio_backend.errors import FormatError
 from sam2_plugins.labelstudio_backend.formats.area import AREAS, mask_of
-from sam2_plugins.labelstudio_backend.formats.geometry import FrameSize
+from sam2_plugins.labelstudio_backend.formats.geometry import FrameSize, upright
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     Keyframe,
     VideoRegion,
-    interpolate,
     read_regions,
+    turned_box,
 )
 from sam2_plugins.labelstudio_backend.keyframes import FRAMES, NOTE
 from sam2_plugins.labelstudio_backend.label_config import SHAPES, VIDEO_SHAPE
@@ -39,7 +39,8 @@ _LONGEST = 1 << 20
 """Pixels of a side; more are a mistake."""
 
 SAME_BOX = 0.5
-"""IoU of a stored mask with the shown box, from which on the mask is used for that box."""
+"""IoU of a stored mask with the shown box, from which on the mask is used for that box; half of it
+for a turned box, since the upright one around it is up to twice as large."""
 
 
 @dataclass
@@ -130,6 +131,11 @@ def read_export(
         raise ExportError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise ExportError(f"{path} is no export of Label Studio: choose the format JSON there.")
+    if tasks and not any("annotations" in task for task in tasks):
+        raise ExportError(
+            f"{path} is an export without whole annotations, such as JSON-MIN: choose the format "
+            "JSON in Label Studio."
+        )
     for task in tasks:
         for name, results in _parts(task):
             try:
@@ -209,14 +215,13 @@ def _mask_at(
     keyframes: Sequence[Keyframe], stored: Mapping[int, ObjectMask], frame: int, size: FrameSize
 ) -> tuple[ObjectMask | None, bool]:
     """Return the mask of the box on a frame, and whether it was moved from another frame."""
-    shown = interpolate(keyframes, frame)
+    shown = turned_box(keyframes, frame)
     if shown is None:
         return None, False
-    x, y, w, h = (side / 100 for side in shown)
-    height, width = size
-    box = ObjectMask.from_box((x * width, y * height, (x + w) * width, (y + h) * height), size)
+    rectangle, rotation = shown
+    box = ObjectMask.from_box(upright(rectangle, rotation, size), size)
     here = stored.get(frame)
-    if here is not None and _fits(here, box):
+    if here is not None and _fits(here, box, SAME_BOX / 2 if rotation else SAME_BOX):
         return here, False
     frames = sorted(stored)
     after = bisect_right(frames, frame)
@@ -224,9 +229,9 @@ def _mask_at(
     return (_moved(stored[near[0]], box) if near else box), True
 
 
-def _fits(mask: ObjectMask, box: ObjectMask) -> bool:
+def _fits(mask: ObjectMask, box: ObjectMask, least: float) -> bool:
     own = ObjectMask.from_box(mask.box or (0, 0, 0, 0), mask.frame_size)
-    return own.iou_with(box) >= SAME_BOX
+    return own.iou_with(box) >= least
 
 
 def _moved(mask: ObjectMask, box: ObjectMask) -> ObjectMask:

@@ -248,6 +248,8 @@ def read_hints(
     ------
     FormatError
         If all are.
+    NothingToDo
+        If this backend made all of them.
     """
     controls = {control.name: control for control in media.controls}
     tracks = tracks_of(results)
@@ -271,6 +273,8 @@ def read_hints(
             found.append(replace(hint, labels=labels, track=track, kept=kept))
     if left and not found:
         raise FormatError(next(iter(left.values())))
+    if not found and any(is_ours(result) for result in results):
+        raise NothingToDo("All masks here are the model's own: correct one, or add another.")
     return found
 
 
@@ -416,17 +420,40 @@ def _read(result: Mapping[str, Any], control: Control, size: FrameSize, pages: i
     about: dict[str, Any] = {"page": page, "region": id_of(result), "turned": round(turned) % 360}
     if control.shape == "keypoint":
         positive = result.get("is_positive", value.get("positive", True)) is not False
-        return Hint(**about, clicks=(geometry.point(value, size),), positive=positive)
-    if control.shape == "rectangle":
-        return Hint(**about, box=geometry.to_pixels(value, size))
-    if control.shape == "ellipse":
-        return Hint(**about, box=geometry.box_of_ellipse(value, size))
+        clicks = _inside((geometry.point(value, size),), size)
+        return Hint(**about, clicks=clicks, positive=positive)
+    if control.shape in ("rectangle", "ellipse"):
+        read = geometry.to_pixels if control.shape == "rectangle" else geometry.box_of_ellipse
+        box = read(value, size)
+        if not geometry.meets(box, size):
+            raise FormatError(
+                f"A {control.tag} region is empty or outside of the picture. Move it onto the "
+                "object, or delete it."
+            )
+        return Hint(**about, box=box)
     if control.shape == "vector" and not value.get("closed"):
-        return Hint(**about, clicks=geometry.vertices(value, size))
+        return Hint(**about, clicks=_inside(geometry.vertices(value, size), size))
     mask = _painted(result, value, size)
     if mask is None:
         raise FormatError(f"A {control.tag} region has no shape. Erase it and draw it again.")
     return Hint(**about, mask=mask)
+
+
+def _inside(
+    clicks: tuple[tuple[float, float], ...], size: FrameSize
+) -> tuple[tuple[float, float], ...]:
+    """Return the clicks on a picture.
+
+    Raises
+    ------
+    FormatError
+        If there is none.
+    """
+    height, width = size
+    found = tuple((x, y) for x, y in clicks if -0.5 <= x <= width and -0.5 <= y <= height)
+    if not found:
+        raise FormatError("A click is outside of the picture. Put it on the object, or delete it.")
+    return found
 
 
 def _painted(

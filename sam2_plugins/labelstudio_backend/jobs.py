@@ -193,6 +193,10 @@ class Jobs:
         """Whether the backend is stopping."""
         return self._closing.is_set()
 
+    def closes_within(self, seconds: float) -> bool:
+        """Wait; return whether the backend is stopping."""
+        return self._closing.wait(seconds)
+
     def all(self) -> list[Job]:
         """Return those that run and the last ones that ran, the latest first."""
         with self._lock:

@@ -17,6 +17,7 @@ from sam2_plugins.labelstudio_backend.formats.geometry import PercentBox
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import Keyframe, keyframe_dict
 
 NOTE, FRAMES = "sam2", "frames"
+_SHOWN = "shown"
 DIGITS = 4
 """Decimals of a percentage: a hundredth of a pixel of a frame of 10,000."""
 
@@ -46,7 +47,10 @@ def keep_keyframe(
     """
     whole = keyframe_dict(keyframe.frame, keyframe.box, keyframe.enabled, rate)
     kept = {key: value for key, value in {**whole, **keyframe.raw}.items() if key != NOTE}
-    return {**kept, NOTE: {"masks": dict(masks)}} if masks else kept
+    note: dict[str, Any] = {_SHOWN: keyframe.frame} if is_shown_on(keyframe) else {}
+    if masks:
+        note["masks"] = dict(masks)
+    return {**kept, NOTE: note} if note else kept
 
 
 def with_frames(keyframe: Mapping[str, Any], packed: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,6 +69,15 @@ def is_ours(keyframe: Keyframe) -> bool:
     near = np.abs(made.astype(float) - keyframe.box).max() < 2 * 10**-DIGITS
     same = note.get("frame") == keyframe.frame and note.get("enabled") == keyframe.enabled
     return bool(near and same and keyframe.rotation == 0)
+
+
+def is_shown_on(keyframe: Keyframe) -> bool:
+    """Whether a person has the box shown after a keyframe of ours that hid it."""
+    note = keyframe.raw.get(NOTE)
+    if not keyframe.enabled or not isinstance(note, Mapping):
+        return False
+    is_as_hidden = note.get("enabled") is False and note.get("frame") == keyframe.frame
+    return is_as_hidden or note.get(_SHOWN) == keyframe.frame
 
 
 def thin(

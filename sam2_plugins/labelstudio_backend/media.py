@@ -183,7 +183,7 @@ class MediaStore:
             wanted = parse_qs(parts.query).get("d", [""])[0]
             names = [root / wanted.lstrip("/") for root in self._roots]
         elif not parts.scheme and not url.startswith("/data/"):
-            names = [Path(unquote(url))]
+            names = [Path(url), Path(unquote(url))]
         for name in names:
             try:
                 path = name.resolve()

@@ -14,6 +14,8 @@ RELATION = "relation"
 NOTE = "sam2"
 """Key of this backend's data in a region's meta data and in a keyframe."""
 PREFIX = "SAM 2: "
+_TOLD = "told"
+"""Key of our words: the editor makes one text of all, and a person writes into it."""
 
 _OF_A_PERSON = ("parentID", "hidden", "locked", "readonly")
 """Keys of a result that a person sets by its region, beside meta data."""
@@ -106,6 +108,14 @@ def carried(
     return kept + [one for one in relations if {one["from_id"], one["to_id"]} <= known]
 
 
+def beside(results: Iterable[Result], earlier: Sequence[Result]) -> list[dict[str, Any]]:
+    """Return what earlier results have of other objects than these results."""
+    ids = {id_of(one): track_of(one) for one in results}
+    tracks = {*ids.values()} - {None}
+    known = [id_of(one) for one in earlier if id_of(one) in ids or track_of(one) in tracks]
+    return carried(earlier, {id_: [id_] if id_ in ids else [] for id_ in known}, lambda _: True)
+
+
 def reparented(
     results: Iterable[Result], answered: Mapping[str, Sequence[str]]
 ) -> list[dict[str, Any]]:
@@ -123,8 +133,9 @@ def with_note(results: Iterable[Result], text: str) -> list[dict[str, Any]]:
     for result in results:
         noted.append(dict(result))
         if "id" in result:  # a relation has none
-            meta = without_note(result.get("meta"))
-            noted[-1]["meta"] = {**meta, "text": [*_texts(meta), PREFIX + text]}
+            meta, told = without_note(result.get("meta")), PREFIX + text
+            note = {**note_of({"meta": meta}), _TOLD: told}
+            noted[-1]["meta"] = {**meta, NOTE: note, "text": [*_texts(meta), told]}
     return noted
 
 
@@ -132,9 +143,21 @@ def without_note(meta: Any) -> dict[str, Any]:
     """Return a region's meta data without our note."""
     if not isinstance(meta, Mapping):
         return {}
-    persons = [text for text in _texts(meta) if not str(text).startswith(PREFIX)]
-    rest = {key: value for key, value in meta.items() if key != "text"}
-    return {**rest, "text": persons} if persons else rest
+    note = dict(note_of({"meta": meta}))
+    told = str(note.pop(_TOLD, ""))
+    persons = [_without(told, text) for text in _texts(meta)]
+    made = {NOTE: note, "text": [text for text in persons if text != ""]}
+    rest = {key: value for key, value in meta.items() if key not in made}
+    return {**rest, **{key: value for key, value in made.items() if value}}
+
+
+def _without(told: str, text: Any) -> Any:
+    """Return a text without what we told, whatever a person has written beside it."""
+    if not isinstance(text, str):
+        return text
+    if told and told in text:
+        return text.replace(told, "").strip(" ,\n")
+    return "" if not told and text.startswith(PREFIX) else text
 
 
 def _texts(meta: Mapping[str, Any]) -> list[Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -159,14 +160,28 @@ class TaskRequest:
         """Predictions of this backend that the task has."""
         return [one for one in self._listed("predictions") if is_ours(one)]
 
-    def is_gone(self) -> bool:
-        """Whether the task does not exist any more; False if Label Studio does not answer."""
-        if self.server is None or not self.server.api_key or self.task_id is None:
-            return False
+    def now(self) -> TaskRequest | None:
+        """Return the same as it would be asked now; None if the task is gone.
+
+        What may have changed are annotations, predictions and the labelling config. If Label Studio
+        does not answer, they are as they were.
+        """
+        project = str(self.task.get("project") or self.project.partition(".")[0])
+        if self.server is None or not self.server.api_key or self.task_id is None or not project:
+            return self
         try:
-            return not self.server.has_task(self.task_id, self.task.get("created_at"))
+            found = self.server.task(project, self.task_id)
         except ServerError:
-            return False
+            return self
+        # With SQLite, a new task has the number of one that was deleted.
+        made = [one.get("created_at") for one in (found or {}, self.task)]
+        if found is None or (None not in made and made[0] != made[1]):
+            return None
+        drawn: dict[str, Any] = {k: found[k] for k in ("annotations", "predictions") if k in found}
+        config = self.label_config
+        with suppress(ServerError):
+            config = self.server.label_config(project)
+        return replace(self, task={**self.task, **drawn}, label_config=config)
 
     def media_to_fill(self) -> list[Media]:
         """Return the videos and pictures that have prompts, or else the config's first.

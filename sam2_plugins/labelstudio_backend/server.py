@@ -13,6 +13,7 @@ import hmac
 import json
 import logging
 import math
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -30,7 +31,7 @@ from sam2_plugins import __version__
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.operating_system import used_megabytes
 from sam2_plugins.labelstudio_backend.engine import Engine
-from sam2_plugins.labelstudio_backend.errors import FormatError
+from sam2_plugins.labelstudio_backend.errors import FormatError, ServerError
 from sam2_plugins.labelstudio_backend.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -271,6 +272,7 @@ def _texts(body: Mapping[str, Any], *keys: str) -> list[str]:
 
 
 def _bad_request(request: Request, error: Exception) -> JSONResponse:
+    log.warning("%s is refused: %s", request.url.path, error)  # Label Studio shows the status only
     return JSONResponse({"error": str(error)}, 400)
 
 
@@ -302,9 +304,22 @@ def run(
     ----------
     started
         Called in a thread once the server listens.
+
+    Raises
+    ------
+    ServerError
+        If another program has the port, or the host is not of this machine.
     """
     import uvicorn
 
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family)
+    except OSError as error:
+        why = str(error.strerror or error).partition(" (")[0]
+        raise ServerError(
+            f"{host}, port {port}: {why}. Choose another --port or --host."
+        ) from error
     # Of our package only: httpx logs addresses, some of which contain credentials.
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -317,7 +332,7 @@ def run(
     server = uvicorn.Server(config)
     if started is not None:
         threading.Thread(target=_when_up, args=(server, started), daemon=True).start()
-    server.run()
+    server.run([listening])
 
 
 def _when_up(server: Any, started: Callable[[], None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -200,22 +201,26 @@ class Settings:
         Parameters
         ----------
         params
-            As Label Studio sends them: an object, or JSON of one; anything else changes nothing.
+            As Label Studio sends them: an object, or JSON of one; "" and None are none.
 
         Raises
         ------
         LabelStudioError
-            If a value is none that the setting can have.
+            If they are no object, a setting is none of a project, or cannot have its value.
         """
         from sam2_plugins.core.variants import VARIANTS
 
+        given = params
         if isinstance(params, str):
-            try:
-                params = json.loads(params)
-            except ValueError:
-                return self
-        if not isinstance(params, Mapping):
+            with suppress(ValueError):
+                params = json.loads(params.strip() or "null")
+        if params is None:
             return self
+        if not isinstance(params, Mapping) or not {*params} <= {*OF_A_PROJECT}:
+            raise LabelStudioError(
+                'The extra params of a project are JSON, such as {"max_frames": 500}, of '
+                f"{', '.join(OF_A_PROJECT)}, not {str(given)[:100]!r}."
+            )
         defaults = {one.name: one.default for one in fields(self)}
         own = {
             name: _read(str(params[name]), defaults[name], f"the project's {name}")

@@ -20,6 +20,7 @@ from sam2_plugins.labelstudio_backend.formats.geometry import FrameSize, Percent
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     Keyframe,
     VideoRegion,
+    interpolate,
     read_region,
     read_regions,
 )
@@ -74,7 +75,7 @@ def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
     view = view_of(work.facts_of(movie), media.rate, regions, request.settings.masks)
     prompts = {r.id: own for r in regions if (own := prompts_of(r, view))}
     tracked = [region for region in regions if region.id in prompts]
-    left |= {r.id: late for r in regions if (late := _beyond(r, view))}
+    left |= {r.id: reason for r in regions if (reason := _no_prompts(r, view))}
     if not tracked and left:
         raise FormatError(next(iter(left.values())))
     if not tracked:
@@ -109,23 +110,33 @@ def prompts_of(region: VideoRegion, view: VideoView) -> list[Prompt]:
     shown = view.clock.shown
     boxes = {}
     for keyframe in _of_a_person(region):
-        if keyframe.frame <= len(shown):
-            frame = int(shown[keyframe.frame - 1])
-            boxes[frame] = geometry.upright(keyframe.box, keyframe.rotation, view.size)
+        if keyframe.frame <= len(shown) and (box := _on_picture(keyframe, view)):
+            boxes[int(shown[keyframe.frame - 1])] = box
     return [Prompt.of(frame, region.id, box=box) for frame, box in sorted(boxes.items())]
 
 
-def _beyond(region: VideoRegion, view: VideoView) -> str:
-    """Return that boxes of a person are on frames that the video does not have; "" if none is."""
-    last = view.clock.count
-    late = [str(k.frame) for k in _of_a_person(region) if k.frame > last]
-    if not late:
-        return ""
-    return (
-        f"A box is on frame {', '.join(late[:5])}, and the video ends with frame {last} at the "
-        f"frameRate {view.clock.rate:g} of the labelling config: no prompt. Set frameRate to that "
-        "of the video, or delete the box there."
-    )
+def _on_picture(keyframe: Keyframe, view: VideoView) -> geometry.Box | None:
+    """Return a keyframe's box in pixels; None if it is empty or outside of the picture."""
+    box = geometry.upright(keyframe.box, keyframe.rotation, view.size)
+    return box if geometry.meets(box, view.size) else None
+
+
+def _no_prompts(region: VideoRegion, view: VideoView) -> str:
+    """Return why boxes of a person are no prompts: they are outside of the video; "" if none is."""
+    last, told = view.clock.count, ""
+    drawn = _of_a_person(region)
+    if late := [str(k.frame) for k in drawn if k.frame > last]:
+        told = (
+            f"A box is on frame {', '.join(late[:5])}, and the video ends with frame {last} at the "
+            f"frameRate {view.clock.rate:g} of the labelling config: no prompt. Set frameRate to "
+            "that of the video, or delete the box there. "
+        )
+    if off := [str(k.frame) for k in drawn if k.frame <= last and not _on_picture(k, view)]:
+        told += (
+            f"The box on frame {', '.join(off[:5])} is empty or outside of the picture: no prompt. "
+            "Move it onto the object, or delete it there."
+        )
+    return told.strip()
 
 
 def new_region(
@@ -159,6 +170,7 @@ def answer_region(
         if frame not in hidden and (around := mask.box) is not None
     }
     boxes |= {frame: geometry.upright(k.box, 0, view.size) for frame, k in persons.items()}
+    boxes |= _shown_on(region, boxes, view)
     sequence: dict[int, dict[str, Any]] = {}
     ends = {frame for frame, one in persons.items() if not one.enabled}
     for stretch in _stretches(boxes, ends):
@@ -214,6 +226,20 @@ def _hidden(region: VideoRegion, count: int) -> set[int]:
     return hidden
 
 
+def _shown_on(
+    region: VideoRegion, known: Collection[int], view: VideoView
+) -> dict[int, Sequence[float]]:
+    """Boxes where a person has a lost object shown, up to the next one that is known."""
+    found: dict[int, Sequence[float]] = {}
+    for keyframe in filter(keyframes.is_shown_on, region.keyframes):
+        for frame in range(keyframe.frame + 1, len(view.clock.shown) + 1):
+            box = interpolate(region.keyframes, frame)
+            if frame in known or box is None:
+                break
+            found[frame] = geometry.upright(box, 0, view.size)
+    return found
+
+
 def _stretches(frames: Iterable[int], ends: Collection[int]) -> Iterator[range]:
     """Yield the frames without a gap, apart where a person has hidden the object on one of them."""
     for first, last in spans_of(frames):
@@ -228,6 +254,9 @@ def _thin(
     """Return the corners on those frames of a stretch that become keyframes."""
     corners = np.array([boxes[frame] for frame in stretch], dtype=float)
     fixed = {i for i, frame in enumerate(stretch) if frame in persons}
+    turned = {i for i in fixed if persons[stretch[i]].rotation}
+    # The editor turns the boxes between two keyframes bit by bit: the next ones are upright again.
+    fixed |= {i for one in turned for i in (one - 1, one + 1) if 0 <= i < len(stretch)}
     chosen = keyframes.thin(np.array(stretch), corners, fixed)
     return {stretch[i]: box.tolist() for i, box in chosen.items()}
 

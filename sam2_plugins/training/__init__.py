@@ -1,3 +1,1 @@
 """The recipe behind the embedded checkpoint, and fine-tuning on a user's own masks."""
-
-from __future__ import annotations

@@ -65,16 +65,6 @@ class Prompts:
     points: Tensor
     labels: Tensor
 
-    def to(self, device: torch.device) -> Prompts:
-        """Bring the tensors to a device."""
-        moved = (t.to(device, non_blocking=True) for t in (self.objects, self.points, self.labels))
-        return Prompts(self.way, *moved)
-
-    def pin_memory(self) -> Prompts:
-        """Put the tensors where a graphics card fetches them without waiting."""
-        each = (self.objects, self.points, self.labels)
-        return Prompts(self.way, *(t.pin_memory() if t.numel() else t for t in each))
-
 
 def draw_prompts(
     masks: np.ndarray, mix: PromptMix, rng: np.random.Generator, mask_only: np.ndarray | None = None

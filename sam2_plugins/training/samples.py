@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
+from sam2_plugins.core.model.fast import map_tensors
 from sam2_plugins.training.prompting import PromptMix, Prompts, draw_prompts
 from sam2_plugins.training.synthetic import MASK_ONLY, Clip
 from sam2_plugins.training.synthetic.noise import log_uniform
@@ -47,15 +48,11 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Bring everything to a device, without waiting for it."""
-        images, masks, targets = (
-            t.to(device, non_blocking=True) for t in (self.images, self.masks, self.targets)
-        )
-        return Batch(images, masks, targets, tuple(p.to(device) for p in self.prompts))
+        return map_tensors(lambda t: t.to(device, non_blocking=True), self)
 
     def pin_memory(self) -> Batch:
         """Put everything where a graphics card fetches it without waiting."""
-        images, masks, targets = (t.pin_memory() for t in (self.images, self.masks, self.targets))
-        return Batch(images, masks, targets, tuple(p.pin_memory() for p in self.prompts))
+        return map_tensors(lambda t: t.pin_memory() if t.numel() else t, self)
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +16,11 @@ import tifffile
 
 from sam2_plugins.batch import Job, Report, Settings, run_batch
 from sam2_plugins.batch.folder import ResultFolder, VideoFolder
-from sam2_plugins.batch.tracking import track_into
+from sam2_plugins.batch.tracking import check, track_into
 from sam2_plugins.core.checkpoints import load_model, save_model
 from sam2_plugins.core.errors import ExportError, PromptError, TrackingError
+from sam2_plugins.core.frames import open_frames
+from sam2_plugins.core.lineage import AllObjects
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.options import TrackingOptions
@@ -295,6 +298,40 @@ def test_what_a_format_leaves_out_is_told_and_stays_in_the_record(
     told = track(folder, unseen, replace(SETTINGS, formats=("geff",))).notes
     assert told == ("tracks.geff is not written: no object is seen on any frame.",)
     assert track(folder, unseen, TABLE, load=no_model).notes == told
+
+
+def test_a_birth_of_what_has_no_prompt_is_told_and_stops_nothing(
+    movie: Job, folder: ResultFolder
+) -> None:
+    prompt = movie.prompts[0]
+    found = replace(movie, lives={prompt.obj: (0, None), "found": (2, None)})
+    report = track(folder, found)
+    assert (report.state, report.frames) == ("done", FRAMES)
+    (note,) = report.notes
+    assert "not tracked: 'found'." in note
+
+
+@pytest.mark.parametrize(
+    ("frames", "how", "fits"),
+    [
+        ((0, 0), {}, True),
+        ((3, 3), {}, True),
+        ((0,), {"start": 3}, True),
+        ((0,), {"everything": AllObjects()}, True),
+        ((0, 3), {}, False),
+        ((3,), {"everything": AllObjects()}, False),
+        ((3,), {"start": 1}, False),
+        ((3,), {"direction": "both"}, False),
+    ],
+)
+def test_what_a_stream_had_to_go_back_for_is_told_before_any_work(
+    frames: tuple[int, ...], how: dict[str, Any], fits: bool
+) -> None:
+    prompts = [Prompt.of(frame, obj, box=(4, 4, 9, 9)) for obj, frame in enumerate(frames)]
+    job = Job("stream", "-", tuple(prompts), **how)
+    told = nullcontext() if fits else pytest.raises(TrackingError, match="goes forward only")
+    with open_frames(np.zeros((20, 30), np.uint8) for _ in range(9)) as stream, told:
+        check(job, stream)
 
 
 class TestBatch:

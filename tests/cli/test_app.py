@@ -60,3 +60,12 @@ def test_ctrl_c_while_the_command_line_is_imported_is_no_traceback(monkeypatch, 
         main()
     assert stopped.value.code == 130
     assert capsys.readouterr().err == "Stopped.\n"
+
+
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])
+def test_no_file_takes_the_place_of_a_closed_stream(closed):
+    run = "from sam2_plugins.__main__ import main\ntry:\n main()\nexcept SystemExit:\n pass"
+    opened = f"{run}\nprint(open('/dev/zero').fileno())"
+    command = f'{sys.executable} -c "{opened}" --version {closed}'
+    told = subprocess.run(command, shell=True, stdout=subprocess.PIPE, text=True, check=True)
+    assert int(told.stdout.split()[-1]) > 2

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from sam2_plugins.core import files
 from sam2_plugins.core.datasets import load_dataset
+from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.evaluation.metrics import evaluate
 
 QUICK = ("--image-size", "128")
@@ -115,6 +118,12 @@ def test_the_table_of_a_model_has_the_means(run, nano, dataset):
     assert "synthetic time-lapses only" in result.err
 
 
+def test_labels_alone_ask_for_their_movie(run, moved):
+    result = run("evaluate-model", "nano", "--data", moved)
+    assert result.code == 1
+    assert "moved.npy has no movie beside it: give the movie of these labels" in result.err
+
+
 def test_a_folder_without_a_dataset_exits_with_1(run, tmp_path):
     result = run("evaluate-model", "nano", "--data", tmp_path)
     assert result.code == 1
@@ -140,6 +149,33 @@ def test_a_protocol_is_carried_out_on_a_dataset(run, nano, dataset, tmp_path):
         "scores.csv",
         "curve.png",
     }
+
+
+def test_a_damaged_dataset_costs_no_score_of_the_others(run, nano, dataset, tmp_path):
+    damaged = shutil.copytree(dataset, dataset.with_name("damaged"))
+    (damaged / "meta.json").unlink()
+    frame = damaged / "frames" / "00003.tif"
+    frame.write_bytes(frame.read_bytes()[:200])
+    how = ("-m", nano, *QUICK, "--clicks", 1, "--out", tmp_path / "o", "--json")
+    result = run("evaluate", dataset.parent, *how)
+    assert result.code == 1
+    assert "damaged is not scored" in result.err
+    assert [one["name"] for one in result.json["sequences"]] == ["discs"]
+    assert list(result.json["not_scored"]) == ["damaged"]
+    assert json.loads((tmp_path / "o" / "report.json").read_text()) == result.json
+
+
+def test_scores_are_shown_even_if_their_report_cannot_be_written(
+    run, nano, dataset, tmp_path, monkeypatch
+):
+    how = ("-m", nano, *QUICK, "--clicks", 1, "--out", tmp_path / "o", "--json")
+
+    def full(path, text):
+        raise ExportError("the disk is full")
+
+    monkeypatch.setattr(files, "write_text", full)
+    result = run("evaluate", dataset, *how)
+    assert (result.code, result.json["sequences"][0]["name"]) == (1, "discs")
 
 
 def test_people_are_told_prompted_frames_and_clicks(run, nano, dataset):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -91,6 +92,24 @@ def test_divisions_that_were_marked_in_napari_are_in_the_lineage(run, nano, movi
     again = ("track", movie, "--prompts", out / "prompts.json", *QUICK, "--out", tmp_path / "b")
     assert run(*again, "--format", "ctc").code == 0
     assert (tmp_path / "b" / "ctc" / "res_track.txt").read_text() == lines
+
+
+def test_names_that_were_given_in_napari_come_along(run, nano, movie, tmp_path):
+    prompts = [Prompt.of(0, obj, [(40, 40)], [1]) for obj in (1, 2)]
+    saved, out = tmp_path / "prompts.json", tmp_path / "out"
+    save_prompts(saved, prompts, {"names": {"2": "the small one", "7": "gone"}})
+    command = ("track", movie, "--prompts", saved, *QUICK, "--out", out)
+    result = run(*command, "--format", "prompts,csv,coco,trackmate")
+    assert "the small one (2)" in result.out
+    with (out / "tracks.csv").open(newline="") as file:
+        named = {(row["object"], row["name"]) for row in csv.DictReader(file)}
+    assert named == {("1", ""), ("2", "the small one")}
+    tracks = json.loads((out / "coco.json").read_text())["tracks"]
+    assert [one["name"] for one in tracks] == [1, "the small one"]
+    assert 'name="the small one"' in (out / "trackmate.xml").read_text()
+    assert load_prompts(out / "prompts.json").names == {2: "the small one"}
+    told = run(*command, "--format", "csv", "--json").json["objects"]
+    assert [one.get("name") for one in told] == [None, "the small one"]
 
 
 def test_a_mask_is_taken_as_it_is(run, nano, movie, discs, tmp_path):

@@ -162,6 +162,28 @@ def test_annotations_of_single_images_are_scored_each_for_itself(tmp_path: Path)
     assert [len(dataset.truth) for dataset in datasets] == [1] * len(LABELS)
 
 
+def write_polygons(folder: Path, *polygons: list[float]) -> None:
+    Image.fromarray(IMAGES[0]).save(folder / "a.png")
+    image = {"id": 1, "file_name": "a.png", "height": SIZE[0], "width": SIZE[1]}
+    annotation = {"id": 1, "image_id": 1, "segmentation": polygons}
+    document = {"images": [image], "annotations": [annotation]}
+    (folder / "coco.json").write_text(json.dumps(document))
+
+
+def test_polygons_are_filled_as_coco_says(tmp_path: Path) -> None:
+    square, over_it = [4, 8, 14, 8, 14, 18, 4, 18], [9, 8, 24, 8, 24, 18, 9, 18]
+    write_polygons(tmp_path, square, over_it)
+    (mask,) = find_datasets(tmp_path)[0].masks(0).values()
+    assert mask == ObjectMask.from_box((4, 8, 24, 18), SIZE)
+
+
+@pytest.mark.parametrize("polygon", [[4, 8, 14, 8], [4, 8, 14, 8, 5], [0, 0, 1e9, 0, 9, 9]])
+def test_a_polygon_that_is_none_is_named(tmp_path: Path, polygon: list[float]) -> None:
+    write_polygons(tmp_path, polygon)
+    with pytest.raises(FrameSourceError, match=r"coco\.json, annotation 1: a polygon"):
+        find_datasets(tmp_path)
+
+
 def test_objects_without_a_track_are_objects_of_their_own(tmp_path: Path) -> None:
     write_coco(tmp_path)
     path = tmp_path / "coco.json"

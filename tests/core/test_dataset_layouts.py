@@ -253,13 +253,25 @@ def test_a_frame_without_its_label_image_leaves_the_others_in_their_places(
     assert all(np.array_equal(dataset.truth[t], labels[t]) for t in dataset.truth_frames)
 
 
-def test_label_images_with_a_gap_beside_a_film_are_refused(tmp_path, images, labels):
+@pytest.mark.parametrize(("numbers", "missing"), [((0, 1, 3, 4), 2), ((3, 4, 5), 1)])
+def test_label_images_with_a_gap_beside_a_film_are_refused(
+    tmp_path, images, labels, numbers, missing
+):
     tifffile.imwrite(tmp_path / "a.tif", images[..., 0])
     (tmp_path / "a_labels").mkdir()
-    for index in (0, 1, 3, 4):
+    for index in numbers:
         tifffile.imwrite(tmp_path / f"a_labels/{index}.tif", labels[index])
-    with pytest.raises(FrameSourceError, match=r"a_labels has no label image 2, .* put an empty"):
+    told = rf"a_labels has no label image {missing}, .* put empty images"
+    with pytest.raises(FrameSourceError, match=told):
         find_datasets(tmp_path)
+
+
+def test_label_images_from_1_on_are_of_the_first_frames(tmp_path, images, labels):
+    tifffile.imwrite(tmp_path / "a.tif", images[..., 0])
+    (tmp_path / "a_labels").mkdir()
+    for index in range(4):
+        tifffile.imwrite(tmp_path / f"a_labels/{index + 1}.tif", labels[index])
+    assert np.array_equal(np.stack(list(load_dataset(tmp_path).truth)), labels[:4])
 
 
 def test_every_tenth_frame_alone_may_be_a_film(tmp_path, images, labels):
@@ -268,6 +280,17 @@ def test_every_tenth_frame_alone_may_be_a_film(tmp_path, images, labels):
     for index in range(3):
         tifffile.imwrite(tmp_path / f"a_labels/{10 * index}.tif", labels[index])
     assert np.array_equal(np.stack(list(load_dataset(tmp_path).truth)), labels[:3])
+
+
+def test_datasets_are_found_in_the_folders_of_a_folder(tmp_path, images, labels):
+    for folder in ("day 2", "day 10"):
+        (tmp_path / folder).mkdir()
+        np.save(tmp_path / folder / "a.npy", images[..., 0])
+        np.save(tmp_path / folder / "a_labels.npy", labels)
+    ctc.write(tmp_path / "cells", "01", images[..., 0], labels)
+    (tmp_path / "notes").mkdir()
+    names = [dataset.name for dataset in find_datasets(tmp_path)]
+    assert names == ["cells-01", "day 2/a", "day 10/a"]
 
 
 def test_a_table_with_the_name_of_a_movie_is_not_taken_for_it(tmp_path, images, labels):

@@ -230,10 +230,13 @@ def test_labels_and_frames_of_the_same_names_are_in_the_same_order(tmp_path, nam
     assert load_label_stack(tmp_path)[:, 0, 0].tolist() == shown
 
 
-def test_labels_that_were_written_one_by_one_are_a_stack(tmp_path):
+@pytest.mark.parametrize("metadata", [None, {}])
+@pytest.mark.parametrize("dtypes", [(np.uint8, np.uint8), (np.uint8, np.uint16)])
+def test_labels_that_were_written_one_by_one_are_a_stack(tmp_path, metadata, dtypes):
     with tifffile.TiffWriter(tmp_path / "m.tif") as writer:
         for shift in range(3):
-            writer.write(np.roll(TWO, shift, 1), contiguous=False)
+            image = np.roll(TWO, shift, 1).astype(dtypes[shift % 2])
+            writer.write(image, contiguous=False, metadata=metadata)
     stack = load_label_stack(tmp_path / "m.tif")
     assert [np.argmax(one[4] > 0) for one in stack] == [2, 3, 4]
 

@@ -128,6 +128,15 @@ def test_soft_edges_and_compression_make_no_objects(
     assert_discs(read(smooth, tmp_path / f"m.{suffix}"), len(colours), most_wrong=90)
 
 
+def test_soft_edges_of_shades_of_grey_make_no_objects(tmp_path: Path) -> None:
+    image = Image.new("L", (4 * SIZE[1], 4 * SIZE[0]))
+    draw = ImageDraw.Draw(image)
+    for k, shade in enumerate((80, 160, 240)):
+        draw.ellipse((12 + 80 * k, 40, 72 + 80 * k, 120), shade)
+    smooth = image.resize(SIZE[::-1], Image.Resampling.BILINEAR)
+    assert np.unique(read(smooth, tmp_path / "m.png")).tolist() == [0, 80, 160, 240]
+
+
 def sectors(*colours: tuple[int, ...]) -> NDArray[np.uint8]:
     """A disc on black that is cut into sectors, each of a colour."""
     angle = np.arctan2(_ROWS - 48, _COLUMNS - 64) / (2 * np.pi) + 0.5
@@ -185,6 +194,7 @@ def test_a_label_image_with_many_small_cells_is_left_as_it_is(tmp_path: Path) ->
         (np.where(disc(25), 5, -1).astype(np.int32), 5),
         (np.where(disc(25), 1_000_001, 0).astype(np.uint32), 1_000_001),
         (np.where(disc(25), 70_000, 0).astype(np.float32), 70_000),
+        (np.where(disc(25), 3, np.nan).astype(np.float32), 3),
     ],
 )
 def test_numbers_of_any_type_keep_their_ids(tmp_path: Path, labels: NDArray, wanted: int) -> None:
@@ -198,6 +208,25 @@ def test_a_colour_is_the_same_object_on_every_frame(tmp_path: Path) -> None:
         Image.fromarray(painted(BLACK, *colours)).save(tmp_path / f"{frame}.png")
     first, second = load_label_stack(tmp_path)
     assert first[40, 25] == second[40, 65] != first[40, 65] == second[40, 25]
+
+
+@pytest.mark.parametrize(
+    ("ground", "colour"), [(WHITE, BLACK), (BLACK, WHITE), (BLACK, (128,) * 3), ((0,) * 4, WHITE)]
+)
+def test_a_grey_colour_is_the_same_object_on_every_frame(
+    tmp_path: Path, ground: tuple[int, ...], colour: tuple[int, ...]
+) -> None:
+    red, grey = ((*one, 255)[: len(ground)] for one in (RED, colour))
+    frames = [(red, grey), (red, ground), (ground, grey)]
+    images = [Image.fromarray(painted(ground, *colours)) for colours in frames]
+    for frame, image in enumerate(images):
+        image.save(tmp_path / f"{frame}.png")
+    shown = [tuple(labels[40, [25, 65]]) for labels in load_label_stack(tmp_path)]
+    a, b = shown[0]
+    assert shown == [(a, b), (a, 0), (0, b)] and 0 < a != b > 0
+    if len(ground) == 3:
+        tifffile.imwrite(tmp_path / "m.tif", np.stack(images), photometric="rgb")
+        assert [tuple(one[40, [25, 65]]) for one in load_label_stack(tmp_path / "m.tif")] == shown
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
@@ -216,8 +245,11 @@ def test_hidden_files_are_no_labels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("quality", [30, 90])
-def test_shades_of_grey_in_a_jpeg_are_objects(tmp_path: Path, quality: int) -> None:
-    shades = painted((0,), (255,), (128,))[..., 0]
+@pytest.mark.parametrize("pair", [(255, 128), (80, 160)])
+def test_shades_of_grey_in_a_jpeg_are_objects(
+    tmp_path: Path, quality: int, pair: tuple[int, int]
+) -> None:
+    shades = painted((0,), pair[:1], pair[1:])[..., 0]
     assert_discs(read(shades, tmp_path / "m.jpg", quality=quality), 2, most_wrong=60)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ def square(x: int, iou: float = 0.5, score: float = 2.5) -> ObjectMask:
 
 def test_what_was_written_is_read_with_all_that_the_model_said(tmp_path: Path) -> None:
     path = tmp_path / "masks.jsonl"
-    with MaskJournal(path) as journal:
+    with closing(MaskJournal(path)) as journal:
         journal.write(0, {"cell": square(1), 7: square(9, math.nan, math.nan)})
         journal.write(1, {"cell": ObjectMask.empty(SIZE, 0.1, -3.0)})
     cell, other = read_journal(path).masklets()
@@ -30,21 +31,29 @@ def test_what_was_written_is_read_with_all_that_the_model_said(tmp_path: Path) -
     assert math.isnan(other.masks[0].iou)
 
 
+def test_another_file_is_not_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "notes"
+    path.write_text("no line ends here")
+    with pytest.raises(ExportError, match="notes is there already, and is no journal"):
+        MaskJournal(path)
+    assert path.read_text() == "no line ends here"
+
+
 def test_a_line_that_a_kill_cut_off_is_ignored_and_then_replaced(tmp_path: Path) -> None:
     path = tmp_path / "masks.jsonl"
-    with MaskJournal(path) as journal:
+    with closing(MaskJournal(path)) as journal:
         journal.write(0, {1: square(1)})
         journal.write(1, {1: square(2)})
     path.write_bytes(path.read_bytes()[:-10])
     assert read_journal(path).masklets()[0].masks.keys() == {0}
-    with MaskJournal(path) as journal:
+    with closing(MaskJournal(path)) as journal:
         journal.write(1, {1: square(5)})
     assert read_journal(path).masklets()[0].masks == {0: square(1), 1: square(5)}
 
 
 def test_a_frame_written_again_counts_as_it_was_written_last(tmp_path: Path) -> None:
     path = tmp_path / "masks.jsonl"
-    with MaskJournal(path) as journal:
+    with closing(MaskJournal(path)) as journal:
         journal.write(0, {1: square(1)})
         journal.write(0, {1: square(8)})
     assert read_journal(path).masklets()[0].masks == {0: square(8)}

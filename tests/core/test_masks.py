@@ -162,6 +162,11 @@ def test_sparse_labels_are_as_lossless_as_dense_ones(labels):
     assert np.array_equal(compose_label_image(masks, labels.shape), sparse)
 
 
+def test_a_label_of_64_bits_keeps_all_of_them():
+    labels = np.array([[0, 2**60 + 1, 2**60 + 3]], np.uint64)
+    assert list(split_label_image(labels)) == [2**60 + 1, 2**60 + 3]
+
+
 @pytest.mark.parametrize(
     ("label", "dtype"), [(255, "uint8"), (256, "uint16"), (65_535, "uint16"), (65_536, "uint32")]
 )

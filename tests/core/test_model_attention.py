@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from sam2_plugins.core.model import memory_attention
-from sam2_plugins.core.model.key_placement import GridPlacement
 from sam2_plugins.core.model.memory_attention import MemoryAttention, RotaryAttention
+from sam2_plugins.core.model.memory_form import GridPlacement
 from sam2_plugins.core.model.position_encoding import sine_grid
 
 GRID, WIDTH = 4, 32

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sam2_plugins.core.families.edgetam import RepVitConfig
-from sam2_plugins.core.model.key_placement import GridPlacement, LatentPlacement, PooledPlacement
+from sam2_plugins.core.model.memory_form import GridPlacement, LatentPlacement, PooledPlacement
 from sam2_plugins.core.model.repvit import RepVit
 from sam2_plugins.core.model.spatial_perceiver import SpatialPerceiver
 from tests.reference.fast_weights import seeded_state

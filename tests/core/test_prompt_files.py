@@ -113,6 +113,7 @@ def entry(**changes):
         (entry(box=[1, 2, 3, float("nan")]), "not finite"),
         ({"version": True}, '"version" is True'),
         ({"lives": [{"obj": 1, "first": 5, "last": 2}]}, r"lives\[0\]"),
+        ({"live": []}, 'the unknown key "live"'),
         ({"settled": "no"}, "\"settled\" is 'no'"),
         (entry(mask={"size": [4, 4], "counts": "1"}), r'prompts\[0\], "mask": .* damaged'),
     ],

@@ -56,6 +56,19 @@ def test_missing_points_are_passed_over_and_labels_stay_with_theirs() -> None:
     assert len(cue.points) == 2
 
 
+def test_points_outside_the_frame_are_not_on_its_edge() -> None:
+    label = {"_cls": "Keypoint", "points": [(0.5, 0.5), (1.5, 0.5), (1.0005, 0.5)]}
+    assert read_cue(label, SIZE).points == ((29.5, 19.5), (59.5, 19.5))
+
+
+def test_an_outline_that_leaves_the_frame_is_cut_and_not_bent() -> None:
+    ring = [(0.1, 0.2), (0.1, 0.8), (-0.5, 0.5)]
+    cue = read_cue({"_cls": "Polyline", "points": [ring], "closed": True}, SIZE)
+    assert cue.mask is not None
+    left_column = cue.mask.to_array()[:, 0]
+    assert left_column.sum() == pytest.approx(0.6 * 40 * 0.5 / 0.6, abs=1.5)
+
+
 def test_points_of_a_label_tagged_negative_are_not_on_the_object() -> None:
     label = {"_cls": "Keypoint", "points": [(0.5, 0.5)], "tags": ["negative"]}
     assert read_cue(label, SIZE).point_labels == (0,)
@@ -90,6 +103,9 @@ def test_a_segmentation_is_an_object_for_each_value() -> None:
         {"_cls": "Detection", "bounding_box": [0.1, 0.1, 0.2, 0.2], "mask": np.zeros((8, 12))},
         {"_cls": "Keypoint", "points": []},
         {"_cls": "Keypoint", "points": [(0.1, 0.1)], "sam2_labels": [1, 0]},
+        {"_cls": "Keypoint", "points": [(0.1, 0.1)], "sam2_labels": [None]},
+        {"_cls": "Keypoint", "points": [(1.5, 0.5), (0.5, -0.2)]},
+        {"_cls": "Polyline", "points": [[(1.5, 0.5), (2, 0.5)]]},
         {"_cls": "Classification"},
     ],
 )

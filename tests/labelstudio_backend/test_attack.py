@@ -311,7 +311,7 @@ def test_a_proxy_is_used_if_one_is_named_and_not_for_internal_hosts(settings):
 
 
 def test_a_projects_extra_params_choose_its_model_and_are_kept(settings, files, discs):
-    params = json.dumps({"memory": "samurai", "max_frames": 2, "url": "http://evil.example"})
+    params = json.dumps({"memory": "samurai", "max_frames": 2})
     with TestClient(create_app(Engine(settings))) as client:
         told = {"project": "1.1", "hostname": "", "extra_params": params}
         version = "SAM 2 nano, memory samurai, max frames 2"
@@ -324,12 +324,29 @@ def test_a_projects_extra_params_choose_its_model_and_are_kept(settings, files, 
 
 
 @pytest.mark.parametrize(
-    "params", [{"model": "/etc/passwd"}, {"memory": "elephant"}, {"max_frames": "many"}]
+    ("params", "told"),
+    [
+        ({"model": "/etc/passwd"}, "model is one of"),
+        ({"memory": "elephant"}, "elephant"),
+        ({"max_frames": "many"}, "max_frames"),
+        ({"max_frame": 5}, "max_frames"),
+        ({"url": "http://evil.example"}, "max_frames"),
+        ("{'max_frames': 5}", "are JSON, such as"),
+        ("max_frames=5", "are JSON, such as"),
+        ("[5]", "are JSON, such as"),
+    ],
 )
-def test_a_wrong_extra_param_is_told_on_connecting(client, params):
+def test_a_wrong_extra_param_is_told_on_connecting(client, caplog, params, told):
     answer = client.post("/setup", json={"project": "1.1", "extra_params": params})
     assert answer.status_code == 400
-    assert answer.json()["error"]
+    assert told in answer.json()["error"]
+    assert told in caplog.text
+
+
+@pytest.mark.parametrize("params", [None, "", " ", "null", "{}", {}])
+def test_a_project_may_be_without_extra_params(client, params):
+    answer = client.post("/setup", json={"project": "1.1", "extra_params": params})
+    assert answer.json() == {"model_version": "SAM 2 nano"}
 
 
 # -- files that name other files

@@ -6,14 +6,18 @@ import dataclasses
 import json
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import parse_qs
 
 import pytest
 
 from sam2_plugins.labelstudio_backend import corrections, deliveries
 from sam2_plugins.labelstudio_backend.engine import Engine
+from sam2_plugins.labelstudio_backend.formats.video_rectangle import interpolate, read_regions
+from sam2_plugins.labelstudio_backend.tracking import CLICK
 from tests.labelstudio_backend import tasks
 from tests.labelstudio_backend.test_engine import wait_for
 from tests.labelstudio_backend.web import Web, serving
@@ -25,19 +29,27 @@ class Stored:
     def __init__(self) -> None:
         self.predictions: dict[int, dict] = {}
         self.annotations: dict[int, dict] = {}
+        self.tasks: dict[int, dict] = {}
+        self.label_config = ""
         self._lock = threading.Lock()
 
     def answer(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict, bytes]:
         with self._lock:
             if body:
                 made = json.loads(body)
-                number = len(self.predictions) + 1
+                number = max(self.predictions, default=0) + 1
                 self.predictions[number] = {"id": number, **made}
                 return 201, {}, b"{}"
             if path.startswith("/api/predictions/?task="):
                 task = int(path.rpartition("=")[2])
                 found = [p for p in self.predictions.values() if p["task"] == task]
                 return 200, {}, json.dumps(found).encode()
+            if path.startswith("/api/tasks/?"):
+                (number,) = json.loads(parse_qs(path)["query"][0])["selectedItems"]["included"]
+                found = self.tasks.get(number, {"id": number})
+                return 200, {}, json.dumps({"tasks": [found]}).encode()
+            if path.startswith("/api/projects/") and self.label_config:
+                return 200, {}, json.dumps({"label_config": self.label_config}).encode()
             if path.startswith("/api/annotations/"):
                 return 200, {}, json.dumps(self.annotations[int(path.split("/")[3])]).encode()
             if path.startswith("/api/predictions/"):
@@ -128,33 +140,60 @@ def test_of_two_pictures_of_a_task_the_one_that_is_there_is_answered(engine, fil
 
 
 @pytest.mark.parametrize("config", [tasks.IMAGE, tasks.STACK])
-@pytest.mark.parametrize("fault", ["label", "shape"])
+@pytest.mark.parametrize("fault", ["label", "shape", "place", "size"])
 def test_a_region_that_cannot_be_answered_leaves_the_others_theirs(
     engine, files, discs, caplog, config, fault
 ):
     caplog.set_level("INFO")
     bad = tasks.area(discs[1][0], 1, "Mars" if fault == "label" else "Cell")
-    if fault == "shape":
-        bad["value"]["x"] = None
+    if fault != "label":
+        bad["value"] |= {"shape": {"x": None}, "place": {"x": 130.0}, "size": {"width": 0}}[fault]
     task = tasks.image_task(files) if config == tasks.IMAGE else tasks.stack_task(files)
     full = tasks.annotated(task, bad, tasks.area(discs[1][0], 2))
     (answer,) = engine.predict([full], config)
     kinds = [one["type"] for one in answer["result"]]
     assert set(kinds) == {"brushlabels", "rectanglelabels"}
     assert kinds.count("rectanglelabels") == 1
-    told = "Mars" if fault == "label" else "'x' is None"
+    told = {"label": "Mars", "shape": "'x' is None"}.get(fault, "empty or outside of the picture")
     assert told in texts(answer)["area1"]
     assert told in answer["model_version"]
     assert told in caplog.text
 
 
-def test_a_damaged_box_of_a_video_leaves_the_others_theirs(engine, files, discs):
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ({"frame": 0.5}, "frames count 1, 2, 3"),
+        ({"x": 130.0}, "on frame 1 is empty or outside of the picture"),
+        ({"height": 0}, "on frame 1 is empty or outside of the picture"),
+    ],
+)
+def test_a_damaged_box_of_a_video_leaves_the_others_theirs(engine, files, discs, fault, told):
     bad, good = tasks.video_box(discs[1], 1, region="bad"), tasks.video_box(discs[1], 2)
-    bad["value"]["sequence"][0]["frame"] = 0.5
+    bad["value"]["sequence"][0] |= fault
     (answer,) = engine.predict([tasks.annotated(tasks.video_task(files), bad, good)], tasks.VIDEO)
     found = {one["id"]: len(one["value"]["sequence"]) for one in answer["result"]}
     assert found["bad"] == 1 < found["a"]
-    assert "frames count 1, 2, 3" in texts(answer)["bad"]
+    assert told in texts(answer)["bad"]
+
+
+def test_a_box_that_was_dragged_out_of_the_picture_is_no_prompt_and_stays(engine, files, discs):
+    box = tasks.video_box(discs[1], 1)
+    out = {**box["value"]["sequence"][0], "frame": 9, "x": -90.0}
+    box["value"]["sequence"].append(out)
+    (answer,) = engine.predict([tasks.video_task(files)], tasks.VIDEO, {"result": [box]})
+    (region,) = read_regions(answer["result"])
+    assert interpolate(region.keyframes, 9)[0] == -90
+    assert interpolate(region.keyframes, 8) is not None
+    assert "on frame 9 is empty or outside of the picture" in texts(answer)["a"]
+    assert "Tracked." in texts(answer)["a"]
+
+
+def test_a_click_outside_of_the_picture_leaves_the_others_theirs(engine, files):
+    clicks = [tasks.click(36, 40), tasks.click(-50, 40)]
+    (answer,) = engine.predict([tasks.image_task(files)], tasks.IMAGE, {"result": clicks})
+    assert [one["type"] for one in answer["result"]] == ["brushlabels", "keypointlabels"]
+    assert "outside of the picture" in texts(answer)["click--50-40"]
 
 
 def test_a_click_of_a_label_without_a_place_stays_with_the_reason(engine, files, discs):
@@ -192,6 +231,27 @@ def test_what_a_stopped_backend_has_not_stored_is_stored_by_the_next(settings, f
         restarted.close()
 
 
+def test_what_another_backend_in_the_same_folder_is_to_store_is_left_to_it_until_it_stops(
+    settings, files, pictures
+):
+    with label_studio() as (web, stored):
+        hurried = dataclasses.replace(settings, answer_within=1e-6, url=web.url, api_key="t")
+        one, other = Engine(hurried), Engine(dataclasses.replace(hurried, memory="samurai"))
+        assert one.resume() == 0
+        one._deliveries.stop()
+        one.predict([pictures(1, str(files / "page1.png"))], tasks.IMAGE)
+        taken_up: list[int] = []
+        second = threading.Thread(target=lambda: taken_up.append(other.resume()))
+        second.start()
+        second.join(3)
+        assert not taken_up
+        one.close()
+        second.join(60)
+        assert taken_up == [1]
+        wait_for(lambda: stored.of(1))
+        other.close()
+
+
 def test_a_result_that_waits_for_label_studio_is_stored_by_the_next_start(
     settings, files, pictures, monkeypatch
 ):
@@ -220,23 +280,80 @@ def test_nothing_is_stored_for_a_new_task_that_has_the_number_of_a_deleted_one(
     settings, files, pictures
 ):
     with label_studio() as (web, stored):
-        answer = stored.answer
-
-        def renewed(path, *told):
-            if path == "/api/tasks/1/":
-                return 200, {}, b'{"id": 1, "created_at": "2026-11-02"}'
-            return answer(path, *told)
-
-        stored.answer = renewed
+        stored.tasks[1] = {"id": 1, "created_at": "2026-11-02"}
         hurried = dataclasses.replace(settings, answer_within=1e-6, url=web.url, api_key="t")
         engine = Engine(hurried)
         both = [
-            {**pictures(n, str(files / f"page{n}.png")), "created_at": "2026-11-01"} for n in (1, 2)
+            {**pictures(n, str(files / f"page{n}.png")), "project": 3, "created_at": "2026-11-01"}
+            for n in (1, 2)
         ]
         engine.predict(both, tasks.IMAGE)
         wait_for(lambda: not list((settings.folder / "pending").iterdir()))
         engine.close()
     assert [bool(stored.of(n)) for n in (1, 2)] == [False, True]
+
+
+def test_what_was_corrected_while_it_was_made_is_stored_as_it_was_corrected(settings, files, discs):
+    """Label Studio does not ask again for a task that has a prediction of this model."""
+    with label_studio() as (web, stored):
+        hurried = dataclasses.replace(settings, answer_within=1e-6, url=web.url, api_key="t")
+        engine = Engine(hurried)
+        task = {**tasks.video_task(files), "project": 3}
+        first, moved = (tasks.annotated(task, tasks.video_box(discs[1], n)) for n in (1, 2))
+        stored.tasks[1] = moved
+        assert engine.predict([first], tasks.VIDEO) == [[]]
+        wait_for(lambda: not list((settings.folder / "pending").iterdir()))
+        engine.close()
+    (made,) = stored.of(1)
+    (region,) = read_regions(made["result"])
+    assert interpolate(region.keyframes, 1) == tasks.percent(discs[1][0], 2)
+    drawn = moved["annotations"][0]["result"]
+    assert corrections.mark_of(made) == corrections.prompts_digest(drawn)
+
+
+def test_what_is_stored_later_is_for_the_labelling_config_of_then(settings, files, pictures):
+    """The editor shows no regions of a control that there is not."""
+    with label_studio() as (web, stored):
+        hurried = dataclasses.replace(settings, answer_within=1e-6, url=web.url, api_key="t")
+        engine = Engine(hurried)
+        stored.label_config = tasks.IMAGE.replace('name="mask"', 'name="areas"')
+        task = {**pictures(1, str(files / "page1.png")), "project": 3}
+        assert engine.predict([task], tasks.IMAGE) == [[]]
+        wait_for(lambda: not list((settings.folder / "pending").iterdir()))
+        engine.close()
+    (made,) = stored.of(1)
+    assert [one["from_name"] for one in made["result"]] == ["areas"]
+
+
+def test_tracks_of_one_label_stay_when_those_of_another_are_stored(settings, files, discs):
+    """An annotator sends the boxes of one label at a time."""
+    with label_studio() as (web, stored):
+        answer = stored.answer
+
+        def slow(path, *told):
+            found = answer(path, *told)
+            time.sleep(0.5 * path.startswith("/api/predictions/?"))
+            return found
+
+        stored.answer = slow
+        engine = Engine(dataclasses.replace(settings, answer_within=0.01, url=web.url, api_key="t"))
+        boxes = [
+            tasks.video_box(discs[1], n, region=name, name=name)
+            for n, name in ((1, "Cell"), (2, "Other"))
+        ]
+        with engine.work.tracks.lane.turn(CLICK):  # both are ready at the same time
+            for box in boxes:
+                engine.predict([tasks.video_task(files)], tasks.VIDEO, {"result": [box]})
+        wait_for(lambda: not list((settings.folder / "pending").iterdir()))
+        assert len(stored.of(1)) == 1
+        moved = tasks.video_box(discs[1], 1, frame=2, region="Cell")
+        engine.predict([tasks.video_task(files)], tasks.VIDEO, {"result": [moved]})
+        wait_for(lambda: not list((settings.folder / "pending").iterdir()))
+        engine.close()
+    (made,) = stored.of(1)
+    assert sorted(one["id"] for one in made["result"]) == ["Cell", "Other"]
+    assert all(len(one["value"]["sequence"]) > 1 for one in made["result"])
+    assert corrections.mark_of(made) == corrections.prompts_digest([moved, boxes[1]])
 
 
 def test_label_studio_is_tried_again_for_as_long_as_it_does_not_answer(

@@ -55,11 +55,10 @@ def test_a_refusal_is_told_with_the_mend(answer, told):
         LabelStudio(web.url, "abc").request("GET", "/api/x")
 
 
-@pytest.mark.parametrize(("status", "there"), [(200, True), (404, False)])
-def test_a_deleted_task_is_known_to_be_gone(status, there):
-    with serving(lambda *_: (status, {}, b"{}")) as web:
-        assert LabelStudio(web.url, "abc").has_task(7) is there
-    assert web.asked[0][1] == "/api/tasks/7/"
+@pytest.mark.parametrize(("status", "listed"), [(200, [{"id": 7}]), (200, []), (404, [])])
+def test_a_deleted_task_is_known_to_be_gone(status, listed):
+    with serving(lambda *_: (status, {}, json.dumps({"tasks": listed}).encode())) as web:
+        assert LabelStudio(web.url, "abc").task("3", 7) == (listed[0] if listed else None)
 
 
 def test_a_server_that_is_not_there_is_told():
@@ -67,16 +66,14 @@ def test_a_server_that_is_not_there_is_told():
         LabelStudio("http://127.0.0.1:9", "abc").request("GET", "/api/x")
 
 
-def test_a_prediction_replaces_those_of_the_same_model():
-    stored = [{"id": 1, "model_version": "nano"}, {"id": 2, "model_version": "other"}]
-    with serving(lambda path, *_: (200, {}, json.dumps(stored).encode())) as web:
-        LabelStudio(web.url, "abc").replace_prediction(5, "nano", [{"id": "a"}], 0.9)
+def test_a_prediction_is_stored_before_the_earlier_ones_are_deleted():
+    with serving(lambda *_: (200, {}, b"{}")) as web:
+        LabelStudio(web.url, "abc").replace_predictions([{"id": 1}], 5, {"result": [{"id": "a"}]})
     assert [(method, path) for method, path, _, _ in web.asked] == [
-        ("GET", "/api/predictions/?task=5"),
         ("POST", "/api/predictions/"),
         ("DELETE", "/api/predictions/1/"),
     ]
-    assert json.loads(web.asked[1][3])["result"] == [{"id": "a"}]
+    assert json.loads(web.asked[0][3]) == {"task": 5, "result": [{"id": "a"}]}
 
 
 @pytest.mark.parametrize("url", ["http://ls:8080", "http://ls:8080/own"])

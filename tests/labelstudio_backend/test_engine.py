@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.labelstudio_backend import engine as engine_module
 from sam2_plugins.labelstudio_backend import images
 from sam2_plugins.labelstudio_backend.engine import Engine
 from sam2_plugins.labelstudio_backend.formats import bitmask, brush, geometry
@@ -179,6 +180,13 @@ def test_boxes_of_a_saved_annotation_become_a_mask_each(engine, files, discs):
     assert iou(found["Other"], labels == 2) > 0.8
 
 
+def test_masks_that_nobody_changed_are_told_to_be_the_models_own(engine, files, discs):
+    task = tasks.stack_task(files)
+    (answer,) = engine.predict([task], tasks.STACK, {"result": [tasks.click(36, 40, page=4)]})
+    (again,) = engine.predict([tasks.annotated(task, *answer["result"])], tasks.STACK)
+    assert "All masks here are the model's own: correct one" in again["model_version"]
+
+
 def test_a_negative_click_alone_comes_back_with_the_reason(engine, files):
     click = tasks.click(4, 4, positive=False)
     (answer,) = engine.predict([tasks.image_task(files)], tasks.IMAGE, {"result": [click]})
@@ -276,6 +284,22 @@ def test_a_long_track_is_answered_in_time_and_goes_on(settings, files, discs):
     assert len(list((settings.folder / "pending").iterdir())) == 1  # no Label Studio to store it
     (late,) = Engine(settings).predict([tasks.video_task(files)], tasks.VIDEO, context)
     assert boxes_agree(late["result"][0], discs[1], 1)
+
+
+def test_a_task_that_is_opened_does_not_wait_for_its_track(settings, files, discs, monkeypatch):
+    """Label Studio requests a prediction of it first, if it has none."""
+    monkeypatch.setattr(engine_module, "OPENS_WITHIN", 0.01)
+    known = {"url": "http://127.0.0.1:9", "api_key": "t"}
+    engine = Engine(dataclasses.replace(settings, answer_within=30, **known))
+    task = tasks.annotated(tasks.video_task(files), tasks.video_box(discs[1], 1))
+    began = time.monotonic()
+    with engine.work.tracks.lane.turn(CLICK):
+        assert engine.predict([task], tasks.VIDEO) == [[]]
+    assert time.monotonic() - began < 20
+    assert len(list((settings.folder / "pending").iterdir())) == 1
+    (other, _) = engine.predict([task, task], tasks.VIDEO)  # nobody opens two at once
+    assert len(other["result"]) == 1
+    engine.close()
 
 
 def test_what_a_stopped_backend_left_is_taken_up(settings, files, discs):

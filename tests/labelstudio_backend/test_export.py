@@ -58,6 +58,22 @@ def test_a_mask_under_a_box_that_a_person_moved_moves_along(settings, files, dis
     assert last.box[:2] == (round(0.02 * 128), round(0.7 * 96))
 
 
+def test_under_a_box_that_a_person_turned_is_the_mask_that_was_tracked(
+    settings, files, discs, tmp_path
+):
+    box = tasks.video_box(discs[1], 1, frame=4)
+    x, y, width, height = tasks.percent(discs[1][4], 1)
+    sides = {"width": width, "height": height, "rotation": 45}
+    # The same square around the disc, as a diamond: it is turned around its top left corner.
+    top = y + height / 2 * (1 - 2**0.5)
+    box["value"]["sequence"][0] |= {"x": x + width / 2, "y": top, **sides}
+    (answer,) = Engine(settings).predict([tasks.video_task(files)], tasks.VIDEO, {"result": [box]})
+    read = exported(tmp_path, tasks.video_task(files), answer["result"])
+    for frame in range(FRAMES):
+        mask = read.masks.get(frame, "a").to_array()
+        assert iou(mask, discs[1][frame] == 1) > 0.7, frame
+
+
 def test_a_stack_comes_back_as_one_object_on_all_pages(engine, files, discs, tmp_path):
     task = tasks.stack_task(files)
     (answer,) = engine.predict([task], tasks.STACK, {"result": [tasks.click(36, 40, page=4)]})
@@ -83,6 +99,7 @@ def test_a_copy_of_a_mask_that_was_moved_is_exported_as_another_object(files, di
         ("{", "cannot be read as JSON"),
         ('{"a": 1}', "format JSON"),
         ("[3]", "format JSON"),
+        ('[{"id": 1, "video": "a.mp4", "box": []}]', "such as JSON-MIN"),
     ],
 )
 def test_what_is_no_export_is_told(tmp_path, text, told):

@@ -14,6 +14,7 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     interpolate,
     keyframe_dict,
     read_region,
+    turned_box,
 )
 
 
@@ -101,6 +102,11 @@ def test_boxes_are_shown_as_the_editor_shows_them():
     assert interpolate(keys, 7) == (30, 20, 30, 40)
     assert interpolate(keys, 8) is None
     assert interpolate(keys, 400) == (50, 20, 30, 40)
+
+
+def test_a_turn_is_interpolated_the_short_way_round():
+    keys = region({**raw(1), "rotation": 170}, {**raw(3), "rotation": -170})
+    assert turned_box(keys, 2) == ((10, 20, 30, 40), 180)
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,13 @@ def test_cloud_storage_is_resolved_by_label_studio(limits):
     assert web.asked[0][1].startswith("/tasks/7/resolve/?fileuri=czM6Ly9idWNrZXQ")
 
 
+@pytest.mark.parametrize("written", ["50%20.png", "50 #1?.png", "50%2520.png"])
+def test_a_path_is_a_name_as_it_is_or_one_of_an_address(limits, tmp_path, written):
+    named = tmp_path.resolve() / ("50%20.png" if "%" in written else written)
+    named.write_bytes(BODY)
+    assert store(limits, roots=(str(tmp_path),)).get(f"{tmp_path}/{written}") == named
+
+
 def test_files_below_a_root_are_read_in_place_and_no_others(limits, tmp_path):
     root, outside = tmp_path / "root", tmp_path / "outside.mp4"
     (root / "films").mkdir(parents=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from sam2_plugins.labelstudio_backend.engine import Engine
-from sam2_plugins.labelstudio_backend.server import create_app
+from sam2_plugins.labelstudio_backend.errors import ServerError
+from sam2_plugins.labelstudio_backend.server import create_app, run
 from sam2_plugins.labelstudio_backend.settings import Settings
 from tests.labelstudio_backend import tasks
 
@@ -37,6 +39,12 @@ def test_health_setup_and_versions_load_no_model(client, monkeypatch):
     setup = {"project": "1.1", "schema": tasks.VIDEO, "hostname": "", "access_token": "x"}
     assert client.post("/setup", json=setup).json() == {"model_version": VERSION}
     assert client.get("/versions").json() == {"versions": [VERSION]}
+
+
+def test_a_port_that_another_program_has_is_told(settings):
+    told = pytest.raises(ServerError, match=r"in use\. Choose another --port")
+    with socket.create_server(("127.0.0.1", 0)) as taken, told:
+        run(settings, "127.0.0.1", taken.getsockname()[1])
 
 
 def test_predictions_need_no_setup_and_tell_the_version_of_setup(client, files, discs):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -35,7 +36,7 @@ def key(frame: int, x: float = 10, enabled: bool = True) -> dict:
     return keyframe_dict(frame, (x, 10, 20, 40), enabled, 25)
 
 
-def moving(frames: range, step: float = 1) -> dict[int, ObjectMask]:
+def moving(frames: Collection[int], step: float = 1) -> dict[int, ObjectMask]:
     """A box that starts at (20, 10) on frame 0 and moves to the right."""
     made = {}
     for frame in range(COUNT):
@@ -102,6 +103,18 @@ def test_a_span_that_a_person_hides_stays_hidden():
     assert shown(result) == [frame <= 5 or frame >= 10 for frame in range(1, COUNT + 1)]
 
 
+@pytest.mark.parametrize("gone", [range(8, 13), range(8, COUNT)])
+def test_a_span_in_which_a_person_shows_a_lost_object_stays_shown(gone):
+    seen = moving([frame for frame in range(COUNT) if frame not in gone])
+    result = answer(drawn(key(1)), seen)
+    assert shown(result) == [frame not in gone for frame in range(COUNT)]
+    (last,) = (k for k in result["value"]["sequence"] if k["frame"] == gone[0])
+    last["enabled"] = True  # the editor's "toggle lifespan", on a frame of the gap
+    for _ in range(2):
+        result = answer(result, seen)
+        assert all(shown(result))
+
+
 def test_an_object_hidden_just_before_a_keyframe_of_the_model_is_shown_again_from_there_on():
     next_one = keyframes.make_keyframe(6, (12.5, 10, 20, 40), True, 25, None)
     result = drawn(key(1), key(5, enabled=False), next_one)
@@ -125,6 +138,12 @@ def test_a_turned_box_is_a_prompt_that_holds_all_of_it():
     (region,) = read_regions([drawn({**key(1), "rotation": 90})])
     (prompt,) = videos.prompts_of(region, view())
     assert tuple(prompt.box) == pytest.approx((20 - 40, 10, 20, 50))
+
+
+def test_boxes_beside_a_turned_one_are_upright():
+    turned = {**key(10, x=14.5), "rotation": 30}
+    keys = read_region(answer(drawn(turned), moving(range(COUNT)))).keyframes
+    assert [k.rotation for k in keys if k.frame in (9, 10, 11)] == [0, 30, 0]
 
 
 def test_at_another_rate_the_prompt_is_on_the_frame_that_is_shown():

@@ -3,8 +3,6 @@
 Importing this costs no torch; `load_model`, `cached_model` and `save_model` import it when called.
 """
 
-from __future__ import annotations
-
 from sam2_plugins.core.checkpoints.cache import cache_dir, find_weights, list_models
 from sam2_plugins.core.checkpoints.choose import (
     AUTO,
@@ -15,7 +13,7 @@ from sam2_plugins.core.checkpoints.choose import (
     weights_digest,
 )
 from sam2_plugins.core.checkpoints.download import download
-from sam2_plugins.core.checkpoints.files import read_card, save_model
+from sam2_plugins.core.checkpoints.files import read_card, require_model_suffix, save_model
 from sam2_plugins.core.checkpoints.load import (
     cached_model,
     check_model_name,
@@ -38,6 +36,7 @@ __all__ = [
     "model_identity",
     "model_name",
     "read_card",
+    "require_model_suffix",
     "save_model",
     "weights_digest",
 ]

@@ -17,20 +17,14 @@ _EMBEDDED = Path(__file__).parents[1] / "weights"
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """One row of `sam2-plugins models`.
+    """One row of `sam2-plugins models`: what `Variant` and `Published` document, and more.
 
     Parameters
     ----------
-    image_size
-        Side in pixels of the square that it sees, as it was trained.
     megabytes
         Size of the weights; None for an embedded model that this installation lacks.
     path
         Where the weights are; None if they are not on this machine.
-    j_and_f
-        The authors' figure on SA-V test, where they give one: how good the masks are.
-    gigaflop
-        Arithmetic of a tracked frame with one object, where it was counted.
     """
 
     name: str

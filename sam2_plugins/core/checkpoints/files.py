@@ -121,8 +121,7 @@ def save_model(model: Sam2Model, path: str | Path, card: Mapping[str, str] | Non
         If the file cannot be written.
     """
     path = Path(path)
-    if path.suffix not in (".safetensors", ".pt"):
-        raise ModelError(f"Models are saved as .safetensors or .pt: rename {path.name!r} so.")
+    require_model_suffix(path)
     card = dict(card or {})
     if _VARIANT_KEY in card:
         raise ModelError("The card's key 'variant' is taken: give that entry another name.")
@@ -134,6 +133,18 @@ def save_model(model: Sam2Model, path: str | Path, card: Mapping[str, str] | Non
     except (ExportError, TypeError) as error:
         raise ModelError(f"Cannot write the model: {error}") from error
     return path
+
+
+def require_model_suffix(path: Path) -> None:
+    """Refuse the name of a file that no model can be saved as: before any work is done for it.
+
+    Raises
+    ------
+    ModelError
+        If it does not end in .safetensors or .pt.
+    """
+    if path.suffix not in (".safetensors", ".pt"):
+        raise ModelError(f"Models are saved as .safetensors or .pt: rename {path.name!r} so.")
 
 
 def _write(path: Path, tensors: dict[str, torch.Tensor], card: dict[str, str]) -> None:

@@ -86,7 +86,7 @@ def cached_model(
     chosen = choose_device(device)
     path, requested = _locate(_name_meant(name_or_path, chosen), on_progress)
     with _cache_lock:
-        return _load_once(path, path.stat().st_mtime_ns, requested, chosen, image_size)
+        return _load_once(path, requested, chosen, image_size, path.stat().st_mtime_ns)
 
 
 def locate_weights(
@@ -162,22 +162,12 @@ def _file_meant(name_or_path: str | Path) -> Path | None:
     return None
 
 
-@lru_cache(maxsize=2)
-def _load_once(
-    path: Path,
-    modified: int,
-    requested: Variant | None,
-    device: torch.device,
-    image_size: int | None,
-) -> Sam2Model:
-    return _load(path, requested, device, image_size)
-
-
 def _load(
     path: Path,
     requested: Variant | None,
     device: torch.device,
     image_size: int | None,
+    *_state: int,
 ) -> Sam2Model:
     if requested is not None:
         check_sha256(requested, path)
@@ -204,6 +194,9 @@ def _load(
             requested.name,
         )
     return model.to(device).eval()
+
+
+_load_once = lru_cache(maxsize=2)(_load)
 
 
 def _fill(

@@ -6,6 +6,8 @@ What it finds is evaluated and learned from alike.
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from sam2_plugins.core.datasets import beside, coco, ctc, davis, own, sav
@@ -13,6 +15,7 @@ from sam2_plugins.core.datasets.beside import load_for
 from sam2_plugins.core.datasets.dataset import Dataset
 from sam2_plugins.core.datasets.label_stacks import load_label_stack
 from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.frames import natural_sorted
 
 _LAYOUTS = (own, davis, sav, ctc, beside, coco)
 
@@ -20,14 +23,24 @@ _LAYOUTS = (own, davis, sav, ctc, beside, coco)
 def find_datasets(folder: str | Path) -> list[Dataset]:
     """Open every dataset in a folder, in order of name; the folder, or file, itself if it is one.
 
-    Truth is read when it is used.
+    Where it is of no known layout, its folders may be: datasets of one name in several are called
+    FOLDER/NAME. Truth is read when it is used.
 
     Raises
     ------
     FrameSourceError
         If there is none, or one is damaged.
     """
+    folder = Path(folder)
     if found := recognise(folder):
+        return found
+    inside = natural_sorted(path for path in folder.glob("[!.]*") if path.is_dir())
+    pairs = [(path, one) for path in inside for one in recognise(path)]
+    times = Counter(one.name for _, one in pairs)
+    if found := [
+        one if times[one.name] == 1 else replace(one, name=f"{path.name}/{one.name}")
+        for path, one in pairs
+    ]:
         return found
     raise FrameSourceError(
         f"{folder} has no dataset. Known are: frames/ and masks/; NAME_labels.tif beside NAME.tif; "

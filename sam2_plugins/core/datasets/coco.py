@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pycocotools import mask as coco_mask
 
 from sam2_plugins.core.datasets.dataset import Dataset, masked
 from sam2_plugins.core.errors import FrameSourceError
@@ -24,6 +25,8 @@ from sam2_plugins.core.masks import ObjectMask
 
 # Where the images lie, seen from the folder of the JSON: FiftyOne and CVAT have folders of it.
 _PLACES = (".", "data", "images", "../data", "../images")
+
+_FARTHEST = 4  # sides of the image that a polygon may reach, which takes memory
 
 _Masks = dict[int, ObjectMask]
 
@@ -142,5 +145,12 @@ def _mask(segmentation: Any, image: Any) -> ObjectMask:
     if isinstance(segmentation, dict):
         return ObjectMask.from_rle(segmentation)
     size = (int(image["height"]), int(image["width"]))
-    rings = [np.asarray(ring, float).reshape(-1, 2) for ring in segmentation]
-    return ObjectMask.from_polygons(rings, size)
+    rings = [np.asarray(ring, float).ravel() for ring in segmentation]
+    for ring in rings:
+        if len(ring) < 6 or len(ring) % 2:
+            raise ValueError("a polygon is three or more pairs x, y")
+        if not np.all(np.abs(ring) < _FARTHEST * max(size)):
+            raise ValueError("a polygon reaches far out of its image")
+    # As everybody fills them: pixels span [i, i + 1], and several polygons are parts of one object.
+    parts = coco_mask.frPyObjects([ring.tolist() for ring in rings], *size)
+    return ObjectMask.from_rle(coco_mask.merge(parts))

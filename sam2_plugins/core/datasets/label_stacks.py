@@ -56,6 +56,11 @@ def load_label_stack(path: str | Path) -> NDArray[Any]:
         if not files:
             raise FrameSourceError(f"{path} has no label images: PNG or TIFF, one per frame.")
     stacks = [_read(file) for file in files]
+    if any(coloured for _, coloured in stacks):  # then what is white on one frame is a colour, too
+        stacks = [
+            stack if stack[1] else _read(file, as_colours=True)
+            for file, stack in zip(files, stacks, strict=True)
+        ]
     labels = _stacked([(file, stack) for file, (stack, _) in zip(files, stacks, strict=True)])
     if any(coloured for _, coloured in stacks):
         return _numbered(labels)
@@ -80,7 +85,7 @@ def places_of(movie: Path, path: Path) -> list[int] | None:
     Raises
     ------
     FrameSourceError
-        If one is missing between the others, and no name tells which frames these are of.
+        If one is missing before or between the others, and no name tells which frames these are of.
     """
     if not path.is_dir() or (path / LABEL_STACK_NAME).is_file():
         return None
@@ -93,14 +98,14 @@ def places_of(movie: Path, path: Path) -> list[int] | None:
         if len(at) == len(frames) and set(wanted) <= at.keys() and len(set(wanted)) == len(wanted):
             return [at[one] for one in wanted]
     numbers = {number for file in labels if (number := _last_number(file)) is not None}
-    missing = set(range(min(numbers, default=0), max(numbers, default=0))) - numbers
+    missing = set(range(min({1, *numbers}), max(numbers, default=0))) - numbers
     if len(numbers) == len(labels) and missing:
         with open_frames(movie) as opened:
             if opened.length != len(labels):
                 raise FrameSourceError(
                     f"{path} has no label image {min(missing)}, so which frames of {movie} those "
-                    "after it are of is not clear: name frames and label images alike, or put an "
-                    "empty image there."
+                    "after it are of is not clear: name frames and label images alike, or put "
+                    "empty images where they are missing, from the number of the first frame on."
                 )
     return None
 
@@ -117,7 +122,7 @@ def _last_number(file: Path) -> int | None:
 def read_labels(path: Path) -> NDArray[Any]:
     """Read one file of labels.
 
-    Colours become labels of 24 bits, the same for the same colour in any file.
+    Colours become labels from 1 on, the same for the same colour in any file.
 
     Raises
     ------
@@ -127,13 +132,13 @@ def read_labels(path: Path) -> NDArray[Any]:
     return _read(path)[0]
 
 
-def _read(path: Path) -> tuple[NDArray[Any], bool]:
-    """Read labels, and whether they stand for colours."""
+def _read(path: Path, *, as_colours: bool = False) -> tuple[NDArray[Any], bool]:
+    """Read labels, and whether they stand for colours; grey does, too, if `as_colours`."""
     try:
         kind = kind_of(path)
         if kind == "array":
             return _from_array(np.load(path, allow_pickle=False))
-        return _from_tiff(path) if kind == "tiff" else _from_image(path)
+        return (_from_tiff if kind == "tiff" else _from_image)(path, as_colours)
     except FrameSourceError:
         raise
     except NotLabelsError as error:
@@ -153,12 +158,12 @@ def _from_array(array: NDArray[Any]) -> tuple[NDArray[Any], bool]:
     return whole_numbers(array), False
 
 
-def _from_tiff(path: Path) -> tuple[NDArray[Any], bool]:
+def _from_tiff(path: Path, as_colours: bool) -> tuple[NDArray[Any], bool]:
     with tifffile.TiffFile(path) as tif:
         page, is_stack = tif.pages.first, len(tif.pages) > 1
         photometric, lossy = page.photometric, int(page.compression) in _JPEG_IN_TIFF
     if photometric == _PALETTE and not is_stack:
-        return _from_image(path)
+        return _from_image(path, as_colours)
     if page.axes == "SYX" or (is_stack and photometric in (_WHITE_IS_ZERO, _PALETTE)):
         # The numbers of a stack, as programs that count cells write it, are the labels.
         stored, _ = read_pages(path, as_stored=True)
@@ -168,10 +173,11 @@ def _from_tiff(path: Path) -> tuple[NDArray[Any], bool]:
     # tifffile takes any last axis of 3 or 4 for colours, of the smallest stacks, too.
     if axes.endswith("S") and min(stack.shape[-3:-1]) > stack.shape[-1]:
         pages = stack.reshape(-1, *stack.shape[-3:])
-        labels = [labels_from_picture(one, lossy=lossy) for one in pages]
+        as_colours |= bool(np.any(pages[..., :3] != pages[..., :1]))
+        labels = [labels_from_picture(one, lossy=lossy, as_colours=as_colours) for one in pages]
         return np.stack(labels).reshape(stack.shape[:-1]), True
     if stack.ndim == 2:
-        return labels_from_picture(stack, lossy=lossy), False
+        return labels_from_picture(stack, lossy=lossy, as_colours=as_colours), False
     return whole_numbers(stack), False
 
 
@@ -182,10 +188,11 @@ def _may_be_colours(planes: NDArray[Any]) -> bool:
     return bool(planes.max() > np.iinfo(planes.dtype).max // 2)
 
 
-def _from_image(path: Path) -> tuple[NDArray[Any], bool]:
+def _from_image(path: Path, as_colours: bool) -> tuple[NDArray[Any], bool]:
     with Image.open(path) as image:
         lossy = image.format in _LOSSY
-        if image.mode == "P" and (indices := _indices(image)) is not None:
+        indices = _indices(image) if image.mode == "P" and not as_colours else None
+        if indices is not None:
             return indices, False
         if image.mode in {"LA", "La"}:
             picture = np.asarray(image.convert("LA"))
@@ -193,7 +200,7 @@ def _from_image(path: Path) -> tuple[NDArray[Any], bool]:
             picture = np.asarray(image.convert("RGBA"))
         else:
             picture = read_image(path)
-    labels = labels_from_picture(picture, lossy=lossy)
+    labels = labels_from_picture(picture, lossy=lossy, as_colours=as_colours)
     return labels, labels.dtype == np.uint32
 
 

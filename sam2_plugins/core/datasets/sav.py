@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sam2_plugins.core import files
-from sam2_plugins.core.datasets.dataset import Dataset
+from sam2_plugins.core.datasets.dataset import Dataset, LazyFrames
 from sam2_plugins.core.datasets.label_stacks import read_labels
-from sam2_plugins.core.datasets.labelled_frames import LazyFrames
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames import encode_video, list_images, open_frames
 from sam2_plugins.core.masks import ObjectMask

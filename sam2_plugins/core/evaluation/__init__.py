@@ -4,9 +4,7 @@
 rules that each dataset carries; `ctc_scores` a whole result with its lineage.
 """
 
-from __future__ import annotations
-
-from sam2_plugins.core.datasets.labelled_frames import label_images
+from sam2_plugins.core.datasets.dataset import label_images
 from sam2_plugins.core.evaluation.corrections import ACTS
 from sam2_plugins.core.evaluation.ctc_scores import CtcScores, ctc_scores
 from sam2_plugins.core.evaluation.labelled_tracks import (

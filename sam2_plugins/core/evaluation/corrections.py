@@ -24,7 +24,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from sam2_plugins.core.datasets.ctc_format import Track
+from sam2_plugins.core.datasets.ctc import Track
 from sam2_plugins.core.evaluation.matching import TrackMatch, objects_of
 
 Act: TypeAlias = Literal["add", "delete", "split", "relink", "divide", "unite"]

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_plugins.core.datasets import Dataset
-from sam2_plugins.core.datasets.ctc_format import Track
-from sam2_plugins.core.datasets.labelled_frames import LabelledFrames
+from sam2_plugins.core.datasets.ctc import Track
+from sam2_plugins.core.datasets.dataset import LabelledFrames
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.evaluation.corrections import ACTS, Act, Correction, corrections
 from sam2_plugins.core.evaluation.labelled_tracks import (

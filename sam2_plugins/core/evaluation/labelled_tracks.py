@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from sam2_plugins.core.datasets import Dataset, ctc, load_dataset, load_label_stack, recognise
-from sam2_plugins.core.datasets.ctc_format import RESULT_TABLE, TRUTH_TABLE, numbered, read_table
-from sam2_plugins.core.datasets.dataset import label_files
+from sam2_plugins.core.datasets.ctc import RESULT_TABLE, TRUTH_TABLE, numbered, read_table
+from sam2_plugins.core.datasets.dataset import LabelledFrames, label_files, label_images
 from sam2_plugins.core.datasets.label_stacks import read_labels
-from sam2_plugins.core.datasets.labelled_frames import LabelledFrames, label_images
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.export import check_ctc
 from sam2_plugins.core.masks import ObjectMask

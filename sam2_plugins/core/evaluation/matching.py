@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sam2_plugins.core.datasets.ctc_format import Track
+from sam2_plugins.core.datasets.ctc import Track
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.evaluation.labelled_tracks import LabelledTracks
 

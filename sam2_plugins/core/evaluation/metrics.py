@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from sam2_plugins.core.datasets.labelled_frames import (
+from sam2_plugins.core.datasets.dataset import (
     Absent,
     LabelledFrame,
     LabelledFrames,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from sam2_plugins.core.datasets.labelled_frames import LabelledFrames, masks_of
+from sam2_plugins.core.datasets.dataset import LabelledFrames, masks_of
 from sam2_plugins.core.evaluation.metrics import SequenceScores, evaluate, starts_of
 
 SURE = 0.5

@@ -6,23 +6,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 import torch
 
 from sam2_plugins.core.datasets import Dataset
-from sam2_plugins.core.datasets.labelled_frames import label_images
+from sam2_plugins.core.datasets.dataset import label_images
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.evaluation.metrics import SequenceScores, evaluate
 from sam2_plugins.core.evaluation.prompting import PromptKind
 from sam2_plugins.core.evaluation.protocols import Annotator, Found, Protocol
+from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.operating_system import peak_megabytes
 from sam2_plugins.core.tracking.memory.bank import Policy
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from sam2_plugins.core.tracking.windows.planner import WindowChoice
-
-if TYPE_CHECKING:
-    from sam2_plugins.core.model import Sam2Model
 
 ENOUGH = 0.75
 """J from which on an object counts as done."""
@@ -163,6 +160,8 @@ def evaluate_sequence(
     if on_masks:
         on_masks(found)
     objects = [_object_report(one.id, done, efforts) for one in done[-1].scores.objects]
+    on_card = model.device.type == "cuda"
+    peak = torch.cuda.max_memory_allocated(model.device) / 1e6 if on_card else peak_megabytes()
     return SequenceReport(
         name=dataset.name,
         kind=dataset.kind,
@@ -172,7 +171,7 @@ def evaluate_sequence(
         scores=done[-1].scores,
         frames=length - first,
         seconds=spent / (length - first),
-        peak_megabytes=_peak_megabytes(model.device),
+        peak_megabytes=peak,
         rounds=tuple(done),
         objects=tuple(objects),
     )
@@ -197,9 +196,3 @@ def _object_report(obj: int, done: list[Round], efforts: list) -> ObjectReport:
     return ObjectReport(
         obj, effort.frames, effort.clicks, next(reached, None), last.J, last.F, last.JF
     )
-
-
-def _peak_megabytes(device: torch.device) -> float:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e6
-    return peak_megabytes()

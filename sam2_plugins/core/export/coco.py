@@ -4,7 +4,7 @@ The layout is plain COCO instances (https://cocodataset.org/#format-data), so ev
 opens it, with what TAO and CocoVID add for movies: `videos`, and `video_id`, `frame_index` and
 `track_id` where they apply. Ids count from 1; `frame_index` counts from 0. `iou` and `object_score`
 are the model's predictions, and are left out where it made none. `tracks` gives each `track_id` the
-caller's id of the object as its `name`.
+caller's id of the object as its `name`, or what a person called it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sam2_plugins import __version__
-from sam2_plugins.core.export.registry import Subject, export_format
-from sam2_plugins.core.export.writer import UNPAIRED, Masks
+from sam2_plugins.core.export.registry import UNPAIRED, Masks, Subject, export_format
 from sam2_plugins.core.files import naming
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 
@@ -31,6 +30,7 @@ class CocoWriter:
         self.frame_size = of.size
         self._part = self.path.with_name(f"{self.path.name}.part")
         self._numbering = of.numbering
+        self._names = of.names
         self._name = Path(of.frames.name).name
         self._frames: list[tuple[int, float]] = []
         self._tracks: dict[int, ObjectId] = {}
@@ -98,7 +98,7 @@ class CocoWriter:
             ],
             "videos": [{"id": 1, "name": self._name, **size}],
             "tracks": [
-                {"id": label, "video_id": 1, "category_id": 1, "name": obj}
+                {"id": label, "video_id": 1, "category_id": 1, "name": self._names.get(obj, obj)}
                 for label, obj in sorted(self._tracks.items())
             ],
             "categories": [{"id": 1, "name": "object"}],

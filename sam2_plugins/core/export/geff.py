@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from sam2_plugins.core.errors import ExportError
-from sam2_plugins.core.export.registry import Subject, export_format
+from sam2_plugins.core.export.registry import Masks, Subject, export_format
 from sam2_plugins.core.export.track_graph import TrackGraph
-from sam2_plugins.core.export.writer import Masks
 from sam2_plugins.core.files import naming
 
 
@@ -68,14 +68,18 @@ class GeffWriter:
         known = self._scale.pixel_size is not None
         space = "micrometer" if known else None
         with naming(self.path, also=(ValueError,)):
-            if self.path.exists():
-                shutil.rmtree(self.path)
-            geff.write(
-                graph,
-                str(self.path),
-                axis_names=["t", "y", "x"],
-                axis_types=["time", "space", "space"],
-                axis_units=[None, "pixel", "pixel"],
-                axis_scales=[self._scale.t, self._scale.y, self._scale.x],
-                scaled_units=["second" if self._scale.seconds else None, space, space],
-            )
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(prefix=f".{self.path.stem}-", dir=self.path.parent) as folder:
+                whole = Path(folder) / self.path.name
+                geff.write(
+                    graph,
+                    str(whole),
+                    axis_names=["t", "y", "x"],
+                    axis_types=["time", "space", "space"],
+                    axis_units=[None, "pixel", "pixel"],
+                    axis_scales=[self._scale.t, self._scale.y, self._scale.x],
+                    scaled_units=["second" if self._scale.seconds else None, space, space],
+                )
+                if self.path.exists():
+                    shutil.rmtree(self.path)
+                whole.rename(self.path)

@@ -8,10 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from sam2_plugins.core.errors import ExportError, message_of
-from sam2_plugins.core.export.numbering import Numbering
-from sam2_plugins.core.export.registry import Subject
+from sam2_plugins.core.export.registry import Frames, Masks, Numbering, Subject, TrackWriter
 from sam2_plugins.core.export.registry import formats as registered
-from sam2_plugins.core.export.writer import Frames, Masks, TrackWriter
 from sam2_plugins.core.files import require_free
 from sam2_plugins.core.masks import ObjectId, ObjectMask, plain_id
 
@@ -46,6 +44,7 @@ def open_writers(
     *,
     in_order: bool = True,
     parents: Mapping[ObjectId, ObjectId] | None = None,
+    names: Mapping[ObjectId, str] | None = None,
     overwrite: bool = False,
 ) -> WriterGroup:
     """Open writers for tracking results, one per format.
@@ -66,6 +65,8 @@ def open_writers(
         merged by frame, and written when the group is closed.
     parents
         Daughter to mother, for `ctc`, `geff` and `trackmate`.
+    names
+        What a person called the objects, if not by their ids, for `csv`, `coco` and `trackmate`.
     overwrite
         Whether what is there under these names may be replaced.
 
@@ -80,12 +81,17 @@ def open_writers(
             "what open_frames returns."
         )
     folder = Path(out_dir)
-    subject = Subject(frames, Numbering(objects), {} if parents is None else parents)
-    names = parse_formats(formats)
-    require_free((folder / FORMATS[name] for name in names), overwrite)
+    subject = Subject(
+        frames,
+        Numbering(objects),
+        {} if parents is None else parents,
+        {} if names is None else names,
+    )
+    wanted = parse_formats(formats)
+    require_free((folder / FORMATS[name] for name in wanted), overwrite)
     group = WriterGroup(folder, in_order)
     try:
-        for name in names:
+        for name in wanted:
             group.add(registered()[name].open(folder / FORMATS[name], subject))
     except Exception:
         with contextlib.suppress(ExportError):
@@ -132,7 +138,7 @@ class WriterGroup:
         ExportError
             If it does not come in order, or something is no mask.
         """
-        frame = plain_id(frame)
+        frame, time = plain_id(frame), float(time)
         masks = {plain_id(obj): _checked(frame, obj, mask) for obj, mask in masks.items()}
         if not self._in_order:
             _, known = self._gathered.setdefault(frame, (time, {}))
@@ -159,9 +165,12 @@ class WriterGroup:
         gathered, self._gathered = sorted(self._gathered.items()), {}
         for frame, (time, masks) in gathered:
             self._write(frame, time, masks)
-        finished, self._failed = [*self._writers, *self._failed], []
-        for writer in finished:
+        for writer in tuple(self._writers):
             self._try(writer, writer.close)
+        for failed in self._failed:
+            with contextlib.suppress(Exception):  # which follows from what is known already
+                failed.close()
+        self._failed.clear()
         if self.errors:
             errors, self.errors = self.errors, []
             raise ExportError(" ".join(dict.fromkeys(str(error) for error in errors)))

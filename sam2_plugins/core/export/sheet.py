@@ -12,11 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from sam2_plugins.core import files
-from sam2_plugins.core.export.names import font, printable
-from sam2_plugins.core.export.numbering import Numbering
-from sam2_plugins.core.export.overlay import Picture, overlay
-from sam2_plugins.core.export.registry import Subject, export_format
-from sam2_plugins.core.export.writer import Masks
+from sam2_plugins.core.export.overlay import Picture, font, overlay, printable
+from sam2_plugins.core.export.registry import Masks, Numbering, Subject, export_format
 from sam2_plugins.core.masks import PixelBox
 
 _PAGE_PX = 1600  # width of a page

@@ -6,8 +6,7 @@ import csv
 import math
 from pathlib import Path
 
-from sam2_plugins.core.export.registry import Subject, export_format
-from sam2_plugins.core.export.writer import UNPAIRED, Masks
+from sam2_plugins.core.export.registry import UNPAIRED, Masks, Subject, export_format
 from sam2_plugins.core.files import naming
 from sam2_plugins.core.masks import ObjectMask
 
@@ -23,24 +22,28 @@ class CsvWriter:
 
     Columns: the object's id, its label in the label images, the frame, its time in seconds, the
     area in pixels, the box (ends exclusive), the centroid, the predicted IoU and the object score.
-    An object that is not in the frame has area 0 and no box. What is not known is empty.
+    An object that is not in the frame has area 0 and no box. What is not known is empty. Where
+    objects have names, these are the last column.
     """
 
     def __init__(self, path: Path, of: Subject) -> None:
         self.path = Path(path)
         self._numbering = of.numbering
+        self._names = of.names
         with naming(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("w", encoding="utf-8", errors=UNPAIRED, newline="")
             self._rows = csv.writer(self._file, lineterminator="\n")
-            self._rows.writerow(COLUMNS)
+            self._rows.writerow([*COLUMNS, *(["name"] if self._names else [])])
 
     def write(self, frame: int, time: float, masks: Masks) -> None:
         """Append the rows of a frame."""
         with naming(self.path):
             for obj, mask in masks.items():
                 label = self._numbering.label(obj)
-                self._rows.writerow([obj, label, frame, _number(time), *_measures(mask)])
+                name = [self._names.get(obj, "")] if self._names else []
+                known = [obj, label, frame, _number(time, 10)]
+                self._rows.writerow([*known, *_measures(mask), *name])
             self._file.flush()
 
     def close(self) -> None:
@@ -55,5 +58,5 @@ def _measures(mask: ObjectMask) -> list[object]:
     return [mask.area, *box, *centroid, _number(mask.iou), _number(mask.score)]
 
 
-def _number(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.6g}"
+def _number(value: float, digits: int = 6) -> str:
+    return "" if math.isnan(value) else f"{value:.{digits}g}"

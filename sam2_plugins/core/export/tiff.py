@@ -9,8 +9,7 @@ import numpy as np
 import tifffile
 
 from sam2_plugins.core import files
-from sam2_plugins.core.export.registry import Subject, export_format
-from sam2_plugins.core.export.writer import Masks
+from sam2_plugins.core.export.registry import Masks, Subject, export_format
 from sam2_plugins.core.files import naming
 from sam2_plugins.core.masks import compose_label_image, label_dtype
 

@@ -6,40 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from sam2_plugins.core.export.numbering import Numbering
-from sam2_plugins.core.export.writer import Masks
+from sam2_plugins.core.export.registry import Masks, Numbering
 from sam2_plugins.core.masks import ObjectId, ObjectMask
-
-
-@dataclass(frozen=True)
-class Scale:
-    """The size of a pixel and the length of a frame; None: not known, and then 1.
-
-    Attributes
-    ----------
-    pixel_size
-        Micrometres per pixel (x, y).
-    seconds
-        From one frame to the next.
-    """
-
-    pixel_size: tuple[float, float] | None = None
-    seconds: float | None = None
-
-    @property
-    def x(self) -> float:
-        """Width of a pixel."""
-        return self.pixel_size[0] if self.pixel_size else 1.0
-
-    @property
-    def y(self) -> float:
-        """Height of a pixel."""
-        return self.pixel_size[1] if self.pixel_size else 1.0
-
-    @property
-    def t(self) -> float:
-        """Length of a frame."""
-        return self.seconds or 1.0
 
 
 @dataclass(frozen=True)

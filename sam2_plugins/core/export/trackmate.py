@@ -14,9 +14,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from sam2_plugins.core.export.registry import Subject, export_format
+from sam2_plugins.core.export.registry import Masks, Subject, export_format
 from sam2_plugins.core.export.track_graph import Spot, TrackGraph
-from sam2_plugins.core.export.writer import Masks
 from sam2_plugins.core.files import replacing
 from sam2_plugins.core.masks.polygons import ring_area
 
@@ -50,6 +49,7 @@ class TrackMateWriter:
     def __init__(self, path: Path, of: Subject) -> None:
         self.path = Path(path)
         self._size = of.size
+        self._names = of.names
         self._frames = of.frames.length or 0
         self._graph = TrackGraph(of.numbering, of.parents)
         self._scale = of.scale
@@ -120,7 +120,7 @@ class TrackMateWriter:
             group,
             "Spot",
             ID=str(spot.id),
-            name=_legal(str(spot.obj)),
+            name=_legal(str(self._names.get(spot.obj, spot.obj))),
             QUALITY=_number(0.0 if np.isnan(spot.mask.iou) else spot.mask.iou),
             POSITION_X=_number(x * scale.x),
             POSITION_Y=_number(y * scale.y),

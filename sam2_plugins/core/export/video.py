@@ -15,12 +15,13 @@ from av.video.stream import VideoStream
 
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export.overlay import Picture, overlay
-from sam2_plugins.core.export.registry import Subject, export_format
-from sam2_plugins.core.export.writer import Masks
+from sam2_plugins.core.export.registry import Masks, Subject, export_format
 from sam2_plugins.core.files import naming, replacing
 from sam2_plugins.core.frames import media_url
 
 SMALLEST_WIDTH = 720
+_TALLEST_ENLARGED = 4096  # beyond that, few players show it
+_LARGEST_SIDE = 16384  # that the encoder takes
 _GROWING = {"movflags": "frag_every_frame+delay_moov+default_base_moof", "flush_packets": "1"}
 """Every frame is in the file at once, and plays."""
 _TICKS = 60_000  # per second: whole for 24, 25, 30, 50 and 60 frames, and MPEG-4 takes < 65,536
@@ -33,7 +34,8 @@ class VideoWriter:
     """Writes an mp4 that plays everywhere: H.264, or MPEG-4 where there is no H.264 encoder.
 
     A movie plays at its own pace, with its own variable frame times. A time-lapse, with more than
-    0.2 s between frames, plays at 6 frames a second. Small frames are enlarged.
+    0.2 s between frames, plays at 6 frames a second. Small frames are enlarged, and those that no
+    encoder takes made smaller.
 
     The file plays while it grows, and after a kill: it is written in fragments, and put together
     with an index at its head when it is closed.
@@ -44,7 +46,7 @@ class VideoWriter:
         self._frames = frames = of.frames
         self._numbering = of.numbering
         self._fps = of.fps
-        self._scale = max(1, math.ceil(SMALLEST_WIDTH / frames.width))
+        self._scale = _scale_for(frames.height, frames.width)
         self._pts = 0
         self._last: float | None = None
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
@@ -56,8 +58,8 @@ class VideoWriter:
             self._container = av.open(media_url(self.path), "w", format="mp4", options=_GROWING)
         self._stream = cast("VideoStream", self._container.add_stream(codec, rate=30))
         # Most players want an even number of rows and columns.
-        self._stream.width = frames.width * self._scale // 2 * 2 or 2
-        self._stream.height = frames.height * self._scale // 2 * 2 or 2
+        self._stream.width = int(frames.width * self._scale) // 2 * 2
+        self._stream.height = int(frames.height * self._scale) // 2 * 2
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = Fraction(1, _TICKS)
         self._stream.codec_context.options = (
@@ -101,6 +103,14 @@ class VideoWriter:
         frame.pts, frame.time_base = self._pts, Fraction(1, _TICKS)
         with naming(self.path, also=(FFmpegError,)):
             self._container.mux(self._stream.encode(frame))
+
+
+def _scale_for(height: int, width: int) -> float:
+    """Return by how much frames are enlarged, or made smaller where no encoder takes them."""
+    if max(height, width) > _LARGEST_SIDE:
+        return 1 / math.ceil(max(height, width) / _LARGEST_SIDE)
+    least = 2 if min(height, width) == 1 else 1  # for an even size
+    return max(least, min(math.ceil(SMALLEST_WIDTH / width), _TALLEST_ENLARGED // height))
 
 
 def _put_together(path: Path) -> None:

@@ -9,17 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from sam2_plugins.core.families.variant import Family, Published, PyramidTrunk, Shapes, Variant
+from sam2_plugins.core.families.variant import Family, Published, Shapes, TrunkConfig, Variant
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from sam2_plugins.core.model.key_placement import KeyPlacement
-    from sam2_plugins.core.model.memory_form import MemoryForm
+    from sam2_plugins.core.model.memory_form import KeyPlacement, MemoryForm
 
 
 @dataclass(frozen=True)
-class RepVitConfig(PyramidTrunk):
+class RepVitConfig(TrunkConfig):
     """A RepViT trunk (Wang et al. 2024): channels and blocks per stage (stride 4, 8, 16, 32)."""
 
     channels: tuple[int, ...] = (48, 96, 192, 384)
@@ -70,7 +69,7 @@ class LatentMemory:
 
     def build_placement(self) -> KeyPlacement:
         """Place keys on the latents' own grid, where they have a place."""
-        from sam2_plugins.core.model.key_placement import LatentPlacement
+        from sam2_plugins.core.model.memory_form import LatentPlacement
 
         return LatentPlacement(self.unplaced, self.side)
 

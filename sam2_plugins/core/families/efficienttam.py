@@ -17,18 +17,18 @@ from sam2_plugins.core.families.variant import (
     MemoryConfig,
     Published,
     Shapes,
+    TrunkConfig,
     Variant,
 )
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from sam2_plugins.core.model.key_placement import KeyPlacement
-    from sam2_plugins.core.model.memory_form import MemoryForm
+    from sam2_plugins.core.model.memory_form import KeyPlacement, MemoryForm
 
 
 @dataclass(frozen=True)
-class VitConfig:
+class VitConfig(TrunkConfig):
     """A plain vision transformer at stride 16 (Dosovitskiy et al. 2021; Li et al. 2022).
 
     Parameters
@@ -53,8 +53,6 @@ class VitConfig:
     kind: ClassVar[str] = "vit"
     size_multiple: ClassVar[int] = 16
     has_skips: ClassVar[bool] = False
-    half_precision: ClassVar[bool] = True
-    corrects_nearby: ClassVar[bool] = False
 
     def build_trunk(self) -> nn.Module:
         """Make the trunk with fresh weights."""
@@ -98,7 +96,7 @@ class PooledMemory:
 
     def build_placement(self) -> KeyPlacement:
         """Place keys on the frame's own grid, then pool them."""
-        from sam2_plugins.core.model.key_placement import PooledPlacement
+        from sam2_plugins.core.model.memory_form import PooledPlacement
 
         return PooledPlacement(self.weigh)
 

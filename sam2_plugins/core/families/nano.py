@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from sam2_plugins.core.families.variant import Family, PyramidTrunk, Shapes, Variant
+from sam2_plugins.core.families.variant import Family, Shapes, TrunkConfig, Variant
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 @dataclass(frozen=True)
-class ConvTrunkConfig(PyramidTrunk):
+class ConvTrunkConfig(TrunkConfig):
     """A small depthwise-convolution trunk: channels and blocks per stage (stride 4, 8, 16, 32)."""
 
     channels: tuple[int, ...]
@@ -21,6 +21,7 @@ class ConvTrunkConfig(PyramidTrunk):
     kind: ClassVar[str] = "conv"
     half_precision: ClassVar[bool] = False  # a small step, repeated from frame to frame, adds up
     corrects_nearby: ClassVar[bool] = True
+    looks_again: ClassVar[bool] = True
 
     def build_trunk(self) -> nn.Module:
         """Make the trunk with fresh weights."""

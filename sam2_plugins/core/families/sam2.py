@@ -14,8 +14,8 @@ from sam2_plugins.core.families.variant import (
     Family,
     MapMemory,
     Published,
-    PyramidTrunk,
     Shapes,
+    TrunkConfig,
     Variant,
 )
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class HieraConfig(PyramidTrunk):
+class HieraConfig(TrunkConfig):
     """A hierarchical vision transformer.
 
     Parameters

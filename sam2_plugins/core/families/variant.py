@@ -6,6 +6,7 @@ builds its module when a network is made, so a family brings its own parts and n
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import lcm
@@ -14,56 +15,52 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 if TYPE_CHECKING:
     from torch import nn
 
-    from sam2_plugins.core.model.key_placement import KeyPlacement
-    from sam2_plugins.core.model.memory_form import MemoryForm
+    from sam2_plugins.core.model.memory_form import KeyPlacement, MemoryForm
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Names and shapes of the tensors of a state dict."""
 
 
-class TrunkConfig(Protocol):
-    """An image encoder: its trunk, and the neck that brings the trunk's maps to one width."""
+class TrunkConfig(ABC):
+    """An image encoder: its trunk, and the neck that brings the trunk's maps to one width.
 
-    kind: ClassVar[str]
-    """Its name in a saved file."""
-
-    size_multiple: ClassVar[int]
-    """The side of the input in pixels is a multiple of this."""
-
-    has_skips: ClassVar[bool]
-    """Whether there are maps at stride 4 and 8, which the mask decoder adds to its own."""
-
-    half_precision: ClassVar[bool]
-    """Whether a card computes in bfloat16. It is what large models need to be quick."""
-
-    corrects_nearby: ClassVar[bool]
-    """Whether a click on the mask of a box or of clicks changes it near the click only, unless it
-    lies so deep in what is wrong that all of it is in doubt. A small model changes what was right,
-    too."""
-
-    def build_trunk(self) -> nn.Module:
-        """Make the trunk with fresh weights."""
-
-    def build_neck(self, width: int, top_down: Sequence[int]) -> nn.Module:
-        """Make the neck with fresh weights."""
-
-    def fits(self, shapes: Shapes) -> bool:
-        """Tell from a few tensors whether a state dict has this trunk."""
-
-
-class PyramidTrunk:
-    """A trunk of maps at stride 4, 8, 16 and 32, which a feature pyramid joins."""
+    As it stands here, the maps are at stride 4, 8, 16 and 32, and a feature pyramid joins them.
+    """
 
     channels: Any
     """Of the maps."""
 
+    kind: ClassVar[str]
+    """Its name in a saved file."""
+
     size_multiple: ClassVar[int] = 32
+    """The side of the input in pixels is a multiple of this."""
+
     has_skips: ClassVar[bool] = True
+    """Whether there are maps at stride 4 and 8, which the mask decoder adds to its own."""
+
     half_precision: ClassVar[bool] = True
+    """Whether a card computes in bfloat16. It is what large models need to be quick."""
+
     corrects_nearby: ClassVar[bool] = False
+    """Whether a click on the mask of a box or of clicks changes it near the click only, unless it
+    lies so deep in what is wrong that all of it is in doubt. A small model changes what was right,
+    too."""
+
+    looks_again: ClassVar[bool] = False
+    """Whether a tracked mask is the mean with what the model makes of its box without memory, where
+    both agree, on what is no photograph. A small model's outlines are better for it."""
+
+    @abstractmethod
+    def build_trunk(self) -> nn.Module:
+        """Make the trunk with fresh weights."""
+
+    @abstractmethod
+    def fits(self, shapes: Shapes) -> bool:
+        """Tell from a few tensors whether a state dict has this trunk."""
 
     def build_neck(self, width: int, top_down: Sequence[int]) -> nn.Module:
-        """Make the feature pyramid with fresh weights."""
+        """Make the neck with fresh weights."""
         from sam2_plugins.core.model.image_encoder import FpnNeck
 
         return FpnNeck(self.channels, width, top_down)
@@ -100,7 +97,7 @@ class MapMemory:
 
     def build_placement(self) -> KeyPlacement:
         """Place keys on the frame's own grid."""
-        from sam2_plugins.core.model.key_placement import GridPlacement
+        from sam2_plugins.core.model.memory_form import GridPlacement
 
         return GridPlacement()
 
@@ -193,6 +190,11 @@ class Variant:
     def corrects_nearby(self) -> bool:
         """Whether a click on a detail of a mask from prompts changes it near the click only."""
         return self.trunk.corrects_nearby
+
+    @property
+    def looks_again(self) -> bool:
+        """Whether tracked masks are looked at once more without memory."""
+        return self.trunk.looks_again
 
     @property
     def size_multiple(self) -> int:

@@ -3,8 +3,6 @@
 A source that cannot be read raises `FrameSourceError` with the reason and the remedy.
 """
 
-from __future__ import annotations
-
 from sam2_plugins.core.frames._content import kind_of
 from sam2_plugins.core.frames._encoder import encode_video
 from sam2_plugins.core.frames._file_names import natural_sorted

@@ -15,7 +15,7 @@ _CHANNELS = range(1, 5)  # sizes that an axis of channels, rather than of space,
 class Layout:
     """Positions of an array's axes; None for those that it does not have.
 
-    `rest` are axes of length 1, or not shown: they are read at index 0.
+    All others are of length 1, or not shown: they are read at index 0.
     """
 
     y: int
@@ -23,7 +23,6 @@ class Layout:
     time: int | None
     depth: int | None
     channel: int | None
-    rest: tuple[int, ...]
 
 
 def guess_axes(shape: Sequence[int], name: str) -> str:
@@ -100,14 +99,12 @@ def lay_out(axes: str, shape: Sequence[int], name: str, *, z_chosen: bool = Fals
             'Name it with axes=, for instance "TCYX".'
         )
     depth = "Z" if "Z" in where and time != "Z" else None
-    used = {"Y", "X", time, depth, channel}
     return Layout(
         y=where["Y"],
         x=where["X"],
         time=where[time] if time else None,
         depth=where[depth] if depth else None,
         channel=where[channel] if channel else None,
-        rest=tuple(k for letter, k in where.items() if letter not in used),
     )
 
 

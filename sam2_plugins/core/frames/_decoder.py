@@ -36,8 +36,13 @@ def choose_stream(
 
 def _stream(container: Any, number: int | None, name: str) -> Any:
     streams = list(container.streams.video)
+    if not streams and not container.streams.audio:
+        raise FrameSourceError(
+            f"{name} has neither pictures nor sound: it is cut off, or damaged. Copy or record it "
+            "again."
+        )
     if not streams:
-        raise FrameSourceError(f"{name} has no video stream, only sound or data. Give a video.")
+        raise FrameSourceError(f"{name} has no video stream, only sound. Give a video.")
     if number is None:
         moving = [s for s in streams if not s.disposition & s.disposition.attached_pic]
         return (moving or streams)[0]

@@ -18,6 +18,8 @@ _Item = TypeVar("_Item", str, Path)
 _MOST_FORMS = 4
 _MOST_CHANNELS = 8  # a part of the name with more values is no channel
 _DATE = re.compile(r"(?<!\d)(19|20)\d\d(?!\d)|(?<!\d)(19|20)\d{6}(?!\d)")
+_CLOCK = re.compile(r"(?:\d+(?:y|m|d|h|min|s)){2,}")  # 01d12h30m, as Incucyte writes
+_WELL = re.compile(r"[A-P]\d\d?")
 _SEPARATORS = re.compile(r"(?:[\s_,;()\[\]=+-]|(?<!\d)\.|\.(?!\d))+")  # no decimal point
 _DASH, _PLUS = re.compile(r"(?<!\d)-(?=\d)"), re.compile(r"(?<!\d)\+(?=\d)")
 _MINUS = "\N{MINUS SIGN}"
@@ -181,7 +183,8 @@ def _two_counts(fields: Sequence[_Field], chosen: Sequence[int], names: Sequence
 def _complete(grid: Mapping[tuple, Path], notes: Sequence[str]) -> Arrangement | None:
     """Arrange files that are there for every time, channel and plane, but for a last time."""
     times, channels, planes = (sorted({key[k] for key in grid}, key=_order) for k in range(3))
-    if len(channels) == len(planes) == 1 and not any(_is_negative(time) for time in times):
+    is_signed = any(isinstance(part, int) and part < 0 for time in times for part in time)
+    if len(channels) == len(planes) == 1 and not is_signed:
         times = [time for time, _, _ in grid]  # the order of the names as a whole, a10 before b2
     notes = [*notes, *_gaps(times)]
     whole = [t for t in times if all((t, c, z) in grid for c, z in product(channels, planes))]
@@ -252,6 +255,10 @@ def _fields_of(column: Sequence[str], tag: str) -> tuple[list[_Field], str]:
             tag = kinds.pop()
             values: list[Hashable] = [piece[len(tag) :] for piece in column]
             return [_Field(_TAGS[tag], values, tag in _SURE_CHANNELS)], ""
+    if all(_CLOCK.fullmatch(piece) for piece in column):
+        return [_Field(_TIME, [tuple(map(int, re.findall(r"\d+", piece))) for piece in column])], ""
+    if all(_WELL.fullmatch(piece) for piece in column) and len({piece[0] for piece in column}) > 1:
+        return [_Field(_SERIES, list(column))], ""
     runs = [_RUNS.findall(piece) for piece in column]
     if len({tuple(map(_is_number, row)) for row in runs}) != 1:
         return [_Field(_WORD, list(column))], ""
@@ -321,10 +328,6 @@ def _joined(fields: Sequence[_Field], axis: str, count: int) -> list[tuple[Hasha
 
 def _order(key: Sequence[Hashable]) -> list[Any]:
     return [part if isinstance(part, int) else natural_key(str(part)) for part in key]
-
-
-def _is_negative(key: Sequence[Hashable]) -> bool:
-    return any(isinstance(part, int) and part < 0 for part in key)
 
 
 def _is_number(run: str) -> bool:

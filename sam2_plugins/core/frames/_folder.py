@@ -71,7 +71,8 @@ def open_images(paths: Sequence[Path], name: str, options: ReadOptions) -> Array
 
 
 def _open(images: Sequence[Path], where: str, name: str, options: ReadOptions) -> ArraySource:
-    kinds = Counter(_kind(path) for path in images)
+    suffixes = (path.suffix.lower() for path in images)
+    kinds = Counter(_SAME_KIND.get(suffix, suffix) for suffix in suffixes)
     if len(kinds) > 1:
         found = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
         raise FrameSourceError(
@@ -93,11 +94,6 @@ def is_image_name(path: Path) -> bool:
 
 def _is_image(path: Path) -> bool:
     return is_image_name(path) and not path.is_dir()  # a link to nothing is a missing frame
-
-
-def _kind(path: Path) -> str:
-    suffix = path.suffix.lower()
-    return _SAME_KIND.get(suffix, suffix)
 
 
 def _is_set(paths: Sequence[Path]) -> bool:

@@ -12,6 +12,7 @@ _TO_OME_TIFF = (
     "Save As, or with the Bio-Formats tools: bfconvert {path} {path.stem}.ome.tif"
 )
 _DEVELOP = "It is not read here. Develop it to TIFF or PNG first."
+_SAVE_AGAIN = "It is not read here. Save it as PNG or TIFF first."
 _TO_NPY = "It is not read here. Save its array as .npy."
 _FROM_HDF5 = (
     "It is not read here. Save its array (called exported_data by ilastik) as .npy: "
@@ -35,6 +36,10 @@ _BY_SUFFIX = {
     ".ims": ("an Imaris file", _TO_OME_TIFF),
     ".mrc": ("an MRC file", _TO_OME_TIFF),
     ".sld": ("a SlideBook file", _TO_OME_TIFF),
+    ".spe": ("a Princeton Instruments file", _TO_OME_TIFF),
+    ".cxd": ("a SimplePCI file", _TO_OME_TIFF),
+    ".nii": ("a NIfTI file", _TO_OME_TIFF),
+    ".tga": ("a TGA picture", _SAVE_AGAIN),
     **dict.fromkeys(
         (".nef", ".cr2", ".cr3", ".arw", ".dng", ".orf", ".rw2", ".raf"),
         ("a camera's raw picture", _DEVELOP),
@@ -48,6 +53,12 @@ _BY_CONTENT = {
     rb"\x89HDF\r\n\x1a\n": _BY_SUFFIX[".h5"],
     rb"ZISRAWFILE": _BY_SUFFIX[".czi"],
     rb"\xda\xce\xbe\n": _BY_SUFFIX[".nd2"],
+    rb"Andor Technology": ("an Andor file", _TO_OME_TIFF),
+    rb".{128}DICM": ("a DICOM file", _TO_OME_TIFF),
+    rb"SIMPLE  =": ("a FITS file", _TO_OME_TIFF),
+    rb"....ftyphe[iv]": ("a HEIC picture", _SAVE_AGAIN),
+    rb"8BPS": ("a Photoshop file", _SAVE_AGAIN),
+    rb"(<\?xml[^>]*>\s*)?<svg": ("an SVG drawing", _SAVE_AGAIN),
     rb"%PDF-": ("a PDF", "Take the pictures out of it first."),
     rb"\x1f\x8b|BZh\d|\xfd7zXZ|\x28\xb5\x2f\xfd|7z\xbc\xaf|Rar!|.{257}ustar": (
         "a packed file",

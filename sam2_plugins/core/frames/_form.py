@@ -8,10 +8,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from sam2_plugins.core.errors import FrameSourceError
 
+SHOWN_AS_COLOUR = {"P", "PA", "CMYK", "YCbCr", "LAB", "HSV", "RGBX", "RGBa"}
+"""Modes of Pillow whose samples are indices, or of another space than RGB."""
+
 Shape = tuple[int, ...]
+
+
+def samples_of(image: Image.Image) -> NDArray:
+    """Return what a picture of Pillow shows: grey, RGB or RGBA."""
+    if image.mode in {"LA", "La"}:
+        return np.asarray(image.convert("LA"))[..., 0]
+    if image.mode.startswith("I;16"):
+        return np.asarray(image).astype(np.uint16, copy=False)
+    return np.asarray(image.convert("RGB") if image.mode in SHOWN_AS_COLOUR else image)
 
 
 def as_array(source: Any) -> NDArray:
@@ -23,6 +36,8 @@ def as_array(source: Any) -> NDArray:
         If that library has no such array of them.
     """
     try:
+        if isinstance(source, Image.Image):
+            return samples_of(source)
         if hasattr(source, "detach"):  # a tensor may be on a graphics card, or have a gradient
             source = source.detach().cpu()
             if str(source.dtype) == "torch.bfloat16":  # which numpy does not have

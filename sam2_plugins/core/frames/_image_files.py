@@ -22,10 +22,11 @@ from PIL import Image, UnidentifiedImageError
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._content import head_of, kind_of
 from sam2_plugins.core.frames._foreign import refusal_of
+from sam2_plugins.core.frames._form import SHOWN_AS_COLOUR, in_form, samples_of
 from sam2_plugins.core.frames._gate import DAMAGE, MAX_PIXELS, require_size
 from sam2_plugins.core.frames._orientation import Orientation
 from sam2_plugins.core.frames._tiff_facts import refuse_strange_ome
-from sam2_plugins.core.frames._tiff_pages import PageView, movie_of, view_of
+from sam2_plugins.core.frames._tiff_pages import PageView, movie_of, views_of
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # `_tiff` reports what matters
 
@@ -37,14 +38,9 @@ IMAGE_SUFFIXES = frozenset(
     | {".apng", ".jfif", ".jpe"}
 )
 _EXIF_ORIENTATION = 0x0112
-_ANIMATED = {
-    "PNG",
-    "WEBP",
-    "AVIF",
-    "GIF",
-}  # Pillow counts pages of other kinds, too, that are no frames
+# Pillow counts pages of other kinds, too, that are no frames.
+_ANIMATED = {"PNG", "WEBP", "AVIF", "GIF"}
 _GREY = {"1": "bool", "L": "uint8", "LA": "uint8", "La": "uint8", "I": "int32", "F": "float32"}
-_SHOWN_AS_COLOUR = {"P", "PA", "CMYK", "YCbCr", "LAB", "HSV", "RGBX", "RGBa"}
 _NETPBM = re.compile(rb"P[56]\s(?:\s*#[^\n]*\n)*\s*(\d+)\s+(?:#[^\n]*\n\s*)*(\d+)\s+(\d+)\s")
 
 _HELD = {"movie": "a movie", "array": "a numpy array", "zip": "an archive"}
@@ -123,13 +119,17 @@ def unreadable(path: Path, error: Exception) -> FrameSourceError:
     )
 
 
-def read_pages(path: Path, *, as_stored: bool = False) -> tuple[NDArray, str]:
+def read_pages(
+    path: Path, *, as_stored: bool = False, is_frame: bool = False
+) -> tuple[NDArray, str]:
     """Read all pages of a TIFF, upright and as they are shown.
 
     Parameters
     ----------
     as_stored
         Take the samples as they are, whatever they stand for.
+    is_frame
+        Whether the file is one frame of a movie: see `movie_of`.
 
     Returns
     -------
@@ -142,29 +142,39 @@ def read_pages(path: Path, *, as_stored: bool = False) -> tuple[NDArray, str]:
         As for `open_frames`; OSError or ValueError, if it is damaged.
     """
     with tifffile.TiffFile(path) as tif:
-        series, view, leading = _shown(tif, path, as_stored)
-        stored = series.asarray(maxworkers=1).reshape(-1, *series.keyframe.shape)
-        pages = np.stack([view.show(page) for page in stored])
+        series, view, views, leading = _shown(tif, path, as_stored, is_frame)
+        if views:
+            pages = np.stack(
+                [
+                    in_form(each.show(page.asarray(maxworkers=1)), view.shape, view.dtype)
+                    for page, each in zip(series.pages, views, strict=True)
+                ]
+            )
+        else:
+            stored = series.asarray(maxworkers=1).reshape(-1, *series.keyframe.shape)
+            pages = np.stack([view.show(page) for page in stored])
         axes = series.axes[:leading] + view.axes
         return pages.reshape(*series.shape[:leading], *view.shape), axes
 
 
 def _tiff_header(path: Path) -> ImageHeader:
     with tifffile.TiffFile(path) as tif:
-        series, view, leading = _shown(tif, path)
+        series, view, _, leading = _shown(tif, path, is_frame=True)
         shape, axes = (*series.shape[:leading], *view.shape), series.axes[:leading] + view.axes
-        return ImageHeader(shape, view.dtype, axes, 1, lambda p: read_pages(p)[0], view.white)
+        return ImageHeader(
+            shape, view.dtype, axes, 1, lambda p: read_pages(p, is_frame=True)[0], view.white
+        )
 
 
 def _shown(
-    tif: tifffile.TiffFile, path: Path, as_stored: bool = False
-) -> tuple[Any, PageView, int]:
-    """Return the series that is shown, how its pages are, and how many axes these do not have."""
+    tif: tifffile.TiffFile, path: Path, as_stored: bool = False, is_frame: bool = False
+) -> tuple[Any, PageView, list[PageView] | None, int]:
+    """Return the series that is shown, what `views_of` has, and how many axes pages do not have."""
     refuse_strange_ome(tif, path.name)
-    series = movie_of(tif)[1]
+    series = movie_of(tif, is_frame=is_frame)[1]
     leading = len(series.shape) - len(series.keyframe.shape)
-    view = view_of(series.keyframe, series.axes[leading:], as_stored=as_stored)
-    return series, view, leading
+    view, views = views_of(series, series.axes[leading:], as_stored=as_stored)
+    return series, view, views, leading
 
 
 def _header(path: Path) -> ImageHeader:
@@ -190,7 +200,7 @@ def _samples(image: Image.Image, path: Path) -> tuple[int, str, Reader]:
         return (3 if head.startswith(b"P6") else 1), "uint16", _read_netpbm
     if image.format == "JPEG2000" and image.mode != "I;16" and _bits_of_jpeg2000(head) > 8:
         return {"L": 1, "LA": 1}.get(image.mode, len(image.getbands())), "uint16", _read_jpeg2000
-    if image.mode in _SHOWN_AS_COLOUR:
+    if image.mode in SHOWN_AS_COLOUR:
         return 3, "uint8", _read
     if image.mode.startswith("I;16"):
         return 1, "uint16", _read
@@ -201,12 +211,7 @@ def _samples(image: Image.Image, path: Path) -> tuple[int, str, Reader]:
 
 def _read(path: Path) -> NDArray:
     with Image.open(path) as image:
-        if image.mode in {"LA", "La"}:
-            return np.asarray(image.convert("LA"))[..., 0]
-        if image.mode.startswith("I;16"):
-            return np.asarray(image).astype(np.uint16, copy=False)
-        shown = image.convert("RGB") if image.mode in _SHOWN_AS_COLOUR else image
-        return np.asarray(shown)
+        return samples_of(image)
 
 
 def _read_png(path: Path) -> NDArray:

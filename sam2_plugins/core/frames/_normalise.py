@@ -49,16 +49,7 @@ class Normalisation:
 
 @dataclass(frozen=True)
 class Contrast:
-    """The wanted limits.
-
-    Parameters
-    ----------
-    limits
-        Low and high for every channel alike, or one pair per shown channel. None: percentiles,
-        except for uint8, which stays as it is.
-    percentiles
-        Low and high, of a strided sample over the movie, per channel.
-    """
+    """The wanted limits: arguments of `open_frames`, which documents them."""
 
     limits: Limits | Sequence[Limits] | None = None
     percentiles: Limits = (0.1, 99.9)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._animation import open_animation
@@ -65,10 +66,11 @@ def open_frames(
         Path of a video, a TIFF or OME-TIFF stack, an image or animation, a folder of images or a
         pattern of their names (`exp/*GFP*.tif`), a `.npy` array, a zarr or OME-Zarr folder, `.zip`
         or address; a list of image paths; a numpy, dask or zarr array, (T, Y, X), (T, Y, X, C),
-        (T, C, Y, X), or one image (Y, X), (Y, X, 3); a list of frames; or a stream, which only goes
-        forward: a generator of frames, an open pipe of a video, "-" (standard input), or a URL.
-        A `FrameSource` is returned as it is. Playlists, and protocols other than those of the
-        network, are not opened.
+        (T, C, Y, X), or one image (Y, X), (Y, X, 3), or of Pillow; a list of frames; or a stream,
+        which only goes forward: a generator of frames, an open pipe of a video, "-" (standard
+        input), or a URL.
+        A `FrameSource` is returned as it is, and takes no options. Playlists, and protocols other
+        than those of the network, are not opened.
     axes
         Letters of an array's axes: T time, Z depth, C channel, Y row, X column. By default those
         in the file, or else a guess from the shape.
@@ -104,6 +106,7 @@ def open_frames(
     contrast = Contrast(limits, percentiles)
     options = ReadOptions(axes, channels, contrast, z, stream, fps, channels_by, max_pixels)
     if isinstance(source, FrameSource):
+        _require_no_options(source, options)
         return source
     opened = _open(source, options)
     for name, kinds in _KINDS_OF_OPTIONS.items():
@@ -112,11 +115,32 @@ def open_frames(
     return opened
 
 
+def _require_no_options(source: FrameSource, options: ReadOptions) -> None:
+    values = {**vars(options), **vars(options.contrast)}
+    plain = {**vars(ReadOptions()), **vars(Contrast())}
+    given = [
+        name
+        for name in ("channels", "fps", "limits", "percentiles", *_KINDS_OF_OPTIONS)
+        if np.any(values[name] != plain[name])
+    ]
+    if given:
+        raise FrameSourceError(
+            f"{source.name} is open already: give {', '.join(given)} where it is opened."
+        )
+
+
 def _open(source: Any, options: ReadOptions) -> FrameSource:
     if isinstance(source, (str, os.PathLike)):
         return _open_path(os.fspath(source), options)
     if isinstance(source, (list, tuple)):
         return _open_list(source, options)
+    if isinstance(source, Image.Image):
+        if (frames := getattr(source, "n_frames", 1)) > 1:
+            raise FrameSourceError(
+                f"An Image of Pillow is one picture, and this file has {frames}: give its path, or "
+                "a list of pictures."
+            )
+        return _open_array(as_array(source), options)
     if hasattr(source, "shape") and hasattr(source, "__getitem__"):
         return _open_array(source, options)
     if hasattr(source, "read"):
@@ -225,6 +249,7 @@ def _open_list(items: Sequence[Any], options: ReadOptions) -> FrameSource:
     if all(isinstance(item, (str, os.PathLike)) for item in items):
         paths = [Path(item).expanduser() for item in items]
         return open_images(paths, f"{len(paths)} images", options)
+    items = [as_array(item) if isinstance(item, Image.Image) else item for item in items]
     shapes = [np.shape(item) for item in items]
     sizes = {shape[:2] if is_picture(shape) else shape for shape in shapes}
     if len(sizes) > 1:

@@ -97,7 +97,8 @@ class StreamSource(FrameSource):
             while self._index < index:
                 if not self._advance():
                     raise IndexError(f"{self.name} ended after {self._index + 1} frames")
-            return self._frame()
+            current = self._first_or_current()
+            return Frame(index, current.time, self.normalisation(self._picked(index)))
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the current frame, if there is one already, and those to come."""
@@ -109,10 +110,6 @@ class StreamSource(FrameSource):
                 return
             yield frame
             index = frame.index + 1
-
-    def _frame(self) -> Frame:
-        current = self._first_or_current()
-        return Frame(self._index, current.time, self.normalisation(self._picked(self._index)))
 
     def _first_or_current(self) -> Timed:
         with self._lock:

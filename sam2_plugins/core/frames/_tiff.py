@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames._array import ArraySource
+from sam2_plugins.core.frames._form import in_form, mixed_depths
 from sam2_plugins.core.frames._gate import DAMAGE, require_size, require_small_pieces
 from sam2_plugins.core.frames._source import ReadOptions
 from sam2_plugins.core.frames._tiff_facts import (
@@ -24,7 +25,7 @@ from sam2_plugins.core.frames._tiff_facts import (
     refuse_strange_ome,
     times_of,
 )
-from sam2_plugins.core.frames._tiff_pages import has_own_palettes, movie_of, view_of
+from sam2_plugins.core.frames._tiff_pages import LOOSE, movie_of, views_of
 
 
 def open_tiff(path: Path, options: ReadOptions) -> ArraySource:
@@ -53,7 +54,7 @@ def open_tiff(path: Path, options: ReadOptions) -> ArraySource:
             options,
             kind="tiff",
             known_axes=array.axes,
-            times=times if times is None else times[: array.shape[0]],
+            times=times if times is None else times[: array.shape[max(array.axes.find("T"), 0)]],
             white=array.white,
             close=tif.close,
             warnings=notes,
@@ -99,6 +100,11 @@ def _told(
             f"{path.name} is damaged ({complaints[0]}): frames may be missing, and its axes are "
             f"read as {series.axes}."
         )
+    if series.kind == LOOSE and len(series.pages) < len(tif.pages):
+        yield (
+            f"{path.name} holds {len(tif.pages)} images, of several sizes: the {len(series.pages)} "
+            "of one size are shown. Choose others with stream=."
+        )
     in_one_file = tif.is_imagej or (tif.is_ome and not files_of_ome(tif))
     described = sum(len(one) for one in tif.series)
     if in_one_file and described < len(tif.pages):
@@ -120,12 +126,14 @@ class TiffArray:
         self._stored_shape = tuple(keyframe.shape)
         self._leading = tuple(series.shape[: len(series.shape) - len(self._stored_shape)])
         self._stored_axes = series.axes[len(self._leading) :]
-        self._own_palettes = has_own_palettes(self._pages)
-        self._view = view_of(keyframe, self._stored_axes, own_palette=self._own_palettes)
+        self._view, self._views = views_of(series, self._stored_axes)
         self.white = self._view.white
+        self.warnings: list[str] = []
+        if self._views:
+            names = [f"page {number}" for number in range(len(self._views))]
+            self.warnings += mixed_depths(names, [view.dtype for view in self._views])
         self._memory: NDArray | None = None
         self._stand_ins: dict[int, int] = {}
-        self.warnings: list[str] = []
         if set(series.axes[: len(self._leading)]) & set("YX"):  # pages are no pictures
             self.axes, self.shape, self.dtype = series.axes, tuple(series.shape), series.dtype
             self._memory, self._leading = series.asarray(out="memmap", maxworkers=1), ()
@@ -224,10 +232,10 @@ class TiffArray:
         if page is None:  # of a channel that is nowhere
             samples = np.zeros(self._view.shape, self.dtype)
         else:
-            view = self._view
-            if self._own_palettes:
-                view = view_of(page, self._stored_axes, own_palette=True)
-            samples = view.show(_read_page(page).reshape(self._stored_shape))
+            view = self._views[number] if self._views else self._view
+            samples = view.show(_read_page(page).reshape(page.shape))
+            if self._views:
+                samples = in_form(samples, self._view.shape, self.dtype)
         return cast("NDArray", samples[key[count:]])
 
 

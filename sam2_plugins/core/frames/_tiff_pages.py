@@ -5,6 +5,7 @@ tifffile returns the stored numbers without this interpretation.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,11 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sam2_plugins.core.errors import FrameSourceError
+from sam2_plugins.core.frames._form import common_form
 from sam2_plugins.core.frames._orientation import Orientation
 
 # Photometric interpretations, tags and compressions of TIFF 6.0.
 _MIN_IS_WHITE, _MIN_IS_BLACK, _PALETTE, _CMYK, _YCBCR = 0, 1, 3, 5, 6
 _ORIENTATION = 274
+LOOSE = "loose"  # kind of a series of pages that were written one at a time
 _DECODED_TO_RGB = (6, 7, 34712, 50001)  # by tifffile: JPEG and its kin bring their own colours
 _OTHER_COLOURS = {8: "CIELAB", 9: "ICCLAB", 10: "ITULAB", 32844: "LOGL", 32845: "LOGLUV"}
 
@@ -124,7 +127,38 @@ def _colours(keyframe: Any, own_palette: bool) -> NDArray[np.uint8] | None:
     return None if np.all(np.diff(brightness) >= 0) and not own_palette else colours
 
 
-def has_own_palettes(pages: Sequence[Any]) -> bool:
+def views_of(
+    series: Any, axes: str, *, as_stored: bool = False
+) -> tuple[PageView, list[PageView] | None]:
+    """Return how the pages of a series are shown, and how each of them, where they differ.
+
+    Those that differ in type or colour are to be brought to the form of the former.
+    """
+    own_palettes = not as_stored and _has_own_palettes(series.pages)
+    if not own_palettes and series.kind != LOOSE:
+        return view_of(series.keyframe, axes, as_stored=as_stored), None
+    views = [
+        view_of(
+            page,
+            axes if own_palettes else page.axes,
+            own_palette=own_palettes,
+            as_stored=as_stored,
+        )
+        for page in series.pages
+    ]
+    first, shape = views[0], common_form([view.shape for view in views])
+    dtype = np.result_type(*{view.dtype for view in views})
+    alike = len({view.white for view in views}) == 1
+    return replace(
+        first,
+        axes="YXS"[: len(shape)],
+        shape=shape,
+        dtype=dtype,
+        white=first.white if alike else None,
+    ), views
+
+
+def _has_own_palettes(pages: Sequence[Any]) -> bool:
     """Return whether pages differ in their palettes."""
     first = pages[0].colormap if pages and isinstance(pages[0], tifffile.TiffPage) else None
     if first is None:
@@ -133,18 +167,30 @@ def has_own_palettes(pages: Sequence[Any]) -> bool:
     return any(other is None or not np.array_equal(first, other) for other in others)
 
 
-def movie_of(tif: tifffile.TiffFile) -> tuple[int, Any]:
+def movie_of(tif: tifffile.TiffFile, *, is_frame: bool = False) -> tuple[int, Any]:
     """Return the number and the series that is read by default.
 
     It is the first that is no thumbnail; or, where a program wrote its pages one at a time, which
-    tifffile then takes for a series each, all of them.
+    tifffile then takes for a series for each kind of page, all of the most frequent size. In a file
+    of one frame, pages of another kind than the first are something else, such as its mask.
     """
     whole = [k for k, one in enumerate(tif.series) if not one.keyframe.is_reduced] or [0]
     first = tif.series[whole[0]]
-    pages = [tif.series[k].keyframe for k in whole]
-    forms = {(page.shape, page.dtype, page.axes, page.photometric) for page in pages}
-    is_split = len(pages) > 1 and len(forms) == 1 and bool(tif.is_shaped)
-    if not is_split or not all(tif.series[k].axes in ("YX", "YXS") for k in whole):
+    if len(whole) == 1 or not all(_is_loose(tif.series[k]) for k in whole):
         return whole[0], first
-    shape, axes = (len(pages), *first.shape), f"Q{first.axes}"
-    return whole[0], tifffile.TiffPageSeries(pages, shape, first.dtype, axes)
+    every: list[Any] = [page for k in whole for page in tif.series[k].pages]
+    every.sort(key=lambda page: page.index)
+    sizes = [(page.imagelength, page.imagewidth) for page in every]
+    if is_frame and len({(p.shape, p.dtype, p.axes, p.photometric) for p in every}) > 1:
+        return whole[0], first
+    (size, _), *_ = Counter(sizes).most_common(1)
+    pages = [page for page, of in zip(every, sizes, strict=True) if of == size]
+    number = next(k for k in whole if pages[0] in tif.series[k].pages)
+    shape, axes = (len(pages), *pages[0].shape), f"Q{pages[0].axes}"
+    return number, tifffile.TiffPageSeries(pages, shape, pages[0].dtype, axes, kind=LOOSE)
+
+
+def _is_loose(series: Any) -> bool:
+    """Return whether the pages of a series are pictures, and nothing says how they belong."""
+    is_one = series.kind == "shaped" and len(series.shape) == len(series.keyframe.shape)
+    return series.keyframe.axes in ("YX", "YXS", "SYX") and (is_one or series.kind == "generic")

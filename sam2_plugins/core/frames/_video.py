@@ -132,7 +132,9 @@ class VideoSource(FrameSource):
 
     def _reach(self, index: int) -> av.VideoFrame:
         """Decode up to a frame, from where the decoder is or from a keyframe before the frame."""
-        if self._next <= index and self._nearest_key(index) <= self._next:
+        key = self._key_before(index)
+        nearest = self._index.position(self._index.keys[key]) if key >= 0 else 0
+        if nearest <= self._next <= index:
             frame, is_exact = self._decode_to(index, accept_corrupt=True)
         else:
             for start in self._ways_to(index):
@@ -150,13 +152,10 @@ class VideoSource(FrameSource):
             )
         return frame
 
-    def _nearest_key(self, index: int) -> int:
-        """Return the index of the last frame up to `index` where decoding can begin."""
+    def _key_before(self, index: int) -> int:
+        """Return the number of the last keyframe up to a frame; -1 if none is known."""
         pts, keys = self._index.pts, self._index.keys
-        if pts is None or not len(keys):
-            return 0
-        before = int(np.searchsorted(keys, pts[index], side="right")) - 1
-        return self._index.position(keys[before]) if before >= 0 else 0
+        return -1 if pts is None else int(np.searchsorted(keys, pts[index], side="right")) - 1
 
     def _ways_to(self, index: int) -> Iterator[int]:
         """Go to keyframes ever further before a frame, at last to the beginning.
@@ -164,18 +163,15 @@ class VideoSource(FrameSource):
         The nearest one nearly always suffices. Further ones are for damaged streams, and for those
         that recover only some frames after a marked keyframe (intra refresh, open groups).
         """
-        pts, keys = self._index.pts, self._index.keys
-        if pts is not None:
-            candidate = int(np.searchsorted(keys, pts[index], side="right")) - 1
-            step = 1
-            while candidate > 0:
-                self.cost.seeks += 1
-                self._held = None
-                landed = self._decoder.seek(int(keys[candidate]))
-                if landed in self._index.key_packets:
-                    self._next = self._index.position(landed.pts)
-                    yield self._next
-                candidate, step = candidate - step, step * 2
+        candidate, step = self._key_before(index), 1
+        while candidate > 0:
+            self.cost.seeks += 1
+            self._held = None
+            landed = self._decoder.seek(int(self._index.keys[candidate]))
+            if landed in self._index.key_packets:
+                self._next = self._index.position(landed.pts)
+                yield self._next
+            candidate, step = candidate - step, step * 2
         self.cost.seeks += 1
         self._held = None
         self._decoder.rewind()

@@ -50,12 +50,12 @@ def open_zarr(source: Path | str, options: ReadOptions) -> ArraySource:
     try:
         node: Any = zarr.open(**_store(source), mode="r")
         found, notes = _image(node, source, options.stream)
-        if hasattr(found, "shape"):
-            return _open_array(found, source, options, notes)
-        multiscale = _multiscale(found)
-        if multiscale is None:
-            return _open_array(_only_array(found, source), source, options, notes)
-        return _open_multiscale(found, multiscale, source, options, notes)
+        is_array = hasattr(found, "shape")
+        if not is_array and (multiscale := _multiscale(found)) is not None:
+            return _open_multiscale(found, multiscale, source, options, notes)
+        array = found if is_array else _only_array(found, source)
+        # Zarr 3, and xarray, keep the names of the axes.
+        return _open_array(array, source, options, notes, known_axes=told_axes(array))
     except ImportError as error:  # of fsspec's, for an address
         raise FrameSourceError(
             f"To read {source} over the network: pip install fsspec aiohttp ({error})"
@@ -69,10 +69,6 @@ def open_zarr(source: Path | str, options: ReadOptions) -> ArraySource:
         raise FrameSourceError(
             f"{source} cannot be read as zarr: {reason}. Check the path, or copy it again."
         ) from error
-
-
-def _name(source: Path | str) -> str:
-    return str(source).rstrip("/").rpartition("/")[2]
 
 
 def _store(source: Path | str) -> dict[str, Any]:
@@ -149,14 +145,12 @@ def _images(node: Any) -> Iterator[str]:
 
 
 def _open_array(
-    array: Any, source: Path | str, options: ReadOptions, notes: list[str]
+    array: Any, source: Path | str, options: ReadOptions, notes: list[str], **known: Any
 ) -> ArraySource:
-    """Open an array, with the names of its axes as zarr 3 or xarray keep them."""
-    name = _name(source)
+    name = str(source).rstrip("/").rpartition("/")[2]
     require_small_pieces(prod(array.chunks), name, options.max_pixels)
     notes = [*notes, *_gaps(array, source)]
-    axes = told_axes(array)
-    return ArraySource(array, name, options, kind="zarr", known_axes=axes, warnings=notes)
+    return ArraySource(array, name, options, kind="zarr", warnings=notes, **known)
 
 
 def _open_multiscale(
@@ -166,13 +160,10 @@ def _open_multiscale(
     options: ReadOptions,
     notes: list[str],
 ) -> ArraySource:
-    name = _name(source)
     finest = image["datasets"][0]
     array = group[finest["path"]]
     axes = image.get("axes")
     letters = _letters(axes) if axes else _OLD_AXES[-len(array.shape) :]
-    require_small_pieces(prod(array.chunks), name, options.max_pixels)
-    notes = [*notes, *_gaps(array, source)]
     scale = _scale(finest, len(letters)) * _scale(image, len(letters))
     units = [axis.get("unit") if isinstance(axis, dict) else None for axis in axes or letters]
     times = None
@@ -180,9 +171,7 @@ def _open_multiscale(
     step = seconds(units[place]) if place >= 0 else None
     if step and array.shape[place] > 1:
         times = even_times(array.shape[place], float(scale[place]) * step)
-    movie = ArraySource(
-        array, name, options, kind="zarr", known_axes=letters, times=times, warnings=notes
-    )
+    movie = _open_array(array, source, options, notes, known_axes=letters, times=times)
     x, y = letters.find("X"), letters.find("Y")
     lengths = micrometres(units[x]), micrometres(units[y])
     if lengths[0] and lengths[1] and np.isfinite(scale).all() and (scale > 0).all():
@@ -212,13 +201,19 @@ def _scale(part: Mapping[str, Any], count: int) -> NDArray[np.float64]:
 
 
 def _letters(axes: Any) -> str:
-    return "".join(map(_letter, axes)).upper()
+    letters = [_letter(axis).upper() for axis in axes]
+    if not {"Y", "X"} <= set(letters):  # of other names, space is in the order z, y, x
+        are_space = [isinstance(axis, dict) and axis.get("type") == "space" for axis in axes]
+        space = [k for k, is_space in enumerate(are_space) if is_space]
+        for place, letter in zip(reversed(space), "XYZ", strict=False):
+            letters[place] = letter
+    return "".join(letters)
 
 
 def _letter(axis: Any) -> str:
     if not isinstance(axis, dict):
         return str(axis)[0]
-    return {"time": "T", "channel": "C"}.get(str(axis.get("type"))) or str(axis["name"])[0]
+    return {"time": "T", "channel": "C"}.get(str(axis.get("type"))) or str(axis["name"])[:1]
 
 
 def _only_array(group: Any, source: Path | str) -> Any:

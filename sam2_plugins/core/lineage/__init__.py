@@ -1,7 +1,5 @@
 """From a movie to its lineage: every object, without a click."""
 
-from __future__ import annotations
-
 from sam2_plugins.core.lineage.events import Event
 from sam2_plugins.core.lineage.lineage_tracker import LineageFrame, LineageTracker
 from sam2_plugins.core.lineage.rules import LineageRules

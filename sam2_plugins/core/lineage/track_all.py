@@ -13,10 +13,12 @@ import numpy as np
 from sam2_plugins.core.checkpoints.companions import load_object_finder
 from sam2_plugins.core.datasets import load_label_stack
 from sam2_plugins.core.errors import FrameSourceError, TrackingError
+from sam2_plugins.core.files import content_digest
 from sam2_plugins.core.lineage.lineage_tracker import LineageFrame, LineageTracker
 from sam2_plugins.core.lineage.rules import LineageRules
 from sam2_plugins.core.lineage.run import LineageJournal, run_all
 from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.masks.journal import require_journal
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.proposals import Propose
 from sam2_plugins.core.tracking.schedule import require_range
@@ -100,24 +102,31 @@ def track_all(
     frames
         A `FrameSource`, or whatever `open_frames` takes.
     options
-        Model, device, window, memory, first and last frame; nano if None. The direction is
+        Model, device, window, memory, first and last frame; nano if None. The direction has to be
         forward.
     journal
         A file in which the run is kept: when it was cut off, the same call goes on to the same
-        lineage. A run of another movie, or with other options, takes its place. None: it is not
-        kept.
+        lineage. A run of another movie, or with other options, takes its place; any other file
+        stays. None: it is not kept.
 
     Raises
     ------
     TrackingError
-        If the range does not fit the movie.
+        If the range does not fit the movie, or the direction is another.
+    ExportError
+        If the journal's name is that of another file.
 
     Examples
     --------
     >>> for frame in track_all("movie.tif"):
     ...     print(frame.frame, len(frame.masks), *frame.events)
     """
+    if journal is not None:
+        journal = Path(journal).expanduser()
+        require_journal(journal)
     chosen, everything = options or TrackingOptions(model="nano"), how or AllObjects()
+    if chosen.direction != "forward":
+        raise TrackingError("All objects are tracked forward: newcomers come later.")
     tracker, first = chosen.tracker(frames), chosen.start or 0
     require_range(chosen.start, chosen.stop, tracker.frames.length)
     lineage = everything.lineage(tracker, chosen.stop)
@@ -125,14 +134,23 @@ def track_all(
         yield from run_all(lineage, first, chosen.stop, everything.every)
         return
     # A person may give one name to the runs of several movies.
-    looks = sha256(tracker.frame(first).image.tobytes()).hexdigest()
+    labels = everything.labels
     of = {
-        "movie": [tracker.frames.length, *tracker.frame_size, looks],
+        "movie": [tracker.frames.length, *tracker.frame_size, _looks(tracker, first)],
         "options": chosen.identity(),
-        "labels": everything.labels,
+        "labels": None if labels is None else content_digest(Path(labels)),
     }
-    kept = LineageJournal(Path(journal))
+    kept = LineageJournal(journal)
     yield from run_all(lineage, first, chosen.stop, everything.every, kept, of=of)
+
+
+def _looks(tracker: VideoTracker, first: int) -> str:
+    """Return a digest of a few frames: the first ones of two movies may both be black."""
+    looks = sha256(tracker.frame(first).image.tobytes())
+    if tracker.frames.seekable and (length := tracker.frames.length) is not None:
+        for frame in sorted({length // 4, length // 2, 3 * length // 4, length - 1}):
+            looks.update(tracker.frames[frame].image.tobytes())
+    return looks.hexdigest()
 
 
 def from_label_images(images: Sequence[Any]) -> Propose:

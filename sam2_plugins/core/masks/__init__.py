@@ -1,7 +1,5 @@
 """Masks in compact form, and all conversions between a mask and other forms."""
 
-from __future__ import annotations
-
 from sam2_plugins.core.masks.label_images import (
     LARGEST_LABEL,
     back_to_front,

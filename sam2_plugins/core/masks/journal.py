@@ -22,17 +22,26 @@ BLOCK = 25
 """Frames between two syncs to the disk."""
 
 
+_BEGINS = b'{"frame": '
+
+
 class MaskJournal:
-    """Appends masks to a file; a context manager.
+    """Appends masks to a file.
 
     Parameters
     ----------
     path
         Made if it is not there. What a kill left of its last line is cut off.
+
+    Raises
+    ------
+    ExportError
+        If another file is there, or nothing can be written.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
+        require_journal(self.path)
         with naming(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("ab")
@@ -57,17 +66,32 @@ class MaskJournal:
                 self.sync()
                 self._file.close()
 
-    def __enter__(self) -> MaskJournal:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def sync(self) -> None:
         """Sync the file to the disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._since_sync = 0
+
+
+def require_journal(path: Path) -> None:
+    """Refuse to write where a file is that holds anything else.
+
+    Raises
+    ------
+    ExportError
+        If there is such a file, or a folder.
+    """
+    try:
+        with path.open("rb") as file:
+            begins = file.read(len(_BEGINS))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise ExportError(f"{path} cannot be read: {error.strerror or error}.") from error
+    if not _BEGINS.startswith(begins):
+        raise ExportError(
+            f"{path} is there already, and is no journal of masks: give the journal another name."
+        )
 
 
 def read_journal(path: Path) -> MaskTable[int, ObjectId]:

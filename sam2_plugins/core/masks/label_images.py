@@ -102,7 +102,9 @@ def split_label_image(labels: NDArray[Any]) -> dict[int, ObjectMask]:
     largest = int(image.max())
     numbers = np.arange(largest + 1) if largest < _DENSE_LABELS else None
     if numbers is None:
-        numbers, inverse = np.unique(np.append(0, image.ravel()), return_inverse=True)
+        numbers, inverse = np.unique(
+            np.append(image.dtype.type(0), image.ravel()), return_inverse=True
+        )
         image = inverse[1:].reshape(image.shape)
     image = image.astype(np.int32, copy=False)
     height, width = image.shape

@@ -44,7 +44,9 @@ class NotLabelsError(ValueError):
     """An image that holds no labels; the message goes on after the name of the file."""
 
 
-def labels_from_picture(picture: NDArray[Any], *, lossy: bool = False) -> Labels:
+def labels_from_picture(
+    picture: NDArray[Any], *, lossy: bool = False, as_colours: bool = False
+) -> Labels:
     """Read the labels of a picture.
 
     Parameters
@@ -53,12 +55,14 @@ def labels_from_picture(picture: NDArray[Any], *, lossy: bool = False) -> Labels
         Whole numbers [H, W], or colours [H, W, C] of grey and alpha, RGB, or RGBA.
     lossy
         Whether it was compressed so that colours changed.
+    as_colours
+        Whether grey is a colour like others, as where other frames of a movie have colours.
 
     Returns
     -------
     NDArray
         [H, W]. Numbers stay as they are, with negative ones as background. Colours become labels
-        of 24 bits, the same for the same colour in any picture. The background is what is
+        from 1 on, the same for the same colour in any picture. The background is what is
         transparent; or else the colour of the whole border, or nearly; or else black.
 
     Raises
@@ -67,8 +71,10 @@ def labels_from_picture(picture: NDArray[Any], *, lossy: bool = False) -> Labels
         If it is no picture of labels; the message names what it is.
     """
     image = np.asarray(picture)
+    if as_colours and image.ndim == 2 and image.dtype == np.uint8:
+        image = np.repeat(image[..., None], 3, axis=2)
     if image.ndim == 3 and image.shape[2] in (2, 3, 4):
-        labels = _from_colours(image, lossy)
+        labels = _from_colours(image, lossy, as_colours)
     elif image.ndim != 2:
         raise NotLabelsError(
             f"is an image of {image.shape}: labels are one number or colour a pixel"
@@ -94,6 +100,8 @@ def whole_numbers(labels: NDArray[Any]) -> Labels:
     NotLabelsError
         If some are fractions, or negative ones leave open which the background is.
     """
+    if labels.dtype.kind == "f" and np.isnan(labels).any():
+        labels = np.where(np.isnan(labels), -1, labels)  # no label, as negative ones are none
     if labels.dtype.kind == "f" and np.isfinite(labels).all() and not np.any(labels % 1):
         labels = labels.astype(np.int64)  # ImageJ and others save labels as floats
     if labels.dtype.kind not in "bui":
@@ -102,19 +110,20 @@ def whole_numbers(labels: NDArray[Any]) -> Labels:
         return labels
     if np.any(labels == 0):
         raise NotLabelsError(
-            "has pixels of 0 and of negative numbers: make 0 the background, and number the "
-            "objects from 1"
+            "has pixels of 0, and others of negative numbers or of none (nan): make 0 the "
+            "background, and number the objects from 1"
         )
     return np.where(labels < 0, 0, labels)
 
 
-def _from_colours(image: NDArray[Any], lossy: bool) -> Labels:
+def _from_colours(image: NDArray[Any], lossy: bool, as_colours: bool) -> Labels:
     if image.dtype.kind not in "bu" or image.dtype.itemsize > 2:
         raise NotLabelsError(f"has colours of type {image.dtype}: 8 or 16 bits are read")
     alpha = image[..., -1] if image.shape[2] in (2, 4) else None
     colours = image[..., : image.shape[2] - (alpha is not None)]
     clear = None if alpha is None else alpha < np.iinfo(image.dtype).max // 4
-    if np.all(colours == colours[..., :1]) or (lossy and _is_nearly_grey(colours)):
+    is_grey = np.all(colours == colours[..., :1]) or (lossy and _is_nearly_grey(colours))
+    if is_grey and not as_colours:
         grey = colours[..., 0]
         drawn = grey if clear is None else np.where(clear, 0, grey)
         if clear is not None and clear.any() and not drawn.any():
@@ -122,6 +131,7 @@ def _from_colours(image: NDArray[Any], lossy: bool) -> Labels:
         return labels_from_picture(drawn, lossy=lossy)
     if colours.dtype == np.uint16:
         colours = (colours >> 8).astype(np.uint8)
+    colours = np.broadcast_to(colours, (*colours.shape[:2], 3))
     codes = _code(colours)
     if clear is not None and clear.any():
         codes += 1  # so that black is a colour, and nothing is 0
@@ -148,8 +158,9 @@ def _from_shades(image: Colours, lossy: bool) -> Labels:
         return np.where(image > 127, WHITE, 0).astype(np.uint8)
     drawn = flat & (image > 0)
     soft = ~flat & np.isin(image, between)
-    near = ndimage.binary_dilation(drawn, iterations=_SOFT_EDGE_PX)
-    is_soft = len(between) >= max(_FEWEST_SHADES, 2 * len(shades)) and near[soft].mean() > 0.95
+    brightest = ndimage.maximum_filter(np.where(drawn, image, 0), 2 * _SOFT_EDGE_PX + 3)
+    fades = image < brightest  # edges fade from what is drawn beside them
+    is_soft = len(between) >= max(_FEWEST_SHADES, 2 * len(shades)) and fades[soft].mean() > 0.95
     return _nearest_flat(image, soft) if is_soft else image
 
 
@@ -241,14 +252,19 @@ def _outstanding(colours: Colours) -> list[NDArray[np.int64]]:
     """
     colours = colours[_is_nearly_flat(colours)]
     steps = np.rint(colours / _LOSSY_LEVELS).astype(np.uint32) * _LOSSY_LEVELS
-    found, counts = np.unique(_code(steps), return_counts=True)
+    codes = _code(steps)
+    found, counts = np.unique(codes, return_counts=True)
     kept: list[NDArray[np.int64]] = []
+    exact: list[NDArray[np.float64]] = []
     for index in np.argsort(-counts):
-        colour = _rgb(found[index])
         if counts[index] < max(16, len(colours) // 2000):
             break
-        if all(np.abs(colour - other).max() > _LOSSY_DISTANCE for other in kept):
+        # Steps may bring together what is far apart, 80 and 160.
+        colour, mean = _rgb(found[index]), colours[codes == found[index]].mean(0)
+        apart = (np.abs([colour - a, mean - b]).max() for a, b in zip(kept, exact, strict=True))
+        if all(distance > _LOSSY_DISTANCE for distance in apart):
             kept.append(colour)
+            exact.append(mean)
     return kept
 
 
@@ -290,14 +306,11 @@ def _distances(colours: Colours, palette: list[NDArray[np.int64]]) -> NDArray[np
 
 
 def _without_background(codes: Labels) -> Labels:
-    """Take the ground of a coloured picture for 0; where that was black already, black stays so."""
+    """Number colours from 1 on, and take the ground of the picture for 0."""
     ground, share = _of_border(codes)
-    if ground == 0 or (share < _WHOLE_BORDER and not codes.all()):
-        return codes
-    if not codes.all():  # black is drawn, and 0 is to be the ground
-        codes = codes + 1
-        ground += 1
-    return np.where(codes == ground, 0, codes).astype(codes.dtype)
+    if share < _WHOLE_BORDER and not codes.all():
+        ground = 0  # black
+    return np.where(codes == ground, 0, codes + 1).astype(codes.dtype)
 
 
 def _without_white_ground(labels: Labels) -> Labels:

@@ -77,6 +77,8 @@ class ObjectMask:
         object.__setattr__(self, "crop", tight)
         object.__setattr__(self, "offset", (x, y) if tight.size else (0, 0))
         object.__setattr__(self, "frame_size", (height, width))
+        object.__setattr__(self, "iou", float(self.iou))  # which may be numpy's
+        object.__setattr__(self, "score", float(self.score))
 
     @classmethod
     def from_array(cls, mask: ArrayLike, iou: float = nan, score: float = nan) -> ObjectMask:

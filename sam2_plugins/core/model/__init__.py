@@ -1,7 +1,5 @@
 """The SAM 2 network, one module per box of the paper's figure."""
 
-from __future__ import annotations
-
 from sam2_plugins.core.model.object_finder import ObjectFinder
 from sam2_plugins.core.model.outline_refiner import OutlineRefiner
 from sam2_plugins.core.model.sam2 import (

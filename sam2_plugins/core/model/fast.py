@@ -136,7 +136,7 @@ class Graphs:
         """Replay an operation, or run it if its arguments are of a shape that is new."""
         if self._possible:
             given = (args, tuple(sorted(kwargs.items())))
-            key = (operation.__name__, *_map(lambda t: (t.shape, t.dtype), given))
+            key = (operation.__name__, *map_tensors(lambda t: (t.shape, t.dtype), given))
             with self._lock:
                 captured = self._find(key, operation, model, given)
                 if captured is not None:
@@ -272,7 +272,7 @@ class _CudaGraph:
     def __init__(
         self, function: Callable[[Any], Any], given: Any, pool: Any, side: torch.cuda.Stream
     ) -> None:
-        given = _map(torch.clone, given)
+        given = map_tensors(torch.clone, given)
         self._arguments = _tensors(given)
         self._graph = torch.cuda.CUDAGraph()
         dtype, enabled = torch.get_autocast_dtype("cuda"), torch.is_autocast_enabled("cuda")
@@ -294,24 +294,24 @@ class _CudaGraph:
         copies = [torch.empty_like(result) for result in results]
         torch._foreach_copy_(copies, results)
         rest = iter(copies)
-        return _map(lambda _: next(rest), self._results)
+        return map_tensors(lambda _: next(rest), self._results)
 
 
-def _map(function: Callable[[Tensor], Any], value: Any) -> Any:
+def map_tensors(function: Callable[[Tensor], Any], value: Any) -> Any:
     """Apply a function to each tensor in tuples and dataclasses; other values stay."""
     if isinstance(value, Tensor):
         return function(value)
     if isinstance(value, tuple):
-        return tuple(_map(function, item) for item in value)
+        return tuple(map_tensors(function, item) for item in value)
     if is_dataclass(value) and not isinstance(value, type):
         each = {field.name: getattr(value, field.name) for field in fields(value)}
-        return replace(value, **{name: _map(function, item) for name, item in each.items()})
+        return replace(value, **{name: map_tensors(function, item) for name, item in each.items()})
     return value
 
 
 def _tensors(value: Any) -> list[Tensor]:
     found: list[Tensor] = []
-    _map(found.append, value)
+    map_tensors(found.append, value)
     return found
 
 

@@ -35,8 +35,7 @@ class _Attention(nn.Module):
             t.flatten(1, 2).unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q, k, v)
         )
         mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
-        out: Tensor = self.proj(mixed.reshape(batch, height, width, -1))
-        return out
+        return self.proj(mixed.reshape(batch, height, width, -1))
 
 
 class _Block(WindowedBlock):

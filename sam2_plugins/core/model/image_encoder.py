@@ -21,8 +21,7 @@ class _Lateral(nn.Module):
             # The trunk's channels come last, which a product takes as they are.
             last = linear(x.permute(0, 2, 3, 1), self.conv.weight[:, :, 0, 0], self.conv.bias)
             return last.permute(0, 3, 1, 2)
-        out: Tensor = self.conv(x)
-        return out
+        return self.conv(x)
 
 
 class FpnNeck(nn.Module):
@@ -60,5 +59,4 @@ class ImageEncoder(nn.Module):
 
         The strides are 4, 8 and 16, or 16 alone.
         """
-        maps: list[Tensor] = self.neck(self.trunk(pixels))
-        return maps
+        return self.neck(self.trunk(pixels))

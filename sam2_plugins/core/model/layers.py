@@ -75,8 +75,7 @@ class MLP(nn.Module):
         """Apply the layers to the last dimension."""
         for layer in self.layers[:-1]:
             x = layer(x, self.activation)
-        out: Tensor = self.layers[-1](x)
-        return out
+        return self.layers[-1](x)
 
 
 class Attention(nn.Module):
@@ -119,8 +118,7 @@ class Attention(nn.Module):
         """
         mask = None if bias is None else bias.view(-1, 1, 1, bias.shape[-1]).to(q.dtype)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        out: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
-        return out
+        return self.out_proj(mixed.transpose(1, 2).flatten(2))
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attend from q [B, N, C] to k and v [B, M, memory_channels]."""

@@ -46,10 +46,7 @@ def linear(
     product = _onednn_product()
     if product is None or not _serves(x, weight):
         return _ACTIVATIONS[activation](F.linear(x, weight, bias))
-    result: Tensor = product(
-        x, weight, bias, activation, [], "none" if activation == "gelu" else ""
-    )
-    return result
+    return product(x, weight, bias, activation, [], "none" if activation == "gelu" else "")
 
 
 @contextmanager

@@ -182,12 +182,10 @@ class MaskDecoder(nn.Module):
 
     def _upscale(self, image: Tensor, skips: tuple[Tensor, ...]) -> Tensor:
         if not skips:
-            plain: Tensor = self.output_upscaling(image)
-            return plain
+            return self.output_upscaling(image)
         to_8, norm, activation, to_4, last = self.output_upscaling
         at_8 = activation(norm(to_8(image) + skips[1]))
-        out: Tensor = last(to_4(at_8) + skips[0])
-        return out
+        return last(to_4(at_8) + skips[0])
 
 
 def _most_stable(masks: Tensor, ious: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from sam2_plugins.core.model.key_placement import GridPlacement, KeyPlacement
 from sam2_plugins.core.model.layers import Attention, LayerNorm
 from sam2_plugins.core.model.linear import Linear, linear
+from sam2_plugins.core.model.memory_form import GridPlacement, KeyPlacement
 from sam2_plugins.core.model.position_encoding import rotary_table, rotate
 
 INPUT_POSITION_SCALE = 0.1
@@ -81,8 +81,7 @@ class RotaryAttention(Attention):
         if mixed is None:
             return self.attend(queries, keys, self.split(self.v_proj(values)), bias)
         # Exact, since the weights of the values sum to 1.
-        out: Tensor = self.out_proj(self.v_proj(mixed))
-        return out
+        return self.out_proj(self.v_proj(mixed))
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
         """Attend; for one object on a card by the kernel that keeps the whole card busy."""
@@ -204,16 +203,14 @@ class _Layer(nn.Module):
     def attend_to_itself(self, x: Tensor, grid: int) -> Tensor:
         """Let places of the frame attend to each other."""
         normal = self.norm1(x)
-        out: Tensor = x + self.self_attn(normal, normal, normal, grid)
-        return out
+        return x + self.self_attn(normal, normal, normal, grid)
 
     def attend_to_memory(self, x: Tensor, grid: int, memory: _Remembered) -> Tensor:
         """Let places of the frame attend to memories; x may serve all objects with a batch of 1."""
         keys, values = memory.keys, memory.values
         queries = self.norm2(x).expand(len(keys), -1, -1)
         x = x + self.cross_attn_image(queries, keys, values, grid, memory.unplaced, memory.bias)
-        out: Tensor = x + self.linear2(self.linear1(self.norm3(x), "relu"))
-        return out
+        return x + self.linear2(self.linear1(self.norm3(x), "relu"))
 
 
 class MemoryAttention(nn.Module):
@@ -289,5 +286,4 @@ class MemoryAttention(nn.Module):
             if index:
                 x = layer.attend_to_itself(x, grid)
             x = layer.attend_to_memory(x, grid, memory)
-        out: Tensor = self.norm(x)
-        return out
+        return self.norm(x)

@@ -31,8 +31,7 @@ class _MaskDownsampler(nn.Module):
         self.encoder = nn.Sequential(*modules)
 
     def forward(self, mask: Tensor) -> Tensor:
-        out: Tensor = self.encoder(mask)
-        return out
+        return self.encoder(mask)
 
 
 class _FuserBlock(nn.Module):
@@ -76,5 +75,4 @@ class MemoryEncoder(nn.Module):
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Return memories [B, memory_width, g, g]."""
         fused = self.fuser(self.pix_feat_proj(features) + self.mask_downsampler(mask))
-        out: Tensor = self.out_proj(fused)
-        return out
+        return self.out_proj(fused)

@@ -62,6 +62,5 @@ class PromptEncoder(nn.Module):
     def dense(self, masks: Tensor | None, batch: int, grid: int) -> Tensor:
         """Map [B, width, grid, grid] of low-resolution logits [B, 1, 4 grid, 4 grid], if any."""
         if masks is not None:
-            embedded: Tensor = self.mask_downscaling(masks)
-            return embedded
+            return self.mask_downscaling(masks)
         return self.no_mask_embed.weight.view(1, -1, 1, 1).expand(batch, -1, grid, grid)

@@ -42,8 +42,7 @@ class _ConvNorm(nn.Module):
         self.bn = _FixedBatchNorm(out)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.bn(self.c(x))
-        return out
+        return self.bn(self.c(x))
 
     def fused(self) -> nn.Conv2d:
         """One convolution that does the same."""
@@ -79,8 +78,7 @@ class _TokenMixer(nn.Module):
         self.conv1 = _ConvNorm(channels, channels, 1, groups=channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.conv(x) + self.conv1(x) + x
-        return out
+        return self.conv(x) + self.conv1(x) + x
 
     def fused(self) -> nn.Conv2d:
         """One convolution that does the same: the other branches join the kernel's centre."""
@@ -100,8 +98,7 @@ class _ChannelMixer(nn.Module):
         self.conv2 = _ConvNorm(2 * channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.conv2(F.gelu(self.conv1(x)))
-        return out
+        return self.conv2(F.gelu(self.conv1(x)))
 
 
 class _SqueezeExcite(nn.Module):
@@ -129,8 +126,7 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.se(self.token_mixer(x))
-        out: Tensor = x + self.channel_mixer(x)
-        return out
+        return x + self.channel_mixer(x)
 
 
 class _Downsample(nn.Module):
@@ -145,8 +141,7 @@ class _Downsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.channel_downsample(self.spatial_downsample(self.pre_block(x)))
-        out: Tensor = x + self.ffn(x)
-        return out
+        return x + self.ffn(x)
 
 
 class _Stage(nn.Module):
@@ -159,8 +154,7 @@ class _Stage(nn.Module):
         self.blocks = nn.Sequential(*(_Block(channels, i % 2 == 0) for i in range(depth)))
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.blocks(self.downsample(x))
-        return out
+        return self.blocks(self.downsample(x))
 
 
 class _Stem(nn.Module):
@@ -170,8 +164,7 @@ class _Stem(nn.Module):
         self.conv2 = _ConvNorm(channels // 2, channels, 3, stride=2)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        out: Tensor = self.conv2(F.gelu(self.conv1(pixels)))
-        return out
+        return self.conv2(F.gelu(self.conv1(pixels)))
 
 
 class _Body(nn.Module):

@@ -331,8 +331,7 @@ class Sam2Model(nn.Module):
         if self.variant.absent_memory_embedding:
             absent = (object_score <= 0).to(memory.dtype)[..., None, None]
             memory = memory + absent * self.no_obj_embed_spatial[..., None, None]
-        stored: Tensor = self.spatial_perceiver(memory)
-        return stored
+        return self.spatial_perceiver(memory)
 
     # -- masks
 

@@ -33,8 +33,7 @@ class _CrossAttention(nn.Module):
         return pair.movedim(-2, 0)
 
     def forward(self, latents: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        out: Tensor = self.to_out(_attend(self.to_q(self.norm_latents(latents)), keys, values))
-        return out
+        return self.to_out(_attend(self.to_q(self.norm_latents(latents)), keys, values))
 
 
 class _SelfAttention(nn.Module):
@@ -50,8 +49,7 @@ class _SelfAttention(nn.Module):
         keys, values = self.to_kv(normal).chunk(2, dim=-1)
         # A latent that is alone looks at nothing but itself.
         mixed = values if latents.shape[1] == 1 else _attend(self.to_q(normal), keys, values)
-        out: Tensor = self.to_out(mixed)
-        return out
+        return self.to_out(mixed)
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -83,8 +81,7 @@ class _Layer(nn.Module):
         latents = latents + self.attn(latents, keys, values)
         latents = latents + self.ff(latents)
         latents = latents + self.self_attn(latents)
-        out: Tensor = latents + self.self_ff(latents)
-        return out
+        return latents + self.self_ff(latents)
 
 
 class SpatialPerceiver(MemoryForm):
@@ -119,8 +116,7 @@ class SpatialPerceiver(MemoryForm):
             # The position goes to the values too.
             whole = layer(whole, *(both.flatten(2, 3) + place))
             parts = layer(parts, *both.flatten(1, 2))
-        out: Tensor = self.norm(torch.cat((whole, parts.view(batch, -1, width)), dim=1))
-        return out
+        return self.norm(torch.cat((whole, parts.view(batch, -1, width)), dim=1))
 
     def _windows(self, maps: Tensor) -> Tensor:
         """Tokens [B, side * side, cells of a window, C] of maps [B, C, g, g]."""

@@ -25,8 +25,7 @@ class _Attention(nn.Module):
         """Self-attention of maps [B, H, W, C]."""
         tokens = self.qkv(x).flatten(1, 2).unflatten(-1, (3, self.heads, -1))
         mixed = F.scaled_dot_product_attention(*tokens.permute(2, 0, 3, 1, 4))
-        out: Tensor = self.proj(mixed.transpose(1, 2).reshape(x.shape))
-        return out
+        return self.proj(mixed.transpose(1, 2).reshape(x.shape))
 
 
 class Vit(nn.Module):
@@ -72,8 +71,7 @@ class _Projection(nn.Module):
         self.norm_1 = LayerNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.norm_1(self.conv_3x3(self.norm_0(self.conv_1x1(x))))
-        return out
+        return self.norm_1(self.conv_3x3(self.norm_0(self.conv_1x1(x))))
 
 
 class PlainNeck(nn.Module):

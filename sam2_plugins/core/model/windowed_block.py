@@ -42,8 +42,7 @@ class WindowedBlock(nn.Module):
         else:
             mixed = self.attn(normal)
         x = x + mixed
-        out: Tensor = x + self.mlp(self.norm2(x))
-        return out
+        return x + self.mlp(self.norm2(x))
 
     def residual(self, x: Tensor, normal: Tensor) -> Tensor:
         """Return what attention is added to, of the input as it is and normalised."""

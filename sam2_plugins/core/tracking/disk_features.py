@@ -145,8 +145,7 @@ def _digest(tensors: Iterable[torch.Tensor]) -> str:
 
 
 def _bytes(tensor: torch.Tensor) -> NDArray[np.uint8]:
-    whole: NDArray[np.uint8] = tensor.reshape(-1).view(torch.uint8).numpy()
-    return whole
+    return tensor.reshape(-1).view(torch.uint8).numpy()
 
 
 def _is_channels_last(tensor: torch.Tensor) -> bool:

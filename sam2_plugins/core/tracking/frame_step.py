@@ -27,9 +27,11 @@ from sam2_plugins.core.tracking.memory.bank import (
 from sam2_plugins.core.tracking.operations import Operations
 from sam2_plugins.core.tracking.query import Output
 from sam2_plugins.core.tracking.resample import Rendering
+from sam2_plugins.core.tracking.second_look import look_again
 from sam2_plugins.core.tracking.tracked_object import TrackedObject
 from sam2_plugins.core.tracking.transfer import Reading, to_device, to_host
 from sam2_plugins.core.tracking.windows.planner import Window, without_cut_parts
+from sam2_plugins.core.tracking.windows.scale_search import is_photograph
 
 OBJECT_TOKENS_AT_ONCE = 2**15
 """Objects are batched so that no more feature tokens than this are conditioned at once.
@@ -62,7 +64,7 @@ class _Batch:
     """Objects that are decoded together, with the features of their windows."""
 
     members: Sequence[_Member]
-    coarse: Tensor
+    here: ImageFeatures
     decoded: Decoded
 
 
@@ -121,7 +123,7 @@ class FrameStep:
             conditioned.append(self.model.attend_to_memory(here.coarse[some], memories))
             at += len(recalls)
         coarse = torch.cat(conditioned) if len(conditioned) > 1 else conditioned[0]
-        return _Batch(members, here.coarse, self.model.decode(coarse, here.skips))
+        return _Batch(members, here, self.model.decode(coarse, here.skips))
 
     def _shapes(
         self, recalls: Sequence[Recall]
@@ -159,6 +161,7 @@ class FrameStep:
         An accelerator does so, and encodes the frame that comes `then`, while the host makes masks.
         """
         closeups = self._redraw(frame, batches)
+        self._look_again(frame, batches)
         logits = torch.cat([b.decoded.mask for b in batches]).float()
         pointers = torch.cat([b.decoded.pointer for b in batches]).float()
         scores = torch.cat([b.decoded.object_score for b in batches]).float()
@@ -170,7 +173,7 @@ class FrameStep:
         # The official predictor stores memories in bfloat16, on the CPU too.
         maps = [
             self.model.encode_memory(
-                b.coarse, b.decoded.mask, b.decoded.object_score, prompted=False
+                b.here.coarse, b.decoded.mask, b.decoded.object_score, prompted=False
             ).to(torch.bfloat16)
             for b in batches
         ]
@@ -213,3 +216,11 @@ class FrameStep:
         for batch, mask in zip(batches, drawn.split(counts), strict=True):
             batch.decoded = replace(batch.decoded, mask=mask)
         return list(near.unbind())
+
+    def _look_again(self, frame: int, batches: Sequence[_Batch]) -> None:
+        """Look at the objects without memory, too, where the model's eye for outlines is good."""
+        model = self.model
+        if model.variant.looks_again and not is_photograph(self._features.picture(frame)):
+            for batch in batches:
+                mask = look_again(model, batch.here, batch.decoded.mask)
+                batch.decoded = replace(batch.decoded, mask=mask)

@@ -189,8 +189,7 @@ def _interpolated(
     across = _bilinear(logits.shape[1], window.width)[columns]
     # Far from the part, logits have no weight.
     high, wide = (_support(matrix) for matrix in (down, across))
-    positive: NDArray[np.bool_] = down[:, high] @ logits[high, wide] @ across[:, wide].T > 0
-    return positive
+    return down[:, high] @ logits[high, wide] @ across[:, wide].T > 0
 
 
 def _support(matrix: NDArray[np.float32]) -> slice:

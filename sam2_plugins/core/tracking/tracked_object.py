@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any, TypeAlias, TypeGuard
@@ -64,6 +64,7 @@ class TrackedObject:
 
     def __init__(self, obj: ObjectId, frame_size: tuple[int, int], policy: Policy) -> None:
         self.obj = obj
+        self._frame_size = frame_size
         self.prompted: dict[int, PromptedFrame] = {}
         self.bank = MemoryBank(policy)
         self.record = MaskRecord(frame_size)
@@ -187,9 +188,13 @@ class TrackedObject:
     def _query(self, prompt: Prompt, recall: RecallInWindow | None = None) -> Query:
         frame = prompt.frame
         before = self.prompted.get(frame, PromptedFrame())
+        prompts = [
+            replace(one, box=one.box.within(self._frame_size)) if one.box else one
+            for one in (*before.prompts, prompt)
+        ]
         return Query(
             frame,
-            [*before.prompts, prompt],
+            prompts,
             predicted=before.prediction,
             recorded=self.record.get(frame),
             side=self.side,

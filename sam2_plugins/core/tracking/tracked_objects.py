@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from sam2_plugins.core.errors import PromptError
-from sam2_plugins.core.masks import ObjectId, ObjectMask
+from sam2_plugins.core.masks import ObjectId, ObjectMask, plain_id
 from sam2_plugins.core.prompts import XY, Prompt
 from sam2_plugins.core.tracking.memory.bank import Policy
 from sam2_plugins.core.tracking.schedule import Life
@@ -149,9 +149,16 @@ class TrackedObjects:
         Raises
         ------
         PromptError
-            If a prompt of the object lies outside, or its end before its birth.
+            If a prompt of the object lies outside, its end before its birth, or one is no frame.
         """
-        tracked, (first, last) = self[obj], (life.first, life.last)
+        tracked, first, last = self[obj], plain_id(life.first), plain_id(life.last)
+        for frame in (first, last):
+            if frame is not None and (type(frame) is not int or frame < 0):
+                raise PromptError(
+                    f"Object {obj!r} lives from one frame to another, whole numbers from 0 on, "
+                    f"not {frame!r}."
+                )
+        life = Life(first, last)
         if first is not None and last is not None and first > last:
             raise PromptError(f"Object {obj!r} cannot end on frame {last}, before frame {first}.")
         for frame in tracked.prompted:

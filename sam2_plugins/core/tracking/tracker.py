@@ -245,7 +245,7 @@ class VideoTracker:
         Raises
         ------
         PromptError
-            If a prompt of the object lies outside, or its end before its birth.
+            If a prompt of the object lies outside, its end before its birth, or one is no frame.
         """
         self._objects.bound(obj, Life(first, last))
 
@@ -283,7 +283,8 @@ class VideoTracker:
         for prompt in saved.prompts:
             self.add(prompt)
         for obj, (first, last) in saved.lives.items():
-            self.set_life(obj, first, last)
+            if obj in self.objects:  # napari knows lives of objects that it found by itself, too
+                self.set_life(obj, first, last)
 
     # -- results
 

@@ -1,7 +1,5 @@
 """The operators: forms, their checks, and the work with its progress."""
 
-from __future__ import annotations
-
 from sam2_plugins.fiftyone_plugin.operators.evaluate import EvaluateMasklets
 from sam2_plugins.fiftyone_plugin.operators.panel import Masklets
 from sam2_plugins.fiftyone_plugin.operators.propagate import PropagateMasks, StopPropagation

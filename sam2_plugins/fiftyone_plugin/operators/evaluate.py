@@ -6,7 +6,7 @@ from typing import Any
 
 from fiftyone.operators import types
 
-from sam2_plugins.core.datasets.labelled_frames import Absent
+from sam2_plugins.core.datasets.dataset import Absent
 from sam2_plugins.fiftyone_plugin.evaluation import (
     EVAL_KEY,
     EvaluationReport,

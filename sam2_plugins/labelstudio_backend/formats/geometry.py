@@ -59,6 +59,12 @@ def upright(rectangle: PercentBox, rotation: float, size: FrameSize) -> Box:
     return min(xs), min(ys), max(xs), max(ys)
 
 
+def meets(box: Box, size: FrameSize) -> bool:
+    """Whether a box has a part of the picture in it."""
+    (height, width), (x0, y0, x1, y1) = size, box
+    return max(x0, 0) < min(x1, width) and max(y0, 0) < min(y1, height)
+
+
 def to_percent(box: Sequence[float], size: FrameSize) -> dict[str, float]:
     """Return the rectangle of a pixel box, upright."""
     height, width = size

@@ -101,20 +101,25 @@ def read_region(result: Mapping[str, Any]) -> VideoRegion:
 
 def interpolate(keyframes: Sequence[Keyframe], frame: int) -> PercentBox | None:
     """Return the box that Label Studio's editor shows on a frame; None if it shows none."""
+    shown = turned_box(keyframes, frame)
+    return shown[0] if shown else None
+
+
+def turned_box(keyframes: Sequence[Keyframe], frame: int) -> tuple[PercentBox, float] | None:
+    """Return what `interpolate` does, and the degrees by which the box is turned."""
     after = bisect_right([k.frame for k in keyframes], frame)
     if after == 0:
         return None
     before = keyframes[after - 1]
-    if before.frame == frame:
-        return before.box
-    if not before.enabled:
+    if before.frame != frame and not before.enabled:
         return None
-    if after == len(keyframes):
-        return before.box
+    if before.frame == frame or after == len(keyframes):
+        return before.box, before.rotation
     following = keyframes[after]
     share = (frame - before.frame) / (following.frame - before.frame)
     x, y, w, h = (a + (b - a) * share for a, b in zip(before.box, following.box, strict=True))
-    return x, y, w, h
+    turn = (following.rotation - before.rotation + 180) % 360 - 180
+    return (x, y, w, h), before.rotation + turn * share
 
 
 def keyframe_dict(frame: int, box: PercentBox, enabled: bool, framerate: float) -> dict[str, Any]:

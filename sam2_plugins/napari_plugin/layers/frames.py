@@ -192,5 +192,4 @@ class _Stack:
         index = self._line.index(int(key[0]))
         pictures = [np.asarray(array[index]) for array in self._arrays]
         picture = pictures[0] if len(pictures) == 1 else np.stack(pictures, axis=-1)
-        part: NDArray[Any] = picture[key[1:]]
-        return part
+        return picture[key[1:]]

@@ -4,8 +4,6 @@
 judges, and saves what became better.
 """
 
-from __future__ import annotations
-
 from sam2_plugins.training.parts import Parts
 
 from .budget import Budget, memory_budget

@@ -49,17 +49,13 @@ def memory_budget(model: Sam2Model, clips: int, frames: int, objects: int) -> Bu
     keeps is counted; which parts are trained must have been chosen before.
     """
     trained = [p for p in model.parameters() if p.requires_grad]
-    of_frame, of_object = _kept_by_frame(model), _kept_by_object(model, frames - 1)
+    with _Kept(model) as of_frame:
+        _black_frame(model)
+    of_object = _kept_by_object(model, frames - 1)
     # Each object is decoded twice where it is corrected.
-    kept = clips * frames * (of_frame + objects * of_object)
+    kept = clips * frames * (of_frame.bytes + objects * of_object)
     weights = 3 * _bytes(list(model.parameters())) + 3 * _bytes(trained)
     return Budget(weights, int(_SLACK * kept))
-
-
-def _kept_by_frame(model: Sam2Model) -> int:
-    with _Kept(model) as kept:
-        _black_frame(model)
-    return kept.bytes
 
 
 def _black_frame(model: Sam2Model) -> ImageFeatures:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from sam2_plugins import __version__
-from sam2_plugins.core.checkpoints import save_model
+from sam2_plugins.core.checkpoints import require_model_suffix, save_model
 from sam2_plugins.core.errors import TrainingError
 from sam2_plugins.core.files import replacing, require_free
 from sam2_plugins.core.model import Sam2Model
@@ -168,11 +168,14 @@ def finetune(
     TrainingError
         If the masks do not fit their movies or teach nothing, the saved state is of another run,
         or a process that makes batches has ended.
+    ModelError
+        If `out` is no name of a model.
     ExportError
         If another file is in the way.
     """
     settings = settings or Settings()
     out = Path(out)
+    require_model_suffix(out)
     folder = out.with_suffix(".run")
     require_free([out], overwrite or (folder / STATE_FILE).exists())
     optimiser = torch.optim.AdamW(

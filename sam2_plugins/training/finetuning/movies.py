@@ -43,20 +43,14 @@ class AnnotatedMovie:
     @classmethod
     def from_labels(cls, name: str, source: Any, labels: Iterable[NDArray[Any]]) -> AnnotatedMovie:
         """Take a label image [H, W] for each frame; empty ones are not annotated."""
-        cut: dict[int, FrameMasks] = {}
-        for frame, image in enumerate(labels):
-            if image.any():
-                cut[frame] = dict(split_label_image(image).items())
-        return cls(name, source, cut)
+        cut = ((n, split_label_image(image)) for n, image in enumerate(labels) if image.any())
+        return cls(name, source, {n: dict(masks.items()) for n, masks in cut})
 
     @classmethod
     def from_dataset(cls, dataset: Dataset) -> AnnotatedMovie:
         """Take the truth of a dataset that is evaluated, too."""
-        found = {frame: dataset.masks(frame) for frame in dataset.truth_frames}
-        masks: dict[int, FrameMasks] = {
-            frame: dict(of_frame.items()) for frame, of_frame in found.items() if of_frame
-        }
-        return cls(dataset.name, dataset.frames, masks)
+        truth = ((n, dataset.masks(n)) for n in dataset.truth_frames)
+        return cls(dataset.name, dataset.frames, {n: dict(m.items()) for n, m in truth if m})
 
     @classmethod
     def from_masklets(cls, name: str, source: Any, masklets: Iterable[Masklet]) -> AnnotatedMovie:
@@ -72,11 +66,6 @@ class AnnotatedMovie:
     def frames(self) -> list[int]:
         """The annotated frames, in order of time."""
         return sorted(self.masks)
-
-    @property
-    def objects(self) -> list[ObjectId]:
-        """Every object, in the order in which they first appear."""
-        return list(dict.fromkeys(obj for frame in self.frames for obj in self.masks[frame]))
 
     def only(self, frames: Iterable[int]) -> AnnotatedMovie:
         """Return the same movie with the annotations of these frames."""

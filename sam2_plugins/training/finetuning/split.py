@@ -6,6 +6,7 @@ asked when to stop, the best of many looks would be taken for a better model.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -48,8 +49,15 @@ def split_movies(
     Raises
     ------
     TrainingError
-        If a name is unknown, or too little is left of a part.
+        If a name is unknown, two are of the same movie, or too little is left of a part.
     """
+    known: dict[object, AnnotatedMovie] = {}
+    for movie in movies:
+        if (other := known.setdefault(_place(movie), movie)) is not movie:
+            raise TrainingError(
+                f"{other.name} and {movie.name} are annotations of the same movie, so that one "
+                "would be judged by what was learned from the other. Give them as one."
+            )
     names = [movie.name for movie in movies]
     if unknown := set(held_out) - set(names):
         raise TrainingError(
@@ -74,6 +82,16 @@ def split_movies(
                 f"(there are {sum(len(movie.masks) for movie in movies)} annotated frames)."
             )
     return Split(tuple(train), tuple(stop), tuple(movie for movie in judges if movie.masks))
+
+
+def _place(movie: AnnotatedMovie) -> object:
+    """Return what two of the same movie have in common."""
+    source = movie.source
+    paths = source if isinstance(source, list | tuple) else [source]
+    if not all(isinstance(path, str | os.PathLike) for path in paths):
+        return id(source)
+    files = [os.path.realpath(os.path.expanduser(path)) for path in paths]
+    return repr((files, sorted(movie.reading.items())))
 
 
 def _cut(movie: AnnotatedMovie, first: int | None) -> tuple[AnnotatedMovie, AnnotatedMovie]:

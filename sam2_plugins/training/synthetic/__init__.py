@@ -1,7 +1,5 @@
 """Synthetic time-lapses with exact ground truth, for training from scratch."""
 
-from __future__ import annotations
-
 from .clip import Clip
 from .generate import KINDS, MASK_ONLY, make_clip
 from .photos import Photos

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -283,11 +283,7 @@ def _paint(
     size = (image.shape[0], image.shape[1])
     if actor.shadow is not None:
         right, down, strength = actor.shadow
-        cast = Pose(
-            at.real + right * pose.radius,
-            at.imag + down * pose.radius,
-            *list(vars(pose).values())[2:],
-        )
+        cast = replace(pose, x=pose.x + right * pose.radius, y=pose.y + down * pose.radius)
         shade = cut_patch(actor.body.shape, cast, time, size)
         if shade is not None:
             soft = np.clip(shade.depth / np.float32(0.3 * pose.radius) + 0.5, 0, 1)

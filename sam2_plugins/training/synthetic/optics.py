@@ -1,25 +1,18 @@
 """How each kind of microscope turns cells into light: layers in, a bright or dark image out.
 
-Every `expose` returns the image without background: about −1 to 1, 0 where there is no cell.
+Every `expose` returns the image without background: about −1 to 1, 0 where there is no cell. Its
+`focus` adds to the blur, in pixels.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeAlias
 
 import numpy as np
 
 from .bodies import Layers
 from .noise import Field, blur, log_uniform
-
-
-class Optics(Protocol):
-    """One microscope, with its settings."""
-
-    def expose(self, layers: Layers, focus: float) -> Field:
-        """The image of the cells; `focus` adds to the blur, in pixels."""
-        ...
 
 
 def _dome(layers: Layers, slope: float) -> Field:
@@ -52,7 +45,7 @@ class Fluorescence:
         )
 
     def expose(self, layers: Layers, focus: float) -> Field:
-        """See `Optics`."""
+        """Return the image of the cells."""
         light = _dome(layers, self.slope)
         if self.membrane:
             ring = np.exp(-(((layers.depth - self.rim) / self.rim) ** 2))
@@ -95,7 +88,7 @@ class PhaseContrast:
         )
 
     def expose(self, layers: Layers, focus: float) -> Field:
-        """See `Optics`."""
+        """Return the image of the cells."""
         seen = np.clip(layers.gain, 0, 1.5)
         body = layers.coverage * seen
         # Between rods that lie side by side the halo is lost, and the gap is hardly lighter.
@@ -138,7 +131,7 @@ class Interference:
         )
 
     def expose(self, layers: Layers, focus: float) -> Field:
-        """See `Optics`."""
+        """Return the image of the cells."""
         seen = np.clip(layers.gain, 0, 1.5) * layers.coverage
         # The path grows with the square root of size: big cells are flat.
         dome = _dome(layers, self.slope) * np.sqrt(layers.radius)
@@ -198,7 +191,7 @@ class Spread:
         )
 
     def expose(self, layers: Layers, focus: float) -> Field:
-        """See `Optics`."""
+        """Return the image of the cells."""
         seen = np.clip(layers.gain, 0, 1.5)
         depth, inside = layers.depth, layers.coverage
         slow = blur(layers.texture, self.fine)
@@ -241,7 +234,7 @@ class BrightField:
         )
 
     def expose(self, layers: Layers, focus: float) -> Field:
-        """See `Optics`."""
+        """Return the image of the cells."""
         seen = np.clip(layers.gain, 0, 1.5)
         width = np.float32(self.width)
         rim = np.exp(-(((layers.depth - width) / width) ** 2))
@@ -249,3 +242,7 @@ class BrightField:
         image = np.float32(self.rim) * (rim - np.float32(self.fringe) * fringe)
         image += layers.coverage * (self.inside + np.float32(self.texture) * layers.texture)
         return blur(np.asarray(image * seen, np.float32), float(np.hypot(self.psf, focus)))
+
+
+Optics: TypeAlias = Fluorescence | PhaseContrast | Interference | Spread | BrightField
+"""One microscope, with its settings."""

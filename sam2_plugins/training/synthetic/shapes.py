@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,18 +33,6 @@ class Pose:
     gain: float = 1.0
 
 
-class Shape(Protocol):
-    """What every outline can do."""
-
-    def reach(self, pose: Pose, time: float) -> float:
-        """Radius in pixels of a circle around the centre that holds the whole object."""
-        ...
-
-    def depth(self, u: Field, v: Field, pose: Pose, time: float) -> Field:
-        """Distance in pixels to the outline, positive inside, at points of the object's axes."""
-        ...
-
-
 @dataclass(frozen=True)
 class Star:
     """A star-convex outline: the radius by angle, frame by frame, in units of the pose's radius.
@@ -55,11 +43,14 @@ class Star:
     table: NDArray[np.float64]
 
     def reach(self, pose: Pose, time: float) -> float:
-        """See `Shape`."""
+        """Radius in pixels of a circle around the centre that holds the whole object."""
         return pose.radius * float(self._row(pose, time).max())
 
     def depth(self, u: Field, v: Field, pose: Pose, time: float) -> Field:
-        """See `Shape`; the radial gap times the slant of the outline."""
+        """Distance in pixels to the outline, positive inside, at points of the object's axes.
+
+        It is the radial gap times the slant of the outline.
+        """
         row = self._row(pose, time)
         slope = (np.roll(row, -1) - np.roll(row, 1)) * (ANGLES / (4 * np.pi))
         slant = (1 / np.sqrt(1 + (slope / row) ** 2)).astype(np.float32)
@@ -88,11 +79,11 @@ class Rod:
     bend: NDArray[np.float64]
 
     def reach(self, pose: Pose, time: float) -> float:
-        """See `Shape`."""
+        """As of `Star`."""
         return pose.half_length * 1.1 + pose.radius
 
     def depth(self, u: Field, v: Field, pose: Pose, time: float) -> Field:
-        """See `Shape`."""
+        """As of `Star`."""
         half = max(pose.half_length, 1e-3)
         bend = self.bend[min(int(time), len(self.bend) - 1)] / half
         along = np.clip(u, -half, half)
@@ -130,18 +121,21 @@ class Jointed:
     limbs: tuple[Limb, ...]
 
     def reach(self, pose: Pose, time: float) -> float:
-        """See `Shape`."""
+        """As of `Star`."""
         far = [
             np.hypot(limb.x, limb.y) + limb.length + max(limb.root, limb.tip) for limb in self.limbs
         ]
         return max(self.trunk.reach(pose, time), pose.radius * float(max(far)))
 
     def depth(self, u: Field, v: Field, pose: Pose, time: float) -> Field:
-        """See `Shape`; the union of the parts."""
+        """As of `Star`, of the union of the parts."""
         union = self.trunk.depth(u, v, pose, time)
         for limb in self.limbs:
             np.maximum(union, _taper_depth(u, v, limb, pose.radius, time), out=union)
         return union
+
+
+Shape: TypeAlias = Star | Rod | Jointed
 
 
 def _taper_depth(u: Field, v: Field, limb: Limb, unit: float, time: float) -> Field:

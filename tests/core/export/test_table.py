@@ -3,7 +3,7 @@ from __future__ import annotations
 import csv
 
 from sam2_plugins.core.export import CsvWriter
-from tests.core.export.movie import blank, write_movie
+from tests.core.export.movie import blank, masks_on, write_movie
 
 
 def test_a_row_holds_what_is_known_of_an_object_on_a_frame(tmp_path):
@@ -26,3 +26,12 @@ def test_a_row_holds_what_is_known_of_an_object_on_a_frame(tmp_path):
     }
     gone = rows[2]
     assert (gone["area"], gone["x0"], gone["x"], gone["iou"]) == ("0", "", "", "")
+
+
+def test_times_late_in_a_long_movie_stay_apart(tmp_path):
+    writer = CsvWriter(tmp_path / "tracks.csv", blank(10, (7,)))
+    for frame in range(2):
+        writer.write(frame, 36_000 + frame / 25, {7: masks_on(0)[7]})
+    writer.close()
+    with (tmp_path / "tracks.csv").open() as file:
+        assert [row["time"] for row in csv.DictReader(file)] == ["36000", "36000.04"]

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
+from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.export import Blank, CtcWriter, Numbering, Subject, TrackWriter
 from sam2_plugins.core.export.geff import GeffWriter
 from sam2_plugins.core.export.trackmate import TrackMateWriter
@@ -96,6 +97,23 @@ def test_geff_is_read_back_by_its_own_package(tmp_path: Path) -> None:
     assert {graph.nodes[n]["label"] for n in graph.successors(mother)} == {2, 3}
     assert [axis.scale for axis in metadata.axes] == [120.0, 0.25, 0.5]
     assert metadata.axes[2].scaled_unit == "micrometer"
+
+
+def test_geff_that_cannot_be_written_leaves_that_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    geff = pytest.importorskip("geff")
+    write_division(GeffWriter(tmp_path / "tracks.geff", subject()))
+
+    def full(graph: object, store: str, **_: object) -> None:
+        Path(store).mkdir()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(geff, "write", full)
+    with pytest.raises(ExportError, match="No space left"):
+        write_division(GeffWriter(tmp_path / "tracks.geff", subject()))
+    assert [path.name for path in tmp_path.iterdir()] == ["tracks.geff"]
+    assert len(geff.read(tmp_path / "tracks.geff")[0]) == 9
 
 
 def test_geff_without_an_object_is_told_of(tmp_path: Path) -> None:

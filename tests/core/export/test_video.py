@@ -56,6 +56,25 @@ def test_a_large_odd_movie_loses_one_row_and_one_column(path):
     assert (codec.width, codec.height) == (1000, 50)
 
 
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        ((900, 5), (4 * 900, 4 * 5)),
+        ((5000, 40), (5000, 40)),
+        ((40, 20_000), (20, 10_000)),
+        ((1, 1000), (2, 2000)),
+        ((3000, 1), (6000, 2)),
+    ],
+)
+def test_frames_of_any_shape_make_a_video(path, size, shown):
+    writer = VideoWriter(path, Subject(Movie(height=size[0], width=size[1])))
+    writer.write(0, 0.0, {})
+    writer.close()
+    codec, _, pictures = decode(path)
+    assert (codec.height, codec.width) == shown
+    assert len(pictures) == 1
+
+
 def test_variable_frame_times_are_kept(path):
     writer = VideoWriter(path, Subject(Movie()))
     times = [5.0, 5.025, 5.065, 5.165, 5.19]

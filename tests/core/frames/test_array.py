@@ -11,6 +11,7 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames import open_frames
@@ -208,6 +209,18 @@ def test_tensors_and_lists_of_frames_are_movies() -> None:
         assert np.array_equal(source[6].image, movie[6])
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"])
+def test_pictures_of_pillow_are_shown_as_in_a_file(tmp_path: Path, mode: str) -> None:
+    colours = Image.fromarray(ramp(20, 30, 3))
+    picture = Image.fromarray(ramp(20, 30).astype(np.uint16) * 9)
+    picture = picture if mode == "I;16" else colours.convert("RGB" if mode == "P" else mode)
+    picture = picture.convert("P", palette=Image.Palette.ADAPTIVE) if mode == "P" else picture
+    picture.save(tmp_path / "m.tif")
+    shown = open_frames(tmp_path / "m.tif")[0].image
+    for source in (open_frames(picture), open_frames([picture, picture])):
+        assert np.array_equal(source[0].image, shown)
+
+
 def test_a_list_of_frames_of_different_sizes_is_refused() -> None:
     with pytest.raises(FrameSourceError, match="differ in size"):
         open_frames([ramp(20, 30), ramp(20, 31)])
@@ -227,6 +240,24 @@ def test_grey_colour_and_alpha_may_mix_in_a_list_of_frames() -> None:
     colour = np.repeat(grey[..., None], 3, axis=-1)
     source = open_frames([grey, colour, np.dstack([colour, np.full_like(grey, 255)])])
     assert all(np.array_equal(frame.image, colour) for frame in source)
+
+
+@pytest.mark.parametrize("mode", ["P", "PA", "CMYK", "YCbCr", "HSV", "LA", "RGBA", "L", "1"])
+def test_pictures_of_pillow_are_what_they_show(mode: str) -> None:
+    colours = np.zeros((20, 30, 3), np.uint8)
+    colours[5:15, 5:15], colours[:, 20:] = (200, 30, 60), (10, 220, 90)
+    picture = Image.fromarray(colours).convert(mode)
+    shown = np.asarray(picture.convert("RGB"))
+    for source in ([picture, picture], (one for one in [picture]), picture):
+        assert np.array_equal(open_frames(source)[0].image, shown)
+
+
+def test_a_stack_that_pillow_opened_is_not_its_first_picture(tmp_path: Path) -> None:
+    pages = [Image.new("L", (30, 20), value) for value in (1, 2, 3)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    told = pytest.raises(FrameSourceError, match="this file has 3: give its path")
+    with Image.open(tmp_path / "a.tif") as stack, told:
+        open_frames(stack)
 
 
 def test_time_follows_the_rate_or_counts_seconds() -> None:

@@ -188,8 +188,20 @@ def test_a_number_that_is_missing_is_told(numbers: list[int], told: bool) -> Non
 
 def test_two_numbers_that_count_are_told_unless_they_are_a_clock() -> None:
     assert axes_of(names("{a}_{t:02d}.png", a=[1, 2], t=range(4))) == ("T", (8,), 1)
-    clock = names("2024-01-0{d} {h:02d}-00-00.png", d=[1, 2], h=range(4))
-    assert axes_of(clock) == ("T", (8,), 0)
+    for clock in ("2024-01-0{d} {h:02d}-00-00.png", "VID5_A1_1_{d:02d}d{h:02d}h00m.png"):
+        assert axes_of(names(clock, d=[1, 2], h=range(4))) == ("T", (8,), 0)
+
+
+@pytest.mark.parametrize(
+    "plate",
+    [
+        names("Exp_Phase_{w}_1_{d:02d}d{h:02d}h00m.tif", w=["A1", "A2", "B1"], d=[0, 1], h=[0, 4]),
+        names("Exp_Phase_A1_{s}_{d:02d}d{h:02d}h00m.tif", s=[1, 2, 3], d=[0, 1], h=[0, 4]),
+        names("{w}_{t}.png", w=["A1", "B2", "C3"], t=range(4)),
+    ],
+)
+def test_wells_and_the_fields_of_one_are_series(plate: list[str]) -> None:
+    assert axes_of(plate) == ("T", (4,), 1)
 
 
 def test_a_pattern_is_named_only_if_it_gives_the_first_series() -> None:

@@ -296,3 +296,14 @@ def test_stacks_in_a_folder_are_shown_as_one_is(tmp_path: Path) -> None:
     source = open_frames(tmp_path, z=2)
     assert (source.axes, len(source)) == ("TZYX", 2)
     assert np.array_equal(source[1].image[..., 0], planes[2])
+
+
+def test_a_page_of_another_kind_in_the_file_of_a_frame_is_no_plane(tmp_path: Path) -> None:
+    movie = np.random.default_rng(0).integers(0, 255, (3, 20, 30)).astype(np.uint16)
+    for number, frame in enumerate(movie):
+        with tifffile.TiffWriter(tmp_path / f"{number}.tif") as writer:
+            for page in (frame, (frame > 100).astype(np.uint8)):  # a picture, and its mask
+                writer.write(page, photometric="minisblack", metadata=None)
+    source = open_frames(tmp_path, limits=(0, 255))
+    assert (source.axes, len(source)) == ("TYX", 3)
+    assert np.array_equal(source[2].image[..., 0], movie[2])

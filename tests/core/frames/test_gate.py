@@ -146,6 +146,11 @@ def test_frames_too_large_to_decode_are_refused(tmp_path: Path) -> None:
         ("m.npy", b"\0\1\2", "as a numpy array: it does not begin as one"),
         ("m.tif", b"II*\0\x08\0\0\0", "cut off|cannot be read"),
         ("m.dng", b"II*\0", "a camera's raw picture"),
+        ("m.sif", b"Andor Technology Multi-Channel File\n", "an Andor file.*bfconvert"),
+        ("m.img", b"\0" * 128 + b"DICM", "a DICOM file.*bfconvert"),
+        ("m.fits", b"SIMPLE  =                    T", "a FITS file.*bfconvert"),
+        ("m.jpg", b"\0\0\0\x18ftypheic", "a HEIC picture.*as PNG or TIFF"),
+        ("m.svg", b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "an SVG"),
     ],
 )
 def test_what_is_not_read_is_named_with_the_way_to_convert_it(

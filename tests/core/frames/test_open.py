@@ -18,6 +18,23 @@ def test_a_source_is_returned_as_it_is() -> None:
     assert open_frames(source) is source
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"channels": 0},
+        {"limits": np.array([0, 9])},
+        {"percentiles": (1, 99)},
+        {"fps": 2},
+        {"axes": "TYX"},
+    ],
+    ids=str,
+)
+def test_an_option_that_comes_too_late_is_refused(option: dict[str, Any]) -> None:
+    source = open_frames(np.zeros((2, 20, 30), np.uint8))
+    with pytest.raises(FrameSourceError, match=f"open already: give {next(iter(option))} where"):
+        open_frames(source, **option)
+
+
 def test_a_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(FrameSourceError, match=r"no file or folder .*missing\.mp4"):
         open_frames(tmp_path / "missing.mp4")

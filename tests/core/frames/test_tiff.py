@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,13 @@ def test_the_ome_interval_is_in_seconds(tmp_path: Path) -> None:
     metadata = {"TimeIncrement": 250, "TimeIncrementUnit": "ms"}
     source = open_frames(write(tmp_path / "m.ome.tif", noise(5, 20, 30), "TYX", metadata=metadata))
     assert source.times.tolist() == [0, 0.25, 0.5, 0.75, 1]
+
+
+def test_times_are_read_wherever_the_axis_of_time_is(tmp_path: Path) -> None:
+    for axes, shape in {"CTYX": (2, 5, 20, 30), "ZTYX": (3, 5, 20, 30)}.items():
+        path = tmp_path / f"{axes}.ome.tif"
+        write(path, noise(*shape), axes, metadata={"TimeIncrement": 2})
+        assert open_frames(path).times.tolist() == [0, 2, 4, 6, 8]
 
 
 def test_measured_plane_times_are_preferred_to_the_interval(tmp_path: Path) -> None:
@@ -398,6 +406,42 @@ def test_pages_that_were_written_one_by_one_are_frames(tmp_path: Path) -> None:
     source = open_frames(tmp_path / "m.tif")
     assert (len(source), source.warnings) == (4, ())
     assert shows(source, 3, movie[3])
+
+
+def write_pages(path: Path, pages: Iterable[NDArray], **options: Any) -> Path:
+    """Write pages as programs do that know nothing of stacks."""
+    with tifffile.TiffWriter(path) as writer:
+        for number, page in enumerate(pages):
+            writer.write(
+                page,
+                photometric="rgb" if page.ndim == 3 else "minisblack",
+                compression="zlib" if number % 2 else None,
+                **{"metadata": None, **options},
+            )
+    return path
+
+
+@pytest.mark.parametrize("metadata", [None, {}])
+def test_pages_of_several_compressions_depths_and_colours_are_frames(
+    tmp_path: Path, metadata: dict | None
+) -> None:
+    movie = noise(5, 20, 30, dtype="uint8")
+    path = write_pages(tmp_path / "z.tif", movie, metadata=metadata)
+    source = open_frames(path)
+    assert (len(source), source.warnings) == (5, ())
+    assert shows(source, 3, movie[3])
+    pages = [movie[0], movie[1].astype(np.uint16) * 9, np.stack([movie[2]] * 3, -1), movie[3]]
+    source = open_frames(write_pages(tmp_path / "m.tif", pages, metadata=metadata), limits=(0, 255))
+    assert len(source) == 4 and "1 of uint16" in source.warnings[0]
+    assert all(shows(source, frame, movie[frame]) for frame in (0, 2, 3))
+
+
+def test_pages_of_another_size_are_left_out_and_told(tmp_path: Path) -> None:
+    movie = noise(4, 20, 30, dtype="uint8")
+    pages = [movie[0, ::4, ::4], *movie[:2], movie[2, :-1], *movie[2:]]
+    source = open_frames(write_pages(tmp_path / "m.tif", pages))
+    assert len(source) == 4 and "6 images, of several sizes: the 4 of one" in source.warnings[0]
+    assert all(shows(source, frame, movie[frame]) for frame in range(4))
 
 
 def test_a_thumbnail_before_the_movie_is_passed_over(tmp_path: Path) -> None:

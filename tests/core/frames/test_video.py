@@ -301,6 +301,16 @@ def test_an_mp4_without_its_index_is_refused_with_the_mend(movie: Path, tmp_path
         open_frames(path)
 
 
+def test_an_mp4_that_ends_within_its_index_is_told_to_be_cut_off(
+    movie: Path, tmp_path: Path
+) -> None:
+    content = movie.read_bytes()
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(content[: content.index(b"moov") + 200])
+    with pytest.raises(FrameSourceError, match=r"cut\.mp4 has neither .* cut off.*again"):
+        open_frames(path)
+
+
 def test_a_header_that_lies_about_the_count_is_found_out(tmp_path: Path) -> None:
     path = write_movie(tmp_path / "liar.avi", codec="mpeg4", b_frames=0)
     content = bytearray(path.read_bytes())

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import http.server
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -172,11 +173,13 @@ def test_chunks_that_are_not_there_are_told(tmp_path: Path) -> None:
     assert "1 of 6 chunks are not stored" in open_frames(tmp_path / "m.zarr").warnings[0]
 
 
-def test_an_axis_counts_what_its_type_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", ["fλzyx", ("frame", "lambda", "plane", "row", "column")])
+def test_an_axis_counts_what_its_type_says(tmp_path: Path, names: Sequence[str]) -> None:
     group = root(tmp_path / "m.zarr")
     image(group)
-    multiscale = group.attrs["multiscales"]
-    multiscale[0]["axes"][0]["name"], multiscale[0]["axes"][1]["name"] = "frames", "lambda"
+    multiscale = deepcopy(group.attrs["multiscales"])
+    for axis, name in zip(multiscale[0]["axes"], names, strict=True):
+        axis["name"] = name
     group.attrs["multiscales"] = multiscale
     source = open_frames(tmp_path / "m.zarr")
     assert source.axes == "TCZYX"

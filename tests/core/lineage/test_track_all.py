@@ -8,7 +8,7 @@ import tifffile
 import torch
 
 from sam2_plugins.core.checkpoints import cached_model
-from sam2_plugins.core.errors import FrameSourceError, TrackingError
+from sam2_plugins.core.errors import ExportError, FrameSourceError, TrackingError
 from sam2_plugins.core.lineage import AllObjects, note_on, track_all
 from sam2_plugins.core.model import build_model
 from sam2_plugins.core.tracking.options import TrackingOptions
@@ -54,12 +54,43 @@ def test_a_journal_of_another_movie_or_other_options_is_not_shown_for_this_one(
         assert [one.masks for one in kept] == [one.masks for one in track_all(movie, options)]
 
 
+def test_movies_that_begin_alike_are_told_apart_by_a_journal(tmp_path: Path) -> None:
+    movies = [sample_timelapse(seed=seed, frames=2, size=128)[0] for seed in (3, 4)]
+    journal, black = tmp_path / "run.jsonl", np.zeros_like(movies[0][:1])
+    for movie in ([*black, *movie] for movie in movies):
+        kept = list(track_all(movie, journal=journal))
+        assert [one.masks for one in kept] == [one.masks for one in track_all(movie)]
+
+
+def test_other_labels_under_one_name_are_told_apart_by_a_journal(tmp_path: Path) -> None:
+    movie, labels = sample_timelapse(seed=3, frames=2, size=128)
+    path, journal = tmp_path / "labels.tif", tmp_path / "run.jsonl"
+    for given in (labels, labels * (labels == labels.max())):
+        tifffile.imwrite(path, given)
+        frame = next(track_all(movie, how=AllObjects(labels=str(path)), journal=journal))
+        assert len(frame.masks) == len(np.unique(given[0])) - 1
+
+
+def test_a_journal_does_not_take_the_place_of_another_file(tmp_path: Path) -> None:
+    movie = np.zeros((2, 64, 64), np.uint8)
+    np.save(tmp_path / "movie.npy", movie)
+    before = (tmp_path / "movie.npy").read_bytes()
+    with pytest.raises(ExportError, match=r"movie\.npy is there already, and is no journal"):
+        next(track_all(movie, journal=tmp_path / "movie.npy"))
+    with pytest.raises(ExportError, match="Is a directory"):
+        next(track_all(movie, journal=tmp_path))
+    assert (tmp_path / "movie.npy").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["movie.npy"]
+
+
 def test_a_range_that_does_not_fit_the_movie_is_named() -> None:
     movie = np.zeros((4, 64, 64), np.uint8)
     for start, stop in ((-1, None), (None, 4), (3, 1)):
         options = TrackingOptions(model="nano", start=start, stop=stop)
         with pytest.raises(TrackingError, match=r"There is no frame|is empty"):
             next(track_all(movie, options))
+    with pytest.raises(TrackingError, match="tracked forward"):
+        next(track_all(movie, TrackingOptions(model="nano", direction="both")))
     with pytest.raises(TrackingError, match="n is 1 or more, not 0"):
         AllObjects(every=0)
 

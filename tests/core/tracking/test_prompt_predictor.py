@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.prompts import Box
 from sam2_plugins.core.tracking.image_segmenter import ImageSegmenter
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from tests.support.movies import disc
@@ -92,6 +93,15 @@ def test_an_exclusion_is_obeyed_or_told(nano: Sam2Model) -> None:
     mask = tracker.add_prompt(0, 1, points=[(280, 256)], labels=[0])
     inside = mask.around(280, 256, 3).all()
     assert bool(inside) == bool(tracker.unmet_clicks(0, 1))
+
+
+def test_a_box_that_is_drawn_beyond_the_frame_is_the_part_within(nano: Sam2Model) -> None:
+    corner = nucleus((2, 2, 15))
+    tracker = VideoTracker(nano, field(corner.to_array())[None])
+    within = tracker.add_prompt(0, 1, box=(0, 0, 17, 17))
+    assert within.iou_with(corner) > 0.85
+    assert tracker.add_prompt(0, 2, box=(-100, -40, 17, 17)) == within
+    assert tracker.prompts[1].box == Box(-100, -40, 17, 17)
 
 
 @pytest.mark.parametrize("first", [{"box": (100, 130, 141, 171)}, {"points": [(120, 150)]}])

@@ -11,6 +11,8 @@ import torch
 from sam2_plugins.core.errors import FrameSourceError, ModelError, PromptError, TrackingError
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask
 from sam2_plugins.core.model import Sam2Model
+from sam2_plugins.core.prompt_files import save_prompts
+from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from tests.core.conftest import squares
 
@@ -353,16 +355,33 @@ def test_a_prompt_outside_of_a_life_extends_it_and_a_life_without_a_prompt_is_re
         tracker.set_life(1, 9, 5)
 
 
+@pytest.mark.parametrize("no_frame", [5.5, -3, True, "4"])
+def test_a_life_begins_and_ends_on_a_frame(tracker: VideoTracker, no_frame: object) -> None:
+    tracker.add_prompt(6, 1, **FIRST)
+    with pytest.raises(PromptError, match="Object 1 lives from one frame"):
+        tracker.set_life(1, no_frame)
+    assert tracker.lives == {}
+
+
 def test_lives_are_saved_with_the_prompts(
     small_model: Sam2Model, movie: np.ndarray, tmp_path: Path
 ) -> None:
     tracker = tracker_of(small_model, movie)
     tracker.add_prompt(6, "daughter", **FIRST)
-    tracker.set_life("daughter", first=6)
+    tracker.set_life("daughter", first=np.int64(6))
     tracker.save_prompts(tmp_path / "prompts.json")
     again = tracker_of(small_model, movie)
     again.load_prompts(tmp_path / "prompts.json")
     assert again.lives == {"daughter": (6, None)}
+
+
+def test_lives_of_objects_without_a_prompt_are_no_error(
+    tracker: VideoTracker, tmp_path: Path
+) -> None:
+    lives = {1: (0, 9), "found": (2, None)}  # as napari saves them, of what it found by itself
+    save_prompts(tmp_path / "prompts.json", [Prompt.of(0, 1, **FIRST)], lives=lives)
+    tracker.load_prompts(tmp_path / "prompts.json")
+    assert (tracker.objects, tracker.lives) == ((1,), {1: (0, 9)})
 
 
 def test_a_result_names_the_objects_that_were_computed(tracker: VideoTracker) -> None:

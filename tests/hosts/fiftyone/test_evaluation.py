@@ -126,3 +126,54 @@ def test_objects_of_two_classes_that_share_an_index_are_two(movie: Any) -> None:
     assert min(track.J for track in tracks) > 0.75
     (learned,) = annotated_movies(movie, "sam2")
     assert {len(masks) for masks in learned.masks.values()} == {2}
+
+
+def of_first_disc(movie: Any) -> Any:
+    index = fo.ViewField("index")
+    view = movie.filter_labels("frames.truth", index == 1)
+    return view.filter_labels("frames.sam2", index == 1, only_matches=False)
+
+
+def test_only_labels_that_a_view_shows_are_judged_and_learned_from(judged: Any) -> None:
+    view = of_first_disc(judged)
+    (track,) = evaluate(view, "sam2", "truth").movies[0].tracks
+    assert (track.key, track.frames) == (1, FRAMES - 1)
+    judged.reload()
+    scored = judged.values("frames.sam2.detections.sam2_eval_J")[0]
+    assert scored == [[track.J, None]] * FRAMES
+    (learned,) = annotated_movies(view, "truth")
+    assert {tuple(masks) for masks in learned.masks.values()} == {(1,)}
+
+
+@pytest.mark.parametrize("kind", ["matched", "frames"])
+def test_frames_that_a_view_leaves_out_do_not_count(judged: Any, kind: str) -> None:
+    shown = [1, 5, 20]
+    is_shown = fo.ViewField("frame_number").is_in(shown)
+    if kind == "frames":
+        judged.compute_metadata()
+        view = judged.to_frames(sample_frames=True).match(is_shown)
+    else:
+        view = judged.match_frames(is_shown)
+    (one, two) = evaluate(view, "sam2", "truth").movies[0].tracks
+    judged.reload()
+    ious = judged.values("frames.sam2.detections.sam2_eval_iou")[0]
+    assert one.frames == two.frames == 2
+    assert pytest.approx(np.mean([ious[n - 1][0] for n in shown[1:]])) == one.J
+
+
+def test_a_clip_is_judged_on_its_frames_and_a_video_by_all_of_its_clips(movie: Any) -> None:
+    for number in range(1, FRAMES + 1):
+        put(movie, number, "truth", label(1, number))
+    propagate(movie, "truth", prompt_frames=[8], direction="both")
+    clips = movie.to_clips([[(5, 9), (15, 18)]])
+    first, second = evaluate(clips, "sam2", "truth").movies
+    assert [first.tracks[0].frames, second.tracks[0].frames] == [4, 4]
+    movie.reload()
+    assert movie.values("sam2_eval_J") == [pytest.approx((first.J + second.J) / 2)]
+
+
+def test_labels_that_no_index_joins_are_not_judged(judged: Any) -> None:
+    for number in (1, 2, 3):
+        put(judged, number, "nameless", label(1, number, index=None))
+    (problem,) = evaluate(judged, "sam2", "nameless").problems
+    assert "neither an index nor an instance, on 3 frames" in problem

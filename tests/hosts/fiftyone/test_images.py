@@ -203,3 +203,49 @@ def test_everything_in_an_image_is_found_without_a_prompt(images: Any, execute: 
 def test_a_video_is_no_image(movie: Any, execute: Execute) -> None:
     with pytest.raises(ExecutionError, match="propagate_masks"):
         execute("segment_images", movie, everything=True)
+
+
+def changed(images: Any, wanted: str, field: str, value: Any) -> Any:
+    """Change a field of the last two images of sequence a."""
+    places = fo.ViewField("place") >= LENGTH - 2
+    view = images.match({"sequence": wanted}).match(places)
+    view.set_values(field, [value] * 2)
+    return images
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("place", 3, "a-3.png, a-6.png, a-7.png have the same place 3"),
+        ("place", None, "have no place in 'place'"),
+        ("sequence", None, "no value in the field of their movie"),
+    ],
+)
+def test_images_without_a_place_of_their_own_are_named_and_not_tracked(
+    images: Any, field: str, value: Any, message: str
+) -> None:
+    for sample in changed(images, "a", field, value):
+        if sample["sequence"] is None:
+            sample["seed"] = fo.Detections(detections=[label(1, 1)])
+            sample.save()
+    report = propagate(images, "seed", group_by="sequence", order_by="place")
+    assert report.count("failed") == 1
+    assert any(message in line for line in report.problems)
+    done = images.match(fo.ViewField("sam2.detections").length() > 0)
+    assert {sample["sequence"] for sample in done} >= {"b"}
+    assert None not in {sample["sequence"] for sample in done}
+
+
+def test_images_of_which_none_has_a_movie_are_told_of(images: Any) -> None:
+    images.set_values("sequence", [None] * len(images))
+    (problem,) = propagate(images, "seed", group_by="sequence").problems
+    assert "no value in the field of their movie" in problem
+
+
+def test_labels_that_are_filtered_after_the_grouping_are_the_prompts(images: Any) -> None:
+    for sample in images.match({"place": 0}):
+        sample.seed.detections.append(label(2, 1, label="other", index=9))
+        sample.save()
+    groups = images.group_by("sequence", order_by="place")
+    propagate(groups.filter_labels("seed", fo.ViewField("label") == "disc"), "seed")
+    check_tracked(images)

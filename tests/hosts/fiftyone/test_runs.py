@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,16 @@ def test_a_video_that_was_replaced_under_its_name_is_tracked_again(
     truth = np.roll(disc(0, 1), (1 - frames, frames - 1), axis=(1, 0))
     assert overlap(masks(dataset)[frames][1], truth) > 0.7
     assert propagate(dataset, "seed", all_objects=all_objects).movies[0].computed == 0
+
+
+def test_a_sample_that_is_given_another_video_is_tracked_again(movie: Any, tmp_path: Path) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    propagate(movie, "seed", last=4)
+    other = encode_video(tmp_path / "other.mp4", (picture(3 - n) for n in range(4)), 12)
+    moved = shutil.copy(movie.first().filepath, tmp_path / "moved.mp4")
+    for path, computed in ((moved, 0), (other, 4), (other, 0)):
+        movie.set_values("filepath", [str(path)])
+        assert propagate(movie, "seed", last=4).movies[0].computed == computed
 
 
 @pytest.mark.parametrize("all_objects", [False, True])

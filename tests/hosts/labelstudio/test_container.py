@@ -74,6 +74,13 @@ def test_everything_that_is_copied_goes_into_the_build():
     assert all((ROOT / name).exists() for name in copied)
 
 
+def test_what_label_studio_keeps_from_its_first_start_is_in_a_file_that_git_leaves_alone():
+    """A token of every start would be another than Label Studio's from the second one on."""
+    told = (ROOT / "compose.yml").read_text()
+    assert re.search(r"TOKEN=.*openssl.* > \.env$", told, re.MULTILINE)
+    assert ".env" in (ROOT / ".gitignore").read_text().splitlines()
+
+
 def test_the_services_fit_each_other_and_the_image():
     yaml = pytest.importorskip("yaml")
     services = yaml.safe_load((ROOT / "compose.yml").read_text())["services"]

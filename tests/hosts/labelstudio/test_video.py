@@ -31,6 +31,7 @@ class Project:
         self, api: LabelStudio, backend: Backend, path: Path, config: str = CONFIG
     ) -> None:
         self.api = api
+        self._engine = backend.engine
         self.id = projects.create_project(api, path.stem, config)
         projects.upload(api, self.id, path)
         (self.task,) = (int(task["id"]) for task in projects.tasks(api, self.id))
@@ -41,6 +42,8 @@ class Project:
         chosen = {"selectedItems": {"all": True, "excluded": []}}
         action = f"/api/dm/actions/?id=retrieve_tasks_predictions&project={self.id}"
         self.api.request("POST", action, chosen, timeout=150)
+        # On a busy machine, it is stored afterwards.
+        wait_for(lambda: self._engine.facts()["to_be_stored"] == 0)
         return self.predictions()
 
     def predictions(self) -> list[dict[str, Any]]:
@@ -184,9 +187,7 @@ def test_every_object_is_there_where_nobody_has_drawn_one_if_that_is_wanted(
     wanting = dataclasses.replace(settings, everything="Cell", cache=str(tmp_path / "cache"))
     with Backend(wanting) as backend:
         bare = Project(api, backend, path)
-        bare.retrieve()
-        # On a busy machine, it is stored afterwards.
-        (found,) = wait_for(lambda: [one for one in bare.predictions() if one["result"]])
+        (found,) = bare.retrieve()
     regions = [read_region(result) for result in found["result"]]
     assert [region.labels for region in regions] == [("Cell",)] * 2
     for frame in (1, 3, count):

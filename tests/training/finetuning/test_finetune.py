@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from sam2_plugins.core import VideoTracker, load_model, open_frames
 from sam2_plugins.core.checkpoints import read_card
-from sam2_plugins.core.errors import ExportError, TrainingError
+from sam2_plugins.core.errors import ExportError, ModelError, TrainingError
 from sam2_plugins.core.model import Sam2Model, build_model
 from sam2_plugins.core.variants import get_variant
 from sam2_plugins.training.batches import batches
@@ -219,6 +219,15 @@ def test_on_a_full_disk_the_last_look_is_kept_and_the_run_goes_on(
     fresh = load_model("nano", "cpu", image_size=64)
     finetune(fresh, split, out, QUICK, on_look=lambda look: looks.append(look.step))
     assert looks == [0, 2, 4]
+
+
+@pytest.mark.parametrize("name", ["mine", "mine.pth", "mine.v2"])
+def test_a_name_that_is_none_of_a_model_is_refused_before_any_work(
+    nano: Sam2Model, movie: AnnotatedMovie, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(ModelError, match=rf"\.safetensors or \.pt: rename '{name}'"):
+        finetune(nano, split_movies([movie]), tmp_path / name, QUICK)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,17 @@ def test_a_movie_is_cut_in_time_where_it_is_said() -> None:
     split = split_movies(movies(1), first_frames=5)
     assert split.held_out[0].frames == [5, 6, 7]
     assert max(frame for _, frame in places(split.train) | places(split.stop)) == 4
+
+
+def test_two_annotations_of_one_movie_are_not_held_against_each_other(tmp_path: Path) -> None:
+    frames, labels = discs(8)
+    np.save(tmp_path / "movie.npy", frames)
+    (tmp_path / "again.npy").symlink_to(tmp_path / "movie.npy")
+    paths: list[object] = [tmp_path / "movie.npy", str(tmp_path / "again.npy")]
+    for sources in (paths, [frames, frames]):
+        named = zip("ab", sources, strict=True)
+        with pytest.raises(TrainingError, match="a and b are annotations of the same movie"):
+            split_movies([AnnotatedMovie.from_labels(name, one, labels) for name, one in named])
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:

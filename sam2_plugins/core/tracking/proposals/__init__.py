@@ -1,7 +1,5 @@
 """Objects of a frame without a prompt: by a finder that was taught to see them, or by clicks."""
 
-from __future__ import annotations
-
 from sam2_plugins.core.tracking.proposals.clicks import ClickGrid, propose_by_clicks
 from sam2_plugins.core.tracking.proposals.proposer import (
     ObjectProposer,

@@ -91,7 +91,8 @@ class Surveyor:
             if region.sum() >= SMALLEST_HILL:
                 mask = _in_frame(region, box, regions.shape, size)
                 sure = float(presence[box][region].mean())
-                found.append(Hill(mask, sure, float(depth[box][region].max())))
+                if mask.visible:  # cells may be finer than pixels
+                    found.append(Hill(mask, sure, float(depth[box][region].max())))
         return found
 
     def _side_of(self, window: Window) -> int | None:
@@ -109,13 +110,13 @@ class Surveyor:
         height, width = self._planner.frame_size
         cell = (side or max(height, width)) / (self.model.image_size // 2)
         enlarged = self._planner.enlarges(side)
-        shape = round(height / cell), round(width / cell)
+        shape = max(1, round(height / cell)), max(1, round(width / cell))
         both, seen = np.zeros((2, *shape), np.float32), np.full(shape, 1e-6, np.float32)
         for windows in views:
             total, weights = np.zeros((2, *shape), np.float32), np.zeros(shape, np.float32)
             for window in windows:
-                rows = slice(round(window.y / cell), round((window.y + window.height) / cell))
-                columns = slice(round(window.x / cell), round((window.x + window.width) / cell))
+                rows = _cells(window.y, window.height, cell, shape[0])
+                columns = _cells(window.x, window.width, cell, shape[1])
                 known = enlarged and (seen[rows, columns] >= 1).all()
                 if known and both[0, rows, columns].max() < NOTHING:
                     continue
@@ -150,6 +151,12 @@ def windows_of(planner: WindowPlanner, side: int) -> list[Window]:
         for x in range(0, max(1, width - step), step)
     )
     return list(dict.fromkeys(planner.at(x, y, side) for x, y in corners))
+
+
+def _cells(begin: int, length: int, cell: float, count: int) -> slice:
+    """Cells that a window covers: one of them at least, be the frame as narrow as it may."""
+    first = min(round(begin / cell), count - 1)
+    return slice(first, max(round((begin + length) / cell), first + 1))
 
 
 def _towards_middle(shape: tuple[int, int]) -> NDArray[np.float32]:

@@ -75,8 +75,7 @@ def _glance(
         mean = np.kron(np.eye(cells, dtype=np.float32), np.full((1, across), 1 / across, "f"))
         seen = mean @ seen @ mean.T
     seen = seen.reshape(len(seen), -1)
-    centred: NDArray[np.float32] = seen - seen.mean(1, keepdims=True)
-    return centred
+    return seen - seen.mean(1, keepdims=True)
 
 
 def displacement(
@@ -152,5 +151,4 @@ def _shrunk(image: NDArray[np.uint8], box: PixelBox, step: int) -> NDArray[np.fl
         part = part[:, : block * apart : apart, :, : block * apart : apart]
     rows, columns, channels = height // step, width // step, image.shape[2]
     across = part.reshape(rows, block, columns * block * channels).sum(1, dtype=np.uint32)
-    blocks: NDArray[np.float32] = across.reshape(rows, columns, block * channels).mean(2, "f4")
-    return blocks
+    return across.reshape(rows, columns, block * channels).mean(2, "f4")

@@ -76,8 +76,7 @@ class Window:
     def to_model(self, xy: np.ndarray, image_size: int) -> np.ndarray:
         """Frame coordinates [n, 2] to pixels of the model's input."""
         scale = np.array([image_size / self.width, image_size / self.height])
-        scaled: np.ndarray = (xy - np.array([self.x, self.y])) * scale
-        return scaled
+        return (xy - np.array([self.x, self.y])) * scale
 
 
 @dataclass(frozen=True)

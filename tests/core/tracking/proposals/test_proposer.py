@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.model import build_model
+from sam2_plugins.core.model import Sam2Model, build_model
 from sam2_plugins.core.tracking.image_segmenter import ImageSegmenter
 from sam2_plugins.core.tracking.proposals import disjoint, make_proposer, proposer
 from sam2_plugins.core.tracking.tracker import VideoTracker
@@ -54,6 +54,12 @@ def test_proposals_do_not_overlap_and_say_how_sure_they_are(masks: list[ObjectMa
     covered = sum(mask.to_array().astype(int) for mask in masks)
     assert int(np.max(covered)) == 1
     assert all(0 <= mask.iou <= 1 for mask in masks)
+
+
+@pytest.mark.parametrize("shape", [(300, 1), (1, 700)])
+def test_a_line_scan_is_looked_at_too(shape: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    assert all(mask.frame_size == shape for mask in found_of(image))
 
 
 def test_nothing_is_found_where_nothing_is() -> None:
@@ -112,6 +118,17 @@ def test_what_is_clearest_in_the_whole_frame_is_not_enlarged(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("size", [(1, 200), (2, 3000), (1500, 3)])
+def test_frames_that_are_but_a_line_are_looked_through(
+    nano: Sam2Model, size: tuple[int, int]
+) -> None:
+    image = np.full(size, 50, np.uint8)
+    image[tuple(slice(20, 38) if side > 38 else slice(None) for side in size)] = 180
+    segmenter = ImageSegmenter(nano)
+    segmenter.set_image(image)
+    assert all(mask.visible for mask in segmenter.objects())
+
+
 def test_examples_say_which_size_is_meant() -> None:
     image = np.full((300, 400), 20.0)
     large = [(80, 90), (80, 250), (220, 120)]

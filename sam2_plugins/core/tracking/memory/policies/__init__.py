@@ -4,8 +4,6 @@ A policy chooses what to attend to, which of the decoder's candidates becomes th
 frames are kept.
 """
 
-from __future__ import annotations
-
 from sam2_plugins.core.tracking.memory.policies._registry import (
     get_policy,
     memory_policy,

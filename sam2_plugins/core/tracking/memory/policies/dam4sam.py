@@ -139,5 +139,4 @@ def _largest_part(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         return mask
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
-    largest: NDArray[np.bool_] = parts == sizes.argmax()
-    return largest
+    return parts == sizes.argmax()
