@@ -28,7 +28,7 @@ from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompt_files import facts_of, refuse_other_movie, save_prompts
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.run import TrackJournal, run
-from sam2_plugins.core.tracking.schedule import Life, plan_sweeps
+from sam2_plugins.core.tracking.schedule import Life, jumps, plan_sweeps
 from sam2_plugins.core.tracking.tracker import VideoTracker
 
 LoadModel: TypeAlias = Callable[[TrackingOptions], Sam2Model]
@@ -349,19 +349,10 @@ def _out_of_reach(job: Job) -> Iterator[str]:
 
 def _jumps(job: Job) -> Iterator[str]:
     """Note the objects that are prompted only before the range, so that frames between are left."""
-    ends = {"forward": [(job.start, 1)], "backward": [(job.start, -1)]}
-    ends["both"] = [(job.start, 1), (job.stop, -1)]
-    for begin, way in ends[job.direction]:
-        for obj in dict.fromkeys(prompt.obj for prompt in job.prompts if begin is not None):
-            assert begin is not None
-            gaps = [way * (begin - p.frame) for p in job.prompts if p.obj == obj]
-            nearest = min((gap for gap in gaps if gap >= 0), default=0)
-            if nearest > 1:
-                yield (
-                    f"Object {obj!r} is prompted on frame {begin - way * nearest}, and tracking "
-                    f"begins with frame {begin}: it is looked for as if nothing had moved between. "
-                    f"Prompt it on frame {begin}, or begin where it is prompted."
-                )
+    prompted: dict[str, list[int]] = {}
+    for prompt in job.prompts:
+        prompted.setdefault(f"Object {prompt.obj!r}", []).append(prompt.frame)
+    return jumps(prompted, job.direction, job.start, job.stop)
 
 
 def _unprompted(job: Job) -> Iterator[str]:

@@ -397,7 +397,7 @@ def test_frames_that_lie_between_a_prompt_and_the_range_are_noted(
     told = [note for note in report.notes if "as if nothing had moved" in note]
     assert len(told) == (0 if begin is None else len({prompt.obj for prompt in movie.prompts}))
     assert all(
-        "is prompted on frame 0" in one and f"begins with frame {begin}" in one for one in told
+        "was last seen on frame 0" in one and f"begins with frame {begin}" in one for one in told
     )
 
 

@@ -55,6 +55,39 @@ def test_choosing_an_image_adds_nothing_and_loads_nothing(
     assert "Click on an object" in desk.controller.runs.why_not()
 
 
+def test_a_click_that_excludes_is_refused_on_an_object_that_nothing_shows(desk: Desk) -> None:
+    desk.click(*LEFT, exclude=True)
+    assert "Click on object 1 first" in desk.failures[-1]
+    assert desk.area(0, 1) == 0 and not len(desk.space.points.data)
+    desk.click(*LEFT)
+    desk.click(*RIGHT, exclude=True)
+    assert "leaves out" in desk.told[-1]
+    desk.track()
+    desk.space.go_to((5,))
+    desk.click(*RIGHT, exclude=True)
+    assert len(desk.space.points.data) == 3
+
+
+def test_with_the_click_on_an_object_those_that_exclude_go(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.click(*RIGHT, exclude=True)
+    desk.space.points.selected_data = {0}
+    desk.space.points.remove_selected()
+    desk.jobs.run()
+    assert desk.area(0, 1) == 0 and not len(desk.space.points.data)
+    desk.undo()
+    assert desk.area(0, 1) > 0 and len(desk.space.points.data) == 2
+
+
+def test_masks_with_more_axes_than_tracks_can_have_are_tracked(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(moving_discs(3)[0][:, None, None])
+    desk.click(*LEFT)
+    desk.track()
+    assert len(desk.space.store.frames_of(1)) == 3 and not desk.failures
+
+
 def test_a_box_and_a_click_that_excludes(desk: Desk) -> None:
     desk.click(*LEFT)
     before = desk.area(0, 1)
@@ -102,6 +135,18 @@ def test_an_object_of_which_something_was_made_is_not_the_new_one(
     made = desk.controller.new_object()
     use(desk)
     assert desk.controller.new_object() not in (1, made)
+
+
+def test_one_frame_is_not_told_of_as_frames(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.track(start=1, stop=1)
+    assert desk.told[-1].startswith("1 frame tracked.")
+
+
+def test_an_object_keeps_its_name_when_that_is_emptied(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.controller.rename(1, " ")
+    assert desk.controller.objects == {1: "object 1"}
 
 
 def test_objects_are_tracked_to_the_end(desk: Desk) -> None:
@@ -175,6 +220,30 @@ def test_tracking_again_keeps_the_masks_that_a_person_prompted_and_painted(desk:
     after = {f: desk.space.store.get((f,), 1) for f in range(8)}
     assert after[0] == before[0]
     assert after[4].to_array()[10, 100]  # type: ignore[union-attr]
+
+
+def test_labels_that_a_script_sets_are_painted_masks(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.track()
+    labels = np.array(desk.space.labels.data)
+    labels[3] = 0
+    desk.space.labels.data = labels
+    desk.sync()
+    assert desk.space.labels.data is desk.space.store
+    desk.click(*RIGHT)
+    desk.track("both")
+    assert desk.area(3, 1) == 0 and desk.area(4, 1) > 0
+
+
+@pytest.mark.parametrize("labels", [np.zeros((2, 3, 4), int), np.full((8, 96, 128), 70000)])
+def test_labels_that_cannot_be_masks_are_refused_and_the_masks_stay(
+    desk: Desk, labels: np.ndarray
+) -> None:
+    desk.click(*LEFT)
+    area = desk.area(0, 1)
+    desk.space.labels.data = labels
+    assert "as before" in desk.failures[-1]
+    assert desk.area(0, 1) == area and desk.space.labels.data is desk.space.store
 
 
 def test_what_a_person_painted_is_never_overwritten(desk: Desk) -> None:
@@ -379,6 +448,16 @@ def test_an_image_of_another_shape_closes_the_objects_of_before(desk: Desk) -> N
     assert not desk.controller.objects
     desk.click(40, 40)
     assert desk.space.store.frame_size == (50, 50)
+
+
+def test_an_image_that_becomes_longer_keeps_its_objects(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.track()
+    (image,) = desk.controller.images
+    image.data = np.concatenate([image.data, image.data[-1:]])
+    assert list(desk.controller.objects) == [1] and not desk.failures
+    desk.track()
+    assert len(desk.space.store.frames_of(1)) == 9
 
 
 def test_planes_of_a_volume_in_time_are_lines_of_their_own(

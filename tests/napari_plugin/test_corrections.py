@@ -57,3 +57,13 @@ def test_a_run_that_had_nothing_to_do_says_so(desk: Desk) -> None:
     desk.track()
     desk.track()
     assert "Nothing had to be tracked" in desk.told[-1]
+
+
+def test_a_range_that_begins_beyond_what_is_tracked_is_noted(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.track(start=4)
+    assert "object 1 was last seen on frame 0" in desk.told[-1]
+    desk.undo()
+    desk.track(stop=3)
+    desk.track(start=4)
+    assert "last seen" not in desk.told[-1]

@@ -237,3 +237,45 @@ def test_a_polygon_and_an_ellipse_are_masks(desk: Desk) -> None:
     desk.space.boxes.add_ellipses(np.array([(0, 60, 60), (0, 60, 90), (0, 80, 90), (0, 80, 60)]))
     desk.jobs.run()
     assert desk.area(0, 3) == pytest.approx(np.pi * 15 * 10, rel=0.05)
+
+
+def test_what_was_undone_is_the_last_that_is_told(desk: Desk) -> None:
+    desk.click(*LEFT)
+    desk.click(44, 44)
+    desk.undo()
+    assert desk.told[-1] == "The click is undone."
+
+
+def test_a_stroke_while_the_model_looks_at_a_click_is_undone_with_it(desk: Desk) -> None:
+    desk.controller.new_object()
+    desk.space.points.add([0, *LEFT])
+    desk.space.labels.paint((0, 40, 40), 1)  # before the answer
+    painted = desk.area(0, 1)
+    desk.sync()
+    assert desk.area(0, 1) == painted > 0
+    desk.undo()
+    assert desk.area(0, 1) == 0
+    desk.redo()
+    assert desk.area(0, 1) == painted
+
+
+@pytest.mark.parametrize(
+    "act",
+    [lambda control: control.begin_here(), lambda control: control.divisions.divide()],
+    ids=["life", "division"],
+)
+def test_an_act_while_the_model_looks_at_a_click_is_an_edit_of_its_own(
+    desk: Desk, act: Callable[[Any], None]
+) -> None:
+    desk.click(*LEFT)
+    desk.track()
+    desk.space.go_to((3,))
+    desk.controller.new_object()
+    desk.space.points.add([3, *RIGHT])  # not answered yet
+    desk.controller.select(1)
+    act(desk.controller)
+    desk.jobs.run()
+    desk.undo()
+    assert len(desk.space.points.data) == 2 and desk.area(3, 2) > 0
+    desk.undo()
+    assert len(desk.space.points.data) == 1 and desk.area(3, 2) == 0

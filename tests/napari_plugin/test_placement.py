@@ -73,6 +73,25 @@ def test_the_size_of_a_pixel_and_the_time_of_a_frame_are_the_worlds() -> None:
     assert time_step(bare, 0) is None and micrometres(bare) is None
 
 
+@pytest.mark.parametrize(
+    ("scale", "columns"),
+    [
+        (1, {"area_px", "speed_px_per_frame"}),
+        (0.5, {"area_px", "area_unit2", "speed_unit_per_frame"}),
+    ],
+)
+def test_a_scale_without_a_unit_is_not_one_of_pixels(
+    make_desk: Callable[..., Desk], scale: float, columns: set[str]
+) -> None:
+    desk = make_desk(moving_discs(2)[0], scale=(1, scale, scale))
+    desk.click(*LEFT)
+    desk.track()
+    desk.controller.results.measure()
+    desk.jobs.run()
+    names = desk.controller.results.table.quantities
+    assert {name for name in names if name.startswith(("area", "speed"))} == columns
+
+
 def test_proposals_stay_on_an_image_that_is_moved(make_desk: Callable[..., Desk]) -> None:
     desk = make_desk(moving_discs(3)[0])
     desk.controller.proposals.propose()

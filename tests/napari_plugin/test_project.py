@@ -223,6 +223,20 @@ def test_a_dock_that_is_opened_again_finds_the_work(desk: Desk, nano: Sam2Model)
     assert sorted(layer.name for layer in desk.viewer.layers) == sorted(names)
 
 
+def test_what_was_painted_while_the_dock_was_closed_is_kept(desk: Desk, nano: Sam2Model) -> None:
+    desk.click(*LEFT)
+    desk.track()
+    desk.controller.close()
+    desk.viewer.layers["movie masks"].fill((3, 40, 37), 0)
+    desk.controller = Controller(desk.viewer, desk.jobs, lambda: nano)
+    desk.controller.use([desk.viewer.layers["movie"]])
+    desk.track()
+    assert desk.area(3, 1) == 0 and desk.area(2, 1) > 0
+    desk.undo()
+    desk.undo()
+    assert desk.area(3, 1) > 0
+
+
 def test_a_project_is_saved_where_the_user_wants_it(
     open_movie: Open, movie: Path, tmp_path: Path
 ) -> None:
@@ -398,6 +412,48 @@ def test_a_project_of_another_image_is_refused(
         small.controller.projects.open(movie.with_suffix(".sam2"))
     with pytest.raises(Sam2PluginsError, match="no project"):
         small.controller.projects.open(other)
+
+
+def test_a_movie_that_became_longer_has_its_objects_still(open_movie: Open, movie: Path) -> None:
+    tifffile.imwrite(movie, moving_discs(6)[0])
+    first = open_movie(movie)
+    first.click(*LEFT)
+    first.track()
+    first.controller.close()
+    tifffile.imwrite(movie, moving_discs(8)[0])
+    second = open_movie(movie)
+    assert "had 6 frames" in second.told[-1]
+    second.track()
+    assert len(second.space.store.frames_of(1)) == 8
+    made = everything(second)
+    second.controller.close()
+    assert everything(open_movie(movie)) == made
+
+
+def test_work_on_a_movie_that_became_shorter_is_told_of_and_stays(
+    open_movie: Open, movie: Path
+) -> None:
+    first = open_movie(movie)
+    first.click(*LEFT)
+    first.controller.close()
+    place = movie.with_suffix(".sam2")
+    saved = place.read_bytes()
+    tifffile.imwrite(movie, moving_discs(5)[0])
+    second = open_movie(movie)
+    assert str(place) in second.told[-1] and "beside it" in second.told[-1]
+    second.click(*LEFT)
+    second.controller.close()
+    assert place.read_bytes() == saved
+    assert movie.with_name("discs-2.sam2").exists()
+
+
+def test_a_movie_with_the_longest_name_has_a_project(open_movie: Open, tmp_path: Path) -> None:
+    movie = tmp_path / f"{'ä' * 125}.tif"
+    tifffile.imwrite(movie, moving_discs(4)[0])
+    first = open_movie(movie)
+    first.click(*LEFT)
+    first.controller.close()
+    assert list(open_movie(movie).controller.objects) == [1]
 
 
 def test_damaged_lines_are_left_out_and_told_of(open_movie: Open, movie: Path) -> None:

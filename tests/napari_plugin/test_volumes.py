@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,6 +52,25 @@ def test_a_range_is_one_of_time_points(stacks: Desk) -> None:
     stacks.click(30, 22)
     stacks.track("forward", stop=1)
     assert {index[0] for index in stacks.space.store.frames_of(1)} == {0, 1}
+
+
+def test_results_of_one_stack_tell_of_the_masks_in_the_others(stacks: Desk, tmp_path: Path) -> None:
+    stacks.click(30, 22)
+    results, store = stacks.controller.results, stacks.space.store
+    results.export("csv", tmp_path)
+    stacks.jobs.run()
+    assert "are not in it" not in stacks.told[-1]
+    stacks.track("forward")
+    others = [store.get((t, z), 1) for t in (1, 2) for z in range(PLANES)]
+    seen = sum(mask is not None and mask.visible for mask in others)
+    for act in (
+        lambda: results.export("csv", tmp_path),
+        results.measure,
+        lambda: results.save_prompts(tmp_path / "prompts.json"),
+    ):
+        act()
+        stacks.jobs.run()
+        assert f"{seen} masks of other planes or time points are not in it" in stacks.told[-1]
 
 
 def test_an_object_in_several_planes_has_one_track() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Literal, TypeAlias
@@ -156,3 +156,28 @@ def plan_sweeps(
         back = range(begin, (start or 0) - 1, -1)
         sweeps.append(Sweep(back, True, by_object, shared=both, lives=lives or {}))
     return sweeps
+
+
+def jumps(
+    seen: Mapping[str, Iterable[int]], direction: Direction, start: int | None, stop: int | None
+) -> Iterator[str]:
+    """Note the objects that are seen only before a range, so that frames between are left out.
+
+    Parameters
+    ----------
+    seen
+        Frames by the name of the object.
+    """
+    ends = {"forward": [(start, 1)], "backward": [(start, -1)], "both": [(start, 1), (stop, -1)]}
+    for begin, way in ends[direction]:
+        if begin is None:
+            continue
+        for name, frames in seen.items():
+            gaps = [way * (begin - frame) for frame in frames]
+            nearest = min((gap for gap in gaps if gap >= 0), default=0)
+            if nearest > 1:
+                last = begin - way * nearest
+                yield (
+                    f"{name} was last seen on frame {last}, and tracking begins with frame "
+                    f"{begin}, as if nothing had moved between: prompt it there, or begin earlier."
+                )

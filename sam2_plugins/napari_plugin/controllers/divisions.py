@@ -7,7 +7,9 @@ from itertools import count
 
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.controllers.prompting import Prompting
+from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.models.dock import DockModel
+from sam2_plugins.napari_plugin.models.work import Work
 
 
 class Divisions:
@@ -27,28 +29,34 @@ class Divisions:
             dock.failed.emit("Select the mother first: the cell that divides.")
             return
         work, line = dock.here
-        name = work.names[mother]
+        frame = dock.frame  # as it is now; the person may go on
+        self._prompting.after(lambda: self._divide(work, line, mother, frame))
+
+    def _divide(self, work: Work, line: Line, mother: int, here: int) -> None:
+        dock, name = self._dock, work.names.get(mother)
+        if name is None:  # removed meanwhile
+            return
         earlier = (line.frame(index) for index in work.store.frames_of(mother))
-        if not any(frame is not None and frame < dock.frame for frame in earlier):
+        if not any(frame is not None and frame < here for frame in earlier):
             dock.failed.emit(
                 f"{name} is on no frame before this one. Go to the first frame that shows two "
                 "cells, and select the mother."
             )
             return
         lives, daughters = work.session.lives, work.daughters(mother)
-        if len(daughters) > 1 and {lives.get(d, Life()).first for d in daughters} == {dock.frame}:
+        if len(daughters) > 1 and {lives.get(d, Life()).first for d in daughters} == {here}:
             dock.message.emit(f"{name} divides here already.")
             return
-        change = work.bound(line, mother, Life(lives.get(mother, Life()).first, dock.frame - 1))
+        change = work.bound(line, mother, Life(lives.get(mother, Life()).first, here - 1))
         for daughter in daughters:
             last = lives.get(daughter, Life()).last
-            change |= work.bound(line, daughter, Life(dock.frame, last))
+            change |= work.bound(line, daughter, Life(here, last))
         names = (f"{name}.{n}" for n in count(1))
         free = (one for one in names if one not in work.names.values())
         for _ in range(2 - len(daughters)):
             daughters.append(work.add(next(free)))
             work.lineage.add(mother, daughters[-1])
-            lives[daughters[-1]] = Life(dock.frame, None)
+            lives[daughters[-1]] = Life(here, None)
         work.history.record("division", change)
         dock.daughters = [label for label in daughters if not work.store.frames_of(label)]
         if dock.daughters:

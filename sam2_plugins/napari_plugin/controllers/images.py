@@ -85,6 +85,7 @@ class Images:
         work = dock.works[image] = Work(workspace, Session(workspace.store, dock))
         workspace.store.on_edit = partial(self.painted.emit, work)
         workspace.labels.events.selected_label.connect(self._on_label_selected)
+        workspace.labels.events.data.connect(self._on_labels_replaced)
         image.events.data.connect(self._on_image_changed)
         return work
 
@@ -95,6 +96,7 @@ class Images:
         self.closing.emit(image, work)
         work.workspace.close()
         work.workspace.labels.events.selected_label.disconnect(self._on_label_selected)
+        work.workspace.labels.events.data.disconnect(self._on_labels_replaced)
         image.events.data.disconnect(self._on_image_changed)
 
     def leave(self, layer: Any) -> None:
@@ -147,8 +149,22 @@ class Images:
             return
         self.close(image)
         dock.selected = None
-        dock.failed.emit(f"{image.name} has another shape now: the objects of before are closed.")
+        if image in dock.images[:1]:
+            dock.image_changed.emit()  # which brings the objects of a movie back that became longer
+        if image not in dock.works:
+            dock.failed.emit(
+                f"{image.name} has another shape now: the objects of before are closed."
+            )
         dock.objects_changed.emit()
+
+    def _on_labels_replaced(self, event: Any) -> None:
+        """Take what a script or another plugin sets as the data of the masks for painted."""
+        layer = event.source
+        store = self._dock.works[self._image_of(layer)].store
+        if layer.data is not store:
+            labels, layer.data = layer.data, store
+            self._dock.attempt(lambda: store.take(labels))
+            layer.refresh()
 
     def _on_label_selected(self, event: Any) -> None:
         label = int(event.source.selected_label)

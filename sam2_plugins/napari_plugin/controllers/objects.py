@@ -7,6 +7,7 @@ from collections.abc import Callable
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.controllers.prompting import Prompting
+from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.mask_store import Index
 from sam2_plugins.napari_plugin.models.cleanup import CLEANERS, clean
 from sam2_plugins.napari_plugin.models.click_meaning import meaning_of_click
@@ -70,8 +71,8 @@ class Objects:
 
     def rename(self, label: int, name: str) -> None:
         """Rename an object."""
-        work = self._dock.work
-        if work is not None and label in work.names:
+        work, name = self._dock.work, name.strip()
+        if work is not None and label in work.names and name:  # one without a name is lost in lists
             work.names[label] = name
             work.history.record("name")
         self._dock.objects_changed.emit()
@@ -110,6 +111,12 @@ class Objects:
         if life.first is not None and life.last is not None and life.first > life.last:
             raise PromptError(f"{name} cannot end on frame {life.last}, before it begins.")
         work.require_family(label, life)
+        self._prompting.after(lambda: self._live(work, line, label, life))
+
+    def _live(self, work: Work, line: Line, label: int, life: Life) -> None:
+        dock, name = self._dock, work.names.get(label)
+        if name is None:  # removed meanwhile
+            return
         work.history.record(f"life of {name}", work.bound(line, label, life))
         dock.show(work)
         dock.objects_changed.emit()

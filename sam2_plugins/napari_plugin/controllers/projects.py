@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,16 @@ from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.napari_plugin.controllers.images import Images
 from sam2_plugins.napari_plugin.controllers.jobs import Jobs
 from sam2_plugins.napari_plugin.controllers.tracks import TracksDrawing
+from sam2_plugins.napari_plugin.layers.mask_store import Index, MaskStore
 from sam2_plugins.napari_plugin.models.dock import DockModel
 from sam2_plugins.napari_plugin.models.project_file import (
     Project,
     Saved,
+    read_facts,
     read_project,
     write_project,
 )
-from sam2_plugins.napari_plugin.models.project_places import Places, facts_of, is_renamed
+from sam2_plugins.napari_plugin.models.project_places import Places, facts_of, holds, is_renamed
 from sam2_plugins.napari_plugin.models.requests import Choices
 from sam2_plugins.napari_plugin.models.work import Work
 
@@ -33,6 +36,9 @@ class _Kept:
     saved: Saved
     layers: tuple[Any, ...]
     path: Path | None
+    store: MaskStore
+    edited: Set[Index]
+    """Frames on which a person has painted since."""
 
 
 _KEPT: WeakKeyDictionary[Any, _Kept] = WeakKeyDictionary()
@@ -105,7 +111,7 @@ class Projects:
             raise Sam2PluginsError("Open the image first, then its project.")
         saved, image = read_project(path), dock.images[0]
         facts = facts_of(image)
-        if saved.image.shape != facts.shape:
+        if not holds(facts.shape, saved.image.shape):
             raise Sam2PluginsError(
                 f"{path} is of {saved.image.name} with shape {saved.image.shape}, and "
                 f"{facts.name} has shape {facts.shape}: choose the right image."
@@ -127,13 +133,17 @@ class Projects:
             return
         image = dock.images[0]
         kept = _KEPT.pop(image, None)
-        if kept is not None and kept.saved.image.shape == facts_of(image).shape:
+        if kept is not None and holds(facts_of(image).shape, kept.saved.image.shape):
             for layer in kept.layers:
                 if layer in dock.viewer.layers:
                     dock.viewer.layers.remove(layer)
             look = replace(kept.saved.choices, limits=())  # as it is shown now
             path = kept.path if kept.path and kept.path.exists() else None
             self._recall(replace(kept.saved, choices=look), path)
+            if dock.work is not None:
+                for index in sorted(kept.edited):
+                    dock.work.store[index] = kept.store[index]
+                dock.show(dock.work)
             return
         found = self.places.find(image)
         path = next((path for path in found if self.places.lock(path, image)), None)
@@ -146,6 +156,12 @@ class Projects:
             dock.message.emit(
                 f"{found[0]} is open on another layer or in another window: this work is saved "
                 "beside it."
+            )
+        elif (longer := self.places.of_longer(image)) is not None:
+            facts, here = read_facts(longer), facts_of(image)
+            dock.message.emit(
+                f"{longer} is of this file when its shape was {facts.shape}; it is {here.shape} "
+                "now. That work stays as it is, and new work is saved beside it."
             )
         elif left := self.places.left_behind(image):
             dock.message.emit(
@@ -165,7 +181,9 @@ class Projects:
             if path is not None:
                 self.places.release(path)
         if saved.masks or saved.state.names:
-            _KEPT[image] = _Kept(saved, tuple(work.workspace.layers()), path)
+            space = work.workspace
+            layers = tuple(space.layers())
+            _KEPT[image] = _Kept(saved, layers, path, space.store, space.edited)
 
     def _save(self, work: Work) -> None:
         """Append the work on an image to its project file from now on."""
@@ -229,13 +247,16 @@ class Projects:
         dock.show(work)
         dock.objects_changed.emit()
         when = "" if path is None else f", as saved on {_date(path)} in {path.name}"
+        was, now = (shape[:-2] for shape in (saved.image.shape, work.store.shape))
+        grown = " × ".join(map(str, was)) if was != now else ""
+        more = f" The movie had {grown} frames then: track on through the others." if grown else ""
         lost = f" {_count(saved.damaged, 'damaged line')} left out." if saved.damaged else ""
         missing = [name for name in saved.choices.channels if name not in dock.choices.channels]
         if missing:
             lost += f" Without its channels {', '.join(missing)}: open and choose them above."
         run = work.unfinished
         broken = f" All cells was broken off on frame {run.taken}: it can go on." if run else ""
-        dock.message.emit(f"{_count(len(names), 'object')} back{when}.{lost}{broken}")
+        dock.message.emit(f"{_count(len(names), 'object')} back{when}.{more}{lost}{broken}")
 
     def _leave(self, work: Work) -> None:
         if work.project is not None:

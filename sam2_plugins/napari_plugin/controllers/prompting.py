@@ -66,13 +66,15 @@ class Prompting:
             for key in [key for key in due if due[key] and not self._may_live(work, *key)]:
                 del due[key]
                 self._take_away(work, line, *key)
+            due = self._with_shown_objects(work, line, due)
         if not due:
             return
         self.answering = True
         change: Change = {}
         view = self._dock.view()
         frames = sorted({frame for frame, _ in due})
-        self._dock.message.emit(f"Looking at frame {', '.join(map(str, frames[:3]))} …")
+        if not replaying:
+            self._dock.message.emit(f"Looking at frame {', '.join(map(str, frames[:3]))} …")
 
         def answer() -> None:
             for (frame, label), prompts in due.items():
@@ -80,18 +82,33 @@ class Prompting:
 
         self._jobs.call(
             answer,
-            lambda _: self._on_answered(work, due, change, replaying),
+            lambda _: self._on_answered(work, line, due, change, replaying),
             lambda error: self._on_refused(work, line, error),
         )
+
+    def _with_shown_objects(self, work: Work, line: Line, due: Pending) -> Pending:
+        """Erase clicks that only exclude, on objects that nothing shows: any mask would do."""
+        prompts = work.prompts(line).items()
+        shown = {label for (_, label), some in prompts if any(prompt.shows for prompt in some)}
+        unshown = [key for key, some in due.items() if some and key[1] not in shown]
+        for frame, label in unshown:
+            work.workspace.erase(label, line.index(frame))
+            name = work.names.get(label, f"object {label}")
+            self._dock.failed.emit(
+                f"Click on {name} first: a click that excludes tells only what is not part of it."
+            )
+        return work.pending(line) if unshown else due
 
     def end_stroke(self) -> None:
         """Record what was painted as one edit, with the lives of objects beyond which it lies.
 
         What may not be where it was painted is taken away.
         """
-        if self._dock.here is None:
-            return
-        work, line = self._dock.here
+        if self._dock.here is not None and (stroke := self._stroke(*self._dock.here)):
+            self._dock.here[0].history.record("stroke of the brush", stroke)
+
+    def _stroke(self, work: Work, line: Line) -> Change:
+        """Return the masks that undo the strokes since the last edit, which are over."""
         for index, label in [*work.stroke]:
             frame = line.frame(index)
             if frame is None or (index, label) not in work.session.painted:
@@ -100,25 +117,30 @@ class Prompting:
                 work.session.let_live(label, frame)
             else:
                 self._take_away(work, line, frame, label)
-        work.end_stroke()
+        return work.take_stroke()
 
     def after(self, act: Callable[[], None]) -> None:
-        """Call a function when the model has answered."""
+        """Call a function when the model has answered: its edit holds no unanswered prompt then."""
         if self.answering:
             self._waiting.append(act)
         else:
             act()
 
-    def _on_answered(self, work: Work, due: Pending, change: Change, replaying: bool) -> None:
+    def _on_answered(
+        self, work: Work, line: Line, due: Pending, change: Change, replaying: bool
+    ) -> None:
         self.answering = False
         prompted = [label for (_, label), prompts in due.items() if prompts]
         if not replaying:
             for label in prompted:
                 work.names.setdefault(label, f"object {label}")
-            work.history.record(_title(due), change)
+            # What was painted while the model was looking is of the same edit; masks of `change`
+            # are from before it.
+            stroke = self._stroke(work, line)
+            work.history.record(_title(due), {**stroke, **change})
         self._dock.show(work)
-        self._dock.message.emit(self._not_obeyed(work, due) or self._what_next(work, due))
-        if not replaying:
+        if not replaying:  # else it would take the place of what was undone
+            self._dock.message.emit(self._not_obeyed(work, due) or self._what_next(work, due))
             self.answered.emit(prompted)
         self._dock.objects_changed.emit()
         self.sync()
@@ -147,6 +169,8 @@ class Prompting:
         name = work.names.get(label, f"object {label}")
         if label in work.session.prompts.corrections(line):
             return f"{name} is corrected on this frame. Track on from here (G), or correct more."
+        if not prompts[-1].shows:
+            return f"{name} leaves out what you clicked on. Click on more of it, or track."
         if len(prompts) > 1:
             return f"This was added to {name}. If it is another cell: Ctrl+Z, N, and click again."
         another = "Click on the next cell, Shift-click to add to this one"
@@ -156,7 +180,7 @@ class Prompting:
 
     def _do_what_waits(self) -> None:
         while self._waiting and not self.answering:
-            self._waiting.pop(0)()
+            self._dock.attempt(self._waiting.pop(0))
 
     def _on_refused(self, work: Work, line: Line, error: Exception) -> None:
         """Take a refused prompt's marker away, so that it does not come again.

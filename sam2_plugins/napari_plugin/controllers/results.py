@@ -54,7 +54,9 @@ class Results:
             (self.table,), self._measured_of = found, measured_of
             work.workspace.labels.features = self.table.features(work.names)
             self.measured.emit()
-            dock.message.emit(f"{len(self.measures)} masks measured.")
+            dock.message.emit(
+                f"{len(self.measures)} masks measured. {work.elsewhere(line)}".rstrip()
+            )
 
         def steps() -> Generator[int, None, None]:
             rows: list[Row] = []
@@ -112,7 +114,8 @@ class Results:
         height, width = work.store.frame_size
         facts = {"name": dock.images[0].name, "frames": dock.length}
         facts |= {"height": height, "width": width}
-        self._write(path, lambda: write_prompts(path, work, line, facts))
+        note = work.elsewhere(line)
+        self._write(path, lambda: write_prompts(path, work, line, facts), note and f" {note}")
 
     def load_prompts(self, path: Path) -> None:
         """Load the prompts of a file as further objects, except those that exist already."""

@@ -10,7 +10,7 @@ from psygnal import Signal
 
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.lineage import LineageJournal
-from sam2_plugins.core.tracking.schedule import Direction
+from sam2_plugins.core.tracking.schedule import Direction, jumps
 from sam2_plugins.napari_plugin.controllers.jobs import Handle, Jobs
 from sam2_plugins.napari_plugin.controllers.prompting import Prompting
 from sam2_plugins.napari_plugin.controllers.tracks import TracksDrawing
@@ -194,7 +194,7 @@ class Runs:
                 return session.run(request, change)
             return track_volumes(session, request, names, begins, change)
 
-        self._start(work, steps, request, change)
+        self._start(work, steps, request, change, about=_jumps(work, request))
 
     def _start(
         self,
@@ -204,6 +204,7 @@ class Runs:
         change: Change,
         on_step: Callable[[Step], None] = lambda step: None,
         on_end: Callable[[bool], None] = lambda whole: None,
+        about: str = "",
     ) -> None:
         dock = self._dock
         if dock.running:
@@ -229,14 +230,20 @@ class Runs:
 
         def done(stopped: bool) -> None:
             self._run, dock.running = None, False
+            self.progressed.emit(None)
+            self._prompting.after(lambda: record(stopped))
+
+        def record(stopped: bool) -> None:
+            self._prompting.end_stroke()  # is an edit of its own
             made = _by_the_run(change, work.session, request.line.axis)
             work.history.record("run", made, differ=True)
             on_end(not stopped)
             dock.show(work)
-            self.progressed.emit(None)
             kept = "Stopped; what is done is kept: " if stopped else ""
             if computed or stopped or not frames:
-                dock.message.emit(f"{kept}{len(frames)} frames tracked. {note}".rstrip())
+                count = "1 frame" if len(frames) == 1 else f"{len(frames)} frames"
+                told = (f"{kept}{count} tracked.", note, about)
+                dock.message.emit(" ".join(filter(None, told)))
             else:
                 dock.message.emit(
                     "Nothing had to be tracked: all masks follow from the prompts already."
@@ -245,13 +252,25 @@ class Runs:
 
         def failed(error: Exception) -> None:
             done(True)
-            dock.fail(error)
+            self._prompting.after(lambda: dock.fail(error))
 
         self.progressed.emit(RunProgress(0, 0, 0.0))
         dock.running = True
         handle = self._jobs.stream(steps, each, done, failed)
         if dock.running:  # it may be over already
             self._run = handle
+
+
+def _jumps(work: Work, request: Request) -> str:
+    """Note the objects between whose last mask and the range frames are left out."""
+    if request.since is not None or request.over is not None:
+        return ""
+    line, tracked = request.line, work.session.prompts.tracked
+    seen = {
+        name: [f for f, o in work.prompts(line) if o == label] + [*tracked.get((line, label), ())]
+        for label, name in work.names.items()
+    }
+    return " ".join(jumps(seen, request.direction, request.start, request.stop))
 
 
 def _prompted(work: Work, line: Line) -> bool:

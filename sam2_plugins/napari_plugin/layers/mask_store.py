@@ -174,6 +174,29 @@ class MaskStore(MaskTable[Index, int]):
             after[key[-2:]] = plane
             self._paint(index, after)
 
+    def take(self, labels: Any) -> None:
+        """Take over an array of labels where it differs, as if a person had painted that.
+
+        Raises
+        ------
+        Sam2PluginsError
+            If it is of another shape, or has labels that are not possible here.
+        """
+        if tuple(labels.shape) != self.shape:
+            raise Sam2PluginsError(
+                f"The labels have shape {tuple(labels.shape)}, and the image {self.shape}: the "
+                "masks are as before."
+            )
+        for index in np.ndindex(self.shape[:-2]):
+            plane = np.asarray(labels[index])
+            if plane.min() < 0 or plane.max() > LARGEST_LABEL:
+                raise Sam2PluginsError(
+                    f"The labels of frame {index} are not all from 0 to {LARGEST_LABEL}: the masks "
+                    "there are as before."
+                )
+            if (plane != self._compose(index)).any():
+                self[index] = plane
+
     def _frames(self, key: tuple[Any, ...]) -> tuple[list[Index], tuple[int, ...]]:
         """Frames that an index without arrays means, and the shape of what is there."""
         leading = key[:-2]

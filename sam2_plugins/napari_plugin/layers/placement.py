@@ -41,10 +41,12 @@ def keep_placed(image: Any, layers: Callable[[], Iterable[Any]]) -> Callable[[],
 
 
 def pixel_size(image: Any) -> tuple[float, float, str]:
-    """Height and width of a pixel, and their unit ("px" if the image has none)."""
+    """Height and width of a pixel, and their unit: "px" for pixels, "unit" where scale has none."""
     height, width = steps_of(image)[-2:]
     unit = getattr(image, "units", ("pixel",))[-1]
-    return height, width, "px" if str(unit) == "pixel" else _symbol(unit)
+    if str(unit) == "pixel":
+        return height, width, "px" if np.allclose((height, width), 1) else "unit"
+    return height, width, _symbol(unit)
 
 
 def micrometres(image: Any) -> tuple[float, float] | None:

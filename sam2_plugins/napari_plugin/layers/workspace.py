@@ -52,6 +52,8 @@ class Workspace:
     ----------
     drawing
         The object that the next click, box or stroke is of.
+    edited
+        Frames on which a person has painted since all this was closed.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Workspace:
         self._only_selects = False
         self._quiet = False
         self.drawing = 1
+        self.edited: set[Index] = set()
         self._excluding = self._had_boxes = False
         self.labels = viewer.add_labels(
             self.store,
@@ -115,7 +118,8 @@ class Workspace:
 
     def close(self) -> None:
         """Disconnect from the layers' events."""
-        self.store.on_edit = lambda index, before: None
+        edited = self.edited  # without what else is here: the layer may stay for long
+        self.store.on_edit = lambda index, before: edited.add(index)
         self._leave_in_place()
         for layer in (self.points, self.boxes):
             layer.events.data.disconnect(self._drawn)
@@ -199,7 +203,7 @@ class Workspace:
     def show_tracks(self, tracks: Tracks) -> None:
         """Draw paths in a Tracks layer."""
         data, graph = tracks
-        if self.store.ndim < 3:
+        if not 3 <= self.store.ndim <= 4:  # of time, and with more axes, napari draws no tracks
             return
         if not len(data):
             if self.tracks is not None and self.tracks in self.viewer.layers:

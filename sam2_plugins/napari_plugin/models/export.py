@@ -55,6 +55,8 @@ def export(
                 yield frame
     notes = [f"Written: {path}" for path in writers.paths]
     notes += [f"Note: {note}" for note in writers.notes]
+    if elsewhere := work.elsewhere(line):
+        notes.append(f"Note: {elsewhere}")
     if kind == "ctc":
         notes += [f"Note: {problem}" for problem in check_ctc(folder / FORMATS["ctc"])]
     return notes

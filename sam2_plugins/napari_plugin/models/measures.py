@@ -44,7 +44,9 @@ def measure(
             x, y = mask.centroid
             places[label] = (x * width, y * height)
             row: Row = {"object": names[label], "label": label, "frame": frame}
-            row |= {"area_px": mask.area, f"area_{unit}2": mask.area * width * height}
+            row["area_px"] = mask.area
+            if unit != "px":
+                row[f"area_{unit}2"] = mask.area * width * height
             row |= {"x_px": x, "y_px": y, "iou": mask.iou}
             row |= _shape_and_light(mask, pictures)
             if label in before:

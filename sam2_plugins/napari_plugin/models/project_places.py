@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import sha256
 from itertools import chain, count, islice
 from pathlib import Path
@@ -17,6 +18,9 @@ from filelock import FileLock, Timeout
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.napari_plugin.layers.frames import mask_shape
 from sam2_plugins.napari_plugin.models.project_file import SUFFIX, ImageFacts, read_facts
+
+LONGEST_STEM = 200
+"""Bytes of a movie's name that its project has: file systems end at 255, with all suffixes."""
 
 
 def facts_of(image: Any) -> ImageFacts:
@@ -67,6 +71,17 @@ class Places:
         """A place to save the work on an image to, where there is no other work."""
         free = (path for path in self._candidates(image) if not path.exists())
         return next((path for path in free if self.lock(path, image)), None)
+
+    def of_longer(self, image: Any) -> Path | None:
+        """The project of the file of an image from when that had more frames; None if none is."""
+        for path in self._candidates(image) if source_of(image) is not None else ():
+            if not path.exists():
+                return None
+            with suppress(Sam2PluginsError):
+                facts = read_facts(path)
+                if facts.path == str(source_of(image)) and not fits(path, image):
+                    return path
+        return None
 
     def refuges(self, image: Any) -> Iterator[Path]:
         """Free places for work that cannot be saved where it was: there, and with the recovered."""
@@ -127,6 +142,7 @@ class Places:
         if not self.beside:
             return iter(first)
         stem = source.name if source.is_dir() else source.stem.removesuffix(".ome")
+        stem = stem.encode()[:LONGEST_STEM].decode(errors="ignore")
         names = chain([f"{stem}{SUFFIX}"], (f"{stem}-{n}{SUFFIX}" for n in count(2)))
         return chain(first, (source.parent / name for name in names))
 
@@ -141,7 +157,14 @@ def fits(path: Path, image: Any) -> bool:
     except Sam2PluginsError:
         return False
     here = facts_of(image)
-    return facts.shape == here.shape and here.name in (facts.name, Path(facts.path).stem)
+    return holds(here.shape, facts.shape) and here.name in (facts.name, Path(facts.path).stem)
+
+
+def holds(shape: tuple[int, ...], earlier: tuple[int, ...]) -> bool:
+    """Whether images of a shape have all frames of an earlier one: a movie may become longer."""
+    pairs = zip(shape[:-2], earlier[:-2], strict=False)
+    longer = len(shape) == len(earlier) and all(now >= before for now, before in pairs)
+    return longer and shape[-2:] == earlier[-2:]
 
 
 def is_renamed(facts: ImageFacts, image: Any) -> bool:

@@ -238,9 +238,11 @@ class Session:
                 return
             if replaying:
                 return
-            prompted = bool(self.prompts.get(key))
-            mask = tracker.mask(frame, label) if prompted else self._before.pop(key, None)
-            entry = (line.index(frame), label)
+            entry, answered = (line.index(frame), label), self.prompts.get(key)
+            mask = tracker.mask(frame, label) if answered else self._before.pop(key, None)
+            painted = self.painted.get(entry)
+            if painted and painted.mask not in [prompt.mask for prompt in answered]:
+                return  # painted meanwhile: it is the next to be answered
             alive = frame in self.lives.get(label, Life())
             before = self.store.put(*entry, mask if alive else None)
             if change is not None:

@@ -127,6 +127,19 @@ class Work:
         mothers = self.lineage.mothers.items()
         return [label for label, of in mothers if of == mother and label in self.names]
 
+    def elsewhere(self, line: Line) -> str:
+        """Note the masks that are not along a line, and so in no result of it; "" if all are."""
+        beside = [
+            masks for index, masks in self.store.snapshot().items() if line.frame(index) is None
+        ]
+        n = sum(mask.visible for masks in beside for o, mask in masks.items() if o in self.names)
+        if not n:
+            return ""
+        return (
+            f"{n} masks of other planes or time points are not in it: go there, and do the same, "
+            "or write all masks with File › Save Selected Layers."
+        )
+
     def require_family(self, label: int, life: Life) -> None:
         """Check that a life overlaps neither that of the mother nor those of the daughters.
 
@@ -244,10 +257,14 @@ class Work:
         run = saved.all_cells
         self.all_cells = run and replace(run, running=False, latest=None)
 
+    def take_stroke(self) -> Change:
+        """Return the masks that undo the strokes since the last edit, to be recorded."""
+        stroke, self.stroke = self.stroke, {}
+        return stroke
+
     def end_stroke(self) -> None:
         """Record the strokes since the last edit as one edit."""
-        stroke, self.stroke = self.stroke, {}
-        if stroke:
+        if stroke := self.take_stroke():
             self.history.record("stroke of the brush", stroke)
 
 
