@@ -121,6 +121,18 @@ def test_every_export_holds_the_tracked_masks(desk: Desk, tmp_path: Path) -> Non
         assert sum(1 for _ in video.decode(video=0)) == 8
 
 
+def test_names_that_a_person_gave_are_in_the_exported_tables(desk: Desk, tmp_path: Path) -> None:
+    desk.click(*LEFT)
+    desk.track()
+    for name in (None, "left daughter"):
+        if name is not None:
+            desk.work.names[1] = name
+        desk.controller.results.export("csv", tmp_path)
+        desk.jobs.run()
+        with (tmp_path / "tracks.csv").open() as file:
+            assert {row.get("name") for row in csv.DictReader(file)} == {name}
+
+
 @pytest.mark.parametrize("is_folder", [False, True])
 def test_no_export_takes_the_place_of_the_movie_or_of_a_frame(
     open_movie: Open, tmp_path: Path, is_folder: bool

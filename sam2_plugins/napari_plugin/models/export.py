@@ -42,16 +42,19 @@ def export(
                 f"{file} would take the place of the movie {movie}, or be taken for one of its "
                 "frames. Choose another folder."
             )
-    names = dict(sorted(work.names.items()))
+    objects = sorted(work.names)
     parents: dict[ObjectId, ObjectId] = dict(work.lineage.mothers.items())
     # A video of a time-lapse is to be watched, not to last as long.
     with view.open(line, timed=kind != "mp4") as frames:
-        writers = open_writers(folder, kind, frames, list(names), parents=parents, overwrite=True)
+        names: dict[ObjectId, str] = dict(work.given_names().items())
+        writers = open_writers(
+            folder, kind, frames, objects, parents=parents, names=names, overwrite=True
+        )
         with writers:
             for frame in range(frames.length or 0):
                 time = float(frame) if frames.fps is None else frame / frames.fps
                 masks = work.store.on_frame(line.index(frame))
-                writers.write(frame, time, {o: m for o, m in masks.items() if o in names})
+                writers.write(frame, time, {o: m for o, m in masks.items() if o in objects})
                 yield frame
     notes = [f"Written: {path}" for path in writers.paths]
     notes += [f"Note: {note}" for note in writers.notes]

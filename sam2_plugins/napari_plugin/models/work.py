@@ -90,14 +90,18 @@ class Work:
         self.names[label] = name or _usual_name(label)
         return label
 
+    def given_names(self) -> dict[int, str]:
+        """Return what a person called the objects, of those that have not their first name."""
+        return {label: name for label, name in self.names.items() if name != _usual_name(label)}
+
     def untouched(self) -> int | None:
         """Return an object that has its first name and nothing else; None if there is none."""
         state = self.capture()
         used = {label for _, label, _ in state.marks.clicks}
         used |= {label for *_, label in state.marks.shapes} | {label for _, label in state.painted}
         used |= {*state.lives, *state.mothers, *state.mothers.values(), *state.taken.values()}
-        free = (label for label, name in self.names.items() if name == _usual_name(label))
-        return next((n for n in free if n not in used and not self.store.frames_of(n)), None)
+        used |= self.given_names().keys()
+        return next((n for n in self.names if n not in used and not self.store.frames_of(n)), None)
 
     def source(self, layer: Any) -> str:
         """Return the name in `taken` of a Labels layer, whatever the layer is called later.
