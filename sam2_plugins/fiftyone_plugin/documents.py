@@ -191,7 +191,8 @@ def keep_additions(fresh: Any, before: Any) -> None:
     """
     mark = Mark.parse(before[MARK])
     fresh.tags = [tag for tag in before.tags if tag != OUTDATED]
-    fresh.attributes = before.attributes
+    if isinstance(before, fo.Detection) and isinstance(fresh, fo.Detection):
+        fresh.attributes = before.attributes  # of an earlier FiftyOne
     index = value_of(before, "index")
     fresh["index"] = fresh["index"] if index is None else index
     scores = evaluation_names(before.field_names)

@@ -12,9 +12,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from sam2_plugins.core import files
 from sam2_plugins.labelstudio_backend.errors import AwayError, ServerError
@@ -27,38 +28,28 @@ ATTEMPTS, PAUSE, LONGEST_PAUSE = 12, 2.0, 120.0
 an hour in all. While it does not answer at all, as during an upgrade, they do not count."""
 
 
-with suppress(ImportError):  # Windows has none
-    import fcntl
-
-
 class Pending:
     """Requests whose results are still to be stored, on disk."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._keys = {path.stem for path in folder.glob("*.json")}
-        self._lock: IO[bytes] | None = None
+        self._lock = FileLock(folder.with_suffix(".lock"), thread_local=False)
 
     def claim(self) -> bool:
         """Whether no other backend has this folder: what it is still to store is its own."""
-        if self._lock is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            lock = self._folder.with_suffix(".lock").open("wb")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.close()
-                return False
-            except (NameError, OSError):  # nor do some network file systems
-                pass
-            self._lock = lock
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            return False
+        except (OSError, NotImplementedError) as error:  # of some network file systems
+            log.debug("%s cannot be locked: %s", self._folder, error)
         return True
 
     def close(self) -> None:
         """Leave the folder to the next backend."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._lock.release()
 
     def __len__(self) -> int:
         return len(self._keys)
