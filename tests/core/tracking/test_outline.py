@@ -41,6 +41,15 @@ class Shown(OutlineRefiner):
         return closeups[:, 2, MASK][:, None] / 255 * 20 - 10
 
 
+class Leaning(OutlineRefiner):
+    """Draws the left half of the closeup alone."""
+
+    def forward(self, closeups: Tensor) -> Tensor:
+        drawn = torch.full_like(closeups[:, 0, MASK][:, None].float(), -1.0)
+        drawn[..., : SIDE // 2] = 3.0
+        return drawn
+
+
 class Nothing(OutlineRefiner):
     """Draws nothing."""
 
@@ -77,6 +86,16 @@ def test_a_redrawn_outline_lies_where_the_object_is_and_has_its_shape(
     assert float((found & true).sum() / (found | true).sum()) > 0.85
     assert closeups.shape == (1, 2, SIDE, SIDE)
     assert torch.equal(closeups[0, MASK] > 127, shown[MASK] > 127)
+
+
+def test_an_object_is_drawn_as_in_a_mirror(small_model: Sam2Model) -> None:
+    outlines = make_tracker(small_model, Leaning()).outlines
+    assert outlines is not None
+    logits = disc_logits(32, (80, 60), 10, SMALL)
+    shown = outlines.shown([0], logits, [SMALL], [True])[0]
+    _, closeups = outlines.redraw(1, logits, [SMALL], [(shown, shown)])
+    drawn = closeups[0, MASK]
+    assert torch.equal(drawn, drawn.flip(-1)) and (drawn > 127).all()
 
 
 def test_an_object_never_seen_from_near_keeps_its_mask(small_model: Sam2Model) -> None:
