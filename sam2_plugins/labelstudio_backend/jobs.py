@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.operating_system import release_memory
 from sam2_plugins.labelstudio_backend.tracking import BATCH, TRACK, Tracked
 
 log = logging.getLogger(__name__)
@@ -256,6 +257,7 @@ class Jobs:
             job.end("failed", f"{type(problem).__name__}: {problem}")
         finally:
             slots.release()
+            release_memory()
 
     def _is_over(self, job: Job) -> bool:
         return job.stop.is_set() or self._closing.is_set()

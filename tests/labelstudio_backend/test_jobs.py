@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import sys
 import threading
 
+import numpy as np
 import pytest
 
+from sam2_plugins.core.operating_system import used_megabytes
 from sam2_plugins.labelstudio_backend.engine import Engine
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import keyframe_dict, read_region
 from sam2_plugins.labelstudio_backend.jobs import AT_ONCE, Author, Jobs
@@ -112,6 +115,20 @@ def test_an_annotators_track_waits_for_none_of_a_batch(settings, files, discs):
     for thread in batches:
         thread.join()
     engine.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others give memory back by themselves")
+def test_memory_between_what_is_kept_of_tracks_goes_back_to_the_system(jobs):
+    kept, before = [], used_megabytes()
+
+    def steps(tracked):
+        blocks = [np.ones(10_000) for _ in range(4000)]
+        kept.extend(blocks[::40])
+        yield
+
+    jobs.join("1", ABOUT, steps, ANN).wait(60)
+    wait_for(lambda: used_megabytes() < before + 100)
+    assert len(kept) == 100
 
 
 def test_an_annotator_is_known_before_the_first_draft_by_what_only_that_editor_has(jobs):
