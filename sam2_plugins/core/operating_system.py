@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import math
 import os
 import signal
@@ -86,3 +87,12 @@ def handling(handler: Any, spared: tuple[signal.Signals, ...] = ()) -> Iterator[
     finally:
         for one, old in before.items():
             signal.signal(one, old)
+
+
+def release_memory() -> None:
+    """Give free memory back to the system, where that does not happen by itself.
+
+    glibc keeps it between tensors that are still in use, and takes more for the next ones.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

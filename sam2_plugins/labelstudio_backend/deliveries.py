@@ -38,12 +38,12 @@ class Pending:
 
     def claim(self) -> bool:
         """Whether no other backend has this folder: what it is still to store is its own."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         try:
+            self._folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(blocking=False)
         except Timeout:
             return False
-        except (OSError, NotImplementedError) as error:  # of some network file systems
+        except (OSError, NotImplementedError) as error:  # read-only, or of a network file system
             log.debug("%s cannot be locked: %s", self._folder, error)
         return True
 
@@ -53,6 +53,10 @@ class Pending:
 
     def __len__(self) -> int:
         return len(self._keys)
+
+    def keys(self) -> frozenset[str]:
+        """Return the names of those that are kept now."""
+        return frozenset(self._keys)
 
     def put(self, key: str, request: Mapping[str, Any]) -> None:
         """Keep a request."""

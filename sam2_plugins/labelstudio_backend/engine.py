@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -93,12 +93,15 @@ class Engine:
             raise FormatError("The context of a request has no list of results.")
         server = server or self.projects.server(project)
         seconds = self.settings.answer_within
-        if context is None and len(tasks) == 1 and server is not None and server.api_key:
-            seconds = min(seconds, OPENS_WITHIN)
+        known: frozenset[str] = frozenset()
+        if context is None and server is not None and server.api_key:
+            known = self._pending.keys()
+            if len(tasks) == 1:
+                seconds = min(seconds, OPENS_WITHIN)
         until = time.monotonic() + seconds
         own = self.projects.settings(project)
         requests = [TaskRequest(t, label_config, drawn, server, project, until, own) for t in tasks]
-        return [self._answer(request) for request in requests]
+        return [self._answer(request, known) for request in requests]
 
     def resume(self) -> int:
         """Resume the requests that a stopped backend left unfinished; return their number.
@@ -163,10 +166,19 @@ class Engine:
 
     # -- one task
 
-    def _answer(self, request: TaskRequest) -> Any:
-        """Return a prediction, or why there is none: an error affects this task alone."""
+    def _answer(self, request: TaskRequest, known: Collection[str] = ()) -> Any:
+        """Return a prediction, or why there is none: an error affects this task alone.
+
+        Parameters
+        ----------
+        known
+            Keys of requests that were to be stored when this one came: answered too, the task would
+            have the prediction twice.
+        """
         try:
             try:
+                if known and request.key in known:
+                    raise NotYet("It is stored when it is done.")
                 made = self._prediction(request)
                 return [] if self._is_stored(request, made) else made
             except NotYet:

@@ -30,7 +30,7 @@ from sam2_plugins.labelstudio_backend.regions import (
     with_note,
 )
 from sam2_plugins.labelstudio_backend.request import TaskRequest
-from sam2_plugins.labelstudio_backend.tracking import CLICK, TRACK, Tracked
+from sam2_plugins.labelstudio_backend.tracking import BATCH, CLICK, Tracked
 from sam2_plugins.labelstudio_backend.work import Answered, Filled, Results, Work
 
 _DRAWN = (
@@ -120,7 +120,7 @@ def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
     """
     movie, options = work.open(request, media), request.settings.tracking
     left: dict[str, str] = {}
-    urgency = CLICK if request.interactive else TRACK
+    urgency = CLICK if request.interactive else BATCH
     results: Results = []
     answered: dict[str, tuple[str, ...]] = {}
     ious = []

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sam2_plugins.core.errors import Sam2PluginsError
-from sam2_plugins.labelstudio_backend.tracking import Tracked
+from sam2_plugins.core.operating_system import release_memory
+from sam2_plugins.labelstudio_backend.tracking import BATCH, TRACK, Tracked
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +27,9 @@ KEPT = 100
 """Ended jobs that are still listed."""
 MASKS_KEPT = 8
 """Ended jobs whose masks are in memory too, so that the same request is answered at once."""
-AT_ONCE = 4
-"""Jobs that track at once; each has a movie open and the memories of its objects."""
+AT_ONCE = {TRACK: 4, BATCH: 2}
+"""Jobs that track at once; each has a movie open and the memories of its objects. An annotator's
+wait for none of a batch."""
 
 Steps = Callable[[Tracked], Generator[None, None, None]]
 
@@ -150,7 +152,7 @@ class Jobs:
         self._threads: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._slots = threading.Semaphore(AT_ONCE)
+        self._slots = {urgency: threading.Semaphore(most) for urgency, most in AT_ONCE.items()}
 
     def join(
         self, key: str, about: Mapping[str, Any], steps: Steps, author: Author, anew: bool = True
@@ -235,7 +237,7 @@ class Jobs:
 
     def _run(self, job: Job, steps: Steps) -> None:
         """Do a job's steps when a slot is free; an exception becomes the job's error."""
-        while not self._slots.acquire(timeout=0.2):
+        while not (slots := self._slots[job.tracked.urgency]).acquire(timeout=0.2):
             if self._is_over(job):
                 self._break_off(job)
                 return
@@ -254,7 +256,8 @@ class Jobs:
             log.exception("Job %s failed", job.id)
             job.end("failed", f"{type(problem).__name__}: {problem}")
         finally:
-            self._slots.release()
+            slots.release()
+            release_memory()
 
     def _is_over(self, job: Job) -> bool:
         return job.stop.is_set() or self._closing.is_set()

@@ -60,7 +60,8 @@ class ProjectSetups:
         LabelStudioError
             If a setting in the extra params is wrong.
         """
-        own = self._settings.of_project(params)
+        earlier = self._setups.get(project, {}).get("params")
+        own = self._settings.of_project(params, known=params == earlier)
         setup = {"hostname": hostname, "params": params}
         if not self._settings.url and hostname and not self._may_be(hostname, peer):
             log.warning(
@@ -114,7 +115,7 @@ class ProjectSetups:
         if project not in self._own:
             try:
                 params = self._setups.get(project, {}).get("params")
-                self._own[project] = self._settings.of_project(params)
+                self._own[project] = self._settings.of_project(params, known=True)
             except LabelStudioError as error:
                 log.warning("Project %s: %s", project, error)
                 self._own[project] = self._settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +16,8 @@ from sam2_plugins.labelstudio_backend.errors import LabelStudioError
 
 if TYPE_CHECKING:
     from sam2_plugins.core.tracking.options import TrackingOptions
+
+log = logging.getLogger(__name__)
 
 VERSION_PREFIX = "SAM 2 "
 """Beginning of the names of this backend's models in Label Studio."""
@@ -195,13 +198,15 @@ class Settings:
         trained = f"{name} {weights_digest(self.model)[:6]}".strip()
         return VERSION_PREFIX + ", ".join([trained, *chosen])
 
-    def of_project(self, params: Any) -> Settings:
+    def of_project(self, params: Any, known: bool = False) -> Settings:
         """Return the settings of a project, whose *extra params* change some of these.
 
         Parameters
         ----------
         params
             As Label Studio sends them: an object, or JSON of one; "" and None are none.
+        known
+            Whether the project has had them before: what changes nothing was no error once.
 
         Raises
         ------
@@ -217,10 +222,14 @@ class Settings:
         if params is None:
             return self
         if not isinstance(params, Mapping) or not {*params} <= {*OF_A_PROJECT}:
-            raise LabelStudioError(
+            told = (
                 'The extra params of a project are JSON, such as {"max_frames": 500}, of '
                 f"{', '.join(OF_A_PROJECT)}, not {str(given)[:100]!r}."
             )
+            if not known:
+                raise LabelStudioError(told)
+            log.warning("%s", told)
+            params = params if isinstance(params, Mapping) else {}
         defaults = {one.name: one.default for one in fields(self)}
         own = {
             name: _read(str(params[name]), defaults[name], f"the project's {name}")

@@ -11,7 +11,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -41,6 +41,8 @@ FEATURE_MEGABYTES = 512
 """Encoded frames that the tracks of all movies share: 30 of a network that sees 1024 pixels."""
 PICTURES_KEPT, PICTURE_MEGABYTES = 8, 64
 """Pictures that keep their features, so that the next click is quick; megabytes of each."""
+CLICK, TRACK, BATCH = 0, 1, 2
+"""Whose turn comes first: an annotator's click, an annotator's track, then tasks of a batch."""
 
 
 @dataclass
@@ -57,6 +59,8 @@ class Tracked:
         Steps.
     note
         What a person should know of all this.
+    urgency
+        Whose turn comes first.
     """
 
     masks: MaskTable[int, str] = field(default_factory=MaskTable)
@@ -64,6 +68,7 @@ class Tracked:
     done: int = 0
     total: int = 0
     note: str = ""
+    urgency: int = BATCH
 
     def add(self, frame: int, masks: Mapping[str, ObjectMask]) -> None:
         """Add the masks of a step."""
@@ -111,10 +116,6 @@ class Movie:
     def frames(self) -> FrameSource:
         """Its frames, opened when they are first used."""
         return self.open()
-
-
-CLICK, TRACK = 0, 1
-"""Whose turn comes first: a track waits for one for every frame, a click for one frame at most."""
 
 
 class StoredTrack(TrackJournal):
@@ -211,7 +212,7 @@ class Tracks:
         tracker = self._tracker(movie, options)
         for path, own in {files[obj]: own for obj, own in prompts.items()}.items():
             for prompt in own:
-                with self.lane.turn(TRACK):
+                with self._turn(tracked):
                     tracker.add(replace(prompt, obj=path.stem))
                 yield
         start, stop = _range(prompts, len(movie.frames), max_frames)
@@ -219,8 +220,7 @@ class Tracks:
         wanted = replace(options, direction="both", start=start, stop=stop)
         with self._using(files.values()) as paths:
             journals = [StoredTrack(path) for path in paths]
-            turn = partial(self.lane.turn, TRACK)
-            with closing(run(tracker, wanted, journals, turn)) as results:
+            with closing(run(tracker, wanted, journals, partial(self._turn, tracked))) as results:
                 for result in results:
                     found = {obj: result.masks.get(path.stem) for obj, path in files.items()}
                     tracked.add(result.frame, {obj: m for obj, m in found.items() if m is not None})
@@ -250,12 +250,16 @@ class Tracks:
 
         with self._using([path]) as paths:
             journal = next(map(LineageJournal, paths), None)
-            turn = partial(self.lane.turn, TRACK)
-            with closing(run_all(lineage, 0, last, journal=journal, turn=turn)) as results:
+            with closing(
+                run_all(lineage, 0, last, journal=journal, turn=partial(self._turn, tracked))
+            ) as results:
                 for result in results:
                     tracked.add(result.frame, {name(o): m for o, m in result.masks.items()})
                     yield
         tracked.parents = {name(o): name(mother) for o, mother in lineage.parents.items()}
+
+    def _turn(self, tracked: Tracked) -> AbstractContextManager[None]:
+        return self.lane.turn(tracked.urgency)
 
     @contextmanager
     def _using(self, paths: Iterable[Path]) -> Iterator[list[Path]]:

@@ -17,7 +17,14 @@ from sam2_plugins.labelstudio_backend.label_config import Media
 from sam2_plugins.labelstudio_backend.media import MediaStore
 from sam2_plugins.labelstudio_backend.request import TaskRequest
 from sam2_plugins.labelstudio_backend.settings import Settings
-from sam2_plugins.labelstudio_backend.tracking import Movie, MovieFacts, Prompts, Tracked, Tracks
+from sam2_plugins.labelstudio_backend.tracking import (
+    TRACK,
+    Movie,
+    MovieFacts,
+    Prompts,
+    Tracked,
+    Tracks,
+)
 
 Results = list[dict[str, Any]]
 Answered = Mapping[str, Sequence[str]]
@@ -146,6 +153,8 @@ class Work:
         key = digest_of(json.dumps([about, what, request.settings.max_frames]))
         somebody = request.until < float("inf")
         job = self.jobs.join(key, about, steps, request.author(objects), anew=somebody)
+        if request.interactive:
+            job.tracked.urgency = TRACK
         job.wait(request.until - time.monotonic(), somebody)
         if job.state == "failed":
             raise LabelStudioError(job.error)

@@ -343,6 +343,19 @@ def test_a_wrong_extra_param_is_told_on_connecting(client, caplog, params, told)
     assert told in caplog.text
 
 
+def test_a_project_that_had_an_unknown_extra_param_before_keeps_the_others(settings, caplog):
+    setup = {"hostname": "", "params": json.dumps({"memory": "samurai", "colour": 1})}
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    (settings.folder / "projects.json").write_text(json.dumps({"1.1": setup}))
+    engine = Engine(settings)
+    assert engine.projects.settings("1.1").memory == "samurai"
+    assert "colour" in caplog.text
+    with TestClient(create_app(engine)) as client:
+        told = {"project": "1.1", "hostname": "", "extra_params": setup["params"]}
+        version = {"model_version": "SAM 2 nano, memory samurai"}
+        assert client.post("/setup", json=told).json() == version
+
+
 @pytest.mark.parametrize("params", [None, "", " ", "null", "{}", {}])
 def test_a_project_may_be_without_extra_params(client, params):
     answer = client.post("/setup", json={"project": "1.1", "extra_params": params})

@@ -217,6 +217,22 @@ def test_pictures_that_there_is_no_time_for_are_stored_later(settings, files, pi
         engine.close()
 
 
+def test_what_is_to_be_stored_is_not_answered_as_well(settings, files, pictures):
+    """Label Studio would keep both."""
+    with label_studio() as (web, stored):
+        settings = dataclasses.replace(settings, url=web.url, api_key="t")
+        engine = Engine(dataclasses.replace(settings, answer_within=1e-6))
+        engine._deliveries.stop()
+        batch = [pictures(n, str(files / f"page{n}.png")) for n in (1, 2)]
+        assert engine.predict(batch, tasks.IMAGE) == [[]] * 2
+        engine.close()
+        patient = Engine(settings)
+        assert patient.predict(batch, tasks.IMAGE) == [[]] * 2
+        wait_for(lambda: not list((settings.folder / "pending").iterdir()))
+        patient.close()
+    assert [len(stored.of(n)) for n in (1, 2)] == [1, 1]
+
+
 def test_what_a_stopped_backend_has_not_stored_is_stored_by_the_next(settings, files, pictures):
     with label_studio() as (web, stored):
         hurried = dataclasses.replace(settings, answer_within=1e-6, url=web.url, api_key="t")

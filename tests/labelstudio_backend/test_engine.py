@@ -297,7 +297,8 @@ def test_a_task_that_is_opened_does_not_wait_for_its_track(settings, files, disc
         assert engine.predict([task], tasks.VIDEO) == [[]]
     assert time.monotonic() - began < 20
     assert len(list((settings.folder / "pending").iterdir())) == 1
-    (other, _) = engine.predict([task, task], tasks.VIDEO)  # nobody opens two at once
+    more = [{**task, "id": 7}, {**task, "id": 8}]
+    (other, _) = engine.predict(more, tasks.VIDEO)  # nobody opens two at once
     assert len(other["result"]) == 1
     engine.close()
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import sys
 import threading
 
+import numpy as np
 import pytest
 
+from sam2_plugins.core.operating_system import used_megabytes
 from sam2_plugins.labelstudio_backend.engine import Engine
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import keyframe_dict, read_region
-from sam2_plugins.labelstudio_backend.jobs import Author, Jobs
+from sam2_plugins.labelstudio_backend.jobs import AT_ONCE, Author, Jobs
 from sam2_plugins.labelstudio_backend.keyframes import is_ours
+from sam2_plugins.labelstudio_backend.tracking import BATCH
 from tests.labelstudio_backend import tasks
 from tests.labelstudio_backend.conftest import FRAMES
 from tests.labelstudio_backend.test_engine import boxes_agree, wait_for
@@ -87,6 +91,44 @@ def test_a_correction_stops_what_nobody_waits_for(jobs):
     jobs.begin("2", ANN)
     assert first.ended.wait(60)
     assert first.state == "cancelled"
+
+
+def test_an_annotators_track_waits_for_none_of_a_batch(settings, files, discs):
+    engine = Engine(settings)
+    box = tasks.video_box(discs[1], 1)
+    batch = [{**tasks.annotated(tasks.video_task(files), box), "id": n} for n in range(2, 8)]
+    batches = [threading.Thread(target=engine.predict, args=([t], tasks.VIDEO)) for t in batch]
+    tracking = threading.Thread(
+        target=engine.predict, args=([tasks.video_task(files)], tasks.VIDEO, {"result": [box]})
+    )
+    lane = engine.work.tracks.lane
+    with lane.turn():
+        for thread in batches:
+            thread.start()
+        wait_for(lambda: len(lane._waiting) == AT_ONCE[BATCH])
+        tracking.start()
+        wait_for(lambda: len(lane._waiting) == AT_ONCE[BATCH] + 1)
+    tracking.join()
+    done = {job.about["task"]: job.tracked.done for job in engine.work.jobs.all()}
+    assert done[1] == FRAMES
+    assert all(done[n] < FRAMES for n in range(2, 8))
+    for thread in batches:
+        thread.join()
+    engine.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others give memory back by themselves")
+def test_memory_between_what_is_kept_of_tracks_goes_back_to_the_system(jobs):
+    kept, before = [], used_megabytes()
+
+    def steps(tracked):
+        blocks = [np.ones(10_000) for _ in range(4000)]
+        kept.extend(blocks[::40])
+        yield
+
+    jobs.join("1", ABOUT, steps, ANN).wait(60)
+    wait_for(lambda: used_megabytes() < before + 100)
+    assert len(kept) == 100
 
 
 def test_an_annotator_is_known_before_the_first_draft_by_what_only_that_editor_has(jobs):
