@@ -210,9 +210,7 @@ def _judge(
 ) -> MovieScores:
     with footage.open() as frames:
         frame_size = frames.height, frames.width
-    for name in (gt_field, pred_field):
-        _require_names(footage, name)
-    unread: list[str] = []
+    unread = [line for name in (gt_field, pred_field) for line in _nameless(footage, name)]
     truth = read_tracks(footage, gt_field, frame_size, unread)
     if not truth:
         raise FootageError(f"Its frames have no masks in {gt_field!r}.")
@@ -242,20 +240,33 @@ def _judge(
     return MovieScores(footage.name, footage.sample_id, J, F, tracks, unread=tuple(unread))
 
 
-def _require_names(footage: Footage, name: str) -> None:
-    """Check that labels tell of which object they are; else each would be one of a single frame."""
-    nameless = {
-        frame
+def _nameless(footage: Footage, name: str) -> Iterator[str]:
+    """Tell of labels that do not say of which object they are: each is one of a single frame.
+
+    Raises
+    ------
+    FootageError
+        If they are all that there is.
+    """
+    labels = [
+        (frame, label)
         for frame, value in footage.read(name, filtered=True)
         for label in labels_of(value)
-        if value_of(label, "index") is None and instance_of(label) is None
         if "index" in label.field_names
-    }
-    if len(nameless) > 1:
-        raise FootageError(
-            f"Labels in {name!r} have neither an index nor an instance, on {len(nameless)} frames: "
-            "nobody can tell which are of one object. Give the labels of each object an index."
+    ]
+    nameless = [
+        frame
+        for frame, label in labels
+        if value_of(label, "index") is None and instance_of(label) is None
+    ]
+    if (count := len({*nameless})) > 1:
+        told = (
+            f"Labels in {name!r} have neither an index nor an instance, on {count} frames: nobody "
+            "can tell which are of one object. Give the labels of each object an index."
         )
+        if len(nameless) == len(labels):
+            raise FootageError(told)
+        yield told
 
 
 @dataclass(frozen=True)

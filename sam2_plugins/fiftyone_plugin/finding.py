@@ -292,16 +292,17 @@ def _groups(view: Any, containing: str | None = None) -> list[Footage]:
 _NO_MOVIE = "These images have no value in the field of their movie. Fill it in, or leave them out."
 
 
-def _disorder(rows: Iterable[tuple[Any, ...]], order_by: str | None) -> str:
+def _disorder(rows: Sequence[tuple[Any, ...]], order_by: str | None) -> str:
     """Say which of the rows have no place of their own; "" if all have, or none needs one."""
-    if order_by is None:
+    if order_by is None or len(rows) == 1:
         return ""
     names: dict[Any, list[str]] = {}
     for _, path, place in rows:
         names.setdefault(None if place != place else place, []).append(Path(path).name)
     nowhere = names.pop(None, [])
     if nowhere:
-        return f"{_listed(nowhere)} have no place in {order_by!r}. Fill it in, or leave them out."
+        named = _listed(nowhere)
+        return f"Without a place in {order_by!r}: {named}. Fill it in, or leave them out."
     for place, there in names.items():
         if len(there) > 1:
             return (

@@ -253,14 +253,19 @@ def test_a_frame_without_its_label_image_leaves_the_others_in_their_places(
     assert all(np.array_equal(dataset.truth[t], labels[t]) for t in dataset.truth_frames)
 
 
-@pytest.mark.parametrize(("numbers", "missing"), [((0, 1, 3, 4), 2), ((3, 4, 5), 1)])
+_NOON, _LATER = 20240101120000, 20240101120500
+
+
+@pytest.mark.parametrize(
+    ("numbers", "missing"), [((0, 1, 3, 4), 2), ((3, 4, 5), 1), ((_NOON, _LATER), 1)]
+)
 def test_label_images_with_a_gap_beside_a_film_are_refused(
     tmp_path, images, labels, numbers, missing
 ):
     tifffile.imwrite(tmp_path / "a.tif", images[..., 0])
     (tmp_path / "a_labels").mkdir()
-    for index in numbers:
-        tifffile.imwrite(tmp_path / f"a_labels/{index}.tif", labels[index])
+    for number, image in zip(numbers, labels, strict=False):
+        tifffile.imwrite(tmp_path / f"a_labels/{number}.tif", image)
     told = rf"a_labels has no label image {missing}, .* put empty images"
     with pytest.raises(FrameSourceError, match=told):
         find_datasets(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -98,12 +99,12 @@ def places_of(movie: Path, path: Path) -> list[int] | None:
         if len(at) == len(frames) and set(wanted) <= at.keys() and len(set(wanted)) == len(wanted):
             return [at[one] for one in wanted]
     numbers = {number for file in labels if (number := _last_number(file)) is not None}
-    missing = set(range(min({1, *numbers}), max(numbers, default=0))) - numbers
-    if len(numbers) == len(labels) and missing:
+    missing = next(n for n in count(min({1, *numbers})) if n not in numbers)
+    if len(numbers) == len(labels) and missing < max(numbers, default=0):
         with open_frames(movie) as opened:
             if opened.length != len(labels):
                 raise FrameSourceError(
-                    f"{path} has no label image {min(missing)}, so which frames of {movie} those "
+                    f"{path} has no label image {missing}, so which frames of {movie} those "
                     "after it are of is not clear: name frames and label images alike, or put "
                     "empty images where they are missing, from the number of the first frame on."
                 )

@@ -236,18 +236,21 @@ def _fields(names: Sequence[str]) -> list[_Field]:
     pieces = [[piece for piece in _SEPARATORS.split(name) if piece] for name in _signed(names)]
     if len({len(parts) for parts in pieces}) != 1:
         return []
+    columns = list(zip(*pieces, strict=True))
     fields: list[_Field] = []
     tag = ""
-    for column in zip(*pieces, strict=True):
-        found, tag = _fields_of(column, tag)
+    for column in columns:
+        alone = all(len(set(other)) == 1 for other in columns if other is not column)
+        found, tag = _fields_of(column, tag, alone)
         fields += found
     return [field for field in fields if len(set(field.values)) > 1]
 
 
-def _fields_of(column: Sequence[str], tag: str) -> tuple[list[_Field], str]:
+def _fields_of(column: Sequence[str], tag: str, alone: bool) -> tuple[list[_Field], str]:
     """Fields of one part of the names.
 
     `tag`, also returned for the next part, is what comes before it, if that is always the same.
+    Where nothing else differs (`alone`), A1 and B2 are frames 1 and 2 of A and B, not wells.
     """
     if all(_NAMED.match(piece) for piece in column):
         kinds = {_NAMED.match(piece)[1].lower() for piece in column}  # type: ignore[index]
@@ -257,7 +260,8 @@ def _fields_of(column: Sequence[str], tag: str) -> tuple[list[_Field], str]:
             return [_Field(_TAGS[tag], values, tag in _SURE_CHANNELS)], ""
     if all(_CLOCK.fullmatch(piece) for piece in column):
         return [_Field(_TIME, [tuple(map(int, re.findall(r"\d+", piece))) for piece in column])], ""
-    if all(_WELL.fullmatch(piece) for piece in column) and len({piece[0] for piece in column}) > 1:
+    is_well = not alone and all(_WELL.fullmatch(piece) for piece in column)
+    if is_well and len({piece[0] for piece in column}) > 1:
         return [_Field(_SERIES, list(column))], ""
     runs = [_RUNS.findall(piece) for piece in column]
     if len({tuple(map(_is_number, row)) for row in runs}) != 1:

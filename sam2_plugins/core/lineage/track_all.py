@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -149,7 +150,8 @@ def _looks(tracker: VideoTracker, first: int) -> str:
     looks = sha256(tracker.frame(first).image.tobytes())
     if tracker.frames.seekable and (length := tracker.frames.length) is not None:
         for frame in sorted({length // 4, length // 2, 3 * length // 4, length - 1}):
-            looks.update(tracker.frames[frame].image.tobytes())
+            with suppress(FrameSourceError):  # a damaged frame is told when it is tracked
+                looks.update(tracker.frames[frame].image.tobytes())
     return looks.hexdigest()
 
 

@@ -49,15 +49,8 @@ def split_movies(
     Raises
     ------
     TrainingError
-        If a name is unknown, two are of the same movie, or too little is left of a part.
+        If a name is unknown, one movie is in both parts, or too little is left of a part.
     """
-    known: dict[object, AnnotatedMovie] = {}
-    for movie in movies:
-        if (other := known.setdefault(_place(movie), movie)) is not movie:
-            raise TrainingError(
-                f"{other.name} and {movie.name} are annotations of the same movie, so that one "
-                "would be judged by what was learned from the other. Give them as one."
-            )
     names = [movie.name for movie in movies]
     if unknown := set(held_out) - set(names):
         raise TrainingError(
@@ -66,6 +59,7 @@ def split_movies(
     if held_out:
         judges = [movie for movie in movies if movie.name in held_out]
         rest = [movie for movie in movies if movie.name not in held_out]
+        _refuse_same(rest, judges)
     elif len(movies) == 1 or first_frames is not None:
         pairs = [_cut(movie, first_frames) for movie in movies]
         rest, judges = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
@@ -74,6 +68,7 @@ def split_movies(
         judged = set(range(len(movies) - 1, -1, -every))
         judges = [movie for i, movie in enumerate(movies) if i in judged]
         rest = [movie for i, movie in enumerate(movies) if i not in judged]
+        _refuse_same(rest, judges)
     train, stop = _until_and_after(rest)
     for part, what in ((train, "learn from"), (stop, "stop by"), (judges, "judge by")):
         if not any(movie.masks for movie in part):
@@ -82,6 +77,16 @@ def split_movies(
                 f"(there are {sum(len(movie.masks) for movie in movies)} annotated frames)."
             )
     return Split(tuple(train), tuple(stop), tuple(movie for movie in judges if movie.masks))
+
+
+def _refuse_same(learned: Sequence[AnnotatedMovie], judges: Sequence[AnnotatedMovie]) -> None:
+    known = {_place(movie): movie for movie in learned}
+    for movie in judges:
+        if (other := known.get(_place(movie))) is not None:
+            raise TrainingError(
+                f"{other.name} and {movie.name} are annotations of the same movie, so that one "
+                "would be judged by what was learned from the other. Hold both out, or none."
+            )
 
 
 def _place(movie: AnnotatedMovie) -> object:

@@ -204,6 +204,10 @@ def test_wells_and_the_fields_of_one_are_series(plate: list[str]) -> None:
     assert axes_of(plate) == ("T", (4,), 1)
 
 
+def test_frames_of_two_cameras_that_could_be_wells_do_not_follow_one_another() -> None:
+    assert axes_of(names("{camera}{t}.png", camera="AB", t=range(1, 13))) == ("T", (12,), 1)
+
+
 def test_a_pattern_is_named_only_if_it_gives_the_first_series() -> None:
     def note(pattern: str) -> str:
         found = arrange([Path("exp") / name for name in names(pattern, t=range(2), p=range(2))])

@@ -71,6 +71,20 @@ def test_other_labels_under_one_name_are_told_apart_by_a_journal(tmp_path: Path)
         assert len(frame.masks) == len(np.unique(given[0])) - 1
 
 
+def test_a_damaged_frame_does_not_keep_those_before_it_from_a_journal(tmp_path: Path) -> None:
+    movie, _ = sample_timelapse(seed=3, frames=4, size=128)
+    path = tmp_path / "movie.tif"
+    with tifffile.TiffWriter(path) as tif:
+        for image in (movie / movie.max() * 255).astype(np.uint8):
+            tif.write(image, contiguous=False, metadata=None, compression="zlib")
+    with tifffile.TiffFile(path) as opened:
+        place = opened.pages[3].dataoffsets[0]
+    content = path.read_bytes()
+    path.write_bytes(content[:place] + b"\xff" * 12 + content[place + 12 :])
+    tracked = track_all(path, TrackingOptions(model="nano", stop=1), journal=tmp_path / "run.jsonl")
+    assert [frame.frame for frame in tracked] == [0, 1]
+
+
 def test_a_journal_does_not_take_the_place_of_another_file(tmp_path: Path) -> None:
     movie = np.zeros((2, 64, 64), np.uint8)
     np.save(tmp_path / "movie.npy", movie)

@@ -179,6 +179,15 @@ def test_labels_that_no_index_joins_are_not_judged(judged: Any) -> None:
     assert "neither an index nor an instance, on 3 frames" in problem
 
 
+def test_labels_that_no_index_joins_leave_the_others_their_scores(judged: Any) -> None:
+    (before,) = evaluate(judged, "sam2", "truth").movies
+    for number in (2, 3):
+        put(judged, number, "truth", label(1, number), label(2, number), label(2, 20, index=None))
+    report = evaluate(judged, "sam2", "truth")
+    assert [one.J for one in report.movies[0].tracks] == [one.J for one in before.tracks]
+    assert any("neither an index nor an instance, on 2 frames" in one for one in report.problems)
+
+
 def test_a_movie_of_which_no_frame_can_be_judged_is_named(movie: Any) -> None:
     put(movie, 1, "truth", label(1, 1))
     propagate(movie, "truth", last=2)

@@ -219,7 +219,7 @@ def changed(images: Any, wanted: str, field: str, value: Any) -> Any:
     ("field", "value", "message"),
     [
         ("place", 3, "a-3.png, a-6.png, a-7.png have the same place 3"),
-        ("place", None, "have no place in 'place'"),
+        ("place", None, "Without a place in 'place': a-6.png, a-7.png"),
         ("sequence", None, "no value in the field of their movie"),
     ],
 )
@@ -236,6 +236,13 @@ def test_images_without_a_place_of_their_own_are_named_and_not_tracked(
     done = images.match(fo.ViewField("sam2.detections").length() > 0)
     assert {sample["sequence"] for sample in done} >= {"b"}
     assert None not in {sample["sequence"] for sample in done}
+
+
+def test_an_image_alone_in_its_group_needs_no_place(images: Any) -> None:
+    images.set_values("place", [None] * len(images))
+    alone = images.exists("seed")
+    report = propagate(alone, "seed", group_by="sequence", order_by="place")
+    assert report.count("done") == 2
 
 
 def test_images_of_which_none_has_a_movie_are_told_of(images: Any) -> None:

@@ -66,6 +66,15 @@ def test_two_annotations_of_one_movie_are_not_held_against_each_other(tmp_path: 
             split_movies([AnnotatedMovie.from_labels(name, one, labels) for name, one in named])
 
 
+def test_two_annotations_of_one_movie_are_learned_from_where_another_movie_judges() -> None:
+    frames, labels = discs(8)
+    twice = [AnnotatedMovie.from_labels(name, frames, labels) for name in "ab"]
+    split = split_movies([*twice, *movies(1)], held_out=["m0"])
+    assert {movie.name for movie in split.train} == {"a", "b"}
+    early = split_movies(twice, first_frames=5)
+    assert {movie.name for movie in early.held_out} == {"a", "b"}
+
+
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(TrainingError, match=r"'m9'.*m0, m1"):
         split_movies(movies(2), held_out=["m9"])
