@@ -231,7 +231,7 @@ class Runs:
         def done(stopped: bool) -> None:
             self._run, dock.running = None, False
             self.progressed.emit(None)
-            self._prompting.after(lambda: record(stopped))
+            self._prompting.after(lambda: record(stopped))  # also of an image chosen no more
 
         def record(stopped: bool) -> None:
             self._prompting.end_stroke()  # is an edit of its own
