@@ -160,6 +160,39 @@ def test_a_click_during_a_run_stays_when_the_run_is_taken_back(desk: Desk) -> No
     assert desk.space.store.get((3,), 1) == clicked
 
 
+def test_a_click_on_what_a_run_has_just_tracked_leaves_nothing_of_it_when_both_are_undone(
+    desk: Desk,
+) -> None:
+    desk.click(*LEFT)
+    desk.controller.runs.start("forward")
+    desk.space.go_to((3,))
+    desk.space.points.add([3, 40, 37])  # answered when the run has been there
+    desk.jobs.run()
+    corrected = everything(desk)
+    desk.undo()
+    assert desk.space.store.frames_of(1) == [(0,), (3,)]
+    desk.undo()
+    assert desk.space.store.frames_of(1) == [(0,)]
+    desk.redo()
+    desk.redo()
+    assert everything(desk) == corrected
+
+
+def test_an_object_that_is_removed_during_a_run_is_back_as_before_the_run(desk: Desk) -> None:
+    desk.click(*LEFT)
+
+    def remove(progress: Any) -> None:
+        if progress is not None and progress.done == 4:
+            desk.controller.delete(1)
+
+    desk.controller.progressed.connect(remove)
+    desk.track()
+    assert not desk.space.store.frames_of(1)
+    while len(desk.work.history) > 1:
+        desk.undo()
+    assert desk.space.store.frames_of(1) == [(0,)]
+
+
 def test_masks_after_undo_and_redo_are_what_the_model_goes_on_from(desk: Desk) -> None:
     desk.click(*LEFT)
     desk.click(44, 44)

@@ -75,6 +75,10 @@ class History:
         self._redo: list[Edit] = []
         self.present = capture()
         """The state after the last edit."""
+        self.under_way: Change = {}
+        """Masks from before a run that is not recorded yet. An edit during it, which is undone
+        after it, takes those over that it changes.
+        """
         self.on_change: Callable[[], None] = lambda: None
         """Called after an edit was made, taken back or made again."""
 
@@ -96,7 +100,8 @@ class History:
         differ
             All these masks are known to be other ones now.
         """
-        now, changed = self._capture(), masks or {}
+        now = self._capture()
+        changed = {e: self.under_way.pop(e, mask) for e, mask in (masks or {}).items()}
         if not differ:
             changed = {e: mask for e, mask in changed.items() if mask != self._store.get(*e)}
         if changed or now != self.present:
