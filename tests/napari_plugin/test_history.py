@@ -170,7 +170,7 @@ def test_a_click_on_what_a_run_has_just_tracked_leaves_nothing_of_it_when_both_a
     desk.jobs.run()
     corrected = everything(desk)
     desk.undo()
-    assert desk.space.store.frames_of(1) == [(0,), (3,)]
+    assert len(desk.space.store.frames_of(1)) == 8 and len(desk.space.points.data) == 1
     desk.undo()
     assert desk.space.store.frames_of(1) == [(0,)]
     desk.redo()

@@ -105,7 +105,9 @@ class Prompting:
         What may not be where it was painted is taken away.
         """
         if self._dock.here is not None and (stroke := self._stroke(*self._dock.here)):
-            self._dock.here[0].history.record("stroke of the brush", stroke)
+            history = self._dock.here[0].history
+            history.settle()
+            history.record("stroke of the brush", stroke)
 
     def _stroke(self, work: Work, line: Line) -> Change:
         """Return the masks that undo the strokes since the last edit, which are over."""
@@ -141,6 +143,8 @@ class Prompting:
                 )
                 return
             self.end_stroke()
+            if work is not None:
+                work.history.settle()
             act()
 
         self.after(due)
@@ -166,6 +170,7 @@ class Prompting:
             # What was painted while the model was looking is of the same edit; masks of `change`
             # are from before it.
             stroke = self._stroke(work, line)
+            work.history.settle()
             work.history.record(_title(due), {**stroke, **change})
         self._dock.show(work)
         if not replaying:  # else it would take the place of what was undone

@@ -76,9 +76,7 @@ class History:
         self.present = capture()
         """The state after the last edit."""
         self.under_way: Change = {}
-        """Masks from before a run that is not recorded yet. An edit during it, which is undone
-        after it, takes those over that it changes.
-        """
+        """Masks from before a run that is not recorded yet."""
         self.on_change: Callable[[], None] = lambda: None
         """Called after an edit was made, taken back or made again."""
 
@@ -100,8 +98,7 @@ class History:
         differ
             All these masks are known to be other ones now.
         """
-        now = self._capture()
-        changed = {e: self.under_way.pop(e, mask) for e, mask in (masks or {}).items()}
+        now, changed = self._capture(), masks or {}
         if not differ:
             changed = {e: mask for e, mask in changed.items() if mask != self._store.get(*e)}
         if changed or now != self.present:
@@ -109,6 +106,19 @@ class History:
             self._redo.clear()
         self.present = now
         self.on_change()
+
+    def settle(self) -> None:
+        """Record what a run under way has done, so that an edit during it is undone before that.
+
+        What is drawn and painted is of that edit.
+        """
+        made = {entry: self.under_way.pop(entry) for entry in list(self.under_way)}
+        if made:
+            before = self.present
+            now = replace(self._capture(), marks=before.marks, painted=before.painted)
+            self._undo.append(Edit("run", before, now, by_frame(made)))
+            self._redo.clear()
+            self.present = now
 
     def admit_objects(self) -> None:
         """Add the current objects and their mothers to the state before the next edit."""
