@@ -185,6 +185,23 @@ def test_a_mother_is_gone_where_an_earlier_run_had_followed_her_past_her_divisio
     assert everything(desk)["masks"] == before
 
 
+def test_no_mother_is_back_beside_her_daughters_when_a_click_during_the_run_is_undone(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(eventful())
+    desk.click(40, 42)
+    desk.track()
+    before = everything(desk)
+    desk.controller.runs.track_all()
+    desk.space.points.add([0, 40, 34])
+    desk.jobs.run()
+    assert desk.space.store.frames_of(1)[-1] == (2,)
+    desk.undo()
+    assert desk.space.store.frames_of(1)[-1] == (2,)
+    desk.undo()
+    assert everything(desk) == before
+
+
 def test_a_second_run_makes_no_cell_twice(make_desk: Callable[..., Desk]) -> None:
     desk = make_desk(eventful())
     control, made = desk.controller, []

@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompt_files import save_prompts
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.schedule import Life
-from tests.cli.conftest import moving_discs
+from sam2_plugins.napari_plugin.models.requests import Offer
+from tests.cli.conftest import HEIGHT, WIDTH, moving_discs
 from tests.napari_plugin.conftest import LEFT, RIGHT, Desk
+
+SIZE = HEIGHT, WIDTH
 
 
 def everything(desk: Desk) -> dict[str, Any]:
@@ -61,11 +65,12 @@ def test_a_whole_session_is_taken_back_and_made_again_step_by_step(
         lambda: desk.click(40, 35),
         lambda: (control.select(2), control.begin_here()),
         lambda: control.delete(2),
-        lambda: (control.prompting.use_labels(other), desk.jobs.run()),
+        lambda: control.prompting.use_labels(other),
     ]
     seen: list[dict[str, Any]] = []
     for act in acts:
         act()
+        desk.jobs.run()
         seen.append(everything(desk))
     for wanted in reversed(seen[:-1]):
         desk.undo()
@@ -155,6 +160,39 @@ def test_a_click_during_a_run_stays_when_the_run_is_taken_back(desk: Desk) -> No
     assert desk.space.store.get((3,), 1) == clicked
 
 
+def test_a_click_on_what_a_run_has_just_tracked_leaves_nothing_of_it_when_both_are_undone(
+    desk: Desk,
+) -> None:
+    desk.click(*LEFT)
+    desk.controller.runs.start("forward")
+    desk.space.go_to((3,))
+    desk.space.points.add([3, 40, 37])  # answered when the run has been there
+    desk.jobs.run()
+    corrected = everything(desk)
+    desk.undo()
+    assert len(desk.space.store.frames_of(1)) == 8 and len(desk.space.points.data) == 1
+    desk.undo()
+    assert desk.space.store.frames_of(1) == [(0,)]
+    desk.redo()
+    desk.redo()
+    assert everything(desk) == corrected
+
+
+def test_an_object_that_is_removed_during_a_run_is_back_as_before_the_run(desk: Desk) -> None:
+    desk.click(*LEFT)
+
+    def remove(progress: Any) -> None:
+        if progress is not None and progress.done == 4:
+            desk.controller.delete(1)
+
+    desk.controller.progressed.connect(remove)
+    desk.track()
+    assert not desk.space.store.frames_of(1)
+    while len(desk.work.history) > 1:
+        desk.undo()
+    assert desk.space.store.frames_of(1) == [(0,)]
+
+
 def test_masks_after_undo_and_redo_are_what_the_model_goes_on_from(desk: Desk) -> None:
     desk.click(*LEFT)
     desk.click(44, 44)
@@ -219,6 +257,7 @@ def test_an_object_cannot_end_before_it_begins(desk: Desk) -> None:
     desk.click(*LEFT)
     desk.space.go_to((4,))
     desk.controller.begin_here()
+    desk.jobs.run()
     desk.space.go_to((2,))
     assert not desk.controller.attempt(desk.controller.end_here)
     assert "before it begins" in desk.failures[-1]
@@ -261,14 +300,24 @@ def test_a_stroke_while_the_model_looks_at_a_click_is_undone_with_it(desk: Desk)
 
 @pytest.mark.parametrize(
     "act",
-    [lambda control: control.begin_here(), lambda control: control.divisions.divide()],
-    ids=["life", "division"],
+    [
+        lambda control: control.begin_here(),
+        lambda control: control.divisions.divide(),
+        lambda control: control.rename(1, "mine"),
+        lambda control: control.delete(1),
+        lambda control: control.clean("Smooth outline", everywhere=True),
+        lambda control: control.offers.refuse(),
+        lambda control: control.prompting.take((3,), [ObjectMask.from_box((0, 0, 9, 9), SIZE)]),
+    ],
+    ids=["life", "division", "name", "removal", "clean-up", "refusal", "all cells"],
 )
 def test_an_act_while_the_model_looks_at_a_click_is_an_edit_of_its_own(
     desk: Desk, act: Callable[[Any], None]
 ) -> None:
     desk.click(*LEFT)
     desk.track()
+    desk.space.store.put((1,), 1, ObjectMask.from_box((10, 10, 40, 30), SIZE))
+    desk.work.offers.append(Offer("born", 0, (1,), "it is new"))
     desk.space.go_to((3,))
     desk.controller.new_object()
     desk.space.points.add([3, *RIGHT])  # not answered yet
@@ -279,3 +328,17 @@ def test_an_act_while_the_model_looks_at_a_click_is_an_edit_of_its_own(
     assert len(desk.space.points.data) == 2 and desk.area(3, 2) > 0
     desk.undo()
     assert len(desk.space.points.data) == 1 and desk.area(3, 2) == 0
+
+
+def test_what_was_asked_for_before_another_image_was_chosen_is_not_done_there(desk: Desk) -> None:
+    other = desk.viewer.add_image(np.zeros(SIZE, np.uint8), name="other")
+    desk.click(*LEFT)
+    desk.space.points.add([0, 44, 44])  # not answered yet
+    desk.controller.delete(1)
+    desk.controller.use([other])
+    desk.controller.new_object()
+    desk.jobs.run()
+    assert list(desk.controller.objects) == [1]
+    assert "Another image was chosen" in desk.failures[-1]
+    desk.controller.use([desk.viewer.layers["movie"]])
+    assert list(desk.controller.objects) == [1]

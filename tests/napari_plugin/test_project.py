@@ -447,6 +447,28 @@ def test_work_on_a_movie_that_became_shorter_is_told_of_and_stays(
     assert movie.with_name("discs-2.sam2").exists()
 
 
+@pytest.mark.parametrize("older", [False, True])
+def test_a_movie_that_was_overwritten_by_another_one_is_told_of(
+    open_movie: Open, movie: Path, older: bool
+) -> None:
+    first = open_movie(movie)
+    first.click(*LEFT)
+    first.controller.close()
+    second = open_movie(movie)
+    assert "other pictures" not in second.told[-1]
+    second.controller.close()
+    if older:  # has no digest
+        place = movie.with_suffix(".sam2")
+        header, rest = place.read_bytes().split(b"\n", 1)
+        facts = json.loads(header)
+        del facts["image"]["digest"]
+        place.write_bytes(json.dumps(facts).encode() + b"\n" + rest)
+    tifffile.imwrite(movie, moving_discs(8)[0][::-1])
+    third = open_movie(movie)
+    assert list(third.controller.objects) == [1]
+    assert ("other pictures" in third.told[-1]) != older
+
+
 def test_a_movie_with_the_longest_name_has_a_project(open_movie: Open, tmp_path: Path) -> None:
     movie = tmp_path / f"{'ä' * 125}.tif"
     tifffile.imwrite(movie, moving_discs(4)[0])

@@ -81,7 +81,7 @@ class Controller:
         self.divisions = Divisions(dock, self.prompting)
         self.edits = Edits(dock, self.prompting, tracks)
         self.review = Review(dock, jobs)
-        self.offers = Offers(dock, self.editing, tracks)
+        self.offers = Offers(dock, self.prompting, self.editing, tracks)
         self.proposals = Proposals(dock, jobs, self.prompting)
         self.runs = Runs(dock, jobs, self.prompting, tracks)
         self.results = Results(dock, jobs, self.prompting)

@@ -28,14 +28,13 @@ class Divisions:
         if dock.here is None or mother is None or mother not in dock.objects:
             dock.failed.emit("Select the mother first: the cell that divides.")
             return
-        work, line = dock.here
-        frame = dock.frame  # as it is now; the person may go on
-        self._prompting.after(lambda: self._divide(work, line, mother, frame))
+        (_, line), frame = dock.here, dock.frame  # as they are now; the person may go on
+        self._prompting.change(
+            mother, lambda work, name: self._divide(work, line, mother, name, frame)
+        )
 
-    def _divide(self, work: Work, line: Line, mother: int, here: int) -> None:
-        dock, name = self._dock, work.names.get(mother)
-        if name is None:  # removed meanwhile
-            return
+    def _divide(self, work: Work, line: Line, mother: int, name: str, here: int) -> None:
+        dock = self._dock
         earlier = (line.frame(index) for index in work.store.frames_of(mother))
         if not any(frame is not None and frame < here for frame in earlier):
             dock.failed.emit(

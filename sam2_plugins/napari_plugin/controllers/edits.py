@@ -20,21 +20,17 @@ class Edits:
 
     def undo(self) -> None:
         """Undo the last change."""
-        self._step("There is nothing to undo.", "undone", History.undo)
+        self._prompting.act(lambda: self._step("There is nothing to undo.", "undone", History.undo))
 
     def redo(self) -> None:
         """Redo the change that was undone last."""
-        self._step("There is nothing to redo.", "redone", History.redo)
+        self._prompting.act(lambda: self._step("There is nothing to redo.", "redone", History.redo))
 
     def _step(self, nothing: str, done: str, step: Callable[[History], Edit | None]) -> None:
         dock, work = self._dock, self._dock.work
         if dock.running:
             dock.failed.emit("Cancel the run first.")
             return
-        if self._prompting.answering:
-            self._prompting.after(lambda: self._step(nothing, done, step))
-            return
-        self._prompting.end_stroke()
         edit = None if work is None else step(work.history)
         if work is None or edit is None:
             dock.message.emit(nothing)

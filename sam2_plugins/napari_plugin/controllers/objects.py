@@ -71,19 +71,23 @@ class Objects:
 
     def rename(self, label: int, name: str) -> None:
         """Rename an object."""
-        work, name = self._dock.work, name.strip()
-        if work is not None and label in work.names and name:  # one without a name is lost in lists
-            work.names[label] = name
-            work.history.record("name")
-        self._dock.objects_changed.emit()
+        name = name.strip()
+
+        def act(work: Work, _: str) -> None:
+            if name:  # an object without one is lost in lists
+                work.names[label] = name
+                work.history.record("name")
+            self._dock.objects_changed.emit()
+
+        self._prompting.change(label, act)
 
     def delete(self, label: int) -> None:
         """Remove an object with its masks and prompts."""
-        dock, work = self._dock, self._dock.work
-        if work is None or label not in work.names:
-            return
+        self._prompting.change(label, lambda work, name: self._delete(work, label, name))
+
+    def _delete(self, work: Work, label: int, name: str) -> None:
+        dock = self._dock
         work.history.admit_objects()
-        name = work.names[label]
         others = [work.names[o] for o in work.session.prompts.leaving_out(label) if o in work.names]
         work.history.record(f"removal of {name}", work.remove(label))
         told = f" {', '.join(others)} left its place out: click there to add it."
@@ -103,20 +107,16 @@ class Objects:
         PromptError
             If it would end before it begins.
         """
+        if (line := self._dock.line) is not None:
+            self._prompting.change(
+                label, lambda work, name: self._live(work, line, label, name, life)
+            )
+
+    def _live(self, work: Work, line: Line, label: int, name: str, life: Life) -> None:
         dock = self._dock
-        if dock.here is None or label not in dock.objects:
-            return
-        work, line = dock.here
-        name = work.names[label]
         if life.first is not None and life.last is not None and life.first > life.last:
             raise PromptError(f"{name} cannot end on frame {life.last}, before it begins.")
         work.require_family(label, life)
-        self._prompting.after(lambda: self._live(work, line, label, life))
-
-    def _live(self, work: Work, line: Line, label: int, life: Life) -> None:
-        dock, name = self._dock, work.names.get(label)
-        if name is None:  # removed meanwhile
-            return
         work.history.record(f"life of {name}", work.bound(line, label, life))
         dock.show(work)
         dock.objects_changed.emit()
@@ -124,22 +124,25 @@ class Objects:
 
     def begin_here(self) -> None:
         """Make the shown frame the first one of the selected object."""
-        self._bound_here("begins", lambda life: Life(self._dock.frame, life.last))
+        self._bound_here("begins", lambda life, here: Life(here, life.last))
 
     def end_here(self) -> None:
         """Make the shown frame the last one of the selected object."""
-        self._bound_here("ends", lambda life: Life(life.first, self._dock.frame))
+        self._bound_here("ends", lambda life, here: Life(life.first, here))
 
-    def _bound_here(self, verb: str, change: Callable[[Life], Life]) -> None:
-        dock = self._dock
-        work, label = dock.work, dock.selected
-        if work is None or label is None or label not in work.names:
+    def _bound_here(self, verb: str, bounded: Callable[[Life, int], Life]) -> None:
+        dock, label = self._dock, self._dock.selected
+        if dock.here is None or label is None or label not in dock.objects:
             dock.failed.emit(f"Select the object that {verb} on this frame.")
             return
-        self.live(label, change(work.session.lives.get(label, Life())))
-        dock.message.emit(
-            f"{work.names[label]} {verb} on frame {dock.frame}: no run tracks it beyond."
-        )
+        (_, line), frame = dock.here, dock.frame  # as they are now; the person may go on
+
+        def act(work: Work, name: str) -> None:
+            life = bounded(work.session.lives.get(label, Life()), frame)
+            self._live(work, line, label, name, life)
+            dock.message.emit(f"{name} {verb} on frame {frame}: no run tracks it beyond.")
+
+        self._prompting.change(label, act)
 
     def clean(self, kind: str, everywhere: bool = False) -> None:
         """Clean the selected object's masks up, on the shown frame or on all; see `CLEANERS`."""
@@ -148,13 +151,20 @@ class Objects:
         if work is None or label is None or label not in work.names:
             dock.failed.emit("Select the object whose masks are to be cleaned up.")
             return
+        index = None if everywhere else work.workspace.step
+        self._prompting.change(
+            label, lambda work, name: self._clean(work, label, name, kind, index)
+        )
+
+    def _clean(self, work: Work, label: int, name: str, kind: str, index: Index | None) -> None:
+        dock = self._dock
         if dock.running:
             dock.failed.emit("Cancel the run first.")
             return
-        indices = work.store.frames_of(label) if everywhere else [work.workspace.step]
+        indices = work.store.frames_of(label) if index is None else [index]
         change = clean(work.session, label, indices, CLEANERS[kind])
         work.history.record(kind.lower(), change, differ=True)
-        changed = f"{len(change)} of {len(indices)} masks of {work.names[label]} changed."
+        changed = f"{len(change)} of {len(indices)} masks of {name} changed."
         dock.message.emit(f"{kind}: {changed}")
         dock.show(work)
         dock.objects_changed.emit()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.controllers.objects import Objects
+from sam2_plugins.napari_plugin.controllers.prompting import Prompting
 from sam2_plugins.napari_plugin.controllers.tracks import TracksDrawing
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.mask_store import Change
@@ -15,8 +16,11 @@ from sam2_plugins.napari_plugin.models.work import Work
 class Offers:
     """The decisions on the chosen image's cells that are not reviewed yet."""
 
-    def __init__(self, dock: DockModel, objects: Objects, tracks: TracksDrawing) -> None:
+    def __init__(
+        self, dock: DockModel, prompting: Prompting, objects: Objects, tracks: TracksDrawing
+    ) -> None:
         self._dock = dock
+        self._prompting = prompting
         self._objects = objects
         self._tracks = tracks
 
@@ -47,7 +51,7 @@ class Offers:
     def accept(self) -> None:
         """Accept the first decision."""
         self._accept(self.due[:1])
-        self.show()
+        self._prompting.act(self.show)
 
     def accept_all(self) -> None:
         """Accept all decisions."""
@@ -59,11 +63,15 @@ class Offers:
         """
         if not self.due or self._dock.here is None:
             return
-        work, line = self._dock.here
-        offer = self.due[0]
-        work.offers.remove(offer)
-        self._take_back(work, line, offer)
-        self.show()
+        (work, line), offer = self._dock.here, self.due[0]
+
+        def act() -> None:
+            if offer in self.due:  # else it was answered, or its objects are gone
+                work.offers.remove(offer)
+                self._take_back(work, line, offer)
+                self.show()
+
+        self._prompting.act(act)
 
     def _take_back(self, work: Work, line: Line, offer: Offer) -> None:
         if offer.kind == "born":
@@ -103,9 +111,11 @@ class Offers:
         return change
 
     def _accept(self, offers: list[Offer]) -> None:
-        work = self._dock.work
-        if work is not None:
-            work.accepted.update(offers)
-            work.offers = [offer for offer in work.offers if offer not in offers]
-            work.history.on_change()
-        self._dock.objects_changed.emit()
+        def act() -> None:
+            if (work := self._dock.work) is not None:
+                work.accepted.update(offers)
+                work.offers = [offer for offer in work.offers if offer not in offers]
+                work.history.on_change()
+            self._dock.objects_changed.emit()
+
+        self._prompting.act(act)

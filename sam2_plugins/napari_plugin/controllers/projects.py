@@ -24,7 +24,13 @@ from sam2_plugins.napari_plugin.models.project_file import (
     read_project,
     write_project,
 )
-from sam2_plugins.napari_plugin.models.project_places import Places, facts_of, holds, is_renamed
+from sam2_plugins.napari_plugin.models.project_places import (
+    Places,
+    digest_of,
+    facts_of,
+    holds,
+    is_renamed,
+)
 from sam2_plugins.napari_plugin.models.requests import Choices
 from sam2_plugins.napari_plugin.models.work import Work
 
@@ -250,6 +256,9 @@ class Projects:
         was, now = (shape[:-2] for shape in (saved.image.shape, work.store.shape))
         grown = " × ".join(map(str, was)) if was != now else ""
         more = f" The movie had {grown} frames then: track on through the others." if grown else ""
+        digests = {saved.image.digest, digest_of(work.workspace.image, saved.image.shape)} - {""}
+        if len(digests) > 1:
+            more += " The movie had other pictures then: look whether the masks are right."
         lost = f" {_count(saved.damaged, 'damaged line')} left out." if saved.damaged else ""
         missing = [name for name in saved.choices.channels if name not in dock.choices.channels]
         if missing:

@@ -105,7 +105,9 @@ class Prompting:
         What may not be where it was painted is taken away.
         """
         if self._dock.here is not None and (stroke := self._stroke(*self._dock.here)):
-            self._dock.here[0].history.record("stroke of the brush", stroke)
+            history = self._dock.here[0].history
+            history.settle()
+            history.record("stroke of the brush", stroke)
 
     def _stroke(self, work: Work, line: Line) -> Change:
         """Return the masks that undo the strokes since the last edit, which are over."""
@@ -120,11 +122,42 @@ class Prompting:
         return work.take_stroke()
 
     def after(self, act: Callable[[], None]) -> None:
-        """Call a function when the model has answered: its edit holds no unanswered prompt then."""
+        """Call a function when the model has answered."""
         if self.answering:
             self._waiting.append(act)
         else:
             act()
+
+    def act(self, act: Callable[[], None]) -> None:
+        """Do what a person asks for on the chosen image, when the model has answered.
+
+        So its edit holds no prompt without its mask, and no stroke of the brush.
+        """
+        work = self._dock.work
+
+        def due() -> None:
+            if self._dock.work is not work:
+                self._dock.failed.emit(
+                    "Another image was chosen before the model had answered: what was asked for "
+                    "meanwhile is not done. Go back, and do it again."
+                )
+                return
+            self.end_stroke()
+            if work is not None:
+                work.history.settle()
+            act()
+
+        self.after(due)
+
+    def change(self, label: int, act: Callable[[Work, str], None]) -> None:
+        """`act` on an object, with the work and its name, unless it is gone by then."""
+
+        def due() -> None:
+            work = self._dock.work
+            if work is not None and label in work.names:
+                act(work, work.names[label])
+
+        self.act(due)
 
     def _on_answered(
         self, work: Work, line: Line, due: Pending, change: Change, replaying: bool
@@ -137,6 +170,7 @@ class Prompting:
             # What was painted while the model was looking is of the same edit; masks of `change`
             # are from before it.
             stroke = self._stroke(work, line)
+            work.history.settle()
             work.history.record(_title(due), {**stroke, **change})
         self._dock.show(work)
         if not replaying:  # else it would take the place of what was undone
@@ -257,11 +291,23 @@ class Prompting:
     def use_labels(self, layer: Any) -> list[int]:
         """Make each label of a Labels layer on the shown frame an object's mask.
 
-        A label that was taken before, on any frame, is the same object again.
+        A label that was taken before, on any frame, is the same object again. The objects are in
+        the list that is returned when the model has answered.
         """
+        made: list[int] = []
         work = self.begin()
-        names, image = work.names, work.workspace.image
-        found = masks_at(layer, image, self._dock.viewer.dims.point)
+        found = masks_at(layer, work.workspace.image, self._dock.viewer.dims.point)
+        index = work.workspace.step
+        if found:
+            self.act(lambda: made.extend(self._use_labels(work, index, layer, found)))
+        else:
+            self._dock.message.emit(f"{layer.name} has no label on this frame.")
+        return made
+
+    def _use_labels(
+        self, work: Work, index: Index, layer: Any, found: Mapping[int, ObjectMask]
+    ) -> list[int]:
+        names = work.names
         source = work.source(layer)
         known = {value: work.taken.get((source, value)) for value in found}
         fresh = labels_of([n for n in found if known[n] not in names], names)
@@ -270,22 +316,21 @@ class Prompting:
             own = "object" if label == value else f"{layer.name}"
             names[label] = f"{own} {value}"
         masks = {work.taken[source, value]: mask for value, mask in found.items()}
-        self._take(work, work.workspace.step, masks, f"masks of {layer.name}")
-        if not masks:
-            self._dock.message.emit(f"{layer.name} has no label on this frame.")
+        self._take(work, index, masks, f"masks of {layer.name}")
         return list(masks)
 
-    def take(self, index: Index, masks: Sequence[ObjectMask]) -> list[int]:
+    def take(self, index: Index, masks: Sequence[ObjectMask]) -> None:
         """Make an object of each mask on a frame."""
         work = self.begin()
-        made = {work.add(): mask for mask in masks}
-        self._take(work, index, made, "all cells")
-        return list(made)
+        self.act(lambda: self._take(work, index, {work.add(): m for m in masks}, "all cells"))
 
     def _take(self, work: Work, index: Index, masks: Mapping[int, ObjectMask], title: str) -> None:
         """Give objects their masks on a frame, as if they had been painted."""
         change: Change = {}
-        marks, frame = work.workspace.marks(), self._dock.frame
+        marks, frame = (
+            work.workspace.marks(),
+            Line.through(self._dock.axis, index).frame(index) or 0,
+        )
         for label, mask in masks.items():
             if not self._may_live(work, frame, label):
                 continue

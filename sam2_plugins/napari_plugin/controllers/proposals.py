@@ -85,8 +85,8 @@ class Proposals:
         masks = [self.masks[number] for number in self.accepted]
         index = self._index
         self.dismiss()
-        made = self._prompting.take(index, masks)
-        done = f"{len(made)} objects. Track them with the buttons below."
+        self._prompting.take(index, masks)
+        done = f"{len(masks)} objects. Track them with the buttons below."
         self._prompting.after(lambda: self._dock.message.emit(done))
 
     def dismiss(self) -> None:

@@ -122,8 +122,12 @@ class Results:
         self._dock.attempt(lambda: self._load_prompts(path))
 
     def _load_prompts(self, path: Path) -> None:
-        dock, work = self._dock, self._prompting.begin()
-        line = Line.through(dock.axis, work.workspace.step)
+        work = self._prompting.begin()
+        line = Line.through(self._dock.axis, work.workspace.step)
+        self._prompting.act(lambda: self._add_prompts(path, work, line))
+
+    def _add_prompts(self, path: Path, work: Work, line: Line) -> None:
+        dock = self._dock
         loaded = read_prompts(path, work, line)
         for prompt in loaded.prompts:
             prompt.check_fits(work.store.frame_size, dock.length)

@@ -19,7 +19,6 @@ from sam2_plugins.napari_plugin.layers.mask_store import Change
 from sam2_plugins.napari_plugin.models.all_cells import LineageStep, Taking, all_cells, follow_all
 from sam2_plugins.napari_plugin.models.dock import DockModel
 from sam2_plugins.napari_plugin.models.requests import AllCells, Request, Step
-from sam2_plugins.napari_plugin.models.session import Session
 from sam2_plugins.napari_plugin.models.volumes import largest, track_volumes
 from sam2_plugins.napari_plugin.models.work import Work
 
@@ -231,12 +230,12 @@ class Runs:
         def done(stopped: bool) -> None:
             self._run, dock.running = None, False
             self.progressed.emit(None)
-            self._prompting.after(lambda: record(stopped))
+            self._prompting.after(lambda: record(stopped))  # also of an image chosen no more
 
         def record(stopped: bool) -> None:
             self._prompting.end_stroke()  # is an edit of its own
-            made = _by_the_run(change, work.session, request.line.axis)
-            work.history.record("run", made, differ=True)
+            work.history.under_way = {}
+            work.history.record("run", change, differ=True)
             on_end(not stopped)
             dock.show(work)
             kept = "Stopped; what is done is kept: " if stopped else ""
@@ -255,7 +254,7 @@ class Runs:
             self._prompting.after(lambda: dock.fail(error))
 
         self.progressed.emit(RunProgress(0, 0, 0.0))
-        dock.running = True
+        dock.running, work.history.under_way = True, change
         handle = self._jobs.stream(steps, each, done, failed)
         if dock.running:  # it may be over already
             self._run = handle
@@ -279,9 +278,3 @@ def _prompted(work: Work, line: Line) -> bool:
 
 def _seen(work: Work, line: Line) -> bool:
     return any(largest(work.store, line, label) is not None for label in work.names)
-
-
-def _by_the_run(change: Change, session: Session, axis: int | None) -> Change:
-    """Leave out changes by a person during the run, which undoing the run does not touch."""
-    by_hand = session.prompts.entries(axis) | session.painted.keys()
-    return {entry: mask for entry, mask in change.items() if entry not in by_hand}

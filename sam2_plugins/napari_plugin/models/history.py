@@ -75,6 +75,8 @@ class History:
         self._redo: list[Edit] = []
         self.present = capture()
         """The state after the last edit."""
+        self.under_way: Change = {}
+        """Masks from before a run that is not recorded yet."""
         self.on_change: Callable[[], None] = lambda: None
         """Called after an edit was made, taken back or made again."""
 
@@ -104,6 +106,19 @@ class History:
             self._redo.clear()
         self.present = now
         self.on_change()
+
+    def settle(self) -> None:
+        """Record what a run under way has done, so that an edit during it is undone before that.
+
+        What is drawn and painted is of that edit.
+        """
+        made = {entry: self.under_way.pop(entry) for entry in list(self.under_way)}
+        if made:
+            before = self.present
+            now = replace(self._capture(), marks=before.marks, painted=before.painted)
+            self._undo.append(Edit("run", before, now, by_frame(made)))
+            self._redo.clear()
+            self.present = now
 
     def admit_objects(self) -> None:
         """Add the current objects and their mothers to the state before the next edit."""

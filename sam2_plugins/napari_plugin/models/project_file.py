@@ -54,6 +54,8 @@ class ImageFacts:
     name: str
     shape: tuple[int, ...]
     path: str = ""
+    digest: str = field(default="", compare=False)
+    """Of a few frames when the work began; "" in projects of earlier versions."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,8 @@ def read_facts(path: Path) -> ImageFacts:
             "update sam2_plugins."
         )
     image = first["image"]
-    return ImageFacts(str(image["name"]), tuple(image["shape"]), str(image.get("path", "")))
+    known = {key: str(image.get(key, "")) for key in ("path", "digest")}
+    return ImageFacts(str(image["name"]), tuple(image["shape"]), **known)
 
 
 def read_project(path: Path) -> Saved:
@@ -242,7 +245,7 @@ def _line(entry: Mapping[str, Any]) -> bytes:
 
 
 def _header(image: ImageFacts) -> dict[str, Any]:
-    about = {"name": image.name, "shape": list(image.shape), "path": image.path}
+    about = {**vars(image), "shape": list(image.shape)}
     return {"format": FORMAT, "version": VERSION, "image": about}
 
 

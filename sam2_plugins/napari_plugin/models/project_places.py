@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from sam2_plugins.core.errors import Sam2PluginsError
@@ -27,6 +28,23 @@ def facts_of(image: Any) -> ImageFacts:
     """Properties by which an image layer is recognised."""
     path = source_of(image)
     return ImageFacts(_bare(image.name), mask_shape(image), "" if path is None else str(path))
+
+
+def digest_of(image: Any, shape: tuple[int, ...]) -> str:
+    """Return a digest of an image's first, middle and last frame of those of a shape.
+
+    So a movie that became longer has its digest still. "" if they cannot be read.
+    """
+    pictures, digest = image.data[-1] if image.multiscale else image.data, sha256()
+    for part in (0, 0.5, 1):
+        lengths = zip(shape[:-2], pictures.shape, strict=False)
+        index = tuple(min(int(part * (n - 1)), here - 1) for n, here in lengths)
+        try:
+            picture = np.asarray(pictures[index])
+        except OSError:
+            return ""
+        digest.update(picture[:: len(picture) // 64 + 1].tobytes())
+    return digest.hexdigest()[:16]
 
 
 def source_of(image: Any) -> Path | None:

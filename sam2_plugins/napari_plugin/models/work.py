@@ -17,7 +17,7 @@ from sam2_plugins.napari_plugin.layers.mask_store import Change, free_label
 from sam2_plugins.napari_plugin.layers.workspace import Workspace
 from sam2_plugins.napari_plugin.models.history import History, State
 from sam2_plugins.napari_plugin.models.project_file import Masks, Project, Saved, journal_of
-from sam2_plugins.napari_plugin.models.project_places import facts_of
+from sam2_plugins.napari_plugin.models.project_places import digest_of, facts_of
 from sam2_plugins.napari_plugin.models.requests import AllCells, Choices, Offer
 from sam2_plugins.napari_plugin.models.session import Session
 
@@ -53,6 +53,7 @@ class Work:
         self.stroke: Change = {}
         self.history = History(self.store, self.capture, self.apply)
         self.project: Project | None = None
+        self._digest = digest_of(workspace.image, self.store.shape)
         self.all_cells: AllCells | None = None
 
     @property
@@ -237,7 +238,7 @@ class Work:
                 corrected.setdefault(index, {})[label] = painted.mask
         return Saved(
             # The layers' own shape: the image may have got another one meanwhile.
-            replace(facts_of(self.workspace.image), shape=self.store.shape),
+            replace(facts_of(self.workspace.image), shape=self.store.shape, digest=self._digest),
             self.capture(),
             choices,
             self.store.snapshot() if masks else {},
