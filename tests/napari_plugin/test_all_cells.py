@@ -169,6 +169,14 @@ def test_what_is_there_goes_on_and_only_what_is_new_is_new(cells: Desk) -> None:
     assert not cells.failures
 
 
+def test_a_cell_that_takes_the_number_of_a_removed_object_keeps_its_masks(cells: Desk) -> None:
+    cells.click(30, 35)
+    cells.controller.delete(1)
+    cells.track_all(stop=3)
+    assert {*cells.controller.objects} == {1, 2}
+    assert all(cells.space.store.get((3,), label) for label in (1, 2))
+
+
 def test_a_mother_is_gone_where_an_earlier_run_had_followed_her_past_her_division(
     make_desk: Callable[..., Desk],
 ) -> None:

@@ -90,6 +90,8 @@ def follow_all(
 
     Nothing is written to the store. What was decided before the break is yielded again.
     """
+    with session.turns.turn():
+        session.heed()  # what comes may take the number of what was removed
     tracker = session.fresh_tracker(wanted.view, run.line)
     for prompt in run.prompts:
         tracker.add(prompt)

@@ -192,7 +192,7 @@ class Session:
         done = 0
         while True:
             with self.turns.turn():
-                self._heed()
+                self.heed()
                 result = next(results, None)
                 if result is None:
                     break
@@ -284,8 +284,8 @@ class Session:
                     change.setdefault((index, label), before)
                 self.prompts.tracked_to(line, label, result.frame)
 
-    def _heed(self) -> None:
-        """Apply the removals and changes noted since the last turn."""
+    def heed(self) -> None:
+        """Apply the removals and changes noted since the last turn; their numbers are free then."""
         with self._notes:
             removed, self._removed = self._removed, set()
         if self._looks_anew:
@@ -298,7 +298,7 @@ class Session:
 
     def _tracker(self, model: Sam2Model, view: View, line: Line) -> VideoTracker:
         """Return the tracker of a line; a new one, prompted again, after another look or model."""
-        self._heed()
+        self.heed()
         memory = self.settings.memory
         known = self._tracking.get(line)
         wanted = (view, model, memory)
