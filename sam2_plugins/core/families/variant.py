@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 if TYPE_CHECKING:
     from torch import nn
 
-    from sam2_plugins.core.model.memory_form import KeyPlacement, MemoryForm
+    from sam2_plugins.core.model.memory_form import MemoryForm
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Names and shapes of the tensors of a state dict."""
@@ -78,9 +78,6 @@ class MemoryConfig(Protocol):
     def build(self, width: int) -> MemoryForm:
         """Make what turns a map of `width` channels into a memory, with fresh weights."""
 
-    def build_placement(self) -> KeyPlacement:
-        """Make what gives the keys of memories their place."""
-
 
 @dataclass(frozen=True)
 class MapMemory:
@@ -94,12 +91,6 @@ class MapMemory:
         from sam2_plugins.core.model.memory_form import MapForm
 
         return MapForm()
-
-    def build_placement(self) -> KeyPlacement:
-        """Place keys on the frame's own grid."""
-        from sam2_plugins.core.model.memory_form import GridPlacement
-
-        return GridPlacement()
 
 
 @dataclass(frozen=True)

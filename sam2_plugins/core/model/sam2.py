@@ -186,7 +186,6 @@ class Sam2Model(nn.Module):
             memory_width,
             variant.feedforward,
             variant.memory_layers,
-            variant.memory.build_placement(),
         )
         self.memory_encoder = MemoryEncoder(width, memory_width)
         # The name that EdgeTAM's weights have; SAM 2's form of memory has none.
@@ -276,6 +275,7 @@ class Sam2Model(nn.Module):
             torch.cat((position.flatten(1, 2), pointer_position), dim=1),
             unplaced=pointers.shape[1],
             there=self._tokens_there(memories, memory.shape[2]),
+            place=form.place,
         )
 
     def _tokens_there(self, memories: Memories, tokens: int) -> Tensor | None:
