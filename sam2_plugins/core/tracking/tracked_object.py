@@ -12,7 +12,8 @@ from typing import Any, TypeAlias, TypeGuard
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.prompts import NEGATIVE, XY, Click, Points, Prompt
 from sam2_plugins.core.tracking.mask_record import MaskRecord
-from sam2_plugins.core.tracking.memory.bank import Memory, MemoryBank, Policy, Recall
+from sam2_plugins.core.tracking.memory.bank import Memory, MemoryBank, Recall
+from sam2_plugins.core.tracking.memory.policies.published import Sam2Policy
 from sam2_plugins.core.tracking.query import Combined, Output, Prediction, Query, unmet_sentence
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.core.tracking.windows.planner import Window
@@ -62,7 +63,7 @@ class TrackedObject:
         Pairs of prompted frames between which sweeps from both met, and may not agree.
     """
 
-    def __init__(self, obj: ObjectId, frame_size: tuple[int, int], policy: Policy) -> None:
+    def __init__(self, obj: ObjectId, frame_size: tuple[int, int], policy: Sam2Policy) -> None:
         self.obj = obj
         self._frame_size = frame_size
         self.prompted: dict[int, PromptedFrame] = {}

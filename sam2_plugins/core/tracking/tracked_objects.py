@@ -12,7 +12,7 @@ from typing import Any
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.masks import ObjectId, ObjectMask, plain_id
 from sam2_plugins.core.prompts import XY, Prompt
-from sam2_plugins.core.tracking.memory.bank import Policy
+from sam2_plugins.core.tracking.memory.policies.published import Sam2Policy
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.core.tracking.tracked_object import TrackedObject
 
@@ -56,7 +56,7 @@ class TrackedObjects:
         What each object remembers.
     """
 
-    def __init__(self, frame_size: tuple[int, int], policy: Policy) -> None:
+    def __init__(self, frame_size: tuple[int, int], policy: Sam2Policy) -> None:
         self._new = partial(TrackedObject, frame_size=frame_size, policy=policy)
         self._objects: dict[ObjectId, TrackedObject] = {}
         self._log: list[Prompt] = []
