@@ -173,21 +173,6 @@ class Variant:
     about: str = field(default="", compare=False)
 
     @property
-    def half_precision(self) -> bool:
-        """Whether a card computes in bfloat16, and not in float32."""
-        return self.trunk.half_precision
-
-    @property
-    def corrects_nearby(self) -> bool:
-        """Whether a click on a detail of a mask from prompts changes it near the click only."""
-        return self.trunk.corrects_nearby
-
-    @property
-    def looks_again(self) -> bool:
-        """Whether tracked masks are looked at once more without memory."""
-        return self.trunk.looks_again
-
-    @property
     def size_multiple(self) -> int:
         """Input sizes are multiples of this."""
         return lcm(self.trunk.size_multiple, self.memory.size_multiple)

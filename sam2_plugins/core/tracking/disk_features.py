@@ -122,7 +122,7 @@ class DiskFeatures:
         state = [(tensor.data_ptr(), _version(tensor)) for tensor in tensors.values()]
         known = self._models.get(model)
         if known is None or known[0] != state:
-            where = (model.device.type, model.variant.half_precision)
+            where = (model.device.type, model.variant.trunk.half_precision)
             about = (__version__, torch.__version__, model.image_size, where)
             digest = blake2b(repr((about, [*tensors])).encode(), digest_size=32)
             for tensor in tensors.values():

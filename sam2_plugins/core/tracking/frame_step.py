@@ -220,7 +220,7 @@ class FrameStep:
     def _look_again(self, frame: int, batches: Sequence[_Batch]) -> None:
         """Look at the objects without memory, too, where the model's eye for outlines is good."""
         model = self.model
-        if model.variant.looks_again and not is_photograph(self._features.picture(frame)):
+        if model.variant.trunk.looks_again and not is_photograph(self._features.picture(frame)):
             for batch in batches:
                 mask = look_again(model, batch.here, batch.decoded.mask)
                 batch.decoded = replace(batch.decoded, mask=mask)
