@@ -183,13 +183,15 @@ def run(
     tracker
         With all prompts.
     journals
-        Where masks and memories are kept.
+        Where masks and memories are kept. A stream, which cannot be read again, begins anew.
     turn
         Gives a turn on the processor for every frame, where several runs share one.
     """
-    if tracker.frames.seekable:
-        for journal in journals:
+    for journal in journals:
+        if tracker.frames.seekable:
             journal.restore(tracker)
+        else:
+            journal.delete()
     with ExitStack() as stack:
         for journal in journals:
             stack.enter_context(journal)
