@@ -28,8 +28,8 @@ T = TypeVar("T", bound=Sized)
 class Recent(Generic[T]):
     """The arrays that were used last, by what they are of."""
 
-    def __init__(self, most: int = MOST) -> None:
-        self._most = most
+    def __init__(self, most: float = MOST, megabytes: float = MEGABYTES) -> None:
+        self._most, self._megabytes = most, megabytes
         self._kept: OrderedDict[Hashable, T] = OrderedDict()
 
     def __len__(self) -> int:
@@ -50,4 +50,4 @@ class Recent(Generic[T]):
 
     def _is_full(self) -> bool:
         megabytes = sum(kept.nbytes for kept in self._kept.values()) / 1e6
-        return len(self._kept) > self._most or megabytes > MEGABYTES
+        return len(self._kept) > self._most or megabytes > self._megabytes
