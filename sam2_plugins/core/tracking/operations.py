@@ -133,16 +133,15 @@ class Operations:
             for some in xy.split(PROMPTS_AT_ONCE)
         ]
 
-    def candidate(self, decoded: Decoded, row: int, column: int, window: Window) -> ObjectMask:
-        """Return the mask of one candidate, in the frame."""
-        iou, score = float(decoded.ious[row, column]), float(decoded.object_score[row])
-        logits = decoded.candidates[row, column]
-        return to_object_mask(logits, window, self.frame_size, iou, score, self.specks)
-
-    def best(self, decoded: Decoded, row: int, window: Window) -> ObjectMask:
-        """Return the mask that the model takes for the best, in the frame."""
-        iou, score = float(decoded.iou[row]), float(decoded.object_score[row])
-        logits = decoded.mask[row, 0]
+    def drawn(
+        self, decoded: Decoded, row: int, window: Window, candidate: int | None = None
+    ) -> ObjectMask:
+        """Return the mask of a candidate, in the frame; None: the best, or none if it is absent."""
+        if candidate is None:
+            logits, iou = decoded.mask[row, 0], float(decoded.iou[row])
+        else:
+            logits, iou = decoded.candidates[row, candidate], float(decoded.ious[row, candidate])
+        score = float(decoded.object_score[row])
         return to_object_mask(logits, window, self.frame_size, iou, score, self.specks)
 
     def _views(self, frame: int, window: Window, count: int | None = None) -> list[ImageFeatures]:
@@ -172,10 +171,8 @@ class Operations:
 
     def mask_of(self, output: Output, keep: Points | None = None) -> ObjectMask:
         """Return the mask that an output stands for, in the frame, with all parts clicked on."""
-        score = float(output.object_score)
-        mask = to_object_mask(
-            output.logits[0, 0], output.window, self.frame_size, output.iou, score
-        )
+        logits, score = output.logits[0, 0], float(output.object_score)
+        mask = to_object_mask(logits, output.window, self.frame_size, output.iou, score)
         return mask.without_specks(self.specks, keep.on_it if keep else ())
 
     # -- memories

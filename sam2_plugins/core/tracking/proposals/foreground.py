@@ -69,7 +69,8 @@ class Foreground:
         if self.agreement < AGREEMENT:
             return list(hills)
         kept, new = dict(enumerate(hills, 1)), list[Hill]()
-        usual_object = _UsualObject.of(hills, usual)
+        usual_area = math.pi / 4 * usual**2
+        usual_stretch = float(np.median([_stretch(_shape(hill.mask)) for hill in hills]))
         for part, numbers in self._parts(hills):
             covered = Counter(numbers[numbers > 0].tolist())
             if covered.total() < COVERED * part.area:
@@ -77,7 +78,8 @@ class Foreground:
                     new.append(Hill(part, self.agreement, 1.0))
                 continue
             inside = [n for n, pixels in covered.items() if 2 * pixels > hills[n - 1].mask.area]
-            if len(inside) > 1 and usual_object.is_like(part, [kept[n].mask for n in inside]):
+            masks = [kept[n].mask for n in inside]
+            if len(inside) > 1 and _is_one(part, masks, usual_area, usual_stretch):
                 pieces = [kept.pop(n) for n in inside]
                 presence = float(np.mean([hill.presence for hill in pieces]))
                 new.append(Hill(part, presence, max(hill.top for hill in pieces)))
@@ -94,27 +96,15 @@ class Foreground:
             yield mask, numbers[rows, columns][part]
 
 
-@dataclass(frozen=True)
-class _UsualObject:
-    """What most objects of a frame are like."""
-
-    area: float
-    stretch: float
-
-    @classmethod
-    def of(cls, hills: Sequence[Hill], across: float) -> _UsualObject:
-        stretches = [_stretch(_shape(hill.mask)) for hill in hills]
-        return cls(math.pi / 4 * across**2, float(np.median(stretches)))
-
-    def is_like(self, whole: ObjectMask, pieces: Sequence[ObjectMask]) -> bool:
-        """Whether a whole is one object rather than its pieces are objects."""
-        shape = _shape(whole)
-        unlike = [abs(math.log(mask.area / self.area)) for mask in (whole, *pieces)]
-        return (
-            unlike[0] < min(unlike[1:])
-            and _stretch(shape) <= STRETCHED * self.stretch
-            and shape.solidity >= SOLID
-        )
+def _is_one(whole: ObjectMask, pieces: Sequence[ObjectMask], area: float, stretch: float) -> bool:
+    """Whether a whole, rather than its pieces, is an object like those of some area and stretch."""
+    shape = _shape(whole)
+    unlike = [abs(math.log(mask.area / area)) for mask in (whole, *pieces)]
+    return (
+        unlike[0] < min(unlike[1:])
+        and _stretch(shape) <= STRETCHED * stretch
+        and shape.solidity >= SOLID
+    )
 
 
 def _shape(mask: ObjectMask) -> Any:

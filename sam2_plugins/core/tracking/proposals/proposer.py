@@ -19,7 +19,7 @@ from sam2_plugins.core.runtime import in_inference
 from sam2_plugins.core.tracking.operations import Operations
 from sam2_plugins.core.tracking.proposals.clicks import ClickGrid, propose_by_clicks
 from sam2_plugins.core.tracking.proposals.foreground import Foreground
-from sam2_plugins.core.tracking.proposals.landscape import Hill, Surveyor
+from sam2_plugins.core.tracking.proposals.landscape import Hill, Surveyor, windows_of
 from sam2_plugins.core.tracking.windows.planner import Window, WindowPlanner, extent_of
 
 Propose: TypeAlias = Callable[[int], Sequence[ObjectMask]]
@@ -161,7 +161,7 @@ class ObjectProposer:
 
     def _trial(self, side: int | None, ground: NDArray[np.bool_]) -> list[Window]:
         """Windows to try: where something was seen from further away, and some all over."""
-        windows = self._surveyor.windows(side)
+        windows = windows_of(self._planner, side)
         spread = windows[:: -(-len(windows) // (TRIAL_WINDOWS // 2))]
         windows.sort(key=lambda window: -int(window.crop(ground).sum()))
         return list(dict.fromkeys([*spread, *windows]))[:TRIAL_WINDOWS]
@@ -193,7 +193,7 @@ class ObjectProposer:
         boxes = np.array([hill.mask.box for hill in hills], float).reshape(-1, 2, 2)
         for decoded in self._operations.decode_each(frame, window, boxes, (BOX_START, BOX_END)):
             for row in range(len(decoded.mask)):
-                yield self._operations.best(decoded, row, window)
+                yield self._operations.drawn(decoded, row, window)
 
 
 def _on_its_hill(
