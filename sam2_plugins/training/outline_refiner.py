@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from scipy import ndimage
+from skimage.segmentation import expand_labels
 from torch import Tensor
 
 from sam2_plugins.core import VideoTracker
@@ -151,8 +152,7 @@ def _loosened(labels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np
     loose = np.zeros_like(labels)
     for frame, drawn in zip(labels, loose, strict=True):
         if by > 0:
-            far, nearest = ndimage.distance_transform_edt(frame == 0, return_indices=True)
-            drawn[:] = np.where(far <= by, frame[tuple(nearest)], 0)
+            drawn[:] = expand_labels(frame, by)
         else:
             edge = ndimage.maximum_filter(frame, 3) != ndimage.minimum_filter(frame, 3)
             drawn[:] = np.where(ndimage.distance_transform_edt(~edge) > -by, frame, 0)
