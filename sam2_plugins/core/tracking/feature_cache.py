@@ -69,17 +69,9 @@ class FeatureStore:
 
 
 class FeatureCache:
-    """Features of one movie.
+    """Features of one movie: the last few, or those in a store that trackers share.
 
-    Parameters
-    ----------
-    model, frames
-        What encodes, and what is encoded.
-    megabytes
-        Features kept beyond those of the last call.
-    shared, movie
-        Where features are kept instead, for all who follow objects through this movie with this
-        model; and what distinguishes the movie from the others there.
+    `megabytes`, `shared` and `movie` are those of a `VideoTracker`.
     """
 
     def __init__(
@@ -159,13 +151,7 @@ class FeatureCache:
         return self._pictures.get(index, lambda: self._ahead.take(index) or self._frames[index])
 
     def time(self, index: int) -> float:
-        """Return the time of a frame in seconds; the frame is read only the first time.
-
-        Raises
-        ------
-        IndexError
-            If there is no such frame (any more).
-        """
+        """Return the time of a frame in seconds; the frame is read only the first time."""
         if index not in self._times:
             self._times[index] = self.frame(index).time
         return self._times[index]
@@ -265,17 +251,12 @@ def _bytes(features: ImageFeatures) -> int:
 
 
 class ReadAhead:
-    """Reads one frame of a movie in a thread, before it is wanted. A stream is never read ahead.
+    """Reads a frame of a movie in a thread, and prepares it, before it is wanted.
 
-    Parameters
-    ----------
-    prepare
-        What the thread does with a frame that it read.
+    A stream is never read ahead.
     """
 
-    def __init__(
-        self, frames: FrameSource, prepare: Callable[[Frame], None] = lambda frame: None
-    ) -> None:
+    def __init__(self, frames: FrameSource, prepare: Callable[[Frame], None]) -> None:
         self._frames = frames
         self._prepare = prepare
         self._thread: ThreadPoolExecutor | None = None

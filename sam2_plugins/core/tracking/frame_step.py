@@ -69,13 +69,7 @@ class _Batch:
 
 
 class FrameStep:
-    """Brings the objects of a movie from frame to frame.
-
-    Parameters
-    ----------
-    objects_at_once
-        Objects in one batch; None: as many as keep the memory small.
-    """
+    """Brings the objects of a movie from frame to frame."""
 
     def __init__(self, operations: Operations, objects_at_once: int | None = None) -> None:
         self.model = operations.model

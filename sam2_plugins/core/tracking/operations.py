@@ -39,10 +39,8 @@ class Operations:
     ----------
     pointer_span
         Distance in frames that scales the temporal encoding of object pointers.
-    specks
-        Parts of a mask that are smaller than this share of its largest part are left out.
-    refiner
-        Redraws the outlines of tracked objects; None: they stay as they are decoded.
+    specks, refiner
+        As for `VideoTracker`.
     """
 
     def __init__(

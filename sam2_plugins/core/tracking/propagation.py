@@ -48,15 +48,7 @@ class FrameResult:
 
 
 class Propagation:
-    """Brings the objects of a tracker from their prompts through the movie.
-
-    Parameters
-    ----------
-    length
-        Frames of the movie; None if its end is not known.
-    keep_logits
-        Give the logits of each mask with the results.
-    """
+    """Brings the objects of a tracker from their prompts through the movie."""
 
     def __init__(
         self,

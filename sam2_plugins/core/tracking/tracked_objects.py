@@ -47,13 +47,6 @@ class TrackedObjects:
 
     Every change is made as a whole or not at all, and can be undone: the objects as they were are
     kept rather than replayed.
-
-    Parameters
-    ----------
-    frame_size
-        (height, width).
-    policy
-        What each object remembers.
     """
 
     def __init__(self, frame_size: tuple[int, int], policy: Sam2Policy) -> None:
@@ -144,13 +137,7 @@ class TrackedObjects:
             self._log = [p for p in self._log if p.obj != obj]
 
     def bound(self, obj: ObjectId, life: Life) -> None:
-        """Bound the frames on which an object exists.
-
-        Raises
-        ------
-        PromptError
-            If a prompt of the object lies outside, its end before its birth, or one is no frame.
-        """
+        """Bound the frames on which an object exists; see `VideoTracker.set_life`."""
         tracked, first, last = self[obj], plain_id(life.first), plain_id(life.last)
         for frame in (first, last):
             if frame is not None and (type(frame) is not int or frame < 0):

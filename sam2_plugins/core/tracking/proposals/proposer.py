@@ -213,10 +213,7 @@ def make_proposer(
 ) -> Propose:
     """Return what proposes objects with a model: its finder if it has one, else a grid of clicks.
 
-    Parameters
-    ----------
-    like
-        Masks of objects like those that are meant.
+    `like` are the examples of an `ObjectProposer`.
     """
     finder = load_object_finder(operations.model)
     if finder is not None:

@@ -69,11 +69,5 @@ def policy_name(name: str) -> str:
 
 
 def get_policy(name: str) -> Sam2Policy:
-    """Return a policy with its published numbers.
-
-    Raises
-    ------
-    TrackingError
-        If there is none of that name.
-    """
+    """Return a policy with its published numbers; see `policy_name`."""
     return policies()[policy_name(name)]()
