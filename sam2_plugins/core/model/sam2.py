@@ -67,6 +67,11 @@ class ImageFeatures:
         for coarse, *skips in zip(*(t.split(1) for t in (self.coarse, *self.skips)), strict=True):
             yield ImageFeatures(coarse, tuple(skips))
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all maps."""
+        return sum(tensor.nbytes for tensor in (self.coarse, *self.skips))
+
     @staticmethod
     def cat(each: Sequence[ImageFeatures]) -> ImageFeatures:
         """Make one batch of several."""
