@@ -33,6 +33,7 @@ from sam2_plugins.core.model import OutlineRefiner, Sam2Model
 from sam2_plugins.core.model.outline_refiner import MASK, PICTURE
 from sam2_plugins.core.tracking.outline import Places, closeup_of
 from sam2_plugins.training.learner import descend
+from sam2_plugins.training.losses import dice_loss
 from sam2_plugins.training.samples import soften
 from sam2_plugins.training.synthetic import KINDS, MASK_ONLY, make_clip
 
@@ -162,9 +163,8 @@ def _loosened(labels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np
 def loss_of(logits: Tensor, truth: Tensor) -> Tensor:
     """Cross-entropy and dice of masks [n, 1, SIDE, SIDE]."""
     found = logits[:, 0].sigmoid()
-    both, either = (found * truth).sum((1, 2)), (found + truth).sum((1, 2))
-    dice = 1 - (2 * both + 1) / (either + 1)
-    return F.binary_cross_entropy_with_logits(logits[:, 0], truth) + dice.mean()
+    dice = dice_loss(found, truth).mean()
+    return F.binary_cross_entropy_with_logits(logits[:, 0], truth) + dice
 
 
 def learn(

@@ -376,8 +376,7 @@ class Sam2Model(nn.Module):
         multimask = count <= 1 if multimask is None else multimask
         prompt, decoder = self.sam_prompt_encoder, self.sam_mask_decoder
         if previous is not None and previous.shape[-1] != 4 * coarse.shape[-1]:
-            size = (4 * coarse.shape[-2], 4 * coarse.shape[-1])
-            previous = _shrink(previous, size)
+            previous = _shrink(previous, 4 * coarse.shape[-1])
         candidates: MaskCandidates = decoder(
             coarse,
             skips,
@@ -417,9 +416,7 @@ class Sam2Model(nn.Module):
             [B, 1, S, S], 0 or 1, at the model's input size.
         """
         mask = mask.to(coarse.dtype)
-        logits = mask * MASK_SCALE + MASK_SHIFT
-        size = (4 * coarse.shape[-2], 4 * coarse.shape[-1])
-        low = _shrink(logits, size)
+        low = sure_logits(mask, 4 * coarse.shape[-1])
         decoded = self.decode(coarse, skips, previous=self.mask_downsample(mask), multimask=False)
         present = mask.flatten(1).any(1, keepdim=True).to(coarse.dtype)
         iou = torch.ones(len(mask), 1, device=mask.device)
@@ -441,9 +438,14 @@ def _imagenet(device: torch.device) -> tuple[Tensor, Tensor]:
         return mean, std
 
 
-def _shrink(logits: Tensor, size: tuple[int, int]) -> Tensor:
+def sure_logits(mask: Tensor, side: int) -> Tensor:
+    """Low-resolution logits [B, 1, side, side] that stand for masks of 0 and 1, of any size."""
+    return _shrink(mask * MASK_SCALE + MASK_SHIFT, side)
+
+
+def _shrink(logits: Tensor, side: int) -> Tensor:
     """Resize logits, antialiased, which processors cannot do in half precision."""
-    resized = F.interpolate(logits.float(), size=size, mode="bilinear", antialias=True)
+    resized = F.interpolate(logits.float(), size=(side, side), mode="bilinear", antialias=True)
     return resized.to(logits.dtype)
 
 
