@@ -18,7 +18,7 @@ from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START
 from sam2_plugins.core.runtime import in_inference
 from sam2_plugins.core.tracking.operations import Operations
 from sam2_plugins.core.tracking.proposals.clicks import ClickGrid, propose_by_clicks
-from sam2_plugins.core.tracking.proposals.foreground import Foreground
+from sam2_plugins.core.tracking.proposals.foreground import mended
 from sam2_plugins.core.tracking.proposals.landscape import Hill, Surveyor, windows_of
 from sam2_plugins.core.tracking.windows.planner import Window, WindowPlanner, extent_of
 
@@ -114,8 +114,8 @@ class ObjectProposer:
             self._usual, usual = None, _usual_size(hills)
         self._usual = self._usual or usual
         clear = [hill for hill in hills if self._counts(hill, usual)]
-        foreground = Foreground.of(self._operations.features.picture(frame), clear)
-        return [hill for hill in foreground.mend(clear, usual) if self._counts(hill, usual)]
+        found = mended(clear, usual, self._operations.features.picture(frame))
+        return [hill for hill in found if self._counts(hill, usual)]
 
     def _counts(self, hill: Hill, usual: float) -> bool:
         """Whether a hill is an object, and of a size that is meant."""
