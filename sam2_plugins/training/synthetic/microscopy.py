@@ -12,7 +12,7 @@ from .behaviour import Behaviour
 from .bodies import press_together
 from .clip import Clip
 from .colony import Colony
-from .exposure import Exposure, develop
+from .exposure import develop, exposure
 from .noise import log_uniform
 from .optics import Optics, bright_field, fluorescence, interference, phase_contrast, spread
 from .shapes import Shape, blob, drifting_rod, spread_cell
@@ -64,7 +64,7 @@ def micrograph(rng: np.random.Generator, size: tuple[int, int], frames: int, kin
     bodies, parents = colony.grow(stage)
     expose = _optics(rng, behaviour, kind)
     dark = kind in ("fluorescence", "membrane")
-    exposure = Exposure.draw(rng, size, float(np.abs(stage).max()), behaviour.diameter, dark)
+    take = exposure(rng, size, float(np.abs(stage).max()), behaviour.diameter, dark)
     wobble = rng.choice([0.0, 0.0, 0.5]) * np.abs(rng.standard_normal(frames))
     labels = np.zeros((frames, *size), np.uint8)
     raw = np.zeros((frames, *size), np.float32)
@@ -72,7 +72,7 @@ def micrograph(rng: np.random.Generator, size: tuple[int, int], frames: int, kin
         layers = press_together(bodies, frame, size)
         labels[frame] = layers.labels
         light = expose(layers, float(wobble[frame]))
-        raw[frame] = exposure.take(rng, light, frame, complex(stage[frame]))
+        raw[frame] = take(rng, light, frame, complex(stage[frame]))
     return Clip(develop(rng, raw, invertible=not dark), labels, kind, parents)
 
 
