@@ -7,7 +7,6 @@ score token and the skip connections of SAM 2 (Ravi et al. 2024, section 4).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -17,29 +16,6 @@ from sam2_plugins.core.model.layers import MLP, Attention, LayerNorm2d
 NUM_MULTIMASKS = 3
 STABILITY_DELTA = 0.05
 STABILITY_THRESHOLD = 0.98
-
-
-@dataclass(frozen=True)
-class MaskCandidates:
-    """What the decoder says of B objects, K masks each.
-
-    Attributes
-    ----------
-    masks
-        [B, K, 4 g, 4 g] logits.
-    ious
-        [B, K] predicted IoU.
-    tokens
-        [B, K, C] the mask tokens, from which the object pointer is made. For a single mask it is
-        always token 0, even where the stability fallback took another mask.
-    object_score
-        [B, 1] logit; above 0 the object is in the frame.
-    """
-
-    masks: Tensor
-    ious: Tensor
-    tokens: Tensor
-    object_score: Tensor
 
 
 class _TwoWayBlock(nn.Module):
@@ -141,7 +117,7 @@ class MaskDecoder(nn.Module):
         sparse: Tensor,
         dense: Tensor,
         multimask: bool,
-    ) -> MaskCandidates:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Decode.
 
         Parameters
@@ -157,6 +133,16 @@ class MaskDecoder(nn.Module):
             [B, P, C] and [B, C, g, g] from the prompt encoder.
         multimask
             Three masks of different extent, for an ambiguous prompt, or one.
+
+        Returns
+        -------
+        masks, ious
+            Of K masks: logits [B, K, 4 g, 4 g], and the predicted IoU [B, K].
+        tokens
+            [B, K, C] the mask tokens, from which the object pointer is made. For a single mask it
+            is always token 0, even where the stability fallback took another mask.
+        object_score
+            [B, 1] logit; above 0 the object is in the frame.
         """
         batch, grid = len(sparse), features.shape[-1]
         own = torch.cat(
@@ -175,10 +161,10 @@ class MaskDecoder(nn.Module):
         ious = self.iou_prediction_head(iou_token).sigmoid()
         score = self.pred_obj_score_head(score_token)
         if multimask:
-            return MaskCandidates(masks[:, 1:], ious[:, 1:], mask_tokens[:, 1:], score)
+            return masks[:, 1:], ious[:, 1:], mask_tokens[:, 1:], score
         if self.training or not self.stability_fallback:
-            return MaskCandidates(masks[:, :1], ious[:, :1], mask_tokens[:, :1], score)
-        return MaskCandidates(*_most_stable(masks, ious), mask_tokens[:, :1], score)
+            return masks[:, :1], ious[:, :1], mask_tokens[:, :1], score
+        return *_most_stable(masks, ious), mask_tokens[:, :1], score
 
     def _upscale(self, image: Tensor, skips: tuple[Tensor, ...]) -> Tensor:
         if not skips:

@@ -18,7 +18,7 @@ from sam2_plugins.core.families.variant import Variant
 from sam2_plugins.core.model.fast import replayed
 from sam2_plugins.core.model.image_encoder import ImageEncoder
 from sam2_plugins.core.model.layers import MLP
-from sam2_plugins.core.model.mask_decoder import MaskCandidates, MaskDecoder
+from sam2_plugins.core.model.mask_decoder import MaskDecoder
 from sam2_plugins.core.model.memory_attention import ONE_BY_ONE, MemoryAttention
 from sam2_plugins.core.model.memory_encoder import MemoryEncoder
 from sam2_plugins.core.model.position_encoding import sine_grid, sine_of
@@ -377,7 +377,7 @@ class Sam2Model(nn.Module):
         prompt, decoder = self.sam_prompt_encoder, self.sam_mask_decoder
         if previous is not None and previous.shape[-1] != 4 * coarse.shape[-1]:
             previous = _shrink(previous, 4 * coarse.shape[-1])
-        candidates: MaskCandidates = decoder(
+        masks, ious, tokens, score = decoder(
             coarse,
             skips,
             prompt.pe_layer.grid(*coarse.shape[-2:]),
@@ -385,22 +385,10 @@ class Sam2Model(nn.Module):
             prompt.dense(previous, batch, coarse.shape[-1]),
             multimask,
         )
-        return self._choose(candidates)
-
-    def _choose(self, found: MaskCandidates) -> Decoded:
-        """Take the candidate with the best predicted IoU."""
-        present = (found.object_score > 0).to(found.masks.dtype)
-        pointers = self._or_absent(self.obj_ptr_proj(found.tokens), present[:, None])
-        unchosen = Decoded(
-            candidates=found.masks,
-            ious=found.ious,
-            mask=found.masks[:, :1],
-            iou=found.ious[:, 0],
-            pointer=pointers[:, 0],
-            object_score=found.object_score,
-            pointers=pointers,
-        )
-        return unchosen.pick(found.ious.argmax(1))
+        present = (score > 0).to(masks.dtype)
+        pointers = self._or_absent(self.obj_ptr_proj(tokens), present[:, None])
+        unchosen = Decoded(masks, ious, masks[:, :1], ious[:, 0], pointers[:, 0], score, pointers)
+        return unchosen.pick(ious.argmax(1))
 
     def _or_absent(self, pointer: Tensor, present: Tensor) -> Tensor:
         return present * pointer + (1 - present) * self.no_obj_ptr
