@@ -349,7 +349,6 @@ class Sam2Model(nn.Module):
         labels: Tensor | None = None,
         previous: Tensor | None = None,
         multimask: bool | None = None,
-        batch: int | None = None,
     ) -> Decoded:
         """Predict masks of B objects.
 
@@ -363,11 +362,9 @@ class Sam2Model(nn.Module):
             [B, 1, 4 g, 4 g] logits to refine.
         multimask
             By default three masks are predicted, and the best taken, for at most one point.
-        batch
-            B, where no other argument tells.
         """
         if points is None or labels is None:
-            batch = batch or max(len(coarse), 1 if previous is None else len(previous))
+            batch = max(len(coarse), 1 if previous is None else len(previous))
             points = coarse.new_zeros(batch, 1, 2)
             labels = torch.full((batch, 1), PADDING, device=coarse.device)
             count = 0
