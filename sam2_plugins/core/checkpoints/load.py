@@ -89,11 +89,7 @@ def cached_model(
         return _load_once(path, requested, chosen, image_size, path.stat().st_mtime_ns)
 
 
-def locate_weights(
-    name_or_path: str | Path,
-    on_progress: Progress | None = None,
-    device: str | torch.device = "auto",
-) -> Path:
+def locate_weights(name_or_path: str | Path, device: str | torch.device = "auto") -> Path:
     """Return the file of weights that `load_model` would load; it is downloaded if it is missing.
 
     Raises
@@ -101,7 +97,7 @@ def locate_weights(
     ModelError
         If there is none.
     """
-    return _locate(name_or_path, device, on_progress)[0]
+    return _locate(name_or_path, device, None)[0]
 
 
 def check_model_name(name_or_path: str | Path) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sam2_plugins.core.model.layers import MLP, Attention, LayerNorm2d
 
 NUM_MULTIMASKS = 3
+HEADS = 8
 STABILITY_DELTA = 0.05
 STABILITY_THRESHOLD = 0.98
 
@@ -21,18 +22,18 @@ STABILITY_THRESHOLD = 0.98
 class _TwoWayBlock(nn.Module):
     """Tokens attend to themselves, to the image, and the image attends to the tokens."""
 
-    def __init__(self, width: int, heads: int, hidden: int, first: bool) -> None:
+    def __init__(self, width: int, hidden: int, first: bool) -> None:
         super().__init__()
         self.first = first
         half = width // 2
-        self.self_attn = Attention(width, heads)
+        self.self_attn = Attention(width, HEADS)
         self.norm1 = nn.LayerNorm(width)
-        self.cross_attn_token_to_image = Attention(width, heads, half)
+        self.cross_attn_token_to_image = Attention(width, HEADS, half)
         self.norm2 = nn.LayerNorm(width)
         self.mlp = MLP(width, hidden, width, depth=2)
         self.norm3 = nn.LayerNorm(width)
         self.norm4 = nn.LayerNorm(width)
-        self.cross_attn_image_to_token = Attention(width, heads, half)
+        self.cross_attn_image_to_token = Attention(width, HEADS, half)
 
     def forward(
         self, tokens: Tensor, image: Tensor, token_position: Tensor, image_position: Tensor
@@ -52,12 +53,10 @@ class _TwoWayBlock(nn.Module):
 
 
 class _TwoWayTransformer(nn.Module):
-    def __init__(self, width: int, heads: int, hidden: int, depth: int = 2) -> None:
+    def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            _TwoWayBlock(width, heads, hidden, first=i == 0) for i in range(depth)
-        )
-        self.final_attn_token_to_image = Attention(width, heads, width // 2)
+        self.layers = nn.ModuleList(_TwoWayBlock(width, hidden, first) for first in (True, False))
+        self.final_attn_token_to_image = Attention(width, HEADS, width // 2)
         self.norm_final_attn = nn.LayerNorm(width)
 
     def forward(
@@ -73,18 +72,11 @@ class _TwoWayTransformer(nn.Module):
 class MaskDecoder(nn.Module):
     """Predict masks of B objects on one frame."""
 
-    def __init__(
-        self,
-        width: int,
-        hidden: int,
-        heads: int = 8,
-        stability_fallback: bool = True,
-        has_skips: bool = True,
-    ) -> None:
+    def __init__(self, width: int, hidden: int, stability_fallback: bool, has_skips: bool) -> None:
         super().__init__()
         self.stability_fallback = stability_fallback
         masks = NUM_MULTIMASKS + 1
-        self.transformer = _TwoWayTransformer(width, heads, hidden)
+        self.transformer = _TwoWayTransformer(width, hidden)
         self.iou_token = nn.Embedding(1, width)
         self.mask_tokens = nn.Embedding(masks, width)
         self.obj_score_token = nn.Embedding(1, width)

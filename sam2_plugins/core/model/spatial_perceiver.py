@@ -95,12 +95,12 @@ class SpatialPerceiver(MemoryForm):
         Side of the grid of the other latents, row by row; g is a multiple of it.
     """
 
-    def __init__(self, width: int, unplaced: int, side: int, depth: int = 2) -> None:
+    def __init__(self, width: int, unplaced: int, side: int) -> None:
         super().__init__()
         self.side = side
         self.latents = nn.Parameter(torch.randn(unplaced, width))
         self.latents_2d = nn.Parameter(torch.randn(side * side, width))
-        self.layers = nn.ModuleList(_Layer(width) for _ in range(depth))
+        self.layers = nn.ModuleList(_Layer(width) for _ in range(2))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, maps: Tensor) -> Tensor:
