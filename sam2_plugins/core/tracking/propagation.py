@@ -142,8 +142,4 @@ class Propagation:
 
 def prompted_outputs(objects: Iterable[TrackedObject], frame: int) -> dict[ObjectId, Output]:
     """What the network gave for the objects that were prompted on a frame."""
-    return {
-        tracked.obj: output
-        for tracked in objects
-        if frame in tracked.prompted and (output := tracked.prompted[frame].output) is not None
-    }
+    return {t.obj: t.prompted[frame].prediction.output for t in objects if frame in t.prompted}
