@@ -57,7 +57,7 @@ def kind_of(path: Path) -> str | None:
 
 
 def fault_of(path: Path) -> str | None:
-    """Return what is wrong with a Matroska, GIF, PNG or MPEG-TS file; others do not show it.
+    """Return what is wrong with a Matroska, MP4, GIF, PNG or MPEG-TS file; others do not show it.
 
     Players do not report it.
     """
@@ -66,6 +66,8 @@ def fault_of(path: Path) -> str | None:
         head = file.read(512)
         if head.startswith(_EBML):
             return _fault_of_matroska(file, size)
+        if head[4:8] == b"ftyp":
+            return _fault_of_mp4(file, size)
         file.seek(max(0, size - 64))
         end = file.read()
     is_ts = head[:1] == bytes([_TS_SYNC]) == head[_TS_PACKET : _TS_PACKET + 1]
@@ -98,3 +100,18 @@ def _fault_of_matroska(file: BinaryIO, size: int) -> str | None:
         if max(at, end) > size:
             return _CUT
     return None
+
+
+def _fault_of_mp4(file: BinaryIO, size: int) -> str | None:
+    """Go from box to box (ISO/IEC 14496-12, 4.2): of fragments, no other header tells the end."""
+    at = 0
+    while at < size:
+        file.seek(at)
+        head = file.read(16)
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        if length < 8 or not head[4:8].isalnum():  # 0: up to the end; or something else follows
+            return None
+        at += length
+    return _CUT if at > size else None

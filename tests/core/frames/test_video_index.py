@@ -44,12 +44,16 @@ def test_a_rounded_clock_does_not_change_the_declared_rate(tmp_path: Path) -> No
         ("m.webm", "libvpx-vp9", "yuv420p"),
         ("m.ts", "mpeg2video", "yuv420p"),
         ("m.gif", "gif", "gray"),
+        ("m.mp4", "libx264", "yuv420p"),
     ],
 )
 def test_a_film_that_lacks_its_last_frames_is_told_to_be_cut_off(
     tmp_path: Path, name: str, codec: str, form: str
 ) -> None:
-    path = write_movie(tmp_path / name, 6, codec=codec, pix_fmt=form, b_frames=0)
+    fragments = {"movflags": "frag_every_frame+empty_moov"} if name == "m.mp4" else None
+    path = write_movie(
+        tmp_path / name, 6, codec=codec, pix_fmt=form, b_frames=0, container_options=fragments
+    )
     assert build_index(path, None).warnings == ()
     assert "cut off" in " ".join(build_index(cut(path, 0.8), None).warnings)
 
