@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -68,6 +69,9 @@ def track_into(
         return
     with folder.locked(), open_frames(job.source, **job.reading) as frames:
         check(job, frames)
+        if earlier is not None and earlier.inputs != inputs and (replaces or force):
+            load = cache(load)  # before what is there goes: a file of weights may be damaged
+            load(settings.options(job))
         run = folder.begin(run, wanted, replaces, force)
         if earlier is not None and not run.files:
             done = replace(earlier, state="done", error="", computed=0, seconds=0.0, made=run.made)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PromptKind = Literal["mask", "click", "box"]
 REPORT_FILES = ("report.json", "scores.csv", "curve.png")
+_FILES = "report.json, scores.csv and curve.png"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class ProtocolOptions:
     ] = 0.75
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Folder of report.json, scores.csv and curve.png."),
+        typer.Option("--out", "-o", help=f"Folder of {_FILES}."),
     ] = None
     overwrite: options.Overwrite = False
 
@@ -182,6 +183,8 @@ def evaluate(
         from sam2_plugins.core.files import require_free
 
         if plan.out:
+            if plan.out.suffix in (".json", ".csv", ".png") and not plan.out.is_dir():
+                raise typer.BadParameter(f"--out is a folder, in which {_FILES} are written.")
             require_free((plan.out / name for name in REPORT_FILES), plan.overwrite)
         protocol = Protocol(plan.protocol, plan.prompt, plan.clicks, plan.rounds, plan.threshold)
         how = _Run(options.tracking_options(run, model=model), json, per_object, plan.out)
@@ -300,14 +303,16 @@ def _score_model(datasets: list[Dataset], protocol: Protocol, only: list[str], h
         "means": _flat(means),
         **({"not_scored": {name: str(error) for name, error in failed.items()}} if failed else {}),
     }
-    if how.json:
-        print_json(facts)
-    else:
-        show_model(reports, means)
-        if how.per_object:
-            show_objects(reports)
-    if how.out and reports:
-        _save(how.out, facts, reports)
+    try:
+        if how.json:
+            print_json(facts)
+        else:
+            show_model(reports, means)
+            if how.per_object:
+                show_objects(reports)
+    finally:  # if nobody reads on, as after `| head`, too
+        if how.out and reports:
+            _save(how.out, facts, reports)
     if stop.requested:
         say(f"Stopped: {len(reports)} of {len(datasets)} datasets were scored.")
         raise typer.Exit(INTERRUPTED)
@@ -325,7 +330,7 @@ def _save(out: Path, facts: dict[str, Any], reports: list[SequenceReport]) -> No
     files.write_text(report, to_json(facts))
     write_csv(scores, reports)
     draw(curve, reports)
-    say(f"Written: {', '.join(REPORT_FILES)} in {out}.")
+    say(f"Written: {_FILES} in {out}.")
 
 
 def _score_labels(

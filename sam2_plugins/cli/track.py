@@ -185,7 +185,8 @@ def _show(report: Report | None, job: Job, out: Path, interrupted: bool, json: b
     from sam2_plugins.cli.tracking import described, show
     from sam2_plugins.core.lineage.events import Event, summary_of
 
-    frames = _frames(report)
+    spans = report.spans if report else ()
+    frames = [frame for first, last in spans for frame in range(first, last + 1)]
     objects = described(report, job.prompts, job.names) if report else []
     files = [out / name for name in report.files] if report else []
     if json:
@@ -214,11 +215,6 @@ def _show(report: Report | None, job: Job, out: Path, interrupted: bool, json: b
         raise typer.Exit(INTERRUPTED)
     if report and report.error:
         raise ExportError(report.error)
-
-
-def _frames(report: Report | None) -> list[int]:
-    spans = report.spans if report else ()
-    return [frame for first, last in spans for frame in range(first, last + 1)]
 
 
 def _span(frames: Sequence[int]) -> str:

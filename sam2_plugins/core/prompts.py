@@ -256,8 +256,8 @@ class Prompt:
         Raises
         ------
         PromptError
-            If the frame does not exist, a point or the whole box lies outside of it, or the mask
-            is of another size.
+            If the frame does not exist, a point or the whole box lies outside of it, the box is in
+            shares of the frame, or the mask is of another size.
         """
         height, width = frame_size
         size = f"the frame of {width}×{height} pixels"
@@ -268,9 +268,14 @@ class Prompt:
                 raise PromptError(f"{self.where}: the point ({x:g}, {y:g}) is outside {size}.")
         if self.box is not None:
             x0, y0, x1, y1 = self.box
+            box = f"({x0:g}, {y0:g}, {x1:g}, {y1:g})"
             if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
-                box = f"({x0:g}, {y0:g}, {x1:g}, {y1:g})"
                 raise PromptError(f"{self.where}: the box {box} is outside {size}.")
+            if min(self.box) >= 0 and max(self.box) < 1:
+                raise PromptError(
+                    f"{self.where}: the box {box} is within a pixel: give x0, y0, x1, y1 in "
+                    f"pixels of {size}, not as shares of it."
+                )
         if self.mask is not None and self.mask.frame_size != frame_size:
             rows, columns = self.mask.frame_size
             raise PromptError(

@@ -178,6 +178,24 @@ def test_scores_are_shown_even_if_their_report_cannot_be_written(
     assert (result.code, result.json["sequences"][0]["name"]) == (1, "discs")
 
 
+def test_a_report_is_written_even_if_nobody_reads_the_scores(
+    run, nano, dataset, tmp_path, monkeypatch
+):
+    def closed(value):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("sam2_plugins.cli.console.print_json", closed)
+    run("evaluate", dataset, "-m", nano, *QUICK, "--clicks", 1, "--out", tmp_path / "o", "--json")
+    assert (tmp_path / "o" / "report.json").is_file()
+
+
+def test_a_file_is_no_folder_of_reports(run, dataset, tmp_path):
+    result = run("evaluate", dataset, "--model", "nano", "--out", tmp_path / "scores.csv")
+    assert result.code == 2
+    assert "--out is a folder" in result.err
+    assert not (tmp_path / "scores.csv").exists()
+
+
 def test_people_are_told_prompted_frames_and_clicks(run, nano, dataset):
     result = run("evaluate", dataset, "--model", nano, *QUICK, "--prompt", "box", "--per-object")
     assert "clicks" in result.out

@@ -259,6 +259,16 @@ def test_another_click_in_the_same_folder_is_refused_by_name(run, nano, movie, t
     assert run(*command, "85,60", "--overwrite").code == 0
 
 
+def test_a_model_that_cannot_be_loaded_costs_no_earlier_result(run, nano, movie, tmp_path):
+    command = ("track", movie, "--click", "40,40", "--stop", 1, "--out", tmp_path / "r")
+    assert run(*command).code == 0
+    before = sorted(tmp_path.rglob("*"))
+    weights = tmp_path / "w.safetensors"
+    weights.write_bytes(b"no weights")
+    assert run(*command, "--overwrite", "--model", weights).code == 1
+    assert sorted(tmp_path.rglob("*")) == [*before, weights]
+
+
 @pytest.mark.parametrize(
     ("mistake", "mended"), [(("--start", 500), ()), (("--image-size", 33), ("--image-size", 64))]
 )

@@ -84,6 +84,7 @@ def test_a_frame_is_a_whole_number_from_0_on(frame):
         (Prompt.of(0, "a", points=[(0, 0), (11, 0)]), "point .11, 0. is outside"),
         (Prompt.of(0, "a", points=(0, -1)), "point .0, -1. is outside"),
         (Prompt.of(0, "a", box=(10, 0, 20, 5)), "box .10, 0, 20, 5. is outside"),
+        (Prompt.of(0, "a", box=(0.1, 0.2, 0.5, 0.9)), "box .0.1, 0.2, 0.5, 0.9. is within a pixel"),
         (Prompt.of(0, "a", mask=np.eye(8)), "mask is 8×8 pixels"),
     ],
 )

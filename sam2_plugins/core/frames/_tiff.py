@@ -101,9 +101,10 @@ def _told(
             f"read as {series.axes}."
         )
     if series.kind == LOOSE and len(series.pages) < len(tif.pages):
+        height, width = series.keyframe.imagelength, series.keyframe.imagewidth
         yield (
-            f"{path.name} holds {len(tif.pages)} images, of several sizes: the {len(series.pages)} "
-            "of one size are shown. Choose others with stream=."
+            f"{path.name} holds {len(tif.pages)} images of several sizes; shown are those of "
+            f"{width} x {height} pixels, {len(series.pages)}. Choose others with stream=."
         )
     in_one_file = tif.is_imagej or (tif.is_ome and not files_of_ome(tif))
     described = sum(len(one) for one in tif.series)

@@ -31,36 +31,25 @@ _MALFORMED = (ValueError, TypeError, KeyError, IndexError, ZeroDivisionError, At
 
 def times_of(tif: tifffile.TiffFile, number: int, series: Any) -> Times | None:
     """Return the seconds of each frame from the first metadata that have them; None without."""
-    axis = series.axes.find("T")
     with suppress(*_MALFORMED):
-        return _times(tif, number, series.shape[max(axis, 0)])
+        count = series.shape[max(series.axes.find("T"), 0)]
+        if pixels := _ome_pixels(tif, number):
+            return _ome_times(pixels, count)
+        for step, known in _recorded_times(tif):
+            if known is not None and len(known) == count > 1 and np.all(np.diff(known) > 0):
+                return cast("Times", known - known[0])
+            if step:
+                return even_times(count, step)
     return None
 
 
 def pixel_size_of(tif: tifffile.TiffFile, number: int) -> PixelSize | None:
     """Return the micrometres per pixel (x, y), if the metadata have them."""
     with suppress(*_MALFORMED):
-        return _pixel_size(tif, number)
-    return None
-
-
-def _times(tif: tifffile.TiffFile, number: int, count: int) -> Times | None:
-    if pixels := _ome_pixels(tif, number):
-        return _ome_times(pixels, count)
-    for step, measured in _recorded_times(tif):
-        if measured is not None and len(measured) == count > 1 and np.all(np.diff(measured) > 0):
-            return cast("Times", measured - measured[0])
-        if step:
-            return even_times(count, step)
-    return None
-
-
-def _pixel_size(tif: tifffile.TiffFile, number: int) -> PixelSize | None:
-    pixels = _ome_pixels(tif, number)
-    for x, y, *units in _recorded_sizes(tif, pixels):
-        across, down = (micrometres(unit) for unit in (units[0], units[-1]))
-        if across and down and x > 0 and y > 0 and np.isfinite((x, y)).all():
-            return x * across, y * down
+        for x, y, *units in _recorded_sizes(tif, _ome_pixels(tif, number)):
+            across, down = (micrometres(unit) for unit in (units[0], units[-1]))
+            if across and down and x > 0 and y > 0 and np.isfinite((x, y)).all():
+                return x * across, y * down
     return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -171,8 +172,9 @@ def movie_of(tif: tifffile.TiffFile, *, is_frame: bool = False) -> tuple[int, An
     """Return the number and the series that is read by default.
 
     It is the first that is no thumbnail; or, where a program wrote its pages one at a time, which
-    tifffile then takes for a series for each kind of page, all of the most frequent size. In a file
-    of one frame, pages of another kind than the first are something else, such as its mask.
+    tifffile then takes for a series for each kind of page, all of the most frequent size; if there
+    are no more than two of any, of the largest. In a file of one frame, pages of another kind than
+    the first are something else, such as its mask.
     """
     whole = [k for k, one in enumerate(tif.series) if not one.keyframe.is_reduced] or [0]
     first = tif.series[whole[0]]
@@ -183,7 +185,8 @@ def movie_of(tif: tifffile.TiffFile, *, is_frame: bool = False) -> tuple[int, An
     sizes = [(page.imagelength, page.imagewidth) for page in every]
     if is_frame and len({(p.shape, p.dtype, p.axes, p.photometric) for p in every}) > 1:
         return whole[0], first
-    (size, _), *_ = Counter(sizes).most_common(1)
+    counts = Counter(sizes)
+    size = max(counts, key=lambda one: (max(counts[one], 2), prod(one)))
     pages = [page for page, of in zip(every, sizes, strict=True) if of == size]
     number = next(k for k in whole if pages[0] in tif.series[k].pages)
     shape, axes = (len(pages), *pages[0].shape), f"Q{pages[0].axes}"

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.core.frames._content import is_cut_short
+from sam2_plugins.core.frames._content import fault_of
 from sam2_plugins.core.frames._decoder import Decoder, Key
 from sam2_plugins.core.frames._gate import open_container
 
@@ -174,9 +174,8 @@ def _broken_promises(path: Path, container: Any, stream: Any, survey: _Survey) -
                 f"The header promises {seconds:.2f} s, the file holds {survey.end:.2f} s: "
                 "it is cut off."
             ]
-    if is_cut_short(path):
-        return ["The file ends earlier than its container declares: it is cut off."]
-    return []
+    fault = fault_of(path)
+    return [fault] if fault else []
 
 
 def _count_unedited(path: Path, container: Any, stream: Any) -> int | None:

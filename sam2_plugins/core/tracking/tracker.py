@@ -428,7 +428,9 @@ class VideoTracker:
         Closing the generator cancels within a frame; what was yielded stays valid. A later call
         goes on where this one stopped: masks that still follow from the prompts are yielded again
         without computing. A correction outdates an object's masks up to its neighbouring prompts;
-        they stay unless what is tracked again is better, see `core.tracking.join`.
+        they stay unless what is tracked again is better, see `core.tracking.join`. An object
+        remembers both sides of its prompts, as "both" does: tracked backward after forward, it has
+        other masks than backward alone.
 
         Parameters
         ----------

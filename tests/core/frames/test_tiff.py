@@ -440,8 +440,21 @@ def test_pages_of_another_size_are_left_out_and_told(tmp_path: Path) -> None:
     movie = noise(4, 20, 30, dtype="uint8")
     pages = [movie[0, ::4, ::4], *movie[:2], movie[2, :-1], *movie[2:]]
     source = open_frames(write_pages(tmp_path / "m.tif", pages))
-    assert len(source) == 4 and "6 images, of several sizes: the 4 of one" in source.warnings[0]
+    assert len(source) == 4 and "holds 6 images of several sizes" in source.warnings[0]
     assert all(shows(source, frame, movie[frame]) for frame in range(4))
+
+
+@pytest.mark.parametrize("sides", [(64, 16, 16), (16, 64, 16), (16, 32, 64)])
+def test_of_a_picture_and_its_smaller_ones_the_largest_is_shown(
+    tmp_path: Path, sides: tuple[int, ...]
+) -> None:
+    path = tmp_path / "m.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for side in sides:
+            writer.write(np.full((side, side), side, np.uint8), metadata=None)
+    source = open_frames(path)
+    assert (len(source), source.height) == (1, 64)
+    assert "shown are those of 64 x 64 pixels, 1." in source.warnings[0]
 
 
 def test_a_thumbnail_before_the_movie_is_passed_over(tmp_path: Path) -> None:

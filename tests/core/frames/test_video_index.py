@@ -44,14 +44,34 @@ def test_a_rounded_clock_does_not_change_the_declared_rate(tmp_path: Path) -> No
         ("m.webm", "libvpx-vp9", "yuv420p"),
         ("m.ts", "mpeg2video", "yuv420p"),
         ("m.gif", "gif", "gray"),
+        ("m.mp4", "libx264", "yuv420p"),
     ],
 )
 def test_a_film_that_lacks_its_last_frames_is_told_to_be_cut_off(
     tmp_path: Path, name: str, codec: str, form: str
 ) -> None:
-    path = write_movie(tmp_path / name, 6, codec=codec, pix_fmt=form, b_frames=0)
+    fragments = {"movflags": "frag_every_frame+empty_moov"} if name == "m.mp4" else None
+    path = write_movie(
+        tmp_path / name, 6, codec=codec, pix_fmt=form, b_frames=0, container_options=fragments
+    )
     assert build_index(path, None).warnings == ()
     assert "cut off" in " ".join(build_index(cut(path, 0.8), None).warnings)
+
+
+@pytest.mark.parametrize("options", [{}, {"live": "1"}], ids=["whole", "streamed"])
+def test_a_matroska_film_that_is_damaged_in_its_middle_is_told(
+    tmp_path: Path, options: dict[str, str]
+) -> None:
+    options = {"cluster_time_limit": "200", **options}
+    path = write_movie(tmp_path / "m.mkv", 40, b_frames=0, container_options=options)
+    assert build_index(path, None).warnings == ()
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 500] = bytes(500)
+    path.write_bytes(content)
+    index = build_index(path, None)
+    assert len(index.times) < 40
+    assert "damaged in its middle: frames may be missing" in " ".join(index.warnings)
 
 
 def test_a_file_is_indexed_once_until_it_changes(tmp_path: Path) -> None:
