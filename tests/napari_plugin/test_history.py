@@ -298,6 +298,11 @@ def test_a_stroke_while_the_model_looks_at_a_click_is_undone_with_it(desk: Desk)
     assert desk.area(0, 1) == painted
 
 
+def accept(control: Any, index: Any, proposal: ObjectMask) -> None:
+    control.proposals._show(control.work, index, [proposal], "")
+    control.proposals.accept()
+
+
 @pytest.mark.parametrize(
     "act",
     [
@@ -307,7 +312,7 @@ def test_a_stroke_while_the_model_looks_at_a_click_is_undone_with_it(desk: Desk)
         lambda control: control.delete(1),
         lambda control: control.clean("Smooth outline", everywhere=True),
         lambda control: control.offers.refuse(),
-        lambda control: control.prompting.take((3,), [ObjectMask.from_box((0, 0, 9, 9), SIZE)]),
+        lambda control: accept(control, (3,), ObjectMask.from_box((0, 0, 9, 9), SIZE)),
     ],
     ids=["life", "division", "name", "removal", "clean-up", "refusal", "all cells"],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -316,15 +316,10 @@ class Prompting:
             own = "object" if label == value else f"{layer.name}"
             names[label] = f"{own} {value}"
         masks = {work.taken[source, value]: mask for value, mask in found.items()}
-        self._take(work, index, masks, f"masks of {layer.name}")
+        self.take(work, index, masks, f"masks of {layer.name}")
         return list(masks)
 
-    def take(self, index: Index, masks: Sequence[ObjectMask]) -> None:
-        """Make an object of each mask on a frame."""
-        work = self.begin()
-        self.act(lambda: self._take(work, index, {work.add(): m for m in masks}, "all cells"))
-
-    def _take(self, work: Work, index: Index, masks: Mapping[int, ObjectMask], title: str) -> None:
+    def take(self, work: Work, index: Index, masks: Mapping[int, ObjectMask], title: str) -> None:
         """Give objects their masks on a frame, as if they had been painted."""
         change: Change = {}
         marks, frame = (

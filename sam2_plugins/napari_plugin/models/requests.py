@@ -76,7 +76,7 @@ class AllCells:
     journal
         The file of its decided frames, with what it remembers beside it.
     labels
-        Labels of the objects, by what the tracker calls them.
+        Labels of the objects, by what the tracker calls them; negative: a person has removed it.
     taken
         The last frame whose masks and decisions the objects have.
     running
@@ -109,6 +109,15 @@ class AllCells:
             "journal": str(self.journal),
             **self.reached(),
         }
+
+    def give_away(self, label: int, heir: int | None = None) -> None:
+        """Let what goes on as an object go on as another one; without one, its masks are dropped.
+
+        The label may be another object's then, and is not given to what comes.
+        """
+        for obj, known in self.labels.items():
+            if known == label:
+                self.labels[obj] = -label if heir is None else heir
 
     def reached(self) -> dict[str, Any]:
         """Return its progress as plain values."""

@@ -60,7 +60,8 @@ class Work:
     def unfinished(self) -> AllCells | None:
         """A run over all cells that can go on; None after an edit since it was broken off."""
         run = self.all_cells
-        return run if run and (run.running or run.latest is self.history.latest) else None
+        goes_on = run and run.journal and (run.running or run.latest is self.history.latest)
+        return run if goes_on else None
 
     # -- prompts
 
@@ -116,11 +117,16 @@ class Work:
             self._sources[layer] = name
         return self._sources[layer]
 
-    def remove(self, label: int) -> Change:
+    def remove(self, label: int, heir: int | None = None) -> Change:
         """Remove an object with its masks and prompts; return the masks that undo it.
 
-        What was decided of it is not of another object that gets its label.
+        What was decided of it, or taken for it, is not of another object that gets its label. A
+        run over all cells goes on with it as its heir, if it has one.
         """
+        if self.all_cells is not None and self.all_cells.running:
+            self.all_cells.give_away(label, heir)
+        for key in [key for key, taken in self.taken.items() if taken == label]:
+            del self.taken[key]
         self.offers = [one for one in self.offers if label not in (*one.labels, one.mother)]
         self.workspace.erase(label)
         self.lineage.remove(label)
