@@ -80,7 +80,7 @@ class Session:
         """Masks that were cleaned up."""
         self.lives: dict[int, Life] = {}
         """Frames on which objects exist, of those that begin or end in the movie."""
-        self.prompts = PromptLog()
+        self.prompts = PromptLog(store)
         self._before: dict[Key, ObjectMask | None] = {}
         self._tracking: dict[Line, _Tracking] = {}
         self.turns = Turns()
