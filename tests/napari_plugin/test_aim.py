@@ -44,7 +44,7 @@ def test_a_click_means_what_lies_under_it(
     assert meaning_of_click(x, y, MASKS, selected, fresh) == meaning
 
 
-def click(desk: Desk, y: float, x: float, *modifiers: str) -> None:
+def click(desk: Desk, y: float, x: float, *modifiers: str, answered: bool = True) -> None:
     """Click as napari hands it on: the callback before it, and then the marker."""
     points = desk.space.points
     points.mode = "add"
@@ -53,7 +53,8 @@ def click(desk: Desk, y: float, x: float, *modifiers: str) -> None:
     )
     points.mouse_drag_callbacks[0](points, event)
     points.add([*desk.space.step, y, x])
-    desk.jobs.run()
+    if answered:
+        desk.jobs.run()
 
 
 def test_two_clicks_on_two_cells_are_two_objects_and_undo_takes_the_second_away(
@@ -70,6 +71,33 @@ def test_two_clicks_on_two_cells_are_two_objects_and_undo_takes_the_second_away(
     assert desk.controller.selected == 1
     desk.redo()
     assert list(desk.controller.objects) == [1, 2] and desk.area(0, 2) > 200
+
+
+def test_who_clicks_faster_than_the_model_answers_clicks_on_the_same_objects(desk: Desk) -> None:
+    desk.controller.new_object()
+    for at in (LEFT, RIGHT):
+        click(desk, *at, answered=False)
+    click(desk, 70, 85, "Control", answered=False)
+    desk.jobs.run()
+    points = desk.space.points
+    assert list(points.features["object"]) == [1, 2, 2]
+    assert list(points.features["meaning"]) == ["include", "include", "exclude"]
+    assert desk.area(0, 1) > 300
+    desk.undo()
+    desk.undo()
+    assert list(desk.controller.objects) == [1]
+
+
+def test_daughters_that_are_clicked_on_fast_are_two(desk: Desk) -> None:
+    desk.controller.new_object()
+    click(desk, *LEFT)
+    desk.track()
+    desk.space.go_to((4,))
+    desk.controller.divisions.divide()
+    desk.jobs.run()
+    click(desk, 40, 36, answered=False)
+    click(desk, 60, 89)
+    assert [desk.area(4, daughter) > 200 for daughter in (2, 3)] == [True, True]
 
 
 def test_what_can_follow_a_click_is_still_told_when_the_model_has_answered(desk: Desk) -> None:
