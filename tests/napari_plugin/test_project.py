@@ -453,6 +453,7 @@ def test_a_movie_that_was_overwritten_by_another_one_is_told_of(
 ) -> None:
     first = open_movie(movie)
     first.click(*LEFT)
+    first.track()
     first.controller.close()
     second = open_movie(movie)
     assert "other pictures" not in second.told[-1]
@@ -467,6 +468,11 @@ def test_a_movie_that_was_overwritten_by_another_one_is_told_of(
     third = open_movie(movie)
     assert list(third.controller.objects) == [1]
     assert ("other pictures" in third.told[-1]) != older
+    third.track()
+    assert third.told[-1].startswith("Nothing had to be tracked" if older else "8 frames tracked.")
+    third.controller.close()
+    fourth = open_movie(movie)
+    assert "other pictures" not in fourth.told[-1]  # than when it was tracked again
 
 
 def test_a_movie_with_the_longest_name_has_a_project(open_movie: Open, tmp_path: Path) -> None:

@@ -239,9 +239,12 @@ class Projects:
         dock.choices = saved.choices
         self.recalled.emit(saved.choices)
         work = self._images.open(dock.images[0])
+        digests = {saved.image.digest, digest_of(work.workspace.image, saved.image.shape)} - {""}
+        if others := len(digests) > 1:  # no mask follows from these pictures
+            saved = replace(saved, current={}, all_cells=None)
         work.recall(saved)
         if path is not None and self.places.lock(path, work.workspace.image):
-            if saved.damaged or is_renamed(saved.image, work.workspace.image):
+            if saved.damaged or others or is_renamed(saved.image, work.workspace.image):
                 write_project(path, work.saved(saved.choices))
             self._save_to(work, Project(path, saved.image))
         else:
@@ -256,9 +259,11 @@ class Projects:
         was, now = (shape[:-2] for shape in (saved.image.shape, work.store.shape))
         grown = " × ".join(map(str, was)) if was != now else ""
         more = f" The movie had {grown} frames then: track on through the others." if grown else ""
-        digests = {saved.image.digest, digest_of(work.workspace.image, saved.image.shape)} - {""}
-        if len(digests) > 1:
-            more += " The movie had other pictures then: look whether the masks are right."
+        if others:
+            more += (
+                " The movie had other pictures then: look whether the masks are right, or track "
+                "again."
+            )
         lost = f" {_count(saved.damaged, 'damaged line')} left out." if saved.damaged else ""
         missing = [name for name in saved.choices.channels if name not in dock.choices.channels]
         if missing:
