@@ -9,8 +9,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread, current_thread, main_thread
 from typing import Any
 
+import dask
+import dask.array as da
 import numpy as np
 import pytest
 import tifffile
@@ -473,6 +476,27 @@ def test_a_movie_that_was_overwritten_by_another_one_is_told_of(
     third.controller.close()
     fourth = open_movie(movie)
     assert "other pictures" not in fourth.told[-1]  # than when it was tracked again
+
+
+def test_the_window_reads_no_frame_to_recognise_a_movie(
+    make_desk: Callable[..., Desk], tmp_path: Path
+) -> None:
+    readers: list[Thread] = []
+
+    def load(block: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+        readers.append(current_thread())
+        return block
+
+    lazy = da.from_array(moving_discs(8)[0], chunks=(1, 96, 128)).map_blocks(load, dtype="u1")
+    desk = make_desk(lazy, contrast_limits=(0, 255))
+    desk.controller.projects.places.recovery = tmp_path
+    with dask.config.set(scheduler="synchronous"):
+        desk.viewer.dims.set_point(0, 0)
+        readers.clear()
+        desk.controller.projects.begin()
+        assert desk.work.project is not None
+        desk.controller.close()
+    assert len(readers) == 3 and main_thread() not in readers
 
 
 def test_a_movie_with_the_longest_name_has_a_project(open_movie: Open, tmp_path: Path) -> None:

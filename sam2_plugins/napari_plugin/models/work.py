@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from itertools import chain, count
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -16,7 +17,13 @@ from sam2_plugins.napari_plugin.layers.marks import Prompts
 from sam2_plugins.napari_plugin.layers.mask_store import Change, free_label
 from sam2_plugins.napari_plugin.layers.workspace import Workspace
 from sam2_plugins.napari_plugin.models.history import History, State
-from sam2_plugins.napari_plugin.models.project_file import Masks, Project, Saved, journal_of
+from sam2_plugins.napari_plugin.models.project_file import (
+    ImageFacts,
+    Masks,
+    Project,
+    Saved,
+    journal_of,
+)
 from sam2_plugins.napari_plugin.models.project_places import digest_of, facts_of
 from sam2_plugins.napari_plugin.models.requests import AllCells, Choices, Offer
 from sam2_plugins.napari_plugin.models.session import Session
@@ -53,7 +60,6 @@ class Work:
         self.stroke: Change = {}
         self.history = History(self.store, self.capture, self.apply)
         self.project: Project | None = None
-        self._digest = digest_of(workspace.image, self.store.shape)
         self.all_cells: AllCells | None = None
 
     @property
@@ -191,6 +197,15 @@ class Work:
 
     # -- what is kept
 
+    def facts(self) -> ImageFacts:
+        """Return by what the image is recognised; the first time a few frames are read for it."""
+        # The layers' own shape: the image may have got another one meanwhile.
+        return replace(facts_of(self.workspace.image), shape=self.store.shape, digest=self._digest)
+
+    @cached_property
+    def _digest(self) -> str:
+        return digest_of(self.workspace.image, self.store.shape)
+
     def capture(self) -> State:
         """Return all of a person's work on the image as plain values."""
         space, session = self.workspace, self.session
@@ -243,8 +258,7 @@ class Work:
             if painted.mask != self.store.get(index, label):
                 corrected.setdefault(index, {})[label] = painted.mask
         return Saved(
-            # The layers' own shape: the image may have got another one meanwhile.
-            replace(facts_of(self.workspace.image), shape=self.store.shape, digest=self._digest),
+            self.facts() if masks else facts_of(self.workspace.image),
             self.capture(),
             choices,
             self.store.snapshot() if masks else {},
