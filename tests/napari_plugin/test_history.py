@@ -160,6 +160,20 @@ def test_a_click_during_a_run_stays_when_the_run_is_taken_back(desk: Desk) -> No
     assert desk.space.store.get((3,), 1) == clicked
 
 
+def test_a_run_is_over_when_the_model_has_answered_what_was_clicked_during_it(desk: Desk) -> None:
+    desk.click(*LEFT)
+    runs, prompting, running = desk.controller.runs, desk.controller.prompting, []
+
+    def click(progress: Any) -> None:
+        if progress is not None and progress.done == 7 and not prompting.answering:
+            desk.space.points.add([4, 44, 40])
+            prompting.after(lambda: running.append(runs.running))
+
+    runs.progressed.connect(click)
+    desk.track()
+    assert running == [True] and not runs.running
+
+
 def test_a_click_on_what_a_run_has_just_tracked_leaves_nothing_of_it_when_both_are_undone(
     desk: Desk,
 ) -> None:

@@ -226,6 +226,18 @@ def test_a_dock_that_is_opened_again_finds_the_work(desk: Desk, nano: Sam2Model)
     assert sorted(layer.name for layer in desk.viewer.layers) == sorted(names)
 
 
+def test_a_click_that_the_model_had_not_answered_when_the_dock_was_closed_is_answered_then(
+    desk: Desk, nano: Sam2Model
+) -> None:
+    desk.controller.new_object()
+    desk.space.points.add([0, *LEFT])
+    desk.controller.close()
+    again = Desk(desk.viewer, Controller(desk.viewer, desk.jobs, lambda: nano), desk.jobs)
+    again.controller.use([desk.viewer.layers["movie"]])
+    again.sync()
+    assert again.area(0, 1) > 0
+
+
 def test_what_was_painted_while_the_dock_was_closed_is_kept(desk: Desk, nano: Sam2Model) -> None:
     desk.click(*LEFT)
     desk.track()
