@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.napari_plugin.layers.colors import TrackColors, color_of
 from sam2_plugins.napari_plugin.models.click_meaning import meaning_of_click
 from tests.napari_plugin.conftest import LEFT, RIGHT, Desk
+from tests.napari_plugin.test_all_cells import dividing_cells
 
 SIZE = (60, 80)
 MASKS = {
@@ -35,7 +37,8 @@ MASKS = {
         (40, 49, 4, True, "new"),  # a rod beside this one
         (74, 55, 5, True, "refine"),  # a miss
         (30, 15, 6, True, "refine"),  # it has no mask on this frame yet
-        (15, 15, None, True, "refine"),
+        (15, 15, None, True, 1),
+        (30, 15, None, True, "new"),
     ],
 )
 def test_a_click_means_what_lies_under_it(
@@ -86,6 +89,17 @@ def test_who_clicks_faster_than_the_model_answers_clicks_on_the_same_objects(des
     desk.undo()
     desk.undo()
     assert list(desk.controller.objects) == [1]
+
+
+def test_the_first_click_after_all_cells_is_of_the_cell_on_which_it_is(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(dividing_cells()[0])
+    desk.track_all(stop=2)
+    desk.controller.editing.ensure(clicking=True)
+    click(desk, 90, 40)
+    assert desk.controller.selected == 2 and list(desk.controller.objects) == [1, 2]
+    assert len(desk.space.points.data) == 0
 
 
 def test_daughters_that_are_clicked_on_fast_are_two(desk: Desk) -> None:

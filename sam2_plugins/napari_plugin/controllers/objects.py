@@ -33,13 +33,16 @@ class Objects:
         work.history.admit_objects()
         return label
 
-    def ensure(self) -> Work:
-        """Return the chosen image's work, with an object selected; make one if there is none."""
+    def ensure(self, clicking: bool = False) -> Work:
+        """Return the chosen image's work, with an object selected; make one if there is none.
+
+        Where there are others, a click tells which one it is of.
+        """
         work = self._prompting.begin()  # which may bring objects of an earlier session back
-        if self._dock.selected is None:
-            self.new()
-        else:
+        if self._dock.selected is not None:
             self._dock.select(self._dock.selected)
+        elif not clicking or not work.names:
+            self.new()
         return work
 
     def aim(
@@ -56,7 +59,8 @@ class Objects:
             self._prompting.act(lambda: self._click(index, x, y, adds, excluding))
             dock.message.emit("The model looks at your last click still: this one waits for it …")
             return False
-        if adds or not dock.one_per_click or dock.daughters:
+        known = dock.selected is not None
+        if known and (adds or not dock.one_per_click or dock.daughters):
             return True
         work, line = dock.here
         prompts = [
