@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -565,6 +566,19 @@ def test_a_run_that_is_cancelled_on_its_last_frame_is_over(
     assert desk.controller.runs.broken_off is None
     desk.controller.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cells.sam2", "cells.tif"]
+
+
+def test_a_copy_of_a_project_goes_on_with_its_own_journal(open_movie: Open, tmp_path: Path) -> None:
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    original.mkdir()
+    cancelled(open_movie, original / "cells.tif").controller.close()
+    shutil.copytree(original, copy)
+    desk = open_movie(copy / "cells.tif")
+    run = desk.controller.runs.broken_off
+    assert run is not None and run.journal is not None and run.journal.parent == copy
+    desk.track_all()
+    desk.controller.close()
+    assert open_movie(original / "cells.tif").controller.runs.broken_off is not None
 
 
 def test_a_run_waits_for_one_before_it_that_still_writes_the_same_journal(

@@ -26,9 +26,9 @@ class Offers:
 
     @property
     def due(self) -> list[Offer]:
-        """Those whose objects are still there, in the order of frames."""
+        """Those whose objects are still there, in the order of frames; none is of a plane."""
         work, names = self._dock.work, {*self._dock.objects, None}
-        offers = [] if work is None else work.offers
+        offers = [] if work is None or self._dock.over is not None else work.offers
         return [offer for offer in offers if {*offer.labels, offer.mother} <= names]
 
     def text(self, offer: Offer) -> str:

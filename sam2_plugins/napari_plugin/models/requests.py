@@ -125,9 +125,13 @@ class AllCells:
 
     @classmethod
     def of(cls, values: Mapping[str, Any], beside: Path) -> AllCells:
-        """Make it of what `begun` and `reached` return, saved in a file that may have moved."""
+        """Make it of what `begun` and `reached` return, saved in a file that may have moved.
+
+        The journal beside that file is its own; where it was before, there may be the original.
+        """
         first, last = values["frames"]
         journal = Path(values["journal"])
+        moved = Path(beside).with_name(journal.name)
         return cls(
             Line(values["axis"], tuple(values["at"])),
             first,
@@ -135,7 +139,7 @@ class AllCells:
             Choices.of(values["choices"]),
             prompts_from_json(values["prompts"]),
             {label: Life(*life) for label, *life in values["lives"]},
-            journal if journal.exists() else Path(beside).with_name(journal.name),
+            moved if moved.exists() else journal,
             values["taken"],
             dict(values["labels"]),
         )

@@ -182,7 +182,18 @@ class Work:
         )
 
     def bound(self, line: Line, label: int, life: Life) -> Change:
-        """Set an object's life; return the removed masks beyond it."""
+        """Set an object's life; return the removed masks beyond it.
+
+        Raises
+        ------
+        PromptError
+            If the frames of the line are planes of a stack over time.
+        """
+        if self.session.settings.over not in (None, line.axis):
+            raise PromptError(
+                "Objects begin, end and divide in time: choose the axis of time alone under Along, "
+                "mark it there, and go back to the stacks."
+            )
         change: Change = {}
         self.session.lives[label] = life
         if life == Life():
