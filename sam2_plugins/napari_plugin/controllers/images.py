@@ -26,7 +26,7 @@ class Images:
     keys
         What keys do while one of the layers is the active one.
     aim
-        Of the workspaces.
+        Called before a click; see `Workspace`.
     """
 
     drawn = Signal()

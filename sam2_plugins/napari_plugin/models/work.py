@@ -287,14 +287,9 @@ class Work:
         log.tracked.update({key: set(frames) for key, frames in saved.current.items()})
         indices = self.workspace.marks().indices() | {index for index, _ in self.session.painted}
         for line in {Line.through(saved.choices.axis, index) for index in indices}:
-            log.recall(
-                line,
-                {
-                    (frame, label): prompts
-                    for (frame, label), prompts in self.prompts(line).items()
-                    if label in self.store.on_frame(line.index(frame))  # else never answered
-                },
-            )
+            for (frame, label), prompts in self.prompts(line).items():
+                if self.store.get(line.index(frame), label) is not None:  # else never answered
+                    log.recall(line, {(frame, label): prompts})
         log.leave_out(saved.beside)
         self.history = History(self.store, self.capture, self.apply)
         run = saved.all_cells
