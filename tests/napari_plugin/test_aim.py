@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.napari_plugin.layers.colors import TrackColors, color_of
 from sam2_plugins.napari_plugin.models.click_meaning import meaning_of_click
 from tests.napari_plugin.conftest import LEFT, RIGHT, Desk
+from tests.napari_plugin.test_all_cells import dividing_cells
 
 SIZE = (60, 80)
 MASKS = {
@@ -35,7 +37,8 @@ MASKS = {
         (40, 49, 4, True, "new"),  # a rod beside this one
         (74, 55, 5, True, "refine"),  # a miss
         (30, 15, 6, True, "refine"),  # it has no mask on this frame yet
-        (15, 15, None, True, "refine"),
+        (15, 15, None, True, 1),
+        (30, 15, None, True, "new"),
     ],
 )
 def test_a_click_means_what_lies_under_it(
@@ -44,7 +47,7 @@ def test_a_click_means_what_lies_under_it(
     assert meaning_of_click(x, y, MASKS, selected, fresh) == meaning
 
 
-def click(desk: Desk, y: float, x: float, *modifiers: str) -> None:
+def click(desk: Desk, y: float, x: float, *modifiers: str, answered: bool = True) -> None:
     """Click as napari hands it on: the callback before it, and then the marker."""
     points = desk.space.points
     points.mode = "add"
@@ -53,7 +56,8 @@ def click(desk: Desk, y: float, x: float, *modifiers: str) -> None:
     )
     points.mouse_drag_callbacks[0](points, event)
     points.add([*desk.space.step, y, x])
-    desk.jobs.run()
+    if answered:
+        desk.jobs.run()
 
 
 def test_two_clicks_on_two_cells_are_two_objects_and_undo_takes_the_second_away(
@@ -70,6 +74,44 @@ def test_two_clicks_on_two_cells_are_two_objects_and_undo_takes_the_second_away(
     assert desk.controller.selected == 1
     desk.redo()
     assert list(desk.controller.objects) == [1, 2] and desk.area(0, 2) > 200
+
+
+def test_who_clicks_faster_than_the_model_answers_clicks_on_the_same_objects(desk: Desk) -> None:
+    desk.controller.new_object()
+    for at in (LEFT, RIGHT):
+        click(desk, *at, answered=False)
+    click(desk, 70, 85, "Control", answered=False)
+    desk.jobs.run()
+    points = desk.space.points
+    assert list(points.features["object"]) == [1, 2, 2]
+    assert list(points.features["meaning"]) == ["include", "include", "exclude"]
+    assert desk.area(0, 1) > 300
+    desk.undo()
+    desk.undo()
+    assert list(desk.controller.objects) == [1]
+
+
+def test_the_first_click_after_all_cells_is_of_the_cell_on_which_it_is(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(dividing_cells()[0])
+    desk.track_all(stop=2)
+    desk.controller.editing.ensure(clicking=True)
+    click(desk, 90, 40)
+    assert desk.controller.selected == 2 and list(desk.controller.objects) == [1, 2]
+    assert len(desk.space.points.data) == 0
+
+
+def test_daughters_that_are_clicked_on_fast_are_two(desk: Desk) -> None:
+    desk.controller.new_object()
+    click(desk, *LEFT)
+    desk.track()
+    desk.space.go_to((4,))
+    desk.controller.divisions.divide()
+    desk.jobs.run()
+    click(desk, 40, 36, answered=False)
+    click(desk, 60, 89)
+    assert [desk.area(4, daughter) > 200 for daughter in (2, 3)] == [True, True]
 
 
 def test_what_can_follow_a_click_is_still_told_when_the_model_has_answered(desk: Desk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -177,6 +178,65 @@ def test_a_cell_that_takes_the_number_of_a_removed_object_keeps_its_masks(cells:
     assert all(cells.space.store.get((3,), label) for label in (1, 2))
 
 
+def test_an_object_that_takes_the_number_of_a_cell_removed_during_the_run_keeps_its_masks(
+    cells: Desk,
+) -> None:
+    def meanwhile(desk: Desk) -> None:
+        desk.controller.delete(2)
+        desk.controller.new_object("mine")
+        desk.paint((0, 15, 100), 2)
+
+    during(cells, 2, meanwhile)
+    assert cells.controller.objects[2] == "mine" and len(cells.controller.objects) == 3
+    assert cells.space.store.frames_of(2) == [(0,)]
+
+
+def test_a_click_ahead_of_the_run_keeps_its_mask(cells: Desk) -> None:
+    def meanwhile(desk: Desk) -> None:
+        desk.space.go_to((6,))
+        desk.controller.select(1)
+        desk.click(60, 101)
+
+    during(cells, 2, meanwhile)
+    mask = cells.space.store.get((6,), 1)
+    assert mask is not None and mask.to_array()[60, 101]
+    assert len(cells.space.store.frames_of(1)) == FRAMES
+
+
+def test_nothing_is_known_of_a_mother_that_was_removed_before_her_division_came(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(eventful())
+    during(desk, 1, lambda desk: desk.controller.delete(1))
+    assert 1 not in desk.session.lives and desk.space.lineage.mothers == {}
+    assert [offer.labels for offer in desk.controller.offers.due] == [(3,), (4,), (5,)]
+    assert {offer.kind for offer in desk.controller.offers.due} == {"born"}
+
+
+def test_a_division_that_is_refused_during_the_run_gives_the_mother_what_comes(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(eventful())
+
+    def refuse(desk: Desk) -> None:
+        while desk.controller.offers.due[0].kind != "divided":
+            desk.controller.offers.accept()
+        desk.controller.offers.refuse()
+
+    during(desk, 5, refuse)
+    assert len(desk.space.store.frames_of(1)) == 7
+    assert len(desk.controller.objects) == 4
+
+
+def during(desk: Desk, done: int, act: Callable[[Desk], object]) -> None:
+    """Track all cells, and do something when some frames are done."""
+    desk.controller.progressed.connect(
+        lambda progress: progress is not None and progress.done == done and act(desk)
+    )
+    desk.track_all()
+    assert not desk.failures
+
+
 def test_a_mother_is_gone_where_an_earlier_run_had_followed_her_past_her_division(
     make_desk: Callable[..., Desk],
 ) -> None:
@@ -241,6 +301,44 @@ def test_a_division_that_is_refused_leaves_the_mother_and_a_newcomer(desk: Desk)
     assert list(control.objects) == [1, 3] and space.lineage.mothers == {}
     assert desk.area(4, 1) == 225 and desk.session.lives[1] == Life(None, None)
     assert desk.session.lives[3] == Life(3, None)
+
+
+def test_what_a_person_drew_and_painted_of_the_larger_daughter_is_the_mothers_when_refused(
+    desk: Desk,
+) -> None:
+    desk.click(*LEFT)
+    desk.track()
+    desk.space.go_to((3,))
+    desk.controller.divisions.divide()
+    desk.jobs.run()
+    desk.click(40, 37)
+    desk.space.go_to((5,))
+    desk.paint((5, 40, 35), 2)
+    painted = desk.space.store.get((5,), 2)
+    desk.work.offers.append(Offer("divided", 3, (2, 3), "two parts lasted", 1))
+    before = everything(desk)
+    desk.controller.offers.refuse()
+    desk.jobs.run()
+    desk.track()
+    assert desk.space.store.get((5,), 1) == painted
+    assert list(desk.space.points.features["object"]) == [1, 1]
+    desk.undo()
+    desk.undo()
+    assert everything(desk) == before
+
+
+def test_a_cell_that_is_clicked_on_beside_its_proposal_is_made_once(cells: Desk) -> None:
+    cells.controller.proposals.propose()
+    cells.controller.new_object()
+    cells.space.labels.brush_size = 20
+    cells.paint((0, 30, 35), 1)  # before they are shown
+    proposals = cells.controller.proposals
+    assert len(proposals.masks) == 1
+    cells.controller.new_object()
+    cells.click(90, 40)  # while they are
+    proposals.accept()
+    cells.jobs.run()
+    assert list(cells.controller.objects) == [1, 2]
 
 
 def test_what_was_found_in_an_image_is_not_offered_on_another(cells: Desk) -> None:
@@ -468,6 +566,19 @@ def test_a_run_that_is_cancelled_on_its_last_frame_is_over(
     assert desk.controller.runs.broken_off is None
     desk.controller.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cells.sam2", "cells.tif"]
+
+
+def test_a_copy_of_a_project_goes_on_with_its_own_journal(open_movie: Open, tmp_path: Path) -> None:
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    original.mkdir()
+    cancelled(open_movie, original / "cells.tif").controller.close()
+    shutil.copytree(original, copy)
+    desk = open_movie(copy / "cells.tif")
+    run = desk.controller.runs.broken_off
+    assert run is not None and run.journal is not None and run.journal.parent == copy
+    desk.track_all()
+    desk.controller.close()
+    assert open_movie(original / "cells.tif").controller.runs.broken_off is not None
 
 
 def test_a_run_waits_for_one_before_it_that_still_writes_the_same_journal(

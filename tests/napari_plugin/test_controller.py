@@ -544,6 +544,23 @@ def test_a_frame_that_cannot_be_read_ends_the_run_and_keeps_the_rest(
     assert not desk.controller.runs.running
 
 
+def test_one_frame_that_cannot_be_read_leaves_the_others_to_be_worked_on(
+    make_desk: Callable[..., Desk],
+) -> None:
+    import dask.array as da
+
+    def load(block: np.ndarray, block_info: dict) -> np.ndarray:  # type: ignore[type-arg]
+        if block_info[0]["chunk-location"][0] == 7:
+            raise ValueError("the strip is damaged")
+        return block
+
+    movie = moving_discs(8)[0]
+    lazy = da.from_array(movie, chunks=(1, 96, 128)).map_blocks(load, dtype=movie.dtype)
+    desk = make_desk(lazy, contrast_limits=(0, 255))
+    desk.click(*LEFT)
+    assert desk.area(0, 1) > 0
+
+
 def test_another_contrast_is_another_look(desk: Desk) -> None:
     desk.click(*LEFT)
     tracker = desk.controller.work.session._tracking[desk.controller.line].tracker  # type: ignore

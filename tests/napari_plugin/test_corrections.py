@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.napari_plugin.conftest import LEFT, RIGHT, Desk
 
 
@@ -43,6 +45,22 @@ def test_of_two_corrections_each_object_goes_on_from_its_own(desk: Desk) -> None
         if frame < (3 if label == 1 else 5):
             assert desk.space.store.get((frame,), label) == before[frame, label]
     assert desk.controller.runs.corrections == {}
+
+
+@pytest.mark.parametrize("gone", ["undone", "removed"])
+def test_an_object_with_the_number_of_one_that_is_gone_is_new(desk: Desk, gone: str) -> None:
+    desk.click(*LEFT)
+    desk.track()
+    if gone == "removed":
+        desk.controller.delete(1)
+    else:
+        desk.undo()
+        desk.undo()
+    desk.space.go_to((3,))
+    desk.controller.new_object()
+    desk.click(60, 88)
+    assert list(desk.controller.objects) == [1]
+    assert desk.controller.runs.corrections == {} and "is marked" in desk.told[-1]
 
 
 def test_a_first_prompt_is_no_correction(desk: Desk) -> None:

@@ -160,6 +160,20 @@ def test_a_click_during_a_run_stays_when_the_run_is_taken_back(desk: Desk) -> No
     assert desk.space.store.get((3,), 1) == clicked
 
 
+def test_a_run_is_over_when_the_model_has_answered_what_was_clicked_during_it(desk: Desk) -> None:
+    desk.click(*LEFT)
+    runs, prompting, running = desk.controller.runs, desk.controller.prompting, []
+
+    def click(progress: Any) -> None:
+        if progress is not None and progress.done == 7 and not prompting.answering:
+            desk.space.points.add([4, 44, 40])
+            prompting.after(lambda: running.append(runs.running))
+
+    runs.progressed.connect(click)
+    desk.track()
+    assert running == [True] and not runs.running
+
+
 def test_a_click_on_what_a_run_has_just_tracked_leaves_nothing_of_it_when_both_are_undone(
     desk: Desk,
 ) -> None:
@@ -298,6 +312,11 @@ def test_a_stroke_while_the_model_looks_at_a_click_is_undone_with_it(desk: Desk)
     assert desk.area(0, 1) == painted
 
 
+def accept(control: Any, index: Any, proposal: ObjectMask) -> None:
+    control.proposals._show(control.work, index, [proposal], "")
+    control.proposals.accept()
+
+
 @pytest.mark.parametrize(
     "act",
     [
@@ -307,7 +326,7 @@ def test_a_stroke_while_the_model_looks_at_a_click_is_undone_with_it(desk: Desk)
         lambda control: control.delete(1),
         lambda control: control.clean("Smooth outline", everywhere=True),
         lambda control: control.offers.refuse(),
-        lambda control: control.prompting.take((3,), [ObjectMask.from_box((0, 0, 9, 9), SIZE)]),
+        lambda control: accept(control, (3,), ObjectMask.from_box((0, 0, 9, 9), SIZE)),
     ],
     ids=["life", "division", "name", "removal", "clean-up", "refusal", "all cells"],
 )

@@ -97,6 +97,23 @@ def test_the_same_labels_taken_twice_double_nothing(make_desk: Callable[..., Des
     assert desk.failures == []
 
 
+def test_a_label_whose_object_was_removed_is_not_the_one_that_has_its_number_now(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(moving_discs(3)[0])
+    layer = desk.viewer.add_labels(moving_discs(3)[1], name="by hand")
+    desk.controller.prompting.use_labels(layer)
+    desk.jobs.run()
+    desk.controller.delete(2)
+    desk.controller.new_object("mine")
+    desk.paint((0, 80, 20), 2)
+    desk.space.go_to((1,))
+    desk.controller.prompting.use_labels(layer)
+    desk.jobs.run()
+    assert desk.space.store.frames_of(2) == [(0,)]
+    assert desk.space.store.frames_of(3) == [(1,)]
+
+
 def test_a_renamed_layer_has_the_same_objects_and_another_of_its_old_name_has_not(
     make_desk: Callable[..., Desk],
 ) -> None:

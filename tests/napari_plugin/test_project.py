@@ -9,8 +9,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread, current_thread, main_thread
 from typing import Any
 
+import dask
+import dask.array as da
 import numpy as np
 import pytest
 import tifffile
@@ -221,6 +224,18 @@ def test_a_dock_that_is_opened_again_finds_the_work(desk: Desk, nano: Sam2Model)
     desk.jobs.run()
     assert without_history_of_strokes(everything(desk)) == without_history_of_strokes(made)
     assert sorted(layer.name for layer in desk.viewer.layers) == sorted(names)
+
+
+def test_a_click_that_the_model_had_not_answered_when_the_dock_was_closed_is_answered_then(
+    desk: Desk, nano: Sam2Model
+) -> None:
+    desk.controller.new_object()
+    desk.space.points.add([0, *LEFT])
+    desk.controller.close()
+    again = Desk(desk.viewer, Controller(desk.viewer, desk.jobs, lambda: nano), desk.jobs)
+    again.controller.use([desk.viewer.layers["movie"]])
+    again.sync()
+    assert again.area(0, 1) > 0
 
 
 def test_what_was_painted_while_the_dock_was_closed_is_kept(desk: Desk, nano: Sam2Model) -> None:
@@ -453,6 +468,7 @@ def test_a_movie_that_was_overwritten_by_another_one_is_told_of(
 ) -> None:
     first = open_movie(movie)
     first.click(*LEFT)
+    first.track()
     first.controller.close()
     second = open_movie(movie)
     assert "other pictures" not in second.told[-1]
@@ -467,6 +483,32 @@ def test_a_movie_that_was_overwritten_by_another_one_is_told_of(
     third = open_movie(movie)
     assert list(third.controller.objects) == [1]
     assert ("other pictures" in third.told[-1]) != older
+    third.track()
+    assert third.told[-1].startswith("Nothing had to be tracked" if older else "8 frames tracked.")
+    third.controller.close()
+    fourth = open_movie(movie)
+    assert "other pictures" not in fourth.told[-1]  # than when it was tracked again
+
+
+def test_the_window_reads_no_frame_to_recognise_a_movie(
+    make_desk: Callable[..., Desk], tmp_path: Path
+) -> None:
+    readers: list[Thread] = []
+
+    def load(block: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+        readers.append(current_thread())
+        return block
+
+    lazy = da.from_array(moving_discs(8)[0], chunks=(1, 96, 128)).map_blocks(load, dtype="u1")
+    desk = make_desk(lazy, contrast_limits=(0, 255))
+    desk.controller.projects.places.recovery = tmp_path
+    with dask.config.set(scheduler="synchronous"):
+        desk.viewer.dims.set_point(0, 0)
+        readers.clear()
+        desk.controller.projects.begin()
+        assert desk.work.project is not None
+        desk.controller.close()
+    assert len(readers) == 3 and main_thread() not in readers
 
 
 def test_a_movie_with_the_longest_name_has_a_project(open_movie: Open, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.layers.lineage import Lineage, tracks_of
 from sam2_plugins.napari_plugin.layers.mask_store import MaskStore
 from tests.napari_plugin.conftest import Desk
@@ -52,6 +53,29 @@ def test_a_range_is_one_of_time_points(stacks: Desk) -> None:
     stacks.click(30, 22)
     stacks.track("forward", stop=1)
     assert {index[0] for index in stacks.space.store.frames_of(1)} == {0, 1}
+
+
+def test_lives_are_in_time_where_stacks_are_tracked_over_it(stacks: Desk) -> None:
+    stacks.click(30, 22)
+    control = stacks.controller
+    control.use(control.images, axis=0, over=None)
+    stacks.track("forward", stop=2)
+    stacks.space.go_to((1, 1))
+    control.end_here()
+    stacks.jobs.run()
+    control.use(control.images, axis=1, over=0)
+    stacks.space.go_to((0, 1))
+    stacks.track("forward")
+    seen = [index for index, mask in stacks.space.store.of_object(1).items() if mask.visible]
+    assert {*seen} == {(t, z) for t in (0, 1) for z in (0, 1, 2)}
+    stacks.space.go_to((1, 2))
+    for act in (control.end_here, control.divisions.divide):
+        control.attempt(act)
+        assert stacks.failures.pop().startswith("Objects begin, end and divide in time")
+    assert stacks.session.lives == {1: Life(None, 1)}
+    stacks.space.go_to((2, 0))
+    stacks.click(30, 36)
+    assert stacks.session.lives == {1: Life(None, 2)}
 
 
 def test_results_of_one_stack_tell_of_the_masks_in_the_others(stacks: Desk, tmp_path: Path) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 from psygnal import Signal
 
 from sam2_plugins.napari_plugin.layers.frames import default_axis
-from sam2_plugins.napari_plugin.layers.mask_store import Index
-from sam2_plugins.napari_plugin.layers.workspace import Workspace
+from sam2_plugins.napari_plugin.layers.workspace import Aim, Workspace
 from sam2_plugins.napari_plugin.models.dock import DockModel
 from sam2_plugins.napari_plugin.models.session import Session
 from sam2_plugins.napari_plugin.models.work import Work
@@ -27,8 +26,7 @@ class Images:
     keys
         What keys do while one of the layers is the active one.
     aim
-        Called before a click that includes, with its frame and place (x, y); returns whether it is
-        a prompt.
+        Called before a click; see `Workspace`.
     """
 
     drawn = Signal()
@@ -45,7 +43,7 @@ class Images:
     def __init__(self, dock: DockModel) -> None:
         self._dock = dock
         self.keys: Mapping[str, Callable[[Any], None]] = {}
-        self.aim: Callable[[Index, float, float], bool] = lambda index, x, y: True
+        self.aim: Aim = lambda *click: True
 
     def use(self, images: Sequence[Any], axis: int | None = None, over: int | None = None) -> None:
         """Choose an image, or up to three channels; nothing heavy happens yet.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -107,8 +107,9 @@ class InThreads(Jobs):
     def close(self) -> None:
         """Stop all work, and call no callback any more."""
         for worker, stop in self._workers.items():
-            for signal in (worker.returned, worker.yielded, worker.aborted, worker.errored):
-                signal.disconnect()
+            with suppress(RuntimeError):  # Qt has deleted them, as napari is closed
+                for signal in (worker.returned, worker.yielded, worker.aborted, worker.errored):
+                    signal.disconnect()
             stop.stop()
         self._workers.clear()
 

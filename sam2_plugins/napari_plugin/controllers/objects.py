@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sam2_plugins.core.errors import PromptError
+from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.controllers.prompting import Prompting
 from sam2_plugins.napari_plugin.layers.frames import Line
@@ -32,19 +33,34 @@ class Objects:
         work.history.admit_objects()
         return label
 
-    def ensure(self) -> Work:
-        """Return the chosen image's work, with an object selected; make one if there is none."""
+    def ensure(self, clicking: bool = False) -> Work:
+        """Return the chosen image's work, with an object selected; make one if there is none.
+
+        Where there are others, a click tells which one it is of.
+        """
         work = self._prompting.begin()  # which may bring objects of an earlier session back
-        if self._dock.selected is None:
-            self.new()
-        else:
+        if self._dock.selected is not None:
             self._dock.select(self._dock.selected)
+        elif not clicking or not work.names:
+            self.new()
         return work
 
-    def aim(self, index: Index, x: float, y: float) -> bool:
-        """Before a click, select or make its object; return whether the click is a prompt."""
+    def aim(
+        self, index: Index, x: float, y: float, adds: bool = False, excluding: bool = False
+    ) -> bool:
+        """Before a click, select or make its object; return whether the click is a prompt now.
+
+        While the model looks at another click it waits: on which object it is shows in the mask.
+        """
         dock = self._dock
-        if not dock.one_per_click or dock.here is None or dock.daughters:
+        if dock.here is None:
+            return True
+        if self._prompting.answering:
+            self._prompting.act(lambda: self._click(index, x, y, adds, excluding))
+            dock.message.emit("The model looks at your last click still: this one waits for it …")
+            return False
+        known = dock.selected is not None
+        if known and (adds or not dock.one_per_click or dock.daughters):
             return True
         work, line = dock.here
         prompts = [
@@ -68,6 +84,14 @@ class Objects:
             dock.message.emit(f"{name} is selected: click again to correct it.")
             return False
         return True
+
+    def _click(self, index: Index, x: float, y: float, adds: bool, excluding: bool) -> None:
+        """Click where a person did before the model had answered."""
+        if self.aim(index, x, y, adds, excluding) and (work := self._dock.work) is not None:
+            label = work.workspace.drawing
+            prompt = Prompt.of(0, label, [(x, y)], [0 if excluding else 1])
+            work.workspace.draw(index, prompt)
+            self._prompting.sync()
 
     def rename(self, label: int, name: str) -> None:
         """Rename an object."""

@@ -26,9 +26,9 @@ class Offers:
 
     @property
     def due(self) -> list[Offer]:
-        """Those whose objects are still there, in the order of frames."""
+        """Those whose objects are still there, in the order of frames; none is of a plane."""
         work, names = self._dock.work, {*self._dock.objects, None}
-        offers = [] if work is None else work.offers
+        offers = [] if work is None or self._dock.over is not None else work.offers
         return [offer for offer in offers if {*offer.labels, offer.mother} <= names]
 
     def text(self, offer: Offer) -> str:
@@ -85,10 +85,15 @@ class Offers:
             self._dock.show(work)
             self._tracks.draw(work)
             self._dock.objects_changed.emit()
+            self._prompting.sync(replaying=True)
 
     def _rejoin(self, work: Work, line: Line, offer: Offer, mother: int) -> Change:
-        """Join the mother with its larger daughter; the other daughter becomes a newcomer."""
+        """Join the mother with its larger daughter; the other daughter becomes a newcomer.
+
+        What a person drew and painted of that daughter is the mother's.
+        """
         store, lives, mothers = work.store, work.session.lives, work.lineage.mothers
+        painted = work.session.painted
         index = line.index(offer.frame)
 
         def area(label: int) -> int:
@@ -106,7 +111,9 @@ class Offers:
             change[at, mother] = store.put(at, mother, store.get(at, same))
         last = lives.get(same, Life()).last
         lives[mother] = Life(lives.get(mother, Life()).first, last)
-        change.update(work.remove(same))
+        work.workspace.set_marks(work.workspace.marks().given(same, mother))
+        painted.update({(at, mother): one for (at, o), one in painted.items() if o == same})
+        change.update(work.remove(same, heir=mother))
         self._dock.select(mother)
         return change
 

@@ -101,7 +101,7 @@ class Projects:
         write_project(path, work.saved(dock.choices))
         self._leave(work)
         self.places.choose(image, path)
-        self._save_to(work, Project(path, facts_of(image)))
+        self._save_to(work, Project(path, work.facts))
         dock.message.emit(f"Saved: {path}. All that follows is saved there too.")
 
     def open(self, path: Path) -> None:
@@ -176,11 +176,11 @@ class Projects:
 
     def keep(self, image: Any, work: Work) -> None:
         """Keep the work on an image whose dock or layer is closed."""
-        saved = work.saved(self._dock.choices)
         if work.project is not None:
             work.history.on_change()  # with what was chosen last
         project = work.project
         self._leave(work)
+        saved = work.saved(self._dock.choices)
         path = None if project is None else project.path
         if project is not None and project.error is not None:
             path = self._rescue(image, saved, project.error)
@@ -196,10 +196,9 @@ class Projects:
         path = self.places.claim(work.workspace.image)
         project = None
         if path is not None:
-            saved = work.saved(self._dock.choices)
-            if saved.masks:
-                write_project(path, saved)
-            project = Project(path, saved.image)
+            if work.names:
+                write_project(path, work.saved(self._dock.choices))
+            project = Project(path, work.facts)
         self._save_to(work, project)
 
     def _save_to(self, work: Work, project: Project | None) -> None:
@@ -212,7 +211,7 @@ class Projects:
                 self._leave(work)
                 image, saved = work.workspace.image, work.saved(self._dock.choices)
                 if (path := self._rescue(image, saved, error)) is not None:
-                    self._save_to(work, Project(path, saved.image))
+                    self._save_to(work, Project(path, work.facts))
             return self._dock.choices
 
         work.save_to(project, choices)
@@ -239,11 +238,17 @@ class Projects:
         dock.choices = saved.choices
         self.recalled.emit(saved.choices)
         work = self._images.open(dock.images[0])
+        image, shape = work.workspace.image, saved.image.shape
+        same = shape == work.store.shape
+        digest = work.facts().digest if same else digest_of(image, shape)
+        if others := len({saved.image.digest, digest} - {""}) > 1:
+            # No mask follows from these pictures.
+            saved = replace(saved, current={}, all_cells=None)
         work.recall(saved)
-        if path is not None and self.places.lock(path, work.workspace.image):
-            if saved.damaged or is_renamed(saved.image, work.workspace.image):
+        if path is not None and self.places.lock(path, image):
+            if saved.damaged or others or is_renamed(saved.image, image):
                 write_project(path, work.saved(saved.choices))
-            self._save_to(work, Project(path, saved.image))
+            self._save_to(work, Project(path, work.facts))
         else:
             self._save(work)
         wanted, names = saved.state.selected, work.names
@@ -256,9 +261,11 @@ class Projects:
         was, now = (shape[:-2] for shape in (saved.image.shape, work.store.shape))
         grown = " × ".join(map(str, was)) if was != now else ""
         more = f" The movie had {grown} frames then: track on through the others." if grown else ""
-        digests = {saved.image.digest, digest_of(work.workspace.image, saved.image.shape)} - {""}
-        if len(digests) > 1:
-            more += " The movie had other pictures then: look whether the masks are right."
+        if others:
+            more += (
+                " The movie had other pictures then: look whether the masks are right, or track "
+                "again."
+            )
         lost = f" {_count(saved.damaged, 'damaged line')} left out." if saved.damaged else ""
         missing = [name for name in saved.choices.channels if name not in dock.choices.channels]
         if missing:

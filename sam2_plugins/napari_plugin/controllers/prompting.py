@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -63,7 +63,7 @@ class Prompting:
         work, line = self._dock.here
         due = work.pending(line)
         if not replaying:
-            for key in [key for key in due if due[key] and not self._may_live(work, *key)]:
+            for key in [key for key in due if due[key] and not self._may_live(work, line, *key)]:
                 del due[key]
                 self._take_away(work, line, *key)
             due = self._with_shown_objects(work, line, due)
@@ -115,8 +115,8 @@ class Prompting:
             frame = line.frame(index)
             if frame is None or (index, label) not in work.session.painted:
                 continue
-            if self._may_live(work, frame, label):
-                work.session.let_live(label, frame)
+            if self._may_live(work, line, frame, label):
+                work.session.let_live(label, work.session.time(line, frame))
             else:
                 self._take_away(work, line, frame, label)
         return work.take_stroke()
@@ -229,11 +229,11 @@ class Prompting:
         self._dock.fail(error)
         self._do_what_waits()
 
-    def _may_live(self, work: Work, frame: int, label: int) -> bool:
+    def _may_live(self, work: Work, line: Line, frame: int, label: int) -> bool:
         """Whether an object may be on a frame; if it has divided, or is born later, tell why."""
-        life = work.session.lives.get(label, Life())
-        return frame in life or self._dock.attempt(
-            lambda: work.require_family(label, life.including(frame))
+        life, time = work.session.lives.get(label, Life()), work.session.time(line, frame)
+        return time in life or self._dock.attempt(
+            lambda: work.require_family(label, life.including(time))
         )
 
     def _take_away(self, work: Work, line: Line, frame: int, label: int) -> None:
@@ -316,25 +316,18 @@ class Prompting:
             own = "object" if label == value else f"{layer.name}"
             names[label] = f"{own} {value}"
         masks = {work.taken[source, value]: mask for value, mask in found.items()}
-        self._take(work, index, masks, f"masks of {layer.name}")
+        self.take(work, index, masks, f"masks of {layer.name}")
         return list(masks)
 
-    def take(self, index: Index, masks: Sequence[ObjectMask]) -> None:
-        """Make an object of each mask on a frame."""
-        work = self.begin()
-        self.act(lambda: self._take(work, index, {work.add(): m for m in masks}, "all cells"))
-
-    def _take(self, work: Work, index: Index, masks: Mapping[int, ObjectMask], title: str) -> None:
+    def take(self, work: Work, index: Index, masks: Mapping[int, ObjectMask], title: str) -> None:
         """Give objects their masks on a frame, as if they had been painted."""
         change: Change = {}
-        marks, frame = (
-            work.workspace.marks(),
-            Line.through(self._dock.axis, index).frame(index) or 0,
-        )
+        marks, line = work.workspace.marks(), Line.through(self._dock.axis, index)
+        frame = line.frame(index) or 0
         for label, mask in masks.items():
-            if not self._may_live(work, frame, label):
+            if not self._may_live(work, line, frame, label):
                 continue
-            work.session.let_live(label, frame)
+            work.session.let_live(label, work.session.time(line, frame))
             change[index, label] = before = work.store.put(index, label, mask)
             marks = marks.without(label, index)
             if before != mask or (index, label) not in work.session.painted:

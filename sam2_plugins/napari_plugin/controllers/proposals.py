@@ -62,11 +62,10 @@ class Proposals:
         index, view = work.workspace.step, dock.view()
         line = Line.through(dock.axis, index)
         frame, session = line.frame(index) or 0, work.session
-        known = list(work.store.on_frame(index).values())
         dock.message.emit(f"Looking for all cells of frame {frame} …")
         self._jobs.call(
             lambda: session.propose(view, line, frame),
-            lambda found: self._show(work, index, new_ones(found[0], known), found[1]),
+            lambda found: self._show(work, index, *found),
             dock.fail,
         )
 
@@ -83,11 +82,16 @@ class Proposals:
     def accept(self) -> None:
         """Make an object of each accepted proposal, and discard the others."""
         masks = [self.masks[number] for number in self.accepted]
-        index = self._index
+        index, work = self._index, self._prompting.begin()
         self.dismiss()
-        self._prompting.take(index, masks)
-        done = f"{len(masks)} objects. Track them with the buttons below."
-        self._prompting.after(lambda: self._dock.message.emit(done))
+
+        def act() -> None:
+            fresh = new_ones(masks, work.store.on_frame(index))  # others are clicked on by now
+            self._prompting.take(work, index, {work.add(): mask for mask in fresh}, "all cells")
+            done = f"{len(fresh)} objects. Track them with the buttons below."
+            self._prompting.after(lambda: self._dock.message.emit(done))
+
+        self._prompting.act(act)
 
     def dismiss(self) -> None:
         """Discard all proposals."""
@@ -113,6 +117,7 @@ class Proposals:
         if work is not dock.work:  # another image is chosen by now
             return
         self.dismiss()
+        masks = new_ones(masks, work.store.on_frame(index))
         if not masks:
             dock.message.emit("The model finds no further cell on this frame: click on them.")
             return
@@ -160,11 +165,11 @@ class Proposals:
                     break
 
 
-def new_ones(masks: Sequence[ObjectMask], known: Sequence[ObjectMask]) -> list[ObjectMask]:
+def new_ones(masks: Sequence[ObjectMask], known: Mapping[int, ObjectMask]) -> list[ObjectMask]:
     """Return the proposals that do not overlap existing masks."""
     return [
         mask
         for mask in masks
         if mask.visible
-        and sum(mask.intersection_with(other) for other in known) < _KNOWN * mask.area
+        and sum(mask.intersection_with(other) for other in known.values()) < _KNOWN * mask.area
     ]

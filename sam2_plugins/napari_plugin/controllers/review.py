@@ -40,7 +40,7 @@ class Review:
             return []
         work, line = dock.here
         prompts = work.session.prompts.along(line)
-        lives = dict(work.session.lives)
+        lives = work.session.lives_along(line)
         version: object = (work.store.changes, prompts, list(work.names), lives)
         if dock.all_objects and dock.running:
             version = None  # all of them after every frame would slow the run down
@@ -83,7 +83,7 @@ class Review:
             return list
         work, line = self._dock.here
         labels = list(work.names) if label is None else [label]
-        prompts, lives = work.session.prompts.along(line), dict(work.session.lives)
+        prompts, lives = work.session.prompts.along(line), work.session.lives_along(line)
         length, doubts = self._dock.length, self._doubts
         return lambda: states_along(work.store, line, length, labels, prompts, doubts, lives)
 

@@ -228,11 +228,11 @@ class Runs:
             dock.masks_changed.emit()
 
         def done(stopped: bool) -> None:
-            self._run, dock.running = None, False
-            self.progressed.emit(None)
             self._prompting.after(lambda: record(stopped))  # also of an image chosen no more
 
         def record(stopped: bool) -> None:
+            self._run, dock.running = None, False
+            self.progressed.emit(None)
             self._prompting.end_stroke()  # is an edit of its own
             work.history.under_way = {}
             work.history.record("run", change, differ=True)

@@ -96,6 +96,13 @@ class Marks:
             tuple(shape for shape in self.shapes if stays(shape[1][0], shape[2])),
         )
 
+    def given(self, label: int, heir: int) -> Marks:
+        """Return the marks with those of an object as another one's."""
+        return Marks(
+            tuple((at, heir if o == label else o, meaning) for at, o, meaning in self.clicks),
+            tuple((kind, at, heir if o == label else o) for kind, at, o in self.shapes),
+        )
+
     def indices(self) -> set[Index]:
         """Frames on which there is a mark."""
         places = [at for at, _, _ in self.clicks] + [corners[0] for _, corners, _ in self.shapes]

@@ -6,7 +6,7 @@ import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from sam2_plugins.napari_plugin.layers.marks import (
 from sam2_plugins.napari_plugin.layers.mask_store import Index, MaskStore
 from sam2_plugins.napari_plugin.layers.placement import keep_placed, placement_of
 
+Aim: TypeAlias = "Callable[[Index, float, float, bool, bool], bool]"
+"""Of a click: frame, place (x, y), whether it adds to the selected object, whether it excludes."""
+
 _MEANING_COLORS = {INCLUDE: "#2ecc71", EXCLUDE: "#ff4d4d"}
 _CLICK_SHARE = 1 / 45
 """Diameter of a click's marker, as a share of the frame's shorter side."""
@@ -45,8 +48,7 @@ class Workspace:
     keys
         What keys do while one of the layers is the active one.
     aim
-        Called before a click that includes, with its frame and place (x, y): may select another
-        object, and returns whether the click is a prompt at all.
+        Called before a click: may select another object, and returns whether it is a prompt now.
 
     Attributes
     ----------
@@ -62,7 +64,7 @@ class Workspace:
         image: Any,
         on_drawn: Callable[[], object],
         keys: Mapping[str, Callable[[Any], None]] | None = None,
-        aim: Callable[[Index, float, float], bool] = lambda index, x, y: True,
+        aim: Aim = lambda *click: True,
     ) -> None:
         self.viewer = viewer
         self.image = image
@@ -72,7 +74,7 @@ class Workspace:
         self._on_drawn = on_drawn
         self._keys = dict(keys or {})
         self._aim = aim
-        self._only_selects = False
+        self._is_no_prompt = False
         self._quiet = False
         self.drawing = 1
         self.edited: set[Index] = set()
@@ -300,9 +302,11 @@ class Workspace:
             return
         excluding = self._excluding or "Control" in event.modifiers
         # Taken from the layer list, for in an event napari hands a proxy.
-        if layer.name == self.points.name and not excluding and "Shift" not in event.modifiers:
+        if layer.name == self.points.name:
             at = self.points.world_to_data(event.position)
-            self._only_selects = not self._aim(index_of(at), float(at[-1]), float(at[-2]))
+            adds = excluding or "Shift" in event.modifiers
+            place = index_of(at), float(at[-1]), float(at[-2])
+            self._is_no_prompt = not self._aim(*place, adds, excluding)
         layer.selected_data = set()
         self._prepare(layer, excluding)
 
@@ -310,8 +314,8 @@ class Workspace:
         action = str(getattr(event.action, "value", event.action))
         if self._quiet or action not in ("added", "changed", "removed"):
             return
-        only_selects, self._only_selects = self._only_selects, False
-        if only_selects and action == "added":
+        is_no_prompt, self._is_no_prompt = self._is_no_prompt, False
+        if is_no_prompt and action == "added":
             marks = self.marks()
             self.set_marks(replace(marks, clicks=marks.clicks[:-1]))
             return

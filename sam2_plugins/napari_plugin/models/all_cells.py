@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -72,7 +72,7 @@ def all_cells(work: Work, line: Line, first: int, last: int, choices: Choices) -
     )
     if run.journal is not None:
         LineageJournal(run.journal).delete()
-        work.all_cells = run
+    work.all_cells = run
     return run
 
 
@@ -138,11 +138,15 @@ class Taking:
             return False
         known = len(run.labels)
         for event in found.events:
-            if (offer := self._decided(event)) is not None:
+            for offer in self._decided(event):
                 work.offers = sorted([*work.offers, offer], key=lambda one: one.frame)
                 work.accepted.discard(offer)
-        named = {self._label(obj): mask for obj, mask in found.masks.items()}
-        masks: dict[ObjectId, ObjectMask] = {o: m for o, m in named.items() if o in work.names}
+        index, by_hand = run.line.index(found.frame), self._by_hand()
+        masks: dict[ObjectId, ObjectMask] = {}
+        for obj, mask in found.masks.items():
+            label = self._label(obj)
+            if label in work.names and (index, label) not in by_hand:
+                masks[label] = mask
         result = FrameResult(found.frame, found.time, masks, frozenset(masks))
         work.session.keep(self._wanted, result, self._change)
         run.taken = found.frame
@@ -158,31 +162,35 @@ class Taking:
         labels = self._run.labels
         if obj not in labels:
             names = self._work.names
-            label = labels[obj] = free_label({*names, *labels.values()})
+            label = labels[obj] = free_label({*names, *map(abs, labels.values())})
             names[label] = f"object {label}"
         return labels[obj]
 
-    def _decided(self, event: Event) -> Offer | None:
+    def _decided(self, event: Event) -> list[Offer]:
+        """Note a decision, and return what is offered of it: nothing of what a person removed."""
         lives, lineage = self._work.session.lives, self._work.lineage
         if event.goes_on_as is not None and self._joined(event.objects[0], event.goes_on_as):
-            return None
-        labels = tuple(self._label(obj) for obj in event.objects)
-        mother = None if event.mother is None else self._label(event.mother)
-        at_first = event.frame == self._run.first
+            return []
+        labels = self._there(event.objects)
         if event.kind == "ended":
-            if lives.get(labels[0], Life()).last is not None:  # as it was known
-                return None
-            self._end(labels[0], event.frame)
-        elif not at_first:
+            labels = [o for o in labels if lives.get(o, Life()).last is None]  # else known
             for label in labels:
-                lives[label] = Life(event.frame, None)
-        if mother is not None:
+                self._end(label, event.frame)
+            return [Offer("ended", event.frame, (label,), event.reason) for label in labels]
+        at_first = event.frame == self._run.first
+        lives.update({label: Life(event.frame, None) for label in labels if not at_first})
+        for mother in self._there([] if event.mother is None else [event.mother]):
             self._end(mother, event.frame - 1)
             for label in labels:
                 lineage.add(mother, label)
-        if event.kind == "born" and at_first:
-            return None
-        return Offer(event.kind, event.frame, labels, event.reason, mother)
+            return [Offer("divided", event.frame, tuple(labels), event.reason, mother)]
+        return [
+            Offer("born", event.frame, (label,), event.reason) for label in labels if not at_first
+        ]
+
+    def _there(self, objects: Sequence[ObjectId]) -> list[int]:
+        """Return the labels of the tracker's objects that a person has not removed."""
+        return [o for o in map(self._label, objects) if o in self._work.names]
 
     def _by_hand(self) -> set[Entry]:
         """Return where a person has prompted or painted."""

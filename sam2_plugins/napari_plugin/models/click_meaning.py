@@ -34,11 +34,13 @@ def meaning_of_click(
         tracked already is more likely to be corrected again.
     """
     mine = masks.get(selected) if selected is not None else None
-    if mine is None or not mine.visible or _covers(mine, x, y):
+    if selected is not None and (mine is None or not mine.visible or _covers(mine, x, y)):
         return "refine"
     others = [label for label, mask in masks.items() if label != selected and _covers(mask, x, y)]
     if others:
         return min(others, key=lambda label: masks[label].area)
+    if mine is None:
+        return "new"
     # Of the widest circle inside: rods that lie side by side are near each other for their area.
     width = 2 * float(distance_transform_edt(np.pad(mine.crop, 1)).max())
     well_outside = _distance(mine, x, y) > max(WELL_OUTSIDE * width, A_MISS)

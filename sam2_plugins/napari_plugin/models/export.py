@@ -74,7 +74,7 @@ def write_prompts(path: Path, work: Work, line: Line, facts: Mapping[str, Any]) 
     answered = work.session.prompts.along(line)
     prompts = [prompt for prompts in answered.values() for prompt in prompts]
     bounds: dict[ObjectId, tuple[int | None, int | None]] = {
-        label: (life.first, life.last) for label, life in work.session.lives.items()
+        label: (life.first, life.last) for label, life in work.session.lives_along(line).items()
     }
     save_prompts(path, prompts, {**facts, **about}, bounds)
 

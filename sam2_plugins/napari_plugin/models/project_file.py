@@ -14,7 +14,7 @@ import json
 import math
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
@@ -79,13 +79,18 @@ class Saved:
 class Project:
     """Appends to a project file from a thread of its own: the window never waits for the disk.
 
+    Parameters
+    ----------
+    image
+        Returns of which image it is, in that thread, if the file is new.
+
     Attributes
     ----------
     error
         What went wrong with writing; None if nothing did.
     """
 
-    def __init__(self, path: Path, image: ImageFacts) -> None:
+    def __init__(self, path: Path, image: Callable[[], ImageFacts]) -> None:
         self.path = Path(path)
         self.error: Sam2PluginsError | None = None
         self._image = image
@@ -125,7 +130,7 @@ class Project:
             whole = whole_lines(self.path)
             file.truncate(whole)
             if not whole:
-                file.write(_line(_header(self._image)))
+                file.write(_line(_header(self._image())))
             synced = monotonic()
             while (item := self._queue.get()) is not None:
                 if isinstance(item, tuple):

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from sam2_plugins.core.prompts import XY
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.marks import Prompts
-from sam2_plugins.napari_plugin.layers.mask_store import Entry
+from sam2_plugins.napari_plugin.layers.mask_store import Entry, MaskStore
 
 Key: TypeAlias = "tuple[Line, int, int]"
 """Line, frame on it, and label of an object."""
@@ -21,6 +21,11 @@ Beside: TypeAlias = "tuple[tuple[XY, ...] | None, ...]"
 class PromptLog:
     """Prompts of an image's objects, and which frames have to be tracked again after a correction.
 
+    Parameters
+    ----------
+    store
+        The masks; what was removed, or undone, is of an object that had the label before.
+
     Attributes
     ----------
     tracked
@@ -29,7 +34,8 @@ class PromptLog:
         Frames after a correction whose masks are from before it, by line and label.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, store: MaskStore) -> None:
+        self._store = store
         self._prompts: dict[Key, Prompts] = {}
         self.tracked: dict[tuple[Line, int], set[int]] = {}
         self.outdated: dict[tuple[Line, int], set[int]] = {}
@@ -90,7 +96,8 @@ class PromptLog:
         others = [f for f, obj in self.along(line) if obj == label and f != frame]
         first = max((f for f in others if f < frame), default=-1)
         last = min((f for f in others if f > frame), default=None)
-        known = self.tracked.get((line, label), set())
+        seen = {line.frame(index) for index in self._store.frames_of(label)}
+        known = self.tracked.get((line, label), set()) & seen
         kept = {f for f in known if f <= first or (last is not None and f >= last)}
         self.tracked[line, label] = kept
         self.outdated.setdefault((line, label), set()).update(f for f in known - kept if f > frame)

@@ -76,7 +76,7 @@ class AllCells:
     journal
         The file of its decided frames, with what it remembers beside it.
     labels
-        Labels of the objects, by what the tracker calls them.
+        Labels of the objects, by what the tracker calls them; negative: a person has removed it.
     taken
         The last frame whose masks and decisions the objects have.
     running
@@ -110,15 +110,28 @@ class AllCells:
             **self.reached(),
         }
 
+    def give_away(self, label: int, heir: int | None = None) -> None:
+        """Let what goes on as an object go on as another one; without one, its masks are dropped.
+
+        The label may be another object's then, and is not given to what comes.
+        """
+        for obj, known in self.labels.items():
+            if known == label:
+                self.labels[obj] = -label if heir is None else heir
+
     def reached(self) -> dict[str, Any]:
         """Return its progress as plain values."""
         return {"taken": self.taken, "labels": list(self.labels.items())}
 
     @classmethod
     def of(cls, values: Mapping[str, Any], beside: Path) -> AllCells:
-        """Make it of what `begun` and `reached` return, saved in a file that may have moved."""
+        """Make it of what `begun` and `reached` return, saved in a file that may have moved.
+
+        The journal beside that file is its own; where it was before, there may be the original.
+        """
         first, last = values["frames"]
         journal = Path(values["journal"])
+        moved = Path(beside).with_name(journal.name)
         return cls(
             Line(values["axis"], tuple(values["at"])),
             first,
@@ -126,7 +139,7 @@ class AllCells:
             Choices.of(values["choices"]),
             prompts_from_json(values["prompts"]),
             {label: Life(*life) for label, *life in values["lives"]},
-            journal if journal.exists() else Path(beside).with_name(journal.name),
+            moved if moved.exists() else journal,
             values["taken"],
             dict(values["labels"]),
         )

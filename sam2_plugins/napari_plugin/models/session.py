@@ -66,6 +66,8 @@ class Settings(Protocol):
     """Name of the rule of what objects remember."""
     features: DiskFeatures | None
     """Where encoded frames are kept on the disk."""
+    over: int | None
+    """The axis of time, where whole stacks are tracked over it."""
 
 
 class Session:
@@ -80,7 +82,7 @@ class Session:
         """Masks that were cleaned up."""
         self.lives: dict[int, Life] = {}
         """Frames on which objects exist, of those that begin or end in the movie."""
-        self.prompts = PromptLog()
+        self.prompts = PromptLog(store)
         self._before: dict[Key, ObjectMask | None] = {}
         self._tracking: dict[Line, _Tracking] = {}
         self.turns = Turns()
@@ -141,10 +143,19 @@ class Session:
                 for prompt in prompts[len(before) :]:
                     tracker.add(prompt)
                     self.prompts.put(key, (*self.prompts.get(key), prompt))
-                    self.let_live(label, frame)
+                    self.let_live(label, self.time(line, frame))
             finally:
                 self._answer(tracker, key, change, replaying)
                 self._answer_neighbours(tracker, key, change, replaying)
+
+    def time(self, line: Line, frame: int) -> int:
+        """Return when a frame is, as lives count: of a stack over time, at its time point."""
+        over = self.settings.over
+        return frame if over is None or over == line.axis else line.at[over]
+
+    def lives_along(self, line: Line) -> dict[int, Life]:
+        """Return the lives in frames of a line; none is in the planes of a stack over time."""
+        return dict(self.lives) if self.settings.over in (None, line.axis) else {}
 
     def let_live(self, label: int, frame: int) -> None:
         """Lengthen the life of an object to a frame on which a person has shown it."""
@@ -185,7 +196,7 @@ class Session:
             for seed in seeds:
                 tracker.add(seed)
             arguments = (wanted.direction, wanted.start, wanted.stop)
-            bound(tracker, self.lives)
+            bound(tracker, self.lives_along(wanted.line))
             due = tracker.due_steps(*arguments) or []
             total = sum(due)
             results = tracker.propagate(*arguments)
@@ -243,7 +254,7 @@ class Session:
             painted = self.painted.get(entry)
             if painted and painted.mask not in [prompt.mask for prompt in answered]:
                 return  # painted meanwhile: it is the next to be answered
-            alive = frame in self.lives.get(label, Life())
+            alive = self.time(line, frame) in self.lives.get(label, Life())
             before = self.store.put(*entry, mask if alive else None)
             if change is not None:
                 change.setdefault(entry, before)
@@ -271,7 +282,7 @@ class Session:
         with self._notes:
             for obj, mask in result.masks.items():
                 label = int(obj)
-                alive = result.frame in self.lives.get(label, Life())
+                alive = self.time(line, result.frame) in self.lives.get(label, Life())
                 if not alive or label in self._removed or (index, label) in self.painted:
                     continue
                 if since is not None and result.frame < since.get(label, result.frame + 1):
@@ -291,10 +302,10 @@ class Session:
         if self._looks_anew:
             self._looks_anew = False
             self._tracking.clear()
-        for tracking in self._tracking.values():
+        for line, tracking in self._tracking.items():
             for label in removed.intersection(tracking.tracker.objects):
                 tracking.tracker.remove_object(label)
-            bound(tracking.tracker, self.lives)
+            bound(tracking.tracker, self.lives_along(line))
 
     def _tracker(self, model: Sam2Model, view: View, line: Line) -> VideoTracker:
         """Return the tracker of a line; a new one, prompted again, after another look or model."""

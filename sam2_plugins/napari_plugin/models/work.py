@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from itertools import chain, count
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -16,7 +17,13 @@ from sam2_plugins.napari_plugin.layers.marks import Prompts
 from sam2_plugins.napari_plugin.layers.mask_store import Change, free_label
 from sam2_plugins.napari_plugin.layers.workspace import Workspace
 from sam2_plugins.napari_plugin.models.history import History, State
-from sam2_plugins.napari_plugin.models.project_file import Masks, Project, Saved, journal_of
+from sam2_plugins.napari_plugin.models.project_file import (
+    ImageFacts,
+    Masks,
+    Project,
+    Saved,
+    journal_of,
+)
 from sam2_plugins.napari_plugin.models.project_places import digest_of, facts_of
 from sam2_plugins.napari_plugin.models.requests import AllCells, Choices, Offer
 from sam2_plugins.napari_plugin.models.session import Session
@@ -53,14 +60,14 @@ class Work:
         self.stroke: Change = {}
         self.history = History(self.store, self.capture, self.apply)
         self.project: Project | None = None
-        self._digest = digest_of(workspace.image, self.store.shape)
         self.all_cells: AllCells | None = None
 
     @property
     def unfinished(self) -> AllCells | None:
         """A run over all cells that can go on; None after an edit since it was broken off."""
         run = self.all_cells
-        return run if run and (run.running or run.latest is self.history.latest) else None
+        goes_on = run and run.journal and (run.running or run.latest is self.history.latest)
+        return run if goes_on else None
 
     # -- prompts
 
@@ -116,11 +123,16 @@ class Work:
             self._sources[layer] = name
         return self._sources[layer]
 
-    def remove(self, label: int) -> Change:
+    def remove(self, label: int, heir: int | None = None) -> Change:
         """Remove an object with its masks and prompts; return the masks that undo it.
 
-        What was decided of it is not of another object that gets its label.
+        What was decided of it, or taken for it, is not of another object that gets its label. A
+        run over all cells goes on with it as its heir, if it has one.
         """
+        if self.all_cells is not None and self.all_cells.running:
+            self.all_cells.give_away(label, heir)
+        for key in [key for key, taken in self.taken.items() if taken == label]:
+            del self.taken[key]
         self.offers = [one for one in self.offers if label not in (*one.labels, one.mother)]
         self.workspace.erase(label)
         self.lineage.remove(label)
@@ -170,7 +182,18 @@ class Work:
         )
 
     def bound(self, line: Line, label: int, life: Life) -> Change:
-        """Set an object's life; return the removed masks beyond it."""
+        """Set an object's life; return the removed masks beyond it.
+
+        Raises
+        ------
+        PromptError
+            If the frames of the line are planes of a stack over time.
+        """
+        if self.session.settings.over not in (None, line.axis):
+            raise PromptError(
+                "Objects begin, end and divide in time: choose the axis of time alone under Along, "
+                "mark it there, and go back to the stacks."
+            )
         change: Change = {}
         self.session.lives[label] = life
         if life == Life():
@@ -184,6 +207,15 @@ class Work:
         return change
 
     # -- what is kept
+
+    def facts(self) -> ImageFacts:
+        """Return by what the image is recognised; the first time a few frames are read for it."""
+        # The layers' own shape: the image may have got another one meanwhile.
+        return replace(facts_of(self.workspace.image), shape=self.store.shape, digest=self._digest)
+
+    @cached_property
+    def _digest(self) -> str:
+        return digest_of(self.workspace.image, self.store.shape)
 
     def capture(self) -> State:
         """Return all of a person's work on the image as plain values."""
@@ -237,8 +269,7 @@ class Work:
             if painted.mask != self.store.get(index, label):
                 corrected.setdefault(index, {})[label] = painted.mask
         return Saved(
-            # The layers' own shape: the image may have got another one meanwhile.
-            replace(facts_of(self.workspace.image), shape=self.store.shape, digest=self._digest),
+            self.facts() if masks else facts_of(self.workspace.image),
             self.capture(),
             choices,
             self.store.snapshot() if masks else {},
@@ -256,7 +287,9 @@ class Work:
         log.tracked.update({key: set(frames) for key, frames in saved.current.items()})
         indices = self.workspace.marks().indices() | {index for index, _ in self.session.painted}
         for line in {Line.through(saved.choices.axis, index) for index in indices}:
-            log.recall(line, self.prompts(line))
+            for (frame, label), prompts in self.prompts(line).items():
+                if self.store.get(line.index(frame), label) is not None:  # else never answered
+                    log.recall(line, {(frame, label): prompts})
         log.leave_out(saved.beside)
         self.history = History(self.store, self.capture, self.apply)
         run = saved.all_cells

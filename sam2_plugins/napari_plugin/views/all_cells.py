@@ -71,7 +71,9 @@ class OffersView(QGroupBox):
         self.text.setWordWrap(True)
         self.show_it = button("Show", "Go to the frame, and select the cell", offers.show)
         self.accept = button("Accept", "The decision is right; show the next", offers.accept)
-        self.refuse = button("Refuse", "The decision is wrong: undo it", offers.refuse)
+        self.refuse = button(
+            "Refuse", "The decision is wrong: undo it", lambda: dock.attempt(offers.refuse)
+        )
         self.accept_all = button("Accept all", "All decisions are right", offers.accept_all)
         buttons = row(self.show_it, self.accept, self.refuse, self.accept_all)
         column(self, self.text, buttons, margin=4)

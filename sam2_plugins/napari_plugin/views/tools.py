@@ -70,7 +70,7 @@ class ToolsView(QWidget):
 
     def _activate(self, name: str, mode: str) -> None:
         """Let the mouse draw in one of the layers."""
-        layer: Any = self._objects.ensure().workspace.layer_to_draw_in(name)
+        layer: Any = self._objects.ensure(name == "points").workspace.layer_to_draw_in(name)
         self._dock.viewer.layers.selection.active = layer
         layer.mode = mode
 
