@@ -11,6 +11,7 @@ from fiftyone.operators.executor import ExecutionError
 
 from sam2_plugins.fiftyone_plugin import evaluate, propagate
 from sam2_plugins.fiftyone_plugin.annotations import annotated_movies
+from sam2_plugins.fiftyone_plugin.footage import FootageError
 from tests.hosts.fiftyone.conftest import FRAMES, Execute, label, put
 
 
@@ -158,7 +159,23 @@ def test_frames_that_a_view_leaves_out_do_not_count(judged: Any, kind: str) -> N
     judged.reload()
     ious = judged.values("frames.sam2.detections.sam2_eval_iou")[0]
     assert one.frames == two.frames == 2
+    assert kind == "matched" or view.values("sam2_eval_iou")[1] == np.mean(ious[4])
     assert pytest.approx(np.mean([ious[n - 1][0] for n in shown[1:]])) == one.J
+
+
+def test_a_field_that_a_view_hides_is_told_of(judged: Any) -> None:
+    for field in ("sam2", "truth"):
+        with pytest.raises(FootageError, match=f"no field '{field}', or the view hides it"):
+            evaluate(judged.exclude_fields(f"frames.{field}"), "sam2", "truth")
+
+
+def test_another_truth_leaves_no_scores_of_the_first(judged: Any) -> None:
+    evaluate(judged, "sam2", "truth")
+    put(judged, 3, "other", label(1, 3))
+    evaluate(judged, "sam2", "other")
+    judged.reload()
+    scored = judged.values("frames.sam2_eval_iou")[0]
+    assert [n for n, value in enumerate(scored, start=1) if value is not None] == [3]
 
 
 def test_a_clip_is_judged_on_its_frames_and_a_video_by_all_of_its_clips(movie: Any) -> None:

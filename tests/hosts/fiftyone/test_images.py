@@ -140,10 +140,14 @@ def test_only_labels_that_a_view_of_clips_or_frames_shows_are_prompts(
     assert shown[:3] == [[1]] * 3
 
 
-def test_labels_that_came_after_a_view_of_frames_are_prompts(movie: Any) -> None:
+@pytest.mark.parametrize("left_out", [(), ("note",)])
+def test_labels_that_came_after_a_view_of_frames_are_prompts(
+    movie: Any, left_out: tuple[str, ...]
+) -> None:
     put(movie, 1, "seed", label(1, 1))
     movie.compute_metadata()
-    frames = movie.to_frames(sample_frames=True).limit(3)
+    movie.add_frame_field("note", fo.StringField)
+    frames = movie.to_frames(sample_frames=True).exclude_fields(left_out).limit(3)
     put(movie, 1, "seed", label(1, 1), label(2, 1))
     (report,) = propagate(frames, "seed").movies
     assert (report.objects, report.frames) == (2, 3)
