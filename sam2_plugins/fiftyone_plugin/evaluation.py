@@ -133,7 +133,8 @@ def evaluate(
         their overlap.
     absent
         What frames without the true object do to its J and F. "davis": nothing predicted counts 1,
-        anything else 0; "ignore": they do not count, as for cells, of which a division is the end.
+        anything else 0; "ignore": they do not count, as for cells, of which a division is the end,
+        or where only some frames were labelled.
 
     Raises
     ------
@@ -241,7 +242,23 @@ def _judge(
         )
     by_key = {one.key: one for one in tracks}
     keys = partial(_key_of, shared=shared)
-    _write(footage, pred_field, eval_key, lambda one: true_key.get(keys(one)), truth, found, by_key)
+    if absent == "davis":
+        told = {frame for frame, _ in footage.read(gt_field)}
+        unread += _without_truth(
+            {n for one in judged.values() for n in one.frames} - told, gt_field
+        )
+
+    def iou(label: Any, frame: int) -> float | None:
+        key = true_key.get(keys(label))
+        if key is None or (absent == "ignore" and frame not in truth[key]):
+            return None
+        return _iou(found, truth, key, frame)
+
+    def track_of(label: Any) -> TrackScores | None:
+        key = true_key.get(keys(label))
+        return None if key is None else by_key.get(key)
+
+    _write(footage, pred_field, eval_key, iou, track_of)
     means = {**dict.fromkeys(earlier), **dict(_frame_means(truth, found))}
     footage.write(f"{eval_key}_iou", means)
     J, F = (fmean(values) for values in zip(*((t.J, t.F) for t in tracks), strict=True))
@@ -275,6 +292,14 @@ def _nameless(footage: Footage, name: str) -> Iterator[str]:
         if len(nameless) == len(labels):
             raise FootageError(told)
         yield told
+
+
+def _without_truth(frames: Collection[int], name: str) -> Iterator[str]:
+    if frames:
+        yield (
+            f"{len(frames)} of the frames that were judged have nothing in {name!r}, and count as "
+            "frames without objects. If nobody has labelled them, leave them out: absent=“ignore”."
+        )
 
 
 @dataclass(frozen=True)
@@ -439,10 +464,8 @@ def _write(
     footage: Footage,
     name: str,
     eval_key: str,
-    true_key: Callable[[Any], Key | None],
-    truth: Tracks,
-    found: Tracks,
-    scores: Mapping[Key, Any],
+    iou: Callable[[Any, int], float | None],
+    track_of: Callable[[Any], TrackScores | None],
 ) -> None:
     """Write the scores to the labels."""
     shown = {
@@ -454,9 +477,7 @@ def _write(
     def add_scores(frame: int, label: Any) -> bool:
         if label.id not in shown:
             return False
-        key = true_key(label)
-        label[f"{eval_key}_iou"] = None if key is None else _iou(found, truth, key, frame)
-        track = scores.get(key) if key is not None else None
+        label[f"{eval_key}_iou"], track = iou(label, frame), track_of(label)
         for what in "JF":
             label[f"{eval_key}_{what}"] = None if track is None else getattr(track, what)
         return True

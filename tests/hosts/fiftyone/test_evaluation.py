@@ -178,6 +178,21 @@ def test_another_truth_leaves_no_scores_of_the_first(judged: Any) -> None:
     assert [n for n, value in enumerate(scored, start=1) if value is not None] == [3]
 
 
+@pytest.mark.parametrize(("absent", "unlabelled"), [("davis", 0.0), ("ignore", None)])
+def test_frames_that_nobody_has_labelled_are_told_of_or_left_out(
+    judged: Any, absent: Any, unlabelled: float | None
+) -> None:
+    for number in (1, 4):
+        put(judged, number, "other", label(1, number))
+    report = evaluate(judged, "sam2", "other", absent=absent)
+    told = [line for line in report.problems if "2 of the frames that were judged" in line]
+    assert len(told) == (absent == "davis")
+    judged.reload()
+    ious = judged.values("frames.sam2.detections.sam2_eval_iou")[0]
+    assert ious[1][0] == unlabelled
+    assert ious[3][0] > 0.75
+
+
 def test_a_clip_is_judged_on_its_frames_and_a_video_by_all_of_its_clips(movie: Any) -> None:
     for number in range(1, FRAMES + 1):
         put(movie, number, "truth", label(1, number))

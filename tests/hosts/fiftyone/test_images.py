@@ -140,6 +140,14 @@ def test_only_labels_that_a_view_of_clips_or_frames_shows_are_prompts(
     assert shown[:3] == [[1]] * 3
 
 
+def test_each_trajectory_has_a_report(movie: Any) -> None:
+    for number in range(1, 4):
+        put(movie, number, "seed", label(1, number), label(2, number))
+    view = movie.to_trajectories("frames.seed")
+    names = [one.name for one in propagate(view, "seed", prompt_frames=[1]).movies]
+    assert names == [f"discs.mp4, frames 1 to 3, disc {number}" for number in (1, 2)]
+
+
 @pytest.mark.parametrize("left_out", [(), ("note",)])
 def test_labels_that_came_after_a_view_of_frames_are_prompts(
     movie: Any, left_out: tuple[str, ...]
