@@ -242,10 +242,13 @@ def _judge(
         )
     by_key = {one.key: one for one in tracks}
     keys = partial(_key_of, shared=shared)
-    if absent == "davis":
-        told = {frame for frame, _ in footage.read(gt_field)}
-        unread += _without_truth(
-            {n for one in judged.values() for n in one.frames} - told, gt_field
+    told = {frame for frame, _ in footage.read(gt_field)}
+    untold = {frame for one in judged.values() for frame in one.frames} - told
+    if absent == "davis" and untold:
+        unread.append(
+            f"{len(untold)} of the frames that were judged have nothing in {gt_field!r}, and count "
+            "as frames without objects. If nobody has labelled them, leave them out: "
+            "absent=“ignore”."
         )
 
     def iou(label: Any, frame: int) -> float | None:
@@ -292,14 +295,6 @@ def _nameless(footage: Footage, name: str) -> Iterator[str]:
         if len(nameless) == len(labels):
             raise FootageError(told)
         yield told
-
-
-def _without_truth(frames: Collection[int], name: str) -> Iterator[str]:
-    if frames:
-        yield (
-            f"{len(frames)} of the frames that were judged have nothing in {name!r}, and count as "
-            "frames without objects. If nobody has labelled them, leave them out: absent=“ignore”."
-        )
 
 
 @dataclass(frozen=True)

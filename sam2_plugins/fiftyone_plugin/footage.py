@@ -274,10 +274,10 @@ class Footage(ABC):
         if known != self._stored_schema():
             self.dataset._reload()  # its name, too, which is needed for the rest
             self.dataset.reload()
-        if {name, *paths} <= {*self._declared()}:
+        if {name, *paths} <= {*self.schema(flat=True)}:
             return
         self._add_field(name, fo.EmbeddedDocumentField, embedded_doc_type=kind)
-        fresh = {path: value for path, value in paths.items() if path not in self._declared()}
+        fresh = {path: value for path, value in paths.items() if path not in self.schema(flat=True)}
         there = self._undeclared(name) if fresh else {}
         for path, value in fresh.items():
             wanted = _FIELDS.get(type(value), fo.EmbeddedDocumentField)
@@ -295,10 +295,6 @@ class Footage(ABC):
             self._add_field(path, wanted or fo.EmbeddedDocumentField, **kind_of)
 
     @abstractmethod
-    def _declared(self) -> Collection[str]:
-        """Paths of all fields and attributes that FiftyOne knows the type of."""
-
-    @abstractmethod
     def _add_field(self, name: str, kind: type, **more: Any) -> None:
         """Add a field to the frames, unless it is there."""
 
@@ -311,8 +307,8 @@ class Footage(ABC):
         """Add those that the database does not know yet."""
 
     @abstractmethod
-    def _documents(self, frames: Sequence[int]) -> dict[int, Mapping[str, Any]]:
-        """Frame to `_id` and `last_modified_at`, as the database has them."""
+    def _documents(self, frames: Sequence[int] | None) -> dict[int, Mapping[str, Any]]:
+        """Frame to `_id` and `last_modified_at`, as the database has them; of all or some."""
 
     @property
     @abstractmethod
@@ -350,12 +346,13 @@ class Footage(ABC):
         """Set a field of the movie itself: of its sample, or of all of its images."""
 
     @abstractmethod
-    def schema(self) -> Mapping[str, Any]:
-        """Name to field, of the frames."""
+    def schema(self, flat: bool = False) -> Mapping[str, Any]:
+        """Name to field, of the frames; if flat, of attributes, too."""
 
-    @abstractmethod
-    def times(self, frames: Sequence[int] | None = None) -> dict[int, Any]:
+    def times(self) -> dict[int, Any]:
         """Frame to when it was changed last, in the database; of those that it knows."""
+        rows = self._documents(None).items()
+        return {frame: row.get("last_modified_at") for frame, row in rows}
 
     @property
     def samples(self) -> Any:
@@ -500,9 +497,6 @@ class Video(Footage):
         self.samples.set_values(FRAMES + field_name, {self.sample_id: numbered}, key_field="id")
         self._show(field_name, values)
 
-    def _declared(self) -> Collection[str]:
-        return self.dataset.get_frame_field_schema(flat=True) or {}
-
     def _add_field(self, name: str, kind: type, **more: Any) -> None:
         self.dataset.add_frame_field(name, kind, **more)
 
@@ -516,11 +510,9 @@ class Video(Footage):
             one = {**self._own, "frame_number": frame + 1}
             self._collection.update_one(one, {"$setOnInsert": fresh}, upsert=True)
 
-    def _documents(self, frames: Sequence[int]) -> dict[int, Mapping[str, Any]]:
-        numbers = {"frame_number": {"$in": [frame + 1 for frame in frames]}}
-        rows = self._collection.find(
-            {**self._own, **numbers}, {"frame_number": 1, "last_modified_at": 1}
-        )
+    def _documents(self, frames: Sequence[int] | None) -> dict[int, Mapping[str, Any]]:
+        some = {} if frames is None else {"frame_number": {"$in": [n + 1 for n in frames]}}
+        rows = self._collection.find({**self._own, **some}, ["frame_number", "last_modified_at"])
         return {row["frame_number"] - 1: row for row in rows}
 
     @property
@@ -538,16 +530,9 @@ class Video(Footage):
         """Set a field of the sample."""
         self.samples.set_values(field_name, {self.sample_id: value}, key_field="id")
 
-    def times(self, frames: Sequence[int] | None = None) -> dict[int, Any]:
-        """Read the times of its frames."""
-        names = ["frames.frame_number", "frames.last_modified_at"]
-        rows = self._frames(self.samples, frames).values(names, unwind=True)
-        pairs = zip(*rows, strict=True)
-        return {number - 1: time for number, time in pairs if number is not None}
-
-    def schema(self) -> Mapping[str, Any]:
+    def schema(self, flat: bool = False) -> Mapping[str, Any]:
         """Return the fields, by name."""
-        return self.dataset.get_frame_field_schema() or {}
+        return self.dataset.get_frame_field_schema(flat=flat) or {}
 
 
 @dataclass(frozen=True)
@@ -601,9 +586,6 @@ class ImageSequence(Footage):
         by_id = {self.ids[frame]: value for frame, value in values.items()}
         self.samples.set_values(field_name, by_id, key_field="id")
 
-    def _declared(self) -> Collection[str]:
-        return self.dataset.get_field_schema(flat=True)
-
     def _add_field(self, name: str, kind: type, **more: Any) -> None:
         self.dataset.add_sample_field(name, kind, **more)
 
@@ -613,7 +595,7 @@ class ImageSequence(Footage):
     def _add_frames(self, frames: Sequence[int]) -> None:
         """Do nothing: each is a sample."""
 
-    def _documents(self, frames: Sequence[int]) -> dict[int, Mapping[str, Any]]:
+    def _documents(self, frames: Sequence[int] | None) -> dict[int, Mapping[str, Any]]:
         places = {BsonId(id_): place for id_, place in self._places(frames).items()}
         rows = self._collection.find({"_id": {"$in": [*places]}}, {"last_modified_at": 1})
         return {places[row["_id"]]: row for row in rows}
@@ -633,15 +615,9 @@ class ImageSequence(Footage):
         """Set a field of every image."""
         self.samples.set_values(field_name, dict.fromkeys(self.ids, value), key_field="id")
 
-    def times(self, frames: Sequence[int] | None = None) -> dict[int, Any]:
-        """Read the times of its images."""
-        places = self._places(frames)
-        rows = self.samples.select(list(places)).values(["id", "last_modified_at"])
-        return {places[id_]: time for id_, time in zip(*rows, strict=True)}
-
-    def schema(self) -> Mapping[str, Any]:
+    def schema(self, flat: bool = False) -> Mapping[str, Any]:
         """Return the fields, by name."""
-        return self.dataset.get_field_schema()
+        return self.dataset.get_field_schema(flat=flat)
 
 
 @dataclass(frozen=True)
@@ -694,14 +670,12 @@ class VideoFrame(ImageSequence):
     def _own(self) -> dict[str, Any]:
         return {**self.video._own, "frame_number": self.number + 1}
 
-    def schema(self) -> Mapping[str, Any]:
+    def schema(self, flat: bool = False) -> Mapping[str, Any]:
         """Return the fields of the video's frames."""
-        return self.video.schema()
+        return self.video.schema(flat)
 
-    def times(self, frames: Sequence[int] | None = None) -> dict[int, Any]:
-        """Read the time of the video's frame."""
-        times = self.video.times([self.number])
-        return {frame - self.number: time for frame, time in times.items()}
+    def _documents(self, frames: Sequence[int] | None) -> dict[int, Mapping[str, Any]]:
+        return dict(enumerate(self.video._documents([self.number]).values()))
 
     def require_there(self) -> None:
         """Check that nobody has deleted the video."""

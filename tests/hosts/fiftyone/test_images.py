@@ -172,7 +172,7 @@ def test_the_panel_opens_on_flat_groups(images: Any) -> None:
     flat = images.group_by("sequence", order_by="place", flat=True)
     state = SimpleNamespace(field=None)
     panel = SimpleNamespace(state=state, data=SimpleNamespace())
-    store = SimpleNamespace(get=lambda _: None)
+    store = SimpleNamespace(list_keys=list)
     about = {"view": flat, "current_sample": None, "selected": []}
     Masklets().on_load(SimpleNamespace(panel=panel, store=lambda _: store, **about))
     assert "group the images by the field" in state.problem
