@@ -15,7 +15,12 @@ from sam2_plugins.core.evaluation.metrics import ObjectScores
 from sam2_plugins.core.evaluation.metrics import evaluate as score_stacks
 from sam2_plugins.core.evaluation.object_ids import ids_by_overlap
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.fiftyone_plugin.checks import check_values, check_writable, label_schema
+from sam2_plugins.fiftyone_plugin.checks import (
+    check_values,
+    check_writable,
+    frame_schema,
+    label_schema,
+)
 from sam2_plugins.fiftyone_plugin.documents import instance_of, labels_of, value_of
 from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
@@ -128,7 +133,8 @@ def evaluate(
         their overlap.
     absent
         What frames without the true object do to its J and F. "davis": nothing predicted counts 1,
-        anything else 0; "ignore": they do not count, as for cells, of which a division is the end.
+        anything else 0; "ignore": they do not count, as for cells, of which a division is the end,
+        or where only some frames were labelled.
 
     Raises
     ------
@@ -151,7 +157,7 @@ def check_evaluation(
     """Return the movies to judge; raise `FootageError` if a field does not fit."""
     movies = find_footage(view, group_by, order_by)
     for name in (pred_field, gt_field):
-        check_prompt_field(movies[0].schema(), name)
+        check_prompt_field(frame_schema(movies[0].view), name)
     check_writable(movies[0].schema(), pred_field)
     if pred_field == gt_field:
         raise FootageError("The masks and the truth are the same field. Choose two.")
@@ -227,6 +233,7 @@ def _judge(
     judged = _frames_to_judge(
         truth, prompted, tracked, lambda frame: footage.shows(frame) and frame not in hidden
     )
+    earlier = [n for n, _ in footage.read(f"{eval_key}_iou") if n not in hidden]
     tracks = _score(found, truth, judged, frame_size, absent)
     if not tracks:
         raise FootageError(
@@ -235,7 +242,28 @@ def _judge(
         )
     by_key = {one.key: one for one in tracks}
     keys = partial(_key_of, shared=shared)
-    _write(footage, pred_field, eval_key, lambda one: true_key.get(keys(one)), truth, found, by_key)
+    told = {frame for frame, _ in footage.read(gt_field)}
+    untold = {frame for one in judged.values() for frame in one.frames} - told
+    if absent == "davis" and untold:
+        unread.append(
+            f"{len(untold)} of the frames that were judged have nothing in {gt_field!r}, and count "
+            "as frames without objects. If nobody has labelled them, leave them out: "
+            "absent=“ignore”."
+        )
+
+    def iou(label: Any, frame: int) -> float | None:
+        key = true_key.get(keys(label))
+        if key is None or (absent == "ignore" and frame not in truth[key]):
+            return None
+        return _iou(found, truth, key, frame)
+
+    def track_of(label: Any) -> TrackScores | None:
+        key = true_key.get(keys(label))
+        return None if key is None else by_key.get(key)
+
+    _write(footage, pred_field, eval_key, iou, track_of)
+    means = {**dict.fromkeys(earlier), **dict(_frame_means(truth, found))}
+    footage.write(f"{eval_key}_iou", means)
     J, F = (fmean(values) for values in zip(*((t.J, t.F) for t in tracks), strict=True))
     return MovieScores(footage.name, footage.sample_id, J, F, tracks, unread=tuple(unread))
 
@@ -431,12 +459,10 @@ def _write(
     footage: Footage,
     name: str,
     eval_key: str,
-    true_key: Callable[[Any], Key | None],
-    truth: Tracks,
-    found: Tracks,
-    scores: Mapping[Key, Any],
+    iou: Callable[[Any, int], float | None],
+    track_of: Callable[[Any], TrackScores | None],
 ) -> None:
-    """Write the scores to the labels and to the frames."""
+    """Write the scores to the labels."""
     shown = {
         label.id: frame
         for frame, value in footage.read(name, filtered=True)
@@ -446,9 +472,7 @@ def _write(
     def add_scores(frame: int, label: Any) -> bool:
         if label.id not in shown:
             return False
-        key = true_key(label)
-        label[f"{eval_key}_iou"] = None if key is None else _iou(found, truth, key, frame)
-        track = scores.get(key) if key is not None else None
+        label[f"{eval_key}_iou"], track = iou(label, frame), track_of(label)
         for what in "JF":
             label[f"{eval_key}_{what}"] = None if track is None else getattr(track, what)
         return True
@@ -456,7 +480,6 @@ def _write(
     names = (f"{eval_key}_{what}" for what in ("iou", "J", "F"))
     footage.declare(name, footage.schema()[name].document_type, dict.fromkeys(names, 0.5))
     change(footage, [name], {*shown.values()}, add_scores)
-    footage.write(f"{eval_key}_iou", dict(_frame_means(truth, found)))
 
 
 def _frame_means(truth: Tracks, found: Tracks) -> Iterator[tuple[int, float]]:

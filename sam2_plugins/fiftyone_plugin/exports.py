@@ -20,6 +20,7 @@ import fiftyone.core.media as fom
 import fiftyone.utils.cvat as fouc
 from fiftyone.utils.data.exporters import build_dataset_exporter
 
+from sam2_plugins.fiftyone_plugin.finding import ungrouped
 from sam2_plugins.fiftyone_plugin.marks import DOUBT, DOUBT_REASONS, MARK
 
 _NAMELESS = "object"
@@ -42,7 +43,7 @@ def export(
     Parameters
     ----------
     view
-        Of videos, of the frames of videos, or of images.
+        Of videos, of the frames of videos, or of images; of a grouped dataset, the active slice.
     label_field
         With or without `frames.`.
     dataset_type
@@ -63,6 +64,10 @@ def export(
         return write(*(_outward(part, attributes, is_eta) for part in parts), **more)
 
     writer.export_sample = export_sample
+    if view._is_dynamic_groups:
+        view = ungrouped(view)  # FiftyOne would write the first image of each
+    elif view.media_type == fom.GROUP:
+        view = view.select_group_slices(view.group_slice)
     is_video = view.media_type == fom.VIDEO and not view._is_frames
     kind = "frame_labels_field" if is_video else "label_field"
     view.export(dataset_exporter=writer, **{kind: label_field.removeprefix("frames."), **rest})

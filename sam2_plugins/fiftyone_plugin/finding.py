@@ -8,9 +8,11 @@ from typing import Any
 
 import fiftyone.core.media as fom
 from fiftyone import ViewExpression
+from fiftyone.core.stages import ToTrajectories
 
 from sam2_plugins.core.frames import natural_sorted
 from sam2_plugins.fiftyone_plugin.footage import (
+    FRAMES,
     OF_SAMPLES,
     Footage,
     FootageError,
@@ -19,6 +21,7 @@ from sam2_plugins.fiftyone_plugin.footage import (
     VideoFrame,
     every_slice,
 )
+from sam2_plugins.fiftyone_plugin.objects import object_name
 
 
 def find_footage(
@@ -196,24 +199,27 @@ def _videos(view: Any, videos: Any) -> list[Footage]:
 
 
 def _videos_of_clips(view: Any) -> list[Footage]:
-    rows = zip(*view.values(["id", "sample_id", "support", "filepath"]), strict=True)
+    names = ["id", "sample_id", "support", "filepath"]
+    stage = view._clips_stage
+    of = stage.field.removeprefix(FRAMES) if isinstance(stage, ToTrajectories) else ""
+    names += [f"{of}.label", f"{of}.index"] if of else []
     return [
         Video(
             view._root_dataset,
             view,
             id_,
-            f"{Path(path).name}, frames {first} to {last}",
+            f"{Path(path).name}, frames {first} to {last}" + (of and f", {object_name(*who)}"),
             path,
             (first - 1, last - 1),
             clip=clip,
         )
-        for clip, id_, (first, last), path in rows
+        for clip, id_, (first, last), path, *who in zip(*view.values(names), strict=True)
     ]
 
 
 def _videos_of_frames(view: Any) -> list[Video]:
     """The videos that a view of frames is of, with the frames that it shows."""
-    flat = _labels_of_members(view) if view._is_dynamic_groups else view
+    flat = ungrouped(view) if view._is_dynamic_groups else view
     shown: dict[str, dict[int, str]] = {}
     names = ["sample_id", "frame_number", "id"]
     for id_, number, image in zip(*flat.values(names), strict=True):
@@ -248,7 +254,7 @@ def members_of(view: Any) -> Any:
     )
 
 
-def _labels_of_members(view: Any) -> Any:
+def ungrouped(view: Any) -> Any:
     """Return the samples before they were grouped, with the labels that later stages leave."""
     found = members_of(view)
     last = max(n for n, stage in enumerate(view._stages) if stage.outputs_dynamic_groups)
@@ -273,7 +279,7 @@ def _groups(view: Any, containing: str | None = None) -> list[Footage]:
     if containing is not None:
         (key,) = members.select(containing).values(group) or [None]
         members = members.match(group == key if key is not None else ~group.exists())
-    labels = _labels_of_members(view)
+    labels = ungrouped(view)
     stage = next(s for s in reversed(view._stages) if s.outputs_dynamic_groups)
     names = ["id", "filepath", *([stage.order_by] if stage.order_by else [])]
     rows: dict[str, list[tuple[Any, ...]]] = {}

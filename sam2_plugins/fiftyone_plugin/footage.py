@@ -18,7 +18,7 @@ import fiftyone.core.media as fom
 from bson import ObjectId as BsonId
 from fiftyone import DatasetView, VideoMetadata, ViewField
 from fiftyone.core.frame import Frame
-from fiftyone.core.odm import load_dataset, serialize_value
+from fiftyone.core.odm import get_db_conn, load_dataset, serialize_value
 from fiftyone.core.sample import Sample
 
 from sam2_plugins.core.errors import Sam2PluginsError
@@ -30,14 +30,18 @@ _FIELDS = {float: fo.FloatField, int: fo.IntField, str: fo.StringField, bool: fo
 
 OF_SAMPLES = {
     *("Select", "SelectBy", "Exclude", "ExcludeBy", "Limit", "Skip", "Take", "Shuffle", "SortBy"),
-    *("Match", "MatchTags", "Exists", "GroupBy", "SelectGroupSlices", "SelectFields"),
-    *("ToFrames", "ToClips"),
+    *("Match", "MatchTags", "MatchLabels", "Exists", "SortBySimilarity", "GeoNear", "GeoWithin"),
+    *("GroupBy", "SelectGroupSlices", "SelectGroups", "ExcludeGroups"),
+    *("SelectFields", "ExcludeFields", "ToFrames", "ToClips"),
 }
 """Stages of a view that choose samples, and not among their labels."""
 
 
 Revise: TypeAlias = "Callable[[int, dict[str, Any]], Mapping[str, Any]]"
 """Takes a frame, and name to value of some of its fields; returns those that are to be set."""
+
+Changes: TypeAlias = "dict[int, tuple[datetime | None, datetime]]"
+"""Frame to when it had been changed before, if the database knew it, and when it was now."""
 
 
 class FootageError(Sam2PluginsError):
@@ -61,6 +65,7 @@ class Footage(ABC):
     """
 
     media_type: ClassVar[str]
+    _fields_name: ClassVar[str] = "sample_fields"
 
     dataset: Any
     view: Any
@@ -193,25 +198,58 @@ class Footage(ABC):
     def write(self, field_name: str, values: Mapping[int, Any]) -> None:
         """Set a field of numbers on frames. Frames that are not known yet are added."""
 
-    def revise(self, names: Sequence[str], frames: Collection[int], revise_one: Revise) -> None:
+    def revise(self, names: Sequence[str], frames: Collection[int], revise_one: Revise) -> Changes:
         """Set fields of labels by what they hold. Frames that are not known yet are added.
 
         A frame that somebody else changes between reading and writing is read again: nothing that
         people write in the App, or other runs, is lost.
+
+        Raises
+        ------
+        FootageError
+            If somebody has renamed or deleted such a field, or samples.
         """
+        changes: Changes = {}
         left = sorted(frames)
         while left:
             self.require_there()
-            self._add_frames(left)
+            known = self._documents(left)
+            self._add_frames([frame for frame in left if frame not in known])
             documents = self._documents(left)
             before = {name: dict(self.read(name, left, beyond=True)) for name in names}
-            retry = []
+            retry, written = [], set()
             for frame, found in documents.items():
                 values = revise_one(frame, {name: before[name].get(frame) for name in names})
-                if values and not self._replace(found, values):
+                now = self._replace(found, values) if values else None
+                if now is not None:
+                    changes[frame] = known.get(frame, {}).get("last_modified_at"), now
+                elif values:
                     retry.append(frame)
+                written |= {*values}
+            self._take_back(written)
             self._reload([found["_id"] for found in documents.values()])
             left = retry
+        return changes
+
+    def _take_back(self, names: Collection[str]) -> None:
+        """Remove fields that were renamed or deleted: FiftyOne reads no frame with unknown ones.
+
+        Raises
+        ------
+        FootageError
+            If there are such.
+        """
+        gone = {*names} - {one["name"] for one in self._stored_schema()}
+        if gone:
+            self._collection.update_many(self._own, {"$unset": dict.fromkeys(gone, "")})
+            raise FootageError(
+                f"{', '.join(map(repr, gone))} was renamed or deleted meanwhile. Run again."
+            )
+
+    def _stored_schema(self) -> list[Any]:
+        """Read the fields of frames from the database, which other processes may have changed."""
+        of_all = get_db_conn().datasets.find_one({"_id": self.dataset._root_dataset._doc.id})
+        return list((of_all or {}).get(self._fields_name, ()))
 
     def declare(self, name: str, kind: type, attributes: Mapping[str, Any]) -> None:
         """Make a field of labels, and the types of some of their attributes known to FiftyOne.
@@ -232,11 +270,14 @@ class Footage(ABC):
         items = getattr(kind, "_LABEL_LIST_FIELD", None)
         root = f"{name}.{items}" if items else name
         paths = {f"{root}.{key}": value for key, value in attributes.items()}
-        if name in self._declared() and {*paths} <= {*self._declared()}:
+        known = [one.to_mongo() for one in self.dataset._root_dataset._doc[self._fields_name]]
+        if known != self._stored_schema():
+            self.dataset._reload()  # its name, too, which is needed for the rest
+            self.dataset.reload()
+        if {name, *paths} <= {*self.schema(flat=True)}:
             return
-        self.dataset.reload()  # another process may have made it
         self._add_field(name, fo.EmbeddedDocumentField, embedded_doc_type=kind)
-        fresh = {path: value for path, value in paths.items() if path not in self._declared()}
+        fresh = {path: value for path, value in paths.items() if path not in self.schema(flat=True)}
         there = self._undeclared(name) if fresh else {}
         for path, value in fresh.items():
             wanted = _FIELDS.get(type(value), fo.EmbeddedDocumentField)
@@ -254,10 +295,6 @@ class Footage(ABC):
             self._add_field(path, wanted or fo.EmbeddedDocumentField, **kind_of)
 
     @abstractmethod
-    def _declared(self) -> Collection[str]:
-        """Paths of all fields and attributes that FiftyOne knows the type of."""
-
-    @abstractmethod
     def _add_field(self, name: str, kind: type, **more: Any) -> None:
         """Add a field to the frames, unless it is there."""
 
@@ -270,37 +307,52 @@ class Footage(ABC):
         """Add those that the database does not know yet."""
 
     @abstractmethod
-    def _documents(self, frames: Sequence[int]) -> dict[int, Mapping[str, Any]]:
-        """Frame to `_id` and `last_modified_at`, as the database has them."""
+    def _documents(self, frames: Sequence[int] | None) -> dict[int, Mapping[str, Any]]:
+        """Frame to `_id` and `last_modified_at`, as the database has them; of all or some."""
 
     @property
     @abstractmethod
     def _collection(self) -> Any:
         """The database's collection of the documents of frames."""
 
+    @property
+    @abstractmethod
+    def _own(self) -> dict[str, Any]:
+        """The query for the documents of its frames."""
+
     @abstractmethod
     def _reload(self, ids: Sequence[Any]) -> None:
         """Show new values in this process."""
 
-    def _replace(self, found: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-        """Set values of a document; return whether it was as it was found."""
-        now = datetime.now(timezone.utc).replace(tzinfo=None)
+    def mask_paths(self, field_name: str) -> Iterator[str]:
+        """Paths of the masks of a field that are on the disk, beyond a clip, too."""
+        parts = [f"{field_name}.mask_path", f"{field_name}.detections.mask_path"]
+        for row in self._collection.find(self._own, parts):
+            value = row.get(field_name) or {}
+            for one in (value, *value.get("detections", ())):
+                if one.get("mask_path"):
+                    yield one["mask_path"]
+
+    def _replace(self, found: Mapping[str, Any], values: Mapping[str, Any]) -> datetime | None:
+        """Set values of a document; return when, or None if it was not as it was found."""
+        now = _now()
         set_ = {name: serialize_value(value) for name, value in values.items()}
         as_found = {"_id": found["_id"], "last_modified_at": found.get("last_modified_at")}
         done = self._collection.update_one(as_found, {"$set": {**set_, "last_modified_at": now}})
-        return bool(done.matched_count)
+        return now if done.matched_count else None
 
     @abstractmethod
     def write_samples(self, field_name: str, value: Any) -> None:
         """Set a field of the movie itself: of its sample, or of all of its images."""
 
     @abstractmethod
-    def schema(self) -> Mapping[str, Any]:
-        """Name to field, of the frames."""
+    def schema(self, flat: bool = False) -> Mapping[str, Any]:
+        """Name to field, of the frames; if flat, of attributes, too."""
 
-    @abstractmethod
-    def times(self, frames: Sequence[int] | None = None) -> dict[int, Any]:
+    def times(self) -> dict[int, Any]:
         """Frame to when it was changed last, in the database; of those that it knows."""
+        rows = self._documents(None).items()
+        return {frame: row.get("last_modified_at") for frame, row in rows}
 
     @property
     def samples(self) -> Any:
@@ -349,6 +401,7 @@ class Video(Footage):
     """
 
     media_type: ClassVar[str] = fom.VIDEO
+    _fields_name: ClassVar[str] = "frame_fields"
 
     path: str = ""
     limits: tuple[int, int | None] = (0, None)
@@ -362,14 +415,20 @@ class Video(Footage):
         ids, dataset = self.shown
         return make, (kind, {**values, "shown": (ids, dataset and _address(dataset))})
 
-    def revise(self, names: Sequence[str], frames: Collection[int], revise_one: Revise) -> None:
+    def revise(self, names: Sequence[str], frames: Collection[int], revise_one: Revise) -> Changes:
         """Set fields of labels, in a view of frames, too."""
-        super().revise(names, frames, revise_one)
+        changes = super().revise(names, frames, revise_one)
+        for name in names:
+            self._show(name, dict(self.read(name, [*frames])))
+        return changes
+
+    def _show(self, field_name: str, values: Mapping[int, Any]) -> None:
+        """Set a field in a view of frames."""
         ids, dataset = self.shown
-        for name in names if dataset is not None else ():
-            values = {ids[n]: value for n, value in self.read(name, [*frames]) if n in ids}
+        if dataset is not None:
+            by_id = {ids[n]: value for n, value in values.items() if n in ids}
             with suppress(ValueError):  # the view was made anew, with all that is on the video
-                dataset.set_values(name, values, key_field="id")
+                dataset.set_values(field_name, by_id, key_field="id")
 
     def declare(self, name: str, kind: type, attributes: Mapping[str, Any]) -> None:
         """Make a field known, in a view of frames, too."""
@@ -433,12 +492,10 @@ class Video(Footage):
         return view.match_frames(_one_of(frames), omit_empty=False)
 
     def write(self, field_name: str, values: Mapping[int, Any]) -> None:
-        """Set a field, in one call."""
+        """Set a field, in one call, and in a view of frames."""
         numbered = {frame + 1: value for frame, value in values.items()}
         self.samples.set_values(FRAMES + field_name, {self.sample_id: numbered}, key_field="id")
-
-    def _declared(self) -> Collection[str]:
-        return self.dataset.get_frame_field_schema(flat=True) or {}
+        self._show(field_name, values)
 
     def _add_field(self, name: str, kind: type, **more: Any) -> None:
         self.dataset.add_frame_field(name, kind, **more)
@@ -447,25 +504,20 @@ class Video(Footage):
         return self.dataset.get_dynamic_frame_field_schema(fields=name) or {}
 
     def _add_frames(self, frames: Sequence[int]) -> None:
-        now = datetime.now(timezone.utc).replace(tzinfo=None)
-        there = self._documents(frames)
+        now, dataset_id = _now(), self.dataset._root_dataset._doc.id
+        fresh = {"_dataset_id": dataset_id, "created_at": now, "last_modified_at": now}
         for frame in frames:
-            if frame not in there:
-                self._collection.update_one(
-                    {"_sample_id": BsonId(self.sample_id), "frame_number": frame + 1},
-                    {"$setOnInsert": {"created_at": now, "last_modified_at": now}},
-                    upsert=True,
-                )
+            one = {**self._own, "frame_number": frame + 1}
+            self._collection.update_one(one, {"$setOnInsert": fresh}, upsert=True)
 
-    def _documents(self, frames: Sequence[int]) -> dict[int, Mapping[str, Any]]:
-        rows = self._collection.find(
-            {
-                "_sample_id": BsonId(self.sample_id),
-                "frame_number": {"$in": [frame + 1 for frame in frames]},
-            },
-            {"frame_number": 1, "last_modified_at": 1},
-        )
+    def _documents(self, frames: Sequence[int] | None) -> dict[int, Mapping[str, Any]]:
+        some = {} if frames is None else {"frame_number": {"$in": [n + 1 for n in frames]}}
+        rows = self._collection.find({**self._own, **some}, ["frame_number", "last_modified_at"])
         return {row["frame_number"] - 1: row for row in rows}
+
+    @property
+    def _own(self) -> dict[str, Any]:
+        return {"_sample_id": BsonId(self.sample_id)}
 
     @property
     def _collection(self) -> Any:
@@ -478,16 +530,9 @@ class Video(Footage):
         """Set a field of the sample."""
         self.samples.set_values(field_name, {self.sample_id: value}, key_field="id")
 
-    def times(self, frames: Sequence[int] | None = None) -> dict[int, Any]:
-        """Read the times of its frames."""
-        names = ["frames.frame_number", "frames.last_modified_at"]
-        rows = self._frames(self.samples, frames).values(names, unwind=True)
-        pairs = zip(*rows, strict=True)
-        return {number - 1: time for number, time in pairs if number is not None}
-
-    def schema(self) -> Mapping[str, Any]:
+    def schema(self, flat: bool = False) -> Mapping[str, Any]:
         """Return the fields, by name."""
-        return self.dataset.get_frame_field_schema() or {}
+        return self.dataset.get_frame_field_schema(flat=flat) or {}
 
 
 @dataclass(frozen=True)
@@ -541,9 +586,6 @@ class ImageSequence(Footage):
         by_id = {self.ids[frame]: value for frame, value in values.items()}
         self.samples.set_values(field_name, by_id, key_field="id")
 
-    def _declared(self) -> Collection[str]:
-        return self.dataset.get_field_schema(flat=True)
-
     def _add_field(self, name: str, kind: type, **more: Any) -> None:
         self.dataset.add_sample_field(name, kind, **more)
 
@@ -553,10 +595,14 @@ class ImageSequence(Footage):
     def _add_frames(self, frames: Sequence[int]) -> None:
         """Do nothing: each is a sample."""
 
-    def _documents(self, frames: Sequence[int]) -> dict[int, Mapping[str, Any]]:
+    def _documents(self, frames: Sequence[int] | None) -> dict[int, Mapping[str, Any]]:
         places = {BsonId(id_): place for id_, place in self._places(frames).items()}
         rows = self._collection.find({"_id": {"$in": [*places]}}, {"last_modified_at": 1})
         return {places[row["_id"]]: row for row in rows}
+
+    @property
+    def _own(self) -> dict[str, Any]:
+        return {"_id": {"$in": [*map(BsonId, self.ids)]}}
 
     @property
     def _collection(self) -> Any:
@@ -569,15 +615,9 @@ class ImageSequence(Footage):
         """Set a field of every image."""
         self.samples.set_values(field_name, dict.fromkeys(self.ids, value), key_field="id")
 
-    def times(self, frames: Sequence[int] | None = None) -> dict[int, Any]:
-        """Read the times of its images."""
-        places = self._places(frames)
-        rows = self.samples.select(list(places)).values(["id", "last_modified_at"])
-        return {places[id_]: time for id_, time in zip(*rows, strict=True)}
-
-    def schema(self) -> Mapping[str, Any]:
+    def schema(self, flat: bool = False) -> Mapping[str, Any]:
         """Return the fields, by name."""
-        return self.dataset.get_field_schema()
+        return self.dataset.get_field_schema(flat=flat)
 
 
 @dataclass(frozen=True)
@@ -609,30 +649,43 @@ class VideoFrame(ImageSequence):
             if frame == self.number:
                 yield 0, value
 
-    def revise(self, names: Sequence[str], frames: Collection[int], revise_one: Revise) -> None:
+    def revise(self, names: Sequence[str], frames: Collection[int], revise_one: Revise) -> Changes:
         """Set fields of labels of the video's frame."""
 
         def revise_here(_: int, values: dict[str, Any]) -> Mapping[str, Any]:
             return revise_one(0, values)
 
-        self.video.revise(names, [self.number] if frames else (), revise_here)
+        changes = self.video.revise(names, [self.number] if frames else (), revise_here)
+        return dict(enumerate(changes.values()))
 
     def declare(self, name: str, kind: type, attributes: Mapping[str, Any]) -> None:
         """Make a field of the video's frames known."""
         self.video.declare(name, kind, attributes)
 
-    def schema(self) -> Mapping[str, Any]:
-        """Return the fields of the video's frames."""
-        return self.video.schema()
+    @property
+    def _collection(self) -> Any:
+        return self.video._collection
 
-    def times(self, frames: Sequence[int] | None = None) -> dict[int, Any]:
-        """Read the time of the video's frame."""
-        times = self.video.times([self.number])
-        return {frame - self.number: time for frame, time in times.items()}
+    @property
+    def _own(self) -> dict[str, Any]:
+        return {**self.video._own, "frame_number": self.number + 1}
+
+    def schema(self, flat: bool = False) -> Mapping[str, Any]:
+        """Return the fields of the video's frames."""
+        return self.video.schema(flat)
+
+    def _documents(self, frames: Sequence[int] | None) -> dict[int, Mapping[str, Any]]:
+        return dict(enumerate(self.video._documents([self.number]).values()))
 
     def require_there(self) -> None:
         """Check that nobody has deleted the video."""
         self.video.require_there()
+
+
+def _now() -> datetime:
+    """The time as the database keeps it: in UTC, in milliseconds."""
+    now = datetime.now(timezone.utc)
+    return now.replace(tzinfo=None, microsecond=now.microsecond // 1000 * 1000)
 
 
 def _one_of(frames: Iterable[int]) -> Any:

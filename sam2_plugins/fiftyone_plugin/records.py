@@ -2,7 +2,7 @@
 
 A record is in the dataset's execution store: the request, when the labels changed last, and the
 report. FiftyOne stores the time of every change of a frame; a movie whose times are those of its
-record has not changed since its run.
+record has not changed since its run, if nobody has written to its masks on the disk.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ import fiftyone as fo
 from fiftyone.operators.store import ExecutionStore
 
 from sam2_plugins.core.files import content_digest, digest_of, signature
-from sam2_plugins.fiftyone_plugin.footage import OF_SAMPLES, Footage, Revise, Video
+from sam2_plugins.fiftyone_plugin.footage import OF_SAMPLES, Changes, Footage, Revise, Video
 from sam2_plugins.fiftyone_plugin.request import MovieReport, Request
 
 STORE = "sam2_plugins.done"
+_MOST_MASKS = 50_000
+"""Files of masks of a movie that a record names at most: the database limits its size."""
+
 _AT_ONCE = 500
 """Movies whose times are read in one query."""
 
@@ -38,10 +41,13 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._footage, name)
 
-    def revise(self, names: Sequence[str], frames: Collection[int], revise_one: Revise) -> None:
-        """Set fields of labels, and note when."""
-        self._footage.revise(names, frames, revise_one)
-        self._times |= self._footage.times(list(frames))
+    def revise(self, names: Sequence[str], frames: Collection[int], revise_one: Revise) -> Changes:
+        """Set fields of labels, and note when, unless others have changed a frame before."""
+        changes = self._footage.revise(names, frames, revise_one)
+        for frame, (before, now) in changes.items():
+            if self._times.get(frame) == before:
+                self._times[frame] = now
+        return changes
 
     def undisturbed(self) -> str | None:
         """Return the state of its labels; None if others have changed them meanwhile."""
@@ -75,10 +81,12 @@ def replaced_files(footage: Footage, note: bool = True) -> tuple[str, ...]:
 
 def keep(footage: Footage, request: Request, state: str, report: MovieReport) -> None:
     """Record that a movie is done."""
-    wanted = _wanted(footage, request)
-    _store(footage).set(
-        _key(footage, request), {"wanted": wanted, "state": state, "report": asdict(report)}
-    )
+    names = (*request.prompt_fields, request.output_field)
+    masks = sorted({path for name in names for path in footage.mask_paths(name)})
+    if len(masks) <= _MOST_MASKS:
+        values = {"wanted": _wanted(footage, request), "state": state, "report": asdict(report)}
+        values |= {"masks": masks, "signature": signature(*map(Path, masks))}
+        _store(footage).set(_key(footage, request), values)
 
 
 def find_done(movies: Sequence[Footage], request: Request) -> Iterator[tuple[Footage, MovieReport]]:
@@ -96,7 +104,10 @@ def find_done(movies: Sequence[Footage], request: Request) -> Iterator[tuple[Foo
         some = candidates[begin : begin + _AT_ONCE]
         states = _states([movie for movie, _ in some])
         for movie, found in some:
-            if states.get(movie.sample_id) == found["state"]:
+            masks = signature(*map(Path, found.get("masks", ())))
+            if states.get(movie.sample_id) == found["state"] and masks == found.get(
+                "signature", ""
+            ):
                 yield movie, _report(found["report"])
 
 
@@ -129,7 +140,12 @@ def _wanted(footage: Footage, request: Request) -> str:
         for stage in stages
         if stage["_cls"].rpartition(".")[2] not in OF_SAMPLES
     ]
-    shown = [*footage.span, footage.files, sorted(getattr(footage, "only", None) or ())]
+    shown = [
+        footage.name,
+        *footage.span,
+        footage.files,
+        sorted(getattr(footage, "only", None) or ()),
+    ]
     return digest_of(json.dumps([values, chosen, shown], sort_keys=True, default=str), 16)
 
 

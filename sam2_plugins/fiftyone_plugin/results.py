@@ -350,6 +350,7 @@ class ResultWriter:
         self._by_people = by_people
         self._outdated = outdated
         self._waiting: dict[int, dict[str, Found]] = {}
+        self._declared: set[str] = set()
         self._written = time.monotonic()
 
     def welcome(self, who: TrackedLabel) -> None:
@@ -375,9 +376,9 @@ class ResultWriter:
         shown, lost = self._request.output_field, self._request.lost_field
         if masks:
             more = OF_LINEAGE if self._request.all_objects else {}
-            self._footage.declare(shown, fo.Detections, {**ATTRIBUTES, **more})
+            self._declare(shown, fo.Detections, {**ATTRIBUTES, **more})
         if not all(mask.visible for mask in masks):
-            self._footage.declare(lost, fo.Classifications, OF_LOST)
+            self._declare(lost, fo.Classifications, OF_LOST)
 
         def revise_one(frame: int, values: dict[str, Any]) -> dict[str, Any]:
             kept, replaced = self._split(frame, values[shown])
@@ -399,6 +400,12 @@ class ResultWriter:
         self._footage.revise((shown, lost), [*self._waiting], revise_one)
         self._waiting.clear()
         self._written = time.monotonic()
+
+    def _declare(self, name: str, kind: type, attributes: Mapping[str, Any]) -> None:
+        """Make a field once: where somebody deletes it later, what was written there is gone."""
+        if name not in self._declared:
+            self._footage.declare(name, kind, attributes)
+            self._declared.add(name)
 
     def __enter__(self) -> ResultWriter:
         return self

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import fiftyone as fo
+from fiftyone.core.clips import ClipView
 from fiftyone.core.models import Model, SamplesMixin
 
 from sam2_plugins.core.frames import FrameSource, open_frames
@@ -16,7 +18,7 @@ from sam2_plugins.fiftyone_plugin.documents import labels_of, make_detection
 from sam2_plugins.fiftyone_plugin.footage import FRAMES, FootageError
 from sam2_plugins.fiftyone_plugin.marks import Cause
 from sam2_plugins.fiftyone_plugin.objects import TrackedLabel, TrackedObject, find_objects
-from sam2_plugins.fiftyone_plugin.prompting import Prompting
+from sam2_plugins.fiftyone_plugin.prompting import Prompting, class_names
 
 PREFIX = "sam2-plugins-"
 
@@ -55,22 +57,30 @@ class _ZooModel(SamplesMixin, Model):
     def _prompt_field(self) -> str:
         return str(self.needs_fields.get("prompt_field") or "").removeprefix(FRAMES)
 
-    def _track(self, frames: FrameSource, values: Mapping[int, Any], sample_id: str) -> Masks:
-        """Follow what is prompted: labels by frame."""
+    def _track(self, frames: FrameSource, values: Mapping[int, Any], sample: Any) -> Masks:
+        """Follow what is prompted, labels by frame; of a clip, on its frames."""
         prompting = Prompting()
         size = frames.height, frames.width
+        dataset = getattr(sample, "_view", sample.dataset)._root_dataset
+        names = class_names(dataset, self._prompt_field)
         for frame, value in values.items():
             for label in labels_of(value):
-                prompting.add(frame, label, size, frames.length, field=self._prompt_field)
+                prompting.add(
+                    frame, label, size, frames.length, field=self._prompt_field, names=names
+                )
         if prompting.problems:
             raise FootageError(" ".join(prompting.problems))
-        found = find_objects(prompting.prompt_labels, (), sample_id)
+        found = find_objects(prompting.prompt_labels, (), str(sample.id))
         objects = {one.who.instance: one for one in found}
-        tracker = self._options.tracker(frames, self._model)
+        how = self._options
+        if isinstance(sample, ClipView):
+            ends = sorted((n - 1 for n in sample.support), reverse=how.direction == "backward")
+            how = replace(how, start=ends[0], stop=ends[1])
+        tracker = how.tracker(frames, self._model)
         for prompt in (prompt for one in found for prompt in one.prompts):
             tracker.add(prompt)
         masks: Masks = {}
-        for result in self._options.propagate(tracker) if found else ():
+        for result in how.propagate(tracker) if found else ():
             masks[result.frame] = [
                 self._label(objects[str(obj)], mask, result.frame)
                 for obj, mask in result.masks.items()
@@ -96,7 +106,7 @@ class _ImageModel(_ZooModel):
         if self._prompt_field:
             with open_frames(arg[None]) as frames:
                 value = {0: sample[self._prompt_field]}
-                masks = self._track(frames, value, str(sample.id))
+                masks = self._track(frames, value, sample)
             return fo.Detections(detections=masks.get(0, []))
         segmenter = ImageSegmenter(self._model)
         segmenter.set_image(arg)
@@ -125,5 +135,5 @@ class _VideoModel(_ZooModel):
             raise FootageError("Name the field of the prompts: prompt_field='frames.…'.")
         values = {n - 1: frame[self._prompt_field] for n, frame in sample.frames.items()}
         with open_frames(sample.filepath) as frames:
-            masks = self._track(frames, values, str(sample.id))
+            masks = self._track(frames, values, sample)
         return {n + 1: fo.Detections(detections=labels) for n, labels in masks.items()}

@@ -14,7 +14,7 @@ from sam2_plugins.fiftyone_plugin.finding import find_movie
 from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
 from sam2_plugins.fiftyone_plugin.marks import DOUBT, MARK
 from sam2_plugins.fiftyone_plugin.preview import as_link, frame_picture
-from sam2_plugins.fiftyone_plugin.runs import STORE, at_work, last_run, stop_runs
+from sam2_plugins.fiftyone_plugin.runs import STORE, at_work, ended, stop_runs
 
 _HELP = (
     "A point is a mask: how good the model believes it to be, how doubtful it is by several signs "
@@ -58,22 +58,20 @@ class Masklets(foo.Panel):
         ctx.panel.state.problem, ctx.panel.state.title = problem, title
         ctx.panel.data.plot = [_trace(curve) for curve in curves]
         ctx.panel.state.doubts = [[one.frame, str(one)] for one in doubtful(curves)]
-        ctx.panel.state.run = at_work(ctx.store(STORE))
+        ctx.panel.state.runs = at_work(ctx.store(STORE))
         ctx.panel.state.frame = None
 
     def tick(self, ctx: Any) -> None:
-        """Show the progress of the current run, and its report when it has ended."""
-        run = at_work(ctx.store(STORE))
-        if run is not None:
-            ctx.panel.state.run = run
+        """Show the progress of the current runs, and their reports when all have ended."""
+        ctx.panel.state.runs = at_work(ctx.store(STORE))
+        if ctx.panel.state.runs:
             return
         self.on_load(ctx)
         ctx.ops.reload_dataset()
-        ended = last_run(ctx.store(STORE))
-        if ended is not None:
-            ctx.panel.state.ended = ended
-            good = not ended["problems"]
-            ctx.ops.notify(f"SAM 2: {ended['text']}", variant="success" if good else "warning")
+        ctx.panel.state.ended = ended(ctx.store(STORE))
+        for run in ctx.panel.state.ended:
+            good = not run["problems"]
+            ctx.ops.notify(f"SAM 2: {run['text']}", variant="success" if good else "warning")
 
     on_change_current_sample = on_change_dataset = on_load
 
@@ -107,14 +105,14 @@ class Masklets(foo.Panel):
         ctx.panel.data.picture = [{"type": "image", "source": as_link(picture)}]
 
     def stop(self, ctx: Any) -> None:
-        """Stop the current run."""
+        """Stop the current runs."""
         stop_runs(ctx)
 
     def render(self, ctx: Any) -> types.Property:
         """Return the layout."""
         panel = types.Object()
         state = ctx.panel.state
-        self._add_run(panel, state.run, state.ended)
+        self._add_runs(panel, state.runs, state.ended)
         if state.title:
             panel.md(f"**{state.title}**", name="title")
         if state.problem:
@@ -172,17 +170,26 @@ class Masklets(foo.Panel):
             config={"displayModeBar": False},
         )
 
-    def _add_run(
-        self, panel: types.Object, run: dict[str, Any] | None, ended: dict[str, Any] | None
+    def _add_runs(
+        self,
+        panel: types.Object,
+        runs: list[dict[str, Any]] | None,
+        ended: list[dict[str, Any]] | None,
     ) -> None:
-        if run is not None:
-            panel.md(f"At work, {run['share']:.0%}: {run['text']}", name="run_text")
+        if runs:
+            lines = [f"At work, {run['share']:.0%}: {run['text']}" for run in runs]
+            panel.md("\n\n".join(lines), name="run_text")
             panel.btn("stop", label="Stop", on_click=self.stop)
             timer = types.View(name="TimerView", interval=_TICK, on_interval=self.tick)
             panel.view("timer", timer)
-        elif ended is not None:
-            lines = [f"The last run: {ended['text']}", *(f"- {line}" for line in ended["problems"])]
-            panel.md("\n".join(lines), name="ended_text")
+        elif ended:
+            lines = [
+                "\n".join(
+                    [f"The last run: {run['text']}", *(f"- {one}" for one in run["problems"])]
+                )
+                for run in ended
+            ]
+            panel.md("\n\n".join(lines), name="ended_text")
 
 
 def _movie(ctx: Any) -> Footage:

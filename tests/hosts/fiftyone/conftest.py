@@ -8,6 +8,8 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import subprocess
+import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator
@@ -141,6 +143,12 @@ def masks(dataset: Any, field: str = "sam2") -> dict[int, dict[int, np.ndarray]]
             shown = detection.to_segmentation(frame_size=(WIDTH, HEIGHT), target=1)
             found.setdefault(number, {})[detection.index] = shown.mask > 0
     return found
+
+
+def elsewhere(dataset: Any, code: str) -> None:
+    """Do something to a dataset in another process."""
+    load = f"import fiftyone as fo; dataset = fo.load_dataset({dataset.name!r})"
+    subprocess.run([sys.executable, "-c", f"{load}\n{code}"], check=True)
 
 
 def overlap(mask: np.ndarray, other: np.ndarray) -> float:

@@ -11,6 +11,7 @@ from fiftyone.operators.executor import ExecutionError
 
 from sam2_plugins.fiftyone_plugin import evaluate, propagate
 from sam2_plugins.fiftyone_plugin.annotations import annotated_movies
+from sam2_plugins.fiftyone_plugin.footage import FootageError
 from tests.hosts.fiftyone.conftest import FRAMES, Execute, label, put
 
 
@@ -158,7 +159,38 @@ def test_frames_that_a_view_leaves_out_do_not_count(judged: Any, kind: str) -> N
     judged.reload()
     ious = judged.values("frames.sam2.detections.sam2_eval_iou")[0]
     assert one.frames == two.frames == 2
+    assert kind == "matched" or view.values("sam2_eval_iou")[1] == np.mean(ious[4])
     assert pytest.approx(np.mean([ious[n - 1][0] for n in shown[1:]])) == one.J
+
+
+def test_a_field_that_a_view_hides_is_told_of(judged: Any) -> None:
+    for field in ("sam2", "truth"):
+        with pytest.raises(FootageError, match=f"no field '{field}', or the view hides it"):
+            evaluate(judged.exclude_fields(f"frames.{field}"), "sam2", "truth")
+
+
+def test_another_truth_leaves_no_scores_of_the_first(judged: Any) -> None:
+    evaluate(judged, "sam2", "truth")
+    put(judged, 3, "other", label(1, 3))
+    evaluate(judged, "sam2", "other")
+    judged.reload()
+    scored = judged.values("frames.sam2_eval_iou")[0]
+    assert [n for n, value in enumerate(scored, start=1) if value is not None] == [3]
+
+
+@pytest.mark.parametrize(("absent", "unlabelled"), [("davis", 0.0), ("ignore", None)])
+def test_frames_that_nobody_has_labelled_are_told_of_or_left_out(
+    judged: Any, absent: Any, unlabelled: float | None
+) -> None:
+    for number in (1, 4):
+        put(judged, number, "other", label(1, number))
+    report = evaluate(judged, "sam2", "other", absent=absent)
+    told = [line for line in report.problems if "2 of the frames that were judged" in line]
+    assert len(told) == (absent == "davis")
+    judged.reload()
+    ious = judged.values("frames.sam2.detections.sam2_eval_iou")[0]
+    assert ious[1][0] == unlabelled
+    assert ious[3][0] > 0.75
 
 
 def test_a_clip_is_judged_on_its_frames_and_a_video_by_all_of_its_clips(movie: Any) -> None:

@@ -10,11 +10,12 @@ from xml.etree import ElementTree
 import fiftyone as fo
 import numpy as np
 import pytest
+from PIL import Image
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.fiftyone_plugin import evaluate, export, propagate
 from sam2_plugins.fiftyone_plugin.labels import detection_values
-from tests.hosts.fiftyone.conftest import label, put
+from tests.hosts.fiftyone.conftest import label, picture, put
 
 LAST = 4
 COUNT = 2 * LAST
@@ -222,3 +223,32 @@ def test_labels_without_a_class_are_written_as_objects(
     export(tracked, "sam2", tmp_path / "out", kind)
     names = sorted(one.label for one in detections(read(tmp_path / "out", kind)))
     assert names == (["object"] * COUNT if of_all else ["disc"] * LAST + ["object"] * LAST)
+
+
+def test_every_image_of_dynamic_groups_is_written(dataset: Any, tmp_path: Path) -> None:
+    for frame in range(LAST):
+        path = tmp_path / f"{frame}.png"
+        Image.fromarray(picture(frame)).save(path)
+        labels = fo.Detections(detections=[label(1, frame + 1), label(2, frame + 1)])
+        dataset.add_sample(fo.Sample(str(path), movie="a", place=frame, sam2=labels))
+    groups = dataset.group_by("movie", order_by="place")
+    first = groups.filter_labels("sam2", fo.ViewField("index") == 1)
+    for view, count in ((groups, COUNT), (first, LAST)):
+        out = tmp_path / str(count)
+        export(view, "sam2", out, fo.types.COCODetectionDataset)
+        assert len(detections(read(out, fo.types.COCODetectionDataset))) == count
+
+
+def test_of_a_grouped_dataset_the_field_that_was_named_is_written(
+    dataset: Any, video: Path, tmp_path: Path
+) -> None:
+    dataset.add_group_field("group", default="left")
+    group = fo.Group()
+    for name in ("left", "right"):
+        sample = fo.Sample(str(video), group=group.element(name))
+        first = fo.Detections(detections=[label(1, 1, label="first")])
+        sample.frames[1] = fo.Frame(seed=first, sam2=fo.Detections(detections=[label(2, 1)]))
+        dataset.add_sample(sample)
+    export(dataset, "sam2", tmp_path / "out", fo.types.CVATVideoDataset)
+    (one,) = detections(read(tmp_path / "out", fo.types.CVATVideoDataset))
+    assert one.label == "disc"

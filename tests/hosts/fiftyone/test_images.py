@@ -140,10 +140,22 @@ def test_only_labels_that_a_view_of_clips_or_frames_shows_are_prompts(
     assert shown[:3] == [[1]] * 3
 
 
-def test_labels_that_came_after_a_view_of_frames_are_prompts(movie: Any) -> None:
+def test_each_trajectory_has_a_report(movie: Any) -> None:
+    for number in range(1, 4):
+        put(movie, number, "seed", label(1, number), label(2, number))
+    view = movie.to_trajectories("frames.seed")
+    names = [one.name for one in propagate(view, "seed", prompt_frames=[1]).movies]
+    assert names == [f"discs.mp4, frames 1 to 3, disc {number}" for number in (1, 2)]
+
+
+@pytest.mark.parametrize("left_out", [(), ("note",)])
+def test_labels_that_came_after_a_view_of_frames_are_prompts(
+    movie: Any, left_out: tuple[str, ...]
+) -> None:
     put(movie, 1, "seed", label(1, 1))
     movie.compute_metadata()
-    frames = movie.to_frames(sample_frames=True).limit(3)
+    movie.add_frame_field("note", fo.StringField)
+    frames = movie.to_frames(sample_frames=True).exclude_fields(left_out).limit(3)
     put(movie, 1, "seed", label(1, 1), label(2, 1))
     (report,) = propagate(frames, "seed").movies
     assert (report.objects, report.frames) == (2, 3)
@@ -160,7 +172,7 @@ def test_the_panel_opens_on_flat_groups(images: Any) -> None:
     flat = images.group_by("sequence", order_by="place", flat=True)
     state = SimpleNamespace(field=None)
     panel = SimpleNamespace(state=state, data=SimpleNamespace())
-    store = SimpleNamespace(get=lambda _: None)
+    store = SimpleNamespace(list_keys=list)
     about = {"view": flat, "current_sample": None, "selected": []}
     Masklets().on_load(SimpleNamespace(panel=panel, store=lambda _: store, **about))
     assert "group the images by the field" in state.problem

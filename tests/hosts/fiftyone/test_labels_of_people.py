@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
+import numpy as np
 import pytest
+from PIL import Image
 
 from sam2_plugins.fiftyone_plugin import Everything, Request, evaluate, propagate, segment
 from sam2_plugins.fiftyone_plugin.finding import find_footage
-from tests.hosts.fiftyone.conftest import label, put
+from sam2_plugins.fiftyone_plugin.request import Progress
+from tests.hosts.fiftyone.conftest import elsewhere, label, masks, put
 
 GRADES = [1, "good", [2]]
 FRAMES = fo.ViewField("frame_number")
@@ -65,6 +69,62 @@ def test_a_label_that_is_made_while_a_run_writes_stays(movie: Any) -> None:
     footage.declare("sam2", fo.Detections, {})
     footage.revise(["sam2"], [0], add)
     assert [name for name, _ in named(movie, 1)] == ["mine", "machine's"]
+
+
+def test_a_prompt_that_is_made_during_a_run_is_one_for_the_next(movie: Any) -> None:
+    put(movie, 1, "seed", label(1, 1))
+
+    def add(progress: Progress) -> None:
+        if progress.done == 2:
+            put(movie, 5, "seed", label(2, 5))
+
+    propagate(movie, "seed", last=6, on_progress=add)
+    assert propagate(movie, "seed", last=6).movies[0].objects == 2
+
+
+@pytest.mark.parametrize("kind", ["prompt", "result"])
+def test_a_mask_that_is_drawn_over_on_the_disk_is_a_correction(
+    movie: Any, tmp_path: Path, kind: str
+) -> None:
+    one = label(1, 1)
+    one.export_mask(str(tmp_path / "prompt.png"), update=True)
+    put(movie, 1, "seed", one)
+    propagate(movie, "seed", last=4, masks_folder=tmp_path / "masks")
+    if kind == "result":
+        (one,) = movie.first().frames[2]["sam2"].detections
+    drawn = np.array(Image.open(one.mask_path))
+    drawn[:, :8] = 0
+    Image.fromarray(drawn).save(one.mask_path)
+    (report,) = propagate(movie, "seed", last=4, masks_folder=tmp_path / "masks").movies
+    assert report.computed >= 3
+
+
+def test_a_field_that_is_renamed_elsewhere_during_a_run_leaves_all_readable(
+    movie: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sam2_plugins.fiftyone_plugin.results.MOST_FRAMES", 2)
+    put(movie, 1, "seed", label(1, 1))
+    renamed = []
+
+    def rename(progress: Progress) -> None:
+        if progress.done == 4 and not renamed:
+            renamed.append(elsewhere(movie, "dataset.rename_frame_field('sam2', 'cells')"))
+
+    (report,) = propagate(movie, "seed", last=6, on_progress=rename).movies
+    assert (report.state, report.frames) == ("done", 6)
+    elsewhere(movie, "[*dataset.first().frames.items()]")
+    movie.reload()
+    assert sorted(masks(movie)) == [1, 2, 3, 4, 5, 6]
+    assert masks(movie, "cells")
+
+
+def test_what_is_not_saved_yet_of_other_samples_stays(movie: Any, video: Path) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    movie.add_sample(fo.Sample(str(video), note=""))
+    mine = movie.last()
+    mine["note"] = "mine"
+    propagate(movie.limit(1), "seed", last=2)
+    assert mine["note"] == "mine"
 
 
 @pytest.mark.parametrize("kind", ["prompted", "everything"])

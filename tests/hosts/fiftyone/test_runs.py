@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fiftyone as fo
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from fiftyone.operators.delegated import DelegatedOperationService
+from fiftyone.operators.store import ExecutionStore
 
 from sam2_plugins.core.checkpoints import cache_dir, save_model
 from sam2_plugins.core.errors import Sam2PluginsError
@@ -26,7 +28,7 @@ from sam2_plugins.fiftyone_plugin.finding import find_footage
 from sam2_plugins.fiftyone_plugin.objects import TrackedLabel
 from sam2_plugins.fiftyone_plugin.propagation import run
 from sam2_plugins.fiftyone_plugin.request import Progress, Request
-from sam2_plugins.fiftyone_plugin.runs import STORE, at_work, last_run
+from sam2_plugins.fiftyone_plugin.runs import STORE, Run, at_work, ended, stop_runs
 from tests.hosts.fiftyone.conftest import (
     FRAMES,
     HEIGHT,
@@ -279,15 +281,31 @@ def test_a_run_of_the_app_goes_on_beside_it_until_it_is_stopped(
     )
     list(foo.get_operator(uri).execute(context))
     store = context.store(STORE)
-    assert at_work(store) is not None
+    assert at_work(store)
     execute("stop_propagation", movie)
     deadline = time.monotonic() + 60
-    while at_work(store) is not None:
+    while at_work(store):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert last_run(store)["text"].startswith("0 done, 1 stopped")
+    assert ended(store)[0]["text"].startswith("0 done, 1 stopped")
     movie.reload()
     assert len(masks(movie)) < FRAMES
+
+
+def test_runs_beside_each_other_are_shown_and_stopped_each(movie: Any) -> None:
+    store = ExecutionStore.create(STORE, dataset_id=movie._doc.id)
+    one, other = Run(store), Run(store)
+    one.show(Progress("a.mp4", 0, 1, 1, 4))
+    other.show(Progress("b.mp4", 0, 1, 2, 4))
+    assert [run["share"] for run in at_work(store)] == [0.25, 0.5]
+    other.end("1 done")
+    assert [run["share"] for run in at_work(store)] == [0.25]
+    stop_runs(SimpleNamespace(store=lambda _: store, ops=SimpleNamespace(notify=print)))
+    assert one.is_to_stop()
+    one.end("1 stopped")
+    assert [run["text"] for run in ended(store)] == ["1 done", "1 stopped"]
+    assert not Run(store).is_to_stop()
+    assert not ended(store)
 
 
 def test_a_scheduled_run_needs_no_orchestrator_of_fiftyone_enterprise() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import fiftyone as fo
 import fiftyone.zoo as foz
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -62,7 +63,25 @@ def test_a_model_of_videos_tracks_from_a_frame(source: str, movie: Any) -> None:
     assert overlap(shown, disc(23, 1)) > 0.75
 
 
-def model_labels(model: Any, movie: Any) -> dict[int, Any]:
+@pytest.mark.parametrize(("direction", "wanted"), [("forward", [4, 5, 6]), ("backward", [3, 4])])
+def test_a_model_of_videos_keeps_to_a_clip(
+    source: str, movie: Any, direction: str, wanted: list[int]
+) -> None:
+    put(movie, 4, "seed", label(1, 4))
+    model = foz.load_zoo_model("sam2-plugins-nano-video", device="cpu", direction=direction)
+    assert sorted(model_labels(model, movie.to_clips([[(3, 6)]]))) == wanted
+
+
+def test_values_of_a_segmentation_keep_their_names(source: str, movie: Any) -> None:
+    value = {1: fo.Segmentation(mask=disc(0, 1) * np.uint8(3))}
+    movie.set_values("frames.seed", {movie.first().id: value}, key_field="id")
+    movie.mask_targets = {"frames.seed": {3: "cat"}}
+    model = foz.load_zoo_model("sam2-plugins-nano-video", device="cpu")
+    (one,) = model_labels(model, movie.to_clips([[(1, 1)]]))[1].detections
+    assert (one.label, one.index) == ("cat", 3)
+
+
+def model_labels(model: Any, samples: Any) -> dict[int, Any]:
     """Apply it as FiftyOne does, whose reader of videos wants ffmpeg."""
     model.needs_fields = {"prompt_field": "frames.seed"}
-    return dict(model.predict(None, sample=movie.first()))
+    return dict(model.predict(None, sample=samples.first()))
