@@ -71,7 +71,8 @@ class Engine:
         self._pending = Pending(self.settings.folder / "pending")
         self._deliveries = Deliveries(self._deliver)
         self._corrections = Corrections()
-        self._storing = threading.Lock()
+        self._storing, self._asking = threading.Lock(), threading.Lock()
+        self._asked: set[str] = set()  # keys of tasks in whose place another request is answered
 
     def predict(
         self,
@@ -101,7 +102,12 @@ class Engine:
         until = time.monotonic() + seconds
         own = self.projects.settings(project)
         requests = [TaskRequest(t, label_config, drawn, server, project, until, own) for t in tasks]
-        return [self._answer(request, known) for request in requests]
+        own_keys: set[str] = set()
+        try:
+            return [self._answer(request, known, own_keys) for request in requests]
+        finally:
+            with self._asking:
+                self._asked -= own_keys
 
     def resume(self) -> int:
         """Resume the requests that a stopped backend left unfinished; return their number.
@@ -166,19 +172,27 @@ class Engine:
 
     # -- one task
 
-    def _answer(self, request: TaskRequest, known: Collection[str] = ()) -> Any:
+    def _answer(
+        self, request: TaskRequest, known: Collection[str] = (), asked: set[str] | None = None
+    ) -> Any:
         """Return a prediction, or why there is none: an error affects this task alone.
 
         Parameters
         ----------
-        known
-            Keys of requests that were to be stored when this one came: answered too, the task would
-            have the prediction twice.
+        known, asked
+            Keys of requests that were to be stored when this one came, and of those that came with
+            it: answered too by another one, the task would have the prediction twice.
         """
         try:
             try:
                 if known and request.key in known:
                     raise NotYet("It is stored when it is done.")
+                if asked is not None and not request.interactive:
+                    with self._asking:
+                        if request.key in self._asked - asked:
+                            return []
+                        asked.add(request.key)
+                        self._asked.add(request.key)
                 made = self._prediction(request)
                 return [] if self._is_stored(request, made) else made
             except NotYet:
