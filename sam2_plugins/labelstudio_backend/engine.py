@@ -71,8 +71,8 @@ class Engine:
         self._pending = Pending(self.settings.folder / "pending")
         self._deliveries = Deliveries(self._deliver)
         self._corrections = Corrections()
-        self._storing, self._asking = threading.Lock(), threading.Lock()
-        self._asked: set[str] = set()  # keys of tasks in whose place another request is answered
+        self._storing = threading.Lock()
+        self._asked: dict[str, set[str]] = {}  # key of a task to those that are answered with it
 
     def predict(
         self,
@@ -102,12 +102,12 @@ class Engine:
         until = time.monotonic() + seconds
         own = self.projects.settings(project)
         requests = [TaskRequest(t, label_config, drawn, server, project, until, own) for t in tasks]
-        own_keys: set[str] = set()
+        asked: set[str] = set()
         try:
-            return [self._answer(request, known, own_keys) for request in requests]
+            return [self._answer(request, known, asked) for request in requests]
         finally:
-            with self._asking:
-                self._asked -= own_keys
+            for key in asked:
+                del self._asked[key]
 
     def resume(self) -> int:
         """Resume the requests that a stopped backend left unfinished; return their number.
@@ -117,7 +117,7 @@ class Engine:
         """
         taken_up = 0
         while not self._pending.claim():
-            if self.work.jobs.closes_within(1.0):
+            if self.work.jobs.closing.wait(1.0):
                 return 0
         for key, kept in self._pending.all().items():
             project = str(kept.get("project", ""))
@@ -188,11 +188,9 @@ class Engine:
                 if known and request.key in known:
                     raise NotYet("It is stored when it is done.")
                 if asked is not None and not request.interactive:
-                    with self._asking:
-                        if request.key in self._asked - asked:
-                            return []
-                        asked.add(request.key)
-                        self._asked.add(request.key)
+                    if self._asked.setdefault(request.key, asked) is not asked:
+                        return []
+                    asked.add(request.key)
                 made = self._prediction(request)
                 return [] if self._is_stored(request, made) else made
             except NotYet:
@@ -350,7 +348,7 @@ class Engine:
             try:
                 made = self._prediction(request, whole=True)
             except NotYet:  # stopped by a person, or by the end of the backend
-                if not self.work.jobs.is_closing:
+                if not self.work.jobs.closing.is_set():
                     self._pending.remove(key)
                 return
             except Sam2PluginsError as error:
