@@ -18,7 +18,7 @@ from sam2_plugins.labelstudio_backend.settings import Settings
 app = typer.Typer(help="Label Studio: pre-annotate videos and images.", no_args_is_help=True)
 
 Host = Annotated[str, typer.Option(help="Address to listen on.", envvar="HOST")]
-Port = Annotated[int, typer.Option(help="Port to listen on.", envvar="PORT")]
+Port = Annotated[int, typer.Option(help="Port to listen on.", envvar="PORT", max=65535)]
 Labels = Annotated[str, typer.Option(metavar="A,B,…", help="Labels of the labelling config.")]
 
 
@@ -86,7 +86,7 @@ def demo(
         Path | None,
         typer.Option(help="The program label-studio; by default, one is installed into FOLDER."),
     ] = None,
-    port: Annotated[int, typer.Option(help="Port of Label Studio.")] = 8080,
+    port: Annotated[int, typer.Option(help="Port of Label Studio.", max=65535)] = 8080,
 ) -> None:
     """Start Label Studio with two sample projects and this backend, all on this machine."""
     from sam2_plugins.cli.console import ERR, say
@@ -156,10 +156,12 @@ def frames(
 
     if (document_root is None) == (url is None):
         raise typer.BadParameter("give either --document-root or --url.")
+    names = [label.strip() for label in labels.split(",") if label.strip()]
+    if not names:
+        raise typer.BadParameter("give at least one of --labels.")
     where = url or local_files_url(out, document_root or Path())
     with open_frames(source, **arrays.arguments()) as movie, frames_progress() as progress:
         task = progress.add_task("Writing", total=len(range(0, len(movie), every)))
-        names = [label.strip() for label in labels.split(",") if label.strip()]
         for done in write_stack(movie, out, url=where, labels=names, every=every, pages=pages):
             progress.update(task, completed=done)
     say(f"In Label Studio: make a project with the labelling config of {out},")

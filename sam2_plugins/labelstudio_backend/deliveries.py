@@ -72,10 +72,10 @@ class Pending:
         """Return those that are kept, by key; a damaged one is deleted."""
         found = {}
         for path in sorted(self._folder.glob("*.json")):
-            try:
-                request = json.loads(path.read_text(encoding="utf-8"))
-                found[path.stem] = {"task": dict(request["task"]), **request}
-            except (OSError, ValueError, KeyError, TypeError):
+            request = files.read_object(path)
+            if isinstance(request.get("task"), dict):
+                found[path.stem] = request
+            else:
                 log.warning("%s is damaged, and deleted.", path)
                 self.remove(path.stem)
         return found

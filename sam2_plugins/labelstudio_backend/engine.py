@@ -72,6 +72,7 @@ class Engine:
         self._deliveries = Deliveries(self._deliver)
         self._corrections = Corrections()
         self._storing = threading.Lock()
+        self._asked: dict[str, set[str]] = {}  # key of a task to those that are answered with it
 
     def predict(
         self,
@@ -101,7 +102,12 @@ class Engine:
         until = time.monotonic() + seconds
         own = self.projects.settings(project)
         requests = [TaskRequest(t, label_config, drawn, server, project, until, own) for t in tasks]
-        return [self._answer(request, known) for request in requests]
+        asked: set[str] = set()
+        try:
+            return [self._answer(request, known, asked) for request in requests]
+        finally:
+            for key in asked:
+                del self._asked[key]
 
     def resume(self) -> int:
         """Resume the requests that a stopped backend left unfinished; return their number.
@@ -111,7 +117,7 @@ class Engine:
         """
         taken_up = 0
         while not self._pending.claim():
-            if self.work.jobs.closes_within(1.0):
+            if self.work.jobs.closing.wait(1.0):
                 return 0
         for key, kept in self._pending.all().items():
             project = str(kept.get("project", ""))
@@ -166,19 +172,25 @@ class Engine:
 
     # -- one task
 
-    def _answer(self, request: TaskRequest, known: Collection[str] = ()) -> Any:
+    def _answer(
+        self, request: TaskRequest, known: Collection[str] = (), asked: set[str] | None = None
+    ) -> Any:
         """Return a prediction, or why there is none: an error affects this task alone.
 
         Parameters
         ----------
-        known
-            Keys of requests that were to be stored when this one came: answered too, the task would
-            have the prediction twice.
+        known, asked
+            Keys of requests that were to be stored when this one came, and of those that came with
+            it: answered too by another one, the task would have the prediction twice.
         """
         try:
             try:
                 if known and request.key in known:
                     raise NotYet("It is stored when it is done.")
+                if asked is not None and not request.interactive:
+                    if self._asked.setdefault(request.key, asked) is not asked:
+                        return []
+                    asked.add(request.key)
                 made = self._prediction(request)
                 return [] if self._is_stored(request, made) else made
             except NotYet:
@@ -336,7 +348,7 @@ class Engine:
             try:
                 made = self._prediction(request, whole=True)
             except NotYet:  # stopped by a person, or by the end of the backend
-                if not self.work.jobs.is_closing:
+                if not self.work.jobs.closing.is_set():
                     self._pending.remove(key)
                 return
             except Sam2PluginsError as error:

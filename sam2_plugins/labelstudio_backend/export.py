@@ -208,7 +208,7 @@ def _add_video(exported: ExportedTask, regions: Sequence[VideoRegion]) -> None:
             if mask is not None:
                 exported.masks.put(frame - 1, region.id, mask)
                 exported.moved += was_moved
-        exported.labels[region.id] = region.labels[0] if region.labels else ""
+        exported.labels[region.id] = ", ".join(region.labels)
 
 
 def _mask_at(
@@ -370,8 +370,9 @@ def write_masks(
     movie = Blank(task.name, task.size, task.length)
     numbers = {obj: number for number, obj in enumerate(task.labels, start=1)}
     parents: dict[ObjectId, ObjectId] = {numbers[d]: numbers[m] for d, m in task.parents.items()}
+    labels: dict[ObjectId, str] = {numbers[o]: label for o, label in task.labels.items() if label}
     with open_writers(
-        folder, names, movie, numbers.values(), parents=parents, overwrite=overwrite
+        folder, names, movie, numbers.values(), parents=parents, names=labels, overwrite=overwrite
     ) as writers:
         for frame in range(task.length):
             here = task.masks.on_frame(frame)

@@ -144,14 +144,20 @@ class Job:
 
 
 class Jobs:
-    """Jobs that run and have run, by what they do."""
+    """Jobs that run and have run, by what they do.
+
+    Attributes
+    ----------
+    closing
+        Set when the backend is stopping.
+    """
 
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
         self._past: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self._threads: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
-        self._closing = threading.Event()
+        self.closing = threading.Event()
         self._slots = {urgency: threading.Semaphore(most) for urgency, most in AT_ONCE.items()}
 
     def join(
@@ -190,15 +196,6 @@ class Jobs:
             thread.start()
         return job
 
-    @property
-    def is_closing(self) -> bool:
-        """Whether the backend is stopping."""
-        return self._closing.is_set()
-
-    def closes_within(self, seconds: float) -> bool:
-        """Wait; return whether the backend is stopping."""
-        return self._closing.wait(seconds)
-
     def all(self) -> list[Job]:
         """Return those that run and the last ones that ran, the latest first."""
         with self._lock:
@@ -223,7 +220,7 @@ class Jobs:
         A thread that computes when the process ends would abort the process.
         """
         with self._lock:
-            self._closing.set()
+            self.closing.set()
             threads = list(self._threads.values())
         until = time.monotonic() + patience
         for thread in threads:
@@ -260,7 +257,7 @@ class Jobs:
             release_memory()
 
     def _is_over(self, job: Job) -> bool:
-        return job.stop.is_set() or self._closing.is_set()
+        return job.stop.is_set() or self.closing.is_set()
 
     def _break_off(self, job: Job) -> None:
         job.end("cancelled" if job.stop.is_set() else "left")

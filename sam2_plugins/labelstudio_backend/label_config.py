@@ -177,11 +177,8 @@ def parse_label_config(xml: str, data: Mapping[str, Any] | None = None) -> Label
     controls, others = [], []
     for tag in tags:
         # A control without toName belongs to the only object.
-        name, to_name, written = (
-            tag.get("name", ""),
-            tag.get("toname") or only,
-            tag.get(_WRITTEN, ""),
-        )
+        name, written = tag.get("name", ""), tag.get(_WRITTEN, "")
+        to_name = tag.get("toname") or only
         shape = tag.tag.removesuffix("labels")
         if shape in (*SHAPES, VIDEO_SHAPE) and to_name in names:
             sets = beside.get(to_name, {}) if tag.tag == shape else {}
@@ -285,10 +282,8 @@ def _media(tag: ElementTree.Element, controls: list[Control], data: Mapping[str,
             read = float(str(value_of(written, data)))
             read = read if read >= 1 else 1 / read  # the editor takes 0.04 for seconds a frame
             rate = read if 0 < read < math.inf else rate
-    address = value_of(value, data)
-    return Media(
-        name, kind, value.removeprefix("$"), address, bool(pages), rate, about, tuple(takers)
-    )
+    key, address = value.removeprefix("$"), value_of(value, data)
+    return Media(name, kind, key, address, bool(pages), rate, about, tuple(takers))
 
 
 def _labels(tag: ElementTree.Element, data: Mapping[str, Any]) -> tuple[str, ...]:

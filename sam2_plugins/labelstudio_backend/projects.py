@@ -28,7 +28,7 @@ def video_config(labels: Sequence[str], rate: float | str = 24) -> str:
     <Labels name="label" toName="video">{_labels(labels)}</Labels>
     {track_button("video")}
   </View>
-  <Video name="video" value="$video" framerate="{_text(rate)}"/>
+  <Video name="video" value="$video" framerate="{rate}"/>
   <VideoRectangle name="box" toName="video" smart="true"/>
 </View>"""
 
@@ -58,9 +58,8 @@ def image_config(labels: Sequence[str]) -> str:
 
 def create_project(server: LabelStudio, title: str, config: str) -> int:
     """Make a project, and return its id."""
-    return int(
-        server.request("POST", "/api/projects/", {"title": title, "label_config": config})["id"]
-    )
+    made = server.request("POST", "/api/projects/", {"title": title, "label_config": config})
+    return int(made["id"])
 
 
 def upload(server: LabelStudio, project: int, path: Path) -> None:
@@ -123,7 +122,3 @@ def _labels(labels: Sequence[str]) -> str:
         f"<Label value={quoteattr(label)} background={quoteattr(COLOURS[i % len(COLOURS)])}/>"
         for i, label in enumerate(labels)
     )
-
-
-def _text(rate: float | str) -> str:
-    return rate if isinstance(rate, str) else f"{rate:g}"

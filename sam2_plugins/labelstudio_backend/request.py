@@ -60,7 +60,7 @@ class TaskRequest:
         found = self.task.get("id")
         return found if isinstance(found, int) else None
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Its name: the same text for the same task and prompts."""
         how = [*self.settings.tracking.identity().values(), self.settings.max_frames]

@@ -147,6 +147,10 @@ class Settings:
             raise LabelStudioError(
                 f"The masks that travel are keyframes, all or none, not {self.masks!r}."
             )
+        if self.url and not self.url.startswith(("http://", "https://")):
+            raise LabelStudioError(
+                f"The address of Label Studio begins with http:// or https://, not {self.url!r}."
+            )
         if self.answer_within <= 0 or self.max_frames < 0:
             raise LabelStudioError("answer_within is above 0 seconds, and max_frames 0 or more.")
         if self.requests < 1 or self.max_megapixels <= 0 or self.fetch_within <= 0:
@@ -192,7 +196,7 @@ class Settings:
         usual = {one.name: one.default for one in fields(self)}
         chosen = [
             f"{key.replace('_', ' ')} {value}"
-            for key in ("memory", "window", "image_size", "max_frames", "masks")
+            for key in ("memory", "window", "image_size", "max_frames", "masks", "everything")
             if (value := getattr(self, key)) != usual[key]
         ]
         trained = f"{name} {weights_digest(self.model)[:6]}".strip()

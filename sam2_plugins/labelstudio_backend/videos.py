@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.labelstudio_backend import keyframes
 from sam2_plugins.labelstudio_backend.errors import FormatError, NothingToDo
 from sam2_plugins.labelstudio_backend.formats import geometry
-from sam2_plugins.labelstudio_backend.formats.geometry import FrameSize, PercentBox
+from sam2_plugins.labelstudio_backend.formats.geometry import FrameSize
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     Keyframe,
     VideoRegion,
@@ -181,7 +180,7 @@ def answer_region(
             if frame in persons:
                 sequence[frame] = keyframes.keep_keyframe(persons[frame], view.clock.rate, carried)
             else:
-                box = _percent(chosen[frame], view.size)
+                box = geometry.percent_box(chosen[frame], view.size)
                 goes_on = frame != last or frame == len(shown)
                 sequence[frame] = keyframes.make_keyframe(
                     frame, box, goes_on, view.clock.rate, carried
@@ -270,12 +269,6 @@ def _masks(
     end = after if view.masks == "all" else frame + 1
     found = ((f, masks.get(f)) for f in range(frame, max(end, frame + 1)))
     return {str(f): dict(mask.to_rle()) for f, mask in found if mask is not None and mask.visible}
-
-
-def _percent(box: Sequence[float], size: FrameSize) -> PercentBox:
-    value = geometry.to_percent(box, size)
-    x, y, width, height = itemgetter("x", "y", "width", "height")(value)
-    return x, y, width, height
 
 
 def view_of(

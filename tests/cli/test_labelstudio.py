@@ -34,6 +34,13 @@ def test_long_movies_become_several_tasks(run, movie, tmp_path):
     assert [(len(t["data"]["frames"]), t["data"]["first_frame"]) for t in tasks] == [(4, 0), (2, 4)]
 
 
+def test_a_config_without_a_label_and_a_port_beyond_all_are_refused(run, movie, tmp_path):
+    frames = ("labelstudio", "frames", movie, "--out", tmp_path / "x", "--url", "http://h")
+    assert run(*frames, "--labels", " ,").code == 2
+    assert run("labelstudio", "serve", "--port", 70_000).code == 2
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_folder_elsewhere_or_in_use_is_refused(run, movie, tmp_path):
     (tmp_path / "root").mkdir()
     outside = run(

@@ -233,6 +233,25 @@ def test_what_is_to_be_stored_is_not_answered_as_well(settings, files, pictures)
     assert [len(stored.of(n)) for n in (1, 2)] == [1, 1]
 
 
+def test_a_task_that_is_wanted_twice_at_once_is_answered_once(engine, files, pictures):
+    """By who presses twice, or opens a task of the batch: Label Studio would keep both."""
+    batch = [pictures(n, str(files / f"page{n}.png")) for n in (1, 2)]
+    answers: list = []
+    first, second = (
+        threading.Thread(target=lambda n=n: answers.append(engine.predict(batch[:n], tasks.IMAGE)))
+        for n in (2, 1)
+    )
+    with engine.work.tracks.lane.turn(CLICK):
+        first.start()
+        wait_for(lambda: engine._asked)
+        second.start()
+        second.join(10)
+    first.join()
+    assert answers[0] == [[]]
+    assert [len(one["result"]) for one in answers[1]] == [1, 1]
+    assert engine.predict(batch, tasks.IMAGE) == answers[1]
+
+
 def test_what_a_stopped_backend_has_not_stored_is_stored_by_the_next(settings, files, pictures):
     with label_studio() as (web, stored):
         hurried = dataclasses.replace(settings, answer_within=1e-6, url=web.url, api_key="t")

@@ -48,6 +48,16 @@ def test_boxes_on_video_come_back_as_masks(settings, files, discs, tmp_path, kep
     assert {path.name for path in files_made} == {"labels.tif", "coco.json", "objects.json"}
 
 
+def test_all_labels_of_an_object_are_its_name_in_the_files(settings, files, discs, tmp_path):
+    box = tasks.video_box(discs[1], 1)
+    (answer,) = Engine(settings).predict([tasks.video_task(files)], tasks.VIDEO, {"result": [box]})
+    answer["result"][0]["value"]["labels"] = ["Cell", "dim"]
+    write_masks(exported(tmp_path, tasks.video_task(files), answer["result"]), tmp_path, "coco,csv")
+    (track,) = json.loads((tmp_path / "coco.json").read_text())["tracks"]
+    assert track["name"] == "Cell, dim"
+    assert (tmp_path / "tracks.csv").read_text().count('"Cell, dim"') == FRAMES
+
+
 def test_a_mask_under_a_box_that_a_person_moved_moves_along(settings, files, discs, tmp_path):
     box = tasks.video_box(discs[1], 1)
     (answer,) = Engine(settings).predict([tasks.video_task(files)], tasks.VIDEO, {"result": [box]})

@@ -26,7 +26,13 @@ def test_lists_are_read_with_commas():
 
 
 @pytest.mark.parametrize(
-    "environment", [{"SAM2_MAX_FRAMES": "many"}, {"SAM2_MASKS": "some"}, {"SAM2_MAX_FRAMES": "-1"}]
+    "environment",
+    [
+        {"SAM2_MAX_FRAMES": "many"},
+        {"SAM2_MASKS": "some"},
+        {"SAM2_MAX_FRAMES": "-1"},
+        {"LABEL_STUDIO_URL": "localhost:8080"},
+    ],
 )
 def test_a_wrong_setting_is_told(environment):
     with pytest.raises(LabelStudioError):
@@ -41,9 +47,12 @@ def test_predictions_of_other_settings_or_of_a_model_trained_anew_have_another_v
     path = tmp_path / "my cells.safetensors"
     path.write_bytes(b"first")
     made = Settings(model=str(path))
-    versions = [made.model_version, replace(made, memory="samurai", masks="all").model_version]
+    versions = [
+        made.model_version,
+        replace(made, memory="samurai", masks="all", everything="Cell").model_version,
+    ]
     path.write_bytes(b"trained anew")
     versions.append(made.model_version)
     assert all(version.startswith("SAM 2 my cells ") for version in versions)
-    assert versions[1] == f"{versions[0]}, memory samurai, masks all"
+    assert versions[1] == f"{versions[0]}, memory samurai, masks all, everything Cell"
     assert len(set(versions)) == 3

@@ -83,6 +83,6 @@ def close_in_mid_track(work: Work) -> None:
     closing = threading.Thread(target=work.jobs.close)
     with work.tracks.lane.turn(CLICK):
         closing.start()
-        while not work.jobs.is_closing:
+        while not work.jobs.closing.is_set():
             time.sleep(0.01)
     closing.join()

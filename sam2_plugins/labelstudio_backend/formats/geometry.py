@@ -65,17 +65,17 @@ def meets(box: Box, size: FrameSize) -> bool:
     return max(x0, 0) < min(x1, width) and max(y0, 0) < min(y1, height)
 
 
+def percent_box(box: Sequence[float], size: FrameSize) -> PercentBox:
+    """Return a pixel box in percent."""
+    (height, width), (x0, y0, x1, y1) = size, box
+    x, y, w, h = x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height
+    return x * 100, y * 100, w * 100, h * 100
+
+
 def to_percent(box: Sequence[float], size: FrameSize) -> dict[str, float]:
     """Return the rectangle of a pixel box, upright."""
-    height, width = size
-    x0, y0, x1, y1 = box
-    return {
-        "x": x0 / width * 100,
-        "y": y0 / height * 100,
-        "width": (x1 - x0) / width * 100,
-        "height": (y1 - y0) / height * 100,
-        "rotation": 0,
-    }
+    x, y, width, height = percent_box(box, size)
+    return {"x": x, "y": y, "width": width, "height": height, "rotation": 0}
 
 
 def point(value: Mapping[str, Any], size: FrameSize) -> tuple[float, float]:
