@@ -16,6 +16,7 @@ from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START
 from sam2_plugins.core.model.sam2 import PREVIOUS_LOGIT_LIMIT
 from sam2_plugins.core.prompts import POSITIVE, Points, Prompt
 from sam2_plugins.core.runtime import in_inference
+from sam2_plugins.core.tracking.colours import Colours
 from sam2_plugins.core.tracking.feature_cache import FeatureCache, stacked
 from sam2_plugins.core.tracking.memory.bank import Memory, Recall, as_tensors, box_in, box_of
 from sam2_plugins.core.tracking.outline import Outlines
@@ -58,6 +59,7 @@ class Operations:
         self.pointer_span = pointer_span
         self.specks = specks
         self.outlines = None if refiner is None else Outlines(features, refiner)
+        self.colours = Colours(features) if features.model.variant.sees_colours else None
 
     # -- prompts
 
@@ -192,6 +194,7 @@ class Operations:
             scores = torch.cat([output.object_score for output in outputs_])
             maps = self._encoded(frames_, windows, logits, scores)
             near = self._near(frames_, windows, logits, given_)
+            shown = self._colours(frames_, windows, logits)
             shapes, read = to_host([logits[:, 0] > 0, scores])
             memories += [
                 Memory(
@@ -203,9 +206,10 @@ class Operations:
                     output.iou,
                     float(score[0]),
                     closeup=closeup,
+                    colours=colours,
                 )
-                for frame, map_, output, shape, score, closeup in zip(
-                    frames_, maps, outputs_, shapes, read, near, strict=True
+                for frame, map_, output, shape, score, closeup, colours in zip(
+                    frames_, maps, outputs_, shapes, read, near, shown, strict=True
                 )
             ]
         return memories[: len(outputs)]
@@ -216,7 +220,7 @@ class Operations:
         frames: Sequence[int],
         masks: Sequence[ObjectMask],
         windows: Sequence[Window],
-        near: Sequence[Tensor | None] | None = None,
+        before: Sequence[Memory | None] | None = None,
     ) -> list[Memory]:
         """Memories of frames made again from their recorded masks, in whatever windows.
 
@@ -224,18 +228,19 @@ class Operations:
 
         Parameters
         ----------
-        near
-            Closeups that are known: how an object looked does not depend on its window.
+        before
+            What they were in other windows, on which how an object looked does not depend.
         """
         memories: list[Memory] = []
-        known = near or [None] * len(masks)
+        known = before or [None] * len(masks)
         for frames_, masks_, windows_, known_ in self._at_once(frames, masks, windows, known):
             adopted = self._adopted(frames_, masks_, windows_)
             logits, scores = adopted.mask.float(), adopted.object_score.float()
             maps = self._encoded(frames_, windows_, logits, scores)
-            if any(one is None for one in known_):
+            near = [one and one.closeup for one in known_]
+            if any(one is None for one in near):
                 shown = self._near(frames_, windows_, logits, [True] * len(frames_))
-                known_ = [k if k is not None else s for k, s in zip(known_, shown, strict=True)]
+                near = [k if k is not None else s for k, s in zip(near, shown, strict=True)]
             pointers = adopted.pointer.float().unbind()
             memories += [
                 Memory(
@@ -247,9 +252,10 @@ class Operations:
                     mask.iou,
                     mask.score,
                     closeup=closeup,
+                    colours=one and one.colours,
                 )
-                for frame, map_, pointer, window, mask, closeup in zip(
-                    frames_, maps, pointers, windows_, masks_, known_, strict=True
+                for frame, map_, pointer, window, mask, closeup, one in zip(
+                    frames_, maps, pointers, windows_, masks_, near, known_, strict=True
                 )
             ]
         return memories[: len(masks)]
@@ -272,6 +278,13 @@ class Operations:
         if self.outlines is None:
             return [None] * len(frames)
         return self.outlines.shown(frames, logits, windows, given)
+
+    def _colours(
+        self, frames: Sequence[int], windows: Sequence[Window], logits: Tensor
+    ) -> Sequence[Tensor | None]:
+        if self.colours is None:
+            return [None] * len(frames)
+        return self.colours.shown(frames, logits, windows)
 
     def _adopted(
         self, frames: Sequence[int], masks: Sequence[ObjectMask], windows: Sequence[Window]
