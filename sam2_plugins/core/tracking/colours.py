@@ -91,8 +91,9 @@ class Colours:
         return self._codes.get((*view, tuple(shape)), lambda: self._make_codes(*view, shape))
 
     def _make_codes(self, frame: int, window: Window, shape: Sequence[int]) -> Tensor:
-        pixels = window.crop(self._features.on_device(frame)).permute(2, 0, 1)
-        cells = F.adaptive_avg_pool2d(pixels.float(), tuple(shape)).flatten(1)
+        x0, y0, x1, y1 = window.box
+        pixels = self._features.on_device(frame)[y0:y1, x0:x1].permute(2, 0, 1).float()
+        cells = F.adaptive_avg_pool2d(pixels, (shape[0], shape[1])).flatten(1)
         red, green, blue = (cells * (LEVELS / 256)).long().unbind()
         return (red * LEVELS + green) * LEVELS + blue
 

@@ -207,7 +207,9 @@ class FrameStep:
     def _weigh_colours(self, frame: int, batches: Sequence[_Batch]) -> None:
         """Hold the masks against the colours of the objects' prompted frames, in photographs."""
         colours = self.operations.colours
-        for batch in batches if colours is not None else ():
+        if colours is None:
+            return
+        for batch in batches:
             shown = [member.obj.bank.colours(frame) for member in batch.members]
             windows = [member.window for member in batch.members]
             mask = colours.weigh(frame, batch.decoded.mask, windows, shown)
