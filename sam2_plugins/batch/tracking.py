@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,73 +18,20 @@ from sam2_plugins.core.checkpoints import model_name
 from sam2_plugins.core.errors import ExportError, PromptError, TrackingError, message_of
 from sam2_plugins.core.export import WriterGroup, open_writers
 from sam2_plugins.core.frames import FrameSource, first_read, open_frames
-from sam2_plugins.core.lineage import LineageJournal, LineageTracker, note_on, run_all
+from sam2_plugins.core.lineage import AllObjects, LineageFrame, LineageJournal, note_on, run_all
 from sam2_plugins.core.lineage.events import Event, parents_of
-from sam2_plugins.core.masks import Masklet, MaskTable, ObjectId
+from sam2_plugins.core.masks import Masklet, ObjectId
 from sam2_plugins.core.masks.journal import read_journal
 from sam2_plugins.core.masks.masklet import spans_of
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.prompt_files import facts_of, refuse_other_movie, save_prompts
 from sam2_plugins.core.tracking.options import TrackingOptions
-from sam2_plugins.core.tracking.run import TrackJournal, run
+from sam2_plugins.core.tracking.run import Journal, TrackJournal, run
 from sam2_plugins.core.tracking.schedule import Life, jumps, plan_sweeps
-from sam2_plugins.core.tracking.tracker import VideoTracker
+from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
 
 LoadModel: TypeAlias = Callable[[TrackingOptions], Sam2Model]
-
-
-@dataclass(frozen=True)
-class Step:
-    """A frame of a run: written, and its masks kept.
-
-    Attributes
-    ----------
-    fresh
-        Whether it had to be computed.
-    """
-
-    frame: int
-    fresh: bool
-
-
-def record(
-    tracker: VideoTracker, options: TrackingOptions, journal: Path, writers: WriterGroup
-) -> Generator[Step, None, None]:
-    """Track, keep every mask, write every frame as it comes; go on from the masks that are there.
-
-    Closing the generator stops within a frame.
-    """
-    if not tracker.frames.seekable:
-        journal.unlink(missing_ok=True)  # a stream begins anew
-    kept = TrackJournal(journal)
-    with closing(run(tracker, options, [kept])) as results:
-        for result in results:
-            writers.write(result.frame, result.time, result.masks)
-            yield Step(result.frame, kept.wrote)
-
-
-def record_all(
-    lineage: LineageTracker,
-    options: TrackingOptions,
-    every: int,
-    journal: Path,
-    writers: WriterGroup,
-) -> Generator[Step, None, None]:
-    """As `record`, of all objects: each frame is kept and written when it is decided."""
-    kept = LineageJournal(journal)
-    with closing(run_all(lineage, options.start or 0, options.stop, every, kept)) as results:
-        for result in results:
-            writers.write(result.frame, result.time, result.masks)
-            yield Step(result.frame, kept.wrote)
-
-
-def replay(
-    masks: MaskTable[int, ObjectId], frames: FrameSource, writers: WriterGroup
-) -> Generator[Step, None, None]:
-    """Write the frames of masks that are there; this takes no model."""
-    for frame in masks.frames:
-        writers.write(frame, float(frames.times[frame]), masks.on_frame(frame))
-        yield Step(frame, fresh=False)
+Results: TypeAlias = Generator[FrameResult | LineageFrame, None, None]
 
 
 def track_into(
@@ -227,12 +173,15 @@ class _Making:
 
     def events(self, load: LoadModel) -> Events:
         """Write the files: from the masks if they are all there, else from the prompts."""
-        kept = self._folder.path / JOURNAL
-        if self._complete and self._frames.seekable and kept.exists():
-            masks = read_journal(kept)
+        whole = self._folder.path / JOURNAL
+        if self._complete and self._frames.seekable and whole.exists():
+            masks = read_journal(whole)
             self._masklets = masks.masklets
             self._parents |= parents_of(self._lineage)
-            yield from self._write(partial(replay, masks, self._frames))
+            times = self._frames.times
+            yield from self._write(
+                FrameResult(n, float(times[n]), masks.on_frame(n)) for n in masks.frames
+            )
             return
         options = self._settings.options(self._job)
         tracker = options.tracker(self._frames, load(options))
@@ -244,33 +193,34 @@ class _Making:
         notes = (_out_of_reach, _jumps, _unprompted)
         self._notes = (*tracker.unmet_notes(), *chain(*(note(self._job) for note in notes)))
         if self._job.everything is not None:
-            yield from self._everything(
-                self._job.everything.lineage(tracker, options.stop), options
-            )
+            yield from self._everything(self._job.everything, tracker, options)
             return
         self._masklets = lambda: tracker.masklets().values()
         total = tracker.count_steps(options.direction, options.start, options.stop)
+        kept = TrackJournal(self._folder.journal)
         in_order = options.direction == "forward"
-        yield from self._write(
-            partial(record, tracker, options, self._folder.journal), total, in_order
-        )
+        yield from self._write(run(tracker, options, [kept]), kept, total, in_order)
 
-    def _everything(self, lineage: LineageTracker, options: TrackingOptions) -> Events:
-        assert self._job.everything is not None
-        note = note_on(lineage.tracker, options.start or 0)
+    def _everything(
+        self, everything: AllObjects, tracker: VideoTracker, options: TrackingOptions
+    ) -> Events:
+        lineage = everything.lineage(tracker, options.stop)
+        self._lineage, self._parents = lineage.events, lineage.parents
+        first, last = options.start or 0, options.stop
+        note = note_on(tracker, first)
         self._notes += (note,) if note else ()
-        journal, last = self._folder.journal, options.stop
         if last is None and self._frames.length is not None:
             last = self._frames.length - 1
-        total = None if last is None else last - (options.start or 0) + 1
-        self._masklets = lambda: read_journal(journal).masklets()
-        self._lineage, self._parents = lineage.events, lineage.parents
-        every = self._job.everything.every
-        yield from self._write(partial(record_all, lineage, options, every, journal), total)
+        total = None if last is None else last - first + 1
+        kept = LineageJournal(self._folder.journal)
+        self._masklets = lambda: read_journal(kept.path).masklets()
+        results = run_all(lineage, first, options.stop, everything.every, kept)
+        yield from self._write(results, kept, total)
 
     def _write(
         self,
-        steps: Callable[[WriterGroup], Iterator[Step]],
+        results: Results,
+        kept: Journal | None = None,
         total: int | None = None,
         in_order: bool = True,
     ) -> Events:
@@ -286,10 +236,11 @@ class _Making:
             self.files = (path.name,)
         writers = self._open_writers(names, in_order)
         try:
-            with writers:
-                for done, step in enumerate(steps(writers), start=1):
-                    self._frames_seen.add(step.frame)
-                    self._computed += step.fresh
+            with writers, closing(results):
+                for done, result in enumerate(results, start=1):
+                    writers.write(result.frame, result.time, result.masks)
+                    self._frames_seen.add(result.frame)
+                    self._computed += kept is not None and kept.wrote
                     yield Progress(self._job.name, done, total)
                 self._complete = True
         except ExportError as error:

@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def inference(model: Any) -> Iterator[None]:
     """Inference mode, with bfloat16 autocast where a `Sam2Model` and the hardware are for it."""
     device = model.device.type
-    fast = device == "cuda" and model.variant.half_precision
+    fast = device == "cuda" and model.variant.trunk.half_precision
     fast = fast and torch.cuda.is_bf16_supported(including_emulation=False)
     with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=fast):
         yield

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from sam2_plugins.batch.folder import ResultFolder
 from sam2_plugins.batch.report import Events, Progress, Report, State
-from sam2_plugins.batch.tracking import record
 from sam2_plugins.core.errors import TrackingError
 from sam2_plugins.core.export import (
     FORMATS,
@@ -21,6 +21,7 @@ from sam2_plugins.core.export import (
 from sam2_plugins.core.frames import FrameSource
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.tracking.options import TrackingOptions
+from sam2_plugins.core.tracking.run import TrackJournal, run
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from sam2_plugins.demo.cells import choose_prompts
 from sam2_plugins.demo.strips import CellStripsWriter
@@ -67,19 +68,21 @@ def track_demo(out: Path, tracker: VideoTracker, title: str) -> Events:
     folder = ResultFolder(out)
     names = [FORMATS[name] for name in ("tiff", "mp4", "csv", "png")] + [STRIPS_FILE, PROMPTS_FILE]
     model = tracker.model.variant.name
-    run = Report("demo", title, "running", model, {"movie": uuid.uuid4().hex})
+    begun = Report("demo", title, "running", model, {"movie": uuid.uuid4().hex})
     with folder.locked():
-        run = folder.begin(run, names, replaces=True, force=False)
+        begun = folder.begin(begun, names, replaces=True, force=False)
         total, frames = tracker.count_steps(), 0
+        results = run(tracker, TrackingOptions(), [TrackJournal(folder.journal)])
         try:
-            with open_demo_writers(out, tracker, title) as writers:
-                for step in record(tracker, TrackingOptions(), folder.journal, writers):
-                    frames = step.frame + 1
+            with open_demo_writers(out, tracker, title) as writers, closing(results):
+                for result in results:
+                    writers.write(result.frame, result.time, result.masks)
+                    frames = result.frame + 1
                     yield Progress("demo", frames, total)
         except BaseException:
-            folder.leave(_report(run, tracker, frames, "stopped"))
+            folder.leave(_report(begun, tracker, frames, "stopped"))
             raise
-        yield folder.publish(_report(run, tracker, frames, "done"), names)
+        yield folder.publish(_report(begun, tracker, frames, "done"), names)
 
 
 def _report(run: Report, tracker: VideoTracker, frames: int, state: State) -> Report:

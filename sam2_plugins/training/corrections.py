@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sam2_plugins.core.model.prompt_encoder import BACKGROUND, FOREGROUND
-from sam2_plugins.core.model.sam2 import MASK_SCALE, MASK_SHIFT
+from sam2_plugins.core.model.sam2 import sure_logits
 
 _DEEPEST = 8
 """Pixels of the low-resolution mask beyond which a place counts as no deeper."""
@@ -59,8 +59,7 @@ def as_recorded(logits: Tensor, image_size: int) -> Tensor:
     """Logits [B, 1, h, w] as the tracker gives them back later: of the mask that it recorded."""
     size = (image_size, image_size)
     mask = F.interpolate(logits.float(), size=size, mode="bilinear", align_corners=False) > 0
-    sure = mask * MASK_SCALE + MASK_SHIFT
-    return F.interpolate(sure, size=logits.shape[-2:], mode="bilinear", antialias=True)
+    return sure_logits(mask, logits.shape[-1])
 
 
 def _any(regions: Tensor) -> Tensor:

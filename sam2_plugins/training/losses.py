@@ -80,7 +80,7 @@ def _mask_loss(logits: Tensor, target: Tensor, weights: LossWeights) -> Tensor:
     """[B, K] loss of logits [B, K, h, w]."""
     cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     probability = logits.sigmoid()
-    total = weights.dice * _dice(probability, target)
+    total = weights.dice * dice_loss(probability, target)
     if weights.balanced:
         inside = (cross_entropy * target).sum((-1, -2)) / target.sum((-1, -2)).clamp(min=1)
         outside = 1 - target
@@ -104,7 +104,8 @@ def _border(target: Tensor) -> Tensor:
     return (highest - lowest > 0.5).float()
 
 
-def _dice(probability: Tensor, target: Tensor) -> Tensor:
+def dice_loss(probability: Tensor, target: Tensor) -> Tensor:
+    """1 less the share that masks [..., H, W] have in common: [...]."""
     both = (probability * target).sum((-1, -2))
     return 1 - (2 * both + 1) / (probability.sum((-1, -2)) + target.sum((-1, -2)) + 1)
 

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from scipy import ndimage
+from skimage.segmentation import expand_labels
 from torch import Tensor
 
 from sam2_plugins.core import VideoTracker
@@ -32,6 +33,7 @@ from sam2_plugins.core.model import OutlineRefiner, Sam2Model
 from sam2_plugins.core.model.outline_refiner import MASK, PICTURE
 from sam2_plugins.core.tracking.outline import Places, closeup_of
 from sam2_plugins.training.learner import descend
+from sam2_plugins.training.losses import dice_loss
 from sam2_plugins.training.samples import soften
 from sam2_plugins.training.synthetic import KINDS, MASK_ONLY, make_clip
 
@@ -151,8 +153,7 @@ def _loosened(labels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np
     loose = np.zeros_like(labels)
     for frame, drawn in zip(labels, loose, strict=True):
         if by > 0:
-            far, nearest = ndimage.distance_transform_edt(frame == 0, return_indices=True)
-            drawn[:] = np.where(far <= by, frame[tuple(nearest)], 0)
+            drawn[:] = expand_labels(frame, by)
         else:
             edge = ndimage.maximum_filter(frame, 3) != ndimage.minimum_filter(frame, 3)
             drawn[:] = np.where(ndimage.distance_transform_edt(~edge) > -by, frame, 0)
@@ -162,9 +163,8 @@ def _loosened(labels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np
 def loss_of(logits: Tensor, truth: Tensor) -> Tensor:
     """Cross-entropy and dice of masks [n, 1, SIDE, SIDE]."""
     found = logits[:, 0].sigmoid()
-    both, either = (found * truth).sum((1, 2)), (found + truth).sum((1, 2))
-    dice = 1 - (2 * both + 1) / (either + 1)
-    return F.binary_cross_entropy_with_logits(logits[:, 0], truth) + dice.mean()
+    dice = dice_loss(found, truth).mean()
+    return F.binary_cross_entropy_with_logits(logits[:, 0], truth) + dice
 
 
 def learn(

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from sam2_plugins.core.model import memory_attention
 from sam2_plugins.core.model.memory_attention import MemoryAttention, RotaryAttention
-from sam2_plugins.core.model.memory_form import GridPlacement
+from sam2_plugins.core.model.memory_form import on_grid
 from sam2_plugins.core.model.position_encoding import sine_grid
 
 GRID, WIDTH = 4, 32
@@ -21,22 +21,22 @@ def given(objects: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 @torch.no_grad()
 def test_objects_are_conditioned_as_each_alone() -> None:
-    attention = MemoryAttention(WIDTH, 16, 64, depth=2, placement=GridPlacement()).eval()
+    attention = MemoryAttention(WIDTH, 16, 64, depth=2).eval()
     features, place, memory, position = given(3)
-    together = attention(features, place, memory, position, unplaced=8)
+    together = attention(features, place, memory, position, 8, on_grid)
     for i in range(3):
         rows = slice(i, i + 1)
-        alone = attention(features, place, memory[rows], position[rows], unplaced=8)
+        alone = attention(features, place, memory[rows], position[rows], 8, on_grid)
         assert torch.allclose(together[rows], alone, atol=1e-5)
 
 
 def test_objects_in_turn_are_conditioned_as_in_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    attention = MemoryAttention(WIDTH, 16, 64, depth=2, placement=GridPlacement()).eval()
+    attention = MemoryAttention(WIDTH, 16, 64, depth=2).eval()
     with torch.no_grad():
-        in_turn = attention(*given(3), unplaced=8)
+        in_turn = attention(*given(3), 8, on_grid)
         monkeypatch.setattr(memory_attention, "ONE_BY_ONE", ())
-        assert torch.allclose(attention(*given(3), unplaced=8), in_turn, atol=1e-5)
-    assert torch.allclose(attention(*given(3), unplaced=8), in_turn, atol=1e-5)  # with gradients
+        assert torch.allclose(attention(*given(3), 8, on_grid), in_turn, atol=1e-5)
+    assert torch.allclose(attention(*given(3), 8, on_grid), in_turn, atol=1e-5)  # with gradients
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sam2_plugins.core.families.edgetam import RepVitConfig
-from sam2_plugins.core.model.memory_form import GridPlacement, LatentPlacement, PooledPlacement
+from sam2_plugins.core.model.memory_form import PooledForm, on_grid
 from sam2_plugins.core.model.repvit import RepVit
 from sam2_plugins.core.model.spatial_perceiver import SpatialPerceiver
 from tests.reference.fast_weights import seeded_state
@@ -123,7 +123,8 @@ def test_objects_are_condensed_together_as_alone() -> None:
 
 def test_latents_without_a_place_are_not_rotated() -> None:
     keys, values = torch.randn(1, 1, 2 * (3 + 4) + 5, 8), torch.zeros(1, 19, 2)
-    placed = LatentPlacement(latents=3, side=2)(keys.clone(), values, grid=6, unplaced=5).keys
+    perceiver = SpatialPerceiver(8, unplaced=3, side=2)
+    placed = perceiver.place(keys.clone(), values, grid=6, unplaced=5).keys
     same = (placed == keys).all(-1)[0, 0].tolist()
     # The first of a grid is at (0, 0), where nothing turns.
     memory = [True] * 3 + [True, False, False, False]
@@ -133,8 +134,8 @@ def test_latents_without_a_place_are_not_rotated() -> None:
 @pytest.mark.parametrize("weigh", ["logits", "keys"])
 def test_one_memory_is_not_pooled(weigh) -> None:
     keys, values = torch.randn(1, 1, 16 + 4, 8), torch.randn(1, 20, 2)
-    pooled = PooledPlacement(weigh)(keys.clone(), values, grid=4, unplaced=4)
-    plain = GridPlacement()(keys.clone(), values, grid=4, unplaced=4)
+    pooled = PooledForm(weigh).place(keys.clone(), values, grid=4, unplaced=4)
+    plain = on_grid(keys.clone(), values, grid=4, unplaced=4)
     assert torch.equal(pooled.keys, plain.keys)
     assert pooled.bias is None
 
@@ -146,10 +147,10 @@ def test_pooled_keys_of_equal_tokens_weigh_as_much_as_all_of_them() -> None:
     values[:, :32] = values[:, :32].mean(1, keepdim=True)
     query = torch.randn(1, 1, 1, 8)
 
-    def attended(placement) -> torch.Tensor:
-        placed = placement(keys.clone(), values, grid=4, unplaced=4)
+    def attended(place) -> torch.Tensor:
+        placed = place(keys.clone(), values, grid=4, unplaced=4)
         bias = placed.bias if placed.bias is not None else torch.zeros(placed.keys.shape[-2])
         weights = (query @ placed.keys.mT + bias).softmax(-1)
         return weights[0] @ placed.values
 
-    assert torch.allclose(attended(PooledPlacement("logits")), attended(GridPlacement()))
+    assert torch.allclose(attended(PooledForm("logits").place), attended(on_grid))

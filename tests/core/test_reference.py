@@ -259,8 +259,9 @@ def test_memory_attention_gives_the_official_features(
         case = f"m{memories}p{pointers}"
         memory = reference.inputs[f"{case}.memory"].transpose(0, 1)
         memory_position = reference.inputs[f"{case}.memory_pos"].transpose(0, 1)
+        place = reference.model.spatial_perceiver.place
         out = reference.model.memory_attention(
-            features.coarse, position, memory, memory_position, unplaced=4 * pointers
+            features.coarse, position, memory, memory_position, 4 * pointers, place
         )
         reference.check(f"memory_attention.{case}", out.flatten(2).permute(2, 0, 1), 1e-3)
 

@@ -73,19 +73,16 @@ def list_models() -> list[ModelStatus]:
 
 
 def _status(variant: Variant) -> ModelStatus:
-    path = find_weights(variant.name)
-    if variant.published is not None:
-        megabytes: int | None = variant.published.megabytes
-    else:
-        megabytes = round(path.stat().st_size / 1e6) if path else None
+    path, published = find_weights(variant.name), variant.published
+    embedded = round(path.stat().st_size / 1e6) if path else None
     return ModelStatus(
         variant.name,
         variant.about,
         variant.image_size,
-        megabytes,
+        published.megabytes if published else embedded,
         variant.licence,
         path,
-        variant.published.j_and_f if variant.published else None,
+        published.j_and_f if published else None,
         variant.gigaflop,
     )
 

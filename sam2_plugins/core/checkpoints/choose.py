@@ -93,14 +93,14 @@ def _digest_of_file(path: Path, *_state: int) -> str:
 
 
 def _best(variants: Iterable[Variant], on_cpu: bool) -> Variant:
-    return max(variants, key=lambda variant: _rank(variant, on_cpu))
+    """The best by quality where the cost does not matter, and by cost where it is too high."""
 
+    def rank(variant: Variant) -> tuple[bool, float, float]:
+        cost = variant.gigaflop or float("inf")
+        affordable = not on_cpu or cost <= CPU_GIGAFLOP
+        return affordable, _quality(variant) if affordable else 0.0, -cost
 
-def _rank(variant: Variant, on_cpu: bool) -> tuple[bool, float, float]:
-    """Rank by quality where the cost does not matter, and by cost where it is too high."""
-    cost = variant.gigaflop or float("inf")
-    affordable = not on_cpu or cost <= CPU_GIGAFLOP
-    return affordable, _quality(variant) if affordable else 0.0, -cost
+    return max(variants, key=rank)
 
 
 def _quality(variant: Variant) -> float:

@@ -69,7 +69,7 @@ def load_model(
         that it can; or if the weights cannot be had, are damaged, or do not fit.
     """
     chosen = choose_device(device)
-    path, requested = _locate(_name_meant(name_or_path, chosen), on_progress)
+    path, requested = _locate(name_or_path, chosen, on_progress)
     return _load(path, requested, chosen, image_size)
 
 
@@ -84,16 +84,12 @@ def cached_model(
     A file that changed since is loaded anew. The model is shared, so do not train it.
     """
     chosen = choose_device(device)
-    path, requested = _locate(_name_meant(name_or_path, chosen), on_progress)
+    path, requested = _locate(name_or_path, chosen, on_progress)
     with _cache_lock:
         return _load_once(path, requested, chosen, image_size, path.stat().st_mtime_ns)
 
 
-def locate_weights(
-    name_or_path: str | Path,
-    on_progress: Progress | None = None,
-    device: str | torch.device = "auto",
-) -> Path:
+def locate_weights(name_or_path: str | Path, device: str | torch.device = "auto") -> Path:
     """Return the file of weights that `load_model` would load; it is downloaded if it is missing.
 
     Raises
@@ -101,7 +97,7 @@ def locate_weights(
     ModelError
         If there is none.
     """
-    return _locate(_name_meant(name_or_path, device), on_progress)[0]
+    return _locate(name_or_path, device, None)[0]
 
 
 def check_model_name(name_or_path: str | Path) -> None:
@@ -113,53 +109,42 @@ def check_model_name(name_or_path: str | Path) -> None:
         If there is not.
     """
     if name_or_path != AUTO:
-        _existing(name_or_path)
+        _file_meant(name_or_path)
 
 
-def _name_meant(name_or_path: str | Path, device: str | torch.device) -> str | Path:
-    """Choose a model where "auto" is given, and say which."""
-    if name_or_path != AUTO:
-        return name_or_path
-    choice = choose_model(device)
-    _log.log(logging.WARNING if choice.name == NANO.name else logging.INFO, choice.note)
-    return choice.name
-
-
-def _locate(name_or_path: str | Path, on_progress: Progress | None) -> tuple[Path, Variant | None]:
-    """Return the file, and the variant that it should hold if one was named."""
-    path = _existing(name_or_path)
+def _locate(
+    name_or_path: str | Path, device: str | torch.device, on_progress: Progress | None
+) -> tuple[Path, Variant | None]:
+    """Return the file, and the variant that it should hold if one was named, or chosen here."""
+    if name_or_path == AUTO:
+        choice = choose_model(device)
+        _log.log(logging.WARNING if choice.name == NANO.name else logging.INFO, choice.note)
+        name_or_path = choice.name
+    path = _file_meant(name_or_path)
     if path is None:
         variant = get_variant(str(name_or_path))
         return find_weights(variant.name) or download(variant.name, on_progress), variant
     return path, None
 
 
-def _existing(name_or_path: str | Path) -> Path | None:
-    """Return the file that is meant, or None if a variant is."""
-    path = _file_meant(name_or_path)
-    if path is not None and not path.is_file():
-        raise ModelError(
-            f"There is no file {path}. Check the path, or name one of {', '.join(VARIANTS)}."
-        )
-    return path
-
-
 def _file_meant(name_or_path: str | Path) -> Path | None:
-    """Return the file that is meant, be it there or not, or None if a variant is."""
-    path = Path(name_or_path).expanduser().absolute()
-    if isinstance(name_or_path, Path):
-        return path
-    if name_or_path in VARIANTS:
+    """Return the file that is meant, which is there, or None if a variant is."""
+    if isinstance(name_or_path, str) and name_or_path in VARIANTS:
         return None
+    path = Path(name_or_path).expanduser().absolute()
     if path.is_file():
         return path
-    try:
-        get_variant(name_or_path)
-    except ModelError:
-        if path.suffix in _SUFFIXES or Path(name_or_path).name != name_or_path:
-            return path
-        raise
-    return None
+    if isinstance(name_or_path, str):
+        try:
+            get_variant(name_or_path)
+        except ModelError:
+            if path.suffix not in _SUFFIXES and Path(name_or_path).name == name_or_path:
+                raise
+        else:
+            return None
+    raise ModelError(
+        f"There is no file {path}. Check the path, or name one of {', '.join(VARIANTS)}."
+    )
 
 
 def _load(

@@ -17,7 +17,7 @@ from sam2_plugins.core.evaluation.prompting import PromptKind
 from sam2_plugins.core.evaluation.protocols import Annotator, Found, Protocol
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.operating_system import peak_megabytes
-from sam2_plugins.core.tracking.memory.bank import Policy
+from sam2_plugins.core.tracking.memory.policies.published import Sam2Policy
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from sam2_plugins.core.tracking.windows.planner import WindowChoice
 
@@ -105,7 +105,7 @@ def evaluate_sequence(
     protocol: Protocol | PromptKind = "mask",
     *,
     window: WindowChoice = "auto",
-    policy: Policy | str = "sam2",
+    policy: Sam2Policy | str = "sam2",
     on_frame: Callable[[int, int], None] | None = None,
     on_masks: Callable[[Found], None] | None = None,
 ) -> SequenceReport:

@@ -14,7 +14,7 @@ from sam2_plugins.core.families.variant import Family, Published, Shapes, TrunkC
 if TYPE_CHECKING:
     from torch import nn
 
-    from sam2_plugins.core.model.memory_form import KeyPlacement, MemoryForm
+    from sam2_plugins.core.model.memory_form import MemoryForm
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,6 @@ class LatentMemory:
         from sam2_plugins.core.model.spatial_perceiver import SpatialPerceiver
 
         return SpatialPerceiver(width, self.unplaced, self.side)
-
-    def build_placement(self) -> KeyPlacement:
-        """Place keys on the latents' own grid, where they have a place."""
-        from sam2_plugins.core.model.memory_form import LatentPlacement
-
-        return LatentPlacement(self.unplaced, self.side)
 
 
 EDGETAM = Variant(

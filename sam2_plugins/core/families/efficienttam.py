@@ -24,7 +24,7 @@ from sam2_plugins.core.families.variant import (
 if TYPE_CHECKING:
     from torch import nn
 
-    from sam2_plugins.core.model.memory_form import KeyPlacement, MemoryForm
+    from sam2_plugins.core.model.memory_form import MemoryForm
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,9 @@ class PooledMemory:
 
     def build(self, width: int) -> MemoryForm:
         """Make the module, which has no weights: what is kept is the whole map."""
-        return MapMemory().build(width)
+        from sam2_plugins.core.model.memory_form import PooledForm
 
-    def build_placement(self) -> KeyPlacement:
-        """Place keys on the frame's own grid, then pool them."""
-        from sam2_plugins.core.model.memory_form import PooledPlacement
-
-        return PooledPlacement(self.weigh)
+        return PooledForm(self.weigh)
 
 
 _URL = "https://huggingface.co/yunyangx/efficient-track-anything/resolve/main"

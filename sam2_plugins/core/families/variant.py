@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 if TYPE_CHECKING:
     from torch import nn
 
-    from sam2_plugins.core.model.memory_form import KeyPlacement, MemoryForm
+    from sam2_plugins.core.model.memory_form import MemoryForm
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Names and shapes of the tensors of a state dict."""
@@ -82,9 +82,6 @@ class MemoryConfig(Protocol):
     def build(self, width: int) -> MemoryForm:
         """Make what turns a map of `width` channels into a memory, with fresh weights."""
 
-    def build_placement(self) -> KeyPlacement:
-        """Make what gives the keys of memories their place."""
-
 
 @dataclass(frozen=True)
 class MapMemory:
@@ -98,12 +95,6 @@ class MapMemory:
         from sam2_plugins.core.model.memory_form import MapForm
 
         return MapForm()
-
-    def build_placement(self) -> KeyPlacement:
-        """Place keys on the frame's own grid."""
-        from sam2_plugins.core.model.memory_form import GridPlacement
-
-        return GridPlacement()
 
 
 @dataclass(frozen=True)
@@ -184,26 +175,6 @@ class Variant:
     licence: str = "Apache-2.0"
     gigaflop: float | None = field(default=None, compare=False)
     about: str = field(default="", compare=False)
-
-    @property
-    def half_precision(self) -> bool:
-        """Whether a card computes in bfloat16, and not in float32."""
-        return self.trunk.half_precision
-
-    @property
-    def corrects_nearby(self) -> bool:
-        """Whether a click on a detail of a mask from prompts changes it near the click only."""
-        return self.trunk.corrects_nearby
-
-    @property
-    def looks_again(self) -> bool:
-        """Whether tracked masks are looked at once more without memory."""
-        return self.trunk.looks_again
-
-    @property
-    def sees_colours(self) -> bool:
-        """Whether tracked masks in photographs are held against the objects' colours."""
-        return self.trunk.sees_colours
 
     @property
     def size_multiple(self) -> int:

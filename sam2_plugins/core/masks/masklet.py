@@ -31,10 +31,6 @@ class Masklet:
     obj: ObjectId
     masks: dict[int, ObjectMask] = field(default_factory=dict)
 
-    def add(self, frame: int, mask: ObjectMask) -> None:
-        """Set the mask of a frame, replacing what was there."""
-        self.masks[frame] = mask
-
     def __iter__(self) -> Iterator[tuple[int, ObjectMask]]:
         return iter(sorted(self.masks.items(), key=lambda item: item[0]))
 

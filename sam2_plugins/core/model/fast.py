@@ -20,7 +20,7 @@ from contextvars import ContextVar
 from dataclasses import fields, is_dataclass, replace
 from operator import attrgetter
 from threading import Lock
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -95,33 +95,18 @@ def _graphs_of(model: Any) -> Graphs:
         return _GRAPHS[model]
 
 
-class Captured(Protocol):
-    """One operation for one shape."""
-
-    @property
-    def nbytes(self) -> int:
-        """What its arguments and results take for as long as it is kept."""
-
-    def __call__(self, given: Any) -> Any:
-        """Turn arguments into results, which later calls leave alone."""
-
-
-Capture = Callable[[Callable[[Any], Any], Any], Captured]
-"""Makes a `Captured` of a function and its first arguments."""
-
-
 class Graphs:
     """The graphs of one model, the least recently used of which are let go.
 
     Parameters
     ----------
     capture
-        Makes a graph; a `Recorder` on a card.
+        Makes a graph of a function and its first arguments; a `Recorder` on a card.
     """
 
-    def __init__(self, capture: Capture) -> None:
+    def __init__(self, capture: Callable[[Callable[[Any], Any], Any], _CudaGraph]) -> None:
         self._capture = capture
-        self._captured: OrderedDict[Any, Captured] = OrderedDict()
+        self._captured: OrderedDict[Any, _CudaGraph] = OrderedDict()
         self._used: dict[Any, int] = {}
         self._runs = 0
         self._seen: OrderedDict[Any, int] = OrderedDict()
@@ -145,7 +130,7 @@ class Graphs:
 
     def _find(
         self, key: Any, operation: Operation, model: nn.Module, given: Any
-    ) -> Captured | None:
+    ) -> _CudaGraph | None:
         if self._weights is None or not self._weights.fit(model):
             self._captured.clear()
             self._used.clear()
@@ -169,7 +154,7 @@ class Graphs:
             return None
         return self._use(key)
 
-    def _use(self, key: Any) -> Captured:
+    def _use(self, key: Any) -> _CudaGraph:
         """Return a graph, and let go of those that are idle."""
         self._captured.move_to_end(key)
         self._used[key] = self._runs
@@ -251,7 +236,7 @@ class Recorder:
         self._stream = _side_stream(device)
         self._pool: Any = None
 
-    def __call__(self, function: Callable[[Any], Any], given: Any) -> Captured:
+    def __call__(self, function: Callable[[Any], Any], given: Any) -> _CudaGraph:
         """Run a function once to prepare its kernels, and once to capture them."""
         with torch.cuda.device(self._device):
             self._pool = self._pool or torch.cuda.graph_pool_handle()
@@ -267,6 +252,11 @@ class _CudaGraph:
     """A captured operation with tensors of its own for arguments and results.
 
     Arguments are copied in and results out at every replay, so that graphs can share memory.
+
+    Attributes
+    ----------
+    nbytes
+        What arguments and results take for as long as it is kept.
     """
 
     def __init__(

@@ -7,48 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam2_plugins.core.families.sam2 import HieraConfig
-from sam2_plugins.core.model.linear import Linear
 from sam2_plugins.core.model.windowed_block import PatchEmbed, WindowedBlock
-
-
-def _pool(x: Tensor) -> Tensor:
-    """Max-pool a map [B, H, W, C] by two."""
-    return F.max_pool2d(x.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
-
-
-class _Attention(nn.Module):
-    """Self-attention of a map, with the queries max-pooled where a stage begins."""
-
-    def __init__(self, channels: int, out: int, heads: int, pool: bool) -> None:
-        super().__init__()
-        self.heads, self.pool = heads, pool
-        self.qkv = Linear(channels, 3 * out)
-        self.proj = Linear(out, out)
-
-    def forward(self, x: Tensor) -> Tensor:
-        batch, height, width, _ = x.shape
-        q, k, v = self.qkv(x).chunk(3, dim=-1)
-        if self.pool:
-            q = _pool(q)
-            height, width = q.shape[1:3]
-        q, k, v = (
-            t.flatten(1, 2).unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q, k, v)
-        )
-        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
-        return self.proj(mixed.reshape(batch, height, width, -1))
-
-
-class _Block(WindowedBlock):
-    """A block that halves the map, and widens its channels, where a stage begins."""
-
-    def __init__(self, channels: int, out: int, heads: int, window: int, pool: bool) -> None:
-        super().__init__(_Attention(channels, out, heads, pool), channels, out, window)
-        self.pool = pool
-        if channels != out:
-            self.proj = Linear(channels, out)
-
-    def residual(self, x: Tensor, normal: Tensor) -> Tensor:
-        return _pool(self.proj(normal)) if self.pool else x
 
 
 class Hiera(nn.Module):
@@ -72,7 +31,7 @@ class Hiera(nn.Module):
                     window = 0
                 out = channels * 2 if begins else channels
                 heads = heads * 2 if begins else heads
-                self.blocks.append(_Block(channels, out, heads, window, pool=begins))
+                self.blocks.append(WindowedBlock(channels, out, heads, window, pool=begins))
                 channels = out
             self.stage_ends.append(len(self.blocks) - 1)
 

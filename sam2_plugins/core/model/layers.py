@@ -13,6 +13,8 @@ from sam2_plugins.core.model.linear import Activation, Linear
 FEW_CHANNELS = 64
 """A card's layer norm takes a block of threads per pixel, which so few channels leave idle."""
 
+_EPSILON = 1e-6
+
 
 class LayerNorm(nn.LayerNorm):
     """Layer normalisation of what goes into a product next.
@@ -34,23 +36,22 @@ class LayerNorm(nn.LayerNorm):
 class LayerNorm2d(nn.Module):
     """Layer normalisation over the channels of a feature map [B, C, H, W]."""
 
-    def __init__(self, channels: int, eps: float = 1e-6) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
-        self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise each pixel's channels."""
         if x.is_cuda and x.shape[1] <= FEW_CHANNELS:
             return self._by_planes(x.float())
         last = x.permute(0, 2, 3, 1)
-        normal = F.layer_norm(last, self.weight.shape, self.weight, self.bias, self.eps)
+        normal = F.layer_norm(last, self.weight.shape, self.weight, self.bias, _EPSILON)
         return normal.permute(0, 3, 1, 2)
 
     def _by_planes(self, x: Tensor) -> Tensor:
         variance, mean = torch.var_mean(x, 1, correction=0, keepdim=True)
-        scale = (variance + self.eps).rsqrt()
+        scale = (variance + _EPSILON).rsqrt()
         weight, bias = self.weight[:, None, None], self.bias[:, None, None]
         return torch.addcmul(bias, (x - mean) * scale, weight)
 

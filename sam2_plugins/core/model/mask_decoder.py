@@ -7,7 +7,6 @@ score token and the skip connections of SAM 2 (Ravi et al. 2024, section 4).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -15,48 +14,26 @@ from torch import Tensor, nn
 from sam2_plugins.core.model.layers import MLP, Attention, LayerNorm2d
 
 NUM_MULTIMASKS = 3
+HEADS = 8
 STABILITY_DELTA = 0.05
 STABILITY_THRESHOLD = 0.98
-
-
-@dataclass(frozen=True)
-class MaskCandidates:
-    """What the decoder says of B objects, K masks each.
-
-    Attributes
-    ----------
-    masks
-        [B, K, 4 g, 4 g] logits.
-    ious
-        [B, K] predicted IoU.
-    tokens
-        [B, K, C] the mask tokens, from which the object pointer is made. For a single mask it is
-        always token 0, even where the stability fallback took another mask.
-    object_score
-        [B, 1] logit; above 0 the object is in the frame.
-    """
-
-    masks: Tensor
-    ious: Tensor
-    tokens: Tensor
-    object_score: Tensor
 
 
 class _TwoWayBlock(nn.Module):
     """Tokens attend to themselves, to the image, and the image attends to the tokens."""
 
-    def __init__(self, width: int, heads: int, hidden: int, first: bool) -> None:
+    def __init__(self, width: int, hidden: int, first: bool) -> None:
         super().__init__()
         self.first = first
         half = width // 2
-        self.self_attn = Attention(width, heads)
+        self.self_attn = Attention(width, HEADS)
         self.norm1 = nn.LayerNorm(width)
-        self.cross_attn_token_to_image = Attention(width, heads, half)
+        self.cross_attn_token_to_image = Attention(width, HEADS, half)
         self.norm2 = nn.LayerNorm(width)
         self.mlp = MLP(width, hidden, width, depth=2)
         self.norm3 = nn.LayerNorm(width)
         self.norm4 = nn.LayerNorm(width)
-        self.cross_attn_image_to_token = Attention(width, heads, half)
+        self.cross_attn_image_to_token = Attention(width, HEADS, half)
 
     def forward(
         self, tokens: Tensor, image: Tensor, token_position: Tensor, image_position: Tensor
@@ -76,12 +53,10 @@ class _TwoWayBlock(nn.Module):
 
 
 class _TwoWayTransformer(nn.Module):
-    def __init__(self, width: int, heads: int, hidden: int, depth: int = 2) -> None:
+    def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            _TwoWayBlock(width, heads, hidden, first=i == 0) for i in range(depth)
-        )
-        self.final_attn_token_to_image = Attention(width, heads, width // 2)
+        self.layers = nn.ModuleList(_TwoWayBlock(width, hidden, first) for first in (True, False))
+        self.final_attn_token_to_image = Attention(width, HEADS, width // 2)
         self.norm_final_attn = nn.LayerNorm(width)
 
     def forward(
@@ -97,18 +72,11 @@ class _TwoWayTransformer(nn.Module):
 class MaskDecoder(nn.Module):
     """Predict masks of B objects on one frame."""
 
-    def __init__(
-        self,
-        width: int,
-        hidden: int,
-        heads: int = 8,
-        stability_fallback: bool = True,
-        has_skips: bool = True,
-    ) -> None:
+    def __init__(self, width: int, hidden: int, stability_fallback: bool, has_skips: bool) -> None:
         super().__init__()
         self.stability_fallback = stability_fallback
         masks = NUM_MULTIMASKS + 1
-        self.transformer = _TwoWayTransformer(width, heads, hidden)
+        self.transformer = _TwoWayTransformer(width, hidden)
         self.iou_token = nn.Embedding(1, width)
         self.mask_tokens = nn.Embedding(masks, width)
         self.obj_score_token = nn.Embedding(1, width)
@@ -141,7 +109,7 @@ class MaskDecoder(nn.Module):
         sparse: Tensor,
         dense: Tensor,
         multimask: bool,
-    ) -> MaskCandidates:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Decode.
 
         Parameters
@@ -157,6 +125,16 @@ class MaskDecoder(nn.Module):
             [B, P, C] and [B, C, g, g] from the prompt encoder.
         multimask
             Three masks of different extent, for an ambiguous prompt, or one.
+
+        Returns
+        -------
+        masks, ious
+            Of K masks: logits [B, K, 4 g, 4 g], and the predicted IoU [B, K].
+        tokens
+            [B, K, C] the mask tokens, from which the object pointer is made. For a single mask it
+            is always token 0, even where the stability fallback took another mask.
+        object_score
+            [B, 1] logit; above 0 the object is in the frame.
         """
         batch, grid = len(sparse), features.shape[-1]
         own = torch.cat(
@@ -175,10 +153,10 @@ class MaskDecoder(nn.Module):
         ious = self.iou_prediction_head(iou_token).sigmoid()
         score = self.pred_obj_score_head(score_token)
         if multimask:
-            return MaskCandidates(masks[:, 1:], ious[:, 1:], mask_tokens[:, 1:], score)
+            return masks[:, 1:], ious[:, 1:], mask_tokens[:, 1:], score
         if self.training or not self.stability_fallback:
-            return MaskCandidates(masks[:, :1], ious[:, :1], mask_tokens[:, :1], score)
-        return MaskCandidates(*_most_stable(masks, ious), mask_tokens[:, :1], score)
+            return masks[:, :1], ious[:, :1], mask_tokens[:, :1], score
+        return *_most_stable(masks, ious), mask_tokens[:, :1], score
 
     def _upscale(self, image: Tensor, skips: tuple[Tensor, ...]) -> Tensor:
         if not skips:

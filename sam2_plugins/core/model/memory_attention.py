@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle
 from typing import cast
 
@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sam2_plugins.core.model.layers import Attention, LayerNorm
 from sam2_plugins.core.model.linear import Linear, linear
-from sam2_plugins.core.model.memory_form import GridPlacement, KeyPlacement
+from sam2_plugins.core.model.memory_form import Place, on_grid
 from sam2_plugins.core.model.position_encoding import rotary_table, rotate
 
 INPUT_POSITION_SCALE = 0.1
@@ -32,23 +32,7 @@ ONE_BY_ONE = ("cpu",)
 
 
 class RotaryAttention(Attention):
-    """Attention on a grid with axial rotary position encoding of queries and keys.
-
-    Parameters
-    ----------
-    placement
-        What gives keys their places; by default they are one or several grids like the queries'.
-    """
-
-    def __init__(
-        self,
-        channels: int,
-        heads: int,
-        memory_channels: int | None = None,
-        placement: KeyPlacement | None = None,
-    ) -> None:
-        super().__init__(channels, heads, memory_channels=memory_channels)
-        self.placement = placement or GridPlacement()
+    """Attention on a grid with axial rotary position encoding of queries and keys."""
 
     def forward(
         self,
@@ -58,6 +42,7 @@ class RotaryAttention(Attention):
         grid: int | None = None,
         unplaced: int = 0,
         bias: Tensor | None = None,
+        place: Place = on_grid,
     ) -> Tensor:
         """Attend from a grid to memories and pointers, or to itself.
 
@@ -68,15 +53,16 @@ class RotaryAttention(Attention):
         k, v
             [B, T, .]: the last `unplaced` tokens (object pointers) have no place in the frame.
         bias
-            [B, T] to be added to the scaled logits, if the placement leaves tokens as they are.
+            [B, T] to be added to the scaled logits, if `place` leaves tokens as they are.
+        place
+            Gives keys their places; by default they are one or several grids like the queries'.
         """
         if grid is None:
             raise ValueError("rotary attention needs the side of the grid")
         queries, keys = self.split(self.q_proj(q)), self.split(self.k_proj(k))
         queries = rotate(queries, rotary_table(grid, grid, queries.shape[-1], q.device))
-        placed = self.placement(keys, v, grid, unplaced)
-        keys, values = placed.keys, placed.values
-        bias = placed.bias if bias is None else bias
+        keys, values, own = place(keys, v, grid, unplaced)
+        bias = own if bias is None else bias
         mixed = _mix(queries, keys, values, bias)
         if mixed is None:
             return self.attend(queries, keys, self.split(self.v_proj(values)), bias)
@@ -172,28 +158,29 @@ class _Remembered:
         [B, T, C] tokens, the last `unplaced` of which are of pointers.
     bias
         [B, T] to be added to the scaled logits; None: nothing.
+    place
+        Gives the keys their places.
     """
 
     keys: Tensor
     values: Tensor
     unplaced: int
-    bias: Tensor | None = None
+    bias: Tensor | None
+    place: Place
 
     def split(self, count: int) -> Iterator[_Remembered]:
         """Take so many objects after one another."""
         rows = range(0, len(self.keys), count)
         for some in (slice(row, row + count) for row in rows):
             bias = None if self.bias is None else self.bias[some]
-            yield _Remembered(self.keys[some], self.values[some], self.unplaced, bias)
+            yield replace(self, keys=self.keys[some], values=self.values[some], bias=bias)
 
 
 class _Layer(nn.Module):
-    def __init__(self, width: int, memory_width: int, hidden: int, placement: KeyPlacement) -> None:
+    def __init__(self, width: int, memory_width: int, hidden: int) -> None:
         super().__init__()
         self.self_attn = RotaryAttention(width, heads=1)
-        self.cross_attn_image = RotaryAttention(
-            width, heads=1, memory_channels=memory_width, placement=placement
-        )
+        self.cross_attn_image = RotaryAttention(width, heads=1, memory_channels=memory_width)
         self.linear1 = Linear(width, hidden)
         self.linear2 = Linear(hidden, width)
         self.norm1 = LayerNorm(width)
@@ -207,28 +194,19 @@ class _Layer(nn.Module):
 
     def attend_to_memory(self, x: Tensor, grid: int, memory: _Remembered) -> Tensor:
         """Let places of the frame attend to memories; x may serve all objects with a batch of 1."""
-        keys, values = memory.keys, memory.values
-        queries = self.norm2(x).expand(len(keys), -1, -1)
-        x = x + self.cross_attn_image(queries, keys, values, grid, memory.unplaced, memory.bias)
+        queries = self.norm2(x).expand(len(memory.keys), -1, -1)
+        x = x + self.cross_attn_image(
+            queries, memory.keys, memory.values, grid, memory.unplaced, memory.bias, memory.place
+        )
         return x + self.linear2(self.linear1(self.norm3(x), "relu"))
 
 
 class MemoryAttention(nn.Module):
-    """Layers of self-attention and cross-attention to the memory.
+    """Layers of self-attention and cross-attention to the memory."""
 
-    Parameters
-    ----------
-    placement
-        What gives the keys of memories their places.
-    """
-
-    def __init__(
-        self, width: int, memory_width: int, hidden: int, depth: int, placement: KeyPlacement
-    ) -> None:
+    def __init__(self, width: int, memory_width: int, hidden: int, depth: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            _Layer(width, memory_width, hidden, placement) for _ in range(depth)
-        )
+        self.layers = nn.ModuleList(_Layer(width, memory_width, hidden) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
 
     def forward(
@@ -238,6 +216,7 @@ class MemoryAttention(nn.Module):
         memory: Tensor,
         memory_position: Tensor,
         unplaced: int,
+        place: Place,
         there: Tensor | None = None,
     ) -> Tensor:
         """Condition features on memory.
@@ -251,6 +230,8 @@ class MemoryAttention(nn.Module):
         memory, memory_position
             [B, T, memory_width] tokens of B objects: those of memories one after another, then
             `unplaced` tokens of pointers.
+        place
+            Gives the keys of memories their places.
         there
             bool [B, T]: which tokens are attended to; None: all.
 
@@ -272,7 +253,7 @@ class MemoryAttention(nn.Module):
         bias = None
         if there is not None:
             bias = torch.zeros_like(there, dtype=keys.dtype).masked_fill(~there, -torch.inf)
-        remembered = _Remembered(keys, memory, unplaced, bias).split(some)
+        remembered = _Remembered(keys, memory, unplaced, bias, place).split(some)
         each = zip(cycle(shared), remembered, strict=False)
         out = torch.cat([self._condition(x, grid, one) for x, one in each])
         return out.transpose(1, 2).unflatten(-1, (grid, grid))

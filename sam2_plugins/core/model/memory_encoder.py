@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 
 import torch
@@ -15,12 +14,11 @@ from sam2_plugins.core.model.linear import Linear
 class _MaskDownsampler(nn.Module):
     """Strided convolutions from the frame's size to stride 16."""
 
-    def __init__(self, width: int, stride: int = 16) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        steps = int(math.log2(stride))
         modules: list[nn.Module] = []
-        # The last step reaches the full width when the channels grow by four each step.
-        channels = [1, *(max(1, width // 4 ** (steps - 1 - i)) for i in range(steps))]
+        # The channels grow by four each step.
+        channels = [1, *(max(1, width // shrunk) for shrunk in (64, 16, 4, 1))]
         for before, after in pairwise(channels):
             modules += [
                 nn.Conv2d(before, after, 3, stride=2, padding=1),
@@ -52,9 +50,9 @@ class _FuserBlock(nn.Module):
 
 
 class _Fuser(nn.Module):
-    def __init__(self, width: int, depth: int) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(_FuserBlock(width) for _ in range(depth))
+        self.layers = nn.ModuleList(_FuserBlock(width) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers:
@@ -65,11 +63,11 @@ class _Fuser(nn.Module):
 class MemoryEncoder(nn.Module):
     """Fuse a scaled mask [B, 1, 16 g, 16 g] with features [B or 1, C, g, g]."""
 
-    def __init__(self, width: int, memory_width: int, depth: int = 2) -> None:
+    def __init__(self, width: int, memory_width: int) -> None:
         super().__init__()
         self.mask_downsampler = _MaskDownsampler(width)
         self.pix_feat_proj = nn.Conv2d(width, width, 1)
-        self.fuser = _Fuser(width, depth)
+        self.fuser = _Fuser(width)
         self.out_proj = nn.Conv2d(width, memory_width, 1)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:

@@ -13,12 +13,14 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+_TEMPERATURE = 10000.0
+
 
 @cache
-def _frequencies(channels: int, device: torch.device, temperature: float = 10000.0) -> Tensor:
+def _frequencies(channels: int, device: torch.device) -> Tensor:
     with torch.inference_mode(False), torch.no_grad():
         exponent = 2 * torch.div(torch.arange(channels), 2, rounding_mode="floor") / channels
-        return (temperature**exponent).to(device)
+        return (_TEMPERATURE**exponent).to(device)
 
 
 @cache
@@ -51,9 +53,7 @@ def sine_of(positions: Tensor, channels: int) -> Tensor:
 
 
 @cache
-def rotary_table(
-    height: int, width: int, channels: int, device: torch.device, theta: float = 10000.0
-) -> Tensor:
+def rotary_table(height: int, width: int, channels: int, device: torch.device) -> Tensor:
     """Turns of the axial rotary encoding (Su et al. 2021; Heo et al. 2024).
 
     Returns
@@ -62,7 +62,9 @@ def rotary_table(
         Complex [height * width, channels / 2]: half of the pairs turn with x, half with y.
     """
     with torch.inference_mode(False), torch.no_grad():
-        rates = 1.0 / theta ** (torch.arange(0, channels, 4)[: channels // 4].float() / channels)
+        rates = 1.0 / _TEMPERATURE ** (
+            torch.arange(0, channels, 4)[: channels // 4].float() / channels
+        )
         index = torch.arange(height * width)
         x = (index % width).float()
         y = torch.div(index, width, rounding_mode="floor").float()

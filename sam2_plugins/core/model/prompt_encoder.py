@@ -18,19 +18,19 @@ PADDING, BACKGROUND, FOREGROUND, BOX_START, BOX_END = -1, 0, 1, 2, 3
 class PromptEncoder(nn.Module):
     """Encode prompts given in pixels of the model's input."""
 
-    def __init__(self, width: int, mask_channels: int = 16) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.pe_layer = RandomFourierEncoding(width)
         self.point_embeddings = nn.ModuleList(nn.Embedding(1, width) for _ in range(4))
         self.not_a_point_embed = nn.Embedding(1, width)
         self.mask_downscaling = nn.Sequential(
-            nn.Conv2d(1, mask_channels // 4, 2, stride=2),
-            LayerNorm2d(mask_channels // 4),
+            nn.Conv2d(1, 4, 2, stride=2),
+            LayerNorm2d(4),
             nn.GELU(),
-            nn.Conv2d(mask_channels // 4, mask_channels, 2, stride=2),
-            LayerNorm2d(mask_channels),
+            nn.Conv2d(4, 16, 2, stride=2),
+            LayerNorm2d(16),
             nn.GELU(),
-            nn.Conv2d(mask_channels, width, 1),
+            nn.Conv2d(16, width, 1),
         )
         self.no_mask_embed = nn.Embedding(1, width)
 

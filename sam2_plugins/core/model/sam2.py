@@ -18,7 +18,7 @@ from sam2_plugins.core.families.variant import Variant
 from sam2_plugins.core.model.fast import replayed
 from sam2_plugins.core.model.image_encoder import ImageEncoder
 from sam2_plugins.core.model.layers import MLP
-from sam2_plugins.core.model.mask_decoder import MaskCandidates, MaskDecoder
+from sam2_plugins.core.model.mask_decoder import MaskDecoder
 from sam2_plugins.core.model.memory_attention import ONE_BY_ONE, MemoryAttention
 from sam2_plugins.core.model.memory_encoder import MemoryEncoder
 from sam2_plugins.core.model.position_encoding import sine_grid, sine_of
@@ -66,6 +66,11 @@ class ImageFeatures:
         """Take a batch apart."""
         for coarse, *skips in zip(*(t.split(1) for t in (self.coarse, *self.skips)), strict=True):
             yield ImageFeatures(coarse, tuple(skips))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all maps."""
+        return sum(tensor.nbytes for tensor in (self.coarse, *self.skips))
 
     @staticmethod
     def cat(each: Sequence[ImageFeatures]) -> ImageFeatures:
@@ -186,7 +191,6 @@ class Sam2Model(nn.Module):
             memory_width,
             variant.feedforward,
             variant.memory_layers,
-            variant.memory.build_placement(),
         )
         self.memory_encoder = MemoryEncoder(width, memory_width)
         # The name that EdgeTAM's weights have; SAM 2's form of memory has none.
@@ -276,6 +280,7 @@ class Sam2Model(nn.Module):
             torch.cat((position.flatten(1, 2), pointer_position), dim=1),
             unplaced=pointers.shape[1],
             there=self._tokens_there(memories, memory.shape[2]),
+            place=form.place,
         )
 
     def _tokens_there(self, memories: Memories, tokens: int) -> Tensor | None:
@@ -344,7 +349,6 @@ class Sam2Model(nn.Module):
         labels: Tensor | None = None,
         previous: Tensor | None = None,
         multimask: bool | None = None,
-        batch: int | None = None,
     ) -> Decoded:
         """Predict masks of B objects.
 
@@ -358,11 +362,9 @@ class Sam2Model(nn.Module):
             [B, 1, 4 g, 4 g] logits to refine.
         multimask
             By default three masks are predicted, and the best taken, for at most one point.
-        batch
-            B, where no other argument tells.
         """
         if points is None or labels is None:
-            batch = batch or max(len(coarse), 1 if previous is None else len(previous))
+            batch = max(len(coarse), 1 if previous is None else len(previous))
             points = coarse.new_zeros(batch, 1, 2)
             labels = torch.full((batch, 1), PADDING, device=coarse.device)
             count = 0
@@ -371,9 +373,8 @@ class Sam2Model(nn.Module):
         multimask = count <= 1 if multimask is None else multimask
         prompt, decoder = self.sam_prompt_encoder, self.sam_mask_decoder
         if previous is not None and previous.shape[-1] != 4 * coarse.shape[-1]:
-            size = (4 * coarse.shape[-2], 4 * coarse.shape[-1])
-            previous = _shrink(previous, size)
-        candidates: MaskCandidates = decoder(
+            previous = _shrink(previous, 4 * coarse.shape[-1])
+        masks, ious, tokens, score = decoder(
             coarse,
             skips,
             prompt.pe_layer.grid(*coarse.shape[-2:]),
@@ -381,22 +382,10 @@ class Sam2Model(nn.Module):
             prompt.dense(previous, batch, coarse.shape[-1]),
             multimask,
         )
-        return self._choose(candidates)
-
-    def _choose(self, found: MaskCandidates) -> Decoded:
-        """Take the candidate with the best predicted IoU."""
-        present = (found.object_score > 0).to(found.masks.dtype)
-        pointers = self._or_absent(self.obj_ptr_proj(found.tokens), present[:, None])
-        unchosen = Decoded(
-            candidates=found.masks,
-            ious=found.ious,
-            mask=found.masks[:, :1],
-            iou=found.ious[:, 0],
-            pointer=pointers[:, 0],
-            object_score=found.object_score,
-            pointers=pointers,
-        )
-        return unchosen.pick(found.ious.argmax(1))
+        present = (score > 0).to(masks.dtype)
+        pointers = self._or_absent(self.obj_ptr_proj(tokens), present[:, None])
+        unchosen = Decoded(masks, ious, masks[:, :1], ious[:, 0], pointers[:, 0], score, pointers)
+        return unchosen.pick(ious.argmax(1))
 
     def _or_absent(self, pointer: Tensor, present: Tensor) -> Tensor:
         return present * pointer + (1 - present) * self.no_obj_ptr
@@ -412,9 +401,7 @@ class Sam2Model(nn.Module):
             [B, 1, S, S], 0 or 1, at the model's input size.
         """
         mask = mask.to(coarse.dtype)
-        logits = mask * MASK_SCALE + MASK_SHIFT
-        size = (4 * coarse.shape[-2], 4 * coarse.shape[-1])
-        low = _shrink(logits, size)
+        low = sure_logits(mask, 4 * coarse.shape[-1])
         decoded = self.decode(coarse, skips, previous=self.mask_downsample(mask), multimask=False)
         present = mask.flatten(1).any(1, keepdim=True).to(coarse.dtype)
         iou = torch.ones(len(mask), 1, device=mask.device)
@@ -436,9 +423,14 @@ def _imagenet(device: torch.device) -> tuple[Tensor, Tensor]:
         return mean, std
 
 
-def _shrink(logits: Tensor, size: tuple[int, int]) -> Tensor:
+def sure_logits(mask: Tensor, side: int) -> Tensor:
+    """Low-resolution logits [B, 1, side, side] that stand for masks of 0 and 1, of any size."""
+    return _shrink(mask * MASK_SCALE + MASK_SHIFT, side)
+
+
+def _shrink(logits: Tensor, side: int) -> Tensor:
     """Resize logits, antialiased, which processors cannot do in half precision."""
-    resized = F.interpolate(logits.float(), size=size, mode="bilinear", antialias=True)
+    resized = F.interpolate(logits.float(), size=(side, side), mode="bilinear", antialias=True)
     return resized.to(logits.dtype)
 
 

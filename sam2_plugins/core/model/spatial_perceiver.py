@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam2_plugins.core.model.linear import Linear
-from sam2_plugins.core.model.memory_form import MemoryForm
-from sam2_plugins.core.model.position_encoding import sine_grid
+from sam2_plugins.core.model.memory_form import MemoryForm, PlacedKeys, split_pointers
+from sam2_plugins.core.model.position_encoding import rotary_table, rotate, sine_grid
 
 
 class _CrossAttention(nn.Module):
@@ -95,12 +95,12 @@ class SpatialPerceiver(MemoryForm):
         Side of the grid of the other latents, row by row; g is a multiple of it.
     """
 
-    def __init__(self, width: int, unplaced: int, side: int, depth: int = 2) -> None:
+    def __init__(self, width: int, unplaced: int, side: int) -> None:
         super().__init__()
         self.side = side
         self.latents = nn.Parameter(torch.randn(unplaced, width))
         self.latents_2d = nn.Parameter(torch.randn(side * side, width))
-        self.layers = nn.ModuleList(_Layer(width) for _ in range(depth))
+        self.layers = nn.ModuleList(_Layer(width) for _ in range(2))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -132,3 +132,12 @@ class SpatialPerceiver(MemoryForm):
         width = memories.shape[-1]
         placed = sine_grid(self.side, self.side, width, memories.device).flatten(1).T
         return torch.cat((placed.new_zeros(len(self.latents), width), placed))
+
+    def place(self, keys: Tensor, values: Tensor, grid: int, unplaced: int) -> PlacedKeys:
+        """Rotate the keys of the latents that have a place, by their own grid."""
+        memories, pointers = split_pointers(keys, unplaced)
+        free = len(self.latents)
+        each = memories.unflatten(-2, (-1, free + self.side**2))
+        table = rotary_table(self.side, self.side, keys.shape[-1], keys.device)
+        turned = torch.cat((each[..., :free, :], rotate(each[..., free:, :], table)), dim=-2)
+        return PlacedKeys(torch.cat((turned.flatten(-3, -2), pointers), dim=-2), values)

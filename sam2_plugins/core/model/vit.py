@@ -10,22 +10,7 @@ from torch import Tensor, nn
 
 from sam2_plugins.core.families.efficienttam import VitConfig
 from sam2_plugins.core.model.layers import LayerNorm2d
-from sam2_plugins.core.model.linear import Linear
 from sam2_plugins.core.model.windowed_block import PatchEmbed, WindowedBlock
-
-
-class _Attention(nn.Module):
-    def __init__(self, channels: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv = Linear(channels, 3 * channels)
-        self.proj = Linear(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Self-attention of maps [B, H, W, C]."""
-        tokens = self.qkv(x).flatten(1, 2).unflatten(-1, (3, self.heads, -1))
-        mixed = F.scaled_dot_product_attention(*tokens.permute(2, 0, 3, 1, 4))
-        return self.proj(mixed.transpose(1, 2).reshape(x.shape))
 
 
 class Vit(nn.Module):
@@ -39,9 +24,9 @@ class Vit(nn.Module):
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + self.side**2, config.embed_dim))
         self.blocks = nn.ModuleList(
             WindowedBlock(
-                _Attention(config.embed_dim, config.num_heads),
                 config.embed_dim,
                 config.embed_dim,
+                config.num_heads,
                 0 if index in config.global_blocks else config.window_size,
             )
             for index in range(config.depth)

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam2_plugins.core.model.layers import MLP, LayerNorm
+from sam2_plugins.core.model.linear import Linear
 
 
 class PatchEmbed(nn.Module):
@@ -21,21 +22,53 @@ class PatchEmbed(nn.Module):
         return embedded.permute(0, 2, 3, 1)
 
 
-class WindowedBlock(nn.Module):
-    """Pre-norm transformer block over windows of a map (window 0: over the whole map)."""
+class _Attention(nn.Module):
+    """Self-attention of maps [B, H, W, C], with the queries max-pooled where a stage begins."""
 
-    def __init__(self, attention: nn.Module, channels: int, out: int, window: int) -> None:
+    def __init__(self, channels: int, out: int, heads: int, pool: bool) -> None:
         super().__init__()
-        self.window = window
+        self.heads, self.pool = heads, pool
+        self.qkv = Linear(channels, 3 * out)
+        self.proj = Linear(out, out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, height, width, _ = x.shape
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        if self.pool:
+            q = halved(q)
+            height, width = q.shape[1:3]
+        q, k, v = (
+            t.flatten(1, 2).unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (q, k, v)
+        )
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+        return self.proj(mixed.reshape(batch, height, width, -1))
+
+
+class WindowedBlock(nn.Module):
+    """Pre-norm transformer block over windows of a map (window 0: over the whole map).
+
+    Parameters
+    ----------
+    pool
+        It halves the map.
+    """
+
+    def __init__(
+        self, channels: int, out: int, heads: int, window: int, pool: bool = False
+    ) -> None:
+        super().__init__()
+        self.window, self.pool = window, pool
         self.norm1 = LayerNorm(channels, eps=1e-6)
-        self.attn = attention
+        self.attn = _Attention(channels, out, heads, pool)
         self.norm2 = LayerNorm(out, eps=1e-6)
         self.mlp = MLP(out, 4 * out, out, depth=2, activation="gelu")
+        if channels != out:
+            self.proj = Linear(channels, out)
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix a map [B, H, W, C]."""
         normal = self.norm1(x)
-        x = self.residual(x, normal)
+        x = halved(self.proj(normal)) if self.pool else x
         if self.window:
             windows, grid = to_windows(normal, self.window)
             mixed = from_windows(self.attn(windows), grid, *x.shape[1:3])
@@ -44,9 +77,10 @@ class WindowedBlock(nn.Module):
         x = x + mixed
         return x + self.mlp(self.norm2(x))
 
-    def residual(self, x: Tensor, normal: Tensor) -> Tensor:
-        """Return what attention is added to, of the input as it is and normalised."""
-        return x
+
+def halved(x: Tensor) -> Tensor:
+    """Max-pool a map [B, H, W, C] by two."""
+    return F.max_pool2d(x.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
 
 
 def to_windows(x: Tensor, size: int) -> tuple[Tensor, tuple[int, int]]:

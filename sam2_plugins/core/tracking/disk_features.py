@@ -72,17 +72,19 @@ class DiskFeatures:
             return None
         with suppress(OSError):
             os.utime(path)
+        # As it was computed, so that what follows rounds in the same way.
+        order = {"0": torch.contiguous_format, "1": torch.channels_last}
         last = about["channels_last"].split()
         coarse, *skips = (
-            _arranged(tensor, order == "1").to(device)
-            for tensor, order in zip(tensors, last, strict=True)
+            tensor.contiguous(memory_format=order[kind]).to(device)
+            for tensor, kind in zip(tensors, last, strict=True)
         )
         return ImageFeatures(coarse, tuple(skips))
 
     def put(self, key: str, features: ImageFeatures) -> None:
         """Keep features; silently not, where the disk does not take them."""
         tensors = [tensor.detach().cpu() for tensor in (features.coarse, *features.skips)]
-        last = [str(int(_is_channels_last(tensor))) for tensor in tensors]
+        last = [str(int(t.ndim == 4 and not t.is_contiguous())) for t in tensors]
         plain = [tensor.contiguous() for tensor in tensors]
         about = {"digest": _digest(plain), "channels_last": " ".join(last)}
         path = self._path(key)
@@ -122,7 +124,7 @@ class DiskFeatures:
         state = [(tensor.data_ptr(), _version(tensor)) for tensor in tensors.values()]
         known = self._models.get(model)
         if known is None or known[0] != state:
-            where = (model.device.type, model.variant.half_precision)
+            where = (model.device.type, model.variant.trunk.half_precision)
             about = (__version__, torch.__version__, model.image_size, where)
             digest = blake2b(repr((about, [*tensors])).encode(), digest_size=32)
             for tensor in tensors.values():
@@ -146,12 +148,3 @@ def _digest(tensors: Iterable[torch.Tensor]) -> str:
 
 def _bytes(tensor: torch.Tensor) -> NDArray[np.uint8]:
     return tensor.reshape(-1).view(torch.uint8).numpy()
-
-
-def _is_channels_last(tensor: torch.Tensor) -> bool:
-    return tensor.ndim == 4 and not tensor.is_contiguous()
-
-
-def _arranged(tensor: torch.Tensor, channels_last: bool) -> torch.Tensor:
-    """Lay a tensor out as it was computed, so that what follows rounds in the same way."""
-    return tensor.contiguous(memory_format=torch.channels_last) if channels_last else tensor

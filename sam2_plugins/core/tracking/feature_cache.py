@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
+import math
 import weakref
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
 from typing import TypeAlias, TypeVar
@@ -37,49 +37,17 @@ On a processor a batch is no faster, and takes memory.
 """
 
 
-class FeatureStore:
-    """The most recently used features, bounded in bytes; any thread may use it.
-
-    Parameters
-    ----------
-    megabytes
-        Features kept beyond those that were kept last.
-    """
+class FeatureStore(Recent[ImageFeatures]):
+    """The most recently used features: so many megabytes beyond those that were kept last."""
 
     def __init__(self, megabytes: float) -> None:
-        self._limit = megabytes * 1e6
-        self._kept: OrderedDict[Hashable, ImageFeatures] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
-
-    def find(self, keys: Iterable[Hashable]) -> dict[Hashable, ImageFeatures]:
-        """Return those of some features that are here."""
-        with self._lock:
-            return {key: self._kept[key] for key in keys if key in self._kept}
-
-    def keep(self, features: Mapping[Hashable, ImageFeatures]) -> None:
-        """Keep these, and forget those whose last use is the longest ago."""
-        with self._lock:
-            for key, found in features.items():
-                self._bytes += 0 if key in self._kept else _bytes(found)
-                self._kept[key] = found
-                self._kept.move_to_end(key)
-            while len(self._kept) > len(features) and self._bytes > self._limit:
-                self._bytes -= _bytes(self._kept.popitem(last=False)[1])
+        super().__init__(math.inf, megabytes, least=1)
 
 
 class FeatureCache:
-    """Features of one movie.
+    """Features of one movie: the last few, or those in a store that trackers share.
 
-    Parameters
-    ----------
-    model, frames
-        What encodes, and what is encoded.
-    megabytes
-        Features kept beyond those of the last call.
-    shared, movie
-        Where features are kept instead, for all who follow objects through this movie with this
-        model; and what distinguishes the movie from the others there.
+    `megabytes`, `shared` and `movie` are those of a `VideoTracker`.
     """
 
     def __init__(
@@ -97,7 +65,7 @@ class FeatureCache:
         self.model = model
         self.frame_size = (frames.height, frames.width)
         self._frames = frames
-        self._store = shared or FeatureStore(megabytes)
+        self._store = FeatureStore(megabytes) if shared is None else shared
         self._movie = (weakref.ref(model), movie)
         self._pictures: Recent[Frame] = Recent()
         self._planes: Recent[NDArray[np.uint8]] = Recent()
@@ -159,13 +127,7 @@ class FeatureCache:
         return self._pictures.get(index, lambda: self._ahead.take(index) or self._frames[index])
 
     def time(self, index: int) -> float:
-        """Return the time of a frame in seconds; the frame is read only the first time.
-
-        Raises
-        ------
-        IndexError
-            If there is no such frame (any more).
-        """
+        """Return the time of a frame in seconds; the frame is read only the first time."""
         if index not in self._times:
             self._times[index] = self.frame(index).time
         return self._times[index]
@@ -260,22 +222,13 @@ def stacked(features: Mapping[K, ImageFeatures], wanted: Sequence[K]) -> ImageFe
     return ImageFeatures.cat([features[one] for one in wanted])
 
 
-def _bytes(features: ImageFeatures) -> int:
-    return sum(tensor.nbytes for tensor in (features.coarse, *features.skips))
-
-
 class ReadAhead:
-    """Reads one frame of a movie in a thread, before it is wanted. A stream is never read ahead.
+    """Reads a frame of a movie in a thread, and prepares it, before it is wanted.
 
-    Parameters
-    ----------
-    prepare
-        What the thread does with a frame that it read.
+    A stream is never read ahead.
     """
 
-    def __init__(
-        self, frames: FrameSource, prepare: Callable[[Frame], None] = lambda frame: None
-    ) -> None:
+    def __init__(self, frames: FrameSource, prepare: Callable[[Frame], None]) -> None:
         self._frames = frames
         self._prepare = prepare
         self._thread: ThreadPoolExecutor | None = None

@@ -69,13 +69,7 @@ class _Batch:
 
 
 class FrameStep:
-    """Brings the objects of a movie from frame to frame.
-
-    Parameters
-    ----------
-    objects_at_once
-        Objects in one batch; None: as many as keep the memory small.
-    """
+    """Brings the objects of a movie from frame to frame."""
 
     def __init__(self, operations: Operations, objects_at_once: int | None = None) -> None:
         self.model = operations.model
@@ -232,7 +226,7 @@ class FrameStep:
     def _look_again(self, frame: int, batches: Sequence[_Batch]) -> None:
         """Look at the objects without memory, too, where the model's eye for outlines is good."""
         model = self.model
-        if model.variant.looks_again and not is_photograph(self._features.picture(frame)):
+        if model.variant.trunk.looks_again and not is_photograph(self._features.picture(frame)):
             for batch in batches:
                 mask = look_again(model, batch.here, batch.decoded.mask)
                 batch.decoded = replace(batch.decoded, mask=mask)

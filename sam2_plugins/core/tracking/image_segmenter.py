@@ -102,12 +102,6 @@ class ImageSegmenter:
             return [prediction.mask]
         return [prediction.mask, *self._others(prompt, prediction)]
 
-    def predict_many(self, prompts: Sequence[Prompt]) -> list[ObjectMask]:
-        """Masks of many objects, each with its own prompt; see `predict`."""
-        for prompt in prompts:
-            prompt.check_fits(self.frame_size)
-        return [self.prediction(prompt).mask for prompt in prompts]
-
     def prediction(self, prompt: Prompt) -> Prediction:
         """Return the mask of a prompt, with the clicks that it does not meet."""
         tracked = TrackedObject(prompt.obj, self.frame_size, get_policy("sam2"))

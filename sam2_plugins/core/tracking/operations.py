@@ -40,10 +40,8 @@ class Operations:
     ----------
     pointer_span
         Distance in frames that scales the temporal encoding of object pointers.
-    specks
-        Parts of a mask that are smaller than this share of its largest part are left out.
-    refiner
-        Redraws the outlines of tracked objects; None: they stay as they are decoded.
+    specks, refiner
+        As for `VideoTracker`.
     """
 
     def __init__(
@@ -59,7 +57,7 @@ class Operations:
         self.pointer_span = pointer_span
         self.specks = specks
         self.outlines = None if refiner is None else Outlines(features, refiner)
-        self.colours = Colours(features) if features.model.variant.sees_colours else None
+        self.colours = Colours(features) if features.model.variant.trunk.sees_colours else None
 
     # -- prompts
 
@@ -135,16 +133,15 @@ class Operations:
             for some in xy.split(PROMPTS_AT_ONCE)
         ]
 
-    def candidate(self, decoded: Decoded, row: int, column: int, window: Window) -> ObjectMask:
-        """Return the mask of one candidate, in the frame."""
-        iou, score = float(decoded.ious[row, column]), float(decoded.object_score[row])
-        logits = decoded.candidates[row, column]
-        return to_object_mask(logits, window, self.frame_size, iou, score, self.specks)
-
-    def best(self, decoded: Decoded, row: int, window: Window) -> ObjectMask:
-        """Return the mask that the model takes for the best, in the frame."""
-        iou, score = float(decoded.iou[row]), float(decoded.object_score[row])
-        logits = decoded.mask[row, 0]
+    def drawn(
+        self, decoded: Decoded, row: int, window: Window, candidate: int | None = None
+    ) -> ObjectMask:
+        """Return the mask of a candidate, in the frame; None: the best, or none if it is absent."""
+        if candidate is None:
+            logits, iou = decoded.mask[row, 0], float(decoded.iou[row])
+        else:
+            logits, iou = decoded.candidates[row, candidate], float(decoded.ious[row, candidate])
+        score = float(decoded.object_score[row])
         return to_object_mask(logits, window, self.frame_size, iou, score, self.specks)
 
     def _views(self, frame: int, window: Window, count: int | None = None) -> list[ImageFeatures]:
@@ -174,10 +171,8 @@ class Operations:
 
     def mask_of(self, output: Output, keep: Points | None = None) -> ObjectMask:
         """Return the mask that an output stands for, in the frame, with all parts clicked on."""
-        score = float(output.object_score)
-        mask = to_object_mask(
-            output.logits[0, 0], output.window, self.frame_size, output.iou, score
-        )
+        logits, score = output.logits[0, 0], float(output.object_score)
+        mask = to_object_mask(logits, output.window, self.frame_size, output.iou, score)
         return mask.without_specks(self.specks, keep.on_it if keep else ())
 
     # -- memories
@@ -196,22 +191,12 @@ class Operations:
             near = self._near(frames_, windows, logits, given_)
             shown = self._colours(frames_, windows, logits)
             shapes, read = to_host([logits[:, 0] > 0, scores])
-            memories += [
-                Memory(
-                    frame,
-                    map_,
-                    output.pointer,
-                    output.window,
-                    box_of(shape, output.window),
-                    output.iou,
-                    float(score[0]),
-                    closeup=closeup,
-                    colours=colours,
-                )
-                for frame, map_, output, shape, score, closeup, colours in zip(
-                    frames_, maps, outputs_, shapes, read, near, shown, strict=True
-                )
-            ]
+            pointers = [output.pointer for output in outputs_]
+            boxes = [box_of(shape, at) for shape, at in zip(shapes, windows, strict=True)]
+            ious = [output.iou for output in outputs_]
+            sure = read[:, 0].tolist()
+            each = frames_, maps, pointers, windows, boxes, ious, sure, near, shown
+            memories += _memories(*each)
         return memories[: len(outputs)]
 
     @in_inference
@@ -242,22 +227,11 @@ class Operations:
                 shown = self._near(frames_, windows_, logits, [True] * len(frames_))
                 near = [k if k is not None else s for k, s in zip(near, shown, strict=True)]
             pointers = adopted.pointer.float().unbind()
-            memories += [
-                Memory(
-                    frame,
-                    map_,
-                    pointer,
-                    window,
-                    box_in(mask.box, window),
-                    mask.iou,
-                    mask.score,
-                    closeup=closeup,
-                    colours=one and one.colours,
-                )
-                for frame, map_, pointer, window, mask, closeup, one in zip(
-                    frames_, maps, pointers, windows_, masks_, near, known_, strict=True
-                )
-            ]
+            boxes = [box_in(m.box, at) for m, at in zip(masks_, windows_, strict=True)]
+            ious, sure = [mask.iou for mask in masks_], [mask.score for mask in masks_]
+            told = [one and one.colours for one in known_]
+            each = frames_, maps, pointers, windows_, boxes, ious, sure, near, told
+            memories += _memories(*each)
         return memories[: len(masks)]
 
     def _encoded(
@@ -304,6 +278,14 @@ class Operations:
         most = 1 if self.model.device.type in ONE_BY_ONE else PROMPTS_AT_ONCE
         for rows in in_few_sizes(list(zip(*each, strict=True)), most):
             yield tuple(zip(*rows, strict=True))
+
+
+def _memories(*each: Sequence[Any]) -> list[Memory]:
+    """Memories of what each object has of their fields, in order, but the choice of a mask."""
+    return [
+        Memory(*fields, closeup=near, colours=colours)
+        for *fields, near, colours in zip(*each, strict=True)
+    ]
 
 
 def _outputs(decoded: Decoded, windows: Sequence[Window]) -> list[Output]:

@@ -33,8 +33,7 @@ class TrackingOptions:
     image_size
         Side in pixels of the square that the model sees; None: the model's own.
     window
-        "auto": small objects are seen through windows of (near) native resolution; None: always
-        the whole frame; a number: windows of that side in pixels.
+        As `VideoTracker` takes it.
     memory
         Name of a memory policy; those of earlier versions are understood.
     direction, start, stop

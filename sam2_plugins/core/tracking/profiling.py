@@ -108,13 +108,9 @@ def profile_tracking(
     graphs
         Whether a card may replay operations as graphs.
     """
-    with nullcontext() if graphs else without_graphs():
-        return _profile(model, objects, rate, frames)
-
-
-def _profile(model: Sam2Model, objects: int, rate: float, frames: int) -> Profile:
     side = model.image_size
-    with tempfile.TemporaryDirectory() as folder:
+    as_wanted = nullcontext() if graphs else without_graphs()
+    with as_wanted, tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"
         _film(path, side, WARM_UP + CAPTURED_AT + 2 * frames + 2)
         with open_frames(path) as source:
@@ -124,9 +120,8 @@ def _profile(model: Sam2Model, objects: int, rate: float, frames: int) -> Profil
             writers = open_writers(Path(folder) / "out", ["tiff"], source, tracker.objects)
             run = tracker.propagate()
             with writers:
-                for _ in range(
-                    WARM_UP + CAPTURED_AT
-                ):  # when shapes came so often, they are captured
+                # When shapes came so often, they are captured.
+                for _ in range(WARM_UP + CAPTURED_AT):
                     next(run)
                 if on_card := model.device.type == "cuda":
                     torch.cuda.reset_peak_memory_stats(model.device)
@@ -147,6 +142,7 @@ def _profile(model: Sam2Model, objects: int, rate: float, frames: int) -> Profil
                     total = time.perf_counter() - began
                 seconds = {name: spent[name] / frames for name in (*PARTS, "read", "write")}
                 flop = _count(model, run)
+        in_graphs = graphs_in_use(model)
     seconds["rest"] = max(0.0, total / frames - sum(seconds.values()))
     return Profile(
         model.variant.name,
@@ -156,7 +152,7 @@ def _profile(model: Sam2Model, objects: int, rate: float, frames: int) -> Profil
         frame,
         waits=len(waits) / frames,
         waited=sum(waits) / frames,
-        graphs=graphs_in_use(model),
+        graphs=in_graphs,
         device_megabytes=held / 1e6,
         gigaflop=flop / 1e9,
         floor=flop / rate,

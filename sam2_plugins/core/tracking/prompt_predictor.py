@@ -50,7 +50,7 @@ class PromptPredictor:
 
     def predict(self, query: Query) -> Prediction:
         """Return the mask of all prompts of a query, and the clicks that it does not meet."""
-        corrects = query.corrects(self._operations.model.variant.corrects_nearby)
+        corrects = query.corrects(self._operations.model.variant.trunk.corrects_nearby)
         return self._correct(query, *corrects) if corrects else self._meet(query)
 
     def _meet(self, query: Query) -> Prediction:

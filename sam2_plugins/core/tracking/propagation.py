@@ -48,15 +48,7 @@ class FrameResult:
 
 
 class Propagation:
-    """Brings the objects of a tracker from their prompts through the movie.
-
-    Parameters
-    ----------
-    length
-        Frames of the movie; None if its end is not known.
-    keep_logits
-        Give the logits of each mask with the results.
-    """
+    """Brings the objects of a tracker from their prompts through the movie."""
 
     def __init__(
         self,
@@ -150,8 +142,4 @@ class Propagation:
 
 def prompted_outputs(objects: Iterable[TrackedObject], frame: int) -> dict[ObjectId, Output]:
     """What the network gave for the objects that were prompted on a frame."""
-    return {
-        tracked.obj: output
-        for tracked in objects
-        if frame in tracked.prompted and (output := tracked.prompted[frame].output) is not None
-    }
+    return {t.obj: t.prompted[frame].prediction.output for t in objects if frame in t.prompted}

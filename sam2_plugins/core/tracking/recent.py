@@ -1,9 +1,10 @@
-"""What was used last, and is soon wanted again: pictures of a few frames."""
+"""What was used last, and is soon wanted again: pictures and features of a few frames."""
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Generic, Protocol, TypeVar
 
 MOST = 6
@@ -15,7 +16,7 @@ MEGABYTES = 96
 
 
 class Sized(Protocol):
-    """An array or a tensor."""
+    """An array, a tensor, or several of them."""
 
     @property
     def nbytes(self) -> int:
@@ -26,11 +27,13 @@ T = TypeVar("T", bound=Sized)
 
 
 class Recent(Generic[T]):
-    """The arrays that were used last, by what they are of."""
+    """What was used last, by what it is of, `least` or more at once; any thread may use it."""
 
-    def __init__(self, most: int = MOST) -> None:
-        self._most = most
+    def __init__(self, most: float = MOST, megabytes: float = MEGABYTES, least: int = 2) -> None:
+        self._most, self._limit, self._least = most, megabytes * 1e6, least
         self._kept: OrderedDict[Hashable, T] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -38,16 +41,26 @@ class Recent(Generic[T]):
     def __contains__(self, key: Hashable) -> bool:
         return key in self._kept
 
+    def find(self, keys: Iterable[Hashable]) -> dict[Hashable, T]:
+        """Return those of some that are here."""
+        with self._lock:
+            return {key: self._kept[key] for key in keys if key in self._kept}
+
+    def keep(self, used: Mapping[Hashable, T]) -> None:
+        """Keep these, and forget those whose last use is the longest ago."""
+        least = max(self._least, len(used))
+        with self._lock:
+            for key, one in used.items():
+                self._bytes += 0 if key in self._kept else one.nbytes
+                self._kept[key] = one
+                self._kept.move_to_end(key)
+            while len(self._kept) > least and (
+                len(self._kept) > self._most or self._bytes > self._limit
+            ):
+                self._bytes -= self._kept.popitem(last=False)[1].nbytes
+
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what is kept, or make it."""
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-        made = self._kept[key] = make()
-        while len(self._kept) > 2 and self._is_full():
-            self._kept.popitem(last=False)
-        return made
-
-    def _is_full(self) -> bool:
-        megabytes = sum(kept.nbytes for kept in self._kept.values()) / 1e6
-        return len(self._kept) > self._most or megabytes > MEGABYTES
+        found = self.find([key]) or {key: make()}
+        self.keep(found)
+        return found[key]

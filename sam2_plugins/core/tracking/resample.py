@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.model.sam2 import MASK_SCALE, MASK_SHIFT
+from sam2_plugins.core.model.sam2 import sure_logits
 from sam2_plugins.core.tracking.memory.bank import Box, in_frame
 from sam2_plugins.core.tracking.transfer import to_device, to_host
 from sam2_plugins.core.tracking.windows.planner import Window
@@ -152,9 +152,7 @@ def to_model_masks(
 
 def to_logits(mask: ObjectMask, window: Window, image_size: int, device: torch.device) -> Tensor:
     """Low-resolution logits [1, 1, S / 4, S / 4] that stand for a mask whose own are gone."""
-    sure = to_model_masks([mask], [window], image_size, device) * MASK_SCALE + MASK_SHIFT
-    size = (image_size // 4, image_size // 4)
-    return F.interpolate(sure, size=size, mode="bilinear", antialias=True)
+    return sure_logits(to_model_masks([mask], [window], image_size, device), image_size // 4)
 
 
 def _by_size(windows: Sequence[Window]) -> dict[tuple[int, int], list[int]]:

@@ -41,10 +41,11 @@ class Journal:
         Whether the last result was not here before.
     """
 
+    _kept: MaskJournal  # while it is entered
+
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self.memory_path = self.path.with_suffix(MEMORY_SUFFIX)
-        self._kept: MaskJournal | None = None
         self._unsaved = 0
         self._saved = self._saving = 0.0
         self.wrote = False
@@ -68,12 +69,10 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         """Make sure that all masks are on the disk."""
-        assert self._kept is not None
         self._kept.close()
 
     def _append(self, frame: int, masks: Mapping[ObjectId, ObjectMask], **about: Any) -> bool:
         """Write a frame; tell whether it is time to save what is remembered."""
-        assert self._kept is not None
         self._kept.write(frame, masks, **about)
         self._unsaved += 1
         enough = max(SAVE_AFTER, self._saving / _SAVING_SHARE)
@@ -81,7 +80,6 @@ class Journal:
 
     def _save(self, objects: Iterable[TrackedObject], state: Any = None) -> None:
         """Save what is remembered now; the masks that belong to it come first."""
-        assert self._kept is not None
         began = monotonic()
         self._kept.sync()
         save_memory(self.memory_path, objects, state)
@@ -183,13 +181,15 @@ def run(
     tracker
         With all prompts.
     journals
-        Where masks and memories are kept.
+        Where masks and memories are kept. A stream, which cannot be read again, begins anew.
     turn
         Gives a turn on the processor for every frame, where several runs share one.
     """
-    if tracker.frames.seekable:
-        for journal in journals:
+    for journal in journals:
+        if tracker.frames.seekable:
             journal.restore(tracker)
+        else:
+            journal.delete()
     with ExitStack() as stack:
         for journal in journals:
             stack.enter_context(journal)

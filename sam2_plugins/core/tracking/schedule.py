@@ -121,11 +121,8 @@ def plan_sweeps(
     ----------
     prompted
         Prompted frames of each object.
-    direction
-        "forward", "backward", or "both": outward from every prompt.
-    start, stop
-        First and last frame, both included, in the order of the direction ("both": the earlier and
-        the later end); None: from the prompts to the end of the movie.
+    direction, start, stop
+        As `VideoTracker.propagate` takes them; for "both" the earlier and the later end.
     length
         Frames of the movie; None if not known.
     lives

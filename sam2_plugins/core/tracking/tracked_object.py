@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any, TypeAlias, TypeGuard
@@ -12,8 +12,9 @@ from typing import Any, TypeAlias, TypeGuard
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.prompts import NEGATIVE, XY, Click, Points, Prompt
 from sam2_plugins.core.tracking.mask_record import MaskRecord
-from sam2_plugins.core.tracking.memory.bank import Memory, MemoryBank, Policy, Recall
-from sam2_plugins.core.tracking.query import Combined, Output, Prediction, Query, unmet_sentence
+from sam2_plugins.core.tracking.memory.bank import Memory, MemoryBank, Recall
+from sam2_plugins.core.tracking.memory.policies.published import Sam2Policy
+from sam2_plugins.core.tracking.query import Combined, Prediction, Query, unmet_sentence
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.core.tracking.windows.planner import Window
 
@@ -36,15 +37,10 @@ class PromptedFrame:
         A person showed that the object is elsewhere than it was tracked to.
     """
 
-    prompts: list[Prompt] = field(default_factory=list)
-    prediction: Prediction | None = None
+    prompts: list[Prompt]
+    prediction: Prediction
     conditioned: bool = False
     moved: bool = False
-
-    @property
-    def output(self) -> Output | None:
-        """What the network gave."""
-        return None if self.prediction is None else self.prediction.output
 
 
 class TrackedObject:
@@ -62,7 +58,7 @@ class TrackedObject:
         Pairs of prompted frames between which sweeps from both met, and may not agree.
     """
 
-    def __init__(self, obj: ObjectId, frame_size: tuple[int, int], policy: Policy) -> None:
+    def __init__(self, obj: ObjectId, frame_size: tuple[int, int], policy: Sam2Policy) -> None:
         self.obj = obj
         self._frame_size = frame_size
         self.prompted: dict[int, PromptedFrame] = {}
@@ -85,7 +81,7 @@ class TrackedObject:
     def unmet(self, frame: int) -> tuple[Click, ...]:
         """Return the clicks that the mask of a prompted frame goes against."""
         prompted = self.prompted.get(frame)
-        return prompted.prediction.unmet if prompted and prompted.prediction else ()
+        return prompted.prediction.unmet if prompted else ()
 
     def unmet_notes(self) -> list[str]:
         """Return a line for a person for every click that a mask goes against."""
@@ -172,7 +168,7 @@ class TrackedObject:
         while left:
             place = left.pop(0)
             prediction = self.prompted[frame].prediction
-            if prediction is None or not _holds(prediction.mask, [place]):
+            if not _holds(prediction.mask, [place]):
                 continue
             prompt = Prompt(frame, self.obj, points=Points((place,), (NEGATIVE,)))
             found = predict(self._query(prompt))
@@ -187,15 +183,15 @@ class TrackedObject:
 
     def _query(self, prompt: Prompt, recall: RecallInWindow | None = None) -> Query:
         frame = prompt.frame
-        before = self.prompted.get(frame, PromptedFrame())
+        before = self.prompted.get(frame)
         prompts = [
             replace(one, box=one.box.within(self._frame_size)) if one.box else one
-            for one in (*before.prompts, prompt)
+            for one in (*(before.prompts if before else ()), prompt)
         ]
         return Query(
             frame,
             prompts,
-            predicted=before.prediction,
+            predicted=before.prediction if before else None,
             recorded=self.record.get(frame),
             side=self.side,
             window=self.window,
@@ -209,15 +205,15 @@ class TrackedObject:
     def _keep(self, prompt: Prompt, prediction: Prediction) -> None:
         """Take a prediction from the prompts of a frame with one more."""
         frame = prompt.frame
-        before, recorded = self.prompted.get(frame, PromptedFrame()), self.record.get(frame)
+        before, recorded = self.prompted.get(frame), self.record.get(frame)
         # A click that excludes does not show where the object is.
         excludes = prompt.points is not None and not prompt.points.on_it
         elsewhere = recorded is not None and recorded.iou_with(prediction.mask) < SAME_OBJECT
         self.prompted[frame] = PromptedFrame(
-            [*before.prompts, prompt],
+            [*(before.prompts if before else ()), prompt],
             prediction,
             self._conditioned(frame),
-            before.moved or (elsewhere and not excludes),
+            (before is not None and before.moved) or (elsewhere and not excludes),
         )
         self.bank.forget([frame])
         self.record.put(frame, prediction.mask)
@@ -338,8 +334,7 @@ class TrackedObject:
         self.bank.contents = state["bank"]
         self.open_joins = set(state["open_joins"])
         for frame, prompted in self.prompted.items():
-            if prompted.prediction is not None:
-                self.record.put(frame, prompted.prediction.mask)
+            self.record.put(frame, prompted.prediction.mask)
         for frame in state["current"]:
             if frame in masks and frame not in self.prompted:
                 self.record.put(frame, masks[frame])

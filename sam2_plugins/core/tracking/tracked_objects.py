@@ -12,7 +12,7 @@ from typing import Any
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.masks import ObjectId, ObjectMask, plain_id
 from sam2_plugins.core.prompts import XY, Prompt
-from sam2_plugins.core.tracking.memory.bank import Policy
+from sam2_plugins.core.tracking.memory.policies.published import Sam2Policy
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.core.tracking.tracked_object import TrackedObject
 
@@ -47,16 +47,9 @@ class TrackedObjects:
 
     Every change is made as a whole or not at all, and can be undone: the objects as they were are
     kept rather than replayed.
-
-    Parameters
-    ----------
-    frame_size
-        (height, width).
-    policy
-        What each object remembers.
     """
 
-    def __init__(self, frame_size: tuple[int, int], policy: Policy) -> None:
+    def __init__(self, frame_size: tuple[int, int], policy: Sam2Policy) -> None:
         self._new = partial(TrackedObject, frame_size=frame_size, policy=policy)
         self._objects: dict[ObjectId, TrackedObject] = {}
         self._log: list[Prompt] = []
@@ -144,13 +137,7 @@ class TrackedObjects:
             self._log = [p for p in self._log if p.obj != obj]
 
     def bound(self, obj: ObjectId, life: Life) -> None:
-        """Bound the frames on which an object exists.
-
-        Raises
-        ------
-        PromptError
-            If a prompt of the object lies outside, its end before its birth, or one is no frame.
-        """
+        """Bound the frames on which an object exists; see `VideoTracker.set_life`."""
         tracked, first, last = self[obj], plain_id(life.first), plain_id(life.last)
         for frame in (first, last):
             if frame is not None and (type(frame) is not int or frame < 0):

@@ -22,8 +22,8 @@ from sam2_plugins.core.prompts import XY, Click, Prompt
 from sam2_plugins.core.tracking.disk_features import DiskFeatures
 from sam2_plugins.core.tracking.feature_cache import FeatureCache, FeatureStore
 from sam2_plugins.core.tracking.frame_step import FrameStep
-from sam2_plugins.core.tracking.memory.bank import Policy
 from sam2_plugins.core.tracking.memory.policies import get_policy
+from sam2_plugins.core.tracking.memory.policies.published import Sam2Policy
 from sam2_plugins.core.tracking.operations import MIN_PART_SHARE, Operations
 from sam2_plugins.core.tracking.outline import Outlines
 from sam2_plugins.core.tracking.prompt_predictor import PromptPredictor
@@ -89,7 +89,7 @@ class VideoTracker:
         frames: FrameSource | Any,
         *,
         window: WindowChoice = "auto",
-        policy: Policy | str = "sam2",
+        policy: Sam2Policy | str = "sam2",
         neighbours: bool = True,
         cache_megabytes: float = 32,
         shared_features: FeatureStore | None = None,

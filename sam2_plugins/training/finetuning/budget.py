@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -49,12 +51,12 @@ def memory_budget(model: Sam2Model, clips: int, frames: int, objects: int) -> Bu
     keeps is counted; which parts are trained must have been chosen before.
     """
     trained = [p for p in model.parameters() if p.requires_grad]
-    with _Kept(model) as of_frame:
+    with _kept(model) as of_frame:
         _black_frame(model)
     of_object = _kept_by_object(model, frames - 1)
     # Each object is decoded twice where it is corrected.
-    kept = clips * frames * (of_frame.bytes + objects * of_object)
-    weights = 3 * _bytes(list(model.parameters())) + 3 * _bytes(trained)
+    kept = clips * frames * (_stored(of_frame) + objects * of_object)
+    weights = 3 * sum(p.nbytes for p in (*model.parameters(), *trained))
     return Budget(weights, int(_SLACK * kept))
 
 
@@ -79,45 +81,34 @@ def _kept_by_object(model: Sam2Model, memories: int) -> int:
     )
     points = torch.zeros(1, 2, 2, device=device)
     labels = torch.ones(1, 2, dtype=torch.long, device=device)
-    with _Kept(model) as kept:
+    with _kept(model) as kept:
         conditioned = model.attend_to_memory(here.coarse, bank)
         decoded = model.decode(conditioned, here.skips)
         model.decode(conditioned, here.skips, points, labels, decoded.mask)
         model.encode_memory(here.coarse, decoded.mask, decoded.object_score, prompted=False)
     # Losses keep a few maps of each mask that is offered, twice.
-    return kept.bytes + 24 * decoded.candidates.nbytes
+    return _stored(kept) + 24 * decoded.candidates.nbytes
 
 
-class _Kept:
-    """Counts the bytes that autograd keeps, each storage once and without the weights."""
+@contextmanager
+def _kept(model: nn.Module) -> Iterator[list[Tensor]]:
+    """What autograd keeps while the block runs: each storage once, and without the weights."""
+    known = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    # A tensor that is held stays where it is, so that no other takes its address.
+    held: list[Tensor] = []
 
-    def __init__(self, model: nn.Module) -> None:
-        self._storages = {p.untyped_storage().data_ptr(): 0 for p in model.parameters()}
-        # A tensor that is held stays where it is, so that no other takes its address.
-        self._held: list[Tensor] = []
-        self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda tensor: tensor)
-
-    @property
-    def bytes(self) -> int:
-        return sum(self._storages.values())
-
-    def _pack(self, tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in self._storages:
-            self._storages[storage.data_ptr()] = storage.nbytes()
-            self._held.append(tensor)
+    def pack(tensor: Tensor) -> Tensor:
+        if tensor.untyped_storage().data_ptr() not in known:
+            known.add(tensor.untyped_storage().data_ptr())
+            held.append(tensor)
         return tensor
 
-    def __enter__(self) -> _Kept:
-        self._hooks.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._hooks.__exit__(*error)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        yield held
 
 
-def _bytes(parameters: list[nn.Parameter]) -> int:
-    return sum(p.nbytes for p in parameters)
+def _stored(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.untyped_storage().nbytes() for tensor in tensors)
 
 
 def _megabytes(count: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sam2_plugins.core.errors import TrainingError
 from sam2_plugins.core.frames import FrameSource
 from sam2_plugins.core.masks import ObjectId, ObjectMask, compose_label_image
+from sam2_plugins.core.tracking.recent import Recent
 from sam2_plugins.core.tracking.windows.planner import Window, WindowPlanner, extent_of
 from sam2_plugins.training.finetuning.movies import AnnotatedMovie
 from sam2_plugins.training.synthetic import Clip
@@ -39,7 +40,7 @@ class ClipCutter:
     def __init__(self, movies: Sequence[AnnotatedMovie], image_size: int) -> None:
         self._movies = [movie for movie in movies if movie.masks]
         self._sources: list[FrameSource] = []
-        self._cache: OrderedDict[tuple[int, int], NDArray[np.uint8]] = OrderedDict()
+        self._cache: Recent[NDArray[np.uint8]] = Recent(math.inf, CACHE_BYTES / 1e6)
         self._image_size = image_size
         self._runs = [_runs(movie) for movie in self._movies]
         if not self._movies:
@@ -71,7 +72,6 @@ class ClipCutter:
         """Close the movies."""
         for source in self._sources:
             source.close()
-        self._cache.clear()
 
     def _cut(self, movie: int, frames: list[int], rng: np.random.Generator) -> Clip:
         masks = self._movies[movie].masks
@@ -95,14 +95,8 @@ class ClipCutter:
         return Clip(np.stack(images), np.stack(labels), "annotated")
 
     def _image(self, movie: int, frame: int, window: Window) -> NDArray[np.uint8]:
-        key = (movie, frame)
-        if key not in self._cache:
-            self._cache[key] = self._sources[movie][frame].image
-        self._cache.move_to_end(key)
-        image = self._cache[key]
-        while len(self._cache) > 1 and sum(i.nbytes for i in self._cache.values()) > CACHE_BYTES:
-            self._cache.popitem(last=False)
-        return window.crop(image)
+        read = self._sources[movie]
+        return window.crop(self._cache.get((movie, frame), lambda: read[frame].image))
 
 
 def _labels(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,68 +11,65 @@ from numpy.typing import NDArray
 from .noise import Field, blur, fractal_field, log_uniform, smooth_field, white_noise
 from .stage import look_through
 
+Camera: TypeAlias = Callable[[np.random.Generator, Field, int, complex], Field]
+"""Takes the image of cells on a frame, at a place of the stage: one noisy frame, in any units."""
 
-@dataclass(frozen=True)
-class Exposure:
-    """Settings of one clip. `scenery` moves with the stage, `lamp` stays with the camera.
+
+def exposure(
+    rng: np.random.Generator, size: tuple[int, int], reach: float, diameter: float, dark: bool
+) -> Camera:
+    """Draw a camera, for a stage that moves by up to `reach` pixels."""
+    pad = 2 * int(np.ceil(reach)) + 4
+    canvas = (size[0] + pad, size[1] + pad)
+    if dark:
+        noise = log_uniform(rng, 0.01, 0.35)
+        contrast, level = 1.0, log_uniform(rng, 0.02, 0.6)
+    else:
+        contrast = log_uniform(rng, 0.1, 0.6)
+        noise, level = contrast * log_uniform(rng, 0.01, 0.3), 1.0
+    mix = rng.uniform(0, 1)
+    return camera(
+        scenery=_scenery(rng, canvas, diameter, dark) * np.float32(0.5 if dark else contrast),
+        lamp=_lamp(rng, size, 0.5 if dark else 0.5 * contrast),
+        contrast=contrast,
+        level=level,
+        shot=noise * mix,
+        read=noise * (1 - mix),
+        noise_blur=rng.uniform(0.4, 1.0) if rng.random() < 0.3 else 0.0,
+        fading=float(rng.choice([0.0, 0.0, log_uniform(rng, 0.003, 0.06)])),
+        flicker=float(rng.choice([0.0, 0.0, 0.02, 0.06])) * contrast,
+    )
+
+
+def camera(
+    scenery: Field,
+    lamp: Field,
+    contrast: float,
+    level: float,
+    shot: float,
+    read: float,
+    noise_blur: float = 0.0,
+    fading: float = 0.0,
+    flicker: float = 0.0,
+) -> Camera:
+    """Make the camera of one clip. `scenery` moves with the stage, `lamp` stays with the camera.
 
     `contrast` is how strongly cells stand out of a background of 1 (0 background for
     fluorescence); noise is `shot` × √signal plus `read`.
     """
 
-    scenery: Field
-    lamp: Field
-    contrast: float
-    level: float
-    shot: float
-    read: float
-    noise_blur: float
-    fading: float
-    flicker: float
-
-    @classmethod
-    def draw(
-        cls,
-        rng: np.random.Generator,
-        size: tuple[int, int],
-        reach: float,
-        diameter: float,
-        dark: bool,
-    ) -> Exposure:
-        """Random settings, for a stage that moves by up to `reach` pixels."""
-        pad = 2 * int(np.ceil(reach)) + 4
-        canvas = (size[0] + pad, size[1] + pad)
-        if dark:
-            noise = log_uniform(rng, 0.01, 0.35)
-            contrast, level = 1.0, log_uniform(rng, 0.02, 0.6)
-        else:
-            contrast = log_uniform(rng, 0.1, 0.6)
-            noise, level = contrast * log_uniform(rng, 0.01, 0.3), 1.0
-        mix = rng.uniform(0, 1)
-        return cls(
-            scenery=_scenery(rng, canvas, diameter, dark) * np.float32(0.5 if dark else contrast),
-            lamp=_lamp(rng, size, 0.5 if dark else 0.5 * contrast),
-            contrast=contrast,
-            level=level,
-            shot=noise * mix,
-            read=noise * (1 - mix),
-            noise_blur=rng.uniform(0.4, 1.0) if rng.random() < 0.3 else 0.0,
-            fading=float(rng.choice([0.0, 0.0, log_uniform(rng, 0.003, 0.06)])),
-            flicker=float(rng.choice([0.0, 0.0, 0.02, 0.06])) * contrast,
-        )
-
-    def take(self, rng: np.random.Generator, cells: Field, frame: int, stage: complex) -> Field:
-        """One noisy frame, in arbitrary units."""
+    def take(rng: np.random.Generator, cells: Field, frame: int, stage: complex) -> Field:
         size = (cells.shape[0], cells.shape[1])
-        scenery = look_through(self.scenery, size, stage.real, stage.imag)
-        faded = np.float32(np.exp(-self.fading * frame))
-        light = (np.float32(self.contrast) * cells + scenery) * faded + self.level
-        light = light * self.lamp * (1 + self.flicker * rng.standard_normal())
+        seen = look_through(scenery, size, stage.real, stage.imag)
+        light = (np.float32(contrast) * cells + seen) * np.float32(np.exp(-fading * frame)) + level
+        light = light * lamp * (1 + flicker * rng.standard_normal())
         noise = white_noise(rng, size)
-        if self.noise_blur:
-            noise = blur(noise, self.noise_blur) * np.float32(2 * self.noise_blur + 0.5)
-        amount = self.read + self.shot * np.sqrt(np.clip(light, 0, None))
+        if noise_blur:
+            noise = blur(noise, noise_blur) * np.float32(2 * noise_blur + 0.5)
+        amount = read + shot * np.sqrt(np.clip(light, 0, None))
         return np.asarray(light + noise * amount, np.float32)
+
+    return take
 
 
 def _lamp(rng: np.random.Generator, size: tuple[int, int], strength: float) -> Field:

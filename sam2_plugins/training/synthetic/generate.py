@@ -18,6 +18,8 @@ MASK_ONLY = frozenset({"region"})
 
 # What is harder to tell apart is made more often; natural objects differ the most.
 _WEIGHTS = {"microcolony": 2.0, "dic": 1.5, "spread": 1.5, "texture": 3.0, "region": 3.0}
+_SHARES = np.array([_WEIGHTS.get(kind, 1.0) for kind in KINDS])
+_SHARES /= sum(_SHARES)
 
 # A first frame needs an object of this share of its area, or there is nothing to prompt.
 _LEAST_AREA = 0.0015
@@ -58,7 +60,7 @@ def make_clip(
     shape = (size, size) if isinstance(size, int) else size
     if kind is not None and kind not in KINDS:
         raise ValueError(f"no kind of clip is called {kind!r}; choose one of {', '.join(KINDS)}")
-    chosen = kind or KINDS[int(rng.choice(len(KINDS), p=_shares()))]
+    chosen = kind or KINDS[int(rng.choice(len(KINDS), p=_SHARES))]
     while True:
         if chosen == "texture":
             clip = natural_clip(rng, shape, frames, photos)
@@ -80,9 +82,3 @@ def _still(
     specimen = list(SPECIMENS)[int(rng.integers(len(SPECIMENS)))]
     clip = micrograph(rng, canvas_shape(size), 1, specimen)
     return clip.frames[0], clip.labels[0]
-
-
-def _shares() -> list[float]:
-    """Share of each of `KINDS`."""
-    weights = [_WEIGHTS.get(kind, 1.0) for kind in KINDS]
-    return [weight / sum(weights) for weight in weights]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -11,12 +12,12 @@ from .behaviour import Behaviour
 from .bodies import press_together
 from .clip import Clip
 from .colony import Colony
-from .exposure import Exposure, develop
+from .exposure import develop, exposure
 from .noise import log_uniform
-from .optics import BrightField, Fluorescence, Interference, Optics, PhaseContrast, Spread
+from .optics import Optics, bright_field, fluorescence, interference, phase_contrast, spread
 from .shapes import Shape, blob, drifting_rod, spread_cell
 from .stage import stage_path
-from .tiles import Chromatin, Cytoplasm, Interior, tile_size
+from .tiles import Interior, chromatin, cytoplasm, tile_size
 
 
 @dataclass(frozen=True)
@@ -61,17 +62,17 @@ def micrograph(rng: np.random.Generator, size: tuple[int, int], frames: int, kin
     make_texture = _texture_maker(rng, behaviour, kind)
     colony = Colony(rng, size, frames, behaviour, make_shape, make_texture)
     bodies, parents = colony.grow(stage)
-    optics = _optics(rng, behaviour, kind)
+    expose = _optics(rng, behaviour, kind)
     dark = kind in ("fluorescence", "membrane")
-    exposure = Exposure.draw(rng, size, float(np.abs(stage).max()), behaviour.diameter, dark)
+    take = exposure(rng, size, float(np.abs(stage).max()), behaviour.diameter, dark)
     wobble = rng.choice([0.0, 0.0, 0.5]) * np.abs(rng.standard_normal(frames))
     labels = np.zeros((frames, *size), np.uint8)
     raw = np.zeros((frames, *size), np.float32)
     for frame in range(frames):
         layers = press_together(bodies, frame, size)
         labels[frame] = layers.labels
-        light = optics.expose(layers, float(wobble[frame]))
-        raw[frame] = exposure.take(rng, light, frame, complex(stage[frame]))
+        light = expose(layers, float(wobble[frame]))
+        raw[frame] = take(rng, light, frame, complex(stage[frame]))
     return Clip(develop(rng, raw, invertible=not dark), labels, kind, parents)
 
 
@@ -103,29 +104,29 @@ def _texture_maker(
     # Vesicles are often elsewhere by the next frame, minutes later.
     rate = float(rng.choice([0.0, 0.05, 0.2, 0.8]))
     clarity = 0.4 if kind == "spread" else 1.0
-    recipe: Chromatin | Cytoplasm
     if kind in ("fluorescence", "membrane"):
-        recipe = Chromatin(n, log_uniform(rng, 2, 9), int(rng.integers(-5, 6)), rate)
-    else:
-        recipe = Cytoplasm(
-            n,
-            grains=float(rng.choice([0.0, 0.01, 0.03, 0.08])),
-            sigma=rng.uniform(0.5, 1.3),
-            sign=rng.uniform(-1, 1),
-            cloud=log_uniform(rng, 4, 20),
-            nucleus=0.0 if behaviour.rods else float(rng.choice([0.0, 0.6, 1.2])) * clarity,
-            rate=rate,
-        )
-    return lambda: recipe.make(rng)
+        coarse, spots = log_uniform(rng, 2, 9), int(rng.integers(-5, 6))
+        return partial(chromatin, rng, n, coarse, spots, rate)
+    return partial(
+        cytoplasm,
+        rng,
+        n,
+        grains=float(rng.choice([0.0, 0.01, 0.03, 0.08])),
+        sigma=rng.uniform(0.5, 1.3),
+        sign=rng.uniform(-1, 1),
+        cloud=log_uniform(rng, 4, 20),
+        nucleus=0.0 if behaviour.rods else float(rng.choice([0.0, 0.6, 1.2])) * clarity,
+        rate=rate,
+    )
 
 
 def _optics(rng: np.random.Generator, behaviour: Behaviour, kind: str) -> Optics:
     if kind in ("phase", "microcolony"):
-        return PhaseContrast.draw(rng, behaviour.diameter, behaviour.thickness)
+        return phase_contrast(rng, behaviour.diameter, behaviour.thickness)
     if kind == "dic":
-        return Interference.draw(rng)
+        return interference(rng)
     if kind == "brightfield":
-        return BrightField.draw(rng, behaviour.diameter)
+        return bright_field(rng, behaviour.diameter)
     if kind == "spread":
-        return Spread.draw(rng, behaviour.diameter)
-    return Fluorescence.draw(rng, membrane=kind == "membrane")
+        return spread(rng, behaviour.diameter)
+    return fluorescence(rng, membrane=kind == "membrane")

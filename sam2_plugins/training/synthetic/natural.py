@@ -89,17 +89,12 @@ def _ways(
         wander = drifting(rng, frames, (2,), 0.8) @ np.array([1, 1j])
         step = pace * heading + 0.3 * pace * wander
         way = start + np.cumsum(step) - step[0]
-        if rng.random() < 0.2:
-            way = way - 0.3j * _hops(rng, frames, min(size))
+        if rng.random() < 0.2:  # it bounces
+            beat, begun = rng.uniform(0.2, 0.9), rng.uniform(0, 3)
+            hops = 0.3 * min(size) * np.abs(np.sin(beat * np.arange(frames) + begun))
+            way = way - 0.3j * hops
         ways.append(way)
     return ways
-
-
-def _hops(rng: np.random.Generator, frames: int, side: int) -> NDArray[np.float64]:
-    """Hops: heights of a bouncing object, in pixels."""
-    beat = rng.uniform(0.2, 0.9)
-    height = np.abs(np.sin(beat * np.arange(frames) + rng.uniform(0, 3)))
-    return np.asarray(0.3 * side * height)
 
 
 def _camera(
@@ -232,12 +227,21 @@ def _film(
     fade = np.float32(rng.normal(0, 0.015))
     grey = rng.random() < 0.15
     softness = rng.uniform(0.4, 1.2) if rng.random() < 0.3 else 0.0
+    centre = ((size[0] - 1) / 2, (size[1] - 1) / 2)
+
+    def view(time: float, labels: NDArray[np.uint8] | None = None) -> Field:
+        place, zoom = camera.at(time)
+        image = look_through(backdrop, size, place.real, place.imag, zoom)
+        for actor in actors:
+            _paint(image, actor, time, centre, place, zoom, labels)
+        return image
+
     movie = np.zeros((frames, *size, 3), np.uint8)
     labels = np.zeros((frames, *size), np.uint8)
     for frame in range(frames):
         times = [float(np.clip(frame + t, 0, frames - 1)) for t in _BLUR_TIMES] if smeared else []
-        views = [_view(size, backdrop, actors, camera, t, None) for t in times if t != frame]
-        views.append(_view(size, backdrop, actors, camera, float(frame), labels[frame]))
+        views = [view(t) for t in times if t != frame]
+        views.append(view(float(frame), labels[frame]))
         image = sum(views[1:], views[0]) / np.float32(len(views))
         if softness:
             image = np.stack([blur(image[..., channel], softness) for channel in range(3)], -1)
@@ -247,22 +251,6 @@ def _film(
         image = image * (1 + fade * frame) + np.float32(noise) * grain
         movie[frame] = (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
     return Clip(movie, labels, "texture")
-
-
-def _view(
-    size: tuple[int, int],
-    backdrop: Field,
-    actors: list[_Actor],
-    camera: _Camera,
-    time: float,
-    labels: NDArray[np.uint8] | None,
-) -> Field:
-    place, zoom = camera.at(time)
-    image = look_through(backdrop, size, place.real, place.imag, zoom)
-    centre = ((size[0] - 1) / 2, (size[1] - 1) / 2)
-    for actor in actors:
-        _paint(image, actor, time, centre, place, zoom, labels)
-    return image
 
 
 def _paint(

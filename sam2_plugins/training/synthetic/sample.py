@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from .behaviour import Behaviour
 from .bodies import press_together
 from .colony import Colony
-from .exposure import Exposure
-from .optics import Fluorescence
+from .exposure import camera
+from .optics import fluorescence_of
 from .shapes import blob
-from .tiles import Chromatin, tile_size
+from .tiles import chromatin, tile_size
 
 
 def sample_timelapse(
@@ -46,33 +46,30 @@ def sample_timelapse(
         lineage=False,
     )
     shape = (size, size)
-    nucleus = Chromatin(tile_size(behaviour.diameter), coarse=4.0, spots=-3, rate=0.05)
     colony = Colony(
         rng,
         shape,
         frames,
         behaviour,
         lambda: blob(rng, frames, 0.04, rng.uniform(1, 1.5), 5),
-        lambda: nucleus.make(rng),
+        lambda: chromatin(rng, tile_size(behaviour.diameter), coarse=4.0, spots=-3, rate=0.05),
     )
     bodies, _ = colony.grow(np.zeros(frames, np.complex128))
-    optics = Fluorescence(texture=0.2, slope=0.4, membrane=0.0, rim=1.0, psf=1.0, haze=0.15)
-    camera = Exposure(
+    expose = fluorescence_of(texture=0.2, slope=0.4, membrane=0.0, rim=1.0, psf=1.0, haze=0.15)
+    take = camera(
         scenery=np.zeros((size + 4, size + 4), np.float32),
         lamp=np.ones(shape, np.float32),
         contrast=1.0,
         level=0.15,
         shot=0.06,
         read=0.02,
-        noise_blur=0.0,
         fading=0.01,
-        flicker=0.0,
     )
     movie = np.zeros((frames, *shape), np.uint16)
     labels = np.zeros((frames, *shape), np.uint16)
     for frame in range(frames):
         layers = press_together(bodies, frame, shape)
-        light = camera.take(rng, optics.expose(layers, 0.0), frame, 0j)
+        light = take(rng, expose(layers, 0.0), frame, 0j)
         movie[frame] = np.clip(400 + 1800 * light, 0, 65535).astype(np.uint16)
         labels[frame] = layers.labels
     return movie, labels

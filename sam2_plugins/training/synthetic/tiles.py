@@ -51,67 +51,54 @@ def granules(rng: np.random.Generator, n: int, count: int, sigma: float, sign: f
     return np.asarray(blur(dots, sigma) * (2 * np.pi * sigma**2 + 1), np.float32)
 
 
-@dataclass(frozen=True)
-class Chromatin:
-    """Recipe of a stained nucleus: cloudy, with dark nucleoli (`spots` < 0) or bright spots."""
-
-    n: int
-    coarse: float
-    spots: int
-    rate: float
-
-    def make(self, rng: np.random.Generator) -> Interior:
-        """One nucleus."""
-        fixed = np.zeros((self.n, self.n), np.float32)
-        for _ in range(abs(self.spots)):
-            x, y = rng.normal(0, 0.22, 2)
-            spot = np.exp(-((_distance_from(self.n, x, y) / rng.uniform(0.04, 0.13)) ** 2))
-            fixed += np.float32(np.sign(self.spots) * rng.uniform(1, 3)) * spot
-        first, second = (fractal_field(rng, (self.n, self.n), self.coarse, 3) for _ in range(2))
-        return Interior(fixed, first, second, self.rate)
+def chromatin(rng: np.random.Generator, n: int, coarse: float, spots: int, rate: float) -> Interior:
+    """A stained nucleus: cloudy, with dark nucleoli (`spots` < 0) or bright spots."""
+    fixed = np.zeros((n, n), np.float32)
+    for _ in range(abs(spots)):
+        x, y = rng.normal(0, 0.22, 2)
+        spot = np.exp(-((_distance_from(n, x, y) / rng.uniform(0.04, 0.13)) ** 2))
+        fixed += np.float32(np.sign(spots) * rng.uniform(1, 3)) * spot
+    first, second = (fractal_field(rng, (n, n), coarse, 3) for _ in range(2))
+    return Interior(fixed, first, second, rate)
 
 
-@dataclass(frozen=True)
-class Cytoplasm:
-    """Recipe of a transparent cell: grains around a smoother nucleus with a rim and nucleoli.
+def cytoplasm(
+    rng: np.random.Generator,
+    n: int,
+    grains: float,
+    sigma: float,
+    sign: float,
+    cloud: float,
+    nucleus: float,
+    rate: float,
+) -> Interior:
+    """A transparent cell: grains around a smoother nucleus with a rim and nucleoli.
 
     `grains` is their number per pixel of the tile, `nucleus` how clearly the nucleus is seen.
     """
 
-    n: int
-    grains: float
-    sigma: float
-    sign: float
-    cloud: float
-    nucleus: float
-    rate: float
+    def texture() -> Field:
+        clouds = np.float32(0.35) * fractal_field(rng, (n, n), cloud, 3)
+        count = int(grains * n**2)
+        return clouds + granules(rng, n, count, sigma, sign) if count else clouds
 
-    def make(self, rng: np.random.Generator) -> Interior:
-        """One cell."""
-        first, second = self._grains(rng), self._grains(rng)
-        fixed = np.zeros((self.n, self.n), np.float32)
-        if self.nucleus:
-            x, y = rng.normal(0, 0.08, 2)
-            size = rng.uniform(0.2, 0.36)
-            edge = (_distance_from(self.n, x, y) - size) * self.n
-            inside = np.float32(0.5) - np.float32(0.5) * np.tanh(edge / 4)
-            clear = 1 - np.float32(0.75) * inside
-            first, second = clear * first, clear * second
-            fixed += np.float32(rng.normal(0, 0.5)) * inside + 0.8 * np.exp(-((edge / 3) ** 2))
-            for _ in range(int(rng.integers(0, 4))):
-                dx, dy = rng.normal(0, size / 2.5, 2)
-                away = _distance_from(self.n, x + dx, y + dy)
-                spot = np.exp(-((away / rng.uniform(0.03, 0.09)) ** 2))
-                fixed += np.float32(rng.uniform(0.5, 1.5)) * spot
-            fixed *= np.float32(self.nucleus)
-        return Interior(fixed, first, second, self.rate)
-
-    def _grains(self, rng: np.random.Generator) -> Field:
-        cloud = np.float32(0.35) * fractal_field(rng, (self.n, self.n), self.cloud, 3)
-        count = int(self.grains * self.n**2)
-        if not count:
-            return cloud
-        return cloud + granules(rng, self.n, count, self.sigma, self.sign)
+    first, second = texture(), texture()
+    fixed = np.zeros((n, n), np.float32)
+    if nucleus:
+        x, y = rng.normal(0, 0.08, 2)
+        size = rng.uniform(0.2, 0.36)
+        edge = (_distance_from(n, x, y) - size) * n
+        inside = np.float32(0.5) - np.float32(0.5) * np.tanh(edge / 4)
+        clear = 1 - np.float32(0.75) * inside
+        first, second = clear * first, clear * second
+        fixed += np.float32(rng.normal(0, 0.5)) * inside + 0.8 * np.exp(-((edge / 3) ** 2))
+        for _ in range(int(rng.integers(0, 4))):
+            dx, dy = rng.normal(0, size / 2.5, 2)
+            away = _distance_from(n, x + dx, y + dy)
+            spot = np.exp(-((away / rng.uniform(0.03, 0.09)) ** 2))
+            fixed += np.float32(rng.uniform(0.5, 1.5)) * spot
+        fixed *= np.float32(nucleus)
+    return Interior(fixed, first, second, rate)
 
 
 def random_colour(rng: np.random.Generator, near: NDArray | None = None) -> Field:

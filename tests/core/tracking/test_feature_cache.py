@@ -66,7 +66,7 @@ def test_windows_of_several_frames_are_encoded_together(
 
 def test_a_frame_read_ahead_is_the_frame_and_is_taken_once() -> None:
     movie = np.stack([IMAGE, IMAGE + 1, IMAGE + 2])
-    ahead = ReadAhead(open_frames(movie))
+    ahead = ReadAhead(open_frames(movie), lambda frame: None)
     ahead.start(1)
     assert ahead.take(2) is None
     taken = ahead.take(1)
@@ -76,7 +76,7 @@ def test_a_frame_read_ahead_is_the_frame_and_is_taken_once() -> None:
 
 
 def test_no_frame_is_read_ahead_that_a_movie_does_not_have() -> None:
-    ahead = ReadAhead(open_frames(IMAGE[None]))
+    ahead = ReadAhead(open_frames(IMAGE[None]), lambda frame: None)
     for index in (-1, 1):
         ahead.start(index)
         assert ahead.take(index) is None
@@ -84,7 +84,7 @@ def test_no_frame_is_read_ahead_that_a_movie_does_not_have() -> None:
 
 def test_a_stream_is_not_read_ahead() -> None:
     stream = open_frames(iter([IMAGE, IMAGE]))
-    ahead = ReadAhead(stream)
+    ahead = ReadAhead(stream, lambda frame: None)
     ahead.start(1)
     assert ahead.take(1) is None
     assert stream[0].index == 0

@@ -7,7 +7,6 @@ from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.model import Sam2Model
-from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.image_segmenter import ImageSegmenter
 from tests.core.conftest import squares
 from tests.support.movies import disc
@@ -38,21 +37,6 @@ def test_the_image_is_encoded_once_for_many_prompts(small_model: Sam2Model) -> N
         segmenter.predict(points=[(x, 28)])
     assert segmenter._features is not None
     assert segmenter._features.encoded == 1
-
-
-def test_prompts_together_are_answered_as_one_by_one(small_model: Sam2Model) -> None:
-    segmenter = segmenter_of(small_model)
-    start = ObjectMask.from_box((8, 18, 30, 40), (96, 96))
-    prompts = [
-        Prompt.of(0, 0, points=[(18, 28)]),
-        Prompt.of(0, 1, box=(10, 20, 26, 36)),
-        Prompt.of(0, 2, points=[(66, 18)]),
-        Prompt.of(0, 3, points=[(18, 28)], mask=start),
-    ]
-    together = segmenter.predict_many(prompts)
-    for prompt, masks in zip(prompts, together, strict=True):
-        (alone,) = segmenter.predict_many([prompt])
-        assert masks == alone
 
 
 def test_a_mask_to_start_from_changes_the_answer(small_model: Sam2Model) -> None:

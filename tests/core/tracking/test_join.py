@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.join import Joiner, stays
 from sam2_plugins.core.tracking.memory.policies.published import Sam2Policy
+from sam2_plugins.core.tracking.query import Output, Prediction
 from sam2_plugins.core.tracking.schedule import plan_sweeps
 from sam2_plugins.core.tracking.tracked_object import PromptedFrame, TrackedObject
+from sam2_plugins.core.tracking.windows.planner import Window
 
 SIZE = (100, 100)
 
@@ -20,6 +23,8 @@ def box(x: int, y: int = 20, side: int = 30, iou: float = 0.9, score: float = 15
 
 
 GONE = ObjectMask.empty(SIZE, 0.1, -5)
+NOTHING = torch.zeros(1)
+PREDICTION = Prediction(Output(NOTHING, NOTHING, NOTHING, 0.9, Window(0, 0, *SIZE)), GONE)
 
 
 def test_what_a_new_track_finds_again_stays_with_all_beyond_it() -> None:
@@ -61,7 +66,7 @@ def moved_on_frame_1() -> TrackedObject:
         tracked.record.put(frame, box(20))
     tracked.record.put(1, box(60))
     tracked.record.outdate([0, 2, 3, 4], by=1)
-    tracked.prompted[1] = PromptedFrame(moved=True)
+    tracked.prompted[1] = PromptedFrame([], PREDICTION, moved=True)
     return tracked
 
 
@@ -89,7 +94,7 @@ def test_a_track_that_comes_back_to_refuted_masks_replaces_them() -> None:
 
 def test_a_track_from_another_prompt_does_not_keep_masks_that_a_move_refuted() -> None:
     tracked = moved_on_frame_1()
-    tracked.prompted[4] = PromptedFrame()
+    tracked.prompted[4] = PromptedFrame([], PREDICTION)
     sweeps = plan_sweeps({1: (1, 4)}, "backward", None, None, 5, {})
     joiner = Joiner(None, None)  # type: ignore[arg-type]  # nothing is tracked
     assert not joiner.keeps(tracked, 3, box(60), sweeps[0])

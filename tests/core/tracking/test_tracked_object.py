@@ -12,12 +12,15 @@ from sam2_plugins.core.tracking.tracked_object import PromptedFrame, TrackedObje
 from sam2_plugins.core.tracking.windows.planner import Window
 
 SIZE = (40, 50)
+NOTHING = torch.zeros(1)
+OUTPUT = Output(NOTHING, NOTHING, NOTHING, 0.9, Window(0, 0, 50, 40))
+PREDICTION = Prediction(OUTPUT, ObjectMask.empty(SIZE))
 
 
 def test_a_prompt_taken_back_outdates_the_masks_between_its_neighbours_only() -> None:
     tracked = TrackedObject(1, SIZE, Sam2Policy())
     for frame in (2, 5, 8):
-        tracked.prompted[frame] = PromptedFrame()
+        tracked.prompted[frame] = PromptedFrame([], PREDICTION)
     for frame in range(11):
         tracked.record.put(frame, ObjectMask.from_box((3, 4, 9, 9), SIZE))
     tracked.remove_prompts(5)
@@ -44,8 +47,7 @@ def test_only_what_shows_where_the_object_is_refutes_the_masks_after_it(
     for frame in range(5):
         tracked.record.put(frame, ObjectMask.from_box((3, 4, 30, 30), SIZE))
     left = ObjectMask.from_box((3, 4, 10, 10), SIZE)
-    output = Output(torch.zeros(1), torch.zeros(1), torch.zeros(1), 0.9, Window(0, 0, 50, 40))
     click = Prompt(2, 1, points=Points(((20.0, 20.0),), (label,)))
-    tracked.add_prompt(click, lambda query: Prediction(output, left))
+    tracked.add_prompt(click, lambda query: Prediction(OUTPUT, left))
     assert [f for f in range(5) if tracked.record.standing(f)] == [0, 1, 3, 4]
     assert [f for f in range(5) if tracked.is_refuted(f)] == ([3, 4] if refutes else [])

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from math import nan
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sam2_plugins.core.model import Memories
+    from sam2_plugins.core.tracking.memory.policies.published import Sam2Policy
 
 T = TypeVar("T")
 
@@ -158,30 +159,6 @@ class Recall:
         return len(self.maps), len(self.pointers)
 
 
-class Policy(Protocol):
-    """What to keep and what to attend to: options without state, shared by all objects.
-
-    What a policy has to know of an object it keeps in the bank, in `MemoryBank.state`.
-    """
-
-    @property
-    def span(self) -> int:
-        """Distance that scales the pointers' temporal encoding."""
-
-    @property
-    def chooses(self) -> bool:
-        """Whether it chooses which candidate becomes the mask."""
-
-    def select(self, bank: MemoryBank, frame: int, reverse: bool) -> Recall:
-        """Choose what an object attends to on `frame`, going back in time if `reverse`."""
-
-    def choose(self, bank: MemoryBank, frame: int, candidates: Candidates) -> Choice:
-        """Choose the mask of a frame that is being tracked."""
-
-    def retain(self, bank: MemoryBank) -> None:
-        """Let go of tracked frames that will not be attended to any more."""
-
-
 class MemoryBank:
     """Memories of one object. Its size does not depend on the length of the movie.
 
@@ -197,7 +174,7 @@ class MemoryBank:
         What the policy knows of the object beyond its memories.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Sam2Policy) -> None:
         self.policy = policy
         self.prompted: dict[int, Memory] = {}
         self.anchors: dict[int, Memory] = {}

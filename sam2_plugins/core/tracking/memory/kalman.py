@@ -37,11 +37,8 @@ class BoxFilter:
     def of(cls, box: Box) -> BoxFilter:
         """Begin with a box, of whose velocity nothing is known."""
         seen = _measure(box)
-        spread = np.array([2 * _POSITION, 2 * _POSITION, 0, 2 * _POSITION])
-        drift = np.array([10 * _VELOCITY, 10 * _VELOCITY, 0, 10 * _VELOCITY])
-        deviation = np.concatenate((spread, drift)) * seen[3]
-        deviation[2], deviation[6] = 1e-2, 1e-5
-        return cls(np.concatenate((seen, np.zeros(4))), np.diag(deviation**2))
+        noise = _noise(2 * _POSITION, 10 * _VELOCITY, seen[3])
+        return cls(np.concatenate((seen, np.zeros(4))), noise)
 
     @property
     def box(self) -> Box:
@@ -52,10 +49,8 @@ class BoxFilter:
 
     def predict(self) -> BoxFilter:
         """Go to the next frame."""
-        height = self.mean[3]
-        deviation = np.array([_POSITION] * 4 + [_VELOCITY] * 4) * height
-        deviation[2], deviation[6] = 1e-2, 1e-5
-        covariance = _MOVE @ self.covariance @ _MOVE.T + np.diag(deviation**2)
+        noise = _noise(_POSITION, _VELOCITY, self.mean[3])
+        covariance = _MOVE @ self.covariance @ _MOVE.T + noise
         return BoxFilter(_MOVE @ self.mean, covariance)
 
     def update(self, box: Box) -> BoxFilter:
@@ -66,6 +61,13 @@ class BoxFilter:
         gain = np.linalg.solve(uncertainty, _SEE @ self.covariance).T
         mean = self.mean + gain @ (_measure(box) - _SEE @ self.mean)
         return BoxFilter(mean, self.covariance - gain @ uncertainty @ gain.T)
+
+
+def _noise(position: float, velocity: float, height: float) -> NDArray[np.float64]:
+    """Covariance [8, 8] of such deviations in heights; that of the aspect is fixed."""
+    deviation = np.array([position] * 4 + [velocity] * 4) * height
+    deviation[2], deviation[6] = 1e-2, 1e-5
+    return np.diag(deviation**2)
 
 
 def box_iou(one: Box, other: Box) -> float:

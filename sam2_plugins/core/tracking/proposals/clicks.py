@@ -86,7 +86,7 @@ def _through(
         good = (decoded.ious >= wanted.min_iou) & (stability >= wanted.min_stability)
         good &= decoded.object_score > 0
         for row, column in torch.nonzero(good).tolist():
-            mask = operations.candidate(decoded, row, column, window)
+            mask = operations.drawn(decoded, row, window, column)
             if mask.visible and mask.area >= wanted.min_area:
                 found.append(mask)
     return found

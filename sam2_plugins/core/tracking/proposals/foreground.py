@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,91 +29,64 @@ STRETCHED = 1.5
 """Factor by which one object may be more elongated than the usual one."""
 
 
-@dataclass(frozen=True)
-class Foreground:
-    """The pixels that are brighter, or darker, than the ground of a frame.
+def mended(hills: Sequence[Hill], usual: float, picture: NDArray[np.uint8]) -> list[Hill]:
+    """Return hills with those that were left out, and with parts of one object as one.
 
-    Attributes
+    Nothing changes where neither the bright nor the dark pixels of the picture agree with them.
+
+    Parameters
     ----------
-    pixels
-        bool [H, W].
-    agreement
-        IoU with the hills that it was compared with.
+    usual
+        Diameter of the frame's usual object, in pixels.
+    picture
+        uint8 [H, W, 3].
     """
-
-    pixels: NDArray[np.bool_]
-    agreement: float
-
-    @classmethod
-    def of(cls, picture: NDArray[np.uint8], hills: Sequence[Hill]) -> Foreground:
-        """Of the bright and the dark pixels of a picture [H, W, 3], those that agree with hills."""
-        covered = _numbered(hills, (picture.shape[0], picture.shape[1])) > 0
-        smooth = ndimage.gaussian_filter(picture.mean(2, dtype=np.float32), 1)
-        above = smooth - np.median(smooth)
-        both = [_standing_out(above), _standing_out(-above)]
-        return max(
-            (cls(pixels, _iou(pixels, covered)) for pixels in both), key=lambda one: one.agreement
-        )
-
-    def mend(self, hills: Sequence[Hill], usual: float) -> list[Hill]:
-        """Return hills with those that were left out, and with parts of one object as one.
-
-        Nothing changes where the foreground does not agree with the hills.
-
-        Parameters
-        ----------
-        usual
-            Diameter of the frame's usual object, in pixels.
-        """
-        if self.agreement < AGREEMENT:
-            return list(hills)
-        kept, new = dict(enumerate(hills, 1)), list[Hill]()
-        usual_object = _UsualObject.of(hills, usual)
-        for part, numbers in self._parts(hills):
-            covered = Counter(numbers[numbers > 0].tolist())
-            if covered.total() < COVERED * part.area:
-                if part.area >= SMALLEST_HILL:
-                    new.append(Hill(part, self.agreement, 1.0))
-                continue
-            inside = [n for n, pixels in covered.items() if 2 * pixels > hills[n - 1].mask.area]
-            if len(inside) > 1 and usual_object.is_like(part, [kept[n].mask for n in inside]):
-                pieces = [kept.pop(n) for n in inside]
-                presence = float(np.mean([hill.presence for hill in pieces]))
-                new.append(Hill(part, presence, max(hill.top for hill in pieces)))
-        return [*new, *kept.values()]  # where they overlap, the last counts
-
-    def _parts(self, hills: Sequence[Hill]) -> Iterator[tuple[ObjectMask, NDArray[np.int32]]]:
-        """Each connected part, and the numbers of the hills under its pixels; 0 is none."""
-        size = self.pixels.shape[0], self.pixels.shape[1]
-        numbers = _numbered(hills, size)
-        parts, _ = ndimage.label(self.pixels)
-        for number, (rows, columns) in enumerate(ndimage.find_objects(parts), 1):
-            part = parts[rows, columns] == number
-            mask = ObjectMask(part, (columns.start, rows.start), size)
-            yield mask, numbers[rows, columns][part]
+    numbered = _numbered(hills, (picture.shape[0], picture.shape[1]))
+    smooth = ndimage.gaussian_filter(picture.mean(2, dtype=np.float32), 1)
+    above = smooth - np.median(smooth)
+    both = [_standing_out(above), _standing_out(-above)]
+    agreeing = ((_iou(pixels, numbered > 0), pixels) for pixels in both)
+    agreement, pixels = max(agreeing, key=lambda one: one[0])
+    if agreement < AGREEMENT:
+        return list(hills)
+    kept, new = dict(enumerate(hills, 1)), list[Hill]()
+    usual_area = math.pi / 4 * usual**2
+    usual_stretch = float(np.median([_stretch(_shape(hill.mask)) for hill in hills]))
+    for part, numbers in _parts(pixels, numbered):
+        covered = Counter(numbers[numbers > 0].tolist())
+        if covered.total() < COVERED * part.area:
+            if part.area >= SMALLEST_HILL:
+                new.append(Hill(part, agreement, 1.0))
+            continue
+        inside = [n for n, size in covered.items() if 2 * size > hills[n - 1].mask.area]
+        masks = [kept[n].mask for n in inside]
+        if len(inside) > 1 and _is_one(part, masks, usual_area, usual_stretch):
+            pieces = [kept.pop(n) for n in inside]
+            presence = float(np.mean([hill.presence for hill in pieces]))
+            new.append(Hill(part, presence, max(hill.top for hill in pieces)))
+    return [*new, *kept.values()]  # where they overlap, the last counts
 
 
-@dataclass(frozen=True)
-class _UsualObject:
-    """What most objects of a frame are like."""
+def _parts(
+    pixels: NDArray[np.bool_], numbered: NDArray[np.int32]
+) -> Iterator[tuple[ObjectMask, NDArray[np.int32]]]:
+    """Each connected part, and the numbers of the hills under its pixels; 0 is none."""
+    parts, _ = ndimage.label(pixels)
+    for number, (rows, columns) in enumerate(ndimage.find_objects(parts), 1):
+        part = parts[rows, columns] == number
+        mask = ObjectMask(part, (columns.start, rows.start), (pixels.shape[0], pixels.shape[1]))
+        yield mask, numbered[rows, columns][part]
 
-    area: float
-    stretch: float
 
-    @classmethod
-    def of(cls, hills: Sequence[Hill], across: float) -> _UsualObject:
-        stretches = [_stretch(_shape(hill.mask)) for hill in hills]
-        return cls(math.pi / 4 * across**2, float(np.median(stretches)))
-
-    def is_like(self, whole: ObjectMask, pieces: Sequence[ObjectMask]) -> bool:
-        """Whether a whole is one object rather than its pieces are objects."""
-        shape = _shape(whole)
-        unlike = [abs(math.log(mask.area / self.area)) for mask in (whole, *pieces)]
-        return (
-            unlike[0] < min(unlike[1:])
-            and _stretch(shape) <= STRETCHED * self.stretch
-            and shape.solidity >= SOLID
-        )
+def _is_one(whole: ObjectMask, pieces: Sequence[ObjectMask], area: float, stretch: float) -> bool:
+    """Whether a whole, rather than its pieces, is an object like those of some area and stretch."""
+    shape = _shape(whole)
+    unlike = [abs(math.log(mask.area / area)) for mask in (whole, *pieces)]
+    return (
+        unlike[0] < min(unlike[1:])
+        and _stretch(shape) <= STRETCHED * stretch
+        and shape.solidity >= SOLID
+    )
 
 
 def _shape(mask: ObjectMask) -> Any:

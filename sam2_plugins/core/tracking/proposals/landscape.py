@@ -75,7 +75,8 @@ class Surveyor:
         """
         sides = dict.fromkeys((self._planner.coarser(side), side))
         views = [
-            [w for w in windows or self.windows(one) if self._side_of(w) == one] for one in sides
+            [w for w in windows or windows_of(self._planner, one) if self._side_of(w) == one]
+            for one in sides
         ]
         presence, depth = self._landscape(frame, side, views)
         there = presence > 0.5
@@ -136,13 +137,11 @@ class Surveyor:
         resized = F.interpolate(both, size=shape, mode="bilinear")
         return np.asarray(resized[0].sigmoid().float().cpu().numpy())
 
-    def windows(self, side: int | None) -> list[Window]:
-        """Windows of a side that cover the frame, overlapping by half; None: the whole frame."""
-        return [self._planner.whole] if side is None else windows_of(self._planner, side)
 
-
-def windows_of(planner: WindowPlanner, side: int) -> list[Window]:
-    """Windows of a side that cover the frame, overlapping by half."""
+def windows_of(planner: WindowPlanner, side: int | None) -> list[Window]:
+    """Windows of a side that cover the frame, overlapping by half; None: the whole frame."""
+    if side is None:
+        return [planner.whole]
     height, width = planner.frame_size
     step = max(1, side // 2)
     corners = (

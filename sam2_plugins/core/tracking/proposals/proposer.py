@@ -18,8 +18,8 @@ from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START
 from sam2_plugins.core.runtime import in_inference
 from sam2_plugins.core.tracking.operations import Operations
 from sam2_plugins.core.tracking.proposals.clicks import ClickGrid, propose_by_clicks
-from sam2_plugins.core.tracking.proposals.foreground import Foreground
-from sam2_plugins.core.tracking.proposals.landscape import Hill, Surveyor
+from sam2_plugins.core.tracking.proposals.foreground import mended
+from sam2_plugins.core.tracking.proposals.landscape import Hill, Surveyor, windows_of
 from sam2_plugins.core.tracking.windows.planner import Window, WindowPlanner, extent_of
 
 Propose: TypeAlias = Callable[[int], Sequence[ObjectMask]]
@@ -114,8 +114,8 @@ class ObjectProposer:
             self._usual, usual = None, _usual_size(hills)
         self._usual = self._usual or usual
         clear = [hill for hill in hills if self._counts(hill, usual)]
-        foreground = Foreground.of(self._operations.features.picture(frame), clear)
-        return [hill for hill in foreground.mend(clear, usual) if self._counts(hill, usual)]
+        found = mended(clear, usual, self._operations.features.picture(frame))
+        return [hill for hill in found if self._counts(hill, usual)]
 
     def _counts(self, hill: Hill, usual: float) -> bool:
         """Whether a hill is an object, and of a size that is meant."""
@@ -161,7 +161,7 @@ class ObjectProposer:
 
     def _trial(self, side: int | None, ground: NDArray[np.bool_]) -> list[Window]:
         """Windows to try: where something was seen from further away, and some all over."""
-        windows = self._surveyor.windows(side)
+        windows = windows_of(self._planner, side)
         spread = windows[:: -(-len(windows) // (TRIAL_WINDOWS // 2))]
         windows.sort(key=lambda window: -int(window.crop(ground).sum()))
         return list(dict.fromkeys([*spread, *windows]))[:TRIAL_WINDOWS]
@@ -193,7 +193,7 @@ class ObjectProposer:
         boxes = np.array([hill.mask.box for hill in hills], float).reshape(-1, 2, 2)
         for decoded in self._operations.decode_each(frame, window, boxes, (BOX_START, BOX_END)):
             for row in range(len(decoded.mask)):
-                yield self._operations.best(decoded, row, window)
+                yield self._operations.drawn(decoded, row, window)
 
 
 def _on_its_hill(
@@ -213,10 +213,7 @@ def make_proposer(
 ) -> Propose:
     """Return what proposes objects with a model: its finder if it has one, else a grid of clicks.
 
-    Parameters
-    ----------
-    like
-        Masks of objects like those that are meant.
+    `like` are the examples of an `ObjectProposer`.
     """
     finder = load_object_finder(operations.model)
     if finder is not None:

@@ -81,10 +81,10 @@ class Follower:
     def remember_prompts(self, objects: Sequence[TrackedObject]) -> None:
         """Make the memories of prompted frames, which wait until they are needed."""
         waiting = [
-            (tracked, frame, prompted.output, any(prompt.mask for prompt in prompted.prompts))
+            (tracked, frame, shown.prediction.output, any(one.mask for one in shown.prompts))
             for tracked in objects
-            for frame, prompted in tracked.prompted.items()
-            if frame not in tracked.bank.prompted and prompted.output is not None
+            for frame, shown in tracked.prompted.items()
+            if frame not in tracked.bank.prompted
         ]
         if waiting:
             owners, frames, outputs, given = zip(*waiting, strict=True)
@@ -139,8 +139,8 @@ class Follower:
         last = tracked.record.get(before)
         window, side = tracked.window, tracked.side
         extent = self._planner.in_view(last) if last is not None else None
-        if prompted is not None and prompted.output is not None:
-            window = prompted.output.window
+        if prompted is not None:
+            window = prompted.prediction.output.window
         if last is None or extent is None or window is None:
             tracked.set_window(window or self._planner.whole, side)
             return {}, []

@@ -170,18 +170,7 @@ def window_choice(value: object) -> WindowChoice:
 
 
 class WindowPlanner:
-    """Chooses windows for one movie.
-
-    Parameters
-    ----------
-    frame_size
-        (height, width).
-    image_size
-        Side of the model's input.
-    choice
-        "auto": windows where objects are small in the frame; None: always the whole frame; a
-        number: windows of that side in pixels.
-    """
+    """Chooses windows for one movie, of a frame size (height, width) and a model's image size."""
 
     def __init__(self, frame_size: tuple[int, int], image_size: int, choice: WindowChoice) -> None:
         self.frame_size = frame_size

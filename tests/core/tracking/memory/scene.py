@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from sam2_plugins.core.tracking.memory.bank import Candidates, Choice, Memory, MemoryBank, Policy
+from sam2_plugins.core.tracking.memory.bank import Candidates, Choice, Memory, MemoryBank
+from sam2_plugins.core.tracking.memory.policies.published import Sam2Policy
 from sam2_plugins.core.tracking.windows.planner import Window
 
 SIDE = 64
@@ -40,7 +41,7 @@ def memory(frame: int, candidates: Candidates, choice: Choice) -> Memory:
 class Scene:
     """One object that was prompted on frame 0, and is brought from frame to frame."""
 
-    def __init__(self, policy: Policy, first: np.ndarray) -> None:
+    def __init__(self, policy: Sam2Policy, first: np.ndarray) -> None:
         self.bank = MemoryBank(policy)
         self.bank.remember_prompted(memory(0, offer(first, ious=[1.0]), Choice(0)))
         self.frame = 0

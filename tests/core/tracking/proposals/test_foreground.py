@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sam2_plugins.core.masks import ObjectMask
-from sam2_plugins.core.tracking.proposals.foreground import Foreground
+from sam2_plugins.core.tracking.proposals import foreground
 from sam2_plugins.core.tracking.proposals.landscape import Hill
 
 SIZE = 120, 160
@@ -29,7 +29,7 @@ def picture(*masks: NDArray[np.bool_], dark: bool = False) -> NDArray[np.uint8]:
 
 
 def mended(seen: NDArray[np.uint8], given: list[Hill], usual: float = 28) -> list[ObjectMask]:
-    return [hill.mask for hill in Foreground.of(seen, given).mend(given, usual)]
+    return [hill.mask for hill in foreground.mended(given, usual, seen)]
 
 
 OTHERS = disc(30, 30), disc(30, 80), disc(80, 95)

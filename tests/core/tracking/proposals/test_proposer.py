@@ -12,6 +12,7 @@ from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.model import Sam2Model, build_model
 from sam2_plugins.core.tracking.image_segmenter import ImageSegmenter
 from sam2_plugins.core.tracking.proposals import disjoint, make_proposer, proposer
+from sam2_plugins.core.tracking.proposals.landscape import windows_of
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from sam2_plugins.core.variants import get_variant
 from sam2_plugins.training.synthetic.sample import sample_timelapse
@@ -89,7 +90,7 @@ def test_small_objects_that_nearly_touch_are_told_apart() -> None:
 def test_nothing_is_enlarged_where_nothing_shows_from_further_away() -> None:
     tracker = VideoTracker(cached_model("nano", device="cpu"), rods()[0][None])
     surveyor = tracker.proposer()._surveyor  # type: ignore[attr-defined]
-    far, near = (len(surveyor.windows(side)) for side in (128, 64))
+    far, near = (len(windows_of(surveyor._planner, side)) for side in (128, 64))
     assert surveyor.hills(0, 64)
     assert far < tracker.frames_encoded < far + near / 2
 

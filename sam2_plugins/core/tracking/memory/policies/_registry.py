@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, TypeVar
 from sam2_plugins.core.errors import TrackingError
 
 if TYPE_CHECKING:
-    from sam2_plugins.core.tracking.memory.bank import Policy
+    from sam2_plugins.core.tracking.memory.policies.published import Sam2Policy
 
-P = TypeVar("P", bound="type[Policy]")
+P = TypeVar("P", bound="type[Sam2Policy]")
 
-_registered: dict[str, type[Policy]] = {}
+_registered: dict[str, type[Sam2Policy]] = {}
 _aliases: dict[str, str] = {}
 
 
@@ -39,7 +39,7 @@ def memory_policy(name: str, *aliases: str) -> Callable[[P], P]:
 
 
 @cache
-def policies() -> dict[str, type[Policy]]:
+def policies() -> dict[str, type[Sam2Policy]]:
     """Return all policies by name, the published one first. Needs no torch."""
     package = __name__.rpartition(".")[0]
     for module in pkgutil.iter_modules(import_module(package).__path__):
@@ -68,12 +68,6 @@ def policy_name(name: str) -> str:
     return name
 
 
-def get_policy(name: str) -> Policy:
-    """Return a policy with its published numbers.
-
-    Raises
-    ------
-    TrackingError
-        If there is none of that name.
-    """
+def get_policy(name: str) -> Sam2Policy:
+    """Return a policy with its published numbers; see `policy_name`."""
     return policies()[policy_name(name)]()

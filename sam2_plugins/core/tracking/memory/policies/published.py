@@ -1,6 +1,7 @@
 """The published rule: all prompted frames, and the frames just before.
 
-Ravi et al. 2024, section 4, "Memory bank".
+Ravi et al. 2024, section 4, "Memory bank". Other policies are made of it. A policy is options
+without state, shared by all objects; what it has to know of one it keeps in `MemoryBank.state`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Sam2Policy:
     prompted: int | None = None
 
     chooses: ClassVar[bool] = False
+    """Whether it chooses which candidate becomes the mask."""
 
     @property
     def span(self) -> int:

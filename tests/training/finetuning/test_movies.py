@@ -138,7 +138,7 @@ def test_an_image_that_is_missing_is_named(tmp_path: Path) -> None:
 
 def test_masklets_of_a_host_are_taken_as_they_are() -> None:
     masklet = Masklet("cell", masks={2: ObjectMask.from_array(LABELS[2] == 1)})
-    masklet.add(3, ObjectMask.empty((64, 64)))
+    masklet.masks[3] = ObjectMask.empty((64, 64))
     movie = AnnotatedMovie.from_masklets("cells", FRAMES, [masklet])
     assert movie.frames == [2]
     assert list(movie.masks[2]) == ["cell"]
