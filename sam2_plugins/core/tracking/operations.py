@@ -283,8 +283,10 @@ class Operations:
 def _memories(*each: Sequence[Any]) -> list[Memory]:
     """Memories of what each object has of their fields, in order, but the choice of a mask."""
     return [
-        Memory(*fields, closeup=near, colours=colours)
-        for *fields, near, colours in zip(*each, strict=True)
+        Memory(frame, encoded, pointer, window, box, iou, score, closeup=near, colours=colours)
+        for frame, encoded, pointer, window, box, iou, score, near, colours in zip(
+            *each, strict=True
+        )
     ]
 
 
