@@ -22,6 +22,7 @@ class ConvTrunkConfig(TrunkConfig):
     half_precision: ClassVar[bool] = False  # a small step, repeated from frame to frame, adds up
     corrects_nearby: ClassVar[bool] = True
     looks_again: ClassVar[bool] = True
+    sees_colours: ClassVar[bool] = True
 
     def build_trunk(self) -> nn.Module:
         """Make the trunk with fresh weights."""

@@ -51,6 +51,10 @@ class TrunkConfig(ABC):
     """Whether a tracked mask is the mean with what the model makes of its box without memory, where
     both agree, on what is no photograph. A small model's outlines are better for it."""
 
+    sees_colours: ClassVar[bool] = False
+    """Whether a tracked mask in a photograph is held against the colours that the object had where
+    it was prompted. A small model takes what lies beside it for a part of it."""
+
     @abstractmethod
     def build_trunk(self) -> nn.Module:
         """Make the trunk with fresh weights."""

@@ -154,6 +154,7 @@ class FrameStep:
 
         An accelerator does so, and encodes the frame that comes `then`, while the host makes masks.
         """
+        self._weigh_colours(frame, batches)
         closeups = self._redraw(frame, batches)
         self._look_again(frame, batches)
         logits = torch.cat([b.decoded.mask for b in batches]).float()
@@ -196,6 +197,17 @@ class FrameStep:
             )
             found[member.obj.obj] = Tracked(output, masks[i], memory)
         return found
+
+    def _weigh_colours(self, frame: int, batches: Sequence[_Batch]) -> None:
+        """Hold the masks against the colours of the objects' prompted frames, in photographs."""
+        colours = self.operations.colours
+        if colours is None:
+            return
+        for batch in batches:
+            shown = [member.obj.bank.colours(frame) for member in batch.members]
+            windows = [member.window for member in batch.members]
+            mask = colours.weigh(frame, batch.decoded.mask, windows, shown)
+            batch.decoded = replace(batch.decoded, mask=mask)
 
     def _redraw(self, frame: int, batches: Sequence[_Batch]) -> list[Tensor | None]:
         """Redraw the outlines of all batches, where the model can; return the objects' closeups."""

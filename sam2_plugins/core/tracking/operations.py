@@ -16,6 +16,7 @@ from sam2_plugins.core.model.prompt_encoder import BOX_END, BOX_START
 from sam2_plugins.core.model.sam2 import PREVIOUS_LOGIT_LIMIT
 from sam2_plugins.core.prompts import POSITIVE, Points, Prompt
 from sam2_plugins.core.runtime import in_inference
+from sam2_plugins.core.tracking.colours import Colours
 from sam2_plugins.core.tracking.feature_cache import FeatureCache, stacked
 from sam2_plugins.core.tracking.memory.bank import Memory, Recall, as_tensors, box_in, box_of
 from sam2_plugins.core.tracking.outline import Outlines
@@ -56,6 +57,7 @@ class Operations:
         self.pointer_span = pointer_span
         self.specks = specks
         self.outlines = None if refiner is None else Outlines(features, refiner)
+        self.colours = Colours(features) if features.model.variant.trunk.sees_colours else None
 
     # -- prompts
 
@@ -187,11 +189,13 @@ class Operations:
             scores = torch.cat([output.object_score for output in outputs_])
             maps = self._encoded(frames_, windows, logits, scores)
             near = self._near(frames_, windows, logits, given_)
+            shown = self._colours(frames_, windows, logits)
             shapes, read = to_host([logits[:, 0] > 0, scores])
             pointers = [output.pointer for output in outputs_]
             boxes = [box_of(shape, at) for shape, at in zip(shapes, windows, strict=True)]
             ious = [output.iou for output in outputs_]
-            each = frames_, maps, pointers, windows, boxes, ious, read[:, 0].tolist(), near
+            sure = read[:, 0].tolist()
+            each = frames_, maps, pointers, windows, boxes, ious, sure, near, shown
             memories += _memories(*each)
         return memories[: len(outputs)]
 
@@ -201,7 +205,7 @@ class Operations:
         frames: Sequence[int],
         masks: Sequence[ObjectMask],
         windows: Sequence[Window],
-        near: Sequence[Tensor | None] | None = None,
+        before: Sequence[Memory | None] | None = None,
     ) -> list[Memory]:
         """Memories of frames made again from their recorded masks, in whatever windows.
 
@@ -209,22 +213,25 @@ class Operations:
 
         Parameters
         ----------
-        near
-            Closeups that are known: how an object looked does not depend on its window.
+        before
+            What they were in other windows, on which how an object looked does not depend.
         """
         memories: list[Memory] = []
-        known = near or [None] * len(masks)
+        known = before or [None] * len(masks)
         for frames_, masks_, windows_, known_ in self._at_once(frames, masks, windows, known):
             adopted = self._adopted(frames_, masks_, windows_)
             logits, scores = adopted.mask.float(), adopted.object_score.float()
             maps = self._encoded(frames_, windows_, logits, scores)
-            if any(one is None for one in known_):
+            near = [one and one.closeup for one in known_]
+            if any(one is None for one in near):
                 shown = self._near(frames_, windows_, logits, [True] * len(frames_))
-                known_ = [k if k is not None else s for k, s in zip(known_, shown, strict=True)]
+                near = [k if k is not None else s for k, s in zip(near, shown, strict=True)]
             pointers = adopted.pointer.float().unbind()
             boxes = [box_in(m.box, at) for m, at in zip(masks_, windows_, strict=True)]
             ious, sure = [mask.iou for mask in masks_], [mask.score for mask in masks_]
-            memories += _memories(frames_, maps, pointers, windows_, boxes, ious, sure, known_)
+            told = [one and one.colours for one in known_]
+            each = frames_, maps, pointers, windows_, boxes, ious, sure, near, told
+            memories += _memories(*each)
         return memories[: len(masks)]
 
     def _encoded(
@@ -245,6 +252,13 @@ class Operations:
         if self.outlines is None:
             return [None] * len(frames)
         return self.outlines.shown(frames, logits, windows, given)
+
+    def _colours(
+        self, frames: Sequence[int], windows: Sequence[Window], logits: Tensor
+    ) -> Sequence[Tensor | None]:
+        if self.colours is None:
+            return [None] * len(frames)
+        return self.colours.shown(frames, logits, windows)
 
     def _adopted(
         self, frames: Sequence[int], masks: Sequence[ObjectMask], windows: Sequence[Window]
@@ -267,10 +281,12 @@ class Operations:
 
 
 def _memories(*each: Sequence[Any]) -> list[Memory]:
-    """Memories of what each object has of their fields, in order; closeups come last."""
+    """Memories of what each object has of their fields, in order, but the choice of a mask."""
     return [
-        Memory(frame, encoded, pointer, window, box, iou, score, closeup=near)
-        for frame, encoded, pointer, window, box, iou, score, near in zip(*each, strict=True)
+        Memory(frame, encoded, pointer, window, box, iou, score, closeup=near, colours=colours)
+        for frame, encoded, pointer, window, box, iou, score, near, colours in zip(
+            *each, strict=True
+        )
     ]
 
 

@@ -124,6 +124,9 @@ class Memory:
     closeup
         uint8 [2, side, side], the picture and the mask; see `tracking.outline`. None where the
         model has no outline refiner, or only the pointer is kept.
+    colours
+        float16, how much likelier each colour is the object's than its surroundings', of a
+        prompted frame; see `tracking.colours`.
     """
 
     frame: int
@@ -135,6 +138,7 @@ class Memory:
     score: float = nan
     choice: Choice = field(default_factory=lambda: Choice(0))
     closeup: Tensor | None = None
+    colours: Tensor | None = None
 
     @property
     def visible(self) -> bool:
@@ -217,6 +221,11 @@ class MemoryBank:
         shown = near(self.prompted.values())
         before = near([*self.prompted.values(), *self.tracked.values()])
         return None if shown is None or before is None else (before, shown)
+
+    def colours(self, frame: int) -> Tensor | None:
+        """Return what the colours of the nearest prompted frame say; None if no frame has any."""
+        shown = [m for m in self.prompted.values() if m.colours is not None and m.visible]
+        return min(shown, key=lambda m: abs(m.frame - frame)).colours if shown else None
 
     def remember_prompted(self, memory: Memory) -> None:
         """Keep a prompted frame."""

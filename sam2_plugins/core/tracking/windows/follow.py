@@ -95,9 +95,9 @@ class Follower:
     def _rebuild(self, wanted: Sequence[_Wanted]) -> None:
         """Make memories again, all together."""
         frames, masks = [one.frame for one in wanted], [one.mask for one in wanted]
-        near = [None if one.before is None else one.before.closeup for one in wanted]
+        before = [one.before for one in wanted]
         windows = [one.window for one in wanted]
-        memories = self._operations.rebuild(frames, masks, windows, near)
+        memories = self._operations.rebuild(frames, masks, windows, before)
         for one, memory in zip(wanted, memories, strict=True):
             bank = one.tracked.bank
             keep = bank.replace if one.lasting else bank.remember_tracked

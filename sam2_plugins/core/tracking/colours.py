@@ -1,0 +1,121 @@
+"""Colours of tracked objects: on a photograph they tell an object from what is around it.
+
+A small model knows few shapes. On a photograph it slides from an object to what lies beside it, or
+loses a part, and remembers the result. Which colours are the object's, and which its
+surroundings', is known from its prompted frames; each cell of a tracked mask is a little more the
+object's, or a little less, for its colour. Where both have the same colours, nothing changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sam2_plugins.core.tracking.feature_cache import FeatureCache, View
+from sam2_plugins.core.tracking.recent import Recent
+from sam2_plugins.core.tracking.windows.planner import Window
+from sam2_plugins.core.tracking.windows.scale_search import is_photograph
+
+LEVELS = 16
+"""Of each channel, that are told from each other."""
+
+RARE = 1e-4
+"""Share of the cells below which a colour counts as not seen."""
+
+MOST_ODDS = 3.0
+"""Natural logarithm of how many times likelier a colour is the object's, or not, at most."""
+
+SURE = 6.0
+"""Logit of the mask decoder beyond which it is no surer: so colours can speak against it."""
+
+
+class Colours:
+    """What the objects of a movie look like, by colours alone, and where that is."""
+
+    def __init__(self, features: FeatureCache) -> None:
+        self._features = features
+        self._codes: Recent[Tensor] = Recent()
+
+    def shown(
+        self, frames: Sequence[int], logits: Tensor, windows: Sequence[Window]
+    ) -> list[Tensor | None]:
+        """Return what the colours of prompted frames say; None where there are none.
+
+        Parameters
+        ----------
+        logits
+            [n, 1, h, w] masks of objects, each in its window.
+
+        Returns
+        -------
+        list
+            Of each object, for each of LEVELS³ colours, how much likelier it is the object's than
+            its surroundings': log odds, float16 [LEVELS³].
+        """
+        views = list(zip(frames, windows, strict=True))
+        return [
+            _odds(self._codes_of(view, mask.shape), mask.flatten() > 0)
+            if is_photograph(self._features.picture(view[0]))
+            else None
+            for view, mask in zip(views, logits[:, 0], strict=True)
+        ]
+
+    def weigh(
+        self,
+        frame: int,
+        logits: Tensor,
+        windows: Sequence[Window],
+        shown: Sequence[Tensor | None],
+    ) -> Tensor:
+        """Return masks [n, 1, h, w] of a frame, each in its window, with what colours say of them.
+
+        An object that is not there stays away: that is for the decoder to say.
+        """
+        if not any(odds is not None for odds in shown):
+            return logits
+        if not is_photograph(self._features.picture(frame)):
+            return logits
+        none = logits.new_zeros(LEVELS**3)
+        odds = torch.stack([none if one is None else one.to(none) for one in shown])
+        shape = logits.shape[-2:]
+        codes = torch.stack([self._codes_of((frame, window), shape) for window in windows])
+        said = F.avg_pool2d(odds.gather(1, codes).unflatten(1, shape), 3, 1, 1)[:, None]
+        there = (logits > 0).flatten(1).any(1)[:, None, None, None]
+        return torch.where(there, logits.float().clamp(-SURE, SURE) + said, logits)
+
+    def _codes_of(self, view: View, shape: Sequence[int]) -> Tensor:
+        """Numbers of the colours of the cells of a grid over a window, [h · w]."""
+        return self._codes.get((*view, tuple(shape)), lambda: self._make_codes(*view, shape))
+
+    def _make_codes(self, frame: int, window: Window, shape: Sequence[int]) -> Tensor:
+        x0, y0, x1, y1 = window.box
+        pixels = self._features.on_device(frame)[y0:y1, x0:x1].permute(2, 0, 1)[None].float()
+        cells = F.interpolate(pixels, tuple(shape), mode="bilinear", antialias=True)[0].flatten(1)
+        red, green, blue = (cells * (LEVELS / 256)).long().clamp(0, LEVELS - 1).unbind()
+        return (red * LEVELS + green) * LEVELS + blue
+
+
+def _odds(codes: Tensor, mask: Tensor) -> Tensor:
+    """Log odds of each colour, less where colours do not tell the object from what is around it."""
+    own, other = _shares(codes, mask), _shares(codes, ~mask)
+    odds = ((own + RARE) / (other + RARE)).log().clamp(-MOST_ODDS, MOST_ODDS)
+    said = odds[codes]
+    right = _mean(said > 0, mask) + _mean(said < 0, ~mask) - 1
+    return (odds * right.clamp(min=0)).half()
+
+
+def _shares(codes: Tensor, some: Tensor) -> Tensor:
+    """Shares of all colours among some cells, each with its neighbours."""
+    counts = torch.zeros(LEVELS**3, device=codes.device).index_add_(0, codes, some.float())
+    shares = (counts / counts.sum().clamp(min=1)).view(1, 1, LEVELS, LEVELS, LEVELS)
+    for _ in range(2):
+        shares = F.avg_pool3d(shares, 3, 1, 1)
+    return shares.flatten()
+
+
+def _mean(values: Tensor, some: Tensor) -> Tensor:
+    """Share of some cells of which something holds."""
+    return (values & some).sum() / some.sum().clamp(min=1)
