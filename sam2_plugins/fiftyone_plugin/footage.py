@@ -222,7 +222,7 @@ class Footage(ABC):
                 values = revise_one(frame, {name: before[name].get(frame) for name in names})
                 now = self._replace(found, values) if values else None
                 if now is not None:
-                    changes[frame] = known.get(frame, {}).get("last_modified_at"), now
+                    changes[frame] = found.get("last_modified_at") if frame in known else None, now
                 elif values:
                     retry.append(frame)
                 written |= {*values}
