@@ -138,7 +138,7 @@ def _wanted(footage: Footage, request: Request) -> str:
         for stage in stages
         if stage["_cls"].rpartition(".")[2] not in OF_SAMPLES
     ]
-    shown = [*footage.span, footage.files, sorted(getattr(footage, "only", None) or ())]
+    shown: list[Any] = [*footage.span, footage.files, sorted(getattr(footage, "only", None) or ())]
     shown += [footage.name] if getattr(footage, "clip", "") else []  # of which trajectory
     return digest_of(json.dumps([values, chosen, shown], sort_keys=True, default=str), 16)
 
