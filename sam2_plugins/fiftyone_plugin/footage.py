@@ -651,11 +651,8 @@ class VideoFrame(ImageSequence):
 
     def revise(self, names: Sequence[str], frames: Collection[int], revise_one: Revise) -> Changes:
         """Set fields of labels of the video's frame."""
-
-        def revise_here(_: int, values: dict[str, Any]) -> Mapping[str, Any]:
-            return revise_one(0, values)
-
-        changes = self.video.revise(names, [self.number] if frames else (), revise_here)
+        here = [self.number] if frames else ()
+        changes = self.video.revise(names, here, lambda _, values: revise_one(0, values))
         return dict(enumerate(changes.values()))
 
     def declare(self, name: str, kind: type, attributes: Mapping[str, Any]) -> None:
