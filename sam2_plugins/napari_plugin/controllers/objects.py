@@ -57,7 +57,7 @@ class Objects:
             return True
         if self._prompting.answering:
             self._prompting.act(lambda: self._click(index, x, y, adds, excluding))
-            dock.message.emit("The model looks at your last click still: this one waits for it …")
+            dock.message.emit("The model is still looking at your last click: this one waits …")
             return False
         known = dock.selected is not None
         if known and (adds or not dock.one_per_click or dock.daughters):
