@@ -94,7 +94,7 @@ class Colours:
         x0, y0, x1, y1 = window.box
         pixels = self._features.on_device(frame)[y0:y1, x0:x1].permute(2, 0, 1)[None].float()
         cells = F.interpolate(pixels, tuple(shape), mode="bilinear", antialias=True)[0].flatten(1)
-        red, green, blue = (cells * (LEVELS / 256)).long().clamp(0, LEVELS - 1).unbind()
+        red, green, blue = (cells * (LEVELS / 256)).to(torch.int64).clamp(0, LEVELS - 1).unbind()
         return (red * LEVELS + green) * LEVELS + blue
 
 
