@@ -8,8 +8,11 @@ without its images) is read with its movie given beside.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from sam2_plugins.core.datasets import find_datasets, load_for
+from numpy.typing import NDArray
+
+from sam2_plugins.core.datasets import ctc, find_datasets, load_for
 from sam2_plugins.training.finetuning.movies import AnnotatedMovie
 
 
@@ -29,3 +32,8 @@ def read_project(path: str | Path, movie: str | Path | None = None) -> list[Anno
     if movie is not None:
         return [AnnotatedMovie.from_dataset(load_for(Path(path), Path(movie)))]
     return [AnnotatedMovie.from_dataset(dataset) for dataset in find_datasets(path)]
+
+
+def _named_by(markers: NDArray[Any], outlines: NDArray[Any]) -> NDArray[Any]:
+    """Earlier name of `ctc.named_after`, which takes the two the other way round."""
+    return ctc.named_after(outlines, markers)
