@@ -48,18 +48,10 @@ class Colours:
     def shown(
         self, frames: Sequence[int], logits: Tensor, windows: Sequence[Window]
     ) -> list[Tensor | None]:
-        """Return what the colours of prompted frames say; None where there are none.
+        """Return what colours say of masks [n, 1, h, w] on prompted frames, each in its window.
 
-        Parameters
-        ----------
-        logits
-            [n, 1, h, w] masks of objects, each in its window.
-
-        Returns
-        -------
-        list
-            Of each object, for each of LEVELS³ colours, how much likelier it is the object's than
-            its surroundings': log odds, float16 [LEVELS³].
+        How much likelier each is the object's than its surroundings': log odds, float16 [LEVELS³];
+        None on a frame without colours.
         """
         views = list(zip(frames, windows, strict=True))
         return [

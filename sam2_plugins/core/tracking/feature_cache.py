@@ -90,12 +90,14 @@ class FeatureCache:
         kept = self._store.find(keys.values())
         found = {view: kept[key] for view, key in keys.items() if key in kept}
         missing = [view for view in keys if view not in found]
-        names = self._names(missing)
+        names: dict[View, str] = {}
         if self.disk is not None:
-            for view, name in names.items():
+            for frame, window in missing:
+                name = self.disk.key(self.model, window.crop(self.picture(frame)))
+                names[frame, window] = name
                 on_disk = self.disk.get(name, self.model.device)
                 if on_disk is not None:
-                    found[view] = on_disk
+                    found[frame, window] = on_disk
             missing = [view for view in missing if view not in found]
         for some in self.batches(missing):
             found |= self._encode(some, len(missing))
@@ -104,12 +106,6 @@ class FeatureCache:
                 self.disk.put(names[view], found[view])
         self._store.keep({key: found[view] for view, key in keys.items()})
         return found
-
-    def _names(self, views: Sequence[View]) -> dict[View, str]:
-        """What windows are called on the disk."""
-        if self.disk is None:
-            return {}
-        return {(f, w): self.disk.key(self.model, w.crop(self.picture(f))) for f, w in views}
 
     def seen(self, frame: int, window: Window) -> tuple[Tensor, ImageFeatures]:
         """Return a window as the model sees it, [1, 3, S, S], and its features."""
