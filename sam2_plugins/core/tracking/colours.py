@@ -3,7 +3,8 @@
 A small model knows few shapes. On a photograph it slides from an object to what lies beside it, or
 loses a part, and remembers the result. Which colours are the object's, and which its
 surroundings', is known from its prompted frames; each cell of a tracked mask is a little more the
-object's, or a little less, for its colour. Where both have the same colours, nothing changes.
+object's, or a little less, for its colour. Where both have the same colours, nothing changes, nor
+where a picture has those of one dye: cells beside each other are alike, and pale with time.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sam2_plugins.core.tracking.feature_cache import FeatureCache, View
 from sam2_plugins.core.tracking.recent import Recent
 from sam2_plugins.core.tracking.transfer import to_device
 from sam2_plugins.core.tracking.windows.planner import Window
-from sam2_plugins.core.tracking.windows.scale_search import is_photograph
+from sam2_plugins.core.tracking.windows.scale_search import is_many_coloured
 
 LEVELS = 16
 """Of each channel, that are told from each other."""
@@ -56,7 +57,7 @@ class Colours:
         views = list(zip(frames, windows, strict=True))
         return [
             _odds(self._codes_of([view], mask.shape)[0], mask.flatten() > 0)
-            if is_photograph(self._features.picture(view[0]))
+            if is_many_coloured(self._features.picture(view[0]))
             else None
             for view, mask in zip(views, logits[:, 0], strict=True)
         ]
@@ -73,7 +74,7 @@ class Colours:
         An object that is not there stays away: that is for the decoder to say.
         """
         known = np.array([one is not None for one in shown])
-        if not known.any() or not is_photograph(self._features.picture(frame)):
+        if not known.any() or not is_many_coloured(self._features.picture(frame)):
             return logits
         none = logits.new_zeros(LEVELS**3)
         odds = torch.stack([none if one is None else one.to(none) for one in shown])

@@ -18,6 +18,7 @@ from sam2_plugins.core.tracking.colours import LEVELS, MOST_ODDS, Colours
 from sam2_plugins.core.tracking.feature_cache import FeatureCache
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from sam2_plugins.core.tracking.windows.planner import Window
+from sam2_plugins.core.tracking.windows.scale_search import is_photograph
 
 RED, GREEN, BLUE = (200, 30, 30), (30, 160, 40), (40, 40, 220)
 WHOLE = Window(0, 0, 64, 64)
@@ -89,6 +90,16 @@ def test_a_grey_frame_is_left_alone() -> None:
     tracked = logits((24, 16, 56, 48))
     assert torch.equal(weighed(red, grey, tracked), tracked[0, 0])
     assert torch.equal(weighed(grey, red, tracked), tracked[0, 0])
+
+
+@pytest.mark.parametrize("dye", [(0, 1, 0), (0.7, 0.1, 0.9), (-0.4, -0.8, -0.3)])
+def test_a_movie_of_one_dye_is_tracked_as_a_grey_one(dye: tuple[float, float, float]) -> None:
+    light = np.random.default_rng(0).integers(0, 60, (64, 64, 1))
+    light[16:48, 16:48] += 140
+    stained = np.uint8(light * dye + 255 * (min(dye) < 0))
+    assert is_photograph(stained)
+    tracked = logits((24, 16, 56, 48))
+    assert torch.equal(weighed(stained, stained, tracked), tracked[0, 0])
 
 
 def test_colours_are_counted_without_what_apple_processors_lack() -> None:
