@@ -101,10 +101,11 @@ def is_photograph(image: np.ndarray) -> bool:
 
 
 def is_many_coloured(image: np.ndarray) -> bool:
-    """Whether the colours of a picture [H, W, 3] are of more than one dye, which tell no more than
-    its brightness: of one dye, no channel becomes darker where another becomes brighter."""
-    off = _some(image) - _some(image).mean(0)
+    """Whether the colours of a picture [H, W, 3] tell more than its brightness: not of one dye."""
+    pixels = _some(image)
+    off = pixels - pixels.mean(0)
     bright = off.mean(1)
+    # All channels of one dye become brighter, or darker, together.
     dye = (bright @ off / max(1.0, bright @ bright)).clip(0, 3)
     return bool(np.abs(off - np.outer(bright, dye)).mean() > COLOURFUL)
 
