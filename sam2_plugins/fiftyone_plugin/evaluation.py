@@ -251,17 +251,14 @@ def _judge(
             "absent=“ignore”."
         )
 
-    def iou(label: Any, frame: int) -> float | None:
+    def scores_of(label: Any, frame: int) -> tuple[float | None, TrackScores | None]:
         key = true_key.get(keys(label))
-        if key is None or (absent == "ignore" and frame not in truth[key]):
-            return None
-        return _iou(found, truth, key, frame)
+        if key is None:
+            return None, None
+        out = absent == "ignore" and frame not in truth[key]
+        return None if out else _iou(found, truth, key, frame), by_key.get(key)
 
-    def track_of(label: Any) -> TrackScores | None:
-        key = true_key.get(keys(label))
-        return None if key is None else by_key.get(key)
-
-    _write(footage, pred_field, eval_key, iou, track_of)
+    _write(footage, pred_field, eval_key, scores_of)
     means = {**dict.fromkeys(earlier), **dict(_frame_means(truth, found))}
     footage.write(f"{eval_key}_iou", means)
     J, F = (fmean(values) for values in zip(*((t.J, t.F) for t in tracks), strict=True))
@@ -459,8 +456,7 @@ def _write(
     footage: Footage,
     name: str,
     eval_key: str,
-    iou: Callable[[Any, int], float | None],
-    track_of: Callable[[Any], TrackScores | None],
+    scores_of: Callable[[Any, int], tuple[float | None, TrackScores | None]],
 ) -> None:
     """Write the scores to the labels."""
     shown = {
@@ -472,7 +468,7 @@ def _write(
     def add_scores(frame: int, label: Any) -> bool:
         if label.id not in shown:
             return False
-        label[f"{eval_key}_iou"], track = iou(label, frame), track_of(label)
+        label[f"{eval_key}_iou"], track = scores_of(label, frame)
         for what in "JF":
             label[f"{eval_key}_{what}"] = None if track is None else getattr(track, what)
         return True

@@ -222,7 +222,7 @@ class Footage(ABC):
                 values = revise_one(frame, {name: before[name].get(frame) for name in names})
                 now = self._replace(found, values) if values else None
                 if now is not None:
-                    changes[frame] = known.get(frame, {}).get("last_modified_at"), now
+                    changes[frame] = found.get("last_modified_at") if frame in known else None, now
                 elif values:
                     retry.append(frame)
                 written |= {*values}
@@ -341,9 +341,10 @@ class Footage(ABC):
         done = self._collection.update_one(as_found, {"$set": {**set_, "last_modified_at": now}})
         return now if done.matched_count else None
 
-    @abstractmethod
     def write_samples(self, field_name: str, value: Any) -> None:
         """Set a field of the movie itself: of its sample, or of all of its images."""
+        values = dict.fromkeys(self.sample_ids(), value)
+        self.samples.set_values(field_name, values, key_field="id")
 
     @abstractmethod
     def schema(self, flat: bool = False) -> Mapping[str, Any]:
@@ -526,10 +527,6 @@ class Video(Footage):
     def _reload(self, ids: Sequence[Any]) -> None:
         Frame._reload_docs(self.dataset._root_dataset._frame_collection_name, frame_ids=ids)
 
-    def write_samples(self, field_name: str, value: Any) -> None:
-        """Set a field of the sample."""
-        self.samples.set_values(field_name, {self.sample_id: value}, key_field="id")
-
     def schema(self, flat: bool = False) -> Mapping[str, Any]:
         """Return the fields, by name."""
         return self.dataset.get_frame_field_schema(flat=flat) or {}
@@ -611,10 +608,6 @@ class ImageSequence(Footage):
     def _reload(self, ids: Sequence[Any]) -> None:
         Sample._reload_docs(self.dataset._sample_collection_name, sample_ids=ids)
 
-    def write_samples(self, field_name: str, value: Any) -> None:
-        """Set a field of every image."""
-        self.samples.set_values(field_name, dict.fromkeys(self.ids, value), key_field="id")
-
     def schema(self, flat: bool = False) -> Mapping[str, Any]:
         """Return the fields, by name."""
         return self.dataset.get_field_schema(flat=flat)
@@ -651,11 +644,8 @@ class VideoFrame(ImageSequence):
 
     def revise(self, names: Sequence[str], frames: Collection[int], revise_one: Revise) -> Changes:
         """Set fields of labels of the video's frame."""
-
-        def revise_here(_: int, values: dict[str, Any]) -> Mapping[str, Any]:
-            return revise_one(0, values)
-
-        changes = self.video.revise(names, [self.number] if frames else (), revise_here)
+        here = [self.number] if frames else ()
+        changes = self.video.revise(names, here, lambda _, values: revise_one(0, values))
         return dict(enumerate(changes.values()))
 
     def declare(self, name: str, kind: type, attributes: Mapping[str, Any]) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import torch
 
@@ -63,7 +63,6 @@ def run_movies(tasks: Sequence[MovieTask], where: Where | None = None) -> Events
     Closing the generator stops within a frame; what was done stays, and another run goes on there.
     """
     where = where or Where()
-    dataset = tasks[0].footage.dataset._root_dataset
     names = {task.name: task.footage.name for task in tasks}
     shares: dict[str, float] = {}
     ended = 0
@@ -72,7 +71,9 @@ def run_movies(tasks: Sequence[MovieTask], where: Where | None = None) -> Events
             tasks[0].request.options.load_model()
         elif where.dask is None:
             client.run(torch.set_num_threads, 1)
-        with _reloaded(dataset, client), closing(run_tasks(tasks, client=client)) as events:
+        with ExitStack() as ending, closing(run_tasks(tasks, client=client)) as events:
+            if client is not None:  # show this process, too, the fields that workers have added
+                ending.callback(tasks[0].footage.dataset._root_dataset.reload)
             for event in events:
                 if isinstance(event, MovieReport):
                     ended += event.state != "failed"
@@ -84,16 +85,6 @@ def run_movies(tasks: Sequence[MovieTask], where: Where | None = None) -> Events
                 shares[event.name] = event.done / total
                 if event.done == event.total:
                     del shares[event.name]
-
-
-@contextmanager
-def _reloaded(dataset: Any, client: object | None) -> Iterator[None]:
-    """Show this process, at the end, the fields that workers have added to a dataset."""
-    try:
-        yield
-    finally:
-        if client is not None:
-            dataset.reload()
 
 
 @dataclass(frozen=True)

@@ -104,10 +104,8 @@ def find_done(movies: Sequence[Footage], request: Request) -> Iterator[tuple[Foo
         some = candidates[begin : begin + _AT_ONCE]
         states = _states([movie for movie, _ in some])
         for movie, found in some:
-            masks = signature(*map(Path, found.get("masks", ())))
-            if states.get(movie.sample_id) == found["state"] and masks == found.get(
-                "signature", ""
-            ):
+            now = states.get(movie.sample_id), signature(*map(Path, found.get("masks", ())))
+            if now == (found["state"], found.get("signature", "")):
                 yield movie, _report(found["report"])
 
 
@@ -140,12 +138,8 @@ def _wanted(footage: Footage, request: Request) -> str:
         for stage in stages
         if stage["_cls"].rpartition(".")[2] not in OF_SAMPLES
     ]
-    shown = [
-        footage.name,
-        *footage.span,
-        footage.files,
-        sorted(getattr(footage, "only", None) or ()),
-    ]
+    shown: list[Any] = [*footage.span, footage.files, sorted(getattr(footage, "only", None) or ())]
+    shown += [footage.name] if getattr(footage, "clip", "") else []  # of which trajectory
     return digest_of(json.dumps([values, chosen, shown], sort_keys=True, default=str), 16)
 
 

@@ -72,7 +72,8 @@ class Engine:
         self._deliveries = Deliveries(self._deliver)
         self._corrections = Corrections()
         self._storing = threading.Lock()
-        self._asked: dict[str, set[str]] = {}  # key of a task to those that are answered with it
+        self._asking = threading.Lock()
+        self._asked: set[str] = set()  # keys of what is being answered
 
     def predict(
         self,
@@ -102,12 +103,15 @@ class Engine:
         until = time.monotonic() + seconds
         own = self.projects.settings(project)
         requests = [TaskRequest(t, label_config, drawn, server, project, until, own) for t in tasks]
-        asked: set[str] = set()
+        keys = {one.key for one in requests if not one.interactive and one.task_id is not None}
+        with self._asking:
+            others = keys & self._asked  # if they were answered twice, Label Studio would keep both
+            self._asked |= keys
         try:
-            return [self._answer(request, known, asked) for request in requests]
+            return [[] if one.key in others else self._answer(one, known) for one in requests]
         finally:
-            for key in asked:
-                del self._asked[key]
+            with self._asking:
+                self._asked -= keys - others
 
     def resume(self) -> int:
         """Resume the requests that a stopped backend left unfinished; return their number.
@@ -172,25 +176,19 @@ class Engine:
 
     # -- one task
 
-    def _answer(
-        self, request: TaskRequest, known: Collection[str] = (), asked: set[str] | None = None
-    ) -> Any:
+    def _answer(self, request: TaskRequest, known: Collection[str] = ()) -> Any:
         """Return a prediction, or why there is none: an error affects this task alone.
 
         Parameters
         ----------
-        known, asked
-            Keys of requests that were to be stored when this one came, and of those that came with
-            it: answered too by another one, the task would have the prediction twice.
+        known
+            Keys of requests that were to be stored when this one came: answered too, the task would
+            have the prediction twice.
         """
         try:
             try:
                 if known and request.key in known:
                     raise NotYet("It is stored when it is done.")
-                if asked is not None and not request.interactive:
-                    if self._asked.setdefault(request.key, asked) is not asked:
-                        return []
-                    asked.add(request.key)
                 made = self._prediction(request)
                 return [] if self._is_stored(request, made) else made
             except NotYet:

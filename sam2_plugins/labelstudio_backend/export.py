@@ -220,18 +220,14 @@ def _mask_at(
         return None, False
     rectangle, rotation = shown
     box = ObjectMask.from_box(upright(rectangle, rotation, size), size)
-    here = stored.get(frame)
-    if here is not None and _fits(here, box, SAME_BOX / 2 if rotation else SAME_BOX):
-        return here, False
+    if (here := stored.get(frame)) is not None:
+        own = ObjectMask.from_box(here.box or (0, 0, 0, 0), size)
+        if own.iou_with(box) >= (SAME_BOX / 2 if rotation else SAME_BOX):
+            return here, False
     frames = sorted(stored)
     after = bisect_right(frames, frame)
     near = sorted(frames[max(0, after - 1) : after + 1], key=lambda f: abs(f - frame))
     return (_moved(stored[near[0]], box) if near else box), True
-
-
-def _fits(mask: ObjectMask, box: ObjectMask, least: float) -> bool:
-    own = ObjectMask.from_box(mask.box or (0, 0, 0, 0), mask.frame_size)
-    return own.iou_with(box) >= least
 
 
 def _moved(mask: ObjectMask, box: ObjectMask) -> ObjectMask:

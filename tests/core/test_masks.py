@@ -277,9 +277,9 @@ def test_equal_masks_have_equal_hashes_whatever_their_scores():
 
 def test_a_masklet_goes_forward_in_time_whatever_the_order_of_frames():
     track = Masklet("cell 1")
-    track.add(5, bar(0, iou=0.5, score=1.0))
+    track.masks[5] = bar(0, iou=0.5, score=1.0)
     track.masks[3] = bar(1, iou=0.7, score=3.0)
-    track.add(9, ObjectMask.empty((4, 30), iou=0.1, score=-9.0))
+    track.masks[9] = ObjectMask.empty((4, 30), iou=0.1, score=-9.0)
     assert [frame for frame, _ in track] == [3, 5, 9]
     assert (track.first, track.last, track.frames_seen, len(track)) == (3, 5, 2, 3)
     assert (track.mean_iou, track.mean_score) == pytest.approx((0.6, 2.0))

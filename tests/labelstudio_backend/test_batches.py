@@ -252,6 +252,43 @@ def test_a_task_that_is_wanted_twice_at_once_is_answered_once(engine, files, pic
     assert engine.predict(batch, tasks.IMAGE) == answers[1]
 
 
+def test_tasks_that_two_batches_share_are_answered_once_though_one_batch_is_done_before(
+    engine, files, pictures, monkeypatch
+):
+    make, done, answers = engine._prediction, threading.Event(), []
+
+    def slow(request):
+        assert request.task_id != 1 or done.wait(10)
+        return make(request)
+
+    monkeypatch.setattr(engine, "_prediction", slow)
+    batch = [pictures(n, str(files / f"page{n}.png")) for n in (1, 2)]
+    first = threading.Thread(target=lambda: answers.extend(engine.predict(batch, tasks.IMAGE)))
+    first.start()
+    wait_for(lambda: engine._asked)
+    answers += engine.predict(batch, tasks.IMAGE)
+    done.set()
+    first.join()
+    assert len([one for one in answers if one]) == 2
+    assert len([one for one in engine.predict(batch, tasks.IMAGE) if one]) == 2
+
+
+def test_two_who_ask_for_what_is_of_no_project_are_both_answered(engine, files, pictures):
+    """Their answers are stored nowhere."""
+    task = pictures(1, str(files / "page1.png"))
+    del task["id"]
+    answers: list = []
+    first = threading.Thread(target=lambda: answers.extend(engine.predict([task], tasks.IMAGE)))
+    second = threading.Thread(target=lambda: answers.extend(engine.predict([task], tasks.IMAGE)))
+    with engine.work.tracks.lane.turn(CLICK):
+        first.start()
+        second.start()
+        time.sleep(0.3)
+    first.join()
+    second.join()
+    assert all(answers)
+
+
 def test_what_a_stopped_backend_has_not_stored_is_stored_by_the_next(settings, files, pictures):
     with label_studio() as (web, stored):
         hurried = dataclasses.replace(settings, answer_within=1e-6, url=web.url, api_key="t")

@@ -47,15 +47,20 @@ def test_a_click_means_what_lies_under_it(
     assert meaning_of_click(x, y, MASKS, selected, fresh) == meaning
 
 
-def click(desk: Desk, y: float, x: float, *modifiers: str, answered: bool = True) -> None:
-    """Click as napari hands it on: the callback before it, and then the marker."""
+def press(desk: Desk, y: float, x: float, *modifiers: str) -> None:
+    """Press the mouse, as napari hands it on before a click or a drag."""
     points = desk.space.points
     points.mode = "add"
     event = SimpleNamespace(
         position=points.data_to_world((*desk.space.step, y, x)), modifiers=modifiers
     )
     points.mouse_drag_callbacks[0](points, event)
-    points.add([*desk.space.step, y, x])
+
+
+def click(desk: Desk, y: float, x: float, *modifiers: str, answered: bool = True) -> None:
+    """Click as napari hands it on: the callback before it, and then the marker."""
+    press(desk, y, x, *modifiers)
+    desk.space.points.add([*desk.space.step, y, x])
     if answered:
         desk.jobs.run()
 
@@ -89,6 +94,15 @@ def test_who_clicks_faster_than_the_model_answers_clicks_on_the_same_objects(des
     desk.undo()
     desk.undo()
     assert list(desk.controller.objects) == [1]
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_drag_that_moves_the_picture_is_no_click(desk: Desk, answered: bool) -> None:
+    desk.controller.new_object()
+    click(desk, *LEFT, answered=answered)
+    press(desk, *RIGHT)
+    desk.jobs.run()
+    assert list(desk.controller.objects) == [1] and len(desk.space.points.data) == 1
 
 
 def test_the_first_click_after_all_cells_is_of_the_cell_on_which_it_is(

@@ -49,7 +49,7 @@ class TrunkConfig(ABC):
 
     looks_again: ClassVar[bool] = False
     """Whether a tracked mask is the mean with what the model makes of its box without memory, where
-    both agree, on what is no photograph. A small model's outlines are better for it."""
+    both agree. A small model's outlines are better for it."""
 
     sees_colours: ClassVar[bool] = False
     """Whether a tracked mask in a photograph is held against the colours that the object had where

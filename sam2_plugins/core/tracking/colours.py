@@ -34,7 +34,6 @@ MOST_ODDS = 3.0
 SURE = 6.0
 """Logit of the mask decoder beyond which it is no surer: so colours can speak against it."""
 
-
 SEEN = 32
 """Pixels across a cell that are looked at: of more, not all are. A card resizes by no factor."""
 
@@ -102,7 +101,7 @@ def _codes(pixels: Tensor, shape: torch.Size) -> Tensor:
     down, across = (max(1, pixels.shape[i + 1] // (SEEN * shape[i])) for i in (0, 1))
     some = pixels[:, ::down, ::across].permute(0, 3, 1, 2).float()
     cells = F.interpolate(some, tuple(shape), mode="bilinear", antialias=True).flatten(2)
-    red, green, blue = (cells * (LEVELS / 256)).long().clamp(0, LEVELS - 1).unbind(1)
+    red, green, blue = (cells * (LEVELS / 256)).to(torch.int64).clamp(0, LEVELS - 1).unbind(1)
     return (red * LEVELS + green) * LEVELS + blue
 
 

@@ -31,7 +31,6 @@ from sam2_plugins.core.tracking.second_look import look_again
 from sam2_plugins.core.tracking.tracked_object import TrackedObject
 from sam2_plugins.core.tracking.transfer import Reading, to_device, to_host
 from sam2_plugins.core.tracking.windows.planner import Window, without_cut_parts
-from sam2_plugins.core.tracking.windows.scale_search import is_photograph
 
 OBJECT_TOKENS_AT_ONCE = 2**15
 """Objects are batched so that no more feature tokens than this are conditioned at once.
@@ -156,7 +155,7 @@ class FrameStep:
         """
         self._weigh_colours(frame, batches)
         closeups = self._redraw(frame, batches)
-        self._look_again(frame, batches)
+        self._look_again(batches)
         logits = torch.cat([b.decoded.mask for b in batches]).float()
         pointers = torch.cat([b.decoded.pointer for b in batches]).float()
         scores = torch.cat([b.decoded.object_score for b in batches]).float()
@@ -223,10 +222,10 @@ class FrameStep:
             batch.decoded = replace(batch.decoded, mask=mask)
         return list(near.unbind())
 
-    def _look_again(self, frame: int, batches: Sequence[_Batch]) -> None:
+    def _look_again(self, batches: Sequence[_Batch]) -> None:
         """Look at the objects without memory, too, where the model's eye for outlines is good."""
         model = self.model
-        if model.variant.trunk.looks_again and not is_photograph(self._features.picture(frame)):
+        if model.variant.trunk.looks_again:
             for batch in batches:
                 mask = look_again(model, batch.here, batch.decoded.mask)
                 batch.decoded = replace(batch.decoded, mask=mask)

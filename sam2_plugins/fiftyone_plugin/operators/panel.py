@@ -183,13 +183,8 @@ class Masklets(foo.Panel):
             timer = types.View(name="TimerView", interval=_TICK, on_interval=self.tick)
             panel.view("timer", timer)
         elif ended:
-            lines = [
-                "\n".join(
-                    [f"The last run: {run['text']}", *(f"- {one}" for one in run["problems"])]
-                )
-                for run in ended
-            ]
-            panel.md("\n\n".join(lines), name="ended_text")
+            texts = (["The last run: " + run["text"], *run["problems"]] for run in ended)
+            panel.md("\n\n".join(map("\n- ".join, texts)), name="ended_text")
 
 
 def _movie(ctx: Any) -> Footage:

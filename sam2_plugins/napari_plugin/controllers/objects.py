@@ -57,20 +57,15 @@ class Objects:
             return True
         if self._prompting.answering:
             self._prompting.act(lambda: self._click(index, x, y, adds, excluding))
-            dock.message.emit("The model looks at your last click still: this one waits for it …")
+            dock.message.emit("The model is still looking at your last click: this one waits …")
             return False
         known = dock.selected is not None
         if known and (adds or not dock.one_per_click or dock.daughters):
             return True
         work, line = dock.here
-        prompts = [
-            prompt
-            for (_, label), of_object in work.prompts(line).items()
-            for prompt in of_object
-            if label == dock.selected
-        ]
-        here = [prompt.frame for prompt in prompts] == [line.frame(index)]
-        fresh = here and prompts[0].points is not None
+        drawn = work.prompts(line).items()
+        mine = [prompt for (_, o), some in drawn if o == dock.selected for prompt in some]
+        fresh = [one.frame for one in mine] == [line.frame(index)] and mine[0].points is not None
         meaning = meaning_of_click(x, y, work.store.on_frame(index), dock.selected, fresh)
         if meaning == "new":
             label = work.add()

@@ -257,7 +257,10 @@ class Projects:
         self._tracks.draw(work)
         dock.show(work)
         dock.objects_changed.emit()
-        when = "" if path is None else f", as saved on {_date(path)} in {path.name}"
+        when = ""
+        if path is not None:
+            then = time.strftime("%d %b %Y, %H:%M", time.localtime(path.stat().st_mtime))
+            when = f", as saved on {then} in {path.name}"
         was, now = (shape[:-2] for shape in (saved.image.shape, work.store.shape))
         grown = " × ".join(map(str, was)) if was != now else ""
         more = f" The movie had {grown} frames then: track on through the others." if grown else ""
@@ -284,7 +287,3 @@ class Projects:
 def _count(n: int, what: str) -> str:
     """Return a count of things with its verb, such as "1 object is" or "3 objects are"."""
     return f"1 {what} is" if n == 1 else f"{n} {what}s are"
-
-
-def _date(path: Path) -> str:
-    return time.strftime("%d %b %Y, %H:%M", time.localtime(path.stat().st_mtime))

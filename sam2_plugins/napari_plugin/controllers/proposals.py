@@ -88,7 +88,7 @@ class Proposals:
         def act() -> None:
             fresh = new_ones(masks, work.store.on_frame(index))  # others are clicked on by now
             self._prompting.take(work, index, {work.add(): mask for mask in fresh}, "all cells")
-            done = f"{len(fresh)} objects. Track them with the buttons below."
+            done = f"Objects made: {len(fresh)}. Track them with the buttons below."
             self._prompting.after(lambda: self._dock.message.emit(done))
 
         self._prompting.act(act)
@@ -136,7 +136,7 @@ class Proposals:
         self._layer.mode = "pan_zoom"
         self._layer.mouse_drag_callbacks.append(self._on_press)
         dock.message.emit(
-            f"{len(masks)} cells are proposed: click on what is none, then accept the rest. "
+            f"Proposed cells: {len(masks)}. Click on what is none, then accept the rest. "
             f"{note}".rstrip()
         )
         self._draw()

@@ -165,7 +165,7 @@ class Runs:
             dock.objects_changed.emit()
 
         run.running = True
-        self._start(work, steps, request, change, each, ended)
+        self._start(work, steps, change, each, ended)
 
     def _all_cells(self, work: Work, stop: int | None) -> AllCells:
         dock = self._dock
@@ -193,13 +193,12 @@ class Runs:
                 return session.run(request, change)
             return track_volumes(session, request, names, begins, change)
 
-        self._start(work, steps, request, change, about=_jumps(work, request))
+        self._start(work, steps, change, about=_jumps(work, request))
 
     def _start(
         self,
         work: Work,
         steps: Callable[[], Generator[Step, None, None]],
-        request: Request,
         change: Change,
         on_step: Callable[[Step], None] = lambda step: None,
         on_end: Callable[[bool], None] = lambda whole: None,

@@ -74,6 +74,7 @@ class Workspace:
         self._on_drawn = on_drawn
         self._keys = dict(keys or {})
         self._aim = aim
+        self._pressed: tuple[Index, float, float, bool, bool] | None = None
         self._is_no_prompt = False
         self._quiet = False
         self.drawing = 1
@@ -298,6 +299,7 @@ class Workspace:
 
         Selecting old markers makes napari take theirs for what comes next.
         """
+        self._pressed = None
         if not str(layer.mode).startswith("add"):
             return
         excluding = self._excluding or "Control" in event.modifiers
@@ -305,14 +307,19 @@ class Workspace:
         if layer.name == self.points.name:
             at = self.points.world_to_data(event.position)
             adds = excluding or "Shift" in event.modifiers
-            place = index_of(at), float(at[-1]), float(at[-2])
-            self._is_no_prompt = not self._aim(*place, adds, excluding)
+            self._pressed = index_of(at), float(at[-1]), float(at[-2]), adds, excluding
         layer.selected_data = set()
         self._prepare(layer, excluding)
 
     def _drawn(self, event: Any) -> None:
         action = str(getattr(event.action, "value", event.action))
-        if self._quiet or action not in ("added", "changed", "removed"):
+        if self._quiet:
+            return
+        if action == "adding" and self._pressed is not None:  # else it was dragged, to move about
+            pressed, self._pressed = self._pressed, None
+            self._is_no_prompt = not self._aim(*pressed)
+            self._prepare(self.points, pressed[-1])
+        if action not in ("added", "changed", "removed"):
             return
         is_no_prompt, self._is_no_prompt = self._is_no_prompt, False
         if is_no_prompt and action == "added":

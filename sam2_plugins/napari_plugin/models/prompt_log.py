@@ -102,10 +102,9 @@ class PromptLog:
         self.tracked[line, label] = kept
         self.outdated.setdefault((line, label), set()).update(f for f in known - kept if f > frame)
 
-    def recall(self, line: Line, prompts: Mapping[tuple[int, int], Prompts]) -> None:
-        """Restore the prompts of an earlier session as answered; no mask becomes outdated."""
-        for (frame, label), of_object in prompts.items():
-            self._prompts[line, frame, label] = of_object
+    def recall(self, key: Key, prompts: Prompts) -> None:
+        """Restore prompts of an earlier session as answered; no mask becomes outdated."""
+        self._prompts[key] = prompts
 
     def tracked_to(self, line: Line, label: int, frame: int) -> None:
         """Note that a mask follows from the prompts."""

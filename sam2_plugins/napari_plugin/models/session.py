@@ -271,7 +271,7 @@ class Session:
         for other, now in here.items():
             known = self.prompts.get((line, frame, other))
             if now == known:
-                self.prompts.recall(line, {(frame, other): now})
+                self.prompts.recall((line, frame, other), now)
                 if other != label and _beside(now) != _beside(known):
                     self._answer(tracker, (line, frame, other), change, replaying)
 

@@ -289,7 +289,7 @@ class Work:
         for line in {Line.through(saved.choices.axis, index) for index in indices}:
             for (frame, label), prompts in self.prompts(line).items():
                 if self.store.get(line.index(frame), label) is not None:  # else never answered
-                    log.recall(line, {(frame, label): prompts})
+                    log.recall((line, frame, label), prompts)
         log.leave_out(saved.beside)
         self.history = History(self.store, self.capture, self.apply)
         run = saved.all_cells

@@ -8,7 +8,8 @@ from sam2_plugins.training.parts import Parts
 
 from .budget import Budget, memory_budget
 from .loop import STATE_FILE, Look, Report, Settings, finetune
-from .movies import AnnotatedMovie, read_project
+from .movies import AnnotatedMovie
+from .readers import read_project
 from .score import mean_j, summary
 from .split import Split, split_movies
 

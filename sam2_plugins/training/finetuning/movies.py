@@ -1,20 +1,14 @@
-"""Movies of which a person has outlined objects: what fine-tuning learns from.
-
-They are read from the layouts of `core.datasets`, which evaluation reads, too. A project that holds
-labels alone (`labels.tif`, a folder of label images, a results folder of the Cell Tracking
-Challenge, COCO without its images) is read with its movie given beside.
-"""
+"""Movies of which a person has outlined objects: what fine-tuning learns from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from sam2_plugins.core.datasets import Dataset, find_datasets, load_for
+from sam2_plugins.core.datasets import Dataset
 from sam2_plugins.core.errors import TrainingError
 from sam2_plugins.core.frames import FrameSource, open_frames
 from sam2_plugins.core.masks import Masklet, ObjectId, ObjectMask, split_label_image
@@ -102,23 +96,6 @@ class AnnotatedMovie:
                 f"{source.length - 1}. Give the movie on which they were drawn."
             )
         return source
-
-
-def read_project(path: str | Path, movie: str | Path | None = None) -> list[AnnotatedMovie]:
-    """Read every annotated movie of a project.
-
-    Parameters
-    ----------
-    movie
-        The movie that the masks belong to, where the project does not hold it.
-
-    Raises
-    ------
-    FrameSourceError
-        If there is nothing in it that is known, a file is damaged, or the movie is missing.
-    """
-    found = find_datasets(path) if movie is None else [load_for(Path(path), Path(movie))]
-    return [AnnotatedMovie.from_dataset(dataset) for dataset in found]
 
 
 def _size(size: tuple[int, int]) -> str:

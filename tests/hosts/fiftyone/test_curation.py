@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 from sam2_plugins.fiftyone_plugin import propagate
+from sam2_plugins.fiftyone_plugin.finding import find_footage
+from sam2_plugins.fiftyone_plugin.footage import Video
 from sam2_plugins.fiftyone_plugin.request import MovieReport
 from tests.hosts.fiftyone.conftest import FRAMES, disc, label, masks, put
 
@@ -268,6 +271,20 @@ def test_a_finished_movie_is_passed_over_until_somebody_changes_it(movie: Any) -
     assert steps
     movie.reload()
     assert (masks(movie)[5][1] == disc(4, 1)).all()
+
+
+def test_a_finished_movie_is_passed_over_whatever_it_is_called_in_messages(
+    movie: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    propagate(movie, "seed", last=3)
+    (footage,) = find_footage(movie)
+    renamed = [replace(footage, name="another")]
+    monkeypatch.setattr("sam2_plugins.fiftyone_plugin.api.find_footage", lambda *_: renamed)
+    opened: list[Any] = []
+    monkeypatch.setattr(Video, "open", opened.append)
+    assert propagate(movie, "seed", last=3).movies[0].frames == 3
+    assert not opened
 
 
 @pytest.mark.parametrize("kind", ["box", "mask"])

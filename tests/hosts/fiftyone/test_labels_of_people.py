@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from sam2_plugins.fiftyone_plugin import Everything, Request, evaluate, propagate, segment
 from sam2_plugins.fiftyone_plugin.finding import find_footage
+from sam2_plugins.fiftyone_plugin.footage import Video
 from sam2_plugins.fiftyone_plugin.request import Progress
 from tests.hosts.fiftyone.conftest import elsewhere, label, masks, put
 
@@ -79,6 +81,23 @@ def test_a_prompt_that_is_made_during_a_run_is_one_for_the_next(movie: Any) -> N
             put(movie, 5, "seed", label(2, 5))
 
     propagate(movie, "seed", last=6, on_progress=add)
+    assert propagate(movie, "seed", last=6).movies[0].objects == 2
+
+
+def test_a_prompt_that_is_made_just_as_a_run_writes_its_frame_is_one_for_the_next(
+    movie: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    put(movie, 5, "other", label(2, 5))
+    add_frames = Video._add_frames
+
+    def meanwhile(self: Video, frames: Sequence[int]) -> None:
+        monkeypatch.undo()
+        put(movie, 5, "seed", label(2, 5))
+        add_frames(self, frames)
+
+    monkeypatch.setattr(Video, "_add_frames", meanwhile)
+    assert propagate(movie, "seed", last=6).movies[0].objects == 1
     assert propagate(movie, "seed", last=6).movies[0].objects == 2
 
 
