@@ -96,7 +96,8 @@ def tell_apart(path: Path, fitting: tuple[Variant, ...], requested: Variant | No
         if requested in fitting
         else next((v for v in fitting if v.config == path.stem), None)
     )
-    known = _by_digest(path, fitting) or named
+    digests = {v.published.sha256: v for v in fitting if v.published and v.published.sha256}
+    known = digests.get(sha256_of(path), named) if digests else named
     if known is not None:
         return known
     raise ModelError(
@@ -104,11 +105,6 @@ def tell_apart(path: Path, fitting: tuple[Variant, ...], requested: Variant | No
         "them, and neither its sha256 nor its name tells which it is. Give it the name it was "
         f"published under, such as {fitting[0].config}.pt."
     )
-
-
-def _by_digest(path: Path, fitting: tuple[Variant, ...]) -> Variant | None:
-    digests = {v.published.sha256: v for v in fitting if v.published and v.published.sha256}
-    return digests.get(sha256_of(path)) if digests else None
 
 
 def mismatch(

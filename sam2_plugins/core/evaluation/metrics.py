@@ -166,7 +166,8 @@ def evaluate(
             looks[obj].append(look)
     seen = {obj: found for obj, found in looks.items() if any(look.present for look in found)}
     scores = tuple(_score(obj, found, absent) for obj, found in seen.items())
-    ghosts = [look.predicted for found in seen.values() for look in found[_end(found) :]]
+    last = {obj: max(i for i, one in enumerate(all_) if one.present) for obj, all_ in seen.items()}
+    ghosts = [look.predicted for obj, found in seen.items() for look in found[last[obj] + 1 :]]
     means = {
         field.name: _mean([getattr(score, field.name) for score in scores])
         for field in fields(Scores)
@@ -261,11 +262,6 @@ def _main_label(mask: ObjectMask, frame: LabelledFrame) -> tuple[int, int]:
         most = max(shared, key=lambda label: shared[label], default=0)
         return (most, shared[most]) if shared.get(most) else (0, 0)
     return most_frequent(frame[mask.slices][mask.crop])
-
-
-def _end(looks: Sequence[_Look]) -> int:
-    """Number of frames up to the last one where the object is."""
-    return max(i for i, look in enumerate(looks, start=1) if look.present)
 
 
 def _score(obj: int, looks: Sequence[_Look], absent: Absent) -> ObjectScores:

@@ -197,16 +197,13 @@ class RepVit(nn.Module, Prepared):
     def forward(self, pixels: Tensor) -> list[Tensor]:
         """Encode pixels [B, 3, S, S]; the maps are [B, C_i, S / stride, S / stride]."""
         maps: list[Tensor]
-        if self._learns():
+        if torch.is_grad_enabled() and any(p.requires_grad for p in self.body.parameters()):
             maps = self.body(pixels)
             return maps
         dtype = _autocast_dtype(pixels.device.type)
         if self._fused is None or not self._fused.is_of(self.body, dtype):
             self._fused = _FusedBody(self.body, dtype)
         return self._fused(pixels)
-
-    def _learns(self) -> bool:
-        return torch.is_grad_enabled() and any(p.requires_grad for p in self.body.parameters())
 
 
 class _FusedBody:

@@ -90,14 +90,16 @@ class FeatureCache:
         kept = self._store.find(keys.values())
         found = {view: kept[key] for view, key in keys.items() if key in kept}
         missing = [view for view in keys if view not in found]
-        names = self._names(missing)
+        names: dict[View, str] = {}
         if self.disk is not None:
-            for view, name in names.items():
+            for frame, window in missing:
+                name = self.disk.key(self.model, window.crop(self.picture(frame)))
+                names[frame, window] = name
                 on_disk = self.disk.get(name, self.model.device)
                 if on_disk is not None:
-                    found[view] = on_disk
+                    found[frame, window] = on_disk
             missing = [view for view in missing if view not in found]
-        for some in self._batches(missing):
+        for some in self.batches(missing):
             found |= self._encode(some, len(missing))
         if self.disk is not None:
             for view in missing:
@@ -105,16 +107,10 @@ class FeatureCache:
         self._store.keep({key: found[view] for view, key in keys.items()})
         return found
 
-    def _names(self, views: Sequence[View]) -> dict[View, str]:
-        """What windows are called on the disk."""
-        if self.disk is None:
-            return {}
-        return {(f, w): self.disk.key(self.model, w.crop(self.picture(f))) for f, w in views}
-
     def seen(self, frame: int, window: Window) -> tuple[Tensor, ImageFeatures]:
         """Return a window as the model sees it, [1, 3, S, S], and its features."""
         features = self.get(frame, [window])[window]
-        return self.model.preprocess(self._cut([(frame, window)])), features
+        return self.model.preprocess(self.cut([(frame, window)])), features
 
     def frame(self, index: int) -> Frame:
         """Return a frame; the last few are kept, for one is often wanted twice.
@@ -172,7 +168,7 @@ class FeatureCache:
         if self._ahead.has(index):
             self.get(index, windows)
 
-    def _batches(self, views: Sequence[View]) -> Iterator[list[View]]:
+    def batches(self, views: Sequence[View]) -> Iterator[list[View]]:
         """Windows of one size, in batches of few lengths, frame by frame."""
         alike: dict[tuple[int, int], list[View]] = defaultdict(list)
         for frame, window in views:
@@ -182,12 +178,12 @@ class FeatureCache:
 
     def _encode(self, views: Sequence[View], among: int) -> dict[View, ImageFeatures]:
         """Encode windows of one size, which are some of so many that are wanted."""
-        features = self.model.encode_image(self.model.preprocess(self._cut(views, among)))
+        features = self.model.encode_image(self.model.preprocess(self.cut(views, among)))
         found = dict(zip(views, features.each(), strict=True))
         self.encoded += len(found)
         return found
 
-    def _cut(self, views: Sequence[View], among: int = 1) -> Tensor:
+    def cut(self, views: Sequence[View], among: int = 1) -> Tensor:
         """Cut windows of one size out of their frames, which are in order: [n, h, w, 3]."""
         by_frame = groupby(views, key=lambda view: view[0])
         cuts = [self._cut_out(frame, [w for _, w in some], among) for frame, some in by_frame]

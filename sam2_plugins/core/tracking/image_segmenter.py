@@ -100,7 +100,10 @@ class ImageSegmenter:
         only_click = prompt.points is not None and len(prompt.points.xy) == 1
         if not only_click or box is not None or mask is not None:
             return [prediction.mask]
-        return [prediction.mask, *self._others(prompt, prediction)]
+        masks = self._operations.candidates(prompt.frame, prompt, prediction.output.window)
+        same = max(masks, key=prediction.mask.iou_with)
+        others = sorted((m for m in masks if m is not same), key=lambda m: -m.iou)
+        return [prediction.mask, *others]
 
     def prediction(self, prompt: Prompt) -> Prediction:
         """Return the mask of a prompt, with the clicks that it does not meet."""
@@ -159,9 +162,3 @@ class ImageSegmenter:
         """
         assert self.frame_size  # an image has to be set
         return list(make_proposer(self._operations, self._planner, like)(0))
-
-    def _others(self, prompt: Prompt, prediction: Prediction) -> list[ObjectMask]:
-        """What else a click may mean, as the window of the prediction has it; surest first."""
-        masks = self._operations.candidates(prompt.frame, prompt, prediction.output.window)
-        same = max(masks, key=prediction.mask.iou_with)
-        return sorted((m for m in masks if m is not same), key=lambda m: -m.iou)

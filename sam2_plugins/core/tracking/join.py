@@ -13,7 +13,6 @@ from collections.abc import Generator, Iterator
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.tracking.doubt import doubt_of
 from sam2_plugins.core.tracking.frame_step import FrameStep
-from sam2_plugins.core.tracking.mask_record import MaskRecord
 from sam2_plugins.core.tracking.schedule import Sweep
 from sam2_plugins.core.tracking.tracked_object import SAME_OBJECT, TrackedObject
 from sam2_plugins.core.tracking.windows.follow import Follower
@@ -91,14 +90,10 @@ class Joiner:
         while record.standing(frame) is not None and sweep.covers(frame, tracked.obj):
             record.keep(frame)
             frame += onward
-            if not corrected and self._is_doubtful(record, frame, frame - onward):
+            mask, before = record.get(frame), record.get(frame - onward)
+            if not corrected and mask is not None and doubt_of(mask, before).doubtful:
                 break
         return True
-
-    @staticmethod
-    def _is_doubtful(record: MaskRecord, frame: int, before: int) -> bool:
-        mask = record.get(frame)
-        return mask is not None and doubt_of(mask, record.get(before)).doubtful
 
     def join(self, tracked: TrackedObject) -> Iterator[tuple[int, bool]]:
         """Where sweeps from two prompts met halfway and are not one track, find where they are.

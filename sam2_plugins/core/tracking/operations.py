@@ -189,7 +189,9 @@ class Operations:
             scores = torch.cat([output.object_score for output in outputs_])
             maps = self._encoded(frames_, windows, logits, scores)
             near = self._near(frames_, windows, logits, given_)
-            shown = self._colours(frames_, windows, logits)
+            shown: Sequence[Tensor | None] = [None] * len(frames_)
+            if self.colours is not None:
+                shown = self.colours.shown(frames_, logits, windows)
             shapes, read = to_host([logits[:, 0] > 0, scores])
             pointers = [output.pointer for output in outputs_]
             boxes = [box_of(shape, at) for shape, at in zip(shapes, windows, strict=True)]
@@ -252,13 +254,6 @@ class Operations:
         if self.outlines is None:
             return [None] * len(frames)
         return self.outlines.shown(frames, logits, windows, given)
-
-    def _colours(
-        self, frames: Sequence[int], windows: Sequence[Window], logits: Tensor
-    ) -> Sequence[Tensor | None]:
-        if self.colours is None:
-            return [None] * len(frames)
-        return self.colours.shown(frames, logits, windows)
 
     def _adopted(
         self, frames: Sequence[int], masks: Sequence[ObjectMask], windows: Sequence[Window]

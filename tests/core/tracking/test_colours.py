@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam2_plugins.core.checkpoints import cached_model
+from sam2_plugins.core.frames import open_frames
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.colours import LEVELS, MOST_ODDS, Colours
+from sam2_plugins.core.tracking.feature_cache import FeatureCache
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from sam2_plugins.core.tracking.windows.planner import Window
+from sam2_plugins.core.tracking.windows.scale_search import is_photograph
 
 RED, GREEN, BLUE = (200, 30, 30), (30, 160, 40), (40, 40, 220)
 WHOLE = Window(0, 0, 64, 64)
@@ -38,10 +40,9 @@ def logits(box: tuple[int, int, int, int], sure: float = 2) -> Tensor:
 
 
 def colours_of(*pictures: NDArray[np.uint8]) -> Colours:
-    features: Any = SimpleNamespace(
-        picture=pictures.__getitem__, on_device=lambda frame: torch.from_numpy(pictures[frame])
+    return Colours(
+        FeatureCache(cached_model("nano", device="cpu"), open_frames(np.stack(pictures)))
     )
-    return Colours(features)
 
 
 def weighed(first: NDArray[np.uint8], then: NDArray[np.uint8], tracked: Tensor) -> Tensor:
@@ -91,6 +92,37 @@ def test_a_grey_frame_is_left_alone() -> None:
     assert torch.equal(weighed(grey, red, tracked), tracked[0, 0])
 
 
+@pytest.mark.parametrize("dye", [(0, 1, 0), (0.7, 0.1, 0.9), (-0.4, -0.8, -0.3)])
+def test_a_movie_of_one_dye_is_tracked_as_a_grey_one(dye: tuple[float, float, float]) -> None:
+    light = np.random.default_rng(0).integers(0, 60, (64, 64, 1))
+    light[16:48, 16:48] += 140
+    stained = np.uint8(light * dye + 255 * (min(dye) < 0))
+    assert is_photograph(stained)
+    tracked = logits((24, 16, 56, 48))
+    assert torch.equal(weighed(stained, stained, tracked), tracked[0, 0])
+
+
+def test_colours_are_counted_without_what_apple_processors_lack() -> None:
+    red = picture(((16, 16, 48, 48), RED))
+    with torch.profiler.profile() as called:
+        weighed(red, red, logits((24, 16, 56, 48)))
+    assert "aten::avg_pool2d" in (names := {event.key for event in called.key_averages()})
+    assert "aten::avg_pool3d" not in names
+
+
+def test_a_large_window_has_the_colours_of_a_small_one() -> None:
+    small = picture(((16, 0, 48, 64), RED), ((48, 32, 64, 64), BLUE))
+    large = small.repeat(48, axis=0).repeat(3, axis=1)
+    of_both = [
+        colours_of(one)._codes_of(
+            [(0, Window(0, 0, one.shape[1], one.shape[0]))], torch.Size((8, 4))
+        )
+        for one in (small, large)
+    ]
+    inside = [codes.unflatten(1, (8, 4))[:, [1, 6]][..., [0, 1, 3]] for codes in of_both]
+    assert torch.equal(*inside)
+
+
 def test_each_object_is_held_against_its_own_colours() -> None:
     both = picture(((0, 0, 32, 64), RED), ((32, 0, 64, 64), BLUE))
     colours = colours_of(both, both)
@@ -99,6 +131,16 @@ def test_each_object_is_held_against_its_own_colours() -> None:
     found = colours.weigh(1, torch.cat([logits((0, 0, 64, 64))] * 2), [WHOLE, WHOLE], shown)
     assert (found[:, 0, 32, 16] > 0).tolist() == [True, False]
     assert (found[:, 0, 32, 48] > 0).tolist() == [False, True]
+
+
+def test_an_object_without_colours_is_the_same_beside_one_that_has_some() -> None:
+    red = picture(((16, 16, 48, 48), RED))
+    grey = np.repeat(red.mean(2, keepdims=True).astype(np.uint8), 3, 2)
+    colours = colours_of(grey, red, red)
+    mask, tracked = logits((16, 16, 48, 48)), logits((24, 16, 56, 48), sure=30)
+    shown = colours.shown([0, 1], torch.cat([mask] * 2), [WHOLE] * 2)
+    found = colours.weigh(2, torch.cat([tracked] * 2), [WHOLE] * 2, shown)
+    assert torch.equal(found[:1], tracked)
 
 
 def coloured_movie(count: int = 3) -> NDArray[np.uint8]:

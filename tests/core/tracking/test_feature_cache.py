@@ -36,7 +36,7 @@ def test_batches_have_few_lengths_whatever_the_number_of_windows(small_model: Sa
     cache._at_once = 8
     for count in range(1, 40):
         windows = [Window(x, 0, 40, 30) for x in range(count)]
-        batches = list(cache._batches([(0, window) for window in windows]))
+        batches = list(cache.batches([(0, window) for window in windows]))
         assert list(dict.fromkeys(w for batch in batches for _, w in batch)) == windows
         assert {len(batch) for batch in batches} <= {1, 8}
 

@@ -96,8 +96,24 @@ def find_object(
 
 def is_photograph(image: np.ndarray) -> bool:
     """Whether a picture [H, W, 3] has the colours of a photograph."""
-    pixels = image[:: max(1, image.shape[0] // 64), :: max(1, image.shape[1] // 64)].astype(float)
-    return bool(np.abs(pixels - pixels.mean(-1, keepdims=True)).mean() > COLOURFUL)
+    pixels = _some(image)
+    return bool(np.abs(pixels - pixels.mean(1, keepdims=True)).mean() > COLOURFUL)
+
+
+def is_many_coloured(image: np.ndarray) -> bool:
+    """Whether the colours of a picture [H, W, 3] tell more than its brightness: not of one dye."""
+    pixels = _some(image)
+    off = pixels - pixels.mean(0)
+    bright = off.mean(1)
+    # All channels of one dye become brighter, or darker, together.
+    dye = (bright @ off / max(1.0, bright @ bright)).clip(0, 3)
+    return bool(np.abs(off - np.outer(bright, dye)).mean() > COLOURFUL)
+
+
+def _some(image: np.ndarray) -> np.ndarray:
+    """Take pixels [n, 3] from all over a picture."""
+    rows, columns = (max(1, side // 64) for side in image.shape[:2])
+    return image[::rows, ::columns].reshape(-1, 3).astype(float)
 
 
 def unmet_clicks(mask: ObjectMask, clicks: Points, reach: int) -> list[int]:
