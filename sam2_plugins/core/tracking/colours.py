@@ -35,7 +35,7 @@ SURE = 6.0
 """Logit of the mask decoder beyond which it is no surer: so colours can speak against it."""
 
 SEEN = 32
-"""Pixels across a cell that are looked at: of more, not all are. A card resizes by no factor."""
+"""Pixels across a cell that are looked at, at most: a card cannot resize by any factor."""
 
 
 class Colours:
