@@ -612,3 +612,10 @@ def test_a_run_goes_on_after_a_change_that_was_taken_back_in_another_napari_too(
     assert desk.controller.runs.broken_off is not None
     desk.controller.close()
     assert open_movie(movie).controller.runs.broken_off is not None
+
+
+def test_a_run_without_a_journal_is_not_said_to_go_on_after_it_was_read_again(
+    tmp_path: Path,
+) -> None:
+    run = AllCells(Line(0, ()), 0, 9, Choices(), (), {}, None, 4)
+    assert AllCells.of(json.loads(json.dumps(run.begun())), tmp_path / "work.json").journal is None

@@ -106,7 +106,7 @@ class AllCells:
             "choices": vars(self.choices),
             "prompts": [prompt_to_json(prompt) for prompt in self.prompts],
             "lives": [[label, life.first, life.last] for label, life in self.lives.items()],
-            "journal": str(self.journal),
+            "journal": self.journal and str(self.journal),
             **self.reached(),
         }
 
@@ -130,8 +130,8 @@ class AllCells:
         The journal beside that file is its own; where it was before, there may be the original.
         """
         first, last = values["frames"]
-        journal = Path(values["journal"])
-        moved = Path(beside).with_name(journal.name)
+        journal = Path(values["journal"]) if values["journal"] else None
+        moved = journal and Path(beside).with_name(journal.name)
         return cls(
             Line(values["axis"], tuple(values["at"])),
             first,
@@ -139,7 +139,7 @@ class AllCells:
             Choices.of(values["choices"]),
             prompts_from_json(values["prompts"]),
             {label: Life(*life) for label, *life in values["lives"]},
-            moved if moved.exists() else journal,
+            moved if moved and moved.exists() else journal,
             values["taken"],
             dict(values["labels"]),
         )
