@@ -103,15 +103,17 @@ class Engine:
         until = time.monotonic() + seconds
         own = self.projects.settings(project)
         requests = [TaskRequest(t, label_config, drawn, server, project, until, own) for t in tasks]
-        keys = {one.key for one in requests if not one.interactive and one.task_id is not None}
+        keys = [_kept_as(one) for one in requests]
         with self._asking:
-            others = keys & self._asked  # if they were answered twice, Label Studio would keep both
-            self._asked |= keys
+            others = self._asked & set(keys)  # answered twice, Label Studio would keep both
+            ours = {key for key in keys if key is not None} - others
+            self._asked |= ours
         try:
-            return [[] if one.key in others else self._answer(one, known) for one in requests]
+            each = zip(requests, keys, strict=True)
+            return [[] if key in others else self._answer(one, known) for one, key in each]
         finally:
             with self._asking:
-                self._asked -= keys - others
+                self._asked -= ours
 
     def resume(self) -> int:
         """Resume the requests that a stopped backend left unfinished; return their number.
@@ -380,6 +382,15 @@ class Engine:
             digest = prompts_digest([*request.results, *others])
             made = {**made, "result": marked(results, digest)}
         server.replace_predictions(earlier, task, made)
+
+
+def _kept_as(request: TaskRequest) -> str | None:
+    """Key of a request whose answer is stored; None of others, and of one that makes no sense."""
+    if request.interactive or request.task_id is None:
+        return None
+    with suppress(Sam2PluginsError):  # its answer tells why
+        return request.key
+    return None
 
 
 def _same(one: TaskRequest, other: TaskRequest) -> bool:

@@ -506,3 +506,11 @@ def test_imported_regions_of_a_control_that_is_not_there_are_told(engine, files,
     (answer,) = engine.predict([task], tasks.VIDEO)
     assert "are of boxes" in answer["model_version"]
     assert "from_name: box" in answer["model_version"]
+
+
+def test_settings_that_make_no_sense_are_told_for_each_task(engine, files, discs):
+    wrong = Engine(dataclasses.replace(engine.settings, memory="elephant"))
+    drawn = tasks.video_box(discs[1], 1)
+    batch = [{**tasks.annotated(tasks.video_task(files), drawn), "id": number} for number in (1, 2)]
+    told = wrong.predict(batch, tasks.VIDEO)
+    assert ["no memory policy 'elephant'" in str(one) for one in told] == [True, True]
