@@ -78,6 +78,21 @@ def test_what_is_sure_without_colours_can_be_spoken_against() -> None:
     assert once[32, 8] == pytest.approx(6 - MOST_ODDS, abs=0.01)
 
 
+def test_colours_say_less_where_they_tell_half_of_the_object_only() -> None:
+    half = picture(((16, 16, 32, 48), RED))
+    found = weighed(half, half, logits((16, 16, 48, 48)))
+    assert found[32, 24] == pytest.approx(2 + MOST_ODDS / 2, abs=0.05)
+
+
+def test_known_colours_say_nothing_on_a_frame_without_colours() -> None:
+    """What was grey lay around the object; in a grey frame all is."""
+    grey = np.full((64, 64, 3), 90, np.uint8)
+    first = grey.copy()
+    first[16:48, 16:48] = RED
+    tracked = logits((24, 16, 56, 48))
+    assert torch.equal(weighed(first, grey, tracked), tracked[0, 0])
+
+
 def test_an_object_that_is_not_there_is_not_brought_back() -> None:
     red = picture(((16, 16, 48, 48), RED))
     absent = torch.full((1, 1, 64, 64), -1024.0)
@@ -168,6 +183,17 @@ def test_a_prompted_frame_is_remembered_with_its_colours() -> None:
     masks = [result.masks[1] for result in tracker.propagate()]
     assert remembered(tracker).colours.shape == (LEVELS**3,)
     assert masks[2].iou_with(disc(2)) > 0.9
+
+
+def test_a_memory_that_moves_to_another_window_keeps_its_colours() -> None:
+    tracker = VideoTracker(cached_model("nano", device="cpu"), coloured_movie())
+    tracker.add(Prompt.of(0, 1, mask=disc()))
+    list(tracker.propagate())
+    before = remembered(tracker)
+    there = Window(8, 8, 80, 80)
+    (moved,) = tracker._operations.rebuild([0], [disc()], [there], [before])
+    assert moved.window == there
+    assert moved.colours is before.colours
 
 
 def test_of_a_grey_movie_no_colours_are_remembered() -> None:
