@@ -32,7 +32,7 @@ def picture(*areas: tuple[tuple[int, int, int, int], tuple[int, int, int]]) -> N
     return made
 
 
-def logits(box: tuple[int, int, int, int], sure: float = 2) -> Tensor:
+def logits(box: tuple[int, int, int, int], sure: float = 2.0) -> Tensor:
     """Logits [1, 1, 64, 64] of a rectangle."""
     mask = torch.full((1, 1, 64, 64), -sure)
     mask[0, 0, box[1] : box[3], box[0] : box[2]] = sure
