@@ -31,6 +31,7 @@ LABEL_STACK_NAME = "labels.tif"  # what `track --format tiff` writes
 _IMAGES = {".png", ".tif", ".tiff", ".bmp"}
 _LOSSY = {"JPEG", "MPO", "AVIF", "WEBP"}  # WebP may be lossless, which does no harm
 _JPEG_IN_TIFF = (6, 7, 33007)
+_VOID = (224, 224, 192)  # colour 255 of PASCAL VOC and DAVIS: neither ground nor object
 _WHITE_IS_ZERO, _PALETTE = 0, 3  # photometric interpretations of TIFF 6.0
 
 
@@ -222,8 +223,12 @@ def _indices(image: Image.Image) -> NDArray[Any] | None:
     edge = np.concatenate([indices[0], indices[-1], indices[:, 0], indices[:, -1]])
     if np.all(palette[edge[edge < len(palette)]] == 255):  # drawn on white
         return None
-    is_ramp = len(palette) == 256 and np.all(palette == np.arange(256)[:, None])
-    return None if is_ramp else indices
+    if len(palette) < 256:
+        return indices
+    if np.all(palette == np.arange(256)[:, None]):
+        return None
+    is_void = (indices == 255) & np.all(palette[255] == _VOID)
+    return np.where(is_void, 0, indices)
 
 
 def _stacked(images: list[tuple[Path, NDArray[Any]]]) -> NDArray[Any]:
