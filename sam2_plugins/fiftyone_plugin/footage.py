@@ -22,6 +22,7 @@ from fiftyone.core.odm import get_db_conn, load_dataset, serialize_value
 from fiftyone.core.sample import Sample
 
 from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.files import digest_of
 from sam2_plugins.core.frames import FrameSource, open_frames
 
 FRAMES = "frames."
@@ -350,10 +351,15 @@ class Footage(ABC):
     def schema(self, flat: bool = False) -> Mapping[str, Any]:
         """Name to field, of the frames; if flat, of attributes, too."""
 
+    @property
+    def part(self) -> str:
+        """Tells it from others of its sample: where it begins."""
+        return str(self.span[0])
+
     def times(self) -> dict[int, Any]:
-        """Frame to when it was changed last, in the database; of those that it knows."""
+        """Frame to when it was changed last, in the database; of its own that are known there."""
         rows = self._documents(None).items()
-        return {frame: row.get("last_modified_at") for frame, row in rows}
+        return {n: row.get("last_modified_at") for n, row in rows if self.shows(n)}
 
     @property
     def samples(self) -> Any:
@@ -456,6 +462,11 @@ class Video(Footage):
     def span(self) -> tuple[int, int | None]:
         """Return its limits."""
         return self.limits
+
+    @property
+    def part(self) -> str:
+        """Return where it begins; of a clip its name, too: several may begin there."""
+        return super().part + (self.clip and f".{digest_of(self.name, 8)}")
 
     def shows(self, frame: int) -> bool:
         """Return whether a view of frames shows it, too."""

@@ -118,15 +118,21 @@ class Earlier:
     def outdated(
         self, objects: Iterable[TrackedObject], causes: Mapping[str, Cause]
     ) -> dict[str, set[int]]:
-        """Instance to the frames whose masks follow from something else than the prompts."""
-        return {
-            one.who.instance: {
-                label.frame
+        """Instance to the frames whose masks follow from something else than the prompts.
+
+        Those beyond a clip may follow from prompts there: they count if they are of the same run as
+        some within.
+        """
+        found = {}
+        for one in objects:
+            others = [
+                (label.frame, label.made.mark.cause.removesuffix("r"))
                 for label in self._of(one.track)
                 if label.made.mark.cause not in causes[one.who.instance]
-            }
-            for one in objects
-        }
+            ]
+            within = {cause for frame, cause in others if self._footage.shows(frame)}
+            found[one.who.instance] = {frame for frame, cause in others if cause in within}
+        return found
 
     def settle(self, objects: Sequence[TrackedObject], causes: Mapping[str, Cause]) -> None:
         """Give the tracks the names of their objects, and make corrections all a person's.
