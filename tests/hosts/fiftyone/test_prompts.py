@@ -44,6 +44,15 @@ def test_a_negative_point_takes_a_neighbour_away(movie: Any) -> None:
     assert not found[66, 100]
 
 
+def test_labels_that_another_tool_has_joined_by_a_text_are_of_one_object(movie: Any) -> None:
+    for frame in (1, 4):
+        put(movie, frame, "seed", label(1, frame, index=None, instance="cell-0017"))
+    assert propagate(movie, "seed", last=4).movies[0].objects == 1
+    tracks = movie.values("frames.sam2.detections.instance", unwind=2)
+    assert len({one.id for one in tracks}) == 1
+    assert len(tracks) == 4
+
+
 @pytest.fixture
 def inspected(movie: Any) -> Any:
     """A movie whose labels are in an attribute of a field of its frames."""
