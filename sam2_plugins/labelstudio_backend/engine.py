@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -167,10 +167,56 @@ class Engine:
         self.projects.close()
 
     def annotated(self, project: str, annotation: int) -> None:
-        """Delete predictions that a saved annotation made outdated; see `Corrections`."""
-        server = self.projects.server(self.projects.full_name(project))
-        if server is not None and server.api_key:
-            self._corrections.annotated(project, annotation, server)
+        """Delete predictions that a saved annotation made outdated."""
+
+        def tasks(server: LabelStudio, _: str) -> Iterator[Mapping[str, Any] | None]:
+            yield server.task(project, int(server.annotation(annotation)["task"]))
+
+        self._check(project, tasks)
+
+    def unannotated(self, project: str) -> None:
+        """Delete predictions of annotations that were deleted just now."""
+        self._check(project, lambda server, _: server.predicted_tasks(project, just_now=True))
+
+    def configured(self, project: str, label_config: str = "") -> None:
+        """Delete predictions at frame rates that a labelling config does not have any more.
+
+        Parameters
+        ----------
+        label_config
+            By default, that of Label Studio.
+        """
+        name = self.projects.full_name(project)
+        if label_config and not self.projects.rates_changed(name, label_config):
+            return
+
+        def tasks(server: LabelStudio, config: str) -> Iterable[Mapping[str, Any]]:
+            if label_config or self.projects.rates_changed(name, config):
+                yield from server.predicted_tasks(project, just_now=False)
+
+        self._check(project, tasks)
+
+    def _check(
+        self, project: str, tasks: Callable[[LabelStudio, str], Iterable[Mapping[str, Any] | None]]
+    ) -> None:
+        """Delete the outdated predictions of some tasks; see `Corrections`.
+
+        Parameters
+        ----------
+        tasks
+            Reads them, by the server and the project's labelling config.
+        """
+        name = self.projects.full_name(project)
+        server, own = self.projects.server(name), self.projects.settings(name)
+        if server is None or not server.api_key:
+            return
+
+        def requests() -> Iterator[TaskRequest]:
+            config = server.label_config(project)
+            for task in filter(None, tasks(server, config)):
+                yield TaskRequest(task, config, None, server, name, math.inf, own)
+
+        self._corrections.check(project, server, requests)
 
     def wait_for_corrections(self, project: str) -> None:
         """Wait a few seconds until no prediction of older prompts is left in a project."""
@@ -250,7 +296,7 @@ class Engine:
         for reason in (told := dict.fromkeys([*failed.values(), *left.values()])):
             log.info("Task %s, a part of it: %s", request.task_id, reason)
         if whole:
-            results = marked(results, prompts_digest(request.results))
+            results = marked(results, prompts_digest(request.results), request.source)
         ious = [iou for one in made for iou in one.ious if iou is not None and iou == iou]
         version = request.settings.model_version
         if told and not request.interactive:

@@ -211,6 +211,18 @@ def value_of(expression: str, data: Mapping[str, Any]) -> Any:
     return _VARIABLE.sub(lambda found: texts[found[0]], expression)
 
 
+def is_shape(result: Mapping[str, Any]) -> bool:
+    """Whether a result of a region is its shape: not its labels, nor a choice or a text."""
+    kind = str(result.get("type")).lower()
+    return kind.removesuffix("labels") in (*SHAPES, VIDEO_SHAPE)
+
+
+def rates_of(xml: str) -> list[list[str]]:
+    """Return the `framerate` of each video of a labelling config, as it is written there."""
+    videos = _read_tree(xml).iter("video")
+    return sorted([tag.get("name", ""), tag.get("framerate", "")] for tag in videos)
+
+
 @lru_cache(maxsize=64)
 def _read_tree(xml: str) -> ElementTree.Element:
     """Read a labelling config, its names in small letters.

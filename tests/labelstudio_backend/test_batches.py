@@ -46,7 +46,7 @@ class Stored:
                 return 200, {}, json.dumps(found).encode()
             if path.startswith("/api/tasks/?"):
                 (number,) = json.loads(parse_qs(path)["query"][0])["selectedItems"]["included"]
-                found = self.tasks.get(number, {"id": number})
+                found = {"predictions": self.of(number), **self.tasks.get(number, {"id": number})}
                 return 200, {}, json.dumps({"tasks": [found]}).encode()
             if path.startswith("/api/projects/") and self.label_config:
                 return 200, {}, json.dumps({"label_config": self.label_config}).encode()
@@ -489,11 +489,12 @@ def test_an_older_prediction_is_deleted_when_the_prompts_change(
             2: {"id": 2, "task": 1, "model_version": "SAM 2 nano: There is no box", "result": []},
             3: {"id": 3, "task": 1, "model_version": "detector", "result": []},
         }
-        stored.annotations[5] = {"task": 1, "result": made["result"]}
+        stored.label_config, stored.annotations[5] = tasks.VIDEO, {"task": 1}
+        stored.tasks[1] = tasks.annotated(tasks.video_task(files), *made["result"])
         engine.annotated("1", 5)
         engine.wait_for_corrections("1.1700000000")
         assert sorted(stored.predictions) == [1, 3]
-        stored.annotations[5] = {"task": 1, "result": [tasks.video_box(discs[1], 2)]}
+        stored.tasks[1] = tasks.annotated(tasks.video_task(files), tasks.video_box(discs[1], 2))
         engine.annotated("1", 5)
         engine.wait_for_corrections("1.1700000000")
         assert sorted(stored.predictions) == [3]
