@@ -25,6 +25,7 @@ from sam2_plugins.labelstudio_backend.errors import (
     FormatError,
     LabelStudioError,
     NotThereError,
+    ServerError,
     StillFetchingError,
 )
 from sam2_plugins.labelstudio_backend.label_config import VIDEO_SHAPE
@@ -46,6 +47,10 @@ log = logging.getLogger(__name__)
 OPENS_WITHIN = 10.0
 """Seconds for a whole task by itself, if its result can be stored later: Label Studio requests one
 for a task that is opened and has none, and shows the task when it is answered."""
+
+LATELY, SAVED_WITHIN = 100.0, 10.0
+"""Seconds for which it is known what was answered, and in which Label Studio has saved that: a task
+that is opened meanwhile has no prediction yet, and is asked for again."""
 
 _GONE = "Task %s is not in Label Studio any more: its result is dropped."
 
@@ -74,6 +79,7 @@ class Engine:
         self._storing = threading.Lock()
         self._asking = threading.Lock()
         self._asked: set[str] = set()  # keys of what is being answered
+        self._answered: dict[str, tuple[float, str]] = {}  # lately: when, with which version
 
     def predict(
         self,
@@ -108,12 +114,22 @@ class Engine:
             others = self._asked & set(keys)  # answered twice, Label Studio would keep both
             ours = {key for key in keys if key is not None} - others
             self._asked |= ours
+            begun = time.monotonic()
+            lately = {k: v for k, v in self._answered.items() if begun - v[0] < LATELY}
+            self._answered = {**lately}
+        answers: list[Any] = []
         try:
-            each = zip(requests, keys, strict=True)
-            return [[] if key in others else self._answer(one, known) for one, key in each]
+            for one, key in zip(requests, keys, strict=True):
+                is_there = key in lately and _is_there(one, lately[key][1], begun + SAVED_WITHIN)
+                skip = key in others or is_there
+                answers.append([] if skip else self._answer(one, known))
+            return answers
         finally:
             with self._asking:
                 self._asked -= ours
+                for key, made in zip(keys, answers, strict=False):
+                    if key is not None and made:
+                        self._answered[key] = time.monotonic(), made["model_version"]
 
     def resume(self) -> int:
         """Resume the requests that a stopped backend left unfinished; return their number.
@@ -408,6 +424,8 @@ class Engine:
         elif made:
             with suppress(NotThereError), self._storing:
                 self._store(server, task, made, latest)
+            with self._asking:
+                self._answered[request.key] = time.monotonic(), made["model_version"]
         self._pending.remove(key)
 
     def _store(
@@ -437,6 +455,20 @@ def _kept_as(request: TaskRequest) -> str | None:
     with suppress(Sam2PluginsError):  # its answer tells why
         return request.key
     return None
+
+
+def _is_there(request: TaskRequest, version: str, until: float) -> bool:
+    """Whether a task has a prediction of a version, or gets it by then."""
+    server, task = request.server, request.task_id
+    if server is None or not server.api_key or task is None:
+        return False
+    with suppress(ServerError):
+        while not any(one.get("model_version") == version for one in server.predictions(task)):
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.5)
+        return True
+    return False
 
 
 def _same(one: TaskRequest, other: TaskRequest) -> bool:

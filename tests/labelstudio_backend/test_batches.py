@@ -273,6 +273,23 @@ def test_tasks_that_two_batches_share_are_answered_once_though_one_batch_is_done
     assert len([one for one in engine.predict(batch, tasks.IMAGE) if one]) == 2
 
 
+@pytest.mark.parametrize("is_saved", [True, False], ids=["saved", "deleted by a person"])
+def test_what_label_studio_is_just_saving_is_not_answered_again(
+    settings, files, pictures, monkeypatch, is_saved
+):
+    """A task that is opened while those of a batch are being saved has no prediction yet."""
+    monkeypatch.setattr("sam2_plugins.labelstudio_backend.engine.SAVED_WITHIN", 60.0 * is_saved)
+    with label_studio() as (web, stored):
+        engine = Engine(dataclasses.replace(settings, url=web.url, api_key="t"))
+        task = pictures(1, str(files / "page1.png"))
+        (made,) = engine.predict([task], tasks.IMAGE)
+        saving = threading.Timer(0.5, lambda: stored.predictions.update({1: {"task": 1, **made}}))
+        if is_saved:
+            saving.start()
+        assert engine.predict([task], tasks.IMAGE) == ([[]] if is_saved else [made])
+        engine.close()
+
+
 def test_two_who_ask_for_what_is_of_no_project_are_both_answered(engine, files, pictures):
     """Their answers are stored nowhere."""
     task = pictures(1, str(files / "page1.png"))
