@@ -19,7 +19,7 @@ from sam2_plugins.labelstudio_backend.label_config import (
     is_shape,
     parse_label_config,
 )
-from sam2_plugins.labelstudio_backend.regions import id_of, track_of
+from sam2_plugins.labelstudio_backend.regions import id_of, named, track_of
 from sam2_plugins.labelstudio_backend.settings import VERSION_PREFIX, Settings
 
 
@@ -125,13 +125,13 @@ class TaskRequest:
     @cached_property
     def _source(self) -> tuple[int | None, list[Mapping[str, Any]]]:
         if self.context is not None:
-            return None, objects_in(self.context)
+            return None, named(objects_in(self.context))
         annotations = [a for a in self.annotations if not a.get("was_cancelled")]
         annotations.sort(key=lambda a: str(a.get("updated_at", "")), reverse=True)
         sources = [(one.get("id"), one) for one in annotations]
         if self.settings.track_predictions:
             sources += [(None, p) for p in reversed(self._listed("predictions")) if not is_ours(p)]
-        found = ((id_, objects_in(one.get("result"))) for id_, one in sources)
+        found = ((id_, named(objects_in(one.get("result")))) for id_, one in sources)
         return next((one for one in found if one[1]), (None, []))
 
     @property

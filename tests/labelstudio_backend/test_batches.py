@@ -493,6 +493,17 @@ def test_predictions_of_another_model_are_prompts_until_a_person_annotates(
     assert "no box to track" in off.predict([task], tasks.VIDEO)[0]["model_version"]
 
 
+def test_regions_that_were_imported_without_ids_are_objects_of_their_own(engine, files, discs):
+    boxes = [tasks.video_box(discs[1], n) for n in (1, 2)]
+    for box in boxes:
+        del box["id"]
+    task = {**tasks.video_task(files), "predictions": [{"model_version": "det", "result": boxes}]}
+    (answer,) = engine.predict([task], tasks.VIDEO)
+    assert len({one["id"] for one in answer["result"]}) == 2
+    shown = [interpolate(region.keyframes, 1) for region in read_regions(answer["result"])]
+    assert shown == [tasks.percent(discs[1][0], n) for n in (1, 2)]
+
+
 def test_an_older_prediction_is_deleted_when_the_prompts_change(
     settings, files, discs, monkeypatch
 ):
