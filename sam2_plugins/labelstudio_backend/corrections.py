@@ -88,20 +88,23 @@ def outdated(request: TaskRequest) -> list[int]:
     """Return the predictions of this backend that a task would not get any more.
 
     They are of an annotation that is gone or has no region any more, of prompts that are not those
-    of the latest annotation, or at a frame rate that the labelling config does not have any more.
-    What an annotator has in the editor alone is not known: its track is outdated by annotations.
+    of the latest annotation, or of controls or a frame rate that the labelling config does not have
+    any more. Of what an annotator has in the editor alone, only the second is known.
     """
     drawn = prompts_digest(request.results)
     annotated = {a.get("id"): objects_in(a.get("result")) for a in request.annotations}
+    names = {control.name for control in request.config.controls}
     rates = {media.name: media.rate for media in request.config.media if media.kind == "Video"}
     found = []
     for one in request.own_predictions:
-        mark = _mark(one)
+        results, mark = objects_in(one.get("result")), _mark(one)
         source = mark.get(_SOURCE)
         is_gone = source is not None and not any(map(is_shape, annotated.get(source, ())))
         is_older = request.source is not None and drawn and mark.get(_PROMPTS) != drawn
-        regions = read_regions(objects_in(one.get("result")), {})
-        if is_gone or is_older or any(_has_other_rate(region, rates) for region in regions):
+        shown = [result.get("from_name") in names for result in results if is_shape(result)]
+        is_foreign = bool(shown) and not any(shown)
+        has_other_rate = any(_has_other_rate(r, rates) for r in read_regions(results, {}))
+        if is_gone or is_older or is_foreign or has_other_rate:
             found.append(int(one["id"]))
     return found
 

@@ -195,7 +195,7 @@ class Engine:
         self._check(project, lambda server, _: server.predicted_tasks(project, just_now=True))
 
     def configured(self, project: str, label_config: str = "") -> None:
-        """Delete predictions at frame rates that a labelling config does not have any more.
+        """Delete predictions that do not fit a labelling config any more.
 
         Parameters
         ----------
@@ -203,11 +203,11 @@ class Engine:
             By default, that of Label Studio.
         """
         name = self.projects.full_name(project)
-        if label_config and not self.projects.rates_changed(name, label_config):
+        if label_config and not self.projects.is_reconfigured(name, label_config):
             return
 
         def tasks(server: LabelStudio, config: str) -> Iterable[Mapping[str, Any]]:
-            if label_config or self.projects.rates_changed(name, config):
+            if label_config or self.projects.is_reconfigured(name, config):
                 yield from server.predicted_tasks(project, just_now=False)
 
         self._check(project, tasks)

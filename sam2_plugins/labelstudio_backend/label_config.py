@@ -217,10 +217,11 @@ def is_shape(result: Mapping[str, Any]) -> bool:
     return kind.removesuffix("labels") in (*SHAPES, VIDEO_SHAPE)
 
 
-def rates_of(xml: str) -> list[list[str]]:
-    """Return the `framerate` of each video of a labelling config, as it is written there."""
-    videos = _read_tree(xml).iter("video")
-    return sorted([tag.get("name", ""), tag.get("framerate", "")] for tag in videos)
+def outline_of(xml: str) -> list[list[str]]:
+    """Return what predictions depend on in a labelling config: names, and rates of videos."""
+    about = ("name", "toname", "framerate")
+    named = (tag for tag in _read_tree(xml).iter() if tag.get("name"))
+    return [[tag.tag, *(tag.get(key, "") for key in about)] for tag in named]
 
 
 @lru_cache(maxsize=64)

@@ -17,7 +17,7 @@ from sam2_plugins.core.errors import ExportError
 from sam2_plugins.labelstudio_backend.client import LabelStudio
 from sam2_plugins.labelstudio_backend.download import Address, addresses_of, is_internal
 from sam2_plugins.labelstudio_backend.errors import FormatError, LabelStudioError
-from sam2_plugins.labelstudio_backend.label_config import rates_of
+from sam2_plugins.labelstudio_backend.label_config import outline_of
 from sam2_plugins.labelstudio_backend.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -101,19 +101,19 @@ class ProjectSetups:
             self._servers[key] = LabelStudio(url, token, self._settings.ca_file, also)
         return self._servers[key]
 
-    def rates_changed(self, project: str, label_config: str) -> bool:
-        """Whether the frame rates of a labelling config are others than those known before."""
+    def is_reconfigured(self, project: str, label_config: str) -> bool:
+        """Whether names or frame rates of a labelling config are others than those known before."""
         try:
-            rates = rates_of(label_config)
+            outline = outline_of(label_config)
         except FormatError:  # its tasks are told
             return False
         with self._lock:
             setup = self._setups.setdefault(project, {})
-            earlier = setup.get("rates", rates)
-            if "rates" not in setup or earlier != rates:
-                setup["rates"] = rates
+            earlier = setup.get("outline")
+            if earlier != outline:
+                setup["outline"] = outline
                 self._keep()
-        return bool(earlier != rates)
+        return earlier not in (None, outline)
 
     def _keep(self) -> None:
         try:

@@ -242,3 +242,15 @@ def test_a_track_at_a_frame_rate_that_the_config_has_no_more_is_made_anew(api, b
     (after,) = project.retrieve()
     assert after["result"][0]["value"]["framesCount"] == 2 * COUNT
     assert project.retrieve() == [after]
+
+
+def test_the_track_of_a_control_that_was_renamed_goes_with_the_reason(api, backend, movie):
+    project = Project(api, backend, movie)
+    detected = {"task": project.task, "result": [box_on(5)], "model_version": "detector"}
+    api.request("POST", "/api/predictions/", detected)
+    project.retrieve()
+    config = projects.video_config(["Cell"], RATE).replace('name="box"', 'name="boxes"')
+    api.request("PATCH", f"/api/projects/{project.id}/", {"label_config": config})
+    told = sorted(one["model_version"] for one in project.retrieve())
+    assert told[0].startswith("SAM 2 nano: The regions are of box, which")
+    assert told[1:] == ["detector"]
