@@ -46,21 +46,13 @@ class Corrections:
         self._unchecked: Counter[str] = Counter()
         self._checked = threading.Condition()
 
-    def check(
-        self, project: str, server: LabelStudio, requests: Callable[[], Iterable[TaskRequest]]
-    ) -> None:
-        """Check the predictions of some tasks of a project.
-
-        Parameters
-        ----------
-        requests
-            Reads the tasks from Label Studio, because anybody can send a webhook.
-        """
+    def delete(self, project: str, server: LabelStudio, find: Callable[[], Iterable[int]]) -> None:
+        """Delete the predictions of a project that are found outdated."""
 
         def check() -> None:
             try:
                 # All are read before: a task without a prediction is none of the next page.
-                for one in [id_ for request in requests() for id_ in outdated(request)]:
+                for one in list(find()):
                     server.delete_prediction(one)
             except (LabelStudioError, KeyError, TypeError, ValueError) as error:
                 log.info("Project %s: outdated predictions stay: %s", project, error)

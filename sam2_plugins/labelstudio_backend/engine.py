@@ -18,6 +18,7 @@ from sam2_plugins.labelstudio_backend.corrections import (
     Corrections,
     mark_of,
     marked,
+    outdated,
     prompts_digest,
 )
 from sam2_plugins.labelstudio_backend.deliveries import Deliveries, Pending
@@ -79,7 +80,7 @@ class Engine:
         self._storing = threading.Lock()
         self._asking = threading.Lock()
         self._asked: set[str] = set()  # keys of what is being answered
-        self._answered: dict[str, tuple[float, str]] = {}  # lately: when, with which version
+        self._answered: dict[str, float] = {}  # keys of what was answered lately, and when
 
     def predict(
         self,
@@ -115,21 +116,26 @@ class Engine:
             ours = {key for key in keys if key is not None} - others
             self._asked |= ours
             begun = time.monotonic()
-            lately = {k: v for k, v in self._answered.items() if begun - v[0] < LATELY}
+            lately = {key: at for key, at in self._answered.items() if begun - at < LATELY}
             self._answered = {**lately}
         answers: list[Any] = []
         try:
             for one, key in zip(requests, keys, strict=True):
-                is_there = key in lately and _is_there(one, lately[key][1], begun + SAVED_WITHIN)
+                is_there = key in lately and _is_there(one, begun + SAVED_WITHIN)
                 skip = key in others or is_there
                 answers.append([] if skip else self._answer(one, known))
+            made = [(o, k, m) for o, k, m in zip(requests, keys, answers, strict=True) if k and m]
+            with self._asking:
+                for _, key, answer in made:
+                    if answer["model_version"] == own.model_version:
+                        self._answered[key] = time.monotonic()
+            told = [int(one["id"]) for request, _, _ in made for one in request.told_predictions]
+            if told and server is not None and server.api_key:
+                self._corrections.delete(project.partition(".")[0], server, lambda: told)
             return answers
         finally:
             with self._asking:
                 self._asked -= ours
-                for key, made in zip(keys, answers, strict=False):
-                    if key is not None and made:
-                        self._answered[key] = time.monotonic(), made["model_version"]
 
     def resume(self) -> int:
         """Resume the requests that a stopped backend left unfinished; return their number.
@@ -215,24 +221,25 @@ class Engine:
     def _check(
         self, project: str, tasks: Callable[[LabelStudio, str], Iterable[Mapping[str, Any] | None]]
     ) -> None:
-        """Delete the outdated predictions of some tasks; see `Corrections`.
+        """Delete the outdated predictions of some tasks.
 
         Parameters
         ----------
         tasks
-            Reads them, by the server and the project's labelling config.
+            Reads them, by the server and the project's labelling config: from Label Studio, because
+            anybody can send a webhook.
         """
         name = self.projects.full_name(project)
         server, own = self.projects.server(name), self.projects.settings(name)
         if server is None or not server.api_key:
             return
 
-        def requests() -> Iterator[TaskRequest]:
+        def find() -> Iterator[int]:
             config = server.label_config(project)
             for task in filter(None, tasks(server, config)):
-                yield TaskRequest(task, config, None, server, name, math.inf, own)
+                yield from outdated(TaskRequest(task, config, None, server, name, math.inf, own))
 
-        self._corrections.check(project, server, requests)
+        self._corrections.delete(project, server, find)
 
     def wait_for_corrections(self, project: str) -> None:
         """Wait a few seconds until no prediction of older prompts is left in a project."""
@@ -425,7 +432,7 @@ class Engine:
             with suppress(NotThereError), self._storing:
                 self._store(server, task, made, latest)
             with self._asking:
-                self._answered[request.key] = time.monotonic(), made["model_version"]
+                self._answered[request.key] = time.monotonic()
         self._pending.remove(key)
 
     def _store(
@@ -437,7 +444,9 @@ class Engine:
         before, and those of other annotators stay in it.
         """
         earlier = server.predictions(task)
-        earlier = [one for one in earlier if one.get("model_version") == made["model_version"]]
+        told = [one["id"] for one in request.told_predictions]
+        version = made["model_version"]
+        earlier = [o for o in earlier if o.get("model_version") == version or o["id"] in told]
         if request.interactive and made["result"]:
             results = list(made["result"])
             for one in sorted(earlier, key=lambda one: -int(one["id"])):
@@ -457,9 +466,9 @@ def _kept_as(request: TaskRequest) -> str | None:
     return None
 
 
-def _is_there(request: TaskRequest, version: str, until: float) -> bool:
-    """Whether a task has a prediction of a version, or gets it by then."""
-    server, task = request.server, request.task_id
+def _is_there(request: TaskRequest, until: float) -> bool:
+    """Whether a task has a prediction of this model, or gets it by then."""
+    server, task, version = request.server, request.task_id, request.settings.model_version
     if server is None or not server.api_key or task is None:
         return False
     with suppress(ServerError):

@@ -168,6 +168,13 @@ class TaskRequest:
         """Predictions of this backend that the task has."""
         return [one for one in self._listed("predictions") if is_ours(one)]
 
+    @property
+    def told_predictions(self) -> list[Mapping[str, Any]]:
+        """Those that say why they lack something: a new one takes their place."""
+        begin = f"{self.settings.model_version}: "
+        own = self.own_predictions
+        return [one for one in own if str(one.get("model_version")).startswith(begin)]
+
     def now(self) -> TaskRequest | None:
         """Return the same as it would be asked now; None if the task is gone.
 

@@ -529,6 +529,23 @@ def test_an_older_prediction_is_deleted_when_the_prompts_change(
         engine.close()
 
 
+def test_the_reason_why_a_task_had_nothing_goes_when_it_has_something(settings, files, pictures):
+    with label_studio() as (web, stored):
+        engine = Engine(dataclasses.replace(settings, url=web.url, api_key="t"))
+        picture = files / "late.png"
+        task = pictures(1, str(picture))
+        (told,) = engine.predict([task], tasks.IMAGE)
+        stored.predictions = {
+            1: {"id": 1, "task": 1, **told},
+            2: {"id": 2, "task": 1, "model_version": "detector: boxes", "result": []},
+        }
+        picture.write_bytes((files / "page1.png").read_bytes())
+        again = {**task, "predictions": stored.of(1)}
+        assert engine.predict([again], tasks.IMAGE)[0]["result"]
+        wait_for(lambda: sorted(stored.predictions) == [2])
+        engine.close()
+
+
 def test_imported_regions_of_a_control_that_is_not_there_are_told(engine, files, discs):
     box = {**tasks.video_box(discs[1], 1), "from_name": "boxes"}
     task = {**tasks.video_task(files), "predictions": [{"model_version": "det", "result": [box]}]}
