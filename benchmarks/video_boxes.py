@@ -1,11 +1,13 @@
 """How well real videos are tracked that have no outlines: by boxes that were drawn by eye.
 
     python benchmarks/video_boxes.py FOLDER [--model nano] [--frames 30] [--without-colours]
+    python benchmarks/video_boxes.py FOLDER --clicks
 
 FOLDER has the videos that `video_boxes.json` names, of which any may be missing. Each object is
 prompted by its box on the first frame; printed is the IoU of the box of its mask with the one that
-was drawn, on later frames. These videos may be used to choose among models and rules: none of them
-is scored elsewhere.
+was drawn, on later frames. With `--clicks` each frame with a box is prompted alone, by a click: at
+the innermost pixel of what the model gives for the box. These videos may be used to choose among
+models and rules: none of them is scored elsewhere.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from statistics import fmean
 import torch
 
 from sam2_plugins.core import Prompt, VideoTracker, load_model, open_frames
+from sam2_plugins.core.evaluation import prompt_from_mask
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.model import Sam2Model
 
@@ -47,6 +50,22 @@ def ious(model: Sam2Model, video: Path, drawn: dict[int, Box], last: int) -> lis
     return found
 
 
+def click_ious(model: Sam2Model, video: Path, drawn: dict[int, Box]) -> list[float]:
+    """IoU of the boxes drawn with those of the masks of a click each, on the same frames."""
+    found = []
+    with open_frames(video) as frames:
+        scale = frames.width / DRAWN_WIDTH
+        tracker = VideoTracker(model, frames)
+        for frame, sides in drawn.items():
+            box = tuple(scale * side for side in sides)
+            boxed = tracker.add(Prompt.of(frame, 1, box=box))
+            tracker.reset()
+            clicked = tracker.add(prompt_from_mask("click", frame, 1, boxed))
+            tracker.reset()
+            found.append(iou(clicked, box))
+    return found
+
+
 def iou(mask: ObjectMask, box: tuple[float, ...]) -> float:
     """IoU of a mask's box with another; 0 if there is no mask."""
     if mask.box is None:
@@ -63,6 +82,7 @@ def main() -> None:
     parser.add_argument("--model", default="nano")
     parser.add_argument("--frames", type=int, default=30, help="after the first one")
     parser.add_argument("--without-colours", action="store_true")
+    parser.add_argument("--clicks", action="store_true", help="on each frame that has a box")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     model = load_model(arguments.model, "cpu")
@@ -75,7 +95,10 @@ def main() -> None:
             print(f"{entry['file']} is not there")
             continue
         drawn = {int(frame): tuple(box) for frame, box in entry["boxes"].items()}
-        found = ious(model, video, drawn, arguments.frames)
+        if arguments.clicks:
+            found = click_ious(model, video, drawn)
+        else:
+            found = ious(model, video, drawn, arguments.frames)
         means.append(fmean(found))
         told = " ".join(f"{value:.2f}" for value in found)
         print(f"{video.stem:24}{entry['object']:12}{told}", flush=True)

@@ -22,6 +22,7 @@ from sam2_plugins.core.tracking.correction import brushed, corrected, obeys
 from sam2_plugins.core.tracking.operations import Operations
 from sam2_plugins.core.tracking.query import Combined, Prediction, Query
 from sam2_plugins.core.tracking.resample import to_logits
+from sam2_plugins.core.tracking.windows.objectness import guessed_boxes
 from sam2_plugins.core.tracking.windows.planner import Extent, Window, WindowPlanner, extent_of
 from sam2_plugins.core.tracking.windows.scale_search import (
     find_object,
@@ -32,13 +33,20 @@ from sam2_plugins.core.tracking.windows.scale_search import (
 
 @dataclass(frozen=True)
 class _Attempt:
-    """One way to predict: in which window, and from what beside the prompts."""
+    """One way to predict: in which window, and from what beside the prompts.
+
+    Attributes
+    ----------
+    found
+        A mask that a search found, to be taken as it is.
+    """
 
     window: Window
     side: int | None
     guess: Prompt | None = None
     previous: bool = True
     recall: bool = True
+    found: ObjectMask | None = None
 
 
 class PromptPredictor:
@@ -144,27 +152,53 @@ class PromptPredictor:
         around = (planner.around(on_it, side) for side in (None, *reversed(planner.ladder())))
         windows = [window for window in around if _shows(window, on_it)]
         whole = _Attempt(planner.whole, None, previous=False, recall=False)
-        if len(windows) == 1:
-            return whole
         prompt = Prompt(query.frame, query.prompts[-1].obj, points=clicks)
-        candidates = partial(self._operations.candidates, query.frame, prompt)
-        photograph = is_photograph(self._operations.features.picture(query.frame))
-        found = find_object(clicks, windows, planner, candidates, photograph)
-        if found is None or (photograph and found.window == planner.whole):
+        picture = self._operations.features.picture(query.frame)
+        photograph = is_photograph(picture)
+        trunk = self._operations.model.variant.trunk
+        judged = photograph and trunk.sees_colours and len(clicks.on_it) > 0
+        if len(windows) == 1 and not judged:
+            return whole
+        found = find_object(
+            clicks,
+            windows,
+            planner,
+            partial(self._candidates, prompt, guess=judged),
+            photograph,
+            picture if judged else None,
+        )
+        if found is None or (photograph and not judged and found.window == planner.whole):
             return whole
         side = planner.side_for(found.extent)
         box = found.extent.box
         return _Attempt(
             planner.window(_united(box, on_it), side),
             side,
-            Prompt(query.frame, prompt.obj, box=Box(*box)),
+            # Asked for by its box, it would be chosen by the predicted IoU after all.
+            guess=None if judged else Prompt(query.frame, prompt.obj, box=Box(*box)),
             previous=False,
             recall=False,
+            found=found.mask if judged else None,
         )
+
+    def _candidates(self, prompt: Prompt, window: Window, guess: bool) -> list[ObjectMask]:
+        """All masks that clicks may mean, as a window shows them, and those of guessed boxes."""
+        frame, clicks = prompt.frame, prompt.points
+        assert clicks is not None
+        boxes = guessed_boxes(clicks.on_it[0], window) if guess else []
+        boxed = (
+            self._operations.candidates(frame, replace(prompt, box=box), window) for box in boxes
+        )
+        return [
+            *self._operations.candidates(frame, prompt, window),
+            *(max(masks, key=lambda mask: mask.iou) for masks in boxed),
+        ]
 
     # -- what is there
 
     def _try(self, query: Query, attempt: _Attempt) -> Prediction:
+        if attempt.found is not None:
+            return self._adopt(query, attempt.found, attempt)
         prompts = [*([attempt.guess] if attempt.guess else []), *query.prompts]
         output = self._operations.prompt(
             query.frame,

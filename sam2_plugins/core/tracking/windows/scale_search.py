@@ -11,6 +11,7 @@ import numpy as np
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.prompts import Points
+from sam2_plugins.core.tracking.windows.objectness import PhotographWindow
 from sam2_plugins.core.tracking.windows.planner import (
     OBJECT_SHARE,
     Extent,
@@ -27,6 +28,9 @@ CONSENSUS_PRIOR = 0.5
 
 SIZE_LOG_SIGMA = 1.2
 """Natural logarithm by which an object may differ from the usual size in a window."""
+
+IN_PHOTOGRAPH, PHOTOGRAPH_LOG_SIGMA = 0.4, 0.7
+"""Usual share of its window's side that an object of a photograph has, and how far from it."""
 
 COLOURFUL = 3.0
 """Mean distance of the channels from grey, of 255, from which a frame counts as a photograph."""
@@ -59,6 +63,7 @@ def find_object(
     planner: WindowPlanner,
     candidates: Callable[[Window], Sequence[ObjectMask]],
     photograph: bool = False,
+    judged: np.ndarray | None = None,
 ) -> ScaleCandidate | None:
     """Find the object under clicks; None if no window shows a whole one.
 
@@ -75,18 +80,23 @@ def find_object(
         Gives the masks that a window shows, with their predicted IoU.
     photograph
         A closer view than the largest window has to be sure.
+    judged
+        The photograph [H, W, 3], for a model whose predicted IoU says little there: a mask is
+        trusted for its objectness and its size alone.
     """
     seen = [_candidates(window, candidates(window), clicks) for window in windows]
-    best, trusted = None, -1.0
-    for through_one in seen:
-        trusts = [_trust(one, seen, planner) for one in through_one]
-        if not trusts:
-            continue
+    sure = photograph and judged is None
+    best, trusted = None, -math.inf
+    for through_one in filter(None, seen):
+        if judged is None:
+            trusts = [_trust(one, seen, planner) for one in through_one]
+        else:
+            trusts = _judge(through_one, judged, clicks.on_it[0])
         trust = max(trusts)
         one = through_one[trusts.index(trust)]
         closer = one.window != windows[0]
         if planner.margin(one.window, one.extent.box) <= 0 or (
-            photograph and closer and one.mask.iou < SURE_IN_PHOTOGRAPH
+            sure and closer and one.mask.iou < SURE_IN_PHOTOGRAPH
         ):
             continue
         if trust > trusted - CLOSER_VIEW_MARGIN:
@@ -142,6 +152,24 @@ def _candidates(
     return found
 
 
+def _judge(
+    through_one: Sequence[ScaleCandidate], picture: np.ndarray, click: tuple[float, float]
+) -> list[float]:
+    """Trust in the masks of one window, on a photograph."""
+    shown = PhotographWindow(picture, through_one[0].window)
+    return [
+        shown.objectness(one.mask, click) * _usual(one, IN_PHOTOGRAPH, PHOTOGRAPH_LOG_SIGMA)
+        - one.unmet
+        for one in through_one
+    ]
+
+
+def _usual(one: ScaleCandidate, share: float, sigma: float) -> float:
+    """How nearly a mask has the usual size in its window, from 0 to 1."""
+    side = max(one.window.width, one.window.height)
+    return math.exp(-((math.log(one.extent.across / side / share) / sigma) ** 2) / 2)
+
+
 def _trust(
     one: ScaleCandidate, seen: Sequence[Sequence[ScaleCandidate]], planner: WindowPlanner
 ) -> float:
@@ -150,8 +178,6 @@ def _trust(
         return them[0].window != one.window and (planner.margin(them[0].window, one.extent.box) > 0)
 
     others = [them for them in seen if them and could_agree(them)]
-    side = max(one.window.width, one.window.height)
-    unusual = math.log(one.extent.across / side / OBJECT_SHARE) / SIZE_LOG_SIGMA
     shared = [max(one.mask.iou_with(other.mask) for other in them) for them in others]
     consensus = fmean([*shared, CONSENSUS_PRIOR])
-    return one.mask.iou * consensus * math.exp(-(unusual**2) / 2) - one.unmet
+    return one.mask.iou * consensus * _usual(one, OBJECT_SHARE, SIZE_LOG_SIGMA) - one.unmet

@@ -31,10 +31,13 @@ CLICK = Points(((200.0, 200.0),), (1,))
 
 
 def found(
-    *answers: list[ObjectMask], clicks: Points = CLICK, photograph: bool = False
+    *answers: list[ObjectMask],
+    clicks: Points = CLICK,
+    photograph: bool = False,
+    judged: np.ndarray | None = None,
 ) -> tuple[int, int, int, int] | None:
     by_window = dict(zip(WINDOWS, answers, strict=True))
-    one = find_object(clicks, WINDOWS, PLANNER, by_window.__getitem__, photograph)
+    one = find_object(clicks, WINDOWS, PLANNER, by_window.__getitem__, photograph, judged)
     return None if one is None else one.extent.box
 
 
@@ -108,3 +111,29 @@ def test_a_click_is_unmet_unless_it_is_at_the_outline(
     xy: tuple[float, float], label: int, unmet: list[int]
 ) -> None:
     assert unmet_clicks(mask(CELL, 1.0), Points((xy,), (label,)), reach=2) == unmet
+
+
+def a_red_thing(box: tuple[int, int, int, int]) -> np.ndarray:
+    picture = np.full((*SIZE, 3), (40, 110, 30), np.uint8)
+    x0, y0, x1, y1 = box
+    picture[y0:y1, x0:x1] = (190, 50, 40)
+    return picture
+
+
+def test_where_a_photograph_is_judged_a_surer_patch_is_not_the_object() -> None:
+    answers = [mask(CLUMP, 0.3)], [mask(PART, 0.95)], [mask(PART, 0.95)], [mask(PART, 0.95)]
+    assert found(*answers, photograph=True) == PART
+    assert found(*answers, photograph=True, judged=a_red_thing(CLUMP)) == CLUMP
+
+
+def test_where_a_photograph_is_judged_a_small_thing_is_found_by_a_closer_view() -> None:
+    answers = [mask(CLUMP, 0.9)], [], [], [mask(CELL, 0.2)]
+    assert found(*answers, photograph=True, judged=a_red_thing(CELL)) == CELL
+
+
+def test_where_a_photograph_is_judged_a_mask_against_a_click_comes_last() -> None:
+    two = Points(((200.0, 200.0), (130.0, 150.0)), (1, 1))
+    answers = [mask(CLUMP, 0.5)], [mask(CELL, 0.5)], [], []
+    picture = a_red_thing(CELL)
+    assert found(*answers, photograph=True, judged=picture) == CELL
+    assert found(*answers, clicks=two, photograph=True, judged=picture) == CLUMP
