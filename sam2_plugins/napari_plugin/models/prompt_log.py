@@ -114,6 +114,12 @@ class PromptLog:
         self.outdated.get((line, label), set()).discard(frame)
         self.tracked.setdefault((line, label), set()).add(frame)
 
+    def outdate(self, line: Line, label: int, frame: int) -> None:
+        """Note that a mask does not follow from a correction before it."""
+        if frame in self.tracked.get((line, label), ()):
+            self.tracked[line, label].discard(frame)
+            self.outdated.setdefault((line, label), set()).add(frame)
+
     def forget(self, label: int) -> None:
         """Drop the prompts of an object."""
         for key in [key for key in list(self._prompts) if key[-1] == label]:
