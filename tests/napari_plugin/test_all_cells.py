@@ -203,6 +203,39 @@ def test_a_click_ahead_of_the_run_keeps_its_mask(cells: Desk) -> None:
     assert len(cells.space.store.frames_of(1)) == FRAMES
 
 
+def jumping(at: int) -> np.ndarray:
+    """A cell that is elsewhere from a frame on."""
+    movie = np.full((FRAMES, SIDE, SIDE), 40, np.uint8)
+    for t in range(FRAMES):
+        movie[t][disc((SIDE, SIDE), (35, 30) if t < at else (90, 90), 11)] = 160
+    return movie
+
+
+@pytest.mark.parametrize("at", [5, 1])
+def test_later_frames_follow_a_click_during_the_run_or_can_be_tracked_on_from_it(
+    make_desk: Callable[..., Desk], at: int
+) -> None:
+    desk = make_desk(jumping(at))
+    desk.controller.new_object()
+    desk.click(30, 35)
+
+    def meanwhile(desk: Desk) -> None:
+        if desk.space.boxes.data:
+            return
+        desk.space.go_to((at,))
+        desk.controller.select(1)
+        desk.box(79, 79, 102, 102)
+
+    during(desk, 4 if at == 1 else 2, meanwhile)
+    if at == 1:
+        assert desk.controller.runs.corrections == {1: 1}
+        desk.controller.runs.track_on()
+        desk.jobs.run()
+    last = desk.space.store.get((FRAMES - 1,), 1)
+    assert last is not None and last.to_array()[90, 90]
+    assert desk.controller.runs.corrections == {}
+
+
 def test_nothing_is_known_of_a_mother_that_was_removed_before_her_division_came(
     make_desk: Callable[..., Desk],
 ) -> None:

@@ -746,3 +746,21 @@ def test_the_layer_of_boxes_comes_with_the_first_box(desk: Desk) -> None:
     assert len(desk.space.boxes.data) == 0
     desk.box(50, 80, 70, 100)
     assert "movie boxes" in desk.viewer.layers
+
+
+def test_what_is_removed_or_ends_is_in_the_tracks_no_more(desk: Desk) -> None:
+    for at in (LEFT, RIGHT):
+        desk.controller.new_object()
+        desk.click(*at)
+    desk.track()
+    assert {row[0] for row in desk.space.tracks.data} == {1, 2}
+    desk.controller.delete(2)
+    desk.jobs.run()
+    assert {row[0] for row in desk.space.tracks.data} == {1}
+    desk.space.go_to((3,))
+    desk.controller.end_here()
+    desk.jobs.run()
+    assert [row[1] for row in desk.space.tracks.data] == [0, 1, 2, 3]
+    desk.undo()
+    desk.undo()
+    assert {row[0] for row in desk.space.tracks.data} == {1, 2}

@@ -26,6 +26,7 @@ from sam2_plugins.napari_plugin.models.project_file import read_project
 from tests.cli.conftest import moving_discs
 from tests.core.tracking.test_neighbours import CLICKS, rods
 from tests.napari_plugin.conftest import LEFT, RIGHT, Desk, Open
+from tests.napari_plugin.test_aim import click
 from tests.napari_plugin.test_history import everything
 
 
@@ -593,3 +594,70 @@ def test_a_place_that_cannot_be_written_to_is_told_of(open_movie: Open, movie: P
         assert desk.area(0, 1) > 300
     finally:
         movie.parent.chmod(0o700)
+
+
+def fast(desk: Desk, *places: tuple[float, float], answered: int = 0) -> None:
+    """Click faster than the model answers; the first clicks are answered."""
+    if desk.controller.work is None:
+        desk.controller.new_object()
+    for n, at in enumerate(places):
+        click(desk, *at, answered=n < answered)
+
+
+@pytest.mark.parametrize("crash", [True, False])
+def test_clicks_that_wait_for_the_model_are_answered_when_the_work_is_back(
+    open_movie: Open, movie: Path, crash: bool
+) -> None:
+    first = open_movie(movie)
+    fast(first, LEFT, RIGHT, (85, 20))
+    if crash:
+        assert first.work.project is not None
+        first.work.project.close()  # what was put is on the disk; nothing is put afterwards
+        first.controller.projects.places.release(first.work.project.path)
+    else:
+        first.controller.close()
+    again = open_movie(movie)
+    again.jobs.run()
+    assert [list(again.controller.objects), again.failures] == [[1, 2, 3], []]
+    assert again.area(0, 1) > 300 and again.area(0, 2) > 200
+    assert len(again.space.points.data) == 3 and not again.work.waiting
+
+
+def test_a_correction_without_an_answer_is_answered_when_the_work_is_back(
+    open_movie: Open, movie: Path
+) -> None:
+    first = open_movie(movie)
+    first.click(*LEFT)
+    first.track()
+    first.space.go_to((4,))
+    first.space.points.add([4, 60, 89])
+    before = first.space.store.get((4,), 1)
+    first.controller.close()
+    again = open_movie(movie)
+    again.jobs.run()
+    assert again.space.store.get((4,), 1) != before
+    assert len(again.space.store.frames_of(1)) == 8
+
+
+def test_what_waits_for_the_model_is_done_when_the_dock_is_closed(
+    open_movie: Open, movie: Path
+) -> None:
+    first = open_movie(movie)
+    fast(first, LEFT, RIGHT, (60, 89), answered=2)
+    first.controller.delete(1)
+    first.controller.rename(2, "cell")
+    first.controller.close()
+    again = open_movie(movie)
+    again.jobs.run()
+    assert again.controller.objects == {2: "cell"}
+
+
+def test_a_click_on_a_plane_is_answered_though_another_one_is_shown_by_then(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(np.stack([moving_discs(4)[0]] * 2, axis=1))
+    desk.controller.use(desk.controller.images, axis=0)
+    fast(desk, LEFT, RIGHT)
+    desk.space.go_to((0, 1))
+    desk.jobs.run()
+    assert [desk.space.store.get((0, 0), label) is not None for label in (1, 2)] == [True, True]

@@ -81,7 +81,7 @@ class Controller:
         self.divisions = Divisions(dock, self.prompting)
         self.edits = Edits(dock, self.prompting, tracks)
         self.review = Review(dock, jobs)
-        self.offers = Offers(dock, self.prompting, self.editing, tracks)
+        self.offers = Offers(dock, self.prompting, self.editing)
         self.proposals = Proposals(dock, jobs, self.prompting)
         self.runs = Runs(dock, jobs, self.prompting, tracks)
         self.results = Results(dock, jobs, self.prompting)
@@ -101,6 +101,7 @@ class Controller:
         dock.image_changed.connect(self.proposals.dismiss)
         dock.image_changed.connect(lambda: dock.attempt(self.projects.bring_back))
         self.prompting.answered.connect(self.divisions.go_on)
+        self.projects.unanswered.connect(lambda: dock.attempt(self.editing.go_on))
 
     def _name_for_scripts(self) -> None:
         dock = self.dock
@@ -142,6 +143,7 @@ class Controller:
             dock.painted,
             self.results.measured,
             self.projects.recalled,
+            self.projects.unanswered,
             self.runs.progressed,
             self.proposals.changed,
             self.layers.wanted,
@@ -149,6 +151,7 @@ class Controller:
             signal.disconnect()
         dock.viewer.layers.events.removed.disconnect(self._on_layer_removed)
         dock.viewer.layers.selection.events.active.disconnect(self.layers.follow)
+        self.prompting.finish()
         for image in list(dock.works):
             self.layers.close(image)
 

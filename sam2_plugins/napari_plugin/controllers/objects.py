@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from sam2_plugins.core.errors import PromptError
 from sam2_plugins.core.prompts import Prompt
@@ -13,6 +14,7 @@ from sam2_plugins.napari_plugin.layers.mask_store import Index
 from sam2_plugins.napari_plugin.models.cleanup import CLEANERS, clean
 from sam2_plugins.napari_plugin.models.click_meaning import meaning_of_click
 from sam2_plugins.napari_plugin.models.dock import DockModel
+from sam2_plugins.napari_plugin.models.requests import Click
 from sam2_plugins.napari_plugin.models.work import Work
 
 
@@ -56,13 +58,16 @@ class Objects:
         if dock.here is None:
             return True
         if self._prompting.answering:
-            self._prompting.act(lambda: self._click(index, x, y, adds, excluding))
+            work, click = dock.here[0], Click(index, x, y, adds, excluding)
+            work.waiting.append(click)
+            work.history.on_change()
+            self._prompting.act(lambda: self._click(click))
             dock.message.emit("The model is still looking at your last click: this one waits …")
             return False
         known = dock.selected is not None
         if known and (adds or not dock.one_per_click or dock.daughters):
             return True
-        work, line = dock.here
+        work, line = dock.here[0], Line.through(dock.axis, index)
         drawn = work.prompts(line).items()
         mine = [prompt for (_, o), some in drawn if o == dock.selected for prompt in some]
         fresh = [one.frame for one in mine] == [line.frame(index)] and mine[0].points is not None
@@ -80,13 +85,24 @@ class Objects:
             return False
         return True
 
-    def _click(self, index: Index, x: float, y: float, adds: bool, excluding: bool) -> None:
+    def go_on(self) -> None:
+        """Let the model answer what it had not when the work was closed, or napari crashed."""
+        if (work := self._dock.work) is not None:
+            for line in work.due(self._dock.axis):
+                self._prompting.sync(line=line)
+            for click in [*work.waiting]:
+                self._prompting.act(partial(self._click, click))
+
+    def _click(self, click: Click) -> None:
         """Click where a person did before the model had answered."""
-        if self.aim(index, x, y, adds, excluding) and (work := self._dock.work) is not None:
-            label = work.workspace.drawing
-            prompt = Prompt.of(0, label, [(x, y)], [0 if excluding else 1])
+        work, index, at = self._dock.work, click.index, (click.x, click.y)
+        if work is None or self._dock.closed:  # it is kept
+            return
+        work.waiting.remove(click)
+        if self.aim(index, *at, click.adds, click.excluding):
+            prompt = Prompt.of(0, work.workspace.drawing, [at], [0 if click.excluding else 1])
             work.workspace.draw(index, prompt)
-            self._prompting.sync()
+            self._prompting.sync(line=Line.through(self._dock.axis, index))
 
     def rename(self, label: int, name: str) -> None:
         """Rename an object."""

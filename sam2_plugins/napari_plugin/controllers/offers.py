@@ -5,7 +5,6 @@ from __future__ import annotations
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.controllers.objects import Objects
 from sam2_plugins.napari_plugin.controllers.prompting import Prompting
-from sam2_plugins.napari_plugin.controllers.tracks import TracksDrawing
 from sam2_plugins.napari_plugin.layers.frames import Line
 from sam2_plugins.napari_plugin.layers.mask_store import Change
 from sam2_plugins.napari_plugin.models.dock import DockModel
@@ -16,13 +15,10 @@ from sam2_plugins.napari_plugin.models.work import Work
 class Offers:
     """The decisions on the chosen image's cells that are not reviewed yet."""
 
-    def __init__(
-        self, dock: DockModel, prompting: Prompting, objects: Objects, tracks: TracksDrawing
-    ) -> None:
+    def __init__(self, dock: DockModel, prompting: Prompting, objects: Objects) -> None:
         self._dock = dock
         self._prompting = prompting
         self._objects = objects
-        self._tracks = tracks
 
     @property
     def due(self) -> list[Offer]:
@@ -83,7 +79,6 @@ class Offers:
             change = self._rejoin(work, line, offer, offer.mother)
             work.history.record("division that is none", change)
             self._dock.show(work)
-            self._tracks.draw(work)
             self._dock.objects_changed.emit()
             self._prompting.sync(replaying=True)
 

@@ -56,6 +56,8 @@ class Projects:
 
     recalled = Signal(object)
     """`project_file.Choices` of an earlier session, which is back."""
+    unanswered = Signal()
+    """Work is back with prompts that the model had not answered."""
 
     def __init__(self, dock: DockModel, jobs: Jobs, images: Images, tracks: TracksDrawing) -> None:
         self._dock = dock
@@ -276,6 +278,8 @@ class Projects:
         run = work.unfinished
         broken = f" All cells was broken off on frame {run.taken}: it can go on." if run else ""
         dock.message.emit(f"{_count(len(names), 'object')} back{when}.{more}{lost}{broken}")
+        if work.waiting or work.due(dock.axis):
+            self.unanswered.emit()
 
     def _leave(self, work: Work) -> None:
         if work.project is not None:

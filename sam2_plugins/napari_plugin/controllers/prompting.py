@@ -48,19 +48,25 @@ class Prompting:
         self.begin = begin
         self.answering = False
         self._waiting: list[Callable[[], None]] = []
+        self._lines: list[tuple[Work, Line | None]] = []
 
-    def sync(self, replaying: bool = False) -> None:
+    def sync(self, replaying: bool = False, line: Line | None = None) -> None:
         """Give the session all that was drawn and painted since the last call, in a worker.
 
         Parameters
         ----------
         replaying
             This follows from an undo or a redo, and is no edit of its own.
+        line
+            Where it was drawn, if a person may look elsewhere by now.
         """
-        if self._dock.here is None or self.answering:
+        if self._dock.here is None or self._dock.closed:
+            return
+        work, line = self._dock.here[0], line or self._dock.here[1]
+        if self.answering:
+            self._lines.append((work, line))
             return
         self.end_stroke()
-        work, line = self._dock.here
         due = work.pending(line)
         if not replaying:
             for key in [key for key in due if due[key] and not self._may_live(work, line, *key)]:
@@ -75,6 +81,7 @@ class Prompting:
         frames = sorted({frame for frame, _ in due})
         if not replaying:
             self._dock.message.emit(f"Looking at frame {', '.join(map(str, frames[:3]))} …")
+        work.history.on_change()  # what has no answer yet is there after a crash
 
         def answer() -> None:
             for (frame, label), prompts in due.items():
@@ -141,6 +148,8 @@ class Prompting:
                     "Another image was chosen before the model had answered: what was asked for "
                     "meanwhile is not done. Go back, and do it again."
                 )
+                if work is not None:
+                    work.waiting.clear()
                 return
             self.end_stroke()
             if work is not None:
@@ -177,8 +186,17 @@ class Prompting:
             self._dock.message.emit(self._not_obeyed(work, due) or self._what_next(work, due))
             self.answered.emit(prompted)
         self._dock.objects_changed.emit()
-        self.sync()
+        drawn, self._lines = dict.fromkeys(self._lines), []
+        for drawn_in, other in [*drawn, (self._dock.work, None)]:
+            if drawn_in is self._dock.work:
+                self.sync(line=other)
         self._do_what_waits()
+
+    def finish(self) -> None:
+        """Do what waits for the model, as the dock is closed; clicks without an answer are kept."""
+        waiting, self._waiting, self.answering = self._waiting, [], False
+        for act in waiting:
+            self._dock.attempt(act)
 
     def _not_obeyed(self, work: Work, due: Pending) -> str:
         """Return the object whose mask contradicts a click; "" if all clicks are met."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Generator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
@@ -21,8 +21,9 @@ from sam2_plugins.core.lineage import (
 from sam2_plugins.core.masks import ObjectId, ObjectMask
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.schedule import Life
-from sam2_plugins.core.tracking.tracker import FrameResult
+from sam2_plugins.core.tracking.tracker import FrameResult, VideoTracker
 from sam2_plugins.napari_plugin.layers.frames import Line
+from sam2_plugins.napari_plugin.layers.marks import Prompts
 from sam2_plugins.napari_plugin.layers.mask_store import Change, Entry, free_label
 from sam2_plugins.napari_plugin.models.project_file import Project, journal_of
 from sam2_plugins.napari_plugin.models.requests import AllCells, Choices, Offer, Request, Step
@@ -54,7 +55,7 @@ def all_cells(work: Work, line: Line, first: int, last: int, choices: Choices) -
                 seeds[label] = Prompt.of(frame, label, mask=mask)
                 break
     later = [
-        replace(prompt, points=prompt.all_points, beside=None)  # as it is saved
+        _as_saved(prompt)
         for (frame, label), prompts in sorted(work.session.prompts.along(line).items())
         if label in seeds and seeds[label].frame < frame <= last
         for prompt in prompts
@@ -88,8 +89,10 @@ def follow_all(
 ) -> Generator[LineageStep, None, None]:
     """Track all objects, those that are there and those that come; begin where it was broken off.
 
-    Nothing is written to the store. What was decided before the break is yielded again.
+    Nothing is written to the store. What was decided before the break is yielded again. What a
+    person prompts ahead of the run, of the objects with which it began, it follows.
     """
+    before = run.taken
     with session.turns.turn():
         session.heed()  # what comes may take the number of what was removed
     tracker = session.fresh_tracker(wanted.view, run.line)
@@ -105,6 +108,38 @@ def follow_all(
             for done, found in enumerate(frames, 1):
                 index, computed = run.line.index(found.frame), len(found.masks)
                 yield LineageStep(index, done, total, computed, note, found)
+                if found.frame > before:
+                    with session.turns.turn():
+                        _look_ahead(session, tracker, run, found.frame)
+
+
+def _look_ahead(session: Session, tracker: VideoTracker, run: AllCells, done: int) -> None:
+    """Give a run what a person has prompted, or taken back, on frames that are not decided."""
+    seeds = {prompt.obj: prompt for prompt in reversed(run.prompts)}
+    known: dict[tuple[int, ObjectId], Prompts] = {}
+    for prompt in run.prompts:
+        if prompt.frame > done and prompt is not seeds[prompt.obj]:
+            known[prompt.frame, prompt.obj] = (*known.get((prompt.frame, prompt.obj), ()), prompt)
+    wanted: dict[tuple[int, ObjectId], Prompts] = {
+        (frame, label): tuple(map(_as_saved, prompts))
+        for (frame, label), prompts in session.prompts.along(run.line).items()
+        if done < frame <= run.last and run.labels.get(label) == label in seeds
+        if frame > seeds[label].frame
+    }
+    changed = [key for key in {**known, **wanted} if known.get(key) != wanted.get(key)]
+    for key in changed:
+        if key in known:
+            tracker.remove_prompt(*key)
+        for prompt in wanted.get(key, ()):
+            tracker.add(prompt)
+    if changed:
+        gone = [prompt for prompts in known.values() for prompt in prompts]
+        stay = [one for one in run.prompts if not any(one is other for other in gone)]
+        run.prompts = (*stay, *(prompt for key in sorted(wanted) for prompt in wanted[key]))
+
+
+def _as_saved(prompt: Prompt) -> Prompt:
+    return replace(prompt, points=prompt.all_points, beside=None)
 
 
 class Taking:
@@ -127,6 +162,8 @@ class Taking:
         self._run = run
         self._change = change
         self.heirs: dict[int, int] = {}
+        self._prompts = run.prompts
+        self._answered = work.session.prompts.along(run.line)
 
     def take(self, found: LineageFrame) -> bool:
         """Write a frame's masks and decisions; return whether there were decisions.
@@ -149,13 +186,28 @@ class Taking:
                 masks[label] = mask
         result = FrameResult(found.frame, found.time, masks, frozenset(masks))
         work.session.keep(self._wanted, result, self._change)
+        for label in self._corrected(found.frame):
+            work.session.prompts.outdate(run.line, label, found.frame)
         run.taken = found.frame
+        if run.prompts is not self._prompts and work.project is not None:
+            self._prompts = run.prompts
+            work.project.put_all_cells(run.begun())
         more = bool(found.events) or len(run.labels) > known
         if more:
             work.history.on_change()
         elif work.project is not None:
             work.project.put_all_cells({"taken": run.taken})
         return more
+
+    def _corrected(self, frame: int) -> set[int]:
+        """Return the objects with prompts before a frame that the run does not follow."""
+        followed = Counter((prompt.frame, prompt.obj) for prompt in self._run.prompts)
+        return {
+            label
+            for (at, label), prompts in self._work.session.prompts.along(self._run.line).items()
+            if at < frame and self._answered.get((at, label)) != prompts
+            if followed[at, label] < len(prompts)
+        }
 
     def _label(self, obj: ObjectId) -> int:
         """Return the label of a tracker's object; a new object gets a new label."""

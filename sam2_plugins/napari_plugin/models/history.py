@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.layers.marks import Marks
 from sam2_plugins.napari_plugin.layers.mask_store import Change, Entry, MaskStore, Patch, by_frame
-from sam2_plugins.napari_plugin.models.requests import Offer
+from sam2_plugins.napari_plugin.models.requests import Click, Offer
 from sam2_plugins.napari_plugin.models.session import Painted
 
 
@@ -28,6 +28,8 @@ class State:
         Masks by a person.
     taken
         Objects by the Labels layer, and the label in it, from which they were taken.
+    waiting
+        Clicks that came while the model was looking at another one; they are no edit yet.
     selected
         The object that the next prompt is of; a change of it alone is no edit.
     offers
@@ -42,6 +44,7 @@ class State:
     marks: Marks = field(default_factory=Marks)
     selected: int | None = field(default=None, compare=False)
     offers: tuple[Offer, ...] = field(default=(), compare=False)
+    waiting: tuple[Click, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from sam2_plugins.napari_plugin.layers.marks import Marks
 from sam2_plugins.napari_plugin.layers.mask_store import Index
 from sam2_plugins.napari_plugin.models.history import State
 from sam2_plugins.napari_plugin.models.prompt_log import Beside, Key
-from sam2_plugins.napari_plugin.models.requests import AllCells, Choices, Offer
+from sam2_plugins.napari_plugin.models.requests import AllCells, Choices, Click, Offer
 from sam2_plugins.napari_plugin.models.session import Painted
 
 SUFFIX = ".sam2"
@@ -314,6 +314,7 @@ def _state(saved: Saved) -> dict[str, Any]:
             "choices": vars(choices),
             "all_cells": None if saved.all_cells is None else saved.all_cells.reached(),
             "offers": [astuple(offer) for offer in state.offers],
+            "waiting": [astuple(click) for click in state.waiting],
         }
     }
 
@@ -346,6 +347,7 @@ def _read_state(state: Mapping[str, Any], saved: Saved) -> Saved:
             Offer(kind, frame, tuple(labels), reason, mother)
             for kind, frame, labels, reason, mother in state.get("offers", ())
         ),
+        waiting=tuple(Click(tuple(at), *about) for at, *about in state.get("waiting", ())),
     )
     current = {
         (Line(axis, tuple(at)), int(label)): frozenset(

@@ -61,15 +61,8 @@ class PromptLog:
     @property
     def beside(self) -> dict[Key, Beside]:
         """Clicks on other objects that the masks leave out, prompt by prompt."""
-        return {key: tuple(p.beside for p in prompts) for key, prompts in self._prompts.items()}
-
-    def leave_out(self, known: Mapping[Key, Beside]) -> None:
-        """Restore the left-out clicks of an earlier session, for unchanged prompts."""
-        for key, beside in known.items():
-            prompts = self.get(key)
-            if len(prompts) == len(beside):
-                pairs = zip(prompts, beside, strict=True)
-                self._prompts[key] = tuple(replace(p, beside=places) for p, places in pairs)
+        known = list(self._prompts.items())  # a worker may add to them meanwhile
+        return {key: tuple(p.beside for p in prompts) for key, prompts in known}
 
     def leaving_out(self, label: int) -> set[int]:
         """Return the objects whose masks leave out a click on this one."""
@@ -102,14 +95,30 @@ class PromptLog:
         self.tracked[line, label] = kept
         self.outdated.setdefault((line, label), set()).update(f for f in known - kept if f > frame)
 
-    def recall(self, key: Key, prompts: Prompts) -> None:
-        """Restore prompts of an earlier session as answered; no mask becomes outdated."""
-        self._prompts[key] = prompts
+    def recall(self, key: Key, prompts: Prompts, beside: Beside | None = None) -> None:
+        """Restore answered prompts; no mask becomes outdated.
+
+        Parameters
+        ----------
+        beside
+            Of an earlier session: what each of those that were answered leaves out.
+        """
+        if beside is not None:
+            pairs = zip(prompts, beside, strict=False)
+            prompts = tuple(replace(prompt, beside=places) for prompt, places in pairs)
+        if prompts:
+            self._prompts[key] = prompts
 
     def tracked_to(self, line: Line, label: int, frame: int) -> None:
         """Note that a mask follows from the prompts."""
         self.outdated.get((line, label), set()).discard(frame)
         self.tracked.setdefault((line, label), set()).add(frame)
+
+    def outdate(self, line: Line, label: int, frame: int) -> None:
+        """Note that a mask does not follow from a correction before it."""
+        if frame in self.tracked.get((line, label), ()):
+            self.tracked[line, label].discard(frame)
+            self.outdated.setdefault((line, label), set()).add(frame)
 
     def forget(self, label: int) -> None:
         """Drop the prompts of an object."""

@@ -16,6 +16,25 @@ from sam2_plugins.napari_plugin.layers.mask_store import Index
 
 
 @dataclass(frozen=True)
+class Click:
+    """A click at a place on a frame, of which it is not known yet on which object it is.
+
+    Attributes
+    ----------
+    adds
+        It is on the selected object, wherever it is.
+    excluding
+        It is on what does not belong to the object.
+    """
+
+    index: Index
+    x: float
+    y: float
+    adds: bool = False
+    excluding: bool = False
+
+
+@dataclass(frozen=True)
 class Choices:
     """The choices in the form, with the contrast limits of the layers; channels by name."""
 

@@ -25,7 +25,7 @@ from sam2_plugins.napari_plugin.models.project_file import (
     journal_of,
 )
 from sam2_plugins.napari_plugin.models.project_places import digest_of, facts_of
-from sam2_plugins.napari_plugin.models.requests import AllCells, Choices, Offer
+from sam2_plugins.napari_plugin.models.requests import AllCells, Choices, Click, Offer
 from sam2_plugins.napari_plugin.models.session import Session
 
 
@@ -44,6 +44,8 @@ class Work:
         The last run over all cells that came to no end.
     offers
         Decisions of runs over all cells that nobody has looked at yet, in the order of frames.
+    waiting
+        Clicks that wait until the model has answered another one.
     accepted
         Decisions that somebody has accepted: no undo offers them again.
     """
@@ -55,6 +57,7 @@ class Work:
         self.taken: dict[tuple[str, int], int] = {}
         self.offers: list[Offer] = []
         self.accepted: set[Offer] = set()
+        self.waiting: list[Click] = []
         self._sources: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
         self._source_names: set[str] = set()
         self.stroke: Change = {}
@@ -89,6 +92,12 @@ class Work:
         wanted, answered = self.prompts(line), self.session.prompts.along(line)
         due = {key: prompts for key, prompts in wanted.items() if answered.get(key) != prompts}
         return {**due, **{key: () for key in answered if key not in wanted}}
+
+    def due(self, axis: int | None) -> list[Line]:
+        """Lines along an axis on which there is something that the model has not answered."""
+        indices = self.workspace.marks().indices() | {index for index, _ in self.session.painted}
+        lines = dict.fromkeys(Line.through(axis, index) for index in sorted(indices))
+        return [line for line in lines if self.pending(line)]
 
     # -- objects
 
@@ -229,6 +238,7 @@ class Work:
             marks=space.marks(),
             selected=space.drawing,
             offers=tuple(self.offers),
+            waiting=tuple(self.waiting),
         )
 
     def apply(self, state: State) -> None:
@@ -285,12 +295,10 @@ class Work:
         self.apply(saved.state)
         log = self.session.prompts
         log.tracked.update({key: set(frames) for key, frames in saved.current.items()})
-        indices = self.workspace.marks().indices() | {index for index, _ in self.session.painted}
-        for line in {Line.through(saved.choices.axis, index) for index in indices}:
-            for (frame, label), prompts in self.prompts(line).items():
-                if self.store.get(line.index(frame), label) is not None:  # else never answered
-                    log.recall((line, frame, label), prompts)
-        log.leave_out(saved.beside)
+        for line in {line for line, *_ in saved.beside}:
+            for place, prompts in self.prompts(line).items():
+                log.recall((line, *place), prompts, saved.beside.get((line, *place), ()))
+        self.waiting = list(saved.state.waiting)
         self.history = History(self.store, self.capture, self.apply)
         run = saved.all_cells
         self.all_cells = run and replace(run, running=False, latest=None)
