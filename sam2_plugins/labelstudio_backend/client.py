@@ -176,7 +176,8 @@ class LabelStudio:
 
     def _tasks(self, project: str, query: Any, more: str = "") -> list[Mapping[str, Any]]:
         text = quote(json.dumps(query))
-        found = self.request("GET", f"/api/tasks/?project={project}&fields=all&query={text}{more}")
+        about = f"project={project}&fields=all&resolve_uri=false"
+        found = self.request("GET", f"/api/tasks/?{about}&query={text}{more}")
         tasks = found.get("tasks") if isinstance(found, Mapping) else None
         if not isinstance(tasks, list):
             raise ServerError(f"{self.url} is no Label Studio: it has no list of tasks.")

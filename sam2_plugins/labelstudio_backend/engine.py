@@ -483,7 +483,8 @@ def _is_there(request: TaskRequest, until: float) -> bool:
 def _same(one: TaskRequest, other: TaskRequest) -> bool:
     """Whether two requests for a task have the same answer."""
     same = prompts_digest(one.drawn) == prompts_digest(other.drawn)
-    return same and one.label_config == other.label_config
+    about = [(request.label_config, request.task.get("data")) for request in (one, other)]
+    return same and about[0] == about[1]
 
 
 def _version(version: str, reason: str) -> str:

@@ -178,8 +178,8 @@ class TaskRequest:
     def now(self) -> TaskRequest | None:
         """Return the same as it would be asked now; None if the task is gone.
 
-        What may have changed are annotations, predictions and the labelling config. If Label Studio
-        does not answer, they are as they were.
+        What may have changed are data, annotations, predictions and the labelling config. If Label
+        Studio does not answer, they are as they were.
         """
         project = str(self.task.get("project") or self.project.partition(".")[0])
         if self.server is None or not self.server.api_key or self.task_id is None or not project:
@@ -192,11 +192,12 @@ class TaskRequest:
         made = [one.get("created_at") for one in (found or {}, self.task)]
         if found is None or (None not in made and made[0] != made[1]):
             return None
-        drawn: dict[str, Any] = {k: found[k] for k in ("annotations", "predictions") if k in found}
+        parts = ("data", "annotations", "predictions")
+        latest: dict[str, Any] = {key: found[key] for key in parts if key in found}
         config = self.label_config
         with suppress(ServerError):
             config = self.server.label_config(project)
-        return replace(self, task={**self.task, **drawn}, label_config=config)
+        return replace(self, task={**self.task, **latest}, label_config=config)
 
     def media_to_fill(self) -> list[Media]:
         """Return the videos and pictures that have prompts, or else the config's first.

@@ -414,6 +414,20 @@ def test_what_is_stored_later_is_for_the_labelling_config_of_then(settings, file
     assert [one["from_name"] for one in made["result"]] == ["areas"]
 
 
+def test_what_is_stored_later_is_of_the_picture_of_then(settings, files, discs, pictures):
+    with label_studio() as (web, stored):
+        hurried = dataclasses.replace(settings, answer_within=1e-6, url=web.url, api_key="t")
+        engine = Engine(hurried)
+        task = {**pictures(1, str(files / "page1.png")), "project": 3}
+        stored.tasks[1] = {**task, "data": {"image": str(files / "page9.png")}}
+        assert engine.predict([task], tasks.IMAGE) == [[]]
+        wait_for(lambda: not list((settings.folder / "pending").iterdir()))
+        (now,) = Engine(settings).predict([stored.tasks[1]], tasks.IMAGE)
+        engine.close()
+    (made,) = stored.of(1)
+    assert made["result"][0]["value"] == now["result"][0]["value"]
+
+
 def test_tracks_of_one_label_stay_when_those_of_another_are_stored(settings, files, discs):
     """An annotator sends the boxes of one label at a time."""
     with label_studio() as (web, stored):
