@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -52,6 +52,12 @@ for a task that is opened and has none, and shows the task when it is answered."
 LATELY, SAVED_WITHIN = 100.0, 10.0
 """Seconds for which it is known what was answered, and in which Label Studio has saved that: a task
 that is opened meanwhile has no prediction yet, and is asked for again."""
+
+RECONFIGURED = "RECONFIGURED"
+"""What a set-up reports where the labelling config is another one: the same as a webhook does."""
+_OF_ONE = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED")
+_OF_MANY = ("ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED")
+_OF_ALL = ("PROJECT_UPDATED", RECONFIGURED)
 
 _GONE = "Task %s is not in Label Studio any more: its result is dropped."
 
@@ -103,7 +109,8 @@ class Engine:
         server = server or self.projects.server(project)
         seconds = self.settings.answer_within
         known: frozenset[str] = frozenset()
-        if context is None and server is not None and server.api_key:
+        api = server if server is not None and server.api_key else None
+        if context is None and api is not None:
             known = self._pending.keys()
             if len(tasks) == 1:
                 seconds = min(seconds, OPENS_WITHIN)
@@ -130,8 +137,8 @@ class Engine:
                     if answer["model_version"] == own.model_version:
                         self._answered[key] = time.monotonic()
             told = [int(one["id"]) for request, _, _ in made for one in request.told_predictions]
-            if told and server is not None and server.api_key:
-                self._corrections.delete(project.partition(".")[0], server, lambda: told)
+            if told and api is not None:
+                self._corrections.delete(project.partition(".")[0], api, lambda: told)
             return answers
         finally:
             with self._asking:
@@ -158,7 +165,7 @@ class Engine:
                 log.info(_GONE, request.task_id)
                 self._pending.remove(key)
                 continue
-            if server is not None and server.api_key:
+            if request.api is not None:
                 self._later(request)
             else:  # nobody takes the answer, but the same request, sent again, finds it done
                 self._answer(request)
@@ -188,55 +195,26 @@ class Engine:
         self._pending.close()
         self.projects.close()
 
-    def annotated(self, project: str, annotation: int) -> None:
-        """Delete predictions that a saved annotation made outdated."""
+    def notified(self, action: str, project: str, annotation: int | None = None) -> None:
+        """Delete predictions that are outdated by what Label Studio reports.
 
-        def tasks(server: LabelStudio, _: str) -> Iterator[Mapping[str, Any] | None]:
-            yield server.task(project, int(server.annotation(annotation)["task"]))
-
-        self._check(project, tasks)
-
-    def unannotated(self, project: str) -> None:
-        """Delete predictions of annotations that were deleted just now."""
-        self._check(project, lambda server, _: server.predicted_tasks(project, just_now=True))
-
-    def configured(self, project: str, label_config: str = "") -> None:
-        """Delete predictions that do not fit a labelling config any more.
-
-        Parameters
-        ----------
-        label_config
-            By default, that of Label Studio.
-        """
-        name = self.projects.full_name(project)
-        if label_config and not self.projects.is_reconfigured(name, label_config):
-            return
-
-        def tasks(server: LabelStudio, config: str) -> Iterable[Mapping[str, Any]]:
-            if label_config or self.projects.is_reconfigured(name, config):
-                yield from server.predicted_tasks(project, just_now=False)
-
-        self._check(project, tasks)
-
-    def _check(
-        self, project: str, tasks: Callable[[LabelStudio, str], Iterable[Mapping[str, Any] | None]]
-    ) -> None:
-        """Delete the outdated predictions of some tasks.
-
-        Parameters
-        ----------
-        tasks
-            Reads them, by the server and the project's labelling config: from Label Studio, because
-            anybody can send a webhook.
+        What has become of the tasks is read from Label Studio: anybody can send a webhook.
         """
         name = self.projects.full_name(project)
         server, own = self.projects.server(name), self.projects.settings(name)
-        if server is None or not server.api_key:
+        if server is None or not server.api_key or action not in (*_OF_ONE, *_OF_MANY, *_OF_ALL):
             return
 
         def find() -> Iterator[int]:
             config = server.label_config(project)
-            for task in filter(None, tasks(server, config)):
+            if action in _OF_ONE:
+                task = server.task(project, int(server.annotation(annotation or 0)["task"]))
+                tasks: Iterable[dict[str, Any]] = [task] if task else []
+            elif action != "PROJECT_UPDATED" or self.projects.is_reconfigured(name, config):
+                tasks = server.predicted_tasks(project, just_now=action in _OF_MANY)
+            else:
+                tasks = ()
+            for task in tasks:
                 yield from outdated(TaskRequest(task, config, None, server, name, math.inf, own))
 
         self._corrections.delete(project, server, find)
@@ -398,7 +376,7 @@ class Engine:
         }
         key = request.key
         self._pending.put(key, kept)
-        if request.server is None or not request.server.api_key:
+        if request.api is None:
             log.warning(
                 "Task %s: its result cannot be stored: set LABEL_STUDIO_URL and "
                 "LABEL_STUDIO_API_KEY. The same request, sent again, gets it at once.",
@@ -410,8 +388,8 @@ class Engine:
 
     def _deliver(self, key: str, request: TaskRequest) -> None:
         """Make a whole prediction of what is drawn and wanted by then, and store it."""
-        server, task = request.server, request.task_id
-        if server is None or task is None:
+        api, task = request.api, request.task_id
+        if api is None or task is None:
             return
         while True:
             try:
@@ -430,7 +408,7 @@ class Engine:
             log.info(_GONE, task)
         elif made:
             with suppress(NotThereError), self._storing:
-                self._store(server, task, made, latest)
+                self._store(api, task, made, latest)
             with self._asking:
                 self._answered[request.key] = time.monotonic()
         self._pending.remove(key)
@@ -468,15 +446,14 @@ def _kept_as(request: TaskRequest) -> str | None:
 
 def _is_there(request: TaskRequest, until: float) -> bool:
     """Whether a task has a prediction of this model, or gets it by then."""
-    server, task, version = request.server, request.task_id, request.settings.model_version
-    if server is None or not server.api_key or task is None:
-        return False
+    api, task, version = request.api, request.task_id, request.settings.model_version
     with suppress(ServerError):
-        while not any(one.get("model_version") == version for one in server.predictions(task)):
+        while api is not None and task is not None:
+            if any(one.get("model_version") == version for one in api.predictions(task)):
+                return True
             if time.monotonic() > until:
-                return False
+                break
             time.sleep(0.5)
-        return True
     return False
 
 

@@ -59,6 +59,11 @@ class TaskRequest:
         found = self.task.get("id")
         return found if isinstance(found, int) else None
 
+    @property
+    def api(self) -> LabelStudio | None:
+        """Where its result can be stored: Label Studio, if there is a token."""
+        return self.server if self.server is not None and self.server.api_key else None
+
     @cached_property
     def key(self) -> str:
         """Its name: the same text for the same task and prompts."""
@@ -182,10 +187,10 @@ class TaskRequest:
         Studio does not answer, they are as they were.
         """
         project = str(self.task.get("project") or self.project.partition(".")[0])
-        if self.server is None or not self.server.api_key or self.task_id is None or not project:
+        if self.api is None or self.task_id is None or not project:
             return self
         try:
-            found = self.server.task(project, self.task_id)
+            found = self.api.task(project, self.task_id)
         except ServerError:
             return self
         # With SQLite, a new task has the number of one that was deleted.
@@ -196,7 +201,7 @@ class TaskRequest:
         latest: dict[str, Any] = {key: found[key] for key in parts if key in found}
         config = self.label_config
         with suppress(ServerError):
-            config = self.server.label_config(project)
+            config = self.api.label_config(project)
         return replace(self, task={**self.task, **latest}, label_config=config)
 
     def media_to_fill(self) -> list[Media]:

@@ -30,7 +30,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sam2_plugins import __version__
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.operating_system import used_megabytes
-from sam2_plugins.labelstudio_backend.engine import Engine
+from sam2_plugins.labelstudio_backend.engine import RECONFIGURED, Engine
 from sam2_plugins.labelstudio_backend.errors import FormatError, ServerError
 from sam2_plugins.labelstudio_backend.settings import Settings
 
@@ -65,8 +65,8 @@ def create_app(engine: Engine | None = None) -> Starlette:
         params = body.get("extra_params")
         about = project, hostname, token, params, peer
         own = await to_thread.run_sync(engine.projects.set_up, *about, limiter=helping)
-        if config:
-            engine.configured(project.partition(".")[0], config)
+        if config and engine.projects.is_reconfigured(project, config):
+            engine.notified(RECONFIGURED, project.partition(".")[0])
         await to_thread.run_sync(engine.wait_for_corrections, project, limiter=helping)
         return Answer({"model_version": own.model_version})
 
@@ -101,13 +101,8 @@ def create_app(engine: Engine | None = None) -> Starlette:
         body = await _body(request)
         parts = [body.get(name) for name in ("project", "annotation")]
         project, annotation = (o.get("id") if isinstance(o, Mapping) else None for o in parts)
-        action = body.get("action") if isinstance(project, int) else None
-        if action in ("ANNOTATION_CREATED", "ANNOTATION_UPDATED") and isinstance(annotation, int):
-            engine.annotated(str(project), annotation)
-        elif action in ("ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED"):
-            engine.unannotated(str(project))
-        elif action == "PROJECT_UPDATED":
-            engine.configured(str(project))
+        if isinstance(project, int) and isinstance(annotation, int | None):
+            engine.notified(str(body.get("action")), str(project), annotation)
         return Answer({"result": "this model is not trained here"}, 201)
 
     async def jobs(request: Request) -> JSONResponse:

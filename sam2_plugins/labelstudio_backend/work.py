@@ -164,17 +164,16 @@ class Work:
         frames = job.tracked.masks.snapshot().values()
         ious = [mask.iou for masks in frames for mask in masks.values() if mask.visible]
         goes_on = not is_whole and not job.stop.is_set()
-        return Filled(results, answered, ious, _note(job, is_whole, again), is_whole, goes_on)
+        note = _note(job, is_whole, again, request.api is not None)
+        return Filled(results, answered, ious, note, is_whole, goes_on)
 
 
-def _note(job: Job, is_whole: bool, again: str) -> str:
+def _note(job: Job, is_whole: bool, again: str, is_stored: bool) -> str:
     """Return the message to an annotator about a track."""
     frames = f"{job.tracked.done} of {job.tracked.total} frames are tracked"
     if is_whole:
         return f"Tracked. Where it is wrong: move the box, then {again}."
     if job.stop.is_set():
         return f"{frames}: it was stopped. To go on, {again}."
-    return (
-        f"{frames}; the rest goes on, and is stored as a prediction when it is done. To see more, "
-        f"{again}."
-    )
+    later = ", and is stored as a prediction when it is done" if is_stored else ""
+    return f"{frames}; the rest goes on{later}. To see more, {again}."
