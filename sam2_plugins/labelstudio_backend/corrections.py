@@ -28,8 +28,8 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     read_regions,
 )
 from sam2_plugins.labelstudio_backend.label_config import SHAPES, VIDEO_SHAPE, is_shape
-from sam2_plugins.labelstudio_backend.regions import NOTE, note_of
-from sam2_plugins.labelstudio_backend.request import TaskRequest, objects_in
+from sam2_plugins.labelstudio_backend.regions import NOTE, note_of, objects_in
+from sam2_plugins.labelstudio_backend.request import TaskRequest
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,8 @@ class Corrections:
                 self._unchecked[project] += 1
 
     def wait(self, project: str) -> None:
-        """Wait up to `PATIENCE` until all of a project is checked."""
+        """Wait up to `PATIENCE` until no outdated prediction is left in a project."""
+        project = project.partition(".")[0]
         with self._checked:
             self._checked.wait_for(lambda: not self._unchecked[project], PATIENCE)
 
@@ -119,13 +120,7 @@ def prompts_digest(results: Sequence[Mapping[str, Any]]) -> str:
 def marked(
     results: list[dict[str, Any]], digest: str, source: int | None = None
 ) -> list[dict[str, Any]]:
-    """Return the results of a prediction with a mark of the prompts that they come from.
-
-    Parameters
-    ----------
-    source
-        Id of the annotation that the prompts are drawn in.
-    """
+    """Return results with a mark of the prompts that they come from, and of their annotation."""
     for place, result in enumerate(results):
         if "id" in result:
             meta = result.get("meta")

@@ -35,11 +35,12 @@ from sam2_plugins.labelstudio_backend.regions import (
     beside,
     carried,
     id_of,
+    objects_in,
     region_of,
     reparented,
     with_note,
 )
-from sam2_plugins.labelstudio_backend.request import TaskRequest, objects_in
+from sam2_plugins.labelstudio_backend.request import TaskRequest
 from sam2_plugins.labelstudio_backend.settings import Settings
 from sam2_plugins.labelstudio_backend.work import Filled, Work
 
@@ -67,13 +68,7 @@ class NotYet(LabelStudioError):
 
 
 class Engine:
-    """Answers requests for predictions.
-
-    Parameters
-    ----------
-    settings
-        See `Settings`.
-    """
+    """Answers requests for predictions."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings.from_environment()
@@ -82,7 +77,7 @@ class Engine:
         self.projects = ProjectSetups(self.settings)
         self._pending = Pending(self.settings.folder / "pending")
         self._deliveries = Deliveries(self._deliver)
-        self._corrections = Corrections()
+        self.corrections = Corrections()
         self._storing = threading.Lock()
         self._asking = threading.Lock()
         self._asked: set[str] = set()  # keys of what is being answered
@@ -138,7 +133,7 @@ class Engine:
                         self._answered[key] = time.monotonic()
             told = [int(one["id"]) for request, _, _ in made for one in request.told_predictions]
             if told and api is not None:
-                self._corrections.delete(project.partition(".")[0], api, lambda: told)
+                self.corrections.delete(project.partition(".")[0], api, lambda: told)
             return answers
         finally:
             with self._asking:
@@ -190,7 +185,7 @@ class Engine:
         """Stop: jobs that run are left for the next start, connections are closed."""
         self._deliveries.stop()
         self.work.jobs.close()
-        self._corrections.stop()
+        self.corrections.stop()
         self._deliveries.join()
         self._pending.close()
         self.projects.close()
@@ -208,7 +203,8 @@ class Engine:
         def find() -> Iterator[int]:
             config = server.label_config(project)
             if action in _OF_ONE:
-                task = server.task(project, int(server.annotation(annotation or 0)["task"]))
+                found = server.request("GET", f"/api/annotations/{annotation}/")
+                task = server.task(project, int(found["task"]))
                 tasks: Iterable[dict[str, Any]] = [task] if task else []
             elif action != "PROJECT_UPDATED" or self.projects.is_reconfigured(name, config):
                 tasks = server.predicted_tasks(project, just_now=action in _OF_MANY)
@@ -217,11 +213,7 @@ class Engine:
             for task in tasks:
                 yield from outdated(TaskRequest(task, config, None, server, name, math.inf, own))
 
-        self._corrections.delete(project, server, find)
-
-    def wait_for_corrections(self, project: str) -> None:
-        """Wait a few seconds until no prediction of older prompts is left in a project."""
-        self._corrections.wait(project.partition(".")[0])
+        self.corrections.delete(project, server, find)
 
     # -- one task
 
@@ -261,11 +253,6 @@ class Engine:
         ----------
         whole
             Whether only a complete prediction is useful, because nobody waits for it.
-
-        Raises
-        ------
-        NotYet
-            If there is no time for it.
         """
         whole = whole or not request.interactive
         if whole and time.monotonic() >= request.until:
@@ -317,13 +304,7 @@ class Engine:
         )
 
     def _filled(self, request: TaskRequest) -> tuple[list[Filled], dict[str, str]]:
-        """Fill each video and picture of a task; return why the others could not be, by name.
-
-        Raises
-        ------
-        Sam2PluginsError
-            If none could be filled.
-        """
+        """Fill each video and picture of a task; return why the others could not be, by name."""
         made, failed = [], {}
         for media in request.media_to_fill():
             if request.settings.everything and request.is_bare:

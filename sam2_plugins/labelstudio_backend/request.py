@@ -19,7 +19,7 @@ from sam2_plugins.labelstudio_backend.label_config import (
     is_shape,
     parse_label_config,
 )
-from sam2_plugins.labelstudio_backend.regions import id_of, named, track_of
+from sam2_plugins.labelstudio_backend.regions import id_of, named, objects_in, track_of
 from sam2_plugins.labelstudio_backend.settings import VERSION_PREFIX, Settings
 
 
@@ -29,20 +29,10 @@ class TaskRequest:
 
     Attributes
     ----------
-    task
-        As Label Studio sends it.
-    label_config
-        The project's, as text.
     context
         What the annotator has just drawn; None when whole tasks are to be pre-annotated.
-    server
-        Where the task is from.
-    project
-        Its id.
     until
         When the answer has to be given, on the monotonic clock.
-    settings
-        Of the project.
     """
 
     task: Mapping[str, Any]
@@ -205,14 +195,7 @@ class TaskRequest:
         return replace(self, task={**self.task, **latest}, label_config=config)
 
     def media_to_fill(self) -> list[Media]:
-        """Return the videos and pictures that have prompts, or else the config's first.
-
-        Raises
-        ------
-        NothingToDo
-            If the config has no control that takes what the model makes, or none of those that
-            the regions are of.
-        """
+        """Return the videos and pictures that have prompts, or else the config's first."""
         config = self.config
         known = {control.name for control in config.controls}
         drawn_with = {str(result.get("from_name")) for result in self.results if is_shape(result)}
@@ -240,8 +223,3 @@ class TaskRequest:
 def is_ours(prediction: Mapping[str, Any]) -> bool:
     """Whether this backend made a prediction, with any of its models."""
     return str(prediction.get("model_version", "")).startswith(VERSION_PREFIX)
-
-
-def objects_in(listed: Any) -> list[Mapping[str, Any]]:
-    """Return the objects of a list; other entries are damaged, and left out."""
-    return [o for o in listed if isinstance(o, Mapping)] if isinstance(listed, Sequence) else []

@@ -67,7 +67,7 @@ def create_app(engine: Engine | None = None) -> Starlette:
         own = await to_thread.run_sync(engine.projects.set_up, *about, limiter=helping)
         if config and engine.projects.is_reconfigured(project, config):
             engine.notified(RECONFIGURED, project.partition(".")[0])
-        await to_thread.run_sync(engine.wait_for_corrections, project, limiter=helping)
+        await to_thread.run_sync(engine.corrections.wait, project, limiter=helping)
         return Answer({"model_version": own.model_version})
 
     async def versions(request: Request) -> JSONResponse:
@@ -212,26 +212,24 @@ class Answer(JSONResponse):
         try:
             text = json.dumps(content, allow_nan=False)
         except ValueError:
-            text = json.dumps(_finite(content))
+            text = json.dumps(_each(content, _finite))
         return text.encode("ascii")
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
+def _each(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return JSON with each key, text and number changed."""
     if isinstance(value, Mapping):
-        return {str(key): _finite(part) for key, part in value.items()}
-    return [_finite(part) for part in value] if isinstance(value, list | tuple) else value
+        return {change(key): _each(part, change) for key, part in value.items()}
+    is_list = isinstance(value, list | tuple)
+    return [_each(part, change) for part in value] if is_list else change(value)
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 async def _body(request: Request) -> dict[str, Any]:
-    """Read a request's JSON.
-
-    Raises
-    ------
-    FormatError
-        If it is too large, no JSON, or no object.
-    """
+    """Read a request's JSON."""
     chunks, size = [], 0
     with fail_after(SLOWEST_BODY):
         async for chunk in request.stream():
@@ -252,15 +250,11 @@ async def _body(request: Request) -> dict[str, Any]:
 def _parse(body: bytes) -> Any:
     """Read JSON; infinities and unpaired surrogates, which some clients write, are replaced."""
     found = json.loads(body, parse_constant=lambda _: None)
-    return _whole_characters(found) if b"\\ud" in body.lower() else found
+    return _each(found, _whole_characters) if b"\\ud" in body.lower() else found
 
 
 def _whole_characters(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, dict):
-        return {_whole_characters(key): _whole_characters(part) for key, part in value.items()}
-    return [_whole_characters(part) for part in value] if isinstance(value, list) else value
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def _texts(body: Mapping[str, Any], *keys: str) -> list[str]:

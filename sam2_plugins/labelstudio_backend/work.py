@@ -41,10 +41,6 @@ class Filled:
 
     Attributes
     ----------
-    results
-        The regions, in Label Studio's form.
-    answered
-        See `Answered`.
     ious
         The model's own estimates, for the score.
     note
@@ -67,13 +63,7 @@ class Filled:
 
 
 class Work:
-    """What all requests share.
-
-    Attributes
-    ----------
-    media, tracks, jobs
-        The files of tasks; tracking, and what of it runs and has just run.
-    """
+    """What all requests share."""
 
     def __init__(self, settings: Settings) -> None:
         self.jobs = Jobs()
@@ -83,15 +73,7 @@ class Work:
         self._lock = threading.Lock()
 
     def open(self, request: TaskRequest, media: Media) -> Movie:
-        """Return a video, or a picture or the pages of a stack as one.
-
-        Raises
-        ------
-        NothingToDo
-            If the task has no list of pages.
-        MediaError
-            If a file cannot be had.
-        """
+        """Return a video, or a picture or the pages of a stack as one."""
         urls = media.address if media.is_stack else [media.address]
         if not isinstance(urls, list) or not urls:
             raise NothingToDo(f"The task's {media.key!r} is no list of pictures.")

@@ -534,11 +534,11 @@ def test_an_older_prediction_is_deleted_when_the_prompts_change(
         stored.label_config, stored.annotations[5] = tasks.VIDEO, {"task": 1}
         stored.tasks[1] = tasks.annotated(tasks.video_task(files), *made["result"])
         engine.notified("ANNOTATION_UPDATED", "1", 5)
-        engine.wait_for_corrections("1.1700000000")
+        engine.corrections.wait("1.1700000000")
         assert sorted(stored.predictions) == [1, 3]
         stored.tasks[1] = tasks.annotated(tasks.video_task(files), tasks.video_box(discs[1], 2))
         engine.notified("ANNOTATION_UPDATED", "1", 5)
-        engine.wait_for_corrections("1.1700000000")
+        engine.corrections.wait("1.1700000000")
         assert sorted(stored.predictions) == [3]
         engine.close()
 

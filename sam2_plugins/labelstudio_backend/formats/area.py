@@ -52,4 +52,5 @@ def value_of(mask: ObjectMask, shape: str) -> dict[str, Any]:
         return {"points": geometry.polygon(mask, POLYGON_TOLERANCE), "closed": True}
     if shape == "ellipse":
         return geometry.ellipse(mask)
-    return geometry.to_percent(mask.box or (0, 0, 0, 0), mask.frame_size)
+    x, y, width, height = geometry.percent_box(mask.box or (0, 0, 0, 0), mask.frame_size)
+    return {"x": x, "y": y, "width": width, "height": height, "rotation": 0}

@@ -72,12 +72,6 @@ def percent_box(box: Sequence[float], size: FrameSize) -> PercentBox:
     return x * 100, y * 100, w * 100, h * 100
 
 
-def to_percent(box: Sequence[float], size: FrameSize) -> dict[str, float]:
-    """Return the rectangle of a pixel box, upright."""
-    x, y, width, height = percent_box(box, size)
-    return {"x": x, "y": y, "width": width, "height": height, "rotation": 0}
-
-
 def point(value: Mapping[str, Any], size: FrameSize) -> tuple[float, float]:
     """Return the (x, y) of a key point in pixels whose centres are at whole numbers."""
     height, width = size
@@ -126,13 +120,7 @@ def ellipse(mask: ObjectMask) -> dict[str, float]:
 
 
 def vertices(value: Mapping[str, Any], size: FrameSize) -> tuple[tuple[float, float], ...]:
-    """Return the (x, y) of a vector's vertices, as `point` does.
-
-    Raises
-    ------
-    FormatError
-        If it has none.
-    """
+    """Return the (x, y) of a vector's vertices, as `point` does."""
     found = value.get("vertices")
     if not isinstance(found, Sequence) or not found:
         raise FormatError("A vector region has no vertices.")
@@ -150,13 +138,7 @@ def polygon(mask: ObjectMask, tolerance: float) -> list[list[float]]:
 
 
 def mask_of_polygon(points: Any, size: FrameSize) -> ObjectMask:
-    """Fill a polygon of percents.
-
-    Raises
-    ------
-    FormatError
-        If it is none.
-    """
+    """Fill a polygon of percents."""
     height, width = size
     try:
         ring = np.asarray(points, dtype=float) * (width, height) / 100 - 0.5
