@@ -85,15 +85,19 @@ def outdated(request: TaskRequest) -> list[int]:
     any more. Of what an annotator has in the editor alone, only the second is known.
     """
     drawn = prompts_digest(request.results)
-    annotated = {a.get("id"): objects_in(a.get("result")) for a in request.annotations}
+    there = {
+        one.get("id")
+        for one in request.annotations
+        if "result" not in one or any(map(is_shape, objects_in(one["result"])))
+    }
     names = {control.name for control in request.config.controls}
     rates = {media.name: media.rate for media in request.config.media if media.kind == "Video"}
     found = []
     for one in request.own_predictions:
         results, mark = objects_in(one.get("result")), _mark(one)
-        source = mark.get(_SOURCE)
-        is_gone = source is not None and not any(map(is_shape, annotated.get(source, ())))
-        is_older = request.source is not None and drawn and mark.get(_PROMPTS) != drawn
+        is_other = mark.get(_PROMPTS) != drawn
+        is_gone = is_other and mark.get(_SOURCE) is not None and mark[_SOURCE] not in there
+        is_older = is_other and drawn and request.source is not None
         shown = [result.get("from_name") in names for result in results if is_shape(result)]
         is_foreign = bool(shown) and not any(shown)
         has_other_rate = any(_has_other_rate(r, rates) for r in read_regions(results, {}))

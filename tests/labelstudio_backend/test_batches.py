@@ -533,6 +533,7 @@ def test_an_older_prediction_is_deleted_when_the_prompts_change(
         }
         stored.label_config, stored.annotations[5] = tasks.VIDEO, {"task": 1}
         stored.tasks[1] = tasks.annotated(tasks.video_task(files), *made["result"])
+        stored.tasks[1]["annotations"][0]["id"] = 6  # another one, as in a copy of the project
         engine.notified("ANNOTATION_UPDATED", "1", 5)
         engine.corrections.wait("1.1700000000")
         assert sorted(stored.predictions) == [1, 3]
