@@ -82,7 +82,7 @@ def outdated(request: TaskRequest) -> list[int]:
 
     They are of an annotation that is gone or has no region any more, of prompts that are not those
     of the latest annotation, or of controls or a frame rate that the labelling config does not have
-    any more. Of what an annotator has in the editor alone, only the second is known.
+    any more. What is drawn in an editor alone is newer than what was saved before it was tracked.
     """
     drawn = prompts_digest(request.results)
     there = {
@@ -90,6 +90,8 @@ def outdated(request: TaskRequest) -> list[int]:
         for one in request.annotations
         if "result" not in one or any(map(is_shape, objects_in(one["result"])))
     }
+    latest = [one for one in request.annotations if one.get("id") == request.source]
+    saved = str(latest[0].get("updated_at", "")) if latest else ""
     names = {control.name for control in request.config.controls}
     rates = {media.name: media.rate for media in request.config.media if media.kind == "Video"}
     found = []
@@ -97,7 +99,8 @@ def outdated(request: TaskRequest) -> list[int]:
         results, mark = objects_in(one.get("result")), _mark(one)
         is_other = mark.get(_PROMPTS) != drawn
         is_gone = is_other and mark.get(_SOURCE) is not None and mark[_SOURCE] not in there
-        is_older = is_other and drawn and request.source is not None
+        is_saved = mark.get(_SOURCE) is not None or str(one.get("created_at", "")) < saved
+        is_older = is_other and is_saved and drawn and request.source is not None
         shown = [result.get("from_name") in names for result in results if is_shape(result)]
         is_foreign = bool(shown) and not any(shown)
         has_other_rate = any(_has_other_rate(r, rates) for r in read_regions(results, {}))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from sam2_plugins.core.errors import Sam2PluginsError
@@ -54,11 +55,14 @@ LATELY, SAVED_WITHIN = 100.0, 10.0
 """Seconds for which it is known what was answered, and in which Label Studio has saved that: a task
 that is opened meanwhile has no prediction yet, and is asked for again."""
 
-RECONFIGURED = "RECONFIGURED"
-"""What a set-up reports where the labelling config is another one: the same as a webhook does."""
 _OF_ONE = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED")
 _OF_MANY = ("ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED")
-_OF_ALL = ("PROJECT_UPDATED", RECONFIGURED)
+WEBHOOKS = (*_OF_ONE, *_OF_MANY, "PROJECT_UPDATED")
+"""What Label Studio reports that may outdate predictions."""
+_RECONFIGURED, _STARTED = "another labelling config", "the first set-up since the start"
+MISSED = 200
+"""Tasks whose predictions are checked at that: the last ones that were changed, while the backend
+was away perhaps."""
 
 _GONE = "Task %s is not in Label Studio any more: its result is dropped."
 
@@ -81,6 +85,7 @@ class Engine:
         self._storing = threading.Lock()
         self._asking = threading.Lock()
         self._asked: set[str] = set()  # keys of what is being answered
+        self._set_up: set[str] = set()  # projects, since the start
         self._answered: dict[str, float] = {}  # keys of what was answered lately, and when
 
     def predict(
@@ -190,6 +195,20 @@ class Engine:
         self._pending.close()
         self.projects.close()
 
+    def set_up(
+        self, project: str, hostname: str, token: str, config: str, params: Any, peer: str = ""
+    ) -> str:
+        """Take a set-up; return the version of the model, once outdated predictions are gone."""
+        own = self.projects.set_up(project, hostname, token, params, peer)
+        number = project.partition(".")[0]
+        if config and self.projects.is_reconfigured(project, config):
+            self.notified(_RECONFIGURED, number)
+        elif project not in self._set_up:
+            self.notified(_STARTED, number)
+        self._set_up.add(project)
+        self.corrections.wait(project)
+        return own.model_version
+
     def notified(self, action: str, project: str, annotation: int | None = None) -> None:
         """Delete predictions that are outdated by what Label Studio reports.
 
@@ -197,7 +216,7 @@ class Engine:
         """
         name = self.projects.full_name(project)
         server, own = self.projects.server(name), self.projects.settings(name)
-        if server is None or not server.api_key or action not in (*_OF_ONE, *_OF_MANY, *_OF_ALL):
+        if server is None or not server.api_key:
             return
 
         def find() -> Iterator[int]:
@@ -207,7 +226,8 @@ class Engine:
                 task = server.task(project, int(found["task"]))
                 tasks: Iterable[dict[str, Any]] = [task] if task else []
             elif action != "PROJECT_UPDATED" or self.projects.is_reconfigured(name, config):
-                tasks = server.predicted_tasks(project, just_now=action in _OF_MANY)
+                changed = server.predicted_tasks(project, just_now=action in _OF_MANY)
+                tasks = islice(changed, MISSED if action == _STARTED else None)
             else:
                 tasks = ()
             for task in tasks:

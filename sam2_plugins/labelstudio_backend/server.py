@@ -30,7 +30,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sam2_plugins import __version__
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.operating_system import used_megabytes
-from sam2_plugins.labelstudio_backend.engine import RECONFIGURED, Engine
+from sam2_plugins.labelstudio_backend.engine import WEBHOOKS, Engine
 from sam2_plugins.labelstudio_backend.errors import FormatError, ServerError
 from sam2_plugins.labelstudio_backend.settings import Settings
 
@@ -63,12 +63,9 @@ def create_app(engine: Engine | None = None) -> Starlette:
         project, hostname, token, config = _texts(body, *names)
         peer = request.client.host if request.client else ""
         params = body.get("extra_params")
-        about = project, hostname, token, params, peer
-        own = await to_thread.run_sync(engine.projects.set_up, *about, limiter=helping)
-        if config and engine.projects.is_reconfigured(project, config):
-            engine.notified(RECONFIGURED, project.partition(".")[0])
-        await to_thread.run_sync(engine.corrections.wait, project, limiter=helping)
-        return Answer({"model_version": own.model_version})
+        about = project, hostname, token, config, params, peer
+        version = await to_thread.run_sync(engine.set_up, *about, limiter=helping)
+        return Answer({"model_version": version})
 
     async def versions(request: Request) -> JSONResponse:
         return Answer({"versions": [engine.model_version]})
@@ -102,7 +99,9 @@ def create_app(engine: Engine | None = None) -> Starlette:
         parts = [body.get(name) for name in ("project", "annotation")]
         project, annotation = (o.get("id") if isinstance(o, Mapping) else None for o in parts)
         if isinstance(project, int) and isinstance(annotation, int | None):
-            engine.notified(str(body.get("action")), str(project), annotation)
+            action = str(body.get("action"))
+            if action in WEBHOOKS:
+                engine.notified(action, str(project), annotation)
         return Answer({"result": "this model is not trained here"}, 201)
 
     async def jobs(request: Request) -> JSONResponse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import struct
 import threading
 import time
@@ -17,6 +18,7 @@ import pytest
 from sam2_plugins.labelstudio_backend import corrections, deliveries
 from sam2_plugins.labelstudio_backend.engine import Engine
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import interpolate, read_regions
+from sam2_plugins.labelstudio_backend.request import TaskRequest
 from sam2_plugins.labelstudio_backend.tracking import CLICK
 from tests.labelstudio_backend import tasks
 from tests.labelstudio_backend.test_engine import wait_for
@@ -542,6 +544,20 @@ def test_an_older_prediction_is_deleted_when_the_prompts_change(
         engine.corrections.wait("1.1700000000")
         assert sorted(stored.predictions) == [3]
         engine.close()
+
+
+@pytest.mark.parametrize(("made_at", "stays"), [("2025", False), ("2027", True)])
+def test_what_an_annotator_has_tracked_since_the_last_annotation_was_saved_stays(
+    engine, files, discs, made_at, stays
+):
+    """It is of boxes that are in the editor alone."""
+    moved, config = tasks.video_box(discs[1], 1, frame=3), tasks.VIDEO
+    (made,) = engine.predict([tasks.video_task(files)], config, {"result": [moved]})
+    result = corrections.marked(made["result"], corrections.prompts_digest([moved]))
+    task = tasks.annotated(tasks.video_task(files), tasks.video_box(discs[1], 1))
+    task["predictions"] = [{**made, "id": 8, "result": result, "created_at": made_at}]
+    request = TaskRequest(task, config, None, None, "1", math.inf, engine.settings)
+    assert corrections.outdated(request) == ([] if stays else [8])
 
 
 def test_the_reason_why_a_task_had_nothing_goes_when_it_has_something(settings, files, pictures):
