@@ -69,13 +69,7 @@ class TaskRequest:
 
     @cached_property
     def config(self) -> LabelConfig:
-        """The labelling config, as the editor reads it for this task.
-
-        Raises
-        ------
-        FormatError
-            If it is none, or the task has no data.
-        """
+        """The labelling config, as the editor reads it for this task."""
         data = self.task.get("data")
         if not isinstance(data, Mapping):
             raise FormatError("A task has no data.")

@@ -26,13 +26,7 @@ PercentBox: TypeAlias = tuple[float, float, float, float]
 
 
 def number(value: Mapping[str, Any], key: str, default: float | None = None) -> float:
-    """Return a finite number of a region's value.
-
-    Raises
-    ------
-    FormatError
-        If it is missing and there is no default, or it is no finite number.
-    """
+    """Return a finite number of a region's value."""
     found = value.get(key, default)
     try:
         if not isinstance(found, bool) and isinstance(found, int | float) and math.isfinite(found):
