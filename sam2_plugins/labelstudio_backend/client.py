@@ -107,13 +107,7 @@ class LabelStudio:
         return self.url + path + query
 
     def headers(self) -> dict[str, str]:
-        """Return the authorisation for this server, and for no other.
-
-        Raises
-        ------
-        ServerError
-            If the personal access token is refused.
-        """
+        """Return the authorisation for this server, and for no other."""
         if not self.api_key:
             return {}
         if _expiry(self.api_key) is None:
@@ -126,23 +120,11 @@ class LabelStudio:
         return {"Authorization": f"Bearer {self._access}"}
 
     def request(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
-        """Call the API, and return the answer's JSON.
-
-        Raises
-        ------
-        ServerError
-            If the server does not answer, or refuses.
-        """
+        """Call the API, and return the answer's JSON."""
         return self._send(method, path, self.headers(), body, **options)
 
     def task(self, project: str, task: int) -> dict[str, Any] | None:
-        """Return a task with its annotations and predictions; None if it does not exist.
-
-        Raises
-        ------
-        ServerError
-            If the server does not answer, or refuses.
-        """
+        """Return a task with its annotations and predictions; None if it does not exist."""
         # Of the list: asked for a single task, Label Studio requests a prediction of its backend.
         query = {"selectedItems": {"all": False, "included": [task]}}
         try:
@@ -176,7 +158,8 @@ class LabelStudio:
 
     def _tasks(self, project: str, query: Any, more: str = "") -> list[Mapping[str, Any]]:
         text = quote(json.dumps(query))
-        found = self.request("GET", f"/api/tasks/?project={project}&fields=all&query={text}{more}")
+        about = f"project={project}&fields=all&resolve_uri=false"
+        found = self.request("GET", f"/api/tasks/?{about}&query={text}{more}")
         tasks = found.get("tasks") if isinstance(found, Mapping) else None
         if not isinstance(tasks, list):
             raise ServerError(f"{self.url} is no Label Studio: it has no list of tasks.")
@@ -188,10 +171,6 @@ class LabelStudio:
         if not isinstance(found, Mapping) or not isinstance(found.get("label_config"), str):
             raise ServerError(f"{self.url} is no Label Studio: project {project} has no config.")
         return str(found["label_config"])
-
-    def annotation(self, annotation: int) -> dict[str, Any]:
-        """Return an annotation as it is now."""
-        return dict(self.request("GET", f"/api/annotations/{annotation}/"))
 
     def predictions(self, task: int) -> list[dict[str, Any]]:
         """Return the stored predictions of a task."""

@@ -28,8 +28,8 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     read_regions,
 )
 from sam2_plugins.labelstudio_backend.label_config import SHAPES, VIDEO_SHAPE, is_shape
-from sam2_plugins.labelstudio_backend.regions import NOTE, note_of
-from sam2_plugins.labelstudio_backend.request import TaskRequest, objects_in
+from sam2_plugins.labelstudio_backend.regions import NOTE, note_of, objects_in
+from sam2_plugins.labelstudio_backend.request import TaskRequest
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,8 @@ class Corrections:
                 self._unchecked[project] += 1
 
     def wait(self, project: str) -> None:
-        """Wait up to `PATIENCE` until all of a project is checked."""
+        """Wait up to `PATIENCE` until no outdated prediction is left in a project."""
+        project = project.partition(".")[0]
         with self._checked:
             self._checked.wait_for(lambda: not self._unchecked[project], PATIENCE)
 
@@ -81,18 +82,25 @@ def outdated(request: TaskRequest) -> list[int]:
 
     They are of an annotation that is gone or has no region any more, of prompts that are not those
     of the latest annotation, or of controls or a frame rate that the labelling config does not have
-    any more. Of what an annotator has in the editor alone, only the second is known.
+    any more. What is drawn in an editor alone is newer than what was saved before it was tracked.
     """
     drawn = prompts_digest(request.results)
-    annotated = {a.get("id"): objects_in(a.get("result")) for a in request.annotations}
+    there = {
+        one.get("id")
+        for one in request.annotations
+        if "result" not in one or any(map(is_shape, objects_in(one["result"])))
+    }
+    latest = [one for one in request.annotations if one.get("id") == request.source]
+    saved = str(latest[0].get("updated_at", "")) if latest else ""
     names = {control.name for control in request.config.controls}
     rates = {media.name: media.rate for media in request.config.media if media.kind == "Video"}
     found = []
     for one in request.own_predictions:
         results, mark = objects_in(one.get("result")), _mark(one)
-        source = mark.get(_SOURCE)
-        is_gone = source is not None and not any(map(is_shape, annotated.get(source, ())))
-        is_older = request.source is not None and drawn and mark.get(_PROMPTS) != drawn
+        is_other = mark.get(_PROMPTS) != drawn
+        is_gone = is_other and mark.get(_SOURCE) is not None and mark[_SOURCE] not in there
+        is_saved = mark.get(_SOURCE) is not None or str(one.get("created_at", "")) < saved
+        is_older = is_other and is_saved and drawn and request.source is not None
         shown = [result.get("from_name") in names for result in results if is_shape(result)]
         is_foreign = bool(shown) and not any(shown)
         has_other_rate = any(_has_other_rate(r, rates) for r in read_regions(results, {}))
@@ -119,13 +127,7 @@ def prompts_digest(results: Sequence[Mapping[str, Any]]) -> str:
 def marked(
     results: list[dict[str, Any]], digest: str, source: int | None = None
 ) -> list[dict[str, Any]]:
-    """Return the results of a prediction with a mark of the prompts that they come from.
-
-    Parameters
-    ----------
-    source
-        Id of the annotation that the prompts are drawn in.
-    """
+    """Return results with a mark of the prompts that they come from, and of their annotation."""
     for place, result in enumerate(results):
         if "id" in result:
             meta = result.get("meta")

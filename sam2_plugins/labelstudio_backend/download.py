@@ -34,14 +34,7 @@ Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Downloader:
-    """Fetches files over HTTP.
-
-    Parameters
-    ----------
-    settings
-        How large a file may be and how long it may take, from the first look-up to the last byte;
-        hosts that may be internal; a proxy for all but these and Label Studio itself.
-    """
+    """Fetches files over HTTP, through a proxy but for Label Studio and allowed hosts."""
 
     def __init__(self, settings: Settings) -> None:
         self._max_bytes = int(settings.max_gigabytes * 1e9)
@@ -59,11 +52,6 @@ class Downloader:
         -------
         dict or None
             Headers of the next request for it; None if it has not changed.
-
-        Raises
-        ------
-        MediaError
-            If it cannot be had, is too large, or is a page instead of a file.
         """
         until = time.monotonic() + self._seconds
         for _ in range(REDIRECTS + 1):
@@ -180,13 +168,7 @@ def _validators(answer: httpx.Response) -> dict[str, str]:
 
 
 def _public_address(host: str, by_proxy: bool) -> str:
-    """Return an address of a host on no internal network; "" if only a proxy knows the host.
-
-    Raises
-    ------
-    MediaError
-        If it is on an internal network, or there is no such host.
-    """
+    """Return an address of a host on no internal network; "" if only a proxy knows the host."""
     try:
         addresses = addresses_of(host)
     except (OSError, UnicodeError) as error:

@@ -6,9 +6,10 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from sam2_plugins.core.errors import Sam2PluginsError
@@ -35,11 +36,12 @@ from sam2_plugins.labelstudio_backend.regions import (
     beside,
     carried,
     id_of,
+    objects_in,
     region_of,
     reparented,
     with_note,
 )
-from sam2_plugins.labelstudio_backend.request import TaskRequest, objects_in
+from sam2_plugins.labelstudio_backend.request import TaskRequest
 from sam2_plugins.labelstudio_backend.settings import Settings
 from sam2_plugins.labelstudio_backend.work import Filled, Work
 
@@ -53,6 +55,15 @@ LATELY, SAVED_WITHIN = 100.0, 10.0
 """Seconds for which it is known what was answered, and in which Label Studio has saved that: a task
 that is opened meanwhile has no prediction yet, and is asked for again."""
 
+_OF_ONE = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED")
+_OF_MANY = ("ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED")
+WEBHOOKS = (*_OF_ONE, *_OF_MANY, "PROJECT_UPDATED")
+"""What Label Studio reports that may outdate predictions."""
+_RECONFIGURED, _STARTED = "another labelling config", "the first set-up since the start"
+MISSED = 200
+"""Tasks whose predictions are checked at that: the last ones that were changed, while the backend
+was away perhaps."""
+
 _GONE = "Task %s is not in Label Studio any more: its result is dropped."
 
 
@@ -61,13 +72,7 @@ class NotYet(LabelStudioError):
 
 
 class Engine:
-    """Answers requests for predictions.
-
-    Parameters
-    ----------
-    settings
-        See `Settings`.
-    """
+    """Answers requests for predictions."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings.from_environment()
@@ -76,10 +81,11 @@ class Engine:
         self.projects = ProjectSetups(self.settings)
         self._pending = Pending(self.settings.folder / "pending")
         self._deliveries = Deliveries(self._deliver)
-        self._corrections = Corrections()
+        self.corrections = Corrections()
         self._storing = threading.Lock()
         self._asking = threading.Lock()
         self._asked: set[str] = set()  # keys of what is being answered
+        self._set_up: set[str] = set()  # projects, since the start
         self._answered: dict[str, float] = {}  # keys of what was answered lately, and when
 
     def predict(
@@ -103,7 +109,8 @@ class Engine:
         server = server or self.projects.server(project)
         seconds = self.settings.answer_within
         known: frozenset[str] = frozenset()
-        if context is None and server is not None and server.api_key:
+        api = server if server is not None and server.api_key else None
+        if context is None and api is not None:
             known = self._pending.keys()
             if len(tasks) == 1:
                 seconds = min(seconds, OPENS_WITHIN)
@@ -130,8 +137,8 @@ class Engine:
                     if answer["model_version"] == own.model_version:
                         self._answered[key] = time.monotonic()
             told = [int(one["id"]) for request, _, _ in made for one in request.told_predictions]
-            if told and server is not None and server.api_key:
-                self._corrections.delete(project.partition(".")[0], server, lambda: told)
+            if told and api is not None:
+                self.corrections.delete(project.partition(".")[0], api, lambda: told)
             return answers
         finally:
             with self._asking:
@@ -158,7 +165,7 @@ class Engine:
                 log.info(_GONE, request.task_id)
                 self._pending.remove(key)
                 continue
-            if server is not None and server.api_key:
+            if request.api is not None:
                 self._later(request)
             else:  # nobody takes the answer, but the same request, sent again, finds it done
                 self._answer(request)
@@ -183,51 +190,29 @@ class Engine:
         """Stop: jobs that run are left for the next start, connections are closed."""
         self._deliveries.stop()
         self.work.jobs.close()
-        self._corrections.stop()
+        self.corrections.stop()
         self._deliveries.join()
         self._pending.close()
         self.projects.close()
 
-    def annotated(self, project: str, annotation: int) -> None:
-        """Delete predictions that a saved annotation made outdated."""
+    def set_up(
+        self, project: str, hostname: str, token: str, config: str, params: Any, peer: str = ""
+    ) -> str:
+        """Take a set-up; return the version of the model, once outdated predictions are gone."""
+        own = self.projects.set_up(project, hostname, token, params, peer)
+        number = project.partition(".")[0]
+        if config and self.projects.is_reconfigured(project, config):
+            self.notified(_RECONFIGURED, number)
+        elif project not in self._set_up:
+            self.notified(_STARTED, number)
+        self._set_up.add(project)
+        self.corrections.wait(project)
+        return own.model_version
 
-        def tasks(server: LabelStudio, _: str) -> Iterator[Mapping[str, Any] | None]:
-            yield server.task(project, int(server.annotation(annotation)["task"]))
+    def notified(self, action: str, project: str, annotation: int | None = None) -> None:
+        """Delete predictions that are outdated by what Label Studio reports.
 
-        self._check(project, tasks)
-
-    def unannotated(self, project: str) -> None:
-        """Delete predictions of annotations that were deleted just now."""
-        self._check(project, lambda server, _: server.predicted_tasks(project, just_now=True))
-
-    def configured(self, project: str, label_config: str = "") -> None:
-        """Delete predictions that do not fit a labelling config any more.
-
-        Parameters
-        ----------
-        label_config
-            By default, that of Label Studio.
-        """
-        name = self.projects.full_name(project)
-        if label_config and not self.projects.is_reconfigured(name, label_config):
-            return
-
-        def tasks(server: LabelStudio, config: str) -> Iterable[Mapping[str, Any]]:
-            if label_config or self.projects.is_reconfigured(name, config):
-                yield from server.predicted_tasks(project, just_now=False)
-
-        self._check(project, tasks)
-
-    def _check(
-        self, project: str, tasks: Callable[[LabelStudio, str], Iterable[Mapping[str, Any] | None]]
-    ) -> None:
-        """Delete the outdated predictions of some tasks.
-
-        Parameters
-        ----------
-        tasks
-            Reads them, by the server and the project's labelling config: from Label Studio, because
-            anybody can send a webhook.
+        What has become of the tasks is read from Label Studio: anybody can send a webhook.
         """
         name = self.projects.full_name(project)
         server, own = self.projects.server(name), self.projects.settings(name)
@@ -236,14 +221,19 @@ class Engine:
 
         def find() -> Iterator[int]:
             config = server.label_config(project)
-            for task in filter(None, tasks(server, config)):
+            if action in _OF_ONE:
+                found = server.request("GET", f"/api/annotations/{annotation}/")
+                task = server.task(project, int(found["task"]))
+                tasks: Iterable[dict[str, Any]] = [task] if task else []
+            elif action != "PROJECT_UPDATED" or self.projects.is_reconfigured(name, config):
+                changed = server.predicted_tasks(project, just_now=action in _OF_MANY)
+                tasks = islice(changed, MISSED if action == _STARTED else None)
+            else:
+                tasks = ()
+            for task in tasks:
                 yield from outdated(TaskRequest(task, config, None, server, name, math.inf, own))
 
-        self._corrections.delete(project, server, find)
-
-    def wait_for_corrections(self, project: str) -> None:
-        """Wait a few seconds until no prediction of older prompts is left in a project."""
-        self._corrections.wait(project.partition(".")[0])
+        self.corrections.delete(project, server, find)
 
     # -- one task
 
@@ -283,11 +273,6 @@ class Engine:
         ----------
         whole
             Whether only a complete prediction is useful, because nobody waits for it.
-
-        Raises
-        ------
-        NotYet
-            If there is no time for it.
         """
         whole = whole or not request.interactive
         if whole and time.monotonic() >= request.until:
@@ -339,13 +324,7 @@ class Engine:
         )
 
     def _filled(self, request: TaskRequest) -> tuple[list[Filled], dict[str, str]]:
-        """Fill each video and picture of a task; return why the others could not be, by name.
-
-        Raises
-        ------
-        Sam2PluginsError
-            If none could be filled.
-        """
+        """Fill each video and picture of a task; return why the others could not be, by name."""
         made, failed = [], {}
         for media in request.media_to_fill():
             if request.settings.everything and request.is_bare:
@@ -398,7 +377,7 @@ class Engine:
         }
         key = request.key
         self._pending.put(key, kept)
-        if request.server is None or not request.server.api_key:
+        if request.api is None:
             log.warning(
                 "Task %s: its result cannot be stored: set LABEL_STUDIO_URL and "
                 "LABEL_STUDIO_API_KEY. The same request, sent again, gets it at once.",
@@ -410,8 +389,8 @@ class Engine:
 
     def _deliver(self, key: str, request: TaskRequest) -> None:
         """Make a whole prediction of what is drawn and wanted by then, and store it."""
-        server, task = request.server, request.task_id
-        if server is None or task is None:
+        api, task = request.api, request.task_id
+        if api is None or task is None:
             return
         while True:
             try:
@@ -430,7 +409,7 @@ class Engine:
             log.info(_GONE, task)
         elif made:
             with suppress(NotThereError), self._storing:
-                self._store(server, task, made, latest)
+                self._store(api, task, made, latest)
             with self._asking:
                 self._answered[request.key] = time.monotonic()
         self._pending.remove(key)
@@ -468,22 +447,22 @@ def _kept_as(request: TaskRequest) -> str | None:
 
 def _is_there(request: TaskRequest, until: float) -> bool:
     """Whether a task has a prediction of this model, or gets it by then."""
-    server, task, version = request.server, request.task_id, request.settings.model_version
-    if server is None or not server.api_key or task is None:
-        return False
+    api, task, version = request.api, request.task_id, request.settings.model_version
     with suppress(ServerError):
-        while not any(one.get("model_version") == version for one in server.predictions(task)):
+        while api is not None and task is not None:
+            if any(one.get("model_version") == version for one in api.predictions(task)):
+                return True
             if time.monotonic() > until:
-                return False
+                break
             time.sleep(0.5)
-        return True
     return False
 
 
 def _same(one: TaskRequest, other: TaskRequest) -> bool:
     """Whether two requests for a task have the same answer."""
     same = prompts_digest(one.drawn) == prompts_digest(other.drawn)
-    return same and one.label_config == other.label_config
+    about = [(request.label_config, request.task.get("data")) for request in (one, other)]
+    return same and about[0] == about[1]
 
 
 def _version(version: str, reason: str) -> str:

@@ -14,13 +14,7 @@ from sam2_plugins.labelstudio_backend.work import Answered, Filled, Results, Wor
 
 
 def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
-    """Return a region of each object, or of each of its pages.
-
-    Raises
-    ------
-    NothingToDo
-        If the model finds none.
-    """
+    """Return a region of each object, or of each of its pages."""
     label, options = request.settings.everything, request.settings.tracking
     control = media.output(label)
     movie = work.open(request, media)

@@ -30,8 +30,13 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
 )
 from sam2_plugins.labelstudio_backend.keyframes import FRAMES, NOTE
 from sam2_plugins.labelstudio_backend.label_config import SHAPES, VIDEO_SHAPE, is_shape
-from sam2_plugins.labelstudio_backend.regions import RELATION, id_of, named, tracks_of
-from sam2_plugins.labelstudio_backend.request import objects_in
+from sam2_plugins.labelstudio_backend.regions import (
+    RELATION,
+    id_of,
+    named,
+    objects_in,
+    tracks_of,
+)
 from sam2_plugins.labelstudio_backend.timing import unpack_frames
 
 OBJECTS_FILE, FRAMES_FILE = "objects.json", "frames.csv"
@@ -52,12 +57,8 @@ class ExportedTask:
     ----------
     name
         For a folder: the task's id, and what it shows; of several, its name in the config.
-    size
-        Height and width in pixels.
     masks
         By frame (Label Studio's, counted from 0) and object.
-    labels
-        Of each object.
     parents
         Daughter to mother: a relation leads from one object to another that begins when it is gone.
     moved
@@ -86,11 +87,6 @@ class ExportedTask:
         """Return the masks by frame of the file instead of Label Studio's.
 
         Label Studio counts a frame twice, or not at all, where its frame rate is not the video's.
-
-        Raises
-        ------
-        ExportError
-            If no region holds which frames were shown.
         """
         if self.shown is None:
             raise ExportError(
@@ -153,7 +149,8 @@ def read_export(
 
 def _parts(task: Mapping[str, Any]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
     """Yield the results of each video or picture of a task, with a name for its masks."""
-    results, name = _results(task), _name(task)
+    latest = next(iter(_annotations(task)), {})
+    results, name = named(objects_in(latest.get("result"))), _name(task)
     sizes: dict[str, dict[FrameSize | None, None]] = {}
     for result in results:
         kind, to_name = str(result.get("type")).removesuffix("labels"), str(result.get("to_name"))
@@ -330,11 +327,6 @@ def _annotations(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     annotations = [a for a in task.get("annotations") or [] if isinstance(a, Mapping)]
     kept = [a for a in annotations if not a.get("was_cancelled") and a.get("result")]
     return sorted(kept, key=lambda a: str(a.get("updated_at", "")), reverse=True)
-
-
-def _results(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    latest = next(iter(_annotations(task)), {})
-    return named(objects_in(latest.get("result")))
 
 
 def _name(task: Mapping[str, Any]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from PIL import Image
@@ -33,8 +32,6 @@ def write_stack(
     ----------
     url
         Of the folder, as Label Studio's users reach it.
-    labels
-        Of the labelling config.
     every
         1: all frames.
     pages
@@ -54,7 +51,11 @@ def write_stack(
         yield len(names)
     size = pages or len(names)
     parts = [names[first : first + size] for first in range(0, len(names), size)]
-    tasks = [_task(frames.name, part, url, every) for part in parts]
+    tasks = []
+    for part in parts:
+        shown = [f"{url.rstrip('/')}/{file}" for file in part]
+        about = {"source": frames.name, "first_frame": int(Path(part[0]).stem), "every": every}
+        tasks.append({"data": {"frames": shown, **about}})
     files.write_text(folder / TASKS_FILE, json.dumps(tasks, indent=1))
     files.write_text(folder / CONFIG_FILE, stack_config(labels))
 
@@ -73,9 +74,3 @@ def local_files_url(folder: Path, root: Path) -> str:
             f"{folder} is not below {root}, which Label Studio serves local files from."
         )
     return f"/data/local-files/?d={quote(folder.relative_to(root).as_posix())}"
-
-
-def _task(name: str, files: list[str], url: str, every: int) -> dict[str, Any]:
-    first = int(Path(files[0]).stem)
-    data = {"frames": [f"{url.rstrip('/')}/{file}" for file in files], "source": name}
-    return {"data": {**data, "first_frame": first, "every": every}}

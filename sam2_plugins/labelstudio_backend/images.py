@@ -49,8 +49,6 @@ class Hint:
         Of a stack, from 0 on.
     labels, track
         Its labels; the object that it belongs to, if that is known.
-    region
-        Its id in the annotation.
     turned
         Degrees by which the person had turned the picture. Places are those of the picture as it
         is, whatever that was (seen in Label Studio 1.23's editor).
@@ -111,13 +109,7 @@ class Target:
 
 
 def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
-    """Return masks of what a person clicked, drew or painted on a picture.
-
-    Raises
-    ------
-    NothingToDo
-        If nothing was drawn on an object, or the model finds none there.
-    """
+    """Return masks of what a person clicked, drew or painted on a picture."""
     movie, options = work.open(request, media), request.settings.tracking
     left: dict[str, str] = {}
     urgency = CLICK if request.interactive else BATCH
@@ -149,13 +141,7 @@ def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
 
 
 def fill_stack(request: TaskRequest, media: Media, work: Work) -> Filled:
-    """Return masks on all pages of a stack of what a person clicked, drew or painted on some.
-
-    Raises
-    ------
-    NothingToDo
-        If nothing was drawn on an object.
-    """
+    """Return masks on all pages of a stack of what a person clicked, drew or painted on some."""
     movie = work.open(request, media)
     facts = work.facts_of(movie)
     left: dict[str, str] = {}
@@ -207,13 +193,7 @@ def fill_stack(request: TaskRequest, media: Media, work: Work) -> Filled:
 def _placed(
     objects: Sequence[Target], media: Media, left: dict[str, str]
 ) -> list[tuple[Target, Control]]:
-    """Return objects with the controls that take their masks; the regions of others are `left`.
-
-    Raises
-    ------
-    NothingToDo
-        If there is a place for none of them.
-    """
+    """Return objects with the controls that take their masks; the regions of others are `left`."""
     placed = []
     for target in objects:
         try:
@@ -243,13 +223,6 @@ def read_hints(
     ----------
     left
         Gets the regions that are damaged, or on a page that there is not, with the reasons.
-
-    Raises
-    ------
-    FormatError
-        If all are.
-    NothingToDo
-        If this backend made all of them.
     """
     controls = {control.name: control for control in media.controls}
     tracks = tracks_of(results)
@@ -284,11 +257,6 @@ def targets(hints: Sequence[Hint], interactive: bool) -> list[Target]:
     While a person clicks, all of a label is about one object, unless there are several boxes on a
     page: then each is an object, with the clicks inside it. In a saved annotation, every box,
     every click and every mask is an object.
-
-    Raises
-    ------
-    NothingToDo
-        If there is no prompt on an object.
     """
     good = [one for one in hints if one.positive]
     if not good:
@@ -442,13 +410,7 @@ def _read(result: Mapping[str, Any], control: Control, size: FrameSize, pages: i
 def _inside(
     clicks: tuple[tuple[float, float], ...], size: FrameSize
 ) -> tuple[tuple[float, float], ...]:
-    """Return the clicks on a picture.
-
-    Raises
-    ------
-    FormatError
-        If there is none.
-    """
+    """Return the clicks on a picture."""
     height, width = size
     found = tuple((x, y) for x, y in clicks if -0.5 <= x <= width and -0.5 <= y <= height)
     if not found:

@@ -70,8 +70,6 @@ class Job:
         "running", "done", "failed", "cancelled", or "left" for who starts next.
     tracked
         What it has come to so far.
-    error
-        Why it failed, for a person.
     """
 
     id: str

@@ -73,8 +73,6 @@ class Media:
 
     Attributes
     ----------
-    name, kind
-        Its name; "Video" or "Image".
     key
         Where the task has its address, without the sign: `key`, `list[0].key`.
     address
@@ -99,13 +97,7 @@ class Media:
     takers: tuple[Control, ...]
 
     def output(self, *labels: str) -> Control:
-        """Return the control that takes masks of a picture, or boxes of a video, with these labels.
-
-        Raises
-        ------
-        NothingToDo
-            If there is none, or none with all of them.
-        """
+        """Return the control that takes masks of a picture, or boxes of a video, with labels."""
         if not self.takers:
             raise NothingToDo(
                 f"The labelling config has no place for a mask of {self.name!r}: add "
@@ -127,8 +119,6 @@ class LabelConfig:
 
     Attributes
     ----------
-    controls
-        Those of all media.
     others
         Tags with a name that this backend neither shows nor fills, for messages.
     buttons
@@ -226,13 +216,7 @@ def outline_of(xml: str) -> list[list[str]]:
 
 @lru_cache(maxsize=64)
 def _read_tree(xml: str) -> ElementTree.Element:
-    """Read a labelling config, its names in small letters.
-
-    Raises
-    ------
-    FormatError
-        If it is no XML, or holds what a config never does: a document type or entities.
-    """
+    """Read a labelling config, its names in small letters."""
     if len(xml) > LONGEST or re.search(r"<!(DOCTYPE|ENTITY)", xml, re.IGNORECASE):
         raise FormatError("The labelling config is too long or declares a document type.")
     try:

@@ -17,7 +17,7 @@ from collections import OrderedDict
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -45,13 +45,7 @@ _REMEMBERED = 10_000
 
 
 class MediaStore:
-    """Files of tasks: local ones as they are, all others fetched once and kept while there is room.
-
-    Parameters
-    ----------
-    settings
-        Where they are kept, how much of them, and what may be read.
-    """
+    """Files of tasks: local ones as they are, others fetched once, kept while there is room."""
 
     def __init__(self, settings: Settings) -> None:
         self._folder = settings.folder / "media"
@@ -117,13 +111,7 @@ class MediaStore:
         return digest_of("".join(prints)) if more else prints[0]
 
     def open(self, source: Path | list[Path]) -> FrameSource:
-        """Open a picture, a video, or several pictures as pages.
-
-        Raises
-        ------
-        MediaError
-            If it has more pixels than this machine is to hold, or is no picture or video.
-        """
+        """Open a picture, a video, or several pictures as pages."""
         for path in [source] if isinstance(source, Path) else source:
             try:  # the header is read before anything is decoded
                 with warnings.catch_warnings():
@@ -216,18 +204,13 @@ class MediaStore:
             ) from error
 
     def _fetch(self, url: str, server: LabelStudio | None, future: Future[Path]) -> None:
-        path: Path | None = None
-        problem: Exception | None = None
         try:
-            path = self._fetch_once(url, server)
+            tell = partial(future.set_result, self._fetch_once(url, server))
         except Exception as error:
-            problem = error
+            tell = partial(future.set_exception, error)
         with self._lock:
             self._fetching.pop(url, None)
-        if path is not None:
-            future.set_result(path)
-        else:
-            future.set_exception(problem)
+        tell()
 
     def _fetch_once(self, url: str, server: LabelStudio | None) -> Path:
         key = digest_of(url)

@@ -31,6 +31,11 @@ def id_of(result: Result) -> str:
     return str(result.get("id", ""))
 
 
+def objects_in(listed: Any) -> list[Mapping[str, Any]]:
+    """Return the objects of a list; other entries are damaged, and left out."""
+    return [o for o in listed if isinstance(o, Mapping)] if isinstance(listed, Sequence) else []
+
+
 def named(results: Iterable[Result]) -> list[Result]:
     """Return results, with ids for regions without: Label Studio keeps imported ones like that."""
     found = []

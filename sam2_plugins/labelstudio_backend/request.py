@@ -19,7 +19,7 @@ from sam2_plugins.labelstudio_backend.label_config import (
     is_shape,
     parse_label_config,
 )
-from sam2_plugins.labelstudio_backend.regions import id_of, named, track_of
+from sam2_plugins.labelstudio_backend.regions import id_of, named, objects_in, track_of
 from sam2_plugins.labelstudio_backend.settings import VERSION_PREFIX, Settings
 
 
@@ -29,20 +29,10 @@ class TaskRequest:
 
     Attributes
     ----------
-    task
-        As Label Studio sends it.
-    label_config
-        The project's, as text.
     context
         What the annotator has just drawn; None when whole tasks are to be pre-annotated.
-    server
-        Where the task is from.
-    project
-        Its id.
     until
         When the answer has to be given, on the monotonic clock.
-    settings
-        Of the project.
     """
 
     task: Mapping[str, Any]
@@ -59,6 +49,11 @@ class TaskRequest:
         found = self.task.get("id")
         return found if isinstance(found, int) else None
 
+    @property
+    def api(self) -> LabelStudio | None:
+        """Where its result can be stored: Label Studio, if there is a token."""
+        return self.server if self.server is not None and self.server.api_key else None
+
     @cached_property
     def key(self) -> str:
         """Its name: the same text for the same task and prompts."""
@@ -74,13 +69,7 @@ class TaskRequest:
 
     @cached_property
     def config(self) -> LabelConfig:
-        """The labelling config, as the editor reads it for this task.
-
-        Raises
-        ------
-        FormatError
-            If it is none, or the task has no data.
-        """
+        """The labelling config, as the editor reads it for this task."""
         data = self.task.get("data")
         if not isinstance(data, Mapping):
             raise FormatError("A task has no data.")
@@ -178,35 +167,29 @@ class TaskRequest:
     def now(self) -> TaskRequest | None:
         """Return the same as it would be asked now; None if the task is gone.
 
-        What may have changed are annotations, predictions and the labelling config. If Label Studio
-        does not answer, they are as they were.
+        What may have changed are data, annotations, predictions and the labelling config. If Label
+        Studio does not answer, they are as they were.
         """
         project = str(self.task.get("project") or self.project.partition(".")[0])
-        if self.server is None or not self.server.api_key or self.task_id is None or not project:
+        if self.api is None or self.task_id is None or not project:
             return self
         try:
-            found = self.server.task(project, self.task_id)
+            found = self.api.task(project, self.task_id)
         except ServerError:
             return self
         # With SQLite, a new task has the number of one that was deleted.
         made = [one.get("created_at") for one in (found or {}, self.task)]
         if found is None or (None not in made and made[0] != made[1]):
             return None
-        drawn: dict[str, Any] = {k: found[k] for k in ("annotations", "predictions") if k in found}
+        parts = ("data", "annotations", "predictions")
+        latest: dict[str, Any] = {key: found[key] for key in parts if key in found}
         config = self.label_config
         with suppress(ServerError):
-            config = self.server.label_config(project)
-        return replace(self, task={**self.task, **drawn}, label_config=config)
+            config = self.api.label_config(project)
+        return replace(self, task={**self.task, **latest}, label_config=config)
 
     def media_to_fill(self) -> list[Media]:
-        """Return the videos and pictures that have prompts, or else the config's first.
-
-        Raises
-        ------
-        NothingToDo
-            If the config has no control that takes what the model makes, or none of those that
-            the regions are of.
-        """
+        """Return the videos and pictures that have prompts, or else the config's first."""
         config = self.config
         known = {control.name for control in config.controls}
         drawn_with = {str(result.get("from_name")) for result in self.results if is_shape(result)}
@@ -234,8 +217,3 @@ class TaskRequest:
 def is_ours(prediction: Mapping[str, Any]) -> bool:
     """Whether this backend made a prediction, with any of its models."""
     return str(prediction.get("model_version", "")).startswith(VERSION_PREFIX)
-
-
-def objects_in(listed: Any) -> list[Mapping[str, Any]]:
-    """Return the objects of a list; other entries are damaged, and left out."""
-    return [o for o in listed if isinstance(o, Mapping)] if isinstance(listed, Sequence) else []

@@ -30,7 +30,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sam2_plugins import __version__
 from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.core.operating_system import used_megabytes
-from sam2_plugins.labelstudio_backend.engine import Engine
+from sam2_plugins.labelstudio_backend.engine import WEBHOOKS, Engine
 from sam2_plugins.labelstudio_backend.errors import FormatError, ServerError
 from sam2_plugins.labelstudio_backend.settings import Settings
 
@@ -63,12 +63,9 @@ def create_app(engine: Engine | None = None) -> Starlette:
         project, hostname, token, config = _texts(body, *names)
         peer = request.client.host if request.client else ""
         params = body.get("extra_params")
-        about = project, hostname, token, params, peer
-        own = await to_thread.run_sync(engine.projects.set_up, *about, limiter=helping)
-        if config:
-            engine.configured(project.partition(".")[0], config)
-        await to_thread.run_sync(engine.wait_for_corrections, project, limiter=helping)
-        return Answer({"model_version": own.model_version})
+        about = project, hostname, token, config, params, peer
+        version = await to_thread.run_sync(engine.set_up, *about, limiter=helping)
+        return Answer({"model_version": version})
 
     async def versions(request: Request) -> JSONResponse:
         return Answer({"versions": [engine.model_version]})
@@ -101,13 +98,10 @@ def create_app(engine: Engine | None = None) -> Starlette:
         body = await _body(request)
         parts = [body.get(name) for name in ("project", "annotation")]
         project, annotation = (o.get("id") if isinstance(o, Mapping) else None for o in parts)
-        action = body.get("action") if isinstance(project, int) else None
-        if action in ("ANNOTATION_CREATED", "ANNOTATION_UPDATED") and isinstance(annotation, int):
-            engine.annotated(str(project), annotation)
-        elif action in ("ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED"):
-            engine.unannotated(str(project))
-        elif action == "PROJECT_UPDATED":
-            engine.configured(str(project))
+        if isinstance(project, int) and isinstance(annotation, int | None):
+            action = str(body.get("action"))
+            if action in WEBHOOKS:
+                engine.notified(action, str(project), annotation)
         return Answer({"result": "this model is not trained here"}, 201)
 
     async def jobs(request: Request) -> JSONResponse:
@@ -217,26 +211,24 @@ class Answer(JSONResponse):
         try:
             text = json.dumps(content, allow_nan=False)
         except ValueError:
-            text = json.dumps(_finite(content))
+            text = json.dumps(_each(content, _finite))
         return text.encode("ascii")
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
+def _each(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return JSON with each key, text and number changed."""
     if isinstance(value, Mapping):
-        return {str(key): _finite(part) for key, part in value.items()}
-    return [_finite(part) for part in value] if isinstance(value, list | tuple) else value
+        return {change(key): _each(part, change) for key, part in value.items()}
+    is_list = isinstance(value, list | tuple)
+    return [_each(part, change) for part in value] if is_list else change(value)
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 async def _body(request: Request) -> dict[str, Any]:
-    """Read a request's JSON.
-
-    Raises
-    ------
-    FormatError
-        If it is too large, no JSON, or no object.
-    """
+    """Read a request's JSON."""
     chunks, size = [], 0
     with fail_after(SLOWEST_BODY):
         async for chunk in request.stream():
@@ -257,15 +249,11 @@ async def _body(request: Request) -> dict[str, Any]:
 def _parse(body: bytes) -> Any:
     """Read JSON; infinities and unpaired surrogates, which some clients write, are replaced."""
     found = json.loads(body, parse_constant=lambda _: None)
-    return _whole_characters(found) if b"\\ud" in body.lower() else found
+    return _each(found, _whole_characters) if b"\\ud" in body.lower() else found
 
 
 def _whole_characters(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, dict):
-        return {_whole_characters(key): _whole_characters(part) for key, part in value.items()}
-    return [_whole_characters(part) for part in value] if isinstance(value, list) else value
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def _texts(body: Mapping[str, Any], *keys: str) -> list[str]:

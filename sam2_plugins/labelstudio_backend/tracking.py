@@ -55,12 +55,8 @@ class Tracked:
         By frame, from 0 on, and object.
     parents
         Daughter to mother.
-    done, total
-        Steps.
     note
         What a person should know of all this.
-    urgency
-        Whose turn comes first.
     """
 
     masks: MaskTable[int, str] = field(default_factory=MaskTable)
@@ -82,8 +78,6 @@ class MovieFacts:
 
     Attributes
     ----------
-    size
-        Height and width in pixels.
     times
         When each frame is shown, in seconds of the file's own clock, [n].
     """

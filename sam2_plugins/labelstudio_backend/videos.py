@@ -42,10 +42,6 @@ class VideoView:
 
     Attributes
     ----------
-    clock
-        Its frames and the file's.
-    size
-        Height and width in pixels.
     masks
         Which masks travel in the keyframes: "keyframes", "all" or "none".
     """
@@ -56,13 +52,7 @@ class VideoView:
 
 
 def fill(request: TaskRequest, media: Media, work: Work) -> Filled:
-    """Return the boxes of a video, tracked.
-
-    Raises
-    ------
-    NothingToDo
-        If there is none to track; FormatError, if all are damaged.
-    """
+    """Return the boxes of a video, tracked."""
     labels = {c.name: c.labels for c in media.controls if c.shape == VIDEO_SHAPE}
     left: dict[str, str] = {}
     regions = [r for r in read_regions(request.results, left) if r.from_name in labels]

@@ -41,10 +41,6 @@ class Filled:
 
     Attributes
     ----------
-    results
-        The regions, in Label Studio's form.
-    answered
-        See `Answered`.
     ious
         The model's own estimates, for the score.
     note
@@ -67,13 +63,7 @@ class Filled:
 
 
 class Work:
-    """What all requests share.
-
-    Attributes
-    ----------
-    media, tracks, jobs
-        The files of tasks; tracking, and what of it runs and has just run.
-    """
+    """What all requests share."""
 
     def __init__(self, settings: Settings) -> None:
         self.jobs = Jobs()
@@ -83,15 +73,7 @@ class Work:
         self._lock = threading.Lock()
 
     def open(self, request: TaskRequest, media: Media) -> Movie:
-        """Return a video, or a picture or the pages of a stack as one.
-
-        Raises
-        ------
-        NothingToDo
-            If the task has no list of pages.
-        MediaError
-            If a file cannot be had.
-        """
+        """Return a video, or a picture or the pages of a stack as one."""
         urls = media.address if media.is_stack else [media.address]
         if not isinstance(urls, list) or not urls:
             raise NothingToDo(f"The task's {media.key!r} is no list of pictures.")
@@ -164,17 +146,16 @@ class Work:
         frames = job.tracked.masks.snapshot().values()
         ious = [mask.iou for masks in frames for mask in masks.values() if mask.visible]
         goes_on = not is_whole and not job.stop.is_set()
-        return Filled(results, answered, ious, _note(job, is_whole, again), is_whole, goes_on)
+        note = _note(job, is_whole, again, request.api is not None)
+        return Filled(results, answered, ious, note, is_whole, goes_on)
 
 
-def _note(job: Job, is_whole: bool, again: str) -> str:
+def _note(job: Job, is_whole: bool, again: str, is_stored: bool) -> str:
     """Return the message to an annotator about a track."""
     frames = f"{job.tracked.done} of {job.tracked.total} frames are tracked"
     if is_whole:
         return f"Tracked. Where it is wrong: move the box, then {again}."
     if job.stop.is_set():
         return f"{frames}: it was stopped. To go on, {again}."
-    return (
-        f"{frames}; the rest goes on, and is stored as a prediction when it is done. To see more, "
-        f"{again}."
-    )
+    later = ", and is stored as a prediction when it is done" if is_stored else ""
+    return f"{frames}; the rest goes on{later}. To see more, {again}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import struct
 import threading
 import time
@@ -17,6 +18,7 @@ import pytest
 from sam2_plugins.labelstudio_backend import corrections, deliveries
 from sam2_plugins.labelstudio_backend.engine import Engine
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import interpolate, read_regions
+from sam2_plugins.labelstudio_backend.request import TaskRequest
 from sam2_plugins.labelstudio_backend.tracking import CLICK
 from tests.labelstudio_backend import tasks
 from tests.labelstudio_backend.test_engine import wait_for
@@ -414,6 +416,20 @@ def test_what_is_stored_later_is_for_the_labelling_config_of_then(settings, file
     assert [one["from_name"] for one in made["result"]] == ["areas"]
 
 
+def test_what_is_stored_later_is_of_the_picture_of_then(settings, files, discs, pictures):
+    with label_studio() as (web, stored):
+        hurried = dataclasses.replace(settings, answer_within=1e-6, url=web.url, api_key="t")
+        engine = Engine(hurried)
+        task = {**pictures(1, str(files / "page1.png")), "project": 3}
+        stored.tasks[1] = {**task, "data": {"image": str(files / "page9.png")}}
+        assert engine.predict([task], tasks.IMAGE) == [[]]
+        wait_for(lambda: not list((settings.folder / "pending").iterdir()))
+        (now,) = Engine(settings).predict([stored.tasks[1]], tasks.IMAGE)
+        engine.close()
+    (made,) = stored.of(1)
+    assert made["result"][0]["value"] == now["result"][0]["value"]
+
+
 def test_tracks_of_one_label_stay_when_those_of_another_are_stored(settings, files, discs):
     """An annotator sends the boxes of one label at a time."""
     with label_studio() as (web, stored):
@@ -519,14 +535,29 @@ def test_an_older_prediction_is_deleted_when_the_prompts_change(
         }
         stored.label_config, stored.annotations[5] = tasks.VIDEO, {"task": 1}
         stored.tasks[1] = tasks.annotated(tasks.video_task(files), *made["result"])
-        engine.annotated("1", 5)
-        engine.wait_for_corrections("1.1700000000")
+        stored.tasks[1]["annotations"][0]["id"] = 6  # another one, as in a copy of the project
+        engine.notified("ANNOTATION_UPDATED", "1", 5)
+        engine.corrections.wait("1.1700000000")
         assert sorted(stored.predictions) == [1, 3]
         stored.tasks[1] = tasks.annotated(tasks.video_task(files), tasks.video_box(discs[1], 2))
-        engine.annotated("1", 5)
-        engine.wait_for_corrections("1.1700000000")
+        engine.notified("ANNOTATION_UPDATED", "1", 5)
+        engine.corrections.wait("1.1700000000")
         assert sorted(stored.predictions) == [3]
         engine.close()
+
+
+@pytest.mark.parametrize(("made_at", "stays"), [("2025", False), ("2027", True)])
+def test_what_an_annotator_has_tracked_since_the_last_annotation_was_saved_stays(
+    engine, files, discs, made_at, stays
+):
+    """It is of boxes that are in the editor alone."""
+    moved, config = tasks.video_box(discs[1], 1, frame=3), tasks.VIDEO
+    (made,) = engine.predict([tasks.video_task(files)], config, {"result": [moved]})
+    result = corrections.marked(made["result"], corrections.prompts_digest([moved]))
+    task = tasks.annotated(tasks.video_task(files), tasks.video_box(discs[1], 1))
+    task["predictions"] = [{**made, "id": 8, "result": result, "created_at": made_at}]
+    request = TaskRequest(task, config, None, None, "1", math.inf, engine.settings)
+    assert corrections.outdated(request) == ([] if stays else [8])
 
 
 def test_the_reason_why_a_task_had_nothing_goes_when_it_has_something(settings, files, pictures):

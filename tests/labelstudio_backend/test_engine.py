@@ -280,6 +280,7 @@ def test_a_long_track_is_answered_in_time_and_goes_on(settings, files, discs):
     context = {"result": [tasks.video_box(discs[1], 1)]}
     (early,) = hurried.predict([tasks.video_task(files)], tasks.VIDEO, context)
     assert [region["id"] for region in early["result"]] == ["a"]
+    assert "the rest goes on. To see more" in early["result"][0]["meta"]["text"][0]
     wait_for(lambda: hurried.work.jobs.all()[0].state == "done")
     assert len(list((settings.folder / "pending").iterdir())) == 1  # no Label Studio to store it
     (late,) = Engine(settings).predict([tasks.video_task(files)], tasks.VIDEO, context)

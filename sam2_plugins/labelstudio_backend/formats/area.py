@@ -20,13 +20,7 @@ AREAS = {"imageDataURL", "rle", "points", "radiusX", "vertices"}
 
 
 def mask_of(value: Mapping[str, Any], size: FrameSize) -> ObjectMask | None:
-    """Read the mask of a region that encloses an area; None for a box, a click or a line.
-
-    Raises
-    ------
-    FormatError
-        If it is damaged.
-    """
+    """Read the mask of a region that encloses an area; None for a box, a click or a line."""
     if "imageDataURL" in value:
         return ObjectMask.from_array(bitmask.decode(str(value["imageDataURL"]), *size))
     if "rle" in value:
@@ -52,4 +46,5 @@ def value_of(mask: ObjectMask, shape: str) -> dict[str, Any]:
         return {"points": geometry.polygon(mask, POLYGON_TOLERANCE), "closed": True}
     if shape == "ellipse":
         return geometry.ellipse(mask)
-    return geometry.to_percent(mask.box or (0, 0, 0, 0), mask.frame_size)
+    x, y, width, height = geometry.percent_box(mask.box or (0, 0, 0, 0), mask.frame_size)
+    return {"x": x, "y": y, "width": width, "height": height, "rotation": 0}

@@ -26,13 +26,7 @@ PercentBox: TypeAlias = tuple[float, float, float, float]
 
 
 def number(value: Mapping[str, Any], key: str, default: float | None = None) -> float:
-    """Return a finite number of a region's value.
-
-    Raises
-    ------
-    FormatError
-        If it is missing and there is no default, or it is no finite number.
-    """
+    """Return a finite number of a region's value."""
     found = value.get(key, default)
     try:
         if not isinstance(found, bool) and isinstance(found, int | float) and math.isfinite(found):
@@ -70,12 +64,6 @@ def percent_box(box: Sequence[float], size: FrameSize) -> PercentBox:
     (height, width), (x0, y0, x1, y1) = size, box
     x, y, w, h = x0 / width, y0 / height, (x1 - x0) / width, (y1 - y0) / height
     return x * 100, y * 100, w * 100, h * 100
-
-
-def to_percent(box: Sequence[float], size: FrameSize) -> dict[str, float]:
-    """Return the rectangle of a pixel box, upright."""
-    x, y, width, height = percent_box(box, size)
-    return {"x": x, "y": y, "width": width, "height": height, "rotation": 0}
 
 
 def point(value: Mapping[str, Any], size: FrameSize) -> tuple[float, float]:
@@ -126,13 +114,7 @@ def ellipse(mask: ObjectMask) -> dict[str, float]:
 
 
 def vertices(value: Mapping[str, Any], size: FrameSize) -> tuple[tuple[float, float], ...]:
-    """Return the (x, y) of a vector's vertices, as `point` does.
-
-    Raises
-    ------
-    FormatError
-        If it has none.
-    """
+    """Return the (x, y) of a vector's vertices, as `point` does."""
     found = value.get("vertices")
     if not isinstance(found, Sequence) or not found:
         raise FormatError("A vector region has no vertices.")
@@ -150,13 +132,7 @@ def polygon(mask: ObjectMask, tolerance: float) -> list[list[float]]:
 
 
 def mask_of_polygon(points: Any, size: FrameSize) -> ObjectMask:
-    """Fill a polygon of percents.
-
-    Raises
-    ------
-    FormatError
-        If it is none.
-    """
+    """Fill a polygon of percents."""
     height, width = size
     try:
         ring = np.asarray(points, dtype=float) * (width, height) / 100 - 0.5

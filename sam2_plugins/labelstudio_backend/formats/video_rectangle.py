@@ -48,8 +48,6 @@ class VideoRegion:
 
     Attributes
     ----------
-    id, from_name, to_name, labels, meta
-        As in the result.
     keyframes
         In order of time, one a frame.
     frames_count, duration
@@ -70,13 +68,7 @@ class VideoRegion:
 
 
 def read_region(result: Mapping[str, Any]) -> VideoRegion:
-    """Read a result of type `videorectangle`.
-
-    Raises
-    ------
-    FormatError
-        If it is none.
-    """
+    """Read a result of type `videorectangle`."""
     value = result.get("value")
     if not isinstance(value, Mapping) or not isinstance(value.get("sequence"), Sequence):
         raise FormatError("A video region has no sequence of keyframes.")

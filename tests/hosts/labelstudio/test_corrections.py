@@ -198,6 +198,21 @@ def test_a_prediction_of_what_is_in_the_annotation_stays(api, backend, movie):
     assert project.retrieve() == [before]
 
 
+def test_what_was_corrected_while_the_backend_was_away_is_tracked_anew(api, settings, movie):
+    with Backend(settings) as stopped:
+        project = Project(api, stopped, movie)
+        annotation = project.annotate([box_on(5)])
+        (before,) = project.retrieve()
+    project.correct(annotation, [box_on(9)])
+    api.request("DELETE", f"/api/ml/{project.ml}")
+    with Backend(settings) as started:
+        projects.connect(api, project.id, started.url)
+        project.engine = started.engine
+        (after,) = project.retrieve()
+    assert before["result"] and after["result"]
+    assert after["id"] != before["id"]
+
+
 def test_track_shows_more_of_a_long_video_each_time_it_is_pressed(open_project, settings, tmp_path):
     hurried = dataclasses.replace(settings, answer_within=0.2, cache=str(tmp_path / "cache"))
     with Backend(hurried) as slow:

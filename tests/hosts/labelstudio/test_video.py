@@ -31,7 +31,7 @@ class Project:
         self, api: LabelStudio, backend: Backend, path: Path, config: str = CONFIG
     ) -> None:
         self.api = api
-        self._engine = backend.engine
+        self.engine = backend.engine
         self.id = projects.create_project(api, path.stem, config)
         projects.upload(api, self.id, path)
         (self.task,) = (int(task["id"]) for task in projects.tasks(api, self.id))
@@ -43,7 +43,7 @@ class Project:
         action = f"/api/dm/actions/?id=retrieve_tasks_predictions&project={self.id}"
         self.api.request("POST", action, chosen, timeout=150)
         # On a busy machine, it is stored afterwards.
-        wait_for(lambda: self._engine.facts()["to_be_stored"] == 0)
+        wait_for(lambda: self.engine.facts()["to_be_stored"] == 0)
         return self.predictions()
 
     def predictions(self) -> list[dict[str, Any]]:
