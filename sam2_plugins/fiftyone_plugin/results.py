@@ -168,7 +168,13 @@ class Earlier:
             if MARK in label.field_names and label[MARK]
         }
         frames = {*corrected.values()}
-        for track, who, cause in self._owners(objects, causes):
+        owned = {id(one.track): one.who for one in objects}
+        for track in self.tracks:
+            if track.index is None:
+                continue
+            own = TrackedLabel(track.instance, track.label, track.index)
+            who = owned.get(id(track), own)
+            cause = causes.get(who.instance)
             for label in self._of(track):
                 owners[label.id] = (who, cause, track.index)
                 names = (label.made.instance, label.made.index, label.made.label)
@@ -210,25 +216,6 @@ class Earlier:
 
     def _of(self, track: Track | None) -> list[_Made]:
         return [] if track is None else self._labels[id(track)]
-
-    def _owners(
-        self, objects: Iterable[TrackedObject], causes: Mapping[str, Cause]
-    ) -> list[tuple[Track, TrackedLabel, Cause | None]]:
-        owners = {
-            id(one.track): (one.who, causes.get(one.who.instance))
-            for one in objects
-            if one.track is not None
-        }
-        return [
-            (track, *owners.get(id(track), (_own_name(track), None)))
-            for track in self.tracks
-            if track.index is not None
-        ]
-
-
-def _own_name(track: Track) -> TrackedLabel:
-    assert track.index is not None
-    return TrackedLabel(track.instance, track.label, track.index)
 
 
 def change(
