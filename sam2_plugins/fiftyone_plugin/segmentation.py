@@ -22,6 +22,8 @@ from sam2_plugins.fiftyone_plugin.checks import (
 )
 from sam2_plugins.fiftyone_plugin.documents import (
     ATTRIBUTES,
+    given_by_people,
+    inherit,
     labels_of,
     make_detection,
     read_made,
@@ -127,10 +129,15 @@ class _All(MovieTask):
 
         def revise_one(_: int, values: dict[str, Any]) -> dict[str, Any]:
             value = values[request.output_field] or fo.Detections()
-            value.detections = [
-                *(one for one in value.detections if not read_made(one, size)),
-                *made,
+            before = [(read_made(one, size), one) for one in value.detections]
+            given = [
+                (old.mask, given_by_people(one))
+                for old, one in before
+                if old is not None and old.mask is not None
             ]
+            for one, mask in zip(made, masks, strict=True):
+                inherit(one, mask, given)
+            value.detections = [*(one for old, one in before if old is None), *made]
             return {request.output_field: value}
 
         image.declare(request.output_field, fo.Detections, ATTRIBUTES)

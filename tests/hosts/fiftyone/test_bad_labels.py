@@ -70,7 +70,7 @@ def test_a_mask_whose_file_is_gone_is_made_again_and_told_of(movie: Any, tmp_pat
     (report,) = propagate(movie, "seed", last=LAST, masks_folder=tmp_path).movies
     assert report.computed == 1
     (told,) = report.problems
-    assert told.startswith(f"1 masks of earlier runs were not there, such as {lost.mask_path}")
+    assert told.startswith(f"Masks of earlier runs were not there (1, such as {lost.mask_path})")
     assert len(masks(movie)) == LAST
 
 
