@@ -43,9 +43,9 @@ def show_model(reports: Sequence[SequenceReport], means: Sequence[MeanReport]) -
         rows.append((f"mean {mean.kind}", {**vars(mean), **asdict(mean.scores)}, ""))
     _show("dataset", "s per\nframe", rows, shown)
     for mean in means:
-        if mean.reached:
+        if mean.reached > 0:  # nan: nothing comes after the prompted frames
             say(
-                f"{mean.kind}: {mean.reached:.0%} of the objects reached J 0.75, after "
+                f"{mean.kind}: {mean.reached > 0:.0%} of the objects reached J 0.75, after "
                 f"{mean.clicks_to_reach:.1f} interactions on average."
             )
     if reports:

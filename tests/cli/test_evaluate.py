@@ -118,6 +118,16 @@ def test_the_table_of_a_model_has_the_means(run, nano, dataset):
     assert "synthetic time-lapses only" in result.err
 
 
+def test_where_nothing_comes_after_the_prompt_nothing_is_said_of_it(
+    run, nano, discs, movie, tmp_path
+):
+    np.save(tmp_path / "one.npy", discs[1][:1])
+    told = run("evaluate", tmp_path / "one.npy", "--model", nano, *QUICK, "--movie", movie)
+    assert told.code == 0
+    assert "Peak memory" in told.err
+    assert "nan%" not in told.err
+
+
 def test_labels_alone_ask_for_their_movie(run, moved):
     result = run("evaluate-model", "nano", "--data", moved)
     assert result.code == 1

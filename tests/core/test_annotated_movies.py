@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sam2_plugins.core.checkpoints import load_model
-from sam2_plugins.core.datasets import _LAYOUTS, ctc, davis, find_datasets, own, sav
+from sam2_plugins.core.datasets import (
+    _LAYOUTS,
+    Dataset,
+    ctc,
+    davis,
+    find_datasets,
+    load_for,
+    own,
+    sav,
+)
 from sam2_plugins.core.datasets.ctc import named_after
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.evaluation import evaluate_sequence
@@ -98,9 +109,24 @@ def write_coco(folder: Path) -> None:
     (folder / "coco.json").write_text(json.dumps({"images": images, "annotations": annotations}))
 
 
+def write_youtube_vis(folder: Path) -> None:
+    names = [f"0a1b/{5 * frame:05d}.jpg" for frame in range(len(LABELS))]
+    (folder / "JPEGImages/0a1b").mkdir(parents=True)
+    for name, image in zip(names, IMAGES, strict=True):
+        Image.fromarray(image).save(folder / "JPEGImages" / name)
+    video = {"id": 4, "file_names": names, "length": len(names), "height": 48, "width": 64}
+    annotations = []
+    for track in (1, 3):
+        masks = [ObjectMask.from_array(labels == track).to_rle() for labels in LABELS]
+        annotations.append({"id": track, "video_id": 4, "iscrowd": 0, "segmentations": masks})
+    document = {"videos": [video], "annotations": annotations, "categories": [{"id": 1}]}
+    (folder / "instances.json").write_text(json.dumps(document))
+
+
 LAYOUTS = [
     *(write_ctc, write_silver, write_results, write_davis, write_sav, write_own),
     *(write_own_without_facts, write_beside, write_beside_in_folders, write_coco),
+    write_youtube_vis,
 ]
 
 
@@ -128,6 +154,55 @@ def test_no_layout_is_left_out(tmp_path: Path) -> None:
         write(tmp_path / write.__name__)
     for layout in _LAYOUTS:
         assert any(layout.find(folder) for folder in tmp_path.iterdir()), layout.__name__
+
+
+def edit_youtube_vis(folder: Path) -> Dataset:
+    """Take the second object away from all frames but two, and all objects from the last."""
+    write_youtube_vis(folder)
+    path = folder / "instances.json"
+    document = json.loads(path.read_text())
+    first, second = (track["segmentations"] for track in document["annotations"])
+    first[-1] = None
+    second[:] = [None, None, *second[2:4], *(None for _ in second[4:])]
+    path.write_text(json.dumps(document))
+    return find_datasets(folder)[0]
+
+
+def test_where_a_track_of_youtube_vis_is_null_its_object_is_not_there(tmp_path: Path) -> None:
+    dataset = edit_youtube_vis(tmp_path)
+    assert (dataset.name, dataset.layout, dataset.first_frames) == ("0a1b", "coco", {1: 0, 3: 2})
+    assert [sorted(dataset.masks(frame)) for frame in (1, 2, 4, 8)] == [[1], [1, 3], [1], []]
+    assert list(dataset.truth_frames) == list(range(9))
+
+
+def test_tracks_of_youtube_vis_go_with_a_movie_that_is_elsewhere(tmp_path: Path) -> None:
+    write_youtube_vis(tmp_path)
+    shutil.rmtree(tmp_path / "JPEGImages")
+    np.save(tmp_path / "film.npy", IMAGES)
+    dataset = load_for(tmp_path / "instances.json", tmp_path / "film.npy")
+    assert dict(dataset.masks(7)) == {
+        label: ObjectMask.from_array(LABELS[7] == label) for label in (1, 3)
+    }
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda d: d["annotations"][0]["segmentations"].pop(), "instances.json is no COCO"),
+        (lambda d: d["annotations"][0].pop("video_id"), "instances.json is no COCO"),
+        (lambda d: d["videos"][0]["file_names"].__setitem__(2, "0.jpg"), r"names the image 0\.jpg"),
+    ],
+)
+def test_a_damaged_file_of_youtube_vis_is_named(
+    tmp_path: Path, damage: Callable[[Any], None], message: str
+) -> None:
+    write_youtube_vis(tmp_path)
+    path = tmp_path / "instances.json"
+    document = json.loads(path.read_text())
+    damage(document)
+    path.write_text(json.dumps(document))
+    with pytest.raises(FrameSourceError, match=message):
+        find_datasets(tmp_path)
 
 
 @pytest.mark.parametrize("write", [write_coco, write_beside])

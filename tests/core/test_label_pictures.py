@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from sam2_plugins.core.datasets import load_label_stack
+from sam2_plugins.core.datasets.davis import davis_palette
 from sam2_plugins.core.errors import FrameSourceError
 
 SIZE = (96, 128)
@@ -255,3 +256,17 @@ def test_shades_of_grey_in_a_jpeg_are_objects(
 
 def test_what_is_half_transparent_is_drawn(tmp_path: Path) -> None:
     assert_discs(read(painted((0, 0, 0, 0), (*RED, 128)), tmp_path / "m.png"), 1)
+
+
+VOC = davis_palette()
+
+
+@pytest.mark.parametrize(("palette", "shown"), [(VOC, 0), ([*VOC[:-3], 9, 9, 9], 255)])
+def test_the_void_of_pascal_voc_is_no_object(
+    tmp_path: Path, palette: list[int], shown: int
+) -> None:
+    labels = np.array([[0, 0, 0], [0, 7, 255], [0, 0, 0]], np.uint8)
+    picture = Image.fromarray(labels)
+    picture.putpalette(palette)
+    picture.save(tmp_path / "m.png")
+    assert load_label_stack(tmp_path / "m.png")[0, 1].tolist() == [0, 7, shown]

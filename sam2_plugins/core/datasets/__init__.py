@@ -44,9 +44,9 @@ def find_datasets(folder: str | Path) -> list[Dataset]:
         return found
     raise FrameSourceError(
         f"{folder} has no dataset. Known are: frames/ and masks/; NAME_labels.tif beside NAME.tif; "
-        "the Cell Tracking Challenge (01/ and 01_GT/, 01_ST/ or 01_RES/); DAVIS, YouTube-VOS and "
-        "MOSE (JPEGImages/ and Annotations/); SA-V (.mp4 with _manual.json, or JPEGImages_24fps/ "
-        "and Annotations_6fps/); COCO with its images."
+        "OME-Zarr with labels; the Cell Tracking Challenge (01/ and 01_GT/, 01_ST/ or 01_RES/); "
+        "DAVIS, YouTube-VOS and MOSE (JPEGImages/ and Annotations/); SA-V (.mp4 with _manual.json, "
+        "or JPEGImages_24fps/ and Annotations_6fps/); COCO and YouTube-VIS with their images."
     )
 
 

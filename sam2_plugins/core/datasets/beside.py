@@ -1,6 +1,8 @@
 """Labels beside their movie: `NAME_labels.tif`, or a folder of label images, and `NAME.tif`.
 
-cells.tif    cells_labels.tif    film.mp4    film_labels/0001.png
+cells.tif    cells_labels.tif    film.mp4    film_labels/0001.png    cells.zarr/labels/nuclei
+
+Those of an OME-Zarr image are in it.
 """
 
 from __future__ import annotations
@@ -9,10 +11,14 @@ from pathlib import Path
 
 from sam2_plugins.core.datasets import coco, ctc
 from sam2_plugins.core.datasets.dataset import Dataset
-from sam2_plugins.core.datasets.label_stacks import LABEL_STACK_NAME, load_labels_of
+from sam2_plugins.core.datasets.label_stacks import (
+    LABEL_STACK_NAME,
+    load_label_stack,
+    load_labels_of,
+)
 from sam2_plugins.core.datasets.own import labelled
 from sam2_plugins.core.errors import FrameSourceError
-from sam2_plugins.core.frames import natural_sorted, refusal_of
+from sam2_plugins.core.frames import is_zarr, label_names, natural_sorted, refusal_of
 
 ENDING = "_labels"
 _STACKS = {".tif", ".tiff", ".npy"}
@@ -20,6 +26,8 @@ _STACKS = {".tif", ".tiff", ".npy"}
 
 def find(path: Path) -> list[Dataset]:
     """Open every pair in a folder, in order of name, or that of one file of labels."""
+    if is_zarr(path):
+        return _in_zarr(path)
     files = natural_sorted(path.iterdir()) if path.is_dir() else [path]
     return [_load(file) for file in files if _is_labels(file)]
 
@@ -45,6 +53,24 @@ def load_for(path: Path, movie: Path) -> Dataset:
     return labelled(
         movie.stem, path, movie, load_labels_of(movie, path) if labels is None else labels, "beside"
     )
+
+
+def _in_zarr(path: Path) -> list[Dataset]:
+    """Open the labels that an OME-Zarr image has, or those that are in one."""
+    names = label_names(path)
+    if not names and path.parent.name == "labels" and is_zarr(image := path.parents[1]):
+        path, names = image, [path.name]
+    title = path.name.partition(".")[0]
+    return [
+        labelled(
+            title if len(names) == 1 else f"{title}/{name}",
+            path,
+            path,
+            load_label_stack(path if path.is_file() else path / "labels" / name),
+            "beside",
+        )
+        for name in names
+    ]
 
 
 def _is_labels(path: Path) -> bool:

@@ -1,11 +1,15 @@
-"""COCO annotations of images and of movies: one file for both, `NAME.json`.
+"""COCO annotations of images and of movies, and YouTube-VIS: one file for each, `NAME.json`.
 
     annotations.json    images/0001.png …    (or beside it, in data/, ../data or ../images)
+    instances.json      JPEGImages/NAME/00000.jpg …    (or in NAME of the file)
 
 What TAO and CocoVID add for movies is used if it is there: images of one video (`video_id`) make a
 movie, in the order of `frame_index` (or `frame_id`), and `track_id` tells the objects, of the
 annotation or of its `attributes`. Any other image is a movie of one frame. Annotations of crowds
 and those without a mask are left out.
+
+An annotation of YouTube-VIS is a track: its `segmentations` are a mask, or null where the object
+is not seen, for each of the `file_names` of its video.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.masks import ObjectMask
 
 # Where the images lie, seen from the folder of the JSON: FiftyOne and CVAT have folders of it.
-_PLACES = (".", "data", "images", "../data", "../images")
+_PLACES = (".", "data", "images", "JPEGImages", "../data", "../images", "../JPEGImages")
 
 _FARTHEST = 4  # sides of the image that a polygon may reach, which takes memory
 
@@ -76,15 +80,18 @@ def _movie(path: Path, images: list[Any], masks: Mapping[Any, _Masks]) -> Datase
 def _is_coco(path: Path) -> bool:
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
+        is_ours = {"images", "annotations"} <= document.keys()
+        return is_ours or ("annotations" in document and _is_of_videos(document))
+    except (OSError, ValueError, TypeError, AttributeError):
         return False
-    return isinstance(document, dict) and {"images", "annotations"} <= document.keys()
 
 
 def _read(path: Path) -> tuple[dict[Any, Any], dict[Any, _Masks]]:
     """Read images by their ids, and masks by image and object."""
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
+        if _is_of_videos(document):
+            document = _by_image(document)
         images = {image["id"]: image for image in document["images"]}
         annotations = [
             one
@@ -102,9 +109,36 @@ def _read(path: Path) -> tuple[dict[Any, Any], dict[Any, _Masks]]:
             mask = _mask(annotation["segmentation"], images[annotation["image_id"]])
         except (ValueError, KeyError, TypeError) as error:
             raise FrameSourceError(f"{path}, annotation {annotation.get('id')}: {error}") from error
+        of_image = masks.setdefault(annotation["image_id"], {})
         if mask.visible:
-            masks.setdefault(annotation["image_id"], {})[label] = mask
+            of_image[label] = mask
     return images, masks
+
+
+def _is_of_videos(document: Any) -> bool:
+    """Whether a document is one of YouTube-VIS; what else has videos has images, too."""
+    videos = document.get("videos")
+    return "images" not in document and bool(videos) and all("file_names" in v for v in videos)
+
+
+def _by_image(document: Any) -> dict[str, Any]:
+    """Tell what YouTube-VIS tells of videos as COCO tells it of images."""
+    videos = {video["id"]: video for video in document["videos"]}
+    annotations = []
+    for track in document["annotations"]:
+        video = videos[track["video_id"]]
+        size = [int(video["height"]), int(video["width"])]
+        nothing = {"size": size, "counts": [size[0] * size[1]]}
+        pairs = zip(video["file_names"], track["segmentations"], strict=True)
+        for frame, (_, segmentation) in enumerate(pairs):
+            of_frame = {"image_id": (video["id"], frame), "segmentation": segmentation or nothing}
+            annotations.append({**track, "track_id": track["id"], **of_frame})
+    images = [
+        {**video, "id": (key, frame), "video_id": key, "frame_index": frame, "file_name": name}
+        for key, video in videos.items()
+        for frame, name in enumerate(video["file_names"])
+    ]
+    return {"images": images, "annotations": annotations}
 
 
 def _labels(tracks: Sequence[int | None]) -> list[int]:
@@ -125,7 +159,7 @@ def _frame_numbers(images: list[Any]) -> dict[Any, int]:
 
 
 def _file(path: Path, image: Any) -> Path:
-    for place in _PLACES:
+    for place in (*_PLACES, f"{path.stem}/JPEGImages"):
         file = path.parent / place / str(image["file_name"])
         if file.is_file():
             return file

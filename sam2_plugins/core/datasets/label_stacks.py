@@ -16,11 +16,13 @@ from PIL import Image, UnidentifiedImageError
 from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.frames import (
     DAMAGE,
+    is_zarr,
     kind_of,
     list_images,
     open_frames,
     read_image,
     read_pages,
+    read_zarr,
     refusal_of,
 )
 from sam2_plugins.core.masks import NotLabelsError, labels_from_picture, whole_numbers
@@ -29,6 +31,7 @@ LABEL_STACK_NAME = "labels.tif"  # what `track --format tiff` writes
 _IMAGES = {".png", ".tif", ".tiff", ".bmp"}
 _LOSSY = {"JPEG", "MPO", "AVIF", "WEBP"}  # WebP may be lossless, which does no harm
 _JPEG_IN_TIFF = (6, 7, 33007)
+_VOID = (224, 224, 192)  # colour 255 of PASCAL VOC and DAVIS: neither ground nor object
 _WHITE_IS_ZERO, _PALETTE = 0, 3  # photometric interpretations of TIFF 6.0
 
 
@@ -38,9 +41,10 @@ def load_label_stack(path: str | Path) -> NDArray[Any]:
     Parameters
     ----------
     path
-        A .npy file, a multi-page TIFF, an image, or a folder of PNG, BMP or TIFF label images in
-        the order of their times, as their names tell it. A folder that `track` wrote stands for its
-        `labels.tif`. Where images are coloured, each colour is an object, numbered from 1.
+        A .npy file, a multi-page TIFF, an image, labels of an OME-Zarr or another zarr array, or a
+        folder of PNG, BMP or TIFF label images in the order of their times, as their names tell it.
+        A folder that `track` wrote stands for its `labels.tif`. Where images are coloured, each
+        colour is an object, numbered from 1.
 
     Raises
     ------
@@ -52,7 +56,7 @@ def load_label_stack(path: str | Path) -> NDArray[Any]:
     if (path / LABEL_STACK_NAME).is_file():
         path = path / LABEL_STACK_NAME
     files = [path]
-    if path.is_dir():
+    if path.is_dir() and not is_zarr(path):
         files = _label_images(path)
         if not files:
             raise FrameSourceError(f"{path} has no label images: PNG or TIFF, one per frame.")
@@ -88,7 +92,7 @@ def places_of(movie: Path, path: Path) -> list[int] | None:
     FrameSourceError
         If one is missing before or between the others, and no name tells which frames these are of.
     """
-    if not path.is_dir() or (path / LABEL_STACK_NAME).is_file():
+    if not path.is_dir() or is_zarr(path) or (path / LABEL_STACK_NAME).is_file():
         return None
     labels, frames = _label_images(path), list_images(movie) if movie.is_dir() else []
     if len(labels) == len(frames):
@@ -136,6 +140,8 @@ def read_labels(path: Path) -> NDArray[Any]:
 def _read(path: Path, *, as_colours: bool = False) -> tuple[NDArray[Any], bool]:
     """Read labels, and whether they stand for colours; grey does, too, if `as_colours`."""
     try:
+        if is_zarr(path):
+            return whole_numbers(read_zarr(path)), False
         kind = kind_of(path)
         if kind == "array":
             return _from_array(np.load(path, allow_pickle=False))
@@ -217,8 +223,12 @@ def _indices(image: Image.Image) -> NDArray[Any] | None:
     edge = np.concatenate([indices[0], indices[-1], indices[:, 0], indices[:, -1]])
     if np.all(palette[edge[edge < len(palette)]] == 255):  # drawn on white
         return None
-    is_ramp = len(palette) == 256 and np.all(palette == np.arange(256)[:, None])
-    return None if is_ramp else indices
+    if len(palette) < 256:
+        return indices
+    if np.all(palette == np.arange(256)[:, None]):
+        return None
+    is_void = (indices == 255) & np.all(palette[255] == _VOID)
+    return np.where(is_void, 0, indices)
 
 
 def _stacked(images: list[tuple[Path, NDArray[Any]]]) -> NDArray[Any]:

@@ -14,6 +14,7 @@ from sam2_plugins.core.frames._image_files import read_image, read_pages
 from sam2_plugins.core.frames._open import open_frames
 from sam2_plugins.core.frames._probe import SourceInfo, probe
 from sam2_plugins.core.frames._source import Frame, FrameSource, UnknownLengthError
+from sam2_plugins.core.frames._zarr import is_zarr, label_names, read_zarr
 
 __all__ = [
     "DAMAGE",
@@ -24,7 +25,9 @@ __all__ = [
     "UnknownLengthError",
     "encode_video",
     "first_read",
+    "is_zarr",
     "kind_of",
+    "label_names",
     "list_images",
     "media_url",
     "natural_sorted",
@@ -32,6 +35,7 @@ __all__ = [
     "probe",
     "read_image",
     "read_pages",
+    "read_zarr",
     "refusal_of",
     "source_files",
 ]

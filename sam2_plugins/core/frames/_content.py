@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +31,10 @@ _ELEMENT = re.compile(
 _GIF_END = b"\x3b"
 _PNG, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 _TS_PACKET, _TS_SYNC = 188, 0x47
+_MXF = b"\x06\x0e\x2b\x34"  # SMPTE ST 336: how each key of MXF begins
+_ASF = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"
+_ASF_FILE = b"\xa1\xdc\xab\x8c\x47\xa9\xcf\x11"  # File Properties Object
+_PES = re.compile(rb"\0\0\x01[\xbc-\xef]..", re.DOTALL)  # of ISO/IEC 13818-1
 _CUT = "The file ends earlier than its container declares: it is cut off."
 _DAMAGED = (
     "The file is damaged in its middle: frames may be missing there, and the numbers of those "
@@ -57,26 +62,46 @@ def kind_of(path: Path) -> str | None:
 
 
 def fault_of(path: Path) -> str | None:
-    """Return what is wrong with a Matroska, MP4, GIF, PNG or MPEG-TS file; others do not show it.
+    """Return what is wrong with a file, where its container shows what players do not report.
 
-    Players do not report it.
+    Those of Matroska, MP4, MXF, FLV, MPEG, Ogg, ASF, GIF and PNG do.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(512)
+        head = file.read(1024)
         if head.startswith(_EBML):
             return _fault_of_matroska(file, size)
         if head[4:8] == b"ftyp":
-            return _fault_of_mp4(file, size)
-        file.seek(max(0, size - 64))
-        end = file.read()
-    is_ts = head[:1] == bytes([_TS_SYNC]) == head[_TS_PACKET : _TS_PACKET + 1]
-    is_cut = is_ts and size % _TS_PACKET != 0
-    if head.startswith(b"GIF8"):
-        is_cut = not end.rstrip(b"\0\r\n").endswith(_GIF_END)
-    elif head.startswith(_PNG):
-        is_cut = _PNG_END not in end
+            is_cut = _breaks_off(file, size, 0, _length_in_mp4)
+        elif head.startswith(_MXF):
+            pack = _length_of_mxf_key(head) + 24  # to the place of the footer, which ends the file
+            footer = int.from_bytes(head[pack : pack + 8], "big")
+            is_cut = footer >= size or _breaks_off(file, size, 0, _length_in_mxf)
+        elif head.startswith(b"FLV\x01"):
+            is_cut = _breaks_off(file, size, 13, _length_in_flv)
+        else:
+            file.seek(max(0, size - (1 << 17)))
+            is_cut = _ends_early(head, file.read(), size)
     return _CUT if is_cut else None
+
+
+def _ends_early(head: bytes, end: bytes, size: int) -> bool:
+    if head.startswith(b"GIF8"):
+        return not end.rstrip(b"\0\r\n").endswith(_GIF_END)
+    if head.startswith(_PNG):
+        return _PNG_END not in end[-64:]
+    if head.startswith(b"OggS"):  # RFC 3533, section 6: of the last page, and that it is one
+        page = end[end.rfind(b"OggS") :]
+        segments = page[27:][: page[26]] if len(page) > 26 else b""
+        return not segments or not page[5] & 4 or 27 + len(segments) + sum(segments) > len(page)
+    if head.startswith(_ASF) and (at := head.find(_ASF_FILE)) > 0:
+        is_live = head[at + 88] & 1
+        return not is_live and int.from_bytes(head[at + 40 : at + 48], "little") > size
+    if head.startswith(b"\0\0\x01\xba") and (packets := list(_PES.finditer(end))):
+        last = packets[-1]
+        return last.end() + int.from_bytes(last[0][4:], "big") > len(end)
+    is_ts = head[:1] == bytes([_TS_SYNC]) == head[_TS_PACKET : _TS_PACKET + 1]
+    return is_ts and size % _TS_PACKET != 0
 
 
 def _fault_of_matroska(file: BinaryIO, size: int) -> str | None:
@@ -102,16 +127,38 @@ def _fault_of_matroska(file: BinaryIO, size: int) -> str | None:
     return None
 
 
-def _fault_of_mp4(file: BinaryIO, size: int) -> str | None:
-    """Go from box to box (ISO/IEC 14496-12, 4.2): of fragments, no other header tells the end."""
-    at = 0
+def _breaks_off(
+    file: BinaryIO, size: int, at: int, length_of: Callable[[bytes], int | None]
+) -> bool:
+    """Go from part to part, and return whether the last one reaches beyond the end."""
     while at < size:
         file.seek(at)
-        head = file.read(16)
-        length = int.from_bytes(head[:4], "big")
-        if length == 1:
-            length = int.from_bytes(head[8:16], "big")
-        if length < 8 or not head[4:8].isalnum():  # 0: up to the end; or something else follows
-            return None
+        length = length_of(file.read(25))
+        if length is None:
+            return False
         at += length
-    return _CUT if at > size else None
+    return at > size
+
+
+def _length_in_mp4(head: bytes) -> int | None:
+    """Length of a box (ISO/IEC 14496-12, 4.2): of fragments, no other header tells the end."""
+    length = int.from_bytes(head[:4], "big")
+    if length == 1:
+        length = int.from_bytes(head[8:16], "big")
+    # 0: up to the end; or something else follows
+    return length if length >= 8 and head[4:8].isalnum() else None
+
+
+def _length_in_mxf(head: bytes) -> int | None:
+    start = _length_of_mxf_key(head)
+    length = int.from_bytes(head[17:start], "big") if start > 17 else int(head[16])
+    return start + length if head.startswith(_MXF) else None
+
+
+def _length_of_mxf_key(head: bytes) -> int:
+    """Length of the key and of the number that tells the length of its value."""
+    return 17 + (head[16] & 0x7F if head[16:] > b"\x7f" else 0)
+
+
+def _length_in_flv(head: bytes) -> int | None:
+    return 15 + int.from_bytes(head[1:4], "big") if head[0] & 0x1F in (8, 9, 18) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import count, takewhile
 from math import prod
 from pathlib import Path, PurePosixPath
@@ -43,19 +44,61 @@ def open_zarr(source: Path | str, options: ReadOptions) -> ArraySource:
 
     Of several images (a plate, a well, a converted file) `options.stream` chooses one.
     """
+    with _reading(source) as root:
+        node, notes = _image(root, source, options.stream)
+        array, letters, multiscale = _array_of(node, source)
+        name = str(source).rstrip("/").rpartition("/")[2]
+        require_small_pieces(prod(array.chunks), name, options.max_pixels)
+        warnings = [*notes, *_gaps(array, source)]
+        if multiscale is None or letters is None:
+            return ArraySource(
+                array, name, options, kind="zarr", warnings=warnings, known_axes=letters
+            )
+        return _of_multiscale(array, letters, multiscale, name, options, warnings)
+
+
+def read_zarr(path: Path) -> NDArray[Any]:
+    """Read a whole array, (…, Y, X), without further axes of length 1; of an image, its labels.
+
+    Raises
+    ------
+    FrameSourceError
+        If an image has several labels, or it is damaged.
+    """
+    with _reading(path) as root:
+        labels = _labels_in(root)
+        node, notes = _image(root if labels is None else labels, path, None)
+        if notes:
+            raise FrameSourceError(
+                f"{path} has several labels: give the path of one of them; of a zip, unpack it."
+            )
+        array, letters, _ = _array_of(node, path)
+        y, x = map(letters.index, "YX") if letters else (array.ndim - 2, array.ndim - 1)
+        others = [k for k in range(array.ndim) if k not in (y, x)]
+        whole = np.transpose(np.asarray(array[...]), (*others, y, x))
+        return np.squeeze(whole, tuple(k for k, n in enumerate(whole.shape[:-2]) if n == 1))
+
+
+def label_names(path: Path) -> list[str]:
+    """Names of the labels that an OME-Zarr image has."""
+    with _reading(path) as root:
+        labels = _labels_in(root)
+        return [] if labels is None else list(_images(labels))
+
+
+def _labels_in(node: Any) -> Any:
+    return node["labels"] if not hasattr(node, "shape") and "labels" in node else None
+
+
+@contextmanager
+def _reading(source: Path | str) -> Iterator[Any]:
+    """Open a store, and tell what is wrong with it in words."""
     try:
         import zarr
     except ImportError as error:
         raise FrameSourceError(f"To read {source}, install zarr: pip install zarr") from error
     try:
-        node: Any = zarr.open(**_store(source), mode="r")
-        found, notes = _image(node, source, options.stream)
-        is_array = hasattr(found, "shape")
-        if not is_array and (multiscale := _multiscale(found)) is not None:
-            return _open_multiscale(found, multiscale, source, options, notes)
-        array = found if is_array else _only_array(found, source)
-        # Zarr 3, and xarray, keep the names of the axes.
-        return _open_array(array, source, options, notes, known_axes=told_axes(array))
+        yield zarr.open(**_store(source), mode="r")
     except ImportError as error:  # of fsspec's, for an address
         raise FrameSourceError(
             f"To read {source} over the network: pip install fsspec aiohttp ({error})"
@@ -144,34 +187,35 @@ def _images(node: Any) -> Iterator[str]:
         yield from map(str, attributes["labels"])
 
 
-def _open_array(
-    array: Any, source: Path | str, options: ReadOptions, notes: list[str], **known: Any
-) -> ArraySource:
-    name = str(source).rstrip("/").rpartition("/")[2]
-    require_small_pieces(prod(array.chunks), name, options.max_pixels)
-    notes = [*notes, *_gaps(array, source)]
-    return ArraySource(array, name, options, kind="zarr", warnings=notes, **known)
+def _array_of(node: Any, source: Path | str) -> tuple[Any, str | None, dict[str, Any] | None]:
+    """Return the finest array of an image with its axes and metadata, or what else is there."""
+    if hasattr(node, "shape") or (multiscale := _multiscale(node)) is None:
+        array = node if hasattr(node, "shape") else _only_array(node, source)
+        # Zarr 3, and xarray, keep the names of the axes.
+        return array, told_axes(array), None
+    array, axes = node[multiscale["datasets"][0]["path"]], multiscale.get("axes")
+    return array, _letters(axes) if axes else _OLD_AXES[-len(array.shape) :], multiscale
 
 
-def _open_multiscale(
-    group: Any,
+def _of_multiscale(
+    array: Any,
+    letters: str,
     image: Mapping[str, Any],
-    source: Path | str,
+    name: str,
     options: ReadOptions,
-    notes: list[str],
+    warnings: list[str],
 ) -> ArraySource:
-    finest = image["datasets"][0]
-    array = group[finest["path"]]
-    axes = image.get("axes")
-    letters = _letters(axes) if axes else _OLD_AXES[-len(array.shape) :]
-    scale = _scale(finest, len(letters)) * _scale(image, len(letters))
-    units = [axis.get("unit") if isinstance(axis, dict) else None for axis in axes or letters]
+    scale = _scale(image["datasets"][0], len(letters)) * _scale(image, len(letters))
+    axes = image.get("axes") or letters
+    units = [axis.get("unit") if isinstance(axis, dict) else None for axis in axes]
     times = None
     place = letters.find("T")
     step = seconds(units[place]) if place >= 0 else None
     if step and array.shape[place] > 1:
         times = even_times(array.shape[place], float(scale[place]) * step)
-    movie = _open_array(array, source, options, notes, known_axes=letters, times=times)
+    movie = ArraySource(
+        array, name, options, kind="zarr", known_axes=letters, times=times, warnings=warnings
+    )
     x, y = letters.find("X"), letters.find("Y")
     lengths = micrometres(units[x]), micrometres(units[y])
     if lengths[0] and lengths[1] and np.isfinite(scale).all() and (scale > 0).all():

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.core.masks.journal import require_journal
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.proposals import Propose
+from sam2_plugins.core.tracking.run import looks_of
 from sam2_plugins.core.tracking.schedule import require_range
 from sam2_plugins.core.tracking.tracker import VideoTracker
 from sam2_plugins.core.tracking.windows.scale_search import is_photograph
@@ -137,7 +136,7 @@ def track_all(
     # A person may give one name to the runs of several movies.
     labels = everything.labels
     of = {
-        "movie": [tracker.frames.length, *tracker.frame_size, _looks(tracker, first)],
+        "movie": looks_of(tracker, [first, *_spread(tracker)]),
         "options": chosen.identity(),
         "labels": None if labels is None else content_digest(Path(labels)),
     }
@@ -145,14 +144,12 @@ def track_all(
     yield from run_all(lineage, first, chosen.stop, everything.every, kept, of=of)
 
 
-def _looks(tracker: VideoTracker, first: int) -> str:
-    """Return a digest of a few frames: the first ones of two movies may both be black."""
-    looks = sha256(tracker.frame(first).image.tobytes())
-    if tracker.frames.seekable and (length := tracker.frames.length) is not None:
-        for frame in sorted({length // 4, length // 2, 3 * length // 4, length - 1}):
-            with suppress(FrameSourceError):  # a damaged frame is told when it is tracked
-                looks.update(tracker.frames[frame].image.tobytes())
-    return looks.hexdigest()
+def _spread(tracker: VideoTracker) -> list[int]:
+    """Frames throughout a movie: the first ones of two may both be black."""
+    length = tracker.frames.length
+    if length is None or not tracker.frames.seekable:
+        return []
+    return sorted({length // 4, length // 2, 3 * length // 4, length - 1})
 
 
 def from_label_images(images: Sequence[Any]) -> Propose:

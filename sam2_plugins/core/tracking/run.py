@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext, suppress
+from hashlib import sha256
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from sam2_plugins.core.errors import FrameSourceError
 from sam2_plugins.core.masks import ObjectId, ObjectMask
-from sam2_plugins.core.masks.journal import BLOCK, MaskJournal, read_journal
+from sam2_plugins.core.masks.journal import BLOCK, MaskJournal, read_journal, require_journal
 from sam2_plugins.core.tracking.memory.memory_file import load_memory, save_memory
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.tracked_object import TrackedObject
@@ -91,7 +93,7 @@ class Journal:
 class TrackJournal(Journal):
     """Masks and memories of objects that are tracked one by one.
 
-    A file of other prompts is not used.
+    What is of other prompts is not used, and a file of another movie or policy is begun anew.
 
     Parameters
     ----------
@@ -103,13 +105,22 @@ class TrackJournal(Journal):
         super().__init__(path)
         self._objects = objects
         self._known: set[tuple[ObjectId, int]] = set()
+        self._of: list[Any] | None = None
+
+    def belongs_to(self, of: list[Any]) -> None:
+        """Tell what its masks hang on: a person may give one name to the runs of several movies."""
+        self._of = of
 
     def restore(self, tracker: VideoTracker) -> None:
         """Take an earlier run's masks, as far as its memories reach; what follows is as it was.
 
         Masks beyond the last memories are tracked again, to the same.
         """
-        memory, _ = load_memory(self.memory_path, tracker.model.device)
+        memory, of = load_memory(self.memory_path, tracker.model.device)
+        if of not in (None, self._of):  # earlier versions did not write it
+            require_journal(self.path)
+            self.delete()
+            return
         kept = read_journal(self.path)
         known = [
             kept.masklet(obj)
@@ -140,7 +151,16 @@ class TrackJournal(Journal):
 
     def save(self, tracker: VideoTracker) -> None:
         """Keep what is remembered now."""
-        self._save(tracker.tracked(self._objects))
+        self._save(tracker.tracked(self._objects), self._of)
+
+
+def looks_of(tracker: VideoTracker, frames: Iterable[int]) -> list[Any]:
+    """Return the length and size of a tracker's movie, and a digest of some of its frames."""
+    looks = sha256()
+    for frame in frames:
+        with suppress(FrameSourceError):  # a damaged frame is told when it is tracked
+            looks.update(tracker.frame(frame).image.tobytes())
+    return [tracker.frames.length, *tracker.frame_size, looks.hexdigest()]
 
 
 def make_room(folder: Path, room: int, in_use: Collection[Path] = ()) -> None:
@@ -185,7 +205,11 @@ def run(
     turn
         Gives a turn on the processor for every frame, where several runs share one.
     """
+    model, frames = tracker.model, [0] if journals and tracker.frames.seekable else []
+    how = [model.variant.name, model.image_size, repr(tracker.policy)]
+    of = looks_of(tracker, frames) + how
     for journal in journals:
+        journal.belongs_to(of)
         if tracker.frames.seekable:
             journal.restore(tracker)
         else:

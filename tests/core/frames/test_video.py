@@ -294,6 +294,26 @@ def test_of_a_file_cut_short_what_decodes_is_used_and_the_loss_told(
     assert len(list(source)) == len(source)
 
 
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [
+        *(("mxf", "mpeg2video"), ("mpg", "mpeg2video"), ("flv", "flv"), ("wmv", "wmv2")),
+        *(("ogv", "libvpx"), ("mkv", "libx264")),
+    ],
+)
+def test_of_a_file_cut_short_by_a_frame_the_loss_is_told(
+    tmp_path: Path, container: str, codec: str
+) -> None:
+    path = write_movie(tmp_path / f"m.{container}", codec=codec, b_frames=0, gop=1, scale=5)
+    assert open_frames(path).warnings == ()
+    lengths = []
+    for share in (0.51, 0.9, 0.93, 0.955):
+        source = open_frames(cut(path, share))
+        lengths.append(len(source))
+        assert len(source) == 40 or source.warnings, share
+    assert min(lengths) < 40
+
+
 def test_an_mp4_without_its_index_is_refused_with_the_mend(movie: Path, tmp_path: Path) -> None:
     path = tmp_path / "headless.mp4"
     path.write_bytes(movie.read_bytes()[:-2000])

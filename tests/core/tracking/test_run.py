@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sam2_plugins.core.masks import Masklet, ObjectId
+from sam2_plugins.core.masks.journal import read_journal
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.tracking import run as run_module
-from sam2_plugins.core.tracking.memory.memory_file import unpack
+from sam2_plugins.core.tracking.memory.memory_file import save_memory, unpack
 from sam2_plugins.core.tracking.memory.policies import policies
 from sam2_plugins.core.tracking.options import TrackingOptions
 from sam2_plugins.core.tracking.run import TrackJournal, make_room, run
@@ -145,6 +147,39 @@ def test_memories_of_other_prompts_are_not_used(
         pass
     finished(corrected, options, journal)
     assert masks(corrected) == masks(wanted)
+
+
+def test_a_journal_of_another_movie_is_begun_anew(
+    nano: Sam2Model, movie: np.ndarray, tmp_path: Path
+) -> None:
+    options, journal = TrackingOptions(stop=6), tmp_path / "masks.jsonl"
+    cut_off(tracker_of(nano, movie, options), options, journal, 5)
+    other = movie[::-1].copy()
+    whole, last = (tracker_of(nano, other, options) for _ in range(2))
+    for _ in options.propagate(whole):
+        pass
+    assert finished(last, options, journal) == 6
+    assert masks(last) == masks(whole)
+    assert read_journal(journal).masklet("a") == masks(whole)["a"]
+
+
+def test_a_journal_of_another_memory_is_begun_anew(
+    nano: Sam2Model, movie: np.ndarray, tmp_path: Path
+) -> None:
+    options, journal = TrackingOptions(stop=6), tmp_path / "masks.jsonl"
+    cut_off(tracker_of(nano, movie, options), options, journal, 5)
+    options = replace(options, memory="samurai")
+    assert finished(tracker_of(nano, movie, options), options, journal) == 6
+
+
+def test_a_journal_of_an_earlier_version_is_gone_on_with(
+    nano: Sam2Model, movie: np.ndarray, tmp_path: Path
+) -> None:
+    options, journal = TrackingOptions(stop=6), tmp_path / "masks.jsonl"
+    tracker = tracker_of(nano, movie, options)
+    cut_off(tracker, options, journal, 5)
+    save_memory(journal.with_suffix(".memory"), tracker.tracked())
+    assert finished(tracker_of(nano, movie, options), options, journal) == 2
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a file of memories", None])
