@@ -7,7 +7,7 @@ from typing import Any
 from sam2_plugins.core.masks import Masklet
 from sam2_plugins.fiftyone_plugin.evaluation import read_tracks
 from sam2_plugins.fiftyone_plugin.finding import find_footage, find_images
-from sam2_plugins.fiftyone_plugin.footage import Video
+from sam2_plugins.fiftyone_plugin.videos import Video
 from sam2_plugins.training.finetuning.movies import AnnotatedMovie
 
 

@@ -12,14 +12,14 @@ import fiftyone.core.media as fom
 from fiftyone import ViewField
 
 from sam2_plugins.core.checkpoints import check_model_name
-from sam2_plugins.core.errors import Sam2PluginsError
 from sam2_plugins.fiftyone_plugin.documents import (
     ATTRIBUTES,
     OF_LINEAGE,
     PROMPT_TYPES,
 )
+from sam2_plugins.fiftyone_plugin.fields import find_field
 from sam2_plugins.fiftyone_plugin.finding import check_view, first_group, members_of
-from sam2_plugins.fiftyone_plugin.footage import FootageError, find_field
+from sam2_plugins.fiftyone_plugin.footage import FootageError
 from sam2_plugins.fiftyone_plugin.marks import MARK
 from sam2_plugins.fiftyone_plugin.prompting import check_prompt_field
 from sam2_plugins.fiftyone_plugin.request import Request
@@ -45,7 +45,7 @@ def check_propagation(
 
     Raises
     ------
-    FootageError
+    Sam2PluginsError
         If it cannot work.
     """
     notices = _slices(view)
@@ -66,7 +66,7 @@ def check_request(view: Any, request: Request) -> list[str]:
         check_prompt_field(schema, name)
     check_output_field(schema, request.output_field, request.all_objects)
     _check_range(request)
-    check_model(request.options.model)
+    check_model_name(request.options.model)
     if not request.all_objects:
         _check_prompts(view, schema, request)
     return [*_missing(view), *_by_people(view, schema, request.output_field)]
@@ -152,14 +152,6 @@ def check_writable(field: Any, name: str) -> None:
             f"The field {name!r} is read-only: choose another, or make it writable by setting its "
             "read_only to False."
         )
-
-
-def check_model(model: str) -> None:
-    """Check that the model exists; its weights may still have to be downloaded."""
-    try:
-        check_model_name(model)
-    except Sam2PluginsError as error:
-        raise FootageError(str(error)) from error
 
 
 def _check_range(request: Request) -> None:

@@ -15,8 +15,8 @@ from sam2_plugins.core.frames import encode_video
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.demo.cells import choose_prompts
 from sam2_plugins.demo.movie import open_synthetic
-from sam2_plugins.fiftyone_plugin.footage import video_metadata
 from sam2_plugins.fiftyone_plugin.labels import relative_box, relative_points
+from sam2_plugins.fiftyone_plugin.videos import video_metadata
 
 DATASET = "sam2-demo"
 PROMPTS = "prompts"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import fiftyone as fo
 import numpy as np
@@ -55,8 +55,15 @@ OUTDATED = "outdated"
 _JUDGED = {"confidence", "score", SCORE, MARK, DOUBT, DOUBT_REASONS}
 """Attributes that are added to machine-made masks."""
 
-_WRITTEN = {"mask", "mask_path", "bounding_box", "keyframe", *_JUDGED}
-"""Attributes of a machine-made label, beside its names."""
+_OWN = {"id", "tags", "attributes", "label", "index", "instance", "mask", "mask_path", "logits"}
+_OWN |= {"bounding_box", "keyframe", *_JUDGED}
+"""Attributes of every machine-made label."""
+
+_ENOUGH_OVERLAP = 0.5
+"""IoU from which on a new mask shows what an earlier one showed."""
+
+Given: TypeAlias = "tuple[ObjectMask, dict[str, Any]]"
+"""A machine-made mask, with what people gave to its label."""
 
 
 mend_writers()
@@ -184,22 +191,38 @@ def make_lost(who: TrackedLabel, mask: ObjectMask, cause: str) -> fo.Classificat
     )
 
 
+def given_by_people(label: Any) -> dict[str, Any]:
+    """Return what people gave to a machine-made label beside its index: tags, class, attributes."""
+    mark = Mark.parse(label[MARK])
+    names = {*label.field_names} - _OWN - evaluation_names(label.field_names)
+    given = {name: label[name] for name in names if label[name] is not None}
+    if tags := [tag for tag in label.tags if tag != OUTDATED]:
+        given["tags"] = tags
+    if isinstance(label, fo.Detection) and label.attributes:  # of an earlier FiftyOne
+        given["attributes"] = label.attributes
+    if mark is not None and mark.named_by_person(label.label):
+        given["label"] = label.label
+    return given
+
+
 def keep_additions(fresh: Any, before: Any) -> None:
     """Copy what people gave to a label that is replaced: tags, attributes, class and index.
 
     An index of the machine's is that of the new label, see `rename`.
     """
-    mark = Mark.parse(before[MARK])
-    fresh.tags = [tag for tag in before.tags if tag != OUTDATED]
-    if isinstance(before, fo.Detection) and isinstance(fresh, fo.Detection):
-        fresh.attributes = before.attributes  # of an earlier FiftyOne
+    for name, value in given_by_people(before).items():
+        if name != "attributes" or isinstance(fresh, fo.Detection):
+            fresh[name] = value
     index = value_of(before, "index")
     fresh["index"] = fresh["index"] if index is None else index
-    scores = evaluation_names(before.field_names)
-    for name in {*before.field_names} - {*fresh.field_names} - _WRITTEN - scores:
-        fresh[name] = before[name]
-    if mark is not None and mark.named_by_person(before.label):
-        fresh.label = before.label
+
+
+def inherit(fresh: Any, mask: ObjectMask, others: Iterable[Given]) -> None:
+    """Copy what people gave to labels of earlier runs that show the same, by their overlap."""
+    for other, given in others:
+        if mask.iou_with(other) >= _ENOUGH_OVERLAP:
+            for name in given.keys() - OF_LINEAGE.keys():
+                fresh[name] = given[name]
 
 
 def rename(label: Any, who: TrackedLabel, index: int | None) -> bool:

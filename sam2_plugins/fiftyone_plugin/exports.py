@@ -20,8 +20,9 @@ import fiftyone.core.media as fom
 import fiftyone.utils.cvat as fouc
 from fiftyone.utils.data.exporters import build_dataset_exporter
 
+from sam2_plugins.fiftyone_plugin.fields import find_field
 from sam2_plugins.fiftyone_plugin.finding import ungrouped
-from sam2_plugins.fiftyone_plugin.footage import FRAMES, FootageError, find_field
+from sam2_plugins.fiftyone_plugin.footage import FRAMES, FootageError
 from sam2_plugins.fiftyone_plugin.marks import DOUBT, DOUBT_REASONS, MARK
 
 _NAMELESS = "object"

@@ -16,12 +16,11 @@ from sam2_plugins.fiftyone_plugin.footage import (
     OF_SAMPLES,
     Footage,
     FootageError,
-    ImageSequence,
-    Video,
-    VideoFrame,
     every_slice,
 )
+from sam2_plugins.fiftyone_plugin.images import ImageSequence, VideoFrame
 from sam2_plugins.fiftyone_plugin.objects import object_name
+from sam2_plugins.fiftyone_plugin.videos import Video
 
 
 def find_footage(
@@ -129,7 +128,7 @@ def find_images(view: Any) -> list[Footage]:
         return _frames_of_videos(view)
     ids, paths = view.values(["id", "filepath"])
     return [
-        ImageSequence(view._root_dataset, view, id_, Path(path).name, (id_,), (path,))
+        ImageSequence(view._root_dataset, view, Path(path).name, (id_,), (path,))
         for id_, path in zip(ids, paths, strict=True)
     ]
 
@@ -141,7 +140,6 @@ def _frames_of_videos(view: Any) -> list[Footage]:
         VideoFrame(
             video.dataset,
             video.view,
-            id_,
             f"{video.name}, frame {number}",
             (id_,),
             (path,),
@@ -193,7 +191,7 @@ def _check_samples(view: Any) -> None:
 def _videos(view: Any, videos: Any) -> list[Footage]:
     ids, paths = videos.values(["id", "filepath"])
     return [
-        Video(videos._root_dataset, view, id_, Path(path).name, path)
+        Video(videos._root_dataset, view, Path(path).name, (id_,), (path,))
         for id_, path in zip(ids, paths, strict=True)
     ]
 
@@ -207,9 +205,9 @@ def _videos_of_clips(view: Any) -> list[Footage]:
         Video(
             view._root_dataset,
             view,
-            id_,
             f"{Path(path).name}, frames {first} to {last}" + (of and f", {object_name(*who)}"),
-            path,
+            (id_,),
+            (path,),
             (first - 1, last - 1),
             clip=clip,
         )
@@ -234,9 +232,9 @@ def _videos_of_frames(view: Any) -> list[Video]:
         Video(
             view._root_dataset,
             labels,
-            id_,
             Path(paths[id_]).name,
-            paths[id_],
+            (id_,),
+            (paths[id_],),
             (min(frames), max(frames)),
             frozenset(frames),
             shown=(frames, flat._frames_dataset),
@@ -343,4 +341,4 @@ def _sequence(labels: Any, rows: list[tuple[Any, ...]], problem: str) -> Footage
     name = f"{first.parent.name}/{first.name}"
     if len(paths) > 1:
         name = f"{name} to {last.name} ({len(paths)} images)"
-    return ImageSequence(labels._root_dataset, labels, ids[0], name, ids, paths, problem)
+    return ImageSequence(labels._root_dataset, labels, name, ids, paths, problem=problem)

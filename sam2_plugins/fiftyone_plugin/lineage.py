@@ -82,6 +82,7 @@ def track_all(model: Sam2Model, footage: Footage, request: Request, report: Movi
             # Read again: a person may have corrected some of them meanwhile.
             again = Earlier(footage, request, frame_size)
             again.remove(again.tracks, is_due)
+            writing.inherit(again)
             with writing:
                 for result in journal.frames():
                     writing.write(result)
@@ -154,6 +155,7 @@ class _Writing:
         causes: Mapping[str, Cause] = defaultdict(lambda: cause)
         by_people = masks_by_people(prompted)
         self._writer = ResultWriter(footage, request, prompted, causes, by_people, defaultdict(set))
+        self.inherit = self._writer.inherit
 
     def write(self, result: LineageFrame) -> None:
         """Write the masks of a frame, if it is shown."""

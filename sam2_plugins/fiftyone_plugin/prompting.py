@@ -11,7 +11,8 @@ import fiftyone as fo
 from sam2_plugins.core.errors import PromptError, Sam2PluginsError
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.fiftyone_plugin.documents import PROMPT_TYPES, instance_of, labels_of, plain
-from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError, find_field
+from sam2_plugins.fiftyone_plugin.fields import find_field
+from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
 from sam2_plugins.fiftyone_plugin.labels import Cue, read_cue, read_segmentation
 from sam2_plugins.fiftyone_plugin.objects import PromptLabel, object_name
 from sam2_plugins.fiftyone_plugin.request import Request, reason
@@ -86,7 +87,7 @@ def read_prompts(
     """
     found = Prompting()
     for name in request.prompt_fields:
-        check_prompt_field(footage.schema(), name)
+        check_prompt_field(footage.fields.schema(), name)
         if name == request.output_field:
             continue
         names = class_names(footage.dataset, name)

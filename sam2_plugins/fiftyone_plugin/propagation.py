@@ -72,8 +72,8 @@ def run_movies(tasks: Sequence[MovieTask], where: Where | None = None) -> Events
         elif where.dask is None:
             client.run(torch.set_num_threads, 1)
         with ExitStack() as ending, closing(run_tasks(tasks, client=client)) as events:
-            if client is not None:  # show this process, too, the fields that workers have added
-                ending.callback(tasks[0].footage.dataset._root_dataset.reload)
+            if client is not None:
+                ending.callback(tasks[0].footage.reload_fields)
             for event in events:
                 if isinstance(event, MovieReport):
                     ended += event.state != "failed"

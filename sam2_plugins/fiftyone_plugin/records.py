@@ -17,8 +17,9 @@ import fiftyone as fo
 from fiftyone.operators.store import ExecutionStore
 
 from sam2_plugins.core.files import content_digest, digest_of, signature
-from sam2_plugins.fiftyone_plugin.footage import OF_SAMPLES, Changes, Footage, Revise, Video
+from sam2_plugins.fiftyone_plugin.footage import OF_SAMPLES, Changes, Footage, Revise
 from sam2_plugins.fiftyone_plugin.request import MovieReport, Request
+from sam2_plugins.fiftyone_plugin.videos import Video
 
 STORE = "sam2_plugins.done"
 _MOST_MASKS = 50_000
@@ -67,7 +68,7 @@ def replaced_files(footage: Footage, note: bool = True) -> tuple[str, ...]:
         Whether files of which nothing is known are the first ones from now on.
     """
     store, paths = _store(footage), [*map(Path, footage.files)]
-    key = f"{footage.sample_id}/files/{digest_of(repr(footage.sample_ids()), 16)}"
+    key = f"{footage.sample_id}/files/{digest_of(repr(footage.ids), 16)}"
     now, known = signature(*paths), store.get(key)
     if not now or not (known or note):
         return ()

@@ -21,8 +21,11 @@ from sam2_plugins.fiftyone_plugin.documents import (
     OF_LOST,
     OUTDATED,
     PARENT,
+    Given,
     MadeLabel,
     confirm,
+    given_by_people,
+    inherit,
     instance_of,
     keep_additions,
     labels_of,
@@ -67,6 +70,8 @@ class Earlier:
     ----------
     by_people
         (frame, label) of the labels that people made or corrected.
+    given
+        By frame: what people gave to machine-made labels.
     missing
         Paths of their masks that are not there.
     tracks
@@ -77,6 +82,7 @@ class Earlier:
         self._footage = footage
         self._fields = (request.output_field, request.lost_field)
         self.missing: list[str] = []
+        self.given: dict[int, list[Given]] = defaultdict(list)
         self.by_people: list[tuple[int, Any]] = []
         labels: list[_Made] = []
         for name in self._fields:
@@ -87,6 +93,8 @@ class Earlier:
                         path = value_of(label, "mask_path")
                         if made.mask is None and path and not Path(path).exists():
                             self.missing.append(path)
+                        if made.mask is not None and (given := given_by_people(label)):
+                            self.given[frame].append((made.mask, given))
                         labels.append(_Made(frame, label.id, made, OUTDATED in label.tags))
                     elif footage.shows(frame):
                         self.by_people.append((frame, label))
@@ -101,9 +109,9 @@ class Earlier:
         if not self.missing:
             return []
         return [
-            f"{len(self.missing)} masks of earlier runs were not there, such as {self.missing[0]}: "
-            "those of this run's frames were made anew. What was painted into such a file since "
-            "the last run is in that file only."
+            f"Masks of earlier runs were not there ({len(self.missing)}, such as "
+            f"{self.missing[0]}): those of this run's frames were made anew. What was painted into "
+            "such a file since the last run is in that file only."
         ]
 
     def masklets(
@@ -168,7 +176,13 @@ class Earlier:
             if MARK in label.field_names and label[MARK]
         }
         frames = {*corrected.values()}
-        for track, who, cause in self._owners(objects, causes):
+        owned = {id(one.track): one.who for one in objects}
+        for track in self.tracks:
+            if track.index is None:
+                continue
+            own = TrackedLabel(track.instance, track.label, track.index)
+            who = owned.get(id(track), own)
+            cause = causes.get(who.instance)
             for label in self._of(track):
                 owners[label.id] = (who, cause, track.index)
                 names = (label.made.instance, label.made.index, label.made.label)
@@ -210,25 +224,6 @@ class Earlier:
 
     def _of(self, track: Track | None) -> list[_Made]:
         return [] if track is None else self._labels[id(track)]
-
-    def _owners(
-        self, objects: Iterable[TrackedObject], causes: Mapping[str, Cause]
-    ) -> list[tuple[Track, TrackedLabel, Cause | None]]:
-        owners = {
-            id(one.track): (one.who, causes.get(one.who.instance))
-            for one in objects
-            if one.track is not None
-        }
-        return [
-            (track, *owners.get(id(track), (_own_name(track), None)))
-            for track in self.tracks
-            if track.index is not None
-        ]
-
-
-def _own_name(track: Track) -> TrackedLabel:
-    assert track.index is not None
-    return TrackedLabel(track.instance, track.label, track.index)
 
 
 def change(
@@ -374,8 +369,13 @@ class ResultWriter:
         self._by_people = by_people
         self._outdated = outdated
         self._waiting: dict[int, dict[str, Found]] = {}
+        self._given: Mapping[int, Sequence[Given]] = {}
         self._declared: set[str] = set()
         self._written = time.monotonic()
+
+    def inherit(self, earlier: Earlier) -> None:
+        """Let new labels get what people gave to those that they replace, whatever their names."""
+        self._given = earlier.given
 
     def welcome(self, who: TrackedLabel) -> None:
         """Add an object that was found during the run."""
@@ -412,6 +412,7 @@ class ResultWriter:
                 if instance in by_people or (instance, frame) in self._by_people:
                     continue
                 fresh = self._label(frame, instance, one)
+                inherit(fresh, one.mask, self._given.get(frame, ()))
                 old = replaced.get(instance) or found.get(instance)
                 if old is not None:
                     keep_additions(fresh, old)

@@ -9,12 +9,12 @@ from typing import Any
 import fiftyone as fo
 
 from sam2_plugins.batch import Progress as Step
+from sam2_plugins.core.checkpoints import check_model_name
 from sam2_plugins.core.files import digest_of
 from sam2_plugins.core.model import Sam2Model
 from sam2_plugins.core.tracking.image_segmenter import ImageSegmenter
 from sam2_plugins.fiftyone_plugin import propagation
 from sam2_plugins.fiftyone_plugin.checks import (
-    check_model,
     check_output_field,
     check_request,
     frame_schema,
@@ -22,12 +22,13 @@ from sam2_plugins.fiftyone_plugin.checks import (
 )
 from sam2_plugins.fiftyone_plugin.documents import (
     ATTRIBUTES,
+    given_by_people,
+    inherit,
     labels_of,
     make_detection,
     read_made,
 )
 from sam2_plugins.fiftyone_plugin.finding import check_images, find_images
-from sam2_plugins.fiftyone_plugin.footage import Footage
 from sam2_plugins.fiftyone_plugin.marks import cause_of, digest
 from sam2_plugins.fiftyone_plugin.objects import TrackedLabel
 from sam2_plugins.fiftyone_plugin.propagation import Events, MovieTask, Steps, run_movies
@@ -76,7 +77,7 @@ def check_segmentation(view: Any, request: Request, everything: Everything | Non
     if everything is None:
         return check_request(view, request)
     check_output_field(frame_schema(view), request.output_field)
-    check_model(request.options.model)
+    check_model_name(request.options.model)
     return replaced_by_everything(view, request.output_field)
 
 
@@ -95,45 +96,50 @@ class _All(MovieTask):
     how: Everything
 
     def steps(self, model: Sam2Model) -> Steps:
-        """Segment the image in one step."""
-        found, computed = _find_everything(model, self.footage, self.request, self.how)
+        """Segment the image in one step; labels of people stay, those of earlier runs go."""
+        found, computed = self._find(model)
         yield Step(self.name, 1, 1)
         yield replace(self.started, frames=1, objects=found, computed=int(computed))
 
+    def _find(self, model: Sam2Model) -> tuple[int, bool]:
+        """Return the number of masks, and whether they had to be computed."""
+        image, request, how = self.footage, self.request, self.how
+        cause = cause_of([], (asdict(how), *request.settings, *replaced_files(image)))
+        with image.open() as frames:
+            size = frames.height, frames.width
+            labels = [
+                (label, read_made(label, size))
+                for _, value in image.read(request.output_field)
+                for label in labels_of(value)
+            ]
+            current = [
+                found for _, found in labels if found is not None and found.mark.cause == cause
+            ]
+            if current:
+                return len(current), False
+            segmenter = ImageSegmenter(model)
+            segmenter.set_image(frames)
+            masks = segmenter.everything(**asdict(how))
+        made = []
+        for index, mask in enumerate(masks, start=1):
+            who = TrackedLabel(digest_of(f"{image.sample_id}/{index}", 24), None, index)
+            folder = request.masks_folder
+            path = folder and folder / image.sample_id / f"{index}-{digest(mask)}.png"
+            made.append(make_detection(who, mask, cause, keyframe=False, mask_path=path))
 
-def _find_everything(
-    model: Sam2Model, image: Footage, request: Request, how: Everything
-) -> tuple[int, bool]:
-    """Return the number of masks, and whether they had to be computed.
+        def revise_one(_: int, values: dict[str, Any]) -> dict[str, Any]:
+            value = values[request.output_field] or fo.Detections()
+            before = [(read_made(one, size), one) for one in value.detections]
+            given = [
+                (old.mask, given_by_people(one))
+                for old, one in before
+                if old is not None and old.mask is not None
+            ]
+            for one, mask in zip(made, masks, strict=True):
+                inherit(one, mask, given)
+            value.detections = [*(one for old, one in before if old is None), *made]
+            return {request.output_field: value}
 
-    Labels of people stay; all that the machine made before in the field goes.
-    """
-    cause = cause_of([], (asdict(how), *request.settings, *replaced_files(image)))
-    with image.open() as frames:
-        size = frames.height, frames.width
-        labels = [
-            (label, read_made(label, size))
-            for _, value in image.read(request.output_field)
-            for label in labels_of(value)
-        ]
-        current = [found for _, found in labels if found is not None and found.mark.cause == cause]
-        if current:
-            return len(current), False
-        segmenter = ImageSegmenter(model)
-        segmenter.set_image(frames)
-        masks = segmenter.everything(**asdict(how))
-    made = []
-    for index, mask in enumerate(masks, start=1):
-        who = TrackedLabel(digest_of(f"{image.sample_id}/{index}", 24), None, index)
-        folder = request.masks_folder
-        path = folder and folder / image.sample_id / f"{index}-{digest(mask)}.png"
-        made.append(make_detection(who, mask, cause, keyframe=False, mask_path=path))
-
-    def revise_one(_: int, values: dict[str, Any]) -> dict[str, Any]:
-        value = values[request.output_field] or fo.Detections()
-        value.detections = [*(one for one in value.detections if not read_made(one, size)), *made]
-        return {request.output_field: value}
-
-    image.declare(request.output_field, fo.Detections, ATTRIBUTES)
-    image.revise([request.output_field], [0], revise_one)
-    return len(masks), True
+        image.declare(request.output_field, fo.Detections, ATTRIBUTES)
+        image.revise([request.output_field], [0], revise_one)
+        return len(masks), True

@@ -199,7 +199,8 @@ def _movie(ctx: Any) -> Footage:
 
 
 def _fields(footage: Footage) -> list[str]:
-    fields = [name for name, field in footage.schema().items() if MARK in label_schema(field)]
+    schema = footage.fields.schema()
+    fields = [name for name, field in schema.items() if MARK in label_schema(field)]
     if not fields:
         raise FootageError("There are no masks of SAM 2 here yet. Run propagate_masks.")
     return fields
@@ -207,7 +208,7 @@ def _fields(footage: Footage) -> list[str]:
 
 def _scores(footage: Footage, name: str) -> list[str]:
     """Names of the scores that can be plotted: confidence, doubt, and those of an evaluation."""
-    parts = [*label_schema(footage.schema()[name])]
+    parts = [*label_schema(footage.fields.schema()[name])]
     measured = (part for part in parts if part.endswith("_iou"))
     return [*([DOUBT] if DOUBT in parts else []), CONFIDENCE, *measured]
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
 from threading import Thread
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import fiftyone.operators as foo
 from fiftyone.operators import types
@@ -97,19 +96,6 @@ class _Options(ExecutionOptions):
         return False
 
 
-@dataclass
-class _Outcome(Generic[Movie]):
-    """The results of the movies so far."""
-
-    gather: Callable[[list[Movie]], forms.Outcome]
-    stopped: Callable[[Progress], Movie] | None
-    movies: list[Movie] = field(default_factory=list)
-
-    def report(self) -> forms.Outcome:
-        """Return the report of all movies so far."""
-        return self.gather(self.movies)
-
-
 def work(
     ctx: Any,
     events: Generator[Progress | Movie, None, None],
@@ -128,19 +114,19 @@ def work(
     stopped
         Makes the result of the movie at which it was stopped; None: that movie has none.
     """
-    outcome = _Outcome(gather, stopped)
-    steps = _steps(Run(ctx.store(STORE)), events, outcome)
+    movies: list[Movie] = []
+    steps = _steps(Run(ctx.store(STORE)), events, movies, gather, stopped)
     if "operator_uri" in ctx.request_params and not ctx.delegated:
         return _begin(ctx, steps)
     if ctx.operator_uri is None:  # a caller that runs it step by step
-        return _messages(ctx, steps, outcome)
+        return _messages(ctx, steps, lambda: gather(movies))
     for progress in steps:
         if ctx.delegated:
             ctx.set_progress(progress=progress.share, label=str(progress))
     if not ctx.delegated:
-        for _ in forms.show_report(ctx, outcome.report()):
+        for _ in forms.show_report(ctx, gather(movies)):
             pass
-    return forms.report_values(outcome.report())
+    return forms.report_values(gather(movies))
 
 
 def _begin(ctx: Any, steps: Iterator[Progress]) -> Iterator[Any]:
@@ -153,31 +139,37 @@ def _begin(ctx: Any, steps: Iterator[Progress]) -> Iterator[Any]:
         yield ctx.ops.notify("SAM 2 is at work; its panel beside the samples shows how far it is.")
 
 
-def _messages(ctx: Any, steps: Iterator[Progress], outcome: _Outcome[Any]) -> Iterator[Any]:
+def _messages(
+    ctx: Any, steps: Iterator[Progress], report: Callable[[], forms.Outcome]
+) -> Iterator[Any]:
     for progress in steps:
         yield ctx.ops.set_progress(label=str(progress), progress=progress.share)
-    yield from forms.show_report(ctx, outcome.report())
+    yield from forms.show_report(ctx, report())
 
 
 def _steps(
-    run: Run, events: Generator[Progress | Movie, None, None], outcome: _Outcome[Movie]
+    run: Run,
+    events: Generator[Progress | Movie, None, None],
+    movies: list[Movie],
+    gather: Callable[[list[Movie]], forms.Outcome],
+    stopped: Callable[[Progress], Movie] | None,
 ) -> Iterator[Progress]:
-    """Run until a person stops it; yield progress now and then."""
+    """Run until a person stops it; yield progress now and then, and fill the list of movies."""
     problem = ""
     try:
         for event in events:
             if not isinstance(event, Progress):
-                outcome.movies.append(event)
+                movies.append(event)
             elif run.due():
                 run.show(event)
                 yield event
                 if run.is_to_stop():
-                    outcome.movies += [outcome.stopped(event)] if outcome.stopped else []
+                    movies += [stopped(event)] if stopped else []
                     break
     except Exception as error:
         problem = reason(error)
         raise
     finally:
         events.close()  # writes the masks that are still buffered
-        report = outcome.report()
+        report = gather(movies)
         run.end(problem or str(report), report.problems)

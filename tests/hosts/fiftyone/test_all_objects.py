@@ -125,6 +125,27 @@ def test_a_corrected_mask_has_only_its_object_tracked_again(movie: Any) -> None:
     assert {len(here) for here in masks(movie).values()} == {2}
 
 
+def test_what_people_gave_to_machine_labels_survives_another_search_for_all_objects(
+    movie: Any,
+) -> None:
+    propagate(movie, all_objects=True, last=3)
+    sample = movie.first()
+    for number in (1, 2, 3):
+        one, other = sample.frames[number].sam2.detections
+        one.label, one["stage"] = "mother", "G2"
+        one.tags.append("checked")
+        if number == 2:
+            other.mask = np.ones_like(other.mask)
+    sample.save()
+    shown = next(iter(masks(movie)[1].values()))
+    assert propagate(movie, all_objects=True, last=3).movies[0].computed
+    movie.reload()
+    for number in (1, 2, 3):
+        (one,) = (x for x in movie.first().frames[number].sam2.detections if x.label == "mother")
+        assert (one.tags, one["stage"], bool(one.sam2_mark)) == (["checked"], "G2", True)
+        assert overlap(masks(movie)[number][one.index], shown) > 0.6
+
+
 def test_daughters_know_their_mother_and_when_they_were_born(dataset: Any, tmp_path: Path) -> None:
     images = (np.repeat(image[..., None], 3, -1) for image in dividing(LONG, DIVIDED))
     dataset.add_sample(fo.Sample(str(encode_video(tmp_path / "dividing.mp4", images, 12))))

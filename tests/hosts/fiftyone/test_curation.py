@@ -13,8 +13,8 @@ import pytest
 
 from sam2_plugins.fiftyone_plugin import propagate
 from sam2_plugins.fiftyone_plugin.finding import find_footage
-from sam2_plugins.fiftyone_plugin.footage import Video
 from sam2_plugins.fiftyone_plugin.request import MovieReport
+from sam2_plugins.fiftyone_plugin.videos import Video
 from tests.hosts.fiftyone.conftest import FRAMES, disc, label, masks, put
 
 LAST = 6

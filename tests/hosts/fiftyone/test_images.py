@@ -217,6 +217,23 @@ def test_everything_in_an_image_is_found_without_a_prompt(images: Any, execute: 
         assert max(overlap(mask, disc(0, number)) for mask in found) > 0.75
 
 
+def test_what_people_gave_to_masks_of_everything_survives_another_search(images: Any) -> None:
+    first = images.match({"place": 0, "sequence": "a"})
+    request = Request((), "all")
+    segment(first, request, everything=Everything(8, 0.5, 0.8))
+    sample = first.first()
+    one = sample["all"].detections[0]
+    one.label, before = "nucleus", rendered(sample, "all")[one.index]
+    one.tags.append("checked")
+    sample.save()
+    segment(first, request, everything=Everything(9, 0.5, 0.8))
+    images.reload()
+    sample = first.first()
+    (one,) = (one for one in sample["all"].detections if one.label == "nucleus")
+    assert one.tags == ["checked"]
+    assert overlap(rendered(sample, "all")[one.index], before) > 0.5
+
+
 def test_a_video_is_no_image(movie: Any, execute: Execute) -> None:
     with pytest.raises(ExecutionError, match="propagate_masks"):
         execute("segment_images", movie, everything=True)

@@ -13,8 +13,8 @@ from PIL import Image
 
 from sam2_plugins.fiftyone_plugin import Everything, Request, evaluate, propagate, segment
 from sam2_plugins.fiftyone_plugin.finding import find_footage
-from sam2_plugins.fiftyone_plugin.footage import Video
 from sam2_plugins.fiftyone_plugin.request import Progress
+from sam2_plugins.fiftyone_plugin.videos import Video
 from tests.hosts.fiftyone.conftest import elsewhere, label, masks, put
 
 GRADES = [1, "good", [2]]

@@ -55,6 +55,15 @@ def test_the_field_that_workers_add_is_known_to_the_dataset_at_hand(movies: Any)
     assert movies.count("frames.sam2.detections") == FRAMES
 
 
+def test_views_at_hand_can_be_used_after_workers_have_added_a_field(movies: Any) -> None:
+    clips = movies[:1].to_clips([[(1, 2)]])
+    propagate(clips, "seed", "clips", workers=2)
+    assert clips.count("frames.clips.detections") == 2
+    trajectories = movies[:1].to_trajectories("frames.seed")
+    propagate(trajectories, "seed", "trajectories", workers=2)
+    assert len(trajectories.limit(1)) == 1  # FiftyOne looks for the fields that it excludes
+
+
 def test_a_closed_run_of_workers_keeps_what_was_done(movies: Any) -> None:
     events = run(find_footage(movies[:2]), Request(("seed",)), Where(workers=2))
     next(event for event in events if isinstance(event, Progress))
