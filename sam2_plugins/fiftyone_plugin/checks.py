@@ -19,7 +19,7 @@ from sam2_plugins.fiftyone_plugin.documents import (
     PROMPT_TYPES,
 )
 from sam2_plugins.fiftyone_plugin.finding import check_view, first_group, members_of
-from sam2_plugins.fiftyone_plugin.footage import FootageError
+from sam2_plugins.fiftyone_plugin.footage import FootageError, find_field
 from sam2_plugins.fiftyone_plugin.marks import MARK
 from sam2_plugins.fiftyone_plugin.prompting import check_prompt_field
 from sam2_plugins.fiftyone_plugin.request import Request
@@ -74,10 +74,11 @@ def check_request(view: Any, request: Request) -> list[str]:
 
 def prompt_fields(view: Any) -> list[str]:
     """Names of the fields that can hold prompts, without `frames.`."""
+    schema = view.get_frame_field_schema(flat=True) or view.get_field_schema(flat=True)
     return [
         name
-        for name, field in frame_schema(view).items()
-        if getattr(field, "document_type", None) in PROMPT_TYPES
+        for name in schema
+        if getattr(find_field(schema, name), "document_type", None) in PROMPT_TYPES
     ]
 
 
@@ -107,7 +108,7 @@ def check_output_field(schema: Any, name: str, all_objects: bool = False) -> Non
     ):
         if part not in schema:
             continue
-        check_writable(schema, part)
+        check_writable(schema[part], part)
         found = getattr(schema[part], "document_type", None)
         if found is not kind:
             what = found.__name__ if found else type(schema[part]).__name__
@@ -144,9 +145,9 @@ def label_schema(field: Any, items: str = "detections") -> dict[str, Any]:
     return {} if inner is None else dict(inner.field.get_field_schema())
 
 
-def check_writable(schema: Any, name: str) -> None:
+def check_writable(field: Any, name: str) -> None:
     """Check that nobody has made a field read-only."""
-    if schema[name].read_only:
+    if field.read_only:
         raise FootageError(
             f"The field {name!r} is read-only: choose another, or make it writable by setting its "
             "read_only to False."
@@ -195,7 +196,7 @@ def _missing(view: Any) -> list[str]:
 
 def _check_prompts(view: Any, schema: Mapping[str, Any], request: Request) -> None:
     """Check that there is a label; people's labels in the field of results are prompts, too."""
-    names = {*request.prompt_fields, request.output_field} & {*schema}
+    names = {*request.prompt_fields, *({request.output_field} & {*schema})}
     if not any(len(_with_labels(view, schema, name).limit(1)) for name in names):
         fields = ", ".join(map(repr, request.prompt_fields))
         raise FootageError(
@@ -228,7 +229,7 @@ def replaced_by_everything(view: Any, name: str) -> list[str]:
 
 def _with_labels(view: Any, schema: Mapping[str, Any], name: str, which: Any = None) -> Any:
     """Samples with a label in a field, found in the database without reading them."""
-    items = PROMPT_TYPES[schema[name].document_type]
+    items = PROMPT_TYPES[find_field(schema, name).document_type]
     if items is None:
         found = ViewField(name).exists()
     else:

@@ -250,9 +250,12 @@ def set_outdated(label: Any, outdated: bool) -> bool:
 
 
 def instance_of(label: Any) -> str | None:
-    """Return the id of a label's instance, as FiftyOne has it, or as text from a file."""
+    """Return the id of a label's instance; one is made of what another tool wrote there."""
     instance = value_of(label, "instance")
-    return None if instance is None else str(getattr(instance, "id", instance))
+    if instance is None:
+        return None
+    text = str(getattr(instance, "id", instance))
+    return text if BsonId.is_valid(text) else files.digest_of(text, 24)
 
 
 def value_of(label: Any, name: str) -> Any:

@@ -23,7 +23,7 @@ from sam2_plugins.fiftyone_plugin.checks import (
 )
 from sam2_plugins.fiftyone_plugin.documents import instance_of, labels_of, value_of
 from sam2_plugins.fiftyone_plugin.finding import find_footage
-from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
+from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError, find_field
 from sam2_plugins.fiftyone_plugin.objects import object_name
 from sam2_plugins.fiftyone_plugin.prompting import Prompting, check_prompt_field, class_names
 from sam2_plugins.fiftyone_plugin.request import Progress, reason
@@ -158,7 +158,8 @@ def check_evaluation(
     movies = find_footage(view, group_by, order_by)
     for name in (pred_field, gt_field):
         check_prompt_field(frame_schema(movies[0].view), name)
-    check_writable(movies[0].schema(), pred_field)
+    masks = find_field(movies[0].schema(), pred_field)
+    check_writable(masks, pred_field)
     if pred_field == gt_field:
         raise FootageError("The masks and the truth are the same field. Choose two.")
     if not eval_key.isidentifier():
@@ -168,7 +169,7 @@ def check_evaluation(
     check_values(frames, {iou: 0.5}, "The field")
     check_values(samples, dict.fromkeys(means, 0.5), "The field")
     attributes = dict.fromkeys((iou, *means), 0.5)
-    check_values(label_schema(frames[pred_field]), attributes, f"In {pred_field!r} the attribute")
+    check_values(label_schema(masks), attributes, f"In {pred_field!r} the attribute")
     return movies
 
 
@@ -474,7 +475,8 @@ def _write(
         return True
 
     names = (f"{eval_key}_{what}" for what in ("iou", "J", "F"))
-    footage.declare(name, footage.schema()[name].document_type, dict.fromkeys(names, 0.5))
+    kind = find_field(footage.schema(), name).document_type
+    footage.declare(name, kind, dict.fromkeys(names, 0.5))
     change(footage, [name], {*shown.values()}, add_scores)
 
 

@@ -21,6 +21,7 @@ import fiftyone.utils.cvat as fouc
 from fiftyone.utils.data.exporters import build_dataset_exporter
 
 from sam2_plugins.fiftyone_plugin.finding import ungrouped
+from sam2_plugins.fiftyone_plugin.footage import FRAMES, FootageError, find_field
 from sam2_plugins.fiftyone_plugin.marks import DOUBT, DOUBT_REASONS, MARK
 
 _NAMELESS = "object"
@@ -52,6 +53,11 @@ def export(
         Names of other attributes that are to be written: "sam2_mark", "object_score", scores, …
     **options
         Of FiftyOne's `export`, or of its writer.
+
+    Raises
+    ------
+    FootageError
+        If there is no such field.
     """
     writer, rest = build_dataset_exporter(
         dataset_type, warn_unused=False, export_dir=str(export_dir), **options
@@ -68,9 +74,13 @@ def export(
         view = ungrouped(view)  # FiftyOne would write the first image of each
     elif view.media_type == fom.GROUP:
         view = view.select_group_slices(view.group_slice)
+    name = label_field.removeprefix(FRAMES)
     is_video = view.media_type == fom.VIDEO and not view._is_frames
+    schema = view.get_frame_field_schema() if is_video else view.get_field_schema()
+    if find_field(schema or {}, name) is None:
+        raise FootageError(f"There is no field {name!r} with labels, or the view hides it.")
     kind = "frame_labels_field" if is_video else "label_field"
-    view.export(dataset_exporter=writer, **{kind: label_field.removeprefix("frames."), **rest})
+    view.export(dataset_exporter=writer, **{kind: name, **rest})
 
 
 def mend_writers() -> None:

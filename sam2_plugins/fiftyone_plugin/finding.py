@@ -224,9 +224,10 @@ def _videos_of_frames(view: Any) -> list[Video]:
     names = ["sample_id", "frame_number", "id"]
     for id_, number, image in zip(*flat.values(names), strict=True):
         shown.setdefault(id_, {})[number - 1] = image
-    # Those that the view was made from know the labels of now; its own are as old as it is.
+    # Those that the view was made from know the labels of now; its own are as old as it is. Clips
+    # do not know their videos by id.
     filtered = not {type(stage).__name__ for stage in flat._stages} <= OF_SAMPLES
-    labels = flat if filtered else flat._source_collection
+    labels = flat if filtered or flat._source_collection._is_clips else flat._source_collection
     videos = every_slice(view._root_dataset, fom.VIDEO)
     paths = dict(zip(*videos.select(list(shown)).values(["id", "filepath"]), strict=True))
     return [

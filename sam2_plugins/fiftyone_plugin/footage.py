@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
+from functools import reduce
 from operator import itemgetter
 from typing import Any, ClassVar, TypeAlias
 
@@ -22,6 +23,7 @@ from fiftyone.core.odm import get_db_conn, load_dataset, serialize_value
 from fiftyone.core.sample import Sample
 
 from sam2_plugins.core.errors import Sam2PluginsError
+from sam2_plugins.core.files import digest_of
 from sam2_plugins.core.frames import FrameSource, open_frames
 
 FRAMES = "frames."
@@ -182,7 +184,7 @@ class Footage(ABC):
         beyond
             Also of frames of the video that the view does not show.
         """
-        if field_name in self.schema():
+        if find_field(self.schema(), field_name) is not None:
             source = self.view if filtered else self.samples
             for frame, value in self._values(source, field_name, frames):
                 if value is not None and (beyond or self.shows(frame)):
@@ -239,7 +241,8 @@ class Footage(ABC):
         FootageError
             If there are such.
         """
-        gone = {*names} - {one["name"] for one in self._stored_schema()}
+        there = {one["name"] for one in self._stored_schema()}
+        gone = {name for name in names if name.partition(".")[0] not in there}
         if gone:
             self._collection.update_many(self._own, {"$unset": dict.fromkeys(gone, "")})
             raise FootageError(
@@ -328,7 +331,7 @@ class Footage(ABC):
         """Paths of the masks of a field that are on the disk, beyond a clip, too."""
         parts = [f"{field_name}.mask_path", f"{field_name}.detections.mask_path"]
         for row in self._collection.find(self._own, parts):
-            value = row.get(field_name) or {}
+            value = reduce(lambda found, key: found.get(key) or {}, field_name.split("."), row)
             for one in (value, *value.get("detections", ())):
                 if one.get("mask_path"):
                     yield one["mask_path"]
@@ -350,15 +353,30 @@ class Footage(ABC):
     def schema(self, flat: bool = False) -> Mapping[str, Any]:
         """Name to field, of the frames; if flat, of attributes, too."""
 
+    @property
+    def part(self) -> str:
+        """Tells it from others of its sample: where it begins."""
+        return str(self.span[0])
+
     def times(self) -> dict[int, Any]:
-        """Frame to when it was changed last, in the database; of those that it knows."""
+        """Frame to when it was changed last, in the database; of its own that are known there."""
         rows = self._documents(None).items()
-        return {frame: row.get("last_modified_at") for frame, row in rows}
+        return {n: row.get("last_modified_at") for n, row in rows if self.shows(n)}
 
     @property
     def samples(self) -> Any:
         """All samples of its kind in the dataset, in all slices."""
         return every_slice(self.dataset, self.media_type)
+
+
+def find_field(schema: Mapping[str, Any], name: str) -> Any:
+    """Return a field, or one within it (`inspection.cells`); None if it is not there."""
+    first, _, rest = name.partition(".")
+    found = schema.get(first)
+    if not rest or found is None:
+        return found
+    is_document = isinstance(found, fo.EmbeddedDocumentField)
+    return find_field(found.get_field_schema(), rest) if is_document else None
 
 
 def video_metadata(frames: FrameSource, fps: float | None = None) -> Any:
@@ -456,6 +474,11 @@ class Video(Footage):
     def span(self) -> tuple[int, int | None]:
         """Return its limits."""
         return self.limits
+
+    @property
+    def part(self) -> str:
+        """Return where it begins; of a clip its name, too: several may begin there."""
+        return super().part + (self.clip and f".{digest_of(self.name, 8)}")
 
     def shows(self, frame: int) -> bool:
         """Return whether a view of frames shows it, too."""

@@ -42,7 +42,7 @@ def journal_path(footage: Footage, request: Request, options: TrackingOptions) -
     how = json.dumps(about, sort_keys=True, default=str)
     folder = cache_dir() / "fiftyone" / str(footage.dataset._root_dataset._doc.id)
     require_writable(folder, "SAM2_PLUGINS_CACHE")
-    movie = f"{footage.sample_id}-{request.output_field}-{footage.span[0]}-"
+    movie = f"{footage.sample_id}-{request.output_field}-{footage.part}-"
     path = folder / f"{movie}{digest_of(how, 16)}.jsonl"
     for other in folder.glob(f"{movie}*.jsonl"):
         if other != path:

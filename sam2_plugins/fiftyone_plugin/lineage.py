@@ -90,7 +90,7 @@ def track_all(model: Sam2Model, footage: Footage, request: Request, report: Movi
     counts = Counter(one.kind for one in lineage.events if one.frame > first)
     yield replace(
         report,
-        problems=tuple(prompting.problems),
+        problems=(*earlier.problems, *prompting.problems),
         frames=writing.frames,
         computed=writing.frames,
         objects=len(names),

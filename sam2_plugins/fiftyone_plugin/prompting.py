@@ -11,7 +11,7 @@ import fiftyone as fo
 from sam2_plugins.core.errors import PromptError, Sam2PluginsError
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.fiftyone_plugin.documents import PROMPT_TYPES, instance_of, labels_of, plain
-from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError
+from sam2_plugins.fiftyone_plugin.footage import Footage, FootageError, find_field
 from sam2_plugins.fiftyone_plugin.labels import Cue, read_cue, read_segmentation
 from sam2_plugins.fiftyone_plugin.objects import PromptLabel, object_name
 from sam2_plugins.fiftyone_plugin.request import Request, reason
@@ -110,11 +110,15 @@ def read_prompts(
 def check_prompt_field(schema: Mapping[str, Any], name: str) -> None:
     """Check that a field exists on the frames, and holds labels that can be prompts."""
     kinds = ", ".join(kind.__name__ for kind in PROMPT_TYPES)
-    if name not in schema:
+    field = find_field(schema, name)
+    if field is None:
+        declare = ", or FiftyOne does not know it yet (add_dynamic_frame_fields)"
+        why = declare if name.partition(".")[0] in schema else ""
         raise FootageError(
-            f"The frames have no field {name!r}, or the view hides it: name one that holds {kinds}."
+            f"The frames have no field {name!r}, or the view hides it{why}: name one that holds "
+            f"{kinds}."
         )
-    if getattr(schema[name], "document_type", None) not in PROMPT_TYPES:
+    if getattr(field, "document_type", None) not in PROMPT_TYPES:
         raise FootageError(f"The field {name!r} holds no prompts: choose one that holds {kinds}.")
 
 

@@ -159,7 +159,11 @@ def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieRe
         unprompted = _without_prompt(earlier.tracks, objects)
         report = replace(
             report,
-            problems=(*prompting.problems, *name_clashes(prompting.prompt_labels, objects)),
+            problems=(
+                *earlier.problems,
+                *prompting.problems,
+                *name_clashes(prompting.prompt_labels, objects),
+            ),
             unprompted=tuple(track.name for track in unprompted),
             removed=request.remove_unprompted,
         )

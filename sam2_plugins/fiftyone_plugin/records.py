@@ -104,21 +104,25 @@ def find_done(movies: Sequence[Footage], request: Request) -> Iterator[tuple[Foo
         some = candidates[begin : begin + _AT_ONCE]
         states = _states([movie for movie, _ in some])
         for movie, found in some:
-            now = states.get(movie.sample_id), signature(*map(Path, found.get("masks", ())))
+            now = states[id(movie)], signature(*map(Path, found.get("masks", ())))
             if now == (found["state"], found.get("signature", "")):
                 yield movie, _report(found["report"])
 
 
-def _states(movies: Sequence[Footage]) -> dict[str, str]:
-    """The states of movies by sample, in one query for all the videos."""
-    videos = [movie for movie in movies if isinstance(movie, Video)]
-    states = {one.sample_id: _digest(one.times()) for one in movies if not isinstance(one, Video)}
+def _states(movies: Sequence[Footage]) -> dict[int, str]:
+    """The states of movies by `id`, in one query for all the videos."""
+    videos: dict[str, list[Footage]] = {}
+    for one in movies:
+        if isinstance(one, Video):
+            videos.setdefault(one.sample_id, []).append(one)
+    states = {id(one): _digest(one.times()) for one in movies if not isinstance(one, Video)}
     if videos:
         names = ["id", "frames.frame_number", "frames.last_modified_at"]
-        samples = videos[0].samples.select([video.sample_id for video in videos])
+        samples = next(iter(videos.values()))[0].samples.select(list(videos))
         for id_, numbers, times in zip(*samples.values(names), strict=True):
-            rows = zip(numbers or (), times or (), strict=True)
-            states[id_] = _digest({n - 1: time for n, time in rows if n is not None})
+            rows = [(n - 1, time) for n, time in zip(numbers or (), times or (), strict=True) if n]
+            for one in videos[id_]:
+                states[id(one)] = _digest({n: time for n, time in rows if one.shows(n)})
     return states
 
 
@@ -138,13 +142,12 @@ def _wanted(footage: Footage, request: Request) -> str:
         for stage in stages
         if stage["_cls"].rpartition(".")[2] not in OF_SAMPLES
     ]
-    shown: list[Any] = [*footage.span, footage.files, sorted(getattr(footage, "only", None) or ())]
-    shown += [footage.name] if getattr(footage, "clip", "") else []  # of which trajectory
+    shown = [*footage.span, footage.files, sorted(getattr(footage, "only", None) or ())]
     return digest_of(json.dumps([values, chosen, shown], sort_keys=True, default=str), 16)
 
 
 def _key(footage: Footage, request: Request) -> str:
-    return f"{footage.sample_id}/{request.output_field}/{footage.span[0]}"
+    return f"{footage.sample_id}/{request.output_field}/{footage.part}"
 
 
 def _store(footage: Footage) -> ExecutionStore:

@@ -31,6 +31,7 @@ from sam2_plugins.fiftyone_plugin.documents import (
     read_made,
     rename,
     set_outdated,
+    value_of,
 )
 from sam2_plugins.fiftyone_plugin.footage import Footage
 from sam2_plugins.fiftyone_plugin.marks import MARK, Cause, Mark, digest
@@ -66,6 +67,8 @@ class Earlier:
     ----------
     by_people
         (frame, label) of the labels that people made or corrected.
+    missing
+        Paths of their masks that are not there.
     tracks
         Of the machine-made labels.
     """
@@ -73,6 +76,7 @@ class Earlier:
     def __init__(self, footage: Footage, request: Request, frame_size: tuple[int, int]) -> None:
         self._footage = footage
         self._fields = (request.output_field, request.lost_field)
+        self.missing: list[str] = []
         self.by_people: list[tuple[int, Any]] = []
         labels: list[_Made] = []
         for name in self._fields:
@@ -80,6 +84,9 @@ class Earlier:
                 for label in labels_of(value):
                     made = read_made(label, frame_size)
                     if made is not None:
+                        path = value_of(label, "mask_path")
+                        if made.mask is None and path and not Path(path).exists():
+                            self.missing.append(path)
                         labels.append(_Made(frame, label.id, made, OUTDATED in label.tags))
                     elif footage.shows(frame):
                         self.by_people.append((frame, label))
@@ -87,6 +94,17 @@ class Earlier:
         self.tracks = [_track_of(one) for one in gathered]
         self._labels = {id(t): group for t, group in zip(self.tracks, gathered, strict=True)}
         self._twice = {id_ for group in gathered for id_ in _twice(group)}
+
+    @property
+    def problems(self) -> list[str]:
+        """A line on the masks that are not there: a person may have painted into some of them."""
+        if not self.missing:
+            return []
+        return [
+            f"{len(self.missing)} masks of earlier runs were not there, such as {self.missing[0]}: "
+            "those of this run's frames were made anew. What was painted into such a file since "
+            "the last run is in that file only."
+        ]
 
     def masklets(
         self,
@@ -118,15 +136,21 @@ class Earlier:
     def outdated(
         self, objects: Iterable[TrackedObject], causes: Mapping[str, Cause]
     ) -> dict[str, set[int]]:
-        """Instance to the frames whose masks follow from something else than the prompts."""
-        return {
-            one.who.instance: {
-                label.frame
+        """Instance to the frames whose masks follow from something else than the prompts.
+
+        Those beyond a clip may follow from prompts there: they count if they are of the same run as
+        some within.
+        """
+        found = {}
+        for one in objects:
+            others = [
+                (label.frame, label.made.mark.cause.removesuffix("r"))
                 for label in self._of(one.track)
                 if label.made.mark.cause not in causes[one.who.instance]
-            }
-            for one in objects
-        }
+            ]
+            within = {cause for frame, cause in others if self._footage.shows(frame)}
+            found[one.who.instance] = {frame for frame, cause in others if cause in within}
+        return found
 
     def settle(self, objects: Sequence[TrackedObject], causes: Mapping[str, Cause]) -> None:
         """Give the tracks the names of their objects, and make corrections all a person's.

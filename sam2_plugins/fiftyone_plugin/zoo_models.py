@@ -136,4 +136,6 @@ class _VideoModel(_ZooModel):
         values = {n - 1: frame[self._prompt_field] for n, frame in sample.frames.items()}
         with open_frames(sample.filepath) as frames:
             masks = self._track(frames, values, sample)
+        if not masks:  # FiftyOne takes the labels of at least one frame
+            masks = {sample.support[0] - 1 if isinstance(sample, ClipView) else 0: []}
         return {n + 1: fo.Detections(detections=labels) for n, labels in masks.items()}

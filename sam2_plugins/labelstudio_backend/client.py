@@ -8,8 +8,9 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from sam2_plugins.labelstudio_backend.errors import AwayError, NotThereError, Se
 
 PATIENCE = httpx.Timeout(30.0, connect=10.0)
 _AWAY = {502, 503, 504}  # what stands before a server answers so while it starts
+PAGE = 10
+"""Tasks that are read at once: each comes with its annotations and predictions."""
 _EARLY = 30.0  # seconds before its end at which an access token is renewed
 
 
@@ -141,16 +144,43 @@ class LabelStudio:
             If the server does not answer, or refuses.
         """
         # Of the list: asked for a single task, Label Studio requests a prediction of its backend.
-        query = quote(json.dumps({"selectedItems": {"all": False, "included": [task]}}))
-        path = f"/api/tasks/?project={project}&fields=all&query={query}"
+        query = {"selectedItems": {"all": False, "included": [task]}}
         try:
-            found = self.request("GET", path)
+            tasks = self._tasks(project, query)
         except NotThereError:
             return None
+        return next((dict(one) for one in tasks if one.get("id") == task), None)
+
+    def predicted_tasks(self, project: str, just_now: bool) -> Iterator[dict[str, Any]]:
+        """Yield the tasks that have a prediction, those that changed last first.
+
+        Parameters
+        ----------
+        just_now
+            Whether only those are wanted that changed in the same minute as the latest.
+        """
+        some = {"filter": "filter:tasks:total_predictions", "operator": "greater", "value": 0}
+        filters = {"conjunction": "and", "items": [{**some, "type": "Number"}]}
+        query = {"filters": filters, "ordering": ["-tasks:updated_at"]}
+        latest, page = None, 1
+        while tasks := self._tasks(project, query, f"&page_size={PAGE}&page={page}"):
+            for task in tasks:
+                changed = datetime.fromisoformat(str(task["updated_at"]).replace("Z", "+00:00"))
+                latest = latest or changed
+                if just_now and latest - changed > timedelta(minutes=1):
+                    return
+                yield dict(task)
+            if len(tasks) < PAGE:
+                return
+            page += 1
+
+    def _tasks(self, project: str, query: Any, more: str = "") -> list[Mapping[str, Any]]:
+        text = quote(json.dumps(query))
+        found = self.request("GET", f"/api/tasks/?project={project}&fields=all&query={text}{more}")
         tasks = found.get("tasks") if isinstance(found, Mapping) else None
         if not isinstance(tasks, list):
             raise ServerError(f"{self.url} is no Label Studio: it has no list of tasks.")
-        return next((dict(one) for one in tasks if one.get("id") == task), None)
+        return tasks
 
     def label_config(self, project: str) -> str:
         """Return the labelling config of a project as it is now."""

@@ -1,4 +1,4 @@
-"""Corrections, which Label Studio reports by webhook: predictions of older prompts are deleted.
+"""What a person changes in Label Studio: predictions of how it was before are deleted.
 
 Label Studio requests no prediction of a task that has one of this model already: without this,
 *Retrieve predictions* after a correction would do nothing. Each prediction is marked with a digest
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sam2_plugins.core.files import digest_of
@@ -20,64 +21,93 @@ from sam2_plugins.labelstudio_backend import images, keyframes
 from sam2_plugins.labelstudio_backend.client import LabelStudio
 from sam2_plugins.labelstudio_backend.deliveries import Deliveries
 from sam2_plugins.labelstudio_backend.errors import FormatError, LabelStudioError
-from sam2_plugins.labelstudio_backend.formats.video_rectangle import read_region
-from sam2_plugins.labelstudio_backend.label_config import SHAPES, VIDEO_SHAPE
+from sam2_plugins.labelstudio_backend.formats.geometry import number
+from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
+    VideoRegion,
+    read_region,
+    read_regions,
+)
+from sam2_plugins.labelstudio_backend.label_config import SHAPES, VIDEO_SHAPE, is_shape
 from sam2_plugins.labelstudio_backend.regions import NOTE, note_of
-from sam2_plugins.labelstudio_backend.request import is_ours, objects_in
+from sam2_plugins.labelstudio_backend.request import TaskRequest, objects_in
 
 log = logging.getLogger(__name__)
 
-_PROMPTS = "prompts"
+_PROMPTS, _SOURCE = "prompts", "annotation"
 PATIENCE = 2.0
 """Seconds that a set-up waits for older predictions to be deleted; Label Studio waits 3."""
 
 
 class Corrections:
-    """Deletes stored predictions of prompts that a person has changed since, in threads."""
+    """Deletes stored predictions of what a person has changed since, in threads."""
 
     def __init__(self) -> None:
         self._work = Deliveries(lambda _, check: check())
         self._unchecked: Counter[str] = Counter()
         self._checked = threading.Condition()
 
-    def annotated(self, project: str, annotation: int, server: LabelStudio) -> None:
-        """Check the predictions of a task whose annotation was saved.
-
-        The annotation is read from Label Studio, because anybody can send a webhook.
-        """
+    def delete(self, project: str, server: LabelStudio, find: Callable[[], Iterable[int]]) -> None:
+        """Delete the predictions of a project that are found outdated."""
 
         def check() -> None:
             try:
-                _delete_older(server, server.annotation(annotation))
+                # All are read before: a task without a prediction is none of the next page.
+                for one in list(find()):
+                    server.delete_prediction(one)
             except (LabelStudioError, KeyError, TypeError, ValueError) as error:
-                log.info("Annotation %s: older predictions stay: %s", annotation, error)
+                log.info("Project %s: outdated predictions stay: %s", project, error)
             finally:
                 with self._checked:
                     self._unchecked[project] -= 1
                     self._checked.notify_all()
 
         with self._checked:
-            if self._work.add(f"{annotation} {time.monotonic_ns()}", check):
+            if self._work.add(str(time.monotonic_ns()), check):
                 self._unchecked[project] += 1
 
     def wait(self, project: str) -> None:
-        """Wait up to `PATIENCE` until all annotations of a project are checked."""
+        """Wait up to `PATIENCE` until all of a project is checked."""
         with self._checked:
             self._checked.wait_for(lambda: not self._unchecked[project], PATIENCE)
 
     def stop(self) -> None:
-        """Accept no more annotations, and wait for those that are being checked."""
+        """Check no more, and wait for what is being checked."""
         self._work.stop()
         self._work.join()
 
 
-def _delete_older(server: LabelStudio, annotation: Mapping[str, Any]) -> None:
-    """Delete predictions of this backend that are not of an annotation's prompts."""
-    digest = prompts_digest(objects_in(annotation["result"]))
-    if digest and not annotation.get("was_cancelled"):
-        for one in server.predictions(int(annotation["task"])):
-            if is_ours(one) and mark_of(one) != digest:
-                server.delete_prediction(int(one["id"]))
+def outdated(request: TaskRequest) -> list[int]:
+    """Return the predictions of this backend that a task would not get any more.
+
+    They are of an annotation that is gone or has no region any more, of prompts that are not those
+    of the latest annotation, or of controls or a frame rate that the labelling config does not have
+    any more. Of what an annotator has in the editor alone, only the second is known.
+    """
+    drawn = prompts_digest(request.results)
+    annotated = {a.get("id"): objects_in(a.get("result")) for a in request.annotations}
+    names = {control.name for control in request.config.controls}
+    rates = {media.name: media.rate for media in request.config.media if media.kind == "Video"}
+    found = []
+    for one in request.own_predictions:
+        results, mark = objects_in(one.get("result")), _mark(one)
+        source = mark.get(_SOURCE)
+        is_gone = source is not None and not any(map(is_shape, annotated.get(source, ())))
+        is_older = request.source is not None and drawn and mark.get(_PROMPTS) != drawn
+        shown = [result.get("from_name") in names for result in results if is_shape(result)]
+        is_foreign = bool(shown) and not any(shown)
+        has_other_rate = any(_has_other_rate(r, rates) for r in read_regions(results, {}))
+        if is_gone or is_older or is_foreign or has_other_rate:
+            found.append(int(one["id"]))
+    return found
+
+
+def _has_other_rate(region: VideoRegion, rates: Mapping[str, float]) -> bool:
+    """Whether a region was made at another frame rate than that of its video."""
+    ours = [k for k in region.keyframes if keyframes.is_ours(k)]
+    rate = rates.get(region.to_name)
+    return rate is not None and any(
+        not math.isclose(number(k.raw, "time", 0) * rate, k.frame, rel_tol=1e-6) for k in ours
+    )
 
 
 def prompts_digest(results: Sequence[Mapping[str, Any]]) -> str:
@@ -86,21 +116,33 @@ def prompts_digest(results: Sequence[Mapping[str, Any]]) -> str:
     return digest_of("\n".join(prompts), 16) if prompts else ""
 
 
-def marked(results: list[dict[str, Any]], digest: str) -> list[dict[str, Any]]:
-    """Return the results of a prediction with a mark of the prompts that they come from."""
+def marked(
+    results: list[dict[str, Any]], digest: str, source: int | None = None
+) -> list[dict[str, Any]]:
+    """Return the results of a prediction with a mark of the prompts that they come from.
+
+    Parameters
+    ----------
+    source
+        Id of the annotation that the prompts are drawn in.
+    """
     for place, result in enumerate(results):
         if "id" in result:
             meta = result.get("meta")
             meta = dict(meta) if isinstance(meta, Mapping) else {}
-            meta[NOTE] = {**note_of(result), _PROMPTS: digest}
+            meta[NOTE] = {**note_of(result), _PROMPTS: digest, _SOURCE: source}
             return [*results[:place], {**result, "meta": meta}, *results[place + 1 :]]
     return results
 
 
 def mark_of(prediction: Mapping[str, Any]) -> str | None:
     """Return the digest of the prompts that a prediction is marked with."""
+    return _mark(prediction).get(_PROMPTS)
+
+
+def _mark(prediction: Mapping[str, Any]) -> Mapping[str, Any]:
     notes = map(note_of, objects_in(prediction.get("result")))
-    return next((note[_PROMPTS] for note in notes if _PROMPTS in note), None)
+    return next((note for note in notes if _PROMPTS in note), {})
 
 
 def _prompts(results: Sequence[Mapping[str, Any]]) -> Iterator[Any]:

@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -18,6 +18,7 @@ from sam2_plugins.labelstudio_backend.corrections import (
     Corrections,
     mark_of,
     marked,
+    outdated,
     prompts_digest,
 )
 from sam2_plugins.labelstudio_backend.deliveries import Deliveries, Pending
@@ -25,6 +26,7 @@ from sam2_plugins.labelstudio_backend.errors import (
     FormatError,
     LabelStudioError,
     NotThereError,
+    ServerError,
     StillFetchingError,
 )
 from sam2_plugins.labelstudio_backend.label_config import VIDEO_SHAPE
@@ -46,6 +48,10 @@ log = logging.getLogger(__name__)
 OPENS_WITHIN = 10.0
 """Seconds for a whole task by itself, if its result can be stored later: Label Studio requests one
 for a task that is opened and has none, and shows the task when it is answered."""
+
+LATELY, SAVED_WITHIN = 100.0, 10.0
+"""Seconds for which it is known what was answered, and in which Label Studio has saved that: a task
+that is opened meanwhile has no prediction yet, and is asked for again."""
 
 _GONE = "Task %s is not in Label Studio any more: its result is dropped."
 
@@ -74,6 +80,7 @@ class Engine:
         self._storing = threading.Lock()
         self._asking = threading.Lock()
         self._asked: set[str] = set()  # keys of what is being answered
+        self._answered: dict[str, float] = {}  # keys of what was answered lately, and when
 
     def predict(
         self,
@@ -108,9 +115,24 @@ class Engine:
             others = self._asked & set(keys)  # answered twice, Label Studio would keep both
             ours = {key for key in keys if key is not None} - others
             self._asked |= ours
+            begun = time.monotonic()
+            lately = {key: at for key, at in self._answered.items() if begun - at < LATELY}
+            self._answered = {**lately}
+        answers: list[Any] = []
         try:
-            each = zip(requests, keys, strict=True)
-            return [[] if key in others else self._answer(one, known) for one, key in each]
+            for one, key in zip(requests, keys, strict=True):
+                is_there = key in lately and _is_there(one, begun + SAVED_WITHIN)
+                skip = key in others or is_there
+                answers.append([] if skip else self._answer(one, known))
+            made = [(o, k, m) for o, k, m in zip(requests, keys, answers, strict=True) if k and m]
+            with self._asking:
+                for _, key, answer in made:
+                    if answer["model_version"] == own.model_version:
+                        self._answered[key] = time.monotonic()
+            told = [int(one["id"]) for request, _, _ in made for one in request.told_predictions]
+            if told and server is not None and server.api_key:
+                self._corrections.delete(project.partition(".")[0], server, lambda: told)
+            return answers
         finally:
             with self._asking:
                 self._asked -= ours
@@ -167,10 +189,57 @@ class Engine:
         self.projects.close()
 
     def annotated(self, project: str, annotation: int) -> None:
-        """Delete predictions that a saved annotation made outdated; see `Corrections`."""
-        server = self.projects.server(self.projects.full_name(project))
-        if server is not None and server.api_key:
-            self._corrections.annotated(project, annotation, server)
+        """Delete predictions that a saved annotation made outdated."""
+
+        def tasks(server: LabelStudio, _: str) -> Iterator[Mapping[str, Any] | None]:
+            yield server.task(project, int(server.annotation(annotation)["task"]))
+
+        self._check(project, tasks)
+
+    def unannotated(self, project: str) -> None:
+        """Delete predictions of annotations that were deleted just now."""
+        self._check(project, lambda server, _: server.predicted_tasks(project, just_now=True))
+
+    def configured(self, project: str, label_config: str = "") -> None:
+        """Delete predictions that do not fit a labelling config any more.
+
+        Parameters
+        ----------
+        label_config
+            By default, that of Label Studio.
+        """
+        name = self.projects.full_name(project)
+        if label_config and not self.projects.is_reconfigured(name, label_config):
+            return
+
+        def tasks(server: LabelStudio, config: str) -> Iterable[Mapping[str, Any]]:
+            if label_config or self.projects.is_reconfigured(name, config):
+                yield from server.predicted_tasks(project, just_now=False)
+
+        self._check(project, tasks)
+
+    def _check(
+        self, project: str, tasks: Callable[[LabelStudio, str], Iterable[Mapping[str, Any] | None]]
+    ) -> None:
+        """Delete the outdated predictions of some tasks.
+
+        Parameters
+        ----------
+        tasks
+            Reads them, by the server and the project's labelling config: from Label Studio, because
+            anybody can send a webhook.
+        """
+        name = self.projects.full_name(project)
+        server, own = self.projects.server(name), self.projects.settings(name)
+        if server is None or not server.api_key:
+            return
+
+        def find() -> Iterator[int]:
+            config = server.label_config(project)
+            for task in filter(None, tasks(server, config)):
+                yield from outdated(TaskRequest(task, config, None, server, name, math.inf, own))
+
+        self._corrections.delete(project, server, find)
 
     def wait_for_corrections(self, project: str) -> None:
         """Wait a few seconds until no prediction of older prompts is left in a project."""
@@ -250,7 +319,7 @@ class Engine:
         for reason in (told := dict.fromkeys([*failed.values(), *left.values()])):
             log.info("Task %s, a part of it: %s", request.task_id, reason)
         if whole:
-            results = marked(results, prompts_digest(request.results))
+            results = marked(results, prompts_digest(request.results), request.source)
         ious = [iou for one in made for iou in one.ious if iou is not None and iou == iou]
         version = request.settings.model_version
         if told and not request.interactive:
@@ -362,6 +431,8 @@ class Engine:
         elif made:
             with suppress(NotThereError), self._storing:
                 self._store(server, task, made, latest)
+            with self._asking:
+                self._answered[request.key] = time.monotonic()
         self._pending.remove(key)
 
     def _store(
@@ -373,7 +444,9 @@ class Engine:
         before, and those of other annotators stay in it.
         """
         earlier = server.predictions(task)
-        earlier = [one for one in earlier if one.get("model_version") == made["model_version"]]
+        told = [one["id"] for one in request.told_predictions]
+        version = made["model_version"]
+        earlier = [o for o in earlier if o.get("model_version") == version or o["id"] in told]
         if request.interactive and made["result"]:
             results = list(made["result"])
             for one in sorted(earlier, key=lambda one: -int(one["id"])):
@@ -391,6 +464,20 @@ def _kept_as(request: TaskRequest) -> str | None:
     with suppress(Sam2PluginsError):  # its answer tells why
         return request.key
     return None
+
+
+def _is_there(request: TaskRequest, until: float) -> bool:
+    """Whether a task has a prediction of this model, or gets it by then."""
+    server, task, version = request.server, request.task_id, request.settings.model_version
+    if server is None or not server.api_key or task is None:
+        return False
+    with suppress(ServerError):
+        while not any(one.get("model_version") == version for one in server.predictions(task)):
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.5)
+        return True
+    return False
 
 
 def _same(one: TaskRequest, other: TaskRequest) -> bool:

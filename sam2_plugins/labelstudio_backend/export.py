@@ -29,8 +29,9 @@ from sam2_plugins.labelstudio_backend.formats.video_rectangle import (
     turned_box,
 )
 from sam2_plugins.labelstudio_backend.keyframes import FRAMES, NOTE
-from sam2_plugins.labelstudio_backend.label_config import SHAPES, VIDEO_SHAPE
-from sam2_plugins.labelstudio_backend.regions import RELATION, id_of, tracks_of
+from sam2_plugins.labelstudio_backend.label_config import SHAPES, VIDEO_SHAPE, is_shape
+from sam2_plugins.labelstudio_backend.regions import RELATION, id_of, named, tracks_of
+from sam2_plugins.labelstudio_backend.request import objects_in
 from sam2_plugins.labelstudio_backend.timing import unpack_frames
 
 OBJECTS_FILE, FRAMES_FILE = "objects.json", "frames.csv"
@@ -156,7 +157,7 @@ def _parts(task: Mapping[str, Any]) -> Iterator[tuple[str, list[Mapping[str, Any
     sizes: dict[str, dict[FrameSize | None, None]] = {}
     for result in results:
         kind, to_name = str(result.get("type")).removesuffix("labels"), str(result.get("to_name"))
-        if kind in (*SHAPES, VIDEO_SHAPE):
+        if is_shape(result):
             size = None if kind == VIDEO_SHAPE else _image_size([result])
             sizes.setdefault(to_name, {})[size] = None
     for to_name, found in sizes.items():
@@ -333,8 +334,7 @@ def _annotations(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _results(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     latest = next(iter(_annotations(task)), {})
-    results = latest.get("result")
-    return [r for r in results or [] if isinstance(r, Mapping)]
+    return named(objects_in(latest.get("result")))
 
 
 def _name(task: Mapping[str, Any]) -> str:

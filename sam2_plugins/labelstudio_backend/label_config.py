@@ -211,6 +211,19 @@ def value_of(expression: str, data: Mapping[str, Any]) -> Any:
     return _VARIABLE.sub(lambda found: texts[found[0]], expression)
 
 
+def is_shape(result: Mapping[str, Any]) -> bool:
+    """Whether a result of a region is its shape: not its labels, nor a choice or a text."""
+    kind = str(result.get("type")).lower()
+    return kind.removesuffix("labels") in (*SHAPES, VIDEO_SHAPE)
+
+
+def outline_of(xml: str) -> list[list[str]]:
+    """Return what predictions depend on in a labelling config: names, and rates of videos."""
+    about = ("name", "toname", "framerate")
+    named = (tag for tag in _read_tree(xml).iter() if tag.get("name"))
+    return [[tag.tag, *(tag.get(key, "") for key in about)] for tag in named]
+
+
 @lru_cache(maxsize=64)
 def _read_tree(xml: str) -> ElementTree.Element:
     """Read a labelling config, its names in small letters.

@@ -35,11 +35,8 @@ class Sam2Backend(LabelStudioMLBase):
         """Return one prediction a task; see `Engine.predict`."""
         engine = shared_engine()
         address = getattr(self, "hostname", "") or "", getattr(self, "access_token", "") or ""
-        predictions = engine.predict(
-            tasks, self.label_config or "", context, server=engine.projects.server("", *address)
-        )
-        none = {"result": [], "score": 0.0, "model_version": engine.model_version}
-        return [prediction or none for prediction in predictions]
+        server = engine.projects.server("", *address)
+        return engine.predict(tasks, self.label_config or "", context, server=server)
 
     def fit(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Do nothing: this model is not trained here."""

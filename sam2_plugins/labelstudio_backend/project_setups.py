@@ -16,7 +16,8 @@ from sam2_plugins.core import files
 from sam2_plugins.core.errors import ExportError
 from sam2_plugins.labelstudio_backend.client import LabelStudio
 from sam2_plugins.labelstudio_backend.download import Address, addresses_of, is_internal
-from sam2_plugins.labelstudio_backend.errors import LabelStudioError
+from sam2_plugins.labelstudio_backend.errors import FormatError, LabelStudioError
+from sam2_plugins.labelstudio_backend.label_config import outline_of
 from sam2_plugins.labelstudio_backend.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -60,9 +61,9 @@ class ProjectSetups:
         LabelStudioError
             If a setting in the extra params is wrong.
         """
-        earlier = self._setups.get(project, {}).get("params")
-        own = self._settings.of_project(params, known=params == earlier)
-        setup = {"hostname": hostname, "params": params}
+        earlier = self._setups.get(project, {})
+        own = self._settings.of_project(params, known=params == earlier.get("params"))
+        setup = {**earlier, "hostname": hostname, "params": params}
         if not self._settings.url and hostname and not self._may_be(hostname, peer):
             log.warning(
                 "Project %s: %s is on an internal network, and not where the set-up comes from. If "
@@ -82,10 +83,7 @@ class ProjectSetups:
                     oldest = next(iter(self._setups))
                     for known in (self._setups, self._tokens, self._own):
                         known.pop(oldest, None)  # type: ignore[attr-defined]
-                try:
-                    files.write_text(self._path, json.dumps(self._setups))
-                except (ExportError, UnicodeError) as error:
-                    log.warning("%s", error)
+                self._keep()
         return own
 
     def server(self, project: str = "", url: str = "", token: str = "") -> LabelStudio | None:
@@ -102,6 +100,26 @@ class ProjectSetups:
         if key not in self._servers:
             self._servers[key] = LabelStudio(url, token, self._settings.ca_file, also)
         return self._servers[key]
+
+    def is_reconfigured(self, project: str, label_config: str) -> bool:
+        """Whether names or frame rates of a labelling config are others than those known before."""
+        try:
+            outline = outline_of(label_config)
+        except FormatError:  # its tasks are told
+            return False
+        with self._lock:
+            setup = self._setups.setdefault(project, {})
+            earlier = setup.get("outline")
+            if earlier != outline:
+                setup["outline"] = outline
+                self._keep()
+        return earlier not in (None, outline)
+
+    def _keep(self) -> None:
+        try:
+            files.write_text(self._path, json.dumps(self._setups))
+        except (ExportError, UnicodeError) as error:
+            log.warning("%s", error)
 
     def full_name(self, project: str) -> str:
         """Return the full id of a project, with its creation time, by its number."""

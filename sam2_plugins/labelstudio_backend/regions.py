@@ -7,8 +7,11 @@ two ids. The only text of ours that open-source Label Studio shows is in the det
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+from sam2_plugins.core.files import digest_of
 
 RELATION = "relation"
 NOTE = "sam2"
@@ -26,6 +29,17 @@ Result = Mapping[str, Any]
 def id_of(result: Result) -> str:
     """Return the id of a result's region."""
     return str(result.get("id", ""))
+
+
+def named(results: Iterable[Result]) -> list[Result]:
+    """Return results, with ids for regions without: Label Studio keeps imported ones like that."""
+    found = []
+    for result in results:
+        if result.get("id") is None and result.get("type") != RELATION:
+            text = json.dumps(result, sort_keys=True, default=str)
+            result = {**result, "id": digest_of(text, 10)}
+        found.append(result)
+    return found
 
 
 def region_of(results: Sequence[Result], id_: str) -> list[Result]:

@@ -14,13 +14,12 @@ from sam2_plugins.labelstudio_backend.client import LabelStudio
 from sam2_plugins.labelstudio_backend.errors import FormatError, NothingToDo, ServerError
 from sam2_plugins.labelstudio_backend.jobs import Author
 from sam2_plugins.labelstudio_backend.label_config import (
-    SHAPES,
-    VIDEO_SHAPE,
     LabelConfig,
     Media,
+    is_shape,
     parse_label_config,
 )
-from sam2_plugins.labelstudio_backend.regions import id_of, track_of
+from sam2_plugins.labelstudio_backend.regions import id_of, named, track_of
 from sam2_plugins.labelstudio_backend.settings import VERSION_PREFIX, Settings
 
 
@@ -118,23 +117,27 @@ class TaskRequest:
         """
         return self._source[1]
 
+    @property
+    def source(self) -> int | None:
+        """Id of the annotation that it is drawn in."""
+        return self._source[0]
+
     @cached_property
-    def _source(self) -> tuple[str, list[Mapping[str, Any]]]:
-        """Name of the annotation, and what is drawn in it."""
+    def _source(self) -> tuple[int | None, list[Mapping[str, Any]]]:
         if self.context is not None:
-            return "", objects_in(self.context)
-        annotations = [a for a in self._listed("annotations") if not a.get("was_cancelled")]
+            return None, named(objects_in(self.context))
+        annotations = [a for a in self.annotations if not a.get("was_cancelled")]
         annotations.sort(key=lambda a: str(a.get("updated_at", "")), reverse=True)
-        sources = [(f"annotation {one.get('id')}", one) for one in annotations]
+        sources = [(one.get("id"), one) for one in annotations]
         if self.settings.track_predictions:
-            sources += [("", p) for p in reversed(self._listed("predictions")) if not is_ours(p)]
-        found = ((name, objects_in(one.get("result"))) for name, one in sources)
-        return next((one for one in found if one[1]), ("", []))
+            sources += [(None, p) for p in reversed(self._listed("predictions")) if not is_ours(p)]
+        found = ((id_, named(objects_in(one.get("result")))) for id_, one in sources)
+        return next((one for one in found if one[1]), (None, []))
 
     @property
     def is_bare(self) -> bool:
         """Whether the task has no annotation, not even an empty one, and nothing drawn."""
-        return not self.interactive and not self.drawn and not self._listed("annotations")
+        return not self.interactive and not self.drawn and not self.annotations
 
     def author(self, objects: Iterable[str]) -> Author:
         """Return the author of the prompts of some objects.
@@ -144,7 +147,7 @@ class TaskRequest:
         can be in this annotator's editor only.
         """
         if not self.interactive:
-            return Author(self._source[0])
+            return Author(f"annotation {self.source}" if self.source is not None else "")
         users = {str(draft.get("user") or "") for draft in self._listed("drafts")}
         stored = [
             result
@@ -156,9 +159,21 @@ class TaskRequest:
         return Author(users.pop() if len(users) == 1 else "", frozenset(objects) - known)
 
     @property
+    def annotations(self) -> list[Mapping[str, Any]]:
+        """Those of the task, the skipped ones too."""
+        return self._listed("annotations")
+
+    @property
     def own_predictions(self) -> list[Mapping[str, Any]]:
         """Predictions of this backend that the task has."""
         return [one for one in self._listed("predictions") if is_ours(one)]
+
+    @property
+    def told_predictions(self) -> list[Mapping[str, Any]]:
+        """Those that say why they lack something: a new one takes their place."""
+        begin = f"{self.settings.model_version}: "
+        own = self.own_predictions
+        return [one for one in own if str(one.get("model_version")).startswith(begin)]
 
     def now(self) -> TaskRequest | None:
         """Return the same as it would be asked now; None if the task is gone.
@@ -194,11 +209,7 @@ class TaskRequest:
         """
         config = self.config
         known = {control.name for control in config.controls}
-        drawn_with = {
-            str(result.get("from_name"))
-            for result in self.results
-            if str(result.get("type")).lower().removesuffix("labels") in (*SHAPES, VIDEO_SHAPE)
-        }
+        drawn_with = {str(result.get("from_name")) for result in self.results if is_shape(result)}
         if known and drawn_with and not known & drawn_with:
             raise NothingToDo(
                 f"The regions are of {', '.join(sorted(drawn_with))}, which the labelling config "

@@ -59,11 +59,14 @@ def create_app(engine: Engine | None = None) -> Starlette:
 
     async def setup(request: Request) -> JSONResponse:
         body = await _body(request)
-        project, hostname, token = _texts(body, "project", "hostname", "access_token")
+        names = "project", "hostname", "access_token", "schema"
+        project, hostname, token, config = _texts(body, *names)
         peer = request.client.host if request.client else ""
         params = body.get("extra_params")
         about = project, hostname, token, params, peer
         own = await to_thread.run_sync(engine.projects.set_up, *about, limiter=helping)
+        if config:
+            engine.configured(project.partition(".")[0], config)
         await to_thread.run_sync(engine.wait_for_corrections, project, limiter=helping)
         return Answer({"model_version": own.model_version})
 
@@ -96,11 +99,15 @@ def create_app(engine: Engine | None = None) -> Starlette:
 
     async def webhook(request: Request) -> JSONResponse:
         body = await _body(request)
-        if body.get("action") in ("ANNOTATION_CREATED", "ANNOTATION_UPDATED"):
-            parts = [body.get(name) for name in ("project", "annotation")]
-            ids = [one.get("id") if isinstance(one, Mapping) else None for one in parts]
-            if isinstance(ids[0], int) and isinstance(ids[1], int):
-                engine.annotated(str(ids[0]), ids[1])
+        parts = [body.get(name) for name in ("project", "annotation")]
+        project, annotation = (o.get("id") if isinstance(o, Mapping) else None for o in parts)
+        action = body.get("action") if isinstance(project, int) else None
+        if action in ("ANNOTATION_CREATED", "ANNOTATION_UPDATED") and isinstance(annotation, int):
+            engine.annotated(str(project), annotation)
+        elif action in ("ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED"):
+            engine.unannotated(str(project))
+        elif action == "PROJECT_UPDATED":
+            engine.configured(str(project))
         return Answer({"result": "this model is not trained here"}, 201)
 
     async def jobs(request: Request) -> JSONResponse:

@@ -46,7 +46,7 @@ class Stored:
                 return 200, {}, json.dumps(found).encode()
             if path.startswith("/api/tasks/?"):
                 (number,) = json.loads(parse_qs(path)["query"][0])["selectedItems"]["included"]
-                found = self.tasks.get(number, {"id": number})
+                found = {"predictions": self.of(number), **self.tasks.get(number, {"id": number})}
                 return 200, {}, json.dumps({"tasks": [found]}).encode()
             if path.startswith("/api/projects/") and self.label_config:
                 return 200, {}, json.dumps({"label_config": self.label_config}).encode()
@@ -273,6 +273,23 @@ def test_tasks_that_two_batches_share_are_answered_once_though_one_batch_is_done
     assert len([one for one in engine.predict(batch, tasks.IMAGE) if one]) == 2
 
 
+@pytest.mark.parametrize("is_saved", [True, False], ids=["saved", "deleted by a person"])
+def test_what_label_studio_is_just_saving_is_not_answered_again(
+    settings, files, pictures, monkeypatch, is_saved
+):
+    """A task that is opened while those of a batch are being saved has no prediction yet."""
+    monkeypatch.setattr("sam2_plugins.labelstudio_backend.engine.SAVED_WITHIN", 60.0 * is_saved)
+    with label_studio() as (web, stored):
+        engine = Engine(dataclasses.replace(settings, url=web.url, api_key="t"))
+        task = pictures(1, str(files / "page1.png"))
+        (made,) = engine.predict([task], tasks.IMAGE)
+        saving = threading.Timer(0.5, lambda: stored.predictions.update({1: {"task": 1, **made}}))
+        if is_saved:
+            saving.start()
+        assert engine.predict([task], tasks.IMAGE) == ([[]] if is_saved else [made])
+        engine.close()
+
+
 def test_two_who_ask_for_what_is_of_no_project_are_both_answered(engine, files, pictures):
     """Their answers are stored nowhere."""
     task = pictures(1, str(files / "page1.png"))
@@ -476,6 +493,17 @@ def test_predictions_of_another_model_are_prompts_until_a_person_annotates(
     assert "no box to track" in off.predict([task], tasks.VIDEO)[0]["model_version"]
 
 
+def test_regions_that_were_imported_without_ids_are_objects_of_their_own(engine, files, discs):
+    boxes = [tasks.video_box(discs[1], n) for n in (1, 2)]
+    for box in boxes:
+        del box["id"]
+    task = {**tasks.video_task(files), "predictions": [{"model_version": "det", "result": boxes}]}
+    (answer,) = engine.predict([task], tasks.VIDEO)
+    assert len({one["id"] for one in answer["result"]}) == 2
+    shown = [interpolate(region.keyframes, 1) for region in read_regions(answer["result"])]
+    assert shown == [tasks.percent(discs[1][0], n) for n in (1, 2)]
+
+
 def test_an_older_prediction_is_deleted_when_the_prompts_change(
     settings, files, discs, monkeypatch
 ):
@@ -489,14 +517,32 @@ def test_an_older_prediction_is_deleted_when_the_prompts_change(
             2: {"id": 2, "task": 1, "model_version": "SAM 2 nano: There is no box", "result": []},
             3: {"id": 3, "task": 1, "model_version": "detector", "result": []},
         }
-        stored.annotations[5] = {"task": 1, "result": made["result"]}
+        stored.label_config, stored.annotations[5] = tasks.VIDEO, {"task": 1}
+        stored.tasks[1] = tasks.annotated(tasks.video_task(files), *made["result"])
         engine.annotated("1", 5)
         engine.wait_for_corrections("1.1700000000")
         assert sorted(stored.predictions) == [1, 3]
-        stored.annotations[5] = {"task": 1, "result": [tasks.video_box(discs[1], 2)]}
+        stored.tasks[1] = tasks.annotated(tasks.video_task(files), tasks.video_box(discs[1], 2))
         engine.annotated("1", 5)
         engine.wait_for_corrections("1.1700000000")
         assert sorted(stored.predictions) == [3]
+        engine.close()
+
+
+def test_the_reason_why_a_task_had_nothing_goes_when_it_has_something(settings, files, pictures):
+    with label_studio() as (web, stored):
+        engine = Engine(dataclasses.replace(settings, url=web.url, api_key="t"))
+        picture = files / "late.png"
+        task = pictures(1, str(picture))
+        (told,) = engine.predict([task], tasks.IMAGE)
+        stored.predictions = {
+            1: {"id": 1, "task": 1, **told},
+            2: {"id": 2, "task": 1, "model_version": "detector: boxes", "result": []},
+        }
+        picture.write_bytes((files / "page1.png").read_bytes())
+        again = {**task, "predictions": stored.of(1)}
+        assert engine.predict([again], tasks.IMAGE)[0]["result"]
+        wait_for(lambda: sorted(stored.predictions) == [2])
         engine.close()
 
 

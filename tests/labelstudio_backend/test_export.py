@@ -103,6 +103,16 @@ def test_a_copy_of_a_mask_that_was_moved_is_exported_as_another_object(files, di
     assert areas == {"t": (discs[1][0] == 1).sum(), "1": (discs[1][0] == 2).sum()}
 
 
+def test_masks_that_were_imported_without_ids_are_objects_of_their_own(files, discs, tmp_path):
+    about = {"from_name": "mask", "to_name": "image", "type": "brushlabels"}
+    about |= {"original_width": WIDTH, "original_height": HEIGHT}
+    values = [{"format": "rle", "rle": brush.encode(discs[1][0] == label)} for label in (1, 2)]
+    task = tasks.image_task(files)
+    read = exported(tmp_path, task, [{**about, "value": value} for value in values])
+    areas = [mask.area for mask in read.masks.on_frame(0).values()]
+    assert areas == [(discs[1][0] == label).sum() for label in (1, 2)]
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

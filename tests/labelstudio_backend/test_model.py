@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 pytest.importorskip("label_studio_ml")
@@ -9,7 +11,9 @@ pytest.importorskip("label_studio_ml")
 from label_studio_ml.api import init_app
 
 from sam2_plugins.labelstudio_backend import model
+from sam2_plugins.labelstudio_backend.tracking import CLICK
 from tests.labelstudio_backend import tasks
+from tests.labelstudio_backend.test_engine import wait_for
 
 
 @pytest.fixture
@@ -47,3 +51,18 @@ def test_it_is_made_the_way_2_x_makes_it():
     made.setup()
     assert kept == {"model_version": "SAM 2 nano"}
     assert made.fit("ANNOTATION_CREATED", {"id": 1}, extra=True) == {}
+
+
+def test_what_is_answered_already_gets_no_empty_prediction_beside(client, files, discs):
+    client.post("/setup", json={"project": "1.1", "schema": tasks.VIDEO})
+    task = tasks.annotated(tasks.video_task(files), tasks.video_box(discs[1], 1))
+    body = {"tasks": [task], "project": "1.1", "label_config": tasks.VIDEO}
+    answers = []
+    first = threading.Thread(target=lambda: answers.append(client.post("/predict", json=body)))
+    engine = model.shared_engine()
+    with engine.work.tracks.lane.turn(CLICK):
+        first.start()
+        wait_for(lambda: engine._asked)
+        assert client.post("/predict", json=body).get_json()["results"] == [[]]
+    first.join()
+    assert answers[0].get_json()["results"][0]["result"]

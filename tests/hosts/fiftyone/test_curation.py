@@ -287,6 +287,66 @@ def test_a_finished_movie_is_passed_over_whatever_it_is_called_in_messages(
     assert not opened
 
 
+def test_masks_of_an_object_in_another_clip_are_not_outdated(movie: Any) -> None:
+    for frame in (1, 5):
+        put(movie, frame, "seed", label(1, frame))
+    report = propagate(movie.to_clips([[(1, 3), (5, 7)]]), "seed")
+    assert report.count("done") == 2
+    assert not report.problems
+    movie.reload()
+    assert movie.count_label_tags() == {}
+
+
+def test_masks_beyond_a_clip_are_outdated_if_those_within_were_of_the_same_prompts(
+    movie: Any,
+) -> None:
+    tracked(movie)
+    change_seed(movie, mask=np.ones_like(seed(movie).mask))
+    (report,) = propagate(movie.to_clips([[(1, 3)]]), "seed").movies
+    assert report.outdated == (f"disc 1, frames 4 to {LAST}",)
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the movies that a run has not passed over."""
+    names: list[str] = []
+    whole = Video.open
+
+    def tell(self: Video) -> Any:
+        names.append(self.name)
+        return whole(self)
+
+    monkeypatch.setattr(Video, "open", tell)
+    return names
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_each_clip_of_a_video_is_passed_over_until_somebody_changes_it(
+    movie: Any, opened: list[str], together: bool
+) -> None:
+    for frame in (1, 5):
+        put(movie, frame, "seed", label(1, frame))
+    clips = movie.to_clips([[(1, 3), (5, 7)]])
+    for some in [clips] if together else [clips.select(id_) for id_ in clips.values("id")]:
+        propagate(some, "seed")
+    opened.clear()
+    propagate(clips, "seed")
+    assert not opened
+    put(movie, 6, "sam2", label(1, 6))
+    propagate(clips, "seed")
+    assert opened == ["discs.mp4, frames 5 to 7"]
+
+
+def test_clips_that_begin_on_one_frame_are_each_passed_over(movie: Any, opened: list[str]) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    clips = movie.to_clips([[(1, 3), (1, 5)]])
+    for _ in range(2):
+        propagate(clips, "seed")
+    opened.clear()
+    propagate(clips, "seed")
+    assert not opened
+
+
 @pytest.mark.parametrize("kind", ["box", "mask"])
 def test_objects_of_merged_datasets_that_have_one_name_stay_two(
     movie: Any, video: Path, kind: str

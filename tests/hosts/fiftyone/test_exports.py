@@ -14,6 +14,7 @@ from PIL import Image
 
 from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.fiftyone_plugin import evaluate, export, propagate
+from sam2_plugins.fiftyone_plugin.footage import FootageError
 from sam2_plugins.fiftyone_plugin.labels import detection_values
 from tests.hosts.fiftyone.conftest import label, picture, put
 
@@ -252,3 +253,11 @@ def test_of_a_grouped_dataset_the_field_that_was_named_is_written(
     export(dataset, "sam2", tmp_path / "out", fo.types.CVATVideoDataset)
     (one,) = detections(read(tmp_path / "out", fo.types.CVATVideoDataset))
     assert one.label == "disc"
+
+
+def test_a_field_that_there_is_not_is_named_before_a_file_is_written(
+    tracked: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(FootageError, match="There is no field 'cells'"):
+        export(tracked, "frames.cells", tmp_path / "out", fo.types.CVATVideoDataset)
+    assert not list(tmp_path.rglob("*.xml"))

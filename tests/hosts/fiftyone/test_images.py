@@ -118,15 +118,18 @@ def test_a_clip_keeps_to_its_frames(movie: Any, execute: Execute) -> None:
     assert numbers == list(range(3, 10))
 
 
-@pytest.mark.parametrize("kind", ["clips", "frames", "frames of some labels", "grouped frames"])
+@pytest.mark.parametrize(
+    "kind", ["clips", "frames", "frames of clips", "frames of some labels", "grouped frames"]
+)
 def test_only_labels_that_a_view_of_clips_or_frames_shows_are_prompts(
     movie: Any, kind: str
 ) -> None:
     put(movie, 1, "seed", label(1, 1), label(2, 1, label="other"))
     movie.compute_metadata()
     is_disc = fo.ViewField("label") == "disc"
-    if kind == "clips":
-        view = movie.to_clips([[(1, 3)]]).filter_labels("frames.seed", is_disc)
+    if kind in ("clips", "frames of clips"):
+        view = movie.to_clips([[(1, 3), (2, 4)]]).filter_labels("frames.seed", is_disc)
+        view = view.to_frames(sample_frames=True) if kind == "frames of clips" else view
     elif kind == "frames of some labels":
         some = movie.filter_labels("frames.seed", is_disc)
         view = some.to_frames(sample_frames=True)

@@ -196,6 +196,18 @@ def test_a_folder_of_masks_may_be_shared(movie: Any, tmp_path: Path, kind: str) 
     assert all((masks(movie)[frame][1] == before[frame][1]).all() for frame in (1, 2, 3))
 
 
+def test_masks_on_the_disk_that_are_gone_are_made_anew_and_told_of(
+    movie: Any, tmp_path: Path
+) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    propagate(movie, "seed", last=3, masks_folder=tmp_path / "masks")
+    (tmp_path / "masks").rename(tmp_path / "moved")
+    (report,) = propagate(movie, "seed", last=3, masks_folder=tmp_path / "moved").movies
+    assert report.computed == 3
+    (told,) = report.problems
+    assert told.startswith(f"3 masks of earlier runs were not there, such as {tmp_path / 'masks'}")
+
+
 @pytest.mark.parametrize("what", ["dataset", "sample"])
 def test_what_is_deleted_during_a_run_is_told_of(video: Path, what: str) -> None:
     dataset = fo.Dataset()

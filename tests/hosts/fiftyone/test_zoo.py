@@ -72,6 +72,16 @@ def test_a_model_of_videos_keeps_to_a_clip(
     assert sorted(model_labels(model, movie.to_clips([[(3, 6)]]))) == wanted
 
 
+def test_a_video_without_prompts_does_not_end_the_work_on_the_others(
+    source: str, movie: Any
+) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    model = foz.load_zoo_model("sam2-plugins-nano-video", device="cpu")
+    for view, frame in ((movie.set_field("frames.seed", None), 1), (movie.to_clips([[(3, 4)]]), 3)):
+        (given,) = model_labels(model, view).items()
+        assert (given[0], given[1].detections) == (frame, [])
+
+
 def test_values_of_a_segmentation_keep_their_names(source: str, movie: Any) -> None:
     value = {1: fo.Segmentation(mask=disc(0, 1) * np.uint8(3))}
     movie.set_values("frames.seed", {movie.first().id: value}, key_field="id")

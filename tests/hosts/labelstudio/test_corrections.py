@@ -13,7 +13,15 @@ from sam2_plugins.labelstudio_backend import projects
 from sam2_plugins.labelstudio_backend.formats.video_rectangle import interpolate, read_region
 from tests.hosts.labelstudio import movies
 from tests.hosts.labelstudio.editor import Browser, Editor
-from tests.hosts.labelstudio.test_video import COUNT, RATE, Project, box_on, disc_box, overlap
+from tests.hosts.labelstudio.test_video import (
+    COUNT,
+    RATE,
+    Project,
+    box_on,
+    disc_box,
+    overlap,
+    wait_for,
+)
 from tests.labelstudio_backend.web import Backend
 
 Open = Callable[..., Editor]
@@ -203,3 +211,46 @@ def test_track_shows_more_of_a_long_video_each_time_it_is_pressed(open_project, 
             editor.page.wait_for_timeout(500)
             editor.press_label("t")
         assert overlap(shown(editor, COUNT), disc_box(COUNT - 1)) > 0.7
+
+
+@pytest.mark.parametrize("how", ["delete", "delete all of the task", "empty"])
+def test_the_track_of_a_deleted_annotation_or_of_its_deleted_boxes_goes(api, backend, movie, how):
+    project = Project(api, backend, movie)
+    annotation = project.annotate([box_on(5)])
+    (before,) = project.retrieve()
+    assert before["result"]
+    if how == "delete":
+        api.request("DELETE", f"/api/annotations/{annotation}/")
+    elif how == "empty":
+        project.correct(annotation, [])
+    else:
+        path = f"/api/dm/actions?id=delete_tasks_annotations&project={project.id}"
+        api.request("POST", path, {"selectedItems": {"all": False, "included": [project.task]}})
+    wait_for(lambda: not project.predictions())
+    (after,) = project.retrieve()
+    assert not after["result"] and "no box to track" in after["model_version"]
+
+
+def test_a_track_at_a_frame_rate_that_the_config_has_no_more_is_made_anew(api, backend, movie):
+    project = Project(api, backend, movie)
+    project.annotate([box_on(5)])
+    (before,) = project.retrieve()
+    settings = f"/api/projects/{project.id}/"
+    api.request("PATCH", settings, {"title": "Another title"})
+    assert project.retrieve() == [before]
+    api.request("PATCH", settings, {"label_config": projects.video_config(["Cell"], 2 * RATE)})
+    (after,) = project.retrieve()
+    assert after["result"][0]["value"]["framesCount"] == 2 * COUNT
+    assert project.retrieve() == [after]
+
+
+def test_the_track_of_a_control_that_was_renamed_goes_with_the_reason(api, backend, movie):
+    project = Project(api, backend, movie)
+    detected = {"task": project.task, "result": [box_on(5)], "model_version": "detector"}
+    api.request("POST", "/api/predictions/", detected)
+    project.retrieve()
+    config = projects.video_config(["Cell"], RATE).replace('name="box"', 'name="boxes"')
+    api.request("PATCH", f"/api/projects/{project.id}/", {"label_config": config})
+    told = sorted(one["model_version"] for one in project.retrieve())
+    assert told[0].startswith("SAM 2 nano: The regions are of box, which")
+    assert told[1:] == ["detector"]
