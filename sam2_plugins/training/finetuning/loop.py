@@ -380,7 +380,9 @@ def _identity(model: Sam2Model, split: Split, settings: Settings) -> str:
             areas = [
                 [frame, *(m.area for m in movie.masks[frame].values())] for frame in movie.frames
             ]
-            digest.update(json.dumps([movie.name, areas]).encode())
+            reading = {name: value for name, value in movie.reading.items() if value is not None}
+            known = [movie.name, areas, *([sorted(reading.items())] if reading else [])]
+            digest.update(json.dumps(known).encode())
     digest.update(json.dumps([asdict(settings), model.image_size]).encode())
     return digest.hexdigest()
 
