@@ -138,7 +138,13 @@ class ResultFolder:
             self._refuse_strangers()
         earlier = None if self.in_place else Report.load(self.work / STATUS)
         if not self.in_place and not (self.work / STATUS).exists():
-            self._refuse_strange_work()
+            # Where there is no record of a run that was cut off, what is there is not of one.
+            for path in self.work.iterdir():
+                if replaced_by(path.name) not in (LOCK, STATUS):
+                    raise ExportError(
+                        f"{path} was not made here, and is in the way. Move it, or choose another "
+                        "folder with --out."
+                    )
         names = list(wanted)
         kept: dict[str, str] = {}
         if found is not None and not (same and self._holds_masks(found)):
@@ -157,11 +163,9 @@ class ResultFolder:
         self._before = found if begun.complete else None
         if self.in_place:
             self._make_room(names, found)
-            if not same:
-                _forget_journal(self.path)
-        else:
-            if earlier is None or earlier.inputs != run.inputs:
-                _forget_journal(self.work)
+        goes_on = same if self.in_place else earlier is not None and earlier.inputs == run.inputs
+        if not goes_on:
+            _forget_journal(self.work)
         begun.save(self.work / STATUS)
         return begun
 
@@ -236,15 +240,6 @@ class ResultFolder:
             self._require_ours(name, None, force=False)
         if self.path.exists() and not self.path.is_dir():
             raise ExportError(f"{self.path} is a file. Choose another folder with --out.")
-
-    def _refuse_strange_work(self) -> None:
-        """Where there is no record of a run that was cut off, what is there is not of one."""
-        for path in self.work.iterdir():
-            if replaced_by(path.name) not in (LOCK, STATUS):
-                raise ExportError(
-                    f"{path} was not made here, and is in the way. Move it, or choose another "
-                    "folder with --out."
-                )
 
     def _clear_work(self) -> None:
         """Remove what a run makes, and nothing else; the record last, if this is cut off."""

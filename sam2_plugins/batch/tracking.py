@@ -16,7 +16,13 @@ from sam2_plugins.batch.inputs import digest_inputs, read_content
 from sam2_plugins.batch.job import Job, Settings
 from sam2_plugins.batch.report import Events, Progress, Report, State
 from sam2_plugins.core.checkpoints import model_name
-from sam2_plugins.core.errors import ExportError, PromptError, TrackingError, message_of
+from sam2_plugins.core.errors import (
+    ExportError,
+    FrameSourceError,
+    PromptError,
+    TrackingError,
+    message_of,
+)
 from sam2_plugins.core.export import WriterGroup, open_writers
 from sam2_plugins.core.frames import FrameSource, first_read, open_frames
 from sam2_plugins.core.lineage import AllObjects, LineageFrame, LineageJournal, note_on, run_all
@@ -272,6 +278,7 @@ class _Making:
 
     def report(self, state: State) -> Report:
         """Return its report so far."""
+        known = (*self._run.notes, *self._frames.warnings)
         return replace(
             self._run,
             state=state,
@@ -281,10 +288,23 @@ class _Making:
             spans=tuple(spans_of(self._frames_seen)),
             seconds=time.perf_counter() - self._began,
             error=self.error,
-            notes=tuple(dict.fromkeys((*self._run.notes, *self._frames.warnings, *self._notes))),
+            notes=tuple(dict.fromkeys((*known, *self._notes, *self._changed()))),
             objects=tuple(_summary(masklet) for masklet in self._masklets()),
             lineage=tuple(event.as_json() for event in self._lineage),
         )
+
+    def _changed(self) -> Iterator[str]:
+        if not self._frames.seekable:
+            return
+        try:
+            now = read_content(self._run.source, self._run)
+        except FrameSourceError:
+            return
+        if now["digest"] != self._run.content["digest"]:
+            yield (
+                f"{self._run.source} was changed while it was tracked, so that masks may be of "
+                "what was there before: track it again, with --overwrite or into another folder."
+            )
 
 
 def _out_of_reach(job: Job) -> Iterator[str]:

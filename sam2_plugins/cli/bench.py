@@ -11,7 +11,6 @@ from sam2_plugins.cli import options
 from sam2_plugins.cli.groups import grouped
 
 if TYPE_CHECKING:
-    from sam2_plugins.core.model import Sam2Model
     from sam2_plugins.core.tracking.profiling import Profile
 
 
@@ -62,7 +61,10 @@ def bench(
     import torch
 
     from sam2_plugins.cli.console import print_json, say
+    from sam2_plugins.core.checkpoints import choose_device, find_weights, load_model
+    from sam2_plugins.core.model import build_model
     from sam2_plugins.core.tracking.profiling import matrix_rate, profile_tracking
+    from sam2_plugins.core.variants import VARIANTS, get_variant
 
     if where.threads:
         torch.set_num_threads(where.threads)
@@ -73,7 +75,11 @@ def bench(
     profiles, rate = [], 0.0
     for name in models or ["nano"]:
         for side in sides:
-            model = _open(name, where.device, side)
+            if name in VARIANTS and find_weights(name) is None:
+                model = build_model(get_variant(name), side).eval()
+                model = model.to(choose_device(where.device))
+            else:
+                model = load_model(name, where.device, side)
             rate = rate or matrix_rate(model.device)
             for count in counts:
                 for graphs in (True, False) if model.device.type == "cuda" else (True,):
@@ -92,17 +98,6 @@ def bench(
         _show(profiles)
         machine = ", ".join(f"{name}: {value}" for name, value in facts.items())
         say(f"Matrix product, float32: {rate / 1e9:.0f} GFLOP/s ({machine}).")
-
-
-def _open(name: str, device: str, side: int | None) -> Sam2Model:
-    """Load a model that is here, or make one of its size."""
-    from sam2_plugins.core.checkpoints import choose_device, find_weights, load_model
-    from sam2_plugins.core.model import build_model
-    from sam2_plugins.core.variants import VARIANTS, get_variant
-
-    if name in VARIANTS and find_weights(name) is None:
-        return build_model(get_variant(name), side).eval().to(choose_device(device))
-    return load_model(name, device, side)
 
 
 def _show(profiles: list[Profile]) -> None:

@@ -42,15 +42,11 @@ def say(text: str) -> None:
     try:
         typer.echo(text, err=True)
     except OSError:
-        _forget_the_terminal()
-
-
-def _forget_the_terminal() -> None:
-    """Discard further output: the terminal was closed, and the work shall end well."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for descriptor in _TERMINALS:
-        os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+        # The terminal was closed, and the work shall end well: further output is discarded.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for descriptor in _TERMINALS:
+            os.dup2(nowhere, descriptor)
+        os.close(nowhere)
 
 
 def print_json(value: Any) -> None:

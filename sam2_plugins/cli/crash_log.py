@@ -20,7 +20,12 @@ _SECRETS = ("--api-key",)
 
 def write_crash_log(error: BaseException) -> Path | None:
     """Write a file about an error, and return its path; None if there is no place for it."""
-    text = "\n".join([*_facts(), "", *traceback.format_exception(error)])
+    facts = [
+        f"sam2_plugins {__version__}, Python {platform.python_version()}, {platform.platform()}",
+        ", ".join(f"{name} {found}" for name in _PACKAGES if (found := _version(name))),
+        f"Command: {' '.join(_without_secrets(sys.argv))}",
+    ]
+    text = "\n".join([*facts, "", *traceback.format_exception(error)])
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{type(error).__name__}.txt"
     for folder in (user_log_path("sam2_plugins", appauthor=False), Path(tempfile.gettempdir())):
         path = folder / name
@@ -31,14 +36,6 @@ def write_crash_log(error: BaseException) -> Path | None:
             continue
         return path
     return None
-
-
-def _facts() -> list[str]:
-    return [
-        f"sam2_plugins {__version__}, Python {platform.python_version()}, {platform.platform()}",
-        ", ".join(f"{name} {found}" for name in _PACKAGES if (found := _version(name))),
-        f"Command: {' '.join(_without_secrets(sys.argv))}",
-    ]
 
 
 def _without_secrets(words: list[str]) -> list[str]:

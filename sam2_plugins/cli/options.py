@@ -195,10 +195,13 @@ class ArrayOptions:
 
     def arguments(self) -> dict[str, Any]:
         """Return them as arguments of `open_frames`."""
+        limits = numbers(self.limits, float, "--limits")
+        if limits is not None and len(limits) != 2:
+            raise typer.BadParameter(f"--limits are two numbers LOW,HIGH, not '{self.limits}'.")
         return {
             "axes": self.axes,
             "channels": numbers(self.channels, int, "--channels"),
-            "limits": _pair(self.limits),
+            "limits": limits and tuple(limits),
             "z": self.z,
         }
 
@@ -223,15 +226,6 @@ class ReadingOptions(ArrayOptions):
         """Return them as arguments of `open_frames`."""
         files = {"stream": self.stream, "fps": self.fps, "channels_by": self.channels_by}
         return {**super().arguments(), **files}
-
-
-def _pair(text: str | None) -> tuple[float, float] | None:
-    values = numbers(text, float, "--limits")
-    if values is None:
-        return None
-    if len(values) != 2:
-        raise typer.BadParameter(f"--limits are two numbers LOW,HIGH, not '{text}'.")
-    return values[0], values[1]
 
 
 def numbers(text: str | None, kind: type, option: str) -> list[Any] | None:

@@ -234,6 +234,28 @@ def test_a_failed_further_format_leaves_the_results_as_they_were(
     assert folder.record() == before
 
 
+@pytest.mark.parametrize(("changed", "told"), [(False, 0), (True, 1)])
+def test_a_movie_that_changes_while_it_is_tracked_is_told(
+    movie: Job, folder: ResultFolder, changed: bool, told: int
+) -> None:
+    path = Path(movie.source)
+    content = path.read_bytes()
+    events = track_into(folder, movie, SETTINGS)
+    next(events)
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ changed]))
+    notes = last(events).notes
+    assert sum("was changed while it was tracked" in note for note in notes) == told
+
+
+def test_a_movie_that_is_gone_while_it_is_tracked_is_no_other(
+    movie: Job, folder: ResultFolder
+) -> None:
+    events = track_into(folder, movie, SETTINGS)
+    next(events)
+    Path(movie.source).rename(folder.path.with_name("elsewhere"))
+    assert last(events).notes == ()
+
+
 def test_a_run_that_was_stopped_goes_on_and_its_files_are_whole(
     movie: Job, folder: ResultFolder
 ) -> None:

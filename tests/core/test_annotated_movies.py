@@ -277,6 +277,20 @@ def test_objects_without_a_track_are_objects_of_their_own(tmp_path: Path) -> Non
     assert len(set.union(*labels)) == 1 + len(LABELS)
 
 
+def test_annotations_of_one_track_on_an_image_are_parts_of_its_object(tmp_path: Path) -> None:
+    left, right = [4, 8, 14, 8, 14, 18, 4, 18], [30, 8, 44, 8, 44, 18, 30, 18]
+    write_polygons(tmp_path, left)
+    path = tmp_path / "coco.json"
+    document = json.loads(path.read_text())
+    document["annotations"] = [
+        {"id": k, "image_id": 1, "track_id": 5, "segmentation": [ring]}
+        for k, ring in enumerate((left, right))
+    ]
+    path.write_text(json.dumps(document))
+    masks = find_datasets(tmp_path)[0].masks(0)
+    assert {label: mask.area for label, mask in masks.items()} == {5: 100 + 140}
+
+
 def test_pieces_of_one_cell_are_one_cell() -> None:
     markers = np.zeros((8, 8), np.uint16)
     markers[1:7, 1:7] = 5

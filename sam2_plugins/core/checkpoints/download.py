@@ -76,7 +76,13 @@ def download_variant(
             + _by_hand(variant, target)
         ) from error
     except OSError as error:
-        raise _not_writable(variant, target, error) from error
+        assert variant.published is not None
+        raise ModelError(
+            f"Cannot write {variant.name} ({variant.published.megabytes} MB) into the cache folder "
+            f"{target.parent}: {error.strerror or error}. Make room there, or set "
+            "SAM2_PLUGINS_CACHE to a folder that can be written and has room. By hand: fetch "
+            f"{weights_url(variant)} with a browser and give load_model the path of the file."
+        ) from error
     return target
 
 
@@ -140,14 +146,4 @@ def _by_hand(variant: Variant, target: Path) -> str:
         f"By hand: fetch {weights_url(variant)} with a browser and save it as {target} (the "
         "variable SAM2_PLUGINS_CACHE moves that folder), or give load_model the path of the file. "
         "SAM2_PLUGINS_WEIGHTS_URL names a mirror."
-    )
-
-
-def _not_writable(variant: Variant, target: Path, error: OSError) -> ModelError:
-    assert variant.published is not None
-    return ModelError(
-        f"Cannot write {variant.name} ({variant.published.megabytes} MB) into the cache folder "
-        f"{target.parent}: {error.strerror or error}. Make room there, or set SAM2_PLUGINS_CACHE "
-        f"to a folder that can be written and has room. By hand: fetch {weights_url(variant)} "
-        "with a browser and give load_model the path of the file."
     )

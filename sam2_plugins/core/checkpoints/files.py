@@ -203,8 +203,7 @@ def _read_safetensors(path: Path) -> Weights:
     from safetensors.torch import load_file
 
     card = _metadata(path)
-    variant = _variant_in(path, card)
-    return Weights(load_file(path), variant, card)
+    return Weights(load_file(path), _variant_in(path, card), card)
 
 
 def _variant_in(path: Path, card: dict[str, str]) -> Variant | None:

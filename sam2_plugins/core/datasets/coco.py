@@ -105,13 +105,13 @@ def _read(path: Path) -> tuple[dict[Any, Any], dict[Any, _Masks]]:
     labels = _labels([_track(annotation) for annotation in annotations])
     masks: dict[Any, _Masks] = {}
     for annotation, label in zip(annotations, labels, strict=True):
+        of_image = masks.setdefault(annotation["image_id"], {})
         try:
             mask = _mask(annotation["segmentation"], images[annotation["image_id"]])
+            if mask.visible:  # annotations of one track are parts of one object
+                of_image[label] = of_image[label].union_with(mask) if label in of_image else mask
         except (ValueError, KeyError, TypeError) as error:
             raise FrameSourceError(f"{path}, annotation {annotation.get('id')}: {error}") from error
-        of_image = masks.setdefault(annotation["image_id"], {})
-        if mask.visible:
-            of_image[label] = mask
     return images, masks
 
 

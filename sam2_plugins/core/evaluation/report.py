@@ -111,8 +111,8 @@ def draw(path: Path, reports: Sequence[SequenceReport]) -> None:
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize="small", loc="best")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
+    with files.replacing(path) as fresh:
+        figure.savefig(fresh, dpi=130)
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -167,7 +167,9 @@ def check_ctc(folder: str | Path) -> list[str]:
     problems: list[str] = []
     tracks = _read_table(table, problems)
     problems += _check_table(tracks, len(images))
-    problems += _check_names(images)
+    expected = {image_name("mask", index, len(images)) for index in range(len(images))}
+    for name in sorted(expected - {path.name for path in images}):
+        problems.append(f"There is no {name}, though there are {len(images)} images.")
     problems += _check_images(images, tracks)
     return problems
 
@@ -202,12 +204,6 @@ def _check_table(tracks: Tracks, n_frames: int) -> Iterator[str]:
                 f"Track {label} begins on frame {begin}, but its parent {parent} ends on frame "
                 f"{tracks[parent][1]}: a parent ends before."
             )
-
-
-def _check_names(images: list[Path]) -> Iterator[str]:
-    expected = {image_name("mask", index, len(images)) for index in range(len(images))}
-    for name in sorted(expected - {path.name for path in images}):
-        yield f"There is no {name}, though there are {len(images)} images."
 
 
 def _check_images(images: list[Path], tracks: Tracks) -> Iterator[str]:

@@ -55,18 +55,10 @@ class GeffWriter:
         graph = nx.DiGraph()
         for spot in self._graph.spots:
             x, y = spot.centre
-            graph.add_node(
-                spot.id,
-                t=spot.frame,
-                y=y,
-                x=x,
-                label=spot.label,
-                area=spot.mask.area,
-                iou=float(spot.mask.iou),
-            )
+            facts = {"label": spot.label, "area": spot.mask.area, "iou": spot.mask.iou}
+            graph.add_node(spot.id, t=spot.frame, y=y, x=x, **facts)
         graph.add_edges_from((source.id, target.id) for source, target in self._graph.edges())
-        known = self._scale.pixel_size is not None
-        space = "micrometer" if known else None
+        space = "micrometer" if self._scale.pixel_size else None
         with naming(self.path, also=(ValueError,)):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(prefix=f".{self.path.stem}-", dir=self.path.parent) as folder:

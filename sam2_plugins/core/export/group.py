@@ -194,7 +194,10 @@ class WriterGroup:
         try:
             act()
         except Exception as error:  # of any class: the other files are still finished
-            self.errors.append(_named(writer.path, error))
+            if not isinstance(error, ExportError):
+                named = ExportError(f"{writer.path} cannot be written: {message_of(error)}")
+                named.__cause__, error = error, named
+            self.errors.append(error)
             if writer in self._writers:
                 self._writers.remove(writer)
                 self._failed.append(writer)
@@ -207,12 +210,3 @@ def _checked(frame: int, obj: ObjectId, mask: ObjectMask) -> ObjectMask:
             f"{type(mask).__name__}. ObjectMask.from_array makes one of an array."
         )
     return mask
-
-
-def _named(path: Path, error: Exception) -> ExportError:
-    """Return an error that names the file and the reason."""
-    if isinstance(error, ExportError):
-        return error
-    named = ExportError(f"{path} cannot be written: {message_of(error)}")
-    named.__cause__ = error
-    return named

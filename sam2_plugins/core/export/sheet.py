@@ -78,7 +78,11 @@ def contact_sheet(
         row, column = divmod(index, columns)
         x, y = _GAP + column * step_x, top + row * step_y
         page.paste(Image.fromarray(picture), (x, y))
-        _caption(draw, shot, x, y + cell_height + 5, cell_width)
+        y += cell_height + 5
+        draw.text((x, y), f"frame {shot.frame}", _INK, font(_CAPTION_PX))
+        if math.isfinite(shot.time):
+            end, when = (x + cell_width, y), _clock(shot.time)
+            draw.text(end, when, _FAINT, font(_CAPTION_PX), anchor="ra")
     return np.array(page)
 
 
@@ -177,13 +181,6 @@ def _columns(n: int, aspect: float) -> int:
         return shape + (rows * columns - n) / columns
 
     return min(range(1, n + 1), key=unfitness)
-
-
-def _caption(draw: ImageDraw.ImageDraw, shot: Snapshot, x: int, y: int, width: int) -> None:
-    draw.text((x, y), f"frame {shot.frame}", _INK, font(_CAPTION_PX))
-    if math.isfinite(shot.time):
-        where = (x + width, y)
-        draw.text(where, _clock(shot.time), _FAINT, font(_CAPTION_PX), anchor="ra")
 
 
 def _clock(seconds: float) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from sam2_plugins.core.export.registry import UNPAIRED, Masks, Subject, export_format
 from sam2_plugins.core.files import naming
-from sam2_plugins.core.masks import ObjectMask
 
 COLUMNS = (
     *("object", "label", "frame", "time", "area"),
@@ -42,20 +41,15 @@ class CsvWriter:
             for obj, mask in masks.items():
                 label = self._numbering.label(obj)
                 name = [self._names.get(obj, "")] if self._names else []
-                known = [obj, label, frame, _number(time, 10)]
-                self._rows.writerow([*known, *_measures(mask), *name])
+                known = [obj, label, frame, _number(time, 10), mask.area, *(mask.box or [""] * 4)]
+                measures = (*(mask.centroid or (math.nan, math.nan)), mask.iou, mask.score)
+                self._rows.writerow([*known, *map(_number, measures), *name])
             self._file.flush()
 
     def close(self) -> None:
         """Close the file."""
         with naming(self.path):
             self._file.close()
-
-
-def _measures(mask: ObjectMask) -> list[object]:
-    box = mask.box or ("",) * 4
-    centroid = [_number(value) for value in mask.centroid or (math.nan, math.nan)]
-    return [mask.area, *box, *centroid, _number(mask.iou), _number(mask.score)]
 
 
 def _number(value: float, digits: int = 6) -> str:

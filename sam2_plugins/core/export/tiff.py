@@ -60,7 +60,11 @@ class LabelTiffWriter:
         with naming(self.path):
             self._tiff.close()
             if self.pages:
-                tifffile.tiffcomment(self.path, self._ome().encode())
+                ome, (height, width) = tifffile.OmeXml(), self.frame_size
+                stored, shape = (self.pages, 1, 1, height, width, 1), (self.pages, height, width)
+                facts = {"axes": "TYX", "Name": "labels", **self._physical()}
+                ome.addimage(self._dtype, shape, stored, **facts)
+                tifffile.tiffcomment(self.path, str(ome.tostring(declaration=True)).encode())
 
     def _open(self, path: Path) -> tifffile.TiffWriter:
         height, width = self.frame_size
@@ -91,14 +95,6 @@ class LabelTiffWriter:
             description="labels" if self.pages == 0 else None,
         )
         self.pages += 1
-
-    def _ome(self) -> str:
-        ome = tifffile.OmeXml()
-        height, width = self.frame_size
-        stored = (self.pages, 1, 1, height, width, 1)
-        shape = (self.pages, height, width)
-        ome.addimage(self._dtype, shape, stored, axes="TYX", Name="labels", **self._physical())
-        return str(ome.tostring(declaration=True))
 
     def _physical(self) -> dict[str, Any]:
         """Times and sizes of the movie as attributes of the OME schema 2016-06."""

@@ -90,15 +90,9 @@ class TrackMateWriter:
         ):
             group = ET.SubElement(declared, name)
             for key, (title, dimension, whole) in features.items():
-                ET.SubElement(
-                    group,
-                    "Feature",
-                    feature=key,
-                    name=title,
-                    shortname=title,
-                    dimension=dimension,
-                    isint=str(whole).lower(),
-                )
+                named = {"feature": key, "name": title, "shortname": title}
+                whether = str(whole).lower()
+                ET.SubElement(group, "Feature", named, dimension=dimension, isint=whether)
 
     def _add_spots(self, model: ET.Element) -> None:
         spots = self._graph.spots
@@ -143,13 +137,8 @@ class TrackMateWriter:
                 tracks, "Track", name=f"Track_{index}", TRACK_ID=str(index), TRACK_INDEX=str(index)
             )
             for source, target in edges:
-                ET.SubElement(
-                    track,
-                    "Edge",
-                    SPOT_SOURCE_ID=str(source.id),
-                    SPOT_TARGET_ID=str(target.id),
-                    LINK_COST="-1.0",
-                )
+                ends = {"SPOT_SOURCE_ID": str(source.id), "SPOT_TARGET_ID": str(target.id)}
+                ET.SubElement(track, "Edge", ends, LINK_COST="-1.0")
             ET.SubElement(kept, "TrackID", TRACK_ID=str(index))
 
     def _add_image(self, root: ET.Element) -> None:

@@ -71,16 +71,11 @@ class ArraySource(FrameSource):
         self._layout = lay_out(self.axes, self.shape, name, z_chosen=options.z is not None)
         if 0 in self.shape:
             raise FrameSourceError(f"{name} is empty: its shape is {self.shape}.")
+        self._own_times: NDArray[np.float64] | None = None
         self._channels = self._choose_channels()
         self._z = self._choose_plane()
-        self._own_times = times if self._are_times(times) else None
-
-    def _are_times(self, times: NDArray[np.float64] | None) -> bool:
-        return (
-            times is not None
-            and len(times) == self.length
-            and bool(np.isfinite(times).all() and (np.diff(times) > 0).all())
-        )
+        if times is not None and len(times) == self.length and np.isfinite(times).all():
+            self._own_times = times if (np.diff(times) > 0).all() else None
 
     @property
     def length(self) -> int:

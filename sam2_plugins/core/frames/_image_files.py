@@ -179,7 +179,12 @@ def _shown(
 
 def _header(path: Path) -> ImageHeader:
     with Image.open(path) as image:
-        upright = Orientation.from_exif(_exif_orientation(image))
+        # A PNG may have it after its pixels, too. No program writes it there, and reading it would
+        # decode them.
+        has_none = image.format == "PNG" and "exif" not in image.info
+        upright = Orientation.from_exif(
+            None if has_none else image.getexif().get(_EXIF_ORIENTATION)
+        )
         frames = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
         if frames > 1 and getattr(image, "default_image", False):
             frames -= 1  # a picture for those who cannot show the animation
@@ -240,14 +245,3 @@ def _bits_of_jpeg2000(head: bytes) -> int:
     """Read the bits of the first component from the SIZ marker: ISO 15444-1, A.5.1."""
     start = head.find(b"\xff\x51")
     return (head[start + 40] & 0x7F) + 1 if 0 <= start < len(head) - 40 else 8
-
-
-def _exif_orientation(image: Image.Image) -> int | None:
-    """Read the orientation from the header.
-
-    A PNG may have it after its pixels, too. No program writes it there, and reading it would
-    decode them.
-    """
-    if image.format == "PNG" and "exif" not in image.info:
-        return None
-    return image.getexif().get(_EXIF_ORIENTATION)

@@ -86,7 +86,13 @@ class Contrast:
         pairs = self._pairs()
         if pairs:
             if len(pairs) > 1:
-                _require_pair_per_channel(pairs, next(iter(frames)))
+                frame = next(iter(frames))
+                count = 1 if frame.ndim == 2 else frame.shape[-1]
+                if len(pairs) != count:
+                    raise FrameSourceError(
+                        f"{len(pairs)} limits for {count} shown channels: give one pair, or one "
+                        "per channel."
+                    )
             return Normalisation(pairs, "explicit limits")
         if dtype == np.uint8:
             return Normalisation(((0.0, white),), f"0 to {white}") if white else Normalisation()
@@ -119,14 +125,6 @@ def check_channels(channels: Sequence[int] | None, count: int, name: str) -> lis
             f"channels={wanted}, but {name} has {count}, counted from 0: choose among those."
         )
     return wanted
-
-
-def _require_pair_per_channel(pairs: tuple[Limits, ...], frame: NDArray) -> None:
-    count = 1 if frame.ndim == 2 else frame.shape[-1]
-    if len(pairs) != count:
-        raise FrameSourceError(
-            f"{len(pairs)} limits for {count} shown channels: give one pair, or one per channel."
-        )
 
 
 def _sample(frames: Iterable[NDArray]) -> list[NDArray]:

@@ -165,7 +165,13 @@ def _open_path(text: str, options: ReadOptions) -> FrameSource:
             f"There is no file or folder {path if text else 'without a name'}. Check the path."
         )
     try:
-        return _open_existing(path, options)
+        if path.is_file():
+            return _open_file(path, options)
+        if not path.is_dir():  # a pipe, which is not to be touched before it is read
+            return open_video_stream(path, path.name, options)
+        if is_zarr(path):
+            return _bounded(open_zarr(path, options), options)
+        return open_folder(path, options)
     except OSError as error:
         raise FrameSourceError(f"{path} cannot be read: {error.strerror or error}.") from error
 
@@ -175,16 +181,6 @@ def _expanded(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:  # there is no user of that name
         return Path(text)
-
-
-def _open_existing(path: Path, options: ReadOptions) -> FrameSource:
-    if path.is_dir():
-        if is_zarr(path):
-            return _bounded(open_zarr(path, options), options)
-        return open_folder(path, options)
-    if not path.is_file():  # a pipe, which is not to be touched before it is read
-        return open_video_stream(path, path.name, options)
-    return _open_file(path, options)
 
 
 def _open_file(path: Path, options: ReadOptions) -> FrameSource:

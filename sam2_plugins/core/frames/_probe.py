@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
+
 from sam2_plugins.core.frames._open import open_frames
-from sam2_plugins.core.frames._source import FrameSource
 
 
 @dataclass(frozen=True)
@@ -56,22 +58,15 @@ def probe(source: Any, **options: Any) -> SourceInfo:
         If the source cannot be read.
     """
     frames = open_frames(source, **options)
-    try:
-        return _facts(frames)
-    finally:
-        if frames is not source:
-            frames.close()
-
-
-def _facts(frames: FrameSource) -> SourceInfo:
-    length, fps, normalisation = frames.length, frames.fps, frames.normalisation
-    steps = frames.times[1:] - frames.times[:-1] if length is not None and length > 1 else None
-    more: dict[str, Any] = {
-        "duration": None if fps is None or length is None else length / fps,
-        "variable_rate": steps is not None and bool(steps.max() - steps.min() > 0.1 * steps.mean()),
-        "dtype": str(frames.dtype),
-        "limits": normalisation.limits,
-        "normalisation": normalisation.basis,
-    }
-    names = {field.name for field in fields(SourceInfo)} - more.keys()
-    return SourceInfo(**{name: getattr(frames, name) for name in names}, **more)
+    with nullcontext() if frames is source else frames:
+        length, fps, normalisation = frames.length, frames.fps, frames.normalisation
+        steps = np.diff(frames.times) if length is not None and length > 1 else None
+        more: dict[str, Any] = {
+            "duration": None if fps is None or length is None else length / fps,
+            "variable_rate": steps is not None and bool(np.ptp(steps) > 0.1 * steps.mean()),
+            "dtype": str(frames.dtype),
+            "limits": normalisation.limits,
+            "normalisation": normalisation.basis,
+        }
+        names = {field.name for field in fields(SourceInfo)} - more.keys()
+        return SourceInfo(**{name: getattr(frames, name) for name in names}, **more)

@@ -134,20 +134,17 @@ class StreamSource(FrameSource):
         elif self._options.fps:
             picture = picture._replace(time=arrived / self._options.fps)
         if self._current is None:
-            self._check_first(picture.samples)
+            if not is_picture(picture.samples.shape):
+                raise FrameSourceError(
+                    f"{self.name} sends arrays of the shape {picture.samples.shape}: each has to "
+                    "be one frame, (height, width) or (height, width, channels)."
+                )
+            self.axes = guess_axes(picture.samples.shape, f"A frame of {self.name}")
+            self.dtype = picture.samples.dtype
         else:
             picture = picture._replace(samples=self._like_first(picture.samples, arrived))
         self._index, self._current = arrived, picture
         return True
-
-    def _check_first(self, samples: NDArray) -> None:
-        if not is_picture(samples.shape):
-            raise FrameSourceError(
-                f"{self.name} sends arrays of the shape {samples.shape}: each has to be one frame, "
-                "(height, width) or (height, width, channels)."
-            )
-        self.axes = guess_axes(samples.shape, f"A frame of {self.name}")
-        self.dtype = samples.dtype
 
     def _like_first(self, samples: NDArray, arrived: int) -> NDArray:
         """Bring a frame to the type of the first; colour may come and go."""

@@ -184,7 +184,9 @@ class VideoSource(FrameSource):
         start = self._next
         latest = self._cache.get(start - 1) if start else None
         while (frame := self._decode_next()) is not None:
-            position = self._position(frame)
+            position = self._next
+            if self._index.pts is not None and frame.pts is not None:
+                position = self._index.position(frame.pts)
             if position < start:  # shown before the keyframe: it may lack what it refers to
                 continue
             self._next = position + 1
@@ -207,11 +209,6 @@ class VideoSource(FrameSource):
             frame = self._decoder.next()
             self.cost.decoded += frame is not None
         return frame
-
-    def _position(self, frame: av.VideoFrame) -> int:
-        if self._index.pts is None or frame.pts is None:
-            return self._next
-        return self._index.position(frame.pts)
 
     def _release(self) -> None:
         self._held = None

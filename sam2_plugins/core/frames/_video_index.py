@@ -102,7 +102,8 @@ def build_index(path: Path, number: int | None) -> VideoIndex:
         warnings = _broken_promises(path, decoder.container, decoder.stream, survey)
         shown = _sorted(survey.pts)
         if warnings or survey.damaged or _made_up(decoder, survey) or not _increase(shown):
-            shown = _decoded_pts(decoder)
+            decoder.rewind()
+            shown = [frame.pts for frame in iter(decoder.next, None)]
             if lost := len(survey.pts) - len(shown):
                 warnings.append(f"{lost} of {len(survey.pts)} stored frames do not decode.")
         if not shown:
@@ -189,14 +190,6 @@ def _count_unedited(path: Path, container: Any, stream: Any) -> int | None:
         packets = unedited.demux(unedited.streams[stream.index])
         return sum(1 for packet in packets if packet.size)
     return None
-
-
-def _decoded_pts(decoder: Decoder) -> list[int | None]:
-    decoder.rewind()
-    pts: list[int | None] = []
-    while (frame := decoder.next()) is not None:
-        pts.append(frame.pts)
-    return pts
 
 
 def _index(stream: Any, pts: list[int | None], keys: list[Key], warnings: list[str]) -> VideoIndex:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sam2_plugins.core.errors import TrainingError
 from sam2_plugins.core.frames import FrameSource
-from sam2_plugins.core.masks import ObjectId, ObjectMask, compose_label_image
+from sam2_plugins.core.masks import compose_label_image
 from sam2_plugins.core.tracking.recent import Recent
 from sam2_plugins.core.tracking.windows.planner import Window, WindowPlanner, extent_of
 from sam2_plugins.training.finetuning.movies import AnnotatedMovie
@@ -88,23 +88,19 @@ class ClipCutter:
             side = round(side * rng.uniform(1, _WIDER))
             x, y = ((extent.box[i] + extent.box[i + 2] - side) / 2 for i in (0, 1))
             window = planner.at(x, y, side)
-        shown = _shown(objects, seed)
-        size = (source.height, source.width)
-        labels = [window.crop(_labels(masks[f], shown, size)[..., None])[..., 0] for f in frames]
+        # As many objects as a clip has labels for, with the one that was chosen.
+        shown = [seed, *(obj for obj in objects if obj != seed)][:_MOST_OBJECTS]
+        labels = []
+        for frame in frames:
+            there = {n: masks[frame][o] for n, o in enumerate(shown, 1) if o in masks[frame]}
+            image = compose_label_image(there, (source.height, source.width), np.uint8)
+            labels.append(window.crop(image[..., None])[..., 0])
         images = [self._image(movie, frame, window) for frame in frames]
         return Clip(np.stack(images), np.stack(labels), "annotated")
 
     def _image(self, movie: int, frame: int, window: Window) -> NDArray[np.uint8]:
         read = self._sources[movie]
         return window.crop(self._cache.get((movie, frame), lambda: read[frame].image))
-
-
-def _labels(
-    masks: Mapping[ObjectId, ObjectMask], objects: Sequence[ObjectId], size: tuple[int, int]
-) -> NDArray[np.uint8]:
-    """Number objects from 1 in a label image."""
-    shown = {n: masks[obj] for n, obj in enumerate(objects, start=1) if obj in masks}
-    return compose_label_image(shown, size, np.uint8)
 
 
 def _runs(movie: AnnotatedMovie) -> list[list[int]]:
@@ -122,9 +118,3 @@ def _runs(movie: AnnotatedMovie) -> list[list[int]]:
         else:
             runs.append([frame])
     return runs
-
-
-def _shown(objects: list[ObjectId], seed: ObjectId) -> list[ObjectId]:
-    """As many objects as a clip has labels for, with the one that was chosen."""
-    others = [obj for obj in objects if obj != seed]
-    return [seed, *others[: _MOST_OBJECTS - 1]]

@@ -203,7 +203,7 @@ def finetune(
             loss = run.step(next(lessons))
             if on_step:
                 on_step(run.done, loss)
-            if run.looks_now and on_look:
+            if on_look and run.looks[-1].step == run.done:
                 on_look(run.looks[-1])
     model.load_state_dict(run.best)
     model.eval()
@@ -285,11 +285,6 @@ class _Run:
     def done(self) -> int:
         """Steps that are done."""
         return self.learner.steps
-
-    @property
-    def looks_now(self) -> bool:
-        """Whether the last step ended with a look."""
-        return self.looks[-1].step == self.done
 
     @property
     def finished(self) -> bool:
@@ -380,7 +375,9 @@ def _identity(model: Sam2Model, split: Split, settings: Settings) -> str:
             areas = [
                 [frame, *(m.area for m in movie.masks[frame].values())] for frame in movie.frames
             ]
-            digest.update(json.dumps([movie.name, areas]).encode())
+            reading = {name: value for name, value in movie.reading.items() if value is not None}
+            known = [movie.name, areas, *([sorted(reading.items())] if reading else [])]
+            digest.update(json.dumps(known).encode())
     digest.update(json.dumps([asdict(settings), model.image_size]).encode())
     return digest.hexdigest()
 

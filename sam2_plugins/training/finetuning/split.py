@@ -49,12 +49,18 @@ def split_movies(
     Raises
     ------
     TrainingError
-        If a name is unknown, one movie is in both parts, or too little is left of a part.
+        If a name is unknown, one movie is in both parts, too little is left of a part, or both
+        `held_out` and `first_frames` are given.
     """
     names = [movie.name for movie in movies]
     if unknown := set(held_out) - set(names):
         raise TrainingError(
             f"No movie is called {sorted(unknown)[0]!r}: there are {', '.join(names)}."
+        )
+    if held_out and first_frames is not None:
+        raise TrainingError(
+            "Movies are held out whole, or judged by the frames after their first ones: give "
+            "held_out or first_frames, not both."
         )
     if held_out:
         judges = [movie for movie in movies if movie.name in held_out]
@@ -72,8 +78,9 @@ def split_movies(
     train, stop = _until_and_after(rest)
     for part, what in ((train, "learn from"), (stop, "stop by"), (judges, "judge by")):
         if not any(movie.masks for movie in part):
+            mend = "" if first_frames is None else " choose other first_frames,"
             raise TrainingError(
-                f"Nothing is left to {what}: annotate more frames, or more movies "
+                f"Nothing is left to {what}:{mend} annotate more frames, or more movies "
                 f"(there are {sum(len(movie.masks) for movie in movies)} annotated frames)."
             )
     return Split(tuple(train), tuple(stop), tuple(movie for movie in judges if movie.masks))

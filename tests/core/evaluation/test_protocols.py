@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from PIL import Image
 
 from sam2_plugins.core.checkpoints import cached_model
 from sam2_plugins.core.datasets import Dataset, load_dataset, own, sav
+from sam2_plugins.core.errors import ExportError
 from sam2_plugins.core.evaluation import (
     Protocol,
     SequenceReport,
@@ -138,3 +141,16 @@ def test_an_evaluation_is_left_as_a_table_and_a_picture(nano, hidden_discs, tmp_
     draw(tmp_path / "curve.png", [report, report])
     with Image.open(tmp_path / "curve.png") as image:
         assert image.width > 600
+
+
+def test_a_picture_that_cannot_be_written_leaves_the_earlier_one(tmp_path, monkeypatch):
+    def full(figure, path, **how):
+        Path(path).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    (tmp_path / "curve.png").write_bytes(b"earlier")
+    with pytest.raises(ExportError, match=r"curve\.png cannot be written: No space left"):
+        draw(tmp_path / "curve.png", [])
+    assert (tmp_path / "curve.png").read_bytes() == b"earlier"
+    assert len(list(tmp_path.iterdir())) == 1

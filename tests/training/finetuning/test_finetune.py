@@ -175,6 +175,22 @@ def test_single_frames_do_not_teach_the_memory(
         finetune(nano, split_movies([movie]), tmp_path / "mine.pt", settings)
 
 
+def test_a_run_that_reads_its_movies_in_another_way_is_another(
+    nano: Sam2Model, movie: AnnotatedMovie, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _judged(monkeypatch, stop=[0.5, 0.6, 0.6, 0.6], held_out=[0.4, 0.5, 0.5, 0.5])
+    settings = dataclasses.replace(QUICK, steps=2)
+    plain = dataclasses.replace(movie, reading={"limits": None})
+    weights = {name: value.clone() for name, value in nano.state_dict().items()}
+    finetune(nano, split_movies([plain]), tmp_path / "mine.pt", settings)
+    nano.load_state_dict(weights)
+    finetune(nano, split_movies([movie]), tmp_path / "mine.pt", settings)
+    nano.load_state_dict(weights)
+    darker = dataclasses.replace(movie, reading={"limits": (0, 900)})
+    with pytest.raises(TrainingError, match="another model, other masks or settings"):
+        finetune(nano, split_movies([darker]), tmp_path / "mine.pt", settings)
+
+
 def test_another_run_is_not_gone_on_with(
     nano: Sam2Model, movie: AnnotatedMovie, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,3 +85,13 @@ def test_too_few_annotations_are_refused() -> None:
     labels[1:] = 0
     with pytest.raises(TrainingError, match="annotate more frames"):
         split_movies([AnnotatedMovie.from_labels("cells", frames, np.asarray(labels))])
+
+
+def test_first_frames_that_leave_nothing_are_named() -> None:
+    with pytest.raises(TrainingError, match="Nothing is left to judge by: choose other first_fr"):
+        split_movies(movies(1), first_frames=8)
+
+
+def test_movies_are_not_held_out_and_cut_in_time_at_once() -> None:
+    with pytest.raises(TrainingError, match="held_out or first_frames, not both"):
+        split_movies(movies(3), held_out=["m0"], first_frames=4)
