@@ -203,11 +203,9 @@ def test_a_click_ahead_of_the_run_keeps_its_mask(cells: Desk) -> None:
     assert len(cells.space.store.frames_of(1)) == FRAMES
 
 
-def jumping(at: int) -> np.ndarray:
-    """A cell that is elsewhere from a frame on."""
+def two_alike() -> np.ndarray:
     movie = np.full((FRAMES, SIDE, SIDE), 40, np.uint8)
-    for t in range(FRAMES):
-        movie[t][disc((SIDE, SIDE), (35, 30) if t < at else (90, 90), 11)] = 160
+    movie[:, disc((SIDE, SIDE), (35, 30), 11) | disc((SIDE, SIDE), (90, 90), 11)] = 160
     return movie
 
 
@@ -215,7 +213,7 @@ def jumping(at: int) -> np.ndarray:
 def test_later_frames_follow_a_click_during_the_run_or_can_be_tracked_on_from_it(
     make_desk: Callable[..., Desk], at: int
 ) -> None:
-    desk = make_desk(jumping(at))
+    desk = make_desk(two_alike())
     desk.controller.new_object()
     desk.click(30, 35)
 
@@ -231,8 +229,8 @@ def test_later_frames_follow_a_click_during_the_run_or_can_be_tracked_on_from_it
         assert desk.controller.runs.corrections == {1: 1}
         desk.controller.runs.track_on()
         desk.jobs.run()
-    last = desk.space.store.get((FRAMES - 1,), 1)
-    assert last is not None and last.to_array()[90, 90]
+    after = desk.space.store.get((6,), 1)
+    assert after is not None and after.to_array()[90, 90]
     assert desk.controller.runs.corrections == {}
 
 
@@ -612,6 +610,27 @@ def test_a_copy_of_a_project_goes_on_with_its_own_journal(open_movie: Open, tmp_
     desk.track_all()
     desk.controller.close()
     assert open_movie(original / "cells.tif").controller.runs.broken_off is not None
+
+
+@pytest.mark.parametrize("saved_as", [True, False])
+def test_no_two_projects_write_into_one_journal(
+    open_movie: Open, tmp_path: Path, saved_as: bool
+) -> None:
+    movie, copy = tmp_path / "cells.tif", tmp_path / "copy.sam2"
+    desk = cancelled(open_movie, movie)
+    if saved_as:
+        desk.controller.projects.save_as(copy)
+    desk.controller.close()
+    if not saved_as:
+        shutil.copyfile(tmp_path / "cells.sam2", copy)
+    desks = [open_movie(movie), open_movie(movie)]
+    desks[1].controller.projects.open(copy)
+    runs = [one.controller.runs.broken_off for one in desks]
+    assert len({run.journal for run in runs if run is not None}) == 2
+    for one in desks:
+        one.track_all()
+        assert one.failures == []
+    assert outcome(desks[0]) == outcome(desks[1])
 
 
 def test_a_run_waits_for_one_before_it_that_still_writes_the_same_journal(

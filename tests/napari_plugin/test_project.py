@@ -652,12 +652,17 @@ def test_what_waits_for_the_model_is_done_when_the_dock_is_closed(
     assert again.controller.objects == {2: "cell"}
 
 
+@pytest.mark.parametrize("waits", [True, False])
 def test_a_click_on_a_plane_is_answered_though_another_one_is_shown_by_then(
-    make_desk: Callable[..., Desk],
+    make_desk: Callable[..., Desk], waits: bool
 ) -> None:
     desk = make_desk(np.stack([moving_discs(4)[0]] * 2, axis=1))
     desk.controller.use(desk.controller.images, axis=0)
-    fast(desk, LEFT, RIGHT)
+    fast(desk, LEFT, *[RIGHT] * waits)
+    if not waits:  # it is drawn at once
+        desk.controller.new_object()
+        desk.space.points.add([0, 0, *RIGHT])
     desk.space.go_to((0, 1))
     desk.jobs.run()
     assert [desk.space.store.get((0, 0), label) is not None for label in (1, 2)] == [True, True]
+    assert desk.work.due(0) == []

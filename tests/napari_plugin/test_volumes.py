@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from sam2_plugins.core.masks import ObjectMask
+from sam2_plugins.core.prompt_files import save_prompts
+from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.layers.lineage import Lineage, tracks_of
 from sam2_plugins.napari_plugin.layers.mask_store import MaskStore
@@ -103,3 +105,17 @@ def test_an_object_in_several_planes_has_one_track() -> None:
         store.put((0, z), 1, ObjectMask.from_box((x0, 10, x1, 11), (20, 30)))
     data, _ = tracks_of(store, Lineage(), [1])
     assert data.tolist() == [[1, 0, 0.75, 10, 4.75]]
+
+
+def test_prompts_of_a_stack_are_answered_on_the_planes_of_the_one_where_they_were_loaded(
+    stacks: Desk, tmp_path: Path
+) -> None:
+    path = tmp_path / "prompts.json"
+    save_prompts(path, [Prompt.of(1, 1, [(22.0, 30.0)])], {}, {1: (1, 2)})
+    stacks.controller.results.load_prompts(path)
+    stacks.viewer.dims.set_point(0, 2)  # before the model has answered
+    stacks.jobs.run()
+    mask = stacks.space.store.get((0, 1), 1)
+    assert mask is not None and mask.area > 300
+    assert stacks.session.lives == {}  # those were planes, and not times
+    assert stacks.failures == []

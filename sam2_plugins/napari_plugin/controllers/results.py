@@ -133,7 +133,8 @@ class Results:
             prompt.check_fits(work.store.frame_size, dock.length)
         work.names.update({o: name for o, name in loaded.names.items() if o not in work.names})
         work.lineage.mothers.update(loaded.mothers)
-        work.session.lives.update(loaded.lives)
+        if self._dock.over in (None, line.axis):  # else they are planes, and lives count in time
+            work.session.lives.update(loaded.lives)
         marks = work.workspace.marks()
         for prompt in loaded.prompts:
             index = line.index(prompt.frame)
@@ -145,7 +146,7 @@ class Results:
             dock.select(next(iter(loaded.names)))
         if not loaded.prompts:
             dock.message.emit("All prompts of this file are here already.")
-        self._prompting.sync()
+        self._prompting.sync(line=line)
 
     def _write(self, path: Path, write: Callable[[], None], note: str = "") -> None:
         try:

@@ -34,7 +34,7 @@ from sam2_plugins.napari_plugin.layers.marks import Marks
 from sam2_plugins.napari_plugin.layers.mask_store import Index
 from sam2_plugins.napari_plugin.models.history import State
 from sam2_plugins.napari_plugin.models.prompt_log import Beside, Key
-from sam2_plugins.napari_plugin.models.requests import AllCells, Choices, Click, Offer
+from sam2_plugins.napari_plugin.models.requests import CELLS_SUFFIX, AllCells, Choices, Click, Offer
 from sam2_plugins.napari_plugin.models.session import Painted
 
 SUFFIX = ".sam2"
@@ -157,7 +157,7 @@ class Project:
 
 def journal_of(project: Project) -> LineageJournal:
     """Path of the journal of runs over all cells, beside the project file."""
-    return LineageJournal(project.path.with_name(f"{project.path.name}.cells.jsonl"))
+    return LineageJournal(project.path.with_name(f"{project.path.name}{CELLS_SUFFIX}"))
 
 
 def write_project(path: Path, saved: Saved) -> None:

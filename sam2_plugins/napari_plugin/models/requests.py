@@ -14,6 +14,9 @@ from sam2_plugins.core.tracking.schedule import Direction, Life
 from sam2_plugins.napari_plugin.layers.frames import Line, View
 from sam2_plugins.napari_plugin.layers.mask_store import Index
 
+CELLS_SUFFIX = ".cells.jsonl"
+"""Of the journal of a run over all cells, after the name of its project."""
+
 
 @dataclass(frozen=True)
 class Click:
@@ -149,8 +152,9 @@ class AllCells:
         The journal beside that file is its own; where it was before, there may be the original.
         """
         first, last = values["frames"]
-        journal = Path(values["journal"]) if values["journal"] else None
-        moved = journal and Path(beside).with_name(journal.name)
+        journal, beside = Path(values["journal"]) if values["journal"] else None, Path(beside)
+        moved = [beside.with_name(f"{beside.name}{CELLS_SUFFIX}")]
+        moved += [beside.with_name(journal.name), journal] if journal else []
         return cls(
             Line(values["axis"], tuple(values["at"])),
             first,
@@ -158,7 +162,7 @@ class AllCells:
             Choices.of(values["choices"]),
             prompts_from_json(values["prompts"]),
             {label: Life(*life) for label, *life in values["lives"]},
-            moved if moved and moved.exists() else journal,
+            next((path for path in moved if journal and path.exists()), journal),
             values["taken"],
             dict(values["labels"]),
         )

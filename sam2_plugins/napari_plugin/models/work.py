@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain, count
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from sam2_plugins.core.errors import PromptError
+from sam2_plugins.core.lineage import LineageJournal
 from sam2_plugins.core.prompts import Prompt
 from sam2_plugins.core.tracking.schedule import Life
 from sam2_plugins.napari_plugin.layers.frames import Line
@@ -258,6 +261,8 @@ class Work:
         if project is None:
             return
         self.project = project
+        if (run := self.unfinished) is not None:
+            run.journal = _own_journal(run, journal_of(project))
         self.store.on_put = project.put_masks
         self.history.on_change = lambda: project.put_state(self.saved(choices(), masks=False))
 
@@ -312,6 +317,20 @@ class Work:
         """Record the strokes since the last edit as one edit."""
         if stroke := self.take_stroke():
             self.history.record("stroke of the brush", stroke)
+
+
+def _own_journal(run: AllCells, own: LineageJournal) -> Path | None:
+    """Return a project's own journal of a run: that of a copy, or of the original, has its own."""
+    assert run.journal is not None
+    kept = LineageJournal(run.journal)
+    if kept.path != own.path:
+        try:
+            own.delete()
+            for source, target in ((kept.memory_path, own.memory_path), (kept.path, own.path)):
+                shutil.copyfile(source, target)
+        except OSError:
+            return None
+    return own.path
 
 
 def _usual_name(label: int) -> str:
