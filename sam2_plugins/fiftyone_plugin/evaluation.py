@@ -261,7 +261,10 @@ def _judge(
         return None if out else _iou(found, truth, key, frame), by_key.get(key)
 
     _write(footage, pred_field, eval_key, scores_of)
-    means = {**dict.fromkeys(earlier), **dict(_frame_means(truth, found))}
+    means: dict[int, float | None] = dict.fromkeys(earlier)
+    for frame in sorted({frame for masks in truth.values() for frame in masks}):
+        there = [key for key, masks in truth.items() if frame in masks]
+        means[frame] = fmean(_iou(found, truth, key, frame) for key in there)
     footage.write(f"{eval_key}_iou", means)
     J, F = (fmean(values) for values in zip(*((t.J, t.F) for t in tracks), strict=True))
     return MovieScores(footage.name, footage.sample_id, J, F, tracks, unread=tuple(unread))
@@ -477,14 +480,8 @@ def _write(
 
     names = (f"{eval_key}_{what}" for what in ("iou", "J", "F"))
     kind = find_field(footage.fields.schema(), name).document_type
-    footage.declare(name, kind, dict.fromkeys(names, 0.5))
+    footage.fields.declare(name, kind, dict.fromkeys(names, 0.5))
     change(footage, [name], {*shown.values()}, add_scores)
-
-
-def _frame_means(truth: Tracks, found: Tracks) -> Iterator[tuple[int, float]]:
-    for frame in sorted({frame for masks in truth.values() for frame in masks}):
-        there = [key for key, masks in truth.items() if frame in masks]
-        yield frame, fmean(_iou(found, truth, key, frame) for key in there)
 
 
 def _iou(found: Tracks, truth: Tracks, key: Key, frame: int) -> float:

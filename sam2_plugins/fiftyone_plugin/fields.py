@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import fiftyone as fo
+import fiftyone.core.media as fom
 from fiftyone.core.odm import get_db_conn
 
 from sam2_plugins.core.errors import Sam2PluginsError
@@ -30,10 +31,17 @@ def find_field(schema: Mapping[str, Any], name: str) -> Any:
 
 @dataclass(frozen=True)
 class FrameFields:
-    """The fields of the frames of a dataset's videos, or of its images."""
+    """The fields of the frames of a dataset's videos, or of its images.
+
+    Attributes
+    ----------
+    made
+        A dataset that FiftyOne made for a view of clips or frames, which has them, too.
+    """
 
     dataset: Any
     of_videos: bool
+    made: Any = None
 
     def schema(self, flat: bool = False) -> Mapping[str, Any]:
         """Return name to field; if flat, of attributes, too."""
@@ -45,6 +53,16 @@ class FrameFields:
         """Return those that the database does not have: other processes may have changed them."""
         there = {one["name"] for one in self._stored()}
         return {name for name in names if name.partition(".")[0] not in there}
+
+    def reload(self) -> None:
+        """Let this process know the fields that others have added."""
+        self.dataset._root_dataset.reload()
+        if self._is_made:
+            self.made.reload()
+
+    @property
+    def _is_made(self) -> bool:
+        return self.made is not None and not self.made.deleted
 
     def declare(self, name: str, kind: type, attributes: Mapping[str, Any]) -> None:
         """Make a field of labels, and the types of some of their attributes known to FiftyOne.
@@ -69,6 +87,10 @@ class FrameFields:
         if known != self._stored():
             self.dataset._reload()  # its name, too, which is needed for the rest
             self.dataset.reload()
+        if self._is_made:
+            FrameFields(self.made, self.made.media_type == fom.VIDEO).declare(
+                name, kind, attributes
+            )
         if {name, *paths} <= {*self.schema(flat=True)}:
             return
         self._add(name, kind)

@@ -236,14 +236,6 @@ class Footage(ABC):
                 f"{', '.join(map(repr, gone))} was renamed or deleted meanwhile. Run again."
             )
 
-    def reload_fields(self) -> None:
-        """Let this process know the fields that others have added."""
-        self.dataset._root_dataset.reload()
-
-    def declare(self, name: str, kind: type, attributes: Mapping[str, Any]) -> None:
-        """Make a field of labels known to FiftyOne: see `FrameFields.declare`."""
-        self.fields.declare(name, kind, attributes)
-
     @abstractmethod
     def _add_frames(self, frames: Sequence[int]) -> None:
         """Add those that the database does not know yet."""

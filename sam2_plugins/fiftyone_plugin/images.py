@@ -117,10 +117,6 @@ class VideoFrame(ImageSequence):
         """Return those of the video's frames."""
         return self.video.fields
 
-    def declare(self, name: str, kind: type, attributes: Mapping[str, Any]) -> None:
-        """Make a field known, in the view of frames, too."""
-        self.video.declare(name, kind, attributes)
-
     @property
     def _collection(self) -> Any:
         return self.video._collection

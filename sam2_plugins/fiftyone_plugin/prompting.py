@@ -62,7 +62,11 @@ class Prompting:
         except Exception as error:  # of any kind: labels are imported from many tools
             found = [_prompt_label(frame, _own_values(label), None)]
             if chosen:
-                self.problems.append(f"{_place(frame, label, field)}: {_reason(error)}")
+                name, where = (
+                    object_name(found[0].label, found[0].index),
+                    field and f" in {field!r}",
+                )
+                self.problems.append(f"frame {frame + 1}, {name}{where}: {_reason(error)}")
         self.prompt_labels += [replace(one, field=field, chosen=chosen) for one in found]
 
 
@@ -153,14 +157,6 @@ def _own_values(label: Any) -> dict[str, Any]:
     there = {*label.field_names}
     values = {name: label[name] for name in ("label", "index") if name in there}
     return {**values, "id": label.id, "instance": instance_of(label)}
-
-
-def _place(frame: int, label: Any, field: str) -> str:
-    """Name a label in a message, with its frame counted from 1 as in FiftyOne."""
-    values = _own_values(label)
-    name = object_name(values.get("label"), values.get("index"))
-    where = f" in {field!r}" if field else ""
-    return f"frame {frame + 1}, {name}{where}"
 
 
 def _reason(error: Exception) -> str:

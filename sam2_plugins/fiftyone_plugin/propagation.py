@@ -24,7 +24,6 @@ from sam2_plugins.fiftyone_plugin.journals import MovieJournal, journal_path
 from sam2_plugins.fiftyone_plugin.lineage import track_all
 from sam2_plugins.fiftyone_plugin.marks import Cause
 from sam2_plugins.fiftyone_plugin.objects import (
-    Track,
     TrackedObject,
     find_objects,
     masks_by_people,
@@ -73,7 +72,7 @@ def run_movies(tasks: Sequence[MovieTask], where: Where | None = None) -> Events
             client.run(torch.set_num_threads, 1)
         with ExitStack() as ending, closing(run_tasks(tasks, client=client)) as events:
             if client is not None:
-                ending.callback(tasks[0].footage.reload_fields)
+                ending.callback(tasks[0].footage.fields.reload)
             for event in events:
                 if isinstance(event, MovieReport):
                     ended += event.state != "failed"
@@ -156,7 +155,8 @@ def _track(model: Sam2Model, footage: Footage, request: Request, report: MovieRe
         prompting = read_prompts(footage, request, frame_size, length, earlier.by_people)
         objects = find_objects(prompting.prompt_labels, earlier.tracks, footage.sample_id)
         tracked = [one for one in objects if one.prompts]
-        unprompted = _without_prompt(earlier.tracks, objects)
+        owned = {id(one.track) for one in objects}
+        unprompted = [t for t in earlier.tracks if id(t) not in owned and not t.unprompted]
         report = replace(
             report,
             problems=(
@@ -293,11 +293,6 @@ class _Plan:
         reverse = bool(self.in_reverse(instance, result.frame))
         prompted = self._prompted[instance]
         return Found.of(tracker, result.masks, result.frame, instance, prompted, reverse)
-
-
-def _without_prompt(tracks: Sequence[Track], objects: Sequence[TrackedObject]) -> list[Track]:
-    owned = {id(one.track) for one in objects}
-    return [one for one in tracks if id(one) not in owned and not one.unprompted]
 
 
 def _unmet(tracker: VideoTracker, objects: Iterable[TrackedObject]) -> Iterator[str]:

@@ -429,7 +429,7 @@ class ResultWriter:
     def _declare(self, name: str, kind: type, attributes: Mapping[str, Any]) -> None:
         """Make a field once: where somebody deletes it later, what was written there is gone."""
         if name not in self._declared:
-            self._footage.declare(name, kind, attributes)
+            self._footage.fields.declare(name, kind, attributes)
             self._declared.add(name)
 
     def __enter__(self) -> ResultWriter:

@@ -107,16 +107,14 @@ class _All(MovieTask):
         cause = cause_of([], (asdict(how), *request.settings, *replaced_files(image)))
         with image.open() as frames:
             size = frames.height, frames.width
-            labels = [
-                (label, read_made(label, size))
+            made_before = [
+                read_made(label, size)
                 for _, value in image.read(request.output_field)
                 for label in labels_of(value)
             ]
-            current = [
-                found for _, found in labels if found is not None and found.mark.cause == cause
-            ]
+            current = sum(one is not None and one.mark.cause == cause for one in made_before)
             if current:
-                return len(current), False
+                return current, False
             segmenter = ImageSegmenter(model)
             segmenter.set_image(frames)
             masks = segmenter.everything(**asdict(how))
@@ -140,6 +138,6 @@ class _All(MovieTask):
             value.detections = [*(one for old, one in before if old is None), *made]
             return {request.output_field: value}
 
-        image.declare(request.output_field, fo.Detections, ATTRIBUTES)
+        image.fields.declare(request.output_field, fo.Detections, ATTRIBUTES)
         image.revise([request.output_field], [0], revise_one)
         return len(masks), True

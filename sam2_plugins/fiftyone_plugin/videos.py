@@ -60,19 +60,13 @@ class Video(Footage):
             with suppress(ValueError):  # the view was made anew, with all that is on the video
                 dataset.set_values(field_name, by_id, key_field="id")
 
-    def reload_fields(self) -> None:
-        """Let a view of clips or frames know them, too."""
-        super().reload_fields()
-        for made in (self.shown[1], getattr(self.view, "_clips_dataset", None)):
-            if made is not None and not made.deleted:
-                made.reload()
-
-    def declare(self, name: str, kind: type, attributes: Mapping[str, Any]) -> None:
-        """Make a field known, in a view of frames, too."""
-        super().declare(name, kind, attributes)
-        _, dataset = self.shown
-        if dataset is not None and not dataset.deleted:
-            FrameFields(dataset, of_videos=False).declare(name, kind, attributes)
+    @property
+    def fields(self) -> FrameFields:
+        """Return those of its frames, in a view of clips or frames, too."""
+        _, made = self.shown
+        if made is None:
+            made = getattr(self.view, "_clips_dataset", None)
+        return FrameFields(self.dataset, True, made)
 
     def fill_metadata(self, frames: FrameSource) -> None:
         """Set the metadata of the sample, if it has none."""

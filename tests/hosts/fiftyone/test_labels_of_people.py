@@ -68,7 +68,7 @@ def test_a_label_that_is_made_while_a_run_writes_stays(movie: Any) -> None:
         value.detections.append(label(2, 1, label="machine's"))
         return {"sam2": value}
 
-    footage.declare("sam2", fo.Detections, {})
+    footage.fields.declare("sam2", fo.Detections, {})
     footage.revise(["sam2"], [0], add)
     assert [name for name, _ in named(movie, 1)] == ["mine", "machine's"]
 
