@@ -187,8 +187,9 @@ def evaluate(
                 raise typer.BadParameter(f"--out is a folder, in which {_FILES} are written.")
             require_free((plan.out / name for name in REPORT_FILES), plan.overwrite)
         protocol = Protocol(plan.protocol, plan.prompt, plan.clicks, plan.rounds, plan.threshold)
-        how = _Run(options.tracking_options(run, model=model), json, per_object, plan.out)
-        _score_model(open_datasets(what, movie), protocol, only or [], how)
+        chosen = options.tracking_options(run, model=model)
+        datasets = open_datasets(what, movie)
+        _score_model(datasets, protocol, only or [], chosen, json, per_object, plan.out)
         return
     alone = {"--movie": movie, "--only": only}
     for name in [*_changed(plan, run), *(name for name, value in alone.items() if value)]:
@@ -234,35 +235,33 @@ def evaluate_model(
     from sam2_plugins.cli.data import open_datasets
     from sam2_plugins.core.evaluation import Protocol
 
-    how = _Run(options.tracking_options(run, model=model), json)
+    chosen = options.tracking_options(run, model=model)
     protocol = Protocol("semi", prompt, clicks=1)
-    _score_model(open_datasets(data, movie), protocol, only or [], how)
+    _score_model(open_datasets(data, movie), protocol, only or [], chosen, json)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """With what a model is scored, and how the result is shown."""
-
-    options: TrackingOptions
-    json: bool
-    per_object: bool = False
-    out: Path | None = None
-
-
-def _score_model(datasets: list[Dataset], protocol: Protocol, only: list[str], how: _Run) -> None:
-    from sam2_plugins.cli.console import frames_progress, print_json, say
+def _score_model(
+    datasets: list[Dataset],
+    protocol: Protocol,
+    only: list[str],
+    chosen: TrackingOptions,
+    json: bool,
+    per_object: bool = False,
+    out: Path | None = None,
+) -> None:
+    from sam2_plugins.cli.console import frames_progress, print_json, say, to_json
     from sam2_plugins.cli.interrupt import stopping_gently
     from sam2_plugins.cli.loading import open_model
     from sam2_plugins.cli.score_tables import show_model, show_objects
+    from sam2_plugins.core import files
     from sam2_plugins.core.errors import Sam2PluginsError
-    from sam2_plugins.core.evaluation import evaluate_sequence, mean_by_kind
+    from sam2_plugins.core.evaluation import draw, evaluate_sequence, mean_by_kind, write_csv
 
     names = [dataset.name for dataset in datasets]
     for name in only:
         if name not in names:
             raise typer.BadParameter(f"there is no dataset '{name}' among {', '.join(names)}.")
     datasets = [dataset for dataset in datasets if not only or dataset.name in only]
-    chosen = how.options
     network = open_model(chosen.model, chosen.device, chosen.image_size)
     reports: list[SequenceReport] = []
     failed: dict[str, Sam2PluginsError] = {}
@@ -304,33 +303,25 @@ def _score_model(datasets: list[Dataset], protocol: Protocol, only: list[str], h
         **({"not_scored": {name: str(error) for name, error in failed.items()}} if failed else {}),
     }
     try:
-        if how.json:
+        if json:
             print_json(facts)
         else:
             show_model(reports, means)
-            if how.per_object:
+            if per_object:
                 show_objects(reports)
     finally:  # if nobody reads on, as after `| head`, too
-        if how.out and reports:
-            _save(how.out, facts, reports)
+        if out and reports:
+            out.mkdir(parents=True, exist_ok=True)
+            report_file, scores, curve = (out / name for name in REPORT_FILES)
+            files.write_text(report_file, to_json(facts))
+            write_csv(scores, reports)
+            draw(curve, reports)
+            say(f"Written: {_FILES} in {out}.")
     if stop.requested:
         say(f"Stopped: {len(reports)} of {len(datasets)} datasets were scored.")
         raise typer.Exit(INTERRUPTED)
     if failed:
         raise typer.Exit(FAILED)
-
-
-def _save(out: Path, facts: dict[str, Any], reports: list[SequenceReport]) -> None:
-    from sam2_plugins.cli.console import say, to_json
-    from sam2_plugins.core import files
-    from sam2_plugins.core.evaluation import draw, write_csv
-
-    out.mkdir(parents=True, exist_ok=True)
-    report, scores, curve = (out / name for name in REPORT_FILES)
-    files.write_text(report, to_json(facts))
-    write_csv(scores, reports)
-    draw(curve, reports)
-    say(f"Written: {_FILES} in {out}.")
 
 
 def _score_labels(

@@ -121,9 +121,11 @@ def mismatch(
         "missing tensors": [name for name in expected if name not in found],
         "other shapes": wrong,
     }
-    listing = [f"{what}: {_a_few(names)}" for what, names in differences.items() if names]
-    return "; ".join(listing) or None
-
-
-def _a_few(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return (
+        "; ".join(
+            f"{what}: {', '.join(names[:3])}" + f" and {len(names) - 3} more" * (len(names) > 3)
+            for what, names in differences.items()
+            if names
+        )
+        or None
+    )

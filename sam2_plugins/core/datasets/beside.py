@@ -29,7 +29,8 @@ def find(path: Path) -> list[Dataset]:
     if is_zarr(path):
         return _in_zarr(path)
     files = natural_sorted(path.iterdir()) if path.is_dir() else [path]
-    return [_load(file) for file in files if _is_labels(file)]
+    called = [file for file in files if file.stem.endswith(ENDING) and file.name[0] != "."]
+    return [_load(file) for file in called if file.is_dir() or file.suffix.lower() in _STACKS]
 
 
 def load_for(path: Path, movie: Path) -> Dataset:
@@ -71,11 +72,6 @@ def _in_zarr(path: Path) -> list[Dataset]:
         )
         for name in names
     ]
-
-
-def _is_labels(path: Path) -> bool:
-    is_kind = path.is_dir() or path.suffix.lower() in _STACKS
-    return path.stem.endswith(ENDING) and not path.name.startswith(".") and is_kind
 
 
 def _load(labels: Path) -> Dataset:

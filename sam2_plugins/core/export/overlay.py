@@ -174,9 +174,10 @@ def write_names(
         extent = np.array([draw.textlength(text, font(size)) + 2, size + 1])
         place = _around(centre, extent)
         if not fits:
-            beside = (p for p in _beside(boxes[index], extent) if _inside(p, picture.size))
-            taken = np.vstack([others, written])
-            place = next((p for p in beside if not _meets(p, taken)), place)
+            taken, (right, bottom) = np.vstack([others, written]), picture.size
+            beside = _beside(boxes[index], extent)
+            within = (p for p in beside if min(p) >= 0 and p[2] <= right and p[3] <= bottom)
+            place = next((p for p in within if not _meets(p, taken)), place)
         if _meets(place, written):
             continue
         written = np.vstack([written, place])
@@ -196,11 +197,6 @@ def _beside(box: NDArray[np.float64], extent: NDArray[np.float64]) -> Iterator[_
     reach = (box[2:] - box[:2] + extent) / 2 + 2
     for direction in ((0, -1), (1, 0), (0, 1), (-1, 0)):
         yield _around(middle + reach * np.array(direction), extent)
-
-
-def _inside(place: _Rectangle, size: tuple[int, int]) -> bool:
-    x0, y0, x1, y1 = place
-    return x0 >= 0 and y0 >= 0 and x1 <= size[0] and y1 <= size[1]
 
 
 def _meets(place: _Rectangle, boxes: NDArray[np.float64]) -> bool:

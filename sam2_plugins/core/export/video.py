@@ -14,7 +14,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from sam2_plugins.core.errors import ExportError
-from sam2_plugins.core.export.overlay import Picture, overlay
+from sam2_plugins.core.export.overlay import overlay
 from sam2_plugins.core.export.registry import Masks, Subject, export_format
 from sam2_plugins.core.files import naming, replacing
 from sam2_plugins.core.frames import media_url
@@ -73,9 +73,15 @@ class VideoWriter:
         image = np.asarray(self._frames[frame].image)
         picture = overlay(image, masks, self._numbering, self._scale)
         if self._last is not None:
-            self._pts += max(1, round(self._step(time - self._last) * _TICKS))
+            elapsed = time - self._last
+            step = elapsed if 0 < elapsed <= _FILM_STEP else _LAPSE_STEP
+            self._pts += max(1, round((1 / self._fps if self._fps else step) * _TICKS))
         self._last = time
-        self._encode(picture)
+        cut = np.ascontiguousarray(picture[: self._stream.height, : self._stream.width])
+        encoded = av.VideoFrame.from_ndarray(cut, format="rgb24")
+        encoded.pts, encoded.time_base = self._pts, Fraction(1, _TICKS)
+        with naming(self.path, also=(FFmpegError,)):
+            self._container.mux(self._stream.encode(encoded))
 
     def close(self) -> None:
         """Encode what the encoder holds back, and write the index of the file."""
@@ -91,18 +97,6 @@ class VideoWriter:
             else:
                 with contextlib.suppress(ExportError):  # no room for both: what is there plays, too
                     _put_together(self.path)
-
-    def _step(self, elapsed: float) -> float:
-        if self._fps:
-            return 1 / self._fps
-        return elapsed if 0 < elapsed <= _FILM_STEP else _LAPSE_STEP
-
-    def _encode(self, picture: Picture) -> None:
-        cut = np.ascontiguousarray(picture[: self._stream.height, : self._stream.width])
-        frame = av.VideoFrame.from_ndarray(cut, format="rgb24")
-        frame.pts, frame.time_base = self._pts, Fraction(1, _TICKS)
-        with naming(self.path, also=(FFmpegError,)):
-            self._container.mux(self._stream.encode(frame))
 
 
 def _scale_for(height: int, width: int) -> float:

@@ -74,7 +74,7 @@ def fault_of(path: Path) -> str | None:
         if head[4:8] == b"ftyp":
             is_cut = _breaks_off(file, size, 0, _length_in_mp4)
         elif head.startswith(_MXF):
-            pack = _length_of_mxf_key(head) + 24  # to the place of the footer, which ends the file
+            pack = _value_in_mxf(head) + 24  # to the place of the footer, which ends the file
             footer = int.from_bytes(head[pack : pack + 8], "big")
             is_cut = footer >= size or _breaks_off(file, size, 0, _length_in_mxf)
         elif head.startswith(b"FLV\x01"):
@@ -150,13 +150,13 @@ def _length_in_mp4(head: bytes) -> int | None:
 
 
 def _length_in_mxf(head: bytes) -> int | None:
-    start = _length_of_mxf_key(head)
-    length = int.from_bytes(head[17:start], "big") if start > 17 else int(head[16])
-    return start + length if head.startswith(_MXF) else None
+    """Length of a key, of the number that tells the length of its value, and of the value."""
+    start = _value_in_mxf(head)
+    told = head[17:start] if start > 17 else head[16:17]
+    return start + int.from_bytes(told, "big") if head.startswith(_MXF) else None
 
 
-def _length_of_mxf_key(head: bytes) -> int:
-    """Length of the key and of the number that tells the length of its value."""
+def _value_in_mxf(head: bytes) -> int:
     return 17 + (head[16] & 0x7F if head[16:] > b"\x7f" else 0)
 
 

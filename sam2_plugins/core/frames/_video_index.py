@@ -101,7 +101,10 @@ def build_index(path: Path, number: int | None) -> VideoIndex:
         survey = _survey(decoder.container, decoder.stream)
         warnings = _broken_promises(path, decoder.container, decoder.stream, survey)
         shown = _sorted(survey.pts)
-        if warnings or survey.damaged or _made_up(decoder, survey) or not _increase(shown):
+        # Those of an AVI with B-frames merely number the packets.
+        is_avi = decoder.container.format.name == "avi"
+        made_up = is_avi and decoder.stream.codec_context.has_b_frames and _increase(survey.pts)
+        if warnings or survey.damaged or made_up or not _increase(shown):
             decoder.rewind()
             shown = [frame.pts for frame in iter(decoder.next, None)]
             if lost := len(survey.pts) - len(shown):
@@ -123,12 +126,6 @@ def _increase(pts: Sequence[int | None]) -> bool:
     """Return whether timestamps are all there, in order, and differ."""
     known = [p for p in pts if p is not None]
     return len(known) == len(pts) and all(a < b for a, b in pairwise(known))
-
-
-def _made_up(decoder: Decoder, survey: _Survey) -> bool:
-    """Return whether presentation times merely number the packets, as in an AVI with B-frames."""
-    is_reordered = decoder.stream.codec_context.has_b_frames
-    return bool(decoder.container.format.name == "avi" and is_reordered and _increase(survey.pts))
 
 
 def _survey(container: Any, stream: Any) -> _Survey:

@@ -49,12 +49,20 @@ def open_zarr(source: Path | str, options: ReadOptions) -> ArraySource:
         array, letters, multiscale = _array_of(node, source)
         name = str(source).rstrip("/").rpartition("/")[2]
         require_small_pieces(prod(array.chunks), name, options.max_pixels)
-        warnings = [*notes, *_gaps(array, source)]
-        if multiscale is None or letters is None:
-            return ArraySource(
-                array, name, options, kind="zarr", warnings=warnings, known_axes=letters
-            )
-        return _of_multiscale(array, letters, multiscale, name, options, warnings)
+        known = (
+            _physical(multiscale, letters, array.shape) if multiscale and letters else (None,) * 2
+        )
+        movie = ArraySource(
+            array,
+            name,
+            options,
+            kind="zarr",
+            known_axes=letters,
+            times=known[0],
+            warnings=[*notes, *_gaps(array, source)],
+        )
+        movie.pixel_size = known[1]
+        return movie
 
 
 def read_zarr(path: Path) -> NDArray[Any]:
@@ -197,30 +205,22 @@ def _array_of(node: Any, source: Path | str) -> tuple[Any, str | None, dict[str,
     return array, _letters(axes) if axes else _OLD_AXES[-len(array.shape) :], multiscale
 
 
-def _of_multiscale(
-    array: Any,
-    letters: str,
-    image: Mapping[str, Any],
-    name: str,
-    options: ReadOptions,
-    warnings: list[str],
-) -> ArraySource:
+def _physical(
+    image: Mapping[str, Any], letters: str, shape: tuple[int, ...]
+) -> tuple[NDArray[np.float64] | None, tuple[float, float] | None]:
+    """Return the times of frames in seconds, and the size of a pixel in micrometres, if known."""
     scale = _scale(image["datasets"][0], len(letters)) * _scale(image, len(letters))
     axes = image.get("axes") or letters
     units = [axis.get("unit") if isinstance(axis, dict) else None for axis in axes]
-    times = None
-    place = letters.find("T")
+    times, place = None, letters.find("T")
     step = seconds(units[place]) if place >= 0 else None
-    if step and array.shape[place] > 1:
-        times = even_times(array.shape[place], float(scale[place]) * step)
-    movie = ArraySource(
-        array, name, options, kind="zarr", known_axes=letters, times=times, warnings=warnings
-    )
+    if step and shape[place] > 1:
+        times = even_times(shape[place], float(scale[place]) * step)
     x, y = letters.find("X"), letters.find("Y")
-    lengths = micrometres(units[x]), micrometres(units[y])
-    if lengths[0] and lengths[1] and np.isfinite(scale).all() and (scale > 0).all():
-        movie.pixel_size = float(scale[x] * lengths[0]), float(scale[y] * lengths[1])
-    return movie
+    width, height = micrometres(units[x]), micrometres(units[y])
+    if width and height and np.isfinite(scale).all() and (scale > 0).all():
+        return times, (float(scale[x] * width), float(scale[y] * height))
+    return times, None
 
 
 def _gaps(array: Any, source: Path | str) -> Iterator[str]:

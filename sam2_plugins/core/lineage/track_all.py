@@ -133,23 +133,17 @@ def track_all(
     if journal is None:
         yield from run_all(lineage, first, chosen.stop, everything.every)
         return
-    # A person may give one name to the runs of several movies.
+    # A person may give one name to the runs of several movies, whose first frames may all be black.
+    length = tracker.frames.length if tracker.frames.seekable else None
+    quarters = () if length is None else (length // 4, length // 2, 3 * length // 4, length - 1)
     labels = everything.labels
     of = {
-        "movie": looks_of(tracker, [first, *_spread(tracker)]),
+        "movie": looks_of(tracker, [first, *sorted(set(quarters))]),
         "options": chosen.identity(),
         "labels": None if labels is None else content_digest(Path(labels)),
     }
     kept = LineageJournal(journal)
     yield from run_all(lineage, first, chosen.stop, everything.every, kept, of=of)
-
-
-def _spread(tracker: VideoTracker) -> list[int]:
-    """Frames throughout a movie: the first ones of two may both be black."""
-    length = tracker.frames.length
-    if length is None or not tracker.frames.seekable:
-        return []
-    return sorted({length // 4, length // 2, 3 * length // 4, length - 1})
 
 
 def from_label_images(images: Sequence[Any]) -> Propose:

@@ -99,17 +99,18 @@ class TrackJournal(Journal):
     ----------
     objects
         That are kept here; None: all of the tracker.
+
+    Attributes
+    ----------
+    of
+        What its masks hang on: a person may give one name to the runs of several movies.
     """
 
     def __init__(self, path: Path, objects: Collection[ObjectId] | None = None) -> None:
         super().__init__(path)
         self._objects = objects
         self._known: set[tuple[ObjectId, int]] = set()
-        self._of: list[Any] | None = None
-
-    def belongs_to(self, of: list[Any]) -> None:
-        """Tell what its masks hang on: a person may give one name to the runs of several movies."""
-        self._of = of
+        self.of: list[Any] | None = None
 
     def restore(self, tracker: VideoTracker) -> None:
         """Take an earlier run's masks, as far as its memories reach; what follows is as it was.
@@ -117,7 +118,7 @@ class TrackJournal(Journal):
         Masks beyond the last memories are tracked again, to the same.
         """
         memory, of = load_memory(self.memory_path, tracker.model.device)
-        if of not in (None, self._of):  # earlier versions did not write it
+        if of not in (None, self.of):  # earlier versions did not write it
             require_journal(self.path)
             self.delete()
             return
@@ -151,7 +152,7 @@ class TrackJournal(Journal):
 
     def save(self, tracker: VideoTracker) -> None:
         """Keep what is remembered now."""
-        self._save(tracker.tracked(self._objects), self._of)
+        self._save(tracker.tracked(self._objects), self.of)
 
 
 def looks_of(tracker: VideoTracker, frames: Iterable[int]) -> list[Any]:
@@ -209,7 +210,7 @@ def run(
     how = [model.variant.name, model.image_size, repr(tracker.policy)]
     of = looks_of(tracker, frames) + how
     for journal in journals:
-        journal.belongs_to(of)
+        journal.of = of
         if tracker.frames.seekable:
             journal.restore(tracker)
         else:

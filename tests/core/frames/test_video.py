@@ -314,6 +314,19 @@ def test_of_a_file_cut_short_by_a_frame_the_loss_is_told(
     assert min(lengths) < 40
 
 
+@pytest.mark.parametrize("kept", [5, 16, 17])
+def test_a_recording_in_mxf_that_ends_within_a_key_is_told_to_be_cut(
+    tmp_path: Path, kept: int
+) -> None:
+    path = write_movie(tmp_path / "m.mxf", codec="mpeg2video", b_frames=0, gop=1)
+    content = bytearray(path.read_bytes())
+    content[44:52] = bytes(8)  # where the footer is, which a recorder writes at the end
+    path.write_bytes(content[: content.rindex(b"\x06\x0e\x2b\x34\x01\x02\x01\x01") + kept])
+    assert "The file ends earlier than its container declares: it is cut off." in (
+        open_frames(path).warnings
+    )
+
+
 def test_an_mp4_without_its_index_is_refused_with_the_mend(movie: Path, tmp_path: Path) -> None:
     path = tmp_path / "headless.mp4"
     path.write_bytes(movie.read_bytes()[:-2000])
