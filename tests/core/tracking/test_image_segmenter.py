@@ -71,3 +71,26 @@ def test_everything_finds_each_bright_disc_once() -> None:
     assert sure and min(mask.iou for mask in sure) >= middle
     stable = segmenter.everything(16, min_iou=0.5, min_stability=0.97, max_overlap=0.3)
     assert len(stable) < len(masks)
+
+
+def striped_thing() -> tuple[np.ndarray, ObjectMask]:
+    """A photograph [480, 640, 3] of a thing of two colours on a meadow, and its mask."""
+    y, x = np.mgrid[:480, :640]
+    thing = ((x - 320) / 200) ** 2 + ((y - 240) / 150) ** 2 < 1
+    picture = np.zeros((480, 640, 3)) + (70, 120, 60) + 25 * np.sin(x / 9 + y / 17)[..., None]
+    picture[thing] = (190, 60, 50)
+    picture[thing & (x // 60 % 2 == 0)] = (230, 200, 60)
+    picture += np.random.default_rng(0).normal(0, 6, picture.shape)
+    return picture.clip(0, 255).astype(np.uint8), ObjectMask.from_array(thing)
+
+
+@pytest.mark.parametrize("click", [(320, 240), (345, 230)])
+def test_a_click_on_a_photograph_takes_the_whole_thing_and_not_its_surest_patch(
+    click: tuple[int, int],
+) -> None:
+    picture, thing = striped_thing()
+    segmenter = ImageSegmenter(cached_model("nano", "cpu"))
+    segmenter.set_image(picture)
+    whole, *others = segmenter.predict([click])
+    assert whole.iou_with(thing) > 0.95
+    assert len(others) == 2

@@ -24,7 +24,10 @@ NEAR = 0.7
 """Width of the surroundings that colours are compared with, in half widths of the object."""
 
 FAINT = 0.05
-"""What an object of the colours of its surroundings, or without an edge, still counts."""
+"""What a mask of the colours of its surroundings still counts."""
+
+SHARP = 4.0
+"""Mean slopes of a window that the slope across an outline has at least, which is seen clearly."""
 
 GUESSED = 0.5
 """Share of its window's longer side that an object may have, which a click alone did not find."""
@@ -64,9 +67,9 @@ class PhotographWindow:
         beside = ndimage.distance_transform_edt(~part)
         around = (beside > 1) & (beside <= 1 + max(2, NEAR * depth.max()))
         central = depth[place] / depth.max()
-        seen = self._edges[part & (depth <= 1)].mean()
-        like = float(central * (seen + FAINT) * (1 - self._shared(part, around) + FAINT))
-        return like / (1 + like)
+        distinct = min(1, 1 - self._shared(part, around) + FAINT)
+        seen = min(1, self._edges[part & (depth <= 1)].mean() / SHARP) ** 0.5
+        return float(central * distinct * seen)
 
     def _some(self, pixels: NDArray) -> NDArray:
         return pixels[:: self._step, :: self._step]

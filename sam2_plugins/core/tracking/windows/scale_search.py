@@ -29,7 +29,7 @@ CONSENSUS_PRIOR = 0.5
 SIZE_LOG_SIGMA = 1.2
 """Natural logarithm by which an object may differ from the usual size in a window."""
 
-IN_PHOTOGRAPH, PHOTOGRAPH_LOG_SIGMA = 0.4, 0.7
+PHOTOGRAPH_SHARE, PHOTOGRAPH_LOG_SIGMA = 0.4, 0.7
 """Usual share of its window's side that an object of a photograph has, and how far from it."""
 
 COLOURFUL = 3.0
@@ -81,8 +81,8 @@ def find_object(
     photograph
         A closer view than the largest window has to be sure.
     judged
-        The photograph [H, W, 3], for a model whose predicted IoU says little there: a mask is
-        trusted for its objectness and its size alone.
+        The photograph [H, W, 3], for a model whose predicted IoU says little there: masks are
+        trusted for their objectness instead.
     """
     seen = [_candidates(window, candidates(window), clicks) for window in windows]
     sure = photograph and judged is None
@@ -91,7 +91,12 @@ def find_object(
         if judged is None:
             trusts = [_trust(one, seen, planner) for one in through_one]
         else:
-            trusts = _judge(through_one, judged, clicks.on_it[0])
+            shown = PhotographWindow(judged, through_one[0].window)
+            likes = [shown.objectness(one.mask, clicks.on_it[0]) for one in through_one]
+            trusts = [
+                _trust_in_photograph(one, like, seen, planner)
+                for one, like in zip(through_one, likes, strict=True)
+            ]
         trust = max(trusts)
         one = through_one[trusts.index(trust)]
         closer = one.window != windows[0]
@@ -152,18 +157,6 @@ def _candidates(
     return found
 
 
-def _judge(
-    through_one: Sequence[ScaleCandidate], picture: np.ndarray, click: tuple[float, float]
-) -> list[float]:
-    """Trust in the masks of one window, on a photograph."""
-    shown = PhotographWindow(picture, through_one[0].window)
-    return [
-        shown.objectness(one.mask, click) * _usual(one, IN_PHOTOGRAPH, PHOTOGRAPH_LOG_SIGMA)
-        - one.unmet
-        for one in through_one
-    ]
-
-
 def _usual(one: ScaleCandidate, share: float, sigma: float) -> float:
     """How nearly a mask has the usual size in its window, from 0 to 1."""
     side = max(one.window.width, one.window.height)
@@ -173,11 +166,29 @@ def _usual(one: ScaleCandidate, share: float, sigma: float) -> float:
 def _trust(
     one: ScaleCandidate, seen: Sequence[Sequence[ScaleCandidate]], planner: WindowPlanner
 ) -> float:
+    usual = _usual(one, OBJECT_SHARE, SIZE_LOG_SIGMA)
+    return one.mask.iou * _consensus(one, seen, planner) * usual - one.unmet
+
+
+def _trust_in_photograph(
+    one: ScaleCandidate,
+    objectness: float,
+    seen: Sequence[Sequence[ScaleCandidate]],
+    planner: WindowPlanner,
+) -> float:
+    usual = _usual(one, PHOTOGRAPH_SHARE, PHOTOGRAPH_LOG_SIGMA)
+    return objectness * _consensus(one, seen, planner) ** 0.5 * usual - one.unmet
+
+
+def _consensus(
+    one: ScaleCandidate, seen: Sequence[Sequence[ScaleCandidate]], planner: WindowPlanner
+) -> float:
+    """How nearly the other windows that would show a mask whole find it too, from 0 to 1."""
+
     def could_agree(them: Sequence[ScaleCandidate]) -> bool:
         # A window that is too small for the object is no witness.
         return them[0].window != one.window and (planner.margin(them[0].window, one.extent.box) > 0)
 
     others = [them for them in seen if them and could_agree(them)]
     shared = [max(one.mask.iou_with(other.mask) for other in them) for them in others]
-    consensus = fmean([*shared, CONSENSUS_PRIOR])
-    return one.mask.iou * consensus * _usual(one, OBJECT_SHARE, SIZE_LOG_SIGMA) - one.unmet
+    return fmean([*shared, CONSENSUS_PRIOR])
