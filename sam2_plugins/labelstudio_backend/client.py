@@ -145,16 +145,15 @@ class LabelStudio:
         filters = {"conjunction": "and", "items": [{**some, "type": "Number"}]}
         query = {"filters": filters, "ordering": ["-tasks:updated_at"]}
         latest, page = None, 1
-        while tasks := self._tasks(project, query, f"&page_size={PAGE}&page={page}"):
-            for task in tasks:
-                changed = datetime.fromisoformat(str(task["updated_at"]).replace("Z", "+00:00"))
-                latest = latest or changed
-                if just_now and latest - changed > timedelta(minutes=1):
-                    return
-                yield dict(task)
-            if len(tasks) < PAGE:
-                return
-            page += 1
+        with suppress(NotThereError):  # beyond the last page
+            while tasks := self._tasks(project, query, f"&page_size={PAGE}&page={page}"):
+                for task in tasks:
+                    changed = datetime.fromisoformat(str(task["updated_at"]).replace("Z", "+00:00"))
+                    latest = latest or changed
+                    if just_now and latest - changed > timedelta(minutes=1):
+                        return
+                    yield dict(task)
+                page += 1
 
     def _tasks(self, project: str, query: Any, more: str = "") -> list[Mapping[str, Any]]:
         text = quote(json.dumps(query))

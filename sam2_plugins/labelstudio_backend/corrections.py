@@ -33,7 +33,7 @@ from sam2_plugins.labelstudio_backend.request import TaskRequest
 
 log = logging.getLogger(__name__)
 
-_PROMPTS, _SOURCE = "prompts", "annotation"
+_PROMPTS, _SOURCE, _TASK = "prompts", "annotation", "task"
 PATIENCE = 2.0
 """Seconds that a set-up waits for older predictions to be deleted; Label Studio waits 3."""
 
@@ -84,7 +84,7 @@ def outdated(request: TaskRequest) -> list[int]:
     of the latest annotation, or of controls or a frame rate that the labelling config does not have
     any more. What is drawn in an editor alone is newer than what was saved before it was tracked.
     """
-    drawn = prompts_digest(request.results)
+    drawn, made = prompts_digest(request.results), request.task.get("created_at")
     there = {
         one.get("id")
         for one in request.annotations
@@ -97,14 +97,18 @@ def outdated(request: TaskRequest) -> list[int]:
     found = []
     for one in request.own_predictions:
         results, mark = objects_in(one.get("result")), _mark(one)
+        if results and not mark:  # of another program, whose name for it begins like ours
+            continue
+        is_copy = mark.get(_TASK) != made  # imported: nobody can make it anew without its prompts
+        source = None if is_copy else mark.get(_SOURCE)
         is_other = mark.get(_PROMPTS) != drawn
-        is_gone = is_other and mark.get(_SOURCE) is not None and mark[_SOURCE] not in there
-        is_saved = mark.get(_SOURCE) is not None or str(one.get("created_at", "")) < saved
+        is_gone = is_other and source is not None and source not in there
+        is_saved = source is not None or str(one.get("created_at", "")) < saved
         is_older = is_other and is_saved and drawn and request.source is not None
         shown = [result.get("from_name") in names for result in results if is_shape(result)]
         is_foreign = bool(shown) and not any(shown)
         has_other_rate = any(_has_other_rate(r, rates) for r in read_regions(results, {}))
-        if is_gone or is_older or is_foreign or has_other_rate:
+        if is_gone or is_older or (not is_copy and (is_foreign or has_other_rate)):
             found.append(int(one["id"]))
     return found
 
@@ -125,14 +129,15 @@ def prompts_digest(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def marked(
-    results: list[dict[str, Any]], digest: str, source: int | None = None
+    results: list[dict[str, Any]], digest: str, request: TaskRequest
 ) -> list[dict[str, Any]]:
-    """Return results with a mark of the prompts that they come from, and of their annotation."""
+    """Return results with a mark of the prompts, the annotation and the task they come from."""
+    about = {_PROMPTS: digest, _SOURCE: request.source, _TASK: request.task.get("created_at")}
     for place, result in enumerate(results):
         if "id" in result:
             meta = result.get("meta")
             meta = dict(meta) if isinstance(meta, Mapping) else {}
-            meta[NOTE] = {**note_of(result), _PROMPTS: digest, _SOURCE: source}
+            meta[NOTE] = {**note_of(result), **about}
             return [*results[:place], {**result, "meta": meta}, *results[place + 1 :]]
     return results
 

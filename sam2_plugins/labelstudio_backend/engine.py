@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -136,9 +137,10 @@ class Engine:
                 for _, key, answer in made:
                     if answer["model_version"] == own.model_version:
                         self._answered[key] = time.monotonic()
-            told = [int(one["id"]) for request, _, _ in made for one in request.told_predictions]
+            told = [one for one, _, _ in made if one.told_predictions]
             if told and api is not None:
-                self.corrections.delete(project.partition(".")[0], api, lambda: told)
+                find = partial(_still_told, told, api)
+                self.corrections.delete(project.partition(".")[0], api, find)
             return answers
         finally:
             with self._asking:
@@ -304,7 +306,7 @@ class Engine:
         for reason in (told := dict.fromkeys([*failed.values(), *left.values()])):
             log.info("Task %s, a part of it: %s", request.task_id, reason)
         if whole:
-            results = marked(results, prompts_digest(request.results), request.source)
+            results = marked(results, prompts_digest(request.results), request)
         ious = [iou for one in made for iou in one.ious if iou is not None and iou == iou]
         version = request.settings.model_version
         if told and not request.interactive:
@@ -432,7 +434,7 @@ class Engine:
                 results += beside(results, objects_in(one.get("result")))
             others = results[len(made["result"]) :]
             digest = prompts_digest([*request.results, *others])
-            made = {**made, "result": marked(results, digest)}
+            made = {**made, "result": marked(results, digest, request)}
         server.replace_predictions(earlier, task, made)
 
 
@@ -443,6 +445,18 @@ def _kept_as(request: TaskRequest) -> str | None:
     with suppress(Sam2PluginsError):  # its answer tells why
         return request.key
     return None
+
+
+def _still_told(requests: Iterable[TaskRequest], api: LabelStudio) -> Iterator[int]:
+    """Yield the predictions of requests that say why they lack something, if Label Studio has them.
+
+    Anybody can send a request.
+    """
+    for request in requests:
+        ids = [one.get("id") for one in request.told_predictions]
+        task = {"predictions": api.predictions(request.task_id or 0)}
+        told = replace(request, task=task).told_predictions
+        yield from (int(one["id"]) for one in told if one.get("id") in ids)
 
 
 def _is_there(request: TaskRequest, until: float) -> bool:

@@ -553,11 +553,35 @@ def test_what_an_annotator_has_tracked_since_the_last_annotation_was_saved_stays
     """It is of boxes that are in the editor alone."""
     moved, config = tasks.video_box(discs[1], 1, frame=3), tasks.VIDEO
     (made,) = engine.predict([tasks.video_task(files)], config, {"result": [moved]})
-    result = corrections.marked(made["result"], corrections.prompts_digest([moved]))
     task = tasks.annotated(tasks.video_task(files), tasks.video_box(discs[1], 1))
+    request = TaskRequest(task, config, [moved], None, "1", math.inf, engine.settings)
+    result = corrections.marked(made["result"], corrections.prompts_digest([moved]), request)
     task["predictions"] = [{**made, "id": 8, "result": result, "created_at": made_at}]
-    request = TaskRequest(task, config, None, None, "1", math.inf, engine.settings)
+    assert corrections.outdated(dataclasses.replace(request, context=None)) == (
+        [] if stays else [8]
+    )
+
+
+@pytest.mark.parametrize("config", [tasks.VIDEO, tasks.VIDEO.replace('name="box"', 'name="b"')])
+@pytest.mark.parametrize(("created_at", "stays"), [("2026-11-01", False), ("2026-11-02", True)])
+def test_a_prediction_that_was_imported_stays_without_its_annotation(
+    engine, files, discs, config, created_at, stays
+):
+    """Nobody can make it anew: its prompts are in another task."""
+    task = {**tasks.video_task(files), "created_at": "2026-11-01"}
+    first = tasks.annotated(task, tasks.video_box(discs[1], 1))
+    (made,) = engine.predict([first], tasks.VIDEO)
+    other = {**task, "created_at": created_at, "predictions": [{"id": 8, **made}]}
+    request = TaskRequest(other, config, None, None, "1", math.inf, engine.settings)
     assert corrections.outdated(request) == ([] if stays else [8])
+
+
+def test_a_prediction_of_another_program_whose_name_begins_like_ours_stays(engine, files, discs):
+    task = tasks.annotated(tasks.video_task(files), tasks.video_box(discs[1], 1))
+    other = {"id": 8, "model_version": "SAM 2 of mine", "result": [tasks.video_box(discs[1], 2)]}
+    task["predictions"] = [other]
+    request = TaskRequest(task, tasks.VIDEO, None, None, "1", math.inf, engine.settings)
+    assert corrections.outdated(request) == []
 
 
 def test_the_reason_why_a_task_had_nothing_goes_when_it_has_something(settings, files, pictures):
@@ -569,12 +593,14 @@ def test_the_reason_why_a_task_had_nothing_goes_when_it_has_something(settings, 
         stored.predictions = {
             1: {"id": 1, "task": 1, **told},
             2: {"id": 2, "task": 1, "model_version": "detector: boxes", "result": []},
+            3: {"id": 3, "task": 2, **told},
         }
         picture.write_bytes((files / "page1.png").read_bytes())
-        again = {**task, "predictions": stored.of(1)}
+        again = {**task, "predictions": [*stored.of(1), *stored.of(2)]}  # anybody can send it
         assert engine.predict([again], tasks.IMAGE)[0]["result"]
-        wait_for(lambda: sorted(stored.predictions) == [2])
+        engine.corrections.wait("")
         engine.close()
+        assert sorted(stored.predictions) == [2, 3]
 
 
 def test_imported_regions_of_a_control_that_is_not_there_are_told(engine, files, discs):

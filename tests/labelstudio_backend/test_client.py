@@ -3,10 +3,11 @@ from __future__ import annotations
 import base64
 import json
 import time
+from urllib.parse import parse_qs
 
 import pytest
 
-from sam2_plugins.labelstudio_backend.client import LabelStudio
+from sam2_plugins.labelstudio_backend.client import PAGE, LabelStudio
 from sam2_plugins.labelstudio_backend.errors import ServerError
 from tests.labelstudio_backend.web import serving
 
@@ -84,3 +85,17 @@ def test_a_prediction_is_stored_before_the_earlier_ones_are_deleted():
 def test_a_prefix_of_the_name_that_people_use_is_none_of_the_servers(url, written):
     server = LabelStudio(url, also="https://people.example/ls/")
     assert server.own_address(written) == f"{url}/data/a.mp4?x=1"
+
+
+def test_tasks_are_read_to_the_end_though_the_last_page_is_full():
+    """Label Studio answers that there is no page beyond the last."""
+
+    def answer(path, headers, body):
+        page = int(parse_qs(path)["page"][0])
+        ids = range((page - 1) * PAGE, page * PAGE)
+        tasks = [{"id": number, "updated_at": "2026-11-28T07:00:00Z"} for number in ids]
+        return (200, {}, json.dumps({"tasks": tasks}).encode()) if page < 3 else (404, {}, b"{}")
+
+    with serving(answer) as web:
+        found = [task["id"] for task in LabelStudio(web.url, "t").predicted_tasks("1", False)]
+    assert found == [*range(2 * PAGE)]
