@@ -57,6 +57,8 @@ class ExportedTask:
     ----------
     name
         For a folder: the task's id, and what it shows; of several, its name in the config.
+    size
+        Height and width in pixels.
     masks
         By frame (Label Studio's, counted from 0) and object.
     parents
@@ -87,6 +89,11 @@ class ExportedTask:
         """Return the masks by frame of the file instead of Label Studio's.
 
         Label Studio counts a frame twice, or not at all, where its frame rate is not the video's.
+
+        Raises
+        ------
+        ExportError
+            If no region holds which frames were shown.
         """
         if self.shown is None:
             raise ExportError(
