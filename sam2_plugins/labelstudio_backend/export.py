@@ -57,8 +57,6 @@ class ExportedTask:
     ----------
     name
         For a folder: the task's id, and what it shows; of several, its name in the config.
-    size
-        Height and width in pixels.
     masks
         By frame (Label Studio's, counted from 0) and object.
     parents

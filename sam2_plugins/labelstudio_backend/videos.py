@@ -42,8 +42,6 @@ class VideoView:
 
     Attributes
     ----------
-    size
-        Height and width in pixels.
     masks
         Which masks travel in the keyframes: "keyframes", "all" or "none".
     """
