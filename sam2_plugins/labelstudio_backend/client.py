@@ -107,7 +107,13 @@ class LabelStudio:
         return self.url + path + query
 
     def headers(self) -> dict[str, str]:
-        """Return the authorisation for this server, and for no other."""
+        """Return the authorisation for this server, and for no other.
+
+        Raises
+        ------
+        ServerError
+            If the personal access token is refused.
+        """
         if not self.api_key:
             return {}
         if _expiry(self.api_key) is None:
@@ -120,11 +126,23 @@ class LabelStudio:
         return {"Authorization": f"Bearer {self._access}"}
 
     def request(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
-        """Call the API, and return the answer's JSON."""
+        """Call the API, and return the answer's JSON.
+
+        Raises
+        ------
+        ServerError
+            If the server does not answer, or refuses.
+        """
         return self._send(method, path, self.headers(), body, **options)
 
     def task(self, project: str, task: int) -> dict[str, Any] | None:
-        """Return a task with its annotations and predictions; None if it does not exist."""
+        """Return a task with its annotations and predictions; None if it does not exist.
+
+        Raises
+        ------
+        ServerError
+            If the server does not answer, or refuses.
+        """
         # Of the list: asked for a single task, Label Studio requests a prediction of its backend.
         query = {"selectedItems": {"all": False, "included": [task]}}
         try:

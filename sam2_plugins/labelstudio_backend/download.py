@@ -52,6 +52,11 @@ class Downloader:
         -------
         dict or None
             Headers of the next request for it; None if it has not changed.
+
+        Raises
+        ------
+        MediaError
+            If it cannot be had, is too large, or is a page instead of a file.
         """
         until = time.monotonic() + self._seconds
         for _ in range(REDIRECTS + 1):

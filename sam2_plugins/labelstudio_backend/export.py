@@ -87,6 +87,11 @@ class ExportedTask:
         """Return the masks by frame of the file instead of Label Studio's.
 
         Label Studio counts a frame twice, or not at all, where its frame rate is not the video's.
+
+        Raises
+        ------
+        ExportError
+            If no region holds which frames were shown.
         """
         if self.shown is None:
             raise ExportError(

@@ -223,6 +223,13 @@ def read_hints(
     ----------
     left
         Gets the regions that are damaged, or on a page that there is not, with the reasons.
+
+    Raises
+    ------
+    FormatError
+        If all are.
+    NothingToDo
+        If this backend made all of them.
     """
     controls = {control.name: control for control in media.controls}
     tracks = tracks_of(results)

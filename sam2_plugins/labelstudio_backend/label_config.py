@@ -97,7 +97,13 @@ class Media:
     takers: tuple[Control, ...]
 
     def output(self, *labels: str) -> Control:
-        """Return the control that takes masks of a picture, or boxes of a video, with labels."""
+        """Return the control that takes masks of a picture, or boxes of a video, with labels.
+
+        Raises
+        ------
+        NothingToDo
+            If there is none, or none with all of them.
+        """
         if not self.takers:
             raise NothingToDo(
                 f"The labelling config has no place for a mask of {self.name!r}: add "

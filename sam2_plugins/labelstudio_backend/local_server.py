@@ -99,7 +99,13 @@ class LocalServer:
         return LabelStudio(self.url, self.account.token)
 
     def __enter__(self) -> LocalServer:
-        """Start it, and wait until it answers."""
+        """Start it, and wait until it answers.
+
+        Raises
+        ------
+        ServerError
+            If it does not.
+        """
         self.media.mkdir(parents=True, exist_ok=True)
         for _ in range(PORTS):
             self._start()

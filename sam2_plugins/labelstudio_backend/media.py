@@ -111,7 +111,13 @@ class MediaStore:
         return digest_of("".join(prints)) if more else prints[0]
 
     def open(self, source: Path | list[Path]) -> FrameSource:
-        """Open a picture, a video, or several pictures as pages."""
+        """Open a picture, a video, or several pictures as pages.
+
+        Raises
+        ------
+        MediaError
+            If it has more pixels than this machine is to hold, or is no picture or video.
+        """
         for path in [source] if isinstance(source, Path) else source:
             try:  # the header is read before anything is decoded
                 with warnings.catch_warnings():

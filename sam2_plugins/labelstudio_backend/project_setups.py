@@ -55,6 +55,11 @@ class ProjectSetups:
         peer
             Address that the set-up comes from. Without an address of Label Studio in the settings,
             a hostname on an internal network is accepted only from that machine.
+
+        Raises
+        ------
+        LabelStudioError
+            If a setting in the extra params is wrong.
         """
         earlier = self._setups.get(project, {})
         own = self._settings.of_project(params, known=params == earlier.get("params"))

@@ -86,7 +86,13 @@ def serve_folder(server: LabelStudio, project: int, folder: Path) -> None:
 
 
 def connect(server: LabelStudio, project: int, url: str) -> int:
-    """Connect a backend to a project for suggestions while annotating, and return its id."""
+    """Connect a backend to a project for suggestions while annotating, and return its id.
+
+    Raises
+    ------
+    ServerError
+        If Label Studio does not reach it.
+    """
     backend = {"project": project, "url": url, "title": "SAM 2", "is_interactive": True}
     made = server.request("POST", "/api/ml/", backend)
     if made.get("state") != "CO":

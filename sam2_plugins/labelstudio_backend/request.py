@@ -69,7 +69,13 @@ class TaskRequest:
 
     @cached_property
     def config(self) -> LabelConfig:
-        """The labelling config, as the editor reads it for this task."""
+        """The labelling config, as the editor reads it for this task.
+
+        Raises
+        ------
+        FormatError
+            If it is none, or the task has no data.
+        """
         data = self.task.get("data")
         if not isinstance(data, Mapping):
             raise FormatError("A task has no data.")

@@ -252,7 +252,13 @@ class Settings:
 
     @cached_property
     def tracking(self) -> TrackingOptions:
-        """How movies are tracked."""
+        """How movies are tracked.
+
+        Raises
+        ------
+        TrackingError
+            If a value is not one that can be chosen.
+        """
         from sam2_plugins.core.tracking.options import TrackingOptions
 
         return TrackingOptions.of({**vars(self), "image_size": self.image_size or None})

@@ -78,6 +78,8 @@ class MovieFacts:
 
     Attributes
     ----------
+    size
+        Height and width in pixels.
     times
         When each frame is shown, in seconds of the file's own clock, [n].
     """

@@ -234,6 +234,28 @@ def test_later_frames_follow_a_click_during_the_run_or_can_be_tracked_on_from_it
     assert desk.controller.runs.corrections == {}
 
 
+def test_a_click_behind_the_run_that_was_moved_is_a_correction_too(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(two_alike())
+    desk.controller.new_object()
+    desk.click(30, 35)
+
+    def meanwhile(desk: Desk) -> None:
+        if desk.space.points.data[0][1] == 30:
+            desk.space.points.data = [[0, 90, 90]]
+            desk.sync()
+
+    during(desk, 4, meanwhile)
+    first = desk.space.store.get((0,), 1)
+    assert first is not None and first.to_array()[90, 90]
+    assert desk.controller.runs.corrections == {1: 0}
+    desk.controller.runs.track_on()
+    desk.jobs.run()
+    last = desk.space.store.get((FRAMES - 1,), 1)
+    assert last is not None and last.to_array()[90, 90]
+
+
 def test_nothing_is_known_of_a_mother_that_was_removed_before_her_division_came(
     make_desk: Callable[..., Desk],
 ) -> None:

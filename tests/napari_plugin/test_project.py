@@ -666,3 +666,18 @@ def test_a_click_on_a_plane_is_answered_though_another_one_is_shown_by_then(
     desk.jobs.run()
     assert [desk.space.store.get((0, 0), label) is not None for label in (1, 2)] == [True, True]
     assert desk.work.due(0) == []
+
+
+def test_a_click_on_another_plane_is_answered_though_the_one_before_is_refused(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(np.stack([moving_discs(4)[0]] * 2, axis=1))
+    desk.controller.use(desk.controller.images, axis=0)
+    desk.controller.new_object()
+    desk.space.points.add([0, 0, 40, 500])
+    desk.space.go_to((0, 1))
+    desk.space.points.add([0, 1, *LEFT])
+    desk.space.go_to((0, 0))
+    desk.jobs.run()
+    assert "outside" in desk.failures[-1]
+    assert desk.space.store.get((0, 1), 1) is not None

@@ -20,7 +20,13 @@ AREAS = {"imageDataURL", "rle", "points", "radiusX", "vertices"}
 
 
 def mask_of(value: Mapping[str, Any], size: FrameSize) -> ObjectMask | None:
-    """Read the mask of a region that encloses an area; None for a box, a click or a line."""
+    """Read the mask of a region that encloses an area; None for a box, a click or a line.
+
+    Raises
+    ------
+    FormatError
+        If it is damaged.
+    """
     if "imageDataURL" in value:
         return ObjectMask.from_array(bitmask.decode(str(value["imageDataURL"]), *size))
     if "rle" in value:

@@ -25,7 +25,13 @@ def encode(mask: NDArray[np.bool_]) -> str:
 
 
 def decode(url: str, height: int, width: int) -> NDArray[np.bool_]:
-    """Decode a bitmask to a mask [H, W]."""
+    """Decode a bitmask to a mask [H, W].
+
+    Raises
+    ------
+    FormatError
+        If it is no PNG of that size.
+    """
     try:
         with Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2], validate=True))) as png:
             if png.size != (width, height):

@@ -38,7 +38,13 @@ def encode(mask: NDArray[np.bool_]) -> list[int]:
 
 
 def decode(rle: Sequence[int], height: int, width: int) -> NDArray[np.bool_]:
-    """Decode the bytes of a brush region to a mask [H, W]: whatever is not transparent."""
+    """Decode the bytes of a brush region to a mask [H, W]: whatever is not transparent.
+
+    Raises
+    ------
+    FormatError
+        If the bytes are damaged, or of a picture of another size.
+    """
     try:
         return _decode(np.unpackbits(np.array(rle, dtype=np.uint8)), height, width)
     except (ValueError, TypeError, OverflowError) as error:

@@ -26,7 +26,13 @@ PercentBox: TypeAlias = tuple[float, float, float, float]
 
 
 def number(value: Mapping[str, Any], key: str, default: float | None = None) -> float:
-    """Return a finite number of a region's value."""
+    """Return a finite number of a region's value.
+
+    Raises
+    ------
+    FormatError
+        If it is missing and there is no default, or it is no finite number.
+    """
     found = value.get(key, default)
     try:
         if not isinstance(found, bool) and isinstance(found, int | float) and math.isfinite(found):

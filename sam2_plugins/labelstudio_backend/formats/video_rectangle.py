@@ -68,7 +68,13 @@ class VideoRegion:
 
 
 def read_region(result: Mapping[str, Any]) -> VideoRegion:
-    """Read a result of type `videorectangle`."""
+    """Read a result of type `videorectangle`.
+
+    Raises
+    ------
+    FormatError
+        If it is none.
+    """
     value = result.get("value")
     if not isinstance(value, Mapping) or not isinstance(value.get("sequence"), Sequence):
         raise FormatError("A video region has no sequence of keyframes.")

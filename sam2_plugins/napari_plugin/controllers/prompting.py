@@ -48,7 +48,7 @@ class Prompting:
         self.begin = begin
         self.answering = False
         self._waiting: list[Callable[[], None]] = []
-        self._lines: list[tuple[Work, Line | None]] = []
+        self._lines: list[tuple[Work | None, Line | None]] = []
 
     def sync(self, replaying: bool = False, line: Line | None = None) -> None:
         """Give the session all that was drawn and painted since the last call, in a worker.
@@ -186,10 +186,7 @@ class Prompting:
             self._dock.message.emit(self._not_obeyed(work, due) or self._what_next(work, due))
             self.answered.emit(prompted)
         self._dock.objects_changed.emit()
-        drawn, self._lines = dict.fromkeys(self._lines), []
-        for drawn_in, other in [*drawn, (self._dock.work, None)]:
-            if drawn_in is self._dock.work:
-                self.sync(line=other)
+        self._lines.append((self._dock.work, None))
         self._do_what_waits()
 
     def finish(self) -> None:
@@ -231,6 +228,10 @@ class Prompting:
         return f"{name} is marked. {another}, or track."
 
     def _do_what_waits(self) -> None:
+        drawn, self._lines = dict.fromkeys(self._lines), []
+        for work, line in drawn:
+            if work is self._dock.work:
+                self.sync(line=line)
         while self._waiting and not self.answering:
             self._dock.attempt(self._waiting.pop(0))
 
@@ -245,6 +246,7 @@ class Prompting:
                 if prompts:
                     self._take_away(work, line, *key)
         self._dock.fail(error)
+        self._lines = [drawn for drawn in self._lines if drawn != (work, line)]
         self._do_what_waits()
 
     def _may_live(self, work: Work, line: Line, frame: int, label: int) -> bool:

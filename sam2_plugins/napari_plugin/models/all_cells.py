@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Generator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
@@ -201,12 +201,14 @@ class Taking:
 
     def _corrected(self, frame: int) -> set[int]:
         """Return the objects with prompts before a frame that the run does not follow."""
-        followed = Counter((prompt.frame, prompt.obj) for prompt in self._run.prompts)
+        followed: dict[tuple[int, ObjectId], Prompts] = defaultdict(tuple)
+        for prompt in self._run.prompts:
+            followed[prompt.frame, prompt.obj] += (prompt,)
         return {
             label
             for (at, label), prompts in self._work.session.prompts.along(self._run.line).items()
             if at < frame and self._answered.get((at, label)) != prompts
-            if followed[at, label] < len(prompts)
+            if followed[at, label] != tuple(map(_as_saved, prompts))
         }
 
     def _label(self, obj: ObjectId) -> int:
