@@ -220,7 +220,7 @@ def keep_additions(fresh: Any, before: Any) -> None:
 def inherit(fresh: Any, mask: ObjectMask, others: Iterable[Given]) -> None:
     """Copy what people gave to labels of earlier runs that show the same, by their overlap."""
     for other, given in others:
-        if mask.iou_with(other) >= _ENOUGH_OVERLAP:
+        if mask.visible and mask.iou_with(other) >= _ENOUGH_OVERLAP:
             for name in given.keys() - OF_LINEAGE.keys():
                 fresh[name] = given[name]
 

@@ -62,10 +62,8 @@ class Prompting:
         except Exception as error:  # of any kind: labels are imported from many tools
             found = [_prompt_label(frame, _own_values(label), None)]
             if chosen:
-                name, where = (
-                    object_name(found[0].label, found[0].index),
-                    field and f" in {field!r}",
-                )
+                name = object_name(found[0].label, found[0].index)
+                where = field and f" in {field!r}"
                 self.problems.append(f"frame {frame + 1}, {name}{where}: {_reason(error)}")
         self.prompt_labels += [replace(one, field=field, chosen=chosen) for one in found]
 

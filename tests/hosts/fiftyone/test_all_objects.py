@@ -12,9 +12,13 @@ import pytest
 from fiftyone.operators.executor import ExecutionContext, Executor
 
 from sam2_plugins.core.frames import encode_video
+from sam2_plugins.core.masks import ObjectMask
 from sam2_plugins.fiftyone_plugin import propagate
+from sam2_plugins.fiftyone_plugin.documents import inherit
 from tests.hosts.fiftyone.conftest import (
+    HEIGHT,
     OPERATOR,
+    WIDTH,
     Execute,
     disc,
     label,
@@ -189,3 +193,9 @@ def test_clips_and_a_range_leave_the_masks_of_other_frames_alone(movie: Any) -> 
     again = {number: {*here} for number, here in masks(movie).items()}
     assert sorted(again) == [1, 2, 3, 4, *range(7, 13)]
     assert {len(here) for here in again.values()} == {2}
+
+
+def test_objects_that_are_away_do_not_get_what_people_gave_to_one_of_them() -> None:
+    away, fresh = ObjectMask.empty((HEIGHT, WIDTH)), fo.Classification(label="cell")
+    inherit(fresh, away, [(away, {"label": "dead", "tags": ["check"]})])
+    assert (fresh.label, fresh.tags) == ("cell", [])

@@ -92,10 +92,9 @@ def find_object(
             trusts = [_trust(one, seen, planner) for one in through_one]
         else:
             shown = PhotographWindow(judged, through_one[0].window)
-            likes = [shown.objectness(one.mask, clicks.on_it[0]) for one in through_one]
             trusts = [
-                _trust_in_photograph(one, like, seen, planner)
-                for one, like in zip(through_one, likes, strict=True)
+                _trust(one, seen, planner, shown.objectness(one.mask, clicks.on_it[0]))
+                for one in through_one
             ]
         trust = max(trusts)
         one = through_one[trusts.index(trust)]
@@ -164,20 +163,16 @@ def _usual(one: ScaleCandidate, share: float, sigma: float) -> float:
 
 
 def _trust(
-    one: ScaleCandidate, seen: Sequence[Sequence[ScaleCandidate]], planner: WindowPlanner
-) -> float:
-    usual = _usual(one, OBJECT_SHARE, SIZE_LOG_SIGMA)
-    return one.mask.iou * _consensus(one, seen, planner) * usual - one.unmet
-
-
-def _trust_in_photograph(
     one: ScaleCandidate,
-    objectness: float,
     seen: Sequence[Sequence[ScaleCandidate]],
     planner: WindowPlanner,
+    objectness: float | None = None,
 ) -> float:
+    consensus = _consensus(one, seen, planner)
+    if objectness is None:
+        return one.mask.iou * consensus * _usual(one, OBJECT_SHARE, SIZE_LOG_SIGMA) - one.unmet
     usual = _usual(one, PHOTOGRAPH_SHARE, PHOTOGRAPH_LOG_SIGMA)
-    return objectness * _consensus(one, seen, planner) ** 0.5 * usual - one.unmet
+    return objectness * consensus**0.5 * usual - one.unmet
 
 
 def _consensus(
