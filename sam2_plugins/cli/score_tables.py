@@ -45,7 +45,7 @@ def show_model(reports: Sequence[SequenceReport], means: Sequence[MeanReport]) -
     for mean in means:
         if mean.reached > 0:  # nan: nothing comes after the prompted frames
             say(
-                f"{mean.kind}: {mean.reached > 0:.0%} of the objects reached J 0.75, after "
+                f"{mean.kind}: {mean.reached:.0%} of the objects reached J 0.75, after "
                 f"{mean.clicks_to_reach:.1f} interactions on average."
             )
     if reports:

@@ -105,7 +105,7 @@ def find_done(movies: Sequence[Footage], request: Request) -> Iterator[tuple[Foo
         some = candidates[begin : begin + _AT_ONCE]
         states = _states([movie for movie, _ in some])
         for movie, found in some:
-            now = states[id(movie)], signature(*map(Path, found.get("masks", ())))
+            now = states.get(id(movie)), signature(*map(Path, found.get("masks", ())))
             if now == (found["state"], found.get("signature", "")):
                 yield movie, _report(found["report"])
 

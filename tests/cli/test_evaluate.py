@@ -4,16 +4,19 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 
+from sam2_plugins.cli.score_tables import show_model
 from sam2_plugins.core import files
 from sam2_plugins.core.datasets import load_dataset
 from sam2_plugins.core.errors import ExportError
-from sam2_plugins.core.evaluation.metrics import evaluate
+from sam2_plugins.core.evaluation import MeanReport
+from sam2_plugins.core.evaluation.metrics import Scores, evaluate
 
 QUICK = ("--image-size", "128")
 
@@ -126,6 +129,12 @@ def test_where_nothing_comes_after_the_prompt_nothing_is_said_of_it(
     assert told.code == 0
     assert "Peak memory" in told.err
     assert "nan%" not in told.err
+
+
+def test_the_share_of_the_objects_that_were_reached_is_told(capsys):
+    scores = Scores(**dict.fromkeys((field.name for field in fields(Scores)), 0.5))
+    show_model([], [MeanReport("natural", 2, 0.5, scores, 1.0, 2.0, 0.4, 1.5)])
+    assert "natural: 40% of the objects reached J 0.75, after 1.5" in capsys.readouterr().err
 
 
 def test_labels_alone_ask_for_their_movie(run, moved):

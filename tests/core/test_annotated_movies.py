@@ -175,6 +175,15 @@ def test_where_a_track_of_youtube_vis_is_null_its_object_is_not_there(tmp_path: 
     assert list(dataset.truth_frames) == list(range(9))
 
 
+def test_videos_of_youtube_vis_whose_truth_is_secret_are_passed_over(tmp_path: Path) -> None:
+    for part in ("train", "valid"):
+        write_youtube_vis(tmp_path / part)
+    path = tmp_path / "valid" / "instances.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "annotations": None}))
+    (dataset,) = find_datasets(tmp_path)
+    assert dataset.folder == tmp_path / "train"
+
+
 def test_tracks_of_youtube_vis_go_with_a_movie_that_is_elsewhere(tmp_path: Path) -> None:
     write_youtube_vis(tmp_path)
     shutil.rmtree(tmp_path / "JPEGImages")

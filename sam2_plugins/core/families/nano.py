@@ -23,6 +23,7 @@ class ConvTrunkConfig(TrunkConfig):
     corrects_nearby: ClassVar[bool] = True
     looks_again: ClassVar[bool] = True
     sees_colours: ClassVar[bool] = True
+    judges_clicks: ClassVar[bool] = True
 
     def build_trunk(self) -> nn.Module:
         """Make the trunk with fresh weights."""

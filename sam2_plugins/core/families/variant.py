@@ -55,6 +55,10 @@ class TrunkConfig(ABC):
     """Whether a tracked mask in a photograph is held against the colours that the object had where
     it was prompted. A small model takes what lies beside it for a part of it."""
 
+    judges_clicks: ClassVar[bool] = False
+    """Whether, of the masks of a click on a photograph, the one that looks most like a whole object
+    is taken. A small model's predicted IoU is highest for patches of texture."""
+
     @abstractmethod
     def build_trunk(self) -> nn.Module:
         """Make the trunk with fresh weights."""

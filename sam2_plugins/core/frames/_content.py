@@ -94,7 +94,7 @@ def _ends_early(head: bytes, end: bytes, size: int) -> bool:
         page = end[end.rfind(b"OggS") :]
         segments = page[27:][: page[26]] if len(page) > 26 else b""
         return not segments or not page[5] & 4 or 27 + len(segments) + sum(segments) > len(page)
-    if head.startswith(_ASF) and (at := head.find(_ASF_FILE)) > 0:
+    if head.startswith(_ASF) and 0 < (at := head.find(_ASF_FILE)) < len(head) - 88:
         is_live = head[at + 88] & 1
         return not is_live and int.from_bytes(head[at + 40 : at + 48], "little") > size
     if head.startswith(b"\0\0\x01\xba") and (packets := list(_PES.finditer(end))):

@@ -156,7 +156,7 @@ class PromptPredictor:
         picture = self._operations.features.picture(query.frame)
         photograph = is_photograph(picture)
         trunk = self._operations.model.variant.trunk
-        judged = photograph and trunk.sees_colours and len(clicks.on_it) > 0
+        judged = photograph and trunk.judges_clicks and len(clicks.on_it) > 0
         if len(windows) == 1 and not judged:
             return whole
         found = find_object(

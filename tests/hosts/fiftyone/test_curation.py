@@ -13,7 +13,8 @@ import pytest
 
 from sam2_plugins.fiftyone_plugin import propagate
 from sam2_plugins.fiftyone_plugin.finding import find_footage
-from sam2_plugins.fiftyone_plugin.request import MovieReport
+from sam2_plugins.fiftyone_plugin.records import find_done
+from sam2_plugins.fiftyone_plugin.request import MovieReport, Request
 from sam2_plugins.fiftyone_plugin.videos import Video
 from tests.hosts.fiftyone.conftest import FRAMES, disc, label, masks, put
 
@@ -345,6 +346,16 @@ def test_clips_that_begin_on_one_frame_are_each_passed_over(movie: Any, opened: 
     opened.clear()
     propagate(clips, "seed")
     assert not opened
+
+
+def test_a_finished_video_that_somebody_deletes_meanwhile_is_not_done(movie: Any) -> None:
+    put(movie, 1, "seed", label(1, 1))
+    propagate(movie, "seed", last=3)
+    request = Request(prompt_fields=("seed",), last=3)
+    movies = find_footage(movie)
+    assert len([*find_done(movies, request)]) == 1
+    movie.delete_samples(movie)
+    assert not [*find_done(movies, request)]
 
 
 @pytest.mark.parametrize("kind", ["box", "mask"])
