@@ -256,6 +256,28 @@ def test_a_click_behind_the_run_that_was_moved_is_a_correction_too(
     assert last is not None and last.to_array()[90, 90]
 
 
+def test_a_box_behind_the_run_that_was_taken_away_is_followed_no_more(
+    make_desk: Callable[..., Desk],
+) -> None:
+    desk = make_desk(two_alike())
+    desk.controller.new_object()
+    desk.click(30, 35)
+    desk.space.go_to((2,))
+    desk.box(79, 79, 102, 102)
+
+    def meanwhile(desk: Desk) -> None:
+        desk.space.boxes.selected_data = {*range(len(desk.space.boxes.data))}
+        desk.space.boxes.remove_selected()
+        desk.sync()
+
+    during(desk, 4, meanwhile)
+    assert desk.controller.runs.corrections == {1: 0}
+    desk.controller.runs.track_on()
+    desk.jobs.run()
+    last = desk.space.store.get((FRAMES - 1,), 1)
+    assert last is not None and last.to_array()[35, 30]
+
+
 def test_nothing_is_known_of_a_mother_that_was_removed_before_her_division_came(
     make_desk: Callable[..., Desk],
 ) -> None:

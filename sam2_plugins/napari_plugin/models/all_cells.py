@@ -200,15 +200,16 @@ class Taking:
         return more
 
     def _corrected(self, frame: int) -> set[int]:
-        """Return the objects with prompts before a frame that the run does not follow."""
+        """Return the objects of whose prompts before a frame the run follows others."""
         followed: dict[tuple[int, ObjectId], Prompts] = defaultdict(tuple)
         for prompt in self._run.prompts:
             followed[prompt.frame, prompt.obj] += (prompt,)
+        now = self._work.session.prompts.along(self._run.line)
         return {
-            label
-            for (at, label), prompts in self._work.session.prompts.along(self._run.line).items()
-            if at < frame and self._answered.get((at, label)) != prompts
-            if followed[at, label] != tuple(map(_as_saved, prompts))
+            key[1]
+            for key in {**self._answered, **now}
+            if key[0] < frame and self._answered.get(key) != now.get(key)
+            if followed[key] != tuple(map(_as_saved, now.get(key, ())))
         }
 
     def _label(self, obj: ObjectId) -> int:
